@@ -1,0 +1,69 @@
+# Needs Python >= 3.11, git and make. `make demo` and `make test` prepare what they need and are fast the second time.
+
+PY := .venv/bin/python
+RUN := .venv/.run-$(shell cksum < requirements.lock | cut -d ' ' -f 1)
+DEV := .venv/.dev-$(shell cksum < requirements-dev.lock | cut -d ' ' -f 1)
+PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --no-deps --require-hashes
+
+.PHONY: demo test test-unit lint types bench contracts lock clean chromium servers
+.DELETE_ON_ERROR:
+
+demo: $(RUN) servers
+	@exec .venv/bin/quartal demo
+
+test: $(DEV) servers chromium
+	@exec sh infra/ci/test.sh
+
+test-unit: $(DEV)
+	$(PY) -m pytest tests/unit tests/contracts tests/architecture
+
+lint: $(DEV)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	.venv/bin/lint-imports
+
+types: $(DEV)
+	$(PY) -m mypy
+
+bench: $(DEV) servers
+	$(PY) -m bench
+
+contracts: $(DEV)
+	$(PY) -m pytest tests/contracts
+
+# Kafka, in the user's cache folder; says nothing when it is there. Whatever was installed for tests serves for it too.
+servers: $(if $(wildcard $(DEV)),$(DEV),$(RUN))
+	@$(PY) -m infra.local.install
+
+# A half-made environment fails the test and is made again; one that works is kept, whatever made it.
+.venv: .venv/.made
+.venv/.made:
+	@$(PY) -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || sh infra/local/make-venv.sh
+	@touch $@
+
+$(RUN): requirements.lock | .venv/.made
+	@echo "Installing the packages of $< (about a minute the first time)"
+	$(PIP_INSTALL) -r $<
+	@$(PY) -m infra.local.venv
+	@rm -f .venv/.run-*
+	@touch $@
+
+$(DEV): requirements-dev.lock | .venv/.made
+	@echo "Installing the packages of $< (about a minute the first time)"
+	$(PIP_INSTALL) -r $<
+	@$(PY) -m infra.local.venv
+	@rm -f .venv/.dev-*
+	@touch $@
+
+lock:
+	@command -v uv > /dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv"; exit 1; }
+	uv pip compile --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements.lock pyproject.toml
+	uv pip compile --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev \
+		-o requirements-dev.lock pyproject.toml
+
+chromium:
+	@sh infra/local/chromium.sh
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis test-results
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,117 @@
+"""How enrollment judges its two kinds of stream, and what it keeps in view of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.enrollment import participant, study
+from services.enrollment.gate import World
+from shared.contracts.enrollment import (
+    Consented,
+    Enrolled,
+    Screened,
+    ScreenFailed,
+    Transferred,
+    Voided,
+    Withdrawn,
+)
+from shared.contracts.event import Event
+from shared.eventstore.recorder import Open
+from shared.eventstore.store import Head, Recalled
+from shared.kernel.clock import Clock
+from shared.kernel.fact import Corrected, Fact
+from shared.kernel.record import Gate, Record, Rules
+from shared.security.vault import Vault
+
+
+@dataclass(frozen=True)
+class StudyJudgement:
+    rules: Rules = study.objections
+
+    def site(self, head: Head, facts: Sequence[Fact]) -> None:
+        """A study's facts are no site's."""
+
+    def gate(self, study_id: str, study_record: Record, recalled: Recalled, site_id: str | None) -> Gate:
+        return study.gate
+
+    def head(self, recalled: Recalled, record: Record, events: Sequence[Event], opened: Open) -> Head:
+        return Head()
+
+
+@dataclass(frozen=True)
+class ParticipantJudgement:
+    clock: Clock
+    vault: Vault
+    rules: Rules = participant.objections
+
+    def site(self, head: Head, facts: Sequence[Fact]) -> str | None:
+        return head.site_id or next((fact.site_id for fact in facts if isinstance(fact, Screened)), None)
+
+    def gate(self, study_id: str, study_record: Record, recalled: Recalled, site_id: str | None) -> Gate:
+        active = study.site(study_record, site_id or "")
+        today = self.clock.today(study_id, active.time_zone if active else "UTC")
+        enrolling = recalled.head.summary.get("enrolling_site", site_id)
+        return World(study_record, today, site_id or "", enrolling or "").gate
+
+    def head(self, recalled: Recalled, record: Record, events: Sequence[Event], opened: Open) -> Head:
+        before = recalled.head
+        enrolling = before.summary.get("enrolling_site") or record.facts(Screened)[0].site_id
+        site = _present_site(record, enrolling)
+        search_key = before.search_key
+        if not before.version or any(_concerns_reference(event) for event in events):
+            search_key = self._search_key(record, site, [*recalled.events, *events], opened)
+        return Head(0, site, search_key, {"status": status(record), "enrolling_site": enrolling})
+
+    def _search_key(self, record: Record, site: str, events: Sequence[Event], opened: Open) -> bytes | None:
+        """The blind index of the reference that stands, if the present site stated it."""
+        if record.all(Voided) or not record.all(Screened):
+            return None
+        screening = record.all(Screened)[0].event_id
+        for event in reversed(events):
+            within = _within(event, str(screening))
+            if within is not None:
+                reference = opened(event).get(f"{within}/local_reference")
+                mine = event.site_id == site and reference is not None
+                return self.vault.blind_index(event.study_id, site, reference or "") if mine else None
+        return None
+
+
+_OF_REFERENCE = {kind.type_name for kind in (Screened, Transferred, Voided)}
+
+
+def _concerns_reference(event: Event) -> bool:
+    """May this event change which reference the present site knows the participant by?"""
+    corrected = event.meta.get("corrects", {}).get("type")
+    return event.type in _OF_REFERENCE or corrected in _OF_REFERENCE
+
+
+def _within(event: Event, screening: str) -> str | None:
+    """Where the event holds the content of that screening; None if it does not."""
+    if str(event.event_id) == screening:
+        return ""
+    said = event.content if event.type == Corrected.type_name else {}
+    return "/replacement/data" if said.get("event_id") == screening and said["replacement"] else None
+
+
+def _present_site(record: Record, enrolling: str) -> str:
+    """Where the participant is now: the last transfer by its date, in the order stated where dates are the same."""
+    transfers = sorted(record.facts(Transferred), key=lambda transfer: transfer.on.latest)
+    return transfers[-1].to_site if transfers else enrolling
+
+
+def status(record: Record) -> str:
+    """One word for where participation stands: the furthest that is stated."""
+    for kind, word in _STATUS:
+        if record.all(kind):
+            return word
+    return "screening"
+
+
+_STATUS: tuple[tuple[type[Fact], str], ...] = (
+    (Voided, "voided"),
+    (Withdrawn, "withdrawn"),
+    (Enrolled, "enrolled"),
+    (ScreenFailed, "screen_failed"),
+    (Consented, "consented"),
+)

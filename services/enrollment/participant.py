@@ -1,0 +1,106 @@
+"""What may be stated of a participant, each fact in the light of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from services.enrollment import treatment
+from shared.contracts.enrollment import (
+    BaselineRecorded,
+    Consented,
+    Enrolled,
+    LesionRegistered,
+    Screened,
+    ScreenFailed,
+    Transferred,
+    Voided,
+    Withdrawn,
+)
+from shared.contracts.treatment import (
+    PrescriptionChanged,
+    RadiotherapyCompleted,
+    RadiotherapyDiscontinued,
+    RadiotherapyStarted,
+    SystemicTherapyStarted,
+    SystemicTherapyStopped,
+)
+from shared.kernel.fact import Fact, Stated, clinical_dates
+from shared.kernel.record import Objection, Record
+
+
+def objections(record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
+    yield from _before_birth(record, stated.fact)
+    match stated.fact:
+        case Screened():
+            yield from _twice(record, stated, "screened")
+        case ScreenFailed():
+            yield from _twice(record, stated, "screened out")
+            enrolled = record.all(Enrolled)
+            yield from _in_the_way("enrolled-already", "Who is enrolled has not failed the screening.", enrolled)
+        case Consented() | Transferred():
+            if not record.all(Screened):
+                yield Objection("not-screened", "This is stated of people who were screened.")
+        case Enrolled() as enrolment:
+            yield from _twice(record, stated, "enrolled")
+            yield from _not_eligible(record)
+            yield from _without_consent(record, enrolment)
+        case BaselineRecorded():
+            yield from _not_enrolled(record)
+            yield from _twice(record, stated, "described at baseline")
+        case Withdrawn(scope=scope):
+            if not record.all(Consented):
+                yield Objection("no-consent", "There is no consent to withdraw.")
+            same = [other for other in record.all(Withdrawn, but=stated) if other.fact.scope == scope]
+            yield from _in_the_way("withdrawn-twice", "That consent is withdrawn already.", same)
+        case Voided():
+            yield from _twice(record, stated, "voided")
+        case LesionRegistered(lesion_id=lesion):
+            yield from _not_enrolled(record)
+            named = [other for other in record.all(LesionRegistered, but=stated) if other.fact.lesion_id == lesion]
+            yield from _in_the_way("lesion-exists", "There is a lesion of that id.", named, "/lesion_id")
+        case RadiotherapyStarted():
+            yield from _not_enrolled(record)
+            yield from treatment.started(record, stated, stated.fact)
+        case PrescriptionChanged() as changed:
+            yield from treatment.prescription_changed(record, changed)
+        case RadiotherapyCompleted() | RadiotherapyDiscontinued() as end:
+            yield from treatment.ended(record, stated, end)
+        case SystemicTherapyStarted() as line:
+            yield from treatment.line_started(record, stated, line)
+        case SystemicTherapyStopped() as stop:
+            yield from treatment.line_stopped(record, stated, stop)
+
+
+def _before_birth(record: Record, fact: Fact) -> Iterator[Objection]:
+    for screening in record.all(Screened):
+        for member, when in clinical_dates(fact):
+            if when.latest.year < screening.fact.birth_year:
+                yield Objection("before-birth", "That is before the year of birth.", screening.event_id, member)
+
+
+def _not_eligible(record: Record) -> Iterator[Objection]:
+    for screening in record.all(Screened):
+        if unmet := sorted(key for key, answer in screening.fact.criteria.items() if answer not in ("met", "waived")):
+            message = f"Criteria neither met nor waived: {', '.join(unmet)}."
+            yield Objection("not-eligible", message, screening.event_id)
+
+
+def _without_consent(record: Record, enrolment: Enrolled) -> Iterator[Objection]:
+    if not any(not enrolment.enrolled_on.surely_before(consent.signed_on) for consent in record.facts(Consented)):
+        message = "Written consent on or before that day must be recorded first."
+        yield Objection("no-consent", message, member="/enrolled_on")
+
+
+def _not_enrolled(record: Record) -> Iterator[Objection]:
+    if not record.all(Enrolled):
+        yield Objection("not-enrolled", "This is stated of enrolled participants.")
+
+
+def _twice(record: Record, stated: Stated[Fact], what: str) -> Iterator[Objection]:
+    others = record.all(type(stated.fact), but=stated)
+    yield from _in_the_way("stated-twice", f"The participant is {what} already.", others)
+
+
+def _in_the_way(code: str, message: str, others: Sequence[Stated[Fact]], member: str = "") -> Iterator[Objection]:
+    for other in others:
+        yield Objection(code, message, other.event_id, member)

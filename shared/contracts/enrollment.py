@@ -1,0 +1,191 @@
+"""What may be stated of a participant from the first contact to the baseline, and how participation ends."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, StrictBool, StringConstraints, model_validator
+
+from shared.contracts.streams import PARTICIPANT
+from shared.kernel.dates import ClinicalDate
+from shared.kernel.fact import Fact, Member
+from shared.kernel.ids import Code, LocalId, ParticipantId, SiteId
+from shared.kernel.sealed import Sealed
+
+Laterality = Literal["left", "right", "bilateral", "midline", "not_applicable"]
+BodySite = Literal[
+    "brain", "neck", "thyroid", "bone", "spine", "rib", "skull_base", "lung", "mediastinum", "pleura", "liver",
+    "adrenal", "lymph_node", "soft_tissue", "skin", "abdomen", "pelvis", "other",
+]  # fmt: skip
+MetastasisSite = Literal[
+    "lung", "bone", "brain", "liver", "lymph_node_distant", "adrenal", "pleura", "skin", "soft_tissue", "other"
+]
+Answer = Literal["met", "not_met", "not_assessed", "waived"]
+
+
+class NotReported(Member):
+    """Unknown is a value: it is said, with the reason why."""
+
+    not_reported: Sealed
+
+
+@PARTICIPANT.fact("participant.screened", on="screened_on")
+class Screened(Fact):
+    """A person is looked at for the study. `met` means that a criterion does not stand in the way."""
+
+    site_id: SiteId
+    screened_on: ClinicalDate
+    sex: Literal["female", "male", "other", "unknown"]
+    birth_year: Annotated[int, Field(strict=True, ge=1900, le=2100)]
+    criteria: Annotated[dict[Code, Answer], Field(max_length=200, description="an answer for every criterion, by id")]
+    waivers: Annotated[
+        dict[Code, Sealed], Field(max_length=200, default_factory=dict, description="why one was waived")
+    ]
+    local_reference: Annotated[Sealed | None, Field(description="the site's own number, seen by that site only")] = None
+
+
+@PARTICIPANT.fact("participant.screen_failed", on="failed_on")
+class ScreenFailed(Fact):
+    failed_on: ClinicalDate
+    reason_codes: Annotated[
+        tuple[Code, ...], Field(min_length=1, max_length=50, description="a criterion's id, or refused, died, other")
+    ]
+
+
+class ConsentOptions(Member):
+    data_use: StrictBool = True
+    registry: StrictBool = False
+    recontact: StrictBool = False
+
+
+@PARTICIPANT.fact("participant.consented", on="signed_on")
+class Consented(Fact):
+    """Consent, or renewed consent, in writing."""
+
+    signed_on: ClinicalDate
+    form_version: Code
+    options: ConsentOptions = ConsentOptions()
+
+
+@PARTICIPANT.fact("participant.enrolled", on="enrolled_on")
+class Enrolled(Fact):
+    enrolled_on: ClinicalDate
+
+
+def _edition(value: object) -> object:
+    return str(value) if type(value) is int else value
+
+
+_PREFIX = "(c|p|yc|yp|r)?"
+T = Annotated[str, StringConstraints(strict=True, pattern=f"^{_PREFIX}T(X|0|is|1[ab]?|2|3[ab]?|4[ab]?)$")]
+N = Annotated[str, StringConstraints(strict=True, pattern=f"^{_PREFIX}N(X|0[ab]?|1[ab]?)$")]
+M = Annotated[str, StringConstraints(strict=True, pattern="^(c?M0|c?M1|pM1)$")]
+
+
+class Tnm(Member):
+    """AJCC/UICC categories as staged, with their prefix; the stage group is derived, never stated."""
+
+    t: T | NotReported
+    n: N | NotReported
+    m: M | NotReported
+    edition: Annotated[Literal["6", "7", "8", "9"], BeforeValidator(_edition)] = "8"
+
+
+class Performance(Member):
+    """As measured: Karnofsky 0 to 100 by tens, or ECOG 0 to 5. The other scale is derived, never entered."""
+
+    scale: Literal["KPS", "ECOG"]
+    value: Annotated[int, Field(strict=True, ge=0, le=100)]
+
+    @model_validator(mode="after")
+    def _of_its_scale(self) -> Performance:
+        if self.scale == "KPS" and self.value % 10:
+            raise ValueError("Karnofsky goes from 0 to 100 by tens")
+        if self.scale == "ECOG" and self.value > 5:
+            raise ValueError("ECOG goes from 0 to 5")
+        return self
+
+
+class MolecularFinding(Member):
+    gene: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
+    alteration: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9_.:>*+()/, -]{1,100}$")] | None = (
+        None
+    )
+    origin: Literal["tumour", "germline", "cfDNA", "not_stated"] = "tumour"
+    result: (
+        Literal["pathogenic", "likely_pathogenic", "vus", "detected", "not_detected", "not_tested", "failed"]
+        | NotReported
+    )
+
+
+class SymptomAtBaseline(Member):
+    symptom: Code
+    severity: Literal["none", "mild", "moderate", "severe"] | Annotated[int, Field(strict=True, ge=0, le=10)]
+
+
+@PARTICIPANT.fact("participant.baseline_recorded", on="assessed_on")
+class BaselineRecorded(Fact):
+    """Disease and person as they were before treatment."""
+
+    assessed_on: ClinicalDate
+    diagnosed_on: ClinicalDate
+    histology: Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{4}/[0-9]$"), Field(description="ICD-O-3")]
+    primary_site: Annotated[
+        str, StringConstraints(strict=True, pattern=r"^[A-Z][0-9]{2}(\.[0-9]{1,2})?$"), Field(description="ICD-10")
+    ]
+    tnm: Tnm
+    performance: Performance | NotReported
+    metastatic_sites: Annotated[tuple[MetastasisSite, ...], Field(max_length=20)] = ()
+    molecular_findings: Annotated[tuple[MolecularFinding, ...], Field(max_length=100)] | NotReported = ()
+    symptoms: Annotated[tuple[SymptomAtBaseline, ...], Field(max_length=50)] = ()
+
+
+@PARTICIPANT.fact("participant.withdrawn", on="withdrawn_on")
+class Withdrawn(Fact):
+    """Consent is taken back: for further follow-up, or for any use of the data."""
+
+    withdrawn_on: ClinicalDate
+    scope: Literal["follow_up", "data_use"]
+    reason: Sealed | None = None
+
+
+@PARTICIPANT.fact("participant.transferred", on="on", by="administrator site")
+class Transferred(Fact):
+    """The participant goes on at another site, which alone sees the record from then on."""
+
+    to_site: SiteId
+    on: ClinicalDate
+
+
+@PARTICIPANT.fact("participant.voided")
+class Voided(Fact):
+    """The record is a mistake. It leaves every figure; its history stays."""
+
+    reason: Literal["entered_in_error", "duplicate"]
+    duplicate_of: ParticipantId | None = None
+
+
+@PARTICIPANT.fact("lesion.registered", on="found_on")
+class LesionRegistered(Fact):
+    """A tumour site gets its id before anything happens to it."""
+
+    lesion_id: LocalId
+    kind: Literal["primary", "node", "metastasis"]
+    body_site: BodySite
+    laterality: Laterality | None = None
+    found_on: ClinicalDate
+    size_mm: Annotated[float, Field(gt=0, le=1000)] | None = None
+
+
+ProcedureKind = Literal[
+    "biopsy", "surgery", "thyroidectomy", "neck_dissection", "metastasectomy", "tracheostomy", "gastrostomy",
+    "bougienage", "stenting", "bronchoscopy", "embolisation", "other",
+]  # fmt: skip
+
+
+@PARTICIPANT.fact("procedure.performed", on="performed_on")
+class ProcedurePerformed(Fact):
+    performed_on: ClinicalDate
+    kind: ProcedureKind
+    body_site: BodySite
+    detail: Sealed | None = None

@@ -1,0 +1,64 @@
+"""An event: a fact as it was recorded, wherever it is (in the store, on Kafka, in the journal)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from shared.contracts import catalogue
+from shared.kernel.fact import Fact, Stated, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`data` is the fact as JSON, sealed texts null. `site_id` is the site that stated it; None for the study's own.
+
+    `version` counts from 1 within (study, service, stream). `meta` holds what is not the fact's: who recorded it,
+    which protocol amendment it was judged by, and, for a correction, type and version of the event it corrects.
+    """
+
+    study_id: str
+    service: str
+    stream_id: str
+    version: int
+    event_id: UUID
+    type: str
+    schema_version: int
+    site_id: str | None
+    data: str
+    recorded_at: datetime
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    sealed: bytes | None = field(default=None, repr=False)
+
+    @property
+    def source(self) -> str:
+        return f"/studies/{self.study_id}/{self.service}"
+
+    @property
+    def of_study(self) -> bool:
+        return self.stream_id == self.study_id
+
+    @property
+    def stream(self) -> Stream:
+        return catalogue.stream(self.service, of_study=self.of_study)
+
+    @property
+    def key(self) -> str:
+        """The Kafka key: events of one key keep their order."""
+        return self.study_id if self.of_study else f"{self.study_id}/{self.stream_id}"
+
+    def stated(self) -> Stated[Fact]:
+        """KeyError or ValueError for a type or content that today's language does not have."""
+        return self.stream.stated(self.event_id, self.type, self.schema_version, self.data)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        return dict(json.loads(self.data))
+
+
+def history(events: Iterable[Event]) -> list[Stated[Fact]]:
+    return [event.stated() for event in events]

@@ -1,0 +1,10 @@
+"""The streams: what each service keeps, about a study or about a participant."""
+
+from __future__ import annotations
+
+from shared.kernel.fact import Stream
+
+STUDY = Stream("enrollment", "study", correctable=False)
+PARTICIPANT = Stream("enrollment", "participant")
+TOXICITY = Stream("toxicity", "participant")
+FOLLOWUP = Stream("followup", "participant")

@@ -1,0 +1,105 @@
+"""What may be stated of a study as a whole. These facts cannot be corrected: they are closed, revoked, amended."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from shared.contracts.streams import STUDY
+from shared.kernel.dates import Day
+from shared.kernel.fact import Fact, Role
+from shared.kernel.ids import Code, SiteId
+from shared.kernel.text import Line, Paragraph
+from shared.protocol.protocol import Protocol
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("give an IANA time zone, such as Europe/Berlin")
+    return name
+
+
+TimeZone = Annotated[str, StringConstraints(strict=True, max_length=64), AfterValidator(_known_zone)]
+Country = Annotated[str, StringConstraints(strict=True, pattern="^[A-Z]{2}$"), Field(description="ISO 3166-1 alpha-2")]
+Subject = Annotated[
+    str,
+    StringConstraints(strict=True, pattern=r"^[^\s\x00-\x1f*]{1,200}$"),
+    Field(description="`sub` of the member's access token"),
+]
+
+
+@STUDY.fact("study.opened", by="administrator")
+class Opened(Fact):
+    """The study exists, with its first protocol. Who opens it becomes its administrator."""
+
+    title: Line
+    ethics_approval: Line
+    registration: Line | None = None
+    protocol: Protocol
+
+
+@STUDY.fact("study.protocol_amended", on="effective_on", by="administrator investigator")
+class ProtocolAmended(Fact):
+    """Another protocol, in force from a day on. What was recorded before is not judged again."""
+
+    amendment: Code
+    effective_on: Day
+    protocol: Protocol
+    reason: Paragraph
+
+
+@STUDY.fact("study.site_activated", on="on", by="administrator")
+class SiteActivated(Fact):
+    site_id: SiteId
+    name: Line
+    country: Country
+    time_zone: TimeZone
+    on: Day
+
+
+@STUDY.fact("study.site_closed", on="on", by="administrator")
+class SiteClosed(Fact):
+    site_id: SiteId
+    on: Day
+
+
+@STUDY.fact("study.member_granted", by="administrator")
+class MemberGranted(Fact):
+    """A person may do in the study what the role may: at one site, or, without a site, in the whole study."""
+
+    member: Subject
+    role: Role
+    site_id: SiteId | None = None
+
+
+@STUDY.fact("study.member_revoked", by="administrator")
+class MemberRevoked(Fact):
+    """Takes back one grant: the same member, role and site."""
+
+    member: Subject
+    role: Role
+    site_id: SiteId | None = None
+
+
+@STUDY.fact("study.accrual_closed", on="on", by="administrator investigator")
+class AccrualClosed(Fact):
+    """No participant is screened or enrolled after that day."""
+
+    on: Day
+
+
+@STUDY.fact("study.closed", on="on", by="administrator investigator")
+class Closed(Fact):
+    """Nothing dated after that day is stated any more, but corrections."""
+
+    on: Day
+
+
+@STUDY.fact("study.cut_taken", by="administrator investigator")
+class CutTaken(Fact):
+    """Freezes an analysis: a calendar day, and what is known when this fact is applied."""
+
+    name: Code
+    cut_on: Day

@@ -1,0 +1,158 @@
+"""What may be stated of a participant's radiotherapy and systemic therapy. Doses are whole centigray."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StrictBool, StringConstraints, model_validator
+
+from shared.contracts.streams import PARTICIPANT
+from shared.kernel.dates import ClinicalDate
+from shared.kernel.fact import Fact, Member
+from shared.kernel.ids import Code, Label, LocalId
+from shared.protocol.protocol import Delivery
+
+Intent = Literal[
+    "definitive", "curative", "adjuvant", "neoadjuvant", "ablative", "ablative_metastasis", "consolidative",
+    "palliative", "salvage", "not_stated",
+]  # fmt: skip
+Modality = Literal[
+    "photons", "electrons", "protons", "carbon_ions", "neutrons", "brachytherapy_hdr", "brachytherapy_pdr",
+    "brachytherapy_ldr", "radiopharmaceutical", "other",
+]  # fmt: skip
+Technique = Literal[
+    "2D", "3D-CRT", "IMRT", "VMAT", "stereotactic", "interstitial", "intracavitary", "other", "not_stated"
+]
+Fractions = Annotated[int, Field(strict=True, ge=1, le=80)]
+Setting = Literal[
+    "curative",
+    "neoadjuvant",
+    "concurrent",
+    "adjuvant",
+    "maintenance",
+    "palliative",
+    "first_line",
+    "later_line",
+    "other",
+]
+HIGHEST_FRACTION_DOSE_CGY, HIGHEST_TOTAL_DOSE_CGY, MOST_SBRT_FRACTIONS = 3000, 12000, 8
+
+
+class Target(Member):
+    """A volume and what is prescribed to it (ICRU: the PTV). A boost names the target that it rides on."""
+
+    target_id: LocalId
+    lesion_ids: Annotated[tuple[LocalId, ...], Field(max_length=50)] = ()
+    label: Annotated[Label, Field(description="AAPM TG-263 names are suggested, not enforced")]
+    modality: Modality
+    technique: Technique
+    delivery: Delivery
+    fractions: Fractions
+    dose_per_fraction_cgy: Annotated[int, Field(strict=True, gt=0, le=HIGHEST_FRACTION_DOSE_CGY)]
+    total_dose_cgy: Annotated[int, Field(strict=True, gt=0, le=HIGHEST_TOTAL_DOSE_CGY)]
+    prescription_isodose_percent: Annotated[int, Field(strict=True, ge=30, le=100)] | None = None
+    boost_of: LocalId | None = None
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Target:
+        if self.fractions * self.dose_per_fraction_cgy != self.total_dose_cgy:
+            raise ValueError("fractions times dose per fraction is not the total dose")
+        if self.delivery == "SRS" and self.fractions != 1:
+            raise ValueError("SRS is one fraction; several are FSRT")
+        if self.delivery == "SBRT" and self.fractions > MOST_SBRT_FRACTIONS:
+            raise ValueError(f"SBRT has at most {MOST_SBRT_FRACTIONS} fractions")
+        return self
+
+
+def _boosts_share_fractions(targets: tuple[Target, ...]) -> tuple[Target, ...]:
+    by_id = {target.target_id: target for target in targets}
+    if len(by_id) < len(targets):
+        raise ValueError("a target id is used once within a course")
+    for target in targets:
+        base = by_id.get(target.boost_of) if target.boost_of else None
+        if target.boost_of and (base is None or base is target):
+            raise ValueError("boost_of names another target of the same course")
+        if base and base.fractions != target.fractions:
+            raise ValueError("levels of a simultaneous integrated boost share the number of fractions")
+    return targets
+
+
+class _Prescription(Fact):
+    course_id: LocalId
+    targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=50)]
+
+    @model_validator(mode="after")
+    def _targets_fit(self) -> _Prescription:
+        _boosts_share_fractions(self.targets)
+        return self
+
+
+@PARTICIPANT.fact("radiotherapy.started", on="started_on")
+class RadiotherapyStarted(_Prescription):
+    """A course begins, as prescribed. The end of the index course starts the follow-up schedule."""
+
+    started_on: ClinicalDate
+    intent: Intent
+    index: StrictBool
+
+
+@PARTICIPANT.fact("radiotherapy.prescription_changed", on="on")
+class PrescriptionChanged(_Prescription):
+    """The whole prescription as it reads from that day on."""
+
+    on: ClinicalDate
+    reason_code: Code
+
+
+class Delivered(Member):
+    target_id: LocalId
+    fractions: Annotated[int, Field(strict=True, ge=0, le=80)]
+    dose_cgy: Annotated[int, Field(strict=True, ge=0, le=HIGHEST_TOTAL_DOSE_CGY)]
+
+
+class _CourseEnd(Fact):
+    course_id: LocalId
+    ended_on: ClinicalDate
+    delivered: Annotated[tuple[Delivered, ...], Field(max_length=50)] = ()
+
+    @model_validator(mode="after")
+    def _each_target_once(self) -> _CourseEnd:
+        if len({delivered.target_id for delivered in self.delivered}) < len(self.delivered):
+            raise ValueError("what was delivered to a target is said once")
+        return self
+
+
+@PARTICIPANT.fact("radiotherapy.completed", on="ended_on")
+class RadiotherapyCompleted(_CourseEnd):
+    """The last fraction was given. Without `delivered`: as prescribed."""
+
+
+@PARTICIPANT.fact("radiotherapy.discontinued", on="ended_on")
+class RadiotherapyDiscontinued(_CourseEnd):
+    """The course ended early; `delivered` says how far it came."""
+
+    reason_code: Literal["toxicity", "progression", "refusal", "death", "intercurrent_illness", "other"]
+
+
+class Agent(Member):
+    name: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ()/+.,-]{0,63}$")]
+    dose: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    unit: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9/%.*^-]{1,16}$")] | None = None
+    schedule: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9 /,.;:+()-]{1,64}$")] | None = None
+
+
+@PARTICIPANT.fact("systemic_therapy.started", on="on")
+class SystemicTherapyStarted(Fact):
+    line_id: LocalId
+    on: ClinicalDate
+    agents: Annotated[tuple[Agent, ...], Field(min_length=1, max_length=20)]
+    setting: Setting
+    planned_cycles: Annotated[int, Field(strict=True, ge=1, le=200)] | None = None
+
+
+@PARTICIPANT.fact("systemic_therapy.stopped", on="on")
+class SystemicTherapyStopped(Fact):
+    line_id: LocalId
+    on: ClinicalDate
+    reason_code: Code
+    cycles_given: Annotated[int, Field(strict=True, ge=0, le=200)] | None = None

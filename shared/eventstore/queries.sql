@@ -1,0 +1,33 @@
+-- name: recall
+with head as (
+    select (select version from streams where study_id = $1 and stream_id = $1) as study_version,
+           s.version as stream_version, s.site_id as stream_site, s.search_key, s.summary, k.fingerprint, k.outcome
+      from (select) as one
+      left join streams s on s.study_id = $1 and s.stream_id = $2
+      left join lateral (
+           select fingerprint, outcome from idempotency i
+            where i.study_id = $1 and i.key = $3 and (i.stream_id = $2 or i.site_id = coalesce(s.site_id, $4))
+            order by i.stream_id = $2 desc limit 1
+      ) k on true
+)
+select head.*, e.version, e.event_id, e.type, e.schema_version, e.site_id, e.data, e.sealed, e.meta, e.recorded_at
+  from head left join events e on e.study_id = $1 and e.stream_id = $2
+ order by e.version
+
+-- name: data_key
+select wrapped from data_keys where study_id = $1 and stream_id = $2
+
+-- name: append
+select append_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+
+-- name: listing
+select stream_id, version, site_id, summary from streams
+ where study_id = $1 and stream_id <> $1 and stream_id > $2
+   and ($3::text is null or site_id = $3) and ($4::text is null or summary ->> 'status' = $4)
+   and ($5::bytea is null or search_key = $5)
+ order by stream_id limit $6
+
+-- name: feed
+select stream_id, version, event_id, type, schema_version, site_id, data, sealed, meta, recorded_at from events
+ where study_id = $1 and stream_id <> $1 and (stream_id, version) > ($2, $3) and site_id = any($4::text[])
+ order by stream_id, version limit $5

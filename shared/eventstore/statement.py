@@ -1,0 +1,72 @@
+"""What somebody states, what came of it, and how objections to it are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from shared.kernel.fact import Corrected, Fact, Stated
+from shared.kernel.record import Objection, Refused
+from shared.kernel.refusal import Fault, Unacceptable
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What somebody states, at once, of one study or participant. `stream_id` None: of a participant yet unknown.
+
+    `pointers[i]` is where fact i stands in the request's body; `request` is what makes two requests the same.
+    """
+
+    study_id: str
+    stream_id: str | None
+    facts: tuple[Fact, ...]
+    pointers: tuple[str, ...]
+    by: str
+    request: bytes = b""
+    key: str | None = None
+    if_match: int | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What came of it: the events' ids, and the stream's version after them. Times are real, in UTC."""
+
+    study_id: str
+    stream_id: str
+    version: int
+    event_ids: tuple[UUID, ...]
+    recorded_at: datetime
+
+    def answer(self) -> dict[str, Any]:
+        ids, at = [str(event_id) for event_id in self.event_ids], self.recorded_at.isoformat()
+        return {"stream_id": self.stream_id, "version": self.version, "event_ids": ids, "recorded_at": at}
+
+    @classmethod
+    def of(cls, study_id: str, answer: Mapping[str, Any]) -> Recording:
+        ids = tuple(UUID(event_id) for event_id in answer["event_ids"])
+        at = datetime.fromisoformat(answer["recorded_at"])
+        return cls(study_id, answer["stream_id"], answer["version"], ids, at)
+
+
+def unacceptable(refused: Refused, proposed: Sequence[Stated[Fact]], pointers: Sequence[str]) -> Unacceptable:
+    """Each objection, with a pointer into the body where it is about what is proposed."""
+    place = {stated.event_id: pointer for stated, pointer in zip(proposed, pointers, strict=True)}
+    mended = {
+        stated.fact.event_id: f"{pointer}/replacement/data"
+        for stated, pointer in zip(proposed, pointers, strict=True)
+        if isinstance(stated.fact, Corrected) and stated.fact.replacement
+    }
+    faults = [_fault(event_id, objection, place, mended) for event_id, objection in refused.raised]
+    return Unacceptable(faults[0].message, code=faults[0].code, faults=faults)
+
+
+def _fault(event_id: UUID, objection: Objection, place: Mapping[UUID, str], mended: Mapping[UUID, str]) -> Fault:
+    because = objection.because_of
+    if event_id in place or event_id in mended:
+        within = place[event_id] if event_id in place else mended[event_id]
+        return Fault(objection.code, objection.message, within + objection.member, str(because) if because else None)
+    return Fault(objection.code, objection.message, "", str(event_id))

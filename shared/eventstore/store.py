@@ -1,0 +1,197 @@
+"""The event store: what is recorded stays, once, in order, together with its outbox row and its idempotency key.
+
+A `Unit` is one transaction for one tenant. `recall` reads a stream with what the command path needs besides it;
+`append` writes all or nothing, or says why not:
+
+Moved
+├── StreamMoved      someone else appended to the stream since it was recalled
+├── StudyMoved       the study's own facts are not those that the decision was made by
+└── KeyTaken         the same idempotency key was used at the same moment; its outcome can be recalled now
+SearchKeyTaken       the site has another participant under that reference
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+import asyncpg
+
+from shared.contracts.event import Event
+from shared.eventstore.sql import queries
+from shared.security.tenancy import Tenant, transaction
+
+SQL = queries(Path(__file__).with_name("queries.sql"))
+
+
+class Moved(Exception):
+    """Decide again on what is there now."""
+
+
+class StreamMoved(Moved):
+    pass
+
+
+class StudyMoved(Moved):
+    pass
+
+
+class KeyTaken(Moved):
+    pass
+
+
+class SearchKeyTaken(Exception):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was answered to the first request under a key, and the fingerprint of that request."""
+
+    fingerprint: bytes
+    answer: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A stream as a whole: its version (0: not there, or not this tenant's to see), its present site, its view."""
+
+    version: int = 0
+    site_id: str | None = None
+    search_key: bytes | None = None
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    study_version: int
+    head: Head
+    events: tuple[Event, ...]
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Events for versions `expected + 1 …` of one stream, and the stream's head after them.
+
+    `study_version`: that of the study's stream by which was decided; None when the stream is the study's own.
+    """
+
+    expected: int
+    study_version: int | None
+    head: Head
+    events: Sequence[Event]
+    data_key: bytes | None = None
+    key: str | None = None
+    key_site: str = "*"
+    outcome: Outcome | None = None
+
+
+class Unit(Protocol):
+    async def recall(self, stream_id: str, *, key: str | None = None, key_site: str = "*") -> Recalled: ...
+    async def data_key(self, stream_id: str) -> bytes | None: ...
+    async def append(self, proposal: Append) -> None: ...
+    async def listing(
+        self, *, site: str | None, status: str | None, search_key: bytes | None, after: str, limit: int
+    ) -> list[tuple[str, Head]]: ...
+    async def feed(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]: ...
+
+
+class Store(Protocol):
+    service: str
+
+    def unit(self, tenant: Tenant) -> AbstractAsyncContextManager[Unit]:
+        """One transaction: kept if the block ends well, undone if an exception leaves it."""
+        ...
+
+
+class PostgresStore:
+    """The store on PostgreSQL, under row-level security; `shards` spreads the outbox over that many relay cursors."""
+
+    def __init__(self, service: str, pool: asyncpg.Pool[Any], *, shards: int = 1) -> None:
+        self.service, self._pool, self._shards = service, pool, shards
+
+    @asynccontextmanager
+    async def unit(self, tenant: Tenant) -> AsyncIterator[Unit]:
+        async with transaction(self._pool, tenant) as connection:
+            yield _PostgresUnit(self.service, tenant, connection, self._shards)
+
+
+class _PostgresUnit:
+    def __init__(self, service: str, tenant: Tenant, connection: asyncpg.Connection[Any], shards: int) -> None:
+        self._service, self._study, self._connection, self._shards = service, tenant.study_id, connection, shards
+
+    async def recall(self, stream_id: str, *, key: str | None = None, key_site: str = "*") -> Recalled:
+        rows = await self._connection.fetch(SQL["recall"], self._study, stream_id, key, key_site)
+        first = rows[0]
+        version = first["stream_version"] or 0
+        if version != sum(row["event_id"] is not None for row in rows):
+            version, rows = 0, []
+        head = Head(version, first["stream_site"], first["search_key"], json.loads(first["summary"] or "{}"))
+        outcome = Outcome(first["fingerprint"], json.loads(first["outcome"])) if first["fingerprint"] else None
+        events = tuple(self._event(stream_id, row) for row in rows if row["event_id"])
+        return Recalled(first["study_version"] or 0, head if version else Head(), events, outcome)
+
+    def _event(self, stream_id: str, row: asyncpg.Record) -> Event:
+        return Event(
+            self._study, self._service, stream_id, row["version"], UUID(int=row["event_id"].int), row["type"],
+            row["schema_version"], row["site_id"], row["data"], row["recorded_at"], json.loads(row["meta"]),
+            row["sealed"],
+        )  # fmt: skip
+
+    async def data_key(self, stream_id: str) -> bytes | None:
+        wrapped: bytes | None = await self._connection.fetchval(SQL["data_key"], self._study, stream_id)
+        return wrapped
+
+    async def append(self, proposal: Append) -> None:
+        try:
+            await self._connection.execute(SQL["append"], *self._arguments(proposal))
+        except asyncpg.PostgresError as error:
+            raise _named(error) from error
+
+    def _arguments(self, proposal: Append) -> tuple[Any, ...]:
+        first, head, events = proposal.events[0], proposal.head, proposal.events
+        return (
+            self._study, first.stream_id, proposal.expected, proposal.study_version,
+            head.site_id, head.search_key, json.dumps(head.summary), proposal.data_key,
+            [event.event_id for event in events], [event.type for event in events],
+            [event.schema_version for event in events], first.site_id, [event.data for event in events],
+            [event.sealed for event in events], [json.dumps(event.meta) for event in events], first.recorded_at,
+            shard_of(first.stream_id, self._shards), proposal.key, proposal.key_site,
+            proposal.outcome and proposal.outcome.fingerprint, proposal.outcome and json.dumps(proposal.outcome.answer),
+        )  # fmt: skip
+
+    async def listing(
+        self, *, site: str | None, status: str | None, search_key: bytes | None, after: str, limit: int
+    ) -> list[tuple[str, Head]]:
+        rows = await self._connection.fetch(SQL["listing"], self._study, after, site, status, search_key, limit)
+        return [
+            (row["stream_id"], Head(row["version"], row["site_id"], None, json.loads(row["summary"]))) for row in rows
+        ]
+
+    async def feed(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]:
+        rows = await self._connection.fetch(SQL["feed"], self._study, *after, list(sites), limit)
+        return [self._event(row["stream_id"], row) for row in rows]
+
+
+def shard_of(stream_id: str, shards: int) -> int:
+    return sum(stream_id.encode()) % shards
+
+
+def _named(error: asyncpg.PostgresError) -> Exception:
+    match error.sqlstate:
+        case "QR001":
+            return StreamMoved()
+        case "QR002":
+            return StudyMoved()
+        case "QR003":
+            return KeyTaken()
+        case "23505" if getattr(error, "constraint_name", "") == "streams_search_key":
+            return SearchKeyTaken()
+        case _:
+            return error

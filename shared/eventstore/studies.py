@@ -1,0 +1,62 @@
+"""A study's own facts as they stand, kept in memory between requests and read anew when they have moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.contracts.event import history
+from shared.eventstore.store import Store
+from shared.kernel.record import Record, standing
+from shared.kernel.refusal import NotFound
+from shared.security.grants import Rights, rights
+from shared.security.tenancy import Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class StudyState:
+    """Version 0: there is no such study."""
+
+    version: int
+    record: Record
+
+
+class Studies(Protocol):
+    async def current(self, study_id: str) -> StudyState:
+        """What is known here; it may have moved since."""
+        ...
+
+    async def reload(self, study_id: str) -> StudyState:
+        """What is recorded now."""
+        ...
+
+
+class StoredStudies:
+    """The studies of the service that records them itself."""
+
+    def __init__(self, store: Store, *, most: int = 200) -> None:
+        self._store, self._most, self._known = store, most, dict[str, StudyState]()
+
+    async def current(self, study_id: str) -> StudyState:
+        return self._known.get(study_id) or await self.reload(study_id)
+
+    async def reload(self, study_id: str) -> StudyState:
+        async with self._store.unit(Tenant(study_id)) as unit:
+            recalled = await unit.recall(study_id)
+        known = self._known.pop(study_id, None)
+        if known is None or known.version != recalled.head.version:
+            known = StudyState(recalled.head.version, standing(history(recalled.events)))
+        if known.version:
+            self._known[study_id] = known
+        if len(self._known) > self._most:
+            del self._known[next(iter(self._known))]
+        return known
+
+
+async def rights_in(studies: Studies, study_id: str, member: str) -> tuple[Rights, StudyState]:
+    """What somebody may read in a study, by the grants of this moment; NotFound for who has none."""
+    study = await studies.reload(study_id)
+    held = rights(study.record, member)
+    if not held.grants:
+        raise NotFound
+    return held, study

@@ -1,0 +1,38 @@
+"""The only place that reads the time.
+
+What is recorded, tokens and leases go by the real time. A study's *today*, which decides what is due and what lies in
+the future, can be frozen or shifted, so that a study of the past can be looked at as it stood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+
+def _real_time() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """`today` is frozen (a date) or shifted (days) per study; '' stands for every study that is not named."""
+
+    frozen_or_shifted: Mapping[str, date | timedelta] = field(default_factory=dict)
+    now: Callable[[], datetime] = _real_time
+
+    @classmethod
+    def parse(cls, setting: str) -> Clock:
+        """`2025-01-31`, `+3`, or `atc-rt=2025-01-31,demo-live=+0`; ValueError for anything else."""
+        settings: dict[str, date | timedelta] = {}
+        for part in filter(None, (part.strip() for part in setting.split(","))):
+            study, _, value = part.rpartition("=")
+            settings[study] = timedelta(days=int(value)) if value[:1] in "+-" else date.fromisoformat(value)
+        return cls(settings)
+
+    def today(self, study_id: str, zone: str = "UTC") -> date:
+        """The calendar day at a site of that time zone (an IANA name)."""
+        setting = self.frozen_or_shifted.get(study_id, self.frozen_or_shifted.get("", timedelta()))
+        return setting if isinstance(setting, date) else self.now().astimezone(ZoneInfo(zone)).date() + setting

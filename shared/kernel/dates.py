@@ -1,0 +1,90 @@
+"""Clinical dates: a day, a month or a year, compared as intervals, so that only what is impossible is refused."""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+_SHAPE = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?")
+_FIRST_YEAR, _LAST_YEAR = 1900, 2100
+
+
+@dataclass(frozen=True, slots=True)
+class PartialDate:
+    """`2024`, `2024-03` or `2024-03-07`: what was said, and the days it may mean (both ends inclusive)."""
+
+    text: str
+    earliest: date
+    latest: date
+
+    @classmethod
+    def parse(cls, value: object) -> PartialDate:
+        """Raise ValueError for anything but the three shapes: no 0, no timestamp, no 07.03.2024."""
+        if isinstance(value, PartialDate):
+            return value
+        if not (isinstance(value, str) and (shape := _SHAPE.fullmatch(value))):
+            raise ValueError("give a date as YYYY-MM-DD, or YYYY-MM or YYYY where only that is known")
+        year, month, day = (int(part) if part else None for part in shape.groups())
+        if year is None or not _FIRST_YEAR <= year <= _LAST_YEAR:
+            raise ValueError(f"give a year between {_FIRST_YEAR} and {_LAST_YEAR}")
+        return cls(value, *_interval(year, month, day))
+
+    @classmethod
+    def of(cls, day: date) -> PartialDate:
+        return cls(day.isoformat(), day, day)
+
+    @property
+    def is_exact(self) -> bool:
+        return self.earliest == self.latest
+
+    def surely_before(self, other: PartialDate) -> bool:
+        return self.latest < other.earliest
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _interval(year: int, month: int | None, day: int | None) -> tuple[date, date]:
+    try:
+        first = date(year, month or 1, day or 1)
+        last_month = month or 12
+        return first, date(year, last_month, day or monthrange(year, last_month)[1])
+    except ValueError:
+        raise ValueError("there is no such day in the calendar") from None
+
+
+def _day(value: object) -> date:
+    if isinstance(value, date):
+        return value
+    when = PartialDate.parse(value)
+    if not when.is_exact or len(when.text) != len("2024-03-07"):
+        raise ValueError("give the day as YYYY-MM-DD")
+    return when.earliest
+
+
+_MONTH, _DAY = "(0[1-9]|1[0-2])", "(0[1-9]|[12][0-9]|3[01])"
+
+
+def _json_schema(pattern: str, *examples: str) -> Any:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples)})
+
+
+ClinicalDate = Annotated[
+    PartialDate,
+    BeforeValidator(PartialDate.parse),
+    PlainSerializer(str, return_type=str),
+    _json_schema(f"^(19[0-9]{{2}}|20[0-9]{{2}}|2100)(-{_MONTH}(-{_DAY})?)?$", "2024-03-07", "2024-03"),
+]
+"""A date as the site knows it: `YYYY-MM-DD`, `YYYY-MM` or `YYYY`."""
+
+Day = Annotated[
+    date,
+    BeforeValidator(_day),
+    _json_schema(f"^(19[0-9]{{2}}|20[0-9]{{2}}|2100)-{_MONTH}-{_DAY}$", "2024-03-07"),
+]
+"""A whole calendar day, where a plan or a deadline needs one."""

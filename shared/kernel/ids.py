@@ -1,0 +1,75 @@
+"""Names of things: studies, sites, participants, and what happens to them.
+
+A participant's number is drawn at random, so that it says nothing about the order of accrual, and carries a check
+character (Luhn mod 32 over Crockford's alphabet), so that a typing error is caught: `K7F2-9QXA-3`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Annotated
+from uuid import UUID, uuid5
+
+from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
+
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+QUARTAL = UUID("6f8f2f57-8b0a-5d7e-9c55-51ab6e1d7a20")
+_RANDOM_CHARACTERS = 8
+
+
+def new_participant_id() -> str:
+    """A fresh number: 40 random bits and the check character."""
+    body = "".join(secrets.choice(ALPHABET) for _ in range(_RANDOM_CHARACTERS))
+    return _shown(body + check_character(body))
+
+
+def participant_id(value: object) -> str:
+    """The number as it is shown, whatever case and hyphens it came in; ValueError if the check character is wrong."""
+    plain = value.replace("-", "").upper() if isinstance(value, str) else ""
+    if len(plain) != _RANDOM_CHARACTERS + 1 or set(plain) - set(ALPHABET) or check_character(plain[:-1]) != plain[-1]:
+        raise ValueError("this is not a participant number: look for a typing error")
+    return _shown(plain)
+
+
+def check_character(body: str) -> str:
+    """Luhn mod 32, factor 2 at the rightmost character."""
+    total = 0
+    for place, character in enumerate(reversed(body)):
+        addend = ALPHABET.index(character) * (2 if place % 2 == 0 else 1)
+        total += addend // len(ALPHABET) + addend % len(ALPHABET)
+    return ALPHABET[-total % len(ALPHABET)]
+
+
+def _shown(plain: str) -> str:
+    return f"{plain[:4]}-{plain[4:8]}-{plain[8]}"
+
+
+def new_event_id() -> UUID:
+    """A version 7 UUID (RFC 9562): 48 bits of milliseconds, 74 random bits; sorts by time of making."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << 80) | secrets.randbits(80)
+    value = (value & ~(0xF << 76)) | (0x7 << 76)
+    return UUID(int=(value & ~(0x3 << 62)) | (0x2 << 62))
+
+
+def event_id_for(scope: str, index: int) -> UUID:
+    """The same request gives the same event ids, however often it is sent."""
+    return uuid5(QUARTAL, f"{scope}/{index}")
+
+
+def _pattern(pattern: str) -> StringConstraints:
+    return StringConstraints(strict=True, pattern=pattern)
+
+
+StudyId = Annotated[str, _pattern(r"^[a-z0-9][a-z0-9-]{0,30}[a-z0-9]$")]
+SiteId = Annotated[str, _pattern(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
+LocalId = Annotated[str, _pattern(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$")]
+"""A site's own name for a lesion, course, target or line: unique within the participant."""
+Code = Annotated[str, _pattern(r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]
+Label = Annotated[str, _pattern(r"^[A-Za-z0-9_^~-]{1,32}$")]
+ParticipantId = Annotated[
+    str,
+    BeforeValidator(participant_id),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]$"}),
+]

@@ -1,0 +1,108 @@
+"""The write side's one mechanism.
+
+A record is the *set* of facts that stand today; corrections restate, void or re-instate its members. Rules yield
+objections to one fact in the light of the others. A change is refused when it raises objections that the record did
+not have before: so the order in which true things are reported never matters, a correction cannot leave behind what
+the rules forbid, and an old fault does not block its own mending.
+
+Rules see the standing facts alone and are pure. A *gate* is asked about what is stated now, and never again on a
+later change: what depends on the world outside the record (the protocol, the site's today, other services), and what
+closes a door for the future without judging the past (a withdrawal).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from shared.kernel.fact import Corrected, F, Fact, Stated
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why a fact cannot stand. `code` is stable for programs, `message` for people; it never quotes patient data.
+
+    `because_of` is the other event that is in the way, `member` the JSON pointer, within the fact, to what is at
+    fault ('' for the fact as a whole).
+    """
+
+    code: str
+    message: str = field(compare=False)
+    because_of: UUID | None = None
+    member: str = ""
+
+
+Raised = tuple[UUID, Objection]  # an objection and the event it is raised against
+
+
+class Refused(Exception):
+    """What was proposed would leave the record with objections that it did not have before."""
+
+    def __init__(self, raised: Iterable[Raised]) -> None:
+        self.raised = sorted(raised, key=lambda pair: (pair[1].code, str(pair[0]), str(pair[1].because_of)))
+        super().__init__("; ".join(objection.message for _, objection in self.raised))
+
+
+@dataclass(frozen=True)
+class Record:
+    """The facts of one stream that stand."""
+
+    stated: tuple[Stated[Fact], ...] = ()
+
+    @cached_property
+    def _by_kind(self) -> dict[type[Fact], list[Stated[Any]]]:
+        kinds: dict[type[Fact], list[Stated[Any]]] = {}
+        for stated in self.stated:
+            kinds.setdefault(type(stated.fact), []).append(stated)
+        return kinds
+
+    def all(self, kind: type[F], *, but: Stated[Fact] | None = None) -> list[Stated[F]]:
+        return [stated for stated in self._by_kind.get(kind, ()) if stated is not but]
+
+    def facts(self, kind: type[F]) -> list[F]:
+        return [stated.fact for stated in self.all(kind)]
+
+
+Rules = Callable[[Record, Stated[Fact]], Iterator[Objection]]
+Gate = Callable[[Record, Stated[Fact]], Iterator[Objection]]
+
+
+def standing(history: Iterable[Stated[Fact]]) -> Record:
+    """The record as it reads today. Nothing is judged: what is recorded was stated."""
+    known: dict[UUID, Stated[Fact]] = {}
+    stands: dict[UUID, Stated[Fact]] = {}
+    for stated in history:
+        if not isinstance(stated.fact, Corrected):
+            known[stated.event_id] = stands[stated.event_id] = stated
+        elif (target := known.get(stated.fact.event_id)) is None:
+            message = "This record has no event of that id that can be corrected."
+            raise Refused([(stated.event_id, Objection("no-such-event", message, member="/event_id"))])
+        elif (replacement := stated.fact.restated) is None:
+            stands.pop(target.event_id, None)
+        else:
+            stands[target.event_id] = _restate(stated.event_id, target, replacement)
+    return Record(tuple(stands.values()))
+
+
+def _restate(correction: UUID, original: Stated[Fact], replacement: Fact) -> Stated[Fact]:
+    if type(replacement) is not type(original.fact):
+        message = f"A {original.fact.type_name} is restated by another one only."
+        raise Refused([(correction, Objection("other-type", message, original.event_id, "/replacement/type"))])
+    return Stated(original.event_id, replacement)
+
+
+def judge(record: Record, rules: Rules) -> set[Raised]:
+    return {(stated.event_id, objection) for stated in record.stated for objection in rules(record, stated)}
+
+
+def decide(history: Sequence[Stated[Fact]], proposed: Sequence[Stated[Fact]], rules: Rules, gate: Gate) -> Record:
+    """The record that `proposed` leads to, if all of it may be appended together; else Refused with every objection."""
+    before, after = standing(history), standing([*history, *proposed])
+    raised = judge(after, rules) - judge(before, rules)
+    raised |= {(stated.event_id, objection) for stated in proposed for objection in gate(after, stated)}
+    if raised:
+        raise Refused(raised)
+    return after

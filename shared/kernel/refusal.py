@@ -1,0 +1,101 @@
+"""Why a request was not done: one tree, from which every problem document is made.
+
+Refusal
+├── Malformed               400  the body is not JSON, or JSON that no text can hold
+├── Unrecognised            401  no token, or one that does not hold
+├── NotYourRole             403  seen, but not yours to state or read
+├── NotFound                404  unknown, or not yours to see
+├── AlreadyRegistered       409  the site's own number is in use
+├── NotKnownYet             409  another service has not heard of it yet
+├── PositionGone            410  the journal began anew since
+├── VersionMismatch         412  the record is not at the version that If-Match names
+├── TooLarge                413
+├── UnsupportedMedia        415
+├── Unacceptable            422  schema, rule or gate object; or a key used for something else
+├── TooMany                 429
+└── Busy                    503  try again: others were faster, or a database is away
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong: a stable code, a sentence, where in the body (JSON pointer), and which event objects."""
+
+    code: str
+    message: str
+    pointer: str = ""
+    because_of: str | None = None
+
+
+class Refusal(Exception):
+    """Base: a status, a stable code, one sentence for a person, and the faults. Never patient data."""
+
+    status: ClassVar[int] = 500
+    code: str = "refused"
+    title: str = "The request was refused."
+    retry_after: ClassVar[int | None] = None
+
+    def __init__(self, title: str = "", *, code: str = "", faults: Sequence[Fault] = ()) -> None:
+        self.title = title or self.title
+        self.code = code or self.code
+        self.faults = tuple(faults)
+        super().__init__(self.title)
+
+
+class Malformed(Refusal):
+    status, code, title = 400, "malformed", "The body is not JSON."
+
+
+class Unrecognised(Refusal):
+    status, code, title = 401, "not-recognised", "Send a valid bearer token."
+
+
+class NotYourRole(Refusal):
+    status, code, title = 403, "not-your-role", "Your role in this study does not include this."
+
+
+class NotFound(Refusal):
+    status, code, title = 404, "not-found", "There is no such thing, or it is not yours to see."
+
+
+class AlreadyRegistered(Refusal):
+    status, code = 409, "already-registered"
+    title = "The site uses that reference for another participant."
+
+
+class NotKnownYet(Refusal):
+    status, code, title, retry_after = 409, "not-known-yet", "That is not known here yet.", 1
+
+
+class PositionGone(Refusal):
+    status, code, title = 410, "position-gone", "That position belongs to a journal that is gone."
+
+
+class VersionMismatch(Refusal):
+    status, code, title = 412, "version-mismatch", "The record has moved on since the version in If-Match."
+
+
+class TooLarge(Refusal):
+    status, code, title = 413, "too-large", "A body has at most 1 MiB."
+
+
+class UnsupportedMedia(Refusal):
+    status, code, title = 415, "unsupported-media", "Send application/json."
+
+
+class Unacceptable(Refusal):
+    status, code, title = 422, "not-acceptable", "What was stated cannot stand."
+
+
+class TooMany(Refusal):
+    status, code, title, retry_after = 429, "too-many-requests", "Too many requests.", 1
+
+
+class Busy(Refusal):
+    status, code, title, retry_after = 503, "busy", "Try again in a moment.", 1

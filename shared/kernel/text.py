@@ -1,0 +1,29 @@
+"""Plain text of studies (titles, reasons): bounded, and without characters that no screen shows."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
+
+_HIDDEN = {"Cc", "Cs", "Co", "Cn"}
+
+
+def is_showable(text: str) -> bool:
+    """No control characters but tab and line breaks, no lone surrogates: what JSON admits and PostgreSQL does not."""
+    return all(character in "\t\n\r" or unicodedata.category(character) not in _HIDDEN for character in text)
+
+
+def _showable(text: str) -> str:
+    if not is_showable(text):
+        raise ValueError("leave out control characters")
+    return text
+
+
+Line = Annotated[
+    str, StringConstraints(strict=True, min_length=1, max_length=300, pattern=r"\S"), AfterValidator(_showable)
+]
+Paragraph = Annotated[
+    str, StringConstraints(strict=True, min_length=1, max_length=4000, pattern=r"\S"), AfterValidator(_showable)
+]

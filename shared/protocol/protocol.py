@@ -1,0 +1,111 @@
+"""What a study plans: who may take part, what is asked of them, and when."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from shared.kernel.dates import Day
+from shared.kernel.fact import Member
+from shared.kernel.ids import Code
+from shared.kernel.text import Paragraph
+
+Delivery = Literal["conventional", "hypofractionated", "FSRT", "SBRT", "SRS", "brachytherapy"]
+Origin = Literal["rt_start", "diagnosed", "enrolled", "rt_end"]
+SHORTEST_QUARTER = 89
+"""Days between two targets three months apart, over all anchors of 2020 to 2027: 89 to 92."""
+SHORTEST_MONTH = 28
+
+
+class Criterion(Member):
+    id: Code
+    text: Paragraph
+    kind: Literal["inclusion", "exclusion"]
+
+
+class ConsentVersion(Member):
+    """A form is valid from its day until the next version's."""
+
+    version: Code
+    valid_from: Day
+
+
+class Toxicity(Member):
+    dictionary: Literal["ctcae-3.0", "ctcae-4.03", "ctcae-5.0", "ctcae-6.0"]
+    checklist: tuple[Code, ...] = ()
+
+
+class Window(Member):
+    """Days before and after a visit's target within which it counts as in time, both ends inclusive."""
+
+    before: Annotated[int, Field(strict=True, ge=0, le=180)] = 14
+    after: Annotated[int, Field(strict=True, ge=0, le=180)] = 14
+
+
+class FollowUp(Member):
+    anchor: Literal["index_course_end"] = "index_course_end"
+    every_months: Annotated[int, Field(strict=True, ge=1, le=24)] = 3
+    for_months: Annotated[int, Field(strict=True, ge=1, le=120)] = 24
+    window_days: Window | tuple[Window, ...] = Window()
+    anchor_policy: Literal["index", "latest", "per_course"] = "index"
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """One window per visit, first visit first."""
+        if isinstance(self.window_days, Window):
+            return (self.window_days,) * (self.for_months // self.every_months)
+        return self.window_days
+
+    @model_validator(mode="after")
+    def _windows_fit(self) -> FollowUp:
+        if not self.windows or len(self.windows) != self.for_months // self.every_months:
+            raise ValueError("give one window for all visits, or one for each")
+        gap = self._shortest_gap()
+        for earlier, later in zip(self.windows, (*self.windows[1:], self.windows[-1]), strict=True):
+            if earlier.after + later.before >= gap:
+                raise ValueError("visit windows overlap")
+        return self
+
+    def _shortest_gap(self) -> int:
+        """Days that two targets are apart at least, whatever the anchor (a month has 28 to 31 days)."""
+        quarters, months = divmod(self.every_months, 3)
+        return quarters * SHORTEST_QUARTER + months * SHORTEST_MONTH
+
+
+class Reminders(Member):
+    steps: tuple[Code, ...] = ("open", "target", "overdue")
+    digest_at: Annotated[str, Field(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")] = "08:00"
+    escalate_after_days: Annotated[int, Field(strict=True, ge=1, le=180)] = 21
+
+
+class AccrualTarget(Member):
+    participants: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+    by: Day
+
+
+class Stereotactic(Member):
+    deliveries: tuple[Delivery, ...] = ("SRS", "FSRT", "SBRT")
+
+
+class Protocol(Member):
+    """A study's plan. `met` always means "does not stand in the way": an exclusion criterion is met when absent."""
+
+    criteria: Annotated[tuple[Criterion, ...], Field(min_length=1, max_length=200)]
+    minimum_age: Annotated[int, Field(strict=True, ge=0, le=120)] = 0
+    consent_versions: Annotated[tuple[ConsentVersion, ...], Field(min_length=1, max_length=100)]
+    toxicity: Toxicity
+    symptoms: tuple[Code, ...] = ()
+    follow_up: FollowUp
+    reminders: Reminders = Reminders()
+    accrual_target: AccrualTarget | None = None
+    stereotactic: Stereotactic = Stereotactic()
+    survival_origin: Origin = "rt_start"
+    small_cell: Annotated[int, Field(strict=True, ge=0, le=100)] = 5
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Protocol:
+        for named in ([c.id for c in self.criteria], [v.version for v in self.consent_versions]):
+            if len(set(named)) < len(named):
+                raise ValueError("criteria and consent versions each have an id of their own")
+        return self

@@ -1,0 +1,63 @@
+"""Who may do what in a study: read off the study's own facts, in the order in which they were stated."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from shared.contracts.study import MemberGranted, MemberRevoked
+from shared.kernel.fact import Role
+from shared.kernel.record import Record
+
+EVERY_SITE = "*"
+WHOLE_STUDY: frozenset[Role] = frozenset({"administrator", "investigator", "monitor", "auditor", "reader"})
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role, at one site or (site None) in the whole study."""
+
+    role: Role
+    site_id: str | None
+
+    @property
+    def scope(self) -> str:
+        return self.site_id or EVERY_SITE
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What one member may do in one study."""
+
+    member: str
+    grants: frozenset[Grant]
+
+    def sites(self, roles: Collection[str]) -> frozenset[str]:
+        """Sites at which the member has one of the roles; '*' stands for every site."""
+        return frozenset(grant.scope for grant in self.grants if grant.role in roles)
+
+    def at(self, site_id: str | None, roles: Collection[str]) -> bool:
+        """Has the member one of the roles at that site (None: in the study as a whole)?"""
+        sites = self.sites(roles)
+        return bool(sites) if site_id is None else not sites.isdisjoint({site_id, EVERY_SITE})
+
+    @property
+    def visible(self) -> frozenset[str]:
+        """Sites whose participants the member may see at all: readers and administrators see figures only."""
+        return self.sites({"site", "coordinator", "investigator", "monitor", "auditor"})
+
+    def has_site(self, site_id: str) -> bool:
+        """Is the member of that site itself, and so allowed to read its sealed text?"""
+        return any(grant.site_id == site_id and grant.role in ("site", "coordinator") for grant in self.grants)
+
+
+def rights(study: Record, member: str) -> Rights:
+    """A member's standing grants: a revocation takes back the same role and site, a later grant gives it again."""
+    held: dict[Grant, None] = {}
+    for stated in study.stated:
+        match stated.fact:
+            case MemberGranted(member=who, role=role, site_id=site) if who == member:
+                held[Grant(role, site)] = None
+            case MemberRevoked(member=who, role=role, site_id=site) if who == member:
+                held.pop(Grant(role, site), None)
+    return Rights(member, frozenset(held))

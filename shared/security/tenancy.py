@@ -1,0 +1,61 @@
+"""The one way into a service's database: a transaction that says for whom it is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from shared.security.grants import EVERY_SITE
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A study, and one site of it or every site ('*')."""
+
+    study_id: str
+    site_id: str = EVERY_SITE
+
+
+class UnsafeRole(Exception):
+    """The role could see past row-level security: the service refuses to start."""
+
+
+async def _keep(_: asyncpg.Connection[Any]) -> None:
+    """Nothing outlives a transaction here (settings and locks are transaction-local), so nothing has to be reset."""
+
+
+async def open_pool(url: str, *, smallest: int = 1, largest: int = 10) -> asyncpg.Pool[Any]:
+    return await asyncpg.create_pool(
+        url,
+        min_size=smallest,
+        max_size=largest,
+        reset=_keep,
+        server_settings={"search_path": "public", "timezone": "UTC"},
+    )
+
+
+async def refuse_unsafe_role(pool: asyncpg.Pool[Any]) -> None:
+    """Raise UnsafeRole when the role is a superuser, bypasses row-level security, or owns a table."""
+    unsafe = await pool.fetchval(
+        "select rolsuper or rolbypassrls or exists (select from pg_class where relowner = pg_roles.oid)"
+        " from pg_roles where rolname = current_user"
+    )
+    if unsafe is not False:
+        raise UnsafeRole("the application's database role is a superuser, bypasses row-level security, or owns tables")
+
+
+@asynccontextmanager
+async def transaction(pool: asyncpg.Pool[Any], tenant: Tenant) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """Commits on the way out, rolls back on an exception. Outside of it the role sees nothing at all."""
+    async with pool.acquire() as connection:
+        async with connection.transaction():
+            await connection.execute(
+                "select set_config('quartal.study', $1, true), set_config('quartal.site', $2, true)",
+                tenant.study_id,
+                tenant.site_id,
+            )
+            yield connection  # type: ignore[misc] # the pool hands out a proxy of a connection

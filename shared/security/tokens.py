@@ -1,0 +1,299 @@
+"""Who is calling: an access token (RFC 9068) is checked, and its subject is all that is taken from it.
+
+What a subject may do is said by facts of the study, not by the token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import httpx
+from joserfc import jws
+from joserfc.errors import JoseError, UnsupportedAlgorithmError
+from joserfc.jwk import JWKRegistry, Key
+from joserfc.util import urlsafe_b64decode
+
+LONGEST_TOKEN = 8192  # characters
+LONGEST_LIFETIME = 15 * 60  # seconds from `iat` to `exp`
+LONGEST_SUBJECT = 255  # characters, as OpenID Connect has it
+LEEWAY = 5  # seconds by which the clocks of issuer and service may differ
+REMEMBERED = 1024  # verified tokens
+KEYS_FRESH_FOR = 600.0  # seconds
+REFETCH_AFTER = 30.0  # seconds between two requests to an issuer whose keys are known
+FIRST_RETRY_AFTER = 1.0  # seconds, as long as no keys were ever seen
+
+_ALGORITHMS_OF = {
+    ("EC", "P-256"): frozenset({"ES256"}),
+    ("OKP", "Ed25519"): frozenset({"EdDSA", "Ed25519"}),
+    ("RSA", ""): frozenset({"RS256"}),
+}
+_ALGORITHMS = frozenset().union(*_ALGORITHMS_OF.values())
+_logger = logging.getLogger(__name__)
+
+Reason = Literal[
+    "oversized", "malformed", "duplicate", "header", "algorithm", "type", "unknown-key", "signature",
+    "issuer", "audience", "subject", "lifetime", "not-yet-valid", "expired",
+]  # fmt: skip
+
+
+class BadToken(Exception):
+    """A token that is not honoured. `reason` is a stable code for programs; the token is never quoted."""
+
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class KeysUnavailable(Exception):
+    """No key set was ever read from the source: nobody can be recognised yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A key with the only algorithms it may verify, so that the token cannot choose another use of it."""
+
+    thumbprint: str
+    algorithms: frozenset[str]
+    key: Key = field(compare=False, repr=False)
+
+
+class KeySource(Protocol):
+    async def key(self, kid: str) -> PublicKey | None:
+        """The issuer's key of that id, or None; raises KeysUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Proven:
+    caller: Caller
+    kid: str
+    key: PublicKey
+    until: float  # seconds since 1970, leeway included
+
+
+class Verifier:
+    """Checks tokens of one issuer for one audience; a verified token is remembered until it expires.
+
+    A remembered token is asked for its key again, so that a key that is withdrawn ends its tokens at once.
+    """
+
+    def __init__(self, keys: KeySource, issuer: str, audience: str, *, now: Callable[[], datetime]) -> None:
+        self._keys, self._issuer, self._audience, self._now = keys, issuer, audience, now
+        self._proven: OrderedDict[bytes, _Proven] = OrderedDict()
+
+    async def verify(self, token: str) -> Caller:
+        """Who the token speaks for; raises BadToken or KeysUnavailable."""
+        if len(token) > LONGEST_TOKEN:
+            raise BadToken("oversized")
+        digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
+        proven = self._proven.get(digest)
+        if proven is None or await self._keys.key(proven.kid) != proven.key:
+            self._proven.pop(digest, None)
+            proven = await self._prove(token)
+        if self._now().timestamp() >= proven.until:
+            self._proven.pop(digest, None)
+            raise BadToken("expired")
+        self._proven[digest] = proven
+        self._proven.move_to_end(digest)
+        if len(self._proven) > REMEMBERED:
+            self._proven.popitem(last=False)
+        return proven.caller
+
+    async def _prove(self, token: str) -> _Proven:
+        algorithm, kid = _announced(token)
+        key = await self._keys.key(kid)
+        if key is None:
+            raise BadToken("unknown-key")
+        if algorithm not in key.algorithms:
+            raise BadToken("algorithm")
+        claims = _signed_claims(token, key)
+        if claims.get("iss") != self._issuer:
+            raise BadToken("issuer")
+        audience = claims.get("aud")
+        if self._audience not in (audience if isinstance(audience, list) else [audience]):
+            raise BadToken("audience")
+        return _Proven(Caller(_subject(claims)), kid, key, _expiry(claims, self._now().timestamp()))
+
+
+def _announced(token: str) -> tuple[str, str]:
+    """The algorithm and key id that the header names. Nothing in it is trusted before the signature is checked."""
+    try:
+        header = _object(urlsafe_b64decode(token.encode("ascii").partition(b".")[0]))
+    except ValueError:
+        raise BadToken("malformed") from None
+    if "crit" in header or "b64" in header:
+        raise BadToken("header")
+    algorithm, typ, kid = header.get("alg"), header.get("typ"), header.get("kid")
+    if not isinstance(algorithm, str) or algorithm not in _ALGORITHMS:
+        raise BadToken("algorithm")
+    if not isinstance(typ, str) or typ.lower() not in ("at+jwt", "application/at+jwt"):
+        raise BadToken("type")
+    if not isinstance(kid, str):
+        raise BadToken("unknown-key")
+    return algorithm, kid
+
+
+def _signed_claims(token: str, key: PublicKey) -> dict[str, Any]:
+    try:
+        payload = jws.deserialize_compact(token, key.key, registry=_REGISTRY).payload
+    except (JoseError, ValueError, TypeError):
+        raise BadToken("signature") from None
+    return _object(payload)
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(text, object_pairs_hook=_without_doubles)
+    except (ValueError, RecursionError):
+        raise BadToken("malformed") from None
+    if not isinstance(value, dict):
+        raise BadToken("malformed")
+    return value
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):  # two readers of one token could see two different things
+        raise BadToken("duplicate")
+    return members
+
+
+def _expiry(claims: Mapping[str, Any], now: float) -> float:
+    """Until when the token holds, leeway included, in seconds since 1970; raises BadToken if it does not hold now."""
+    issued, expires = _instant(claims.get("iat")), _instant(claims.get("exp"))
+    if not 0 < expires - issued <= LONGEST_LIFETIME:
+        raise BadToken("lifetime")
+    if max(issued, _instant(claims.get("nbf", issued))) > now + LEEWAY:
+        raise BadToken("not-yet-valid")
+    return expires + LEEWAY
+
+
+def _instant(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**40:
+        raise BadToken("lifetime")
+    return float(value)
+
+
+def _subject(claims: Mapping[str, Any]) -> str:
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT or not subject.isprintable():
+        raise BadToken("subject")
+    return subject
+
+
+class _Registry(jws.JWSRegistry):
+    """Our algorithms only. `EdDSA` is what most issuers still write for Ed25519; the library warns at every one."""
+
+    max_header_length = LONGEST_TOKEN
+
+    def get_alg(self, name: str) -> Any:
+        if name not in _ALGORITHMS:
+            raise UnsupportedAlgorithmError
+        return self.algorithms[name]
+
+
+_REGISTRY = _Registry(strict_check_header=False)
+
+
+def parse_keys(document: bytes) -> dict[str, PublicKey]:
+    """The keys of a JWK set (RFC 7517) that may verify tokens, by id; the others are passed over.
+
+    Raises ValueError for anything that is no JWK set.
+    """
+    try:
+        jwks = json.loads(document)["keys"]
+        return dict(named for jwk in jwks if (named := _usable(jwk)))
+    except (KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError("not a JWK set") from None
+
+
+def _usable(jwk: dict[str, Any]) -> tuple[str, PublicKey] | None:
+    kty, curve, kid = str(jwk.get("kty")), str(jwk.get("crv", "")), jwk.get("kid")
+    algorithms = {a for a in _ALGORITHMS_OF.get((kty, curve), ()) if jwk.get("alg", a) == a}
+    too_short = kty == "RSA" and len(str(jwk.get("n"))) * 6 < 2048  # six bits in a letter of base64
+    if not algorithms or too_short or jwk.get("use", "sig") != "sig" or not isinstance(kid, str):
+        return None
+    try:
+        key = JWKRegistry.import_key(jwk)
+        return kid, PublicKey(key.thumbprint(), frozenset(algorithms), key)
+    except (JoseError, ValueError, TypeError):
+        _logger.warning("A key of the issuer's key set is not readable and is passed over.")
+        return None
+
+
+class FileKeys:
+    """Keys from a JWK set on disk, read again when the file changes; an unreadable change leaves the old keys."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read: tuple[int, int, int] | None = None
+        self._keys: dict[str, PublicKey] | None = None
+
+    async def key(self, kid: str) -> PublicKey | None:
+        self._follow()
+        if self._keys is None:
+            raise KeysUnavailable("The file of the issuer's public keys is absent or not readable.")
+        return self._keys.get(kid)
+
+    def _follow(self) -> None:
+        try:
+            stat = self._path.stat()
+            if (state := (stat.st_mtime_ns, stat.st_size, stat.st_ino)) != self._read:
+                self._read = state
+                self._keys = parse_keys(self._path.read_bytes())
+        except OSError:
+            return  # moved away for a moment or for good: what was read still holds
+        except ValueError:
+            _logger.warning("The file of the issuer's public keys is no JWK set; the keys read before still hold.")
+
+
+class HttpKeys:
+    """Keys from the issuer's `jwks_uri`, fetched again after ten minutes, or when a token names an unknown one.
+
+    At most one request in 30 s leaves. While the issuer is away, or answers nonsense, the old keys hold.
+    """
+
+    def __init__(self, url: str, *, seconds: Callable[[], float] | None = None, timeout: float = 3.0) -> None:
+        self._url, self._timeout = url, timeout
+        self._seconds = seconds or (lambda: asyncio.get_running_loop().time())
+        self._keys: dict[str, PublicKey] | None = None
+        self._fetched = self._tried = float("-inf")
+        self._one_at_a_time = asyncio.Lock()
+
+    async def key(self, kid: str) -> PublicKey | None:
+        known = self._keys is not None and kid in self._keys
+        if not known or (self._due(kid) and not self._one_at_a_time.locked()):
+            async with self._one_at_a_time:
+                if self._due(kid):
+                    await self._fetch()
+        if self._keys is None:
+            raise KeysUnavailable("The issuer's public keys could not be fetched yet.")
+        return self._keys.get(kid)
+
+    def _due(self, kid: str) -> bool:
+        now = self._seconds()
+        stale = self._keys is None or kid not in self._keys or now - self._fetched >= KEYS_FRESH_FOR
+        return stale and now - self._tried >= (FIRST_RETRY_AFTER if self._keys is None else REFETCH_AFTER)
+
+    async def _fetch(self) -> None:
+        self._tried = self._seconds()
+        try:
+            async with httpx.AsyncClient(timeout=self._timeout) as client:
+                answer = await client.get(self._url)
+            self._keys = parse_keys(answer.raise_for_status().content)
+            self._fetched = self._seconds()
+        except (httpx.HTTPError, ValueError) as error:
+            _logger.warning("The issuer's public keys could not be fetched (%s).", type(error).__name__)

@@ -1,0 +1,231 @@
+"""What must not be read by who holds the database alone: sealed text, blind indices, fingerprints.
+
+Every participant has a data key per service; the data key is stored wrapped by the key-encryption key, which is never
+in the database. Who destroys the wrapped key destroys the text: ciphertext may stay in backups and in the audit log.
+
+All byte strings that are encrypted, authenticated or hashed together are joined with the length of each before it
+(`_joined`), so that no two different lists of parts are ever the same bytes. Nonces are random: 96 bits are good for
+2**32 messages under one key (NIST SP 800-38D, 8.3), far more than one participant or one installation has.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import os
+import tempfile
+import unicodedata
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+KEY_BYTES = 32
+UNWRAPPED_KEYS = 1024
+
+_FORMAT = b"\x01"
+_KEK_ID_BYTES = 8
+_NONCE_BYTES = 12
+_TAG_BYTES = 16
+_LENGTH_BYTES = 4
+
+
+class VaultError(Exception):
+    """Tree: VaultError ← Tampered, UnknownKey, BadKeyFile. No message quotes a text or a key."""
+
+
+class Tampered(VaultError):
+    """The bytes are not what was sealed, or not sealed for this place, or not under this key."""
+
+
+class UnknownKey(VaultError):
+    """The data key was wrapped by another key-encryption key than the one at hand."""
+
+
+class BadKeyFile(VaultError):
+    """The file of the key-encryption key is absent, not readable, or not 32 bytes in base64."""
+
+
+def make_key_file(path: Path) -> None:
+    """Make a new key-encryption key, or leave the one that is there alone: without it all sealed text is lost."""
+    write_once(path, base64.b64encode(os.urandom(KEY_BYTES)) + b"\n")
+
+
+def write_once(path: Path, content: bytes) -> None:
+    """Write a private file (mode 0600) whole and durably; a file that is there already stays as it is."""
+    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        os.unlink(draft)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class KeyEncryptionKey:
+    """The one secret of an installation. It encrypts nothing itself: every use has a key derived from it (HKDF)."""
+
+    __slots__ = ("_secret", "id")
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) != KEY_BYTES:
+            raise BadKeyFile(f"A key-encryption key has {KEY_BYTES} bytes.")
+        self._secret = secret
+        self.id = self.derive("id")[:_KEK_ID_BYTES]
+
+    @classmethod
+    def load(cls, path: Path) -> KeyEncryptionKey:
+        """Read 32 bytes in base64; raises BadKeyFile."""
+        try:
+            return cls(base64.b64decode(path.read_bytes().strip(), validate=True))
+        except (OSError, ValueError) as error:
+            raise BadKeyFile(f"The key file cannot be used ({type(error).__name__}): {path}") from None
+
+    def derive(self, purpose: str, *context: str) -> bytes:
+        """32 bytes for one purpose in one context (RFC 5869), which say nothing about those for another."""
+        described = _joined(b"quartal", _bytes(purpose), *map(_bytes, context))
+        return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=described).derive(self._secret)
+
+    def __repr__(self) -> str:
+        return f"KeyEncryptionKey({self.id.hex()})"
+
+
+class DataKey:
+    """What seals the texts of one participant in one service. It shows its secret to nobody."""
+
+    __slots__ = ("_cipher",)
+
+    def __init__(self, secret: bytes) -> None:
+        self._cipher = AESGCM(secret)
+
+    def encrypt(self, text: bytes, place: bytes) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, text, place)
+
+    def decrypt(self, box: bytes, place: bytes) -> bytes:
+        if len(box) < _NONCE_BYTES + _TAG_BYTES:
+            raise Tampered("A box is too short.")
+        try:
+            return self._cipher.decrypt(box[:_NONCE_BYTES], box[_NONCE_BYTES:], place)
+        except InvalidTag:
+            raise Tampered("A box does not open here.") from None
+
+
+class Vault:
+    """Seals under one key-encryption key.
+
+    A wrapped data key is: format (1 byte) · id of the key-encryption key (8) · nonce (12) · AES-256-GCM of the
+    32 bytes with the first 9 as associated data (48).
+
+    Sealed texts are: format (1 byte) · joined(contents, box, box, …), where contents = joined(field, field, …) in
+    the order of the field names, and a box is nonce (12) · AES-256-GCM of the field's text in UTF-8. The associated
+    data of a box are joined("quartal.sealed", format, contents, study, stream, version (8 bytes, big-endian), field):
+    a box opens at its own place only, and none can be left out. `joined` puts 4 bytes of length before each part.
+    Field names (JSON pointers, no patient data) and the lengths of texts stay visible.
+    """
+
+    def __init__(self, kek: KeyEncryptionKey) -> None:
+        self._kek = kek
+        self._wrapping = DataKey(kek.derive("wrap"))
+        self._fingerprints = kek.derive("fingerprint")
+        self._unwrapped = lru_cache(maxsize=UNWRAPPED_KEYS)(self._unwrap)
+        self._index_key = lru_cache(maxsize=UNWRAPPED_KEYS)(kek.derive)
+
+    def new_data_key(self) -> bytes:
+        """A new data key, wrapped as it is to be stored."""
+        head = _FORMAT + self._kek.id
+        return head + self._wrapping.encrypt(os.urandom(KEY_BYTES), head)
+
+    def unwrap(self, wrapped: bytes) -> DataKey:
+        """Raises UnknownKey or Tampered. The last 1024 are kept, found only by who still has the wrapped bytes."""
+        return self._unwrapped(wrapped)
+
+    def _unwrap(self, wrapped: bytes) -> DataKey:
+        head, box = wrapped[: 1 + _KEK_ID_BYTES], wrapped[1 + _KEK_ID_BYTES :]
+        if head[:1] != _FORMAT:
+            raise Tampered("That is no wrapped data key.")
+        if head[1:] != self._kek.id:
+            raise UnknownKey("The data key is wrapped by another key-encryption key.")
+        return DataKey(self._wrapping.decrypt(box, head))
+
+    def seal(
+        self, data_key: DataKey, texts: Mapping[str, str], *, study_id: str, stream_id: str, version: int
+    ) -> bytes:
+        """Encrypt each text by itself, for its place. `texts`: JSON pointer of the field → text."""
+        fields = sorted(map(_bytes, texts))
+        place = _place(_joined(*fields), study_id, stream_id, version)
+        clear = {_bytes(field): _bytes(text) for field, text in texts.items()}
+        boxes = [data_key.encrypt(clear[field], place + _joined(field)) for field in fields]
+        return _FORMAT + _joined(_joined(*fields), *boxes)
+
+    def open(self, data_key: DataKey, sealed: bytes, *, study_id: str, stream_id: str, version: int) -> dict[str, str]:
+        """The texts by field; raises Tampered unless exactly these were sealed for this place under this key."""
+        if not sealed.startswith(_FORMAT) or not (parts := _split(sealed[1:])):
+            raise Tampered("Those are no sealed texts.")
+        contents, *boxes = parts
+        if len(fields := _split(contents)) != len(boxes):
+            raise Tampered("Some texts were left out or added.")
+        place = _place(contents, study_id, stream_id, version)
+        opened = [data_key.decrypt(box, place + _joined(field)) for field, box in zip(fields, boxes, strict=True)]
+        return {_text(field): _text(text) for field, text in zip(fields, opened, strict=True)}
+
+    def blind_index(self, study_id: str, site_id: str, reference: str) -> bytes:
+        """32 bytes that are equal for equal references of one site, and say nothing without the key."""
+        key = self._index_key("blind-index", study_id, site_id)
+        return hmac.digest(key, _bytes(normalised(reference)), "sha256")
+
+    def fingerprint(self, *parts: bytes) -> bytes:
+        """32 bytes that tell whether the same parts come again, and cannot be searched for them without the key."""
+        return hmac.digest(self._fingerprints, _joined(*parts), "sha256")
+
+
+def normalised(reference: str) -> str:
+    """As people mean it: NFKC, without case, inner white space as one space, none at the ends."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", reference).casefold())
+    return " ".join(folded.split())
+
+
+def _place(contents: bytes, study_id: str, stream_id: str, version: int) -> bytes:
+    number = version.to_bytes(8, "big")
+    return _joined(b"quartal.sealed", _FORMAT, contents, _bytes(study_id), _bytes(stream_id), number)
+
+
+def _joined(*parts: bytes) -> bytes:
+    return b"".join(len(part).to_bytes(_LENGTH_BYTES, "big") + part for part in parts)
+
+
+def _split(joined: bytes) -> list[bytes]:
+    """The inverse of `_joined`; raises Tampered for bytes that it never makes."""
+    parts, at = [], 0
+    while at < len(joined):
+        start = at + _LENGTH_BYTES
+        at = start + int.from_bytes(joined[at:start], "big")
+        parts.append(joined[start:at])
+    if at != len(joined):
+        raise Tampered("The lengths do not add up.")
+    return parts
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")  # what JSON can say can be sealed, halves of a pair too
+
+
+def _text(encoded: bytes) -> str:
+    return encoded.decode(errors="surrogatepass")
