@@ -57,8 +57,8 @@ $(DEV): requirements-dev.lock | .venv/.made
 
 lock:
 	@command -v uv > /dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv"; exit 1; }
-	uv pip compile --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements.lock pyproject.toml
-	uv pip compile --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev \
+	uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements.lock pyproject.toml
+	uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev \
 		-o requirements-dev.lock pyproject.toml
 
 chromium:

@@ -14,6 +14,7 @@ from shared.contracts.enrollment import Consented, Enrolled, Screened, ScreenFai
 from shared.kernel.dates import PartialDate
 from shared.kernel.fact import Corrected, Fact, Stated, clinical_dates, content
 from shared.kernel.record import Objection, Record
+from shared.protocol.protocol import Protocol
 
 OTHER_SCREEN_FAILURES = {"refused", "died", "other"}
 
@@ -46,7 +47,7 @@ class World:
 
     def _closed_doors(self, said: Fact, when: PartialDate) -> Iterator[Objection]:
         yield from studies.after_closing(self.study, when, said.date_field or "")
-        if studies.is_closed(self.study, self.site_id, when) and not isinstance(said, Transferred):
+        if studies.is_closed(self.study, self.site_id, when) and not isinstance(said, Screened | Transferred):
             yield Objection("site-closed", "The site was closed before that day.", member=f"/{said.date_field}")
 
     def _asked_of_the_study(self, said: Fact) -> Iterator[Objection]:
@@ -54,12 +55,12 @@ class World:
             case Screened():
                 yield from self._screening(said)
             case ScreenFailed(failed_on=on, reason_codes=codes):
-                if set(codes) - _criteria(self.study, on) - OTHER_SCREEN_FAILURES:
+                if set(codes) - self._criteria(on) - OTHER_SCREEN_FAILURES:
                     message = "A reason is a criterion's id, or refused, died or other."
                     yield Objection("no-such-reason", message, member="/reason_codes")
             case Consented(signed_on=on, form_version=version):
-                protocol = studies.protocol_on(self.study, on)
-                if protocol and version not in studies.consent_versions_on(protocol, on):
+                plans = studies.in_force(self.study, on)
+                if not any(version in studies.consent_versions_on(plan, days) for plan, days in plans):
                     message = "That version of the consent form was not valid on that day."
                     yield Objection("consent-version", message, member="/form_version")
             case Enrolled(enrolled_on=on):
@@ -68,22 +69,26 @@ class World:
                 if not studies.was_active(self.study, site, on):
                     yield Objection("site-not-active", "That site was not active on that day.", member="/to_site")
 
+    def _criteria(self, when: PartialDate) -> set[str]:
+        return {criterion.id for plan, _ in studies.in_force(self.study, when) for criterion in plan.criteria}
+
     def _screening(self, said: Screened) -> Iterator[Objection]:
-        on, protocol = said.screened_on, studies.protocol_on(self.study, said.screened_on)
+        on = said.screened_on
         if said.site_id != self.enrolling_site:
             message = "The site of a screening cannot be corrected: void the participant, or transfer."
             yield Objection("site-fixed", message, member="/site_id")
         elif not studies.was_active(self.study, said.site_id, on):
             yield Objection("site-not-active", "The site was not active on that day.", member="/site_id")
         yield from studies.after_accrual(self.study, on, "screened_on")
-        if protocol and on.latest.year - said.birth_year < protocol.minimum_age:
-            yield Objection("too-young", "Below the protocol's minimum age on that day.", member="/birth_year")
-        yield from _criteria_answered(said, _criteria(self.study, on))
+        judged = [list(_by_plan(said, plan, days)) for plan, days in studies.in_force(self.study, on)]
+        if all(judged):  # where the date leaves open which protocol held, it is enough that one admits
+            yield from judged[-1] if judged else ()
 
 
-def _criteria(study: Record, when: PartialDate) -> set[str]:
-    protocol = studies.protocol_on(study, when)
-    return {criterion.id for criterion in protocol.criteria} if protocol else set()
+def _by_plan(said: Screened, plan: Protocol, days: PartialDate) -> Iterator[Objection]:
+    if days.latest.year - said.birth_year < plan.minimum_age:
+        yield Objection("too-young", "Below the protocol's minimum age on that day.", member="/birth_year")
+    yield from _criteria_answered(said, {criterion.id for criterion in plan.criteria})
 
 
 def _criteria_answered(said: Screened, asked: set[str]) -> Iterator[Objection]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.enrollment import participant, study
@@ -17,7 +17,7 @@ from shared.contracts.enrollment import (
     Withdrawn,
 )
 from shared.contracts.event import Event
-from shared.eventstore.recorder import Open
+from shared.eventstore.recorder import Judgement, Open
 from shared.eventstore.store import Head, Recalled
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Corrected, Fact
@@ -115,3 +115,8 @@ _STATUS: tuple[tuple[type[Fact], str], ...] = (
     (ScreenFailed, "screen_failed"),
     (Consented, "consented"),
 )
+
+
+def judgements(clock: Clock, vault: Vault) -> Mapping[bool, Judgement]:
+    """By whether the stream is the study's own."""
+    return {True: StudyJudgement(), False: ParticipantJudgement(clock, vault)}

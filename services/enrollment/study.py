@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 
 from shared.contracts.study import (
     AccrualClosed,
@@ -23,6 +23,8 @@ from shared.protocol.protocol import ConsentVersion, Protocol
 
 
 def objections(record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
+    if not record.all(Opened):
+        yield Objection("study-not-open", "A study is opened before anything else is stated of it.")
     match stated.fact:
         case Opened() | AccrualClosed() | Closed():
             if record.all(type(stated.fact), but=stated):
@@ -62,17 +64,29 @@ def _same(one: MemberRevoked, other: MemberGranted) -> bool:
     return (one.member, one.role, one.site_id) == (other.member, other.role, other.site_id)
 
 
-def protocol_on(study: Record, when: PartialDate) -> Protocol | None:
-    """The protocol in force on the last day that the date may mean; before the first amendment, the opened one."""
-    in_force = [opened.protocol for opened in study.facts(Opened)]
-    amendments = [amended for amended in study.facts(ProtocolAmended) if amended.effective_on <= when.latest]
-    in_force += [amended.protocol for amended in sorted(amendments, key=lambda amended: amended.effective_on)]
-    return in_force[-1] if in_force else None
+def in_force(study: Record, when: PartialDate) -> list[tuple[Protocol, PartialDate]]:
+    """Every protocol in force on a day that the date may mean, with those of its days; the latest protocol last.
+
+    Before the first amendment the opened protocol holds; of two amendments on one day, the one stated later.
+    """
+    plans = [(date.min, opened.protocol) for opened in study.facts(Opened)[:1]]
+    plans += [(amended.effective_on, amended.protocol) for amended in _amendments(study)]
+    ends = [*(start - timedelta(days=1) for start, _ in plans[1:]), date.max]
+    spans = [
+        (plan, PartialDate(when.text, max(start, when.earliest), min(end, when.latest)))
+        for (start, plan), end in zip(plans, ends, strict=False)  # where there is no plan, there is one end
+    ]
+    return [(plan, days) for plan, days in spans if days.earliest <= days.latest]
 
 
 def amendment_on(study: Record, when: PartialDate) -> str | None:
-    amendments = [amended for amended in study.facts(ProtocolAmended) if amended.effective_on <= when.latest]
-    return max(amendments, key=lambda amended: amended.effective_on).amendment if amendments else None
+    """The amendment in force on the last day that the date may mean."""
+    begun = [amended.amendment for amended in _amendments(study) if amended.effective_on <= when.latest]
+    return begun[-1] if begun else None
+
+
+def _amendments(study: Record) -> list[ProtocolAmended]:
+    return sorted(study.facts(ProtocolAmended), key=lambda amended: amended.effective_on)
 
 
 def consent_versions_on(protocol: Protocol, when: PartialDate) -> set[str]:

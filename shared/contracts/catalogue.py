@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shared.contracts import enrollment, study, treatment
+from shared.contracts import enrollment, followup, study, treatment
 from shared.contracts.streams import FOLLOWUP, PARTICIPANT, STUDY, TOXICITY
 from shared.kernel.fact import Fact, Stream
 
+__all__ = ["FOLLOWUP", "LANGUAGE", "PARTICIPANT", "STREAMS", "STUDY", "TOXICITY", "fact_class", "facts", "stream"]
+
 STREAMS = (STUDY, PARTICIPANT, TOXICITY, FOLLOWUP)
-LANGUAGE = (study, enrollment, treatment)
+LANGUAGE = (study, enrollment, treatment, followup)
 """The modules in which facts are declared; importing them is what fills the streams."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated
 from zoneinfo import available_timezones
 
@@ -15,8 +16,13 @@ from shared.kernel.text import Line, Paragraph
 from shared.protocol.protocol import Protocol
 
 
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
 def _known_zone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in _zones():
         raise ValueError("give an IANA time zone, such as Europe/Berlin")
     return name
 

@@ -123,7 +123,7 @@ class _Attempt:
         raise NotFound
 
     def _opens_the_study(self) -> bool:
-        return self._study.version == 0 and self._said.stream_id == self._said.study_id
+        return self._said.opens_study and self._study.version == 0
 
     def _tenants(self) -> list[str]:
         """The scopes under which the stream is looked for: every site, or one after the other."""
@@ -180,7 +180,7 @@ class _Attempt:
         event = next((event for event in recalled.events if str(event.event_id) == self._said.key), None)
         if event is None:
             return None
-        opened = await _opener(unit, self._vault, [event])
+        opened = await opener(unit, self._vault, [event])
         same = [(event.type, event.content, opened(event))] == [
             (fact.type_name, fact.model_dump(mode="json"), dict(texts(fact))) for fact in self._said.facts
         ]
@@ -215,7 +215,7 @@ class _Attempt:
         if data_key:
             events = [self._sealed(event, fact, data_key) for event, fact in zip(events, said.facts, strict=True)]
         own = dict(zip((event.event_id for event in events), (dict(texts(fact)) for fact in said.facts), strict=True))
-        opened = await _opener(unit, self._vault, recalled.events)
+        opened = await opener(unit, self._vault, recalled.events)
         head = self._judgement.head(
             recalled, record, events, lambda event: own[event.event_id] if event.event_id in own else opened(event)
         )
@@ -235,6 +235,8 @@ class _Attempt:
     def _event(self, recalled: Recalled, recording: Recording, place: int, site: str | None) -> Event:
         said, fact = self._said, self._said.facts[place]
         meta: dict[str, Any] = {"recorded_by": said.by, "judged_by": {"study_version": self._study.version}}
+        if said.traceparent:
+            meta["traceparent"] = said.traceparent
         if isinstance(fact, Corrected):
             meta["corrects"] = _corrected(recalled, fact, said, recording)
         return Event(
@@ -267,7 +269,7 @@ def _authorise(holder: Rights, facts: Sequence[Fact], site: str | None) -> None:
         raise NotYourRole
 
 
-async def _opener(unit: Unit, vault: Vault, events: Sequence[Event]) -> Open:
+async def opener(unit: Unit, vault: Vault, events: Sequence[Event]) -> Open:
     """What opens the sealed texts of a stream's events; the data key is read only where there is something to open."""
     sealed = [event for event in events if event.sealed]
     wrapped = await unit.data_key(sealed[0].stream_id) if sealed else None

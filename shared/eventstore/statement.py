@@ -17,7 +17,8 @@ from shared.kernel.refusal import Fault, Unacceptable
 class Statement:
     """What somebody states, at once, of one study or participant. `stream_id` None: of a participant yet unknown.
 
-    `pointers[i]` is where fact i stands in the request's body; `request` is what makes two requests the same.
+    `pointers[i]` is where fact i stands in the request's body; `request` is what makes two requests the same. `opens_study`: the
+    caller was found entitled to open studies.
     """
 
     study_id: str
@@ -29,6 +30,8 @@ class Statement:
     key: str | None = None
     if_match: int | None = None
     dry_run: bool = False
+    opens_study: bool = False
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

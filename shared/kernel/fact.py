@@ -160,8 +160,7 @@ def restated(fact: Fact) -> dict[str, Any]:
 
 def correction_of(facts: Iterable[type[Fact]]) -> type[Corrected]:
     """`record.corrected` over exactly these facts: a union told apart by `type`, old schema versions brought up."""
-    members = tuple(_restated_of(fact) for fact in facts)
-    union: Any = Annotated[Union[members], Discriminator("type")]  # noqa: UP007 - made of a tuple at run time
+    union: Any = one_of(facts)
     description = "the event's whole new content, of the same type; null voids the event"
     made = create_model(
         "Corrected",
@@ -171,6 +170,12 @@ def correction_of(facts: Iterable[type[Fact]]) -> type[Corrected]:
     )
     made.type_name, made.by = Corrected.type_name, Corrected.by
     return made
+
+
+def one_of(facts: Iterable[type[Fact]]) -> Any:
+    """The type of `{type, schema_version, data}` over these facts, told apart by `type`."""
+    members = tuple(_restated_of(fact) for fact in facts)
+    return Annotated[Union[members], Discriminator("type")]  # noqa: UP007 - made of a tuple at run time
 
 
 def _restated_of(fact: type[Fact]) -> type[Restated]:
@@ -204,5 +209,5 @@ def clinical_dates(value: object, pointer: str = "") -> Iterator[tuple[str, Part
 
 __all__ = [
     "Code", "Corrected", "F", "F_co", "Fact", "Member", "Restated", "Role", "Stated", "Stream",
-    "clinical_dates", "content", "correction_of", "restated", "upcast",
+    "clinical_dates", "content", "correction_of", "one_of", "restated", "upcast",
 ]  # fmt: skip

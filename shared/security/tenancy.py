@@ -51,11 +51,10 @@ async def refuse_unsafe_role(pool: asyncpg.Pool[Any]) -> None:
 @asynccontextmanager
 async def transaction(pool: asyncpg.Pool[Any], tenant: Tenant) -> AsyncIterator[asyncpg.Connection[Any]]:
     """Commits on the way out, rolls back on an exception. Outside of it the role sees nothing at all."""
-    async with pool.acquire() as connection:
-        async with connection.transaction():
-            await connection.execute(
-                "select set_config('quartal.study', $1, true), set_config('quartal.site', $2, true)",
-                tenant.study_id,
-                tenant.site_id,
-            )
-            yield connection  # type: ignore[misc] # the pool hands out a proxy of a connection
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(
+            "select set_config('quartal.study', $1, true), set_config('quartal.site', $2, true)",
+            tenant.study_id,
+            tenant.site_id,
+        )
+        yield connection  # type: ignore[misc] # the pool hands out a proxy of a connection

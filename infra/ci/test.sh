@@ -1,0 +1,11 @@
+#!/bin/sh
+# Every test. Browser tests run in a call of their own: Playwright's loop and pytest-asyncio's do not share a process.
+set -eu
+cd "$(dirname "$0")/../.."
+PY=.venv/bin/python
+$PY -m pytest tests --ignore=tests/browser "$@"
+if [ -x "${CHROMIUM:-/usr/bin/chromium}" ]; then
+    $PY -m pytest tests/browser
+else
+    echo "Browser tests are skipped: there is no ${CHROMIUM:-/usr/bin/chromium} (as root, make chromium installs Debian's)."
+fi

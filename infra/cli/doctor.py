@@ -1,0 +1,64 @@
+"""`quartal doctor`: what this installation was told, and whether it holds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import typer
+from aiokafka.errors import KafkaError
+from rich.console import Console
+from rich.table import Table
+
+from infra.cli.environment import environment, settings_of
+from shared.outbox.publisher import NotPublished, WrongTopic, ensure_topics
+from shared.security.tenancy import UnsafeRole, open_pool, refuse_unsafe_role
+from shared.settings import SERVICES, Settings
+
+TOPICS = tuple(f"quartal.{service}.v1" for service in SERVICES[:3])
+
+
+def command() -> None:
+    """Print every setting, secrets masked, and check databases, roles and topics; code 1 if anything is wrong."""
+    settings = settings_of(environment())
+    told = Table("setting", "value")
+    for name, value in settings:
+        told.add_row(name, str(value))
+    Console().print(told)
+    wrong = asyncio.run(_checked(settings))
+    raise typer.Exit(1 if wrong else 0)
+
+
+async def _checked(settings: Settings) -> int:
+    wrong = 0
+    async for what, fault in _checks(settings):
+        typer.echo(f"{'no ' if fault else 'yes'}  {what}" + (f": {fault}" if fault else ""))
+        wrong += bool(fault)
+    return wrong
+
+
+async def _checks(settings: Settings) -> AsyncIterator[tuple[str, str]]:
+    for service in SERVICES:
+        yield (
+            f"{service}: database answers, its role is bound by row-level security",
+            await _database(settings, service),
+        )
+    yield "Kafka answers, topics have their partitions", await _topics(settings)
+
+
+async def _database(settings: Settings, service: str) -> str:
+    try:
+        async with await open_pool(settings.database(service, "app")) as pool:
+            await refuse_unsafe_role(pool)
+    except (OSError, ValueError, asyncpg.PostgresError, UnsafeRole) as fault:
+        return str(fault) or type(fault).__name__
+    return ""
+
+
+async def _topics(settings: Settings) -> str:
+    try:
+        await ensure_topics(settings.kafka_bootstrap, TOPICS)
+    except (OSError, KafkaError, NotPublished, WrongTopic) as fault:
+        return str(fault) or type(fault).__name__
+    return ""

@@ -1,0 +1,24 @@
+"""`quartal rebuild analytics`: the fact tables anew, from the journal."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Literal
+
+import typer
+
+from infra.cli.environment import environment, settings_of
+from services.analytics.projection.journal import rebuild
+from shared.security.tenancy import open_pool
+from shared.settings import Settings
+
+
+def command(what: Annotated[Literal["analytics"], typer.Argument(help="analytics")]) -> None:
+    """Make the tables that figures are computed from anew, by replaying the journal; figures stay the same."""
+    asyncio.run(_rebuilt(settings_of(environment())))
+    typer.echo(f"{what}: rebuilt from the journal")
+
+
+async def _rebuilt(settings: Settings) -> None:
+    async with await open_pool(settings.database("analytics", "system")) as pool:
+        await rebuild(pool)

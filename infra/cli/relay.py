@@ -1,0 +1,60 @@
+"""`quartal relay`: how far publishing is, and publishing anew after a database was restored."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import asyncpg
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from infra.cli.environment import environment, settings_of
+from shared.outbox.publisher import KafkaPublisher
+from shared.outbox.upkeep import resync, status
+from shared.security.tenancy import open_pool
+from shared.settings import Settings
+
+RELAYED = ("enrollment", "toxicity", "followup")
+Service = Annotated[str, typer.Option(help=" | ".join(RELAYED))]
+app = typer.Typer(no_args_is_help=True, help=__doc__)
+
+
+@app.command("status")
+def status_command() -> None:
+    """What every service has still to publish, who publishes it, and how old the oldest of it is."""
+    table = Table("service", "shard", "owner", "epoch", "to publish", "oldest (s)")
+    for service, shard in asyncio.run(_statuses(settings_of(environment()))):
+        owner = shard.owner if shard.held else "nobody"
+        oldest = "" if shard.oldest is None else f"{shard.oldest:.1f}"
+        table.add_row(service, str(shard.shard), owner, str(shard.epoch), str(shard.lag), oldest)
+    Console().print(table)
+
+
+async def _statuses(settings: Settings) -> list[tuple[str, Any]]:
+    found = []
+    for service in RELAYED:
+        async with await open_pool(settings.database(service, "system")) as pool:
+            found += [(service, shard) for shard in await status(pool)]
+    return found
+
+
+@app.command("resync")
+def resync_command(service: Service) -> None:
+    """After a restore: publish every event of a service again, in order; consumers drop what they have."""
+    if service not in RELAYED:
+        typer.echo(f"A service is one of {', '.join(RELAYED)}.", err=True)
+        raise typer.Exit(2)
+    published = asyncio.run(_resync(settings_of(environment()), service))
+    typer.echo(f"{service}: {published} events published again; start its worker now")
+
+
+async def _resync(settings: Settings, service: str) -> int:
+    publisher = KafkaPublisher(settings.kafka_bootstrap)
+    pool: asyncpg.Pool[Any]
+    async with await open_pool(settings.database(service, "system")) as pool:
+        try:
+            return await resync(pool, publisher, service, shards=settings.relay_shards)
+        finally:
+            await publisher.close()

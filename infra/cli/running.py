@@ -1,0 +1,53 @@
+"""The Quartal that runs here: where it listens, and tokens of its development issuer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import typer
+
+from infra.issuer import Issuer
+from infra.local.folder import DataFolder
+from infra.reference.study import subject
+from shared.kernel.clock import Clock
+
+TokenFor = Callable[[str, str | None], str]
+
+
+def data_folder() -> DataFolder:
+    return DataFolder(Path(os.environ.get("QUARTAL_DATA", ".quartal")))
+
+
+def port() -> int:
+    return int(os.environ.get("QUARTAL_PORT", "8000"))
+
+
+def address() -> str:
+    """Where the Quartal of QUARTAL_DATA listens; else QUARTAL_PORT on this machine."""
+    notes = data_folder().running()
+    return f"http://127.0.0.1:{notes['port'] if notes else port()}"
+
+
+def issuer() -> Issuer:
+    """Ends the command with a sentence where no Quartal was ever started on the folder."""
+    folder = data_folder().path / "issuer"
+    if not (folder / "issuer.json").exists():
+        typer.echo(
+            f"There is no development issuer in {folder.parent}: start `quartal up` first, or set QUARTAL_DATA.",
+            err=True,
+        )
+        raise typer.Exit(1)
+    return Issuer.load(folder)
+
+
+def tokens(study: str) -> TokenFor:
+    """A fresh token for (role, site), under the name that the role has by default."""
+    signing, clock = issuer(), Clock()
+    return lambda role, site: signing.token(subject(study, role, site), now=clock.now())
+
+
+def client(base: str | None = None) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=base or address(), timeout=30, trust_env=False)

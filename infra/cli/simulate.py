@@ -1,0 +1,27 @@
+"""`quartal simulate`: a simulated study against the Quartal that runs here."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from infra.cli.running import address, data_folder, issuer
+from infra.simulator import run
+
+
+def command(
+    study: Annotated[str, typer.Option(help="the study's id")],
+    sites: Annotated[int, typer.Option(min=1, max=8)] = 8,
+    participants: Annotated[int, typer.Option(min=1, max=100_000)] = 120,
+    seed: int = 1,
+    rate: Annotated[float, typer.Option(min=0.01, max=1000, help="facts a second")] = 1.0,
+) -> None:
+    """State the simulated lives of so many participants through the public API; safe to repeat."""
+    issuer()
+    sys.argv = [
+        "quartal simulate", "--url", address(), "--study", study, "--sites", str(sites),
+        "--participants", str(participants), "--seed", str(seed), "--rate", str(rate), "--keys", str(data_folder().path / "issuer"),
+    ]  # fmt: skip
+    run.main()

@@ -1,0 +1,91 @@
+"""`quartal up`: the servers and services of a data folder, until a signal ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+
+import httpx
+import typer
+
+from infra.cli.environment import settings_of
+from infra.cli.running import client, data_folder, port
+from infra.local.claim import InUse
+from infra.local.folder import DataFolder
+from infra.local.stack import Stack, Step, run
+from infra.local.supervisor import Change, python_module
+from services.analytics.__main__ import PROCESS as ANALYTICS
+from services.enrollment.__main__ import PROCESS as ENROLLMENT
+from services.followup.__main__ import PROCESS as FOLLOWUP
+from services.toxicity.__main__ import PROCESS as TOXICITY
+from shared.process import migrate
+
+SERVICES = (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)
+COMMANDS: Mapping[str, Sequence[str]] = {
+    "web": python_module("infra.local.web"),
+    "enrollment": python_module("services.enrollment", "worker"),
+    "toxicity": python_module("services.toxicity", "worker"),
+    "followup": python_module("services.followup", "worker"),
+    "analytics": python_module("services.analytics", "worker"),
+}
+DEFAULTS = {"QUARTAL_ADMINISTRATORS": "administrator@study-wide.{study}"}
+READY_WITHIN, _LOOKS_EVERY = 60.0, 0.1
+
+
+def command() -> None:
+    """Start everything on QUARTAL_DATA and stay up until Ctrl-C."""
+    start(COMMANDS, _ready, DEFAULTS)
+
+
+def start(commands: Mapping[str, Sequence[str]], meanwhile: Step, defaults: Mapping[str, str]) -> None:
+    """Hold the folder, run the stack; end with a sentence and code 1 where somebody else holds it."""
+    folder = data_folder()
+    try:
+        with folder.held(port()):
+            asyncio.run(_up(folder, commands, meanwhile, {**defaults, **os.environ}))
+    except InUse as taken:
+        typer.echo(str(taken), err=True)
+        raise typer.Exit(1) from None
+
+
+async def _up(
+    folder: DataFolder, commands: Mapping[str, Sequence[str]], meanwhile: Step, environment: Mapping[str, str]
+) -> None:
+    stack = Stack(folder, port(), environment, typer.echo)
+    await run(stack, commands, _tell, prepare=_migrated, meanwhile=meanwhile)
+
+
+async def _migrated(stack: Stack) -> None:
+    """Every database at today's schema."""
+    settings = settings_of(stack.environment)
+    stack.folder.note(environment={name: stack.environment[name] for name in stack.environment if _is_ours(name)})
+    applied = await asyncio.gather(*(migrate(each.name, settings, each.migrations) for each in SERVICES))
+    if any(applied):
+        typer.echo("Databases are migrated")
+
+
+def _is_ours(setting: str) -> bool:
+    return setting.startswith("QUARTAL_") or setting == "KAFKA_BOOTSTRAP"
+
+
+def _tell(change: Change) -> None:
+    if change.state in ("exited", "killed"):
+        typer.echo(str(change))
+
+
+async def _ready(stack: Stack) -> None:
+    await answering()
+    typer.echo(f"Ready: http://127.0.0.1:{port()}")
+
+
+async def answering() -> None:
+    """Return when the web process and its databases answer; TimeoutError after a minute."""
+    async with asyncio.timeout(READY_WITHIN), client(f"http://127.0.0.1:{port()}") as http:
+        while True:
+            try:
+                if (await http.get("/health/ready")).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(_LOOKS_EVERY)

@@ -1,0 +1,66 @@
+"""The development issuer: signs access tokens with a key that lives in the data folder. Deployments bring their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+
+from joserfc import jws
+from joserfc.jwk import ECKey
+
+from shared.security.vault import write_once
+
+ISSUER = "quartal-development"
+AUDIENCE = "quartal"
+ALGORITHM = "ES256"
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Its `jwks.json` is what QUARTAL_JWKS names."""
+
+    jwks: Path
+    _key: ECKey = field(repr=False)
+
+    @classmethod
+    def load(cls, folder: Path) -> Issuer:
+        """The issuer of that folder, made on first use: `issuer.json` (private, 0600) and `jwks.json` (public)."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private, public = folder / "issuer.json", folder / "jwks.json"
+        if not private.exists():
+            write_once(private, _encoded(_new_key().as_dict(private=True)))
+        key = ECKey.import_key(json.loads(private.read_bytes()))
+        _publish(public, _encoded({"keys": [key.as_dict(private=False)]}))
+        return cls(public, key)
+
+    def token(self, subject: str, *, now: datetime, minutes: int = 15) -> str:
+        """An access token (RFC 9068). Services refuse one that lives longer than 15 minutes."""
+        issued = int(now.timestamp())
+        header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": self._key.kid}
+        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": issued, "exp": issued + 60 * minutes}
+        identified = {**claims, "jti": str(uuid4()), "client_id": ISSUER}
+        return jws.serialize_compact(header, json.dumps(identified), self._key, [ALGORITHM])
+
+
+def _new_key() -> ECKey:
+    return ECKey.generate_key("P-256", {"alg": ALGORITHM, "use": "sig"}, auto_kid=True)
+
+
+def _encoded(document: object) -> bytes:
+    return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def _publish(path: Path, content: bytes) -> None:
+    """Replace the file at once, and only for another content: services read it again whenever it changes."""
+    if path.exists() and path.read_bytes() == content:
+        return
+    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        os.fchmod(descriptor, 0o644)
+    os.replace(draft, path)

@@ -1,0 +1,1 @@
+"""Real Kafka and real PostgreSQL on one machine, without Docker and without changing the machine."""

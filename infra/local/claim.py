@@ -1,0 +1,59 @@
+"""A claim on a folder: an advisory lock that lasts as long as any process holds its descriptor.
+
+A descriptor handed on to a server is held by all its processes. So a folder can be claimed again exactly when the last
+of them has ended, however it ended; a process id written to a file could not tell that.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_ABOVE_THE_SHELL = 10  # the guard's shell script uses descriptor 3 itself
+
+
+class InUse(RuntimeError):
+    """Somebody else holds the claim on the lock file `path`."""
+
+    def __init__(self, path: Path, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+@contextmanager
+def claimed(path: Path, wait: float = 0.0) -> Iterator[int]:
+    """Hold the lock file `path` inside the block and yield its descriptor, which is not inherited unless passed on.
+
+    Raises InUse when another holder is still there after `wait` seconds.
+    """
+    descriptor = open_claim(path, wait)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def open_claim(path: Path, wait: float = 0.0) -> int:
+    opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        descriptor = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, _ABOVE_THE_SHELL)
+    finally:
+        os.close(opened)
+    deadline = time.monotonic() + wait
+    while not _lock(descriptor):
+        if time.monotonic() >= deadline:
+            os.close(descriptor)
+            raise InUse(path, f"{path.parent} is in use by another process.")
+        time.sleep(0.02)
+    return descriptor
+
+
+def _lock(descriptor: int) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False

@@ -1,0 +1,26 @@
+"""`python -m infra.local.install`: gets what the local servers need and no Python package brings. Safe to repeat."""
+
+from __future__ import annotations
+
+import sys
+
+from infra.local.claim import InUse
+from infra.local.kafka import KafkaFailed, install
+from infra.local.kafka_home import KafkaMissing
+
+
+def report(line: str) -> None:
+    print(line, flush=True)
+
+
+def main() -> int:
+    try:
+        install(report)
+    except (InUse, KafkaFailed, KafkaMissing, OSError) as failure:
+        print(f"Kafka could not be prepared: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""A real Apache Kafka broker, one node in KRaft mode, without Docker."""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+import uuid
+from pathlib import Path
+from types import TracebackType
+
+from infra.local.claim import claimed
+from infra.local.guarded import Program, Running
+from infra.local.kafka_home import KafkaHome, Report, java_ends_well
+from infra.local.ports import LOOPBACK, free_port, kept_port
+
+_TAKES_OVER_WITHIN = 25.0  # seconds in which the broker of a killed predecessor shuts down
+_RECORDING_TAKES = 180.0  # seconds: the recording is written when the broker ends
+# The quorum's voter is written down here and not on disk, so the same data start on any port. The session timeout
+# bounds a restart after SIGKILL (the old registration must expire: 3 s instead of 12 s); the small buffer of the
+# cleaner and the two threads of each kind save about 100 MB.
+_PROPERTIES = """process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{host}:{controller}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
+advertised.listeners=PLAINTEXT://{host}:{port}
+controller.listener.names=CONTROLLER
+log.dirs={data}
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=5
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=5
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
+log.cleaner.dedupe.buffer.size=4194304
+num.network.threads=2
+num.io.threads=2
+"""
+
+
+class KafkaFailed(RuntimeError):
+    """The broker did not start; the message ends with its log."""
+
+
+def install(report: Report, home: KafkaHome | None = None) -> KafkaHome:
+    """Fetch Kafka where it is missing, and record a first start so that later ones are fast. Safe to repeat.
+
+    Raises KafkaMissing when the files cannot be had as locked.
+    """
+    home = home or KafkaHome()
+    home.install(report)
+    with home.recorded() as recording, tempfile.TemporaryDirectory(prefix="quartal-") as scratch:
+        if recording:
+            report("Recording Kafka's start-up, once (about 15 s)")
+            with LocalKafka(Path(scratch), home=home, record_to=recording):
+                pass
+            report("Kafka is prepared" if recording.exists() else "No recording was made: Kafka starts in 2 s")
+    return home
+
+
+class LocalKafka:
+    """The broker of one folder. `port` 0 takes a free one and keeps it over restarts while it stays free."""
+
+    def __init__(
+        self, folder: Path, port: int = 0, *, home: KafkaHome | None = None, record_to: Path | None = None
+    ) -> None:
+        self.folder = folder.absolute()
+        self.log = self.folder / "kafka.log"
+        self.port = port
+        self._home = home or KafkaHome()
+        self._fixed, self._record_to = bool(port), record_to
+        self._running: Running | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+    def start(self) -> LocalKafka:
+        """Returns when the broker serves; a predecessor that is still shutting down is waited for.
+
+        Raises InUse when another broker keeps the folder, KafkaMissing or KafkaFailed when it cannot start.
+        """
+        self.stop()  # what is left of a crash
+        self._home.verify()
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with claimed(self.folder / "lock", _TAKES_OVER_WITHIN) as claim:
+            for _ in range(3):  # between the choice of a port and its use somebody else may take it
+                properties = self._write_properties()
+                self._format(properties)
+                if self._launch(properties, claim):
+                    return self
+        raise KafkaFailed(f"Kafka did not start:\n{self.log.read_text()[-2000:]}")
+
+    def stop(self) -> None:
+        if self._running:
+            self._running.stop()
+        self._running = None
+
+    def kill(self) -> None:
+        """SIGKILL; `start` afterwards serves what was acknowledged."""
+        if self._running:
+            self._running.kill()
+        self._running = None
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it ended though nobody stopped or killed it through this object."""
+        return self._running is not None and self._running.ended
+
+    def __enter__(self) -> LocalKafka:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def _write_properties(self) -> Path:
+        if not self._fixed:
+            self.port = kept_port(self.folder / "port")
+        path = self.folder / "server.properties"
+        data = self.folder / "data"
+        path.write_text(_PROPERTIES.format(host=LOOPBACK, port=self.port, controller=free_port(), data=data))
+        return path
+
+    def _format(self, properties: Path) -> None:
+        if not (self.folder / "data" / "meta.properties").exists():
+            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            tool = self._home.command("kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties)
+            java_ends_well(tool)
+
+    def _launch(self, properties: Path, claim: int) -> bool:
+        argv = self._home.command("kafka.Kafka", properties, record_to=self._record_to)
+        program = Program(argv, self.log, grace=_RECORDING_TAKES if self._record_to else 15.0)
+        program.rotate_log()
+        start = self.log.stat().st_size if self.log.exists() else 0
+        self._running = Running(program, (claim,))
+        if not self._running.wait_until(self.log, b"Kafka Server started", start, patience=60.0):
+            self.stop()
+        return self._running is not None

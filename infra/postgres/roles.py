@@ -1,0 +1,114 @@
+"""The four databases and their twelve login roles, on whatever server they are wanted.
+
+Each database has three roles: `_owner` owns it and migrates, `_app` and `_system` may connect and get their rights
+object by object from the migrations. None is a superuser, none bypasses row-level security.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+
+SERVICES = ("enrollment", "toxicity", "followup", "analytics")
+PURPOSES = ("owner", "app", "system")
+DATABASES = tuple(f"quartal_{service}" for service in SERVICES)
+ROLES = tuple(f"{database}_{purpose}" for database in DATABASES for purpose in PURPOSES)
+SETTINGS = {role: f"{role}_url".upper() for role in ROLES}  # each role's URL: QUARTAL_ENROLLMENT_OWNER_URL …
+_ONE_AT_A_TIME = 0x5155415254414C  # advisory lock: "QUARTAL"
+_ITERATIONS = 4096  # PostgreSQL's own default for scram-sha-256
+_OUR_ROLES = """
+    select rolname, rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication as mighty
+    from pg_roles where rolname = any($1)
+"""
+
+
+class RoleTooMighty(RuntimeError):
+    """A role of ours exists with rights that would defeat row-level security; nothing was changed."""
+
+
+async def ensure_databases(server: str, passwords: Mapping[str, str]) -> dict[str, str]:
+    """Make or complete databases and roles; safe to repeat, also from several processes at once.
+
+    `server` is the URL of a superuser (or of a role with CREATEDB and CREATEROLE) at any database of the server;
+    `passwords` has one for each of ROLES. Returns URLs by the names of their settings: `QUARTAL_ENROLLMENT_OWNER_URL` …
+    Raises RoleTooMighty.
+    """
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute("select pg_advisory_lock($1)", _ONE_AT_A_TIME)
+        await _ensure_roles(connection, passwords)
+        for database in DATABASES:
+            await _ensure_database(connection, database)
+        for database in DATABASES:
+            await _give_to_owner(url_for(server, database), database)
+    finally:
+        await connection.close()
+    return urls(server, passwords)
+
+
+def urls(server: str, passwords: Mapping[str, str]) -> dict[str, str]:
+    """The URL of each role at its database, by the name of its setting."""
+    databases = {role: role.rpartition("_")[0] for role in ROLES}
+    return {SETTINGS[role]: url_for(server, databases[role], role, passwords[role]) for role in ROLES}
+
+
+def url_for(server: str, database: str, role: str | None = None, password: str = "") -> str:
+    """`server` with another database and, if given, another role; host, port and options stay."""
+    parts = urlsplit(server)
+    where = parts.netloc.rpartition("@")[2]
+    who = parts.netloc.rpartition("@")[0] if role is None else f"{quote(role, safe='')}:{quote(password, safe='')}"
+    return urlunsplit(parts._replace(netloc=f"{who}@{where}", path=f"/{database}"))
+
+
+def scram_verifier(password: str) -> str:
+    """What PostgreSQL stores for a password (RFC 5803), so that the password itself is in no statement and no log."""
+    if not password.isascii() or not password:
+        raise ValueError("a role's password must be plain ASCII and not empty")
+    salt = os.urandom(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _ITERATIONS)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    of_server = hmac.digest(salted, b"Server Key", "sha256")
+    salt_text, stored_text, server_text = (base64.b64encode(part).decode() for part in (salt, stored, of_server))
+    return f"SCRAM-SHA-256${_ITERATIONS}:{salt_text}${stored_text}:{server_text}"
+
+
+async def _ensure_roles(connection: asyncpg.Connection, passwords: Mapping[str, str]) -> None:
+    rows = await connection.fetch(_OUR_ROLES, ROLES)
+    if mighty := [row["rolname"] for row in rows if row["mighty"]]:
+        raise RoleTooMighty(f"These roles have rights they must not have: {', '.join(sorted(mighty))}.")
+    known = {row["rolname"] for row in rows}
+    for role in ROLES:
+        verb = "alter" if role in known else "create"
+        await connection.execute(f"{verb} role {role} login password '{scram_verifier(passwords[role])}'")
+
+
+async def _ensure_database(connection: asyncpg.Connection, database: str) -> None:
+    if not await connection.fetchval("select rolsuper from pg_roles where rolname = current_user"):
+        await connection.execute(f"grant {database}_owner to current_user")  # who gives a database away must be in it
+    if not await connection.fetchval("select true from pg_database where datname = $1", database):
+        await connection.execute(
+            f"create database {database} owner {database}_owner template template0 encoding 'UTF8'"
+        )
+    await connection.execute(f"""
+        revoke all on database {database} from public;
+        grant connect on database {database} to {database}_app, {database}_system;
+    """)
+
+
+async def _give_to_owner(url: str, database: str) -> None:
+    """Nobody but the owner creates anything in the one schema; the others may look names up in it."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"""
+            alter schema public owner to {database}_owner;
+            revoke all on schema public from public;
+            grant usage on schema public to {database}_app, {database}_system;
+        """)
+    finally:
+        await connection.close()

@@ -1,0 +1,172 @@
+"""States facts through the public API, as a site's own program would; and the reference study with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import httpx
+
+from infra.reference import published, synthetic
+from infra.reference.study import OPENED, SITE, SITE_ID, STUDY_ID, Grant, StatedFact, members
+
+TokenFor = Callable[[str, str | None], str]
+"""(role, site or None for study-wide) to a bearer token; asked for every request, since tokens live 15 minutes."""
+Report = Callable[[str], None]
+
+AT_ONCE = 4
+FACTS_OF_OPENING = 3  # opened, its administrator granted, the site activated
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 10.0
+PASSING = frozenset({429, 502, 503, 504})
+
+
+class Stopped(Exception):
+    """Whoever waits for an answer was told to stop."""
+
+
+class NotAccepted(Exception):
+    """A problem answer: its status, its code, and for each error in it (code, JSON pointer)."""
+
+    def __init__(self, what: str, status: int, code: str, errors: tuple[tuple[str, str], ...]) -> None:
+        self.status, self.code, self.errors = status, code, errors
+        at = "; ".join(f"{error} at {pointer or '/'}" for error, pointer in errors)
+        super().__init__(f"{what}: {status} {code}" + (f" ({at})" if at else ""))
+
+    @classmethod
+    def of(cls, what: str, answer: httpx.Response) -> NotAccepted:
+        problem = _problem(answer)
+        code = str(problem.get("type", "")).rstrip("/").rpartition("/")[2] or "unnamed"
+        errors = tuple((str(each.get("code", "")), str(each.get("pointer", ""))) for each in problem.get("errors", ()))
+        return cls(what, answer.status_code, code, errors)
+
+
+def _problem(answer: httpx.Response) -> dict[str, Any]:
+    if not answer.headers.get("content-type", "").startswith("application/problem+json"):
+        return {}
+    body = answer.json()
+    return body if isinstance(body, dict) else {}
+
+
+@dataclass(frozen=True)
+class StudyApi:
+    """Requests about one study, each safe to repeat.
+
+    What passes (no connection, 409 with Retry-After, 429, 502 to 504) is asked again after a growing pause: `attempts`
+    times, or without end; `stop` ends every pause with `Stopped`. Anything else but success raises `NotAccepted`.
+    """
+
+    client: httpx.AsyncClient
+    study_id: str
+    token_for: TokenFor
+    attempts: int | None = 8
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def open(self, opened: dict[str, Any], key: str) -> None:
+        body = {"study_id": self.study_id, **opened}
+        await self._post("/enrollment/v1/studies", body, ("administrator", None), key)
+
+    async def state(self, type_name: str, data: dict[str, Any], key: str) -> None:
+        """A fact of the study, in the administrator's name."""
+        await self._post(f"{self._base}/facts/{type_name}", data, ("administrator", None), key)
+
+    async def grant(self, grants: list[Grant]) -> None:
+        for each in grants:
+            key = f"{self.study_id}/member/{each['member']}/{each['role']}/{each['site_id'] or '*'}"
+            await self.state("study.member_granted", dict(each), key)
+
+    async def register(self, site_id: str, body: dict[str, Any], key: str) -> httpx.Response:
+        """A new participant: the screening alone, or `{"facts": [...]}` that begins with it."""
+        return await self._post(f"{self._base}/participants", body, ("site", site_id), key)
+
+    async def add(self, site_id: str, participant_id: str, fact: StatedFact, key: str) -> httpx.Response:
+        path = f"{self._base}/participants/{participant_id}/facts/{fact['type']}"
+        return await self._post(path, fact["data"], ("site", site_id), key)
+
+    @property
+    def _base(self) -> str:
+        return f"/enrollment/v1/studies/{self.study_id}"
+
+    async def _post(self, path: str, body: Any, caller: tuple[str, str | None], key: str) -> httpx.Response:
+        for seconds, is_last in self._pauses():
+            headers = {"Authorization": f"Bearer {self.token_for(*caller)}", "Idempotency-Key": key}
+            try:
+                answer = await self.client.post(path, json=body, headers=headers)
+            except httpx.TransportError:
+                if is_last:
+                    raise
+                await pause(self.stop, seconds)
+                continue
+            if answer.is_success:
+                return answer
+            if is_last or not _passes(answer):
+                raise NotAccepted.of(f"POST {path}, {key}", answer)
+            await pause(self.stop, max(seconds, _retry_after(answer)))
+        raise Stopped
+
+    def _pauses(self) -> Iterator[tuple[float, bool]]:
+        """Seconds to wait before another attempt, and whether the attempt is the last."""
+        for attempt in count(1):
+            if self.stop.is_set():
+                return
+            yield min(LONGEST_PAUSE_S, SHORTEST_PAUSE_S * 2 ** min(attempt - 1, 10)), attempt == self.attempts
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait so long; raises Stopped as soon as `stop` is set."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
+    raise Stopped
+
+
+def _passes(answer: httpx.Response) -> bool:
+    return answer.status_code in PASSING or (answer.status_code == 409 and "retry-after" in answer.headers)
+
+
+def _retry_after(answer: httpx.Response) -> float:
+    """Seconds that the answer asks for, 30 at most; 0 where it names none (or a date)."""
+    asked = answer.headers.get("retry-after", "")
+    return min(30.0, float(asked)) if asked.isdigit() else 0.0
+
+
+async def load(client: httpx.AsyncClient, token_for: TokenFor, report: Report) -> int:
+    """State the reference study; how many facts it is. Every request carries its key, so a second time adds nothing.
+
+    Raises NotAccepted for what the study's services refuse, httpx.TransportError when they do not answer.
+    """
+    api = StudyApi(client, STUDY_ID, token_for)
+    await api.open(OPENED, f"{STUDY_ID}/opened")
+    await api.state("study.site_activated", SITE, f"{STUDY_ID}/site/{SITE_ID}")
+    grants = members(STUDY_ID, [SITE_ID])
+    await api.grant(grants)
+    batches = batches_by_key()
+    free = asyncio.Semaphore(AT_ONCE)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for key, facts in batches.items():
+                group.create_task(_register(api, free, key, facts))
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from failures
+    cases, made_up = len(published.cases()), len(synthetic.participants())
+    report(
+        f"{STUDY_ID}: {cases} published cases, {made_up} synthetic participants, {len(batches) - cases - made_up} "
+        "synthetic people who were not enrolled"
+    )
+    return FACTS_OF_OPENING + len(grants) + sum(len(facts) for facts in batches.values())
+
+
+def batches_by_key() -> dict[str, list[StatedFact]]:
+    """Everyone's facts, one batch each, by idempotency key."""
+    named = [(f"published-{case['case']}", case["facts"]) for case in published.cases()]
+    named += [(f"synthetic-{place}", facts) for place, facts in enumerate(synthetic.participants(), 1)]
+    named += [(f"synthetic-door-{place}", facts) for place, facts in enumerate(synthetic.not_enrolled(), 1)]
+    return {f"{STUDY_ID}/participant/{name}": facts for name, facts in named}
+
+
+async def _register(api: StudyApi, free: asyncio.Semaphore, key: str, facts: list[StatedFact]) -> None:
+    async with free:
+        await api.register(SITE_ID, {"facts": facts}, key)

@@ -1,0 +1,184 @@
+"""Lets a simulated study live: facts are stated one by one, in the order of their days, at a bounded rate.
+
+    python -m infra.simulator --url http://127.0.0.1:8000 --participants 120 --rate 1
+
+It ends when the last life is told. Interrupted and started again with the same seed and sites it goes on where it
+was: lives are computed, idempotency keys are made of (seed, participant, fact), and what was recorded is answered as
+recorded and not waited for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import heapq
+import os
+import signal
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import httpx
+
+from infra.issuer import Issuer
+from infra.reference.load import NotAccepted, Report, Stopped, StudyApi, TokenFor, pause
+from infra.reference.study import members, subject
+from infra.simulator.patients import OPENED, SINCE, SITES, STUDY_ID, Life, Site, life
+from shared.kernel.clock import Clock
+
+REPLAYED_AFTER = timedelta(seconds=5)
+LOOK_AT_THE_CALENDAR_EVERY_S = 30.0
+REFUSED_FOR_ONE = frozenset({404, 409, 410, 422})
+"""Answers that concern one participant (voided, transferred, withdrawn by somebody's hand), not the simulation."""
+THERE_ALREADY = frozenset({"stated-twice", "study-exists", "site-exists"})
+
+
+async def simulate(
+    client: httpx.AsyncClient,
+    token_for: TokenFor,
+    study_id: str,
+    sites: Sequence[Site],
+    seed: int,
+    rate: float,
+    participants: int,
+    today: Callable[[str], date],
+    stop: asyncio.Event,
+    report: Report = print,
+) -> int:
+    """Open the study if it is absent, then tell the lives of so many participants, `rate` facts a second.
+
+    `today` gives the calendar day in a time zone; no fact is stated before its day has come there. Services that are
+    away or busy are waited for. Returns how many facts were answered as recorded, when all are told or `stop` is set.
+    Raises NotAccepted where the services do not let the simulation in.
+    """
+    api = StudyApi(client, study_id, token_for, attempts=None, stop=stop)
+    lives = [life(seed, index, sites) for index in range(participants)]
+    telling = _Telling(api, seed, lives, 1 / rate, today, report)
+    try:
+        await _open(api, sites)
+        report(f"{study_id}: {participants} simulated participants at {len(sites)} sites")
+        await telling.all()
+    except Stopped:
+        report(f"{study_id}: stopped")
+    return telling.told
+
+
+async def _open(api: StudyApi, sites: Sequence[Site]) -> None:
+    try:
+        await api.open(OPENED, f"{api.study_id}/opened")
+    except NotAccepted as refused:
+        _only_there_already(refused)
+    for site in sites:
+        activated = {**vars(site), "on": SINCE.isoformat()}
+        try:
+            await api.state("study.site_activated", activated, f"{api.study_id}/site/{site.site_id}")
+        except NotAccepted as refused:
+            _only_there_already(refused)
+    await api.grant(members(api.study_id, [site.site_id for site in sites]))
+
+
+def _only_there_already(refused: NotAccepted) -> None:
+    if not {refused.code, *(code for code, _ in refused.errors)} & THERE_ALREADY:
+        raise refused
+
+
+class _Telling:
+    """All lives at once, merged by day: `_next` holds for each (day, participant, place of its next fact)."""
+
+    def __init__(
+        self,
+        api: StudyApi,
+        seed: int,
+        lives: Sequence[Life],
+        seconds_between: float,
+        today: Callable[[str], date],
+        report: Report,
+    ) -> None:
+        self._api, self._seed, self._lives = api, seed, lives
+        self._seconds_between, self._today, self._report = seconds_between, today, report
+        self._numbers: dict[int, str] = {}
+        self._next = [(each.days[0], index, 0) for index, each in enumerate(lives)]
+        heapq.heapify(self._next)
+        self.told = 0
+
+    async def all(self) -> None:
+        while self._next:
+            day, index, place = self._next[0]
+            if day > self._today(self._lives[index].site.time_zone).isoformat():
+                await pause(self._api.stop, LOOK_AT_THE_CALENDAR_EVERY_S)
+                continue
+            heapq.heappop(self._next)
+            await self._tell(index, place)
+
+    async def _tell(self, index: int, place: int) -> None:
+        """State one fact; a participant whose fact is refused is told no further."""
+        try:
+            answer = await self._state(index, place)
+        except NotAccepted as refused:
+            if refused.status not in REFUSED_FOR_ONE:
+                raise
+            self._report(str(refused))
+            await pause(self._api.stop, self._seconds_between)
+            return
+        self.told += 1
+        days = self._lives[index].days
+        if place + 1 < len(days):
+            heapq.heappush(self._next, (days[place + 1], index, place + 1))
+        if not _replayed(answer):
+            await pause(self._api.stop, self._seconds_between)
+
+    async def _state(self, index: int, place: int) -> httpx.Response:
+        each, key = self._lives[index], f"{self._api.study_id}/simulated/{self._seed}/{index}/{place}"
+        site_id, fact = each.site.site_id, each.facts[place]
+        if place:
+            return await self._api.add(site_id, self._numbers[index], fact, key)
+        answer = await self._api.register(site_id, fact["data"], key)
+        self._numbers[index] = answer.json()["participant_id"]
+        return answer
+
+
+def _replayed(answer: httpx.Response) -> bool:
+    """Whether the answer tells of something recorded before, by the server's own clock."""
+    recorded_at, answered_at = answer.json().get("recorded_at"), answer.headers.get("date")
+    if not recorded_at or not answered_at:
+        return False
+    return parsedate_to_datetime(answered_at) - datetime.fromisoformat(recorded_at) > REPLAYED_AFTER
+
+
+def main() -> None:
+    """Runs until all is told or SIGINT or SIGTERM comes. Signs with the development issuer beside QUARTAL_JWKS."""
+    asked = _arguments()
+    issuer, clock = Issuer.load(asked.keys), Clock.parse(os.environ.get("QUARTAL_CLOCK", ""))
+
+    def token_for(role: str, site_id: str | None) -> str:
+        return issuer.token(subject(asked.study, role, site_id), now=clock.now())
+
+    async def run() -> int:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with httpx.AsyncClient(base_url=asked.url, timeout=30) as client:
+            told = await simulate(
+                client, token_for, asked.study, SITES[: asked.sites], asked.seed, asked.rate, asked.participants,
+                lambda zone: clock.today(asked.study, zone), stop,
+            )  # fmt: skip
+        if asked.stay:
+            await stop.wait()
+        return told
+
+    print(f"{asyncio.run(run())} facts told")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m infra.simulator", description="Let a simulated study live.")
+    parser.add_argument("--url", default=f"http://127.0.0.1:{os.environ.get('QUARTAL_PORT', '8000')}")
+    parser.add_argument("--study", default=STUDY_ID)
+    parser.add_argument("--sites", type=int, default=len(SITES), choices=range(1, len(SITES) + 1), metavar="N")
+    parser.add_argument("--participants", type=int, default=120)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=1.0, help="facts a second")
+    keys = Path(os.environ.get("QUARTAL_JWKS", ".quartal/issuer/jwks.json")).parent
+    parser.add_argument("--stay", action="store_true", help="when all is told, wait for a signal")
+    parser.add_argument("--keys", type=Path, default=keys, help="folder of the development issuer")
+    return parser.parse_args()

@@ -1,0 +1,140 @@
+"""Reading the cohort: how far the projection is, figures as numbers, tables and pictures, and what has changed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Query, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
+
+from services.analytics.asking import Asked, Figures
+from services.analytics.figures.catalogue import FIGURES
+from services.analytics.pages.live import Live
+from services.analytics.pages.render import csv_text
+from shared.kernel.dates import Day
+from shared.kernel.refusal import NotFound, Refusal
+from shared.security.grants import rights
+from shared.web.routes import StudyOf, router
+
+routes = router("/analytics/v1/studies/{study_id}")
+MEDIA = {"json": "application/json", "csv": "text/csv; charset=utf-8", "svg": "image/svg+xml"}
+
+
+def _moment(value: object) -> object:
+    """Only RFC 3339 text is a time: no bare numbers. A plus sign that a URL turned into a space is a plus sign."""
+    if isinstance(value, datetime):
+        return value
+    text = value.replace(" ", "+") if isinstance(value, str) else ""
+    if "T" not in text.upper():
+        raise ValueError("give a time as RFC 3339, such as 2025-01-31T12:00:00Z")
+    return text
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+
+
+class Parameters(BaseModel):
+    """What narrows, dates or divides a figure."""
+
+    cut: Annotated[Day | None, Field(description="count up to and on this day; default: the study's today")] = None
+    at: Annotated[str | None, Field(max_length=80, description="as it was at this position, or at `cut:<name>`")] = None
+    as_of: Annotated[Moment | None, Field(description="as it was recorded by this time (RFC 3339)")] = None
+    site: Annotated[str | None, Field(max_length=32, description="only participants enrolled at this site")] = None
+    subset: Literal["all", "stereotactic"] = "all"
+    by: Annotated[Literal["site", "sex", "subset"] | None, Field(description="divide the figure")] = None
+    epoch: Annotated[str | None, Field(max_length=36, description="refuse positions of another journal (410)")] = None
+
+    def asked(self) -> Asked:
+        cut: date | None = self.cut
+        return Asked(cut, self.at, self.as_of, self.site, self.subset, self.by, self.epoch)
+
+
+Wanted = Annotated[Parameters, Query()]
+
+
+class Position(BaseModel):
+    """How far the projection of a study is: dense, one for every applied fact."""
+
+    position: int
+    epoch: str
+    recorded_at: datetime | None
+
+
+def figures(request: Request) -> Figures:
+    held: Figures = request.app.state.figures
+    return held
+
+
+Held = Annotated[Figures, Depends(figures)]
+
+
+@routes.get("/position", response_model=Position, tags=["reading"])
+async def position(request: Request, study: StudyOf, held: Held) -> Position:
+    """How far the projection is, and when the last applied fact was recorded."""
+    at = await held.frontier(study, request.state.caller.subject)
+    return Position(position=at.position, epoch=at.epoch, recorded_at=at.recorded_at)
+
+
+@routes.get("/figures", tags=["reading"])
+async def names(request: Request, study: StudyOf, held: Held) -> dict[str, Any]:
+    """The figures there are, and by what each can be divided."""
+    await held.frontier(study, request.state.caller.subject)
+    rows = [{"name": name, "title": kind.drawn.TITLE, "by": list(kind.by)} for name, kind in FIGURES.items()]
+    return {"rows": rows, "parameters": list(Parameters.model_fields)}
+
+
+@routes.get(
+    "/figures/{name}.{kind}",
+    tags=["reading"],
+    responses={200: {"content": {media: {} for media in MEDIA.values()}, "description": "The figure"}},
+    response_class=Response,
+)
+async def figure(request: Request, study: StudyOf, name: str, kind: str, wanted: Wanted, held: Held) -> Response:
+    """A figure as numbers (.json), as a table (.csv) or as a picture that stands alone (.svg)."""
+    if kind not in MEDIA or name not in FIGURES:
+        raise NotFound
+    answer = await held.figure(name, study, request.state.caller.subject, wanted.asked())
+    return JSONResponse(answer) if kind == "json" else Response(_as(kind, name, answer), media_type=MEDIA[kind])
+
+
+def _as(kind: str, name: str, answer: dict[str, Any]) -> str:
+    drawn = FIGURES[name].drawn
+    return csv_text(*drawn.table(answer)) if kind == "csv" else str(drawn.draw(answer))
+
+
+@routes.get(
+    "/live",
+    tags=["reading"],
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "`event`: a figure, `data`: its position"}},
+)
+async def live(request: Request, study: StudyOf, held: Held) -> StreamingResponse:
+    """Server-sent events: the name of each figure that may have changed, with the position it can now be read at."""
+    at = await held.frontier(study, request.state.caller.subject)
+    hub: Live = request.app.state.live
+    changed(hub, study, at.position)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(
+        _while_admitted(request, hub, study, held), media_type="text/event-stream", headers=headers
+    )
+
+
+async def _while_admitted(request: Request, hub: Live, study: str, held: Figures) -> AsyncIterator[bytes]:
+    """The stream ends when the caller's token or grants do: a page then asks again, and is told."""
+    async for frame in hub.stream(study):
+        try:
+            await request.app.state.admit(request)
+        except Refusal:
+            return
+        known = await held.studies.current(study)
+        if not rights(known.record, request.state.caller.subject).grants:
+            return
+        yield frame
+
+
+def changed(hub: Live, study: str, at: int) -> None:
+    for name in FIGURES:
+        hub.publish(f"{study}/{name}", str(at))

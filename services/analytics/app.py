@@ -1,0 +1,47 @@
+"""The analytics service: figures and pages over what the projection keeps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from services.analytics import api
+from services.analytics.asking import Figures
+from services.analytics.listening import listen
+from services.analytics.pages import routes as pages
+from services.analytics.pages.live import Live
+from shared.security.tenancy import open_pool, refuse_unsafe_role
+from shared.settings import Settings
+from shared.web.app import create_service_app
+from shared.web.service import admission, verifier
+
+
+@asynccontextmanager
+async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
+    clock = settings.study_clock()
+    application = await open_pool(settings.database("analytics", "app"), largest=settings.pool_size)
+    system = await open_pool(settings.database("analytics", "system"), largest=settings.pool_size)
+    await refuse_unsafe_role(application)
+    state = app.state
+    state.pool, state.figures = application, Figures(application, system, clock)
+    state.verifier = verifier(settings, clock)
+    state.admit = admission(state.verifier, cookie=pages.COOKIE)
+    listening = asyncio.create_task(listen(settings.database("analytics", "system"), state.figures, state.live))
+    try:
+        yield
+    finally:
+        state.live.close()
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        await asyncio.gather(application.close(), system.close())
+
+
+def create_app(settings: Settings) -> FastAPI:
+    app = create_service_app(
+        "analytics", "Quartal analytics", lambda app: _start(app, settings), [api.routes, pages.routes]
+    )
+    app.state.live, app.state.links, app.state.notes = Live(), [], {}
+    return app

@@ -1,0 +1,184 @@
+"""From what is asked of a figure to its answer: who may see what, at which position, up to which day."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import asyncpg
+
+from services.analytics.cohort import Cohort, Selection, cohort, is_out
+from services.analytics.figures.catalogue import FIGURES, FigureKind
+from services.analytics.projection import reading
+from shared.contracts.study import SiteActivated
+from shared.eventstore.studies import StudyState, rights_in
+from shared.kernel.clock import Clock
+from shared.kernel.record import Record
+from shared.kernel.refusal import Fault, NotFound, NotYourRole, PositionGone, Unacceptable
+from shared.security.grants import EVERY_SITE, Rights
+from shared.security.tenancy import Tenant, transaction
+
+_POSITION, _CUT = re.compile(r"[0-9]{1,15}"), re.compile(r"cut:([A-Za-z0-9][A-Za-z0-9_.:-]{0,63})")
+MOST_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The parameters of a figure as they come in; None where nothing was said."""
+
+    cut: date | None = None
+    at: str | None = None
+    as_of: datetime | None = None
+    site: str | None = None
+    subset: str = "all"
+    by: str | None = None
+    epoch: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """Sites whose participants are counted (None: all), and whether small cells are withheld."""
+
+    sites: frozenset[str] | None
+    withhold_small: bool
+
+
+class Figures:
+    def __init__(self, app: asyncpg.Pool[Any], system: asyncpg.Pool[Any], clock: Clock) -> None:
+        self._app, self._system, self._clock = app, system, clock
+        self.studies = reading.ProjectedStudies(system)
+        self._kept: OrderedDict[tuple[Any, ...], dict[str, Any]] = OrderedDict()
+
+    async def frontier(self, study_id: str, member: str) -> reading.Frontier:
+        await rights_in(self.studies, study_id, member)
+        return await reading.frontier(self._system, study_id)
+
+    def today(self, study_id: str, study: Record) -> date:
+        """The study's today: the latest calendar day at any of its sites."""
+        zones = {site.time_zone for site in study.facts(SiteActivated)} or {"UTC"}
+        return max(self._clock.today(study_id, zone) for zone in zones)
+
+    async def figure(self, name: str, study_id: str, member: str, asked: Asked) -> dict[str, Any]:
+        """The `.json` answer. Raises NotFound, NotYourRole, PositionGone or Unacceptable."""
+        rights, study = await rights_in(self.studies, study_id, member)
+        kind = FIGURES.get(name)
+        if kind is None:
+            raise NotFound
+        if asked.by and asked.by not in kind.by:
+            raise _wrong("by", "The figure is not divided by that.")
+        scope = _scope(kind, rights, asked.site)
+        frontier = await reading.frontier(self._system, study_id)
+        position, cut_on = await self._position(study_id, frontier, asked)
+        today = self.today(study_id, study.record)
+        selection = Selection(asked.cut or cut_on or today, scope.sites, asked.subset, asked.by)
+        key = (study_id, frontier.epoch, frontier.position, position, name, today, selection.cut, asked, scope)
+        if key not in self._kept:
+            self._kept[key] = await self._computed(kind, study_id, study, rights, position, selection, scope, today)
+            while len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+        return {"figure": name, "study_id": study_id, **self._kept[key]}
+
+    async def _position(self, study_id: str, frontier: reading.Frontier, asked: Asked) -> tuple[int, date | None]:
+        if asked.epoch and asked.epoch != frontier.epoch:
+            raise PositionGone
+        if asked.at and asked.as_of:
+            raise _wrong("at", "Give a position or a time, not both.")
+        if asked.as_of:
+            position = await reading.position_as_of(self._system, study_id, asked.as_of)
+            return frontier.position if position is None else position, None
+        if asked.at is None:
+            return frontier.position, None
+        if named := _CUT.fullmatch(asked.at):
+            taken = await reading.cut(self._system, study_id, named[1])
+            if taken is None:
+                raise NotFound("The study has no cut of that name.")
+            return taken
+        if not _POSITION.fullmatch(asked.at) or int(asked.at) > frontier.position:
+            raise _wrong("at", "Give a position that was reached, or cut:<name>.")
+        return int(asked.at), None
+
+    async def _computed(
+        self, kind: FigureKind, study_id: str, study: StudyState, rights: Rights, position: int,
+        selection: Selection, scope: _Scope, today: date,
+    ) -> dict[str, Any]:  # fmt: skip
+        recorded = await reading.recorded_at(self._system, study_id, position)
+        seen = await self._cohort(kind, study_id, study, rights, position, today)
+        answer = await asyncio.to_thread(kind.compute, seen, selection)
+        if scope.withhold_small:
+            answer = withheld(answer, seen.protocol.small_cell, whole=selection.sites is None)
+        return {
+            "position": position,
+            "recorded_at": recorded.isoformat() if recorded else None,
+            "cut": selection.cut.isoformat(),
+            "parameters": _parameters(selection),
+            "left_out": seen.left_out,
+            **answer,
+        }
+
+    async def _cohort(
+        self, kind: FigureKind, study_id: str, study: StudyState, rights: Rights, position: int, today: date
+    ) -> Cohort:
+        out = frozenset(
+            event.stream_id
+            for event in await reading.closing_facts(self._system, study_id)
+            if is_out(event.stated().fact)
+        )
+        events = []
+        if kind.of_participants:
+            for site in _tenants(rights):
+                async with transaction(self._app, Tenant(study_id, site)) as connection:
+                    events += await reading.facts_at(connection, study_id, position)
+        else:
+            events = await reading.facts_at(self._system, study_id, position)
+        return await asyncio.to_thread(cohort, study.record, events, out, today)
+
+
+def _scope(kind: FigureKind, rights: Rights, site: str | None) -> _Scope:
+    """Whoever holds a grant for the whole study sees it whole, others their own sites."""
+    if kind.of_participants and not rights.visible:
+        raise NotYourRole
+    sites = rights.visible if kind.of_participants else frozenset(grant.scope for grant in rights.grants)
+    whole = EVERY_SITE in sites
+    if site is not None and not (whole or site in sites):
+        raise NotYourRole
+    chosen = frozenset({site}) if site is not None else None if whole else sites
+    return _Scope(chosen, all(grant.role == "reader" for grant in rights.grants))
+
+
+def _tenants(rights: Rights) -> list[str]:
+    return [EVERY_SITE] if EVERY_SITE in rights.visible else sorted(rights.visible)
+
+
+def withheld(answer: dict[str, Any], small_cell: int, *, whole: bool) -> dict[str, Any]:
+    """Without cells of fewer participants than `small_cell`: of groups, and of a single site's counts."""
+    groups = answer.get("groups", [])
+    if any(group["name"] != "all" for group in groups):
+        answer = {**answer, "groups": [_group_withheld(group, small_cell) for group in groups]}
+    if whole:
+        return answer
+    hidden = {name for name, value in answer.items() if type(value) is int and 0 < value < small_cell}
+    hidden -= {"imputed_dates"}
+    if "stereotactic" in hidden or "enrolled" in hidden:
+        hidden |= {"stereotactic_percent", "stereotactic_interval"} & answer.keys()
+    kept = {name: None if name in hidden else value for name, value in answer.items()}
+    return {**kept, "groups": [_group_withheld(group, small_cell) for group in groups]} if groups else kept
+
+
+def _group_withheld(group: dict[str, Any], small_cell: int) -> dict[str, Any]:
+    if 0 < group["enrolled"] < small_cell:
+        return {**group, "enrolled": None, "curve": []}
+    return group
+
+
+def _parameters(selection: Selection) -> dict[str, Any]:
+    sites = sorted(selection.sites) if selection.sites is not None else []
+    shown = {"site": ",".join(sites) or None, "subset": selection.subset, "by": selection.by}
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+def _wrong(parameter: str, message: str) -> Unacceptable:
+    return Unacceptable(message, code="parameter", faults=[Fault("parameter", f"{parameter}: {message}")])

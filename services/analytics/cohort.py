@@ -1,0 +1,155 @@
+"""The participants of a study as their facts stand at one position: what every figure is computed from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+
+from shared.contracts.enrollment import Enrolled, LesionRegistered, Screened, Voided, Withdrawn
+from shared.contracts.event import Event
+from shared.contracts.study import Opened, ProtocolAmended
+from shared.contracts.treatment import (
+    PrescriptionChanged,
+    RadiotherapyCompleted,
+    RadiotherapyDiscontinued,
+    RadiotherapyStarted,
+    Target,
+)
+from shared.kernel.dates import PartialDate
+from shared.kernel.fact import F, Fact
+from shared.kernel.record import Record
+from shared.protocol.protocol import Protocol
+
+MID_MONTH, MID_YEAR = 15, (7, 1)
+
+
+@dataclass(frozen=True)
+class Participant:
+    """One participant's standing facts from every service. `today` bounds what an imprecise date is taken to mean."""
+
+    participant_id: str
+    record: Record
+    today: date
+
+    def facts(self, kind: type[F], until: date) -> list[F]:
+        """Facts of a kind dated up to and on that day; undated ones always."""
+        return [fact for fact in self.record.facts(kind) if self._day(fact) is None or self.day(fact) <= until]
+
+    def first(self, kind: type[F], until: date = date.max) -> F | None:
+        return min(self.facts(kind, until), key=self.day, default=None)
+
+    def day(self, fact: Fact) -> date:
+        """The fact's day for analyses; the study's today where none is known."""
+        return self._day(fact) or self.today
+
+    def _day(self, fact: Fact) -> date | None:
+        return imputed(fact.happened_on, self.today) if fact.happened_on else None
+
+    @cached_property
+    def site_id(self) -> str:
+        """The enrolling site, by which figures are divided whoever follows the participant today."""
+        return self.record.facts(Screened)[0].site_id
+
+    @cached_property
+    def lesions(self) -> Mapping[str, LesionRegistered]:
+        return {lesion.lesion_id: lesion for lesion in self.record.facts(LesionRegistered)}
+
+    def targets(self, course: RadiotherapyStarted, until: date) -> tuple[Target, ...]:
+        """The course's prescription as it read on that day."""
+        changes = [change for change in self.facts(PrescriptionChanged, until) if change.course_id == course.course_id]
+        return max(changes, key=self.day).targets if changes else course.targets
+
+    def end(self, course: RadiotherapyStarted, until: date) -> RadiotherapyCompleted | RadiotherapyDiscontinued | None:
+        completed, discontinued = self.facts(RadiotherapyCompleted, until), self.facts(RadiotherapyDiscontinued, until)
+        ends: list[RadiotherapyCompleted | RadiotherapyDiscontinued] = [*completed, *discontinued]
+        return next((end for end in ends if end.course_id == course.course_id), None)
+
+    def index_course(self, until: date) -> RadiotherapyStarted | None:
+        return next((course for course in self.facts(RadiotherapyStarted, until) if course.index), None)
+
+    def is_stereotactic(self, protocol: Protocol, until: date) -> bool:
+        """Any target of a stereotactic delivery that treats a metastasis; a target without lesions counts."""
+        return any(
+            target.delivery in protocol.stereotactic.deliveries and self._treats_metastasis(target)
+            for course in self.facts(RadiotherapyStarted, until)
+            for target in self.targets(course, until)
+        )
+
+    def _treats_metastasis(self, target: Target) -> bool:
+        kinds = [self.lesions[name].kind for name in target.lesion_ids if name in self.lesions]
+        return not target.lesion_ids or "metastasis" in kinds
+
+    def imputed_dates(self, until: date, *kinds: type[Fact]) -> int:
+        """How many dates of these facts are known by month or year only."""
+        dated = (fact.happened_on for kind in kinds for fact in self.facts(kind, until))
+        return sum(when is not None and not when.is_exact for when in dated)
+
+
+def imputed(when: PartialDate, today: date) -> date:
+    """The day an analysis takes a date for: of a month the 15th, of a year 1 July, never after today."""
+    if when.is_exact:
+        return when.earliest
+    of_month = when.earliest.month == when.latest.month
+    middle = when.earliest.replace(day=MID_MONTH) if of_month else date(when.earliest.year, *MID_YEAR)
+    return max(when.earliest, min(middle, today))
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """`left_out`: participants whose data may no longer be used, and void ones; they are in no figure, past or live."""
+
+    study: Record
+    participants: tuple[Participant, ...]
+    left_out: int
+    today: date
+
+    @property
+    def title(self) -> str:
+        return next((opened.title for opened in self.study.facts(Opened)), "")
+
+    @cached_property
+    def protocol(self) -> Protocol:
+        """The plan in force on the study's today, for every participant."""
+        amended = [fact for fact in self.study.facts(ProtocolAmended) if fact.effective_on <= self.today]
+        if amended:
+            return max(amended, key=lambda fact: fact.effective_on).protocol
+        return self.study.facts(Opened)[0].protocol
+
+    def enrolled(self, until: date) -> list[Participant]:
+        return [participant for participant in self.participants if participant.first(Enrolled, until)]
+
+
+def cohort(study: Record, events: Iterable[Event], out: frozenset[str], today: date) -> Cohort:
+    """Who was screened, with the facts that stand; `out` are the participants that no figure may show today."""
+    by_subject: dict[str, list[Event]] = {}
+    for event in events:
+        by_subject.setdefault(event.stream_id, []).append(event)
+    records = {subject: Record(tuple(event.stated() for event in stated)) for subject, stated in by_subject.items()}
+    seen = {subject: record for subject, record in records.items() if record.all(Screened)}
+    shown = (Participant(subject, record, today) for subject, record in sorted(seen.items()) if subject not in out)
+    return Cohort(study, tuple(shown), len(out & seen.keys()), today)
+
+
+def is_out(fact: Fact) -> bool:
+    """Does this fact, while it stands, take its participant out of every figure?"""
+    return isinstance(fact, Voided) or (isinstance(fact, Withdrawn) and fact.scope == "data_use")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a figure is asked for: participants up to a day, of some sites (None: all), all or stereotactic ones."""
+
+    cut: date
+    sites: frozenset[str] | None = None
+    subset: str = "all"
+    by: str | None = None
+    shown: Mapping[str, object] = field(default_factory=dict)
+
+    def of(self, cohort: Cohort) -> list[Participant]:
+        return [participant for participant in cohort.participants if self._has(participant, cohort.protocol)]
+
+    def _has(self, participant: Participant, protocol: Protocol) -> bool:
+        of_site = self.sites is None or participant.site_id in self.sites
+        return of_site and (self.subset == "all" or participant.is_stereotactic(protocol, self.cut))

@@ -1,0 +1,56 @@
+"""Figures of the cohort: pure functions of a figure's numbers, as its `.json` answers them.
+
+Every figure has a module of its own with `draw`, `table`, `caption` and `headline`; what their sentences share is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from services.analytics.statistics.proportions import clopper_pearson, percent
+
+Figure = Mapping[str, Any]
+Table = tuple[list[str], list[list[str]]]
+Headline = list[tuple[str, str, str]]
+
+
+def provenance(figure: Figure) -> str:
+    """Which state of the study a figure shows, and what was imputed or left out: the last sentence of each caption."""
+    imputed = counted(figure["imputed_dates"], "imputed date")
+    left_out = counted(figure["left_out"], "participant")
+    chosen = "".join(f", {name} {spoken(value)}" for name, value in parameters(figure).items())
+    return f"Cut {figure['cut']}, position {figure['position']}{chosen}; {imputed}, {left_out} left out."
+
+
+def parameters(figure: Figure) -> dict[str, str]:
+    """What narrows or divides a figure beyond its cut, in a stable order; a default that hides nobody is not said."""
+    said = {name: str(value) for name, value in figure["parameters"].items() if value not in (None, "", "all")}
+    return {name: said[name] for name in sorted(said) if name not in ("cut", "at", "as_of")}
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 participant`, `31 participants`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def spoken(code: str) -> str:
+    """A coded value as it stands in a sentence: `brachytherapy_hdr` is `brachytherapy hdr`."""
+    return code.replace("_", " ")
+
+
+def share(part: int, whole: int) -> str:
+    """`4 / 31 = 12.9 % (95 % CI 3.6–29.8)`; a share of nobody is not defined, and is not 0."""
+    if not whole:
+        return "not defined (nobody to count)"
+    low, high = clopper_pearson(part, whole)
+    return f"{part} / {whole} = {percent(part / whole):.1f} % (95 % CI {percent(low):.1f}–{percent(high):.1f})"
+
+
+def plain(value: object) -> str:
+    """A number without its trailing zeros, as people write doses: 30, 2.12, 69.96. Nothing is an empty text."""
+    if value is None:
+        return ""
+    exact = Decimal(str(value)).quantize(Decimal("0.0001"), ROUND_HALF_UP)
+    return f"{exact.normalize():f}" if exact else "0"

@@ -1,0 +1,35 @@
+"""The figures there are: what computes each, what draws it, who may read it, by what it can be divided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from services.analytics.cohort import Cohort, Selection
+from services.analytics.figures import accrual as draw_accrual
+from services.analytics.figures import flow as draw_flow
+from services.analytics.figures import treatments as draw_treatments
+from services.analytics.statistics.accrual import BY, accrual
+from services.analytics.statistics.flow import flow
+from services.analytics.statistics.treatments import treatments
+
+Compute = Callable[[Cohort, Selection], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class FigureKind:
+    """`of_participants`: its rows show single participants, so it is read under row-level security."""
+
+    compute: Compute
+    drawn: ModuleType
+    by: tuple[str, ...] = ()
+    of_participants: bool = False
+
+
+FIGURES: Mapping[str, FigureKind] = {
+    "flow": FigureKind(flow, draw_flow),
+    "accrual": FigureKind(accrual, draw_accrual, BY),
+    "treatments": FigureKind(treatments, draw_treatments, of_participants=True),
+}

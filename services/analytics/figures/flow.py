@@ -1,0 +1,166 @@
+"""The flow of participants, after CONSORT: who was screened, enrolled and treated, and where the enrolled are now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from services.analytics.figures import Figure, Headline, Table, counted, provenance
+from services.analytics.figures.svg import (
+    ACCENT,
+    GROUND,
+    MUTED,
+    RULE,
+    TINT,
+    Element,
+    element,
+    group,
+    line,
+    number,
+    picture,
+    quiet,
+    text,
+)
+
+TITLE = "Participant flow"
+STANDINGS = {
+    "in_follow_up": "In follow-up",
+    "awaiting_treatment": "Awaiting treatment",
+    "completed": "Follow-up completed",
+    "died": "Died",
+    "withdrawn": "Withdrawn",
+    "lost": "Lost to follow-up",
+}
+_LABELS = {
+    "screened": "Screened",
+    "screen_failed": "Screen failed",
+    "consented": "Consented",
+    "enrolled": "Enrolled",
+    "treated": "Treated (index course started)",
+    "stereotactic": "Stereotactic radiotherapy of a metastasis",
+    **STANDINGS,
+}
+
+_WIDTH = 480
+_BOX, _SIDE, _HIGH, _STEP = 236, 176, 46, 70
+_MIDDLE = 1 + _BOX / 2
+_LANE = 26
+
+
+def draw(figure: Figure) -> str:
+    """The picture as SVG text."""
+    top = 1 + 4 * _STEP
+    body = [*_main_line(figure), *_leaving(figure), *_stereotactic(figure, top), *_standing(figure, top + 96)]
+    height = top + 96 + 10 + _LANE * len(STANDINGS)
+    return picture("flow", TITLE, caption(figure), (_WIDTH, height), body)
+
+
+def caption(figure: Figure) -> str:
+    """One paragraph that can be pasted: counts, n / N with the exact interval, and which state of the study it is."""
+    standings = ", ".join(f"{figure[name]} {label.lower()}" for name, label in STANDINGS.items())
+    return (
+        f"Of {counted(figure['screened'], 'person').replace('persons', 'people')} screened, "
+        f"{figure['screen_failed']} failed screening, {figure['consented']} consented and {figure['enrolled']} were "
+        f"enrolled; {figure['treated']} started the index course. "
+        f"Stereotactic radiotherapy of a metastasis: {_of_enrolled(figure)}. "
+        f"Of the enrolled: {standings}. {provenance(figure)}"
+    )
+
+
+def table(figure: Figure) -> Table:
+    """Header, and one row for every count; percent and interval only where they are defined."""
+    low, high = figure["stereotactic_interval"] or (None, None)
+    shares = {"stereotactic": [_printed(figure["stereotactic_percent"]), _printed(low), _printed(high)]}
+    rows = [[label, str(figure[name]), *shares.get(name, ["", "", ""])] for name, label in _LABELS.items()]
+    return ["Step", "Participants", "Percent of enrolled", "95 % CI lower", "95 % CI upper"], rows
+
+
+def headline(figure: Figure) -> Headline:
+    """The numbers that are read first: (name, value, words)."""
+    names = ("screened", "enrolled", "treated", "stereotactic")
+    return [(name, str(figure[name]), name) for name in names]
+
+
+def _of_enrolled(figure: Figure) -> str:
+    if figure["stereotactic_percent"] is None:
+        return "not defined, as nobody is enrolled"
+    return f"{figure['stereotactic']} / {figure['enrolled']} = {_share(figure)}"
+
+
+def _share(figure: Figure) -> str:
+    low, high = figure["stereotactic_interval"]
+    return f"{figure['stereotactic_percent']:.1f} % (95 % CI {low:.1f}–{high:.1f})"
+
+
+def _printed(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _main_line(figure: Figure) -> Iterator[Element]:
+    for index, name in enumerate(("screened", "consented", "enrolled", "treated")):
+        top = 1 + index * _STEP
+        label = _LABELS[name].partition(" (")[0]
+        yield _box(1, top, _BOX, label, figure[name])
+        if index < 3:
+            yield _arrow(_MIDDLE, top + _HIGH, top + _STEP)
+
+
+def _leaving(figure: Figure) -> Iterator[Element]:
+    """Who leaves the main line, beside the arrow where they leave; treated and enrolled are parts of the box above."""
+    leaving = (
+        ("Screen failed", figure["screen_failed"]),
+        ("Not enrolled", figure["consented"] - figure["enrolled"]),
+        ("Not treated", figure["enrolled"] - figure["treated"]),
+    )
+    for index, (label, count) in enumerate(leaving):
+        height = 1 + index * _STEP + (_HIGH + _STEP) / 2
+        left = _WIDTH - 1 - _SIDE
+        yield line(f"M{number(_MIDDLE)} {number(height)}H{left}", stroke=MUTED, class_="stroke-muted")
+        yield _box(left, height - 15, _SIDE, label, count, high=30)
+
+
+def _box(left: float, top: float, width: float, label: str, count: int, high: float = _HIGH) -> Element:
+    main = high == _HIGH
+    base = top + high / 2 + 5
+    weight = {"font_size": 20, "font_weight": 600} if main else {"font_weight": 600}
+    frame = element(
+        "rect", x=left, y=top, width=width, height=high, rx=6, fill=GROUND, stroke=RULE, class_="ground stroke-rule"
+    )
+    words = text(left + 14, base, label) if main else quiet(left + 12, base, label, font_size=13)
+    return group(frame, words, text(left + width - 14, base + 2 * main, str(count), "end", **weight))
+
+
+def _arrow(x: float, top: float, bottom: float) -> Element:
+    head = f"M{number(x - 4)} {number(bottom - 7)}l4 5l4 -5"
+    return line(f"M{number(x)} {number(top)}V{number(bottom - 2)}", head, stroke=MUTED, class_="stroke-muted")
+
+
+def _stereotactic(figure: Figure, top: float) -> Iterator[Element]:
+    """A part of the enrolled and no next step, so it hangs on a dashed line without a head."""
+    defined = figure["stereotactic_percent"] is not None
+    words = f"{_share(figure)} of the enrolled" if defined else "percent not defined: nobody is enrolled"
+    yield line(
+        f"M{number(_MIDDLE)} {number(top - _STEP + _HIGH)}V{number(top)}",
+        stroke=ACCENT,
+        class_="stroke-accent",
+        stroke_dasharray="3 3",
+    )
+    yield element(
+        "rect", x=1, y=top, width=_WIDTH - 2, height=60, rx=6, fill=TINT, stroke=ACCENT, class_="tint stroke-accent"
+    )
+    yield text(15, top + 25, _LABELS["stereotactic"], font_weight=600)
+    yield quiet(15, top + 45, words, font_size=13)
+    yield text(_WIDTH - 15, top + 37, str(figure["stereotactic"]), "end", font_size=20, font_weight=600)
+
+
+def _standing(figure: Figure, top: float) -> Iterator[Element]:
+    """Where each of the enrolled is at the cut: exactly one of the six."""
+    left, right = 154, _WIDTH - 44
+    yield text(1, top, f"The {figure['enrolled']} enrolled at the cut", font_weight=600)
+    for index, (name, label) in enumerate(STANDINGS.items()):
+        base = top + 28 + index * _LANE
+        length = (right - left) * figure[name] / max(figure["enrolled"], 1)
+        yield quiet(1, base, label, font_size=13)
+        yield element("rect", x=left, y=base - 11, width=right - left, height=14, rx=3, fill=GROUND, class_="ground")
+        if length:
+            yield element("rect", x=left, y=base - 11, width=length, height=14, rx=3, fill=ACCENT, class_="accent")
+        yield text(_WIDTH - 1, base, str(figure[name]), "end", font_weight=600)

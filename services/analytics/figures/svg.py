@@ -1,0 +1,131 @@
+"""A small writer of SVG.
+
+Presentation attributes carry the printed look, so that a downloaded picture stands alone; class names let the page's
+style sheet restyle it (dark mode). There is no style attribute and no handler: a strict content security policy holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from math import floor, log10
+from typing import Literal
+
+INK, MUTED, RULE, GROUND = "#17212b", "#55616d", "#d9dfe5", "#f3f6f8"
+ACCENT, TINT, SECOND = "#0f6674", "#d8eaec", "#a8480f"
+FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
+
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_FORBIDDEN = re.compile(r"style|on.*", re.IGNORECASE)
+
+Value = str | float
+Anchor = Literal["start", "middle", "end"]
+
+HALO: dict[str, Value] = {
+    "class_": "ink halo",
+    "stroke": "#fff",
+    "stroke_width": 4,
+    "stroke_linejoin": "round",
+    "paint_order": "stroke",
+}
+"""For words that may lie on a line of the drawing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One element; a child that is a text is escaped when it is written."""
+
+    name: str
+    attributes: tuple[tuple[str, str], ...]
+    children: tuple[Element | str, ...]
+
+    def __str__(self) -> str:
+        attributes = "".join(f' {name}="{_text(value)}"' for name, value in self.attributes)
+        inside = "".join(str(child) if isinstance(child, Element) else _text(child) for child in self.children)
+        return f"<{self.name}{attributes}>{inside}</{self.name}>" if inside else f"<{self.name}{attributes}/>"
+
+
+def element(name: str, *children: Element | str, **attributes: Value) -> Element:
+    """`font_size` stands for `font-size` and `class_` for `class`. Raises ValueError for style and on… attributes."""
+    named = {attribute.rstrip("_").replace("_", "-"): value for attribute, value in attributes.items()}
+    if refused := [attribute for attribute in named if _FORBIDDEN.fullmatch(attribute)]:
+        raise ValueError(f"not in a picture: {', '.join(refused)}")
+    return Element(name, tuple((attribute, number(value)) for attribute, value in named.items()), children)
+
+
+def picture(name: str, title: str, description: str, size: tuple[float, float], body: Iterable[Element]) -> str:
+    """A whole picture, `size` in user units; `name` makes its ids unique among the pictures of a page."""
+    width, height = size
+    root = element(
+        "svg",
+        element("title", title, id=f"{name}-title"),
+        element("desc", description, id=f"{name}-desc"),
+        *body,
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {number(width)} {number(height)}",
+        width=width,
+        height=height,
+        role="img",
+        aria_labelledby=f"{name}-title {name}-desc",
+        class_="picture",
+        font_family=FONT,
+        font_size=13,
+        fill=INK,
+    )
+    return str(root)
+
+
+def group(*children: Element, **attributes: Value) -> Element:
+    return element("g", *children, **attributes)
+
+
+def text(x: float, y: float, words: str, anchor: Anchor = "start", **attributes: Value) -> Element:
+    """A line of text on the base line `y`."""
+    placed: dict[str, Value] = {"x": x, "y": y, "class_": "ink"}
+    if anchor != "start":
+        placed["text_anchor"] = anchor
+    return element("text", words, **{**placed, **attributes})
+
+
+def quiet(x: float, y: float, words: str, anchor: Anchor = "start", **attributes: Value) -> Element:
+    """Text that explains rather than tells."""
+    return text(x, y, words, anchor, **{"class_": "muted", "fill": MUTED, "font_size": 12, **attributes})
+
+
+def line(*steps: str, **attributes: Value) -> Element:
+    """An open path without a filling."""
+    return element("path", d="".join(steps), **{"fill": "none", "stroke": INK, "class_": "stroke-ink", **attributes})
+
+
+def rule(x1: float, y1: float, x2: float, y2: float) -> Element:
+    """A grid line."""
+    return line(f"M{number(x1)} {number(y1)}L{number(x2)} {number(y2)}", stroke=RULE, class_="stroke-rule")
+
+
+def staircase(points: Sequence[tuple[float, float]], until: float) -> str:
+    """A path that stays level from each point to the next one's x, then steps to its y, and ends at x = `until`."""
+    first, *rest = points
+    steps = "".join(f"H{number(x)}V{number(y)}" for x, y in rest)
+    return f"M{number(first[0])} {number(first[1])}{steps}H{number(until)}"
+
+
+def ticks(highest: float, wanted: int) -> list[float]:
+    """Round numbers from 0 up to the first that is not below `highest`, about `wanted` steps, 1-2-5 apart."""
+    raw = max(highest, 1) / wanted
+    magnitude = 10.0 ** floor(log10(raw))
+    step = max(1.0, next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= raw * 0.999))
+    count = int(-(-max(highest, 1) // step))
+    return [index * step for index in range(count + 1)]
+
+
+def number(value: Value) -> str:
+    """Numbers to two decimals without trailing zeros: small files, and the same bytes each time."""
+    if isinstance(value, str):
+        return value
+    return f"{round(value, 2) + 0.0:.2f}".rstrip("0").rstrip(".")  # + 0.0: never "-0"
+
+
+def _text(words: str) -> str:
+    return escape(_NOT_XML.sub("", words))

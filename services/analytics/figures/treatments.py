@@ -1,0 +1,192 @@
+"""Treatments: what was prescribed to whom, by the way it was delivered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+
+from services.analytics.figures import Figure, Headline, Table, counted, plain, provenance, share, spoken
+from services.analytics.figures.svg import (
+    ACCENT,
+    Element,
+    Value,
+    element,
+    picture,
+    quiet,
+    rule,
+    text,
+    ticks,
+)
+
+TITLE = "Treatments"
+DELIVERIES = ("conventional", "hypofractionated", "FSRT", "SBRT", "SRS", "brachytherapy")
+
+_COLUMNS = (
+    "participant_id",
+    "site_id",
+    "course_id",
+    "target_id",
+    "index",
+    "intent",
+    "label",
+    "modality",
+    "technique",
+    "delivery",
+    "fractions",
+    "dose_per_fraction_gy",
+    "total_dose_gy",
+    "started_on",
+    "ended_on",
+)
+_DOSES = ("dose_per_fraction_gy", "total_dose_gy")
+
+_WIDTH, _LEFT, _RIGHT, _TOP, _LANE = 640, 124, 420, 46, 44
+_DOT, _APART = 4.0, 9.0
+_TALLEST = 15  # dots; beyond it all lanes are drawn as columns on one scale
+_FRACTION, _TARGETS = 492, 556
+
+Stacks = dict[float, Counter[bool]]
+
+
+def draw(figure: Figure) -> str:
+    """A lane for every delivery with a dot for every target at its total dose, and the counts beside it."""
+    highest = max((float(target["total_dose_gy"]) for target in figure["targets"]), default=60)
+    doses = ticks(highest, 6)
+    stacks = {delivery: _stacks(figure, delivery, doses[-1]) for delivery in _lanes(figure)}
+    tallest = max((_height(stack) for stack in stacks.values()), default=0)
+    unit = _APART if tallest <= _TALLEST else _APART * _TALLEST / tallest
+    body, base = list[Element](), float(_TOP)
+    for delivery, stack in stacks.items():
+        base += max(_LANE, _height(stack) * unit + 14)
+        body += [*_lane(figure, delivery, base), *_dots(stack, base, unit)]
+    if not stacks:
+        base += _LANE
+        body.append(quiet((_LEFT + _RIGHT) / 2, _TOP + 30, "Nobody is treated yet", "middle", font_size=14))
+    key = _key(base + 52, tallest if unit < _APART else 0)
+    axis = _axis(doses, base) if stacks else ()
+    return picture("treatments", TITLE, caption(figure), (_WIDTH, base + 62), [*axis, *body, *key])
+
+
+def caption(figure: Figure) -> str:
+    """Targets and participants in all, and of them by delivery as n / N with the exact interval."""
+    treated = _participants(figure)
+    counts = {row["delivery"]: row for row in figure["deliveries"]}
+    parts = [
+        f"{_name(delivery)}: {counted(counts[delivery]['targets'], 'target')}, participants "
+        f"{share(counts[delivery]['participants'], treated)}"
+        for delivery in _lanes(figure)
+    ]
+    total = f"{counted(len(figure['targets']), 'target')} in {counted(treated, 'treated participant')}."
+    several = "A participant can have several; dose levels of an integrated boost are targets of their own, not added."
+    return " ".join([total, *(f"{part}." for part in parts), several, provenance(figure)])
+
+
+def table(figure: Figure) -> Table:
+    """Header, and a row for every target with the coded values as they are recorded; doses in Gy."""
+    return list(_COLUMNS), [[_cell(name, target.get(name)) for name in _COLUMNS] for target in figure["targets"]]
+
+
+def headline(figure: Figure) -> Headline:
+    """The numbers that are read first: (name, value, words)."""
+    return [
+        ("targets", str(len(figure["targets"])), "targets"),
+        ("treated", str(_participants(figure)), "treated participants"),
+    ]
+
+
+def _cell(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return plain(value) if name in _DOSES else "" if value is None else str(value)
+
+
+def _participants(figure: Figure) -> int:
+    return len({target["participant_id"] for target in figure["targets"]})
+
+
+def _lanes(figure: Figure) -> list[str]:
+    """The deliveries that occur, in the order in which people read them, others after them by name."""
+    order = {name: place for place, name in enumerate(DELIVERIES)}
+    present = [row["delivery"] for row in figure["deliveries"] if row["targets"]]
+    return sorted(present, key=lambda name: (order.get(name, len(order)), name))
+
+
+def _name(delivery: str) -> str:
+    words = spoken(delivery)
+    return words[:1].upper() + words[1:]
+
+
+def _x(dose: float, highest: float) -> float:
+    return _LEFT + (_RIGHT - _LEFT) * dose / highest
+
+
+def _axis(doses: list[float], bottom: float) -> Iterator[Element]:
+    for dose in doses:
+        x = _x(dose, doses[-1])
+        yield rule(x, _TOP - 8, x, bottom)
+        yield quiet(x, bottom + 18, plain(dose), "middle")
+    yield quiet(_LEFT, _TOP - 28, "Total dose, Gy")
+    for x, words in ((_FRACTION, "Gy per fraction"), (_TARGETS, "Targets"), (_WIDTH, "Participants")):
+        yield quiet(x, _TOP - 28, words, "end")
+
+
+def _lane(figure: Figure, delivery: str, base: float) -> Iterator[Element]:
+    counts = next(row for row in figure["deliveries"] if row["delivery"] == delivery)
+    doses = [Decimal(str(t["dose_per_fraction_gy"])) for t in figure["targets"] if t["delivery"] == delivery]
+    yield rule(0, base, _WIDTH, base)
+    yield text(0, base - 15, _name(delivery))
+    yield quiet(_FRACTION, base - 15, _span(doses), "end", font_size=13)
+    yield text(_TARGETS, base - 15, str(counts["targets"]), "end", font_weight=600)
+    yield text(_WIDTH, base - 15, str(counts["participants"]), "end", font_weight=600)
+
+
+def _stacks(figure: Figure, delivery: str, highest: float) -> Stacks:
+    """How many targets of the index course and of others lie in each column, one dot wide, of the dose axis."""
+    stacks: Stacks = {}
+    for target in figure["targets"]:
+        if target["delivery"] == delivery:
+            x = round(_x(float(target["total_dose_gy"]), highest) / _APART) * _APART
+            stacks.setdefault(x, Counter())[bool(target["index"])] += 1
+    return stacks
+
+
+def _height(stacks: Stacks) -> int:
+    return max((stack.total() for stack in stacks.values()), default=0)
+
+
+def _dots(stacks: Stacks, base: float, unit: float) -> Iterator[Element]:
+    """Targets stacked on the lane's base line, those of the index course lowest."""
+    for x, stack in sorted(stacks.items()):
+        yield from _stack(x, base - 2, stack[True], unit, index=True)
+        yield from _stack(x, base - 2 - stack[True] * unit, stack[False], unit, index=False)
+
+
+def _stack(x: float, low: float, count: int, unit: float, *, index: bool) -> Iterator[Element]:
+    """A dot for every target, or one column where there are more than dots have room for."""
+    look: dict[str, Value] = {"fill": ACCENT if index else "none", "stroke": ACCENT, "class_": _class(index)}
+    if unit == _APART:
+        for place in range(count):
+            y = low - (place + 0.5) * unit
+            yield element("circle", cx=x, cy=y, r=_DOT - 0.5, stroke_width=1.5, **look)
+    elif count:
+        yield element("rect", x=x - _DOT + 1, y=low - count * unit, width=2 * _DOT - 2, height=count * unit, **look)
+
+
+def _class(index: bool) -> str:
+    return "accent stroke-accent" if index else "hollow stroke-accent"
+
+
+def _span(doses: list[Decimal]) -> str:
+    if not doses:
+        return "–"
+    low, high = plain(min(doses)), plain(max(doses))
+    return low if low == high else f"{low}–{high}"
+
+
+def _key(base: float, tallest: int) -> Iterator[Element]:
+    for x, index, words in ((_LEFT, True, "target of the index course"), (_LEFT + 190, False, "of another course")):
+        yield from _stack(x + 4, base + 1, 1, _APART, index=index)
+        yield quiet(x + 14, base, words)
+    if tallest:
+        yield quiet(_WIDTH, base, f"tallest column: {counted(tallest, 'target')}", "end")

@@ -1,0 +1,161 @@
+"""Pages as text: view models in, HTML out. Nothing is read here but the templates."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+from types import ModuleType
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from services.analytics.figures import Figure, accrual, flow, treatments
+
+DRAWN: dict[str, ModuleType] = {"flow": flow, "accrual": accrual, "treatments": treatments}
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+ROWS_SHOWN = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    href: str
+    label: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A figure on a page: `version` is the position it shows, `source` the address of this fragment alone."""
+
+    name: str
+    title: str
+    source: str
+    version: int
+    recorded_at: str
+    cut: str
+    picture: str
+    caption: str
+    headline: Sequence[tuple[str, str, str]]
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    downloads: Sequence[Link]
+
+    @property
+    def rows_shown(self) -> Sequence[Sequence[str]]:
+        return self.rows[:ROWS_SHOWN]
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """The head of a cohort page. `notes` say what a reader must know of the record, `live` is the stream's address."""
+
+    study_id: str
+    title: str
+    position: int
+    recorded_at: str
+    cut: str
+    live: str
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem document (RFC 9457) for a person; `errors` are its sentences."""
+
+    status: int
+    title: str
+    detail: str = ""
+    errors: Sequence[str] = ()
+
+
+def part(figure: Figure, query: Mapping[str, str] | None = None) -> Part:
+    """The part that shows a figure's `.json` answer; `query` is what narrowed it, kept in its links.
+
+    Raises KeyError for a figure that is not drawn.
+    """
+    name, drawn = figure["figure"], DRAWN[figure["figure"]]
+    header, rows = drawn.table(figure)
+    return Part(
+        name=name,
+        title=drawn.TITLE,
+        source=_address("/analytics/studies", figure, "", query),
+        version=figure["position"],
+        recorded_at=figure["recorded_at"] or "",
+        cut=figure["cut"],
+        picture=drawn.draw(figure),
+        caption=drawn.caption(figure),
+        headline=drawn.headline(figure),
+        header=header,
+        rows=rows,
+        downloads=_downloads(figure, query),
+    )
+
+
+def csv_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Comma-separated values as RFC 4180 has them: CRLF, quotes where they are needed."""
+    text = StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+class Pages:
+    """The pages; `static` is the address under which the files of the folder `static` are served."""
+
+    def __init__(self, static: str = "/analytics/static") -> None:
+        loader = FileSystemLoader(Path(__file__).parent / "templates")
+        self._templates = Environment(
+            loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        self._templates.globals["static"] = static
+        self._templates.filters["moment"] = moment
+
+    def home(self, links: Sequence[Link]) -> str:
+        return self._page("home.html", links=links)
+
+    def cohort(self, study: Study, parts: Sequence[Part]) -> str:
+        return self._page("cohort.html", study=study, parts=parts)
+
+    def fragment(self, part: Part) -> str:
+        """One figure alone, as `cohort` has it."""
+        return self._page("figure.html", part=part)
+
+    def login(self, next: str = "/", problem: Problem | None = None) -> str:  # noqa: A002 - the form field's name
+        return self._page("login.html", next=local_address(next), problem=problem)
+
+    def problem(self, problem: Problem) -> str:
+        return self._page("problem.html", problem=problem)
+
+    def _page(self, template: str, **shown: object) -> str:
+        return self._templates.get_template(template).render(shown)
+
+
+def local_address(address: str) -> str:
+    """`address` if it leads to a page of this server, else `/`: a link to the form must not send people elsewhere."""
+    path_alone = address.startswith("/") and not address.startswith(("//", "/\\"))
+    return address if path_alone and address.isprintable() else "/"
+
+
+def moment(recorded_at: str) -> str:
+    """A time stamp (RFC 3339) for people, in UTC to the second; an empty one means that nothing is recorded."""
+    if not recorded_at:
+        return "none yet"
+    return f"{datetime.fromisoformat(recorded_at).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _downloads(figure: Figure, query: Mapping[str, str] | None) -> list[Link]:
+    kinds = {".json": "numbers with their parameters", ".csv": "the table below", ".svg": "the picture"}
+    return [Link(_address("/analytics/v1/studies", figure, kind, query), kind, what) for kind, what in kinds.items()]
+
+
+def _address(base: str, figure: Figure, kind: str, query: Mapping[str, str] | None) -> str:
+    asked = f"?{urlencode(query)}" if query else ""
+    return f"{base}/{quote(figure['study_id'], safe='')}/figures/{figure['figure']}{kind}{asked}"

@@ -1,0 +1,81 @@
+"""Every fact of every study in the order in which it was applied here, and the facts that stand, drawn from it.
+
+A position counts a study's applied facts: 1, 2, 3 … The journal is the record of that order and is kept as long as the
+study; the fact tables can be thrown away and drawn again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from shared.contracts.event import Event
+from shared.eventstore.sql import queries
+from shared.inbox.apply import Connection
+from shared.inbox.facts import Placed, state
+
+SQL = queries(Path(__file__).with_name("queries.sql"))
+
+
+async def project(connection: Connection, events: Sequence[Event]) -> None:
+    """The effect of events here. From taking the positions to the commit nobody else writes these studies."""
+    taken = await _take_positions(connection, events)
+    placed = _placed(events, {study: position for study, (position, _) in taken.items()})
+    await connection.execute(SQL["write"], *_columns(placed, {study: at for study, (_, at) in taken.items()}))
+    await state(connection, placed)
+
+
+async def ring(pool: asyncpg.Pool[Any], studies: Sequence[str]) -> None:
+    """Tell who watches `quartal_live` how far each study is, `study:position`. After the commit, never within it."""
+    if studies:
+        await pool.execute(SQL["ring"], studies)
+
+
+async def begin_epoch(pool: asyncpg.Pool[Any]) -> None:
+    """Positions that were given out before may name other facts now: after the database went back in time."""
+    await pool.execute(SQL["begin_epoch"])
+
+
+async def rebuild(pool: asyncpg.Pool[Any]) -> None:
+    """Throw the fact tables away and draw them from the journal, in one transaction in the database itself.
+
+    Readers and the projection wait until it is done.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("truncate fact, subject_site")
+        await connection.execute(SQL["replay"])
+        await connection.execute(SQL["replay_sites"])
+
+
+async def _take_positions(connection: Connection, events: Sequence[Event]) -> dict[str, tuple[int, datetime]]:
+    """Study → the position of its last event in the batch, and the time."""
+    counts = Counter(event.study_id for event in events)
+    rows = await connection.fetch(SQL["take_positions"], list(counts), list(counts.values()))
+    return {row["study_id"]: (row["position"], row["applied_at"]) for row in rows}
+
+
+def _placed(events: Sequence[Event], last: dict[str, int]) -> list[Placed]:
+    left = Counter(event.study_id for event in events)
+    placed = []
+    for event in events:
+        left[event.study_id] -= 1
+        placed.append((event, last[event.study_id] - left[event.study_id]))
+    return placed
+
+
+def _columns(placed: Sequence[Placed], applied_at: dict[str, datetime]) -> list[list[Any]]:
+    rows = (
+        (
+            event.study_id, position, event.source, event.stream_id, event.version, event.event_id, event.type,
+            event.schema_version, event.site_id, event.data, json.dumps(dict(event.meta)), event.recorded_at,
+            applied_at[event.study_id],
+        )
+        for event, position in placed
+    )  # fmt: skip
+    return [list(column) for column in zip(*rows, strict=True)]

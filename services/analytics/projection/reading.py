@@ -1,0 +1,91 @@
+"""Reads of what the projection keeps: how far it is, a study's own facts, and everybody's facts at a position."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from shared.contracts.event import Event, history
+from shared.eventstore.sql import queries
+from shared.eventstore.studies import StudyState
+from shared.kernel.record import standing
+
+SQL = queries(Path(__file__).with_name("reading.sql"))
+Connection = asyncpg.Connection[Any] | asyncpg.Pool[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Frontier:
+    """How far the projection of a study is; position 0: nothing was applied. `epoch` changes if the journal is lost."""
+
+    position: int
+    epoch: str
+    recorded_at: datetime | None
+
+
+async def frontier(connection: Connection, study_id: str) -> Frontier:
+    row = await connection.fetchrow(SQL["position"], study_id)
+    return Frontier(row["position"], row["epoch"], row["recorded_at"]) if row else Frontier(0, "", None)
+
+
+async def recorded_at(connection: Connection, study_id: str, position: int) -> datetime | None:
+    when: datetime | None = await connection.fetchval(SQL["recorded_at"], study_id, position)
+    return when
+
+
+async def position_as_of(connection: Connection, study_id: str, moment: datetime) -> int | None:
+    """The last position up to which everything was recorded by that moment; None: all that there is."""
+    position: int | None = await connection.fetchval(SQL["as_of"], study_id, moment)
+    return position
+
+
+async def cut(connection: Connection, study_id: str, name: str) -> tuple[int, date] | None:
+    """Position and calendar day of a cut by its name."""
+    row = await connection.fetchrow(SQL["cut"], study_id, name)
+    return (row["from_position"], date.fromisoformat(json.loads(row["data"])["cut_on"])) if row else None
+
+
+async def facts_at(connection: Connection, study_id: str, position: int) -> list[Event]:
+    """Facts of participants that stood at that position, by participant, service and version."""
+    return _events(study_id, await connection.fetch(SQL["facts"], study_id, position))
+
+
+async def closing_facts(connection: Connection, study_id: str) -> list[Event]:
+    """Withdrawals and voided participants as they stand now, whatever position is looked at."""
+    return _events(study_id, await connection.fetch(SQL["out"], study_id))
+
+
+class ProjectedStudies:
+    """A study's own facts, as analytics has them from Kafka."""
+
+    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
+        self._pool, self._known = pool, dict[str, StudyState]()
+
+    async def current(self, study_id: str) -> StudyState:
+        return self._known.get(study_id) or await self.reload(study_id)
+
+    async def reload(self, study_id: str) -> StudyState:
+        rows = await self._pool.fetch(SQL["study"], study_id)
+        version = rows[-1]["version"] if rows else 0
+        known = self._known.get(study_id)
+        if known is None or known.version != version:
+            known = StudyState(version, standing(history(_events(study_id, rows))))
+            self._known[study_id] = known
+        return known
+
+
+def _events(study_id: str, rows: Sequence[asyncpg.Record]) -> list[Event]:
+    return [
+        Event(
+            study_id, row["service"], row["subject"], row["version"], UUID(int=row["event_id"].int), row["type"],
+            row["schema_version"], row["site_id"], row["data"], row["recorded_at"],
+        )
+        for row in rows
+    ]  # fmt: skip

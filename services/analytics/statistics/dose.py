@@ -1,0 +1,30 @@
+"""Biologically effective dose by the linear-quadratic model, in decimal arithmetic, half up to 4 decimals.
+
+BED = n d (1 + d / (α/β)), EQD2 = n d (d + α/β) / (2 + α/β); n fractions of d Gy, α/β in Gy (Fowler 1989; Joiner and
+Bentzen 2018). Above about 8 to 10 Gy a fraction the model is debated.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+
+TUMOUR, LATE, CNS = Decimal(10), Decimal(3), Decimal(2)
+_PLACES, _CENTI = Decimal("0.0001"), Decimal(100)
+
+
+def gray(centigray: int) -> Decimal:
+    return Decimal(centigray) / _CENTI
+
+
+def bed(fractions: int, dose_per_fraction: Decimal, alpha_beta: Decimal) -> Decimal:
+    """Gy, from whole fractions and Gy a fraction."""
+    return _rounded(fractions * dose_per_fraction * (1 + dose_per_fraction / alpha_beta))
+
+
+def eqd2(fractions: int, dose_per_fraction: Decimal, alpha_beta: Decimal) -> Decimal:
+    """Gy in 2 Gy fractions to the same effect."""
+    return _rounded(fractions * dose_per_fraction * (dose_per_fraction + alpha_beta) / (2 + alpha_beta))
+
+
+def _rounded(dose: Decimal) -> Decimal:
+    return dose.quantize(_PLACES, ROUND_HALF_UP)

@@ -1,0 +1,74 @@
+"""Every prescribed target with its doses, one row each; levels of an integrated boost are rows of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from services.analytics.cohort import Cohort, Participant, Selection
+from services.analytics.statistics.dose import CNS, LATE, TUMOUR, bed, eqd2, gray
+from shared.contracts.treatment import (
+    RadiotherapyCompleted,
+    RadiotherapyDiscontinued,
+    RadiotherapyStarted,
+    Target,
+)
+
+_IN_CNS = {"brain", "spine"}
+_ALPHA_BETA = (("10", TUMOUR), ("3", LATE))
+
+
+def treatments(cohort: Cohort, selection: Selection) -> dict[str, Any]:
+    """Rows of targets as prescribed last, and by delivery the participants and targets. Doses in Gy."""
+    chosen = selection.of(cohort)
+    rows = [row for one in chosen for row in _courses(one, selection)]
+    deliveries = sorted({row["delivery"] for row in rows})
+    dated = (RadiotherapyStarted, RadiotherapyCompleted, RadiotherapyDiscontinued)
+    return {
+        "targets": rows,
+        "deliveries": [_delivery(name, rows) for name in deliveries],
+        "imputed_dates": sum(one.imputed_dates(selection.cut, *dated) for one in chosen),
+    }
+
+
+def _delivery(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    of_it = [row for row in rows if row["delivery"] == name]
+    return {"delivery": name, "participants": len({row["participant_id"] for row in of_it}), "targets": len(of_it)}
+
+
+def _courses(one: Participant, selection: Selection) -> Iterator[dict[str, Any]]:
+    for course in sorted(
+        one.facts(RadiotherapyStarted, selection.cut), key=lambda each: (one.day(each), each.course_id)
+    ):
+        end = one.end(course, selection.cut)
+        shared = {
+            "participant_id": one.participant_id,
+            "site_id": one.site_id,
+            "course_id": course.course_id,
+            "index": course.index,
+            "intent": course.intent,
+            "started_on": str(course.started_on),
+            "ended_on": str(end.ended_on) if end else None,
+        }
+        for target in one.targets(course, selection.cut):
+            yield {**shared, **_target(one, target)}
+
+
+def _target(one: Participant, target: Target) -> dict[str, Any]:
+    fractions, dose = target.fractions, gray(target.dose_per_fraction_cgy)
+    sites = {one.lesions[name].body_site for name in target.lesion_ids if name in one.lesions}
+    alpha_beta = (*_ALPHA_BETA, ("2", CNS)) if sites & _IN_CNS else _ALPHA_BETA
+    return {
+        "target_id": target.target_id,
+        "label": target.label,
+        "modality": target.modality,
+        "technique": target.technique,
+        "delivery": target.delivery,
+        "fractions": fractions,
+        "dose_per_fraction_gy": float(dose),
+        "total_dose_gy": float(gray(target.total_dose_cgy)),
+        "prescription_isodose_percent": target.prescription_isodose_percent,
+        "boost_of": target.boost_of,
+        **{f"bed_{name}": float(bed(fractions, dose, ratio)) for name, ratio in alpha_beta},
+        **{f"eqd2_{name}": float(eqd2(fractions, dose, ratio)) for name, ratio in alpha_beta},
+    }

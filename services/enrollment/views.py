@@ -1,0 +1,198 @@
+"""What enrollment shows of its participants: to those who may see them, and sealed text to their own site only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi import Query, Request
+from fastapi.responses import JSONResponse
+
+from shared.contracts.event import Event, history
+from shared.eventstore.recorder import opener
+from shared.eventstore.store import Head, Recalled, Unit
+from shared.eventstore.studies import rights_in
+from shared.kernel.fact import Corrected
+from shared.kernel.record import standing
+from shared.kernel.refusal import NotFound, NotYourRole, Unacceptable
+from shared.kernel.sealed import revealed
+from shared.security.grants import EVERY_SITE, Rights
+from shared.security.tenancy import Tenant
+from shared.security.vault import Vault
+from shared.web.routes import ParticipantOf, StudyOf, router
+from shared.web.service import Service
+
+routes = router("/enrollment/v1/studies/{study_id}")
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Status = Literal["screening", "screen_failed", "consented", "enrolled", "withdrawn", "voided"]
+
+
+@routes.get("", tags=["reading"])
+async def study(request: Request, study: StudyOf) -> JSONResponse:
+    """The study's own facts as they stand, and the version they are at."""
+    _, state = await _rights(request, study)
+    facts = [{"type": each.fact.type_name, "data": each.fact.model_dump(mode="json")} for each in state.record.stated]
+    return JSONResponse({"study_id": study, "version": state.version, "facts": facts}, headers=_etag(state.version))
+
+
+@routes.get("/participants", tags=["reading"])
+async def participants(
+    request: Request,
+    study: StudyOf,
+    site: Annotated[str | None, Query(max_length=32)] = None,
+    status: Status | None = None,
+    local_reference: Annotated[str | None, Query(min_length=1, max_length=200)] = None,
+    after: Annotated[str, Query(max_length=32)] = "",
+    limit: Limit = 100,
+) -> JSONResponse:
+    """Participants in a stable order, a page at a time. By `local_reference`, only within one's own site."""
+    rights, _ = await _rights(request, study)
+    rows: list[tuple[str, Head]] = []
+    for tenant in _sites(rights, site):
+        key = _reference(request, rights, study, tenant, local_reference)
+        async with _service(request).store.unit(Tenant(study, tenant)) as unit:
+            rows += await unit.listing(site=site, status=status, search_key=key, after=after, limit=limit + 1)
+    rows = sorted(rows, key=lambda row: row[0])
+    shown = [{"participant_id": name, **_shown(head)} for name, head in rows[:limit]]
+    return JSONResponse({"rows": shown, "next": rows[limit - 1][0] if len(rows) > limit else None})
+
+
+@routes.get("/participants/{participant_id}", tags=["reading"])
+async def participant(request: Request, study: StudyOf, number: ParticipantOf) -> JSONResponse:
+    """The participant as enrollment knows it today: the facts that stand, sealed text for the own site only."""
+    _, recalled, opened = await _recalled(request, study, number)
+    content = {str(event.event_id): event for event in recalled.events}
+    facts = []
+    for each in standing(history(recalled.events)).stated:
+        event, within = _last_word(recalled.events, content[str(each.event_id)])
+        data = each.fact.model_dump(mode="json")
+        texts = {pointer.removeprefix(within): text for pointer, text in opened.get(event.version, {}).items()}
+        facts.append({"event_id": str(each.event_id), "type": each.fact.type_name, "data": revealed(data, texts)})
+    head = {"participant_id": number, **_shown(recalled.head)}
+    return JSONResponse({**head, "facts": facts}, headers=_etag(recalled.head.version))
+
+
+@routes.get("/participants/{participant_id}/history", tags=["reading"])
+async def participant_history(request: Request, study: StudyOf, number: ParticipantOf) -> JSONResponse:
+    """Everything that was stated, as first stated, in order: what stands, and by what it was corrected."""
+    _, recalled, opened = await _recalled(request, study, number)
+    stands = {stated.event_id for stated in standing(history(recalled.events)).stated}
+    corrected = _corrected_by(recalled.events)
+    rows = [
+        {
+            "event_id": str(event.event_id),
+            "version": event.version,
+            "type": event.type,
+            "data": revealed(event.content, opened.get(event.version, {})),
+            "recorded_at": event.recorded_at.isoformat(),
+            "recorded_by": event.meta.get("recorded_by"),
+            "standing": event.event_id in stands or event.type == Corrected.type_name,
+            "corrected_by": corrected.get(str(event.event_id)),
+        }
+        for event in recalled.events
+    ]
+    return JSONResponse({"events": rows}, headers=_etag(recalled.head.version))
+
+
+@routes.get("/facts", tags=["reading"])
+async def facts(
+    request: Request,
+    study: StudyOf,
+    site: Annotated[str | None, Query(max_length=32)] = None,
+    after: Annotated[str, Query(max_length=32)] = "",
+    limit: Limit = 100,
+) -> JSONResponse:
+    """What one's own site stated, as stated, in a stable order, so that it can be compared with what was sent."""
+    rights, _ = await _rights(request, study)
+    mine = sorted(grant.site_id for grant in rights.grants if grant.site_id and grant.role in ("site", "coordinator"))
+    if site is not None:
+        mine = [each for each in mine if each == site]
+    if not mine:
+        raise NotYourRole
+    events: list[Event] = []
+    for each in mine:
+        async with _service(request).store.unit(Tenant(study, each)) as unit:
+            events += await unit.feed(sites=[each], after=_position(after), limit=limit + 1)
+    events = sorted(events, key=lambda event: (event.stream_id, event.version))
+    page, more = events[:limit], len(events) > limit
+    rows = [
+        {"participant_id": event.stream_id, "version": event.version, "event_id": str(event.event_id),
+         "type": event.type, "schema_version": event.schema_version, "data": event.content,
+         "recorded_at": event.recorded_at.isoformat()}
+        for event in page
+    ]  # fmt: skip
+    return JSONResponse({"rows": rows, "next": f"{page[-1].stream_id}.{page[-1].version}" if more else None})
+
+
+def _service(request: Request) -> Service:
+    running: Service = request.app.state.running
+    return running
+
+
+async def _rights(request: Request, study: str) -> tuple[Rights, Any]:
+    return await rights_in(_service(request).studies, study, request.state.caller.subject)
+
+
+def _sites(rights: Rights, site: str | None) -> list[str]:
+    """The scopes to look under: every site where the member sees every site, else each of the member's own."""
+    if not rights.visible:
+        raise NotYourRole
+    seen = [EVERY_SITE] if EVERY_SITE in rights.visible else sorted(rights.visible)
+    return [each for each in seen if site in (None, each) or each == EVERY_SITE]
+
+
+def _reference(request: Request, rights: Rights, study: str, tenant: str, reference: str | None) -> bytes | None:
+    if reference is None:
+        return None
+    if not rights.has_site(tenant):
+        raise NotYourRole("A site's own references are searched by that site.")
+    return _service(request).vault.blind_index(study, tenant, reference)
+
+
+async def _recalled(
+    request: Request, study: str, number: str
+) -> tuple[Rights, Recalled, Mapping[int, Mapping[str, str]]]:
+    """The stream, and its sealed texts by version, as far as the caller may read them."""
+    rights, _ = await _rights(request, study)
+    for tenant in _sites(rights, None):
+        async with _service(request).store.unit(Tenant(study, tenant)) as unit:
+            recalled = await unit.recall(number)
+            if recalled.head.version:
+                return rights, recalled, await _texts(unit, _service(request).vault, rights, recalled)
+    raise NotFound
+
+
+async def _texts(unit: Unit, vault: Vault, rights: Rights, recalled: Recalled) -> Mapping[int, Mapping[str, str]]:
+    site = recalled.head.site_id or ""
+    own = [event for event in recalled.events if event.site_id == site] if rights.has_site(site) else []
+    opened = await opener(unit, vault, own)
+    return {event.version: opened(event) for event in own if event.sealed}
+
+
+def _last_word(events: Sequence[Event], stated: Event) -> tuple[Event, str]:
+    """The event whose content of that fact stands, and where within the event it lies."""
+    for event in reversed(events):
+        if event.type == Corrected.type_name and event.content["event_id"] == str(stated.event_id):
+            return event, "/replacement/data"
+    return stated, ""
+
+
+def _corrected_by(events: Sequence[Event]) -> dict[str, str]:
+    corrections = (event for event in events if event.type == Corrected.type_name)
+    return {json.loads(event.data)["event_id"]: str(event.event_id) for event in corrections}
+
+
+def _shown(head: Head) -> dict[str, Any]:
+    return {"site_id": head.site_id, "status": head.summary.get("status"), "version": head.version}
+
+
+def _position(after: str) -> tuple[str, int]:
+    stream, _, version = after.partition(".")
+    if version and not (version.isascii() and version.isdecimal()):
+        raise Unacceptable("`after` is what `next` said.", code="bad-header")
+    return stream, min(int(version or 0), 2**31 - 1)
+
+
+def _etag(version: int) -> dict[str, str]:
+    return {"ETag": f'"{version}"'}

@@ -1,0 +1,262 @@
+"""The one core of every consumer: a batch of messages takes effect once, in order by stream, or not at all.
+
+All of it is one transaction: what the messages say, how far each stream was applied, what waits, and the next offsets.
+Delivery may repeat, skip and mix as it likes. A stream that cannot go on (a version is missing, a message is poison)
+is parked, and what comes later waits behind it; the other streams go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import asyncpg
+
+from shared.contracts.event import Event
+from shared.eventstore.sql import queries
+from shared.inbox.line import Arrival, Key, Line, Received, Unreadable, read
+
+SQL = queries(Path(__file__).with_name("queries.sql"))
+Connection: TypeAlias = "asyncpg.Connection[Any]"
+Effect = Callable[[Connection, Sequence[Event]], Awaitable[None]]
+"""Writes what events mean, on the connection it is given and nowhere else: it may be rolled back and asked again."""
+T = TypeVar("T")
+TRANSIENT = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+)
+_log = logging.getLogger(__name__)
+
+
+class Poison(Exception):
+    """Raised by an effect: it can make nothing of an event. `reason` is a code, and never quotes content."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+_OF_CONTENT = (Poison, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    source: str
+    subject: str
+    version: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a batch. `parked`: the streams of the batch that stand still; `unreadable`: reasons."""
+
+    events: tuple[Event, ...] = ()
+    parked: tuple[Parked, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def studies(self) -> list[str]:
+        return sorted({event.study_id for event in self.events})
+
+
+async def patiently(act: Callable[[], Awaitable[T]]) -> T:
+    """What `act` gives, tried again for as long as the database is away or busy."""
+    delay = 0.1
+    while True:
+        try:
+            return await act()
+        except (*TRANSIENT, asyncpg.InterfaceError) as error:
+            if isinstance(error, asyncpg.InterfaceError) and "connection is closed" not in str(error):
+                raise  # a mistake of ours, not a connection that went away
+            _log.warning("%s: trying again in %.1f s", type(error).__name__, delay)
+        await asyncio.sleep(delay)
+        delay = min(2 * delay, 5.0)
+
+
+async def apply_patiently(pool: asyncpg.Pool[Any], messages: Sequence[Received], effect: Effect) -> Applied:
+    """`apply_batch` on a connection of its own, and patiently."""
+
+    async def act() -> Applied:
+        async with pool.acquire() as connection:
+            return await apply_batch(connection, messages, effect)  # type: ignore[arg-type] # the pool's proxy
+
+    return await patiently(act)
+
+
+async def apply_batch(connection: Connection, messages: Sequence[Received], effect: Effect) -> Applied:
+    """Apply what is next, park what cannot be, drop what is known. The order of `messages` is that of the effects."""
+    async with connection.transaction():
+        await _store_offsets(connection, messages)
+        return await apply_messages(connection, messages, effect)
+
+
+async def apply_messages(connection: Connection, messages: Sequence[Received], effect: Effect) -> Applied:
+    """The same within a transaction that is there, and without saying how far the topics were read."""
+    arrivals, unreadable = _read(messages)
+    lines = await _locked(connection, arrivals)
+    await _recall(connection, [lines[arrival.key] for arrival in arrivals if _closes_a_gap(lines, arrival)])
+    ready = [each for arrival in arrivals for each in lines[arrival.key].take(arrival)]
+    await _keep_unreadable(connection, unreadable)
+    events = await take_effect(connection, lines, ready, effect)
+    return Applied(events, parked_of(lines.values()), tuple(reason for _, reason in unreadable))
+
+
+async def take_effect(
+    connection: Connection, lines: Mapping[Key, Line], ready: list[Arrival], effect: Effect
+) -> tuple[Event, ...]:
+    """Store where the streams stand and let the effect happen; park the stream of an event that it refuses."""
+    while True:
+        events = tuple(arrival.event for arrival in ready if arrival.event)
+        try:
+            async with connection.transaction():
+                await _store(connection, [line for line in lines.values() if line.moved])
+                if events:
+                    await effect(connection, events)
+                return events
+        except _OF_CONTENT:
+            place, reason = await _poisonous(connection, events, effect)
+        key, rest = ready[place].key, ready[place:]
+        lines[key].give_back([arrival for arrival in rest if arrival.key == key], reason)
+        ready = ready[:place] + [arrival for arrival in rest if arrival.key != key]
+
+
+async def _poisonous(connection: Connection, events: Sequence[Event], effect: Effect) -> tuple[int, str]:
+    """Which event the effect fails at, and why: the last one of the shortest beginning of the batch that fails."""
+    good, bad, reason = 0, len(events), "effect-refused"
+    while good < bad:
+        middle = (good + bad) // 2
+        try:
+            await _attempt(connection, events[: middle + 1], effect)
+        except _OF_CONTENT as error:
+            bad, reason = middle, error.reason if isinstance(error, Poison) else f"database-{error.sqlstate}"
+        else:
+            good = middle + 1
+    return min(good, len(events) - 1), reason
+
+
+async def _attempt(connection: Connection, events: Sequence[Event], effect: Effect) -> None:
+    """Raise what the effect raises; leave nothing behind either way."""
+    attempt = connection.transaction()
+    await attempt.start()
+    try:
+        await effect(connection, events)
+    finally:
+        await attempt.rollback()
+
+
+def _read(messages: Iterable[Received]) -> tuple[list[Arrival], list[tuple[Received, str]]]:
+    arrivals, unreadable = [], []
+    for received in messages:
+        try:
+            arrivals.append(read(received))
+        except Unreadable as why:
+            unreadable.append((received, why.reason))
+    return arrivals, unreadable
+
+
+def _closes_a_gap(lines: Mapping[Key, Line], arrival: Arrival) -> bool:
+    line = lines[arrival.key]
+    return line.parked is not None and arrival.version == line.version + 1
+
+
+async def _locked(connection: Connection, arrivals: Iterable[Arrival]) -> dict[Key, Line]:
+    studies = {arrival.key: arrival.study_id for arrival in arrivals}
+    if not studies:
+        return {}
+    keys = sorted(studies)
+    sources, subjects = [source for source, _ in keys], [subject for _, subject in keys]
+    await connection.execute(SQL["make_lines"], [studies[key] for key in keys], sources, subjects)
+    return await lock_lines(connection, keys, studies)
+
+
+async def lock_lines(connection: Connection, keys: Sequence[Key], studies: Mapping[Key, str]) -> dict[Key, Line]:
+    """The streams that are known, locked, in one order for everybody."""
+    rows = await connection.fetch(SQL["lock_lines"], [source for source, _ in keys], [subject for _, subject in keys])
+    known = {(row["source"], row["subject"]): row for row in rows}
+    return {key: Line(studies.get(key, ""), key, row["version"], row["parked"]) for key, row in known.items()}
+
+
+async def _recall(connection: Connection, lines: Iterable[Line]) -> None:
+    if by_key := {line.key: line for line in lines}:
+        await recall_waiting(connection, by_key)
+
+
+async def recall_waiting(connection: Connection, lines: Mapping[Key, Line]) -> None:
+    rows = await connection.fetch(SQL["waiting"], [source for source, _ in lines], [subject for _, subject in lines])
+    waiting: dict[Key, list[Arrival]] = {key: [] for key in lines}
+    for row in rows:
+        waiting[row["source"], row["subject"]].append(_recalled(row))
+    for key, line in lines.items():
+        line.stood(waiting[key])
+
+
+def _recalled(row: asyncpg.Record) -> Arrival:
+    message = received(row)
+    try:
+        return read(message)
+    except Unreadable as why:
+        key = row["source"], row["subject"]
+        return Arrival(message, key[0].split("/")[2], key, row["version"], None, why.reason)
+
+
+def received(row: asyncpg.Record) -> Received:
+    headers = tuple(
+        (name, None if value is None else base64.b64decode(value)) for name, value in json.loads(row["headers"])
+    )
+    return Received(row["topic"], row["partition"], row["offset"], row["key"], headers, row["value"])
+
+
+def _columns(messages: Sequence[Received]) -> tuple[list[Any], ...]:
+    return (
+        [message.topic for message in messages],
+        [message.partition for message in messages],
+        [message.offset for message in messages],
+        [message.key for message in messages],
+        [_headers(message) for message in messages],
+        [message.value for message in messages],
+    )
+
+
+def _headers(message: Received) -> bytes:
+    pairs = [(name, None if value is None else base64.b64encode(value).decode()) for name, value in message.headers]
+    return json.dumps(pairs).encode()
+
+
+async def _store(connection: Connection, lines: Sequence[Line]) -> None:
+    if not lines:
+        return
+    sources, subjects = [line.key[0] for line in lines], [line.key[1] for line in lines]
+    versions, parked = [line.version for line in lines], [line.parked for line in lines]
+    await connection.execute(SQL["move_lines"], sources, subjects, versions, parked)
+    if any(line.stored for line in lines):
+        await connection.execute(SQL["drop_waiting"], sources, subjects, versions)
+    if waiting := [arrival for line in lines for arrival in line.unstored()]:
+        where = [each.key[0] for each in waiting], [each.key[1] for each in waiting], [each.version for each in waiting]
+        await connection.execute(SQL["keep_waiting"], *where, *_columns([each.received for each in waiting]))
+
+
+async def _keep_unreadable(connection: Connection, unreadable: Sequence[tuple[Received, str]]) -> None:
+    if unreadable:
+        reasons = [reason for _, reason in unreadable]
+        await connection.execute(SQL["keep_unreadable"], reasons, *_columns([message for message, _ in unreadable]))
+
+
+async def _store_offsets(connection: Connection, messages: Iterable[Received]) -> None:
+    following = {(message.topic, message.partition): message.offset + 1 for message in messages}
+    topics, partitions = [topic for topic, _ in following], [partition for _, partition in following]
+    await connection.execute(SQL["store_offsets"], topics, partitions, list(following.values()))
+
+
+def parked_of(lines: Iterable[Line]) -> tuple[Parked, ...]:
+    return tuple(Parked(*line.key, line.version, line.parked) for line in lines if line.parked)

@@ -1,0 +1,156 @@
+"""The plain shell of the core: an aiokafka consumer group that applies batches until it is told to stop.
+
+Kafka's group remembers offsets for lag monitoring and as a hint. Where to go on is what the database says, for only
+there offsets and effects are of one transaction: a database that was restored to an earlier state catches up by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from shared.inbox.apply import SQL, Effect, apply_patiently, patiently
+from shared.inbox.line import Received
+
+BATCH = 500
+_POLL_MS = 250
+_AGAIN = 0.5
+_log = logging.getLogger(__name__)
+Offsets = Mapping[TopicPartition, int]
+
+
+async def consume(
+    pool: asyncpg.Pool[Any],
+    bootstrap: str,
+    group: str,
+    topics: Collection[str],
+    effect: Effect,
+    stop: asyncio.Event,
+) -> None:
+    """Take in the topics, at least once, until `stop` is set. Outlives broker, database and rebalances.
+
+    Raises what `effect` raises, unless it is poison or passes by itself.
+    """
+    while not stop.is_set():
+        try:
+            async with _member(pool, bootstrap, group, topics) as consumer:
+                await _take_in(consumer, pool, effect, stop)
+        except (KafkaError, OSError) as error:
+            _log.warning("Kafka is away (%s): trying again", type(error).__name__)
+            await asyncio.sleep(_AGAIN)
+
+
+async def stored_offsets(pool: asyncpg.Pool[Any], topics: Collection[str]) -> Offsets:
+    """How far the topics were taken in, as the database says."""
+    rows = await patiently(lambda: pool.fetch(SQL["offsets"], list(topics)))
+    return {TopicPartition(row["topic"], row["partition"]): row["next"] for row in rows}
+
+
+async def rewind_group(
+    pool: asyncpg.Pool[Any],
+    bootstrap: str,
+    group: str,
+    topics: Collection[str],
+    restored: Callable[[], Awaitable[None]],
+) -> None:
+    """Set the group's offsets back where they are ahead of the database, which must have been restored then.
+
+    Calls `restored` before that. Waits for the broker, for the topics, and, if there is something to set back, for the
+    group's last members to go.
+    """
+    while True:
+        try:
+            async with AIOKafkaConsumer(
+                bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False
+            ) as consumer:
+                partitions = await _partitions(consumer, topics)
+                ahead = await _ahead(consumer, partitions, await stored_offsets(pool, topics))
+                if ahead:
+                    await restored()
+                    consumer.assign(partitions)
+                    await consumer.commit(ahead)
+                return
+        except (KafkaError, OSError) as error:
+            _log.warning("Kafka is not ready (%s): trying again", type(error).__name__)
+        await asyncio.sleep(_AGAIN)
+
+
+async def _partitions(consumer: AIOKafkaConsumer, topics: Collection[str]) -> list[TopicPartition]:
+    while missing := set(topics) - await consumer.topics():
+        _log.warning("waiting for the topics %s", ", ".join(sorted(missing)))
+        await asyncio.sleep(_AGAIN)
+    return [TopicPartition(topic, part) for topic in topics for part in consumer.partitions_for_topic(topic) or ()]
+
+
+async def _ahead(
+    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], stored: Offsets
+) -> dict[TopicPartition, int]:
+    committed = {partition: await consumer.committed(partition) or 0 for partition in partitions}
+    return {place: stored.get(place, 0) for place, offset in committed.items() if offset > stored.get(place, 0)}
+
+
+@asynccontextmanager
+async def _member(
+    pool: asyncpg.Pool[Any], bootstrap: str, group: str, topics: Collection[str]
+) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=10_000,
+        heartbeat_interval_ms=2_000,
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+    )
+    consumer.subscribe(list(topics), listener=_GoesOn(consumer, pool, topics))
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+class _GoesOn(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
+    """Goes on where the earlier of the two left off: the database, or the group (whose topic may be a new one)."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, pool: asyncpg.Pool[Any], topics: Collection[str]) -> None:
+        self._consumer, self._pool, self._topics = consumer, pool, topics
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """A batch that is under way is applied again by whoever gets the partition, to no effect."""
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        stored = await stored_offsets(self._pool, self._topics)
+        for partition in assigned:
+            committed = await self._consumer.committed(partition)
+            self._consumer.seek(partition, min(stored.get(partition, 0), committed or 0))
+
+
+async def _take_in(consumer: AIOKafkaConsumer, pool: asyncpg.Pool[Any], effect: Effect, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=BATCH)
+        if messages := [received(record) for records in fetched.values() for record in records]:
+            await apply_patiently(pool, messages, effect)
+            await _commit(consumer, messages)
+
+
+async def _commit(consumer: AIOKafkaConsumer, messages: Sequence[Received]) -> None:
+    following = {TopicPartition(each.topic, each.partition): each.offset + 1 for each in messages}
+    mine = {place: offset for place, offset in following.items() if place in consumer.assignment()}
+    try:
+        await consumer.commit(mine)
+    except KafkaError as error:  # the group moved on meanwhile; what counts is stored
+        _log.info("offsets were not committed: %s", type(error).__name__)
+
+
+def received(record: ConsumerRecord[bytes, bytes]) -> Received:
+    return Received(
+        record.topic, record.partition, record.offset, record.key, tuple(record.headers or ()), record.value
+    )

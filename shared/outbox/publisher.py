@@ -1,0 +1,138 @@
+"""How messages get to Kafka: acknowledged by every replica in sync, in the order in which they were given."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import count
+from typing import Protocol
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
+
+from shared.contracts.cloudevents import Message
+
+PARTITIONS = 16
+LARGEST = 2 * 1024 * 1024  # bytes of one record: a request body has at most 1 MiB
+IN_FLIGHT = 500
+_EXISTS = 36  # TOPIC_ALREADY_EXISTS
+_log = logging.getLogger(__name__)
+
+
+class NotPublished(Exception):
+    """Not every message was acknowledged. Some may have been: publish all of them again."""
+
+
+class WrongTopic(Exception):
+    """A topic is there with another number of partitions, which would break the order of streams."""
+
+
+class Publisher(Protocol):
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Returns when all are acknowledged; those of one key are stored in the order given. Raises NotPublished."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class KafkaPublisher:
+    """An idempotent producer, made when it is needed and made anew after it failed.
+
+    `patience`: seconds after which a message that the broker has not acknowledged is given up.
+    """
+
+    def __init__(self, bootstrap: str, *, patience: float = 15.0) -> None:
+        self._bootstrap, self._patience = bootstrap, patience
+        self._producer: AIOKafkaProducer | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        async with self._one_at_a_time:
+            try:
+                producer = self._producer or await self._connect()
+                for start in range(0, len(messages), IN_FLIGHT):
+                    await _acknowledged(producer, messages[start : start + IN_FLIGHT])
+            except (KafkaError, OSError, TimeoutError) as failure:
+                await self._give_up()
+                raise NotPublished(str(failure) or type(failure).__name__) from failure
+
+    async def close(self) -> None:
+        """Sends what is under way, then ends."""
+        async with self._one_at_a_time:
+            await self._give_up()
+
+    async def _connect(self) -> AIOKafkaProducer:
+        await self._give_up()
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=5,
+            max_batch_size=128 * 1024,
+            max_request_size=LARGEST,
+            request_timeout_ms=round(self._patience * 1000),
+        )
+        await self._producer.start()
+        return self._producer
+
+    async def _give_up(self) -> None:
+        """The old producer ends, even if we are cancelled, before a new one may begin: two could not keep the order."""
+        if self._producer:
+            self._ending = asyncio.create_task(self._producer.stop())
+        self._producer = None
+        if self._ending:
+            with suppress(KafkaError, OSError):
+                await asyncio.shield(self._ending)
+        self._ending = None
+
+
+async def _acknowledged(producer: AIOKafkaProducer, messages: Iterable[Message]) -> None:
+    sending: list[asyncio.Future[object]] = []
+    try:
+        for message in messages:
+            headers = list(message.headers)
+            sending.append(await producer.send(message.topic, message.value, message.key, headers=headers))
+    except BaseException:
+        for sent in sending:
+            sent.cancel()
+        raise
+    for outcome in await asyncio.gather(*sending, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+async def ensure_topics(
+    bootstrap: str, topics: Iterable[str], *, partitions: int = PARTITIONS, replication: int = 1
+) -> None:
+    """Make what is missing: records are kept for ever. Raises WrongTopic, NotPublished when the broker refuses."""
+    wanted = list(topics)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        settings = {"retention.ms": "-1", "cleanup.policy": "delete", "max.message.bytes": str(LARGEST)}
+        made = await admin.create_topics(
+            [NewTopic(name, partitions, replication, topic_configs=settings) for name in wanted]
+        )
+        if refused := [(error[0], error[1]) for error in made.topic_errors if error[1] not in (0, _EXISTS)]:
+            raise NotPublished(f"Kafka refused to make topics (name, error code): {refused}")
+        await _check_partitions(admin, wanted, partitions)
+    finally:
+        await admin.close()
+
+
+async def _check_partitions(admin: AIOKafkaAdminClient, topics: Sequence[str], partitions: int) -> None:
+    """A topic that was made this moment may not be described yet."""
+    for attempt in count():
+        described = await admin.describe_topics(list(topics))
+        found = {each["topic"]: len(each["partitions"]) for each in described}
+        if wrong := {name: number for name, number in found.items() if number not in (0, partitions)}:
+            raise WrongTopic(f"There must be {partitions} partitions; there are {wrong}.")
+        if all(found.get(name) for name in topics):
+            return
+        if attempt == 50:
+            raise NotPublished(f"Kafka does not describe {sorted(name for name in topics if not found.get(name))}.")
+        await asyncio.sleep(0.1)

@@ -1,0 +1,177 @@
+"""From the outbox to Kafka: every event, in the order of its stream, at least once.
+
+What is new is what is visible in a snapshot of now and was not in the snapshot `done`, ordered by `seq`. No reader by
+number alone can do that: rows become visible in another order than their numbers were drawn in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+
+from shared.contracts.cloudevents import Message, encode
+from shared.outbox.bell import CHANNEL
+from shared.outbox.lease import SQL, Held, Lease, LeaseLost
+from shared.outbox.publisher import NotPublished, Publisher
+from shared.outbox.rows import event
+from shared.outbox.upkeep import prune
+
+BUSY, IDLE = 0.005, 0.25  # seconds between two looks: after something was there, and after long nothing
+AGAIN, MUCH_LATER = 0.1, 5.0  # seconds until another attempt: after the first failure, and after many
+TIDY_EVERY = 60.0  # seconds
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+"""How it shows that a database is away for a while."""
+_log = logging.getLogger(__name__)
+
+
+class Relay:
+    """Relays the shards that no other relay has the lease of; any number may run.
+
+    `pool` is the system role's and must have two connections more than there are shards. `bell` may be set by who
+    appends in the same process; other processes ring through `Bell`. `lease` is in seconds, `page` in events.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool[Any],
+        publisher: Publisher,
+        service: str,
+        bell: asyncio.Event | None = None,
+        *,
+        shards: int = 1,
+        lease: float = 10.0,
+        page: int = 500,
+    ) -> None:
+        self._pool, self._publisher, self._service, self._page = pool, publisher, service, page
+        self._bell = bell or asyncio.Event()
+        owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._leases = [Lease(pool, shard, owner, lease) for shard in range(shards)]
+        self._rung = [asyncio.Event() for _ in range(shards)]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set. Outages are waited for. Raises RestoredDatabase."""
+        work = asyncio.create_task(self._work_all(stop))
+        beside = [asyncio.create_task(each) for each in (self._listen(), self._tidy(), self._pass_on(), _until(stop))]
+        try:
+            done, _ = await asyncio.wait([work, *beside], return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                each.result()
+            self._ring()
+            await work
+        finally:
+            for each in (work, *beside):
+                each.cancel()
+            await asyncio.gather(work, *beside, return_exceptions=True)
+
+    async def _work_all(self, stop: asyncio.Event) -> None:
+        await asyncio.gather(*(self._work(lease, stop) for lease in self._leases))
+
+    def _ring(self, *_: object) -> None:
+        for rung in self._rung:
+            rung.set()
+
+    async def _pass_on(self) -> None:
+        while True:
+            await self._bell.wait()
+            self._bell.clear()
+            self._ring()
+
+    async def _listen(self) -> None:
+        while True:
+            with suppress(*AWAY):
+                await self._listen_on_one_connection()
+            await asyncio.sleep(MUCH_LATER)
+
+    async def _listen_on_one_connection(self) -> None:
+        ended = asyncio.Event()
+        async with self._pool.acquire() as connection:
+            connection.add_termination_listener(lambda _: ended.set())
+            await connection.add_listener(CHANNEL, self._ring)
+            try:
+                await ended.wait()
+            finally:
+                await connection.remove_listener(CHANNEL, self._ring)
+
+    async def _tidy(self) -> None:
+        while True:
+            with suppress(*AWAY):
+                await prune(self._pool)
+            await asyncio.sleep(TIDY_EVERY)
+
+    async def _work(self, lease: Lease, stop: asyncio.Event) -> None:
+        pause = AGAIN
+        while not stop.is_set():
+            try:
+                if held := await lease.acquire():
+                    await self._relay(lease, held, stop)
+                    pause = AGAIN
+                else:
+                    await _rest(stop, lease.seconds / 5)
+            except LeaseLost as lost:
+                _log.warning("stepped back: %s", lost)
+            except (*AWAY, NotPublished) as failure:
+                _log.warning("shard %s waits %.1f s: %s", lease.shard, pause, failure)
+                await _rest(stop, pause)
+                pause = min(2 * pause, MUCH_LATER)
+
+    async def _relay(self, lease: Lease, held: Held, stop: asyncio.Event) -> None:
+        """Publish what comes for as long as the lease is ours."""
+        pause = BUSY
+        try:
+            while not stop.is_set():
+                self._rung[lease.shard].clear()
+                before, held = held, await self._step(lease, held, stop)
+                pause = BUSY if held != before else min(2 * pause, IDLE)
+                if held.upto is None:
+                    await _rest(self._rung[lease.shard], pause)
+        finally:
+            with suppress(*AWAY):
+                await lease.release(held)
+
+    async def _step(self, lease: Lease, held: Held, stop: asyncio.Event) -> Held:
+        """One page: read, published, and only then noted in the cursor."""
+        query = SQL["next_page" if held.upto else "first_page"]
+        upto = held.upto or str(await self._pool.fetchval(SQL["snapshot"]))
+        rows = await self._pool.fetch(query, held.shard, held.done, upto, held.last_seq, self._page)
+        if rows:
+            await self._publish(lease, held, [encode(event(self._service, row)) for row in rows], stop)
+        moved = held.past(rows, upto, full=len(rows) == self._page)
+        await (lease.keep(held) if moved == held else lease.move(moved))
+        return moved
+
+    async def _publish(self, lease: Lease, held: Held, messages: Sequence[Message], stop: asyncio.Event) -> None:
+        """Raises NotPublished; LeaseLost when the lease was over before the broker had answered."""
+        publishing = asyncio.create_task(self._publisher.publish(messages))
+        try:
+            while not (await asyncio.wait({publishing}, timeout=min(lease.seconds / 3, 1.0)))[0]:
+                await lease.keep(held)
+                if stop.is_set():
+                    raise NotPublished("the relay is stopped")
+            await publishing
+        finally:
+            publishing.cancel()
+            await asyncio.gather(publishing, return_exceptions=True)
+
+
+async def _rest(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+
+
+async def _until(stop: asyncio.Event) -> None:
+    await stop.wait()

@@ -1,0 +1,18 @@
+"""An event as the relay reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from shared.contracts.event import Event
+
+
+def event(service: str, row: Mapping[str, Any]) -> Event:
+    """An event of the store as it is published: without its sealed texts."""
+    return Event(
+        row["study_id"], service, row["stream_id"], row["version"], UUID(int=row["event_id"].int), row["type"],
+        row["schema_version"], row["site_id"], row["data"], row["recorded_at"], json.loads(row["meta"]),
+    )  # fmt: skip

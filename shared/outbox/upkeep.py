@@ -1,0 +1,64 @@
+"""Around the relay: how far behind it is, what it no longer needs, and a new beginning after a restore."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from shared.contracts.cloudevents import encode
+from shared.outbox.lease import SQL
+from shared.outbox.publisher import Publisher
+from shared.outbox.rows import event
+
+PRUNED_AT_ONCE = 5_000
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ShardStatus:
+    """`lag`: rows not yet published; `oldest`: age in seconds of the oldest of them; `held`: someone has the lease."""
+
+    shard: int
+    owner: str | None
+    epoch: int
+    held: bool
+    lag: int
+    oldest: float | None
+
+
+async def status(pool: asyncpg.Pool[Any]) -> list[ShardStatus]:
+    """Of every shard that was ever relayed. `pool` is the system role's, here and below."""
+    rows = await pool.fetch(SQL["status"])
+    return [
+        ShardStatus(row["shard"], row["owner"], row["epoch"], row["held"], row["rows"], row["oldest"]) for row in rows
+    ]
+
+
+async def prune(pool: asyncpg.Pool[Any], *, most: int = 100 * PRUNED_AT_ONCE) -> int:
+    """Delete outbox rows that every snapshot from the cursor on sees as published; return how many, at most `most`."""
+    pruned = 0
+    while pruned < most:
+        size = min(PRUNED_AT_ONCE, most - pruned)
+        deleted = int((await pool.execute(SQL["prune"], size)).split()[1])
+        pruned += deleted
+        if deleted < size:
+            break
+    return pruned
+
+
+async def resync(pool: asyncpg.Pool[Any], publisher: Publisher, service: str, *, shards: int = 1) -> int:
+    """Publish every event again, each stream by version, and begin anew from there; return how many there were.
+
+    What is appended meanwhile is left to the relay. Ended half-way it has changed nothing: run it again.
+    """
+    snapshot = await pool.fetchval(SQL["snapshot"])
+    published, last = 0, ("", "", 0)
+    while rows := await pool.fetch(SQL["history"], *last, PAGE):
+        await publisher.publish([encode(event(service, row)) for row in rows])
+        published, last = published + len(rows), (rows[-1]["study_id"], rows[-1]["stream_id"], rows[-1]["version"])
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(SQL["forget"], snapshot)
+        await connection.execute(SQL["begin_anew"], shards, snapshot)
+    return published

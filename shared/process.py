@@ -1,0 +1,120 @@
+"""How a service's process is started: `python -m services.<name> api | worker | migrate`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+
+from shared.eventstore.migrate import migrate as apply_migrations
+from shared.inbox.consumer import consume
+from shared.inbox.facts import state_by_version
+from shared.observability.logging import configure
+from shared.outbox.publisher import KafkaPublisher, ensure_topics
+from shared.outbox.relay import Relay
+from shared.security.tenancy import open_pool
+from shared.settings import Settings
+
+SHARED = Path(__file__).parent
+EVENT_STORE, OUTBOX, INBOX = (SHARED / part / "migrations" for part in ("eventstore", "outbox", "inbox"))
+SHUT_DOWN_WITHIN = 5
+Work = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
+
+
+class Server(uvicorn.Server):
+    """Ends open event streams when it is told to stop: uvicorn waits for them before the application hears of it."""
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        for live in getattr(self.config.app, "streams", ()):
+            live.close()
+        super().handle_exit(sig, frame)
+
+
+def serve(app: Any, settings: Settings, host: str = "127.0.0.1") -> None:
+    config = uvicorn.Config(
+        app, host, settings.port, loop="uvloop", access_log=False, log_config=None, server_header=False,
+        timeout_graceful_shutdown=SHUT_DOWN_WITHIN,
+    )  # fmt: skip
+    Server(config).run()
+
+
+async def migrate(service: str, settings: Settings, folders: Sequence[Path]) -> list[str]:
+    """Bring one service's database to today's schema; the names of what was applied."""
+    roles = {role: unquote(urlsplit(settings.database(service, role)).username or "") for role in ("app", "system")}
+    return await apply_migrations(
+        settings.database(service, "owner"), [each for each in folders if each.exists()], roles
+    )
+
+
+def relay_of(service: str) -> Work:
+    """Publishes what the service records, until told to stop."""
+
+    async def relay(settings: Settings, stop: asyncio.Event) -> None:
+        await ensure_topics(settings.kafka_bootstrap, [f"quartal.{service}.v1"])
+        pool = await open_pool(settings.database(service, "system"))
+        try:
+            publisher = KafkaPublisher(settings.kafka_bootstrap)
+            await Relay(pool, publisher, service, shards=settings.relay_shards).run(stop)
+        finally:
+            await pool.close()
+
+    return relay
+
+
+def inbox_of(service: str, topics: Sequence[str]) -> Work:
+    """Takes in what other services publish, until told to stop."""
+
+    async def inbox(settings: Settings, stop: asyncio.Event) -> None:
+        pool = await open_pool(settings.database(service, "system"))
+        try:
+            await consume(pool, settings.kafka_bootstrap, f"quartal-{service}", topics, state_by_version, stop)
+        finally:
+            await pool.close()
+
+    return inbox
+
+
+def until_stopped(settings: Settings, *works: Work) -> None:
+    """Run all of them until SIGTERM or SIGINT; an error in one ends the process, for its supervisor to start again."""
+
+    async def run() -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        async with asyncio.TaskGroup() as together:
+            for work in works:
+                together.create_task(work(settings, stop))
+
+    uvloop.run(run())
+
+
+@dataclass(frozen=True)
+class Process:
+    """One service's commands. `work` runs its worker until the process is told to stop."""
+
+    name: str
+    create_app: Callable[[Settings], FastAPI]
+    work: Callable[[Settings], None]
+    migrations: Sequence[Path]
+
+    def main(self) -> None:
+        settings = Settings()
+        commands: Mapping[str, Callable[[], Any]] = {
+            "api": lambda: serve(self.create_app(settings), settings, "0.0.0.0"),  # noqa: S104 - in its own container
+            "worker": lambda: self.work(settings),
+            "migrate": lambda: asyncio.run(migrate(self.name, settings, self.migrations)),
+        }
+        command = commands.get(sys.argv[1] if len(sys.argv) == 2 else "")
+        if command is None:
+            sys.exit(f"usage: python -m services.{self.name} {' | '.join(commands)}")
+        configure(f"{self.name}-{sys.argv[1]}")
+        command()

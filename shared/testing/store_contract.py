@@ -1,0 +1,329 @@
+"""What every store must do. A test module subclasses `StoreContract` and gives the fixtures `store` and `study_id`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.event import Event
+from shared.eventstore.store import (
+    Append,
+    Head,
+    KeyTaken,
+    Moved,
+    Outcome,
+    Recalled,
+    SearchKeyTaken,
+    Store,
+    StreamMoved,
+    StudyMoved,
+)
+from shared.kernel.ids import new_event_id, new_participant_id
+from shared.security.tenancy import Tenant
+
+AT = datetime(2024, 3, 7, 12, 30, 15, 123456, UTC)
+CONTENT = '{"signed_on": "2024-03-07", "form_version": "2.1", "options": {"data_use": true}}'
+STUDY_CONTENT = '{"on": "2024-03-07"}'
+
+
+class Undone(Exception):
+    """Leaves a unit, so that it is rolled back."""
+
+
+def event(
+    study_id: str, stream_id: str, version: int, *, site: str | None = "S1", sealed: bytes | None = None
+) -> Event:
+    of_study = stream_id == study_id
+    type_name, content = ("study.accrual_closed", STUDY_CONTENT) if of_study else ("participant.consented", CONTENT)
+    return Event(
+        study_id, "enrollment", stream_id, version, new_event_id(), type_name, 1, None if of_study else site, content,
+        AT, {"recorded_by": "someone"}, sealed,
+    )  # fmt: skip
+
+
+def append(
+    study_id: str,
+    stream_id: str,
+    expected: int = 0,
+    *,
+    count: int = 1,
+    site: str | None = "S1",
+    study_version: int | None = 1,
+    search_key: bytes | None = None,
+    status: str = "enrolled",
+    **others: Any,
+) -> Append:
+    """`count` consents (for the study: closings of accrual) after version `expected`."""
+    own = stream_id == study_id
+    head = Head(expected + count, None if own else site, search_key, {"status": status})
+    events = [event(study_id, stream_id, expected + place + 1, site=site) for place in range(count)]
+    return Append(expected, None if own else study_version, head, events, **others)
+
+
+async def keep(store: Store, proposal: Append, site: str = "*") -> None:
+    """The proposal in a unit of its own."""
+    async with store.unit(Tenant(proposal.events[0].study_id, site)) as unit:
+        await unit.append(proposal)
+
+
+async def keep_and_undo(store: Store, proposal: Append) -> None:
+    async with store.unit(Tenant(proposal.events[0].study_id)) as unit:
+        await unit.append(proposal)
+        raise Undone
+
+
+async def seen(store: Store, tenant: Tenant, stream_id: str, **by: Any) -> Recalled:
+    async with store.unit(tenant) as unit:
+        return await unit.recall(stream_id, **by)
+
+
+def answered(text: str) -> Outcome:
+    return Outcome(text.encode(), {"said": text})
+
+
+class StoreContract:
+    @pytest.fixture
+    def participant(self) -> str:
+        return new_participant_id()
+
+    @pytest.fixture
+    async def study(self, store: Store, study_id: str) -> str:
+        """A study that is open: its own stream is at version 1."""
+        await keep(store, append(study_id, study_id))
+        return study_id
+
+    async def test_what_was_appended_is_recalled_as_it_was(self, store: Store, study: str, participant: str) -> None:
+        events = [event(study, participant, 1, sealed=b"\x00sealed"), event(study, participant, 2)]
+        head = Head(2, "S1", b"key", {"status": "enrolled"})
+        await keep(store, Append(0, 1, head, events, data_key=b"wrapped"))
+        recalled = await seen(store, Tenant(study), participant)
+        assert (recalled.study_version, recalled.head, recalled.outcome) == (1, head, None)
+        assert [shown(each) for each in recalled.events] == [shown(each) for each in events]
+        async with store.unit(Tenant(study)) as unit:
+            assert await unit.data_key(participant) == b"wrapped"
+
+    async def test_what_is_not_there_is_recalled_as_nothing(self, store: Store, study: str, participant: str) -> None:
+        recalled = await seen(store, Tenant(study), participant)
+        assert recalled == Recalled(1, Head(), ())
+        async with store.unit(Tenant(study)) as unit:
+            assert await unit.data_key(participant) is None
+
+    async def test_a_study_that_is_not_there_has_version_0(self, store: Store, study_id: str) -> None:
+        assert await seen(store, Tenant(study_id), study_id) == Recalled(0, Head(), ())
+
+    async def test_an_append_at_another_version_is_refused(self, store: Store, study: str, participant: str) -> None:
+        await keep(store, append(study, participant))
+        for expected in (0, 2, 7):
+            with pytest.raises(StreamMoved):
+                await keep(store, append(study, participant, expected))
+        assert (await seen(store, Tenant(study), participant)).head.version == 1
+
+    async def test_a_new_stream_cannot_begin_in_the_middle(self, store: Store, study: str, participant: str) -> None:
+        with pytest.raises(StreamMoved):
+            await keep(store, append(study, participant, 1))
+
+    async def test_an_append_decided_by_another_version_of_the_study_is_refused(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        await keep(store, append(study, study, 1))
+        for version in (1, 3):
+            with pytest.raises(StudyMoved):
+                await keep(store, append(study, participant, study_version=version))
+        await keep(store, append(study, participant, study_version=2))
+
+    async def test_versions_have_no_gap(self, store: Store, study: str, participant: str) -> None:
+        for expected, count in ((0, 1), (1, 3), (4, 2)):
+            await keep(store, append(study, participant, expected, count=count))
+        recalled = await seen(store, Tenant(study), participant)
+        assert [each.version for each in recalled.events] == [1, 2, 3, 4, 5, 6]
+        assert recalled.head.version == 6
+
+    async def test_a_batch_is_kept_whole_or_not_at_all(self, store: Store, study: str, participant: str) -> None:
+        await keep(store, append(study, participant))
+        with pytest.raises(StreamMoved):
+            await keep(store, append(study, participant, count=3, key="k", outcome=answered("first")))
+        recalled = await seen(store, Tenant(study), participant, key="k")
+        assert (recalled.head.version, recalled.outcome) == (1, None)
+
+    async def test_a_unit_that_is_left_by_an_exception_leaves_nothing(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        proposal = append(study, participant, key="k", outcome=answered("first"), data_key=b"wrapped", search_key=b"r")
+        with pytest.raises(Undone):
+            await keep_and_undo(store, proposal)
+        assert await seen(store, Tenant(study), participant, key="k") == Recalled(1, Head(), ())
+        await keep(store, proposal)
+        assert (await seen(store, Tenant(study), participant, key="k")).outcome == answered("first")
+
+    async def test_an_outcome_is_recalled_by_its_key_at_the_site_or_in_the_stream(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        await keep(store, append(study, participant, key="k", key_site="S1", outcome=answered("first")))
+        elsewhere = new_participant_id()
+        for stream_id, site, expected in (
+            (participant, "S1", answered("first")),
+            (participant, "S2", answered("first")),
+            (elsewhere, "S1", answered("first")),
+            (elsewhere, "S2", None),
+            (elsewhere, "*", None),
+        ):
+            recalled = await seen(store, Tenant(study), stream_id, key="k", key_site=site)
+            assert recalled.outcome == expected, (stream_id, site)
+        assert (await seen(store, Tenant(study), participant, key="other", key_site="S1")).outcome is None
+
+    async def test_a_key_serves_once_per_site(self, store: Store, study: str) -> None:
+        first, second, third = (new_participant_id() for _ in range(3))
+        await keep(store, append(study, first, key="k", key_site="S1", outcome=answered("first")))
+        with pytest.raises(KeyTaken):
+            await keep(store, append(study, second, key="k", key_site="S1", outcome=answered("second")))
+        await keep(store, append(study, third, site="S2", key="k", key_site="S2", outcome=answered("third")))
+        assert (await seen(store, Tenant(study), second, key="k", key_site="S1")).outcome == answered("first")
+        assert (await seen(store, Tenant(study), third, key="k", key_site="S2")).outcome == answered("third")
+
+    async def test_one_of_two_simultaneous_appends_wins(self, store: Store, study: str, participant: str) -> None:
+        outcomes = await asyncio.gather(
+            *(keep(store, append(study, participant)) for _ in range(2)), return_exceptions=True
+        )
+        assert [type(outcome) for outcome in outcomes if outcome] == [StreamMoved]
+        assert (await seen(store, Tenant(study), participant)).head.version == 1
+
+    async def test_the_second_of_two_simultaneous_requests_with_one_key_learns_what_the_first_was_told(
+        self, store: Store, study: str
+    ) -> None:
+        async def request(name: str) -> Outcome | None:
+            stream_id = new_participant_id()
+            proposal = append(study, stream_id, key="k", key_site="S1", outcome=answered(name))
+            try:
+                await keep(store, proposal)
+            except KeyTaken:
+                return (await seen(store, Tenant(study), stream_id, key="k", key_site="S1")).outcome
+            return proposal.outcome
+
+        told = await asyncio.gather(*(request(name) for name in "ab"))
+        assert told[0] == told[1] is not None
+        async with store.unit(Tenant(study)) as unit:
+            assert len(await unit.listing(site=None, status=None, search_key=None, after="", limit=9)) == 1
+
+    async def test_many_writers_of_one_stream_each_get_a_version(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        async def write() -> None:
+            while True:
+                version = (await seen(store, Tenant(study), participant)).head.version
+                try:
+                    return await keep(store, append(study, participant, version))
+                except Moved:
+                    continue
+
+        async with asyncio.timeout(30):
+            await asyncio.gather(*(write() for _ in range(8)))
+        recalled = await seen(store, Tenant(study), participant)
+        assert [each.version for each in recalled.events] == [*range(1, 9)]
+
+    async def test_a_search_key_is_one_participants_at_its_site(self, store: Store, study: str) -> None:
+        first, second, third = (new_participant_id() for _ in range(3))
+        await keep(store, append(study, first, search_key=b"r"))
+        with pytest.raises(SearchKeyTaken):
+            await keep(store, append(study, second, search_key=b"r"))
+        await keep(store, append(study, third, site="S2", search_key=b"r"))
+        await keep(store, append(study, first, 1, search_key=b"r"))
+        assert (await seen(store, Tenant(study), second)).head.version == 0
+
+    async def test_a_search_key_that_is_given_up_can_be_used_again(self, store: Store, study: str) -> None:
+        first, second = new_participant_id(), new_participant_id()
+        await keep(store, append(study, first, search_key=b"r"))
+        await keep(store, append(study, first, 1, search_key=None))
+        await keep(store, append(study, second, search_key=b"r"))
+        with pytest.raises(SearchKeyTaken):
+            await keep(store, append(study, first, 2, search_key=b"r"))
+
+    async def test_another_site_sees_nothing_of_a_participant(self, store: Store, study: str, participant: str) -> None:
+        await keep(store, append(study, participant, data_key=b"w", key="k", key_site="S1", outcome=answered("first")))
+        other = Tenant(study, "S2")
+        assert await seen(store, other, participant, key="k", key_site="S1") == Recalled(1, Head(), ())
+        async with store.unit(other) as unit:
+            assert await unit.data_key(participant) is None
+            assert await unit.listing(site=None, status=None, search_key=None, after="", limit=9) == []
+            assert await unit.feed(sites=["S1", "S2"], after=("", 0), limit=9) == []
+        assert (await seen(store, Tenant(study, "S1"), participant)).head.version == 1
+
+    async def test_another_site_cannot_append_to_a_participant(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        await keep(store, append(study, participant))
+        with pytest.raises(StreamMoved):
+            await keep(store, append(study, participant, 1), "S2")
+        assert (await seen(store, Tenant(study), participant)).head.version == 1
+
+    async def test_a_site_hands_a_participant_over_and_sees_it_no_more(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        await keep(store, append(study, participant), "S1")
+        await keep(store, append(study, participant, 1, site="S2"), "S1")
+        assert (await seen(store, Tenant(study, "S1"), participant)).head.version == 0
+        assert (await seen(store, Tenant(study, "S2"), participant)).head.version == 2
+
+    async def test_another_study_sees_nothing(self, store: Store, study: str, participant: str) -> None:
+        await keep(store, append(study, participant, key="k", outcome=answered("first")))
+        other = Tenant(f"{study}-b")
+        assert await seen(store, other, participant, key="k") == Recalled(0, Head(), ())
+        assert await seen(store, other, study) == Recalled(0, Head(), ())
+
+    async def test_the_same_participant_number_in_two_studies_is_two_streams(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        other = f"{study}-b"
+        await keep(store, append(other, other))
+        for each in (study, other):
+            await keep(store, append(each, participant, count=2 if each == study else 1))
+        assert (await seen(store, Tenant(study), participant)).head.version == 2
+        assert (await seen(store, Tenant(other), participant)).head.version == 1
+
+    async def test_the_listing_goes_page_by_page_through_what_is_asked_for(self, store: Store, study: str) -> None:
+        names = sorted(new_participant_id() for _ in range(5))
+        for place, name in enumerate(names):
+            status = "voided" if place == 2 else "enrolled"
+            await keep(
+                store, append(study, name, site="S2" if place == 4 else "S1", status=status, search_key=b"%d" % place)
+            )
+        everyone: dict[str, Any] = {"site": None, "status": None, "search_key": None}
+        async with store.unit(Tenant(study)) as unit:
+            first = await unit.listing(**everyone, after="", limit=3)
+            rest = await unit.listing(**everyone, after=first[-1][0], limit=3)
+            assert [name for name, _ in (*first, *rest)] == names
+            assert first[0][1] == Head(1, "S1", None, {"status": "enrolled"})
+            for by, expected in (({"site": "S2"}, 4), ({"status": "voided"}, 2), ({"search_key": b"3"}, 3)):
+                found = await unit.listing(**(everyone | by), after="", limit=9)
+                assert [name for name, _ in found] == [names[expected]]
+
+    async def test_the_feed_goes_page_by_page_through_the_events_of_sites(self, store: Store, study: str) -> None:
+        names = sorted(new_participant_id() for _ in range(3))
+        for name, site in zip(names, ("S1", "S2", "S1"), strict=True):
+            await keep(store, append(study, name, count=2, site=site))
+        found: list[tuple[str, int]] = []
+        async with store.unit(Tenant(study)) as unit:
+            while page := await unit.feed(sites=["S1"], after=found[-1] if found else ("", 0), limit=3):
+                found += [(each.stream_id, each.version) for each in page]
+            both = await unit.feed(sites=["S1", "S2"], after=("", 0), limit=9)
+        assert found == [(name, version) for name in (names[0], names[2]) for version in (1, 2)]
+        assert len(both) == 6
+
+    @pytest.mark.parametrize("name", ["'; drop table events; --", "%", "\\", '"', "{app}", "a\nb", "' or true --"])
+    async def test_a_name_that_looks_like_a_command_is_a_name(self, store: Store, study: str, name: str) -> None:
+        await keep(store, append(study, name, key=name, key_site="S1", outcome=answered(name)))
+        recalled = await seen(store, Tenant(study), name, key=name, key_site="S1")
+        assert (recalled.head.version, recalled.outcome) == (1, answered(name))
+        assert await seen(store, Tenant(name), study) == Recalled(0, Head(), ())
+
+
+def shown(event: Event) -> tuple[object, ...]:
+    """An event for comparison: its content by value, since a database may write the same JSON in another way."""
+    return (
+        event.study_id, event.service, event.stream_id, event.version, UUID(str(event.event_id)), event.type,
+        event.schema_version, event.site_id, json.loads(event.data), event.recorded_at, dict(event.meta), event.sealed,
+    )  # fmt: skip

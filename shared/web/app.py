@@ -1,0 +1,120 @@
+"""One FastAPI application per service, all made here: problems, health, metrics, documentation, headers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import ModuleType
+from typing import Any
+
+import asyncpg
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse, JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
+
+from shared.web.documentation import page
+from shared.web.problem_types import problem_types
+from shared.web.problems import ProblemShown, install_problems, problem
+
+VERSION = "0.1.0"
+_SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; style-src 'self'",
+}
+REQUESTS = Counter("quartal_http_requests", "Requests answered", ["service", "method", "status"])
+Start = Callable[[FastAPI], Any]
+
+
+def create_service_app(
+    name: str, title: str, start: Start, routers: Sequence[APIRouter], rules: Sequence[ModuleType] = ()
+) -> FastAPI:
+    """`start(app)` is an asynchronous context that fills `app.state` (at least `pool`, `admit`) while the app lives."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with start(app):
+            yield
+
+    app = FastAPI(title=title, version=VERSION, lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.service, app.state.problem_types = name, problem_types(rules)
+    install_problems(app)
+    app.middleware("http")(_headers)
+    for router in (*routers, _about(name)):
+        app.include_router(router)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the problem's schema in it once."""
+    if not app.openapi_schema:
+        made = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        schemas = made.setdefault("components", {}).setdefault("schemas", {})
+        shown = ProblemShown.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= {**shown.pop("$defs"), "Problem": shown}
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+async def _headers(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+    response = await call(request)
+    for header, value in _SECURITY.items():
+        response.headers.setdefault(header, value)
+    response.headers.setdefault("Cache-Control", "no-store")
+    REQUESTS.labels(request.app.state.service, request.method, response.status_code).inc()
+    return response
+
+
+def _about(name: str) -> APIRouter:
+    about = APIRouter(include_in_schema=False)
+
+    @about.get(f"/{name}/openapi.json")
+    async def openapi(request: Request) -> JSONResponse:
+        return JSONResponse(request.app.openapi())
+
+    @about.get(f"/{name}/docs")
+    async def docs(request: Request) -> HTMLResponse:
+        return HTMLResponse(page(request.app.openapi()))
+
+    @about.get(f"/{name}/health/live")
+    async def live() -> JSONResponse:
+        return JSONResponse({"status": "live"})
+
+    @about.get(f"/{name}/health/ready")
+    async def ready(request: Request) -> Response:
+        return await readiness(request.app.state.pool)
+
+    @about.get(f"/{name}/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    about.include_router(problem_routes(lambda request: request.app.state.problem_types))
+
+    return about
+
+
+def problem_routes(types: Callable[[Request], Mapping[str, str]]) -> APIRouter:
+    """`/problems`: every problem type there is, and what it means."""
+    router = APIRouter()
+
+    @router.get("/problems")
+    async def problems(request: Request) -> JSONResponse:
+        return JSONResponse(dict(sorted(types(request).items())))
+
+    @router.get("/problems/{code}")
+    async def one(request: Request, code: str) -> Response:
+        said = types(request).get(code)
+        return JSONResponse({"code": code, "means": said}) if said else problem(404, "not-found", "No such problem.")
+
+    return router
+
+
+async def readiness(pool: asyncpg.Pool[Any]) -> Response:
+    await pool.fetchval("select 1")
+    return JSONResponse({"status": "ready"})

@@ -1,0 +1,100 @@
+"""What reaches a handler: a request that says who it is from, with a body that is bounded, JSON, and unambiguous."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from shared.kernel.refusal import Malformed, TooLarge, UnsupportedMedia
+from shared.kernel.text import is_showable
+
+LARGEST = 1024 * 1024
+_DEEPEST = 40
+
+
+class CheckedRequest(Request):
+    """Reads its body once, at most 1 MiB of it; as JSON it has no duplicate members, no NaN, no hidden characters."""
+
+    async def body(self) -> bytes:
+        if not hasattr(self, "_body"):
+            chunks, size = [], 0
+            async for chunk in self.stream():
+                size += len(chunk)
+                if size > LARGEST:
+                    raise TooLarge
+                chunks.append(chunk)
+            self._body = b"".join(chunks)
+        return self._body
+
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            self._json = parsed(await self.body())
+        return self._json
+
+    async def check(self) -> None:
+        if self.method != "POST":
+            return
+        media = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media != "application/json":
+            raise UnsupportedMedia
+        await self.json()
+
+
+class CheckedRoute(APIRoute):
+    """Checks the body before anything is made of it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def checked(request: Request) -> Response:
+            whole = CheckedRequest(request.scope, request.receive)
+            await self.admit(whole)
+            await whole.check()
+            return await handle(whole)
+
+        return checked
+
+    async def admit(self, request: Request) -> None:
+        """Who is it? Asked before the body is looked at."""
+        await request.app.state.admit(request)
+
+
+def parsed(body: bytes) -> Any:
+    """The JSON value; Malformed for what is not JSON, or JSON that says a member twice or that no text can hold."""
+    try:
+        value = json.loads(body, object_pairs_hook=_once_each, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        raise Malformed from None
+    if not _holds(value, _DEEPEST):
+        raise Malformed("The body has text with control characters, or is nested too deeply.")
+    return value
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a member is said twice")
+    return value
+
+
+def _no_number(_: str) -> float:
+    raise ValueError("not a number of JSON")
+
+
+def _holds(value: Any, depth: int) -> bool:
+    if isinstance(value, str):
+        return (value.isascii() and value.isprintable()) or is_showable(value)
+    if isinstance(value, list):
+        return depth > 0 and all(_holds(member, depth - 1) for member in value)
+    if isinstance(value, dict):
+        return depth > 0 and all(_holds(name, 0) and _holds(member, depth - 1) for name, member in value.items())
+    return True
+
+
+def canonical(value: Any) -> bytes:
+    """One form for every way of writing the same JSON."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,65 @@
+"""The problem types there are: those of the refusals, and those that rules and gates object with, read off the code."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterable, Iterator
+from types import ModuleType
+
+from shared.kernel.refusal import Refusal
+
+OF_REQUESTS = {
+    "schema": "What was sent is not of the form that is asked for; `errors` says where and how.",
+    "idempotency-key-reused": "The key was used for another request, or is the id of an event that says otherwise.",
+    "bad-participant-number": "A participant's number has a check character; look for a typing error.",
+    "bad-header": "A header cannot be understood.",
+    "method-not-allowed": "There is no such method here.",
+    "unforeseen": "A fault of ours. Nothing was recorded.",
+    "other-type": "A fact is restated by one of its own type only.",
+    "no-such-event": "The record has no event of that id that can be corrected.",
+}
+
+
+def problem_types(modules: Iterable[ModuleType]) -> dict[str, str]:
+    """Code → sentence."""
+    refusals = {kind.code: kind.title for kind in _all(Refusal) if kind is not Refusal}
+    rules = {code: message for module in modules for code, message in _objections(module)}
+    return dict(sorted({**refusals, **OF_REQUESTS, **rules}.items()))
+
+
+def _all(kind: type[Refusal]) -> Iterator[type[Refusal]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _all(below)
+
+
+def _objections(module: ModuleType) -> Iterator[tuple[str, str]]:
+    said: dict[str, str] = {}
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(node, ast.FunctionDef):
+            said = {name: _text(value) for name, value in _assigned(node)}
+            for call in ast.walk(node):
+                match call:
+                    case ast.Call(
+                        func=ast.Name(id="Objection" | "_in_the_way"),
+                        args=[ast.Constant(value=str(code)), message, *_],
+                    ):
+                        yield code, said.get(message.id, "") if isinstance(message, ast.Name) else _text(message)
+
+
+def _assigned(function: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
+    for node in ast.walk(function):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                yield name, value
+
+
+def _text(value: ast.expr) -> str:
+    """A literal as it stands; an f-string with an ellipsis where something is filled in."""
+    match value:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=parts):
+            return "".join(_text(part) if isinstance(part, ast.Constant) else "…" for part in parts)
+    return ""

@@ -1,0 +1,157 @@
+"""Every refusal leaves as an RFC 9457 problem document, made in this one place, and never with patient data in it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+
+from shared.kernel.refusal import Busy, Fault, Refusal
+
+log = logging.getLogger(__name__)
+MEDIA_TYPE = "application/problem+json"
+_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,39}")
+_SAID = {
+    "missing": "This is needed.",
+    "extra_forbidden": "There is no such member.",
+    "uuid_parsing": "Give a UUID.",
+    "uuid_type": "Give a UUID.",
+    "union_tag_not_found": "Say of which type it is.",
+    "union_tag_invalid": "There is no such type here.",
+    "bool_parsing": "Give true or false.",
+    "too_short": "Too few of these.",
+    "too_long": "Too many of these.",
+    "int_parsing": "Give a whole number.",
+}
+_OF_STATUS = {404: "not-found", 405: "method-not-allowed"}
+
+
+class FaultShown(BaseModel):
+    model_config = ConfigDict(title="Fault")
+    code: str
+    message: str
+    pointer: str
+    because_of: str | None = None
+
+
+class ProblemShown(BaseModel):
+    """RFC 9457. `errors` names everything that is wrong at once, with JSON pointers into the body."""
+
+    model_config = ConfigDict(title="Problem")
+    type: str
+    title: str
+    status: int
+    errors: list[FaultShown] = []
+
+
+def problem(
+    status: int, code: str, title: str, faults: Iterable[Fault] = (), headers: Mapping[str, str] | None = None
+) -> Response:
+    shown = [
+        {"code": fault.code, "message": fault.message, "pointer": fault.pointer}
+        | ({"because_of": fault.because_of} if fault.because_of else {})
+        for fault in faults
+    ]
+    document = {"type": f"/problems/{code}", "title": title, "status": status, "errors": shown}
+    return JSONResponse(document, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def of_refusal(refusal: Refusal) -> Response:
+    headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after is not None else {}
+    if refusal.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return problem(refusal.status, refusal.code, refusal.title, refusal.faults, headers)
+
+
+def install_problems(app: FastAPI) -> None:
+    @app.exception_handler(Refusal)
+    async def refused(_: Request, refusal: Refusal) -> Response:
+        return of_refusal(refusal)
+
+    @app.exception_handler(RequestValidationError)
+    async def not_of_the_schema(_: Request, error: RequestValidationError) -> Response:
+        faults = [_schema_fault(each, error.body) for each in _telling(error.errors())]
+        return problem(422, "schema", "What was sent is not of the form that is asked for.", faults)
+
+    @app.exception_handler(HTTPException)
+    async def of_the_framework(_: Request, error: HTTPException) -> Response:
+        code = _OF_STATUS.get(error.status_code, "refused")
+        title = {404: "There is no such thing, or it is not yours to see.", 405: "There is no such method here."}
+        headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+        return problem(error.status_code, code, title.get(error.status_code, "The request was refused."), (), headers)
+
+    for away in AWAY:
+        app.add_exception_handler(away, _away)
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        log.error("unforeseen %s at %s", type(error).__name__, request.scope.get("route_path", "?"), exc_info=error)
+        return problem(500, "unforeseen", "Something went wrong here; it was not recorded.")
+
+
+def _connection_errors() -> tuple[type[Exception], ...]:
+    import asyncpg
+
+    return (
+        OSError,
+        TimeoutError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.InterfaceError,
+        asyncpg.CannotConnectNowError,
+    )
+
+
+AWAY = _connection_errors()
+"""What is raised while the database is away or comes back: nothing was recorded, the client tries again."""
+
+
+async def _away(_: Request, error: Exception) -> Response:
+    log.warning("database away: %s", type(error).__name__)
+    return of_refusal(Busy("The database is away for the moment."))
+
+
+def _telling(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Without the complaint that a list is too short for want of members that are at fault themselves."""
+    return [
+        error
+        for error in errors
+        if error["type"] != "too_short" or not any(_is_within(other["loc"], error["loc"]) for other in errors)
+    ]
+
+
+def _is_within(inner: Sequence[Any], outer: Sequence[Any]) -> bool:
+    return len(inner) > len(outer) and tuple(inner[: len(outer)]) == tuple(outer)
+
+
+def _schema_fault(error: Mapping[str, Any], body: Any) -> Fault:
+    kind = error["type"]
+    message = _SAID.get(kind) or str(error["msg"]).removeprefix("Value error, ")
+    where, *path = error["loc"]
+    if where != "body":
+        return Fault(f"schema-{_code(kind)}", f"{where} {path[0] if path else ''}: {message}".strip(), "")
+    return Fault(f"schema-{_code(kind)}", message, pointer(path, body))
+
+
+def _code(kind: str) -> str:
+    return kind.replace("_", "-")
+
+
+def pointer(path: Iterable[str | int], body: Any) -> str:
+    """A JSON pointer into the body along pydantic's path: tags of unions are no members, odd names are not repeated."""
+    steps, here, path = [""], body, list(path)
+    for place, step in enumerate(path):
+        if isinstance(here, list) and isinstance(step, int) and 0 <= step < len(here):
+            here = here[step]
+        elif isinstance(here, dict) and isinstance(step, str) and (step in here or place == len(path) - 1):
+            here = here.get(step)
+        else:
+            continue
+        steps.append(str(step) if isinstance(step, int) or _NAME.fullmatch(step) else "*")
+    return "/".join(steps)

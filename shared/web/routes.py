@@ -1,0 +1,218 @@
+"""Routes made from facts: a fact's class is the request body, its name the path, its docstring the description."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, Field, create_model
+
+from shared.eventstore.statement import Recording, Statement
+from shared.kernel.fact import Fact, Member, Restated, Stream, one_of
+from shared.kernel.ids import participant_id
+from shared.kernel.refusal import Fault, NotFound, Unacceptable
+from shared.web.body import CheckedRequest, CheckedRoute, canonical
+from shared.web.problems import MEDIA_TYPE
+
+MOST_FACTS = 200
+_STUDY = re.compile(r"[a-z0-9][a-z0-9-]{0,30}[a-z0-9]")
+_TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_KEY = r"^[\x21-\x7e]{1,200}$"
+_REFUSALS = {
+    400: "Malformed", 401: "Not recognised", 403: "Not your role", 404: "Unknown, or not yours to see",
+    409: "Registered already, or not known yet", 412: "Another version", 413: "Too large", 415: "Not JSON",
+    422: "Refused by schema, rule or gate", 429: "Too many requests", 503: "Busy",
+}  # fmt: skip
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": said, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    for status, said in _REFUSALS.items()
+}
+
+Record = Callable[[Statement], Awaitable[Recording]]
+bearer = HTTPBearer(auto_error=False, description="An access token; what its subject may do, the study's grants say.")
+
+
+class Recorded(BaseModel):
+    """What was recorded: the event, and the version that the stream has now. Times are RFC 3339, UTC."""
+
+    study_id: str | None = None
+    participant_id: str | None = None
+    event_id: UUID | None = None
+    event_ids: list[UUID] | None = None
+    version: int
+    recorded_at: datetime | None = None
+    dry_run: bool | None = None
+
+
+class Headers(BaseModel):
+    """What every POST may say besides its body."""
+
+    idempotency_key: Annotated[str, Field(pattern=_KEY)] | None = None
+    if_match: Annotated[str, Field(pattern=r'^"[0-9]{1,9}"$')] | None = None
+    traceparent: str | None = None
+
+
+def study_id(study_id: Annotated[str, Path(examples=["atc-rt"])]) -> str:
+    if not _STUDY.fullmatch(study_id):
+        raise NotFound
+    return study_id
+
+
+def participant(participant_id_: Annotated[str, Path(alias="participant_id", examples=["K7F2-9QXA-3"])]) -> str:
+    try:
+        return participant_id(participant_id_)
+    except ValueError as wrong:
+        raise Unacceptable(f"{wrong}".capitalize() + ".", code="bad-participant-number") from None
+
+
+StudyOf = Annotated[str, Depends(study_id)]
+ParticipantOf = Annotated[str, Depends(participant)]
+DryRun = Annotated[bool, Query(description="decide, and record nothing")]
+Said = Annotated[Headers, Header()]
+
+
+def router(prefix: str) -> APIRouter:
+    return APIRouter(prefix=prefix, route_class=CheckedRoute, dependencies=[Depends(bearer)], responses=PROBLEMS)
+
+
+async def state(
+    request: Request,
+    headers: Headers,
+    study: str,
+    stream: str | None,
+    facts: Sequence[tuple[str, Fact]],
+    dry_run: bool,
+    *,
+    opens_study: bool = False,
+) -> JSONResponse:
+    """Record what was said; `facts` are pairs of pointer into the body and fact."""
+    statement = Statement(
+        study,
+        stream,
+        tuple(fact for _, fact in facts),
+        tuple(pointer for pointer, _ in facts),
+        request.state.caller.subject,
+        request=await _same_request(request, headers, dry_run),
+        key=headers.idempotency_key,
+        if_match=int(headers.if_match.strip('"')) if headers.if_match else None,
+        dry_run=dry_run,
+        opens_study=opens_study,
+        traceparent=_trace(headers.traceparent),
+    )
+    recording = await request.app.state.record(statement)
+    return _answer(request, recording, many=len(facts) > 1, dry_run=dry_run, new=stream is None)
+
+
+async def _same_request(request: Request, headers: Headers, dry_run: bool) -> bytes:
+    if headers.idempotency_key is None or not isinstance(request, CheckedRequest):
+        return b""
+    said = [request.method, request.url.path, headers.if_match or "", str(dry_run)]
+    return "\n".join(said).encode() + b"\n" + canonical(await request.json())
+
+
+def _trace(header: str | None) -> str | None:
+    return header if header and _TRACE.fullmatch(header) else None
+
+
+def _answer(request: Request, recording: Recording, *, many: bool, dry_run: bool, new: bool) -> JSONResponse:
+    of_study = recording.stream_id == recording.study_id
+    said: dict[str, Any] = {"study_id" if of_study else "participant_id": recording.stream_id}
+    if dry_run:
+        hidden = {"participant_id"} if new else set()
+        shown = {name: value for name, value in said.items() if name not in hidden}
+        return JSONResponse({**shown, "version": recording.version, "dry_run": True})
+    ids = [str(event_id) for event_id in recording.event_ids]
+    said |= {"version": recording.version, "recorded_at": recording.recorded_at.isoformat(), "event_id": ids[0]}
+    if many:
+        said["event_ids"] = ids
+    headers = {"ETag": f'"{recording.version}"', "Quartal-Version": f"{request.app.state.service}={recording.version}"}
+    if new:
+        headers["Location"] = f"{request.url.path}/{recording.stream_id}"
+    return JSONResponse(said, 201, headers)
+
+
+def fact_routes(stream: Stream, base: str, *, but: type[Fact] | None = None) -> APIRouter:
+    """One POST per fact of the stream, under `{base}/facts/`; and, of participants, one for several at once."""
+    made = router(base)
+    for fact in (each for each in stream.facts.values() if each is not but):
+        made.post(f"/facts/{fact.type_name}", name=fact.type_name, **_as(fact))(_one(stream, fact))
+    if stream.subject == "participant":
+        made.post("/facts", name="facts", **_as(None, "Several facts at once: all are recorded, or none."))(
+            _many(stream)
+        )
+    return made
+
+
+def _as(fact: type[Fact] | None, said: str = "") -> dict[str, Any]:
+    return {
+        "status_code": 201,
+        "response_model": Recorded,
+        "response_model_exclude_none": True,
+        "responses": {200: {"model": Recorded, "description": "Dry run: it would have been recorded"}},
+        "description": said or _described(fact),
+        "tags": ["facts"],
+    }
+
+
+def _described(fact: type[Fact] | None) -> str:
+    if fact is None:
+        return ""
+    own = fact.__doc__ if "__doc__" in vars(fact) and fact.__doc__ else ""
+    return f"{own.strip()}\n\nStated by: {', '.join(sorted(fact.by))}.".strip()
+
+
+def _one(stream: Stream, model: type[Fact]) -> Callable[..., Any]:
+    if stream.subject == "study":
+
+        async def of_study(request: Request, said: Said, study: StudyOf, fact: Fact, dry_run: DryRun = False) -> Any:
+            return await state(request, said, study, study, [("", fact)], dry_run)
+
+        of_study.__annotations__["fact"] = model
+        return of_study
+
+    async def of_participant(
+        request: Request, said: Said, study: StudyOf, number: ParticipantOf, fact: Fact, dry_run: DryRun = False
+    ) -> Any:
+        return await state(request, said, study, number, [("", fact)], dry_run)
+
+    of_participant.__annotations__["fact"] = model
+    return of_participant
+
+
+def _many(stream: Stream) -> Callable[..., Any]:
+    entry: Any = one_of(stream.facts.values())
+    several: Any = Annotated[list[entry], Field(min_length=1, max_length=MOST_FACTS)]
+
+    async def of_participant(
+        request: Request,
+        said: Said,
+        study: StudyOf,
+        number: ParticipantOf,
+        facts: list[Restated],
+        dry_run: DryRun = False,
+    ) -> Any:
+        return await state(request, said, study, number, within(facts, ""), dry_run)
+
+    of_participant.__annotations__["facts"] = several
+    return of_participant
+
+
+def within(facts: Sequence[Restated], base: str) -> list[tuple[str, Fact]]:
+    return [(f"{base}/{place}/data", said.data) for place, said in enumerate(facts)]
+
+
+def batch_of(stream: Stream, name: str) -> type[Member]:
+    """`{"facts": [{type, data}, …]}` over the stream's facts."""
+    entry: Any = one_of(stream.facts.values())
+    members: Any = {"facts": (Annotated[tuple[entry, ...], Field(min_length=1, max_length=MOST_FACTS)], ...)}
+    return create_model(name, __base__=Member, **members)
+
+
+def refuse_pointer(code: str, message: str, pointer: str) -> Unacceptable:
+    return Unacceptable(message, code=code, faults=[Fault(code, message, pointer)])

@@ -1,0 +1,96 @@
+"""What a service's process holds while it serves: its database, who calls, and the command path."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from fastapi import Request
+
+from shared.eventstore.recorder import Judgement, Recorder
+from shared.eventstore.statement import Recording, Statement
+from shared.eventstore.store import PostgresStore
+from shared.eventstore.studies import StoredStudies, Studies
+from shared.kernel.clock import Clock
+from shared.kernel.refusal import Busy, Unrecognised
+from shared.outbox.bell import Bell
+from shared.security.tenancy import open_pool, refuse_unsafe_role
+from shared.security.tokens import BadToken, FileKeys, HttpKeys, KeysUnavailable, Verifier
+from shared.security.vault import KeyEncryptionKey, Vault
+from shared.settings import Settings
+
+
+@dataclass
+class Service:
+    name: str
+    settings: Settings
+    clock: Clock
+    pool: asyncpg.Pool[Any]
+    store: PostgresStore
+    studies: Studies
+    vault: Vault
+    recorder: Recorder
+    bell: Bell
+
+    async def record(self, statement: Statement) -> Recording:
+        recording = await self.recorder.record(statement)
+        if not statement.dry_run:
+            self.bell.ring(statement.study_id)
+        return recording
+
+
+Judgements = Callable[[Clock, Vault], Mapping[bool, Judgement]]
+
+
+def verifier(settings: Settings, clock: Clock) -> Verifier:
+    source = HttpKeys(settings.jwks) if settings.jwks.startswith("http") else FileKeys(Path(settings.jwks))
+    return Verifier(source, settings.issuer, settings.audience, now=clock.now)
+
+
+def admission(check: Verifier, *, cookie: str = "") -> Callable[[Request], Any]:
+    """Puts the caller into the request's state, or refuses: the token says who, and nothing else.
+
+    A page's reads may carry the token in a cookie; what changes something never does.
+    """
+
+    async def admit(request: Request) -> None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if not scheme and cookie and request.method == "GET":
+            scheme, token = "bearer", request.cookies.get(cookie, "")
+        if scheme.lower() != "bearer" or not token:
+            raise Unrecognised
+        try:
+            request.state.caller = await check.verify(token.strip())
+        except BadToken:
+            raise Unrecognised from None
+        except KeysUnavailable:
+            raise Busy from None
+
+    return admit
+
+
+@asynccontextmanager
+async def running(name: str, settings: Settings, judgements: Judgements) -> AsyncIterator[Service]:
+    """Open what the service needs; refuse to start under a role that could see past row-level security."""
+    clock = settings.study_clock()
+    pool = await open_pool(settings.database(name, "app"), largest=settings.pool_size)
+    try:
+        await refuse_unsafe_role(pool)
+        store = PostgresStore(name, pool, shards=settings.relay_shards)
+        studies, vault = StoredStudies(store), Vault(KeyEncryptionKey.load(_kek(settings)))
+        recorder = Recorder(store, studies, judgements(clock, vault), vault, clock)
+        bell = Bell(pool)
+        yield Service(name, settings, clock, pool, store, studies, vault, recorder, bell)
+        await bell.close()
+    finally:
+        await pool.close()
+
+
+def _kek(settings: Settings) -> Any:
+    if settings.kek is None:
+        raise ValueError("QUARTAL_KEK is not set: the file of the key-encryption key")
+    return settings.kek

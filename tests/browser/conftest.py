@@ -1,0 +1,72 @@
+"""A browser on a running stack.
+
+Three fixtures come from the stack: `stack_url` (its address, no slash at the end), `token` (a bearer token of the
+reference study's investigator) and `state(fact_type, data)`, which states one fact of the reference study as its site.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from infra.reference.study import STUDY_ID
+
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+    return {**browser_type_launch_args, "executable_path": chromium, "args": ARGUMENTS}
+
+
+@pytest.fixture(scope="session")
+def base_url(stack_url: str) -> str:
+    """What a path in `page.goto` is relative to."""
+    return stack_url
+
+
+@pytest.fixture(autouse=True)
+def complaints(page: Page) -> Iterator[list[str]]:
+    """What the browser complains of, breaches of the content security policy included: nothing, in any test."""
+    heard: list[str] = []
+    page.on("console", lambda message: heard.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    yield heard
+    assert heard == []
+
+
+@pytest.fixture
+def cohort(page: Page, token: str) -> Page:
+    """The reference study's cohort page, as its investigator sees it."""
+    address = f"/analytics/studies/{STUDY_ID}"
+    page.request.post("/session", form={"token": token, "next": address})
+    page.goto(address)
+    return page
+
+
+@pytest.fixture
+def violations(page: Page) -> Callable[[], list[tuple[str, list[str]]]]:
+    """What axe finds on the page as it is: the rule, and the elements that break it."""
+
+    def found() -> list[tuple[str, list[str]]]:
+        answer = Axe().run(page).response
+        return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in answer["violations"]]
+
+    return found

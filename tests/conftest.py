@@ -1,0 +1,222 @@
+"""Servers for the tests: a real PostgreSQL and a real Kafka, started once, shared by all.
+
+Tests keep apart by their study (`study_id`), never by emptying tables; who needs a database of its own takes
+`fresh_database`. QUARTAL_TEST_BACKEND=containers takes both servers from Docker instead of `infra.local`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from infra.local.kafka import LocalKafka, install
+from infra.local.kafka_home import VERSION
+from infra.local.ports import LOOPBACK, free_port
+from infra.local.postgres import LocalPostgres
+from infra.postgres.roles import ROLES, ensure_databases, url_for
+from shared.eventstore.migrate import migrate
+from shared.eventstore.store import PostgresStore
+from shared.outbox.publisher import ensure_topics
+from shared.security.tenancy import open_pool
+
+pytest.register_assert_rewrite("shared.testing.store_contract")
+
+ROOT = Path(__file__).parents[1]
+TOPICS = tuple(f"quartal.{name}.v1" for name in ("enrollment", "toxicity", "followup", "reminders"))
+MIGRATIONS = {
+    "enrollment": ("shared/eventstore", "shared/outbox"),
+    "toxicity": ("shared/eventstore", "shared/outbox", "shared/inbox"),
+    "followup": ("shared/eventstore", "shared/outbox", "shared/inbox"),
+    "analytics": ("shared/inbox", "services/analytics/projection"),
+}
+_PASSWORDS = {role: secrets.token_urlsafe(12) for role in ROLES}
+
+
+class PostgresServer(Protocol):
+    def url(self, database: str = "postgres") -> str:
+        """As superuser."""
+        ...
+
+
+class KafkaServer(Protocol):
+    @property
+    def bootstrap(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Somewhere:
+    """A server that others run."""
+
+    bootstrap: str = ""
+    server: str = ""
+
+    def url(self, database: str = "postgres") -> str:
+        return url_for(self.server, database)
+
+
+@dataclass(frozen=True)
+class Database:
+    """One service's database, with a pool for each role that works at run time."""
+
+    url: str
+    superuser_url: str
+    app: asyncpg.Pool[Any]
+    system: asyncpg.Pool[Any]
+
+    def store(self, service: str = "enrollment", *, shards: int = 1) -> PostgresStore:
+        return PostgresStore(service, self.app, shards=shards)
+
+
+@contextmanager
+def postgres_container() -> Iterator[Somewhere]:
+    from testcontainers.community.postgres import PostgresContainer
+
+    with PostgresContainer("postgres:18", driver=None) as container:
+        yield Somewhere(server=container.get_connection_url())
+
+
+@contextmanager
+def kafka_container() -> Iterator[Somewhere]:
+    """The broker tells clients its address, so its port on this machine must be known before it starts."""
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+
+    port = free_port()
+    settings = {
+        "KAFKA_NODE_ID": "1",
+        "KAFKA_PROCESS_ROLES": "broker,controller",
+        "KAFKA_LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:9093",
+        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://{LOOPBACK}:{port}",
+        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
+        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+    }
+    container = DockerContainer(f"apache/kafka:{VERSION}").with_envs(**settings).with_bind_ports(9092, port)
+    with container.waiting_for(LogMessageWaitStrategy("Kafka Server started")):
+        yield Somewhere(bootstrap=f"{LOOPBACK}:{port}")
+
+
+def in_containers() -> bool:
+    return os.environ.get("QUARTAL_TEST_BACKEND") == "containers"
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    server: AbstractContextManager[PostgresServer] = (
+        postgres_container() if in_containers() else LocalPostgres(tmp_path_factory.mktemp("postgres"), fast=True)
+    )
+    with server as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    server: AbstractContextManager[KafkaServer] = (
+        kafka_container()
+        if in_containers()
+        else LocalKafka(tmp_path_factory.mktemp("kafka"), home=install(lambda _: None))
+    )
+    with server as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def topics(kafka: KafkaServer) -> tuple[str, ...]:
+    """The product's topics, there from now on."""
+    await ensure_topics(kafka.bootstrap, TOPICS)
+    return TOPICS
+
+
+def folders(service: str) -> list[Path]:
+    return [ROOT / part / "migrations" for part in MIGRATIONS[service]]
+
+
+@pytest.fixture(scope="session")
+async def databases(postgres: PostgresServer) -> Mapping[str, str]:
+    """The four databases, migrated: URLs by setting (`QUARTAL_ENROLLMENT_APP_URL` …)."""
+    urls = await ensure_databases(postgres.url(), _PASSWORDS)
+    for service in MIGRATIONS:
+        await migrate(urls[f"QUARTAL_{service.upper()}_OWNER_URL"], folders(service), roles_of(service))
+    return urls
+
+
+def roles_of(service: str) -> dict[str, str]:
+    return {purpose: f"quartal_{service}_{purpose}" for purpose in ("app", "system")}
+
+
+@asynccontextmanager
+async def opened(server: PostgresServer, database: str, service: str) -> AsyncIterator[Database]:
+    """A migrated database with pools for the roles of a service."""
+    superuser_url = server.url(database)
+    owner, app, system = (
+        url_for(superuser_url, database, role, _PASSWORDS[role])
+        for role in (f"quartal_{service}_{purpose}" for purpose in ("owner", "app", "system"))
+    )
+    async with await open_pool(app, largest=20) as app_pool, await open_pool(system, largest=20) as system_pool:
+        yield Database(owner, superuser_url, app_pool, system_pool)
+
+
+@pytest.fixture(scope="session")
+async def enrollment_database(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIterator[Database]:
+    async with opened(postgres, "quartal_enrollment", "enrollment") as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+async def analytics_database(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIterator[Database]:
+    async with opened(postgres, "quartal_analytics", "analytics") as database:
+        yield database
+
+
+@pytest.fixture
+async def fresh_database(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIterator[Database]:
+    """Another enrollment database, for this test alone: its outbox and its relay cursor are nobody else's."""
+    name = f"test_{secrets.token_hex(6)}"
+    await on_server(postgres, f"create database {name} owner quartal_enrollment_owner template template0")
+    try:
+        owned = postgres.url(name)
+        await on_server(Somewhere(server=owned), "alter schema public owner to quartal_enrollment_owner", name)
+        owner = url_for(owned, name, "quartal_enrollment_owner", _PASSWORDS["quartal_enrollment_owner"])
+        await migrate(owner, folders("enrollment"), roles_of("enrollment"))
+        async with opened(postgres, name, "enrollment") as database:
+            yield database
+    finally:
+        await on_server(postgres, f"drop database {name} with (force)")
+
+
+async def on_server(server: PostgresServer, statement: str, database: str = "postgres") -> None:
+    connection = await asyncpg.connect(server.url(database))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def study_id() -> str:
+    """A study that no other test knows."""
+    return f"study-{secrets.token_hex(6)}"
+
+
+async def everything_in(bootstrap: str, topic: str) -> list[Any]:
+    """All records of a topic that are there now, partition by partition, as aiokafka gives them."""
+    async with AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
+        partitions = sorted(consumer.assignment())
+        ends = await consumer.end_offsets(partitions)
+        records: list[Any] = []
+        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+            for batch in (await consumer.getmany(timeout_ms=200)).values():
+                records += batch
+        return sorted(records, key=lambda record: (record.partition, record.offset))

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import csv
+import re
+from datetime import date, timedelta
+from io import StringIO
+from itertools import accumulate
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.analytics.figures import svg
+from services.analytics.pages.render import DRAWN, Link, Pages, Problem, Study, csv_text, moment, part
+
+SVG = "{http://www.w3.org/2000/svg}"
+COMMON: dict[str, Any] = {
+    "study_id": "atc-rt",
+    "position": 412,
+    "recorded_at": "2026-11-23T18:40:12.5+01:00",
+    "cut": "2025-01-31",
+    "parameters": {"subset": "all", "by": None},
+    "imputed_dates": 3,
+    "left_out": 1,
+}
+NAMES = ("screened", "screen_failed", "consented", "enrolled", "treated", "stereotactic")
+STANDINGS = ("in_follow_up", "awaiting_treatment", "completed", "died", "withdrawn", "lost")
+
+
+def flow(**changed: Any) -> dict[str, Any]:
+    counts = dict(zip((*NAMES, *STANDINGS), (38, 5, 33, 31, 28, 4, 9, 2, 3, 14, 2, 1), strict=True))
+    shares = {"stereotactic_percent": 12.9, "stereotactic_interval": [3.6, 29.8]}
+    return {"figure": "flow", **COMMON, **counts, **shares, **changed}
+
+
+def nobody() -> dict[str, Any]:
+    return flow(**dict.fromkeys((*NAMES, *STANDINGS), 0), stereotactic_percent=None, stereotactic_interval=None)
+
+
+def accrual(**changed: Any) -> dict[str, Any]:
+    curve = [{"on": "2024-01-01", "cumulative": 1}, {"on": "2024-07-01", "cumulative": 3}]
+    groups = [{"name": "all", "enrolled": 3, "curve": curve}]
+    target = {"participants": 10, "by": "2025-12-31"}
+    return {"figure": "accrual", **COMMON, "target": target, "groups": groups, **changed}
+
+
+def by_site() -> dict[str, Any]:
+    one = {"name": "one", "enrolled": 1, "curve": [{"on": "2024-01-01", "cumulative": 1}]}
+    two = {"name": "two", "enrolled": 2, "curve": [{"on": "2024-07-01", "cumulative": 2}]}
+    return accrual(groups=[one, two, {"name": "three", "enrolled": 0, "curve": []}], parameters={"by": "site"})
+
+
+def target(participant: str, delivery: str, fractions: int, dose: float, **changed: Any) -> dict[str, Any]:
+    doses = {"fractions": fractions, "dose_per_fraction_gy": dose, "total_dose_gy": round(fractions * dose, 2)}
+    ids = {"participant_id": participant, "site_id": "one", "course_id": "A", "target_id": "1", "index": True}
+    coded = {"intent": "curative", "label": "PTV", "modality": "photons", "technique": "VMAT", "delivery": delivery}
+    return {**ids, **coded, **doses, "started_on": "2024-03", "ended_on": None, **changed}
+
+
+def treatments(*targets: dict[str, Any]) -> dict[str, Any]:
+    kinds = sorted({target["delivery"] for target in targets})
+    who = {kind: {target["participant_id"] for target in targets if target["delivery"] == kind} for kind in kinds}
+    deliveries = [
+        {"delivery": kind, "participants": len(who[kind]), "targets": sum(t["delivery"] == kind for t in targets)}
+        for kind in kinds
+    ]
+    return {"figure": "treatments", **COMMON, "targets": list(targets), "deliveries": deliveries}
+
+
+def prescriptions() -> dict[str, Any]:
+    return treatments(
+        target("P1", "conventional", 33, 2.12),
+        target("P2", "conventional", 33, 1.65),
+        target("P1", "SRS", 1, 18, index=False),
+    )
+
+
+FIGURES = [
+    flow(),
+    nobody(),
+    accrual(),
+    accrual(target=None),
+    accrual(groups=[]),
+    by_site(),
+    prescriptions(),
+    treatments(),
+]
+
+
+def drawn(figure: dict[str, Any]) -> str:
+    return str(DRAWN[figure["figure"]].draw(figure))
+
+
+def words(figure: dict[str, Any]) -> list[str]:
+    return [element.text or "" for element in ElementTree.fromstring(drawn(figure)).iter(f"{SVG}text")]  # noqa: S314 - ours
+
+
+@given(st.text())
+def test_any_text_comes_out_of_a_picture_as_it_went_in_but_for_what_xml_forbids(said: str) -> None:
+    picture = svg.picture("p", said, "", (1, 1), [svg.text(0, 0, said)])
+    read = ElementTree.fromstring(picture.replace("\r", "&#13;"))  # noqa: S314 - ours
+    assert (read.findtext(f"{SVG}text") or "") == re.sub(
+        r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", said
+    )
+
+
+@pytest.mark.parametrize("attribute", ["style", "onclick", "onload", "STYLE"])
+def test_a_picture_takes_no_style_and_no_handler(attribute: str) -> None:
+    with pytest.raises(ValueError, match="not in a picture"):
+        svg.element("g", **{attribute: "x"})
+
+
+@given(st.floats(-1e6, 1e6))
+def test_numbers_are_short_and_within_half_a_hundredth(value: float) -> None:
+    written = svg.number(value)
+    assert re.fullmatch(r"-?\d+(\.\d{1,2})?", written)
+    assert written != "-0"
+    assert float(written) == pytest.approx(value, abs=0.00501)
+
+
+@given(st.integers(0, 2_000_000), st.integers(3, 8))
+def test_ticks_begin_at_zero_and_reach_the_highest_value(highest: int, wanted: int) -> None:
+    ticks = svg.ticks(highest, wanted)
+    assert ticks[0] == 0
+    assert ticks[-2] < max(highest, 1) <= ticks[-1]
+    assert len(ticks) <= wanted + 2
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_every_figure_is_one_named_picture_that_stands_alone(figure: dict[str, Any]) -> None:
+    picture = drawn(figure)
+    root = ElementTree.fromstring(picture)  # noqa: S314 - ours
+    ids = [element.attrib["id"] for element in root.iter() if "id" in element.attrib]
+    assert (root.tag, root.attrib["role"]) == (f"{SVG}svg", "img")
+    assert root.attrib["aria-labelledby"].split() == ids == [f"{figure['figure']}-title", f"{figure['figure']}-desc"]
+    assert root.findtext(f"{SVG}desc") == DRAWN[figure["figure"]].caption(figure)
+    assert not re.search(r"\bstyle=|<style|<script|href=|url\(|\bnan\b|\binf\b", picture)
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_a_figure_is_drawn_to_the_same_bytes_each_time_and_within_its_frame(figure: dict[str, Any]) -> None:
+    assert drawn(figure) == drawn(figure)
+    root = ElementTree.fromstring(drawn(figure))  # noqa: S314 - ours
+    width, height = (float(root.attrib[side]) for side in ("width", "height"))
+    for element in root.iter(f"{SVG}text"):
+        assert 0 <= float(element.attrib["x"]) <= width
+        assert 0 < float(element.attrib["y"]) <= height
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_a_caption_says_cut_position_imputed_dates_and_who_is_left_out(figure: dict[str, Any]) -> None:
+    caption = DRAWN[figure["figure"]].caption(figure)
+    assert re.search(r"Cut 2025-01-31, position 412(, by site)?; 3 imputed dates, 1 participant left out\.$", caption)
+
+
+def test_the_flow_gives_its_proportion_as_n_of_n_with_the_exact_interval() -> None:
+    caption = DRAWN["flow"].caption(flow())
+    assert "4 / 31 = 12.9 % (95 % CI 3.6–29.8)" in caption
+    assert "12.9 % (95 % CI 3.6–29.8) of the enrolled" in words(flow())
+    assert ["Stereotactic radiotherapy of a metastasis", "4", "12.9", "3.6", "29.8"] in DRAWN["flow"].table(flow())[1]
+
+
+def test_a_share_of_nobody_is_not_defined_and_never_zero_percent() -> None:
+    texts = [DRAWN["flow"].caption(nobody()), *words(nobody())]
+    assert "percent not defined: nobody is enrolled" in texts
+    assert "not defined, as nobody is enrolled" in texts[0]
+    assert not any("0.0 %" in text or "0 %" in text for text in texts)
+    assert ["Stereotactic radiotherapy of a metastasis", "0", "", "", ""] in DRAWN["flow"].table(nobody())[1]
+
+
+def test_the_plan_is_a_straight_line_from_the_first_enrolment() -> None:
+    halfway = accrual(cut="2024-12-31")
+    assert "3 / 10 = 30.0 % of the participants planned by 2025-12-31 are enrolled" in DRAWN["accrual"].caption(halfway)
+    assert "stands at 5 on the cut" in DRAWN["accrual"].caption(halfway)
+    assert "plans no number" in DRAWN["accrual"].caption(accrual(target=None))
+
+
+def test_sites_add_up_to_the_curve_of_all_and_are_listed_the_largest_first() -> None:
+    assert "3 enrolled" in words(by_site())
+    listed = [word for word in words(by_site()) if word in ("one", "two", "three")]
+    assert listed == ["two", "one", "three"]
+    assert DRAWN["accrual"].table(by_site())[1] == [["one", "2024-01-01", "1", "1"], ["two", "2024-07-01", "2", "2"]]
+
+
+@given(st.lists(st.integers(1, 400), max_size=200), st.dates(date(2020, 1, 1), date(2030, 1, 1)))
+def test_accrual_of_any_course_stays_within_its_frame(gaps: list[int], start: date) -> None:
+    days = [start + timedelta(days=passed) for passed in accumulate(gaps)]
+    curve = [{"on": str(day), "cumulative": place} for place, day in enumerate(days, 1)]
+    cut = str(days[-1] if days else start)
+    figure = accrual(groups=[{"name": "all", "enrolled": len(days), "curve": curve}], cut=cut)
+    paths = re.findall(r' d="([^"]*)"', drawn(figure))
+    assert all(0 <= float(coordinate) <= 640 for path in paths for coordinate in re.findall(r"\d+\.?\d*", path))
+
+
+def test_a_target_is_a_dot_until_there_are_too_many_and_then_part_of_a_column() -> None:
+    assert drawn(prescriptions()).count("<circle") == 3 + len(("index", "other"))
+    many = treatments(*(target(f"P{n}", "conventional", 30, 2) for n in range(500)))
+    assert drawn(many).count("<circle") == 2
+    assert "tallest column: 500 targets" in words(many)
+
+
+def test_treatments_count_targets_and_participants_and_keep_doses_as_prescribed() -> None:
+    caption = DRAWN["treatments"].caption(prescriptions())
+    assert caption.startswith(
+        "3 targets in 2 treated participants. Conventional: 2 targets, participants 2 / 2 = 100.0 %"
+    )
+    assert "1.65–2.12" in words(prescriptions())
+    header, rows = DRAWN["treatments"].table(prescriptions())
+    first = dict(zip(header, rows[0], strict=True))
+    assert (first["dose_per_fraction_gy"], first["total_dose_gy"], first["index"]) == ("2.12", "69.96", "yes")
+    assert first["ended_on"] == ""
+
+
+@given(st.lists(st.lists(st.text(st.characters(exclude_characters="\0")), min_size=2, max_size=2), max_size=5))
+def test_what_is_written_as_csv_is_read_back_the_same(rows: list[list[str]]) -> None:
+    text = csv_text(["a", "b"], rows)
+    assert text.startswith("a,b\r\n")
+    assert list(csv.reader(StringIO(text, newline=""))) == [["a", "b"], *rows]
+
+
+def test_a_fragment_names_its_version_and_where_to_fetch_it_and_its_files() -> None:
+    html = Pages().fragment(part(by_site(), {"by": "site"}))
+    assert 'data-live="accrual" data-src="/analytics/studies/atc-rt/figures/accrual?by=site" data-version="412"' in html
+    for kind in (".json", ".csv", ".svg"):
+        assert f'href="/analytics/v1/studies/atc-rt/figures/accrual{kind}?by=site"' in html
+
+
+def test_a_page_shows_its_figures_as_their_fragments_have_them_and_no_inline_code() -> None:
+    parts = [part(flow()), part(accrual()), part(prescriptions())]
+    study = Study("atc-rt", "<Thyroid> & co", 412, COMMON["recorded_at"], "2025-01-31", "/live", ["27 synthetic"])
+    html = Pages().cohort(study, parts)
+    assert all(Pages().fragment(shown).strip() in html for shown in parts)
+    assert "&lt;Thyroid&gt; &amp; co" in html
+    assert "27 synthetic" in html
+    assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]* src=)", html)
+    ids = re.findall(r'\sid="([^"]*)"', html)
+    assert len(ids) == len(set(ids))
+
+
+def test_a_long_table_is_cut_on_the_page_and_says_so() -> None:
+    many = treatments(*(target(f"P{n}", "conventional", 30, 2) for n in range(501)))
+    html = Pages().fragment(part(many))
+    assert "the first 500 of 501 rows, all of them in the .csv file" in html
+    assert html.count("<tr>") == 501
+
+
+@pytest.mark.parametrize("elsewhere", ["https://x.example", "//x.example", "/\\x.example", "x", "", "/a\n//x.example"])
+def test_signing_in_never_leads_to_another_server(elsewhere: str) -> None:
+    assert '<input type="hidden" name="next" value="/">' in Pages().login(elsewhere)
+    assert 'value="/analytics/studies/atc-rt"' in Pages().login("/analytics/studies/atc-rt")
+
+
+def test_pages_for_people_escape_what_they_are_given() -> None:
+    problem = Problem(403, "<b>", "<i>", ["<u>"])
+    pages = [Pages().problem(problem), Pages().login("/", problem), Pages().home([Link("/a", "<b>", "<i>")])]
+    assert not any(re.search(r"<b>|<i>|<u>", page) for page in pages)
+
+
+def test_time_stamps_are_shown_in_utc() -> None:
+    assert (moment(COMMON["recorded_at"]), moment("")) == ("2026-11-23 17:40:12 UTC", "none yet")
