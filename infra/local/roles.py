@@ -44,7 +44,7 @@ def doors() -> list[Door]:
             atc,
             "investigator",
             "Reference study, as its investigator",
-            "31 participants, 4 stereotactic",
+            "four published cases among synthetic participants",
             None,
             _REFERENCE_NOTES,
         ),

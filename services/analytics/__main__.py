@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import uvloop
+
 from services.analytics.app import create_app
 from shared.process import INBOX, Process
 from shared.settings import Settings
@@ -14,7 +16,7 @@ def work(settings: Settings) -> None:
 
     folder = settings.data / "faust"
     folder.mkdir(parents=True, exist_ok=True)
-    worker.run(settings.database("analytics", "system"), settings.kafka_bootstrap, folder)
+    uvloop.run(worker.run(settings.database("analytics", "system"), settings.kafka_bootstrap, folder))
 
 
 PROCESS = Process("analytics", create_app, work, (INBOX, PROJECTION))

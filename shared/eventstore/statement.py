@@ -17,8 +17,8 @@ from shared.kernel.refusal import Fault, Unacceptable
 class Statement:
     """What somebody states, at once, of one study or participant. `stream_id` None: of a participant yet unknown.
 
-    `pointers[i]` is where fact i stands in the request's body; `request` is what makes two requests the same. `opens_study`: the
-    caller was found entitled to open studies.
+    `pointers[i]` is where fact i stands in the request's body; `request` is what makes two requests the same.
+    `opens_study`: the caller was found entitled to open studies.
     """
 
     study_id: str

@@ -6,13 +6,17 @@ the future, can be frozen or shifted, so that a study of the past can be looked 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 
-def _real_time() -> datetime:
+_STUDY = re.compile(r"[a-z0-9-]*")
+
+
+def real_time() -> datetime:
     return datetime.now(UTC)
 
 
@@ -21,7 +25,7 @@ class Clock:
     """`today` is frozen (a date) or shifted (days) per study; '' stands for every study that is not named."""
 
     frozen_or_shifted: Mapping[str, date | timedelta] = field(default_factory=dict)
-    now: Callable[[], datetime] = _real_time
+    now: Callable[[], datetime] = real_time
 
     @classmethod
     def parse(cls, setting: str) -> Clock:
@@ -29,6 +33,8 @@ class Clock:
         settings: dict[str, date | timedelta] = {}
         for part in filter(None, (part.strip() for part in setting.split(","))):
             study, _, value = part.rpartition("=")
+            if not _STUDY.fullmatch(study):
+                raise ValueError("settings of studies are parted by commas: atc-rt=2025-01-31,demo-live=+0")
             settings[study] = timedelta(days=int(value)) if value[:1] in "+-" else date.fromisoformat(value)
         return cls(settings)
 

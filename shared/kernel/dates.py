@@ -51,9 +51,9 @@ class PartialDate:
 
 def _interval(year: int, month: int | None, day: int | None) -> tuple[date, date]:
     try:
-        first = date(year, month or 1, day or 1)
-        last_month = month or 12
-        return first, date(year, last_month, day or monthrange(year, last_month)[1])
+        last_month = 12 if month is None else month
+        first = date(year, 1 if month is None else month, 1 if day is None else day)
+        return first, date(year, last_month, monthrange(year, last_month)[1] if day is None else day)
     except ValueError:
         raise ValueError("there is no such day in the calendar") from None
 

@@ -95,14 +95,15 @@ class Stream:
         return {**self.declared, Corrected.type_name: correction_of(self.declared.values())}
 
     def read(self, type_name: str, version: int, data: str | bytes) -> Fact:
-        """A stored or published fact, brought to today's schema. Nothing is judged by rules.
+        """A stored or published fact, brought to today's schema. Nothing is judged by rules; members that a later
+        writer added are passed over.
 
         Raises KeyError for a type that the stream does not have, ValueError for content that is not of the schema.
         """
         cls = self.facts[type_name]
         if version == cls.schema_version:
-            return cls.model_validate_json(data, context=STORED)
-        return cls.model_validate(upcast(cls, version, json.loads(data)), context=STORED)
+            return cls.model_validate_json(data, extra="ignore", context=STORED)
+        return cls.model_validate(upcast(cls, version, json.loads(data)), extra="ignore", context=STORED)
 
     def stated(self, event_id: UUID, type_name: str, version: int, data: str | bytes) -> Stated[Fact]:
         return Stated(event_id, self.read(type_name, version, data))

@@ -7,11 +7,12 @@ character (Luhn mod 32 over Crockford's alphabet), so that a typing error is cau
 from __future__ import annotations
 
 import secrets
-import time
 from typing import Annotated
 from uuid import UUID, uuid5
 
 from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
+
+from shared.kernel.clock import real_time
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 QUARTAL = UUID("6f8f2f57-8b0a-5d7e-9c55-51ab6e1d7a20")
@@ -26,7 +27,7 @@ def new_participant_id() -> str:
 
 def participant_id(value: object) -> str:
     """The number as it is shown, whatever case and hyphens it came in; ValueError if the check character is wrong."""
-    plain = value.replace("-", "").upper() if isinstance(value, str) else ""
+    plain = value.replace("-", "").upper() if isinstance(value, str) and value.isascii() else ""
     if len(plain) != _RANDOM_CHARACTERS + 1 or set(plain) - set(ALPHABET) or check_character(plain[:-1]) != plain[-1]:
         raise ValueError("this is not a participant number: look for a typing error")
     return _shown(plain)
@@ -47,7 +48,7 @@ def _shown(plain: str) -> str:
 
 def new_event_id() -> UUID:
     """A version 7 UUID (RFC 9562): 48 bits of milliseconds, 74 random bits; sorts by time of making."""
-    milliseconds = time.time_ns() // 1_000_000
+    milliseconds = int(real_time().timestamp() * 1000)
     value = (milliseconds << 80) | secrets.randbits(80)
     value = (value & ~(0xF << 76)) | (0x7 << 76)
     return UUID(int=(value & ~(0x3 << 62)) | (0x2 << 62))

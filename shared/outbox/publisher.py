@@ -67,7 +67,7 @@ class KafkaPublisher:
 
     async def _connect(self) -> AIOKafkaProducer:
         await self._give_up()
-        self._producer = AIOKafkaProducer(
+        producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             enable_idempotence=True,
             acks="all",
@@ -76,8 +76,13 @@ class KafkaPublisher:
             max_request_size=LARGEST,
             request_timeout_ms=round(self._patience * 1000),
         )
-        await self._producer.start()
-        return self._producer
+        try:
+            await producer.start()
+        except BaseException:
+            self._ending = asyncio.create_task(producer.stop())
+            raise
+        self._producer = producer
+        return producer
 
     async def _give_up(self) -> None:
         """The old producer ends, even if we are cancelled, before a new one may begin: two could not keep the order."""

@@ -65,21 +65,20 @@ class Relay:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. Outages are waited for. Raises RestoredDatabase."""
-        work = asyncio.create_task(self._work_all(stop))
-        beside = [asyncio.create_task(each) for each in (self._listen(), self._tidy(), self._pass_on(), _until(stop))]
+        working = {asyncio.create_task(self._work(lease, stop)) for lease in self._leases}
+        beside = {asyncio.create_task(each) for each in (self._listen(), self._tidy(), self._pass_on(), _until(stop))}
+        every = working | beside
         try:
-            done, _ = await asyncio.wait([work, *beside], return_when=asyncio.FIRST_COMPLETED)
-            for each in done:
-                each.result()
-            self._ring()
-            await work
+            while working:
+                done, _ = await asyncio.wait(working | beside, return_when=asyncio.FIRST_COMPLETED)
+                for each in done:
+                    each.result()
+                working, beside = working - done, beside - done
+                self._ring()
         finally:
-            for each in (work, *beside):
+            for each in every:
                 each.cancel()
-            await asyncio.gather(work, *beside, return_exceptions=True)
-
-    async def _work_all(self, stop: asyncio.Event) -> None:
-        await asyncio.gather(*(self._work(lease, stop) for lease in self._leases))
+            await asyncio.gather(*every, return_exceptions=True)
 
     def _ring(self, *_: object) -> None:
         for rung in self._rung:

@@ -10,20 +10,24 @@ from typing import Any
 import asyncpg
 
 from services.analytics.projection.journal import project
+from shared.eventstore.migrate import migrate
 from shared.inbox.apply import Applied, Effect, apply_batch
 from shared.inbox.facts import Standing, standing
 from shared.inbox.line import Received
 from shared.security.tenancy import Tenant, transaction
-from tests.conftest import Database, PostgresServer, on_server, opened
+from tests.conftest import Database, PostgresServer, Somewhere, folders, on_server, opened, roles_of
 
 
 @asynccontextmanager
-async def copied(server: PostgresServer, template: str) -> AsyncIterator[Database]:
-    """Another database with all that `template` holds, to which nobody may be connected."""
+async def analytics_of_its_own(server: PostgresServer, template: str = "template0") -> AsyncIterator[Database]:
+    """A migrated database, empty or with all that `template` holds, to which nobody may be connected."""
     name = f"test_{secrets.token_hex(6)}"
     await on_server(server, f"create database {name} owner quartal_analytics_owner template {template}")
     try:
+        owned = Somewhere(server=server.url(name))
+        await on_server(owned, "alter schema public owner to quartal_analytics_owner", name)
         async with opened(server, name, "analytics") as database:
+            await migrate(database.url, folders("analytics"), roles_of("analytics"))
             yield database
     finally:
         await on_server(server, f"drop database {name} with (force)")

@@ -8,7 +8,7 @@ import pytest
 
 from services.analytics.projection.journal import project
 from shared.contracts.event import Event
-from shared.inbox.apply import Connection, Parked, Poison, apply_patiently
+from shared.inbox.apply import Connection, Parked, Poison, apply_batch, apply_patiently
 from shared.inbox.line import MISSING, Received
 from shared.inbox.parked import (
     NotParked,
@@ -131,11 +131,11 @@ async def test_a_message_that_nobody_can_read_is_kept_by_itself_and_stops_no_str
     applied = await apply(analytics_database.system, [broken, *arrived(telling.events), broken])
     assert applied.unreadable == ("ce_source-missing",) * 2
     assert len(applied.events) == 2
-    async with analytics_database.system.acquire() as connection:
-        (kept,) = await mine(connection, 7_000_001)  # type: ignore[arg-type] # the pool's proxy
-        await discard_unreadable(connection, kept, by="ada", reason="not ours")  # type: ignore[arg-type]
+    async with transaction(analytics_database.system, Tenant(study_id)) as connection:
+        (kept,) = await mine(connection, 7_000_001)
+        await discard_unreadable(connection, kept, by="ada", reason="not ours")
         with pytest.raises(NotParked):
-            await discard_unreadable(connection, kept, by="ada", reason="not ours")  # type: ignore[arg-type]
+            await discard_unreadable(connection, kept, by="ada", reason="not ours")
     discarded = await analytics_database.system.fetchrow(
         'select discarded_by, reason, value from inbox_discarded where "offset" = 7000001'
     )
@@ -148,11 +148,11 @@ async def test_an_unreadable_message_can_be_read_again_and_moves_no_offset(
     await apply(analytics_database.system, [nobodys(study_id, 7_000_002)])
     offset = "select next from inbox_offset where topic = 'quartal.enrollment.v1' and partition = 0"
     before = await analytics_database.system.fetchval(offset)
-    async with analytics_database.system.acquire() as connection:
-        (kept,) = await mine(connection, 7_000_002)  # type: ignore[arg-type] # the pool's proxy
-        applied = await retry_unreadable(connection, kept, project)  # type: ignore[arg-type]
+    async with transaction(analytics_database.system, Tenant(study_id)) as connection:
+        (kept,) = await mine(connection, 7_000_002)
+        applied = await retry_unreadable(connection, kept, project)
         assert applied.unreadable == ("ce_source-missing",)
-        assert len(await mine(connection, 7_000_002)) == 1  # type: ignore[arg-type]
+        assert len(await mine(connection, 7_000_002)) == 1
     assert await analytics_database.system.fetchval(offset) == before
 
 
@@ -197,21 +197,16 @@ async def test_discarding_passes_over_one_version_and_says_who_did_and_why(
 async def test_the_number_of_statements_does_not_grow_with_the_batch(
     analytics_database: Database, study_id: str
 ) -> None:
-    async def statements(size: int) -> int:
+    async def statements(connection: Connection, size: int) -> int:
         seen: list[str] = []
         messages = arrived([event for _ in range(size) for event in participant(study_id, lesion()).events])
-        async with analytics_database.system.acquire() as connection:
-            with connection.query_logger(lambda query: seen.append(query.query)):
-                await apply_to(connection, messages)
+        with connection.query_logger(lambda query: seen.append(query.query)):
+            await apply_batch(connection, messages, project)
         return len(seen)
 
-    assert await statements(1) == await statements(100) <= 16
-
-
-async def apply_to(connection: Connection, messages: Sequence[Received]) -> None:
-    from shared.inbox.apply import apply_batch
-
-    await apply_batch(connection, messages, project)
+    async with transaction(analytics_database.system, Tenant(study_id)) as connection:
+        await statements(connection, 1)  # a new connection asks for types once
+        assert await statements(connection, 1) == await statements(connection, 100) <= 16
 
 
 async def test_the_database_going_away_in_the_middle_is_waited_for(analytics_database: Database, study_id: str) -> None:

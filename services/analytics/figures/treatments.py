@@ -36,6 +36,12 @@ _COLUMNS = (
     "fractions",
     "dose_per_fraction_gy",
     "total_dose_gy",
+    "bed_10",
+    "eqd2_10",
+    "bed_3",
+    "eqd2_3",
+    "bed_2",
+    "eqd2_2",
     "started_on",
     "ended_on",
 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
@@ -18,7 +18,8 @@ from shared.eventstore.studies import StudyState
 from shared.kernel.record import standing
 
 SQL = queries(Path(__file__).with_name("reading.sql"))
-Connection = asyncpg.Connection[Any] | asyncpg.Pool[Any]
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[Any] | asyncpg.Pool[Any]
 
 
 @dataclass(frozen=True, slots=True)

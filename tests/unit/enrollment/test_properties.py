@@ -17,7 +17,7 @@ from services.enrollment import gate as gates
 from services.enrollment import participant, study, treatment
 from services.enrollment.gate import World
 from shared.contracts.catalogue import PARTICIPANT, STUDY
-from shared.kernel.fact import Corrected, Fact, Stream
+from shared.kernel.fact import Corrected, Fact, Stated, Stream
 from shared.kernel.ids import new_participant_id
 from shared.kernel.record import Gate, Record, Refused, Rules, decide, judge, standing
 from shared.testing.facts import (
@@ -147,11 +147,18 @@ worlds = st.builds(
 )  # fmt: skip
 
 
-def told(beginning: tuple[Fact, ...], proposals: list[list[Fact]], rules: Rules, gate: Gate) -> list[Any]:
+def _aimed(fact: Fact, past: list[Stated[Fact]]) -> Fact:
+    """A correction of an even number means, where there is one, an event of the type that it restates."""
+    said = fact.restated if isinstance(fact, Corrected) and fact.event_id.int % 2 == 0 else None
+    same = [event.event_id for event in past if said and event.fact.type_name == said.type_name]
+    return correction(same[len(past) % len(same)], said) if same else fact
+
+
+def told(beginning: tuple[Fact, ...], proposals: list[list[Fact]], rules: Rules, gate: Gate) -> list[Stated[Fact]]:
     """The history that comes of one proposal after another, of which some are refused."""
     past = list(history(beginning))
     for proposed in proposals:
-        events = history(proposed, len(past) + 1)
+        events = history([_aimed(fact, past) for fact in proposed], len(past) + 1)
         try:
             decide(past, events, rules, gate)
             past += events

@@ -1,0 +1,59 @@
+"""Small conversations with servers, and parents to be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import textwrap
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+PATIENCE = 60.0  # seconds until a promise counts as broken
+
+
+async def sql(url: str, *statements: str) -> object:
+    """The first value that the last statement yields."""
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements[:-1]:
+            await connection.execute(statement)
+        return await connection.fetchval(statements[-1])
+    finally:
+        await connection.close()
+
+
+async def say(bootstrap: str, text: bytes) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
+        await producer.send_and_wait("said", text, partition=0)
+
+
+async def said(bootstrap: str) -> list[bytes]:
+    partition = TopicPartition("said", 0)
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
+        consumer.assign([partition])
+        end = (await consumer.end_offsets([partition]))[partition]
+        return [(await asyncio.wait_for(consumer.getone(), PATIENCE)).value for _ in range(end)]
+
+
+async def make_topic(bootstrap: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        answer = await admin.create_topics([NewTopic("said", 1, 1)])
+        assert [error[1] for error in answer.topic_errors] == [0]
+    finally:
+        await admin.close()
+
+
+async def parent_that_starts(code: str) -> asyncio.subprocess.Process:
+    """A Python process that runs `code`, prints a line, and stays."""
+    script = textwrap.dedent(code) + "\nprint('started', flush=True)\ninput()"
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert parent.stdout
+    assert await asyncio.wait_for(parent.stdout.readline(), PATIENCE) == b"started\n"
+    return parent

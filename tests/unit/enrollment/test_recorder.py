@@ -1,0 +1,683 @@
+"""The command path as enrollment has it: the real judgements, a real vault, the store's twin in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.enrollment.judgement import judgements
+from shared.contracts.event import Event
+from shared.eventstore.memory import MemoryStore
+from shared.eventstore.recorder import ATTEMPTS, Recorder, opener
+from shared.eventstore.statement import Recording, Statement
+from shared.eventstore.store import Append, Head, Recalled, Store, Unit
+from shared.eventstore.studies import StoredStudies
+from shared.kernel.clock import Clock
+from shared.kernel.fact import Fact
+from shared.kernel.ids import new_participant_id, participant_id
+from shared.kernel.refusal import (
+    AlreadyRegistered,
+    Busy,
+    NotFound,
+    NotYourRole,
+    Refusal,
+    Unacceptable,
+    VersionMismatch,
+)
+from shared.security.tenancy import Tenant
+from shared.security.vault import KeyEncryptionKey, Vault
+from shared.testing.facts import (
+    MET,
+    ON_STUDY,
+    accrual_closed,
+    amended,
+    baseline,
+    changed,
+    completed,
+    consented,
+    correction,
+    course,
+    cut_taken,
+    discontinued,
+    enrolled,
+    granted,
+    lesion,
+    line,
+    line_stopped,
+    opened,
+    procedure,
+    protocol,
+    revoked,
+    screen_failed,
+    screened,
+    site_activated,
+    site_closed,
+    study_closed,
+    transferred,
+    voided,
+    withdrawn,
+)
+
+STUDY = "atc-rt"
+AT = datetime(2025, 3, 7, 12, 30, tzinfo=UTC)
+MEMBERS = {
+    "ada": ("administrator", None),
+    "ivan": ("investigator", None),
+    "sam": ("site", "rome"),
+    "mia": ("site", "milan"),
+    "cora": ("coordinator", "rome"),
+    "carl": ("coordinator", None),
+    "mona": ("monitor", None),
+    "audrey": ("auditor", None),
+    "rita": ("reader", None),
+}
+VAULT = Vault(KeyEncryptionKey(bytes(range(32))))
+CLOCK = Clock({"": date(2025, 3, 7)}, lambda: AT)
+
+
+@dataclass
+class Interleaved:
+    """The store with others coming between the recall and the append of a unit, as they may in PostgreSQL."""
+
+    store: Store
+    meanwhile: list[Callable[[], Awaitable[object]]] = field(default_factory=list)
+    service: str = "enrollment"
+
+    @asynccontextmanager
+    async def unit(self, tenant: Tenant) -> AsyncIterator[Unit]:
+        yield _Interleaved(self, tenant)
+
+
+@dataclass
+class _Interleaved:
+    among: Interleaved
+    tenant: Tenant
+
+    async def recall(self, stream_id: str, *, key: str | None = None, key_site: str = "*") -> Recalled:
+        async with self.among.store.unit(self.tenant) as unit:
+            recalled = await unit.recall(stream_id, key=key, key_site=key_site)
+        if self.among.meanwhile:
+            await self.among.meanwhile.pop(0)()
+        return recalled
+
+    async def data_key(self, stream_id: str) -> bytes | None:
+        async with self.among.store.unit(self.tenant) as unit:
+            return await unit.data_key(stream_id)
+
+    async def append(self, proposal: Append) -> None:
+        async with self.among.store.unit(self.tenant) as unit:
+            await unit.append(proposal)
+
+    async def listing(self, **by: Any) -> list[tuple[str, Head]]:
+        async with self.among.store.unit(self.tenant) as unit:
+            return await unit.listing(**by)
+
+    async def feed(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]:
+        async with self.among.store.unit(self.tenant) as unit:
+            return await unit.feed(sites=sites, after=after, limit=limit)
+
+
+@dataclass
+class Study:
+    """A study with two sites and a member of every role."""
+
+    store: Store
+
+    def __post_init__(self) -> None:
+        self.recorder = Recorder(self.store, StoredStudies(self.store), judgements(CLOCK, VAULT), VAULT, CLOCK)
+
+    async def state(self, by: str, stream: str | None, *facts: Fact, **said: Any) -> Recording:
+        """Several facts are a batch: their pointers are those of its JSON."""
+        pointers = tuple(f"/{place}/data" for place in range(len(facts))) if len(facts) > 1 else ("",)
+        request = said.pop("request", repr([(fact.type_name, fact.model_dump_json()) for fact in facts]).encode())
+        return await self.recorder.record(Statement(STUDY, stream, facts, pointers, by, request, **said))
+
+    async def refusal(self, by: str, stream: str | None, *facts: Fact, **said: Any) -> Refusal:
+        with pytest.raises(Refusal) as refused:
+            await self.state(by, stream, *facts, **said)
+        return refused.value
+
+    async def status(self, by: str, stream: str | None, *facts: Fact) -> int:
+        try:
+            await self.state(by, stream, *facts, dry_run=True)
+        except Refusal as refusal:
+            return refusal.status
+        return 200
+
+    async def new(self, by: str = "sam", *facts: Fact) -> str:
+        site = MEMBERS[by][1] or "rome"
+        return (await self.state(by, None, *(facts or (screened(site_id=site), *ON_STUDY[1:])))).stream_id
+
+    async def recalled(self, stream: str) -> Recalled:
+        async with self.store.unit(Tenant(STUDY)) as unit:
+            return await unit.recall(stream)
+
+    async def types(self, stream: str) -> list[str]:
+        return [event.type for event in (await self.recalled(stream)).events]
+
+    async def participants(self) -> list[str]:
+        async with self.store.unit(Tenant(STUDY)) as unit:
+            found = await unit.listing(site=None, status=None, search_key=None, after="", limit=99)
+        return [stream for stream, _ in found]
+
+
+def interleaved(study: Study) -> tuple[Study, list[Callable[[], Awaitable[object]]]]:
+    """The same study through another process, and what happens there between its recall and its append."""
+    store = Interleaved(study.store)
+    return Study(store), store.meanwhile
+
+
+@pytest.fixture
+async def study() -> Study:
+    made = Study(MemoryStore("enrollment"))
+    await made.state("ada", STUDY, opened(), granted("ada", "administrator"))
+    grants = [granted(member, role, site) for member, (role, site) in MEMBERS.items() if member != "ada"]
+    await made.state("ada", STUDY, *grants, site_activated("rome"), site_activated("milan"))
+    return made
+
+
+# Who may
+
+CLINICAL = (
+    screen_failed(), consented(), enrolled(), baseline(), withdrawn(), voided(), lesion(), procedure(), course(),
+    changed(), completed(), discontinued(), line(), line_stopped(),
+)  # fmt: skip
+MAY: list[tuple[Fact, str]] = [
+    *((fact, "sam cora carl") for fact in CLINICAL),
+    (screened(), "sam cora carl"),
+    (transferred(), "ada sam"),
+    (correction(1, None), "sam cora carl ivan"),
+]
+MAY_OF_STUDY: list[tuple[Fact, str]] = [
+    (amended(0, protocol()), "ada ivan"),
+    (site_activated("oslo"), "ada"),
+    (site_closed("rome"), "ada"),
+    (granted("new", "reader"), "ada"),
+    (revoked("sam", "site", "rome"), "ada"),
+    (accrual_closed(), "ada ivan"),
+    (study_closed(), "ada ivan"),
+    (cut_taken(), "ada ivan"),
+]
+
+
+@pytest.mark.parametrize(("fact", "allowed"), MAY, ids=lambda each: getattr(each, "type_name", ""))
+async def test_a_fact_of_a_participant_is_stated_by_its_roles_only(study: Study, fact: Fact, allowed: str) -> None:
+    participant = await study.new()
+    statuses = {member: await study.status(member, participant, fact) for member in MEMBERS}
+    assert {member for member, status in statuses.items() if status in (200, 422)} == set(allowed.split())
+    assert statuses.pop("mia") == (403 if "sam" not in allowed else 404)
+    assert {status for member, status in statuses.items() if member not in allowed.split()} == {403}
+
+
+@pytest.mark.parametrize(("fact", "allowed"), MAY_OF_STUDY, ids=lambda each: getattr(each, "type_name", ""))
+async def test_a_fact_of_the_study_is_stated_by_its_roles_only(study: Study, fact: Fact, allowed: str) -> None:
+    statuses = {member: await study.status(member, STUDY, fact) for member in MEMBERS}
+    assert {member for member, status in statuses.items() if status == 200} == set(allowed.split())
+    assert {status for member, status in statuses.items() if member not in allowed.split()} == {403}
+
+
+async def test_the_participant_of_another_site_is_not_found_like_one_that_never_was(study: Study) -> None:
+    participant = await study.new()
+    seen, unknown = [await study.refusal("mia", each, procedure()) for each in (participant, new_participant_id())]
+    assert (type(seen), seen.title, seen.code) == (NotFound, unknown.title, unknown.code)
+    assert type(await study.refusal("carl", new_participant_id(), procedure())) is NotFound
+
+
+async def test_who_has_no_grant_finds_no_study(study: Study) -> None:
+    participant = await study.new()
+    assert [await study.status("eve", stream, procedure()) for stream in (participant, None)] == [404, 404]
+    assert await study.status("eve", STUDY, study_closed()) == 404
+
+
+async def test_a_site_screens_for_itself(study: Study) -> None:
+    assert await study.status("sam", None, screened(site_id="milan")) == 403
+    assert await study.status("carl", None, screened(site_id="milan")) == 200
+    assert await study.status("mona", None, screened()) == 403
+
+
+async def test_who_sees_a_participant_but_may_not_state_it_is_told_so(study: Study) -> None:
+    participant = await study.new()
+    await study.state("ada", STUDY, granted("mia", "monitor"))
+    assert await study.status("mia", participant, procedure()) == 403
+
+
+async def test_a_member_of_two_sites_states_at_both(study: Study) -> None:
+    await study.state("ada", STUDY, granted("mia", "site", "rome"))
+    at_rome, at_milan = await study.new("sam"), await study.new("mia", screened(site_id="milan"))
+    assert [await study.status("mia", stream, procedure()) for stream in (at_rome, at_milan)] == [200, 200]
+
+
+async def test_a_grant_and_its_revocation_are_honoured_at_once_by_every_process(study: Study) -> None:
+    participant, other = await study.new(), Study(study.store)
+    assert await other.status("sam", participant, procedure()) == 200
+    await study.state("ada", STUDY, revoked("sam", "site", "rome"))
+    assert await other.status("sam", participant, procedure()) == 404
+    await study.state("ada", STUDY, granted("sam", "site", "rome"))
+    assert await other.status("sam", participant, procedure()) == 200
+
+
+# What is kept
+
+
+async def test_a_new_participant_gets_a_number_of_its_own(study: Study) -> None:
+    numbers = {await study.new(), await study.new()}
+    assert len(numbers) == 2
+    assert {participant_id(number) for number in numbers} == numbers
+
+
+async def test_an_event_says_what_was_stated_where_when_and_by_whom(study: Study) -> None:
+    participant = await study.new()
+    recording = await study.state("carl", participant, procedure())
+    event = (await study.recalled(participant)).events[-1]
+    assert (recording.version, recording.event_ids, recording.recorded_at) == (4, (event.event_id,), AT)
+    assert (event.version, event.type, event.site_id, event.recorded_at) == (4, "procedure.performed", "rome", AT)
+    assert event.meta["recorded_by"] == "carl"
+    assert event.meta["judged_by"] == {"study_version": (await study.recalled(STUDY)).head.version}
+    assert event.stated().fact == procedure()
+
+
+async def test_a_correction_says_what_it_corrects(study: Study) -> None:
+    participant = await study.new()
+    first = (await study.recalled(participant)).events[1]
+    await study.state("ivan", participant, correction(first.event_id, consented(-1)))
+    assert (await study.recalled(participant)).events[-1].meta["corrects"] == {
+        "type": "participant.consented",
+        "version": 2,
+    }
+
+
+async def test_where_a_participant_stands_is_kept_in_view(study: Study) -> None:
+    steps = (consented(), enrolled(), withdrawn(), voided())
+    participant = (await study.state("sam", None, screened())).stream_id
+    seen = [(await study.recalled(participant)).head.summary["status"]]
+    for fact in steps:
+        await study.state("sam", participant, fact)
+        seen.append((await study.recalled(participant)).head.summary["status"])
+    assert seen == ["screening", "consented", "enrolled", "withdrawn", "voided"]
+
+
+async def test_a_dry_run_records_nothing(study: Study) -> None:
+    participant = await study.new()
+    before = await study.recalled(participant)
+    tried = await study.state("sam", participant, procedure(), dry_run=True, key="k", request=b"try")
+    assert tried.version == before.head.version + 1
+    await study.state("sam", None, screened(local_reference="PAT-1"), dry_run=True)
+    assert await study.recalled(participant) == before
+    assert await study.participants() == [participant]
+    assert (await study.state("sam", participant, procedure(), key="k")).version == tried.version
+    assert type(await study.refusal("sam", participant, enrolled(), dry_run=True)) is Unacceptable
+
+
+async def test_a_statement_under_the_version_it_was_made_by_is_recorded(study: Study) -> None:
+    participant = await study.new()
+    assert (await study.state("sam", participant, procedure(), if_match=3)).version == 4
+    for stale in (0, 3, 5):
+        assert type(await study.refusal("sam", participant, procedure(), if_match=stale)) is VersionMismatch
+    assert len(await study.types(participant)) == 4
+
+
+async def test_a_batch_is_recorded_whole_or_not_at_all(study: Study) -> None:
+    participant = await study.new()
+    refused = await study.refusal("sam", participant, course(), lesion(), completed(-1), procedure("2026"))
+    assert {(fault.code, fault.pointer) for fault in refused.faults} == {
+        ("course-not-started", "/2/data/course_id"),
+        ("in-the-future", "/3/data/performed_on"),
+    }
+    assert len(await study.types(participant)) == 3
+    recording = await study.state("sam", participant, course(), lesion(), completed())
+    assert (recording.version, len(recording.event_ids)) == (6, 3)
+
+
+async def test_a_new_participant_is_recorded_whole_or_not_at_all(study: Study) -> None:
+    refused = await study.refusal("sam", None, screened(criteria={**MET, "histology": "not_met"}), enrolled())
+    assert {fault.code for fault in refused.faults} == {"not-eligible", "no-consent"}
+    assert await study.participants() == []
+
+
+async def test_an_objection_points_to_the_member_that_is_at_fault(study: Study) -> None:
+    participant = await study.new()
+    targets = [
+        await study.refusal("sam", participant, *facts) for facts in ([consented("2019")], [enrolled(), lesion()])
+    ]
+    assert [[(fault.code, fault.pointer) for fault in refused.faults] for refused in targets[:1]] == [
+        [("consent-version", "/form_version"), ("no-such-day", "")][:1]
+    ]
+    ids = [event.event_id for event in (await study.recalled(participant)).events]
+    assert {(fault.code, fault.pointer, fault.because_of) for fault in targets[1].faults} == {
+        ("stated-twice", "/0/data", str(ids[2])),
+        ("stated-twice", "", str(ids[2])),
+    }
+
+
+async def test_an_objection_to_an_older_event_has_no_place_in_the_body_and_names_the_event(study: Study) -> None:
+    participant = await study.new()
+    older = (await study.state("sam", participant, course(), changed(20))).event_ids[1]
+    (fault,) = (await study.refusal("sam", participant, completed(19))).faults
+    assert (fault.code, fault.pointer, fault.because_of) == ("course-ended", "", str(older))
+
+
+async def test_an_objection_to_a_correction_points_into_its_replacement(study: Study) -> None:
+    participant = await study.new()
+    consent, enrolment = [event.event_id for event in (await study.recalled(participant)).events][1:]
+    by_gate = await study.refusal("sam", participant, correction(consent, consented(0, "9")))
+    assert [fault.pointer for fault in by_gate.faults] == ["/replacement/data/form_version"]
+    by_rules = await study.refusal("sam", participant, procedure(), correction(enrolment, enrolled(-1)))
+    assert [fault.pointer for fault in by_rules.faults] == ["/1/data/replacement/data/enrolled_on"]
+    other_type = await study.refusal("sam", participant, correction(enrolment, consented()))
+    assert [(fault.code, fault.pointer) for fault in other_type.faults] == [("other-type", "/replacement/type")]
+    unknown = await study.refusal("sam", participant, correction(UUID(int=1), None))
+    assert [(fault.code, fault.pointer) for fault in unknown.faults] == [("no-such-event", "/event_id")]
+
+
+# Sent twice
+
+
+async def test_the_same_request_under_the_same_key_gets_the_same_answer(study: Study) -> None:
+    participant = await study.new()
+    first = await study.state("sam", participant, procedure(), key="k")
+    await study.state("sam", participant, lesion())
+    assert await study.state("sam", participant, procedure(), key="k") == first
+    assert (await study.types(participant)).count("procedure.performed") == 1
+
+
+async def test_a_participant_registered_twice_under_one_key_is_one_participant(study: Study) -> None:
+    facts = screened(), consented()
+    first = await study.state("sam", None, *facts, key="k")
+    assert await study.state("sam", None, *facts, key="k") == first
+    assert await study.state("carl", None, *facts, key="k") == first
+    assert await study.participants() == [first.stream_id]
+
+
+async def test_a_key_is_not_used_for_another_request(study: Study) -> None:
+    participant = await study.new()
+    await study.state("sam", participant, procedure(), key="k")
+    refused = await study.refusal("sam", participant, lesion(), key="k")
+    assert (type(refused), refused.code) == (Unacceptable, "idempotency-key-reused")
+    elsewhere = await study.refusal("sam", await study.new(), lesion(), key="k")
+    assert elsewhere.code == "idempotency-key-reused"
+
+
+async def test_of_two_equal_requests_at_once_one_is_recorded_and_both_are_answered(study: Study) -> None:
+    participant = await study.new()
+    one, other = await asyncio.gather(*(study.state("sam", participant, procedure(), key="k") for _ in range(2)))
+    assert one == other
+    assert (await study.types(participant)).count("procedure.performed") == 1
+
+
+async def test_of_two_equal_requests_that_race_the_second_gets_the_outcome_of_the_first(study: Study) -> None:
+    participant, (other, meanwhile) = await study.new(), interleaved(study)
+    meanwhile.append(lambda: study.state("sam", participant, procedure(), key="k"))
+    raced = await other.state("sam", participant, procedure(), key="k")
+    assert raced == await study.state("sam", participant, procedure(), key="k")
+    meanwhile.append(lambda: study.state("sam", None, screened(), key="new"))
+    registered = await other.state("sam", None, screened(), key="new")
+    assert registered == await study.state("sam", None, screened(), key="new")
+    assert len(await study.participants()) == 2
+
+
+async def test_the_keys_of_two_sites_do_not_meet(study: Study) -> None:
+    rome = await study.state("sam", None, screened(), key="k", request=b"same")
+    milan = await study.state("mia", None, screened(site_id="milan"), key="k", request=b"same")
+    assert rome.stream_id != milan.stream_id
+    assert set(rome.event_ids).isdisjoint(milan.event_ids)
+
+
+async def test_a_key_is_looked_up_after_the_right_to_state(study: Study) -> None:
+    participant = await study.new()
+    await study.state("sam", participant, procedure(), key="k")
+    assert [type(await study.refusal(member, participant, procedure(), key="k")) for member in ("mona", "mia")] == [
+        NotYourRole,
+        NotFound,
+    ]
+
+
+async def test_after_a_refusal_the_key_is_free(study: Study) -> None:
+    participant = await study.new()
+    await study.refusal("sam", participant, completed(), key="k")
+    assert (await study.state("sam", participant, procedure(), key="k")).version == 4
+    await study.refusal("sam", participant, lesion(), key="other", if_match=1)
+    assert (await study.state("sam", participant, lesion(), key="other")).version == 5
+
+
+async def test_an_exported_event_can_be_stated_again_under_its_own_id(study: Study) -> None:
+    participant = await study.new()
+    note = procedure(detail="under local anaesthesia")
+    first = await study.state("sam", participant, note)
+    key = str(first.event_ids[0])
+    assert await study.state("sam", participant, note, key=key) == first
+    for other in (procedure(1, detail="under local anaesthesia"), procedure(detail="awake"), procedure(), lesion()):
+        assert (await study.refusal("sam", participant, other, key=key)).code == "idempotency-key-reused"
+    assert (await study.refusal("sam", participant, note, note, key=key)).code == "idempotency-key-reused"
+    assert len(await study.types(participant)) == 4
+
+
+async def test_the_id_of_another_participants_event_is_a_key_like_any_other(study: Study) -> None:
+    one, other = await study.new(), await study.new()
+    first = await study.state("sam", one, procedure())
+    second = await study.state("sam", other, procedure(), key=str(first.event_ids[0]))
+    assert (second.stream_id, second.version) == (other, 4)
+
+
+# Sealed text
+
+
+async def test_a_sealed_text_is_encrypted_beside_the_event_and_nowhere_else(study: Study) -> None:
+    secret = "moved to her daughter"
+    participant = await study.new()
+    for fact in (procedure(detail=secret), withdrawn(reason=secret)):
+        await study.state("sam", participant, fact)
+    voided_one = (await study.recalled(participant)).events[3].event_id
+    await study.state("sam", participant, correction(voided_one, procedure(1, detail=secret), reason=secret))
+    events = (await study.recalled(participant)).events[3:]
+    assert [(secret in repr(event), secret.encode() in (event.sealed or b"")) for event in events] == [(False,) * 2] * 3
+    async with study.store.unit(Tenant(STUDY)) as unit:
+        opened_by = await opener(unit, VAULT, events)
+    assert [dict(opened_by(event)) for event in events] == [
+        {"/detail": secret},
+        {"/reason": secret},
+        {"/reason": secret, "/replacement/data/detail": secret},
+    ]
+
+
+async def test_a_participant_has_one_data_key_and_only_where_something_is_sealed(study: Study) -> None:
+    participant, keys = await study.new(), []
+    for fact in (lesion(), procedure(detail="awake"), procedure(detail="asleep")):
+        await study.state("sam", participant, fact)
+        async with study.store.unit(Tenant(STUDY)) as unit:
+            keys.append(await unit.data_key(participant))
+    assert keys[0] is None
+    assert keys[1] == keys[2] is not None
+
+
+async def test_a_refusal_quotes_no_text(study: Study) -> None:
+    await study.state("sam", None, screened(local_reference="PAT-0815"))
+    refused = await study.refusal("sam", None, screened(local_reference="PAT-0815"))
+    assert "0815" not in repr((refused, refused.title, refused.faults))
+
+
+# A site's own number
+
+
+async def known_as(study: Study, participant: str) -> bytes | None:
+    return (await study.recalled(participant)).head.search_key
+
+
+async def screening(study: Study, participant: str) -> UUID:
+    return (await study.recalled(participant)).events[0].event_id
+
+
+async def test_a_site_uses_its_reference_for_one_participant(study: Study) -> None:
+    first = (await study.state("sam", None, screened(local_reference="PAT-1"))).stream_id
+    assert await known_as(study, first) == VAULT.blind_index(STUDY, "rome", "PAT-1")
+    for same in ("PAT-1", " pat-1 "):
+        refused = await study.refusal("carl", None, screened(local_reference=same))
+        assert (type(refused), refused.status) == (AlreadyRegistered, 409)
+    await study.new("mia", screened(site_id="milan", local_reference="PAT-1"))
+    await study.new("sam", screened(local_reference="PAT-2"))
+    assert len(await study.participants()) == 3
+
+
+async def test_voiding_a_participant_releases_its_reference_until_the_void_is_voided(study: Study) -> None:
+    first = await study.new("sam", screened(local_reference="PAT-1"))
+    void = (await study.state("sam", first, voided())).event_ids[0]
+    assert await known_as(study, first) is None
+    second = await study.new("sam", screened(local_reference="PAT-1"))
+    assert type(await study.refusal("sam", first, correction(void, None))) is AlreadyRegistered
+    await study.state("sam", second, voided())
+    await study.state("sam", first, correction(void, None))
+    assert await known_as(study, first) == VAULT.blind_index(STUDY, "rome", "PAT-1")
+
+
+async def test_a_corrected_screening_carries_the_reference_that_counts(study: Study) -> None:
+    first = await study.new("sam", screened(local_reference="PAT-1"))
+    await study.state("sam", first, correction(await screening(study, first), screened(local_reference="PAT-2")))
+    await study.new("sam", screened(local_reference="PAT-1"))
+    assert type(await study.refusal("sam", None, screened(local_reference="PAT-2"))) is AlreadyRegistered
+    back = correction(await screening(study, first), screened(local_reference="PAT-1"))
+    assert type(await study.refusal("sam", first, back)) is AlreadyRegistered
+    await study.state("sam", first, consented())
+    assert await known_as(study, first) == VAULT.blind_index(STUDY, "rome", "PAT-2")
+
+
+async def test_a_transfer_takes_the_participant_and_leaves_the_reference(study: Study) -> None:
+    moved = await study.new("sam", screened(local_reference="PAT-1"))
+    await study.state("sam", moved, transferred("milan"))
+    recalled = await study.recalled(moved)
+    assert (recalled.head.site_id, recalled.head.search_key) == ("milan", None)
+    assert [event.site_id for event in recalled.events if event.sealed] == ["rome"]
+    assert [await study.status(member, moved, consented()) for member in ("sam", "cora", "mia", "carl")] == [
+        404, 404, 200, 200,
+    ]  # fmt: skip
+    await study.new("sam", screened(local_reference="PAT-1"))
+
+
+async def test_the_new_site_states_its_own_reference_by_correcting_the_screening(study: Study) -> None:
+    moved = await study.new("sam", screened(local_reference="PAT-1"))
+    await study.state("sam", moved, transferred("milan"))
+    own = correction(await screening(study, moved), screened(local_reference="MI-9"))
+    await study.state("mia", moved, own)
+    assert await known_as(study, moved) == VAULT.blind_index(STUDY, "milan", "MI-9")
+    assert (await study.recalled(moved)).events[-1].site_id == "milan"
+    again = await study.refusal("mia", None, screened(site_id="milan", local_reference="MI-9"))
+    assert type(again) is AlreadyRegistered
+    await study.new("sam", screened(local_reference="MI-9"))
+
+
+async def test_who_comes_back_is_known_by_the_old_reference_again(study: Study) -> None:
+    moved = await study.new("sam", screened(local_reference="PAT-1"))
+    transfer = (await study.state("sam", moved, transferred("milan", 5))).event_ids[0]
+    await study.state("mia", moved, transferred("rome", 9))
+    assert await known_as(study, moved) == VAULT.blind_index(STUDY, "rome", "PAT-1")
+    other = await study.new("sam", screened(local_reference="PAT-2"))
+    mistaken = (await study.state("ada", other, transferred("milan", 5))).event_ids[0]
+    await study.state("mia", other, correction(mistaken, None))
+    recalled = await study.recalled(other)
+    assert (recalled.head.site_id, recalled.head.search_key) == ("rome", VAULT.blind_index(STUDY, "rome", "PAT-2"))
+    assert transfer != mistaken
+
+
+# Others at the same time
+
+
+async def test_two_who_state_of_one_participant_at_once_are_both_recorded(study: Study) -> None:
+    participant, (other, meanwhile) = await study.new(), interleaved(study)
+    meanwhile.append(lambda: study.state("carl", participant, lesion()))
+    assert (await other.state("sam", participant, procedure())).version == 5
+    assert await study.types(participant) == [
+        "participant.screened", "participant.consented", "participant.enrolled", "lesion.registered",
+        "procedure.performed",
+    ]  # fmt: skip
+
+
+async def test_of_two_who_contradict_each_other_at_once_the_second_is_refused_by_the_rules(study: Study) -> None:
+    participant, (other, meanwhile) = await study.new(), interleaved(study)
+    meanwhile.append(lambda: study.state("carl", participant, course()))
+    refused = await other.refusal("sam", participant, course(3))
+    assert {fault.code for fault in refused.faults} == {"course-exists", "second-index-course"}
+    assert (await study.types(participant)).count("radiotherapy.started") == 1
+
+
+async def test_many_at_once_leave_a_record_without_gap_or_double(study: Study) -> None:
+    participant = await study.new()
+    outcomes = await asyncio.gather(
+        *(study.state("sam", participant, lesion(f"L{number % 4}")) for number in range(8)), return_exceptions=True
+    )
+    assert sum(isinstance(outcome, Unacceptable) for outcome in outcomes) == 4
+    events = (await study.recalled(participant)).events
+    assert all(later.version == earlier.version + 1 for earlier, later in pairwise(events))
+    assert len(events) == 7
+
+
+async def test_who_guards_a_version_is_told_when_another_was_faster(study: Study) -> None:
+    participant, (other, meanwhile) = await study.new(), interleaved(study)
+    meanwhile.append(lambda: study.state("carl", participant, lesion()))
+    assert type(await other.refusal("sam", participant, procedure(), if_match=3)) is VersionMismatch
+    assert "procedure.performed" not in await study.types(participant)
+
+
+async def test_who_is_overtaken_every_time_is_asked_to_come_again(study: Study) -> None:
+    participant, (other, meanwhile) = await study.new(), interleaved(study)
+    meanwhile.extend([lambda: study.state("carl", participant, procedure())] * ATTEMPTS)
+    refused = await other.refusal("sam", participant, lesion())
+    assert (type(refused), refused.status, refused.retry_after) == (Busy, 503, 1)
+    assert "lesion.registered" not in await study.types(participant)
+
+
+async def test_an_enrolment_is_decided_again_when_accrual_closes_meanwhile(study: Study) -> None:
+    participant = await study.new("sam", screened(), consented())
+    other, meanwhile = interleaved(study)
+    meanwhile.append(lambda: study.state("ada", STUDY, accrual_closed(5)))
+    refused = await other.refusal("sam", participant, enrolled(6))
+    assert [fault.code for fault in refused.faults] == ["accrual-closed"]
+    assert "participant.enrolled" not in await study.types(participant)
+    assert (await other.state("sam", participant, enrolled(5))).version == 3
+
+
+async def test_what_still_holds_when_the_study_moved_is_recorded_as_judged_by_the_new_version(study: Study) -> None:
+    participant, (other, meanwhile) = await study.new(), interleaved(study)
+    meanwhile.append(lambda: study.state("ada", STUDY, site_activated("oslo")))
+    await other.state("sam", participant, procedure())
+    event = (await study.recalled(participant)).events[-1]
+    assert event.meta["judged_by"] == {"study_version": (await study.recalled(STUDY)).head.version}
+
+
+async def test_a_right_taken_away_meanwhile_is_gone(study: Study) -> None:
+    participant, (other, meanwhile) = await study.new(), interleaved(study)
+    meanwhile.append(lambda: study.state("ada", STUDY, revoked("sam", "site", "rome")))
+    assert type(await other.refusal("sam", participant, procedure())) is NotFound
+    assert len(await study.types(participant)) == 3
+
+
+async def test_a_process_that_has_not_heard_of_a_change_of_the_study_asks_before_it_refuses(study: Study) -> None:
+    other = Study(study.store)
+    assert await other.status("carl", None, screened(site_id="oslo")) == 422
+    await study.state("ada", STUDY, site_activated("oslo"))
+    assert await other.status("carl", None, screened(site_id="oslo")) == 200
+
+
+async def test_two_facts_of_the_study_at_once_are_both_recorded_or_refused_by_the_rules(study: Study) -> None:
+    other, meanwhile = interleaved(study)
+    meanwhile.append(lambda: study.state("ivan", STUDY, cut_taken("first")))
+    await other.state("ada", STUDY, cut_taken("second"))
+    meanwhile.append(lambda: study.state("ivan", STUDY, cut_taken("third")))
+    refused = await other.refusal("ada", STUDY, cut_taken("third"))
+    assert [fault.code for fault in refused.faults] == ["cut-exists"]
+
+
+async def test_the_day_is_that_of_the_participants_present_site(study: Study) -> None:
+    early = datetime(2025, 3, 7, 15, 30, tzinfo=UTC)
+    clock = replace(CLOCK, frozen_or_shifted={}, now=lambda: early)
+    study.recorder = Recorder(study.store, StoredStudies(study.store), judgements(clock, VAULT), VAULT, clock)
+    await study.state("ada", STUDY, site_activated("tokyo", zone="Asia/Tokyo"))
+    participant = await study.new("sam")
+    assert await study.status("carl", participant, procedure("2025-03-08")) == 422
+    await study.state("sam", participant, transferred("tokyo"))
+    assert await study.status("carl", participant, procedure("2025-03-08")) == 200
