@@ -25,9 +25,10 @@ from infra.local.postgres import LocalPostgres
 from infra.postgres.roles import ROLES, ensure_databases, url_for
 from shared.eventstore.migrate import migrate
 from shared.eventstore.store import PostgresStore
-from shared.outbox.publisher import ensure_topics
+from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from shared.security.tenancy import open_pool
 
+pytest_plugins = ("tests.demo",)
 pytest.register_assert_rewrite("shared.testing.store_contract")
 
 ROOT = Path(__file__).parents[1]
@@ -38,7 +39,7 @@ MIGRATIONS = {
     "followup": ("shared/eventstore", "shared/outbox", "shared/inbox"),
     "analytics": ("shared/inbox", "services/analytics/projection"),
 }
-_PASSWORDS = {role: secrets.token_urlsafe(12) for role in ROLES}
+PASSWORDS = {role: secrets.token_urlsafe(12) for role in ROLES}
 
 
 class PostgresServer(Protocol):
@@ -65,12 +66,17 @@ class Somewhere:
 
 @dataclass(frozen=True)
 class Database:
-    """One service's database, with a pool for each role that works at run time."""
+    """One service's database: URLs by role (`owner`, `app`, `system`), and pools for those that work at run time."""
 
-    url: str
+    urls: Mapping[str, str]
     superuser_url: str
     app: asyncpg.Pool[Any]
     system: asyncpg.Pool[Any]
+
+    @property
+    def url(self) -> str:
+        """The owner's."""
+        return self.urls["owner"]
 
     def store(self, service: str = "enrollment", *, shards: int = 1) -> PostgresStore:
         return PostgresStore(service, self.app, shards=shards)
@@ -139,6 +145,13 @@ async def topics(kafka: KafkaServer) -> tuple[str, ...]:
     return TOPICS
 
 
+@pytest.fixture
+async def publisher(kafka: KafkaServer, topics: tuple[str, ...]) -> AsyncIterator[KafkaPublisher]:
+    publisher = KafkaPublisher(kafka.bootstrap)
+    yield publisher
+    await publisher.close()
+
+
 def folders(service: str) -> list[Path]:
     return [ROOT / part / "migrations" for part in MIGRATIONS[service]]
 
@@ -146,7 +159,7 @@ def folders(service: str) -> list[Path]:
 @pytest.fixture(scope="session")
 async def databases(postgres: PostgresServer) -> Mapping[str, str]:
     """The four databases, migrated: URLs by setting (`QUARTAL_ENROLLMENT_APP_URL` …)."""
-    urls = await ensure_databases(postgres.url(), _PASSWORDS)
+    urls = await ensure_databases(postgres.url(), PASSWORDS)
     for service in MIGRATIONS:
         await migrate(urls[f"QUARTAL_{service.upper()}_OWNER_URL"], folders(service), roles_of(service))
     return urls
@@ -160,12 +173,10 @@ def roles_of(service: str) -> dict[str, str]:
 async def opened(server: PostgresServer, database: str, service: str) -> AsyncIterator[Database]:
     """A migrated database with pools for the roles of a service."""
     superuser_url = server.url(database)
-    owner, app, system = (
-        url_for(superuser_url, database, role, _PASSWORDS[role])
-        for role in (f"quartal_{service}_{purpose}" for purpose in ("owner", "app", "system"))
-    )
-    async with await open_pool(app, largest=20) as app_pool, await open_pool(system, largest=20) as system_pool:
-        yield Database(owner, superuser_url, app_pool, system_pool)
+    roles = {purpose: f"quartal_{service}_{purpose}" for purpose in ("owner", "app", "system")}
+    urls = {purpose: url_for(superuser_url, database, role, PASSWORDS[role]) for purpose, role in roles.items()}
+    async with await open_pool(urls["app"], largest=20) as app, await open_pool(urls["system"], largest=20) as system:
+        yield Database(urls, superuser_url, app, system)
 
 
 @pytest.fixture(scope="session")
@@ -182,13 +193,13 @@ async def analytics_database(postgres: PostgresServer, databases: Mapping[str, s
 
 @pytest.fixture
 async def fresh_database(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIterator[Database]:
-    """Another enrollment database, for this test alone: its outbox and its relay cursor are nobody else's."""
+    """An enrollment database of its own, for this test alone: its outbox and its relay cursor are nobody else's."""
     name = f"test_{secrets.token_hex(6)}"
     await on_server(postgres, f"create database {name} owner quartal_enrollment_owner template template0")
     try:
         owned = postgres.url(name)
         await on_server(Somewhere(server=owned), "alter schema public owner to quartal_enrollment_owner", name)
-        owner = url_for(owned, name, "quartal_enrollment_owner", _PASSWORDS["quartal_enrollment_owner"])
+        owner = url_for(owned, name, "quartal_enrollment_owner", PASSWORDS["quartal_enrollment_owner"])
         await migrate(owner, folders("enrollment"), roles_of("enrollment"))
         async with opened(postgres, name, "enrollment") as database:
             yield database

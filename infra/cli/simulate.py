@@ -22,6 +22,7 @@ def command(
     issuer()
     sys.argv = [
         "quartal simulate", "--url", address(), "--study", study, "--sites", str(sites),
-        "--participants", str(participants), "--seed", str(seed), "--rate", str(rate), "--keys", str(data_folder().path / "issuer"),
+        "--participants", str(participants), "--seed", str(seed), "--rate", str(rate),
+        "--keys", str(data_folder().path / "issuer"),
     ]  # fmt: skip
     run.main()

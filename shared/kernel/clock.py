@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-
 _STUDY = re.compile(r"[a-z0-9-]*")
 
 

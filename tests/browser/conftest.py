@@ -1,8 +1,4 @@
-"""A browser on a running stack.
-
-Three fixtures come from the stack: `stack_url` (its address, no slash at the end), `token` (a bearer token of the
-reference study's investigator) and `state(fact_type, data)`, which states one fact of the reference study as its site.
-"""
+"""A browser on the running demo."""
 
 from __future__ import annotations
 
@@ -15,7 +11,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from infra.reference.study import STUDY_ID
+from infra.reference.study import SITE_ID, STUDY_ID
+from tests.demo import Demo
 
 ARGUMENTS = [
     "--headless",
@@ -37,9 +34,26 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 
 
 @pytest.fixture(scope="session")
-def base_url(stack_url: str) -> str:
+def token(demo: Demo) -> str:
+    """A bearer token of the reference study's investigator."""
+    return demo.token("investigator")
+
+
+@pytest.fixture
+def screen(demo: Demo) -> Callable[[dict[str, Any]], None]:
+    """Screens somebody for the reference study, as its site."""
+
+    def stated(data: dict[str, Any]) -> None:
+        with demo.client("site", SITE_ID) as http:
+            http.post(f"/enrollment/v1/studies/{STUDY_ID}/participants", json=data).raise_for_status()
+
+    return stated
+
+
+@pytest.fixture(scope="session")
+def base_url(demo: Demo) -> str:
     """What a path in `page.goto` is relative to."""
-    return stack_url
+    return demo.url
 
 
 @pytest.fixture(autouse=True)

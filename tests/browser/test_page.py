@@ -20,7 +20,7 @@ SCREENED = {
     "criteria": {criterion["id"]: "met" for criterion in CRITERIA},
 }
 
-State = Callable[[str, dict[str, Any]], object]
+Screen = Callable[[dict[str, Any]], object]
 Violations = Callable[[], list[tuple[str, list[str]]]]
 
 
@@ -43,7 +43,7 @@ def test_the_page_shows_its_figures_and_is_live(cohort: Page) -> None:
 
 
 def test_a_stated_fact_changes_the_figure_without_a_reload_and_keeps_the_readers_place(
-    cohort: Page, state: State
+    cohort: Page, screen: Screen
 ) -> None:
     flow, screened = cohort.locator("#flow"), cohort.locator("#flow [data-number=screened]")
     expect(cohort.locator("#state")).to_have_text("Live")
@@ -51,7 +51,7 @@ def test_a_stated_fact_changes_the_figure_without_a_reload_and_keeps_the_readers
     cohort.locator("#flow-summary").click()
     cohort.locator("#flow-file2").focus()
     cohort.evaluate("window.sameDocument = true")
-    state("participant.screened", SCREENED)
+    screen(SCREENED)
     expect(screened).to_have_text(str(shown + 1), timeout=20_000)
     assert int(flow.get_attribute("data-version") or 0) > before
     expect(cohort.locator("[data-show=version]")).to_have_text(flow.get_attribute("data-version") or "")

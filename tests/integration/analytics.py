@@ -19,18 +19,24 @@ from tests.conftest import Database, PostgresServer, Somewhere, folders, on_serv
 
 
 @asynccontextmanager
-async def analytics_of_its_own(server: PostgresServer, template: str = "template0") -> AsyncIterator[Database]:
-    """A migrated database, empty or with all that `template` holds, to which nobody may be connected."""
+async def made(server: PostgresServer, template: str = "template0") -> AsyncIterator[str]:
+    """The name of a migrated database, empty or with all that `template` holds, to which nobody may be connected."""
     name = f"test_{secrets.token_hex(6)}"
     await on_server(server, f"create database {name} owner quartal_analytics_owner template {template}")
     try:
         owned = Somewhere(server=server.url(name))
         await on_server(owned, "alter schema public owner to quartal_analytics_owner", name)
         async with opened(server, name, "analytics") as database:
-            await migrate(database.url, folders("analytics"), roles_of("analytics"))
-            yield database
+            await migrate(database.urls["owner"], folders("analytics"), roles_of("analytics"))
+        yield name
     finally:
         await on_server(server, f"drop database {name} with (force)")
+
+
+@asynccontextmanager
+async def analytics_of_its_own(server: PostgresServer) -> AsyncIterator[Database]:
+    async with made(server) as name, opened(server, name, "analytics") as database:
+        yield database
 
 
 async def apply(pool: asyncpg.Pool[Any], messages: Sequence[Received], effect: Effect = project) -> Applied:

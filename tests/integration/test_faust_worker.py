@@ -1,31 +1,36 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from infra.local.ports import LOOPBACK, free_port
 from shared.contracts.cloudevents import encode
-from shared.contracts.event import Event
 from shared.outbox.publisher import KafkaPublisher
-from tests.conftest import Database, KafkaServer, PostgresServer
-from tests.integration.analytics import analytics_of_its_own, journal, lines, stands
+from tests.conftest import Database, KafkaServer, PostgresServer, opened
+from tests.integration.analytics import analytics_of_its_own, journal, lines, made
 from tests.integration.stated import Telling, corrected_participant, enrolled, lesion, participant
 
 PATIENCE = 40.0  # seconds until a promise counts as broken
+CUT = """
+    select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and pid <> pg_backend_pid()
+"""
 WORKER = """
-import asyncio, sys
+import asyncio, logging, sys
 from pathlib import Path
 from services.analytics.projection.worker import run
 url, bootstrap, datadir, group = sys.argv[1:]
+logging.basicConfig(level=logging.INFO)
 asyncio.run(run(url, bootstrap, Path(datadir), group=group))
 """
 
@@ -33,9 +38,8 @@ asyncio.run(run(url, bootstrap, Path(datadir), group=group))
 class Worker:
     """The real worker, a process of its own."""
 
-    def __init__(self, database: Database, bootstrap: str, folder: Path, group: str) -> None:
-        self._argv = [sys.executable, "-c", WORKER, system_url(database), bootstrap, str(folder), group]
-        self._log = folder / "worker.log"
+    def __init__(self, argv: Sequence[str], folder: Path) -> None:
+        self._argv, self._log = [sys.executable, "-c", WORKER, *argv], folder / "worker.log"
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -46,27 +50,37 @@ class Worker:
         self.end(signal.SIGKILL)
         self.process = self._start()
 
-    def end(self, number: signal.Signals = signal.SIGTERM, within: float = 5.0) -> int:
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Its exit code; it ends within 5 seconds."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(within)
+        return self.process.wait(5.0)
 
     async def ended(self) -> int:
         return await asyncio.to_thread(self.process.wait, PATIENCE)
 
 
-def system_url(database: Database) -> str:
-    """The pool knows it; a process of its own needs it spelled out."""
-    return database.system_url
+@dataclass(frozen=True)
+class Site:
+    """What a worker needs, and who publishes to it."""
 
+    kafka: KafkaServer
+    publisher: KafkaPublisher
+    folder: Path
+    group: str
 
-@contextmanager
-def working(database: Database, bootstrap: str, folder: Path, group: str) -> Iterator[Worker]:
-    worker = Worker(database, bootstrap, folder, group)
-    try:
-        yield worker
-    finally:
-        worker.end(signal.SIGKILL)
+    @contextmanager
+    def worker(self, database: Database, bootstrap: str = "") -> Iterator[Worker]:
+        worker = Worker(
+            [database.urls["system"], bootstrap or self.kafka.bootstrap, str(self.folder), self.group], self.folder
+        )
+        try:
+            yield worker
+        finally:
+            worker.end(signal.SIGKILL)
+
+    async def publish(self, *tellings: Telling, since: int = 0) -> None:
+        await self.publisher.publish([encode(event) for each in tellings for event in each.events[since:]])
 
 
 @pytest.fixture
@@ -76,16 +90,181 @@ async def own(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIt
 
 
 @pytest.fixture
-def group() -> str:
-    return f"group-{secrets.token_hex(4)}"
+def here(kafka: KafkaServer, publisher: KafkaPublisher, tmp_path: Path) -> Site:
+    return Site(kafka, publisher, tmp_path, f"group-{secrets.token_hex(4)}")
 
 
-@pytest.fixture
-async def publish(kafka: KafkaServer, topics: Sequence[str]) -> AsyncIterator[Callable[[Sequence[Event]], Awaitable[None]]]:
-    publisher = KafkaPublisher(kafka.bootstrap)
+def crowd(study_id: str, size: int) -> list[Telling]:
+    return [participant(study_id, lesion("L1"), lesion("L2"), enrolled()) for _ in range(size)]
 
-    async def said(events: Sequence[Event]) -> None:
-        await publisher.publish([encode(event) for event in events])
 
-    yield said
-    await publisher.close()
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not await holds():  # noqa: ASYNC110 - another process, which has no event to wait for
+            await asyncio.sleep(0.05)
+
+
+async def applied(database: Database, *tellings: Telling) -> None:
+    """Wait until all that they tell is in the journal."""
+    study_id, events = tellings[0].study_id, sum(len(telling.events) for telling in tellings)
+
+    async def all_there() -> bool:
+        return len(await journal(database.system, study_id)) >= events
+
+    await until(all_there)
+
+
+async def nothing_lost_nothing_doubled(database: Database, *tellings: Telling) -> None:
+    rows = await journal(database.system, tellings[0].study_id)
+    assert [row["position"] for row in rows] == list(range(1, len(rows) + 1))
+    told = [(telling.stream_id, event.version) for telling in tellings for event in telling.events]
+    assert sorted((row["subject"], row["version"]) for row in rows) == sorted(told)
+
+
+async def as_superuser(database: Database, statement: str) -> None:
+    connection = await asyncpg.connect(database.superuser_url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def test_what_is_published_is_projected_and_rung_and_the_worker_ends_when_told(
+    here: Site, own: Database, study_id: str
+) -> None:
+    heard: list[str] = []
+    listener = await asyncpg.connect(own.superuser_url)
+    await listener.add_listener("quartal_live", lambda *message: heard.append(str(message[3])))
+    tellings = [corrected_participant(study_id), *crowd(study_id, 20)]
+    with here.worker(own) as worker:
+        await here.publish(*tellings)
+        await applied(own, *tellings)
+        last = f"{study_id}:{sum(len(telling.events) for telling in tellings)}"
+
+        async def rung() -> bool:
+            await listener.execute("select")
+            return last in heard
+
+        await until(rung)
+        assert worker.end() == 0
+    await listener.close()
+    await nothing_lost_nothing_doubled(own, *tellings)
+
+
+async def test_a_restarted_worker_goes_on_where_the_first_one_was(here: Site, own: Database, study_id: str) -> None:
+    first, second = crowd(study_id, 5), crowd(study_id, 5)
+    await here.publish(*first)
+    with here.worker(own) as worker:
+        await applied(own, *first)
+        assert worker.end() == 0
+    await here.publish(*second)
+    with here.worker(own):
+        await applied(own, *first, *second)
+    await nothing_lost_nothing_doubled(own, *first, *second)
+
+
+async def test_killed_in_the_middle_of_a_batch_it_loses_nothing_and_doubles_nothing(
+    here: Site, own: Database, study_id: str
+) -> None:
+    tellings = crowd(study_id, 200)
+    blocker = await asyncpg.connect(own.superuser_url)
+    with here.worker(own) as worker:
+        await here.publish(*tellings[:100])
+        await applied(own, *tellings[:100])
+        lock = blocker.transaction()
+        await lock.start()
+        await blocker.execute("lock table journal in share row exclusive mode")
+        await here.publish(*tellings[100:])
+
+        async def in_the_middle() -> bool:
+            waiting = "select exists (select from pg_locks where not granted and relation = 'journal'::regclass)"
+            return bool(await blocker.fetchval(waiting))
+
+        await until(in_the_middle)
+        worker.restart()
+        await lock.rollback()
+        await applied(own, *tellings)
+    await blocker.close()
+    await nothing_lost_nothing_doubled(own, *tellings)
+
+
+async def test_an_error_of_ours_ends_the_process_and_the_next_one_loses_nothing(
+    here: Site, own: Database, study_id: str
+) -> None:
+    tellings = crowd(study_id, 100)
+    await as_superuser(
+        own,
+        "create function breaks() returns trigger language plpgsql as"
+        " $$ begin if new.position = 250 then raise exception using errcode = 'XX000'; end if; return new; end $$;"
+        "create trigger breaks before insert on journal for each row execute function breaks();",
+    )
+    with here.worker(own) as worker:
+        await here.publish(*tellings)
+        assert await worker.ended() == 70
+        await as_superuser(own, "drop trigger breaks on journal")
+        worker.restart()
+        await applied(own, *tellings)
+    await nothing_lost_nothing_doubled(own, *tellings)
+
+
+async def test_poison_parks_one_stream_and_the_worker_goes_on(here: Site, own: Database, study_id: str) -> None:
+    poisoned, others = participant(study_id, lesion()), crowd(study_id, 10)
+    spoilt = [encode(event) for event in poisoned.events]
+    spoilt[1] = replace(spoilt[1], value=b'{"enrolled_on": "01.02.2024"}')
+    with here.worker(own) as worker:
+        await here.publisher.publish(spoilt)
+        await here.publish(*others)
+
+        async def all_but_the_poisoned() -> bool:
+            return len(await journal(own.system, study_id)) == 51
+
+        await until(all_but_the_poisoned)
+
+        async def parked() -> bool:
+            return (await lines(own.system, study_id))[poisoned.stream_id] == (1, "not-of-its-schema")
+
+        await until(parked)
+        assert worker.end() == 0
+
+
+async def test_a_restored_database_catches_up_and_begins_another_epoch(
+    here: Site, postgres: PostgresServer, databases: Mapping[str, str], study_id: str
+) -> None:
+    before, after = crowd(study_id, 10), crowd(study_id, 10)
+    await here.publish(*before)
+    async with made(postgres) as original:
+        first_epoch = await projected(here, postgres, original, *before)
+        async with made(postgres, original) as restored:
+            await here.publish(*after)
+            assert await projected(here, postgres, original, *before, *after) == first_epoch
+            assert await projected(here, postgres, restored, *before, *after) != first_epoch
+
+
+async def projected(here: Site, postgres: PostgresServer, name: str, *tellings: Telling) -> object:
+    """Run a worker until the database has all that was told; the study's epoch there."""
+    async with opened(postgres, name, "analytics") as database:
+        with here.worker(database) as worker:
+            await applied(database, *tellings)
+            assert worker.end() == 0
+        await nothing_lost_nothing_doubled(database, *tellings)
+        epoch = "select epoch from study_position where study_id = $1"
+        return await database.system.fetchval(epoch, tellings[0].study_id)
+
+
+async def test_when_its_connections_are_cut_the_same_process_goes_on(here: Site, own: Database, study_id: str) -> None:
+    first, second = crowd(study_id, 5), crowd(study_id, 5)
+    with here.worker(own) as worker:
+        await here.publish(*first)
+        await applied(own, *first)
+        await as_superuser(own, CUT)
+        await here.publish(*second)
+        await applied(own, *first, *second)
+        assert worker.process.poll() is None
+    await nothing_lost_nothing_doubled(own, *first, *second)
+
+
+async def test_without_a_broker_it_waits_and_still_ends_when_told(here: Site, own: Database) -> None:
+    with here.worker(own, bootstrap=f"{LOOPBACK}:{free_port()}") as worker:
+        with pytest.raises(subprocess.TimeoutExpired):
+            worker.process.wait(3.0)
+        assert worker.end() == 0

@@ -95,6 +95,8 @@ def projection(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, group: st
                     await ring(pool, done.studies)
         except Exception as error:
             _die(error)
+        if not app.should_stop:
+            _die(RuntimeError("the stream ended"))
 
     return app
 
@@ -106,7 +108,10 @@ async def _batches(stream: faust.Stream) -> AsyncIterator[list[faust.Event]]:
     """
     queue = stream.channel.queue
     while True:
-        batch = [await queue.get()]
+        try:
+            batch = [await queue.get()]
+        except StopAsyncIteration:
+            return
         while len(batch) < BATCH and not queue.empty():
             batch.append(queue.get_nowait())
         yield batch

@@ -79,6 +79,7 @@ MEMBERS = {
     "audrey": ("auditor", None),
     "rita": ("reader", None),
 }
+OPENING = opened(), granted("ada", "administrator")
 VAULT = Vault(KeyEncryptionKey(bytes(range(32))))
 CLOCK = Clock({"": date(2025, 3, 7)}, lambda: AT)
 
@@ -130,9 +131,11 @@ class Study:
     """A study with two sites and a member of every role."""
 
     store: Store
+    read_from: Store | None = None
 
     def __post_init__(self) -> None:
-        self.recorder = Recorder(self.store, StoredStudies(self.store), judgements(CLOCK, VAULT), VAULT, CLOCK)
+        studies = StoredStudies(self.read_from or self.store)
+        self.recorder = Recorder(self.store, studies, judgements(CLOCK, VAULT), VAULT, CLOCK)
 
     async def state(self, by: str, stream: str | None, *facts: Fact, **said: Any) -> Recording:
         """Several facts are a batch: their pointers are those of its JSON."""
@@ -172,13 +175,13 @@ class Study:
 def interleaved(study: Study) -> tuple[Study, list[Callable[[], Awaitable[object]]]]:
     """The same study through another process, and what happens there between its recall and its append."""
     store = Interleaved(study.store)
-    return Study(store), store.meanwhile
+    return Study(store, study.store), store.meanwhile
 
 
 @pytest.fixture
 async def study() -> Study:
     made = Study(MemoryStore("enrollment"))
-    await made.state("ada", STUDY, opened(), granted("ada", "administrator"))
+    await made.state("ada", STUDY, *OPENING, opens_study=True)
     grants = [granted(member, role, site) for member, (role, site) in MEMBERS.items() if member != "ada"]
     await made.state("ada", STUDY, *grants, site_activated("rome"), site_activated("milan"))
     return made
@@ -262,6 +265,32 @@ async def test_a_grant_and_its_revocation_are_honoured_at_once_by_every_process(
     assert await other.status("sam", participant, procedure()) == 404
     await study.state("ada", STUDY, granted("sam", "site", "rome"))
     assert await other.status("sam", participant, procedure()) == 200
+
+
+async def test_only_who_was_found_entitled_opens_a_study() -> None:
+    unopened = Study(MemoryStore("enrollment"))
+    for facts in (OPENING, OPENING[:1], OPENING[1:], (study_closed(),)):
+        assert type(await unopened.refusal("ada", STUDY, *facts)) is NotFound
+    not_opened = await unopened.refusal("ada", STUDY, granted("ada", "administrator"), opens_study=True)
+    assert [fault.code for fault in not_opened.faults] == ["study-not-open"]
+    assert (await unopened.state("ada", STUDY, *OPENING, opens_study=True)).version == 2
+
+
+async def test_a_study_is_opened_once_and_then_its_own(study: Study) -> None:
+    again = await study.refusal("ada", STUDY, *OPENING, opens_study=True)
+    assert {fault.code for fault in again.faults} == {"stated-twice"}
+    assert (
+        type(await study.refusal("eve", STUDY, opened(), granted("eve", "administrator"), opens_study=True)) is NotFound
+    )
+
+
+async def test_of_two_who_open_a_study_at_once_one_does() -> None:
+    first = Study(MemoryStore("enrollment"))
+    other, meanwhile = interleaved(first)
+    meanwhile.append(lambda: first.state("ada", STUDY, *OPENING, opens_study=True))
+    taken = await other.refusal("eve", STUDY, opened(), granted("eve", "administrator"), opens_study=True)
+    assert type(taken) is NotFound
+    assert await first.types(STUDY) == ["study.opened", "study.member_granted"]
 
 
 # What is kept
@@ -475,7 +504,7 @@ async def test_a_sealed_text_is_encrypted_beside_the_event_and_nowhere_else(stud
     for fact in (procedure(detail=secret), withdrawn(reason=secret)):
         await study.state("sam", participant, fact)
     voided_one = (await study.recalled(participant)).events[3].event_id
-    await study.state("sam", participant, correction(voided_one, procedure(1, detail=secret), reason=secret))
+    await study.state("sam", participant, correction(voided_one, procedure(-1, detail=secret), reason=secret))
     events = (await study.recalled(participant)).events[3:]
     assert [(secret in repr(event), secret.encode() in (event.sealed or b"")) for event in events] == [(False,) * 2] * 3
     async with study.store.unit(Tenant(STUDY)) as unit:
@@ -669,7 +698,7 @@ async def test_two_facts_of_the_study_at_once_are_both_recorded_or_refused_by_th
     await other.state("ada", STUDY, cut_taken("second"))
     meanwhile.append(lambda: study.state("ivan", STUDY, cut_taken("third")))
     refused = await other.refusal("ada", STUDY, cut_taken("third"))
-    assert [fault.code for fault in refused.faults] == ["cut-exists"]
+    assert {fault.code for fault in refused.faults} == {"cut-exists"}
 
 
 async def test_the_day_is_that_of_the_participants_present_site(study: Study) -> None:

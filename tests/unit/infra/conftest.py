@@ -75,7 +75,9 @@ class Enrollment(httpx.AsyncBaseTransport):
         pointers = tuple(f"/facts/{place}/data" for place in range(len(read)))
         whole = f"{request.method} {request.url.path} ".encode() + content
         key, by = self.keys[-1], self.callers[-1]
-        recording = await self._recorder.record(Statement(study_id, stream_id, read, pointers, by, whole, key))
+        opens = stream_id == study_id and facts[0][0] == "study.opened"
+        statement = Statement(study_id, stream_id, read, pointers, by, whole, key, opens_study=opens)
+        recording = await self._recorder.record(statement)
         if not self.events.issuperset(recording.event_ids):
             self.events.update(recording.event_ids)
             if recording.stream_id != study_id:

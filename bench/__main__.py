@@ -1,0 +1,44 @@
+"""`python -m bench [NAME …] [--small]`: measure, print, and keep what was measured."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+import uvloop
+
+from bench import append, report
+from bench.pairs import Bench, Size
+
+BENCHES: tuple[Bench, ...] = (append.BENCH,)
+
+
+def main() -> None:
+    asked = _arguments()
+    for bench in BENCHES:
+        if bench.name in (asked.names or {bench.name}):
+            _measure(bench, Size(asked.small))
+
+
+def _measure(bench: Bench, size: Size) -> None:
+    load = os.getloadavg()[0]
+    measured = uvloop.run(bench.run(size))
+    for ratio in bench.ratios:
+        print(report.said(ratio, measured[ratio.name]), flush=True)
+    if not size.small:
+        report.keep(bench, measured, load)
+        report.write_page(BENCHES)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Ratios of ours to the least that could do.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(bench.name for bench in BENCHES))
+    parser.add_argument("--small", action="store_true", help="only see that they run; keep nothing")
+    asked = parser.parse_args()
+    if unknown := set(asked.names) - {bench.name for bench in BENCHES}:
+        parser.error(f"no such bench: {', '.join(sorted(unknown))}")
+    return asked
+
+
+if __name__ == "__main__":
+    main()

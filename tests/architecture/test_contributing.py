@@ -1,0 +1,96 @@
+"""The recipe of CONTRIBUTING.md, followed to the letter on a copy of the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RECIPE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+CLASS, RULE, TEST = re.findall(r"^```python\n(.*?)^```$", RECIPE, re.MULTILINE | re.DOTALL)
+LANGUAGE, RULES, TESTS = (
+    "shared/contracts/enrollment.py",
+    "services/enrollment/participant.py",
+    "tests/unit/enrollment/test_imaging.py",
+)
+ASKS_FOR_ROUTES = """
+from services.enrollment.app import create_app
+from shared.settings import Settings
+app = create_app(Settings())
+print(*app.openapi()["paths"], *app.state.problem_types, sep="\\n")
+"""
+
+
+def python(folder: Path, *arguments: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def followed(folder: Path) -> None:
+    """Steps 1 to 3."""
+    language, rules, tests = folder / LANGUAGE, folder / RULES, folder / TESTS
+    language.write_text(f"{language.read_text('utf-8')}\n\n{CLASS}", "utf-8")
+    imported = "from shared.contracts.enrollment import (\n"
+    text = rules.read_text("utf-8").replace(imported, f"{imported}    ImagingPerformed,\n")
+    (function,) = (
+        node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == "objections"
+    )
+    lines = text.splitlines(keepends=True)
+    rules.write_text("".join([*lines[: function.end_lineno], RULE, *lines[function.end_lineno :]]), "utf-8")
+    tests.write_text(TEST, "utf-8")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout with the recipe's fact in it and its contract written."""
+    folder = tmp_path_factory.mktemp("recipe")
+    listed = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    followed(folder)
+    python(folder, "-m", "shared.contracts.schemas", "write")
+    return folder
+
+
+def test_a_new_fact_takes_fewer_than_sixty_lines() -> None:
+    assert len(f"{CLASS}{RULE}{TEST}".splitlines()) + len(["ImagingPerformed,"]) < 60
+
+
+def test_the_recipe_s_rule_and_the_whole_contract_hold(tree: Path) -> None:
+    python(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", TESTS, "tests/contracts")
+
+
+def test_the_property_tests_take_the_new_fact_in_by_themselves(tree: Path) -> None:
+    tried = "every_fact_that_may_be_stated or sometimes_admitted or declared_words"
+    python(
+        tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", tried, "tests/unit/enrollment/test_properties.py"
+    )
+
+
+def test_the_new_fact_has_its_route_and_its_refusal_a_meaning(tree: Path) -> None:
+    served = python(tree, "-c", ASKS_FOR_ROUTES).splitlines()
+    assert "/enrollment/v1/studies/{study_id}/participants/{participant_id}/facts/imaging.performed" in served
+    assert "imaging-exists" in served
+
+
+def test_the_recipe_is_written_in_our_own_style(tree: Path) -> None:
+    python(tree, "-m", "ruff", "check", "--no-cache", "--ignore", "I001", LANGUAGE, RULES, TESTS)
+    python(tree, "-m", "ruff", "format", "--no-cache", "--check", LANGUAGE, RULES, TESTS)
+
+
+def test_make_contracts_writes_what_the_recipe_says_and_checks_it() -> None:
+    rule = re.search(r"^contracts:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert rule
+    assert "-m shared.contracts.schemas write" in rule[1]
+    assert "-m pytest tests/contracts" in rule[1]

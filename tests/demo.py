@@ -1,0 +1,102 @@
+"""A running demo, as `make demo` starts it: once a session, on a free port, with data of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.issuer import Issuer
+from infra.local.ports import free_port
+from infra.reference.study import subject
+from shared.kernel.clock import Clock
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+READY_WITHIN = 180.0
+
+
+@dataclass
+class Demo:
+    """`quartal demo` on `data` and `port`; it may be stopped, killed and started again on the same data."""
+
+    data: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        told = {"QUARTAL_DATA": str(self.data), "QUARTAL_PORT": str(self.port), **self.settings}
+        return {**os.environ, **told, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    @property
+    def log(self) -> Path:
+        return self.data.parent / f"{self.data.name}.log"
+
+    def start(self) -> None:
+        said = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "infra.cli", "demo"], cwd=CHECKOUT, env=self.environment,
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+            )  # fmt: skip
+        self._until_ready(said)
+
+    def _until_ready(self, said: int) -> None:
+        end = time.monotonic() + READY_WITHIN
+        while f"Ready: {self.url}" not in self.log.read_text()[said:]:
+            if self.process is None or self.process.poll() is not None or time.monotonic() > end:
+                raise AssertionError(f"the demo is not ready:\n{self.log.read_text()[-4000:]}")
+            time.sleep(0.05)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Its exit code after that signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+    def token(self, role: str, site: str | None = None, study: str = "atc-rt", name: str | None = None) -> str:
+        issuer = Issuer.load(self.data / "issuer")
+        return issuer.token(name or subject(study, role, site), now=Clock().now())
+
+    def client(self, role: str, site: str | None = None, study: str = "atc-rt", **headers: str) -> httpx.Client:
+        """A client of somebody with that role, whose paths begin at the server's root."""
+        said = {"Authorization": f"Bearer {self.token(role, site, study)}", **headers}
+        return httpx.Client(base_url=self.url, headers=said, timeout=30, trust_env=False)
+
+    def figure(self, name: str, study: str = "atc-rt", role: str = "investigator", **asked: str) -> dict[str, Any]:
+        with self.client(role, study=study) as http:
+            answer = http.get(f"/analytics/v1/studies/{study}/figures/{name}.json", params=asked)
+            answer.raise_for_status()
+            return dict(answer.json())
+
+
+def new_demo(**settings: str) -> Demo:
+    folder = Path(tempfile.mkdtemp(prefix="quartal-"))
+    return Demo(folder / "data", free_port(), settings=settings)
+
+
+@pytest.fixture(scope="session")
+def demo() -> Iterator[Demo]:
+    """The session's demo: for tests that add to it, and leave it running."""
+    running = new_demo()
+    try:
+        running.start()
+        yield running
+    finally:
+        if running.process and running.process.poll() is None:
+            running.stop()

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from infra.postgres.roles import url_for
+from shared.eventstore.migrate import ChangedMigration, migrate
+from tests.conftest import (
+    MIGRATIONS,
+    PASSWORDS,
+    PostgresServer,
+    folders,
+    on_server,
+    roles_of,
+)
+
+ROLES = {"app": "quartal_enrollment_app", "system": "quartal_enrollment_system"}
+
+
+@pytest.fixture
+async def url(postgres: PostgresServer, databases: object) -> AsyncIterator[str]:
+    """The owner's, of a database that is still empty."""
+    name = f"test_{secrets.token_hex(6)}"
+    await on_server(postgres, f"create database {name} owner quartal_enrollment_owner template template0")
+    role = "quartal_enrollment_owner"
+    yield url_for(postgres.url(), name, role, PASSWORDS[role])
+    await on_server(postgres, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """One migration, that makes a table and gives it to the application."""
+    folder = tmp_path / "part" / "migrations"
+    folder.mkdir(parents=True)
+    (folder / "0001_first.sql").write_text("create table first (n int);\ngrant select on first to {app};\n")
+    return folder
+
+
+async def fetched(url: str, query: str) -> list[tuple[object, ...]]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(query)]
+    finally:
+        await connection.close()
+
+
+async def test_a_migration_is_applied_once(url: str, folder: Path) -> None:
+    assert await migrate(url, [folder], ROLES) == ["0001_first.sql"]
+    assert await migrate(url, [folder], ROLES) == []
+    (folder / "0002_second.sql").write_text("alter table first add m int;")
+    assert await migrate(url, [folder], ROLES) == ["0002_second.sql"]
+
+
+async def test_several_at_once_apply_it_once(url: str, folder: Path) -> None:
+    applied = await asyncio.gather(*(migrate(url, [folder], ROLES) for _ in range(4)))
+    assert sorted(applied) == [[], [], [], ["0001_first.sql"]]
+
+
+async def test_a_migration_that_was_changed_since_is_refused(url: str, folder: Path) -> None:
+    await migrate(url, [folder], ROLES)
+    (folder / "0001_first.sql").write_text("create table first (n bigint);")
+    with pytest.raises(ChangedMigration):
+        await migrate(url, [folder], ROLES)
+
+
+async def test_one_that_fails_leaves_nothing_of_those_before_it(url: str, folder: Path) -> None:
+    (folder / "0002_second.sql").write_text("create table second (n int); select 1 / 0;")
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(url, [folder], ROLES)
+    assert await fetched(url, "select relname from pg_class where relname in ('first', 'second', 'migration')") == []
+
+
+async def test_the_roles_are_those_that_were_named(url: str, folder: Path) -> None:
+    await migrate(url, [folder], ROLES)
+    query = """
+        select grantee, privilege_type from information_schema.role_table_grants
+         where table_name = 'first' and grantee <> current_user
+    """
+    assert await fetched(url, query) == [("quartal_enrollment_app", "SELECT")]
+
+
+@pytest.mark.parametrize("role", ["", "x; drop table first", 'a"b', "Upper", "public, postgres"])
+async def test_a_role_that_is_not_a_plain_name_is_refused(url: str, folder: Path, role: str) -> None:
+    with pytest.raises(ValueError, match="plain lower-case name"):
+        await migrate(url, [folder], {**ROLES, "app": role})
+
+
+@pytest.mark.parametrize("service", MIGRATIONS)
+async def test_every_services_migrations_apply_to_an_empty_database_once(url: str, service: str) -> None:
+    """Roles are the server's, not the database's: any service's may be named."""
+    applied = await migrate(url, folders(service), roles_of(service))
+    assert applied == [file.name for folder in folders(service) for file in sorted(folder.glob("*.sql"))]
+    assert applied != []
+    assert await migrate(url, folders(service), roles_of(service)) == []

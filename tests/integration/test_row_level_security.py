@@ -1,0 +1,196 @@
+"""What the database itself refuses, whatever the program above it does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from shared.eventstore.store import Outcome
+from shared.security.tenancy import Tenant, UnsafeRole, open_pool, refuse_unsafe_role, transaction
+from shared.testing.store_contract import append, keep
+from tests.conftest import Database, PostgresServer
+
+TENANT_TABLES = ("streams", "events", "idempotency", "data_keys")
+CHANGES = (
+    "update events set data = '{}' where study_id = $1",
+    "update events set version = version where study_id = $1",
+    "delete from events where study_id = $1",
+)
+
+
+@pytest.fixture
+async def study(enrollment_database: Database, study_id: str) -> str:
+    """A study with a participant at each of two sites."""
+    store = enrollment_database.store()
+    await keep(store, append(study_id, study_id))
+    for number, site in enumerate(("S1", "S2")):
+        key = {"key": f"k{number}", "key_site": site, "outcome": Outcome(b"fingerprint", {})}
+        await keep(store, append(study_id, f"P{number}", site=site, data_key=b"wrapped", **key))
+    return study_id
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def test_every_table_has_row_level_security_enabled_and_forced(databases: Mapping[str, str]) -> None:
+    owners = [url for name, url in databases.items() if name.endswith("_OWNER_URL")]
+    assert len(owners) == 4
+    for url in owners:
+        async with connected(url) as connection:
+            tables = await connection.fetch("""
+                select relname, relrowsecurity, relforcerowsecurity from pg_class
+                 where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace and relname <> 'migration'
+            """)
+        assert tables
+        unguarded = [row["relname"] for row in tables if not (row["relrowsecurity"] and row["relforcerowsecurity"])]
+        assert unguarded == [], urlsplit(url).path
+
+
+async def test_nobody_may_read_the_list_of_migrations_but_the_owner(databases: Mapping[str, str]) -> None:
+    for name, url in databases.items():
+        if not name.endswith("_OWNER_URL"):
+            async with connected(url) as connection:
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.fetch("select from migration")
+
+
+@pytest.mark.parametrize("table", TENANT_TABLES)
+async def test_without_a_tenant_nothing_is_seen(enrollment_database: Database, study: str, table: str) -> None:
+    async with connected(enrollment_database.urls["app"]) as connection:
+        never_set = await connection.fetchval(f"select count(*) from {table}")  # noqa: S608 - names of our own
+        async with connection.transaction():
+            await connection.execute("select set_config('quartal.study', $1, true)", study)
+            await connection.execute("select set_config('quartal.site', '*', true)")
+            within = await connection.fetchval(f"select count(*) from {table}")  # noqa: S608 - names of our own
+        after = await connection.fetchval(f"select count(*) from {table}")  # noqa: S608 - names of our own
+    assert (never_set, within > 0, after) == (0, True, 0)
+
+
+@pytest.mark.parametrize("tenant", [("", "*"), ("*", "*"), ("%", "*"), ("' or true --", "*")])
+async def test_no_study_is_every_study(enrollment_database: Database, study: str, tenant: tuple[str, str]) -> None:
+    async with transaction(enrollment_database.app, Tenant(*tenant)) as connection:
+        for table in TENANT_TABLES:
+            assert await connection.fetchval(f"select count(*) from {table}") == 0  # noqa: S608 - names of our own
+
+
+@pytest.mark.parametrize(("site", "expected"), [("S1", ["P0"]), ("S2", ["P1"]), ("*", ["P0", "P1"]), ("", [])])
+async def test_a_site_sees_its_own_participants_only(
+    enrollment_database: Database, study: str, site: str, expected: list[str]
+) -> None:
+    async with transaction(enrollment_database.app, Tenant(study, site)) as connection:
+        for table in TENANT_TABLES:
+            query = f"select stream_id from {table} where stream_id <> $1 order by 1"  # noqa: S608 - names of our own
+            assert [row["stream_id"] for row in await connection.fetch(query, study)] == expected, table
+
+
+async def test_the_application_cannot_write_for_another_study(enrollment_database: Database, study: str) -> None:
+    for statement in (
+        "insert into streams values ('other', 'P', 1)",
+        "insert into outbox values (-7, '5', 0, 'other', 'P', 1)",
+        "insert into idempotency values ('other', 'k', '*', 'P', '', '{}', now())",
+        "insert into data_keys values ('other', 'P', '')",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+            await in_transaction(enrollment_database, Tenant(study), statement)
+
+
+async def in_transaction(database: Database, tenant: Tenant, statement: str, *arguments: object) -> str:
+    async with transaction(database.app, tenant) as connection:
+        return await connection.execute(statement, *arguments)
+
+
+@pytest.mark.parametrize("change", [*CHANGES, "truncate events"])
+async def test_the_application_cannot_change_an_event(enrollment_database: Database, study: str, change: str) -> None:
+    arguments = [study] if "$1" in change else []
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+        await in_transaction(enrollment_database, Tenant(study), change, *arguments)
+
+
+@pytest.mark.parametrize("change", [*CHANGES, "truncate events"])
+async def test_the_system_role_cannot_change_an_event(enrollment_database: Database, study: str, change: str) -> None:
+    arguments = [study] if "$1" in change else []
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+        await enrollment_database.system.execute(change, *arguments)
+
+
+@pytest.mark.parametrize("change", [*CHANGES, "truncate events"])
+async def test_the_owner_cannot_change_an_event(enrollment_database: Database, study: str, change: str) -> None:
+    """Row-level security hides the rows from the owner; with a policy of its own the triggers still refuse."""
+    arguments = [study] if "$1" in change else []
+    async with connected(enrollment_database.urls["owner"]) as connection:
+        changing = connection.transaction()
+        await changing.start()
+        try:
+            await connection.execute("create policy everything on events to current_user using (true)")
+            assert await connection.fetchval("select count(*) from events where study_id = $1", study) == 3
+            with pytest.raises(asyncpg.PostgresError, match="never changed") as refusal:
+                await connection.execute(change, *arguments)
+        finally:
+            await changing.rollback()
+    assert refusal.value.sqlstate == "QR000"
+
+
+async def test_the_owner_sees_no_patient_at_all(enrollment_database: Database, study: str) -> None:
+    async with connected(enrollment_database.urls["owner"]) as connection:
+        for table in (*TENANT_TABLES, "outbox"):
+            assert await connection.fetchval(f"select count(*) from {table}") == 0  # noqa: S608 - names of our own
+
+
+@pytest.mark.parametrize("statement", ["select from outbox", "delete from outbox", "select from relay_cursor"])
+async def test_the_application_sees_nothing_of_the_relay(
+    enrollment_database: Database, study: str, statement: str
+) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await in_transaction(enrollment_database, Tenant(study), statement)
+
+
+async def test_the_system_role_sees_every_study(enrollment_database: Database, study: str) -> None:
+    found = await enrollment_database.system.fetchval("select count(*) from events where study_id = $1", study)
+    assert found == 3
+
+
+async def test_the_working_roles_are_safe(databases: Mapping[str, str]) -> None:
+    for name, url in databases.items():
+        if name.endswith("_APP_URL"):
+            async with await open_pool(url) as pool:
+                await refuse_unsafe_role(pool)
+
+
+@pytest.mark.parametrize("right", ["superuser", "bypassrls"])
+async def test_a_role_that_sees_past_row_level_security_is_refused(
+    postgres: PostgresServer, enrollment_database: Database, right: str
+) -> None:
+    role = f"test_{right}"
+    async with connected(postgres.url("quartal_enrollment")) as connection:
+        await connection.execute(f"create role {role} login {right} password 'p'")
+        await connection.execute(f"grant connect on database quartal_enrollment to {role}")
+        try:
+            await assert_refused(url_as(enrollment_database.urls["owner"], role, "p"))
+        finally:
+            await connection.execute(f"revoke connect on database quartal_enrollment from {role}; drop role {role}")
+
+
+async def test_a_role_that_owns_tables_is_refused(enrollment_database: Database) -> None:
+    await assert_refused(enrollment_database.urls["owner"])
+
+
+async def assert_refused(url: str) -> None:
+    async with await open_pool(url) as pool:
+        with pytest.raises(UnsafeRole):
+            await refuse_unsafe_role(pool)
+
+
+def url_as(url: str, role: str, password: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{role}:{password}@{parts.netloc.rpartition('@')[2]}").geturl()
