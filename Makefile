@@ -8,7 +8,7 @@ PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --no-deps --requ
 .PHONY: demo test test-unit lint types bench contracts lock clean chromium servers
 .DELETE_ON_ERROR:
 
-demo: $(RUN) servers
+demo: servers
 	@exec .venv/bin/quartal demo
 
 test: $(DEV) servers chromium
@@ -28,8 +28,9 @@ types: $(DEV)
 bench: $(DEV) servers
 	$(PY) -m bench
 
+# Schemas and golden files of facts that are new; what is there already is never overwritten.
 contracts: $(DEV)
-	$(PY) -m pytest tests/contracts
+	$(PY) -m shared.contracts.schemas write
 
 # Kafka, in the user's cache folder; says nothing when it is there. Whatever was installed for tests serves for it too.
 servers: $(if $(wildcard $(DEV)),$(DEV),$(RUN))

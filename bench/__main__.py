@@ -7,10 +7,10 @@ import os
 
 import uvloop
 
-from bench import append, report
+from bench import api, append, relay, report
 from bench.pairs import Bench, Size
 
-BENCHES: tuple[Bench, ...] = (append.BENCH,)
+BENCHES: tuple[Bench, ...] = (append.BENCH, api.BENCH, relay.BENCH)
 
 
 def main() -> None:

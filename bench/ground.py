@@ -1,4 +1,4 @@
-"""What a bench stands on: a durable PostgreSQL, a Kafka, migrated databases and keys, all of its own and thrown away."""
+"""What a bench stands on: a durable PostgreSQL, a Kafka, migrated databases, keys: all of its own, and thrown away."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ async def until(true: Callable[[], Awaitable[bool]], what: str) -> None:
     """TimeoutError, saying what was waited for, after PATIENCE."""
     try:
         async with asyncio.timeout(PATIENCE):
-            while not await true():
+            while True:
+                if await true():
+                    return
                 await asyncio.sleep(_LOOKS_EVERY)
     except TimeoutError:
         raise TimeoutError(f"{what}: not within {PATIENCE:g} s") from None

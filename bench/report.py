@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,14 +53,18 @@ def keep(bench: Bench, measured: Measured, load: float) -> None:
 
 
 def machine() -> dict[str, str | int]:
-    postgres = next(iter(find_binaries().parent.glob("share/**/information_schema.sql")), None)
     return {
         "cores": os.cpu_count() or 0,
         "system": platform.system(),
         "python": platform.python_version(),
         "kafka": KAFKA,
-        "postgres": "embedded" if postgres else "of the system",
+        "postgres": _postgres(),
     }
+
+
+def _postgres() -> str:
+    said = subprocess.run([find_binaries() / "postgres", "--version"], capture_output=True, text=True, check=True)
+    return said.stdout.split()[2]
 
 
 def write_page(benches: Sequence[Bench]) -> None:
@@ -107,7 +112,7 @@ def _verdict(ratio: Ratio, middle: float) -> str:
 
 def _facts(facts: Mapping[str, Any]) -> str:
     return (
-        f"Measured on {facts['cores']} cores that servers, clients and product share; {facts['system']}, Python "
-        f"{facts['python']}, PostgreSQL {facts['postgres']}, Kafka {facts['kafka']}. *load*: the machine's load average "
-        "when the bench began.\n"
+        f"Measured on {facts['cores']} cores, which servers, clients and product share; {facts['system']}, "
+        f"Python {facts['python']}, PostgreSQL {facts['postgres']}, Kafka {facts['kafka']}. "
+        "*load*: the machine's load average when the bench began.\n"
     )

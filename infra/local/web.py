@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, FastAPI, Query
+from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import Receive, Scope, Send
@@ -100,6 +100,7 @@ def _development(settings: Settings) -> APIRouter:
 
     @router.get("/session/development")
     async def enter(
+        request: Request,
         study: Annotated[StudyId, Query()],
         role: Annotated[Role, Query()],
         site: Annotated[SiteId | None, Query()] = None,
@@ -109,7 +110,7 @@ def _development(settings: Settings) -> APIRouter:
         if not (folder / "issuer.json").exists():
             raise Busy("There is no development issuer here.")
         token = Issuer.load(folder).token(subject(study, role, site), now=settings.study_clock().now())
-        return with_session(token, local_address(next))
+        return with_session(request, token, local_address(next))
 
     return router
 

@@ -75,7 +75,8 @@ class Figures:
         position, cut_on = await self._position(study_id, frontier, asked)
         today = self.today(study_id, study.record)
         selection = Selection(asked.cut or cut_on or today, scope.sites, asked.subset, asked.by)
-        key = (study_id, frontier.epoch, frontier.position, position, name, today, selection.cut, asked, scope)
+        seen = tuple(_tenants(rights)) if kind.of_participants else ()
+        key = (study_id, frontier.epoch, frontier.position, position, name, today, selection.cut, asked, scope, seen)
         if key not in self._kept:
             self._kept[key] = await self._computed(kind, study_id, study, rights, position, selection, scope, today)
             while len(self._kept) > MOST_KEPT:
@@ -138,14 +139,18 @@ class Figures:
 
 
 def _scope(kind: FigureKind, rights: Rights, site: str | None) -> _Scope:
-    """Whoever holds a grant for the whole study sees it whole, others their own sites."""
+    """Whoever holds a grant for the whole study sees it whole, others their own sites.
+
+    Single participants are seen by where they are now, which row-level security sees to; counts go by enrolling site.
+    """
     if kind.of_participants and not rights.visible:
         raise NotYourRole
     sites = rights.visible if kind.of_participants else frozenset(grant.scope for grant in rights.grants)
     whole = EVERY_SITE in sites
     if site is not None and not (whole or site in sites):
         raise NotYourRole
-    chosen = frozenset({site}) if site is not None else None if whole else sites
+    own = None if whole or kind.of_participants else sites
+    chosen = frozenset({site}) if site is not None else own
     return _Scope(chosen, all(grant.role == "reader" for grant in rights.grants))
 
 

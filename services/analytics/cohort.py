@@ -124,7 +124,7 @@ class Cohort:
 def cohort(study: Record, events: Iterable[Event], out: frozenset[str], today: date) -> Cohort:
     """Who was screened, with the facts that stand; `out` are the participants that no figure may show today."""
     by_subject: dict[str, list[Event]] = {}
-    for event in events:
+    for event in (each for each in events if each.is_known):
         by_subject.setdefault(event.stream_id, []).append(event)
     records = {subject: Record(tuple(event.stated() for event in stated)) for subject, stated in by_subject.items()}
     seen = {subject: record for subject, record in records.items() if record.all(Screened)}

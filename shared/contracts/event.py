@@ -51,6 +51,11 @@ class Event:
         """The Kafka key: events of one key keep their order."""
         return self.study_id if self.of_study else f"{self.study_id}/{self.stream_id}"
 
+    @property
+    def is_known(self) -> bool:
+        """Does today's language have such a fact? A later writer may say what an earlier reader cannot read yet."""
+        return self.type in self.stream.facts
+
     def stated(self) -> Stated[Fact]:
         """KeyError or ValueError for a type or content that today's language does not have."""
         return self.stream.stated(self.event_id, self.type, self.schema_version, self.data)

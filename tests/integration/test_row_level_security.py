@@ -29,8 +29,12 @@ async def study(enrollment_database: Database, study_id: str) -> str:
     store = enrollment_database.store()
     await keep(store, append(study_id, study_id))
     for number, site in enumerate(("S1", "S2")):
-        key = {"key": f"k{number}", "key_site": site, "outcome": Outcome(b"fingerprint", {})}
-        await keep(store, append(study_id, f"P{number}", site=site, data_key=b"wrapped", **key))
+        outcome = Outcome(b"fingerprint", {})
+        key = f"k{number}"
+        proposal = append(
+            study_id, f"P{number}", site=site, data_key=b"wrapped", key=key, key_site=site, outcome=outcome
+        )
+        await keep(store, proposal)
     return study_id
 
 

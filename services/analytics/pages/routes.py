@@ -57,12 +57,13 @@ async def signed_in(
         await request.app.state.verifier.verify(token.strip())
     except (BadToken, KeysUnavailable):
         return shown(pages.login(local_address(next), Problem(401, "That token is not valid, or it has expired.")), 401)
-    return with_session(token.strip(), local_address(next))
+    return with_session(request, token.strip(), local_address(next))
 
 
-def with_session(token: str, address: str) -> Response:
+def with_session(request: Request, token: str, address: str) -> Response:
     answer = RedirectResponse(address, 303)
-    answer.set_cookie(COOKIE, token, SESSION_SECONDS, path="/", httponly=True, samesite="strict")
+    secure = request.url.scheme == "https"
+    answer.set_cookie(COOKIE, token, SESSION_SECONDS, path="/", secure=secure, httponly=True, samesite="strict")
     return answer
 
 

@@ -77,7 +77,7 @@ class ProjectedStudies:
         version = rows[-1]["version"] if rows else 0
         known = self._known.get(study_id)
         if known is None or known.version != version:
-            known = StudyState(version, standing(history(_events(study_id, rows))))
+            known = StudyState(version, standing(history(event for event in _events(study_id, rows) if event.is_known)))
             self._known[study_id] = known
         return known
 

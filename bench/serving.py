@@ -1,0 +1,59 @@
+"""`python -m bench.serving ours | smallest PORT`: the two servers of the API bench, run by the same server program."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+from fastapi import FastAPI
+
+from services.enrollment.app import create_app
+from shared.contracts.enrollment import ProcedurePerformed
+from shared.observability.logging import configure
+from shared.process import serve
+from shared.security.tenancy import open_pool
+from shared.settings import Settings
+
+READY = "/ready"
+TABLE = "create table smallest (id uuid primary key, participant_id text, data jsonb, recorded_at timestamptz)"
+INSERT = "insert into smallest values ($1, $2, $3, now())"
+
+
+def smallest(settings: Settings) -> FastAPI:
+    """The smallest honest handler: it validates the same model, inserts one row, and commits."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        url = settings.database("enrollment", "owner")
+        async with await open_pool(url, largest=settings.pool_size) as app.state.pool:
+            await app.state.pool.execute(TABLE)
+            yield
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get(READY)
+    async def ready() -> dict[str, str]:
+        return {"status": "ready"}
+
+    @app.post("/participants/{participant_id}/facts/procedure.performed", status_code=201)
+    async def performed(participant_id: str, fact: ProcedurePerformed) -> dict[str, str]:
+        event_id = uuid4()
+        await app.state.pool.execute(INSERT, event_id, participant_id, fact.model_dump_json())
+        return {"participant_id": participant_id, "event_id": str(event_id)}
+
+    return app
+
+
+def main() -> None:
+    settings = Settings()
+    configure("bench")
+    if sys.argv[1] == "ours":
+        serve(create_app(settings), settings)
+    else:
+        serve(smallest(settings), settings.model_copy(update={"port": int(sys.argv[2])}))
+
+
+if __name__ == "__main__":
+    main()

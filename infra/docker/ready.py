@@ -1,0 +1,17 @@
+"""`python -m infra.docker.ready enrollment`: exit status 0 if that service answers here and its database does too."""
+
+from __future__ import annotations
+
+import os
+import sys
+from urllib.request import urlopen
+
+
+def main() -> None:
+    port, service = os.environ.get("QUARTAL_PORT", "8000"), sys.argv[1]
+    with urlopen(f"http://127.0.0.1:{port}/{service}/health/ready", timeout=4):  # noqa: S310 - our own address
+        pass  # any other status than success raises
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""`python -m infra.postgres.init`: databases, roles and today's schema, on the server that DATABASE_URL names.
+
+What a deployment runs once before each start of the services. The roles and their passwords are those of the URLs that
+the services are told (`QUARTAL_ENROLLMENT_OWNER_URL` …). Safe to repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from urllib.parse import unquote, urlsplit
+
+from infra.postgres.roles import PURPOSES, SERVICES, ensure_databases
+from services.analytics.__main__ import PROCESS as ANALYTICS
+from services.enrollment.__main__ import PROCESS as ENROLLMENT
+from services.followup.__main__ import PROCESS as FOLLOWUP
+from services.toxicity.__main__ import PROCESS as TOXICITY
+from shared.process import migrate
+from shared.settings import Settings
+
+PROCESSES = (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)
+
+
+def passwords(settings: Settings) -> dict[str, str]:
+    """By role. Raises ValueError where a URL is missing or names another role than its own."""
+    found = {}
+    for service in SERVICES:
+        for purpose in PURPOSES:
+            role, said = f"quartal_{service}_{purpose}", urlsplit(settings.database(service, purpose))
+            if said.username != role or not said.password:
+                raise ValueError(f"QUARTAL_{service.upper()}_{purpose.upper()}_URL is not one of {role} and a password")
+            found[role] = unquote(said.password)
+    return found
+
+
+async def prepare(server: str, settings: Settings) -> list[str]:
+    """The names of the migrations that were applied."""
+    await ensure_databases(server, passwords(settings))
+    applied = [await migrate(each.name, settings, each.migrations) for each in PROCESSES]
+    return [name for names in applied for name in names]
+
+
+def main() -> None:
+    server = os.environ.get("DATABASE_URL")
+    if not server:
+        sys.exit("DATABASE_URL is not set: a superuser's URL on the server that is to be prepared")
+    applied = asyncio.run(prepare(server, Settings()))
+    print(f"{len(applied)} migrations applied", flush=True)
+
+
+if __name__ == "__main__":
+    main()

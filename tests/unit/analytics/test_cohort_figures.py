@@ -1,0 +1,167 @@
+"""What the figures count, and whom: given facts, when a figure is computed, then these numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import uuid4
+
+from services.analytics.asking import withheld
+from services.analytics.cohort import Cohort, Selection, cohort
+from services.analytics.statistics.accrual import accrual
+from services.analytics.statistics.flow import flow
+from services.analytics.statistics.treatments import treatments
+from shared.contracts import catalogue
+from shared.contracts.event import Event
+from shared.contracts.study import Opened
+from shared.kernel.fact import Stated
+from shared.kernel.record import Record
+
+TODAY = date(2025, 1, 31)
+NOW = datetime(2025, 1, 31, tzinfo=UTC)
+PROTOCOL: dict[str, Any] = {
+    "criteria": [{"id": "histology", "text": "confirmed", "kind": "inclusion"}],
+    "consent_versions": [{"version": "1", "valid_from": "2020-01-01"}],
+    "toxicity": {"dictionary": "ctcae-3.0"},
+    "follow_up": {},
+    "accrual_target": {"participants": 10, "by": "2025-12-31"},
+}
+OPENED = Opened.model_validate({"title": "A study", "ethics_approval": "1", "protocol": PROTOCOL})
+STUDY = Record((Stated(uuid4(), OPENED),))
+Facts = Sequence[tuple[str, dict[str, Any]]]
+
+
+def event(participant: str, version: int, name: str, data: dict[str, Any]) -> Event:
+    service = "followup" if name in catalogue.FOLLOWUP.declared else "enrollment"
+    content = catalogue.fact_class(service, name).model_validate(data).model_dump_json()
+    return Event("s", service, participant, version, uuid4(), name, 1, "a", content, NOW)
+
+
+def of(people: dict[str, Facts], *, out: Sequence[str] = ()) -> Cohort:
+    events = [event(who, at, *fact) for who, facts in people.items() for at, fact in enumerate(facts, 1)]
+    return cohort(STUDY, events, frozenset(out), TODAY)
+
+
+def screened(on: str = "2024-01-01", site: str = "a", sex: str = "female") -> tuple[str, dict[str, Any]]:
+    said = {"site_id": site, "screened_on": on, "sex": sex, "birth_year": 1950, "criteria": {"histology": "met"}}
+    return "participant.screened", said
+
+
+def enrolled(on: str = "2024-01-02") -> tuple[str, dict[str, Any]]:
+    return "participant.enrolled", {"enrolled_on": on}
+
+
+def course(
+    on: str = "2024-02-01", delivery: str = "conventional", lesions: Sequence[str] = (), *, index: bool = True
+) -> tuple[str, dict[str, Any]]:
+    target = {
+        "target_id": "T", "lesion_ids": list(lesions), "label": "PTV", "modality": "photons", "technique": "VMAT",
+        "delivery": delivery, "fractions": 1, "dose_per_fraction_cgy": 2000, "total_dose_cgy": 2000,
+    }  # fmt: skip
+    said = {"course_id": f"C-{delivery}-{on}", "started_on": on, "intent": "palliative", "index": index}
+    return "radiotherapy.started", {**said, "targets": [target]}
+
+
+def lesion(name: str, kind: str) -> tuple[str, dict[str, Any]]:
+    return "lesion.registered", {"lesion_id": name, "kind": kind, "body_site": "brain", "found_on": "2024-01-03"}
+
+
+def ended(on: str, of_course: tuple[str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    return "radiotherapy.completed", {"course_id": of_course[1]["course_id"], "ended_on": on}
+
+
+AT = Selection(TODAY)
+
+
+def test_an_empty_study_has_no_share_rather_than_nought_percent() -> None:
+    counted = flow(of({}), AT)
+    assert (counted["enrolled"], counted["stereotactic_percent"], counted["stereotactic_interval"]) == (0, None, None)
+
+
+def test_stereotactic_is_a_stereotactic_target_that_treats_a_metastasis_or_no_named_lesion() -> None:
+    people = {
+        "metastasis": [screened(), enrolled(), lesion("M", "metastasis"), course(delivery="SRS", lesions=["M"])],
+        "primary": [screened(), enrolled(), lesion("P", "primary"), course(delivery="SBRT", lesions=["P"])],
+        "unnamed": [screened(), enrolled(), course(delivery="FSRT")],
+        "later": [screened(), enrolled(), course(), course("2024-06-01", "SRS", index=False)],
+        "conventional": [screened(), enrolled(), lesion("M", "metastasis"), course(lesions=["M"])],
+    }
+    counted = flow(of(people), AT)
+    assert (counted["enrolled"], counted["stereotactic"], counted["stereotactic_percent"]) == (5, 3, 60.0)
+
+
+def test_a_changed_prescription_counts_as_it_reads_last() -> None:
+    start = course()
+    changed = {"course_id": start[1]["course_id"], "on": "2024-02-02", "reason_code": "toxicity"}
+    target = {**course(delivery="SRS")[1]["targets"][0]}
+    facts = [screened(), enrolled(), start, ("radiotherapy.prescription_changed", {**changed, "targets": [target]})]
+    assert flow(of({"p": facts}), AT)["stereotactic"] == 1
+    assert flow(of({"p": facts}), Selection(date(2024, 2, 1)))["stereotactic"] == 0
+
+
+def test_each_enrolled_participant_stands_in_one_place_death_first() -> None:
+    old, recent = course("2021-01-04"), course("2024-12-02")
+    died = ("participant.died", {"died_on": "2024-12-20", "cause": "tumour"})
+    lost = ("participant.lost", {"on": "2024-12-21", "reason_code": "moved"})
+    found = ("participant.follow_up_resumed", {"on": "2024-12-28"})
+    withdrawn = ("participant.withdrawn", {"withdrawn_on": "2024-12-22", "scope": "follow_up"})
+    people = {
+        "waiting": [screened(), enrolled()],
+        "treated": [screened(), enrolled(), recent, ended("2024-12-20", recent)],
+        "done": [screened(), enrolled(), old, ended("2021-02-01", old)],
+        "died": [screened(), enrolled(), recent, died, lost, withdrawn],
+        "withdrawn": [screened(), enrolled(), recent, withdrawn, lost],
+        "lost": [screened(), enrolled(), recent, lost],
+        "found": [screened(), enrolled(), recent, lost, found],
+    }
+    counted = flow(of(people), AT)
+    standings = {name: counted[name] for name in ("awaiting_treatment", "completed", "died", "withdrawn", "lost")}
+    assert standings == {"awaiting_treatment": 1, "completed": 1, "died": 1, "withdrawn": 1, "lost": 1}
+    assert counted["in_follow_up"] == 2
+    assert sum(standings.values()) + 2 == counted["enrolled"] == 7
+
+
+def test_the_cut_leaves_out_what_happened_later() -> None:
+    people = {"p": [screened("2024-01-01"), enrolled("2024-01-02"), course("2024-02-01")]}
+    assert [flow(of(people), Selection(date(2024, 1, 1)))[name] for name in ("screened", "enrolled")] == [1, 0]
+
+
+def test_a_month_is_taken_for_its_middle_but_never_for_a_day_to_come() -> None:
+    people = {"p": [screened("2024-03"), enrolled("2025-01")], "q": [screened("2025-01-29"), enrolled("2025-01-30")]}
+    counted = accrual(of(people), AT)
+    assert counted["groups"][0]["curve"] == [
+        {"on": "2025-01-15", "cumulative": 1},
+        {"on": "2025-01-30", "cumulative": 2},
+    ]
+    assert counted["imputed_dates"] == 1
+
+
+def test_who_was_never_screened_is_in_no_figure_and_who_is_out_is_counted_as_left_out() -> None:
+    people = {"p": [screened(), enrolled()], "stranger": [enrolled()], "gone": [screened(), enrolled()]}
+    seen = of(people, out=["gone"])
+    assert (flow(seen, AT)["screened"], seen.left_out) == (1, 1)
+
+
+def test_accrual_is_divided_by_the_enrolling_site() -> None:
+    people = {"p": [screened(site="a"), enrolled("2024-01-02")], "q": [screened(site="b"), enrolled("2024-01-03")]}
+    groups = accrual(of(people), Selection(TODAY, by="site"))["groups"]
+    assert [(group["name"], group["enrolled"]) for group in groups] == [("a", 1), ("b", 1)]
+    assert accrual(of(people), Selection(TODAY, frozenset({"b"})))["groups"][0]["enrolled"] == 1
+
+
+def test_a_target_in_the_brain_has_its_dose_for_nervous_tissue_too() -> None:
+    people = {"p": [screened(), enrolled(), lesion("M", "metastasis"), course(delivery="SRS", lesions=["M"])]}
+    row = treatments(of(people), AT)["targets"][0]
+    assert (row["bed_10"], row["eqd2_10"], row["bed_2"], row["eqd2_2"]) == (60.0, 50.0, 220.0, 110.0)
+    other = treatments(of({"p": [screened(), enrolled(), course(delivery="SRS")]}), AT)["targets"][0]
+    assert "bed_2" not in other
+
+
+def test_a_reader_is_shown_no_small_cell_of_a_site() -> None:
+    counted = {**flow(of({"p": [screened(), enrolled()]}), AT)}
+    assert withheld(counted, 5, whole=True)["enrolled"] == 1
+    of_site = withheld(counted, 5, whole=False)
+    assert (of_site["enrolled"], of_site["stereotactic_percent"], of_site["died"]) == (None, None, 0)
+    divided = accrual(of({"p": [screened(), enrolled()]}), Selection(TODAY, by="site"))
+    assert withheld(divided, 5, whole=True)["groups"] == [{"name": "a", "enrolled": None, "curve": []}]
