@@ -7,7 +7,9 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 
 import httpx
 
@@ -18,13 +20,13 @@ from infra.local.folder import DataFolder
 from infra.local.ports import LOOPBACK, free_port
 from infra.local.postgres import LocalPostgres
 from infra.local.stack import Stack, service
-from infra.local.supervisor import Supervisor
+from infra.local.supervisor import Command, Supervisor
 from infra.reference.study import subject
 from shared.kernel.clock import Clock
 from shared.process import migrate
 
 NOWHERE = f"{LOOPBACK}:1"
-PATIENCE = 300.0  # seconds for whatever a bench waits for
+PATIENCE = 120.0  # seconds for whatever a bench waits for
 _LOOKS_EVERY = 0.05
 
 
@@ -63,11 +65,16 @@ def token(stack: Stack, study_id: str, role: str, site_id: str | None = None) ->
 
 
 @asynccontextmanager
-async def programs(stack: Stack, commands: Mapping[str, Sequence[str]]) -> AsyncIterator[None]:
-    """Argument lists by name, run in the stack's environment until the block ends. An early end of one is an error."""
+async def programs(
+    stack: Stack, commands: Mapping[str, Sequence[str]], told: Mapping[str, str] | None = None
+) -> AsyncIterator[None]:
+    """Argument lists by name, run in the stack's environment, and what else they are told, until the block ends.
+
+    RuntimeError, with the ends of their logs, when one of them ended before.
+    """
     ended: list[str] = []
     supervisor = Supervisor(
-        [service(stack, name, argv) for name, argv in commands.items()],
+        [_told(service(stack, name, argv), told or {}) for name, argv in commands.items()],
         lambda change: ended.append(str(change)) if change.state == "exited" else None,
     )
     running = asyncio.create_task(supervisor.run())
@@ -78,6 +85,11 @@ async def programs(stack: Stack, commands: Mapping[str, Sequence[str]]) -> Async
         await running
     if ended:
         raise RuntimeError(f"{'; '.join(ended)}\n{_logs(stack, commands)}")
+
+
+def _told(command: Command, settings: Mapping[str, str]) -> Command:
+    environment = {**command.program.environment, **settings}
+    return replace(command, program=replace(command.program, environment=environment))
 
 
 def _logs(stack: Stack, commands: Mapping[str, Sequence[str]]) -> str:
@@ -96,8 +108,10 @@ async def until(true: Callable[[], Awaitable[bool]], what: str) -> None:
         raise TimeoutError(f"{what}: not within {PATIENCE:g} s") from None
 
 
-async def answering(port: int, path: str) -> None:
-    async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", trust_env=False) as http:
+async def answering(port: int, path: str, bearer: str = "") -> None:
+    """Returns when a GET of the path is answered by 200."""
+    headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+    async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", headers=headers, trust_env=False) as http:
 
         async def answers() -> bool:
             try:
@@ -111,12 +125,11 @@ async def answering(port: int, path: str) -> None:
 async def spread(connections: int, act: Callable[[int], Awaitable[object]], times: int) -> float:
     """Do it so many times, so many at once; how many a second."""
     numbers = iter(range(times))
-    loop = asyncio.get_running_loop()
-    began = loop.time()
+    began = perf_counter()
     async with asyncio.TaskGroup() as together:
         for _ in range(connections):
             together.create_task(_one_after_the_other(numbers, act))
-    return times / (loop.time() - began)
+    return times / (perf_counter() - began)
 
 
 async def _one_after_the_other(numbers: Iterator[int], act: Callable[[int], Awaitable[object]]) -> None:

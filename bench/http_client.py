@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from typing import cast
 from uuid import uuid4
 
@@ -37,6 +37,10 @@ class Line(asyncio.Protocol):
     def close(self) -> None:
         self._transport.close()
 
+    @property
+    def closed(self) -> bool:
+        return self._transport.is_closing()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
@@ -53,35 +57,34 @@ class Line(asyncio.Protocol):
             self._answer.set_exception(ConnectionError("the server closed the connection"))
 
 
-async def connected(port: int) -> Line:
-    _, line = await asyncio.get_running_loop().create_connection(Line, LOOPBACK, port)
-    return line
+class Lines:
+    """Connections to one server; there is one more whenever all are in use, or were closed for being idle."""
 
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._free: list[Line] = []
 
-@asynccontextmanager
-async def lines(port: int, number: int) -> AsyncIterator[asyncio.LifoQueue[Line]]:
-    """So many connections; who takes one out puts it back."""
-    opened = [await connected(port) for _ in range(number)]
-    free: asyncio.LifoQueue[Line] = asyncio.LifoQueue()
-    for line in opened:
-        free.put_nowait(line)
-    try:
-        yield free
-    finally:
-        for line in opened:
+    async def post(self, request: bytes) -> bytes:
+        while self._free and self._free[-1].closed:
+            self._free.pop()
+        line = self._free.pop() if self._free else await self._connected()
+        answer = await line.post(request)
+        self._free.append(line)
+        return answer
+
+    async def _connected(self) -> Line:
+        _, line = await asyncio.get_running_loop().create_connection(Line, LOOPBACK, self._port)
+        return line
+
+    def close(self) -> None:
+        for line in self._free:
             line.close()
 
 
 async def post_all(port: int, connections: int, requests: Sequence[bytes]) -> float:
     """Every request answered by 201; how many a second."""
-    async with lines(port, connections) as free:
-
-        async def post(number: int) -> None:
-            line = free.get_nowait()
-            await line.post(requests[number])
-            free.put_nowait(line)
-
-        return await spread(connections, post, len(requests))
+    with closing(Lines(port)) as lines:
+        return await spread(connections, lambda number: lines.post(requests[number]), len(requests))
 
 
 def post_request(path: str, body: str, token: str) -> bytes:

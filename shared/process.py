@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from shared.settings import Settings
 
 SHARED = Path(__file__).parent
 EVENT_STORE, OUTBOX, INBOX = (SHARED / part / "migrations" for part in ("eventstore", "outbox", "inbox"))
-SHUT_DOWN_WITHIN = 5
+SHUT_DOWN_WITHIN = 5  # seconds
 Work = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
 
 
@@ -61,10 +62,12 @@ def relay_of(service: str) -> Work:
     async def relay(settings: Settings, stop: asyncio.Event) -> None:
         await ensure_topics(settings.kafka_bootstrap, [f"quartal.{service}.v1"])
         pool = await open_pool(settings.database(service, "system"))
+        publisher = KafkaPublisher(settings.kafka_bootstrap)
         try:
-            publisher = KafkaPublisher(settings.kafka_bootstrap)
             await Relay(pool, publisher, service, shards=settings.relay_shards).run(stop)
         finally:
+            with suppress(TimeoutError):  # what the broker did not acknowledge is published again
+                await asyncio.wait_for(publisher.close(), SHUT_DOWN_WITHIN)
             await pool.close()
 
     return relay

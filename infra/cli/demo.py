@@ -8,7 +8,7 @@ import httpx
 import typer
 
 from infra.cli import up
-from infra.cli.running import TokenFor, client, port, tokens
+from infra.cli.running import TokenFor, client, data_folder, port, tokens
 from infra.local.roles import LIVE_STUDY, doors
 from infra.local.stack import Stack
 from infra.local.supervisor import python_module
@@ -22,7 +22,8 @@ PARTICIPANTS = "2000"
 
 def command() -> None:
     """Start everything, load the reference study through the public API, and stay up until Ctrl-C."""
-    simulator = python_module("infra.simulator", "--participants", PARTICIPANTS, "--stay")
+    progress = str(data_folder().path / "simulated.json")
+    simulator = python_module("infra.simulator", "--participants", PARTICIPANTS, "--stay", "--progress", progress)
     up.start({**up.COMMANDS, "simulator": simulator}, _loaded, {**up.DEFAULTS, "QUARTAL_CLOCK": CLOCK})
 
 

@@ -13,12 +13,17 @@ from infra.cli.environment import settings_of
 from infra.cli.running import client, data_folder, port
 from infra.local.claim import InUse
 from infra.local.folder import DataFolder
+from infra.local.kafka import KafkaFailed
+from infra.local.kafka_home import KafkaMissing
+from infra.local.ports import is_free
+from infra.local.postgres import PostgresFailed
 from infra.local.stack import Stack, Step, run
 from infra.local.supervisor import Change, python_module
 from services.analytics.__main__ import PROCESS as ANALYTICS
 from services.enrollment.__main__ import PROCESS as ENROLLMENT
 from services.followup.__main__ import PROCESS as FOLLOWUP
 from services.toxicity.__main__ import PROCESS as TOXICITY
+from shared.eventstore.migrate import ChangedMigration
 from shared.process import migrate
 
 SERVICES = (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)
@@ -31,6 +36,14 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 }
 DEFAULTS = {"QUARTAL_ADMINISTRATORS": "administrator@study-wide.{study}"}
 READY_WITHIN, _LOOKS_EVERY = 60.0, 0.1
+TAKES_OVER_WITHIN = 10.0  # seconds in which the web process of a killed predecessor ends
+
+
+class PortTaken(RuntimeError):
+    """Something else listens where we are to listen."""
+
+
+CANNOT_START = (InUse, PortTaken, PostgresFailed, KafkaFailed, KafkaMissing, ChangedMigration)
 
 
 def command() -> None:
@@ -39,21 +52,33 @@ def command() -> None:
 
 
 def start(commands: Mapping[str, Sequence[str]], meanwhile: Step, defaults: Mapping[str, str]) -> None:
-    """Hold the folder, run the stack; end with a sentence and code 1 where somebody else holds it."""
+    """Hold the folder, run the stack; end with a sentence and code 1 where that cannot be."""
     folder = data_folder()
     try:
         with folder.held(port()):
             asyncio.run(_up(folder, commands, meanwhile, {**defaults, **os.environ}))
-    except InUse as taken:
-        typer.echo(str(taken), err=True)
+    except CANNOT_START as why:
+        typer.echo(str(why), err=True)
         raise typer.Exit(1) from None
 
 
 async def _up(
     folder: DataFolder, commands: Mapping[str, Sequence[str]], meanwhile: Step, environment: Mapping[str, str]
 ) -> None:
+    await _port_is_free(port())
     stack = Stack(folder, port(), environment, typer.echo)
     await run(stack, commands, _tell, prepare=_migrated, meanwhile=meanwhile)
+
+
+async def _port_is_free(number: int) -> None:
+    """Otherwise the one who has it would answer in our place."""
+    deadline = asyncio.get_running_loop().time() + TAKES_OVER_WITHIN
+    if not is_free(number):
+        typer.echo(f"Waiting for port {number}, which another process has")
+    while not is_free(number):
+        if asyncio.get_running_loop().time() > deadline:
+            raise PortTaken(f"Port {number} is taken by another process. Set QUARTAL_PORT to another one.")
+        await asyncio.sleep(_LOOKS_EVERY)
 
 
 async def _migrated(stack: Stack) -> None:

@@ -30,8 +30,7 @@ from shared.kernel.refusal import Busy
 from shared.observability.logging import configure
 from shared.process import serve
 from shared.settings import Settings
-from shared.web.app import problem_routes, readiness
-from shared.web.problems import install_problems
+from shared.web.app import bare_app, problem_routes, readiness
 
 FRONT = "analytics"
 """The service that answers what no service's name begins: the start page and the session."""
@@ -51,7 +50,7 @@ class Web:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self._own(scope, receive, send)
-        first = scope["path"].split("/", 2)[1]
+        first = scope["path"].removeprefix("/").partition("/")[0]
         if first in ("health", "metrics", "problems") or scope["path"] == "/session/development":
             return await self._own(scope, receive, send)
         return await self.apps.get(first, self.apps[FRONT])(scope, receive, send)
@@ -65,8 +64,7 @@ def _own(apps: Mapping[str, FastAPI], settings: Settings) -> FastAPI:
                 await entered.enter_async_context(app.router.lifespan_context(app))
             yield
 
-    own = FastAPI(lifespan=lifespan, openapi_url=None)
-    install_problems(own)
+    own = bare_app("web", lifespan)
     own.include_router(_about(apps))
     own.include_router(_development(settings))
     return own

@@ -4,19 +4,19 @@
 
 It ends when the last life is told. Interrupted and started again with the same seed and sites it goes on where it
 was: lives are computed, idempotency keys are made of (seed, participant, fact), and what was recorded is answered as
-recorded and not waited for.
+recorded and not waited for. With a progress file it does not even ask for that.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import heapq
 import os
 import signal
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -25,6 +25,7 @@ from infra.issuer import Issuer
 from infra.reference.load import NotAccepted, Report, Stopped, StudyApi, TokenFor, pause
 from infra.reference.study import members, subject
 from infra.simulator.patients import OPENED, SINCE, SITES, STUDY_ID, Life, Site, life
+from infra.simulator.progress import Progress
 from shared.kernel.clock import Clock
 
 REPLAYED_AFTER = timedelta(seconds=5)
@@ -45,19 +46,21 @@ async def simulate(
     today: Callable[[str], date],
     stop: asyncio.Event,
     report: Report = print,
+    kept_in: Path | None = None,
 ) -> int:
     """Open the study if it is absent, then tell the lives of so many participants, `rate` facts a second.
 
     `today` gives the calendar day in a time zone; no fact is stated before its day has come there. Services that are
     away or busy are waited for. Returns how many facts were answered as recorded, when all are told or `stop` is set.
+    How far it came is kept in the file `kept_in`.
     Raises NotAccepted where the services do not let the simulation in.
     """
     api = StudyApi(client, study_id, token_for, attempts=None, stop=stop)
     lives = [life(seed, index, sites) for index in range(participants)]
-    telling = _Telling(api, seed, lives, 1 / rate, today, report)
+    telling = _Telling(api, seed, lives, 1 / rate, today, report, kept_in)
     try:
         await _open(api, sites)
-        report(f"{study_id}: {participants} simulated participants at {len(sites)} sites")
+        report(f"{study_id}: {participants} simulated participants at {len(sites)} sites{telling.behind}")
         await telling.all()
     except Stopped:
         report(f"{study_id}: stopped")
@@ -84,7 +87,7 @@ def _only_there_already(refused: NotAccepted) -> None:
 
 
 class _Telling:
-    """All lives at once, merged by day: `_next` holds for each (day, participant, place of its next fact)."""
+    """All lives at once, merged by day: each fact is (day, participant, place in the life), told in that order."""
 
     def __init__(
         self,
@@ -94,47 +97,62 @@ class _Telling:
         seconds_between: float,
         today: Callable[[str], date],
         report: Report,
+        kept_in: Path | None,
     ) -> None:
         self._api, self._seed, self._lives = api, seed, lives
         self._seconds_between, self._today, self._report = seconds_between, today, report
-        self._numbers: dict[int, str] = {}
-        self._next = [(each.days[0], index, 0) for index, each in enumerate(lives)]
-        heapq.heapify(self._next)
+        days = ((day, index, place) for index, each in enumerate(lives) for place, day in enumerate(each.days))
+        self._order = sorted(days)
+        sites = [each.site.site_id for each in lives]
+        self._progress = Progress(kept_in, [api.study_id, seed, sites, self._order])
         self.told = 0
 
+    @property
+    def behind(self) -> str:
+        return f", going on after fact {self._progress.told}" if self._progress.told else ""
+
     async def all(self) -> None:
-        while self._next:
-            day, index, place = self._next[0]
-            if day > self._today(self._lives[index].site.time_zone).isoformat():
-                await pause(self._api.stop, LOOK_AT_THE_CALENDAR_EVERY_S)
-                continue
-            heapq.heappop(self._next)
-            await self._tell(index, place)
+        try:
+            while self._progress.told < len(self._order):
+                day, index, place = self._order[self._progress.told]
+                if day > self._today(self._lives[index].site.time_zone).isoformat():
+                    await pause(self._api.stop, LOOK_AT_THE_CALENDAR_EVERY_S)
+                else:
+                    await self._tell(index, place)
+        finally:
+            self._progress.write()
 
     async def _tell(self, index: int, place: int) -> None:
         """State one fact; a participant whose fact is refused is told no further."""
+        numbers, is_new = self._progress.numbers, False
+        if place == 0 or index in numbers:
+            is_new = await self._state(index, place)
+        if place + 1 == len(self._lives[index].facts):
+            numbers.pop(index, None)
+        self._progress.one_more()
+        if is_new:
+            await pause(self._api.stop, self._seconds_between)
+
+    async def _state(self, index: int, place: int) -> bool:
+        """Whether that was something new, so that the next fact has to wait."""
         try:
-            answer = await self._state(index, place)
+            answer = await self._answered(index, place)
         except NotAccepted as refused:
             if refused.status not in REFUSED_FOR_ONE:
                 raise
             self._report(str(refused))
-            await pause(self._api.stop, self._seconds_between)
-            return
+            self._progress.numbers.pop(index, None)
+            return True
         self.told += 1
-        days = self._lives[index].days
-        if place + 1 < len(days):
-            heapq.heappush(self._next, (days[place + 1], index, place + 1))
-        if not _replayed(answer):
-            await pause(self._api.stop, self._seconds_between)
+        return not _replayed(answer)
 
-    async def _state(self, index: int, place: int) -> httpx.Response:
+    async def _answered(self, index: int, place: int) -> httpx.Response:
         each, key = self._lives[index], f"{self._api.study_id}/simulated/{self._seed}/{index}/{place}"
         site_id, fact = each.site.site_id, each.facts[place]
         if place:
-            return await self._api.add(site_id, self._numbers[index], fact, key)
+            return await self._api.add(site_id, self._progress.numbers[index], fact, key)
         answer = await self._api.register(site_id, fact["data"], key)
-        self._numbers[index] = answer.json()["participant_id"]
+        self._progress.numbers[index] = answer.json()["participant_id"]
         return answer
 
 
@@ -161,7 +179,7 @@ def main() -> None:
         async with httpx.AsyncClient(base_url=asked.url, timeout=30) as client:
             told = await simulate(
                 client, token_for, asked.study, SITES[: asked.sites], asked.seed, asked.rate, asked.participants,
-                lambda zone: clock.today(asked.study, zone), stop,
+                lambda zone: clock.today(asked.study, zone), stop, partial(print, flush=True), asked.progress,
             )  # fmt: skip
         if asked.stay:
             await stop.wait()
@@ -180,5 +198,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=1.0, help="facts a second")
     keys = Path(os.environ.get("QUARTAL_JWKS", ".quartal/issuer/jwks.json")).parent
     parser.add_argument("--stay", action="store_true", help="when all is told, wait for a signal")
+    parser.add_argument("--progress", type=Path, help="file that keeps how far it came")
     parser.add_argument("--keys", type=Path, default=keys, help="folder of the development issuer")
     return parser.parse_args()

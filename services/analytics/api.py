@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field
 
 from services.analytics.asking import Asked, Figures
 from services.analytics.figures.catalogue import FIGURES
 from services.analytics.pages.live import Live
 from services.analytics.pages.render import csv_text
 from shared.kernel.dates import Day
-from shared.kernel.refusal import NotFound, Refusal
+from shared.kernel.ids import SiteId
+from shared.kernel.refusal import NotFound, NotYourRole, Refusal
 from shared.security.grants import rights
 from shared.web.routes import StudyOf, router
 
@@ -33,7 +34,14 @@ def _moment(value: object) -> object:
     return text
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("give a time within the years 1 to 9999, UTC") from None
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment), AfterValidator(_in_utc)]
 
 
 class Parameters(BaseModel):
@@ -42,7 +50,7 @@ class Parameters(BaseModel):
     cut: Annotated[Day | None, Field(description="count up to and on this day; default: the study's today")] = None
     at: Annotated[str | None, Field(max_length=80, description="as it was at this position, or at `cut:<name>`")] = None
     as_of: Annotated[Moment | None, Field(description="as it was recorded by this time (RFC 3339)")] = None
-    site: Annotated[str | None, Field(max_length=32, description="only participants enrolled at this site")] = None
+    site: Annotated[SiteId | None, Field(description="only participants enrolled at this site")] = None
     subset: Literal["all", "stereotactic"] = "all"
     by: Annotated[Literal["site", "sex", "subset"] | None, Field(description="divide the figure")] = None
     epoch: Annotated[str | None, Field(max_length=36, description="refuse positions of another journal (410)")] = None
@@ -100,8 +108,16 @@ async def figure(request: Request, study: StudyOf, name: str, kind: str, wanted:
     return JSONResponse(answer) if kind == "json" else Response(_as(kind, name, answer), media_type=MEDIA[kind])
 
 
+def drawable(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer, if it has all its counts: pictures and tables are made of whole figures."""
+    if "withheld_below" in answer:
+        raise NotYourRole("Small counts are withheld from readers; the others are in the figure's .json.")
+    return answer
+
+
 def _as(kind: str, name: str, answer: dict[str, Any]) -> str:
     drawn = FIGURES[name].drawn
+    drawable(answer)
     return csv_text(*drawn.table(answer)) if kind == "csv" else str(drawn.draw(answer))
 
 

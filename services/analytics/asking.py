@@ -159,7 +159,15 @@ def _tenants(rights: Rights) -> list[str]:
 
 
 def withheld(answer: dict[str, Any], small_cell: int, *, whole: bool) -> dict[str, Any]:
-    """Without cells of fewer participants than `small_cell`: of groups, and of a single site's counts."""
+    """Without cells of fewer participants than `small_cell`: of groups, and of a single site's counts.
+
+    Where anything is withheld, `withheld_below` says so.
+    """
+    kept = _withheld(answer, small_cell, whole=whole)
+    return kept if kept == answer else {**kept, "withheld_below": small_cell}
+
+
+def _withheld(answer: dict[str, Any], small_cell: int, *, whole: bool) -> dict[str, Any]:
     groups = answer.get("groups", [])
     if any(group["name"] != "all" for group in groups):
         answer = {**answer, "groups": [_group_withheld(group, small_cell) for group in groups]}

@@ -12,7 +12,7 @@ from datetime import date
 from services.enrollment import study as studies
 from shared.contracts.enrollment import Consented, Enrolled, Screened, ScreenFailed, Transferred, Voided, Withdrawn
 from shared.kernel.dates import PartialDate
-from shared.kernel.fact import Corrected, Fact, Stated, clinical_dates, content
+from shared.kernel.fact import Corrected, Fact, Stated, content
 from shared.kernel.record import Objection, Record
 from shared.protocol.protocol import Protocol
 
@@ -110,7 +110,7 @@ def _voided(record: Record, fact: Fact) -> Iterator[Objection]:
 
 
 def _in_the_future(said: Fact, today: date) -> Iterator[Objection]:
-    for member, when in clinical_dates(said):
+    for member, when in said.dates:
         if when.earliest > today:
             yield Objection("in-the-future", "That day has not come yet at the site.", member=member)
 

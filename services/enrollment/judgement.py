@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from services.enrollment import participant, study
 from services.enrollment.gate import World
@@ -17,10 +18,10 @@ from shared.contracts.enrollment import (
     Withdrawn,
 )
 from shared.contracts.event import Event
-from shared.eventstore.recorder import Judgement, Open
+from shared.eventstore.judgement import Judgement, Open
 from shared.eventstore.store import Head, Recalled
 from shared.kernel.clock import Clock
-from shared.kernel.fact import Corrected, Fact
+from shared.kernel.fact import Corrected, Fact, content
 from shared.kernel.record import Gate, Record, Rules
 from shared.security.vault import Vault
 
@@ -34,6 +35,12 @@ class StudyJudgement:
 
     def gate(self, study_id: str, study_record: Record, recalled: Recalled, site_id: str | None) -> Gate:
         return study.gate
+
+    def judged_by(self, study_record: Record, fact: Fact) -> Mapping[str, Any]:
+        return {}
+
+    def needs_texts(self, recalled: Recalled, events: Sequence[Event]) -> bool:
+        return False
 
     def head(self, recalled: Recalled, record: Record, events: Sequence[Event], opened: Open) -> Head:
         return Head()
@@ -54,12 +61,21 @@ class ParticipantJudgement:
         enrolling = recalled.head.summary.get("enrolling_site", site_id)
         return World(study_record, today, site_id or "", enrolling or "").gate
 
+    def judged_by(self, study_record: Record, fact: Fact) -> Mapping[str, Any]:
+        """The protocol's amendment on the fact's day; none before the first."""
+        on = content(fact).happened_on
+        amendment = study.amendment_on(study_record, on) if on else None
+        return {"amendment": amendment} if amendment else {}
+
+    def needs_texts(self, recalled: Recalled, events: Sequence[Event]) -> bool:
+        return not recalled.head.version or any(_concerns_reference(event) for event in events)
+
     def head(self, recalled: Recalled, record: Record, events: Sequence[Event], opened: Open) -> Head:
         before = recalled.head
-        enrolling = before.summary.get("enrolling_site") or record.facts(Screened)[0].site_id
+        enrolling = before.summary.get("enrolling_site") or (events[0].site_id or "")
         site = _present_site(record, enrolling)
         search_key = before.search_key
-        if not before.version or any(_concerns_reference(event) for event in events):
+        if self.needs_texts(recalled, events):
             search_key = self._search_key(record, site, [*recalled.events, *events], opened)
         return Head(0, site, search_key, {"status": status(record), "enrolling_site": enrolling})
 

@@ -24,7 +24,7 @@ from shared.contracts.treatment import (
     SystemicTherapyStarted,
     SystemicTherapyStopped,
 )
-from shared.kernel.fact import Fact, Stated, clinical_dates
+from shared.kernel.fact import Fact, Stated
 from shared.kernel.record import Objection, Record
 
 
@@ -73,7 +73,7 @@ def objections(record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
 
 def _before_birth(record: Record, fact: Fact) -> Iterator[Objection]:
     for screening in record.all(Screened):
-        for member, when in clinical_dates(fact):
+        for member, when in fact.dates:
             if when.latest.year < screening.fact.birth_year:
                 yield Objection("before-birth", "That is before the year of birth.", screening.event_id, member)
 

@@ -10,12 +10,14 @@ from fastapi import Query, Request
 from fastapi.responses import JSONResponse
 
 from shared.contracts.event import Event, history
-from shared.eventstore.recorder import opener
+from shared.contracts.study import SiteActivated
+from shared.eventstore.sealing import opener
 from shared.eventstore.store import Head, Recalled, Unit
 from shared.eventstore.studies import rights_in
 from shared.kernel.fact import Corrected
+from shared.kernel.ids import SiteId
 from shared.kernel.record import standing
-from shared.kernel.refusal import NotFound, NotYourRole, Unacceptable
+from shared.kernel.refusal import NotFound, NotYourRole
 from shared.kernel.sealed import revealed
 from shared.security.grants import EVERY_SITE, Rights
 from shared.security.tenancy import Tenant
@@ -24,6 +26,7 @@ from shared.web.routes import ParticipantOf, StudyOf, router
 from shared.web.service import Service
 
 routes = router("/enrollment/v1/studies/{study_id}")
+Site = Annotated[SiteId | None, Query(description="of this site only")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Status = Literal["screening", "screen_failed", "consented", "enrolled", "withdrawn", "voided"]
 
@@ -40,17 +43,17 @@ async def study(request: Request, study: StudyOf) -> JSONResponse:
 async def participants(
     request: Request,
     study: StudyOf,
-    site: Annotated[str | None, Query(max_length=32)] = None,
+    site: Site = None,
     status: Status | None = None,
     local_reference: Annotated[str | None, Query(min_length=1, max_length=200)] = None,
-    after: Annotated[str, Query(max_length=32)] = "",
+    after: Annotated[str, Query(pattern="^[0-9A-Z-]{0,11}$")] = "",
     limit: Limit = 100,
 ) -> JSONResponse:
     """Participants in a stable order, a page at a time. By `local_reference`, only within one's own site."""
     rights, _ = await _rights(request, study)
     rows: list[tuple[str, Head]] = []
-    for tenant in _sites(rights, site):
-        key = _reference(request, rights, study, tenant, local_reference)
+    for tenant in _own_sites(rights, site) if local_reference else _sites(rights, site):
+        key = _service(request).vault.blind_index(study, tenant, local_reference) if local_reference else None
         async with _service(request).store.unit(Tenant(study, tenant)) as unit:
             rows += await unit.listing(site=site, status=status, search_key=key, after=after, limit=limit + 1)
     rows = sorted(rows, key=lambda row: row[0])
@@ -99,21 +102,19 @@ async def participant_history(request: Request, study: StudyOf, number: Particip
 async def facts(
     request: Request,
     study: StudyOf,
-    site: Annotated[str | None, Query(max_length=32)] = None,
-    after: Annotated[str, Query(max_length=32)] = "",
+    site: Site = None,
+    after: Annotated[str, Query(pattern=r"^([0-9A-Z-]{1,11}\.[0-9]{1,9})?$", description="what `next` said")] = "",
     limit: Limit = 100,
 ) -> JSONResponse:
-    """What one's own site stated, as stated, in a stable order, so that it can be compared with what was sent."""
-    rights, _ = await _rights(request, study)
-    mine = sorted(grant.site_id for grant in rights.grants if grant.site_id and grant.role in ("site", "coordinator"))
-    if site is not None:
-        mine = [each for each in mine if each == site]
-    if not mine:
-        raise NotYourRole
+    """What sites stated, as stated, in a stable order, so that a site can compare it with what it sent."""
+    rights, state = await _rights(request, study)
+    every = [active.site_id for active in state.record.facts(SiteActivated) if site in (None, active.site_id)]
+    stream, _, version = after.partition(".")
     events: list[Event] = []
-    for each in mine:
-        async with _service(request).store.unit(Tenant(study, each)) as unit:
-            events += await unit.feed(sites=[each], after=_position(after), limit=limit + 1)
+    for tenant in _sites(rights, site):
+        stating = every if tenant == EVERY_SITE else [tenant]
+        async with _service(request).store.unit(Tenant(study, tenant)) as unit:
+            events += await unit.feed(sites=stating, after=(stream, int(version or 0)), limit=limit + 1)
     events = sorted(events, key=lambda event: (event.stream_id, event.version))
     page, more = events[:limit], len(events) > limit
     rows = [
@@ -142,12 +143,12 @@ def _sites(rights: Rights, site: str | None) -> list[str]:
     return [each for each in seen if site in (None, each) or each == EVERY_SITE]
 
 
-def _reference(request: Request, rights: Rights, study: str, tenant: str, reference: str | None) -> bytes | None:
-    if reference is None:
-        return None
-    if not rights.has_site(tenant):
+def _own_sites(rights: Rights, site: str | None) -> list[str]:
+    """The sites whose references the member may search: their own."""
+    own = sorted(grant.site_id for grant in rights.grants if grant.site_id and rights.has_site(grant.site_id))
+    if not own:
         raise NotYourRole("A site's own references are searched by that site.")
-    return _service(request).vault.blind_index(study, tenant, reference)
+    return [each for each in dict.fromkeys(own) if site in (None, each)]
 
 
 async def _recalled(
@@ -166,7 +167,7 @@ async def _recalled(
 async def _texts(unit: Unit, vault: Vault, rights: Rights, recalled: Recalled) -> Mapping[int, Mapping[str, str]]:
     site = recalled.head.site_id or ""
     own = [event for event in recalled.events if event.site_id == site] if rights.has_site(site) else []
-    opened = await opener(unit, vault, own)
+    opened = opener(vault, await unit.data_key(own[0].stream_id) if own else None)
     return {event.version: opened(event) for event in own if event.sealed}
 
 
@@ -187,12 +188,5 @@ def _shown(head: Head) -> dict[str, Any]:
     return {"site_id": head.site_id, "status": head.summary.get("status"), "version": head.version}
 
 
-def _position(after: str) -> tuple[str, int]:
-    stream, _, version = after.partition(".")
-    if version and not (version.isascii() and version.isdecimal()):
-        raise Unacceptable("`after` is what `next` said.", code="bad-header")
-    return stream, min(int(version or 0), 2**31 - 1)
-
-
 def _etag(version: int) -> dict[str, str]:
-    return {"ETag": f'"{version}"'}
+    return {"ETag": f'"{version}"', "Quartal-Version": f"enrollment={version}"}

@@ -46,6 +46,10 @@ class MemoryStore:
             yield _MemoryUnit(draft, tenant)
             self._contents = draft
 
+    async def append(self, tenant: Tenant, proposal: Append) -> None:
+        async with self.unit(tenant) as unit:
+            await unit.append(proposal)
+
 
 class _MemoryUnit:
     def __init__(self, contents: _Contents, tenant: Tenant) -> None:
@@ -83,7 +87,8 @@ class _MemoryUnit:
             raise StudyMoved
         if proposal.key and (self._study, proposal.key, proposal.key_site) in self._in.outcomes:
             raise KeyTaken
-        if self._in.heads.get(place, Head()).version != proposal.expected:
+        seen = self._head(stream_id).version
+        if seen != proposal.expected or (not seen and place in self._in.heads):
             raise StreamMoved
         if proposal.head.search_key and self._taken(stream_id, proposal.head):
             raise SearchKeyTaken

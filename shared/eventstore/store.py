@@ -109,6 +109,10 @@ class Store(Protocol):
         """One transaction: kept if the block ends well, undone if an exception leaves it."""
         ...
 
+    async def append(self, tenant: Tenant, proposal: Append) -> None:
+        """The same as a unit's append and nothing else, in one statement."""
+        ...
+
 
 class PostgresStore:
     """The store on PostgreSQL, under row-level security; `shards` spreads the outbox over that many relay cursors."""
@@ -121,10 +125,16 @@ class PostgresStore:
         async with transaction(self._pool, tenant) as connection:
             yield _PostgresUnit(self.service, tenant, connection, self._shards)
 
+    async def append(self, tenant: Tenant, proposal: Append) -> None:
+        async with self._pool.acquire() as connection:
+            unit = _PostgresUnit(self.service, tenant, connection, self._shards)  # type: ignore[arg-type] # a proxy
+            await unit.append(proposal)
+
 
 class _PostgresUnit:
     def __init__(self, service: str, tenant: Tenant, connection: asyncpg.Connection[Any], shards: int) -> None:
-        self._service, self._study, self._connection, self._shards = service, tenant.study_id, connection, shards
+        self._service, self._study, self._site = service, tenant.study_id, tenant.site_id
+        self._connection, self._shards = connection, shards
 
     async def recall(self, stream_id: str, *, key: str | None = None, key_site: str = "*") -> Recalled:
         rows = await self._connection.fetch(SQL["recall"], self._study, stream_id, key, key_site)
@@ -164,6 +174,7 @@ class _PostgresUnit:
             [event.sealed for event in events], [json.dumps(event.meta) for event in events], first.recorded_at,
             shard_of(first.stream_id, self._shards), proposal.key, proposal.key_site,
             proposal.outcome and proposal.outcome.fingerprint, proposal.outcome and json.dumps(proposal.outcome.answer),
+            self._site,
         )  # fmt: skip
 
     async def listing(

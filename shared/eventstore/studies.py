@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.contracts.event import history
@@ -19,6 +19,13 @@ class StudyState:
 
     version: int
     record: Record
+    _rights: dict[str, Rights] = field(default_factory=dict, repr=False, compare=False)
+
+    def rights(self, member: str) -> Rights:
+        """What the member's standing grants allow."""
+        if member not in self._rights:
+            self._rights[member] = rights(self.record, member)
+        return self._rights[member]
 
 
 class Studies(Protocol):
@@ -56,7 +63,7 @@ class StoredStudies:
 async def rights_in(studies: Studies, study_id: str, member: str) -> tuple[Rights, StudyState]:
     """What somebody may read in a study, by the grants of this moment; NotFound for who has none."""
     study = await studies.reload(study_id)
-    held = rights(study.record, member)
+    held = study.rights(member)
     if not held.grants:
         raise NotFound
     return held, study

@@ -14,6 +14,7 @@ from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from shared.inbox.apply import SQL, Effect, apply_patiently, patiently
@@ -67,10 +68,10 @@ async def rewind_group(
     """
     while True:
         try:
+            partitions = await _partitions(bootstrap, topics)
             async with AIOKafkaConsumer(
                 bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False
             ) as consumer:
-                partitions = await _partitions(consumer, topics)
                 ahead = await _ahead(consumer, partitions, await stored_offsets(pool, topics))
                 if ahead:
                     await restored()
@@ -82,11 +83,26 @@ async def rewind_group(
         await asyncio.sleep(_AGAIN)
 
 
-async def _partitions(consumer: AIOKafkaConsumer, topics: Collection[str]) -> list[TopicPartition]:
-    while missing := set(topics) - await consumer.topics():
-        _log.warning("waiting for the topics %s", ", ".join(sorted(missing)))
-        await asyncio.sleep(_AGAIN)
-    return [TopicPartition(topic, part) for topic in topics for part in consumer.partitions_for_topic(topic) or ()]
+async def _partitions(bootstrap: str, topics: Collection[str]) -> list[TopicPartition]:
+    async with _administration(bootstrap) as administration:
+        while True:
+            described = await administration.describe_topics(list(topics))
+            missing = [each["topic"] for each in described if each["error_code"]]
+            if not missing:
+                break
+            _log.warning("waiting for the topics %s", ", ".join(sorted(missing)))
+            await asyncio.sleep(_AGAIN)
+    return [TopicPartition(each["topic"], part["partition"]) for each in described for part in each["partitions"]]
+
+
+@asynccontextmanager
+async def _administration(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    administration = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await administration.start()
+        yield administration
+    finally:
+        await administration.close()
 
 
 async def _ahead(

@@ -47,6 +47,11 @@ class Fact(Member):
         value = getattr(self, self.date_field) if self.date_field else None
         return value if value is None or isinstance(value, PartialDate) else PartialDate.of(value)
 
+    @cached_property
+    def dates(self) -> tuple[tuple[str, PartialDate], ...]:
+        """(JSON pointer, date) of every clinical date in it."""
+        return tuple(clinical_dates(self))
+
 
 F = TypeVar("F", bound=Fact)
 F_co = TypeVar("F_co", bound=Fact, covariant=True)

@@ -59,8 +59,9 @@ class Record:
             kinds.setdefault(type(stated.fact), []).append(stated)
         return kinds
 
-    def all(self, kind: type[F], *, but: Stated[Fact] | None = None) -> list[Stated[F]]:
-        return [stated for stated in self._by_kind.get(kind, ()) if stated is not but]
+    def all(self, kind: type[F], *, but: Stated[Fact] | None = None) -> Sequence[Stated[F]]:
+        of_kind = self._by_kind.get(kind, ())
+        return [stated for stated in of_kind if stated is not but] if but else of_kind
 
     def facts(self, kind: type[F]) -> list[F]:
         return [stated.fact for stated in self.all(kind)]
@@ -98,11 +99,37 @@ def judge(record: Record, rules: Rules) -> set[Raised]:
     return {(stated.event_id, objection) for stated in record.stated for objection in rules(record, stated)}
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A history with the record that it leads to, and what the rules object to in it."""
+
+    history: tuple[Stated[Fact], ...]
+    record: Record
+    raised: frozenset[Raised]
+
+    @classmethod
+    def of(cls, history: Iterable[Stated[Fact]], rules: Rules) -> Judged:
+        stated = tuple(history)
+        record = standing(stated)
+        return cls(stated, record, frozenset(judge(record, rules)))
+
+    def then(self, stated: Sequence[Stated[Fact]]) -> Record:
+        """The record that more of the history leads to."""
+        if any(isinstance(each.fact, Corrected) for each in stated):
+            return standing((*self.history, *stated))
+        return Record((*self.record.stated, *stated))
+
+    def with_all(self, proposed: Sequence[Stated[Fact]], rules: Rules, gate: Gate) -> Judged:
+        """What `proposed` leads to, if all of it may be appended together; else Refused with every objection."""
+        record = self.then(proposed)
+        after = Judged((*self.history, *proposed), record, frozenset(judge(record, rules)))
+        raised = after.raised - self.raised
+        raised |= {(stated.event_id, objection) for stated in proposed for objection in gate(after.record, stated)}
+        if raised:
+            raise Refused(raised)
+        return after
+
+
 def decide(history: Sequence[Stated[Fact]], proposed: Sequence[Stated[Fact]], rules: Rules, gate: Gate) -> Record:
-    """The record that `proposed` leads to, if all of it may be appended together; else Refused with every objection."""
-    before, after = standing(history), standing([*history, *proposed])
-    raised = judge(after, rules) - judge(before, rules)
-    raised |= {(stated.event_id, objection) for stated in proposed for objection in gate(after, stated)}
-    if raised:
-        raise Refused(raised)
-    return after
+    """The record that `proposed` leads to; Refused with every objection that was not there before."""
+    return Judged.of(history, rules).with_all(proposed, rules, gate).record

@@ -41,7 +41,7 @@ class Publisher(Protocol):
 class KafkaPublisher:
     """An idempotent producer, made when it is needed and made anew after it failed.
 
-    `patience`: seconds after which a message that the broker has not acknowledged is given up.
+    `patience`: seconds after which a publication that the broker has not acknowledged is given up.
     """
 
     def __init__(self, bootstrap: str, *, patience: float = 15.0) -> None:
@@ -53,20 +53,21 @@ class KafkaPublisher:
     async def publish(self, messages: Sequence[Message]) -> None:
         async with self._one_at_a_time:
             try:
-                producer = self._producer or await self._connect()
-                for start in range(0, len(messages), IN_FLIGHT):
-                    await _acknowledged(producer, messages[start : start + IN_FLIGHT])
+                async with asyncio.timeout(self._patience):
+                    producer = self._producer or await self._connect()
+                    for start in range(0, len(messages), IN_FLIGHT):
+                        await _acknowledged(producer, messages[start : start + IN_FLIGHT])
             except (KafkaError, OSError, TimeoutError) as failure:
-                await self._give_up()
+                await self._end(0.0)
                 raise NotPublished(str(failure) or type(failure).__name__) from failure
 
     async def close(self) -> None:
-        """Sends what is under way, then ends."""
+        """Sends what is under way, for as long as there is patience, then ends."""
         async with self._one_at_a_time:
-            await self._give_up()
+            await self._end(self._patience)
 
     async def _connect(self) -> AIOKafkaProducer:
-        await self._give_up()
+        await self._end(0.0)
         producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             enable_idempotence=True,
@@ -79,20 +80,31 @@ class KafkaPublisher:
         try:
             await producer.start()
         except BaseException:
-            self._ending = asyncio.create_task(producer.stop())
+            self._ending = asyncio.create_task(_stop(producer, 0.0))
             raise
         self._producer = producer
         return producer
 
-    async def _give_up(self) -> None:
-        """The old producer ends, even if we are cancelled, before a new one may begin: two could not keep the order."""
+    async def _end(self, patience: float) -> None:
+        """The old producer ends, even if we are cancelled, before a new one begins."""
         if self._producer:
-            self._ending = asyncio.create_task(self._producer.stop())
+            self._ending = asyncio.create_task(_stop(self._producer, patience))
         self._producer = None
         if self._ending:
             with suppress(KafkaError, OSError):
                 await asyncio.shield(self._ending)
         self._ending = None
+
+
+async def _stop(producer: AIOKafkaProducer, patience: float) -> None:
+    """An idempotent producer never gives up by itself, and its `stop` waits until a broker that is away is back."""
+    try:
+        await asyncio.wait_for(producer.flush(), patience)
+        await producer.stop()
+    except TimeoutError:
+        producer._closed = True
+        await producer._sender.close()
+        await producer.client.close()
 
 
 async def _acknowledged(producer: AIOKafkaProducer, messages: Iterable[Message]) -> None:

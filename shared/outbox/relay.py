@@ -25,7 +25,7 @@ from shared.outbox.rows import event
 from shared.outbox.upkeep import prune
 
 BUSY, IDLE = 0.005, 0.25  # seconds between two looks: after something was there, and after long nothing
-AGAIN, MUCH_LATER = 0.1, 5.0  # seconds until another attempt: after the first failure, and after many
+AGAIN, MUCH_LATER = 0.1, 2.0  # seconds until another attempt: after the first failure, and after many
 TIDY_EVERY = 60.0  # seconds
 AWAY = (
     OSError,

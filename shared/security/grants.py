@@ -10,7 +10,6 @@ from shared.kernel.fact import Role
 from shared.kernel.record import Record
 
 EVERY_SITE = "*"
-WHOLE_STUDY: frozenset[Role] = frozenset({"administrator", "investigator", "monitor", "auditor", "reader"})
 
 
 @dataclass(frozen=True, slots=True)

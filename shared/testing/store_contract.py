@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import pytest
 
-from shared.contracts.event import Event
 from shared.eventstore.store import (
     Append,
     Head,
@@ -23,67 +19,9 @@ from shared.eventstore.store import (
     StreamMoved,
     StudyMoved,
 )
-from shared.kernel.ids import new_event_id, new_participant_id
+from shared.kernel.ids import new_participant_id
 from shared.security.tenancy import Tenant
-
-AT = datetime(2024, 3, 7, 12, 30, 15, 123456, UTC)
-CONTENT = '{"signed_on": "2024-03-07", "form_version": "2.1", "options": {"data_use": true}}'
-STUDY_CONTENT = '{"on": "2024-03-07"}'
-
-
-class Undone(Exception):
-    """Leaves a unit, so that it is rolled back."""
-
-
-def event(
-    study_id: str, stream_id: str, version: int, *, site: str | None = "S1", sealed: bytes | None = None
-) -> Event:
-    of_study = stream_id == study_id
-    type_name, content = ("study.accrual_closed", STUDY_CONTENT) if of_study else ("participant.consented", CONTENT)
-    return Event(
-        study_id, "enrollment", stream_id, version, new_event_id(), type_name, 1, None if of_study else site, content,
-        AT, {"recorded_by": "someone"}, sealed,
-    )  # fmt: skip
-
-
-def append(
-    study_id: str,
-    stream_id: str,
-    expected: int = 0,
-    *,
-    count: int = 1,
-    site: str | None = "S1",
-    study_version: int | None = 1,
-    search_key: bytes | None = None,
-    status: str = "enrolled",
-    **others: Any,
-) -> Append:
-    """`count` consents (for the study: closings of accrual) after version `expected`."""
-    own = stream_id == study_id
-    head = Head(expected + count, None if own else site, search_key, {"status": status})
-    events = [event(study_id, stream_id, expected + place + 1, site=site) for place in range(count)]
-    return Append(expected, None if own else study_version, head, events, **others)
-
-
-async def keep(store: Store, proposal: Append, site: str = "*") -> None:
-    """The proposal in a unit of its own."""
-    async with store.unit(Tenant(proposal.events[0].study_id, site)) as unit:
-        await unit.append(proposal)
-
-
-async def keep_and_undo(store: Store, proposal: Append) -> None:
-    async with store.unit(Tenant(proposal.events[0].study_id)) as unit:
-        await unit.append(proposal)
-        raise Undone
-
-
-async def seen(store: Store, tenant: Tenant, stream_id: str, **by: Any) -> Recalled:
-    async with store.unit(tenant) as unit:
-        return await unit.recall(stream_id, **by)
-
-
-def answered(text: str) -> Outcome:
-    return Outcome(text.encode(), {"said": text})
+from shared.testing.appends import Undone, answered, append, event, keep, keep_and_undo, seen, shown
 
 
 class StoreContract:
@@ -159,6 +97,20 @@ class StoreContract:
         assert await seen(store, Tenant(study), participant, key="k") == Recalled(1, Head(), ())
         await keep(store, proposal)
         assert (await seen(store, Tenant(study), participant, key="k")).outcome == answered("first")
+
+    async def test_an_append_alone_is_kept_and_refused_as_one_in_a_unit(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        proposal = append(study, participant, key="k", key_site="S1", outcome=answered("first"))
+        await store.append(Tenant(study, "S1"), proposal)
+        recalled = await seen(store, Tenant(study, "S1"), participant, key="k", key_site="S1")
+        assert (recalled.head.version, recalled.outcome) == (1, answered("first"))
+        with pytest.raises(KeyTaken):
+            await store.append(Tenant(study, "S1"), proposal)
+        for tenant, expected in ((Tenant(study, "S1"), 0), (Tenant(study, "S2"), 1)):
+            with pytest.raises(StreamMoved):
+                await store.append(tenant, append(study, participant, expected))
+        assert (await seen(store, Tenant(study), participant)).head.version == 1
 
     async def test_an_outcome_is_recalled_by_its_key_at_the_site_or_in_the_stream(
         self, store: Store, study: str, participant: str
@@ -319,11 +271,3 @@ class StoreContract:
         recalled = await seen(store, Tenant(study), name, key=name, key_site="S1")
         assert (recalled.head.version, recalled.outcome) == (1, answered(name))
         assert await seen(store, Tenant(name), study) == Recalled(0, Head(), ())
-
-
-def shown(event: Event) -> tuple[object, ...]:
-    """An event for comparison: its content by value, since a database may write the same JSON in another way."""
-    return (
-        event.study_id, event.service, event.stream_id, event.version, UUID(str(event.event_id)), event.type,
-        event.schema_version, event.site_id, json.loads(event.data), event.recorded_at, dict(event.meta), event.sealed,
-    )  # fmt: skip

@@ -15,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
 
 from shared.web.documentation import page
 from shared.web.problem_types import problem_types
-from shared.web.problems import ProblemShown, install_problems, problem
+from shared.web.problems import ProblemShown, install_problems, problem, unforeseen
 
 VERSION = "0.1.0"
 _SECURITY = {
@@ -26,6 +26,7 @@ _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; style-src 'self'",
 }
 REQUESTS = Counter("quartal_http_requests", "Requests answered", ["service", "method", "status"])
+_METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 Start = Callable[[FastAPI], Any]
 
 
@@ -39,13 +40,23 @@ def create_service_app(
         async with start(app):
             yield
 
-    app = FastAPI(title=title, version=VERSION, lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.service, app.state.problem_types = name, problem_types(rules)
-    install_problems(app)
-    app.middleware("http")(_headers)
+    app = bare_app(name, lifespan, title)
+    app.state.problem_types = problem_types(rules)
     for router in (*routers, _about(name)):
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
+    return app
+
+
+def bare_app(name: str, lifespan: Callable[[FastAPI], Any], title: str = "") -> FastAPI:
+    """Without a route: problems, headers and counts. A path with a slash too many is unknown, not sent elsewhere."""
+    app = FastAPI(
+        title=title or name, version=VERSION, lifespan=lifespan, redirect_slashes=False,
+        openapi_url=None, docs_url=None, redoc_url=None,
+    )  # fmt: skip
+    app.state.service = name
+    install_problems(app)
+    app.middleware("http")(_answered)
     return app
 
 
@@ -62,12 +73,16 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-async def _headers(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-    response = await call(request)
+async def _answered(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+    try:
+        response = await call(request)
+    except Exception as error:  # what leaves here is logged by the server, with values
+        response = unforeseen(error)
     for header, value in _SECURITY.items():
         response.headers.setdefault(header, value)
     response.headers.setdefault("Cache-Control", "no-store")
-    REQUESTS.labels(request.app.state.service, request.method, response.status_code).inc()
+    method = request.method if request.method in _METHODS else "other"
+    REQUESTS.labels(request.app.state.service, method, response.status_code).inc()
     return response
 
 

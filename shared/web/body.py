@@ -16,8 +16,8 @@ LARGEST = 1024 * 1024
 _DEEPEST = 40
 
 
-class CheckedRequest(Request):
-    """Reads its body once, at most 1 MiB of it; as JSON it has no duplicate members, no NaN, no hidden characters."""
+class BoundedRequest(Request):
+    """Reads its body once, at most 1 MiB of it."""
 
     async def body(self) -> bytes:
         if not hasattr(self, "_body"):
@@ -30,6 +30,10 @@ class CheckedRequest(Request):
             self._body = b"".join(chunks)
         return self._body
 
+
+class CheckedRequest(BoundedRequest):
+    """As JSON its body has no duplicate members, no NaN, no hidden characters."""
+
     async def json(self) -> Any:
         if not hasattr(self, "_json"):
             self._json = parsed(await self.body())
@@ -39,9 +43,24 @@ class CheckedRequest(Request):
         if self.method != "POST":
             return
         media = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media != "application/json":
+        if media != "application/json" or self.headers.get("content-encoding", "identity") != "identity":
             raise UnsupportedMedia
         await self.json()
+
+
+class BoundedRoute(APIRoute):
+    """Reads the body, where there is one, before anything is made of it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def bounded(request: Request) -> Response:
+            whole = BoundedRequest(request.scope, request.receive)
+            if request.method == "POST":
+                await whole.body()
+            return await handle(whole)
+
+        return bounded
 
 
 class CheckedRoute(APIRoute):
@@ -66,7 +85,7 @@ class CheckedRoute(APIRoute):
 def parsed(body: bytes) -> Any:
     """The JSON value; Malformed for what is not JSON, or JSON that says a member twice or that no text can hold."""
     try:
-        value = json.loads(body, object_pairs_hook=_once_each, parse_constant=_no_number)
+        value = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_once_each, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise Malformed from None
     if not _holds(value, _DEEPEST):

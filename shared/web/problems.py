@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Iterable, Mapping, Sequence
+import traceback
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -12,12 +13,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from shared.kernel.refusal import Busy, Fault, Refusal
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
-_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,39}")
+_FRAMES = 8
 _SAID = {
     "missing": "This is needed.",
     "extra_forbidden": "There is no such member.",
@@ -26,6 +28,10 @@ _SAID = {
     "union_tag_not_found": "Say of which type it is.",
     "union_tag_invalid": "There is no such type here.",
     "bool_parsing": "Give true or false.",
+    "model_attributes_type": "Give an object.",
+    "dict_type": "Give an object.",
+    "list_type": "Give a list.",
+    "tuple_type": "Give a list.",
     "too_short": "Too few of these.",
     "too_long": "Too many of these.",
     "int_parsing": "Give a whole number.",
@@ -76,8 +82,8 @@ def install_problems(app: FastAPI) -> None:
         return of_refusal(refusal)
 
     @app.exception_handler(RequestValidationError)
-    async def not_of_the_schema(_: Request, error: RequestValidationError) -> Response:
-        faults = [_schema_fault(each, error.body) for each in _telling(error.errors())]
+    async def not_of_the_schema(request: Request, error: RequestValidationError) -> Response:
+        faults = [_schema_fault(each, error.body, _members(request.app)) for each in _telling(error.errors())]
         return problem(422, "schema", "What was sent is not of the form that is asked for.", faults)
 
     @app.exception_handler(HTTPException)
@@ -90,10 +96,15 @@ def install_problems(app: FastAPI) -> None:
     for away in AWAY:
         app.add_exception_handler(away, _away)
 
-    @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> Response:
-        log.error("unforeseen %s at %s", type(error).__name__, request.scope.get("route_path", "?"), exc_info=error)
-        return problem(500, "unforeseen", "Something went wrong here; it was not recorded.")
+
+def unforeseen(error: Exception) -> Response:
+    """A fault of ours: the log gets its type and where it happened, never its text, which may quote what was sent."""
+    if isinstance(error, ClientDisconnect):
+        return problem(400, "malformed", "The body ended too soon.")
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    way = " > ".join(f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+    log.error("unforeseen %s at %s", type(error).__name__, way)
+    return problem(500, "unforeseen", "Something went wrong here; it was not recorded.")
 
 
 def _connection_errors() -> tuple[type[Exception], ...]:
@@ -104,7 +115,8 @@ def _connection_errors() -> tuple[type[Exception], ...]:
         TimeoutError,
         asyncpg.PostgresConnectionError,
         asyncpg.InterfaceError,
-        asyncpg.CannotConnectNowError,
+        asyncpg.OperatorInterventionError,
+        asyncpg.InsufficientResourcesError,
     )
 
 
@@ -130,28 +142,42 @@ def _is_within(inner: Sequence[Any], outer: Sequence[Any]) -> bool:
     return len(inner) > len(outer) and tuple(inner[: len(outer)]) == tuple(outer)
 
 
-def _schema_fault(error: Mapping[str, Any], body: Any) -> Fault:
+def _members(app: FastAPI) -> frozenset[str]:
+    """Every member that the API declares: the only names that an answer repeats."""
+    if not hasattr(app.state, "members"):
+        schemas = app.openapi().get("components", {}).get("schemas", {})
+        app.state.members = frozenset(name for schema in schemas.values() for name in schema.get("properties", ()))
+    members: frozenset[str] = app.state.members
+    return members
+
+
+def _schema_fault(error: Mapping[str, Any], body: Any, members: Collection[str]) -> Fault:
     kind = error["type"]
     message = _SAID.get(kind) or str(error["msg"]).removeprefix("Value error, ")
     where, *path = error["loc"]
     if where != "body":
         return Fault(f"schema-{_code(kind)}", f"{where} {path[0] if path else ''}: {message}".strip(), "")
-    return Fault(f"schema-{_code(kind)}", message, pointer(path, body))
+    return Fault(f"schema-{_code(kind)}", message, pointer(path, body, members))
 
 
 def _code(kind: str) -> str:
     return kind.replace("_", "-")
 
 
-def pointer(path: Iterable[str | int], body: Any) -> str:
-    """A JSON pointer into the body along pydantic's path: tags of unions are no members, odd names are not repeated."""
+def pointer(path: Iterable[str | int], body: Any, members: Collection[str]) -> str:
+    """A JSON pointer into the body along pydantic's path, in which tags of unions are no members.
+
+    It ends at the object that has an undeclared member: that name is the client's, and is not repeated.
+    """
     steps, here, path = [""], body, list(path)
     for place, step in enumerate(path):
         if isinstance(here, list) and isinstance(step, int) and 0 <= step < len(here):
             here = here[step]
         elif isinstance(here, dict) and isinstance(step, str) and (step in here or place == len(path) - 1):
+            if step not in members:
+                break
             here = here.get(step)
         else:
             continue
-        steps.append(str(step) if isinstance(step, int) or _NAME.fullmatch(step) else "*")
+        steps.append(str(step))
     return "/".join(steps)

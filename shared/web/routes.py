@@ -106,7 +106,8 @@ async def state(
         traceparent=_trace(headers.traceparent),
     )
     recording = await request.app.state.record(statement)
-    return _answer(request, recording, many=len(facts) > 1, dry_run=dry_run, new=stream is None)
+    several = len(facts) > 1 or bool(facts[0][0])
+    return _answer(request, recording, many=several, dry_run=dry_run, new=stream is None)
 
 
 async def _same_request(request: Request, headers: Headers, dry_run: bool) -> bytes:

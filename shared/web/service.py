@@ -11,7 +11,8 @@ from typing import Any
 import asyncpg
 from fastapi import Request
 
-from shared.eventstore.recorder import Judgement, Recorder
+from shared.eventstore.judgement import Judgement
+from shared.eventstore.recorder import Recorder
 from shared.eventstore.statement import Recording, Statement
 from shared.eventstore.store import PostgresStore
 from shared.eventstore.studies import StoredStudies, Studies

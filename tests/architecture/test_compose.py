@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +23,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 import yaml
-from jsonschema import Draft7Validator
+from jsonschema.protocols import Validator
+from jsonschema.validators import validator_for
 
 from infra.local.kafka_home import VERSION as KAFKA
 from infra.local.postgres import LocalPostgres
@@ -56,6 +58,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
         yield running
 
 
+@pytest.fixture
+def addressed(secrets: Path, server: LocalPostgres, tmp_path: Path) -> Path:
+    """The secrets, with the address of the server here in the place of the container's."""
+    for secret in secrets.iterdir():
+        text = secret.read_text().replace("@postgres:5432", f"@127.0.0.1:{server.port}")
+        (tmp_path / secret.name).write_text(server.url() if secret.name == "database_url" else text)
+    return tmp_path
+
+
 def started(secrets: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """A command as a container with all secrets starts it."""
     told = {"PATH": os.environ["PATH"], "SECRETS": str(secrets)}
@@ -63,27 +74,33 @@ def started(secrets: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(entered, cwd=ROOT, env=told, capture_output=True, text=True, timeout=120, check=False)
 
 
+@cache
+def commands(module: str) -> list[str]:
+    """What a service's process can be told to do, as it says itself."""
+    usage = subprocess.run([sys.executable, "-m", module], cwd=ROOT, capture_output=True, text=True, check=False)
+    return usage.stderr.partition(module)[2].replace("|", " ").split()
+
+
 def settings_of(name: str) -> set[str]:
     secrets = {secret.upper() for secret in OURS[name].get("secrets", ()) if secret not in NOT_SETTINGS}
     return secrets | set(OURS[name].get("environment", ()))
 
 
-def schema() -> Any:
-    """The Compose specification's, as the package check-jsonschema brings it along."""
-    return json.loads(
-        Path(
-            str(distribution("check-jsonschema").locate_file("check_jsonschema/builtin_schemas/vendor/compose-spec.json"))
-        ).read_text("utf-8")
-    )
+@pytest.fixture(scope="module")
+def specified() -> Validator:
+    """The Compose specification's schema, as the package check-jsonschema brings it along."""
+    path = distribution("check-jsonschema").locate_file("check_jsonschema/builtin_schemas/vendor/compose-spec.json")
+    schema = json.loads(Path(str(path)).read_text("utf-8"))
+    return validator_for(schema)(schema)
 
 
-def test_it_is_of_the_form_that_the_compose_specification_asks_for() -> None:
-    assert [f"{error.json_path}: {error.message}" for error in Draft7Validator(schema()).iter_errors(COMPOSE)] == []
+def test_it_is_of_the_form_that_the_compose_specification_asks_for(specified: Validator) -> None:
+    assert [f"{error.json_path}: {error.message}" for error in specified.iter_errors(COMPOSE)] == []
 
 
-def test_a_mistake_in_its_form_would_be_found() -> None:
+def test_a_mistake_in_its_form_would_be_found(specified: Validator) -> None:
     mistaken = {**COMPOSE, "services": {"web": {"image": "quartal", "port": ["80:80"]}}}
-    assert not Draft7Validator(schema()).is_valid(mistaken)
+    assert not specified.is_valid(mistaken)
 
 
 @every_one_of_ours
@@ -92,8 +109,7 @@ def test_a_service_s_command_is_one_that_its_module_has(name: str) -> None:
     assert (python, flag) == ("python", "-m")
     assert find_spec(f"{module}.__main__" if module.startswith("services.") else module)
     if module.startswith("services."):
-        usage = subprocess.run([sys.executable, "-m", module], cwd=ROOT, capture_output=True, text=True, check=False)
-        assert arguments[0] in usage.stderr.partition(module)[2].replace("|", " ").split()
+        assert arguments[0] in commands(module)
 
 
 @every_one_of_ours
@@ -114,7 +130,9 @@ def test_a_service_is_told_the_databases_that_it_needs_and_no_owner(name: str) -
 
 
 def test_each_service_runs_as_api_and_as_worker() -> None:
-    wanted = {f"{service}-{process}" for service in ("enrollment", "toxicity", "followup", "analytics") for process in NEEDS}
+    wanted = {
+        f"{service}-{process}" for service in ("enrollment", "toxicity", "followup", "analytics") for process in NEEDS
+    }
     assert OURS.keys() == wanted | {"migrate"}
 
 
@@ -151,21 +169,13 @@ def test_a_command_s_exit_status_is_the_container_s(secrets: Path) -> None:
     assert started(secrets, "sh", "-c", "exit 7").returncode == 7
 
 
-async def test_the_job_that_migrates_makes_databases_and_roles_and_can_be_repeated(
-    secrets: Path, server: LocalPostgres, tmp_path: Path
-) -> None:
-    here = urlsplit(server.url())
-    for secret in secrets.iterdir():
-        text = secret.read_text().replace("@postgres:5432", f"@127.0.0.1:{server.port}")
-        (tmp_path / secret.name).write_text(server.url() if secret.name == "database_url" else text)
+async def test_the_job_that_migrates_makes_databases_and_roles_and_can_be_repeated(addressed: Path) -> None:
     command = [sys.executable, *OURS["migrate"]["command"][1:]]
-    first = await asyncio.to_thread(started, tmp_path, *command)
+    first, again = [await asyncio.to_thread(started, addressed, *command) for _ in range(2)]
     assert first.returncode == 0, first.stderr
-    assert int(first.stdout.split()[0]) >= 4
-    again = await asyncio.to_thread(started, tmp_path, *command)
-    assert again.stdout == "0 migrations applied\n"
-    assert here.password not in first.stdout + first.stderr + again.stderr
-    connection = await asyncpg.connect((tmp_path / "quartal_enrollment_app_url").read_text())
+    assert int(first.stdout.split()[0]) >= len(OURS) // 2
+    assert (again.returncode, again.stdout) == (0, "0 migrations applied\n")
+    connection = await asyncpg.connect((addressed / "quartal_enrollment_app_url").read_text())
     assert await connection.fetchval("select count(*) from events") == 0
     await connection.close()
 

@@ -88,8 +88,7 @@ def test_the_recipe_is_written_in_our_own_style(tree: Path) -> None:
     python(tree, "-m", "ruff", "format", "--no-cache", "--check", LANGUAGE, RULES, TESTS)
 
 
-def test_make_contracts_writes_what_the_recipe_says_and_checks_it() -> None:
+def test_make_contracts_writes_what_the_recipe_says() -> None:
     rule = re.search(r"^contracts:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
     assert rule
-    assert "-m shared.contracts.schemas write" in rule[1]
-    assert "-m pytest tests/contracts" in rule[1]
+    assert rule[1].strip() == "$(PY) -m shared.contracts.schemas write"

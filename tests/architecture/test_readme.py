@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
 import subprocess
-from collections.abc import Mapping
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
+
+from tests.demo import Demo
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -21,17 +21,6 @@ TYPED = [block for block in BLOCKS if block not in COMMANDS]
 SEEN_WITHIN, LOOKS_EVERY = 20.0, 0.2  # seconds
 
 
-class Demo(Protocol):
-    """A running demo, started as `make demo` starts it."""
-
-    @property
-    def port(self) -> int: ...
-    @property
-    def data(self) -> Path: ...
-    @property
-    def environment(self) -> Mapping[str, str]: ...
-
-
 @dataclass(frozen=True)
 class Shell:
     """One terminal at the root of the checkout, in which every block is typed after the ones before it."""
@@ -39,10 +28,9 @@ class Shell:
     demo: Demo
 
     def type(self, *blocks: str) -> str:
-        told = {"QUARTAL_PORT": str(self.demo.port), "QUARTAL_DATA": str(self.demo.data), "no_proxy": "127.0.0.1"}
         ended = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)], cwd=ROOT, capture_output=True, text=True,
-            env={**os.environ, **self.demo.environment, **told}, timeout=120, check=False,
+            env={**self.demo.environment, "no_proxy": "127.0.0.1"}, timeout=120, check=False,
         )  # fmt: skip
         assert ended.returncode == 0, ended.stderr or ended.stdout
         return ended.stdout
@@ -55,20 +43,21 @@ def target(name: str) -> str:
     return rule[1]
 
 
-async def test_every_command_of_the_readme_does_what_it_says(demo: Demo) -> None:
+def test_every_command_of_the_readme_does_what_it_says(demo: Demo) -> None:
     shell = Shell(demo)
-    first = await asyncio.to_thread(shell.type, *TYPED[:-1])
+    first = shell.type(*TYPED[:-1])
     assert first.count('"version":') == 3
     assert re.search(r'"participant_id":"[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]"', first)
-    async with asyncio.timeout(SEEN_WITHIN):
-        while not await _counted(shell):
-            await asyncio.sleep(LOOKS_EVERY)
-    assert await asyncio.to_thread(shell.type, *TYPED[:-1]) == first, "the same requests again give the same answers"
+    deadline = time.monotonic() + SEEN_WITHIN
+    while not _counted(shell):
+        assert time.monotonic() < deadline, "the figure does not count the participant"
+        time.sleep(LOOKS_EVERY)
+    assert shell.type(*TYPED[:-1]) == first, "the same requests again give the same answers"
 
 
-async def _counted(shell: Shell) -> bool:
+def _counted(shell: Shell) -> bool:
     """Has the figure counted the participant, and is it shown as it was before her?"""
-    now, before = re.findall(r'"enrolled":(\d+)', await asyncio.to_thread(shell.type, *TYPED))[-2:]
+    now, before = re.findall(r'"enrolled":(\d+)', shell.type(*TYPED))[-2:]
     assert before == "0"
     return bool(now == "1")
 
@@ -101,3 +90,10 @@ def documents() -> list[Any]:
 def test_every_link_to_a_file_leads_to_one(document: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text("utf-8"))
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", documents())
+def test_every_file_that_is_named_is_there(document: Path) -> None:
+    named = re.findall(r"`((?:shared|services|infra|tests|docs|bench)/[\w/.-]+)`", document.read_text("utf-8"))
+    made_by_the_recipe = {"tests/unit/enrollment/test_imaging.py", "shared/contracts/golden/imaging.performed.v1.json"}
+    assert [name for name in named if not (ROOT / name).exists() and name not in made_by_the_recipe] == []

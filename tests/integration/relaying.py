@@ -16,11 +16,11 @@ from shared.kernel.ids import new_participant_id
 from shared.outbox.publisher import Publisher
 from shared.outbox.relay import Relay
 from shared.outbox.upkeep import status
-from shared.testing.store_contract import append, keep
+from shared.testing.appends import append, keep
 from tests.conftest import Database, everything_in
 
 TOPIC = "quartal.enrollment.v1"
-PATIENCE = 30.0  # seconds until a promise counts as broken
+PATIENCE = 60.0  # seconds until a promise counts as broken
 
 
 @dataclass

@@ -231,7 +231,7 @@ async def test_the_database_going_away_in_the_middle_is_waited_for(analytics_dat
 async def test_the_application_sees_where_its_own_streams_are_and_nothing_that_waits(
     analytics_database: Database, study_id: str
 ) -> None:
-    telling, other = participant(study_id), participant("another-study")
+    telling, other = participant(study_id), participant(f"{study_id}-other")
     await apply(analytics_database.system, arrived([*telling.events, *other.events]))
     async with transaction(analytics_database.app, Tenant(study_id, "north")) as connection:
         assert await connection.fetch("select subject, version from inbox_stream") == [(telling.stream_id, 2)]

@@ -17,7 +17,7 @@ from shared.outbox.lease import Held, Lease, LeaseLost, RestoredDatabase
 from shared.outbox.publisher import PARTITIONS, KafkaPublisher, NotPublished, WrongTopic, ensure_topics
 from shared.outbox.relay import Relay
 from shared.outbox.upkeep import prune, resync, status
-from shared.testing.store_contract import append, event, keep
+from shared.testing.appends import append, event, keep
 from tests.conftest import Database, KafkaServer
 from tests.integration.relaying import Watched, arrived, nothing_left, open_study, relaying, versions, write
 

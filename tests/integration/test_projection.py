@@ -162,7 +162,7 @@ async def test_patients_rows_are_seen_where_the_patient_is_and_the_studys_everyw
     assert await subjects("west") == {study_id}
     assert await subjects("") == {study_id}
     assert await subjects("*") == {study_id, stayed.stream_id, moved.stream_id}
-    assert await subjects("*", "another-study") == set()
+    assert await subjects("*", f"{study_id}-other") == set()
 
 
 async def test_the_present_site_follows_the_last_transfer_that_stands(

@@ -13,7 +13,7 @@ from shared.outbox.bell import Bell
 from shared.outbox.publisher import KafkaPublisher
 from shared.outbox.relay import Relay
 from shared.security.tenancy import Tenant
-from shared.testing.store_contract import append, seen, shown
+from shared.testing.appends import append, seen, shown
 from tests.conftest import Database, KafkaServer, PostgresServer
 from tests.integration.relaying import (
     PATIENCE,

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
+import sys
+from asyncio.subprocess import DEVNULL
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +16,14 @@ import asyncpg
 import pytest
 
 from infra.local.kafka import LocalKafka, install
-from shared.outbox.publisher import KafkaPublisher, ensure_topics
+from shared.contracts.cloudevents import Message, encode
+from shared.outbox.publisher import KafkaPublisher, NotPublished, ensure_topics
 from shared.outbox.relay import Relay
 from shared.outbox.upkeep import status
-from tests.conftest import Database, KafkaServer
+from shared.testing.appends import event
+from tests.conftest import ROOT, Database, KafkaServer
 from tests.integration.relaying import (
+    PATIENCE,
     TOPIC,
     Watched,
     arrived,
@@ -73,9 +79,13 @@ class SleepyPool:
 
 @dataclass
 class Unlucky(Watched):
-    """Crashes at times: the messages are out, the cursor has not moved."""
+    """Crashes at times: nothing is out yet, or the messages are out and the cursor has not moved."""
 
     chance: Chance = field(default_factory=lambda: Chance(0))
+
+    async def before(self) -> None:
+        if self.chance.strikes("crashed before publishing", 0.05):
+            raise Crash
 
     async def after(self) -> None:
         if self.chance.strikes("crashed after publishing", 0.05):
@@ -122,6 +132,28 @@ def own_kafka(tmp_path: Path) -> Iterator[LocalKafka]:
         yield broker
 
 
+async def published(publisher: KafkaPublisher, message: Message) -> bool:
+    try:
+        await publisher.publish([message])
+    except NotPublished:
+        return False
+    return True
+
+
+async def test_a_publisher_gives_up_and_closes_when_the_broker_has_died(own_kafka: LocalKafka, study_id: str) -> None:
+    await ensure_topics(own_kafka.bootstrap, [TOPIC])
+    publisher = KafkaPublisher(own_kafka.bootstrap, patience=1.0)
+    async with asyncio.timeout(PATIENCE):
+        while not await published(publisher, encode(event(study_id, study_id, 1))):
+            pass
+    await asyncio.to_thread(own_kafka.kill)
+    async with asyncio.timeout(PATIENCE):
+        for _ in range(2):
+            with pytest.raises(NotPublished):
+                await publisher.publish([encode(event(study_id, study_id, 2))])
+        await publisher.close()
+
+
 async def test_a_broker_that_is_killed_and_comes_back_has_everything_in_order(
     fresh_database: Database, own_kafka: LocalKafka, study_id: str
 ) -> None:
@@ -140,3 +172,60 @@ async def test_a_broker_that_is_killed_and_comes_back_has_everything_in_order(
     await publisher.close()
     delivered = versions(await arrived(own_kafka.bootstrap, study_id))
     assert {name: first_deliveries(seen_of) for name, seen_of in delivered.items()} == complete(names, 40, study_id)
+
+
+RELAY = """
+import asyncio, sys
+from shared.outbox.publisher import KafkaPublisher
+from shared.outbox.relay import Relay
+from shared.security.tenancy import open_pool
+
+async def main(url, bootstrap):
+    async with await open_pool(url) as pool:
+        await Relay(pool, KafkaPublisher(bootstrap), "enrollment", lease=0.5, page=10).run(asyncio.Event())
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@asynccontextmanager
+async def relay_process(database: Database, bootstrap: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    arguments = ["-c", RELAY, database.urls["system"], bootstrap]
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT, stderr=DEVNULL)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def published_past(database: Database, epoch: int) -> int:
+    """Returns the present epoch when a relay has the lease in a later one than `epoch`."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            for shard in await status(database.system):
+                if shard.held and shard.epoch > epoch:
+                    return shard.epoch
+            await asyncio.sleep(0.02)
+
+
+async def test_processes_that_are_killed_or_stand_still_are_succeeded_and_nothing_is_lost_or_overtaken(
+    fresh_database: Database, kafka: KafkaServer, topics: tuple[str, ...], study_id: str
+) -> None:
+    store = fresh_database.store()
+    names = await open_study(store, study_id, 10)
+    async with relay_process(fresh_database, kafka.bootstrap) as first:
+        epoch = await published_past(fresh_database, 0)
+        writing = asyncio.create_task(write(store, study_id, names, 60, pause=0.03))
+        async with relay_process(fresh_database, kafka.bootstrap):
+            await asyncio.sleep(0.5)
+            first.send_signal(signal.SIGSTOP)
+            epoch = await published_past(fresh_database, epoch)
+            first.send_signal(signal.SIGCONT)
+            await asyncio.sleep(0.5)
+        await published_past(fresh_database, epoch)  # by the first again, after the second was killed
+        await writing
+        await nothing_left(fresh_database)
+    delivered = versions(await arrived(kafka.bootstrap, study_id))
+    assert {name: first_deliveries(seen_of) for name, seen_of in delivered.items()} == complete(names, 60, study_id)

@@ -12,7 +12,7 @@ import pytest
 
 from shared.eventstore.store import Outcome
 from shared.security.tenancy import Tenant, UnsafeRole, open_pool, refuse_unsafe_role, transaction
-from shared.testing.store_contract import append, keep
+from shared.testing.appends import append, keep
 from tests.conftest import Database, PostgresServer
 
 TENANT_TABLES = ("streams", "events", "idempotency", "data_keys")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -24,16 +24,8 @@ from shared.eventstore.store import (
     StudyMoved,
 )
 from shared.security.tenancy import Tenant, open_pool
-from shared.testing.store_contract import (
-    StoreContract,
-    Undone,
-    answered,
-    append,
-    keep,
-    keep_and_undo,
-    seen,
-    shown,
-)
+from shared.testing.appends import Undone, answered, append, keep, keep_and_undo, seen, shown
+from shared.testing.store_contract import StoreContract
 from tests.conftest import Database
 
 T = TypeVar("T")
@@ -181,11 +173,16 @@ async def test_the_later_of_two_open_units_with_one_key_is_told_and_recalls_the_
     assert (recalled.head, recalled.outcome) == (Head(), answered("first"))
 
 
-STREAMS, SITES, KEYS = ("P", "Q", "R"), ("S1", "S2"), (None, "k", "l")
+STREAMS, SITES, KEYS = ("P", "Q", "R"), ("S1", "S2"), ("k", "l")
 
 
 BOUNDED = settings(
-    max_examples=25, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    max_examples=20,
+    stateful_step_count=15,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],  # to shrink a failure takes minutes, and fifteen steps can be read
+    suppress_health_check=list(HealthCheck),
 )
 
 
@@ -206,20 +203,20 @@ class Twins(RuleBasedStateMachine):
 
     @rule(
         stream_id=st.sampled_from(STREAMS),
-        behind=st.integers(-1, 1),
-        study_behind=st.integers(0, 3).map(lambda drawn: drawn == 3),
-        count=st.integers(1, 3),
+        behind=st.sampled_from((0, 0, 0, 0, 1, -1)),
+        study_behind=st.sampled_from((0, 0, 0, 0, 0, 1)),
+        count=st.integers(1, 2),
         site=st.sampled_from(SITES),
-        tenant=st.sampled_from(("*", "*", *SITES)),
-        search_key=st.sampled_from((None, b"r", b"s")),
-        key=st.sampled_from(KEYS),
-        undo=st.booleans(),
+        tenant=st.sampled_from(("*", *SITES)),
+        search_key=st.sampled_from((None, None, b"r")),
+        key=st.sampled_from((None, None, None, *KEYS)),
+        undo=st.sampled_from((False, False, False, True)),
     )
     def append_to_a_participant(
         self,
         stream_id: str,
         behind: int,
-        study_behind: bool,
+        study_behind: int,
         count: int,
         site: str,
         tenant: str,
@@ -237,11 +234,8 @@ class Twins(RuleBasedStateMachine):
             data_key=b"wrapped" if known.head.version == behind == 0 else None,
         )  # fmt: skip
         self._both(proposal, tenant, undo=undo)
-
-    @rule(behind=st.integers(0, 1), undo=st.booleans())
-    def append_to_the_study(self, behind: int, undo: bool) -> None:
-        known = self._run(seen(self._twin, Tenant(self._study), self._study))
-        self._both(append(self._study, self._study, known.head.version - behind), "*", undo=undo)
+        if study_behind:
+            self._both(append(self._study, self._study, known.study_version - behind % 2), "*", undo=undo)
 
     def _both(self, proposal: Append, tenant: str, *, undo: bool) -> None:
         assert self._told(self._real, proposal, tenant, undo) == self._told(self._twin, proposal, tenant, undo)
@@ -264,8 +258,8 @@ async def everything(store: Store, study_id: str) -> list[object]:
     for site in ("*", *SITES):
         async with store.unit(Tenant(study_id, site)) as unit:
             for stream_id in (study_id, *STREAMS):
-                recalled = [await unit.recall(stream_id, key=key, key_site=at) for key in KEYS for at in SITES]
-                found += map(comparable, recalled)
+                for key, at in (("k", "S1"), ("l", "S2")):
+                    found.append(comparable(await unit.recall(stream_id, key=key, key_site=at)))
                 found.append(await unit.data_key(stream_id))
             found.append(await unit.listing(site=None, status=None, search_key=None, after="", limit=9))
             found.append([shown(each) for each in await unit.feed(sites=SITES, after=("", 0), limit=99)])

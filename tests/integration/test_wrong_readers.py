@@ -13,7 +13,7 @@ import pytest
 from shared.eventstore.store import PostgresStore, Unit
 from shared.outbox.lease import SQL
 from shared.security.tenancy import Tenant
-from shared.testing.store_contract import append, keep
+from shared.testing.appends import append, keep
 from tests.conftest import Database, PostgresServer
 
 BELOW_XMIN = """

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
-from services.analytics.api import Wanted
+from services.analytics.api import Wanted, drawable
 from services.analytics.asking import Asked, Figures
 from services.analytics.figures.catalogue import FIGURES
 from services.analytics.pages.render import (
@@ -24,12 +24,13 @@ from services.analytics.pages.render import (
 from shared.contracts.study import Opened
 from shared.kernel.refusal import NotFound, Refusal, Unrecognised
 from shared.security.tokens import BadToken, KeysUnavailable
+from shared.web.body import BoundedRoute
 from shared.web.routes import StudyOf
 
 COOKIE, SESSION_SECONDS = "quartal_session", 15 * 60
 STATIC = Path(__file__).parent / "static"
 _TYPES = {"app.css": "text/css", "live.js": "text/javascript", "favicon.svg": "image/svg+xml"}
-routes = APIRouter(include_in_schema=False)
+routes = APIRouter(include_in_schema=False, route_class=BoundedRoute)
 pages = Pages()
 
 
@@ -107,7 +108,7 @@ async def _readable(figures: Figures, study: str, member: str, asked: Asked) -> 
     answers, refused = [], None
     for name in FIGURES:
         try:
-            answers.append(await figures.figure(name, study, member, asked))
+            answers.append(drawable(await figures.figure(name, study, member, asked)))
         except Refusal as refusal:
             refused = refusal
     if not answers and refused:
@@ -120,7 +121,7 @@ async def fragment(request: Request, study: StudyOf, name: str, wanted: Wanted) 
     """One figure of the page, as the page has it."""
     await request.app.state.admit(request)
     answer = await _figures(request).figure(name, study, request.state.caller.subject, wanted.asked())
-    return shown(pages.fragment(part(answer, _query(request))))
+    return shown(pages.fragment(part(drawable(answer), _query(request))))
 
 
 def _figures(request: Request) -> Figures:

@@ -12,11 +12,14 @@ create table streams (
 create unique index streams_search_key on streams (study_id, site_id, search_key) where search_key is not null;
 create index streams_site on streams (study_id, site_id, stream_id);
 
+-- Drawn one by one: a block of numbers kept by a connection would break the order within a stream.
+create sequence event_seq cache 1;
+
 create table events (
     study_id       text        not null,
     stream_id      text        not null,
     version        integer     not null,
-    seq            bigint      not null generated always as identity (cache 1),
+    seq            bigint      not null,
     xid            xid8        not null default pg_current_xact_id(),
     event_id       uuid        not null unique,
     type           text        not null,
@@ -28,7 +31,6 @@ create table events (
     recorded_at    timestamptz not null,
     primary key (study_id, stream_id, version)
 );
-create index events_xid on events (xid, seq);
 
 create table outbox (
     seq       bigint   primary key,
@@ -134,23 +136,26 @@ grant usage on schema public to {app}, {system};
 grant select, insert on streams, events, idempotency, data_keys to {app};
 grant update (version, site_id, search_key, summary) on streams to {app};
 grant insert on outbox to {app};
+grant usage on sequence event_seq to {app};
 grant select on streams, events, outbox, idempotency to {system};
 grant delete on outbox to {system};
 grant select, insert, update on relay_cursor to {system};
 grant insert on outbox to {system};
 
--- Appends all or nothing. The check of the version comes before any sequence value is drawn, so that within a stream
+-- Appends all or nothing, for the tenant that it is told, so that one statement is enough. The check of the version comes before any sequence value is drawn, so that within a stream
 -- the order of seq is the order of version. Raises QR001: the stream moved; QR002: the study moved; QR003: key taken.
 create function append_v1(
     p_study text, p_stream text, p_expected integer, p_study_version integer,
     p_site text, p_search_key bytea, p_summary jsonb, p_data_key bytea,
     p_event_ids uuid[], p_types text[], p_schema_versions integer[], p_site_of_events text,
     p_data text[], p_sealed bytea[], p_meta text[], p_recorded_at timestamptz, p_shard smallint,
-    p_key text, p_key_site text, p_fingerprint bytea, p_outcome jsonb
+    p_key text, p_key_site text, p_fingerprint bytea, p_outcome jsonb, p_tenant_site text
 ) returns void language plpgsql as $$
 declare
     study_version integer;
+    next bigint;
 begin
+    perform set_config('quartal.study', p_study, true), set_config('quartal.site', p_tenant_site, true);
     if p_stream = p_study then
         perform pg_advisory_xact_lock(hashtextextended(p_study, 0));
     else
@@ -182,16 +187,14 @@ begin
     if p_data_key is not null then
         insert into data_keys values (p_study, p_stream, p_data_key);
     end if;
-    with stated as (
+    for place in 1 .. cardinality(p_types) loop
+        next := nextval('event_seq');
         insert into events
-            (study_id, stream_id, version, event_id, type, schema_version, site_id, data, sealed, meta, recorded_at)
-        select p_study, p_stream, p_expected + place::integer, event_id, type, schema_version, p_site_of_events,
-               data::jsonb, sealed, meta::jsonb, p_recorded_at
-          from unnest(p_event_ids, p_types, p_schema_versions, p_data, p_sealed, p_meta) with ordinality
-               as fact (event_id, type, schema_version, data, sealed, meta, place)
-         order by place
-        returning seq, version
-    )
-    insert into outbox (seq, shard, study_id, stream_id, version)
-    select seq, p_shard, p_study, p_stream, version from stated;
+            (study_id, stream_id, version, seq, event_id, type, schema_version, site_id, data, sealed, meta, recorded_at)
+        values
+            (p_study, p_stream, p_expected + place, next, p_event_ids[place], p_types[place], p_schema_versions[place],
+             p_site_of_events, p_data[place]::jsonb, p_sealed[place], p_meta[place]::jsonb, p_recorded_at);
+        insert into outbox (seq, shard, study_id, stream_id, version)
+        values (next, p_shard, p_study, p_stream, p_expected + place);
+    end loop;
 end $$;

@@ -16,7 +16,8 @@ import pytest
 from services.enrollment.judgement import judgements
 from shared.contracts.event import Event
 from shared.eventstore.memory import MemoryStore
-from shared.eventstore.recorder import ATTEMPTS, Recorder, opener
+from shared.eventstore.recorder import ATTEMPTS, Recorder
+from shared.eventstore.sealing import opener
 from shared.eventstore.statement import Recording, Statement
 from shared.eventstore.store import Append, Head, Recalled, Store, Unit
 from shared.eventstore.studies import StoredStudies
@@ -95,6 +96,9 @@ class Interleaved:
     @asynccontextmanager
     async def unit(self, tenant: Tenant) -> AsyncIterator[Unit]:
         yield _Interleaved(self, tenant)
+
+    async def append(self, tenant: Tenant, proposal: Append) -> None:
+        await self.store.append(tenant, proposal)
 
 
 @dataclass
@@ -508,7 +512,7 @@ async def test_a_sealed_text_is_encrypted_beside_the_event_and_nowhere_else(stud
     events = (await study.recalled(participant)).events[3:]
     assert [(secret in repr(event), secret.encode() in (event.sealed or b"")) for event in events] == [(False,) * 2] * 3
     async with study.store.unit(Tenant(STUDY)) as unit:
-        opened_by = await opener(unit, VAULT, events)
+        opened_by = opener(VAULT, await unit.data_key(participant))
     assert [dict(opened_by(event)) for event in events] == [
         {"/detail": secret},
         {"/reason": secret},

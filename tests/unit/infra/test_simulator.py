@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from datetime import date
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -34,13 +36,14 @@ async def run(
     stop: asyncio.Event | None = None,
     lines: list[str] | None = None,
     study_id: str = STUDY_ID,
+    kept_in: Path | None = None,
 ) -> int:
     enrollment.let_it_be(today)
     said = [] if lines is None else lines
     async with enrollment.client() as client, asyncio.timeout(30):
         return await simulate(
             client, token_for, study_id, SITES, seed, FAST, participants, lambda _: today, stop or asyncio.Event(),
-            said.append,
+            said.append, kept_in,
         )  # fmt: skip
 
 
@@ -126,6 +129,61 @@ async def test_interrupted_and_started_again_it_goes_on_and_states_nothing_twice
         await run(enrollment, 12, stop=stop_after(enrollment, before + 17))
         assert before < len(enrollment.stated) <= before + 17
     assert [name for _, name in enrollment.stated] == [name for _, name in whole.stated]
+
+
+def asked_again(enrollment: Enrollment, since: int) -> list[str]:
+    """Keys of participants' facts that were sent before the request `since` and after it."""
+    return [key for key in enrollment.keys[since:] if "/simulated/" in key and key in enrollment.keys[:since]]
+
+
+async def test_with_a_progress_file_it_goes_on_without_asking_for_what_was_told(
+    enrollment: Enrollment, tmp_path: Path
+) -> None:
+    whole, lines, asked = Enrollment(LATE), list[str](), 0
+    await run(whole, 12)
+    while len(enrollment.stated) < len(whole.stated):
+        stop = stop_after(enrollment, len(enrollment.stated) + 17)
+        await run(enrollment, 12, stop=stop, lines=lines, kept_in=tmp_path / "told.json")
+        assert asked_again(enrollment, asked) == []
+        asked = len(enrollment.keys)
+    assert [name for _, name in enrollment.stated] == [name for _, name in whole.stated]
+    assert lines[2] == "demo-live: 12 simulated participants at 8 sites, going on after fact 17"
+    assert await run(enrollment, 12, kept_in=tmp_path / "told.json") == 0
+    assert os.listdir(tmp_path) == ["told.json"]
+
+
+async def test_a_participant_who_was_refused_is_told_no_further_after_a_restart_either(
+    enrollment: Enrollment, tmp_path: Path
+) -> None:
+    kept_in, gone = tmp_path / "told.json", httpx.Response(410)
+    enrollment.trouble = lambda asked: gone if asked.headers["idempotency-key"].endswith("/7/2/1") else None
+    everything = sum(len(life(7, index).facts) for index in range(6) if index != 2) + 1
+    await run(enrollment, 6, stop=stop_after(enrollment, everything - 2), kept_in=kept_in)
+    await run(enrollment, 6, kept_in=kept_in)
+    assert len(enrollment.stated) == everything
+    assert enrollment.keys.count(f"{STUDY_ID}/simulated/7/2/1") == 1
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"order": "of another", "told": 30, "numbers": {}}'])
+async def test_a_progress_file_that_is_not_of_this_simulation_counts_as_none(
+    enrollment: Enrollment, tmp_path: Path, content: str
+) -> None:
+    kept_in = tmp_path / "told.json"
+    kept_in.write_text(content)
+    assert await run(enrollment, 3, kept_in=kept_in) == len(enrollment.stated) > 0
+    assert await run(enrollment, 4, kept_in=kept_in) == len(enrollment.stated)
+
+
+async def test_killed_before_the_progress_was_written_it_states_nothing_twice(
+    enrollment: Enrollment, tmp_path: Path
+) -> None:
+    kept_in = tmp_path / "told.json"
+    await run(enrollment, 12, stop=stop_after(enrollment, 17), kept_in=kept_in)
+    written = kept_in.read_text()
+    await run(enrollment, 12, stop=stop_after(enrollment, 30), kept_in=kept_in)
+    kept_in.write_text(written)
+    await run(enrollment, 12, kept_in=kept_in)
+    assert len(enrollment.stated) == sum(len(life(7, index).facts) for index in range(12))
 
 
 async def test_nothing_is_stated_before_its_day_has_come_at_the_site(enrollment: Enrollment) -> None:

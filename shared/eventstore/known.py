@@ -1,0 +1,74 @@
+"""Streams as they were seen last, judged already, so that the next fact of one needs no reading.
+
+What is remembered may have moved since. Nothing is refused by it, and nothing is kept by it unless the store finds the
+stream at that very version: so memory costs, at worst, one attempt.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from shared.contracts.event import Event, history
+from shared.eventstore.store import Append, Recalled
+from shared.kernel.record import Judged, Rules
+
+MOST_EVENTS = 50_000
+"""How many events are remembered, of all streams together: about 5 kB each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A stream as recalled, and as judged. `data_key` is the stream's wrapped key, where it was needed before."""
+
+    recalled: Recalled
+    judged: Judged
+    data_key: bytes | None = None
+
+    @classmethod
+    def of(cls, recalled: Recalled, rules: Rules) -> Known:
+        return cls(recalled, Judged.of(history(recalled.events), rules))
+
+    def after(self, proposal: Append, judged: Judged, data_key: bytes | None) -> Known:
+        """The same after an append: facts as they are stored, without the texts that were sealed."""
+        stated = history(proposal.events)
+        recalled = Recalled(self.recalled.study_version, proposal.head, (*self.recalled.events, *proposal.events))
+        after = Judged((*self.judged.history, *stated), self.judged.then(stated), judged.raised)
+        return Known(recalled, after, data_key)
+
+    def at(self, study_version: int) -> Known:
+        """For a decision by another version of the study's facts, which the stream itself does not depend on."""
+        return replace(self, recalled=replace(self.recalled, study_version=study_version))
+
+
+class Memory:
+    """The streams seen last, within a bound on their events."""
+
+    def __init__(self, most_events: int = MOST_EVENTS) -> None:
+        self._most, self._events = most_events, 0
+        self._known: OrderedDict[tuple[str, str], Known] = OrderedDict()
+
+    def recall(self, study_id: str, stream_id: str | None) -> Known | None:
+        return self._known.get((study_id, stream_id)) if stream_id else None
+
+    def remember(self, study_id: str, stream_id: str, known: Known) -> None:
+        self.forget(study_id, stream_id)
+        self._known[study_id, stream_id] = known
+        self._events += len(known.recalled.events)
+        while self._events > self._most:
+            self._events -= len(self._known.popitem(last=False)[1].recalled.events)
+
+    def forget(self, study_id: str, stream_id: str | None) -> None:
+        if stream_id and (known := self._known.pop((study_id, stream_id), None)):
+            self._events -= len(known.recalled.events)
+
+
+def last_word(events: Sequence[Event], event_id: str) -> tuple[Event, str] | None:
+    """The event whose content of a fact stands, and where within it that lies (JSON pointer); None if unknown."""
+    for event in reversed(events):
+        if str(event.event_id) == event_id:
+            return event, ""
+        if event.meta.get("corrects") and event.content["event_id"] == event_id:
+            return (event, "/replacement/data") if event.content["replacement"] else None
+    return None

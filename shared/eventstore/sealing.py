@@ -1,0 +1,132 @@
+"""From what was decided to what is appended: events with their sealed texts, and the stream's head after them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from shared.contracts.event import Event
+from shared.eventstore.judgement import Judgement, Open
+from shared.eventstore.known import Known, last_word
+from shared.eventstore.statement import Recording, Statement
+from shared.eventstore.store import Append, Outcome, Recalled
+from shared.eventstore.studies import StudyState
+from shared.kernel.fact import Corrected, Fact
+from shared.kernel.record import Judged
+from shared.kernel.sealed import texts
+from shared.security.grants import EVERY_SITE, Rights
+from shared.security.tenancy import Tenant
+from shared.security.vault import Vault
+
+if TYPE_CHECKING:
+    from shared.eventstore.recorder import Recorder
+
+REPLACED = "/replacement/data"
+Texts = Mapping[str, str]
+
+
+def opener(vault: Vault, wrapped: bytes | None) -> Open:
+    """What opens the sealed texts of a stream's events, by the stream's wrapped data key."""
+
+    def opened(event: Event) -> Texts:
+        if wrapped is None or event.sealed is None:
+            return {}
+        place = {"study_id": event.study_id, "stream_id": event.stream_id}
+        return vault.open(vault.unwrap(wrapped), event.sealed, version=event.version, **place)
+
+    return opened
+
+
+@dataclass(frozen=True)
+class Sealing:
+    recorder: Recorder
+    said: Statement
+    study: StudyState
+    judgement: Judgement
+    rights: Rights
+
+    async def proposal(
+        self, tenant: Tenant, known: Known, judged: Judged, recording: Recording, site: str | None,
+        fingerprint: Callable[[], bytes],
+    ) -> tuple[Append, bytes | None]:  # fmt: skip
+        """What to append; and the stream's wrapped data key, where it was needed."""
+        said, recalled = self.said, known.recalled
+        events = [self._event(recalled, recording, place, site) for place in range(len(said.facts))]
+        stated: list[Texts] = [dict(texts(fact)) for fact in said.facts]
+        data_key = known.data_key
+        if not data_key and self._needs_key(recalled, events, stated):
+            data_key = await self._data_key(tenant, recording.stream_id)
+        opened = opener(self.recorder.vault, data_key)
+        stated = [self._carried(*pair, recalled, opened, site) for pair in zip(said.facts, stated, strict=True)]
+        made = None if data_key or not any(stated) else self.recorder.vault.new_data_key()
+        data_key = data_key or made
+        events = [self._sealed(*pair, data_key) for pair in zip(events, stated, strict=True)]
+        own = {event.event_id: said_now for event, said_now in zip(events, stated, strict=True)}
+        head = self.judgement.head(
+            recalled,
+            judged.record,
+            events,
+            lambda event: own[event.event_id] if event.event_id in own else opened(event),
+        )
+        append = Append(
+            recalled.head.version,
+            None if recording.stream_id == said.study_id else self.study.version,
+            replace(head, version=recording.version),
+            events,
+            made,
+            said.key,
+            site or EVERY_SITE,
+            Outcome(fingerprint(), recording.answer()) if said.key else None,
+        )
+        return append, data_key
+
+    def _needs_key(self, recalled: Recalled, events: Sequence[Event], stated: Sequence[Texts]) -> bool:
+        """Is there something to seal, or something sealed to be looked into?"""
+        sealed = any(event.sealed for event in recalled.events)
+        corrects = any(event.meta.get("corrects") for event in events)
+        return any(stated) or (sealed and (corrects or self.judgement.needs_texts(recalled, events)))
+
+    async def _data_key(self, tenant: Tenant, stream_id: str) -> bytes | None:
+        async with self.recorder.store.unit(tenant) as unit:
+            return await unit.data_key(stream_id)
+
+    def _carried(self, fact: Fact, stated: Texts, recalled: Recalled, opened: Open, site: str | None) -> Texts:
+        """Texts that a correction keeps, because who corrects was never shown them and so could not repeat them."""
+        if not isinstance(fact, Corrected) or not fact.replacement or self.rights.has_site(site or ""):
+            return stated
+        if (before := last_word(recalled.events, str(fact.event_id))) is None:
+            return stated
+        event, within = before
+        kept = {f"{REPLACED}{pointer.removeprefix(within)}": text for pointer, text in opened(event).items()}
+        return {**{pointer: text for pointer, text in kept.items() if pointer != f"{REPLACED}/reason"}, **stated}
+
+    def _event(self, recalled: Recalled, recording: Recording, place: int, site: str | None) -> Event:
+        said, fact = self.said, self.said.facts[place]
+        meta: dict[str, Any] = {"recorded_by": said.by}
+        meta["judged_by"] = {"study_version": self.study.version, **self.judgement.judged_by(self.study.record, fact)}
+        if said.traceparent:
+            meta["traceparent"] = said.traceparent
+        if isinstance(fact, Corrected):
+            meta["corrects"] = _corrected(recalled, fact, said, recording)
+        return Event(
+            said.study_id, self.recorder.store.service, recording.stream_id, recalled.head.version + place + 1,
+            recording.event_ids[place], fact.type_name, fact.schema_version, site, fact.model_dump_json(),
+            recording.recorded_at, meta,
+        )  # fmt: skip
+
+    def _sealed(self, event: Event, stated: Texts, data_key: bytes | None) -> Event:
+        if not stated or data_key is None:
+            return event
+        vault = self.recorder.vault
+        place = {"study_id": event.study_id, "stream_id": event.stream_id}
+        return replace(event, sealed=vault.seal(vault.unwrap(data_key), stated, version=event.version, **place))
+
+
+def _corrected(recalled: Recalled, fact: Corrected, said: Statement, recording: Recording) -> dict[str, Any]:
+    """Type and version of the corrected event, which may be one of the same batch."""
+    for event in recalled.events:
+        if event.event_id == fact.event_id:
+            return {"type": event.type, "version": event.version}
+    place = recording.event_ids.index(fact.event_id)
+    return {"type": said.facts[place].type_name, "version": recalled.head.version + place + 1}

@@ -1,0 +1,124 @@
+"""Sites go on reporting while every part of the system is killed, one after the other and all at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from datetime import date
+from functools import partial
+from random import Random
+
+import pytest
+
+from infra.cli.demo import CLOCK
+from infra.reference.study import STUDY_ID as REFERENCE
+from shared.contracts.event import Event
+from tests.chaos.books import CONSUMERS, Books, computed_afresh, standing_now, streams, until
+from tests.chaos.processes import kill, kill_all_of, processes_of
+from tests.chaos.sites import STUDY_ID, TODAY, Reporting
+from tests.demo import CHECKOUT, Demo, new_demo
+
+PARTS = {
+    "relay": r"\S*python\S* -m services\.enrollment worker",
+    "projection": r"\S*python\S* -m services\.analytics worker",
+    "web": r"\S*python\S* -m infra\.local\.web",
+    "broker": r"\S*/java .* kafka\.Kafka ",
+    "database": r"\S*/postgres -D |postgres: ",
+}
+MOMENTS = Random("kills")  # noqa: S311 - when to kill is no secret
+RECOVERS_WITHIN, ALL_WITHIN = 60.0, 240.0  # seconds
+_log = logging.getLogger(__name__)
+
+
+@pytest.fixture
+async def demo() -> AsyncIterator[Demo]:
+    own = new_demo(QUARTAL_CLOCK=f"{CLOCK},{STUDY_ID}={TODAY}")
+    try:
+        await asyncio.to_thread(own.start)
+        yield own
+    finally:
+        kill_all_of(own)
+
+
+def a_few() -> int:
+    return MOMENTS.randrange(20, 60)
+
+
+def kill_part(demo: Demo, part: str) -> None:
+    pids = [pid for pid, line in processes_of(demo.data).items() if re.match(PARTS[part], line)]
+    assert pids, f"there is no {part} to kill"
+    kill(sorted(pids))
+
+
+async def afflicted(demo: Demo, reporting: Reporting, books: Books) -> None:
+    """Kill every part once while the sites report, and at last all of them and what watches over them."""
+    for part in MOMENTS.sample(sorted(PARTS), len(PARTS)):
+        await reporting.further(a_few())
+        told, killed = len(reporting.events), time.monotonic()
+        kill_part(demo, part)
+        await until(partial(books.has, told + 1), RECOVERS_WITHIN)
+        _log.info("%s: %d facts told; projected again after %.1f s", part, told, time.monotonic() - killed)
+    await reporting.further(a_few())
+    await asyncio.to_thread(kill_all_of, demo)
+    await asyncio.to_thread(demo.start)
+    await reporting.further(a_few())
+    reporting.end()
+
+
+async def test_killed_at_any_moment_and_started_again_it_has_every_fact_once(demo: Demo) -> None:
+    reporting, books = Reporting(demo), Books(demo, STUDY_ID)
+    before = demo.figure("flow")
+    async with asyncio.timeout(ALL_WITHIN), reporting.client:
+        await reporting.open()
+        async with asyncio.TaskGroup() as meanwhile:
+            meanwhile.create_task(reporting.report())
+            meanwhile.create_task(afflicted(demo, reporting, books))
+    await until(partial(books.has, len(reporting.events)), RECOVERS_WITHIN)
+    events = await books.recorded()
+    assert sorted(str(event.event_id) for event in events) == reporting.events, "what was answered is what is recorded"
+    assert all(each_version_once(stream) for stream in streams(events).values())
+    await the_books_agree(books, events)
+    await the_figures_are_those_of_the_store(demo, books, events)
+    assert demo.figure("flow") == before, "the reference study is as it was"
+
+
+def each_version_once(stream: list[Event]) -> bool:
+    return [event.version for event in stream] == list(range(1, len(stream) + 1))
+
+
+async def the_books_agree(books: Books, events: list[Event]) -> None:
+    """Every consumer has every stream to its end and takes the same facts to stand; nothing waits for anybody."""
+    ends = {stream: len(told) for stream, told in streams(events).items()}
+    stands = {(event.stream_id, str(event.event_id)): event.stated().fact for event in standing_now(events)}
+    for service in CONSUMERS:
+        await until(partial(books.is_at, service, ends), RECOVERS_WITHIN)
+        assert await books.stands(service) == stands, service
+        assert await books.stuck(service) == 0, service
+    journal = await books.journal()
+    assert [row["position"] for row in journal] == list(range(1, len(events) + 1))
+    applied = sorted((row["subject"], row["version"], row["event_id"].int) for row in journal)
+    assert applied == sorted((event.stream_id, event.version, event.event_id.int) for event in events)
+    assert [row["version"] for row in sorted(journal, key=lambda row: (row["subject"], row["position"]))] == [
+        event.version for event in sorted(events, key=lambda event: (event.stream_id, event.version))
+    ], "each stream was applied in its order"
+
+
+async def the_figures_are_those_of_the_store(demo: Demo, books: Books, events: list[Event]) -> None:
+    """Also after the tables were made anew, which are then the same row by row."""
+    tables = await books.tables()
+    rebuilt = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-m", "infra.cli", "rebuild", "analytics"], cwd=CHECKOUT, env=demo.environment
+    )
+    assert rebuilt.returncode == 0
+    assert await books.tables() == tables
+    computed = computed_afresh(STUDY_ID, events, date.fromisoformat(TODAY))
+    assert computed["flow"]["enrolled"] > 0
+    for name, figure in computed.items():
+        shown = demo.figure(name, study=STUDY_ID)
+        assert {member: shown[member] for member in figure} == figure
+    assert demo.figure("flow", study=REFERENCE)["enrolled"] == 31

@@ -1,0 +1,197 @@
+"""What somebody sees who starts the demo: through its port, its page and its commands."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import subprocess
+import sys
+import time
+from statistics import median
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local.ports import free_port
+from infra.reference.study import CRITERIA, FROZEN_TODAY, OPENED, SITE_ID, STUDY_ID
+from tests.chaos.processes import eventually
+from tests.demo import CHECKOUT, Demo
+
+ENROLLMENT, ANALYTICS = f"/enrollment/v1/studies/{STUDY_ID}", f"/analytics/v1/studies/{STUDY_ID}"
+SCREENED = {
+    "site_id": SITE_ID,
+    "screened_on": FROZEN_TODAY,
+    "sex": "female",
+    "birth_year": 1952,
+    "criteria": {criterion["id"]: "met" for criterion in CRITERIA},
+}
+SEEN_WITHIN = 20.0  # seconds until a promise counts as broken
+FILES = [f"{figure}.{kind}" for figure in ("flow", "accrual", "treatments") for kind in ("json", "csv", "svg")]
+
+
+def screen(demo: Demo, key: str | None = None) -> dict[str, Any]:
+    """The answer to a new participant's screening, as the site sends it."""
+    with demo.client("site", SITE_ID, **{"Idempotency-Key": key or secrets.token_hex(8)}) as http:
+        answer = http.post(f"{ENROLLMENT}/participants", json=SCREENED)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+def quartal(demo: Demo, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "infra.cli", *arguments]
+    return subprocess.run(
+        command, cwd=CHECKOUT, env=demo.environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def said_by(demo: Demo, *arguments: str) -> str:
+    ended = quartal(demo, *arguments)
+    assert ended.returncode == 0, ended.stderr or ended.stdout
+    return ended.stdout
+
+
+def files(demo: Demo, position: int, **asked: str) -> dict[str, bytes]:
+    """Every file of every figure as it was at a position, byte for byte."""
+    with demo.client("investigator") as http:
+        answers = {name: http.get(f"{ANALYTICS}/figures/{name}", params={"at": position, **asked}) for name in FILES}
+    assert {answer.status_code for answer in answers.values()} == {200}
+    return {name: answer.content for name, answer in answers.items()}
+
+
+def test_the_reference_study_has_the_numbers_of_the_published_cohort(demo: Demo) -> None:
+    flow = demo.figure("flow")
+    assert (flow["enrolled"], flow["stereotactic"]) == (31, 4)
+    assert (flow["stereotactic_percent"], flow["stereotactic_interval"]) == (12.9, [3.6, 29.8])
+
+
+def test_a_stated_fact_changes_the_figure_and_the_earlier_position_shows_what_was(demo: Demo) -> None:
+    before = demo.figure("flow")
+    screen(demo)
+    eventually(lambda: demo.figure("flow") != before, "the figure changes", SEEN_WITHIN)
+    after = demo.figure("flow")
+    assert (after["position"], after["screened"]) == (before["position"] + 1, before["screened"] + 1)
+    assert demo.figure("flow", at=str(before["position"])) == before
+
+
+def test_the_same_request_twice_with_one_key_is_one_event(demo: Demo) -> None:
+    before, key = demo.figure("flow"), secrets.token_hex(8)
+    first = screen(demo, key)
+    assert screen(demo, key) == first
+    participant = f"{ENROLLMENT}/participants/{first['participant_id']}"
+    failed = {"failed_on": FROZEN_TODAY, "reason_codes": ["refused"]}
+    with demo.client("site", SITE_ID) as http:
+        http.post(f"{participant}/facts/participant.screen_failed", json=failed).raise_for_status()
+        told = [event["type"] for event in http.get(f"{participant}/history").json()["events"]]
+    assert told == ["participant.screened", "participant.screen_failed"]
+    eventually(lambda: demo.figure("flow")["screen_failed"] > before["screen_failed"], "the last fact is counted")
+    after = demo.figure("flow")
+    assert (after["position"], after["screened"]) == (before["position"] + 2, before["screened"] + 1)
+
+
+def test_whoever_listens_hears_of_a_fact_within_a_second(demo: Demo) -> None:
+    took = []
+    with demo.client("investigator") as http, http.stream("GET", f"{ANALYTICS}/live") as heard:
+        lines = heard.iter_lines()
+        for _ in range(5):
+            before = demo.figure("flow")
+            screen(demo)
+            answered = time.monotonic()
+            position = _heard_of(lines, "flow", before["position"])
+            took.append(time.monotonic() - answered)
+            assert demo.figure("flow", at=str(position))["screened"] == before["screened"] + 1
+    assert median(took) < 1.0
+
+
+def _heard_of(lines: Any, figure: str, since: int) -> int:
+    """The first position after `since` that the event of a figure tells."""
+    event = ""
+    for line in lines:
+        name, _, value = line.partition(": ")
+        if name == "event":
+            event = value
+        elif name == "data" and event == figure and int(value) > since:
+            return int(value)
+    raise AssertionError("the stream ended")
+
+
+@pytest.mark.parametrize("role", ["reader", "monitor"])
+def test_the_token_of_a_new_member_works_at_once(demo: Demo, role: str) -> None:
+    token = said_by(demo, "token", "--study", STUDY_ID, "--role", role, "--subject", f"new-{secrets.token_hex(4)}")
+    answer = httpx.get(f"{demo.url}{ANALYTICS}/figures/flow.json", headers=_bearer(token), trust_env=False)
+    assert (answer.status_code, answer.json()["enrolled"]) == (200, 31)
+
+
+def test_the_token_of_a_new_member_of_a_site_works_at_once(demo: Demo) -> None:
+    nurse = ("--role", "site", "--site", SITE_ID, "--subject", f"nurse-{secrets.token_hex(4)}")
+    token = said_by(demo, "token", "--study", STUDY_ID, *nurse)
+    answer = httpx.post(f"{demo.url}{ENROLLMENT}/participants", json=SCREENED, headers=_bearer(token), trust_env=False)
+    assert answer.status_code == 201, answer.text
+
+
+def test_the_token_of_a_new_studys_administrator_opens_the_study(demo: Demo) -> None:
+    study = f"new-{secrets.token_hex(4)}"
+    token = said_by(demo, "token", "--study", study, "--role", "administrator")
+    opened = {"study_id": study, **OPENED}
+    answer = httpx.post(
+        f"{demo.url}/enrollment/v1/studies", json=opened, headers=_bearer(token), timeout=30, trust_env=False
+    )
+    assert answer.status_code == 201, answer.text
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token.strip()}"}
+
+
+def test_relay_status_says_who_publishes_for_each_service(demo: Demo) -> None:
+    table = said_by(demo, "relay", "status")
+    for service in ("enrollment", "toxicity", "followup"):
+        assert re.search(rf"│ {service}\s+│ 0\s+│", table), table
+    assert "nobody" not in table
+
+
+def test_doctor_finds_everything_in_order_and_shows_no_secret(demo: Demo) -> None:
+    table = said_by(demo, "doctor")
+    assert len(re.findall("^yes  ", table, re.MULTILINE)) == 5
+    environment = json.loads((demo.data / "state.json").read_text())["environment"]
+    passwords = [httpx.URL(url).password for name, url in environment.items() if name.endswith("_URL")]
+    assert len(passwords) == 12
+    assert not [password for password in passwords if password in table]
+
+
+def test_rebuilt_from_the_journal_every_figure_is_the_same(demo: Demo) -> None:
+    with demo.client("investigator") as http:
+        at = http.get(f"{ANALYTICS}/position").json()
+    before = files(demo, at["position"])
+    assert said_by(demo, "rebuild", "analytics") == "analytics: rebuilt from the journal\n"
+    computed_again = {"epoch": at["epoch"]}  # the same positions; answers that are kept are kept by what was asked
+    assert files(demo, at["position"], **computed_again) == before
+
+
+def test_a_second_demo_on_the_same_data_says_so_and_leaves_the_first_alone(demo: Demo) -> None:
+    assert demo.process
+    second = quartal(Demo(demo.data, free_port()), "demo")
+    assert second.returncode == 1
+    assert second.stderr == (
+        f"{demo.data} is in use by a running Quartal (process {demo.process.pid} at {demo.url}). "
+        "Stop it first, or set QUARTAL_DATA to another folder.\n"
+    )
+    assert demo.process.poll() is None
+    assert demo.figure("flow")["enrolled"] == 31
+
+
+def test_every_link_that_is_printed_leads_to_a_page_with_numbers(demo: Demo) -> None:
+    printed = demo.log.read_text().rpartition("Ready: ")[2]
+    links = re.findall(rf"{demo.url}/session/development\S+", printed)
+    assert len(links) == 4
+    for link in links:
+        with httpx.Client(trust_env=False, timeout=30) as browser:
+            entered = browser.get(link)
+            assert (entered.status_code, "quartal_session" in entered.cookies) == (303, True)
+            page = browser.get(f"{demo.url}{entered.headers['location']}")
+        assert page.status_code == 200
+        enrolled = re.findall(r'data-number="?enrolled"?[^>]*>([0-9]+)<', page.text)
+        assert enrolled
+        if f"study={STUDY_ID}" in link:
+            assert set(enrolled) == {"31"}

@@ -1,0 +1,240 @@
+"""Who may do what, tried from outside: every role at every kind of endpoint, and everybody who is none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+
+from infra.reference.study import subject
+from shared.contracts.catalogue import PARTICIPANT, STUDY
+from shared.contracts.study import Opened
+from shared.kernel.ids import new_participant_id
+from shared.testing import facts
+from tests.demo import Demo
+from tests.integration.own_study import (
+    EVERYBODY,
+    SAID,
+    WHOLE,
+    OwnStudy,
+    alike,
+    body,
+    environment,
+    event_of,
+    of_site,
+    own_study,
+    role_and_site,
+)
+
+
+@pytest.fixture(scope="module")
+def study(demo: Demo) -> Iterator[OwnStudy]:
+    with own_study(demo) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def roman(study: OwnStudy) -> str:
+    """A participant at Rome."""
+    return study.at_site("rome", facts.lesion(), facts.course())
+
+
+def may_state(by: frozenset[str], site: str | None) -> set[str]:
+    """Who of everybody may state a fact by these roles: of the study as a whole (None), or of somebody at the site."""
+    return {who for who in EVERYBODY if role_and_site(who)[0] in by and role_and_site(who)[1] in (None, site)}
+
+
+JUDGED = {200, 422}
+"""What somebody is answered who may state a fact: whether it stands is another question."""
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+def test_a_fact_of_the_study_is_stated_by_its_roles_and_nobody_else(study: OwnStudy, who: str) -> None:
+    for name, fact in STUDY.facts.items():
+        if fact is not Opened:
+            answer = study.post(f"facts/{name}?dry_run=true", SAID[name], who)
+            due = JUDGED if who in may_state(fact.by, None) else {403}
+            assert answer.status_code in due, (name, answer.text)
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+def test_a_fact_of_a_participant_is_stated_by_its_roles_at_that_site(study: OwnStudy, roman: str, who: str) -> None:
+    """Who sees the participant, or has no role to state this at all, is told so; another site's staff sees nobody."""
+    correction = facts.correction(UUID(event_of(study, roman, "lesion.registered")), facts.lesion("L1", 3))
+    for name, fact in PARTICIPANT.facts.items():
+        said = body(correction) if name == "record.corrected" else SAID[name]
+        answer = study.post(f"participants/{roman}/facts/{name}?dry_run=true", said, who)
+        elsewhere = role_and_site(who)[1] == "milan" and role_and_site(who)[0] in fact.by
+        due = {404} if elsewhere else JUDGED if who in may_state(fact.by, "rome") else {403}
+        assert answer.status_code in due, (name, who, answer.text)
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+def test_a_batch_is_stated_by_who_may_state_all_of_it(study: OwnStudy, roman: str, who: str) -> None:
+    batch = [{"type": "lesion.registered", "data": body(facts.lesion("L7"))}, {"type": "participant.transferred",
+             "data": body(facts.transferred("milan", 3))}]  # fmt: skip
+    answer = study.post(f"participants/{roman}/facts?dry_run=true", batch, who)
+    due = {"site@rome": 200, "site@milan": 404}.get(who, 403)
+    assert answer.status_code == due, answer.text
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+def test_somebody_is_screened_at_a_site_by_its_own_staff_or_the_study_coordinator(study: OwnStudy, who: str) -> None:
+    answer = study.post("participants?dry_run=true", body(facts.screened()), who)
+    assert answer.status_code == (200 if who in {*of_site("rome"), "coordinator"} else 403), answer.text
+
+
+READS: dict[str, tuple[str, str, set[str]]] = {
+    # what: service, path ({} is the participant's number), who may read it
+    "the study": ("enrollment", "", set(EVERYBODY)),
+    "participants": ("enrollment", "participants", WHOLE | of_site("rome") | of_site("milan")),
+    "a participant": ("enrollment", "participants/{}", WHOLE | of_site("rome")),
+    "a history": ("enrollment", "participants/{}/history", WHOLE | of_site("rome")),
+    "the feed of facts": ("enrollment", "facts", WHOLE | of_site("rome") | of_site("milan")),
+    "the position": ("analytics", "position", set(EVERYBODY)),
+    "the list of figures": ("analytics", "figures", set(EVERYBODY)),
+    "a figure": ("analytics", "figures/flow.json", set(EVERYBODY)),
+    "a table": ("analytics", "figures/accrual.csv", set(EVERYBODY)),
+    "a picture": ("analytics", "figures/flow.svg", set(EVERYBODY)),
+    "treatments": ("analytics", "figures/treatments.json", WHOLE | of_site("rome") | of_site("milan")),
+}
+
+
+@pytest.mark.parametrize("what", READS)
+def test_each_role_reads_what_is_for_it(study: OwnStudy, roman: str, what: str) -> None:
+    service, path, readers = READS[what]
+    study.position()
+    for who in EVERYBODY:
+        answer = study.http.get(study.address(path.format(roman), service), headers=study.bearer(who))
+        unseen = "{}" in path and role_and_site(who)[1] == "milan"
+        assert answer.status_code == (200 if who in readers else 404 if unseen else 403), (who, answer.text)
+
+
+def test_every_grant_opens_the_live_stream_and_nobody_else(study: OwnStudy) -> None:
+    study.position()
+    for who in (*EVERYBODY, "nobody"):
+        with study.http.stream("GET", study.address("live", "analytics"), headers=study.bearer(who)) as answer:
+            assert answer.status_code == (200 if who in EVERYBODY else 404)
+
+
+def test_a_site_reads_its_own_participants_only(study: OwnStudy, roman: str) -> None:
+    milanese = study.at_site("milan", facts.lesion(), facts.course())
+    study.position()
+    for site, own, foreign in (("rome", roman, milanese), ("milan", milanese, roman)):
+        for who in of_site(site):
+            read = [study.get(path, who).json()["rows"] for path in ("participants", "facts")]
+            read.append(study.read("figures/treatments.json", who).json()["targets"])
+            for rows in read:
+                numbers = {row["participant_id"] for row in rows}
+                assert own in numbers
+                assert foreign not in numbers
+    for who in WHOLE:
+        assert {roman, milanese} <= {row["participant_id"] for row in study.get("participants", who).json()["rows"]}
+        assert {roman, milanese} <= {
+            row["participant_id"] for row in study.get("facts", who, limit=1000).json()["rows"]
+        }
+
+
+def test_naming_another_site_in_the_query_shows_nothing_of_it(study: OwnStudy, roman: str) -> None:
+    study.position()
+    for path in ("participants", "facts"):
+        for site in ("rome", "nowhere"):
+            assert study.get(path, "site@milan", site=site).json() == {"rows": [], "next": None}
+    for figure in ("flow", "treatments"):
+        there, nowhere = (study.read(f"figures/{figure}.json", "site@milan", site=site) for site in ("rome", "nowhere"))
+        assert there.status_code == 403
+        assert alike(there, nowhere)
+
+
+def test_a_participant_of_another_site_and_nobody_at_all_look_the_same(study: OwnStudy, roman: str) -> None:
+    nobody = new_participant_id()
+    for path in ("participants/{}", "participants/{}/history"):
+        unseen, absent = (study.get(path.format(number), "site@milan") for number in (roman, nobody))
+        assert unseen.status_code == 404
+        assert alike(unseen, absent)
+    for dry in ("", "?dry_run=true"):
+        for headers in ({}, {"Idempotency_Key": event_of(study, roman, "participant.enrolled")}, {"If_Match": '"7"'}):
+            unseen, absent = (
+                study.post(f"participants/{number}/facts/lesion.registered{dry}", SAID["lesion.registered"],
+                           "site@milan", **headers) for number in (roman, nobody)
+            )  # fmt: skip
+            assert unseen.status_code == 404
+            assert alike(unseen, absent)
+
+
+def outsiders(study: OwnStudy) -> Iterator[tuple[str, httpx.Response]]:
+    """Answers to somebody without a grant there: of the study, of another one, and of two that do not exist."""
+    known, number = study.bearer("site@rome"), new_participant_id()
+    stranger = {"Authorization": f"Bearer {study.demo.token('investigator', study='atc-rt')}"}
+    for headers, study_id in ((stranger, study.study_id), (known, "no-such-study"), (known, "atc-rt"), (known, "X Y")):
+        enrollment, analytics = (f"/{service}/v1/studies/{study_id}" for service in ("enrollment", "analytics"))
+        for path in ("", "/participants", f"/participants/{number}", "/facts"):
+            yield path, study.http.get(enrollment + path, headers=headers)
+        for path, fact in ((f"/participants/{number}", "participant.enrolled"), ("", "study.site_closed")):
+            yield path, study.http.post(f"{enrollment}{path}/facts/{fact}", json=SAID[fact], headers=headers)
+        for path in ("/position", "/figures", "/figures/flow.json", "/figures/treatments.csv", "/live"):
+            yield path, study.http.get(analytics + path, headers=headers)
+
+
+def test_another_study_and_no_study_at_all_look_the_same(study: OwnStudy) -> None:
+    answers = list(outsiders(study))
+    for path, answer in answers:
+        assert answer.status_code == 404, path
+        assert alike(answer, answers[0][1]), path
+
+
+def test_a_revoked_grant_ends_at_once_where_it_is_kept_and_soon_everywhere(study: OwnStudy) -> None:
+    name = subject(study.study_id, "monitor", "rome")
+    assert study.of_study(facts.granted(name, "monitor", "rome")).status_code == 201
+    study.position()
+    assert study.get("participants", "monitor@rome").status_code == 200
+    assert study.read("figures/flow.json", "monitor@rome").status_code == 200
+    assert study.of_study(facts.revoked(name, "monitor", "rome")).status_code == 201
+    assert study.get("participants", "monitor@rome").status_code == 404
+    study.position()
+    assert study.read("figures/flow.json", "monitor@rome").status_code == 404
+
+
+def test_a_study_is_opened_only_by_those_who_are_listed(study: OwnStudy) -> None:
+    said = {"study_id": "somebodys-study", **body(facts.opened())}
+    answer = study.http.post("/enrollment/v1/studies?dry_run=true", json=said, headers=study.bearer("administrator"))
+    assert answer.status_code == 403
+
+
+# Below the application
+
+
+TABLES = {"ENROLLMENT": ("streams", "events"), "ANALYTICS": ("fact", "journal")}
+SUBJECT = {"streams": "stream_id", "events": "stream_id", "fact": "subject", "journal": "subject"}
+
+
+@pytest.mark.parametrize("service", TABLES)
+async def test_the_database_shows_a_site_its_own_even_where_nobody_asks(
+    study: OwnStudy, roman: str, service: str
+) -> None:
+    study.position()
+    connection = await asyncpg.connect(environment(study.demo)[f"QUARTAL_{service}_APP_URL"])
+    try:
+        for table in TABLES[service]:
+            count = f"select count(*) from {table} where {SUBJECT[table]} = $1"  # noqa: S608 - names of our own
+            for of, site, seen in SCOPES:
+                async with connection.transaction():
+                    await connection.execute(
+                        "select set_config('quartal.study', $1, true), set_config('quartal.site', $2, true)",
+                        study.study_id if of == "own" else of, site,
+                    )  # fmt: skip
+                    assert (await connection.fetchval(count, roman) > 0) is seen, (table, of, site)
+            assert await connection.fetchval(count, roman) == 0
+    finally:
+        await connection.close()
+
+
+SCOPES = [("own", "rome", True), ("own", "*", True), ("own", "milan", False), ("own", "", False),
+          ("atc-rt", "*", False), ("", "*", False)]  # fmt: skip
+
+
+def test_every_fact_that_can_be_stated_was_tried() -> None:
+    assert set(SAID) == {*STUDY.facts, *PARTICIPANT.facts} - {"study.opened", "record.corrected"}
