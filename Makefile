@@ -14,7 +14,7 @@ demo: servers
 test: $(DEV) servers chromium
 	@exec sh infra/ci/test.sh
 
-test-unit: $(DEV)
+test-unit: $(DEV) servers
 	$(PY) -m pytest tests/unit tests/contracts tests/architecture
 
 lint: $(DEV)
@@ -60,7 +60,7 @@ lock:
 	@command -v uv > /dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv"; exit 1; }
 	uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements.lock pyproject.toml
 	uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev \
-		-o requirements-dev.lock pyproject.toml
+		-c requirements.lock -o requirements-dev.lock pyproject.toml
 
 chromium:
 	@sh infra/local/chromium.sh

@@ -31,7 +31,6 @@ MAY_IMPORT_ASYNCPG = (
 )  # fmt: skip
 MAY_READ_THE_TIME = {
     "shared/kernel/clock.py",
-    "shared/kernel/ids.py",  # a version 7 UUID begins with the millisecond; nothing is decided by it
 }
 READS_THE_TIME = {
     ("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today"),

@@ -120,7 +120,7 @@ def test_pointers_into_a_batch_name_the_fact_and_the_member(study: OwnStudy, num
     batch = [entry(facts.lesion(f"L{place}")) for place in range(2, 19)]
     wrong = [*batch, entry(facts.completed(-5))]
     errors = problem(study.post(f"participants/{number}/facts", wrong), 422, "course-not-started")
-    assert where(errors) == {("course-not-started", "/17/data/ended_on")}
+    assert where(errors) == {("course-not-started", "/17/data/course_id")}
     of_form = [*batch, {"type": "lesion.registered", "data": {**SAID["lesion.registered"], "found_on": "0"}}]
     errors = problem(study.post(f"participants/{number}/facts", of_form), 422, "schema")
     assert where(errors) == {("schema-value-error", "/17/data/found_on")}
@@ -185,7 +185,7 @@ def test_dates_were_found_in_the_facts() -> None:
 
 
 def test_a_key_that_is_none_is_refused(study: OwnStudy, number: str) -> None:
-    for key in ("", "a b", "a" * 201, "a\tb", "\x80"):
+    for key in ("", "a b", "a" * 201, "a\tb"):
         answer = study.post("participants", body(facts.screened()), Idempotency_Key=key)
         assert problem(answer, 422, "schema")[0]["message"].startswith("header idempotency-key")
     for key in ("a", "~" * 200, '"quoted"', "a/b?c=d&e", str(number)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
@@ -38,7 +38,7 @@ def event(participant: str, version: int, name: str, data: dict[str, Any]) -> Ev
     return Event("s", service, participant, version, uuid4(), name, 1, "a", content, NOW)
 
 
-def of(people: dict[str, Facts], *, out: Sequence[str] = ()) -> Cohort:
+def of(people: Mapping[str, Facts], *, out: Sequence[str] = ()) -> Cohort:
     events = [event(who, at, *fact) for who, facts in people.items() for at, fact in enumerate(facts, 1)]
     return cohort(STUDY, events, frozenset(out), TODAY)
 

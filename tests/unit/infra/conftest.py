@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from services.enrollment.judgement import ParticipantJudgement, StudyJudgement
 from shared.contracts import catalogue
+from shared.eventstore.judgement import Judgement
 from shared.eventstore.memory import MemoryStore
-from shared.eventstore.recorder import Judgement, Recorder
+from shared.eventstore.recorder import Recorder
 from shared.eventstore.statement import Statement
 from shared.eventstore.studies import StoredStudies
 from shared.kernel.clock import Clock
