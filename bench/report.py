@@ -27,7 +27,9 @@ some; `--small` is for seeing that they run, and writes nothing.
 """
 _READING = """
 A goal is a lower bound for rates and an upper bound for times. *below half* marks what is worse than half of its goal.
-PostgreSQL is durable in every bench (fsync on, commits are waited for), Kafka acknowledges by `acks=all`.
+PostgreSQL is durable in every bench (fsync on, commits are waited for), Kafka acknowledges by `acks=all`. A load above
+the number of cores says that the machine had other work at the time: the spread shows what that does, and such a row
+should be measured again before anything is concluded from it.
 """
 
 

@@ -18,7 +18,7 @@ from shared.kernel.dates import Day
 from shared.kernel.ids import SiteId
 from shared.kernel.refusal import NotFound, NotYourRole, Refusal
 from shared.security.grants import rights
-from shared.web.routes import StudyOf, router
+from shared.web.routes import StudyOf, refusals, router
 
 routes = router("/analytics/v1/studies/{study_id}")
 MEDIA = {"json": "application/json", "csv": "text/csv; charset=utf-8", "svg": "image/svg+xml"}
@@ -71,7 +71,7 @@ class Position(BaseModel):
     recorded_at: datetime | None
 
 
-def figures(request: Request) -> Figures:
+async def figures(request: Request) -> Figures:
     held: Figures = request.app.state.figures
     return held
 
@@ -97,7 +97,10 @@ async def names(request: Request, study: StudyOf, held: Held) -> dict[str, Any]:
 @routes.get(
     "/figures/{name}.{kind}",
     tags=["reading"],
-    responses={200: {"content": {media: {} for media in MEDIA.values()}, "description": "The figure"}},
+    responses={
+        200: {"content": {media: {} for media in MEDIA.values()}, "description": "The figure"},
+        **refusals({410: "A position of a journal that is gone"}),
+    },
     response_class=Response,
 )
 async def figure(request: Request, study: StudyOf, name: str, kind: str, wanted: Wanted, held: Held) -> Response:

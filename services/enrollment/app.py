@@ -19,8 +19,8 @@ from shared.kernel.refusal import NotYourRole
 from shared.settings import Settings
 from shared.web.app import create_service_app
 from shared.web.routes import (
+    RECORDS,
     DryRun,
-    Recorded,
     Said,
     StudyOf,
     batch_of,
@@ -47,7 +47,7 @@ class NewStudy(Opened):
     study_id: StudyId
 
 
-@routes.post("", status_code=201, response_model=Recorded, response_model_exclude_none=True, tags=["facts"])
+@routes.post("", **RECORDS)
 async def open_study(request: Request, said: Said, body: NewStudy, dry_run: DryRun = False) -> Any:
     """Open a study. Whoever opens it becomes its administrator."""
     caller = request.state.caller.subject
@@ -60,7 +60,7 @@ async def open_study(request: Request, said: Said, body: NewStudy, dry_run: DryR
     )
 
 
-@routes.post("/{study_id}/participants", status_code=201, response_model=Recorded, response_model_exclude_none=True)
+@routes.post("/{study_id}/participants", **RECORDS)
 async def new_participant(
     request: Request, said: Said, study_id: StudyOf, body: NewParticipant, dry_run: DryRun = False
 ) -> Any:

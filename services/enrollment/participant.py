@@ -73,6 +73,8 @@ def objections(record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
 
 def _before_birth(record: Record, fact: Fact) -> Iterator[Objection]:
     for screening in record.all(Screened):
+        if fact.first_year >= screening.fact.birth_year:
+            continue
         for member, when in fact.dates:
             if when.latest.year < screening.fact.birth_year:
                 yield Objection("before-birth", "That is before the year of birth.", screening.event_id, member)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import MAXYEAR
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, Union, cast
 from uuid import UUID
@@ -51,6 +52,11 @@ class Fact(Member):
     def dates(self) -> tuple[tuple[str, PartialDate], ...]:
         """(JSON pointer, date) of every clinical date in it."""
         return tuple(clinical_dates(self))
+
+    @cached_property
+    def first_year(self) -> int:
+        """The earliest year that any of its dates must lie in; the last there is, for a fact without dates."""
+        return min((when.latest.year for _, when in self.dates), default=MAXYEAR)
 
 
 F = TypeVar("F", bound=Fact)

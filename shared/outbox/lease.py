@@ -7,7 +7,6 @@ cursor and in the same order, what its successor publishes; and it cannot move t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,11 +39,11 @@ class Held:
     upto: str | None
     last_seq: int
 
-    def past(self, page: Sequence[asyncpg.Record], upto: str, *, full: bool) -> Held:
-        """After the page was published; a full one may not have been the last."""
-        if full:
-            return replace(self, upto=upto, last_seq=page[-1]["seq"])
-        if page or self.upto:
+    def past(self, upto: str, last_seq: int | None, *, full: bool) -> Held:
+        """After a page was published that ended at `last_seq` (None: an empty one); a full one may not be the last."""
+        if full and last_seq is not None:
+            return replace(self, upto=upto, last_seq=last_seq)
+        if last_seq is not None or self.upto:
             return replace(self, done=upto, upto=None, last_seq=0)
         return self
 

@@ -77,13 +77,21 @@ class KafkaPublisher:
             max_request_size=LARGEST,
             request_timeout_ms=round(self._patience * 1000),
         )
+        starting = asyncio.create_task(producer.start())
         try:
-            await producer.start()
+            await asyncio.shield(starting)
         except BaseException:
-            self._ending = asyncio.create_task(_stop(producer, 0.0))
+            self._ending = asyncio.create_task(self._end_a_start(producer, starting))
             raise
         self._producer = producer
         return producer
+
+    async def _end_a_start(self, producer: AIOKafkaProducer, starting: asyncio.Task[None]) -> None:
+        """A start that is cancelled half-way would leave its connection open, so it may end by itself first."""
+        await asyncio.wait([starting], timeout=self._patience)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await _stop(producer, 0.0)
 
     async def _end(self, patience: float) -> None:
         """The old producer ends, even if we are cancelled, before a new one begins."""

@@ -13,6 +13,7 @@ import secrets
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -39,6 +40,16 @@ AWAY = (
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A full page may not be the last of what is visible in the snapshot `upto`; an empty one has no `last_seq`."""
+
+    messages: Sequence[Message]
+    upto: str
+    last_seq: int | None
+    full: bool
+
+
 class Relay:
     """Relays the shards that no other relay has the lease of; any number may run.
 
@@ -55,7 +66,7 @@ class Relay:
         *,
         shards: int = 1,
         lease: float = 10.0,
-        page: int = 500,
+        page: int = 1_000,
     ) -> None:
         self._pool, self._publisher, self._service, self._page = pool, publisher, service, page
         self._bell = bell or asyncio.Event()
@@ -143,15 +154,30 @@ class Relay:
                 await lease.release(held)
 
     async def _step(self, lease: Lease, held: Held, stop: asyncio.Event) -> Held:
-        """One page: read, published, and only then noted in the cursor."""
+        """What is new by now: each page published, and only then noted in the cursor, while the next one is read."""
+        reading = asyncio.create_task(self._read(held))
+        try:
+            while True:
+                page = await reading
+                moved = held.past(page.upto, page.last_seq, full=page.full)
+                if page.full:
+                    reading = asyncio.create_task(self._read(moved))
+                if page.messages:
+                    await self._publish(lease, held, page.messages, stop)
+                await (lease.keep(held) if moved == held else lease.move(moved))
+                held = moved
+                if not page.full or stop.is_set():
+                    return held
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    async def _read(self, held: Held) -> _Page:
         query = SQL["next_page" if held.upto else "first_page"]
         upto = held.upto or str(await self._pool.fetchval(SQL["snapshot"]))
         rows = await self._pool.fetch(query, held.shard, held.done, upto, held.last_seq, self._page)
-        if rows:
-            await self._publish(lease, held, [encode(event(self._service, row)) for row in rows], stop)
-        moved = held.past(rows, upto, full=len(rows) == self._page)
-        await (lease.keep(held) if moved == held else lease.move(moved))
-        return moved
+        messages = [encode(event(self._service, row)) for row in rows]
+        return _Page(messages, upto, rows[-1]["seq"] if rows else None, len(rows) == self._page)
 
     async def _publish(self, lease: Lease, held: Held, messages: Sequence[Message], stop: asyncio.Event) -> None:
         """Raises NotPublished; LeaseLost when the lease was over before the broker had answered."""

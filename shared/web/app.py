@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import ModuleType
 from typing import Any
@@ -11,22 +11,14 @@ import asyncpg
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from shared.web.answering import Answered
 from shared.web.documentation import page
 from shared.web.problem_types import problem_types
-from shared.web.problems import ProblemShown, install_problems, problem, unforeseen
+from shared.web.problems import ProblemShown, install_problems, problem
 
 VERSION = "0.1.0"
-_SECURITY = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; style-src 'self'",
-}
-REQUESTS = Counter("quartal_http_requests", "Requests answered", ["service", "method", "status"])
-_METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 Start = Callable[[FastAPI], Any]
 
 
@@ -56,7 +48,7 @@ def bare_app(name: str, lifespan: Callable[[FastAPI], Any], title: str = "") -> 
     )  # fmt: skip
     app.state.service = name
     install_problems(app)
-    app.middleware("http")(_answered)
+    app.add_middleware(Answered, service=name)
     return app
 
 
@@ -71,19 +63,6 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             schemas.pop(unused, None)
         app.openapi_schema = made
     return app.openapi_schema
-
-
-async def _answered(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-    try:
-        response = await call(request)
-    except Exception as error:  # what leaves here is logged by the server, with values
-        response = unforeseen(error)
-    for header, value in _SECURITY.items():
-        response.headers.setdefault(header, value)
-    response.headers.setdefault("Cache-Control", "no-store")
-    method = request.method if request.method in _METHODS else "other"
-    REQUESTS.labels(request.app.state.service, method, response.status_code).inc()
-    return response
 
 
 def _about(name: str) -> APIRouter:

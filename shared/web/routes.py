@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -29,10 +29,14 @@ _REFUSALS = {
     409: "Registered already, or not known yet", 412: "Another version", 413: "Too large", 415: "Not JSON",
     422: "Refused by schema, rule or gate", 429: "Too many requests", 503: "Busy",
 }  # fmt: skip
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"description": said, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-    for status, said in _REFUSALS.items()
-}
+Answers = dict[int | str, dict[str, Any]]
+
+
+def refusals(by_status: Mapping[int, str]) -> Answers:
+    """Problem documents as OpenAPI describes them: status, and what it says."""
+    shown = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": said, "content": shown} for status, said in by_status.items()}
+
 
 Record = Callable[[Statement], Awaitable[Recording]]
 bearer = HTTPBearer(auto_error=False, description="An access token; what its subject may do, the study's grants say.")
@@ -50,6 +54,16 @@ class Recorded(BaseModel):
     dry_run: bool | None = None
 
 
+RECORDS: dict[str, Any] = {
+    "status_code": 201,
+    "response_model": Recorded,
+    "response_model_exclude_none": True,
+    "responses": {200: {"model": Recorded, "description": "Dry run: it would have been recorded"}},
+    "tags": ["facts"],
+}
+"""How a route that states facts is declared."""
+
+
 class Headers(BaseModel):
     """What every POST may say besides its body."""
 
@@ -58,13 +72,13 @@ class Headers(BaseModel):
     traceparent: str | None = None
 
 
-def study_id(study_id: Annotated[str, Path(examples=["atc-rt"])]) -> str:
+async def study_id(study_id: Annotated[str, Path(examples=["atc-rt"])]) -> str:
     if not _STUDY.fullmatch(study_id):
         raise NotFound
     return study_id
 
 
-def participant(participant_id_: Annotated[str, Path(alias="participant_id", examples=["K7F2-9QXA-3"])]) -> str:
+async def participant(participant_id_: Annotated[str, Path(alias="participant_id", examples=["K7F2-9QXA-3"])]) -> str:
     try:
         return participant_id(participant_id_)
     except ValueError as wrong:
@@ -78,7 +92,9 @@ Said = Annotated[Headers, Header()]
 
 
 def router(prefix: str) -> APIRouter:
-    return APIRouter(prefix=prefix, route_class=CheckedRoute, dependencies=[Depends(bearer)], responses=PROBLEMS)
+    return APIRouter(
+        prefix=prefix, route_class=CheckedRoute, dependencies=[Depends(bearer)], responses=refusals(_REFUSALS)
+    )
 
 
 async def state(
@@ -151,14 +167,7 @@ def fact_routes(stream: Stream, base: str, *, but: type[Fact] | None = None) -> 
 
 
 def _as(fact: type[Fact] | None, said: str = "") -> dict[str, Any]:
-    return {
-        "status_code": 201,
-        "response_model": Recorded,
-        "response_model_exclude_none": True,
-        "responses": {200: {"model": Recorded, "description": "Dry run: it would have been recorded"}},
-        "description": said or _described(fact),
-        "tags": ["facts"],
-    }
+    return {**RECORDS, "description": said or _described(fact)}
 
 
 def _described(fact: type[Fact] | None) -> str:

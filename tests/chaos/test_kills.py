@@ -59,8 +59,8 @@ async def afflicted(demo: Demo, reporting: Reporting, books: Books) -> None:
     """Kill every part once while the sites report, and at last all of them and what watches over them."""
     for part in MOMENTS.sample(sorted(PARTS), len(PARTS)):
         await reporting.further(a_few())
-        told, killed = len(reporting.events), time.monotonic()
         kill_part(demo, part)
+        told, killed = len(reporting.events), time.monotonic()
         await until(partial(books.has, told + 1), RECOVERS_WITHIN)
         _log.info("%s: %d facts told; projected again after %.1f s", part, told, time.monotonic() - killed)
     await reporting.further(a_few())

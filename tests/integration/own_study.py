@@ -19,7 +19,7 @@ import httpx
 from infra.issuer import Issuer
 from infra.reference.study import subject
 from shared.kernel.clock import Clock
-from shared.kernel.fact import Fact
+from shared.kernel.fact import Corrected, Fact
 from shared.kernel.sealed import revealed, texts
 from shared.testing import facts
 from tests.demo import Demo
@@ -37,7 +37,7 @@ SITE = "site@rome"
 def body(fact: Fact) -> dict[str, Any]:
     """The fact as a site sends it: sealed texts in the clear."""
     stated: dict[str, Any] = revealed(fact.model_dump(mode="json", exclude_none=True), dict(texts(fact)))
-    return stated
+    return {"replacement": None, **stated} if isinstance(fact, Corrected) else stated
 
 
 def entry(fact: Fact) -> dict[str, Any]:

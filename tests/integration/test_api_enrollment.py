@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -143,9 +144,8 @@ def test_a_number_is_understood_in_any_case_with_or_without_hyphens(study: OwnSt
     number = study.at_site("rome")
     for written in (number.lower(), number.replace("-", ""), number.replace("-", "").lower()):
         assert study.get(f"participants/{written}").json()["participant_id"] == number
-        assert study.post(f"participants/{written}/facts/lesion.registered?dry_run=1", SAID["lesion.registered"]).json()[
-            "participant_id"
-        ] == number  # fmt: skip
+        answer = study.post(f"participants/{written}/facts/lesion.registered?dry_run=1", SAID["lesion.registered"])
+        assert answer.json()["participant_id"] == number
 
 
 def test_a_participant_is_shown_as_the_facts_stand(study: OwnStudy) -> None:
@@ -198,7 +198,7 @@ def test_participants_are_listed_by_site_and_status_a_page_at_a_time(demo: Demo)
             pages.append([row["participant_id"] for row in page["rows"]])
             after = page["next"]
         assert [len(page) for page in pages] == [2, 2, 1]
-        assert sum(pages, []) == sorted([*rome, milan, screened])
+        assert list(chain(*pages)) == sorted([*rome, milan, screened])
         named = {row["participant_id"] for row in study.get("participants", "monitor", site="milan").json()["rows"]}
         assert named == {milan}
         rows = study.get("participants", status="screening").json()["rows"]
@@ -250,11 +250,11 @@ def test_health_metrics_and_problems_need_no_token(study: OwnStudy) -> None:
         assert study.http.get(f"/{service}/health/live").json() == {"status": "live"}
         assert study.http.get(f"/{service}/health/ready").json() == {"status": "ready"}
         assert "quartal_http_requests_total" in study.http.get(f"/{service}/metrics").text
-        problems = study.http.get(f"/{service}/problems").json()
-        assert {"not-found", "busy", "schema", "version-mismatch", "already-registered"} <= set(problems)
-        assert all(problems.values())
-    assert study.http.get("/enrollment/problems/too-young").json()["code"] == "too-young"
-    assert study.http.get("/enrollment/problems/no-such-code").status_code == 404
+    problems = study.http.get("/problems").json()
+    assert {"not-found", "busy", "schema", "version-mismatch", "already-registered"} <= set(problems)
+    assert all(problems.values())
+    assert study.http.get("/problems/too-young").json() == {"code": "too-young", "means": problems["too-young"]}
+    assert study.http.get("/problems/no-such-code").status_code == 404
 
 
 def test_every_answer_forbids_sniffing_framing_and_keeping(study: OwnStudy) -> None:

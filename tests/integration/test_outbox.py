@@ -184,7 +184,7 @@ async def test_a_cancelled_publication_leaves_a_publisher_that_works(
     kafka: KafkaServer, publisher: KafkaPublisher, study_id: str
 ) -> None:
     messages = [encode(event(study_id, study_id, version)) for version in range(1, 201)]
-    for moment in (0.0, 0.001, 0.01):
+    for moment in (0.0, 0.001, 0.003, 0.01, 0.03):
         publishing = asyncio.create_task(publisher.publish(messages))
         await asyncio.sleep(moment)
         publishing.cancel()

@@ -121,7 +121,9 @@ def test_a_reference_is_found_by_its_own_site_only(study: OwnStudy, roman: str) 
 
 def test_a_reference_that_is_in_use_is_refused_without_saying_whose(study: OwnStudy) -> None:
     first = study.participant(facts.screened(local_reference="Zw-12"))
-    answer = study.post("participants", body(facts.screened(local_reference="zW-12")))
+    second = body(facts.screened(local_reference="zW-12"))
+    assert study.post("participants?dry_run=true", second).status_code == 409
+    answer = study.post("participants", second)
     assert answer.status_code == 409
     assert answer.json() == {
         "type": "/problems/already-registered",

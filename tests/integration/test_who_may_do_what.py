@@ -186,25 +186,22 @@ def test_another_study_and_no_study_at_all_look_the_same(study: OwnStudy) -> Non
         assert alike(answer, answers[0][1]), path
 
 
-def test_a_revoked_grant_ends_at_once_where_it_is_kept_and_soon_everywhere(study: OwnStudy) -> None:
-    name = subject(study.study_id, "monitor", "rome")
-    assert study.of_study(facts.granted(name, "monitor", "rome")).status_code == 201
+def test_a_revoked_grant_ends_at_once_where_it_is_kept_and_soon_everywhere(study: OwnStudy, roman: str) -> None:
+    once = subject(study.study_id, "once", "rome")
+    assert study.of_study(facts.granted(once, "site", "rome")).status_code == 201
     study.position()
-    assert study.get("participants", "monitor@rome").status_code == 200
-    assert study.read("figures/flow.json", "monitor@rome").status_code == 200
-    assert study.of_study(facts.revoked(name, "monitor", "rome")).status_code == 201
-    assert study.get("participants", "monitor@rome").status_code == 404
+
+    def asked() -> list[int]:
+        lesion = f"participants/{roman}/facts/lesion.registered?dry_run=true"
+        answers = [study.get("participants", "once@rome"), study.post(lesion, SAID["lesion.registered"], "once@rome"),
+                   study.read("figures/flow.json", "once@rome")]  # fmt: skip
+        return [answer.status_code for answer in answers]
+
+    assert asked() == [200, 200, 200]
+    assert study.of_study(facts.revoked(once, "site", "rome")).status_code == 201
+    assert asked()[:2] == [404, 404]
     study.position()
-    assert study.read("figures/flow.json", "monitor@rome").status_code == 404
-
-
-def test_a_study_is_opened_only_by_those_who_are_listed(study: OwnStudy) -> None:
-    said = {"study_id": "somebodys-study", **body(facts.opened())}
-    answer = study.http.post("/enrollment/v1/studies?dry_run=true", json=said, headers=study.bearer("administrator"))
-    assert answer.status_code == 403
-
-
-# Below the application
+    assert asked() == [404, 404, 404]
 
 
 TABLES = {"ENROLLMENT": ("streams", "events"), "ANALYTICS": ("fact", "journal")}

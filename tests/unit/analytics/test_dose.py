@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ PRESCRIPTIONS = [
 
 
 @pytest.mark.parametrize("prescription", PRESCRIPTIONS)
-def test_doses_are_those_of_the_paper_to_four_decimals(prescription: tuple[int, ...]) -> None:
+def test_doses_are_those_of_the_paper_to_four_decimals(prescription: tuple[Any, ...]) -> None:
     fractions, dose, *expected = prescription
     computed = [form(fractions, Decimal(dose), ratio) for ratio in (TUMOUR, LATE, CNS) for form in (bed, eqd2)]
     assert [str(value) for value in computed] == expected
