@@ -26,7 +26,8 @@ greatest ratio beside it. `make bench` measures all of them and writes this page
 some; `--small` is for seeing that they run, and writes nothing.
 """
 _READING = """
-A goal is a lower bound for rates and an upper bound for times. *below half* marks what is worse than half of its goal.
+A goal is a lower bound for rates and an upper bound for times. *worse than half*: a rate below half of its goal, or a
+time above twice its goal.
 PostgreSQL is durable in every bench (fsync on, commits are waited for), Kafka acknowledges by `acks=all`. A load above
 the number of cores says that the machine had other work at the time: the spread shows what that does, and such a row
 should be measured again before anything is concluded from it.
@@ -109,7 +110,7 @@ def _number(value: float) -> str:
 def _verdict(ratio: Ratio, middle: float) -> str:
     if ratio.met(middle):
         return "met"
-    return "below half" if ratio.worse_than_half(middle) else "not met"
+    return "worse than half" if ratio.worse_than_half(middle) else "not met"
 
 
 def _facts(facts: Mapping[str, Any]) -> str:

@@ -128,8 +128,8 @@ class LocalKafka:
 
     def _format(self, properties: Path) -> None:
         if not (self.folder / "data" / "meta.properties").exists():
-            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            tool = self._home.command("kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties)
+            name = f"--cluster-id={_cluster_id()}"  # one word: the name may begin with a dash, as an option does
+            tool = self._home.command("kafka.tools.StorageTool", "format", name, "-c", properties)
             java_ends_well(tool)
 
     def _launch(self, properties: Path, claim: int) -> bool:
@@ -141,3 +141,7 @@ class LocalKafka:
         if not self._running.wait_until(self.log, b"Kafka Server started", start, patience=60.0):
             self.stop()
         return self._running is not None
+
+
+def _cluster_id() -> str:
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

@@ -174,7 +174,7 @@ class LesionRegistered(Fact):
     body_site: BodySite
     laterality: Laterality | None = None
     found_on: ClinicalDate
-    size_mm: Annotated[float, Field(gt=0, le=1000)] | None = None
+    size_mm: Annotated[float, Field(strict=True, gt=0, le=1000)] | None = None
 
 
 ProcedureKind = Literal[

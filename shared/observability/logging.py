@@ -6,6 +6,11 @@ import logging
 import sys
 
 import structlog
+import structlog.tracebacks
+
+
+_WITHOUT_VALUES = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+"""Where it happened: local variables hold what sites have sent, and tokens."""
 
 
 def configure(process: str, level: str = "INFO") -> None:
@@ -19,7 +24,7 @@ def configure(process: str, level: str = "INFO") -> None:
     renderer = structlog.stdlib.ProcessorFormatter(
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(_WITHOUT_VALUES),
             structlog.processors.JSONRenderer(),
         ],
         foreign_pre_chain=[*shared, _named(process)],

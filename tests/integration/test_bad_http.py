@@ -15,7 +15,7 @@ import pytest
 
 from shared.testing import facts
 from tests.demo import Demo
-from tests.integration.own_study import SAID, SITE, OwnStudy, entry, own_study
+from tests.integration.own_study import SAID, SITE, OwnStudy, own_study
 
 CANARY = f"zk{secrets.token_hex(8)}"
 """A member's name could be this, or a value; no answer may hold it, in whatever case."""
@@ -92,10 +92,6 @@ def test_nothing_of_a_refused_body_comes_back_or_is_written_down(study: OwnStudy
     several = [{"type": name, "data": _texts(said)} for name, said in SAID.items()] + [{"type": CANARY, "data": {}}]
     for path, batch in ((f"participants/{number}/facts", several), ("participants", {"facts": several})):
         assert not quoted(study.post(path, batch))
-    criteria = {CANARY: "not_met"}
-    enrolling = (facts.screened(criteria=criteria), facts.consented(), facts.enrolled(), facts.screen_failed(0, CANARY))
-    answer = study.post("participants", {"facts": [entry(fact) for fact in enrolling]})
-    assert not quoted(answer), answer.text
     assert written(study) == []
 
 

@@ -193,6 +193,7 @@ class Twins(RuleBasedStateMachine):
         super().__init__()
         self._loop, self._real, self._twin = loop, real, MemoryStore("enrollment")
         self._study = f"study-{secrets.token_hex(6)}"
+        self._keyed: set[tuple[str, str | None]] = set()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._loop.run_until_complete(work)
@@ -224,7 +225,11 @@ class Twins(RuleBasedStateMachine):
         key: str | None,
         undo: bool,
     ) -> None:
-        """A site appends to what it has or could have; `*` moves participants between sites too."""
+        """A site appends to what it has or could have; `*` moves participants between sites too.
+
+        A key that served in the stream is not used there again: who recalls first, as one must, has its outcome.
+        """
+        key = None if (stream_id, key) in self._keyed else key
         known = self._run(seen(self._twin, Tenant(self._study), stream_id))
         own = site if tenant == "*" else tenant
         proposal = append(
@@ -233,12 +238,15 @@ class Twins(RuleBasedStateMachine):
             outcome=answered(f"{stream_id}{known.head.version}") if key else None,
             data_key=b"wrapped" if known.head.version == behind == 0 else None,
         )  # fmt: skip
-        self._both(proposal, tenant, undo=undo)
+        if self._both(proposal, tenant, undo=undo) is None:
+            self._keyed.add((stream_id, key))
         if study_behind:
             self._both(append(self._study, self._study, known.study_version - behind % 2), "*", undo=undo)
 
-    def _both(self, proposal: Append, tenant: str, *, undo: bool) -> None:
-        assert self._told(self._real, proposal, tenant, undo) == self._told(self._twin, proposal, tenant, undo)
+    def _both(self, proposal: Append, tenant: str, *, undo: bool) -> type[Exception] | None:
+        told = self._told(self._real, proposal, tenant, undo)
+        assert told == self._told(self._twin, proposal, tenant, undo)
+        return told
 
     def _told(self, store: Store, proposal: Append, tenant: str, undo: bool) -> type[Exception] | None:
         try:

@@ -153,6 +153,7 @@ create function append_v1(
 ) returns void language plpgsql as $$
 declare
     study_version integer;
+    site_before text;
     next bigint;
 begin
     perform set_config('quartal.study', p_study, true), set_config('quartal.site', p_tenant_site, true);
@@ -177,6 +178,11 @@ begin
         insert into streams values (p_study, p_stream, cardinality(p_types), p_site, p_search_key, p_summary)
             on conflict (study_id, stream_id) do nothing;
     else
+        select site_id into site_before from streams where study_id = p_study and stream_id = p_stream;
+        if found and site_before is distinct from p_site then
+            -- A transfer: no one site sees the row both before and after. The tenant that moves it has just seen it.
+            perform set_config('quartal.site', '*', true);
+        end if;
         update streams
            set version = version + cardinality(p_types), site_id = p_site, search_key = p_search_key, summary = p_summary
          where study_id = p_study and stream_id = p_stream and version = p_expected;
