@@ -128,8 +128,9 @@ class LocalKafka:
 
     def _format(self, properties: Path) -> None:
         if not (self.folder / "data" / "meta.properties").exists():
-            name = f"--cluster-id={_cluster_id()}"  # one word: the name may begin with a dash, as an option does
-            tool = self._home.command("kafka.tools.StorageTool", "format", name, "-c", properties)
+            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            named = f"--cluster-id={cluster}"  # one word: a name that begins with a dash would pass for an option
+            tool = self._home.command("kafka.tools.StorageTool", "format", named, "-c", properties)
             java_ends_well(tool)
 
     def _launch(self, properties: Path, claim: int) -> bool:
@@ -141,7 +142,3 @@ class LocalKafka:
         if not self._running.wait_until(self.log, b"Kafka Server started", start, patience=60.0):
             self.stop()
         return self._running is not None
-
-
-def _cluster_id() -> str:
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

@@ -8,7 +8,6 @@ import sys
 import structlog
 import structlog.tracebacks
 
-
 _WITHOUT_VALUES = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 """Where it happened: local variables hold what sites have sent, and tokens."""
 

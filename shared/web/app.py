@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import ModuleType
@@ -46,7 +47,7 @@ def bare_app(name: str, lifespan: Callable[[FastAPI], Any], title: str = "") -> 
         title=title or name, version=VERSION, lifespan=lifespan, redirect_slashes=False,
         openapi_url=None, docs_url=None, redoc_url=None,
     )  # fmt: skip
-    app.state.service = name
+    app.state.service, app.state.in_flight = name, Counter[str]()
     install_problems(app)
     app.add_middleware(Answered, service=name)
     return app

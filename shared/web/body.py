@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from shared.kernel.refusal import Malformed, TooLarge, UnsupportedMedia
+from shared.kernel.refusal import Malformed, TooLarge, TooMany, UnsupportedMedia
 from shared.kernel.text import is_showable
 
 LARGEST = 1024 * 1024
+MOST_AT_ONCE = 100  # requests of one caller that are under way
 _DEEPEST = 40
 
 
@@ -72,14 +75,29 @@ class CheckedRoute(APIRoute):
         async def checked(request: Request) -> Response:
             whole = CheckedRequest(request.scope, request.receive)
             await self.admit(whole)
-            await whole.check()
-            return await handle(whole)
+            with _one_of_few(whole.app.state.in_flight, whole.state.caller.subject):
+                await whole.check()
+                return await handle(whole)
 
         return checked
 
     async def admit(self, request: Request) -> None:
         """Who is it? Asked before the body is looked at."""
         await request.app.state.admit(request)
+
+
+@contextmanager
+def _one_of_few(in_flight: Counter[str], subject: str) -> Iterator[None]:
+    """So that one caller, whose program runs wild, leaves room for the others. Raises TooMany."""
+    if in_flight[subject] >= MOST_AT_ONCE:
+        raise TooMany
+    in_flight[subject] += 1
+    try:
+        yield
+    finally:
+        in_flight[subject] -= 1
+        if not in_flight[subject]:
+            del in_flight[subject]
 
 
 def parsed(body: bytes) -> Any:

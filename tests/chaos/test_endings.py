@@ -12,14 +12,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
+from infra.local.ports import free_port
 from infra.local.roles import LIVE_STUDY
 from infra.reference.study import STUDY_ID, members
 from infra.simulator.patients import SITES
 from tests.chaos.processes import eventually, kill_all_of, none_left
-from tests.demo import CHECKOUT, READY_WITHIN, Demo, new_demo
+from tests.demo import CHECKOUT, READY_WITHIN, Demo
 
 GOES_ON_WITHIN = 20.0  # seconds
 OPENING = 2 + len(SITES) + len(members(LIVE_STUDY, [site.site_id for site in SITES]))  # facts of the live study itself
@@ -69,8 +71,8 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal() -> Iterator[Terminal]:
-    own = Terminal(new_demo())
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    own = Terminal(Demo(tmp_path / "data", free_port()))
     try:
         yield own
     finally:

@@ -11,17 +11,19 @@ import time
 from collections.abc import AsyncIterator
 from datetime import date
 from functools import partial
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from infra.cli.demo import CLOCK
+from infra.local.ports import free_port
 from infra.reference.study import STUDY_ID as REFERENCE
 from shared.contracts.event import Event
 from tests.chaos.books import CONSUMERS, Books, computed_afresh, standing_now, streams, until
 from tests.chaos.processes import kill, kill_all_of, processes_of
 from tests.chaos.sites import REPORTING, STUDY_ID, TODAY, Reporting
-from tests.demo import CHECKOUT, Demo, new_demo
+from tests.demo import CHECKOUT, Demo
 
 PARTS = {
     "relay": r"\S*python\S* -m services\.enrollment worker",
@@ -36,8 +38,8 @@ _log = logging.getLogger(__name__)
 
 
 @pytest.fixture
-async def demo() -> AsyncIterator[Demo]:
-    own = new_demo(QUARTAL_CLOCK=f"{CLOCK},{STUDY_ID}={TODAY}")
+async def demo(tmp_path: Path) -> AsyncIterator[Demo]:
+    own = Demo(tmp_path / "data", free_port(), settings={"QUARTAL_CLOCK": f"{CLOCK},{STUDY_ID}={TODAY}"})
     try:
         await asyncio.to_thread(own.start)
         yield own
@@ -85,6 +87,13 @@ async def test_killed_at_any_moment_and_started_again_it_has_every_fact_once(dem
     await the_books_agree(books, events)
     await the_figures_are_those_of_the_store(demo, books, events)
     assert demo.figure("flow") == before, "the reference study is as it was"
+    assert logged_secrets(demo) == []
+
+
+def logged_secrets(demo: Demo) -> list[str]:
+    """Names of the secrets that are found in what was logged of all this."""
+    logs = b"".join(log.read_bytes() for log in (demo.data / "logs").iterdir())
+    return [secret.name for secret in (demo.data / "secrets").iterdir() if secret.read_bytes().strip() in logs]
 
 
 def each_version_once(stream: list[Event]) -> bool:

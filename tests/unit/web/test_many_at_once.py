@@ -1,0 +1,53 @@
+"""One caller whose program runs wild is told so, and the others are served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from fastapi import FastAPI, Request
+
+from shared.security.tokens import Caller
+from shared.web.app import bare_app
+from shared.web.body import MOST_AT_ONCE
+from shared.web.routes import router
+
+
+@asynccontextmanager
+async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
+    yield
+
+
+def slow_app(entered: asyncio.Semaphore, finish: asyncio.Event) -> FastAPI:
+    async def admit(request: Request) -> None:
+        request.state.caller = Caller(request.headers["caller"])
+
+    app, routes = bare_app("slow", _lifespan), router("/slow")
+
+    @routes.get("")
+    async def slow() -> str:
+        entered.release()
+        await finish.wait()
+        return "done"
+
+    app.state.admit = admit
+    app.include_router(routes)
+    return app
+
+
+async def test_more_requests_than_a_caller_may_have_under_way_are_refused_with_when_to_try_again() -> None:
+    entered, finish = asyncio.Semaphore(0), asyncio.Event()
+    app = slow_app(entered, finish)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as http:
+        under_way = [asyncio.create_task(http.get("/slow", headers={"caller": "wild"})) for _ in range(MOST_AT_ONCE)]
+        for _ in under_way:
+            await entered.acquire()
+        refused = await http.get("/slow", headers={"caller": "wild"})
+        other = asyncio.create_task(http.get("/slow", headers={"caller": "calm"}))
+        await entered.acquire()
+        finish.set()
+        served = [answer.status_code for answer in await asyncio.gather(other, *under_way)]
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    assert (set(served), app.state.in_flight.total()) == ({200}, 0)
