@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -65,24 +66,33 @@ class Message:
 
 def encode(event: Event) -> Message:
     """The message of an event: a pure function of what is published of it."""
-    headers = tuple((name, value.encode("ascii")) for name, value in _headers(event))
-    return Message(f"quartal.{event.service}.v1", event.key.encode("ascii"), headers, event.data.encode())
+    topic, same = _same_for_all(event.service, event.type, event.schema_version)
+    headers = (*same, *((name, value.encode("ascii")) for name, value in _own(event)))
+    return Message(topic, event.key.encode("ascii"), headers, event.data.encode())
 
 
-def _headers(event: Event) -> Iterator[tuple[str, str]]:
-    yield "content-type", "application/json"
-    yield "ce_specversion", "1.0"
+@lru_cache(maxsize=1024)
+def _same_for_all(service: str, type_name: str, schema_version: int) -> tuple[str, tuple[tuple[str, bytes], ...]]:
+    """Topic and headers that every event of one type has."""
+    headers = {
+        "content-type": "application/json",
+        "ce_specversion": "1.0",
+        "ce_type": f"quartal.{type_name}",
+        "ce_dataschema": schema_reference(service, type_name, schema_version),
+    }
+    return f"quartal.{service}.v1", tuple((name, value.encode("ascii")) for name, value in headers.items())
+
+
+def _own(event: Event) -> Iterator[tuple[str, str]]:
     yield "ce_id", str(event.event_id)
     yield "ce_source", event.source
-    yield "ce_type", f"quartal.{event.type}"
     yield "ce_subject", event.stream_id
     yield "ce_time", event.recorded_at.astimezone(UTC).isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
-    yield "ce_dataschema", schema_reference(event.service, event.type, event.schema_version)
     yield "ce_streamversion", str(event.version)
     if event.site_id is not None:
         yield "ce_siteid", event.site_id
     # Clients name their traces; a name that could not be read back would park the stream.
-    if _SHAPES["ce_traceparent"].fullmatch(trace := event.meta.get("traceparent") or ""):
+    if (trace := event.meta.get("traceparent")) and _SHAPES["ce_traceparent"].fullmatch(trace):
         yield "ce_traceparent", trace
     if corrects := event.meta.get("corrects"):
         yield "ce_correctstype", corrects["type"]

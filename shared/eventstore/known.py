@@ -6,9 +6,12 @@ stream at that very version: so memory costs, at worst, one attempt.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
 
 from shared.contracts.event import Event, history
 from shared.eventstore.store import Append, Recalled
@@ -32,10 +35,8 @@ class Known:
 
     def after(self, proposal: Append, judged: Judged, data_key: bytes | None) -> Known:
         """The same after an append: facts as they are stored, without the texts that were sealed."""
-        stated = history(proposal.events)
         recalled = Recalled(self.recalled.study_version, proposal.head, (*self.recalled.events, *proposal.events))
-        after = Judged((*self.judged.history, *stated), self.judged.then(stated), judged.raised)
-        return Known(recalled, after, data_key)
+        return Known(recalled, judged.restating(history(proposal.events)), data_key)
 
     def at(self, study_version: int) -> Known:
         """For a decision by another version of the study's facts, which the stream itself does not depend on."""
@@ -47,7 +48,16 @@ class Memory:
 
     def __init__(self, most_events: int = MOST_EVENTS) -> None:
         self._most, self._events = most_events, 0
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._known: OrderedDict[tuple[str, str], Known] = OrderedDict()
+
+    def turn(self, study_id: str, stream_id: str | None) -> AbstractAsyncContextManager[object]:
+        """Statements of one stream that arrive here together come one after the other: they would only collide."""
+        if stream_id is None:
+            return nullcontext()
+        lock = self._turns.get((study_id, stream_id)) or asyncio.Lock()
+        self._turns[study_id, stream_id] = lock
+        return lock
 
     def recall(self, study_id: str, stream_id: str | None) -> Known | None:
         return self._known.get((study_id, stream_id)) if stream_id else None

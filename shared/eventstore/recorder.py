@@ -44,6 +44,10 @@ class Recorder:
 
     async def record(self, statement: Statement) -> Recording:
         """Raise a Refusal, or the recording: the same one for the same request under the same key."""
+        async with self.memory.turn(statement.study_id, statement.stream_id):
+            return await self._recorded(statement)
+
+    async def _recorded(self, statement: Statement) -> Recording:
         study = await self.studies.current(statement.study_id)
         if known := self.memory.recall(statement.study_id, statement.stream_id):
             try:

@@ -12,7 +12,7 @@ closes a door for the future without judging the past (a withdrawal).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -48,9 +48,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """The facts of one stream that stand."""
+    """The facts of one stream that stand. It notes which kinds of fact it was asked for."""
 
     stated: tuple[Stated[Fact], ...] = ()
+    asked_for: set[type[Fact]] = field(default_factory=set, compare=False, repr=False)
 
     @cached_property
     def _by_kind(self) -> dict[type[Fact], list[Stated[Any]]]:
@@ -60,6 +61,7 @@ class Record:
         return kinds
 
     def all(self, kind: type[F], *, but: Stated[Fact] | None = None) -> Sequence[Stated[F]]:
+        self.asked_for.add(kind)
         of_kind = self._by_kind.get(kind, ())
         return [stated for stated in of_kind if stated is not but] if but else of_kind
 
@@ -100,34 +102,63 @@ def judge(record: Record, rules: Rules) -> set[Raised]:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the rules object to in one fact, and the kinds of fact that they looked at to say so."""
+
+    objections: frozenset[Objection]
+    looked_at: frozenset[type[Fact]]
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
-    """A history with the record that it leads to, and what the rules object to in it."""
+    """A history with the record that it leads to, and the verdict on every fact that stands."""
 
     history: tuple[Stated[Fact], ...]
     record: Record
-    raised: frozenset[Raised]
+    verdicts: Mapping[UUID, Verdict]
 
     @classmethod
     def of(cls, history: Iterable[Stated[Fact]], rules: Rules) -> Judged:
         stated = tuple(history)
         record = standing(stated)
-        return cls(stated, record, frozenset(judge(record, rules)))
+        return cls(stated, record, {each.event_id: _verdict(record, each, rules) for each in record.stated})
 
-    def then(self, stated: Sequence[Stated[Fact]]) -> Record:
-        """The record that more of the history leads to."""
-        if any(isinstance(each.fact, Corrected) for each in stated):
-            return standing((*self.history, *stated))
-        return Record((*self.record.stated, *stated))
+    @property
+    def raised(self) -> set[Raised]:
+        return {(event_id, each) for event_id, verdict in self.verdicts.items() for each in verdict.objections}
 
     def with_all(self, proposed: Sequence[Stated[Fact]], rules: Rules, gate: Gate) -> Judged:
         """What `proposed` leads to, if all of it may be appended together; else Refused with every objection."""
-        record = self.then(proposed)
-        after = Judged((*self.history, *proposed), record, frozenset(judge(record, rules)))
+        after = self._then(proposed, rules)
         raised = after.raised - self.raised
         raised |= {(stated.event_id, objection) for stated in proposed for objection in gate(after.record, stated)}
         if raised:
             raise Refused(raised)
         return after
+
+    def _then(self, more: Sequence[Stated[Fact]], rules: Rules) -> Judged:
+        """Rules are pure: a verdict changes only where a fact is new, or of a kind that the verdict looked at."""
+        history = (*self.history, *more)
+        if any(isinstance(each.fact, Corrected) for each in more):
+            return Judged.of(history, rules)
+        record, kinds = Record((*self.record.stated, *more)), {type(each.fact) for each in more}
+        verdicts = {
+            each.event_id: known
+            if (known := self.verdicts.get(each.event_id)) and known.looked_at.isdisjoint(kinds)
+            else _verdict(record, each, rules)
+            for each in record.stated
+        }
+        return Judged(history, record, verdicts)
+
+    def restating(self, last: Sequence[Stated[Fact]]) -> Judged:
+        """The same with its newest facts given again, as they were stored."""
+        history = (*self.history[: len(self.history) - len(last)], *last)
+        return Judged(history, standing(history), self.verdicts)
+
+
+def _verdict(record: Record, stated: Stated[Fact], rules: Rules) -> Verdict:
+    record.asked_for.clear()
+    return Verdict(frozenset(rules(record, stated)), frozenset(record.asked_for))
 
 
 def decide(history: Sequence[Stated[Fact]], proposed: Sequence[Stated[Fact]], rules: Rules, gate: Gate) -> Record:

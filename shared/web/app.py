@@ -20,6 +20,11 @@ from shared.web.problem_types import problem_types
 from shared.web.problems import ProblemShown, install_problems, problem
 
 VERSION = "0.1.0"
+BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An access token; what its subject may do, the study's grants say.",
+}
 Start = Callable[[FastAPI], Any]
 
 
@@ -36,7 +41,7 @@ def create_service_app(
     app = bare_app(name, lifespan, title)
     app.state.problem_types = problem_types(rules)
     for router in (*routers, _about(name)):
-        app.include_router(router)
+        app.router.routes.extend(router.routes)  # as they are: an included router is searched at every request
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
 
@@ -60,6 +65,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schemas = made.setdefault("components", {}).setdefault("schemas", {})
         shown = ProblemShown.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= {**shown.pop("$defs"), "Problem": shown}
+        made["components"]["securitySchemes"] = {"bearer": BEARER}
+        made["security"] = [{"bearer": []}]
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         app.openapi_schema = made
