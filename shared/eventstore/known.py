@@ -40,6 +40,8 @@ class Known:
 
     def at(self, study_version: int) -> Known:
         """For a decision by another version of the study's facts, which the stream itself does not depend on."""
+        if self.recalled.study_version == study_version:
+            return self
         return replace(self, recalled=replace(self.recalled, study_version=study_version))
 
 

@@ -83,9 +83,10 @@ class Sealing:
 
     def _needs_key(self, recalled: Recalled, events: Sequence[Event], stated: Sequence[Texts]) -> bool:
         """Is there something to seal, or something sealed to be looked into?"""
-        sealed = any(event.sealed for event in recalled.events)
-        corrects = any(event.meta.get("corrects") for event in events)
-        return any(stated) or (sealed and (corrects or self.judgement.needs_texts(recalled, events)))
+        if any(stated):
+            return True
+        looks = self.judgement.needs_texts(recalled, events) or any(event.meta.get("corrects") for event in events)
+        return looks and any(event.sealed for event in recalled.events)
 
     async def _data_key(self, tenant: Tenant, stream_id: str) -> bytes | None:
         async with self.recorder.store.unit(tenant) as unit:

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
+from pydantic_core import to_json
 
 from shared.contracts.event import Event
 from shared.eventstore.sql import queries
@@ -168,12 +169,12 @@ class _PostgresUnit:
         first, head, events = proposal.events[0], proposal.head, proposal.events
         return (
             self._study, first.stream_id, proposal.expected, proposal.study_version,
-            head.site_id, head.search_key, json.dumps(head.summary), proposal.data_key,
+            head.site_id, head.search_key, _json(head.summary), proposal.data_key,
             [event.event_id for event in events], [event.type for event in events],
             [event.schema_version for event in events], first.site_id, [event.data for event in events],
-            [event.sealed for event in events], [json.dumps(event.meta) for event in events], first.recorded_at,
+            [event.sealed for event in events], [_json(event.meta) for event in events], first.recorded_at,
             shard_of(first.stream_id, self._shards), proposal.key, proposal.key_site,
-            proposal.outcome and proposal.outcome.fingerprint, proposal.outcome and json.dumps(proposal.outcome.answer),
+            proposal.outcome and proposal.outcome.fingerprint, proposal.outcome and _json(proposal.outcome.answer),
             self._site,
         )  # fmt: skip
 
@@ -188,6 +189,10 @@ class _PostgresUnit:
     async def feed(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]:
         rows = await self._connection.fetch(SQL["feed"], self._study, *after, list(sites), limit)
         return [self._event(row["stream_id"], row) for row in rows]
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return to_json(value).decode()
 
 
 def shard_of(stream_id: str, shards: int) -> int:

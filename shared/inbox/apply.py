@@ -30,6 +30,7 @@ T = TypeVar("T")
 TRANSIENT = (
     OSError,
     TimeoutError,
+    asyncpg.InternalClientError,  # a connection that was cut in the middle of a conversation
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,

@@ -12,7 +12,7 @@ closes a door for the future without judging the past (a withdrawal).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -111,21 +111,22 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A history with the record that it leads to, and the verdict on every fact that stands."""
+    """A history with the record that it leads to, and the verdicts on the facts that stand, in their order."""
 
     history: tuple[Stated[Fact], ...]
     record: Record
-    verdicts: Mapping[UUID, Verdict]
+    verdicts: tuple[Verdict, ...]
 
     @classmethod
     def of(cls, history: Iterable[Stated[Fact]], rules: Rules) -> Judged:
         stated = tuple(history)
         record = standing(stated)
-        return cls(stated, record, {each.event_id: _verdict(record, each, rules) for each in record.stated})
+        return cls(stated, record, tuple(_verdict(record, each, rules) for each in record.stated))
 
     @property
     def raised(self) -> set[Raised]:
-        return {(event_id, each) for event_id, verdict in self.verdicts.items() for each in verdict.objections}
+        judged = zip(self.record.stated, self.verdicts, strict=True)
+        return {(stated.event_id, each) for stated, verdict in judged for each in verdict.objections}
 
     def with_all(self, proposed: Sequence[Stated[Fact]], rules: Rules, gate: Gate) -> Judged:
         """What `proposed` leads to, if all of it may be appended together; else Refused with every objection."""
@@ -139,21 +140,24 @@ class Judged:
     def _then(self, more: Sequence[Stated[Fact]], rules: Rules) -> Judged:
         """Rules are pure: a verdict changes only where a fact is new, or of a kind that the verdict looked at."""
         history = (*self.history, *more)
-        if any(isinstance(each.fact, Corrected) for each in more):
+        if _correct_something(more):
             return Judged.of(history, rules)
         record, kinds = Record((*self.record.stated, *more)), {type(each.fact) for each in more}
-        verdicts = {
-            each.event_id: known
-            if (known := self.verdicts.get(each.event_id)) and known.looked_at.isdisjoint(kinds)
-            else _verdict(record, each, rules)
-            for each in record.stated
-        }
-        return Judged(history, record, verdicts)
+        known = zip(self.record.stated, self.verdicts, strict=True)
+        again = [old if old.looked_at.isdisjoint(kinds) else _verdict(record, each, rules) for each, old in known]
+        return Judged(history, record, (*again, *(_verdict(record, each, rules) for each in more)))
 
     def restating(self, last: Sequence[Stated[Fact]]) -> Judged:
         """The same with its newest facts given again, as they were stored."""
-        history = (*self.history[: len(self.history) - len(last)], *last)
-        return Judged(history, standing(history), self.verdicts)
+        older = self.history[: len(self.history) - len(last)]
+        if _correct_something(last):
+            return Judged((*older, *last), standing((*older, *last)), self.verdicts)
+        stood = self.record.stated[: len(self.record.stated) - len(last)]
+        return Judged((*older, *last), Record((*stood, *last)), self.verdicts)
+
+
+def _correct_something(stated: Iterable[Stated[Fact]]) -> bool:
+    return any(isinstance(each.fact, Corrected) for each in stated)
 
 
 def _verdict(record: Record, stated: Stated[Fact], rules: Rules) -> Verdict:

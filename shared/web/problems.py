@@ -115,6 +115,7 @@ def _connection_errors() -> tuple[type[Exception], ...]:
         TimeoutError,
         asyncpg.PostgresConnectionError,
         asyncpg.InterfaceError,
+        asyncpg.InternalClientError,  # a connection that was cut in the middle of a conversation
         asyncpg.OperatorInterventionError,
         asyncpg.InsufficientResourcesError,
     )
