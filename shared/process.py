@@ -27,6 +27,7 @@ from shared.settings import Settings
 
 SHARED = Path(__file__).parent
 EVENT_STORE, OUTBOX, INBOX = (SHARED / part / "migrations" for part in ("eventstore", "outbox", "inbox"))
+RELAY_LEASE = 3.0  # seconds that others wait for a relay that was killed
 SHUT_DOWN_WITHIN = 5  # seconds
 Work = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
 
@@ -61,10 +62,10 @@ def relay_of(service: str) -> Work:
 
     async def relay(settings: Settings, stop: asyncio.Event) -> None:
         await ensure_topics(settings.kafka_bootstrap, [f"quartal.{service}.v1"])
-        pool = await open_pool(settings.database(service, "system"))
+        pool = await open_pool(settings.database(service, "system"), largest=settings.relay_shards + 3)
         publisher = KafkaPublisher(settings.kafka_bootstrap)
         try:
-            await Relay(pool, publisher, service, shards=settings.relay_shards).run(stop)
+            await Relay(pool, publisher, service, shards=settings.relay_shards, lease=RELAY_LEASE).run(stop)
         finally:
             with suppress(TimeoutError):  # what the broker did not acknowledge is published again
                 await asyncio.wait_for(publisher.close(), SHUT_DOWN_WITHIN)

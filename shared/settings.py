@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     audience: str = "quartal"
     kek: Path | None = Field(default=None, description="file of the key-encryption key")
     kafka_bootstrap: str = Field(default="", validation_alias="KAFKA_BOOTSTRAP")
+    plain_http: bool = Field(default=False, description="browsers reach us without TLS: on one's own machine only")
     relay_shards: int = Field(default=1, ge=1, le=16)
     pool_size: int = Field(default=10, ge=1, le=200)
 

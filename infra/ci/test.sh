@@ -4,8 +4,9 @@ set -eu
 cd "$(dirname "$0")/../.."
 PY=.venv/bin/python
 $PY -m pytest tests --ignore=tests/browser "$@"
-if [ -x "${CHROMIUM:-/usr/bin/chromium}" ]; then
+if CHROMIUM=$(sh infra/local/chromium.sh --find); then
+    export CHROMIUM
     $PY -m pytest tests/browser
 else
-    echo "Browser tests are skipped: there is no ${CHROMIUM:-/usr/bin/chromium} (as root, make chromium installs Debian's)."
+    echo "Browser tests are skipped: there is no Chromium here (as root, make chromium installs Debian's)."
 fi

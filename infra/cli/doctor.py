@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.cli.environment import environment, settings_of
-from shared.outbox.publisher import NotPublished, WrongTopic, ensure_topics
+from shared.outbox.publisher import NotPublished, WrongTopic, check_topics
 from shared.security.tenancy import UnsafeRole, open_pool, refuse_unsafe_role
 from shared.settings import SERVICES, Settings
 
@@ -58,7 +58,7 @@ async def _database(settings: Settings, service: str) -> str:
 
 async def _topics(settings: Settings) -> str:
     try:
-        await ensure_topics(settings.kafka_bootstrap, TOPICS)
+        await check_topics(settings.kafka_bootstrap, TOPICS)
     except (OSError, KafkaError, NotPublished, WrongTopic) as fault:
         return str(fault) or type(fault).__name__
     return ""

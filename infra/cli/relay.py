@@ -17,7 +17,7 @@ from shared.security.tenancy import open_pool
 from shared.settings import Settings
 
 RELAYED = ("enrollment", "toxicity", "followup")
-Service = Annotated[str, typer.Option(help=" | ".join(RELAYED))]
+Service = Annotated[str | None, typer.Option(help=f"{' | '.join(RELAYED)}; without it, all")]
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
 
@@ -41,13 +41,14 @@ async def _statuses(settings: Settings) -> list[tuple[str, Any]]:
 
 
 @app.command("resync")
-def resync_command(service: Service) -> None:
+def resync_command(service: Service = None) -> None:
     """After a restore: publish every event of a service again, in order; consumers drop what they have."""
-    if service not in RELAYED:
+    if service not in (None, *RELAYED):
         typer.echo(f"A service is one of {', '.join(RELAYED)}.", err=True)
         raise typer.Exit(2)
-    published = asyncio.run(_resync(settings_of(environment()), service))
-    typer.echo(f"{service}: {published} events published again; start its worker now")
+    for each in [service] if service else RELAYED:
+        published = asyncio.run(_resync(settings_of(environment()), each))
+        typer.echo(f"{each}: {published} events published again; start its worker now")
 
 
 async def _resync(settings: Settings, service: str) -> int:

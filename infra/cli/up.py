@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "followup": python_module("services.followup", "worker"),
     "analytics": python_module("services.analytics", "worker"),
 }
-DEFAULTS = {"QUARTAL_ADMINISTRATORS": "administrator@study-wide.{study}"}
+DEFAULTS = {"QUARTAL_ADMINISTRATORS": "administrator@study-wide.{study}", "QUARTAL_PLAIN_HTTP": "true"}
 READY_WITHIN, _LOOKS_EVERY = 60.0, 0.1
 TAKES_OVER_WITHIN = 10.0  # seconds in which the web process of a killed predecessor ends
 

@@ -51,7 +51,7 @@ class Web:
         if scope["type"] == "lifespan":
             return await self._own(scope, receive, send)
         first = scope["path"].removeprefix("/").partition("/")[0]
-        if first in ("health", "metrics", "problems") or scope["path"] == "/session/development":
+        if first in ("health", "metrics", "problems", "schemas") or scope["path"] == "/session/development":
             return await self._own(scope, receive, send)
         return await self.apps.get(first, self.apps[FRONT])(scope, receive, send)
 
@@ -65,6 +65,7 @@ def _own(apps: Mapping[str, FastAPI], settings: Settings) -> FastAPI:
             yield
 
     own = bare_app("web", lifespan)
+    own.state.plain_http = settings.plain_http
     own.include_router(_about(apps))
     own.include_router(_development(settings))
     return own

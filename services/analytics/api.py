@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from services.analytics.asking import Asked, Figures
 from services.analytics.figures.catalogue import FIGURES
@@ -45,7 +45,9 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_moment), AfterValidator(_in_u
 
 
 class Parameters(BaseModel):
-    """What narrows, dates or divides a figure."""
+    """What narrows, dates or divides a figure. A parameter that there is not is refused, not passed over."""
+
+    model_config = ConfigDict(extra="forbid")
 
     cut: Annotated[Day | None, Field(description="count up to and on this day; default: the study's today")] = None
     at: Annotated[str | None, Field(max_length=80, description="as it was at this position, or at `cut:<name>`")] = None

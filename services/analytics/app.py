@@ -44,4 +44,5 @@ def create_app(settings: Settings) -> FastAPI:
         "analytics", "Quartal analytics", lambda app: _start(app, settings), [api.routes, pages.routes]
     )
     app.state.live, app.state.links, app.state.notes = Live(), [], {}
+    app.state.plain_http = settings.plain_http
     return app

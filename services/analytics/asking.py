@@ -14,7 +14,7 @@ import asyncpg
 from services.analytics.cohort import Cohort, Selection, cohort, is_out
 from services.analytics.figures.catalogue import FIGURES, FigureKind
 from services.analytics.projection import reading
-from shared.contracts.study import SiteActivated
+from shared.contracts.study import Opened, ProtocolAmended, SiteActivated
 from shared.eventstore.studies import StudyState, rights_in
 from shared.kernel.clock import Clock
 from shared.kernel.record import Record
@@ -64,6 +64,7 @@ class Figures:
 
     async def figure(self, name: str, study_id: str, member: str, asked: Asked) -> dict[str, Any]:
         """The `.json` answer. Raises NotFound, NotYourRole, PositionGone or Unacceptable."""
+        frontier = await reading.frontier(self._system, study_id)  # before the facts: what is applied later is newer
         rights, study = await rights_in(self.studies, study_id, member)
         kind = FIGURES.get(name)
         if kind is None:
@@ -71,7 +72,6 @@ class Figures:
         if asked.by and asked.by not in kind.by:
             raise _wrong("by", "The figure is not divided by that.")
         scope = _scope(kind, rights, asked.site)
-        frontier = await reading.frontier(self._system, study_id)
         position, cut_on = await self._position(study_id, frontier, asked)
         today = self.today(study_id, study.record)
         selection = Selection(asked.cut or cut_on or today, scope.sites, asked.subset, asked.by)
@@ -109,14 +109,14 @@ class Figures:
         recorded = await reading.recorded_at(self._system, study_id, position)
         seen = await self._cohort(kind, study_id, study, rights, position, today)
         answer = await asyncio.to_thread(kind.compute, seen, selection)
+        answer["left_out"] = selection.left_out(seen)
         if scope.withhold_small:
-            answer = withheld(answer, seen.protocol.small_cell, whole=selection.sites is None)
+            answer = withheld(answer, _small_cell(study.record), whole=selection.sites is None)
         return {
             "position": position,
             "recorded_at": recorded.isoformat() if recorded else None,
             "cut": selection.cut.isoformat(),
             "parameters": _parameters(selection),
-            "left_out": seen.left_out,
             **answer,
         }
 
@@ -135,7 +135,15 @@ class Figures:
                     events += await reading.facts_at(connection, study_id, position)
         else:
             events = await reading.facts_at(self._system, study_id, position)
-        return await asyncio.to_thread(cohort, study.record, events, out, today)
+        then = await reading.study_at(self._system, study_id, position)
+        planned = then if then.facts(Opened) else study.record  # before the study was opened nobody was in it either
+        return await asyncio.to_thread(cohort, planned, events, out, today)
+
+
+def _small_cell(study: Record) -> int:
+    """What readers are not shown: the highest bound that any protocol of the study has set."""
+    opened, amended = study.facts(Opened), study.facts(ProtocolAmended)
+    return max(protocol.small_cell for protocol in (*(o.protocol for o in opened), *(a.protocol for a in amended)))
 
 
 def _scope(kind: FigureKind, rights: Rights, site: str | None) -> _Scope:

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from shared.contracts.enrollment import Enrolled, LesionRegistered, Screened, Voided, Withdrawn
 from shared.contracts.event import Event
+from shared.contracts.followup import Died
 from shared.contracts.study import Opened, ProtocolAmended
 from shared.contracts.treatment import (
     PrescriptionChanged,
@@ -23,6 +24,7 @@ from shared.kernel.record import Record
 from shared.protocol.protocol import Protocol
 
 MID_MONTH, MID_YEAR = 15, (7, 1)
+STAYING: tuple[type[Fact], ...] = (Withdrawn, Died)
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,11 @@ class Participant:
     today: date
 
     def facts(self, kind: type[F], until: date) -> list[F]:
-        """Facts of a kind dated up to and on that day; undated ones always."""
+        """Facts of a kind dated up to and on that day; undated ones always.
+
+        After a withdrawal only the withdrawal itself and death count: the rest left every analysis from that day on.
+        """
+        until = until if kind in STAYING else min(until, self.leaves_on)
         return [fact for fact in self.record.facts(kind) if self._day(fact) is None or self.day(fact) <= until]
 
     def first(self, kind: type[F], until: date = date.max) -> F | None:
@@ -46,6 +52,11 @@ class Participant:
 
     def _day(self, fact: Fact) -> date | None:
         return imputed(fact.happened_on, self.today) if fact.happened_on else None
+
+    @cached_property
+    def leaves_on(self) -> date:
+        """The last day that is analysed: that of the first withdrawal."""
+        return min((self.day(withdrawn) for withdrawn in self.record.facts(Withdrawn)), default=date.max)
 
     @cached_property
     def site_id(self) -> str:
@@ -65,6 +76,11 @@ class Participant:
         completed, discontinued = self.facts(RadiotherapyCompleted, until), self.facts(RadiotherapyDiscontinued, until)
         ends: list[RadiotherapyCompleted | RadiotherapyDiscontinued] = [*completed, *discontinued]
         return next((end for end in ends if end.course_id == course.course_id), None)
+
+    def ended_on(self, course: RadiotherapyStarted, until: date) -> date | None:
+        """The day of its last fraction; an imprecise one is never before its first."""
+        end = self.end(course, until)
+        return max(self.day(end), self.day(course)) if end else None
 
     def index_course(self, until: date) -> RadiotherapyStarted | None:
         return next((course for course in self.facts(RadiotherapyStarted, until) if course.index), None)
@@ -98,11 +114,11 @@ def imputed(when: PartialDate, today: date) -> date:
 
 @dataclass(frozen=True)
 class Cohort:
-    """`left_out`: participants whose data may no longer be used, and void ones; they are in no figure, past or live."""
+    """`out`: participants whose data may no longer be used, and void ones; they are in no figure, past or live."""
 
     study: Record
     participants: tuple[Participant, ...]
-    left_out: int
+    out: tuple[Participant, ...]
     today: date
 
     @property
@@ -128,8 +144,9 @@ def cohort(study: Record, events: Iterable[Event], out: frozenset[str], today: d
         by_subject.setdefault(event.stream_id, []).append(event)
     records = {subject: Record(tuple(event.stated() for event in stated)) for subject, stated in by_subject.items()}
     seen = {subject: record for subject, record in records.items() if record.all(Screened)}
-    shown = (Participant(subject, record, today) for subject, record in sorted(seen.items()) if subject not in out)
-    return Cohort(study, tuple(shown), len(out & seen.keys()), today)
+    people = [Participant(subject, record, today) for subject, record in sorted(seen.items())]
+    shown = tuple(one for one in people if one.participant_id not in out)
+    return Cohort(study, shown, tuple(one for one in people if one.participant_id in out), today)
 
 
 def is_out(fact: Fact) -> bool:
@@ -149,6 +166,10 @@ class Selection:
 
     def of(self, cohort: Cohort) -> list[Participant]:
         return [participant for participant in cohort.participants if self._has(participant, cohort.protocol)]
+
+    def left_out(self, cohort: Cohort) -> int:
+        """How many of the participants asked for are in no figure."""
+        return sum(self.sites is None or one.site_id in self.sites for one in cohort.out)
 
     def _has(self, participant: Participant, protocol: Protocol) -> bool:
         of_site = self.sites is None or participant.site_id in self.sites

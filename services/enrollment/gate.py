@@ -5,7 +5,7 @@ Voids pass: taking back what was said is never refused for the state of the worl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -21,12 +21,16 @@ OTHER_SCREEN_FAILURES = {"refused", "died", "other"}
 
 @dataclass(frozen=True)
 class World:
-    """What a participant's facts are judged by besides each other: the study, the site's today, where it began."""
+    """What a participant's facts are judged by besides each other: the study, the site's today, where it began.
+
+    `earlier` gives the record as it stands before what is stated now.
+    """
 
     study: Record
     today: date
     site_id: str
     enrolling_site: str
+    earlier: Callable[[], Record] = Record
 
     def gate(self, record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
         fact, said = stated.fact, content(stated.fact)
@@ -40,10 +44,29 @@ class World:
 
     def _objections(self, record: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
         yield from _in_the_future(said, self.today)
-        yield from _after_withdrawal(record, said)
+        yield from self._after_withdrawal(record, fact, said)
         if said.happened_on and not isinstance(fact, Corrected):
             yield from self._closed_doors(said, said.happened_on)
         yield from self._asked_of_the_study(said)
+
+    def _after_withdrawal(self, record: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
+        """A withdrawal closes the door to what is dated later; it neither judges nor freezes what is there."""
+        on, member = said.happened_on, f"/{said.date_field}"
+        if isinstance(said, Withdrawn) or not on:
+            return
+        for withdrawal in record.all(Withdrawn):
+            last = withdrawal.fact.withdrawn_on
+            if last.surely_before(on) and not self._was_after(last, fact):
+                yield Objection(
+                    "after-withdrawal", "The participant had withdrawn before that day.", withdrawal.event_id, member
+                )
+
+    def _was_after(self, day: PartialDate, fact: Fact) -> bool:
+        """Does a correction leave a fact on the later side of that day, where it stood before?"""
+        if not isinstance(fact, Corrected):
+            return False
+        stood = (stated.fact.happened_on for stated in self.earlier().stated if stated.event_id == fact.event_id)
+        return any(on is not None and day.surely_before(on) for on in stood)
 
     def _closed_doors(self, said: Fact, when: PartialDate) -> Iterator[Objection]:
         yield from studies.after_closing(self.study, when, said.date_field or "")
@@ -66,7 +89,9 @@ class World:
             case Enrolled(enrolled_on=on):
                 yield from studies.after_accrual(self.study, on, "enrolled_on")
             case Transferred(to_site=site, on=on):
-                if not studies.was_active(self.study, site, on):
+                if site == self.site_id:
+                    yield Objection("already-there", "The participant is at that site.", member="/to_site")
+                elif not studies.was_active(self.study, site, on):
                     yield Objection("site-not-active", "That site was not active on that day.", member="/to_site")
 
     def _criteria(self, when: PartialDate) -> set[str]:
@@ -113,13 +138,3 @@ def _in_the_future(said: Fact, today: date) -> Iterator[Objection]:
     for member, when in said.dates:
         if when.earliest > today:
             yield Objection("in-the-future", "That day has not come yet at the site.", member=member)
-
-
-def _after_withdrawal(record: Record, said: Fact) -> Iterator[Objection]:
-    """A withdrawal closes the door to what is stated afterwards and dated later; it does not judge what is there."""
-    if isinstance(said, Withdrawn) or not said.happened_on:
-        return
-    for withdrawal in record.all(Withdrawn):
-        if withdrawal.fact.withdrawn_on.surely_before(said.happened_on):
-            message = "The participant had withdrawn before that day."
-            yield Objection("after-withdrawal", message, withdrawal.event_id, f"/{said.date_field}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from services.enrollment import participant, study
@@ -17,12 +18,13 @@ from shared.contracts.enrollment import (
     Voided,
     Withdrawn,
 )
-from shared.contracts.event import Event
+from shared.contracts.event import Event, history
 from shared.eventstore.judgement import Judgement, Open
+from shared.eventstore.known import last_word
 from shared.eventstore.store import Head, Recalled
 from shared.kernel.clock import Clock
-from shared.kernel.fact import Corrected, Fact, content
-from shared.kernel.record import Gate, Record, Rules
+from shared.kernel.fact import Fact, content
+from shared.kernel.record import Gate, Record, Rules, standing
 from shared.security.vault import Vault
 
 
@@ -59,7 +61,8 @@ class ParticipantJudgement:
         active = study.site(study_record, site_id or "")
         today = self.clock.today(study_id, active.time_zone if active else "UTC")
         enrolling = recalled.head.summary.get("enrolling_site", site_id)
-        return World(study_record, today, site_id or "", enrolling or "").gate
+        earlier = cache(lambda: standing(history(recalled.events)))
+        return World(study_record, today, site_id or "", enrolling or "", earlier).gate
 
     def judged_by(self, study_record: Record, fact: Fact) -> Mapping[str, Any]:
         """The protocol's amendment on the fact's day; none before the first."""
@@ -83,14 +86,11 @@ class ParticipantJudgement:
         """The blind index of the reference that stands, if the present site stated it."""
         if record.all(Voided) or not record.all(Screened):
             return None
-        screening = record.all(Screened)[0].event_id
-        for event in reversed(events):
-            within = _within(event, str(screening))
-            if within is not None:
-                reference = opened(event).get(f"{within}/local_reference")
-                mine = event.site_id == site and reference is not None
-                return self.vault.blind_index(event.study_id, site, reference or "") if mine else None
-        return None
+        told = last_word(events, str(record.all(Screened)[0].event_id))
+        if told is None or told[0].site_id != site:
+            return None
+        reference = opened(told[0]).get(f"{told[1]}/local_reference")
+        return None if reference is None else self.vault.blind_index(told[0].study_id, site, reference)
 
 
 _OF_REFERENCE = {kind.type_name for kind in (Screened, Transferred, Voided)}
@@ -100,14 +100,6 @@ def _concerns_reference(event: Event) -> bool:
     """May this event change which reference the present site knows the participant by?"""
     corrected = event.meta.get("corrects", {}).get("type")
     return event.type in _OF_REFERENCE or corrected in _OF_REFERENCE
-
-
-def _within(event: Event, screening: str) -> str | None:
-    """Where the event holds the content of that screening; None if it does not."""
-    if str(event.event_id) == screening:
-        return ""
-    said = event.content if event.type == Corrected.type_name else {}
-    return "/replacement/data" if said.get("event_id") == screening and said["replacement"] else None
 
 
 def _present_site(record: Record, enrolling: str) -> str:

@@ -47,7 +47,11 @@ def objections(record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
 
 
 def gate(record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
-    """A closed study takes no amendment; a day after its end is no day of the study."""
+    """A closed study takes no amendment and no site; a day after its end is no day of the study."""
+    if isinstance(stated.fact, ProtocolAmended | SiteActivated):
+        for closed in record.all(Closed):
+            yield Objection("study-closed", "The study is closed.", closed.event_id)
+        return
     on = stated.fact.happened_on
     if on and not isinstance(stated.fact, Closed):
         yield from after_closing(record, on, stated.fact.date_field or "")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from fastapi import Query, Request
 from fastapi.responses import JSONResponse
 
 from shared.contracts.event import Event, history
 from shared.contracts.study import SiteActivated
+from shared.eventstore.known import last_word
 from shared.eventstore.sealing import opener
 from shared.eventstore.store import Head, Recalled, Unit
 from shared.eventstore.studies import rights_in
@@ -65,10 +67,9 @@ async def participants(
 async def participant(request: Request, study: StudyOf, number: ParticipantOf) -> JSONResponse:
     """The participant as enrollment knows it today: the facts that stand, sealed text for the own site only."""
     _, recalled, opened = await _recalled(request, study, number)
-    content = {str(event.event_id): event for event in recalled.events}
     facts = []
     for each in standing(history(recalled.events)).stated:
-        event, within = _last_word(recalled.events, content[str(each.event_id)])
+        event, within = last_word(recalled.events, str(each.event_id)) or (recalled.events[0], "")
         data = each.fact.model_dump(mode="json")
         texts = {pointer.removeprefix(within): text for pointer, text in opened.get(event.version, {}).items()}
         facts.append({"event_id": str(each.event_id), "type": each.fact.type_name, "data": revealed(data, texts)})
@@ -80,8 +81,8 @@ async def participant(request: Request, study: StudyOf, number: ParticipantOf) -
 async def participant_history(request: Request, study: StudyOf, number: ParticipantOf) -> JSONResponse:
     """Everything that was stated, as first stated, in order: what stands, and by what it was corrected."""
     _, recalled, opened = await _recalled(request, study, number)
-    stands = {stated.event_id for stated in standing(history(recalled.events)).stated}
     corrected = _corrected_by(recalled.events)
+    stands = {str(stated.event_id) for stated in standing(history(recalled.events)).stated} | set(corrected.values())
     rows = [
         {
             "event_id": str(event.event_id),
@@ -90,7 +91,7 @@ async def participant_history(request: Request, study: StudyOf, number: Particip
             "data": revealed(event.content, opened.get(event.version, {})),
             "recorded_at": event.recorded_at.isoformat(),
             "recorded_by": event.meta.get("recorded_by"),
-            "standing": event.event_id in stands or event.type == Corrected.type_name,
+            "standing": str(event.event_id) in stands,
             "corrected_by": corrected.get(str(event.event_id)),
         }
         for event in recalled.events
@@ -111,15 +112,19 @@ async def facts(
     every = [active.site_id for active in state.record.facts(SiteActivated) if site in (None, active.site_id)]
     stream, _, version = after.partition(".")
     events: list[Event] = []
+    texts: dict[UUID, Mapping[str, str]] = {}
     for tenant in _sites(rights, site):
         stating = every if tenant == EVERY_SITE else [tenant]
         async with _service(request).store.unit(Tenant(study, tenant)) as unit:
-            events += await unit.feed(sites=stating, after=(stream, int(version or 0)), limit=limit + 1)
+            events += (fed := await unit.feed(sites=stating, after=(stream, int(version or 0)), limit=limit + 1))
+            if rights.has_site(tenant):
+                texts |= await _own_texts(unit, _service(request).vault, fed)
     events = sorted(events, key=lambda event: (event.stream_id, event.version))
     page, more = events[:limit], len(events) > limit
     rows = [
         {"participant_id": event.stream_id, "version": event.version, "event_id": str(event.event_id),
-         "type": event.type, "schema_version": event.schema_version, "data": event.content,
+         "type": event.type, "schema_version": event.schema_version,
+         "data": revealed(event.content, texts.get(event.event_id, {})),
          "recorded_at": event.recorded_at.isoformat()}
         for event in page
     ]  # fmt: skip
@@ -164,19 +169,18 @@ async def _recalled(
     raise NotFound
 
 
+async def _own_texts(unit: Unit, vault: Vault, events: Sequence[Event]) -> dict[UUID, Mapping[str, str]]:
+    """The sealed texts of events that one site stated, read by that site."""
+    sealed = [event for event in events if event.sealed]
+    keys = {stream: await unit.data_key(stream) for stream in {event.stream_id for event in sealed}}
+    return {event.event_id: opener(vault, keys[event.stream_id])(event) for event in sealed}
+
+
 async def _texts(unit: Unit, vault: Vault, rights: Rights, recalled: Recalled) -> Mapping[int, Mapping[str, str]]:
     site = recalled.head.site_id or ""
     own = [event for event in recalled.events if event.site_id == site] if rights.has_site(site) else []
     opened = opener(vault, await unit.data_key(own[0].stream_id) if own else None)
     return {event.version: opened(event) for event in own if event.sealed}
-
-
-def _last_word(events: Sequence[Event], stated: Event) -> tuple[Event, str]:
-    """The event whose content of that fact stands, and where within the event it lies."""
-    for event in reversed(events):
-        if event.type == Corrected.type_name and event.content["event_id"] == str(stated.event_id):
-            return event, "/replacement/data"
-    return stated, ""
 
 
 def _corrected_by(events: Sequence[Event]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from shared.contracts.event import Event, history
 from shared.eventstore.store import Append, Recalled
 from shared.kernel.record import Judged, Rules
 
-MOST_EVENTS = 50_000
+MOST_EVENTS = 10_000
 """How many events are remembered, of all streams together: about 5 kB each."""
 
 
@@ -77,10 +77,10 @@ class Memory:
 
 
 def last_word(events: Sequence[Event], event_id: str) -> tuple[Event, str] | None:
-    """The event whose content of a fact stands, and where within it that lies (JSON pointer); None if unknown."""
+    """The event that gave a fact its content last, and where within it that lies (JSON pointer); None if unknown."""
     for event in reversed(events):
         if str(event.event_id) == event_id:
             return event, ""
-        if event.meta.get("corrects") and event.content["event_id"] == event_id:
-            return (event, "/replacement/data") if event.content["replacement"] else None
+        if event.meta.get("corrects") and event.content["event_id"] == event_id and event.content["replacement"]:
+            return event, "/replacement/data"
     return None

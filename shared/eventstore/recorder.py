@@ -18,7 +18,16 @@ from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact, Stated
 from shared.kernel.ids import event_id_for, new_event_id, new_participant_id
 from shared.kernel.record import Judged, Refused
-from shared.kernel.refusal import AlreadyRegistered, Busy, NotFound, NotYourRole, Refusal, Unacceptable, VersionMismatch
+from shared.kernel.refusal import (
+    AlreadyRegistered,
+    Busy,
+    Fault,
+    NotFound,
+    NotYourRole,
+    Refusal,
+    Unacceptable,
+    VersionMismatch,
+)
 from shared.kernel.sealed import texts
 from shared.security.grants import EVERY_SITE
 from shared.security.tenancy import Tenant
@@ -94,13 +103,17 @@ class _Attempt:
         scopes = self._scopes()
         if not scopes & {EVERY_SITE, site}:
             raise NotFound
-        if self._names_event(known):
-            raise Moved  # said before, under its own id: that is looked into
+        if self._may_be_known(known):
+            raise Moved  # it is looked into
         tenant = Tenant(self._said.study_id, EVERY_SITE if EVERY_SITE in scopes else site or "")
         return await self._settled(tenant, known.at(self._study.version), known.recalled.events[0].stream_id)
 
-    def _names_event(self, known: Known) -> bool:
-        key = self._said.key or ""
+    def _may_be_known(self, known: Known) -> bool:
+        """Said before, under an event's own id, or under a key that was another site's before a transfer?"""
+        if not (key := self._said.key):
+            return False
+        if any(event.site_id != known.recalled.head.site_id for event in known.recalled.events):
+            return True
         return key[14:15] in OWN_VERSIONS and any(str(stated.event_id) == key for stated in known.judged.history)
 
     async def anew(self) -> Recording:
@@ -128,6 +141,9 @@ class _Attempt:
 
     def _scopes(self) -> frozenset[str]:
         """Sites at which the caller may see the stream or state the facts; '*' is every site."""
+        if not self._rights.grants and self._said.opens_study:
+            taken = "There is a study of that id."
+            raise Unacceptable(taken, code="study-exists", faults=[Fault("study-exists", taken, "/study_id")])
         if not self._rights.grants:
             raise NotFound
         stating = [self._rights.sites(fact.by) for fact in self._said.facts]

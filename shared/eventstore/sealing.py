@@ -99,6 +99,8 @@ class Sealing:
         if (before := last_word(recalled.events, str(fact.event_id))) is None:
             return stated
         event, within = before
+        if event.site_id != site:  # another site's words stay with it
+            return stated
         kept = {f"{REPLACED}{pointer.removeprefix(within)}": text for pointer, text in opened(event).items()}
         return {**{pointer: text for pointer, text in kept.items() if pointer != f"{REPLACED}/reason"}, **stated}
 

@@ -149,6 +149,18 @@ async def ensure_topics(
         await admin.close()
 
 
+async def check_topics(bootstrap: str, topics: Sequence[str], *, partitions: int = PARTITIONS) -> None:
+    """Are they there, with the partitions they must have? Raises WrongTopic, and makes nothing."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        if missing := sorted(set(topics) - set(await admin.list_topics())):
+            raise WrongTopic(f"There is no topic {', '.join(missing)}.")
+        await _check_partitions(admin, topics, partitions)
+    finally:
+        await admin.close()
+
+
 async def _check_partitions(admin: AIOKafkaAdminClient, topics: Sequence[str], partitions: int) -> None:
     """A topic that was made this moment may not be described yet."""
     for attempt in count():

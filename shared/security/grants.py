@@ -38,7 +38,7 @@ class Rights:
     def at(self, site_id: str | None, roles: Collection[str]) -> bool:
         """Has the member one of the roles at that site (None: in the study as a whole)?"""
         sites = self.sites(roles)
-        return bool(sites) if site_id is None else not sites.isdisjoint({site_id, EVERY_SITE})
+        return EVERY_SITE in sites or site_id in sites
 
     @property
     def visible(self) -> frozenset[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from shared.contracts.schemas import documents
 from shared.web.answering import Answered
 from shared.web.documentation import page
 from shared.web.problem_types import problem_types
@@ -66,7 +68,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         shown = ProblemShown.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= {**shown.pop("$defs"), "Problem": shown}
         made["components"]["securitySchemes"] = {"bearer": BEARER}
-        made["security"] = [{"bearer": []}]
+        for operation in (each for path in made["paths"].values() for each in path.values()):
+            operation["security"] = [{"bearer": []}]
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         app.openapi_schema = made
@@ -84,14 +87,17 @@ def _about(name: str) -> APIRouter:
     async def docs(request: Request) -> HTMLResponse:
         return HTMLResponse(page(request.app.openapi()))
 
+    @about.get("/health/live")
     @about.get(f"/{name}/health/live")
     async def live() -> JSONResponse:
         return JSONResponse({"status": "live"})
 
+    @about.get("/health/ready")
     @about.get(f"/{name}/health/ready")
     async def ready(request: Request) -> Response:
         return await readiness(request.app.state.pool)
 
+    @about.get("/metrics")
     @about.get(f"/{name}/metrics")
     async def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
@@ -102,8 +108,15 @@ def _about(name: str) -> APIRouter:
 
 
 def problem_routes(types: Callable[[Request], Mapping[str, str]]) -> APIRouter:
-    """`/problems`: every problem type there is, and what it means."""
+    """`/problems`: every problem type there is, and what it means; `/schemas`: what `ce_dataschema` names."""
     router = APIRouter()
+
+    @router.get("/schemas/{name}")
+    async def schema(name: str) -> Response:
+        known = _schemas().get(f"schemas/{name}")
+        if known is None:
+            return problem(404, "not-found", "There is no such schema.")
+        return Response(known, media_type="application/schema+json")
 
     @router.get("/problems")
     async def problems(request: Request) -> JSONResponse:
@@ -115,6 +128,11 @@ def problem_routes(types: Callable[[Request], Mapping[str, str]]) -> APIRouter:
         return JSONResponse({"code": code, "means": said}) if said else problem(404, "not-found", "No such problem.")
 
     return router
+
+
+@cache
+def _schemas() -> dict[str, str]:
+    return documents()
 
 
 async def readiness(pool: asyncpg.Pool[Any]) -> Response:

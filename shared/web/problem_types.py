@@ -17,6 +17,7 @@ OF_REQUESTS = {
     "refused": "The request was refused before it was looked at.",
     "method-not-allowed": "There is no such method here.",
     "unforeseen": "A fault of ours. Nothing was recorded.",
+    "study-exists": "There is a study of that id.",
     "other-type": "A fact is restated by one of its own type only.",
     "no-such-event": "The record has no event of that id that can be corrected.",
 }

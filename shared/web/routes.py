@@ -50,6 +50,7 @@ class Recorded(BaseModel):
     version: int
     recorded_at: datetime | None = None
     dry_run: bool | None = None
+    would_record: list[dict[str, Any]] | None = None
 
 
 RECORDS: dict[str, Any] = {
@@ -119,7 +120,9 @@ async def state(
     )
     recording = await request.app.state.record(statement)
     several = len(facts) > 1 or bool(facts[0][0])
-    return _answer(request, recording, many=several, dry_run=dry_run, new=stream is None)
+    if dry_run:
+        return _tried(recording, [fact for _, fact in facts], new=stream is None)
+    return _answer(request, recording, many=several, new=stream is None)
 
 
 async def _same_request(request: Request, headers: Headers, dry_run: bool) -> bytes:
@@ -133,13 +136,20 @@ def _trace(header: str | None) -> str | None:
     return header if header and _TRACE.fullmatch(header) else None
 
 
-def _answer(request: Request, recording: Recording, *, many: bool, dry_run: bool, new: bool) -> JSONResponse:
+def _named(recording: Recording) -> dict[str, Any]:
     of_study = recording.stream_id == recording.study_id
-    said: dict[str, Any] = {"study_id" if of_study else "participant_id": recording.stream_id}
-    if dry_run:
-        hidden = {"participant_id"} if new else set()
-        shown = {name: value for name, value in said.items() if name not in hidden}
-        return JSONResponse({**shown, "version": recording.version, "dry_run": True})
+    return {"study_id" if of_study else "participant_id": recording.stream_id}
+
+
+def _tried(recording: Recording, facts: Sequence[Fact], *, new: bool) -> JSONResponse:
+    """What would be recorded. A new participant has no number yet; sealed texts are not sent back."""
+    said = [{"type": fact.type_name, "data": fact.model_dump(mode="json")} for fact in facts]
+    name = {} if new else _named(recording)
+    return JSONResponse({**name, "version": recording.version, "dry_run": True, "would_record": said})
+
+
+def _answer(request: Request, recording: Recording, *, many: bool, new: bool) -> JSONResponse:
+    said = _named(recording)
     ids = [str(event_id) for event_id in recording.event_ids]
     said |= {"version": recording.version, "recorded_at": recording.recorded_at.isoformat(), "event_id": ids[0]}
     if many:

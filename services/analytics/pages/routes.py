@@ -63,7 +63,7 @@ async def signed_in(
 
 def with_session(request: Request, token: str, address: str) -> Response:
     answer = RedirectResponse(address, 303)
-    secure = request.url.scheme == "https"
+    secure = not request.app.state.plain_http
     answer.set_cookie(COOKIE, token, SESSION_SECONDS, path="/", secure=secure, httponly=True, samesite="strict")
     return answer
 

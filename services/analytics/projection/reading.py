@@ -15,7 +15,7 @@ import asyncpg
 from shared.contracts.event import Event, history
 from shared.eventstore.sql import queries
 from shared.eventstore.studies import StudyState
-from shared.kernel.record import standing
+from shared.kernel.record import Record, standing
 
 SQL = queries(Path(__file__).with_name("reading.sql"))
 if TYPE_CHECKING:
@@ -51,6 +51,12 @@ async def cut(connection: Connection, study_id: str, name: str) -> tuple[int, da
     """Position and calendar day of a cut by its name."""
     row = await connection.fetchrow(SQL["cut"], study_id, name)
     return (row["from_position"], date.fromisoformat(json.loads(row["data"])["cut_on"])) if row else None
+
+
+async def study_at(connection: Connection, study_id: str, position: int) -> Record:
+    """The study's own facts as they stood at that position."""
+    events = _events(study_id, await connection.fetch(SQL["study_at"], study_id, position))
+    return standing(history(event for event in events if event.is_known))
 
 
 async def facts_at(connection: Connection, study_id: str, position: int) -> list[Event]:

@@ -18,6 +18,11 @@ select service, type, subject, event_id, site_id, version, schema_version, data,
  where study_id = $1 and subject = $1 and to_position is null
  order by version
 
+-- name: study_at
+select service, type, subject, event_id, site_id, version, schema_version, data, recorded_at from fact
+ where study_id = $1 and subject = $1 and from_position <= $2 and (to_position is null or to_position > $2)
+ order by version
+
 -- name: facts
 select service, type, subject, event_id, site_id, version, schema_version, data, recorded_at from fact
  where study_id = $1 and subject <> $1 and from_position <= $2 and (to_position is null or to_position > $2)

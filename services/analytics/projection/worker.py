@@ -73,7 +73,7 @@ def projection(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, group: st
         key_serializer="raw",
         value_serializer="raw",
         processing_guarantee="at_least_once",
-        broker_session_timeout=10.0,
+        broker_session_timeout=6.0,
         broker_heartbeat_interval=2.0,
         broker_rebalance_timeout=30.0,
         broker_commit_interval=1.0,

@@ -6,16 +6,24 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from services.analytics.cohort import Cohort, Participant, Selection, imputed
+from services.analytics.cohort import Cohort, Participant, Selection
 from services.analytics.statistics.proportions import clopper_pearson, percent
 from shared.contracts.enrollment import Consented, Enrolled, Screened, ScreenFailed, Withdrawn
 from shared.contracts.followup import Died, FollowUpResumed, Lost
-from shared.contracts.treatment import RadiotherapyStarted
+from shared.contracts.treatment import (
+    PrescriptionChanged,
+    RadiotherapyCompleted,
+    RadiotherapyDiscontinued,
+    RadiotherapyStarted,
+)
 from shared.protocol.protocol import Protocol
 from shared.protocol.schedule import visits
 
 STANDINGS = ("in_follow_up", "awaiting_treatment", "completed", "died", "withdrawn", "lost")
-USED = (Screened, ScreenFailed, Consented, Enrolled, Withdrawn, RadiotherapyStarted, Died, Lost)
+USED = (
+    Screened, ScreenFailed, Consented, Enrolled, Withdrawn, RadiotherapyStarted, PrescriptionChanged,
+    RadiotherapyCompleted, RadiotherapyDiscontinued, Died, Lost, FollowUpResumed,
+)  # fmt: skip
 
 
 def flow(cohort: Cohort, selection: Selection) -> dict[str, Any]:
@@ -75,7 +83,5 @@ def _is_lost(one: Participant, selection: Selection) -> bool:
 def _has_completed(one: Participant, protocol: Protocol, selection: Selection) -> bool:
     """Has the last visit's slot ended?"""
     course = one.index_course(selection.cut)
-    end = course and one.end(course, selection.cut)
-    if not end:
-        return False
-    return visits(protocol.follow_up, imputed(end.ended_on, one.today))[-1].slot_ends < selection.cut
+    anchor = one.ended_on(course, selection.cut) if course else None
+    return anchor is not None and visits(protocol.follow_up, anchor)[-1].slot_ends < selection.cut

@@ -8,6 +8,7 @@ from typing import Any
 from services.analytics.cohort import Cohort, Participant, Selection
 from services.analytics.statistics.dose import CNS, LATE, TUMOUR, bed, eqd2, gray
 from shared.contracts.treatment import (
+    PrescriptionChanged,
     RadiotherapyCompleted,
     RadiotherapyDiscontinued,
     RadiotherapyStarted,
@@ -23,7 +24,7 @@ def treatments(cohort: Cohort, selection: Selection) -> dict[str, Any]:
     chosen = selection.of(cohort)
     rows = [row for one in chosen for row in _courses(one, selection)]
     deliveries = sorted({row["delivery"] for row in rows})
-    dated = (RadiotherapyStarted, RadiotherapyCompleted, RadiotherapyDiscontinued)
+    dated = (RadiotherapyStarted, PrescriptionChanged, RadiotherapyCompleted, RadiotherapyDiscontinued)
     return {
         "targets": rows,
         "deliveries": [_delivery(name, rows) for name in deliveries],

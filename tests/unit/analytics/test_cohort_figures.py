@@ -140,7 +140,8 @@ def test_a_month_is_taken_for_its_middle_but_never_for_a_day_to_come() -> None:
 def test_who_was_never_screened_is_in_no_figure_and_who_is_out_is_counted_as_left_out() -> None:
     people = {"p": [screened(), enrolled()], "stranger": [enrolled()], "gone": [screened(), enrolled()]}
     seen = of(people, out=["gone"])
-    assert (flow(seen, AT)["screened"], seen.left_out) == (1, 1)
+    assert (flow(seen, AT)["screened"], AT.left_out(seen)) == (1, 1)
+    assert Selection(TODAY, frozenset({"b"})).left_out(seen) == 0
 
 
 def test_accrual_is_divided_by_the_enrolling_site() -> None:
@@ -165,3 +166,19 @@ def test_a_reader_is_shown_no_small_cell_of_a_site() -> None:
     assert (of_site["enrolled"], of_site["stereotactic_percent"], of_site["died"]) == (None, None, 0)
     divided = accrual(of({"p": [screened(), enrolled()]}), Selection(TODAY, by="site"))
     assert withheld(divided, 5, whole=True)["groups"] == [{"name": "a", "enrolled": None, "curve": []}]
+
+
+def test_what_is_dated_after_a_withdrawal_has_left_the_analysis_but_for_death() -> None:
+    withdrawn = ("participant.withdrawn", {"withdrawn_on": "2024-01-15", "scope": "follow_up"})
+    died = ("participant.died", {"died_on": "2024-06-01", "cause": "unknown"})
+    facts = [screened(), enrolled(), course("2024-02-01"), withdrawn, died]
+    counted = flow(of({"p": facts}), AT)
+    assert (counted["enrolled"], counted["treated"], counted["died"], counted["withdrawn"]) == (1, 0, 1, 0)
+
+
+def test_an_imprecise_end_is_never_taken_for_a_day_before_the_start_and_is_counted_as_imputed() -> None:
+    start = course("2024-03-20")
+    seen = of({"p": [screened(), enrolled(), start, ended("2024-03", start)]})
+    (one,) = seen.participants
+    assert one.ended_on(one.index_course(TODAY), TODAY) == date(2024, 3, 20)  # type: ignore[arg-type] # there is one
+    assert (flow(seen, AT)["imputed_dates"], treatments(seen, AT)["imputed_dates"]) == (1, 1)

@@ -283,9 +283,8 @@ async def test_only_who_was_found_entitled_opens_a_study() -> None:
 async def test_a_study_is_opened_once_and_then_its_own(study: Study) -> None:
     again = await study.refusal("ada", STUDY, *OPENING, opens_study=True)
     assert {fault.code for fault in again.faults} == {"stated-twice"}
-    assert (
-        type(await study.refusal("eve", STUDY, opened(), granted("eve", "administrator"), opens_study=True)) is NotFound
-    )
+    other = await study.refusal("eve", STUDY, opened(), granted("eve", "administrator"), opens_study=True)
+    assert other.code == "study-exists"
 
 
 async def test_of_two_who_open_a_study_at_once_one_does() -> None:
@@ -293,7 +292,7 @@ async def test_of_two_who_open_a_study_at_once_one_does() -> None:
     other, meanwhile = interleaved(first)
     meanwhile.append(lambda: first.state("ada", STUDY, *OPENING, opens_study=True))
     taken = await other.refusal("eve", STUDY, opened(), granted("eve", "administrator"), opens_study=True)
-    assert type(taken) is NotFound
+    assert taken.code == "study-exists"
     assert await first.types(STUDY) == ["study.opened", "study.member_granted"]
 
 
@@ -714,3 +713,37 @@ async def test_the_day_is_that_of_the_participants_present_site(study: Study) ->
     assert await study.status("carl", participant, procedure("2025-03-08")) == 422
     await study.state("sam", participant, transferred("tokyo"))
     assert await study.status("carl", participant, procedure("2025-03-08")) == 200
+
+
+# What the memory of streams must not blur
+
+
+async def test_a_key_means_the_same_request_after_a_transfer_too(study: Study) -> None:
+    participant = await study.new()
+    first = await study.state("carl", participant, procedure(), key="K")
+    moved = await study.state("ada", participant, transferred("milan", 0), key="T")
+    assert await study.state("ada", participant, transferred("milan", 0), key="T") == moved
+    assert await study.state("carl", participant, procedure(), key="K") == first
+
+
+async def test_what_the_old_site_sealed_does_not_follow_through_a_correction_by_others(study: Study) -> None:
+    participant = await study.new("sam", screened(local_reference="PAT-4711"), *ON_STUDY[1:])
+    await study.state("ada", participant, transferred("milan", 0))
+    screening = (await study.recalled(participant)).events[0].event_id
+    await study.state("ivan", participant, correction(screening, screened(sex="male")))
+    after = await study.recalled(participant)
+    assert (after.events[-1].sealed, after.head.search_key) == (None, None)
+
+
+async def test_who_is_re_instated_by_others_is_known_by_the_sites_number_again(study: Study) -> None:
+    participant = await study.new("sam", screened(local_reference="PAT-1"))
+    screening, known = (await study.recalled(participant)).events[0].event_id, await study.recalled(participant)
+    await study.state("ivan", participant, correction(screening, None))
+    await study.state("ivan", participant, correction(screening, screened()))
+    assert (await study.recalled(participant)).head.search_key == known.head.search_key
+    assert type(await study.refusal("sam", None, screened(local_reference="PAT-1"))) is AlreadyRegistered
+
+
+async def test_who_administers_one_site_does_not_administer_the_study(study: Study) -> None:
+    await study.state("ada", STUDY, granted("bob", "administrator", "milan"))
+    assert type(await study.refusal("bob", STUDY, granted("bob", "administrator"))) is NotYourRole

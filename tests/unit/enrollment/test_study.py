@@ -109,11 +109,14 @@ def test_nothing_is_dated_after_the_end_of_the_study(later: Fact) -> None:
     study.given(opened(), site_activated(), study_closed(0)).when(later).then_refused("study-closed")
 
 
-@pytest.mark.parametrize(
-    "stated", [amended(0, FIRST), accrual_closed(-9), granted("ann", "auditor"), cut_taken("c", 9)]
-)
+@pytest.mark.parametrize("stated", [accrual_closed(-9), granted("ann", "auditor"), cut_taken("c", 9)])
 def test_a_closed_study_takes_what_was_before_and_who_may_read_it(stated: Fact) -> None:
     study.given(opened(), site_activated(), study_closed(0)).when(stated).then_admitted()
+
+
+@pytest.mark.parametrize("stated", [amended(0, FIRST), site_activated("milan", -3)])
+def test_a_closed_study_takes_no_other_plan_and_no_other_site(stated: Fact) -> None:
+    study.given(opened(), site_activated(), study_closed(0)).when(stated).then_refused("study-closed")
 
 
 def test_the_order_of_arrival_does_not_change_what_is_objected() -> None:
