@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,3 +101,4 @@ def demo() -> Iterator[Demo]:
     finally:
         if running.process and running.process.poll() is None:
             running.stop()
+        shutil.rmtree(running.data.parent)

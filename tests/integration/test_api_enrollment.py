@@ -112,7 +112,9 @@ def test_a_dry_run_decides_and_records_nothing(study: OwnStudy) -> None:
         assert (said.status_code, said.json()["version"], said.json()["dry_run"]) == (200, due, True)
         assert "event_id" not in said.json()
     screening = study.post("participants?dry_run=true", body(facts.screened()))
-    assert screening.json() == {"version": 1, "dry_run": True}
+    tried = screening.json()
+    assert (tried["version"], tried["dry_run"], "participant_id" in tried) == (1, True, False)
+    assert [said["type"] for said in tried["would_record"]] == ["participant.screened"]
     assert study.post(f"{base}/lesion.registered?dry_run=true", body(facts.lesion("L1", 9000))).status_code == 422
     assert study.get(f"participants/{number}").json()["version"] == 3
     assert study.get().json()["version"] == version

@@ -147,8 +147,10 @@ def test_who_was_transferred_is_seen_by_the_new_site_without_the_old_ones_texts(
     assert study.state(number, facts.lesion("L2")).status_code == 404
     assert number not in study.get("facts", limit=1000).text
     assert study.get("participants", local_reference="R7").json()["rows"] == []
-    assert study.state(number, facts.procedure(12, detail=REASON), "site@milan").status_code == 201
-    assert sealed_in(study.get(f"participants/{number}", "site@milan")) == {REASON}
+    assert study.state(number, facts.procedure(12, detail="said in Milan"), "site@milan").status_code == 201
+    for path in (f"participants/{number}", f"participants/{number}/history", "facts"):
+        own = study.get(path, "site@milan")
+        assert ("said in Milan" in own.text, sealed_in(own)) == (True, set())
     study.position()
     for who, sees in (("site@rome", False), ("site@milan", True), ("investigator", True)):
         assert (number in study.read("figures/treatments.json", who).text) is sees, who
