@@ -17,8 +17,8 @@ from shared.contracts.event import Event, history
 from shared.eventstore.store import Append, Recalled
 from shared.kernel.record import Judged, Rules
 
-MOST_EVENTS = 10_000
-"""How many events are remembered, of all streams together: about 5 kB each."""
+MOST_EVENTS = 40_000
+"""How many events are remembered, of all streams together: about 2.5 kB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,9 @@ class Known:
     def after(self, proposal: Append, judged: Judged, data_key: bytes | None) -> Known:
         """The same after an append: facts as they are stored, without the texts that were sealed."""
         recalled = Recalled(self.recalled.study_version, proposal.head, (*self.recalled.events, *proposal.events))
-        return Known(recalled, judged.restating(history(proposal.events)), data_key)
+        if any(event.sealed for event in proposal.events):
+            judged = judged.restating(history(proposal.events))
+        return Known(recalled, judged, data_key)
 
     def at(self, study_version: int) -> Known:
         """For a decision by another version of the study's facts, which the stream itself does not depend on."""

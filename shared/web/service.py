@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ class Service:
         return recording
 
 
+SELDOM = (20_000, 20, 100)
+"""When to look for cycles of objects: remembered streams are many objects and no cycles, and each look visits all."""
 Judgements = Callable[[Clock, Vault], Mapping[bool, Judgement]]
 
 
@@ -85,6 +88,7 @@ async def running(name: str, settings: Settings, judgements: Judgements) -> Asyn
         studies, vault = StoredStudies(store), Vault(KeyEncryptionKey.load(_kek(settings)))
         recorder = Recorder(store, studies, judgements(clock, vault), vault, clock)
         bell = Bell(pool)
+        gc.set_threshold(*SELDOM)
         yield Service(name, settings, clock, pool, store, studies, vault, recorder, bell)
         await bell.close()
     finally:
