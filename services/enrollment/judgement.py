@@ -23,7 +23,7 @@ from shared.eventstore.judgement import Judgement, Open
 from shared.eventstore.known import last_word
 from shared.eventstore.store import Head, Recalled
 from shared.kernel.clock import Clock
-from shared.kernel.fact import Fact, content
+from shared.kernel.fact import Corrected, Fact, content
 from shared.kernel.record import Gate, Record, Rules, standing
 from shared.security.vault import Vault
 
@@ -75,6 +75,8 @@ class ParticipantJudgement:
 
     def head(self, recalled: Recalled, record: Record, events: Sequence[Event], opened: Open) -> Head:
         before = recalled.head
+        if before.version and not any(event.type in _TELLING for event in events):
+            return before
         enrolling = before.summary.get("enrolling_site") or (events[0].site_id or "")
         site = _present_site(record, enrolling)
         search_key = before.search_key
@@ -123,6 +125,8 @@ _STATUS: tuple[tuple[type[Fact], str], ...] = (
     (ScreenFailed, "screen_failed"),
     (Consented, "consented"),
 )
+_TELLING = {Transferred.type_name, Corrected.type_name, *(kind.type_name for kind, _ in _STATUS)}
+"""Facts that may change where a participant is, or how far."""
 
 
 def judgements(clock: Clock, vault: Vault) -> Mapping[bool, Judgement]:

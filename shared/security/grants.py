@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.contracts.study import MemberGranted, MemberRevoked
 from shared.kernel.fact import Role
 from shared.kernel.record import Record
 
 EVERY_SITE = "*"
+SEEING = frozenset({"site", "coordinator", "investigator", "monitor", "auditor"})
+"""Roles that see participants; readers and administrators see figures only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,26 +25,29 @@ class Grant:
         return self.site_id or EVERY_SITE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rights:
     """What one member may do in one study."""
 
     member: str
     grants: frozenset[Grant]
+    _sites: dict[frozenset[str], frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
 
-    def sites(self, roles: Collection[str]) -> frozenset[str]:
+    def sites(self, roles: frozenset[str]) -> frozenset[str]:
         """Sites at which the member has one of the roles; '*' stands for every site."""
-        return frozenset(grant.scope for grant in self.grants if grant.role in roles)
+        if roles not in self._sites:
+            self._sites[roles] = frozenset(grant.scope for grant in self.grants if grant.role in roles)
+        return self._sites[roles]
 
-    def at(self, site_id: str | None, roles: Collection[str]) -> bool:
+    def at(self, site_id: str | None, roles: frozenset[str]) -> bool:
         """Has the member one of the roles at that site (None: in the study as a whole)?"""
         sites = self.sites(roles)
         return EVERY_SITE in sites or site_id in sites
 
     @property
     def visible(self) -> frozenset[str]:
-        """Sites whose participants the member may see at all: readers and administrators see figures only."""
-        return self.sites({"site", "coordinator", "investigator", "monitor", "auditor"})
+        """Sites whose participants the member may see at all."""
+        return self.sites(SEEING)
 
     def has_site(self, site_id: str) -> bool:
         """Is the member of that site itself, and so allowed to read its sealed text?"""
