@@ -51,8 +51,10 @@ async def sign_in(next: str = "/") -> Response:  # noqa: A002 - the query's name
 
 @routes.post("/session")
 async def signed_in(
-    request: Request, token: Annotated[str, Form(max_length=8192)], next: Annotated[str, Form(max_length=500)] = "/"  # noqa: A002
-) -> Response:  # fmt: skip
+    request: Request,
+    token: Annotated[str, Form(max_length=8192)],
+    next: Annotated[str, Form(max_length=500)] = "/",  # noqa: A002 - the form field's name
+) -> Response:
     """Keeps a valid token in a cookie that no script can read, for as long as a token lives."""
     try:
         await request.app.state.verifier.verify(token.strip())
