@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
+from hypothesis import settings
 
 from infra.local.kafka import LocalKafka, install
 from infra.local.kafka_home import VERSION
@@ -30,6 +31,9 @@ from shared.security.tenancy import open_pool
 
 pytest_plugins = ("tests.demo",)
 pytest.register_assert_rewrite("shared.testing.store_contract")
+# How long one example takes says something about the machine, nothing about a promise.
+settings.register_profile("quartal", deadline=None)
+settings.load_profile("quartal")
 
 ROOT = Path(__file__).parents[1]
 TOPICS = tuple(f"quartal.{name}.v1" for name in ("enrollment", "toxicity", "followup", "reminders"))
