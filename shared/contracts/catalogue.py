@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shared.contracts import enrollment, followup, study, treatment
+from shared.contracts import enrollment, followup, study, toxicity, treatment
 from shared.contracts.streams import FOLLOWUP, PARTICIPANT, STUDY, TOXICITY
 from shared.kernel.fact import Fact, Stream
 
 __all__ = ["FOLLOWUP", "LANGUAGE", "PARTICIPANT", "STREAMS", "STUDY", "TOXICITY", "fact_class", "facts", "stream"]
 
 STREAMS = (STUDY, PARTICIPANT, TOXICITY, FOLLOWUP)
-LANGUAGE = (study, enrollment, treatment, followup)
+LANGUAGE = (study, enrollment, treatment, toxicity, followup)
 """The modules in which facts are declared; importing them is what fills the streams."""
 
 

@@ -1,15 +1,94 @@
-"""What may be stated of how a participant fares after treatment: so far, how follow-up ends."""
+"""What may be stated of how a participant fares after treatment: contacts, progression, death, and who is not found."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import StrictBool
+from pydantic import Field, StrictBool, StringConstraints, model_validator
 
+from shared.contracts.enrollment import BodySite, NotReported, Performance
 from shared.contracts.streams import FOLLOWUP
-from shared.kernel.dates import ClinicalDate
-from shared.kernel.fact import Fact
+from shared.contracts.toxicity import VisitNumber
+from shared.kernel.dates import ClinicalDate, Day
+from shared.kernel.fact import Fact, Member
+from shared.kernel.ids import Code, LocalId
 from shared.kernel.sealed import Sealed
+
+Basis = Literal["imaging", "clinical", "histology"]
+Extent = Literal["none", "stable", "progressed", "not_assessed"]
+Response = Literal["CR", "PR", "SD", "PD", "NON-CR/NON-PD", "NE"]
+"""RECIST 1.1."""
+
+
+class LesionSeen(Member):
+    """How a lesion is at a contact. Necrosis is no failure."""
+
+    lesion_id: LocalId
+    status: Literal["controlled", "progressed", "indeterminate", "necrosis", "not_assessed"]
+    basis: Basis
+
+
+class DiseaseSeen(Member):
+    """Disease at a contact: each lesion that was looked at, the region, and elsewhere."""
+
+    lesions: Annotated[tuple[LesionSeen, ...], Field(max_length=100)] = ()
+    regional: Extent
+    distant: Extent
+
+    @model_validator(mode="after")
+    def _each_lesion_once(self) -> Self:
+        if len({lesion.lesion_id for lesion in self.lesions}) < len(self.lesions):
+            raise ValueError("each lesion has one status")
+        return self
+
+
+class SymptomChange(Member):
+    symptom: Code
+    change: Literal["improved", "stable", "worse", "resolved"]
+
+
+@FOLLOWUP.fact("followup.recorded", on="seen_on")
+class FollowUpRecorded(Fact):
+    """A follow-up that took place. `visit` is the planned visit that the site takes it for, if any."""
+
+    seen_on: ClinicalDate
+    visit: VisitNumber | None = None
+    course_id: LocalId | None = None
+    mode: Literal["clinic", "phone", "video", "letter", "registry"]
+    performance: Performance | NotReported | None = None
+    disease: DiseaseSeen | None = None
+    response: Response | None = None
+    symptoms: Annotated[tuple[SymptomChange, ...], Field(max_length=50)] = ()
+    note: Sealed | None = None
+
+
+@FOLLOWUP.fact("followup.visit_missed", on="declared_on")
+class VisitMissed(Fact):
+    """The site says that a planned visit will not take place any more."""
+
+    visit: VisitNumber
+    course_id: LocalId | None = None
+    declared_on: ClinicalDate
+    reason_code: Literal["not_attended", "too_ill", "refused", "site_closed", "other"]
+
+
+@FOLLOWUP.fact("disease.progressed", on="detected_on")
+class Progressed(Fact):
+    """Disease has grown or appeared: where it was treated (local, of a lesion), in the region, or elsewhere."""
+
+    detected_on: ClinicalDate
+    kind: Literal["local", "regional", "distant"]
+    lesion_id: LocalId | None = None
+    body_site: BodySite | None = None
+    basis: Basis
+
+
+@FOLLOWUP.fact("vital_status.confirmed", on="alive_on")
+class VitalStatusConfirmed(Fact):
+    """The participant was alive on that day, by whatever source."""
+
+    alive_on: ClinicalDate
+    source: Literal["clinic", "phone", "letter", "registry", "family_doctor", "relative", "other"]
 
 
 @FOLLOWUP.fact("participant.died", on="died_on")
@@ -33,3 +112,31 @@ class Lost(Fact):
 @FOLLOWUP.fact("participant.follow_up_resumed", on="on")
 class FollowUpResumed(Fact):
     on: ClinicalDate
+
+
+@FOLLOWUP.fact("query.explained")
+class QueryExplained(Fact):
+    """Why something contradictory is right as it stands. The query stays listed, with its explanation."""
+
+    query_key: Annotated[
+        str,
+        StringConstraints(strict=True, pattern=r"^[0-9a-f]{64}$"),
+        Field(description="the query's key, as /queries.json lists it", examples=["0" * 64]),
+    ]
+    reason: Sealed
+
+
+class _OfReminder(Fact):
+    visit: VisitNumber
+    course_id: LocalId | None = None
+    until: Annotated[Day | None, Field(description="14 days ahead at most")] = None
+
+
+@FOLLOWUP.fact("reminder.snoozed")
+class ReminderSnoozed(_OfReminder):
+    """No reminder of that visit before that day."""
+
+
+@FOLLOWUP.fact("reminder.acknowledged")
+class ReminderAcknowledged(_OfReminder):
+    """Somebody has seen the reminder and sees to the visit."""

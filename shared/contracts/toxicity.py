@@ -1,0 +1,132 @@
+"""What may be stated of a participant's adverse events: by CTCAE, each grade under the version that it was given in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, StrictBool, StringConstraints, ValidationInfo, model_validator
+
+from shared.contracts.streams import TOXICITY
+from shared.kernel.dates import ClinicalDate
+from shared.kernel.fact import Fact, Member
+from shared.kernel.ids import LocalId
+from shared.kernel.moments import Moment
+from shared.kernel.sealed import STORED, Sealed
+
+TermId = Annotated[
+    str,
+    StringConstraints(strict=True, pattern=r"^(3\.0|4\.03|5\.0|6\.0):[0-9]{4}$"),
+    Field(description="a term of a CTCAE dictionary; of v3.0 it names the site too", examples=["3.0:0150"]),
+]
+Grade = Annotated[int, Field(strict=True, ge=0, le=5)]
+VisitNumber = Annotated[int, Field(strict=True, ge=1, le=120, description="the visit k that the protocol plans")]
+Timepoint = Literal["baseline", "during_rt", "end_of_rt", "follow_up"]
+Level = Literal["unrelated", "unlikely", "possible", "probable", "definite"]
+RELATED: frozenset[Level] = frozenset({"possible", "probable", "definite"})
+"""Levels from which on an event counts as related to a treatment."""
+
+
+class Attribution(Member):
+    """How far an event goes back to one treatment, or to something else; a level for each that was considered."""
+
+    to: Annotated[
+        str,
+        StringConstraints(strict=True, pattern=r"^((course|line):[A-Za-z0-9][A-Za-z0-9_.-]{0,31}|disease|other)$"),
+        Field(description="course:<id>, line:<id>, disease or other", examples=["course:RT1"]),
+    ]
+    level: Level
+
+    @property
+    def treatment(self) -> tuple[str, str] | None:
+        """("course" or "line", its id); None for what is no treatment."""
+        kind, _, name = self.to.partition(":")
+        return (kind, name) if name else None
+
+
+class Finding(Member):
+    """One term with its grade. Grade 0: looked for and not there. null: not graded, and why."""
+
+    term: TermId
+    grade: Grade | None
+    not_graded: Annotated[Sealed | None, Field(description="the reason, where the grade is null")] = None
+    attribution: Annotated[tuple[Attribution, ...], Field(max_length=50)] = ()
+    onset_on: ClinicalDate | None = None
+
+    @model_validator(mode="after")
+    def _graded_or_said_why(self, info: ValidationInfo) -> Self:
+        if info.context != STORED and (self.grade is None) != (self.not_graded is not None):
+            raise ValueError("give a grade, or null and the reason in not_graded")
+        if len({each.to for each in self.attribution}) < len(self.attribution):
+            raise ValueError("each cause has one level")
+        return self
+
+
+@TOXICITY.fact("toxicity.assessed", on="assessed_on")
+class Assessed(Fact):
+    """Toxicity graded at one time point. `checklist_complete`: every term of the protocol's checklist was looked for,
+    and those without a finding are absent."""
+
+    assessed_on: ClinicalDate
+    timepoint: Timepoint
+    visit: VisitNumber | None = None
+    course_id: LocalId | None = None
+    findings: Annotated[tuple[Finding, ...], Field(max_length=200)] = ()
+    checklist_complete: StrictBool
+
+
+def _with_underscores(value: object) -> object:
+    return value.replace("-", "_") if isinstance(value, str) else value
+
+
+Seriousness = Annotated[
+    Literal["death", "life_threatening", "hospitalisation", "disability", "congenital", "important"],
+    BeforeValidator(_with_underscores),
+]
+"""ICH E2A. Serious is not severe: a hospital stay makes an event serious, not grade 3."""
+Outcome = Literal[
+    "RECOVERED/RESOLVED", "RECOVERED/RESOLVED WITH SEQUELAE", "RECOVERING/RESOLVING", "NOT RECOVERED/NOT RESOLVED",
+    "FATAL", "UNKNOWN",
+]  # fmt: skip
+"""CDISC codelist OUT."""
+Reasons = Annotated[tuple[Seriousness, ...], Field(min_length=1, max_length=6)]
+
+
+@TOXICITY.fact("toxicity.serious_event_reported", on="onset_on")
+class SeriousEventReported(Fact):
+    """A serious adverse event, within 24 hours of becoming aware of it; later is accepted, and questioned."""
+
+    serious_event_id: LocalId
+    aware_at: Moment
+    term: TermId
+    grade: Grade
+    onset_on: ClinicalDate
+    seriousness: Reasons
+    narrative: Sealed
+    outcome: Outcome
+
+
+class _Sequel(Fact):
+    """What is known by now of a serious event; what is left out is as it was."""
+
+    serious_event_id: LocalId
+    aware_at: Moment
+    term: TermId | None = None
+    grade: Grade | None = None
+    onset_on: ClinicalDate | None = None
+    seriousness: Reasons | None = None
+    narrative: Sealed | None = None
+
+
+@TOXICITY.fact("toxicity.serious_event_updated", on="onset_on")
+class SeriousEventUpdated(_Sequel):
+    """More is known of a serious event. What is left out is as it was."""
+
+    outcome: Outcome | None = None
+
+
+@TOXICITY.fact("toxicity.serious_event_resolved", on="resolved_on")
+class SeriousEventResolved(_Sequel):
+    """A serious event came to its end, one way or the other."""
+
+    outcome: Outcome
+    resolved_on: ClinicalDate | None = None

@@ -1,0 +1,36 @@
+"""Points in time, where a day is not enough: RFC 3339 with the zone said."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+_SHAPE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_FIRST_YEAR, _LAST_YEAR = 1900, 2100
+
+
+def moment(value: object) -> datetime:
+    """The time, in the zone that was said. Raises ValueError for numbers, bare dates and times without a zone."""
+    if isinstance(value, datetime) and value.tzinfo:
+        return value
+    if not (isinstance(value, str) and _SHAPE.fullmatch(value)):
+        raise ValueError("give a time with its zone, such as 2025-01-31T12:00:00+01:00")
+    try:
+        when = datetime.fromisoformat(value.upper())
+    except ValueError:
+        raise ValueError("there is no such time") from None
+    if not _FIRST_YEAR <= when.year <= _LAST_YEAR:
+        raise ValueError(f"give a year between {_FIRST_YEAR} and {_LAST_YEAR}")
+    return when
+
+
+Moment = Annotated[
+    datetime,
+    BeforeValidator(moment),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2024-03-07T09:30:00+01:00"]}),
+]
