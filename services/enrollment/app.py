@@ -13,6 +13,8 @@ from services.enrollment import gate, judgement, participant, study, treatment, 
 from shared.contracts.catalogue import PARTICIPANT, STUDY
 from shared.contracts.enrollment import Screened
 from shared.contracts.study import MemberGranted, Opened
+from shared.gate import doors
+from shared.gate import study as studies
 from shared.kernel.fact import Fact
 from shared.kernel.ids import StudyId
 from shared.kernel.refusal import NotYourRole
@@ -33,6 +35,8 @@ from shared.web.routes import (
 from shared.web.service import admission, running, verifier
 
 STUDIES = "/enrollment/v1/studies"
+RULES = (study, participant, treatment, gate, doors, studies)
+"""Modules that object, of which the problem types are read off."""
 routes = router(STUDIES)
 Several = batch_of(PARTICIPANT, "NewParticipant")
 NewParticipant = Annotated[
@@ -83,4 +87,6 @@ def create_app(settings: Settings) -> FastAPI:
 
     one_study, one_participant = f"{STUDIES}/{{study_id}}", f"{STUDIES}/{{study_id}}/participants/{{participant_id}}"
     made = [routes, fact_routes(STUDY, one_study, but=Opened), fact_routes(PARTICIPANT, one_participant), views.routes]
-    return create_service_app("enrollment", "Quartal enrollment", start, made, (study, participant, treatment, gate))
+    return create_service_app(
+        "enrollment", "Quartal enrollment", start, made, (study, participant, treatment, gate, doors, studies)
+    )

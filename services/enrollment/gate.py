@@ -1,18 +1,15 @@
-"""What is asked once, when a fact of a participant is stated: the world outside the record, and doors that are closed.
-
-Voids pass: taking back what was said is never refused for the state of the world.
-"""
+"""What enrollment asks once, when a fact of a participant is stated: the protocol of the day, and the sites."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 
-from services.enrollment import study as studies
-from shared.contracts.enrollment import Consented, Enrolled, Screened, ScreenFailed, Transferred, Voided, Withdrawn
+from shared.contracts.enrollment import Consented, Enrolled, Screened, ScreenFailed, Transferred
+from shared.gate import study as studies
+from shared.gate.doors import Surroundings
 from shared.kernel.dates import PartialDate
-from shared.kernel.fact import Corrected, Fact, Stated, content
+from shared.kernel.fact import Fact
 from shared.kernel.record import Objection, Record
 from shared.protocol.protocol import Protocol
 
@@ -20,60 +17,10 @@ OTHER_SCREEN_FAILURES = {"refused", "died", "other"}
 
 
 @dataclass(frozen=True)
-class World:
-    """What a participant's facts are judged by besides each other: the study, the site's today, where it began.
-
-    `earlier` gives the record as it stands before what is stated now.
-    """
-
-    study: Record
-    today: date
-    site_id: str
+class World(Surroundings):
     enrolling_site: str
-    earlier: Callable[[], Record] = Record
 
-    def gate(self, record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
-        fact, said = stated.fact, content(stated.fact)
-        if not isinstance(fact, Corrected):
-            yield from _voided(record, fact)
-        if isinstance(said, Corrected):
-            return
-        within = "/replacement/data" if isinstance(fact, Corrected) else ""
-        for objection in self._objections(record, fact, said):
-            yield Objection(objection.code, objection.message, objection.because_of, within + objection.member)
-
-    def _objections(self, record: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
-        yield from _in_the_future(said, self.today)
-        yield from self._after_withdrawal(record, fact, said)
-        if said.happened_on and not isinstance(fact, Corrected):
-            yield from self._closed_doors(said, said.happened_on)
-        yield from self._asked_of_the_study(said)
-
-    def _after_withdrawal(self, record: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
-        """A withdrawal closes the door to what is dated later; it neither judges nor freezes what is there."""
-        on, member = said.happened_on, f"/{said.date_field}"
-        if isinstance(said, Withdrawn) or not on:
-            return
-        for withdrawal in record.all(Withdrawn):
-            last = withdrawal.fact.withdrawn_on
-            if last.surely_before(on) and not self._was_after(last, fact):
-                yield Objection(
-                    "after-withdrawal", "The participant had withdrawn before that day.", withdrawal.event_id, member
-                )
-
-    def _was_after(self, day: PartialDate, fact: Fact) -> bool:
-        """Does a correction leave a fact on the later side of that day, where it stood before?"""
-        if not isinstance(fact, Corrected):
-            return False
-        stood = (stated.fact.happened_on for stated in self.earlier().stated if stated.event_id == fact.event_id)
-        return any(on is not None and day.surely_before(on) for on in stood)
-
-    def _closed_doors(self, said: Fact, when: PartialDate) -> Iterator[Objection]:
-        yield from studies.after_closing(self.study, when, said.date_field or "")
-        if studies.is_closed(self.study, self.site_id, when) and not isinstance(said, Screened | Transferred):
-            yield Objection("site-closed", "The site was closed before that day.", member=f"/{said.date_field}")
-
-    def _asked_of_the_study(self, said: Fact) -> Iterator[Objection]:
+    def own(self, record: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
         match said:
             case Screened():
                 yield from self._screening(said)
@@ -125,16 +72,3 @@ def _criteria_answered(said: Screened, asked: set[str]) -> Iterator[Objection]:
     waived = {name for name, answer in said.criteria.items() if answer == "waived"}
     if set(said.waivers) - waived:
         yield Objection("not-waived", "A reason is given for a criterion that is not waived.", member="/waivers")
-
-
-def _voided(record: Record, fact: Fact) -> Iterator[Objection]:
-    for voided in record.all(Voided):
-        if voided.fact is not fact:
-            message = "The participant is voided: nothing new is stated, what there is can be corrected."
-            yield Objection("participant-voided", message, voided.event_id)
-
-
-def _in_the_future(said: Fact, today: date) -> Iterator[Objection]:
-    for member, when in said.dates:
-        if when.earliest > today:
-            yield Objection("in-the-future", "That day has not come yet at the site.", member=member)

@@ -22,6 +22,7 @@ from shared.contracts.event import Event, history
 from shared.eventstore.judgement import Judgement, Open
 from shared.eventstore.known import last_word
 from shared.eventstore.store import Head, Recalled
+from shared.gate import study as studies
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Corrected, Fact, content
 from shared.kernel.record import Gate, Record, Rules, standing
@@ -58,16 +59,16 @@ class ParticipantJudgement:
         return head.site_id or next((fact.site_id for fact in facts if isinstance(fact, Screened)), None)
 
     def gate(self, study_id: str, study_record: Record, recalled: Recalled, site_id: str | None) -> Gate:
-        active = study.site(study_record, site_id or "")
+        active = studies.site(study_record, site_id or "")
         today = self.clock.today(study_id, active.time_zone if active else "UTC")
         enrolling = recalled.head.summary.get("enrolling_site", site_id)
         earlier = cache(lambda: standing(history(recalled.events)))
-        return World(study_record, today, site_id or "", enrolling or "", earlier).gate
+        return World(study_record, today, site_id or "", enrolling or "", earlier=earlier).gate
 
     def judged_by(self, study_record: Record, fact: Fact) -> Mapping[str, Any]:
         """The protocol's amendment on the fact's day; none before the first."""
         on = content(fact).happened_on
-        amendment = study.amendment_on(study_record, on) if on else None
+        amendment = studies.amendment_on(study_record, on) if on else None
         return {"amendment": amendment} if amendment else {}
 
     def needs_texts(self, recalled: Recalled, events: Sequence[Event]) -> bool:

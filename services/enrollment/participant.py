@@ -24,12 +24,13 @@ from shared.contracts.treatment import (
     SystemicTherapyStarted,
     SystemicTherapyStopped,
 )
+from shared.gate.doors import before_birth
 from shared.kernel.fact import Fact, Stated
 from shared.kernel.record import Objection, Record
 
 
 def objections(record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
-    yield from _before_birth(record, stated.fact)
+    yield from before_birth(record, stated.fact)
     match stated.fact:
         case Screened():
             yield from _twice(record, stated, "screened")
@@ -69,15 +70,6 @@ def objections(record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
             yield from treatment.line_started(record, stated, line)
         case SystemicTherapyStopped() as stop:
             yield from treatment.line_stopped(record, stated, stop)
-
-
-def _before_birth(record: Record, fact: Fact) -> Iterator[Objection]:
-    for screening in record.all(Screened):
-        if fact.first_year >= screening.fact.birth_year:
-            continue
-        for member, when in fact.dates:
-            if when.latest.year < screening.fact.birth_year:
-                yield Objection("before-birth", "That is before the year of birth.", screening.event_id, member)
 
 
 def _not_eligible(record: Record) -> Iterator[Objection]:

@@ -13,7 +13,7 @@ closes a door for the future without judging the past (a withdrawal).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -26,13 +26,18 @@ class Objection:
     """Why a fact cannot stand. `code` is stable for programs, `message` for people; it never quotes patient data.
 
     `because_of` is the other event that is in the way, `member` the JSON pointer, within the fact, to what is at
-    fault ('' for the fact as a whole).
+    fault ('' for the fact as a whole). `not_known`: what is named may be on its way here from another service.
     """
 
     code: str
     message: str = field(compare=False)
     because_of: UUID | None = None
     member: str = ""
+    not_known: bool = False
+
+    def within(self, pointer: str) -> Objection:
+        """The same of a fact that lies at that pointer within another."""
+        return replace(self, member=pointer + self.member) if pointer else self
 
 
 Raised = tuple[UUID, Objection]  # an objection and the event it is raised against

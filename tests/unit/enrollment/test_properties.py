@@ -17,6 +17,8 @@ from services.enrollment import gate as gates
 from services.enrollment import participant, study, treatment
 from services.enrollment.gate import World
 from shared.contracts.catalogue import PARTICIPANT, STUDY
+from shared.gate import doors
+from shared.gate import study as studies
 from shared.kernel.fact import Corrected, Fact, Stated, Stream
 from shared.kernel.ids import new_participant_id
 from shared.kernel.record import Gate, Record, Refused, Rules, decide, judge, standing
@@ -37,7 +39,7 @@ from shared.testing.facts import (
 from shared.testing.spec import history, open_gate
 from shared.web.problem_types import problem_types
 
-DECLARED = set(problem_types([participant, treatment, study, gates]))
+DECLARED = set(problem_types([participant, treatment, study, gates, doors, studies]))
 SEARCH = settings(max_examples=2000, phases=[Phase.generate], database=None)
 NAMES = ("A", "B")
 DATES = ("2024-02-01", "2024-02-03", "2024-02-09", "2024-02", "2024-03", "2024", "2023")

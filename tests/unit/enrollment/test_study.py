@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.enrollment import study as studies
 from services.enrollment.study import gate, objections
+from shared.gate import study as studies
 from shared.kernel.dates import PartialDate
 from shared.kernel.fact import Fact
 from shared.kernel.record import Record, judge, standing

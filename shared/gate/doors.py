@@ -1,0 +1,114 @@
+"""What every fact of a participant is asked once, when it is stated: doors that the study, the site or the participant
+has closed, and days that have not come. Pure.
+
+Voids pass: taking back what was said is never refused for the state of the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+
+from shared.contracts.enrollment import Consented, Screened, Transferred, Voided, Withdrawn
+from shared.contracts.followup import Died, VitalStatusConfirmed
+from shared.gate.study import after_closing, is_closed
+from shared.kernel.dates import PartialDate
+from shared.kernel.fact import Corrected, Fact, Stated, content
+from shared.kernel.record import Objection, Record
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a participant's facts are judged by besides each other: the study, and the present site and its today.
+
+    `participant` are enrollment's facts, in a service that has them from elsewhere; None where they are the record
+    itself. `earlier` gives the record as it stands before what is stated now. A service adds in `own` what it asks.
+    """
+
+    study: Record
+    today: date
+    site_id: str
+    participant: Record | None = field(default=None, kw_only=True)
+    earlier: Callable[[], Record] = field(default=Record, kw_only=True)
+
+    def gate(self, record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
+        fact, said = stated.fact, content(stated.fact)
+        known = record if self.participant is None else self.participant
+        if not isinstance(fact, Corrected):
+            yield from _voided(known, fact)
+        if isinstance(said, Corrected):
+            return
+        within = "/replacement/data" if isinstance(fact, Corrected) else ""
+        for objection in self._objections(record, known, fact, said):
+            yield objection.within(within)
+
+    def own(self, record: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
+        """What this service asks of `said`, which `fact` states or restates; pointers are within `said`."""
+        yield from ()
+
+    def _objections(self, record: Record, known: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
+        yield from _in_the_future(said, self.today)
+        if self.participant is not None:
+            yield from before_birth(self.participant, said)
+        yield from self._after_withdrawal(known, fact, said)
+        if said.happened_on and not isinstance(fact, Corrected):
+            yield from self._closed_doors(said, said.happened_on)
+        yield from self.own(record, fact, said)
+
+    def _after_withdrawal(self, known: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
+        """A withdrawal closes the door to what is dated later; it neither judges nor freezes what is there."""
+        on, member = said.happened_on, f"/{said.date_field}"
+        if not on or _stays_open(known, said):
+            return
+        for withdrawal in known.all(Withdrawn):
+            last = withdrawal.fact.withdrawn_on
+            if last.surely_before(on) and not self._was_after(last, fact):
+                yield Objection(
+                    "after-withdrawal", "The participant had withdrawn before that day.", withdrawal.event_id, member
+                )
+
+    def _was_after(self, day: PartialDate, fact: Fact) -> bool:
+        """Does a correction leave a fact on the later side of that day, where it stood before?"""
+        if not isinstance(fact, Corrected):
+            return False
+        stood = (stated.fact.happened_on for stated in self.earlier().stated if stated.event_id == fact.event_id)
+        return any(on is not None and day.surely_before(on) for on in stood)
+
+    def _closed_doors(self, said: Fact, when: PartialDate) -> Iterator[Objection]:
+        yield from after_closing(self.study, when, said.date_field or "")
+        if is_closed(self.study, self.site_id, when) and not isinstance(said, Screened | Transferred):
+            yield Objection("site-closed", "The site was closed before that day.", member=f"/{said.date_field}")
+
+
+def _stays_open(known: Record, said: Fact) -> bool:
+    """May this be stated of who has withdrawn, whenever it is dated? Registries are asked only with consent."""
+    match said:
+        case Withdrawn() | Died():
+            return True
+        case VitalStatusConfirmed(source="registry"):
+            last = max(known.facts(Consented), key=lambda consent: consent.signed_on.latest, default=None)
+            return last is not None and last.options.registry
+    return False
+
+
+def before_birth(known: Record, fact: Fact) -> Iterator[Objection]:
+    for screening in known.all(Screened):
+        if fact.first_year >= screening.fact.birth_year:
+            continue
+        for member, when in fact.dates:
+            if when.latest.year < screening.fact.birth_year:
+                yield Objection("before-birth", "That is before the year of birth.", screening.event_id, member)
+
+
+def _voided(known: Record, fact: Fact) -> Iterator[Objection]:
+    for voided in known.all(Voided):
+        if voided.fact is not fact:
+            message = "The participant is voided: nothing new is stated, what there is can be corrected."
+            yield Objection("participant-voided", message, voided.event_id)
+
+
+def _in_the_future(said: Fact, today: date) -> Iterator[Objection]:
+    for member, when in said.dates:
+        if when.earliest > today:
+            yield Objection("in-the-future", "That day has not come yet at the site.", member=member)
