@@ -18,7 +18,7 @@ from fastapi import FastAPI
 
 from shared.eventstore.migrate import migrate as apply_migrations
 from shared.inbox.consumer import consume
-from shared.inbox.facts import state_by_version
+from shared.inbox.registry.effect import register
 from shared.observability.logging import configure
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from shared.outbox.relay import Relay
@@ -26,7 +26,9 @@ from shared.security.tenancy import open_pool
 from shared.settings import Settings
 
 SHARED = Path(__file__).parent
-EVENT_STORE, OUTBOX, INBOX = (SHARED / part / "migrations" for part in ("eventstore", "outbox", "inbox"))
+EVENT_STORE, OUTBOX, INBOX, REGISTRY = (
+    SHARED / part / "migrations" for part in ("eventstore", "outbox", "inbox", "inbox/registry")
+)
 RELAY_LEASE = 3.0  # seconds that others wait for a relay that was killed
 SHUT_DOWN_WITHIN = 5  # seconds
 Work = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
@@ -80,7 +82,7 @@ def inbox_of(service: str, topics: Sequence[str]) -> Work:
     async def inbox(settings: Settings, stop: asyncio.Event) -> None:
         pool = await open_pool(settings.database(service, "system"))
         try:
-            await consume(pool, settings.kafka_bootstrap, f"quartal-{service}", topics, state_by_version, stop)
+            await consume(pool, settings.kafka_bootstrap, f"quartal-{service}", topics, register, stop)
         finally:
             await pool.close()
 

@@ -39,8 +39,8 @@ ROOT = Path(__file__).parents[1]
 TOPICS = tuple(f"quartal.{name}.v1" for name in ("enrollment", "toxicity", "followup", "reminders"))
 MIGRATIONS = {
     "enrollment": ("shared/eventstore", "shared/outbox"),
-    "toxicity": ("shared/eventstore", "shared/outbox", "shared/inbox"),
-    "followup": ("shared/eventstore", "shared/outbox", "shared/inbox"),
+    "toxicity": ("shared/eventstore", "shared/outbox", "shared/inbox", "shared/inbox/registry"),
+    "followup": ("shared/eventstore", "shared/outbox", "shared/inbox", "shared/inbox/registry"),
     "analytics": ("shared/inbox", "services/analytics/projection"),
 }
 PASSWORDS = {role: secrets.token_urlsafe(12) for role in ROLES}

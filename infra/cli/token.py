@@ -14,6 +14,13 @@ from shared.kernel.clock import Clock
 
 HONOURED_WITHIN = 10.0  # seconds
 _LOOKS_EVERY = 0.05
+HONOURED_BY = (
+    "/toxicity/v1/studies/{}/participants",
+    "/followup/v1/studies/{}/participants",
+    "/analytics/v1/studies/{}/position",
+)
+HONOURED = (200, 403)
+"""403: the role is known, and this is not for it."""
 ROLES = ("administrator", "investigator", "site", "coordinator", "monitor", "auditor", "reader")
 
 
@@ -68,13 +75,14 @@ def _holds(facts: list[dict[str, Any]], grant: dict[str, Any]) -> bool:
 
 
 async def _until_honoured(http: httpx.AsyncClient, study: str, token: str) -> None:
-    """Analytics hears of a grant last: when it answers, all do."""
+    """Each service hears of a grant by itself; until then the study is not to be seen for who holds it."""
     async with asyncio.timeout(HONOURED_WITHIN):
-        while True:
-            answer = await http.get(f"/analytics/v1/studies/{study}/position", headers=_bearer(token))
-            if answer.status_code == 200:
-                return
-            await asyncio.sleep(_LOOKS_EVERY)
+        for path in HONOURED_BY:
+            while True:
+                answer = await http.get(path.format(study), headers=_bearer(token))
+                if answer.status_code in HONOURED:
+                    break
+                await asyncio.sleep(_LOOKS_EVERY)
 
 
 def _bearer(token: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from services.analytics.figures.catalogue import FIGURES, FigureKind
 from services.analytics.projection import reading
 from shared.contracts.study import Opened, ProtocolAmended, SiteActivated
 from shared.eventstore.studies import StudyState, rights_in
+from shared.inbox.registry.reading import KnownStudies
 from shared.kernel.clock import Clock
 from shared.kernel.record import Record
 from shared.kernel.refusal import Fault, NotFound, NotYourRole, PositionGone, Unacceptable
@@ -50,7 +51,7 @@ class _Scope:
 class Figures:
     def __init__(self, app: asyncpg.Pool[Any], system: asyncpg.Pool[Any], clock: Clock) -> None:
         self._app, self._system, self._clock = app, system, clock
-        self.studies = reading.ProjectedStudies(system)
+        self.studies = KnownStudies(system)
         self._kept: OrderedDict[tuple[Any, ...], dict[str, Any]] = OrderedDict()
 
     async def frontier(self, study_id: str, member: str) -> reading.Frontier:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
 from pydantic import Discriminator, Tag
 
-from services.enrollment import gate, judgement, participant, study, treatment, views
+from services.enrollment import gate, judgement, participant, study, treatment
 from shared.contracts.catalogue import PARTICIPANT, STUDY
 from shared.contracts.enrollment import Screened
 from shared.contracts.study import MemberGranted, Opened
@@ -20,6 +18,7 @@ from shared.kernel.ids import StudyId
 from shared.kernel.refusal import NotYourRole
 from shared.settings import Settings
 from shared.web.app import create_service_app
+from shared.web.reading import reading_routes
 from shared.web.routes import (
     RECORDS,
     DryRun,
@@ -32,7 +31,7 @@ from shared.web.routes import (
     state,
     within,
 )
-from shared.web.service import admission, running, verifier
+from shared.web.service import service_start
 
 STUDIES = "/enrollment/v1/studies"
 RULES = (study, participant, treatment, gate, doors, studies)
@@ -78,15 +77,8 @@ async def new_participant(
 
 
 def create_app(settings: Settings) -> FastAPI:
-    @asynccontextmanager
-    async def start(app: FastAPI) -> AsyncIterator[None]:
-        async with running("enrollment", settings, judgement.judgements) as service:
-            app.state.running, app.state.pool, app.state.record = service, service.pool, service.record
-            app.state.admit = admission(verifier(settings, service.clock))
-            yield
-
+    start = service_start("enrollment", settings, judgement.judgements, registers=True)
     one_study, one_participant = f"{STUDIES}/{{study_id}}", f"{STUDIES}/{{study_id}}/participants/{{participant_id}}"
-    made = [routes, fact_routes(STUDY, one_study, but=Opened), fact_routes(PARTICIPANT, one_participant), views.routes]
-    return create_service_app(
-        "enrollment", "Quartal enrollment", start, made, (study, participant, treatment, gate, doors, studies)
-    )
+    stating = [routes, fact_routes(STUDY, one_study, but=Opened), fact_routes(PARTICIPANT, one_participant)]
+    reading = reading_routes("enrollment", registers=True)
+    return create_service_app("enrollment", "Quartal enrollment", start, [*stating, reading], RULES)

@@ -19,12 +19,12 @@ from shared.contracts.enrollment import (
     Withdrawn,
 )
 from shared.contracts.event import Event, history
-from shared.eventstore.judgement import Judgement, Open
+from shared.eventstore.judgement import Judgement, Open, amended_by
 from shared.eventstore.known import last_word
 from shared.eventstore.store import Head, Recalled
 from shared.gate import study as studies
 from shared.kernel.clock import Clock
-from shared.kernel.fact import Corrected, Fact, content
+from shared.kernel.fact import Corrected, Fact
 from shared.kernel.record import Gate, Record, Rules, standing
 from shared.security.vault import Vault
 
@@ -39,7 +39,7 @@ class StudyJudgement:
     def gate(self, study_id: str, study_record: Record, recalled: Recalled, site_id: str | None) -> Gate:
         return study.gate
 
-    def judged_by(self, study_record: Record, fact: Fact) -> Mapping[str, Any]:
+    def judged_by(self, study_record: Record, recalled: Recalled, fact: Fact) -> Mapping[str, Any]:
         return {}
 
     def needs_texts(self, recalled: Recalled, events: Sequence[Event]) -> bool:
@@ -65,11 +65,8 @@ class ParticipantJudgement:
         earlier = cache(lambda: standing(history(recalled.events)))
         return World(study_record, today, site_id or "", enrolling or "", earlier=earlier).gate
 
-    def judged_by(self, study_record: Record, fact: Fact) -> Mapping[str, Any]:
-        """The protocol's amendment on the fact's day; none before the first."""
-        on = content(fact).happened_on
-        amendment = studies.amendment_on(study_record, on) if on else None
-        return {"amendment": amendment} if amendment else {}
+    def judged_by(self, study_record: Record, recalled: Recalled, fact: Fact) -> Mapping[str, Any]:
+        return amended_by(study_record, fact)
 
     def needs_texts(self, recalled: Recalled, events: Sequence[Event]) -> bool:
         return not recalled.head.version or any(_concerns_reference(event) for event in events)

@@ -1,12 +1,28 @@
-"""The toxicity service: for now it knows, from Kafka, the studies and participants of which it will take facts."""
+"""The toxicity service: adverse events of participants, by CTCAE."""
 
 from __future__ import annotations
 
 from fastapi import FastAPI
 
+from services.toxicity import assessment, gate
+from shared.contracts.catalogue import TOXICITY
+from shared.gate import doors
+from shared.gate import study as studies
+from shared.inbox.registry.judgement import RegisteredElsewhere
 from shared.settings import Settings
-from shared.web.waiting import create_waiting_app
+from shared.web.app import create_service_app
+from shared.web.reading import reading_routes
+from shared.web.routes import fact_routes
+from shared.web.service import service_start
+
+PARTICIPANT = "/toxicity/v1/studies/{study_id}/participants/{participant_id}"
+RULES = (assessment, gate, doors, studies)
+"""Modules that object, of which the problem types are read off."""
 
 
 def create_app(settings: Settings) -> FastAPI:
-    return create_waiting_app("toxicity", settings)
+    start = service_start(
+        "toxicity", settings, lambda clock, _: {False: RegisteredElsewhere(clock, assessment.objections, gate.World)}
+    )
+    routes = [fact_routes(TOXICITY, PARTICIPANT), reading_routes("toxicity")]
+    return create_service_app("toxicity", "Quartal toxicity", start, routes, RULES)

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from shared.contracts.event import Event
 from shared.eventstore.store import Head, Recalled
-from shared.kernel.fact import Fact
+from shared.gate.study import amendment_on
+from shared.kernel.fact import Fact, content
 from shared.kernel.record import Gate, Record, Rules
 
 Open = Callable[[Event], Mapping[str, str]]
@@ -26,8 +27,8 @@ class Judgement(Protocol):
 
     def gate(self, study_id: str, study: Record, recalled: Recalled, site_id: str | None) -> Gate: ...
 
-    def judged_by(self, study: Record, fact: Fact) -> Mapping[str, Any]:
-        """What of the study a fact was judged by, to be kept with it."""
+    def judged_by(self, study: Record, recalled: Recalled, fact: Fact) -> Mapping[str, Any]:
+        """What a fact was judged by, beyond the study's version, to be kept with it."""
         ...
 
     def needs_texts(self, recalled: Recalled, events: Sequence[Event]) -> bool:
@@ -35,5 +36,12 @@ class Judgement(Protocol):
         ...
 
     def head(self, recalled: Recalled, record: Record, events: Sequence[Event], opened: Open) -> Head:
-        """Site, search key and summary after the events; the version is the recorder's to fill in."""
+        """Site, search key and summary after the events; the versions are the recorder's to fill in."""
         ...
+
+
+def amended_by(study: Record, fact: Fact) -> Mapping[str, Any]:
+    """The protocol's amendment on the fact's day; none before the first."""
+    on = content(fact).happened_on
+    amendment = amendment_on(study, on) if on else None
+    return {"amendment": amendment} if amendment else {}

@@ -35,7 +35,8 @@ class Known:
 
     def after(self, proposal: Append, judged: Judged, data_key: bytes | None) -> Known:
         """The same after an append: facts as they are stored, without the texts that were sealed."""
-        recalled = Recalled(self.recalled.study_version, proposal.head, (*self.recalled.events, *proposal.events))
+        events = (*self.recalled.events, *proposal.events)
+        recalled = replace(self.recalled, head=proposal.head, events=events, outcome=None)
         if any(event.sealed for event in proposal.events):
             judged = judged.restating(history(proposal.events))
         return Known(recalled, judged, data_key)

@@ -6,7 +6,7 @@ import asyncio
 import copy
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shared.contracts.event import Event
 from shared.eventstore.store import (
@@ -20,6 +20,7 @@ from shared.eventstore.store import (
     StudyMoved,
     Unit,
 )
+from shared.kernel.record import Record
 from shared.security.grants import EVERY_SITE
 from shared.security.tenancy import Tenant
 
@@ -30,11 +31,19 @@ class _Contents:
     events: dict[tuple[str, str], tuple[Event, ...]] = field(default_factory=dict)
     outcomes: dict[tuple[str, str, str], tuple[str, Outcome]] = field(default_factory=dict)
     data_keys: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    elsewhere: dict[tuple[str, str], Record] = field(default_factory=dict)
 
 
 class MemoryStore:
     def __init__(self, service: str) -> None:
         self.service, self._contents, self._lock = service, _Contents(), asyncio.Lock()
+
+    def know(self, study_id: str, stream_id: str, site_id: str | None, version: int, facts: Record) -> None:
+        """What another service has published of a study (no site) or a participant, up to that version of theirs."""
+        before = self._contents.heads.get((study_id, stream_id), Head())
+        known = Head(version) if stream_id == study_id else replace(before, site_id=site_id, known=version)
+        self._contents.heads[study_id, stream_id] = known
+        self._contents.elsewhere[study_id, stream_id] = facts
 
     @asynccontextmanager
     async def unit(self, tenant: Tenant) -> AsyncIterator[Unit]:
@@ -66,7 +75,8 @@ class _MemoryUnit:
         head = self._head(stream_id)
         events = self._in.events.get((self._study, stream_id), ()) if head.version else ()
         outcome = self._outcome(stream_id, key, head.site_id or key_site) if key else None
-        return Recalled(self._head(self._study).version, head, events, outcome)
+        elsewhere = self._in.elsewhere.get((self._study, stream_id)) if head.known else None
+        return Recalled(self._head(self._study).version, head, events, outcome, elsewhere)
 
     def _outcome(self, stream_id: str, key: str, site: str) -> Outcome | None:
         seen = [
@@ -87,8 +97,9 @@ class _MemoryUnit:
             raise StudyMoved
         if proposal.key and (self._study, proposal.key, proposal.key_site) in self._in.outcomes:
             raise KeyTaken
-        seen = self._head(stream_id).version
-        if seen != proposal.expected or (not seen and place in self._in.heads):
+        seen = self._head(stream_id)
+        moved = (seen.version, seen.known) != (proposal.expected, proposal.head.known)
+        if moved or (not seen.is_there and place in self._in.heads):
             raise StreamMoved
         if proposal.head.search_key and self._taken(stream_id, proposal.head):
             raise SearchKeyTaken
@@ -110,7 +121,7 @@ class _MemoryUnit:
         self, *, site: str | None, status: str | None, search_key: bytes | None, after: str, limit: int
     ) -> list[tuple[str, Head]]:
         found = [
-            (stream_id, Head(head.version, head.site_id, None, head.summary))
+            (stream_id, replace(head, search_key=None))
             for (study, stream_id), head in sorted(self._in.heads.items())
             if study == self._study and after < stream_id != study and self._sees(head)
             and site in (None, head.site_id) and status in (None, head.summary.get("status"))

@@ -1,7 +1,7 @@
 -- name: recall
 with head as (
     select (select version from streams where study_id = $1 and stream_id = $1) as study_version,
-           s.version as stream_version, s.site_id as stream_site, s.search_key, s.summary, k.fingerprint, k.outcome
+           s.version as stream_version, s.site_id as stream_site, s.search_key, s.summary, s.known, k.fingerprint, k.outcome
       from (select) as one
       left join streams s on s.study_id = $1 and s.stream_id = $2
       left join lateral (
@@ -18,10 +18,10 @@ select head.*, e.version, e.event_id, e.type, e.schema_version, e.site_id, e.dat
 select wrapped from data_keys where study_id = $1 and stream_id = $2
 
 -- name: append
-select append_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+select append_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
 
 -- name: listing
-select stream_id, version, site_id, summary from streams
+select stream_id, version as stream_version, site_id as stream_site, null::bytea as search_key, summary, known from streams
  where study_id = $1 and stream_id <> $1 and stream_id > $2
    and ($3::text is null or site_id = $3) and ($4::text is null or summary ->> 'status' = $4)
    and ($5::bytea is null or search_key = $5)

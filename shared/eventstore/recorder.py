@@ -23,6 +23,7 @@ from shared.kernel.refusal import (
     Busy,
     Fault,
     NotFound,
+    NotKnownYet,
     NotYourRole,
     Refusal,
     Unacceptable,
@@ -34,6 +35,8 @@ from shared.security.tenancy import Tenant
 from shared.security.vault import Vault
 
 ATTEMPTS = 4
+WAITS_FOR_OTHERS = 2.0
+"""Seconds that a statement waits, if it asks for it, until this service knows what another one published."""
 OWN_VERSIONS = {"5", "7"}
 """Of the UUIDs that name events, as their fifteenth character tells."""
 
@@ -44,7 +47,11 @@ class _OnlyTried(Exception):
 
 @dataclass(frozen=True)
 class Recorder:
-    """`judgements[True]` judges the study's own stream, `judgements[False]` a participant's."""
+    """`judgements[True]` judges the study's own stream, `judgements[False]` a participant's.
+
+    `registers`: studies, grants and participants are this service's own facts; elsewhere it has them from another,
+    and what it does not know may be on its way.
+    """
 
     store: Store
     studies: Studies
@@ -52,11 +59,20 @@ class Recorder:
     vault: Vault
     clock: Clock
     memory: Memory = field(default_factory=Memory)
+    registers: bool = True
 
     async def record(self, statement: Statement) -> Recording:
         """Raise a Refusal, or the recording: the same one for the same request under the same key."""
-        async with self.memory.turn(statement.study_id, statement.stream_id):
-            return await self._recorded(statement)
+        waited, pause = 0.0, 0.01
+        while True:
+            try:
+                async with self.memory.turn(statement.study_id, statement.stream_id):
+                    return await self._recorded(statement)
+            except NotKnownYet:
+                if statement.after is None or waited >= WAITS_FOR_OTHERS:
+                    raise
+            await asyncio.sleep(pause)
+            waited, pause = waited + pause, min(2 * pause, 0.1)
 
     async def _recorded(self, statement: Statement) -> Recording:
         study = await self.studies.current(statement.study_id)
@@ -96,14 +112,15 @@ class _Attempt:
         self._judgement = recorder.judgements[statement.stream_id == statement.study_id]
         self._rights = study.rights(statement.by)
         self._opens_study = statement.opens_study and study.version == 0
+        self._unseen = NotFound if recorder.registers else NotKnownYet
 
     async def on(self, known: Known) -> Recording:
         """By memory: the stream is where it was, or the append finds that it is not."""
         site = known.recalled.head.site_id
         scopes = self._scopes()
         if not scopes & {EVERY_SITE, site}:
-            raise NotFound
-        if self._may_be_known(known):
+            raise self._unseen
+        if self._may_be_known(known) or self._is_behind(known.recalled):
             raise Moved  # it is looked into
         tenant = Tenant(self._said.study_id, EVERY_SITE if EVERY_SITE in scopes else site or "")
         return await self._settled(tenant, known.at(self._study.version), known.recalled.events[0].stream_id)
@@ -123,13 +140,19 @@ class _Attempt:
         for tenant in [Tenant(said.study_id)] if self._opens_study else self._tenants():
             async with self._by.store.unit(tenant) as unit:
                 recalled = await self._recalled(unit, stream_id)
-                if said.stream_id and not recalled.head.version and not self._opens_study:
+                if said.stream_id and not recalled.head.is_there and not self._opens_study:
                     continue
+                if self._is_behind(recalled):
+                    raise NotKnownYet
                 self._authorise(self._judgement.site(recalled.head, said.facts))
                 if before := await self._recorded_before(unit, recalled):
                     return before
             return await self._settled(tenant, Known.of(recalled, self._judgement.rules), stream_id)
-        raise NotFound
+        raise self._unseen
+
+    def _is_behind(self, recalled: Recalled) -> bool:
+        """Has this service yet to hear of what the statement comes after?"""
+        return not self._by.registers and recalled.head.known < (self._said.after or 0)
 
     async def _recalled(self, unit: Unit, stream_id: str) -> Recalled:
         said = self._said
@@ -145,7 +168,7 @@ class _Attempt:
             taken = "There is a study of that id."
             raise Unacceptable(taken, code="study-exists", faults=[Fault("study-exists", taken, "/study_id")])
         if not self._rights.grants:
-            raise NotFound
+            raise self._unseen
         stating = [self._rights.sites(fact.by) for fact in self._said.facts]
         if not all(stating):
             raise NotYourRole
@@ -230,4 +253,5 @@ class _Attempt:
         try:
             return known.judged.with_all(proposed, self._judgement.rules, gate)
         except Refused as refused:
-            raise unacceptable(refused, proposed, said.pointers) from None
+            early = not self._by.registers and said.after is None
+            raise unacceptable(refused, proposed, said.pointers, may_be_on_its_way=early) from None

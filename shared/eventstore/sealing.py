@@ -72,7 +72,7 @@ class Sealing:
         append = Append(
             recalled.head.version,
             None if recording.stream_id == said.study_id else self.study.version,
-            replace(head, version=recording.version),
+            replace(head, version=recording.version, known=recalled.head.known),
             events,
             made,
             said.key,
@@ -107,7 +107,10 @@ class Sealing:
     def _event(self, recalled: Recalled, recording: Recording, place: int, site: str | None) -> Event:
         said, fact = self.said, self.said.facts[place]
         meta: dict[str, Any] = {"recorded_by": said.by}
-        meta["judged_by"] = {"study_version": self.study.version, **self.judgement.judged_by(self.study.record, fact)}
+        meta["judged_by"] = {
+            "study_version": self.study.version,
+            **self.judgement.judged_by(self.study.record, recalled, fact),
+        }
         if said.traceparent:
             meta["traceparent"] = said.traceparent
         if isinstance(fact, Corrected):

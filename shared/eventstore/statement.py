@@ -10,7 +10,7 @@ from uuid import UUID
 
 from shared.kernel.fact import Corrected, Fact, Stated
 from shared.kernel.record import Objection, Refused
-from shared.kernel.refusal import Fault, Unacceptable
+from shared.kernel.refusal import Fault, NotKnownYet, Refusal, Unacceptable
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class Statement:
     """What somebody states, at once, of one study or participant. `stream_id` None: of a participant yet unknown.
 
     `pointers[i]` is where fact i stands in the request's body; `request` is what makes two requests the same.
-    `opens_study`: the caller was found entitled to open studies.
+    `opens_study`: the caller was found entitled to open studies. `after`: the version of the participant, where they
+    are registered, that this service is to know before it decides.
     """
 
     study_id: str
@@ -32,6 +33,7 @@ class Statement:
     dry_run: bool = False
     opens_study: bool = False
     traceparent: str | None = None
+    after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,13 @@ class Recording:
         return cls(study_id, answer["stream_id"], answer["version"], ids, at)
 
 
-def unacceptable(refused: Refused, proposed: Sequence[Stated[Fact]], pointers: Sequence[str]) -> Unacceptable:
-    """Each objection, with a pointer into the body where it is about what is proposed."""
+def unacceptable(
+    refused: Refused, proposed: Sequence[Stated[Fact]], pointers: Sequence[str], *, may_be_on_its_way: bool = False
+) -> Refusal:
+    """Each objection, with a pointer into the body where it is about what is proposed.
+
+    Where all of them are to what may be on its way here from another service, it is too early to refuse.
+    """
     place = {stated.event_id: pointer for stated, pointer in zip(proposed, pointers, strict=True)}
     mended = {
         stated.fact.event_id: f"{pointer}/replacement/data"
@@ -64,6 +71,8 @@ def unacceptable(refused: Refused, proposed: Sequence[Stated[Fact]], pointers: S
         if isinstance(stated.fact, Corrected) and stated.fact.replacement
     }
     faults = [_fault(event_id, objection, place, mended) for event_id, objection in refused.raised]
+    if may_be_on_its_way and all(objection.not_known for _, objection in refused.raised):
+        return NotKnownYet(faults=faults)
     return Unacceptable(faults[0].message, code=faults[0].code, faults=faults)
 
 

@@ -13,7 +13,7 @@ SearchKeyTaken       the site has another participant under that reference
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from pydantic_core import to_json
 
 from shared.contracts.event import Event
 from shared.eventstore.sql import queries
+from shared.kernel.record import Record
 from shared.security.tenancy import Tenant, transaction
 
 SQL = queries(Path(__file__).with_name("queries.sql"))
@@ -60,20 +61,32 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A stream as a whole: its version (0: not there, or not this tenant's to see), its present site, its view."""
+    """A stream as a whole: its version (0: nothing stated here yet), its present site, its view.
+
+    `known`: the version up to which this service knows, from the one that registers them, whom the stream is about.
+    """
 
     version: int = 0
     site_id: str | None = None
     search_key: bytes | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
+    known: int = 0
+
+    @property
+    def is_there(self) -> bool:
+        """False: there is no such stream, or it is not this tenant's to see."""
+        return self.version + self.known > 0
 
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
+    """`elsewhere`: what stands of the participant in the service that registers them, at least up to `head.known`."""
+
     study_version: int
     head: Head
     events: tuple[Event, ...]
     outcome: Outcome | None = None
+    elsewhere: Record | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +128,25 @@ class Store(Protocol):
         ...
 
 
-class PostgresStore:
-    """The store on PostgreSQL, under row-level security; `shards` spreads the outbox over that many relay cursors."""
+Elsewhere = Callable[["asyncpg.Connection[Any]", str, str], Awaitable[Record]]
+"""Of a connection, a study and a participant: what stands of them in the service that registers participants."""
 
-    def __init__(self, service: str, pool: asyncpg.Pool[Any], *, shards: int = 1) -> None:
-        self.service, self._pool, self._shards = service, pool, shards
+
+class PostgresStore:
+    """The store on PostgreSQL, under row-level security; `shards` spreads the outbox over that many relay cursors.
+
+    `elsewhere` is given where participants are registered by another service.
+    """
+
+    def __init__(
+        self, service: str, pool: asyncpg.Pool[Any], *, shards: int = 1, elsewhere: Elsewhere | None = None
+    ) -> None:
+        self.service, self._pool, self._shards, self._elsewhere = service, pool, shards, elsewhere
 
     @asynccontextmanager
     async def unit(self, tenant: Tenant) -> AsyncIterator[Unit]:
         async with transaction(self._pool, tenant) as connection:
-            yield _PostgresUnit(self.service, tenant, connection, self._shards)
+            yield _PostgresUnit(self.service, tenant, connection, self._shards, self._elsewhere)
 
     async def append(self, tenant: Tenant, proposal: Append) -> None:
         async with self._pool.acquire() as connection:
@@ -133,20 +155,25 @@ class PostgresStore:
 
 
 class _PostgresUnit:
-    def __init__(self, service: str, tenant: Tenant, connection: asyncpg.Connection[Any], shards: int) -> None:
+    def __init__(
+        self, service: str, tenant: Tenant, connection: asyncpg.Connection[Any], shards: int,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:  # fmt: skip
         self._service, self._study, self._site = service, tenant.study_id, tenant.site_id
-        self._connection, self._shards = connection, shards
+        self._connection, self._shards, self._elsewhere = connection, shards, elsewhere
 
     async def recall(self, stream_id: str, *, key: str | None = None, key_site: str = "*") -> Recalled:
         rows = await self._connection.fetch(SQL["recall"], self._study, stream_id, key, key_site)
         first = rows[0]
-        version = first["stream_version"] or 0
-        if version != sum(row["event_id"] is not None for row in rows):
-            version, rows = 0, []
-        head = Head(version, first["stream_site"], first["search_key"], json.loads(first["summary"] or "{}"))
+        head = _head(first)
+        if head.version != sum(row["event_id"] is not None for row in rows):
+            head, rows = Head(), []
         outcome = Outcome(first["fingerprint"], json.loads(first["outcome"])) if first["fingerprint"] else None
         events = tuple(self._event(stream_id, row) for row in rows if row["event_id"])
-        return Recalled(first["study_version"] or 0, head if version else Head(), events, outcome)
+        # Read after the head: what is known by then is at least what the head says, and the append finds out the rest.
+        reads = self._elsewhere if head.known else None
+        known = await reads(self._connection, self._study, stream_id) if reads else None
+        return Recalled(first["study_version"] or 0, head, events, outcome, known)
 
     def _event(self, stream_id: str, row: asyncpg.Record) -> Event:
         return Event(
@@ -175,20 +202,25 @@ class _PostgresUnit:
             [event.sealed for event in events], [_json(event.meta) for event in events], first.recorded_at,
             shard_of(first.stream_id, self._shards), proposal.key, proposal.key_site,
             proposal.outcome and proposal.outcome.fingerprint, proposal.outcome and _json(proposal.outcome.answer),
-            self._site,
+            self._site, head.known,
         )  # fmt: skip
 
     async def listing(
         self, *, site: str | None, status: str | None, search_key: bytes | None, after: str, limit: int
     ) -> list[tuple[str, Head]]:
         rows = await self._connection.fetch(SQL["listing"], self._study, after, site, status, search_key, limit)
-        return [
-            (row["stream_id"], Head(row["version"], row["site_id"], None, json.loads(row["summary"]))) for row in rows
-        ]
+        return [(row["stream_id"], _head(row)) for row in rows]
 
     async def feed(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]:
         rows = await self._connection.fetch(SQL["feed"], self._study, *after, list(sites), limit)
         return [self._event(row["stream_id"], row) for row in rows]
+
+
+def _head(row: asyncpg.Record) -> Head:
+    if row["stream_version"] is None:
+        return Head()
+    summary = json.loads(row["summary"])
+    return Head(row["stream_version"], row["stream_site"], row["search_key"], summary, row["known"])
 
 
 def _json(value: Mapping[str, Any]) -> str:

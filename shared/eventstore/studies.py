@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.contracts.event import history
 from shared.eventstore.store import Store
+from shared.kernel.fact import Fact, Stated
 from shared.kernel.record import Record, standing
 from shared.kernel.refusal import NotFound
 from shared.security.grants import Rights, rights
@@ -38,26 +41,45 @@ class Studies(Protocol):
         ...
 
 
-class StoredStudies:
-    """The studies of the service that records them itself."""
+Facts = Callable[[], Iterable[Stated[Fact]]]
 
-    def __init__(self, store: Store, *, most: int = 200) -> None:
-        self._store, self._most, self._known = store, most, dict[str, StudyState]()
+
+class RememberedStudies(ABC):
+    """Studies as they were read last; a subclass says where from."""
+
+    def __init__(self, *, most: int = 200) -> None:
+        self._most, self._known = most, dict[str, StudyState]()
 
     async def current(self, study_id: str) -> StudyState:
         return self._known.get(study_id) or await self.reload(study_id)
 
     async def reload(self, study_id: str) -> StudyState:
-        async with self._store.unit(Tenant(study_id)) as unit:
-            recalled = await unit.recall(study_id)
+        version, facts = await self._read(study_id)
         known = self._known.pop(study_id, None)
-        if known is None or known.version != recalled.head.version:
-            known = StudyState(recalled.head.version, standing(history(recalled.events)))
+        if known is None or known.version != version:
+            known = StudyState(version, standing(facts()))
         if known.version:
             self._known[study_id] = known
         if len(self._known) > self._most:
             del self._known[next(iter(self._known))]
         return known
+
+    @abstractmethod
+    async def _read(self, study_id: str) -> tuple[int, Facts]:
+        """The version of the study's stream, 0 if there is none, and what gives its facts in order."""
+
+
+class StoredStudies(RememberedStudies):
+    """The studies of the service that records them itself."""
+
+    def __init__(self, store: Store, *, most: int = 200) -> None:
+        super().__init__(most=most)
+        self._store = store
+
+    async def _read(self, study_id: str) -> tuple[int, Facts]:
+        async with self._store.unit(Tenant(study_id)) as unit:
+            recalled = await unit.recall(study_id)
+        return recalled.head.version, lambda: history(recalled.events)
 
 
 async def rights_in(studies: Studies, study_id: str, member: str) -> tuple[Rights, StudyState]:

@@ -50,6 +50,7 @@ class Surroundings:
     def _objections(self, record: Record, known: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
         yield from _in_the_future(said, self.today)
         if self.participant is not None:
+            yield from _not_screened(self.participant)
             yield from before_birth(self.participant, said)
         yield from self._after_withdrawal(known, fact, said)
         if said.happened_on and not isinstance(fact, Corrected):
@@ -99,6 +100,11 @@ def before_birth(known: Record, fact: Fact) -> Iterator[Objection]:
         for member, when in fact.dates:
             if when.latest.year < screening.fact.birth_year:
                 yield Objection("before-birth", "That is before the year of birth.", screening.event_id, member)
+
+
+def _not_screened(known: Record) -> Iterator[Objection]:
+    if not known.all(Screened):
+        yield Objection("no-such-participant", "Nobody of that number is screened.", not_known=True)
 
 
 def _voided(known: Record, fact: Fact) -> Iterator[Objection]:

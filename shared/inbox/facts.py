@@ -20,7 +20,7 @@ import asyncpg
 from shared.contracts import catalogue
 from shared.contracts.event import Event
 from shared.inbox.apply import SQL, Connection, Poison
-from shared.kernel.fact import Corrected, Fact, Stated
+from shared.kernel.fact import Corrected, Fact, Stated, Stream
 
 Placed = tuple[Event, int]
 """An event and its position: along the study where there is a journal, else its version."""
@@ -62,10 +62,12 @@ class Standing:
     data: str
     from_position: int
 
+    def stream(self, study_id: str) -> Stream:
+        return catalogue.stream(self.service, of_study=self.subject == study_id)
+
     def stated(self, study_id: str) -> Stated[Fact]:
         """In today's language; KeyError or ValueError where it has no such fact."""
-        stream = catalogue.stream(self.service, of_study=self.subject == study_id)
-        return stream.stated(self.event_id, self.type, self.schema_version, self.data)
+        return self.stream(study_id).stated(self.event_id, self.type, self.schema_version, self.data)
 
 
 async def standing(

@@ -22,6 +22,7 @@ from shared.web.problems import MEDIA_TYPE
 MOST_FACTS = 200
 _STUDY = re.compile(r"[a-z0-9][a-z0-9-]{0,30}[a-z0-9]")
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_AFTER = r"^enrollment=[0-9]{1,9}$"
 _KEY = r"^[\x21-\x7e]{1,200}$"
 _REFUSALS = {
     400: "Malformed", 401: "Not recognised", 403: "Not your role", 404: "Unknown, or not yours to see",
@@ -69,6 +70,10 @@ class Headers(BaseModel):
     idempotency_key: Annotated[str, Field(pattern=_KEY)] | None = None
     if_match: Annotated[str, Field(pattern=r'^"[0-9]{1,9}"$')] | None = None
     traceparent: str | None = None
+    quartal_after: Annotated[
+        str | None,
+        Field(pattern=_AFTER, description="`Quartal-Version` of enrollment's answer that this comes after"),
+    ] = None
 
 
 def _study(value: object) -> object:
@@ -117,6 +122,7 @@ async def state(
         dry_run=dry_run,
         opens_study=opens_study,
         traceparent=_trace(headers.traceparent),
+        after=int(headers.quartal_after.partition("=")[2]) if headers.quartal_after else None,
     )
     recording = await request.app.state.record(statement)
     several = len(facts) > 1 or bool(facts[0][0])

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from fastapi import Request
+from fastapi import FastAPI, Request
 
 from shared.eventstore.judgement import Judgement
 from shared.eventstore.recorder import Recorder
 from shared.eventstore.statement import Recording, Statement
 from shared.eventstore.store import PostgresStore
 from shared.eventstore.studies import StoredStudies, Studies
+from shared.inbox.registry.reading import KnownStudies, participant
 from shared.kernel.clock import Clock
 from shared.kernel.refusal import Busy, Unrecognised
 from shared.outbox.bell import Bell
@@ -47,6 +48,7 @@ class Service:
 
 SELDOM = (20_000, 20, 100)
 """When to look for cycles of objects: remembered streams are many objects and no cycles, and each look visits all."""
+Start = Callable[[FastAPI], Any]
 Judgements = Callable[[Clock, Vault], Mapping[bool, Judgement]]
 
 
@@ -78,15 +80,21 @@ def admission(check: Verifier, *, cookie: str = "") -> Callable[[Request], Any]:
 
 
 @asynccontextmanager
-async def running(name: str, settings: Settings, judgements: Judgements) -> AsyncIterator[Service]:
-    """Open what the service needs; refuse to start under a role that could see past row-level security."""
+async def running(
+    name: str, settings: Settings, judgements: Judgements, *, registers: bool = False
+) -> AsyncIterator[Service]:
+    """Open what the service needs; refuse to start under a role that could see past row-level security.
+
+    `registers`: studies and participants are its own facts; otherwise it has them from Kafka.
+    """
     clock = settings.study_clock()
     pool = await open_pool(settings.database(name, "app"), largest=settings.pool_size)
     try:
         await refuse_unsafe_role(pool)
-        store = PostgresStore(name, pool, shards=settings.relay_shards)
-        studies, vault = StoredStudies(store), Vault(KeyEncryptionKey.load(_kek(settings)))
-        recorder = Recorder(store, studies, judgements(clock, vault), vault, clock)
+        store = PostgresStore(name, pool, shards=settings.relay_shards, elsewhere=None if registers else participant)
+        studies: Studies = StoredStudies(store) if registers else KnownStudies(pool)
+        vault = Vault(KeyEncryptionKey.load(_kek(settings)))
+        recorder = Recorder(store, studies, judgements(clock, vault), vault, clock, registers=registers)
         bell = Bell(pool)
         gc.set_threshold(*SELDOM)
         yield Service(name, settings, clock, pool, store, studies, vault, recorder, bell)
@@ -99,3 +107,16 @@ def _kek(settings: Settings) -> Any:
     if settings.kek is None:
         raise ValueError("QUARTAL_KEK is not set: the file of the key-encryption key")
     return settings.kek
+
+
+def service_start(name: str, settings: Settings, judgements: Judgements, *, registers: bool = False) -> Start:
+    """The life of a service's application: what its handlers find in `app.state`."""
+
+    @asynccontextmanager
+    async def start(app: FastAPI) -> AsyncIterator[None]:
+        async with running(name, settings, judgements, registers=registers) as service:
+            app.state.running, app.state.pool, app.state.record = service, service.pool, service.record
+            app.state.admit = admission(verifier(settings, service.clock))
+            yield
+
+    return start

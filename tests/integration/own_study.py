@@ -18,8 +18,9 @@ import httpx
 
 from infra.issuer import Issuer
 from infra.reference.study import subject
+from shared.contracts.catalogue import STREAMS
 from shared.kernel.clock import Clock
-from shared.kernel.fact import Corrected, Fact
+from shared.kernel.fact import Corrected, Fact, content
 from shared.kernel.sealed import revealed, texts
 from shared.testing import facts
 from tests.demo import Demo
@@ -32,6 +33,16 @@ EVERYBODY = ("administrator", *WIDE, *STAFF)
 WHOLE = {"investigator", "monitor", "auditor", "coordinator"}
 """Who sees the participants of every site."""
 SITE = "site@rome"
+
+
+def service_of(fact: Fact) -> str:
+    """The service that takes the fact: a correction's is that of what it restates, a bare void's enrollment."""
+    kind = type(content(fact))
+    return next((stream.service for stream in STREAMS if kind in stream.facts.values()), "enrollment")
+
+
+def _is_on_its_way(answer: httpx.Response) -> bool:
+    return answer.status_code == 409 and answer.json()["type"] == "/problems/not-known-yet"
 
 
 def body(fact: Fact) -> dict[str, Any]:
@@ -98,10 +109,15 @@ class OwnStudy:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    def post(self, path: str, said: Any, who: str = SITE, **headers: str) -> httpx.Response:
+    def post(
+        self, path: str, said: Any, who: str = SITE, service: str = "enrollment", **headers: str
+    ) -> httpx.Response:
+        return self.send(self.address(path, service), said, who, **headers)
+
+    def send(self, address: str, said: Any, who: str = SITE, **headers: str) -> httpx.Response:
         """As JSON; `headers` with underscores for hyphens."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = self.http.post(self.address(path), json=said, headers={**self.bearer(who), **named})
+        answer = self.http.post(address, json=said, headers={**self.bearer(who), **named})
         if answer.status_code == 201:
             self.facts += len(answer.json().get("event_ids", [1]))
         return answer
@@ -110,7 +126,15 @@ class OwnStudy:
         return self.post(f"facts/{fact.type_name}", body(fact), who)
 
     def state(self, number: str, fact: Fact, who: str = SITE, **headers: str) -> httpx.Response:
-        return self.post(f"participants/{number}/facts/{fact.type_name}", body(fact), who, **headers)
+        """To the service that takes such a fact, once it knows whom it is about."""
+        service = service_of(fact)
+        path = self.address(f"participants/{number}/facts/{fact.type_name}", service)
+        end = time.monotonic() + PATIENCE
+        answer = self.send(path, body(fact), who, **headers)
+        while service != "enrollment" and _is_on_its_way(answer) and time.monotonic() < end:
+            time.sleep(0.02)
+            answer = self.send(path, body(fact), who, **headers)
+        return answer
 
     def participant(self, *stated: Fact, who: str = SITE) -> str:
         """The number of a new participant about whom this was stated at once."""

@@ -14,7 +14,6 @@ import asyncpg
 
 from shared.contracts.event import Event, history
 from shared.eventstore.sql import queries
-from shared.eventstore.studies import StudyState
 from shared.kernel.record import Record, standing
 
 SQL = queries(Path(__file__).with_name("reading.sql"))
@@ -67,25 +66,6 @@ async def facts_at(connection: Connection, study_id: str, position: int) -> list
 async def closing_facts(connection: Connection, study_id: str) -> list[Event]:
     """Withdrawals and voided participants as they stand now, whatever position is looked at."""
     return _events(study_id, await connection.fetch(SQL["out"], study_id))
-
-
-class ProjectedStudies:
-    """A study's own facts, as analytics has them from Kafka."""
-
-    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
-        self._pool, self._known = pool, dict[str, StudyState]()
-
-    async def current(self, study_id: str) -> StudyState:
-        return self._known.get(study_id) or await self.reload(study_id)
-
-    async def reload(self, study_id: str) -> StudyState:
-        rows = await self._pool.fetch(SQL["study"], study_id)
-        version = rows[-1]["version"] if rows else 0
-        known = self._known.get(study_id)
-        if known is None or known.version != version:
-            known = StudyState(version, standing(history(event for event in _events(study_id, rows) if event.is_known)))
-            self._known[study_id] = known
-        return known
 
 
 def _events(study_id: str, rows: Sequence[asyncpg.Record]) -> list[Event]:

@@ -13,11 +13,6 @@ select min(position) - 1 from journal where study_id = $1 and recorded_at > $2
 select from_position, data from fact
  where study_id = $1 and subject = $1 and type = 'study.cut_taken' and data ->> 'name' = $2 and to_position is null
 
--- name: study
-select service, type, subject, event_id, site_id, version, schema_version, data, recorded_at from fact
- where study_id = $1 and subject = $1 and to_position is null
- order by version
-
 -- name: study_at
 select service, type, subject, event_id, site_id, version, schema_version, data, recorded_at from fact
  where study_id = $1 and subject = $1 and from_position <= $2 and (to_position is null or to_position > $2)

@@ -1,13 +1,13 @@
-"""What enrollment shows of its participants: to those who may see them, and sealed text to their own site only."""
+"""What a service shows of its participants: to those who may see them, and sealed text to their own site only."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
 from shared.contracts.event import Event, history
@@ -27,21 +27,20 @@ from shared.security.vault import Vault
 from shared.web.routes import ParticipantOf, StudyOf, router
 from shared.web.service import Service
 
-routes = router("/enrollment/v1/studies/{study_id}")
 Site = Annotated[SiteId | None, Query(description="of this site only")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Status = Literal["screening", "screen_failed", "consented", "enrolled", "withdrawn", "voided"]
 
 
-@routes.get("", tags=["reading"])
 async def study(request: Request, study: StudyOf) -> JSONResponse:
     """The study's own facts as they stand, and the version they are at."""
     _, state = await _rights(request, study)
     facts = [{"type": each.fact.type_name, "data": each.fact.model_dump(mode="json")} for each in state.record.stated]
-    return JSONResponse({"study_id": study, "version": state.version, "facts": facts}, headers=_etag(state.version))
+    return JSONResponse(
+        {"study_id": study, "version": state.version, "facts": facts}, headers=_etag(request, state.version)
+    )
 
 
-@routes.get("/participants", tags=["reading"])
 async def participants(
     request: Request,
     study: StudyOf,
@@ -63,9 +62,8 @@ async def participants(
     return JSONResponse({"rows": shown, "next": rows[limit - 1][0] if len(rows) > limit else None})
 
 
-@routes.get("/participants/{participant_id}", tags=["reading"])
 async def participant(request: Request, study: StudyOf, number: ParticipantOf) -> JSONResponse:
-    """The participant as enrollment knows it today: the facts that stand, sealed text for the own site only."""
+    """The participant as this service knows it today: the facts that stand, sealed text for the own site only."""
     _, recalled, opened = await _recalled(request, study, number)
     facts = []
     for each in standing(history(recalled.events)).stated:
@@ -74,10 +72,9 @@ async def participant(request: Request, study: StudyOf, number: ParticipantOf) -
         texts = {pointer.removeprefix(within): text for pointer, text in opened.get(event.version, {}).items()}
         facts.append({"event_id": str(each.event_id), "type": each.fact.type_name, "data": revealed(data, texts)})
     head = {"participant_id": number, **_shown(recalled.head)}
-    return JSONResponse({**head, "facts": facts}, headers=_etag(recalled.head.version))
+    return JSONResponse({**head, "facts": facts}, headers=_etag(request, recalled.head.version))
 
 
-@routes.get("/participants/{participant_id}/history", tags=["reading"])
 async def participant_history(request: Request, study: StudyOf, number: ParticipantOf) -> JSONResponse:
     """Everything that was stated, as first stated, in order: what stands, and by what it was corrected."""
     _, recalled, opened = await _recalled(request, study, number)
@@ -96,10 +93,9 @@ async def participant_history(request: Request, study: StudyOf, number: Particip
         }
         for event in recalled.events
     ]
-    return JSONResponse({"events": rows}, headers=_etag(recalled.head.version))
+    return JSONResponse({"events": rows}, headers=_etag(request, recalled.head.version))
 
 
-@routes.get("/facts", tags=["reading"])
 async def facts(
     request: Request,
     study: StudyOf,
@@ -129,6 +125,21 @@ async def facts(
         for event in page
     ]  # fmt: skip
     return JSONResponse({"rows": rows, "next": f"{page[-1].stream_id}.{page[-1].version}" if more else None})
+
+
+def reading_routes(service: str, *, registers: bool = False) -> APIRouter:
+    """The reads of a service; of studies themselves where they are registered."""
+    made = router(f"/{service}/v1/studies/{{study_id}}")
+    answers: dict[str, Callable[..., Any]] = {
+        **({"": study} if registers else {}),
+        "/participants": participants,
+        "/participants/{participant_id}": participant,
+        "/participants/{participant_id}/history": participant_history,
+        "/facts": facts,
+    }
+    for path, answer in answers.items():
+        made.get(path, tags=["reading"])(answer)
+    return made
 
 
 def _service(request: Request) -> Service:
@@ -164,7 +175,7 @@ async def _recalled(
     for tenant in _sites(rights, None):
         async with _service(request).store.unit(Tenant(study, tenant)) as unit:
             recalled = await unit.recall(number)
-            if recalled.head.version:
+            if recalled.head.is_there:
                 return rights, recalled, await _texts(unit, _service(request).vault, rights, recalled)
     raise NotFound
 
@@ -189,8 +200,10 @@ def _corrected_by(events: Sequence[Event]) -> dict[str, str]:
 
 
 def _shown(head: Head) -> dict[str, Any]:
-    return {"site_id": head.site_id, "status": head.summary.get("status"), "version": head.version}
+    """`status` where participants are registered; elsewhere up to which version of there they are known."""
+    known = {"enrollment_version": head.known} if head.known else {"status": head.summary.get("status")}
+    return {"site_id": head.site_id, **known, "version": head.version}
 
 
-def _etag(version: int) -> dict[str, str]:
-    return {"ETag": f'"{version}"', "Quartal-Version": f"enrollment={version}"}
+def _etag(request: Request, version: int) -> dict[str, str]:
+    return {"ETag": f'"{version}"', "Quartal-Version": f"{request.app.state.service}={version}"}
