@@ -1,0 +1,104 @@
+"""The CTCAE dictionaries: which terms there are, which grades each has, and how a term is found. Pure.
+
+The tables lie in `dictionaries`, with a word on where they come from; each is read when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import csv
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+NAMES = ("ctcae-3.0", "ctcae-4.03", "ctcae-5.0", "ctcae-6.0")
+NOT_THERE = 0
+"""Grade 0, looked for and not there: every term has it, and no table describes it."""
+_TABLES = Path(__file__).with_name("dictionaries")
+_DESCRIBED = range(1, 6)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One row of a table. `name` has the site too, where v3.0 asks for one: `Pain / Neck`."""
+
+    term_id: str
+    category: str
+    name: str
+    descriptions: Mapping[int, str]
+    """Of the grades 1 to 5 those that exist, with their texts. There are holes."""
+
+    @property
+    def grades(self) -> tuple[int, ...]:
+        return (NOT_THERE, *self.descriptions)
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        return words_of(self.name)
+
+    def answers(self, words: Sequence[str]) -> bool:
+        """Does every one of them begin a word of the name?"""
+        return all(any(own.startswith(word) for own in self.words) for word in words)
+
+    def begins_with(self, words: Sequence[str]) -> bool:
+        return bool(words) and self.words[0].startswith(words[0])
+
+
+@dataclass(frozen=True)
+class Dictionary:
+    """One version of CTCAE. `terms` are in the order of the table, by id."""
+
+    name: str
+    terms: Mapping[str, Term]
+
+    @cached_property
+    def categories(self) -> Mapping[str, int]:
+        """Category → number of its terms, in the order of the table."""
+        counts: dict[str, int] = {}
+        for term in self.terms.values():
+            counts[term.category] = counts.get(term.category, 0) + 1
+        return counts
+
+    def search(self, sought: str = "", *, category: str | None = None, after: str = "", limit: int = 100) -> list[Term]:
+        """Terms in whose name (site included) every word of `sought` begins a word; all, where nothing is sought.
+
+        Names that begin with the first word come first, and otherwise the table's order holds. `after` is the id of
+        the term to go on behind, `limit` the number of terms at most. Raises KeyError for an `after` that is no term.
+        """
+        words = words_of(sought)
+        first = _place(self.terms[after], words) if after else (False, "")
+        found = (term for term in self.terms.values() if category in (None, term.category) and term.answers(words))
+        following = (term for term in found if _place(term, words) > first)
+        return sorted(following, key=lambda term: _place(term, words))[:limit]
+
+
+def _place(term: Term, words: Sequence[str]) -> tuple[bool, str]:
+    return not term.begins_with(words), term.term_id
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """The words to compare: in one case, without accents; whatever is neither letter nor digit parts them."""
+    plain = (letter for letter in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(letter))
+    return tuple("".join(letter if letter.isalnum() else " " for letter in plain).split())
+
+
+@cache
+def dictionary(name: str) -> Dictionary:
+    """The dictionary of that name, such as `ctcae-3.0`. Raises KeyError for one that there is not."""
+    if name not in NAMES:
+        raise KeyError(name)
+    with (_TABLES / f"{name}.csv").open(encoding="utf-8", newline="") as table:
+        terms = [_term(row) for row in csv.DictReader(table)]
+    return Dictionary(name, {term.term_id: term for term in terms})
+
+
+def dictionary_of(term_id: str) -> Dictionary:
+    """The dictionary that a term's id (`3.0:0150`) belongs to. Raises KeyError for one that there is not."""
+    return dictionary(f"ctcae-{term_id.partition(':')[0]}")
+
+
+def _term(row: Mapping[str, str]) -> Term:
+    name = f"{row['term']} / {row['site']}" if row["site"] else row["term"]
+    texts = {grade: row[f"grade{grade}"] for grade in _DESCRIBED if row[f"grade{grade}"]}
+    return Term(row["term_id"], row["category"], name, texts)

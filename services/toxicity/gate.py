@@ -1,0 +1,114 @@
+"""What toxicity asks once, when a fact is stated: the dictionary of the day, and the treatments that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from services.toxicity import ctcae
+from shared.contracts.toxicity import (
+    Assessed,
+    SeriousEventReported,
+    SeriousEventResolved,
+    SeriousEventUpdated,
+)
+from shared.contracts.treatment import RadiotherapyStarted, SystemicTherapyStarted
+from shared.gate import study as studies
+from shared.gate.doors import Surroundings
+from shared.kernel.dates import PartialDate
+from shared.kernel.fact import Fact
+from shared.kernel.record import Objection, Record
+
+Sequel = SeriousEventUpdated | SeriousEventResolved
+Graded = tuple[str, str, int | None]
+"""Where in the fact ("" or a finding's pointer), the term, its grade where there is one."""
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class World(Surroundings):
+    """`participant` are the facts that enrollment stated of the participant: among them courses and lines."""
+
+    def own(self, record: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
+        match said:
+            case Assessed():
+                graded = [(f"/findings/{place}", each.term, each.grade) for place, each in enumerate(said.findings)]
+                yield from _not_graded_by(self._dictionaries(said), graded)
+                yield from self._unknown_treatments(record, said)
+            case SeriousEventReported():
+                yield from _not_graded_by(self._dictionaries(said), [("", said.term, said.grade)])
+                yield from self._not_aware_yet(said.aware_at)
+            case SeriousEventUpdated() | SeriousEventResolved():
+                yield from self._sequel(record, said)
+                yield from self._not_aware_yet(said.aware_at)
+
+    def _dictionaries(self, said: Fact) -> list[ctcae.Dictionary]:
+        """Those of every protocol that may have been in force on the fact's day; of today's, for a fact without one."""
+        when = said.happened_on or PartialDate.of(self.today)
+        return [ctcae.dictionary(plan.toxicity.dictionary) for plan, _ in studies.in_force(self.study, when)]
+
+    def _sequel(self, record: Record, said: Sequel) -> Iterator[Objection]:
+        """An event may go on in the dictionary that it was reported in, whatever the protocol by then."""
+        event = said.serious_event_id
+        reported = [report.term for report in record.facts(SeriousEventReported) if report.serious_event_id == event]
+        if said.term:
+            own = [ctcae.dictionary_of(term) for term in reported]
+            yield from _not_graded_by([*self._dictionaries(said), *own], [("", said.term, said.grade)])
+            return
+        told = [*record.facts(SeriousEventUpdated), *record.facts(SeriousEventResolved)]
+        restated = [sequel.term for sequel in told if sequel.serious_event_id == event and sequel.term]
+        yield from _unless_one_admits(_no_such_grade("", term, said.grade) for term in (*reported, *restated))
+
+    def _unknown_treatments(self, record: Record, said: Assessed) -> Iterator[Objection]:
+        known = record if self.participant is None else self.participant
+        courses = {course.course_id for course in known.facts(RadiotherapyStarted)}
+        lines = {line.line_id for line in known.facts(SystemicTherapyStarted)}
+        for pointer, kind, name in _treatments(said):
+            if kind == "course" and name not in courses:
+                yield Objection("no-such-course", "No course of that id is known.", member=pointer, not_known=True)
+            if kind == "line" and name not in lines:
+                yield Objection("no-such-line", "No line of that id is known.", member=pointer, not_known=True)
+
+    def _not_aware_yet(self, aware_at: datetime) -> Iterator[Objection]:
+        """No zone is more than a day from UTC: what is further ahead has come nowhere."""
+        if aware_at.astimezone(UTC).date() > self.today + _DAY:
+            yield Objection("in-the-future", "That moment has not come yet at the site.", member="/aware_at")
+
+
+def _treatments(said: Assessed) -> Iterator[tuple[str, str, str]]:
+    """(JSON pointer, "course" or "line", id) of every treatment that the assessment names."""
+    if said.course_id:
+        yield "/course_id", "course", said.course_id
+    for place, finding in enumerate(said.findings):
+        for nth, attribution in enumerate(finding.attribution):
+            if attribution.treatment:
+                yield f"/findings/{place}/attribution/{nth}/to", *attribution.treatment
+
+
+def _not_graded_by(dictionaries: Iterable[ctcae.Dictionary], graded: Sequence[Graded]) -> Iterator[Objection]:
+    """One dictionary has to have all that is graded: versions are not mixed in an assessment."""
+    yield from _unless_one_admits(_not_of(dictionary, graded) for dictionary in dictionaries)
+
+
+def _unless_one_admits(judged: Iterable[Iterable[Objection]]) -> Iterator[Objection]:
+    """The last of several judgements, where each of them objects."""
+    each = [list(objections) for objections in judged]
+    if all(each):
+        yield from each[-1] if each else ()
+
+
+def _not_of(dictionary: ctcae.Dictionary, graded: Iterable[Graded]) -> Iterator[Objection]:
+    for pointer, term, grade in graded:
+        if term in dictionary.terms:
+            yield from _no_such_grade(pointer, term, grade)
+        else:
+            message = f"The dictionary to grade by is {dictionary.name}: it has no such term."
+            yield Objection("no-such-term", message, member=f"{pointer}/term")
+
+
+def _no_such_grade(pointer: str, term_id: str, grade: int | None) -> Iterator[Objection]:
+    term = ctcae.dictionary_of(term_id).terms.get(term_id)
+    if term and grade is not None and grade not in term.grades:
+        message = f"This term has the grades {', '.join(map(str, term.grades))}."
+        yield Objection("no-such-grade", message, member=f"{pointer}/grade")
