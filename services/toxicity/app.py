@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from services.toxicity import assessment, gate
+from services.toxicity import assessment, dictionaries_api, gate
 from shared.contracts.catalogue import TOXICITY
 from shared.gate import doors
 from shared.gate import study as studies
@@ -24,5 +24,5 @@ def create_app(settings: Settings) -> FastAPI:
     start = service_start(
         "toxicity", settings, lambda clock, _: {False: RegisteredElsewhere(clock, assessment.objections, gate.World)}
     )
-    routes = [fact_routes(TOXICITY, PARTICIPANT), reading_routes("toxicity")]
+    routes = [fact_routes(TOXICITY, PARTICIPANT), reading_routes("toxicity"), dictionaries_api.routes]
     return create_service_app("toxicity", "Quartal toxicity", start, routes, RULES)

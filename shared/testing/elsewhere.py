@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from shared.contracts.enrollment import Screened, Transferred
 from shared.contracts.event import Event, history
 from shared.eventstore.memory import MemoryStore
+from shared.eventstore.studies import Facts, RememberedStudies
 from shared.kernel.record import Record, standing
 
 
-def known_by(store: MemoryStore) -> Callable[[Sequence[Event]], Awaitable[None]]:
-    """What tells the store events, each stream's in order."""
-    told: dict[tuple[str, str], list[Event]] = {}
+class Heard(RememberedStudies):
+    """The studies that were heard of, each stream's events being told in order."""
 
-    async def tell(events: Sequence[Event]) -> None:
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__()
+        self._store, self._told = store, dict[tuple[str, str], list[Event]]()
+
+    async def tell(self, events: Sequence[Event]) -> None:
         for event in events:
-            stream = told.setdefault((event.study_id, event.stream_id), [])
+            stream = self._told.setdefault((event.study_id, event.stream_id), [])
             stream.append(event)
             record = standing(history(stream))
-            store.know(event.study_id, event.stream_id, _site(record), event.version, record)
+            self._store.know(event.study_id, event.stream_id, _site(record), event.version, record)
 
-    return tell
+    async def _read(self, study_id: str) -> tuple[int, Facts]:
+        events = self._told.get((study_id, study_id), [])
+        return len(events), lambda: history(events)
 
 
 def _site(record: Record) -> str | None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from shared.eventstore.memory import MemoryStore
-from shared.testing.elsewhere import known_by
+from shared.testing.elsewhere import Heard
 from shared.testing.elsewhere_contract import ElsewhereContract, Tell
 
 
@@ -14,7 +14,7 @@ class TestMemoryStore(ElsewhereContract):
 
     @pytest.fixture
     def tell(self, store: MemoryStore) -> Tell:
-        return known_by(store)
+        return Heard(store).tell
 
     @pytest.fixture
     def study_id(self) -> str:
