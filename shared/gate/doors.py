@@ -47,6 +47,12 @@ class Surroundings:
         """What this service asks of `said`, which `fact` states or restates; pointers are within `said`."""
         yield from ()
 
+    def stood(self, fact: Fact) -> Fact | None:
+        """What a correction restates, as it stood before; None for a new fact, and for one that was void."""
+        if not isinstance(fact, Corrected):
+            return None
+        return next((stated.fact for stated in self.earlier().stated if stated.event_id == fact.event_id), None)
+
     def _objections(self, record: Record, known: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
         yield from _in_the_future(said, self.today)
         if self.participant is not None:
@@ -71,10 +77,9 @@ class Surroundings:
 
     def _was_after(self, day: PartialDate, fact: Fact) -> bool:
         """Does a correction leave a fact on the later side of that day, where it stood before?"""
-        if not isinstance(fact, Corrected):
-            return False
-        stood = (stated.fact.happened_on for stated in self.earlier().stated if stated.event_id == fact.event_id)
-        return any(on is not None and day.surely_before(on) for on in stood)
+        stood = self.stood(fact)
+        on = stood.happened_on if stood else None
+        return on is not None and day.surely_before(on)
 
     def _closed_doors(self, said: Fact, when: PartialDate) -> Iterator[Objection]:
         yield from after_closing(self.study, when, said.date_field or "")

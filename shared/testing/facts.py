@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
-from shared.contracts.catalogue import PARTICIPANT
+from shared.contracts.catalogue import PARTICIPANT, STREAMS
 from shared.contracts.enrollment import (
     BaselineRecorded,
     Consented,
@@ -41,7 +41,7 @@ from shared.contracts.treatment import (
     SystemicTherapyStarted,
     SystemicTherapyStopped,
 )
-from shared.kernel.fact import Corrected, Fact
+from shared.kernel.fact import Corrected, Fact, Stream
 from shared.protocol.protocol import Protocol
 
 START = date(2024, 2, 1)
@@ -209,7 +209,12 @@ def correction(event: int | UUID, replacement: Fact | None, **changes: Any) -> C
     """Restates the event of that number (or id), or voids it."""
     event_id = event if isinstance(event, UUID) else UUID(int=event)
     said = {"event_id": event_id, "reason_code": "typing_error", "replacement": replacement}
-    return PARTICIPANT.correction(**{**said, **changes})
+    return _stream_of(replacement).correction(**{**said, **changes})
+
+
+def _stream_of(fact: Fact | None) -> Stream:
+    """Whose fact it is. A void says the same in every stream."""
+    return next((stream for stream in STREAMS if type(fact) in stream.declared.values()), PARTICIPANT)
 
 
 ON_STUDY: tuple[Fact, ...] = (screened(), consented(), enrolled())
