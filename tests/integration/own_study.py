@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -23,6 +24,8 @@ from shared.kernel.clock import Clock
 from shared.kernel.fact import Corrected, Fact, content
 from shared.kernel.sealed import revealed, texts
 from shared.testing import facts
+from shared.testing import followup_facts as followup
+from shared.testing import toxicity_facts as toxicity
 from tests.demo import Demo
 
 PATIENCE = 30.0  # seconds until a promise counts as broken
@@ -47,7 +50,7 @@ def _is_on_its_way(answer: httpx.Response) -> bool:
 
 def body(fact: Fact) -> dict[str, Any]:
     """The fact as a site sends it: sealed texts in the clear."""
-    stated: dict[str, Any] = revealed(fact.model_dump(mode="json", exclude_none=True), dict(texts(fact)))
+    stated: dict[str, Any] = revealed(fact.model_dump(mode="json", exclude_unset=True), dict(texts(fact)))
     return {"replacement": None, **stated} if isinstance(fact, Corrected) else stated
 
 
@@ -63,6 +66,10 @@ ONE_OF_EACH: tuple[Fact, ...] = (
     facts.enrolled(), facts.baseline(), facts.withdrawn(), facts.transferred("milan", 5), facts.voided(),
     facts.lesion("L9"), facts.procedure(), facts.course(0, "RT9", index=False), facts.changed(),
     facts.completed(), facts.discontinued(), facts.line(), facts.line_stopped(),
+    toxicity.assessed(0, toxicity.finding()), toxicity.serious(), toxicity.serious_updated(),
+    toxicity.serious_resolved(), followup.contact(40), followup.missed(90), followup.progressed(40, "L1"),
+    followup.alive(50), followup.died(60), followup.lost(70), followup.resumed(80), followup.explained(),
+    followup.snoozed(), followup.acknowledged(),
 )  # fmt: skip
 SAID = {fact.type_name: body(fact) for fact in ONE_OF_EACH}
 """One unremarkable fact of every type but the study's opening and the correction, as it is sent."""
@@ -79,12 +86,16 @@ def role_and_site(who: str) -> tuple[str, str | None]:
 
 @dataclass
 class OwnStudy:
-    """`facts` counts what was recorded through it, which is the position that analytics will reach."""
+    """`events` is what was recorded through it; so many, analytics will reach that position."""
 
     demo: Demo
     http: httpx.Client
     study_id: str = field(default_factory=lambda: f"own-{secrets.token_hex(6)}")
-    facts: int = 0
+    events: set[str] = field(default_factory=set)
+
+    @property
+    def facts(self) -> int:
+        return len(self.events)
 
     def __post_init__(self) -> None:
         self._issuer = Issuer.load(self.demo.data / "issuer")
@@ -98,11 +109,15 @@ class OwnStudy:
         return {"Authorization": f"Bearer {self._issuer.token(name, now=Clock().now() - ago)}"}
 
     def get(self, path: str = "", who: str = SITE, **params: Any) -> httpx.Response:
-        return self.http.get(self.address(path), params=params, headers=self.bearer(who))
+        """Of enrollment."""
+        return self.of("enrollment", path, who, **params)
+
+    def of(self, service: str, path: str, who: str = SITE, **params: Any) -> httpx.Response:
+        return self.http.get(self.address(path, service), params=params, headers=self.bearer(who))
 
     def read(self, path: str, who: str = "investigator", **params: Any) -> httpx.Response:
         """Of analytics."""
-        return self.http.get(self.address(path, "analytics"), params=params, headers=self.bearer(who))
+        return self.of("analytics", path, who, **params)
 
     def figure(self, name: str, who: str = "investigator", **params: Any) -> dict[str, Any]:
         answer = self.read(f"figures/{name}.json", who, **params)
@@ -119,7 +134,7 @@ class OwnStudy:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         answer = self.http.post(address, json=said, headers={**self.bearer(who), **named})
         if answer.status_code == 201:
-            self.facts += len(answer.json().get("event_ids", [1]))
+            self.events.update(answer.json().get("event_ids", [answer.json()["event_id"]]))
         return answer
 
     def of_study(self, fact: Fact, who: str = "administrator") -> httpx.Response:
@@ -147,9 +162,21 @@ class OwnStudy:
         first = (facts.screened(site_id=site, **screening), facts.consented(), facts.enrolled())
         return self.participant(*first, *more, who=f"site@{site}")
 
+    def known_everywhere(self, number: str) -> str:
+        """The number again, when toxicity and follow-up know all that enrollment knows of the participant and study."""
+        version = self.get(f"participants/{number}", "investigator").json()["version"]
+        for service in ("toxicity", "followup"):
+            waiting_for(partial(self._knows, service, number, version), f"{service} knows {number}")
+        self.position()
+        return number
+
+    def _knows(self, service: str, number: str, version: int) -> bool:
+        answer = self.of(service, f"participants/{number}", "investigator")
+        return answer.status_code == 200 and int(answer.json()["enrollment_version"]) >= version
+
     def position(self) -> int:
         """How far analytics is, once it knows everything that was recorded here."""
-        return reached(self, self.facts)
+        return reached(self, len(self.events))
 
 
 def reached(study: OwnStudy, position: int) -> int:
@@ -160,6 +187,14 @@ def reached(study: OwnStudy, position: int) -> int:
             return int(answer.json()["position"])
         time.sleep(0.02)
     raise AssertionError(f"analytics did not reach position {position} of {study.study_id}: {answer.text}")
+
+
+def waiting_for(holds: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        if time.monotonic() > end:
+            raise AssertionError(f"it did not come true that {what}")
+        time.sleep(0.02)
 
 
 def opening(study_id: str, **protocol: Any) -> dict[str, Any]:
@@ -174,7 +209,7 @@ def own_study(demo: Demo, **protocol: Any) -> Iterator[OwnStudy]:
         said: Mapping[str, Any] = opening(study.study_id, **protocol)
         opened = http.post("/enrollment/v1/studies", json=said, headers=study.bearer("administrator"))
         assert opened.status_code == 201, opened.text
-        study.facts = len(opened.json()["event_ids"])
+        study.events.update(opened.json()["event_ids"])
         for site in SITES:
             assert study.of_study(facts.site_activated(site)).status_code == 201
         for who in (*WIDE, *STAFF):
@@ -189,8 +224,8 @@ def alike(one: httpx.Response, other: httpx.Response) -> bool:
     return (one.status_code, one.content, shown[0]) == (other.status_code, other.content, shown[1])
 
 
-def event_of(study: OwnStudy, number: str, type_name: str) -> str:
-    events = study.get(f"participants/{number}/history").json()["events"]
+def event_of(study: OwnStudy, number: str, type_name: str, service: str = "enrollment") -> str:
+    events = study.of(service, f"participants/{number}/history").json()["events"]
     return next(str(event["event_id"]) for event in events if event["type"] == type_name)
 
 

@@ -130,7 +130,6 @@ def test_the_same_request_under_one_key_is_recorded_once(study: OwnStudy) -> Non
         assert first.json() == second.json()
         assert first.headers["ETag"] == second.headers["ETag"]
         assert first.headers.get("Location") == second.headers.get("Location")
-        study.facts -= len(second.json().get("event_ids", [1]))
     assert study.get(f"participants/{number}").json()["version"] == 6
 
 
@@ -243,7 +242,6 @@ def test_an_exported_fact_can_be_imported_again_under_its_id(study: OwnStudy) ->
     event = event_of(study, number, "procedure.performed")
     again = study.state(number, facts.procedure(detail="Under local anaesthesia."), Idempotency_Key=event)
     assert (again.status_code, again.json()["event_id"], again.json()["version"]) == (201, event, 4)
-    study.facts -= 1
     assert study.state(number, facts.procedure(detail="Otherwise."), Idempotency_Key=event).status_code == 422
 
 

@@ -192,7 +192,6 @@ def test_a_key_that_is_none_is_refused(study: OwnStudy, number: str) -> None:
         stated = [study.post("participants", body(facts.screened()), Idempotency_Key=key) for _ in range(2)]
         assert [answer.status_code for answer in stated] == [201, 201]
         assert stated[0].json() == stated[1].json()
-        study.facts -= 1
         other = study.post("participants", body(facts.screened(1)), Idempotency_Key=key)
         problem(other, 422, "idempotency-key-reused")
 

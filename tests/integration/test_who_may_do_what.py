@@ -10,10 +10,13 @@ import httpx
 import pytest
 
 from infra.reference.study import subject
-from shared.contracts.catalogue import PARTICIPANT, STUDY
+from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, STREAMS, STUDY, TOXICITY
 from shared.contracts.study import Opened
+from shared.kernel.fact import Stream
 from shared.kernel.ids import new_participant_id
 from shared.testing import facts
+from shared.testing import followup_facts as followup
+from shared.testing import toxicity_facts as toxicity
 from tests.demo import Demo
 from tests.integration.own_study import (
     EVERYBODY,
@@ -38,8 +41,8 @@ def study(demo: Demo) -> Iterator[OwnStudy]:
 
 @pytest.fixture(scope="module")
 def roman(study: OwnStudy) -> str:
-    """A participant at Rome."""
-    return study.at_site("rome", facts.lesion(), facts.course())
+    """A participant at Rome, known to every service."""
+    return study.known_everywhere(study.at_site("rome", facts.lesion(), facts.course()))
 
 
 def may_state(by: frozenset[str], site: str | None) -> set[str]:
@@ -72,6 +75,25 @@ def test_a_fact_of_a_participant_is_stated_by_its_roles_at_that_site(study: OwnS
         assert answer.status_code in due, (name, who, answer.text)
 
 
+@pytest.mark.parametrize("stream", [TOXICITY, FOLLOWUP], ids=lambda stream: stream.service)
+def test_a_fact_of_somebody_registered_elsewhere_is_stated_by_its_roles_at_that_site(
+    study: OwnStudy, roman: str, stream: Stream
+) -> None:
+    """Another site's staff is told what it would be told of nobody: that may be on its way."""
+    first = {"toxicity": toxicity.assessed(2), "followup": followup.contact(2)}[stream.service]
+    assert study.state(roman, first).status_code == 201
+    void = {"event_id": event_of(study, roman, first.type_name, stream.service), "reason_code": "typing_error"}
+    for who in EVERYBODY:
+        for name, fact in stream.facts.items():
+            said = {**void, "replacement": None} if name == "record.corrected" else SAID[name]
+            answer = study.send(
+                study.address(f"participants/{roman}/facts/{name}?dry_run=true", stream.service), said, who
+            )
+            elsewhere = role_and_site(who)[1] == "milan" and role_and_site(who)[0] in fact.by
+            due = {409} if elsewhere else JUDGED if who in may_state(fact.by, "rome") else {403}
+            assert answer.status_code in due, (name, who, answer.text)
+
+
 @pytest.mark.parametrize("who", EVERYBODY)
 def test_a_batch_is_stated_by_who_may_state_all_of_it(study: OwnStudy, roman: str, who: str) -> None:
     batch = [{"type": "lesion.registered", "data": body(facts.lesion("L7"))}, {"type": "participant.transferred",
@@ -94,6 +116,14 @@ READS: dict[str, tuple[str, str, set[str]]] = {
     "a participant": ("enrollment", "participants/{}", WHOLE | of_site("rome")),
     "a history": ("enrollment", "participants/{}/history", WHOLE | of_site("rome")),
     "the feed of facts": ("enrollment", "facts", WHOLE | of_site("rome") | of_site("milan")),
+    "participants, of toxicity": ("toxicity", "participants", WHOLE | of_site("rome") | of_site("milan")),
+    "a participant, of toxicity": ("toxicity", "participants/{}", WHOLE | of_site("rome")),
+    "a history, of toxicity": ("toxicity", "participants/{}/history", WHOLE | of_site("rome")),
+    "the feed of facts, of toxicity": ("toxicity", "facts", WHOLE | of_site("rome") | of_site("milan")),
+    "participants, of follow-up": ("followup", "participants", WHOLE | of_site("rome") | of_site("milan")),
+    "a participant, of follow-up": ("followup", "participants/{}", WHOLE | of_site("rome")),
+    "a history, of follow-up": ("followup", "participants/{}/history", WHOLE | of_site("rome")),
+    "the feed of facts, of follow-up": ("followup", "facts", WHOLE | of_site("rome") | of_site("milan")),
     "the position": ("analytics", "position", set(EVERYBODY)),
     "the list of figures": ("analytics", "figures", set(EVERYBODY)),
     "a figure": ("analytics", "figures/flow.json", set(EVERYBODY)),
@@ -234,4 +264,4 @@ SCOPES = [("own", "rome", True), ("own", "*", True), ("own", "milan", False), ("
 
 
 def test_every_fact_that_can_be_stated_was_tried() -> None:
-    assert set(SAID) == {*STUDY.facts, *PARTICIPANT.facts} - {"study.opened", "record.corrected"}
+    assert set(SAID) == {name for stream in STREAMS for name in stream.facts} - {"study.opened", "record.corrected"}
