@@ -118,6 +118,7 @@ def paged(held: Dictionary, sought: str, size: int) -> list[Term]:
     found: list[Term] = []
     while page := held.search(sought, after=found[-1].term_id if found else "", limit=size):
         assert len(page) <= size
+        assert page[0] not in found[-1:]
         found += page
     return found
 

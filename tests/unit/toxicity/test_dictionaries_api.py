@@ -62,10 +62,10 @@ async def test_a_row_says_which_grades_there_are_and_what_they_mean(http: httpx.
 async def test_pages_follow_each_other_to_the_end(http: httpx.AsyncClient) -> None:
     rows: list[dict[str, Any]] = []
     after: str | None = ""
-    while after is not None:
+    for _ in range(3):
         said = await read(http, limit=500, after=after)
         rows, after = rows + said["rows"], said["next"]
-    assert len({row["term"] for row in rows}) == len(rows) == 1059
+    assert (len({row["term"] for row in rows}), len(rows), after) == (1059, 1059, None)
     assert len((await read(http))["rows"]) == 100
 
 
