@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ _SAMPLES = (
 )  # fmt: skip
 """Tried in turn against a pattern, so the general one comes first."""
 _OF_FORMAT = {"uuid": "018e18a2-5c00-7a01-8b3c-0123456789ab", "date-time": "2024-03-07T09:30:00Z", "date": "2024-03-07"}
+_PUBLISHED_ALREADY = (
+    "What differs was published already: give the fact a new version (CONTRIBUTING.md). If nobody ever had it, "
+    "delete the files and write them again."
+)
 _WITHOUT_PATTERN = "Europe/Berlin"  # the one kind of text without a pattern is a time zone
 
 
@@ -46,7 +51,12 @@ def writer_schema(service: str, fact: type[Fact]) -> dict[str, Any]:
 
 
 def reader_schema(service: str, fact: type[Fact]) -> dict[str, Any]:
-    return _schema(service, fact, "reader", additional=True)
+    schema = _schema(service, fact, "reader", additional=True)
+    for definition in schema.get("$defs", {}).values():
+        match definition:
+            case {"properties": {"type": {"const": _}, "schema_version": {"const": version}} as members}:
+                members["schema_version"] = {"type": "integer", "minimum": version}  # and later ones, as far as they go
+    return schema
 
 
 def _schema(service: str, fact: type[Fact], side: str, *, additional: bool) -> dict[str, Any]:
@@ -59,20 +69,22 @@ def _with_additional(schema: Any, additional: bool) -> Any:
     """The schema with every object closed or opened; `discriminator` is OpenAPI's, and strict validators refuse it."""
     if not isinstance(schema, dict):
         return schema
-    made = {key: _within(key, value, additional) for key, value in schema.items() if key != "discriminator"}
+    within = partial(_with_additional, additional=additional)
+    made = {key: each_schema(key, value, within) for key, value in schema.items() if key != "discriminator"}
     if made.get("type") == "object" and not isinstance(made.get("additionalProperties"), dict):
         made["additionalProperties"] = additional
     return made
 
 
-def _within(keyword: str, value: Any, additional: bool) -> Any:
+def each_schema(keyword: str, value: Any, changed: Callable[[Any], Any]) -> Any:
+    """The value of a keyword, with every schema that is directly in it changed."""
     match keyword:
         case "$defs" | "properties" | "patternProperties":
-            return {name: _with_additional(member, additional) for name, member in value.items()}
+            return {name: changed(member) for name, member in value.items()}
         case "anyOf" | "oneOf" | "allOf" | "prefixItems":
-            return [_with_additional(member, additional) for member in value]
+            return [changed(member) for member in value]
         case "items" | "additionalProperties":
-            return _with_additional(value, additional)
+            return changed(value)
         case _:
             return value
 
@@ -118,16 +130,49 @@ def check(folder: Path = HERE, language: Language = catalogue.facts) -> list[str
     ]
 
 
+def published(folder: Path = HERE) -> dict[str, str]:
+    """The schemas of every version ever published, as text, by their paths."""
+    return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.glob("schemas/*.json")}
+
+
 def write(folder: Path = HERE, language: Language = catalogue.facts) -> None:
-    """Today's schemas, and an example to start from for a fact without one. No example is ever overwritten."""
+    """Today's schemas, and an example to start from for a fact without one.
+
+    No example is ever overwritten, and no schema by one that means something else.
+    """
     for kind in ("schemas", "golden"):
         (folder / kind).mkdir(exist_ok=True)
+    kept = published(folder)
     for path, text in documents(language).items():
-        (folder / path).write_text(text, "utf-8")
+        if path not in kept or means_the_same(json.loads(kept[path]), json.loads(text)):
+            (folder / path).write_text(text, "utf-8")
     for stream, fact in language():
         golden = folder / golden_path(stream.service, fact.type_name, fact.schema_version)
         if not golden.exists():
             golden.write_text(golden_text(example(fact)), "utf-8")
+
+
+def means_the_same(before: Any, after: Any) -> bool:
+    """Is it the same schema but for what is written for people, and, of a correction, kinds of fact that are new?"""
+    before, after = _without_annotations(before), _without_annotations(after)
+    match before, after:
+        case (
+            {"properties": {"replacement": {"anyOf": [{"oneOf": known}, _]}}},
+            {"properties": {"replacement": {"anyOf": [{"oneOf": list(kinds)} as replacement, _]}}},
+        ):
+            replacement["oneOf"] = [kind for kind in kinds if kind in known]
+            after["$defs"] = {name: each for name, each in after["$defs"].items() if name in before["$defs"]}
+    return bool(before == after)
+
+
+def _without_annotations(schema: Any) -> Any:
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        keyword: each_schema(keyword, value, _without_annotations)
+        for keyword, value in schema.items()
+        if keyword not in ("title", "description", "examples", "default")
+    }
 
 
 def example(fact: type[Fact]) -> Fact:
@@ -154,11 +199,14 @@ def _example(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> Any:
         case {"type": "array"}:
             return [_example(schema["items"], defs)] * schema.get("minItems", 0)
         case _:
-            return _plain(schema)
+            return plain(schema)
 
 
-def _plain(schema: Mapping[str, Any]) -> Any:
+def plain(schema: Mapping[str, Any]) -> Any:
+    """A value of a schema that names no others."""
     match schema:
+        case {"examples": [first, *_]}:
+            return first
         case {"type": "string", "pattern": str(pattern)}:
             return _matching(pattern)
         case {"type": "string"}:
@@ -187,6 +235,8 @@ def main(arguments: Sequence[str], folder: Path = HERE, language: Language = cat
         write(folder, language)
     differences = check(folder, language)
     sys.stdout.writelines(f"{difference}\n" for difference in differences)
+    if list(arguments) == ["write"] and any(difference.endswith(" differs") for difference in differences):
+        sys.stdout.write(f"{_PUBLISHED_ALREADY}\n")
     return 1 if differences else 0
 
 

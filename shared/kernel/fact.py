@@ -13,11 +13,11 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import MAXYEAR
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, Union, cast
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationInfo, create_model, model_validator
 
 from shared.kernel.dates import PartialDate
 from shared.kernel.ids import Code
@@ -106,13 +106,14 @@ class Stream:
         return {**self.declared, Corrected.type_name: correction_of(self.declared.values())}
 
     def read(self, type_name: str, version: int, data: str | bytes) -> Fact:
-        """A stored or published fact, brought to today's schema. Nothing is judged by rules; members that a later
-        writer added are passed over.
+        """A stored or published fact, brought to today's schema. Nothing is judged by rules.
 
-        Raises KeyError for a type that the stream does not have, ValueError for content that is not of the schema.
+        What a later writer said, in this version or a later one, is read as far as it goes: members that it added are
+        passed over. Raises KeyError for a type that the stream does not have, ValueError for content that is not of
+        the schema.
         """
         cls = self.facts[type_name]
-        if version == cls.schema_version:
+        if version >= cls.schema_version:
             return cls.model_validate_json(data, extra="ignore", context=STORED)
         return cls.model_validate(upcast(cls, version, json.loads(data)), extra="ignore", context=STORED)
 
@@ -127,18 +128,21 @@ class Stream:
 
 
 def upcast(cls: type[Fact], version: int, data: dict[str, Any]) -> dict[str, Any]:
-    """Content of an earlier schema version, brought up step by step; ValueError for a version that never was."""
+    """Content of an earlier schema version, brought up step by step; that of a later one as it is.
+
+    Raises ValueError for a version that never was.
+    """
     for step in range(version, cls.schema_version):
         if step not in cls.upcasts:
             raise ValueError(f"{cls.type_name} had no schema version {step}")
         data = cls.upcasts[step](data)
-    if version > cls.schema_version:
-        raise ValueError(f"{cls.type_name} has no schema version {version} here yet")
     return data
 
 
 class Restated(Member):
     """The whole new content of an event, with the type and schema version that it is written in."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)  # a version is always written
 
     type: str
     schema_version: int
@@ -171,8 +175,12 @@ def restated(fact: Fact) -> dict[str, Any]:
 
 
 def correction_of(facts: Iterable[type[Fact]]) -> type[Corrected]:
-    """`record.corrected` over exactly these facts: a union told apart by `type`, old schema versions brought up."""
-    union: Any = one_of(facts)
+    """`record.corrected` over exactly these facts: a union told apart by `type`, old schema versions brought up.
+
+    It says what the facts say, so with each new version of one of them it has a new version too.
+    """
+    kinds = {fact.type_name: fact for fact in facts}
+    union: Any = one_of(kinds.values())
     description = "the event's whole new content, of the same type; null voids the event"
     made = create_model(
         "Corrected",
@@ -181,7 +189,23 @@ def correction_of(facts: Iterable[type[Fact]]) -> type[Corrected]:
         replacement=(union | None, Field(description=description)),
     )
     made.type_name, made.by = Corrected.type_name, Corrected.by
+    made.schema_version = 1 + sum(fact.schema_version - 1 for fact in kinds.values())
+    made.upcasts = dict.fromkeys(range(1, made.schema_version), partial(_with_replacement_brought_up, kinds))
     return made
+
+
+def _with_replacement_brought_up(kinds: Mapping[str, type[Fact]], said: dict[str, Any]) -> dict[str, Any]:
+    replacement = said.get("replacement")
+    fact = kinds.get(replacement.get("type", "")) if isinstance(replacement, dict) else None
+    return {**said, "replacement": _brought_up(fact, replacement)} if fact else said
+
+
+def _brought_up(fact: type[Fact], said: Any) -> Any:
+    """`{type, schema_version, data}` in today's version; as it is where that is not what it is."""
+    version = said.get("schema_version") if isinstance(said, dict) else None
+    if type(version) is not int or version == fact.schema_version or not isinstance(said.get("data"), dict):
+        return said
+    return {**said, "schema_version": fact.schema_version, "data": upcast(fact, version, said["data"])}
 
 
 def one_of(facts: Iterable[type[Fact]]) -> Any:
@@ -191,11 +215,11 @@ def one_of(facts: Iterable[type[Fact]]) -> Any:
 
 
 def _restated_of(fact: type[Fact]) -> type[Restated]:
-    def brought_up(value: Any) -> Any:
-        version = value.get("schema_version") if isinstance(value, dict) else None
-        if type(version) is not int or version == fact.schema_version or not isinstance(value.get("data"), dict):
-            return value
-        return {**value, "schema_version": fact.schema_version, "data": upcast(fact, version, value["data"])}
+    def brought_up(value: Any, info: ValidationInfo) -> Any:
+        said = value.get("schema_version") if isinstance(value, dict) else None
+        if type(said) is int and said > fact.schema_version and info.context != STORED:
+            raise ValueError(f"{fact.type_name} has no schema version {said} here yet")  # it cannot be stated here
+        return _brought_up(fact, value)
 
     members: Any = {
         "type": (Literal[fact.type_name], ...),

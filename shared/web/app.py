@@ -15,7 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from shared.contracts.schemas import documents
+from shared.contracts.schemas import published
 from shared.web.answering import Answered
 from shared.web.documentation import page
 from shared.web.problem_types import problem_types
@@ -132,7 +132,7 @@ def problem_routes(types: Callable[[Request], Mapping[str, str]]) -> APIRouter:
 
 @cache
 def _schemas() -> dict[str, str]:
-    return documents()
+    return published()
 
 
 async def readiness(pool: asyncpg.Pool[Any]) -> Response:

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RECIPE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-CLASS, RULE, TEST = re.findall(r"^```python\n(.*?)^```$", RECIPE, re.MULTILINE | re.DOTALL)
+CLASS, RULE, TEST, SECOND_CLASS = re.findall(r"^```python\n(.*?)^```$", RECIPE, re.MULTILINE | re.DOTALL)
 LANGUAGE, RULES, TESTS = (
     "shared/contracts/enrollment.py",
     "services/enrollment/participant.py",
@@ -35,6 +35,10 @@ def python(folder: Path, *arguments: str) -> str:
     return ended.stdout
 
 
+def write_contracts(folder: Path) -> None:
+    python(folder, "-m", "shared.contracts.schemas", "write")
+
+
 def followed(folder: Path) -> None:
     """Steps 1 to 3."""
     language, rules, tests = folder / LANGUAGE, folder / RULES, folder / TESTS
@@ -49,6 +53,17 @@ def followed(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
+def later(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, published, and then with the recipe's second version."""
+    folder = tmp_path_factory.mktemp("later") / "tree"
+    shutil.copytree(tree, folder)
+    language = folder / LANGUAGE
+    language.write_text(language.read_text("utf-8").replace(CLASS, SECOND_CLASS), "utf-8")
+    write_contracts(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout with the recipe's fact in it and its contract written."""
     folder = tmp_path_factory.mktemp("recipe")
@@ -58,7 +73,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     followed(folder)
-    python(folder, "-m", "shared.contracts.schemas", "write")
+    write_contracts(folder)
     return folder
 
 
@@ -68,6 +83,13 @@ def test_a_new_fact_takes_fewer_than_sixty_lines() -> None:
 
 def test_the_recipe_s_rule_and_the_whole_contract_hold(tree: Path) -> None:
     python(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", TESTS, "tests/contracts")
+
+
+def test_a_second_version_of_it_is_published_beside_the_first_and_the_whole_contract_holds(later: Path) -> None:
+    names = {path.name for path in (later / "shared/contracts/golden").glob("*.json")}
+    assert {f"imaging.performed.v{version}.json" for version in (1, 2)} <= names
+    assert {f"record.corrected.enrollment.v{version}.json" for version in (1, 2)} <= names
+    python(later, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/contracts")
 
 
 def test_the_property_tests_take_the_new_fact_in_by_themselves(tree: Path) -> None:
@@ -83,9 +105,11 @@ def test_the_new_fact_has_its_route_and_its_refusal_a_meaning(tree: Path) -> Non
     assert "imaging-exists" in served
 
 
-def test_the_recipe_is_written_in_our_own_style(tree: Path) -> None:
-    python(tree, "-m", "ruff", "check", "--no-cache", LANGUAGE, RULES, TESTS)
-    python(tree, "-m", "ruff", "format", "--no-cache", "--check", LANGUAGE, RULES, TESTS)
+@pytest.mark.parametrize("which", ["tree", "later"])
+def test_the_recipe_is_written_in_our_own_style(which: str, request: pytest.FixtureRequest) -> None:
+    folder = request.getfixturevalue(which)
+    python(folder, "-m", "ruff", "check", "--no-cache", LANGUAGE, RULES, TESTS)
+    python(folder, "-m", "ruff", "format", "--no-cache", "--check", LANGUAGE, RULES, TESTS)
 
 
 def test_make_contracts_writes_what_the_recipe_says() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -157,16 +157,17 @@ def test_an_example_of_a_correction_restates_a_fact_of_its_own_stream() -> None:
 
 
 def written(folder: Path) -> Path:
-    """The laboratory's folder, with what was published of version 1 of sample.lost."""
+    """The laboratory's folder, with what was published when sample.lost, and so a correction of it, had version 1."""
     write(folder, laboratory)
-    for kind, end in (("schemas", ".writer.json"), ("schemas", ".reader.json"), ("golden", ".json")):
-        (folder / kind / f"sample.lost.v1{end}").write_text('{"sample": "S1"}')
+    for name in ("sample.lost", "record.corrected.laboratory"):
+        for kind, end in (("schemas", ".writer.json"), ("schemas", ".reader.json"), ("golden", ".json")):
+            (folder / kind / f"{name}.v1{end}").write_text('{"sample": "S1"}')
     return folder
 
 
 def test_what_is_written_for_a_new_fact_is_complete(tmp_path: Path) -> None:
     assert check(written(tmp_path), laboratory) == []
-    assert {"schemas/sample.taken.v1.writer.json", "golden/record.corrected.laboratory.v1.json"} <= kept(
+    assert {"schemas/sample.taken.v1.writer.json", "golden/record.corrected.laboratory.v2.json"} <= kept(
         tmp_path
     ).keys()
 
@@ -177,6 +178,69 @@ def test_writing_again_changes_nothing_and_never_overwrites_an_example(tmp_path:
     before = kept(tmp_path)
     write(tmp_path, laboratory)
     assert kept(tmp_path) == before
+
+
+def annotated(schema: Any) -> None:
+    schema["description"] = "A sample was taken, and somebody explained it better."
+
+
+def emptied(schema: Any) -> None:
+    schema["properties"]["kind"]["enum"].remove("blood")
+
+
+def made_optional(schema: Any) -> None:
+    schema["required"].remove("kind")
+
+
+def with_another_kind(schema: Any) -> None:
+    kinds = schema["properties"]["replacement"]["anyOf"][0]["oneOf"]
+    kinds.append({"$ref": "#/$defs/RestatedSampleThawed"})
+    schema["$defs"]["RestatedSampleThawed"] = {"type": "object"}
+
+
+def with_one_kind_less(schema: Any) -> None:
+    schema["properties"]["replacement"]["anyOf"][0]["oneOf"].pop()
+
+
+def with_a_kind_changed(schema: Any) -> None:
+    schema["$defs"]["SampleTaken"]["required"].remove("kind")
+
+
+TAKEN, CORRECTED = "schemas/sample.taken.v1.writer.json", "schemas/record.corrected.laboratory.v2.reader.json"
+
+
+def changed(path: Path, change: Callable[[Any], None]) -> str:
+    """The text of a schema that is published and differs from today's."""
+    schema = json.loads(path.read_text("utf-8"))
+    change(schema)
+    path.write_text(json.dumps(schema), "utf-8")
+    return path.read_text("utf-8")
+
+
+@pytest.mark.parametrize("change", [emptied, made_optional])
+def test_a_published_schema_is_never_overwritten_by_one_that_means_something_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Callable[[Any], None]
+) -> None:
+    text = changed(written(tmp_path) / TAKEN, change)
+    assert main(["write"], tmp_path, laboratory) == 1
+    assert (tmp_path / TAKEN).read_text("utf-8") == text
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"{TAKEN} differs"
+    assert "new version" in said[1]
+
+
+def test_a_published_schema_may_be_explained_better(tmp_path: Path) -> None:
+    changed(written(tmp_path) / TAKEN, annotated)
+    assert main(["write"], tmp_path, laboratory) == 0
+
+
+def test_a_published_correction_takes_in_a_new_kind_of_fact_and_no_other_change(tmp_path: Path) -> None:
+    changed(written(tmp_path) / CORRECTED, with_one_kind_less)
+    assert main(["write"], tmp_path, laboratory) == 0
+    for change in (with_another_kind, with_a_kind_changed):
+        changed(written(tmp_path) / CORRECTED, change)
+        assert main(["write"], tmp_path, laboratory) == 1
+        (tmp_path / CORRECTED).unlink()
 
 
 def test_each_difference_is_named(tmp_path: Path) -> None:
@@ -197,10 +261,11 @@ def test_the_command_mends_what_it_can_and_says_the_rest(tmp_path: Path, capsys:
     assert main(["check"], tmp_path, laboratory) == 1
     assert main(["write"], tmp_path, laboratory) == 1
     said = capsys.readouterr().out.splitlines()
-    assert said[-3:] == [
-        "golden/sample.lost.v1.json is missing",
-        "schemas/sample.lost.v1.reader.json is missing",
-        "schemas/sample.lost.v1.writer.json is missing",
+    assert said[-6:] == [
+        f"{kind}/{name}.v1{end} is missing"
+        for kind, ends in (("golden", (".json",)), ("schemas", (".reader.json", ".writer.json")))
+        for name in ("record.corrected.laboratory", "sample.lost")
+        for end in ends
     ]
     assert main(["check"], written(tmp_path), laboratory) == 0
     assert capsys.readouterr().out == ""

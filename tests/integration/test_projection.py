@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 import random
 import secrets
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -126,6 +128,31 @@ async def test_what_is_applied_after_a_rebuild_goes_on_where_it_was(own: Databas
     await apply(own.system, messages[:7])
     await rebuild(own.system)
     await apply(own.system, messages[7:])
+    rows = await facts(own.system, study_id)
+    await rebuild(own.system)
+    assert await facts(own.system, study_id) == rows
+
+
+def of_a_later_version(event: Event) -> Event:
+    """The event as a later release writes it, in which a lesion has a volume."""
+    said = event.content
+    if replacement := said.get("replacement"):
+        replacement["schema_version"] = 2
+    (replacement["data"] if replacement else said)["volume_ml"] = 12
+    return replace(event, schema_version=2, data=json.dumps(said))
+
+
+async def test_what_a_later_release_says_is_applied_as_far_as_it_is_known_and_kept_as_it_came(own: Database) -> None:
+    telling = participant(study_id := f"study-{secrets.token_hex(6)}")
+    telling.correct(telling.tell(lesion("L1")), lesion("L2"))
+    later = [of_a_later_version(event) for event in telling.events[2:]]
+    await apply(own.system, arrived([*telling.events[:2], *later]))
+
+    (row,) = [row for row in await stands(own.system, study_id) if row.type == "lesion.registered"]
+    assert row.stated(study_id).fact == lesion("L2")
+    assert (row.schema_version, json.loads(row.data)["volume_ml"]) == (2, 12)
+    kept = [(entry["schema_version"], json.loads(entry["data"])) for entry in await journal(own.system, study_id)][2:]
+    assert kept == [(2, event.content) for event in later]
     rows = await facts(own.system, study_id)
     await rebuild(own.system)
     assert await facts(own.system, study_id) == rows

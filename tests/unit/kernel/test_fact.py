@@ -85,12 +85,41 @@ def test_bringing_a_fact_up_leaves_what_is_stored_alone() -> None:
     assert before == FIRST
 
 
-@pytest.mark.parametrize("version", [-1, 0, 4, 99])
-def test_a_version_that_never_was_or_is_not_here_yet_is_refused_in_a_fact_and_in_a_correction(version: int) -> None:
+@pytest.mark.parametrize("version", [-1, 0])
+def test_a_version_that_never_was_is_refused_in_a_fact_and_in_a_correction(version: int) -> None:
     with pytest.raises(ValueError, match="schema version"):
         LAB.read("sample.taken", version, json.dumps(SECOND))
-    with pytest.raises(ValidationError, match="schema version"):
-        LAB.read("record.corrected", 1, json.dumps(correction(version, SECOND)))
+    for of_correction in (1, 3):
+        with pytest.raises(ValueError, match="schema version"):
+            LAB.read("record.corrected", of_correction, json.dumps(correction(version, SECOND)))
+
+
+LATER = {**json.loads(TODAY.model_dump_json()), "fasting": True, "readings": []}
+
+
+@pytest.mark.parametrize("version", [4, 99])
+def test_a_version_that_is_not_here_yet_is_read_as_far_as_it_goes(version: int) -> None:
+    assert LAB.read("sample.taken", version, json.dumps(LATER)) == TODAY
+    for of_correction in (3, version):
+        read = LAB.read("record.corrected", of_correction, json.dumps(correction(version, LATER)))
+        assert content(read) == TODAY
+
+
+@pytest.mark.parametrize("data", [{**LATER, "tubes": "two"}, {"taken_on": "2024-03-07", "kind": "blood"}])
+def test_a_version_that_is_not_here_yet_and_does_not_fit_is_refused(data: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        LAB.read("sample.taken", 4, json.dumps(data))
+    with pytest.raises(ValidationError):
+        LAB.read("record.corrected", 3, json.dumps(correction(4, data)))
+
+
+def test_a_version_that_is_not_here_yet_cannot_be_stated() -> None:
+    with pytest.raises(ValidationError, match="no schema version 4 here yet"):
+        LAB.correction(**correction(4, json.loads(TODAY.model_dump_json())))
+
+
+def test_a_correction_has_a_new_version_with_each_of_its_facts() -> None:
+    assert LAB.facts["record.corrected"].schema_version == 3
 
 
 @pytest.mark.parametrize("version", ["3", 3.5, None, [3]])
