@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -12,6 +12,7 @@ import httpx
 
 from infra.reference import published, synthetic
 from infra.reference.study import OPENED, SITE, SITE_ID, STUDY_ID, Grant, StatedFact, members
+from infra.reference.treated import Service
 
 TokenFor = Callable[[str, str | None], str]
 """(role, site or None for study-wide) to a bearer token; asked for every request, since tokens live 15 minutes."""
@@ -81,17 +82,35 @@ class StudyApi:
         """A new participant: the screening alone, or `{"facts": [...]}` that begins with it."""
         return await self._post(f"{self._base}/participants", body, ("site", site_id), key)
 
-    async def add(self, site_id: str, participant_id: str, fact: StatedFact, key: str) -> httpx.Response:
-        path = f"{self._base}/participants/{participant_id}/facts/{fact['type']}"
-        return await self._post(path, fact["data"], ("site", site_id), key)
+    async def add(
+        self, site_id: str, participant_id: str, fact: StatedFact, key: str,
+        *, service: Service = "enrollment", after: str | None = None,
+    ) -> httpx.Response:  # fmt: skip
+        """One fact more. `after` is the `Quartal-Version` of enrollment that another service must have heard of."""
+        path = f"{self._of(service)}/participants/{participant_id}/facts/{fact['type']}"
+        return await self._post(path, fact["data"], ("site", site_id), key, after)
+
+    async def add_all(
+        self, site_id: str, participant_id: str, facts: Sequence[StatedFact], key: str,
+        *, service: Service, after: str | None = None,
+    ) -> httpx.Response:  # fmt: skip
+        """Several facts at once: all are recorded, or none."""
+        path = f"{self._of(service)}/participants/{participant_id}/facts"
+        return await self._post(path, list(facts), ("site", site_id), key, after)
+
+    def _of(self, service: Service) -> str:
+        return f"/{service}/v1/studies/{self.study_id}"
 
     @property
     def _base(self) -> str:
-        return f"/enrollment/v1/studies/{self.study_id}"
+        return self._of("enrollment")
 
-    async def _post(self, path: str, body: Any, caller: tuple[str, str | None], key: str) -> httpx.Response:
+    async def _post(
+        self, path: str, body: Any, caller: tuple[str, str | None], key: str, after: str | None = None
+    ) -> httpx.Response:
+        heard = {"Quartal-After": after} if after else {}
         for seconds, is_last in self._pauses():
-            headers = {"Authorization": f"Bearer {self.token_for(*caller)}", "Idempotency-Key": key}
+            headers = {"Authorization": f"Bearer {self.token_for(*caller)}", "Idempotency-Key": key, **heard}
             try:
                 answer = await self.client.post(path, json=body, headers=headers)
             except httpx.TransportError:
@@ -133,6 +152,17 @@ def _retry_after(answer: httpx.Response) -> float:
     return min(30.0, float(asked)) if asked.isdigit() else 0.0
 
 
+@dataclass(frozen=True)
+class Person:
+    """One person's facts, a batch for each service that is told something, by the key of their registration."""
+
+    key: str
+    batches: dict[Service, list[StatedFact]]
+
+    def __len__(self) -> int:
+        return sum(len(facts) for facts in self.batches.values())
+
+
 async def load(client: httpx.AsyncClient, token_for: TokenFor, report: Report) -> int:
     """State the reference study; how many facts it is. Every request carries its key, so a second time adds nothing.
 
@@ -143,30 +173,49 @@ async def load(client: httpx.AsyncClient, token_for: TokenFor, report: Report) -
     await api.state("study.site_activated", SITE, f"{STUDY_ID}/site/{SITE_ID}")
     grants = members(STUDY_ID, [SITE_ID])
     await api.grant(grants)
-    batches = batches_by_key()
+    everyone = people()
     free = asyncio.Semaphore(AT_ONCE)
     try:
         async with asyncio.TaskGroup() as group:
-            for key, facts in batches.items():
-                group.create_task(_register(api, free, key, facts))
+            for person in everyone:
+                group.create_task(_tell(api, free, person))
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from failures
     cases, made_up = len(published.cases()), len(synthetic.participants())
     report(
-        f"{STUDY_ID}: {cases} published cases, {made_up} synthetic participants, {len(batches) - cases - made_up} "
+        f"{STUDY_ID}: {cases} published cases, {made_up} synthetic participants, {len(everyone) - cases - made_up} "
         "synthetic people who were not enrolled"
     )
-    return FACTS_OF_OPENING + len(grants) + sum(len(facts) for facts in batches.values())
+    return FACTS_OF_OPENING + len(grants) + sum(map(len, everyone))
 
 
-def batches_by_key() -> dict[str, list[StatedFact]]:
-    """Everyone's facts, one batch each, by idempotency key."""
-    named = [(f"published-{case['case']}", case["facts"]) for case in published.cases()]
-    named += [(f"synthetic-{place}", facts) for place, facts in enumerate(synthetic.participants(), 1)]
-    named += [(f"synthetic-door-{place}", facts) for place, facts in enumerate(synthetic.not_enrolled(), 1)]
-    return {f"{STUDY_ID}/participant/{name}": facts for name, facts in named}
+def people() -> list[Person]:
+    """Everyone of the reference study: the published cases, the synthetic participants, who was not enrolled."""
+    told = [(f"published-{case['case']}", case["facts"], _later(case)) for case in published.cases()]
+    afterwards = [[(each.service, each.fact) for each in rest] for rest in synthetic.afterwards()]
+    synthetics = zip(synthetic.participants(), afterwards, strict=True)
+    told += [(f"synthetic-{place}", facts, rest) for place, (facts, rest) in enumerate(synthetics, 1)]
+    told += [(f"synthetic-door-{place}", facts, []) for place, facts in enumerate(synthetic.not_enrolled(), 1)]
+    return [_person(name, facts, rest) for name, facts, rest in told]
 
 
-async def _register(api: StudyApi, free: asyncio.Semaphore, key: str, facts: list[StatedFact]) -> None:
+def _later(case: published.Case) -> list[tuple[Service, StatedFact]]:
+    return [(fact["service"], {"type": fact["type"], "data": fact["data"]}) for fact in case["later"]]
+
+
+def _person(name: str, facts: list[StatedFact], rest: Sequence[tuple[Service, StatedFact]]) -> Person:
+    batches: dict[Service, list[StatedFact]] = {"enrollment": facts}
+    for service, fact in rest:
+        batches.setdefault(service, []).append(fact)
+    return Person(f"{STUDY_ID}/participant/{name}", batches)
+
+
+async def _tell(api: StudyApi, free: asyncio.Semaphore, person: Person) -> None:
+    """The registration, then what the other services are told, once they have heard of it."""
     async with free:
-        await api.register(SITE_ID, {"facts": facts}, key)
+        registered = await api.register(SITE_ID, {"facts": person.batches["enrollment"]}, person.key)
+        number, after = registered.json()["participant_id"], registered.headers.get("quartal-version")
+        for service, facts in person.batches.items():
+            if service != "enrollment":
+                key = f"{person.key}/{service}"
+                await api.add_all(SITE_ID, number, facts, key, service=service, after=after)

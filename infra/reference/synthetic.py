@@ -2,6 +2,7 @@
 
 Their local references say so (`SYNTHETIC-01` …). None has stereotactic radiotherapy: with the four published cases
 the cohort has 31 participants, 4 of them treated so, as the paper has. Nothing else about them is the paper's.
+What follows radiotherapy is drawn from the tables of odds.py and terms.py, by a seed of its own, person by person.
 """
 
 from __future__ import annotations
@@ -26,7 +27,21 @@ from infra.reference.chart import (
     withdraw,
     working_day,
 )
-from infra.reference.study import CONSENT_VERSIONS, CRITERIA, FROZEN_TODAY, SITE_ID, SYMPTOMS, StatedFact
+from infra.reference.contacts import contacts, follow
+from infra.reference.grading import Grader, grade
+from infra.reference.outlook import foresee
+from infra.reference.study import (
+    CONSENT_VERSIONS,
+    CRITERIA,
+    FROZEN_TODAY,
+    PROTOCOL,
+    SITE,
+    SITE_ID,
+    SYMPTOMS,
+    StatedFact,
+)
+from infra.reference.treated import Happening, Treated
+from shared.protocol.protocol import FollowUp
 
 Fate = Literal["curative", "palliative", "discontinued", "withdrawn"]
 FATES: dict[Fate, int] = {"curative": 13, "palliative": 7, "discontinued": 3, "withdrawn": 2}
@@ -34,6 +49,11 @@ LATEST = [date(2025, 1, 17), date(2025, 1, 24)]
 """Screening days so late that on the study's today radiotherapy is under way at most."""
 UNMET_OR_REFUSED = ["histology", "refused", "radiotherapy", "histology", "consent-capable", "refused"]
 CONSENTED_ONLY = [date(2022, 5, 16), date(2024, 3, 11), date(2025, 1, 27)]
+
+PLAN = FollowUp.model_validate(PROTOCOL["follow_up"])
+
+AFTERWARDS = 899
+"""A seed by which somebody is lost, somebody comes back, visits are missed, and a serious event happens, as in life."""
 
 ACCRUAL_FROM, ACCRUAL_TO = date(2020, 12, 7), date(2024, 12, 20)
 CURATIVE = [(33, 200, 170), (30, 200, 180), (35, 200, 160), (33, 212, 165), (32, 200, 170)]
@@ -50,6 +70,25 @@ def participants(seed: int = 31) -> list[list[StatedFact]]:
         _so_far(treat(Chart(rng, _entry(f"SYNTHETIC-{number:02}"), day), fate))
         for number, (day, fate) in enumerate(zip(days, [*fates, "curative", "curative"], strict=True), 1)
     ]
+
+
+def afterwards(seed: int = AFTERWARDS) -> list[list[Happening]]:
+    """What toxicity and followup are told of each of the 27, up to the study's today; equal seeds give equal facts."""
+    return [_afterwards(Random(f"{seed}/{number}/afterwards"), facts) for number, facts in enumerate(participants(), 1)]
+
+
+def _afterwards(rng: Random, facts: list[StatedFact]) -> list[Happening]:
+    """Death comes no sooner than a week after the last that enrollment was told."""
+    treated, by = Treated.of(facts), Grader("ctcae-3.0", SITE["time_zone"])
+    if treated is None or treated.index is None:
+        return [] if treated is None else _known_today(grade(rng, treated, None, [], by))
+    outlook = foresee(rng, treated, treated.index.began, not_before=treated.last_on + timedelta(days=7))
+    met = contacts(rng, treated, outlook, PLAN)
+    return _known_today(follow(rng, treated, outlook, PLAN, met) + grade(rng, treated, outlook, met, by))
+
+
+def _known_today(happenings: list[Happening]) -> list[Happening]:
+    return [happening for happening in happenings if happening.day.isoformat() <= FROZEN_TODAY]
 
 
 def not_enrolled(seed: int = 31) -> list[list[StatedFact]]:
