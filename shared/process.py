@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from shared.eventstore.migrate import migrate as apply_migrations
 from shared.inbox.consumer import consume
 from shared.inbox.facts import state_by_version
+from shared.inbox.lag import watch
 from shared.observability.logging import configure
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from shared.outbox.relay import Relay
@@ -80,7 +81,10 @@ def inbox_of(service: str, topics: Sequence[str]) -> Work:
     async def inbox(settings: Settings, stop: asyncio.Event) -> None:
         pool = await open_pool(settings.database(service, "system"))
         try:
-            await consume(pool, settings.kafka_bootstrap, f"quartal-{service}", topics, state_by_version, stop)
+            async with asyncio.TaskGroup() as together:
+                watching = together.create_task(watch(pool, settings.kafka_bootstrap, topics))
+                await consume(pool, settings.kafka_bootstrap, f"quartal-{service}", topics, state_by_version, stop)
+                watching.cancel()
         finally:
             await pool.close()
 
