@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from shared.eventstore.migrate import migrate as apply_migrations
 from shared.inbox.consumer import consume
+from shared.inbox.lag import watch
 from shared.inbox.registry.effect import register
 from shared.observability.logging import configure
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
@@ -82,7 +83,10 @@ def inbox_of(service: str, topics: Sequence[str]) -> Work:
     async def inbox(settings: Settings, stop: asyncio.Event) -> None:
         pool = await open_pool(settings.database(service, "system"))
         try:
-            await consume(pool, settings.kafka_bootstrap, f"quartal-{service}", topics, register, stop)
+            async with asyncio.TaskGroup() as together:
+                watching = together.create_task(watch(pool, settings.kafka_bootstrap, topics))
+                await consume(pool, settings.kafka_bootstrap, f"quartal-{service}", topics, register, stop)
+                watching.cancel()
         finally:
             await pool.close()
 

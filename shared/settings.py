@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from shared.kernel.clock import Clock
 
 SERVICES = ("enrollment", "toxicity", "followup", "analytics")
+CONSUMERS = ("toxicity", "followup", "analytics")
+"""Services that take in what others publish."""
 
 
 class Settings(BaseSettings):

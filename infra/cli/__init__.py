@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from infra.cli import demo, doctor, rebuild, relay, simulate, token, up
+from infra.cli import demo, doctor, parked, rebuild, relay, simulate, token, up
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.command("up")(up.command)
@@ -14,6 +14,7 @@ app.command("simulate")(simulate.command)
 app.command("rebuild")(rebuild.command)
 app.command("doctor")(doctor.command)
 app.add_typer(relay.app, name="relay")
+app.add_typer(parked.app, name="parked")
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import Receive, Scope, Send
 
 from infra.issuer import Issuer
@@ -31,6 +30,7 @@ from shared.observability.logging import configure
 from shared.process import serve
 from shared.settings import Settings
 from shared.web.app import bare_app, problem_routes, readiness
+from shared.web.metrics import exposition
 
 FRONT = "analytics"
 """The service that answers what no service's name begins: the start page and the session."""
@@ -86,7 +86,7 @@ def _about(apps: Mapping[str, FastAPI]) -> APIRouter:
 
     @about.get("/metrics")
     async def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        return await exposition(apps.values())
 
     types = {code: said for app in apps.values() for code, said in app.state.problem_types.items()}
     about.include_router(problem_routes(lambda _: types))

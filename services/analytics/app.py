@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from services.analytics import api
+from services.analytics import api, operations
 from services.analytics.asking import Figures
 from services.analytics.listening import listen
+from services.analytics.pages import operations as operations_page
 from services.analytics.pages import routes as pages
 from services.analytics.pages.live import Live
 from shared.security.tenancy import open_pool, refuse_unsafe_role
@@ -26,7 +27,7 @@ async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     system = await open_pool(settings.database("analytics", "system"), largest=settings.pool_size)
     await refuse_unsafe_role(application)
     state = app.state
-    state.pool, state.figures = application, Figures(application, system, clock)
+    state.pool, state.system, state.figures = application, system, Figures(application, system, clock)
     state.verifier = verifier(settings, clock)
     state.admit = admission(state.verifier, cookie=pages.COOKIE)
     listening = asyncio.create_task(listen(settings.database("analytics", "system"), state.figures, state.live))
@@ -40,9 +41,9 @@ async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
 
 
 def create_app(settings: Settings) -> FastAPI:
-    app = create_service_app(
-        "analytics", "Quartal analytics", lambda app: _start(app, settings), [api.routes, pages.routes]
-    )
+    routers = [api.routes, operations.routes, pages.routes, operations_page.routes]
+    app = create_service_app("analytics", "Quartal analytics", lambda app: _start(app, settings), routers)
+    app.state.measures.append(operations.measured)
     app.state.live, app.state.links, app.state.notes = Live(), [], {}
     app.state.plain_http = settings.plain_http
     return app

@@ -68,7 +68,7 @@ async def rewind_group(
     """
     while True:
         try:
-            partitions = await _partitions(bootstrap, topics)
+            partitions = await partitions_of(bootstrap, topics)
             async with AIOKafkaConsumer(
                 bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False
             ) as consumer:
@@ -83,7 +83,8 @@ async def rewind_group(
         await asyncio.sleep(_AGAIN)
 
 
-async def _partitions(bootstrap: str, topics: Collection[str]) -> list[TopicPartition]:
+async def partitions_of(bootstrap: str, topics: Collection[str]) -> list[TopicPartition]:
+    """Of all the topics, once they are all there."""
     async with _administration(bootstrap) as administration:
         while True:
             described = await administration.describe_topics(list(topics))

@@ -65,11 +65,23 @@ async def retry(connection: Connection, source: str, subject: str, effect: Effec
 
 
 async def discard(
-    connection: Connection, source: str, subject: str, *, by: str, reason: str, effect: Effect
+    connection: Connection,
+    source: str,
+    subject: str,
+    *,
+    by: str,
+    reason: str,
+    effect: Effect,
+    version: int | None = None,
 ) -> Applied:
-    """Pass over the next version, whether it is poison or never came, and apply what waits behind. Raises NotParked."""
+    """Pass over the next version, whether it is poison or never came, and apply what waits behind.
+
+    Raises NotParked, also where the next version is no longer `version`: nobody decided on another one.
+    """
     async with connection.transaction():
         line = await _standing_still(connection, source, subject)
+        if version not in (None, line.version + 1):
+            raise NotParked
         line.version += 1
         line.parked = None
         line.waiting.pop(line.version, None)

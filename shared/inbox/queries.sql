@@ -123,3 +123,28 @@ select event_id, service, type, subject, site_id, version, recorded_at, schema_v
  where study_id = $1 and from_position <= $4 and (to_position is null or to_position > $4)
    and ($2::text[] is null or type = any($2)) and ($3::text is null or subject = $3)
  order by subject, service, version
+
+-- name: store_ends
+insert into inbox_end (topic, partition, "end", at)
+select topic, partition, "end", clock_timestamp()
+  from unnest($1::text[], $2::integer[], $3::bigint[]) as found (topic, partition, "end") order by 1, 2
+on conflict (topic, partition) do update set "end" = excluded."end", at = excluded.at
+
+-- name: store_standstill
+insert into inbox_standstill (parked, unreadable, oldest, at)
+select parked.streams, unreadable.messages, least(parked.oldest, unreadable.oldest), clock_timestamp()
+  from (select count(*) as streams, min(since) as oldest from inbox_stream where parked is not null) as parked,
+       (select count(*) as messages, min(since) as oldest from inbox_waiting where source is null) as unreadable
+on conflict (only_row) do update
+   set parked = excluded.parked, unreadable = excluded.unreadable, oldest = excluded.oldest, at = excluded.at
+
+-- name: lag
+select e.topic, sum(greatest(e."end" - coalesce(o.next, 0), 0))::bigint as behind,
+       extract(epoch from clock_timestamp() - min(e.at))::float8 as age
+  from inbox_end e left join inbox_offset o using (topic, partition)
+ group by e.topic order by e.topic
+
+-- name: standstill
+select parked, unreadable, extract(epoch from clock_timestamp() - oldest)::float8 as oldest,
+       extract(epoch from clock_timestamp() - at)::float8 as age
+  from inbox_standstill

@@ -13,11 +13,12 @@ import asyncpg
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared.contracts.schemas import published
+from shared.settings import CONSUMERS
 from shared.web.answering import Answered
 from shared.web.documentation import page
+from shared.web.metrics import Measure, exposition, of_inbox
 from shared.web.problem_types import problem_types
 from shared.web.problems import ProblemShown, install_problems, problem
 
@@ -41,7 +42,8 @@ def create_service_app(
             yield
 
     app = bare_app(name, lifespan, title)
-    app.state.problem_types = problem_types(rules)
+    measures: list[Measure] = [of_inbox] if name in CONSUMERS else []
+    app.state.problem_types, app.state.measures = problem_types(rules), measures
     for router in (*routers, _about(name)):
         app.router.routes.extend(router.routes)  # as they are: an included router is searched at every request
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
@@ -99,8 +101,8 @@ def _about(name: str) -> APIRouter:
 
     @about.get("/metrics")
     @about.get(f"/{name}/metrics")
-    async def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    async def metrics(request: Request) -> Response:
+        return await exposition([request.app])
 
     about.include_router(problem_routes(lambda request: request.app.state.problem_types))
 

@@ -86,16 +86,18 @@ def role_and_site(who: str) -> tuple[str, str | None]:
 
 @dataclass
 class OwnStudy:
-    """`events` is what was recorded through it; so many, analytics will reach that position."""
+    """`events` is what was recorded through it, `others` counts what was published past it."""
 
     demo: Demo
     http: httpx.Client
     study_id: str = field(default_factory=lambda: f"own-{secrets.token_hex(6)}")
     events: set[str] = field(default_factory=set)
+    others: int = 0
 
     @property
     def facts(self) -> int:
-        return len(self.events)
+        """The position that analytics will reach."""
+        return len(self.events) + self.others
 
     def __post_init__(self) -> None:
         self._issuer = Issuer.load(self.demo.data / "issuer")
@@ -176,7 +178,7 @@ class OwnStudy:
 
     def position(self) -> int:
         """How far analytics is, once it knows everything that was recorded here."""
-        return reached(self, len(self.events))
+        return reached(self, self.facts)
 
 
 def reached(study: OwnStudy, position: int) -> int:

@@ -113,6 +113,10 @@ async def test_while_the_database_is_away_a_client_is_asked_to_come_again(study:
             assert answer.json()["type"] == "/problems/busy"
             assert CANARY not in answer.text
         assert (await clients["enrollment"].get("/enrollment/health/live")).status_code == 200
+        counted = await clients["analytics"].get("/analytics/metrics")
+        assert counted.status_code == 200
+        assert "quartal_http_requests_total" in counted.text
+        assert "quartal_inbox" not in counted.text, "what is not known is not shown as it was"
         await way.open(port)
         assert [answer.status_code for answer in await asked()] == [409, 200, 200, 200]
 

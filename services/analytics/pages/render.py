@@ -134,6 +134,9 @@ class Pages:
     def problem(self, problem: Problem) -> str:
         return self._page("problem.html", problem=problem)
 
+    def operations(self, told: object) -> str:
+        return self._page("operations.html", told=told)
+
     def _page(self, template: str, **shown: object) -> str:
         return self._templates.get_template(template).render(shown)
 

@@ -22,6 +22,7 @@ import faust
 from services.analytics.projection.journal import begin_epoch, project, ring
 from shared.inbox.apply import TRANSIENT, apply_patiently, patiently
 from shared.inbox.consumer import BATCH, received, rewind_group
+from shared.inbox.lag import watch
 from shared.security.tenancy import open_pool
 
 GROUP = "quartal-analytics"
@@ -54,14 +55,23 @@ async def _work(system_url: str, bootstrap: str, datadir: Path, group: str) -> N
     pool = await patiently(lambda: open_pool(system_url, largest=2))
     await rewind_group(pool, bootstrap, group, TOPICS, lambda: begin_epoch(pool))
     app = projection(pool, bootstrap, datadir, group)
+    watching = asyncio.create_task(_watch(pool, bootstrap))
     try:
         app.finalize()
         await app.start()
         await app.wait_until_stopped()
     finally:
+        watching.cancel()
         await app.stop()
         pool.terminate()
     raise RuntimeError("Faust ended") from app.crash_reason
+
+
+async def _watch(pool: asyncpg.Pool[Any], bootstrap: str) -> None:
+    try:
+        await watch(pool, bootstrap, TOPICS)
+    except Exception as error:
+        _die(error)
 
 
 def projection(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, group: str = GROUP) -> faust.App:

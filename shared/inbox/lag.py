@@ -1,0 +1,78 @@
+"""How far a consumer is behind Kafka, and what stands still: looked at beside the worker, read by whoever shows it.
+
+A web process has no business with Kafka. So the worker's process looks every few seconds and writes down what it found,
+as counts; the age of the last look tells whether anybody still looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from shared.inbox.apply import SQL, TRANSIENT
+from shared.inbox.consumer import partitions_of
+
+LOOKS_EVERY = 5.0
+_ANSWERS_WITHIN = 5_000  # milliseconds
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """`behind`: messages of the topic that were not taken in when it was looked, `age` seconds ago."""
+
+    topic: str
+    behind: int
+    age: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standstill:
+    """Parked streams and unreadable messages, seconds since the first of them waits, and since it was looked."""
+
+    parked: int
+    unreadable: int
+    oldest: float | None
+    age: float
+
+
+async def watch(
+    pool: asyncpg.Pool[Any], bootstrap: str, topics: Collection[str], *, every: float = LOOKS_EVERY
+) -> None:
+    """Look, write down, and look again, until cancelled. Outlives broker and database. `pool` is the system role's."""
+    while True:
+        try:
+            await pool.execute(SQL["store_standstill"])
+            partitions = await partitions_of(bootstrap, topics)
+            async with AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=_ANSWERS_WITHIN) as consumer:
+                while True:
+                    await _look(pool, consumer, partitions)
+                    await asyncio.sleep(every)
+        except (KafkaError, *TRANSIENT, asyncpg.InterfaceError) as error:
+            _log.warning("the lag is not known (%s): looking again", type(error).__name__)
+        await asyncio.sleep(every)
+
+
+async def _look(pool: asyncpg.Pool[Any], consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> None:
+    await pool.execute(SQL["store_standstill"])
+    ends = await consumer.end_offsets(partitions)
+    topics, numbers = [each.topic for each in ends], [each.partition for each in ends]
+    await pool.execute(SQL["store_ends"], topics, numbers, list(ends.values()))
+
+
+async def lags(pool: asyncpg.Pool[Any]) -> list[Lag]:
+    """By topic; empty where nobody has looked yet. Any role may ask."""
+    return [Lag(**row) for row in await pool.fetch(SQL["lag"])]
+
+
+async def standstill(pool: asyncpg.Pool[Any]) -> Standstill | None:
+    """None where nobody has looked yet. Any role may ask."""
+    row = await pool.fetchrow(SQL["standstill"])
+    return Standstill(**row) if row else None
