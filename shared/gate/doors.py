@@ -66,7 +66,7 @@ class Surroundings:
     def _after_withdrawal(self, known: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
         """A withdrawal closes the door to what is dated later; it neither judges nor freezes what is there."""
         on, member = said.happened_on, f"/{said.date_field}"
-        if not on or _stays_open(known, said):
+        if not on or stays_open(known, said):
             return
         for withdrawal in known.all(Withdrawn):
             last = withdrawal.fact.withdrawn_on
@@ -87,7 +87,7 @@ class Surroundings:
             yield Objection("site-closed", "The site was closed before that day.", member=f"/{said.date_field}")
 
 
-def _stays_open(known: Record, said: Fact) -> bool:
+def stays_open(known: Record, said: Fact) -> bool:
     """May this be stated of who has withdrawn, whenever it is dated? Registries are asked only with consent."""
     match said:
         case Withdrawn() | Died():

@@ -1,0 +1,107 @@
+"""What is possible but contradictory is asked, not refused: queries, derived from one participant's facts. Pure.
+
+Nothing is kept: a query is there for as long as the facts are as they are, and is known by what it is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date
+from hashlib import sha256
+from uuid import UUID
+
+from services.analytics.queries import followup, survival, toxicity, treatment
+from services.analytics.queries.case import Case, Question
+from shared.contracts.followup import QueryExplained
+
+Rule = Callable[[Case], Iterator[Question]]
+_RULES: tuple[Rule, ...] = (
+    toxicity.grade_5_without_death,
+    toxicity.death_of_treatment_without_grade_5,
+    toxicity.ungraded_event,
+    toxicity.baseline_toxicity_after_course_start,
+    toxicity.assessed_before_course,
+    toxicity.attributed_to_later_treatment,
+    toxicity.serious_event_reported_late,
+    survival.fact_after_death,
+    survival.fact_after_withdrawal,
+    survival.death_without_date,
+    survival.imprecise_end_of_follow_up,
+    treatment.missing_baseline,
+    treatment.imprecise_course_end,
+    treatment.course_without_end,
+    treatment.sbrt_fractionation,
+    treatment.high_fraction_dose,
+    treatment.no_assessment_after_index_course,
+    followup.imprecise_contact,
+    followup.visit_slot_conflict,
+    followup.visit_missed_though_done,
+    followup.local_progression_not_stated,
+    followup.regional_progression_not_stated,
+    followup.distant_progression_not_stated,
+    followup.response_without_progression,
+    followup.lesion_before_it_was_found,
+)
+RULES: Mapping[str, Rule] = {rule.__name__: rule for rule in _RULES}
+"""Every rule by its name, which is published: it is part of the key of its queries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One question: by which rule, about which events (sorted), in one sentence, and the day since when it stands."""
+
+    rule: str
+    event_ids: tuple[UUID, ...]
+    text: str
+    since: date
+
+    @property
+    def key(self) -> str:
+        """The same wherever and whenever it is derived, as long as it is about the same events."""
+        return sha256("\n".join([self.rule, *map(str, self.event_ids)]).encode()).hexdigest()
+
+
+def queries(case: Case) -> list[Query]:
+    """What is open or explained of a participant, one query for each rule and set of events, in the order of keys."""
+    asked = [_query(case, name, question) for name, rule in RULES.items() for question in rule(case)]
+    by_key = {query.key: query for query in sorted(asked, key=lambda query: query.text, reverse=True)}
+    return [by_key[key] for key in sorted(by_key)]
+
+
+def _query(case: Case, rule: str, question: Question) -> Query:
+    """It stands since the last of its facts was recorded (UTC), or since it is due, whichever is later."""
+    events = tuple(sorted({stated.event_id for stated in question.about}))
+    told = max(case.recorded_at[event] for event in events).astimezone(UTC).date()
+    return Query(rule, events, question.text, max(told, question.due))
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A query as it is listed. `explained_by`: the facts that explain it. An explanation without a query of its key
+    is listed with that key alone: `query` is None."""
+
+    participant_id: str
+    site_id: str
+    key: str
+    query: Query | None
+    explained_by: tuple[UUID, ...]
+    since: date
+
+    @property
+    def state(self) -> str:
+        return "explained" if self.explained_by else "open"
+
+
+def listed(case: Case) -> list[Listed]:
+    """A participant's queries with their explanations, in the order of keys."""
+    asked = {query.key: query for query in queries(case)}
+    said: dict[str, list[UUID]] = {}
+    for stated in case.all(QueryExplained):
+        said.setdefault(stated.fact.query_key, []).append(stated.event_id)
+    return [_listed(case, key, asked.get(key), tuple(said.get(key, ()))) for key in sorted(asked.keys() | said.keys())]
+
+
+def _listed(case: Case, key: str, query: Query | None, explained_by: tuple[UUID, ...]) -> Listed:
+    since = query.since if query else min(case.recorded_at[event] for event in explained_by).astimezone(UTC).date()
+    return Listed(case.participant.participant_id, case.site_id, key, query, explained_by, since)

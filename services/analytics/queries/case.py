@@ -1,0 +1,143 @@
+"""One participant's case: the facts that stand in every service, the plan, and today at the site that follows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from functools import cached_property
+from uuid import UUID
+
+from services.analytics.cohort import Participant, cohort, imputed
+from shared.contracts.enrollment import Screened, Transferred, Withdrawn
+from shared.contracts.event import Event
+from shared.contracts.followup import Died, FollowUpResumed, Lost
+from shared.contracts.study import Closed
+from shared.contracts.treatment import RadiotherapyCompleted, RadiotherapyDiscontinued, RadiotherapyStarted
+from shared.gate.study import in_force
+from shared.kernel.dates import PartialDate
+from shared.kernel.fact import F, Fact, Stated
+from shared.kernel.record import Record
+from shared.protocol.protocol import Protocol
+
+CourseEnd = RadiotherapyCompleted | RadiotherapyDiscontinued
+Today = Callable[[str], date]
+"""The calendar day at a site, by its id."""
+Anchor = tuple[Stated[CourseEnd], date]
+"""The end of a course, and the day from which its visits are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a rule asks: one sentence, about these facts; `due`: the day from which on it is a question at all."""
+
+    text: str
+    about: tuple[Stated[Fact], ...]
+    due: date = date.min
+
+
+@dataclass(frozen=True)
+class Case:
+    """`site_id` is where the participant is now: the site that can answer. `recorded_at` is by event: a corrected one
+    keeps the time at which it was first recorded."""
+
+    participant: Participant
+    site_id: str
+    protocol: Protocol
+    recorded_at: Mapping[UUID, datetime]
+    study_closed_on: date
+
+    @property
+    def record(self) -> Record:
+        return self.participant.record
+
+    @property
+    def today(self) -> date:
+        return self.participant.today
+
+    def all(self, kind: type[F]) -> Sequence[Stated[F]]:
+        """The facts of a kind, in an order that does not depend on when they arrived."""
+        return sorted(self.record.all(kind), key=lambda stated: stated.event_id)
+
+    def day(self, when: PartialDate) -> date:
+        """The day an analysis takes the date for."""
+        return imputed(when, self.today)
+
+    @cached_property
+    def courses(self) -> Mapping[str, Stated[RadiotherapyStarted]]:
+        return {stated.fact.course_id: stated for stated in self.all(RadiotherapyStarted)}
+
+    @cached_property
+    def index_course(self) -> Stated[RadiotherapyStarted] | None:
+        return next((course for course in self.courses.values() if course.fact.index), None)
+
+    @cached_property
+    def ends(self) -> Mapping[str, Stated[CourseEnd]]:
+        """The end of each course, by its id."""
+        ends: list[Stated[CourseEnd]] = [*self.all(RadiotherapyCompleted), *self.all(RadiotherapyDiscontinued)]
+        return {stated.fact.course_id: stated for stated in ends}
+
+    def anchor(self, course_id: str | None) -> Anchor | None:
+        """What a visit is counted from: the end of the index course, or, where the plan has a schedule for each, of the
+        course that is named; None before it ended. An imprecise end is never before the first fraction."""
+        named = self.courses.get(course_id) if course_id and self._per_course else None
+        course = named or self.index_course
+        end = self.ends.get(course.fact.course_id) if course else None
+        if course is None or end is None:
+            return None
+        return end, max(self.day(end.fact.ended_on), self.day(course.fact.started_on))
+
+    def of_one_schedule(self, one: str | None, other: str | None) -> bool:
+        """Do two facts about these courses count visits from the same end?"""
+        return self.anchor(one) == self.anchor(other)
+
+    @property
+    def is_anchored_later(self) -> bool:
+        """Does the plan move visits to the end of a later course, so that the index course alone does not tell them?"""
+        return self.protocol.follow_up.anchor_policy == "latest" and len(self.ends) > 1
+
+    @property
+    def _per_course(self) -> bool:
+        return self.protocol.follow_up.anchor_policy == "per_course"
+
+    @cached_property
+    def followed_until(self) -> date:
+        """The end of follow-up by death, withdrawal, loss or the end of the study; the first day there is where the
+        day of death is not known."""
+        deaths = [date.min if each.died_on is None else self.day(each.died_on) for each in self.record.facts(Died)]
+        withdrawals = [self.day(each.withdrawn_on) for each in self.record.facts(Withdrawn)]
+        return min([*deaths, *withdrawals, *self._lost(), self.study_closed_on])
+
+    def _lost(self) -> Iterator[date]:
+        lost = max((self.day(each.on) for each in self.record.facts(Lost)), default=None)
+        found = max((self.day(each.on) for each in self.record.facts(FollowUpResumed)), default=date.min)
+        if lost and lost > found:
+            yield lost
+
+
+def cases(study: Record, events: Iterable[Event], out: frozenset[str], today: Today) -> list[Case]:
+    """Who was screened and may be used, in the order of their numbers. `events` stand; their order does not matter."""
+    known = sorted(events, key=lambda event: (event.stream_id, event.service, event.version))
+    recorded_at: dict[str, dict[UUID, datetime]] = {}
+    for event in known:
+        recorded_at.setdefault(event.stream_id, {})[event.event_id] = event.recorded_at
+    closed = min((closed.on for closed in study.facts(Closed)), default=date.max)
+    seen, made = cohort(study, known, out, date.max), []
+    for one in seen.participants:
+        site = present_site(one.record)
+        day = today(site)
+        plan = _plan(study, day)
+        made.append(Case(replace(one, today=day), site, plan, recorded_at[one.participant_id], closed))
+    return made
+
+
+def present_site(record: Record) -> str:
+    """The site of the last transfer, by the last day that it may have been; without one, of the screening."""
+    moves = list(enumerate(record.facts(Transferred)))
+    last = max(moves, key=lambda move: (move[1].on.latest, move[0]), default=None)
+    return last[1].to_site if last else record.facts(Screened)[0].site_id
+
+
+def _plan(study: Record, day: date) -> Protocol:
+    """The plan in force on that day: of several that begin at once, the one that was stated last."""
+    return in_force(study, PartialDate.of(day))[-1][0]

@@ -1,0 +1,90 @@
+"""Questions about courses, what was prescribed, and what has to be known before and after treatment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from services.analytics.queries.case import Case, Question
+from services.analytics.queries.words import listed
+from shared.contracts.enrollment import BaselineRecorded, Enrolled
+from shared.contracts.toxicity import Assessed
+from shared.contracts.treatment import PrescriptionChanged, RadiotherapyStarted, Target
+from shared.kernel.fact import Stated
+from shared.protocol.schedule import visits
+
+LONGEST_COURSE = timedelta(days=120)
+BASELINE_WITHIN = timedelta(days=14)
+MOST_SBRT_FRACTIONS, LEAST_SBRT_FRACTION_CGY, HIGHEST_FRACTION_CGY = 5, 500, 2400
+
+
+def missing_baseline(case: Case) -> Iterator[Question]:
+    """Enrolled without a baseline 14 days later, or once the first course begins: it describes the time before."""
+    if case.record.all(BaselineRecorded):
+        return
+    began = [course.fact.started_on.latest for course in case.courses.values()]
+    for enrolment in case.all(Enrolled):
+        due = min([enrolment.fact.enrolled_on.latest + BASELINE_WITHIN, *began])
+        if due <= case.today:
+            yield Question("The participant is enrolled, and has no baseline.", (enrolment,), due)
+
+
+def imprecise_course_end(case: Case) -> Iterator[Question]:
+    """The end of the index course, from which every visit is counted, is known by month or year only."""
+    end = case.ends.get(case.index_course.fact.course_id) if case.index_course else None
+    if end and not end.fact.ended_on.is_exact:
+        said, day = end.fact.ended_on, case.day(end.fact.ended_on)
+        yield Question(f"The index course ended in {said}; visits are counted from {day}: which day was it?", (end,))
+
+
+def course_without_end(case: Case) -> Iterator[Question]:
+    """A course has no end more than 120 days after its start."""
+    for name, course in case.courses.items():
+        due = course.fact.started_on.latest + LONGEST_COURSE + timedelta(days=1)
+        if name not in case.ends and due <= case.today:
+            yield Question(f"Course {name} began on {course.fact.started_on} and has no end.", (course,), due)
+
+
+def sbrt_fractionation(case: Case) -> Iterator[Question]:
+    """SBRT of more than 5 fractions, or of less than 500 cGy a fraction."""
+    for prescription in _prescriptions(case):
+        odd = [target.target_id for target in prescription.fact.targets if _is_odd_sbrt(target)]
+        if odd:
+            course = prescription.fact.course_id
+            text = f"SBRT of {listed(odd)} in course {course} has more than 5 fractions, or less than 5 Gy in each."
+            yield Question(text, (prescription,))
+
+
+def high_fraction_dose(case: Case) -> Iterator[Question]:
+    """A fraction of more than 2400 cGy."""
+    for prescription in _prescriptions(case):
+        targets = prescription.fact.targets
+        high = [target.target_id for target in targets if target.dose_per_fraction_cgy > HIGHEST_FRACTION_CGY]
+        if high:
+            text = f"A fraction of {listed(high)} in course {prescription.fact.course_id} is more than 24 Gy."
+            yield Question(text, (prescription,))
+
+
+def no_assessment_after_index_course(case: Case) -> Iterator[Question]:
+    """The index course ended, and toxicity was not assessed by the close of visit 1, on or after the last fraction.
+
+    Until then nothing is late. Not asked of who left follow-up before that day.
+    """
+    anchor = case.anchor(None)
+    if not anchor:
+        return
+    end, day = anchor
+    closes = visits(case.protocol.follow_up, day)[0].closes
+    after = [each for each in case.all(Assessed) if not each.fact.assessed_on.surely_before(end.fact.ended_on)]
+    if closes < case.today and closes < case.followed_until and not after:
+        text = f"The index course ended on {end.fact.ended_on}, and toxicity was not assessed since."
+        yield Question(text, (end,), closes + timedelta(days=1))
+
+
+def _prescriptions(case: Case) -> list[Stated[RadiotherapyStarted | PrescriptionChanged]]:
+    return [*case.all(RadiotherapyStarted), *case.all(PrescriptionChanged)]
+
+
+def _is_odd_sbrt(target: Target) -> bool:
+    many, small = target.fractions > MOST_SBRT_FRACTIONS, target.dose_per_fraction_cgy < LEAST_SBRT_FRACTION_CGY
+    return target.delivery == "SBRT" and (many or small)
