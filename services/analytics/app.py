@@ -11,8 +11,10 @@ from fastapi import FastAPI
 from services.analytics import api
 from services.analytics.asking import Figures
 from services.analytics.listening import listen
+from services.analytics.pages import participants
 from services.analytics.pages import routes as pages
 from services.analytics.pages.live import Live
+from services.analytics.participants import Participants
 from shared.security.tenancy import open_pool, refuse_unsafe_role
 from shared.settings import Settings
 from shared.web.app import create_service_app
@@ -27,6 +29,7 @@ async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     await refuse_unsafe_role(application)
     state = app.state
     state.pool, state.figures = application, Figures(application, system, clock)
+    state.participants = Participants(application, system, state.figures)
     state.verifier = verifier(settings, clock)
     state.admit = admission(state.verifier, cookie=pages.COOKIE)
     listening = asyncio.create_task(listen(settings.database("analytics", "system"), state.figures, state.live))
@@ -41,7 +44,10 @@ async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
 
 def create_app(settings: Settings) -> FastAPI:
     app = create_service_app(
-        "analytics", "Quartal analytics", lambda app: _start(app, settings), [api.routes, pages.routes]
+        "analytics",
+        "Quartal analytics",
+        lambda app: _start(app, settings),
+        [api.routes, pages.routes, participants.routes],
     )
     app.state.live, app.state.links, app.state.notes = Live(), [], {}
     app.state.plain_http = settings.plain_http

@@ -17,7 +17,7 @@ def months(start: date, end: date, most: int) -> list[tuple[date, str]]:
     return [(day, str(day.year) if apart >= 12 else f"{_MONTHS[day.month - 1]} {day.year}") for day in days]
 
 
-def marks(start: date, end: date, most: int) -> list[tuple[date, str]]:
+def axis_days(start: date, end: date, most: int) -> list[tuple[date, str]]:
     """Labelled days within start and end: Mondays of a short time, first days of months or years of a long one."""
     if (end - start).days > _SHORT:
         return [(day, label) for day, label in months(start, end, most) if start <= day <= end]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from services.analytics.figures import Figure, Table, counted, spoken
-from services.analytics.figures.calendar import marks
+from services.analytics.figures.calendar import axis_days
 from services.analytics.figures.marks import mark, shape
 from services.analytics.figures.svg import (
     ACCENT,
@@ -231,7 +231,7 @@ def _inside(item: _Item, middle: float) -> Iterator[Element]:
 
 
 def _axis(scale: _Scale, bottom: float) -> Iterator[Element]:
-    for day, label in marks(scale.start, scale.end, _TICKS):
+    for day, label in axis_days(scale.start, scale.end, _TICKS):
         x = scale.x(day)
         yield rule(x, _TOP - 6, x, bottom)
         if _LEFT + 20 <= x <= _WIDTH - 26:

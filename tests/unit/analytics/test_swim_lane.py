@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.figures.calendar import marks
+from services.analytics.figures.calendar import axis_days
 from services.analytics.figures.timeline import caption, draw, table
 from services.analytics.timeline import timeline
 from shared.kernel.fact import Fact
@@ -131,7 +131,7 @@ def test_the_table_has_a_row_for_every_entry() -> None:
 @given(st.dates(date(2020, 1, 1), date(2030, 1, 1)), st.integers(1, 4000))
 def test_an_axis_is_labelled_within_it_neither_seldom_nor_too_often(start: date, days: int) -> None:
     end = date.fromordinal(start.toordinal() + days)
-    found = [day for day, _ in marks(start, end, 11)]
+    found = [day for day, _ in axis_days(start, end, 11)]
     assert found == sorted(set(found))
     assert all(start <= day <= end for day in found)
     assert (1 if days >= 400 else 0) <= len(found) <= 15
