@@ -11,14 +11,16 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from services.analytics.asking import Asked, Figures
+from services.analytics.figures import timeline as draw_timeline
 from services.analytics.figures.catalogue import FIGURES
 from services.analytics.pages.live import Live
 from services.analytics.pages.render import csv_text
+from services.analytics.participants import Participants
 from shared.kernel.dates import Day
 from shared.kernel.ids import SiteId
 from shared.kernel.refusal import NotFound, NotYourRole, Refusal
 from shared.security.grants import rights
-from shared.web.routes import StudyOf, refusals, router
+from shared.web.routes import ParticipantOf, StudyOf, refusals, router
 
 routes = router("/analytics/v1/studies/{study_id}")
 MEDIA = {"json": "application/json", "csv": "text/csv; charset=utf-8", "svg": "image/svg+xml"}
@@ -157,5 +159,39 @@ async def _while_admitted(request: Request, hub: Live, study: str, held: Figures
 
 
 def changed(hub: Live, study: str, at: int) -> None:
-    for name in FIGURES:
+    for name in (*FIGURES, "timeline"):
         hub.publish(f"{study}/{name}", str(at))
+
+
+class Past(BaseModel):
+    """As of when one participant is shown. A parameter that there is not is refused, not passed over."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    at: Annotated[str | None, Field(max_length=80, description="as it was at this position, or at `cut:<name>`")] = None
+    as_of: Annotated[Moment | None, Field(description="as it was recorded by this time (RFC 3339)")] = None
+    epoch: Annotated[str | None, Field(max_length=36, description="refuse positions of another journal (410)")] = None
+
+    def asked(self) -> Asked:
+        return Asked(at=self.at, as_of=self.as_of, epoch=self.epoch)
+
+
+WhenShown = Annotated[Past, Query()]
+
+
+@routes.get(
+    "/participants/{participant_id}/timeline.{kind}",
+    tags=["reading"],
+    responses={
+        200: {"content": {MEDIA[kind]: {} for kind in ("json", "svg")}, "description": "The participant's timeline"},
+        **refusals({410: "A position of a journal that is gone"}),
+    },
+    response_class=Response,
+)
+async def timeline(request: Request, study: StudyOf, number: ParticipantOf, kind: str, past: WhenShown) -> Response:
+    """Every fact of one participant that stands, in clinical order (.json), or drawn as a swim lane (.svg)."""
+    if kind not in ("json", "svg"):
+        raise NotFound
+    people: Participants = request.app.state.participants
+    answer = await people.timeline(study, number, request.state.caller.subject, past.asked())
+    return JSONResponse(answer) if kind == "json" else Response(draw_timeline.draw(answer), media_type=MEDIA["svg"])

@@ -12,8 +12,10 @@ from services.analytics import api, operations
 from services.analytics.asking import Figures
 from services.analytics.listening import listen
 from services.analytics.pages import operations as operations_page
+from services.analytics.pages import participants
 from services.analytics.pages import routes as pages
 from services.analytics.pages.live import Live
+from services.analytics.participants import Participants
 from shared.security.tenancy import open_pool, refuse_unsafe_role
 from shared.settings import Settings
 from shared.web.app import create_service_app
@@ -28,6 +30,7 @@ async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     await refuse_unsafe_role(application)
     state = app.state
     state.pool, state.system, state.figures = application, system, Figures(application, system, clock)
+    state.participants = Participants(application, system, state.figures)
     state.verifier = verifier(settings, clock)
     state.admit = admission(state.verifier, cookie=pages.COOKIE)
     listening = asyncio.create_task(listen(settings.database("analytics", "system"), state.figures, state.live))
@@ -41,7 +44,7 @@ async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
 
 
 def create_app(settings: Settings) -> FastAPI:
-    routers = [api.routes, operations.routes, pages.routes, operations_page.routes]
+    routers = [api.routes, operations.routes, pages.routes, operations_page.routes, participants.routes]
     app = create_service_app("analytics", "Quartal analytics", lambda app: _start(app, settings), routers)
     app.state.measures.append(operations.measured)
     app.state.live, app.state.links, app.state.notes = Live(), [], {}

@@ -73,10 +73,10 @@ class Figures:
         if asked.by and asked.by not in kind.by:
             raise _wrong("by", "The figure is not divided by that.")
         scope = _scope(kind, rights, asked.site)
-        position, cut_on = await self._position(study_id, frontier, asked)
+        position, cut_on = await self.position(study_id, frontier, asked)
         today = self.today(study_id, study.record)
         selection = Selection(asked.cut or cut_on or today, scope.sites, asked.subset, asked.by)
-        seen = tuple(_tenants(rights)) if kind.of_participants else ()
+        seen = tuple(tenants(rights)) if kind.of_participants else ()
         key = (study_id, frontier.epoch, frontier.position, position, name, today, selection.cut, asked, scope, seen)
         if key not in self._kept:
             self._kept[key] = await self._computed(kind, study_id, study, rights, position, selection, scope, today)
@@ -84,7 +84,8 @@ class Figures:
                 self._kept.popitem(last=False)
         return {"figure": name, "study_id": study_id, **self._kept[key]}
 
-    async def _position(self, study_id: str, frontier: reading.Frontier, asked: Asked) -> tuple[int, date | None]:
+    async def position(self, study_id: str, frontier: reading.Frontier, asked: Asked) -> tuple[int, date | None]:
+        """The position asked for, and the day of a named cut. Raises PositionGone, NotFound or Unacceptable."""
         if asked.epoch and asked.epoch != frontier.epoch:
             raise PositionGone
         if asked.at and asked.as_of:
@@ -131,7 +132,7 @@ class Figures:
         )
         events = []
         if kind.of_participants:
-            for site in _tenants(rights):
+            for site in tenants(rights):
                 async with transaction(self._app, Tenant(study_id, site)) as connection:
                     events += await reading.facts_at(connection, study_id, position)
         else:
@@ -163,7 +164,8 @@ def _scope(kind: FigureKind, rights: Rights, site: str | None) -> _Scope:
     return _Scope(chosen, all(grant.role == "reader" for grant in rights.grants))
 
 
-def _tenants(rights: Rights) -> list[str]:
+def tenants(rights: Rights) -> list[str]:
+    """As whom single participants are read: the whole study, or one site after the other."""
     return [EVERY_SITE] if EVERY_SITE in rights.visible else sorted(rights.visible)
 
 

@@ -27,7 +27,8 @@ MAY_IMPORT_ASYNCPG = (
     *MAY_HOLD_SQL,
     "shared/web/service.py", "shared/web/problems.py",  # the pool's type; what an outage raises
     "shared/web/metrics.py",  # what an outage raises
-    "services/analytics/asking.py", "services/analytics/listening.py",  # the pools' type; hears the projection ring
+    "services/analytics/asking.py", "services/analytics/participants.py",  # the pools' type
+    "services/analytics/listening.py",  # hears the projection ring
     "infra/cli/doctor.py", "infra/cli/parked.py", "infra/cli/relay.py",
 )  # fmt: skip
 MAY_READ_THE_TIME = {

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from itertools import accumulate
 
 from services.analytics.figures import Figure, Headline, Table, counted, plain, provenance
+from services.analytics.figures.calendar import months
 from services.analytics.figures.svg import (
     ACCENT,
     GROUND,
@@ -33,7 +34,6 @@ TITLE = "Accrual"
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 44, 620, 44, 286
 _ROW = 24
 _PIXEL = 1.0
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 Steps = list[tuple[date, int]]
 
@@ -159,12 +159,8 @@ def _axes(scale: _Scale) -> Iterator[Element]:
 
 
 def _calendar(scale: _Scale) -> list[tuple[date, str]]:
-    """At most eight first days of months, years where they are enough, that do not run into the right edge."""
-    months = (scale.end.year - scale.start.year) * 12 + scale.end.month - scale.start.month + 1
-    apart = next((step for step in (1, 3, 6, 12, 24, 60) if months / step <= 8), 120)
-    first = scale.start.year * 12
-    days = [date((first + m) // 12, (first + m) % 12 + 1, 1) for m in range(0, months + 12, apart)]
-    named = [(day, str(day.year) if apart >= 12 else f"{_MONTHS[day.month - 1]} {day.year}") for day in days]
+    """At most eight first days of months that do not run into the right edge."""
+    named = months(scale.start, scale.end, 8)
     return [(day, label) for day, label in named if scale.start <= day and scale.x(day) <= _RIGHT]
 
 

@@ -42,10 +42,12 @@ _COLUMNS = (
     "eqd2_3",
     "bed_2",
     "eqd2_2",
+    "fractions_delivered",
+    "dose_delivered_gy",
     "started_on",
     "ended_on",
 )
-_DOSES = ("dose_per_fraction_gy", "total_dose_gy")
+_DOSES = ("dose_per_fraction_gy", "total_dose_gy", "dose_delivered_gy")
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _LANE = 640, 124, 420, 46, 44
 _DOT, _APART = 4.0, 9.0

@@ -63,6 +63,7 @@ class Study:
     cut: str
     live: str
     notes: Sequence[str] = ()
+    links: Sequence[Link] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,17 @@ class Pages:
     def fragment(self, part: Part) -> str:
         """One figure alone, as `cohort` has it."""
         return self._page("figure.html", part=part)
+
+    def participants(self, study: Study, listed: Mapping[str, object]) -> str:
+        """`listed`: `rows` of participants, and `next`, the number after which the list goes on, or None."""
+        return self._page("participants.html", study=study, listed=listed)
+
+    def participant(self, study: Study, shown: Mapping[str, object]) -> str:
+        return self._page("participant.html", study=study, part=shown)
+
+    def timeline(self, shown: Mapping[str, object]) -> str:
+        """The timeline alone, as `participant` has it."""
+        return self._page("timeline.html", part=shown)
 
     def login(self, next: str = "/", problem: Problem | None = None) -> str:  # noqa: A002 - the form field's name
         return self._page("login.html", next=local_address(next), problem=problem)

@@ -102,7 +102,9 @@ async def _cohort(request: Request, study: str, asked: Asked) -> str:
     first = parts[0]
     live = f"/analytics/v1/studies/{study}/live"
     notes: list[str] = request.app.state.notes.get(study, [])
-    return pages.cohort(Study(study, title, first.version, first.recorded_at, first.cut, live, notes), parts)
+    sees = (await figures.studies.current(study)).rights(member).visible
+    links = [Link(f"/analytics/studies/{study}/participants", "Participants")] if sees else []
+    return pages.cohort(Study(study, title, first.version, first.recorded_at, first.cut, live, notes, links), parts)
 
 
 async def _readable(figures: Figures, study: str, member: str, asked: Asked) -> list[dict[str, Any]]:

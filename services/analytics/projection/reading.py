@@ -68,6 +68,22 @@ async def closing_facts(connection: Connection, study_id: str) -> list[Event]:
     return _events(study_id, await connection.fetch(SQL["out"], study_id))
 
 
+async def facts_of(connection: Connection, study_id: str, participants: Sequence[str], position: int) -> list[Event]:
+    """The same of these participants alone."""
+    return _events(study_id, await connection.fetch(SQL["facts_of"], study_id, participants, position))
+
+
+async def restated(connection: Connection, study_id: str, participant: str, position: int) -> frozenset[UUID]:
+    """Events of a participant that read otherwise at an earlier position."""
+    rows = await connection.fetch(SQL["restated"], study_id, participant, position)
+    return frozenset(UUID(int=row["event_id"].int) for row in rows)
+
+
+async def participants(connection: Connection, study_id: str, after: str, limit: int) -> list[str]:
+    """Numbers of the participants that the connection's tenant sees, in order, from the one after `after` on."""
+    return [row["subject"] for row in await connection.fetch(SQL["subjects"], study_id, after, limit)]
+
+
 def _events(study_id: str, rows: Sequence[asyncpg.Record]) -> list[Event]:
     return [
         Event(

@@ -27,3 +27,14 @@ select service, type, subject, event_id, site_id, version, schema_version, data,
 select distinct subject, service, type, event_id, site_id, version, schema_version, data, recorded_at from fact
  where study_id = $1 and subject <> $1 and to_position is null
    and type in ('participant.voided', 'participant.withdrawn')
+
+-- name: facts_of
+select service, type, subject, event_id, site_id, version, schema_version, data, recorded_at from fact
+ where study_id = $1 and subject = any($2) and from_position <= $3 and (to_position is null or to_position > $3)
+ order by subject, service, version
+
+-- name: restated
+select distinct event_id from fact where study_id = $1 and subject = $2 and to_position <= $3
+
+-- name: subjects
+select subject from subject_site where study_id = $1 and subject > $2 order by subject limit $3

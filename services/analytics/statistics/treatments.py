@@ -1,4 +1,7 @@
-"""Every prescribed target with its doses, one row each; levels of an integrated boost are rows of their own."""
+"""Every prescribed target with its doses, one row each; levels of an integrated boost are rows of their own.
+
+BED and EQD2 are those of the prescription; beside them stands what was delivered.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ from shared.contracts.treatment import (
     Target,
 )
 
-_IN_CNS = {"brain", "spine"}
+End = RadiotherapyCompleted | RadiotherapyDiscontinued
+_CNS_LABELS = ("brain", "spinalcord")
 _ALPHA_BETA = (("10", TUMOUR), ("3", LATE))
 
 
@@ -52,13 +56,35 @@ def _courses(one: Participant, selection: Selection) -> Iterator[dict[str, Any]]
             "ended_on": str(end.ended_on) if end else None,
         }
         for target in one.targets(course, selection.cut):
-            yield {**shared, **_target(one, target)}
+            yield {**shared, **_target(one, target), **_delivered(end, target)}
+
+
+def delivered(end: End | None, target: Target) -> tuple[int, int] | None:
+    """Fractions and centigray that reached the target; None while the course goes on, or where nobody said.
+
+    Of a completed course that names nothing: as prescribed.
+    """
+    said = {each.target_id: (each.fractions, each.dose_cgy) for each in end.delivered} if end else {}
+    if target.target_id in said:
+        return said[target.target_id]
+    return (target.fractions, target.total_dose_cgy) if isinstance(end, RadiotherapyCompleted) else None
+
+
+def _delivered(end: End | None, target: Target) -> dict[str, Any]:
+    fractions, dose = delivered(end, target) or (None, None)
+    return {"fractions_delivered": fractions, "dose_delivered_gy": None if dose is None else float(gray(dose))}
+
+
+def _is_cns(one: Participant, target: Target) -> bool:
+    """Does it treat the brain? A vertebra is bone; a target that names no lesion is taken by its label."""
+    if not target.lesion_ids:
+        return any(part in target.label.casefold() for part in _CNS_LABELS)
+    return "brain" in {one.lesions[name].body_site for name in target.lesion_ids if name in one.lesions}
 
 
 def _target(one: Participant, target: Target) -> dict[str, Any]:
     fractions, dose = target.fractions, gray(target.dose_per_fraction_cgy)
-    sites = {one.lesions[name].body_site for name in target.lesion_ids if name in one.lesions}
-    alpha_beta = (*_ALPHA_BETA, ("2", CNS)) if sites & _IN_CNS else _ALPHA_BETA
+    alpha_beta = (*_ALPHA_BETA, ("2", CNS)) if _is_cns(one, target) else _ALPHA_BETA
     return {
         "target_id": target.target_id,
         "label": target.label,

@@ -2,31 +2,98 @@
 
 from __future__ import annotations
 
+import csv
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from services.analytics.cohort import Selection
+from services.analytics.figures import treatments as drawn
 from services.analytics.statistics.dose import CNS, LATE, TUMOUR, bed, eqd2
+from services.analytics.statistics.treatments import treatments
+from shared.kernel.fact import Fact
+from shared.testing import facts
+from tests.unit.analytics.told import CASES, RECORDED, case, cohort_of, events
 
-PRESCRIPTIONS = [
-    # fractions, Gy a fraction, then BED and EQD2 for α/β of 10, 3 and 2
-    (1, "15", "37.5000", "31.2500", "90.0000", "54.0000", "127.5000", "63.7500"),
-    (1, "20", "60.0000", "50.0000", "153.3333", "92.0000", "220.0000", "110.0000"),
-    (10, "3", "39.0000", "32.5000", "60.0000", "36.0000", "75.0000", "37.5000"),
-    (10, "4", "56.0000", "46.6667", "93.3333", "56.0000", "120.0000", "60.0000"),
-    (33, "2.12", "84.7915", "70.6596", "119.3984", "71.6390", "144.1176", "72.0588"),
-    (33, "1.65", "63.4343", "52.8619", "84.3975", "50.6385", "99.3713", "49.6856"),
-    (1, "18", "50.4000", "42.0000", "126.0000", "75.6000", "180.0000", "90.0000"),
-    (5, "6", "48.0000", "40.0000", "90.0000", "54.0000", "120.0000", "60.0000"),
-    (33, "2", "79.2000", "66.0000", "110.0000", "66.0000", "132.0000", "66.0000"),
-    (5, "5", "37.5000", "31.2500", "66.6667", "40.0000", "87.5000", "43.7500"),
-    (3, "9", "51.3000", "42.7500", "108.0000", "64.8000", "148.5000", "74.2500"),
-]
+with Path(__file__).with_name("prescriptions.csv").open(encoding="utf-8", newline="") as _kept:
+    PRESCRIPTIONS = list(csv.DictReader(_kept))
+DOSES = ("bed_10", "eqd2_10", "bed_3", "eqd2_3", "bed_2", "eqd2_2")
+ALL = Selection(RECORDED.date())
 
 
-@pytest.mark.parametrize("prescription", PRESCRIPTIONS)
-def test_doses_are_those_of_the_paper_to_four_decimals(prescription: tuple[Any, ...]) -> None:
-    fractions, dose, *expected = prescription
-    computed = [form(fractions, Decimal(dose), ratio) for ratio in (TUMOUR, LATE, CNS) for form in (bed, eqd2)]
-    assert [str(value) for value in computed] == expected
+@pytest.mark.parametrize("prescription", PRESCRIPTIONS, ids=lambda row: row["rx"])
+def test_doses_are_those_of_the_paper_to_four_decimals(prescription: dict[str, str]) -> None:
+    fractions, dose = int(prescription["fractions"]), Decimal(prescription["dose_per_fraction_gy"])
+    computed = [form(fractions, dose, ratio) for ratio in (TUMOUR, LATE, CNS) for form in (bed, eqd2)]
+    assert [str(value) for value in computed] == [prescription[name] for name in DOSES]
+    assert fractions * dose == Decimal(prescription["total_dose_gy"])
+
+
+def shown(table: tuple[list[str], list[list[str]]]) -> list[dict[str, str]]:
+    header, rows = table
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def dose(text: str) -> Decimal | None:
+    return Decimal(text) if text else None
+
+
+@pytest.mark.parametrize("number", CASES)
+def test_every_published_target_has_its_own_row_and_the_brain_alone_its_third_ratio(number: int) -> None:
+    """Levels of an integrated boost are not added up; a vertebra is bone."""
+    rows = {row["label"]: row for row in shown(drawn.table(treatments(cohort_of(case(number)), ALL)))}
+    expected = {row["label"]: row for row in PRESCRIPTIONS if row["case"] == str(number)}
+    assert rows.keys() == expected.keys()
+    for label, row in rows.items():
+        ratios = DOSES if expected[label]["cns"] == "yes" else DOSES[:4]
+        assert [dose(row[name]) for name in DOSES] == [
+            Decimal(expected[label][name]) if name in ratios else None for name in DOSES
+        ], label
+        for name in ("fractions", "dose_per_fraction_gy", "total_dose_gy"):
+            assert dose(row[name]) == Decimal(expected[label][name]), (label, name)
+
+
+@given(st.integers(1, 80), st.integers(1, 3000), st.sampled_from([TUMOUR, LATE, CNS]))
+def test_two_gray_fractions_to_the_same_effect_have_the_same_effective_dose(
+    fractions: int, centigray: int, ratio: Decimal
+) -> None:
+    each = Decimal(centigray) / 100
+    assert abs(bed(fractions, each, ratio) - eqd2(fractions, each, ratio) * (1 + 2 / ratio)) <= Decimal("0.0002")
+
+
+def rows_of(*stated: Fact) -> list[dict[str, Any]]:
+    told = events("P", [facts.screened(), facts.enrolled(), *stated])
+    rows: list[dict[str, Any]] = treatments(cohort_of(told), ALL)["targets"]
+    return rows
+
+
+def given_to(row: dict[str, Any]) -> tuple[Any, Any]:
+    return row["fractions_delivered"], row["dose_delivered_gy"]
+
+
+def test_what_was_delivered_stands_beside_what_was_prescribed() -> None:
+    course, short = facts.course(1), facts.given(fractions=8, dose=2000)
+    assert given_to(rows_of(course)[0]) == (None, None)
+    assert given_to(rows_of(course, facts.completed(28))[0]) == (20, 50.0)
+    assert given_to(rows_of(course, facts.discontinued(14))[0]) == (None, None)
+    (row,) = rows_of(course, facts.discontinued(14, "RT1", short))
+    assert given_to(row) == (8, 20.0)
+    assert (row["fractions"], row["total_dose_gy"], row["bed_10"]) == (20, 50.0, 62.5)
+
+
+def test_a_completed_course_that_speaks_of_one_target_was_as_prescribed_to_the_other() -> None:
+    course = facts.course(1, "RT1", facts.target("T1"), facts.target("T2"))
+    rows = rows_of(course, facts.completed(28, "RT1", facts.given("T1", 19, 4750)))
+    assert {row["target_id"]: given_to(row) for row in rows} == {"T1": (19, 47.5), "T2": (20, 50.0)}
+
+
+@pytest.mark.parametrize(
+    ("label", "cns"), [("PTV_Brain", True), ("SpinalCord_PRV05", True), ("PTV_T7_vertebra", False)]
+)
+def test_a_target_that_names_no_lesion_is_nervous_tissue_by_its_label(label: str, cns: bool) -> None:
+    (row,) = rows_of(facts.course(1, "RT1", facts.target(label=label)))
+    assert ("bed_2" in row) is cns

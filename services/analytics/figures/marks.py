@@ -1,0 +1,91 @@
+"""The shapes of a swim lane: kinds of fact are told apart by shape, not by colour alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from services.analytics.figures import Figure
+from services.analytics.figures.svg import ACCENT, INK, MUTED, SECOND, Element, Value, element, line, number, text
+
+_BY_TYPE = {
+    "disease.progressed": "diamond", "participant.died": "square", "lesion.registered": "lesion",
+    "followup.visit_missed": "cross",
+}  # fmt: skip
+_BY_LANE = {"toxicity": "grade", "procedures": "triangle", "contacts": "contact"}
+_SEVERE = 3
+_HALF = 5.0
+
+
+def shape(entry: Figure) -> str:
+    """What an entry is drawn as: those of one shape that lie on each other are drawn as one."""
+    if entry["lasts"]:
+        return "bar"
+    return _BY_TYPE.get(entry["type"]) or _BY_LANE.get(entry["lane"], "dot")
+
+
+def mark(entries: Sequence[Figure], x: float, y: float) -> Iterator[Element]:
+    """What happened on a day, or several things of one shape on days next to each other."""
+    match shape(entries[0]):
+        case "grade":
+            return _grade(entries, x, y)
+        case "square":
+            return _square(x, y, known=entries[0]["day"] is not None)
+        case name:
+            return _PLAIN[name](x, y)
+
+
+def _grade(entries: Sequence[Figure], x: float, y: float) -> Iterator[Element]:
+    """The worst grade in a ring: a heavy one from grade 3 on, a dashed one where nothing was graded."""
+    grades = [entry["grade"] for entry in entries if entry.get("grade") is not None]
+    worst = max(grades, default=None)
+    severe = worst is not None and worst >= _SEVERE
+    colour, name = (SECOND, "hollow stroke-second") if severe else (MUTED, "hollow stroke-muted")
+    look: dict[str, Value] = {"stroke_dasharray": "2 2"} if worst is None else {}
+    yield element(
+        "circle", cx=x, cy=y, r=8, fill="none", stroke=colour, stroke_width=2 if severe else 1, class_=name, **look
+    )
+    yield text(x, y + 4, "?" if worst is None else str(worst), "middle", font_size=11, font_weight=600)
+
+
+def _diamond(x: float, y: float) -> Iterator[Element]:
+    size = number(_HALF + 1)
+    path = f"M{number(x)} {number(y - _HALF - 1)}l{size} {size}l-{size} {size}l-{size} -{size}z"
+    yield element("path", d=path, fill=SECOND, class_="second")
+
+
+def _square(x: float, y: float, *, known: bool) -> Iterator[Element]:
+    look = {"fill": INK, "class_": "ink"} if known else {"fill": "none", "stroke": INK, "class_": "hollow stroke-ink"}
+    yield element("rect", x=x - _HALF, y=y - _HALF, width=2 * _HALF, height=2 * _HALF, **look)
+
+
+def _lesion(x: float, y: float) -> Iterator[Element]:
+    yield _ring(x, y, stroke=SECOND, class_="hollow stroke-second")
+
+
+def _contact(x: float, y: float) -> Iterator[Element]:
+    yield _ring(x, y, stroke=ACCENT, class_="hollow stroke-accent")
+
+
+def _ring(x: float, y: float, **look: Value) -> Element:
+    return element("circle", cx=x, cy=y, r=4.5, fill="none", stroke_width=1.75, **look)
+
+
+def _cross(x: float, y: float) -> Iterator[Element]:
+    left, top, size = number(x - 4), number(y - 4), 8
+    path = f"M{left} {top}l{size} {size}m0 -{size}l-{size} {size}"
+    yield line(path, stroke=MUTED, stroke_width=2, class_="stroke-muted")
+
+
+def _triangle(x: float, y: float) -> Iterator[Element]:
+    yield element(
+        "path", d=f"M{number(x)} {number(y - _HALF)}l{_HALF} 9h-{2 * _HALF:.0f}z", fill=ACCENT, class_="accent"
+    )
+
+
+def _dot(x: float, y: float) -> Iterator[Element]:
+    yield element("circle", cx=x, cy=y, r=4, fill=ACCENT, class_="accent")
+
+
+_PLAIN = {
+    "diamond": _diamond, "lesion": _lesion, "cross": _cross, "triangle": _triangle, "contact": _contact, "dot": _dot,
+}  # fmt: skip

@@ -1,0 +1,166 @@
+"""The four published cases read on their timelines as they do in the paper.
+
+The sequences are the paper's, in our own words: what was done and what was seen, one thing after the other. What the
+study itself adds (screening, consent, enrolment, baseline) is left aside.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from services.analytics.timeline import timeline
+from tests.unit.analytics.told import CASES, case
+
+TODAY = date(2025, 1, 31)
+OF_THE_STUDY = {
+    "participant.screened", "participant.consented", "participant.enrolled", "participant.baseline_recorded",
+}  # fmt: skip
+NAMES = {
+    "3.0:0664": "Confusion", "3.0:0699": "Seizure", "3.0:0534": "Infection of the lung", "3.0:0150": "Dysphagia",
+}  # fmt: skip
+
+READS = {
+    1: """
+        Thyroidectomy: thyroid
+        Thyroidectomy: thyroid
+        Metastasis L1 found: brain, left
+        Metastasis L2 found: brain, left
+        Carboplatin and paclitaxel started
+        Radiotherapy SRS started: SRS 15 Gy and 20 Gy
+        Radiotherapy SRS completed
+        Metastasis L3 found: brain, left
+        Contact (clinic): L1 controlled, L2 controlled, distant disease progressed
+        Distant progression: brain
+        No toxicity found
+        Radiotherapy WBRT started: hypofractionated 30 Gy and 40 Gy
+        Radiotherapy WBRT completed
+        Contact (clinic): regional disease stable, distant disease stable, SD
+        Pembrolizumab and lenvatinib started
+        Contact (clinic): L1 controlled, L2 controlled, L3 progressed
+        Local progression: L3 (brain, left)
+        Toxicity: Confusion (3.0:0664) not graded
+        Contact (clinic): regional disease progressed, distant disease progressed, PD
+        Distant progression: liver
+        Distant progression: lung
+        Regional progression: neck
+        Died, of the tumour
+    """,
+    2: """
+        Primary tumour L0 found: thyroid
+        Node N1 found: neck
+        Biopsy: thyroid
+        Radiotherapy CRT started: conventional 54.45 Gy and 69.96 Gy
+        Carboplatin and paclitaxel started
+        Carboplatin and paclitaxel stopped: completed
+        Radiotherapy CRT completed
+        Dabrafenib and trametinib started
+        Metastasis L1 found: brain, left
+        Contact (clinic): distant disease progressed
+        Distant progression: L1 (brain, left)
+        Radiotherapy SRS started: SRS 18 Gy
+        Radiotherapy SRS completed
+        Toxicity: Seizure (3.0:0699) grade 2
+        Toxicity: Infection of the lung (3.0:0534) grade 5
+        Died, of another cause
+    """,
+    3: """
+        Primary tumour L0 found: thyroid, left
+        Metastasis L1 found: rib, left
+        Metastasis L2 found: spine
+        Metastasis L3 found: lung, left
+        Biopsy: thyroid
+        Surgery: lung
+        Radiotherapy CRT started: conventional 54.45 Gy and 69.96 Gy
+        Carboplatin and paclitaxel started
+        Radiotherapy CRT completed
+        Radiotherapy SBRT started: SBRT 30 Gy
+        Radiotherapy SBRT completed
+        Carboplatin and paclitaxel started
+        Contact (clinic): distant disease progressed, PD
+        Distant progression: lung
+        Carboplatin and paclitaxel stopped: progression
+        Pembrolizumab and lenvatinib started
+        Contact (clinic): regional disease stable, distant disease stable, SD
+        Bougienage: neck
+        Toxicity: Dysphagia (3.0:0150) not graded
+        Bougienage: neck
+        Contact (clinic): regional disease stable, distant disease stable, SD
+        Toxicity: Dysphagia (3.0:0150) not graded
+        Contact (clinic)
+        Presumed dead, of the tumour; date unknown
+    """,
+    4: """
+        Primary tumour L0 found: thyroid, left
+        Thyroidectomy: thyroid
+        Radiotherapy CRT started: conventional 66 Gy
+        Carboplatin and paclitaxel started
+        Radiotherapy CRT completed
+        Carboplatin and paclitaxel started
+        Carboplatin and paclitaxel stopped: completed
+        Metastasis L1 found: spine, left
+        Contact (clinic): no regional disease, distant disease progressed
+        Distant progression: L1 (spine, left)
+        Radiotherapy SBRT started: SBRT 25 Gy and 30 Gy
+        Radiotherapy SBRT completed
+        No toxicity found
+        Olaparib started
+        Metastasis L2 found: liver
+        Contact (clinic): L1 indeterminate, no regional disease, distant disease progressed
+        Distant progression: L2 (liver)
+        Radiotherapy HDR started: brachytherapy 20 Gy
+        Radiotherapy HDR completed
+        Known to be alive
+    """,
+}
+
+
+def told(number: int) -> dict[str, Any]:
+    return timeline(case(number), TODAY, NAMES)
+
+
+def first(number: int, words: str) -> dict[str, Any]:
+    return next(entry for entry in told(number)["entries"] if words in entry["title"])
+
+
+@pytest.mark.parametrize("number", CASES)
+def test_a_published_case_reads_as_in_the_paper(number: int) -> None:
+    titles = [entry["title"] for entry in told(number)["entries"] if entry["type"] not in OF_THE_STUDY]
+    assert titles == [line.strip() for line in READS[number].strip().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("number", "earlier", "later", "low", "high"),
+    [
+        (1, "SRS completed", "distant disease progressed", 42, 42),  # six weeks
+        (1, "WBRT completed", "L3 progressed", 90, 92),  # three months
+        (2, "CRT completed", "distant disease progressed", 56, 56),  # eight weeks
+        (2, "SRS completed", "Died", 21, 29),  # three weeks and four days
+        (3, "Pembrolizumab", "distant disease stable", 42, 42),  # six weeks
+        (3, "distant disease stable", "Bougienage", 120, 123),  # four months
+    ],
+)
+def test_the_spans_that_the_paper_states_lie_between_their_entries(
+    number: int, earlier: str, later: str, low: int, high: int
+) -> None:
+    start, end = (date.fromisoformat(first(number, words)["day"]) for words in (earlier, later))
+    assert low <= (end - start).days <= high
+
+
+def test_months_stay_months_where_the_paper_says_no_more() -> None:
+    dates = {entry["title"]: entry["on"] for entry in told(4)["entries"] if entry["imputed"]}
+    assert dates == {
+        "Primary tumour L0 found: thyroid, left": "2023-12",
+        "Thyroidectomy: thyroid": "2024-01",
+        "Carboplatin and paclitaxel started": "2024-04",
+        "Carboplatin and paclitaxel stopped: completed": "2024-09",
+        "Olaparib started": "2024-12",
+    }
+
+
+def test_each_case_ends_as_the_paper_says() -> None:
+    assert {number: told(number)["status"] for number in CASES} == {1: "died", 2: "died", 3: "died", 4: "enrolled"}
+    assert first(3, "Presumed dead")["on"] is None
+    assert first(2, "grade 5")["findings"][0]["attribution"][0] == {"to": "course:SRS", "level": "unrelated"}
