@@ -18,6 +18,7 @@ from services.analytics.pages.live import Live
 from services.analytics.participants import Participants
 from shared.security.tenancy import open_pool, refuse_unsafe_role
 from shared.settings import Settings
+from shared.terminology.ctcae import Names
 from shared.web.app import create_service_app
 from shared.web.service import admission, verifier
 
@@ -30,7 +31,7 @@ async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     await refuse_unsafe_role(application)
     state = app.state
     state.pool, state.system, state.figures = application, system, Figures(application, system, clock)
-    state.participants = Participants(application, system, state.figures)
+    state.participants = Participants(application, system, state.figures, Names())
     state.verifier = verifier(settings, clock)
     state.admit = admission(state.verifier, cookie=pages.COOKIE)
     listening = asyncio.create_task(listen(settings.database("analytics", "system"), state.figures, state.live))

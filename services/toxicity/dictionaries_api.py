@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.toxicity import ctcae
 from shared.kernel.refusal import Fault, NotFound, Unacceptable
+from shared.terminology import ctcae
 from shared.web.routes import router
 
 routes = router("/toxicity/v1/dictionaries")

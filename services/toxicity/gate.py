@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from services.toxicity import ctcae
 from shared.contracts.toxicity import (
     Assessed,
     SeriousEventReported,
@@ -19,6 +18,7 @@ from shared.gate.doors import Surroundings
 from shared.kernel.dates import PartialDate
 from shared.kernel.fact import Fact
 from shared.kernel.record import Objection, Record
+from shared.terminology import ctcae
 
 Sequel = SeriousEventUpdated | SeriousEventResolved
 Graded = tuple[str, str, int | None]

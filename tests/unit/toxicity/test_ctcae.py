@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.reference.study import CHECKLIST
-from services.toxicity.ctcae import NAMES, Dictionary, Term, dictionary, dictionary_of
 from shared.protocol.protocol import Toxicity
+from shared.terminology.ctcae import NAMES, Dictionary, Term, dictionary, dictionary_of
 
 V3 = dictionary("ctcae-3.0")
 

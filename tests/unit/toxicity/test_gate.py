@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-import services.toxicity
+import shared.terminology
 from services.toxicity.assessment import objections
-from services.toxicity.ctcae import NAMES
 from services.toxicity.gate import World
 from shared.kernel.fact import Fact
 from shared.kernel.record import Objection, Record, Refused
+from shared.terminology.ctcae import NAMES
 from shared.testing import facts
 from shared.testing.facts import ON_STUDY, START, amended, course, line, opened, protocol, site_activated, withdrawn
 from shared.testing.spec import Spec, history
@@ -32,7 +32,7 @@ from shared.testing.toxicity_facts import (
 TODAY = START + timedelta(days=400)
 MOST_FINDINGS = 200
 V5_ANEMIA, V3_HYPOTHERMIA, V3_DRY_MOUTH = "5.0:0001", "3.0:0083", "3.0:0149"
-TABLES = Path(services.toxicity.__path__[0]) / "dictionaries"
+TABLES = Path(shared.terminology.__path__[0]) / "dictionaries"
 
 
 def grading_by(name: str) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -102,3 +102,16 @@ def _term(row: Mapping[str, str]) -> Term:
     name = f"{row['term']} / {row['site']}" if row["site"] else row["term"]
     texts = {grade: row[f"grade{grade}"] for grade in _DESCRIBED if row[f"grade{grade}"]}
     return Term(row["term_id"], row["category"], name, texts)
+
+
+class Names(Mapping[str, str]):
+    """The name of every term of every version, by its id; KeyError for what is no term."""
+
+    def __getitem__(self, term_id: str) -> str:
+        return dictionary_of(term_id).terms[term_id].name
+
+    def __iter__(self) -> Iterator[str]:
+        return (term_id for name in NAMES for term_id in dictionary(name).terms)
+
+    def __len__(self) -> int:
+        return sum(len(dictionary(name).terms) for name in NAMES)

@@ -1,0 +1,1 @@
+"""Words that others define and we repeat: CTCAE."""
