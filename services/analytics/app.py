@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from services.analytics import api
+from services.analytics import api, api_queries
 from services.analytics.asking import Figures
 from services.analytics.listening import listen
+from services.analytics.pages import queries as queries_page
 from services.analytics.pages import routes as pages
 from services.analytics.pages.live import Live
+from services.analytics.questions import Queries
 from shared.security.tenancy import open_pool, refuse_unsafe_role
 from shared.settings import Settings
 from shared.web.app import create_service_app
@@ -27,6 +29,7 @@ async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     await refuse_unsafe_role(application)
     state = app.state
     state.pool, state.figures = application, Figures(application, system, clock)
+    state.queries = Queries(state.figures)
     state.verifier = verifier(settings, clock)
     state.admit = admission(state.verifier, cookie=pages.COOKIE)
     listening = asyncio.create_task(listen(settings.database("analytics", "system"), state.figures, state.live))
@@ -40,9 +43,8 @@ async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
 
 
 def create_app(settings: Settings) -> FastAPI:
-    app = create_service_app(
-        "analytics", "Quartal analytics", lambda app: _start(app, settings), [api.routes, pages.routes]
-    )
+    routers = [api.routes, api_queries.routes, pages.routes, queries_page.routes]
+    app = create_service_app("analytics", "Quartal analytics", lambda app: _start(app, settings), routers)
     app.state.live, app.state.links, app.state.notes = Live(), [], {}
     app.state.plain_http = settings.plain_http
     return app

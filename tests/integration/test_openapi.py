@@ -21,7 +21,7 @@ READS = {
     "enrollment": ("/{study_id}", "/{study_id}/participants", "/{study_id}/participants/{participant_id}",
                    "/{study_id}/participants/{participant_id}/history", "/{study_id}/facts"),
     "analytics": ("/{study_id}/position", "/{study_id}/figures", "/{study_id}/figures/{name}.{kind}",
-                  "/{study_id}/live"),
+                  "/{study_id}/live", "/{study_id}/queries.json"),
 }  # fmt: skip
 SERVICES = tuple(READS)
 

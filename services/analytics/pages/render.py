@@ -9,11 +9,15 @@ from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.analytics.figures import Figure, accrual, flow, treatments
+
+if TYPE_CHECKING:
+    from services.analytics.pages.queries import QueriesPage
 
 DRAWN: dict[str, ModuleType] = {"flow": flow, "accrual": accrual, "treatments": treatments}
 CONTENT_SECURITY_POLICY = (
@@ -63,6 +67,7 @@ class Study:
     cut: str
     live: str
     notes: Sequence[str] = ()
+    links: Sequence[Link] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,9 @@ class Pages:
     def fragment(self, part: Part) -> str:
         """One figure alone, as `cohort` has it."""
         return self._page("figure.html", part=part)
+
+    def queries(self, shown: QueriesPage) -> str:
+        return self._page("queries.html", shown=shown)
 
     def login(self, next: str = "/", problem: Problem | None = None) -> str:  # noqa: A002 - the form field's name
         return self._page("login.html", next=local_address(next), problem=problem)
