@@ -23,6 +23,8 @@ from shared.security.grants import rights
 from shared.web.routes import ParticipantOf, StudyOf, refusals, router
 
 routes = router("/analytics/v1/studies/{study_id}")
+LISTS = ("queries", "timeline")
+"""What people watch besides figures."""
 MEDIA = {"json": "application/json", "csv": "text/csv; charset=utf-8", "svg": "image/svg+xml"}
 
 
@@ -132,10 +134,15 @@ def _as(kind: str, name: str, answer: dict[str, Any]) -> str:
     "/live",
     tags=["reading"],
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {}}, "description": "`event`: a figure, `data`: its position"}},
+    responses={
+        200: {
+            "content": {"text/event-stream": {}},
+            "description": "`event`: a figure, or `queries`; `data`: its position",
+        }
+    },
 )
 async def live(request: Request, study: StudyOf, held: Held) -> StreamingResponse:
-    """Server-sent events: the name of each figure that may have changed, with the position it can now be read at."""
+    """Server-sent events: the name of each figure or list that may have changed, with the position to read it at."""
     at = await held.frontier(study, request.state.caller.subject)
     hub: Live = request.app.state.live
     changed(hub, study, at.position)
@@ -159,7 +166,7 @@ async def _while_admitted(request: Request, hub: Live, study: str, held: Figures
 
 
 def changed(hub: Live, study: str, at: int) -> None:
-    for name in (*FIGURES, "timeline"):
+    for name in (*FIGURES, *LISTS):
         hub.publish(f"{study}/{name}", str(at))
 
 

@@ -8,14 +8,16 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from services.analytics import api, operations
+from services.analytics import api, api_queries, operations
 from services.analytics.asking import Figures
 from services.analytics.listening import listen
 from services.analytics.pages import operations as operations_page
 from services.analytics.pages import participants
+from services.analytics.pages import queries as queries_page
 from services.analytics.pages import routes as pages
 from services.analytics.pages.live import Live
 from services.analytics.participants import Participants
+from services.analytics.questions import Queries
 from shared.security.tenancy import open_pool, refuse_unsafe_role
 from shared.settings import Settings
 from shared.terminology.ctcae import Names
@@ -32,6 +34,7 @@ async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     state = app.state
     state.pool, state.system, state.figures = application, system, Figures(application, system, clock)
     state.participants = Participants(application, system, state.figures, Names())
+    state.queries = Queries(state.figures)
     state.verifier = verifier(settings, clock)
     state.admit = admission(state.verifier, cookie=pages.COOKIE)
     listening = asyncio.create_task(listen(settings.database("analytics", "system"), state.figures, state.live))
@@ -45,8 +48,9 @@ async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
 
 
 def create_app(settings: Settings) -> FastAPI:
-    routers = [api.routes, operations.routes, pages.routes, operations_page.routes, participants.routes]
-    app = create_service_app("analytics", "Quartal analytics", lambda app: _start(app, settings), routers)
+    reading = [api.routes, api_queries.routes, operations.routes]
+    shown = [pages.routes, participants.routes, queries_page.routes, operations_page.routes]
+    app = create_service_app("analytics", "Quartal analytics", lambda app: _start(app, settings), [*reading, *shown])
     app.state.measures.append(operations.measured)
     app.state.live, app.state.links, app.state.notes = Live(), [], {}
     app.state.plain_http = settings.plain_http

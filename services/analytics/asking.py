@@ -14,6 +14,7 @@ import asyncpg
 from services.analytics.cohort import Cohort, Selection, cohort, is_out
 from services.analytics.figures.catalogue import FIGURES, FigureKind
 from services.analytics.projection import reading
+from shared.contracts.event import Event
 from shared.contracts.study import Opened, ProtocolAmended, SiteActivated
 from shared.eventstore.studies import StudyState, rights_in
 from shared.inbox.registry.reading import KnownStudies
@@ -125,21 +126,31 @@ class Figures:
     async def _cohort(
         self, kind: FigureKind, study_id: str, study: StudyState, rights: Rights, position: int, today: date
     ) -> Cohort:
-        out = frozenset(
-            event.stream_id
-            for event in await reading.closing_facts(self._system, study_id)
-            if is_out(event.stated().fact)
-        )
-        events = []
+        out = await self.out(study_id)
         if kind.of_participants:
-            for site in tenants(rights):
-                async with transaction(self._app, Tenant(study_id, site)) as connection:
-                    events += await reading.facts_at(connection, study_id, position)
+            events = await self.facts_seen(study_id, rights, position)
         else:
             events = await reading.facts_at(self._system, study_id, position)
         then = await reading.study_at(self._system, study_id, position)
         planned = then if then.facts(Opened) else study.record  # before the study was opened nobody was in it either
         return await asyncio.to_thread(cohort, planned, events, out, today)
+
+    async def out(self, study_id: str) -> frozenset[str]:
+        """Participants that nothing may be shown of today."""
+        closing = await reading.closing_facts(self._system, study_id)
+        return frozenset(event.stream_id for event in closing if is_out(event.stated().fact))
+
+    async def facts_seen(self, study_id: str, rights: Rights, position: int) -> list[Event]:
+        """What stood of the participants whom the member sees, by where they are now: under row-level security."""
+        events = []
+        for site in tenants(rights):
+            async with transaction(self._app, Tenant(study_id, site)) as connection:
+                events += await reading.facts_at(connection, study_id, position)
+        return events
+
+    def todays(self, study_id: str, study: Record) -> dict[str, date]:
+        """The calendar day at each site of the study."""
+        return {each.site_id: self._clock.today(study_id, each.time_zone) for each in study.facts(SiteActivated)}
 
 
 def _small_cell(study: Record) -> int:

@@ -21,7 +21,7 @@ READS = {
     "enrollment": ("/{study_id}", "/{study_id}/participants", "/{study_id}/participants/{participant_id}",
                    "/{study_id}/participants/{participant_id}/history", "/{study_id}/facts"),
     "analytics": ("/{study_id}/position", "/{study_id}/figures", "/{study_id}/figures/{name}.{kind}",
-                  "/{study_id}/live", "/{study_id}/operations.json",
+                  "/{study_id}/live", "/{study_id}/operations.json", "/{study_id}/queries.json",
                   "/{study_id}/participants/{participant_id}/timeline.{kind}"),
 }  # fmt: skip
 SERVICES = tuple(READS)

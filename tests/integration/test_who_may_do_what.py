@@ -130,6 +130,7 @@ READS: dict[str, tuple[str, str, set[str]]] = {
     "a table": ("analytics", "figures/accrual.csv", set(EVERYBODY)),
     "a picture": ("analytics", "figures/flow.svg", set(EVERYBODY)),
     "treatments": ("analytics", "figures/treatments.json", WHOLE | of_site("rome") | of_site("milan")),
+    "queries": ("analytics", "queries.json", WHOLE | of_site("rome") | of_site("milan")),
 }
 
 

@@ -9,11 +9,15 @@ from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.analytics.figures import Figure, accrual, flow, treatments
+
+if TYPE_CHECKING:
+    from services.analytics.pages.queries import QueriesPage
 
 DRAWN: dict[str, ModuleType] = {"flow": flow, "accrual": accrual, "treatments": treatments}
 CONTENT_SECURITY_POLICY = (
@@ -139,6 +143,9 @@ class Pages:
     def timeline(self, shown: Mapping[str, object]) -> str:
         """The timeline alone, as `participant` has it."""
         return self._page("timeline.html", part=shown)
+
+    def queries(self, shown: QueriesPage) -> str:
+        return self._page("queries.html", shown=shown)
 
     def login(self, next: str = "/", problem: Problem | None = None) -> str:  # noqa: A002 - the form field's name
         return self._page("login.html", next=local_address(next), problem=problem)

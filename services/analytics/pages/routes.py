@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -84,8 +85,13 @@ async def favicon() -> Response:
 
 @routes.get("/analytics/studies/{study_id}")
 async def cohort(request: Request, study: StudyOf, wanted: Wanted) -> Response:
+    return await in_words(request, _cohort(request, study, wanted.asked()))
+
+
+async def in_words(request: Request, page: Awaitable[str]) -> Response:
+    """The page; or the way to sign in, or a page that says why it is refused."""
     try:
-        return shown(await _cohort(request, study, wanted.asked()))
+        return shown(await page)
     except Unrecognised:
         return RedirectResponse(f"/session?{urlencode({'next': request.url.path})}", 303)
     except Refusal as refusal:
@@ -97,14 +103,22 @@ async def _cohort(request: Request, study: str, asked: Asked) -> str:
     member, figures = request.state.caller.subject, _figures(request)
     query = _query(request)
     parts = [part(answer, query) for answer in await _readable(figures, study, member, asked)]
-    known = (await figures.studies.current(study)).record.facts(Opened)
+    state = await figures.studies.current(study)
+    known = state.record.facts(Opened)
     title = known[0].title if known else study
     first = parts[0]
     live = f"/analytics/v1/studies/{study}/live"
     notes: list[str] = request.app.state.notes.get(study, [])
-    sees = (await figures.studies.current(study)).rights(member).visible
-    links = [Link(f"/analytics/studies/{study}/participants", "Participants")] if sees else []
+    links = _beyond(study) if state.rights(member).visible else []
     return pages.cohort(Study(study, title, first.version, first.recorded_at, first.cut, live, notes, links), parts)
+
+
+def _beyond(study: str) -> list[Link]:
+    """Pages about single participants, for those who may see them."""
+    return [
+        Link(f"/analytics/studies/{study}/participants", "Participants", "each one's timeline"),
+        Link(f"/analytics/studies/{study}/queries", "Queries", "what is possible but contradictory"),
+    ]
 
 
 async def _readable(figures: Figures, study: str, member: str, asked: Asked) -> list[dict[str, Any]]:

@@ -7,6 +7,8 @@ from typing import cast
 
 import pytest
 
+from services.analytics.api import changed
+from services.analytics.figures.catalogue import FIGURES
 from services.analytics.pages.live import Live
 
 SOON = 5
@@ -29,6 +31,13 @@ async def opened(live: Live, study: str) -> AsyncGenerator[bytes, None]:
 
 def frame(part: str, version: int) -> bytes:
     return f"event: {part}\ndata: {version}\n\n".encode()
+
+
+async def test_when_a_study_moves_its_figures_and_its_queries_are_named() -> None:
+    live = Live()
+    changed(live, "atc-rt", 7)
+    async with aclosing(await opened(live, "atc-rt")) as stream:
+        assert await sent(stream) == b"".join(frame(name, 7) for name in (*FIGURES, "queries"))
 
 
 async def test_a_new_reader_is_sent_the_current_versions_at_once() -> None:

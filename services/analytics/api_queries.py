@@ -1,0 +1,101 @@
+"""Reading queries: what is open, what is explained, a page at a time in a stable order."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends, Query, Request
+from fastapi.responses import JSONResponse
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from services.analytics.queries import RULES, Listed
+from services.analytics.questions import Queries, State, Wanted
+from shared.kernel.ids import ParticipantId, SiteId
+from shared.web.routes import StudyOf, router
+
+routes = router("/analytics/v1/studies/{study_id}")
+
+
+def _rule(value: str | None) -> str | None:
+    if value is not None and value not in RULES:
+        raise ValueError("there is no such rule")
+    return value
+
+
+class Narrowed(BaseModel):
+    """Which queries are listed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    site: Annotated[SiteId | None, Field(description="of participants that are at this site now")] = None
+    participant: Annotated[ParticipantId | None, Field(description="of this participant")] = None
+    rule: Annotated[str | None, AfterValidator(_rule), Field(max_length=64)] = None
+    state: Annotated[State, Field(description="explained queries are listed on request")] = "open"
+
+    def wanted(self) -> Wanted:
+        return Wanted(self.site, self.participant, self.rule, self.state)
+
+
+class Paged(Narrowed):
+    after: Annotated[str, Field(pattern=r"^([0-9A-Z-]{1,11}\.[0-9a-f]{64})?$", description="what `next` said")] = ""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class QueryShown(BaseModel):
+    """A query. `rule` is null where an explanation has a key that no query has (any more)."""
+
+    query_key: str
+    rule: str | None
+    participant_id: str
+    site_id: str
+    event_ids: list[UUID]
+    text: str
+    since: date
+    explained_by: Annotated[list[UUID], Field(description="of explained ones: the events that explain it")] = []
+
+
+class QueriesShown(BaseModel):
+    """Sorted by participant and key; `next` is null on the last page."""
+
+    rows: list[QueryShown]
+    next: str | None
+    position: int
+
+
+async def queries(request: Request) -> Queries:
+    held: Queries = request.app.state.queries
+    return held
+
+
+Asked = Annotated[Queries, Depends(queries)]
+
+
+@routes.get("/queries.json", tags=["reading"], response_model=QueriesShown)
+async def listing(request: Request, study: StudyOf, paged: Annotated[Paged, Query()], asked: Asked) -> JSONResponse:
+    """What is possible but contradictory, as it stands now. It closes by itself when the facts are mended, or is marked
+    as explained by a `query.explained` with its key."""
+    frontier, seen = await asked.seen(study, request.state.caller.subject, paged.wanted())
+    rest = [row for row in seen if _place(row) > paged.after]
+    page = rest[: paged.limit]
+    following = _place(page[-1]) if len(rest) > len(page) else None
+    return JSONResponse({"rows": [shown(row) for row in page], "next": following, "position": frontier.position})
+
+
+def _place(row: Listed) -> str:
+    return f"{row.participant_id}.{row.key}"
+
+
+def shown(row: Listed) -> dict[str, Any]:
+    query = row.query
+    said = {
+        "query_key": row.key,
+        "rule": query.rule if query else None,
+        "participant_id": row.participant_id,
+        "site_id": row.site_id,
+        "event_ids": [str(event) for event in query.event_ids] if query else [],
+        "text": query.text if query else "This explanation has a key that no query has now.",
+        "since": row.since.isoformat(),
+    }
+    return {**said, "explained_by": [str(event) for event in row.explained_by]} if row.explained_by else said

@@ -1,0 +1,96 @@
+"""The page of a study's queries, by the site that can answer them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from services.analytics.api_queries import Narrowed
+from services.analytics.pages.render import ROWS_SHOWN, Link
+from services.analytics.pages.routes import in_words, pages
+from services.analytics.queries import Listed
+from services.analytics.questions import Queries
+from shared.contracts.study import Opened, SiteActivated
+from shared.kernel.record import Record
+from shared.web.body import BoundedRoute
+from shared.web.routes import StudyOf
+
+routes = APIRouter(include_in_schema=False, route_class=BoundedRoute)
+STATES = {"open": "Open", "explained": "Explained", "all": "All"}
+
+
+@dataclass(frozen=True, slots=True)
+class OfSite:
+    """The queries of participants that are at one site now."""
+
+    site_id: str
+    name: str
+    address: str
+    rows: Sequence[Listed]
+
+
+@dataclass(frozen=True, slots=True)
+class QueriesPage:
+    """`source` is the page's own address, `count` how many there are, of which `sites` shows the first `ROWS_SHOWN`."""
+
+    study_id: str
+    title: str
+    position: int
+    recorded_at: str
+    source: str
+    state: str
+    states: Sequence[tuple[Link, bool]]
+    count: int
+    sites: Sequence[OfSite]
+
+    @property
+    def shown(self) -> int:
+        return sum(len(site.rows) for site in self.sites)
+
+
+@routes.get("/analytics/studies/{study_id}/queries")
+async def queries(request: Request, study: StudyOf, narrowed: Annotated[Narrowed, Query()]) -> Response:
+    return await in_words(request, _queries(request, study, narrowed))
+
+
+async def _queries(request: Request, study: str, narrowed: Narrowed) -> str:
+    await request.app.state.admit(request)
+    asked: Queries = request.app.state.queries
+    frontier, rows = await asked.seen(study, request.state.caller.subject, narrowed.wanted())
+    record = (await request.app.state.figures.studies.current(study)).record
+    query = narrowed.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    states = [
+        (Link(_address(study, {**query, "state": name}), label), name == narrowed.state)
+        for name, label in STATES.items()
+    ]
+    shown = QueriesPage(
+        study_id=study,
+        title=next((opened.title for opened in record.facts(Opened)), study),
+        position=frontier.position,
+        recorded_at=frontier.recorded_at.isoformat() if frontier.recorded_at else "",
+        source=_address(study, query),
+        state=narrowed.state,
+        states=states,
+        count=len(rows),
+        sites=_by_site(study, record, rows, query),
+    )
+    return pages.queries(shown)
+
+
+def _by_site(study: str, record: Record, rows: Sequence[Listed], query: dict[str, str]) -> list[OfSite]:
+    names = {site.site_id: site.name for site in record.facts(SiteActivated)}
+    ordered = sorted(rows, key=lambda row: (row.site_id, row.participant_id, row.since, row.key))[:ROWS_SHOWN]
+    return [
+        OfSite(site, names.get(site, site), _address(study, {**query, "site": site}), list(of_site))
+        for site, of_site in groupby(ordered, key=lambda row: row.site_id)
+    ]
+
+
+def _address(study: str, query: dict[str, str]) -> str:
+    return f"/analytics/studies/{study}/queries{'?' if query else ''}{urlencode(query)}"
