@@ -10,21 +10,23 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
-from shared.contracts.catalogue import PARTICIPANT, STUDY
+from shared.contracts.catalogue import STREAMS
 from shared.contracts.study import Opened
-from shared.kernel.fact import Fact
+from shared.kernel.fact import Fact, Stream
 from tests.demo import Demo
 from tests.integration.own_study import SAID, OwnStudy, own_study
 
-BASE = "/enrollment/v1/studies"
 READS = {
     "enrollment": ("/{study_id}", "/{study_id}/participants", "/{study_id}/participants/{participant_id}",
                    "/{study_id}/participants/{participant_id}/history", "/{study_id}/facts"),
+    **dict.fromkeys(("toxicity", "followup"), ("/{study_id}/participants", "/{study_id}/participants/{participant_id}", "/{study_id}/participants/{participant_id}/history", "/{study_id}/facts")),
     "analytics": ("/{study_id}/position", "/{study_id}/figures", "/{study_id}/figures/{name}.{kind}",
                   "/{study_id}/live", "/{study_id}/operations.json", "/{study_id}/queries.json",
                   "/{study_id}/participants/{participant_id}/timeline.{kind}"),
 }  # fmt: skip
 SERVICES = tuple(READS)
+DICTIONARIES = {"/toxicity/v1/dictionaries", "/toxicity/v1/dictionaries/{dictionary}/terms"}
+FACTS = [(stream, fact) for stream in STREAMS for fact in stream.facts.values() if fact is not Opened]
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +46,9 @@ def operations(document: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield method, path, operation
 
 
-def route_of(fact: type[Fact]) -> str:
-    within = "/{study_id}" if fact.type_name in STUDY.facts else "/{study_id}/participants/{participant_id}"
-    return f"{BASE}{within}/facts/{fact.type_name}"
+def route_of(stream: Stream, fact: type[Fact]) -> str:
+    within = "/{study_id}" if stream.subject == "study" else "/{study_id}/participants/{participant_id}"
+    return f"/{stream.service}/v1/studies{within}/facts/{fact.type_name}"
 
 
 def references(value: Any) -> Iterator[str]:
@@ -61,20 +63,26 @@ def references(value: Any) -> Iterator[str]:
 
 
 def test_every_fact_has_a_route_with_its_own_words(documents: dict[str, Any]) -> None:
-    facts = [fact for fact in (*STUDY.facts.values(), *PARTICIPANT.facts.values()) if fact is not Opened]
-    for fact in facts:
-        said = documents["enrollment"]["paths"][route_of(fact)]["post"]["description"]
+    for stream, fact in FACTS:
+        said = documents[stream.service]["paths"][route_of(stream, fact)]["post"]["description"]
         assert said.endswith(f"Stated by: {', '.join(sorted(fact.by))}.")
         own = vars(fact).get("__doc__")
         assert not own or own.splitlines()[0] in said
-    posts = [path for method, path, _ in operations(documents["enrollment"]) if method == "post"]
-    assert len(posts) == len(facts) + 3  # a study, a participant, several facts at once
+
+
+@pytest.mark.parametrize(("service", "more"), [("enrollment", 3), ("toxicity", 1), ("followup", 1), ("analytics", 0)])
+def test_nothing_is_posted_but_facts(documents: dict[str, Any], service: str, more: int) -> None:
+    """And a study, a participant, several facts at once."""
+    posts = [path for method, path, _ in operations(documents[service]) if method == "post"]
+    assert len(posts) == sum(stream.service == service for stream, _ in FACTS) + more
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_documented_reads_are_there_and_nothing_else(documents: dict[str, Any], service: str) -> None:
     found = {path for method, path, _ in operations(documents[service]) if method == "get"}
-    assert found == {f"/{service}/v1/studies{path}" for path in READS[service]}
+    beside = DICTIONARIES if service == "toxicity" else set()
+    assert found - beside == {f"/{service}/v1/studies{path}" for path in READS[service]}
+    assert beside <= found
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -107,13 +115,16 @@ def test_every_operation_says_who_may_call_and_what_can_go_wrong(documents: dict
 
 
 def test_a_fact_as_it_is_sent_is_a_fact_as_it_is_documented(documents: dict[str, Any]) -> None:
-    document = documents["enrollment"]
-    for name, said in SAID.items():
-        route = route_of({**STUDY.facts, **PARTICIPANT.facts}[name])
-        schema = document["paths"][route]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    tried = [(stream, fact) for stream, fact in FACTS if fact.type_name in SAID]
+    assert len(tried) == len(SAID)
+    for stream, fact in tried:
+        document, said = documents[stream.service], SAID[fact.type_name]
+        schema = document["paths"][route_of(stream, fact)]["post"]["requestBody"]["content"]["application/json"][
+            "schema"
+        ]
         validator = Draft202012Validator({**schema, "components": document["components"]})
-        assert list(validator.iter_errors(said)) == [], name
-        assert list(validator.iter_errors({**said, "surplus": 1})) != [], name
+        assert list(validator.iter_errors(said)) == [], fact.type_name
+        assert list(validator.iter_errors({**said, "surplus": 1})) != [], fact.type_name
 
 
 def test_answers_are_as_documented(study: OwnStudy, documents: dict[str, Any]) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from services.analytics.operations import operations
-from services.analytics.pages.render import Problem
-from services.analytics.pages.routes import pages, shown
-from shared.kernel.refusal import Refusal, Unrecognised
+from services.analytics.pages.routes import in_words, pages
 from shared.web.body import BoundedRoute
 from shared.web.routes import StudyOf
 
@@ -19,11 +15,9 @@ routes = APIRouter(include_in_schema=False, route_class=BoundedRoute)
 
 @routes.get("/analytics/studies/{study_id}/operations")
 async def page(request: Request, study: StudyOf) -> Response:
-    try:
-        await request.app.state.admit(request)
-        told = await operations(request.app, study, request.state.caller.subject)
-        return shown(pages.operations(told))
-    except Unrecognised:
-        return RedirectResponse(f"/session?{urlencode({'next': request.url.path})}", 303)
-    except Refusal as refusal:
-        return shown(pages.problem(Problem(refusal.status, refusal.title)), refusal.status)
+    return await in_words(request, _page(request, study))
+
+
+async def _page(request: Request, study: str) -> str:
+    await request.app.state.admit(request)
+    return pages.operations(await operations(request.app, study, request.state.caller.subject))

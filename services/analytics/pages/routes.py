@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -13,6 +13,7 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Resp
 from services.analytics.api import Wanted, drawable
 from services.analytics.asking import Asked, Figures
 from services.analytics.figures.catalogue import FIGURES
+from services.analytics.operations import OPERATING
 from services.analytics.pages.render import (
     CONTENT_SECURITY_POLICY,
     Link,
@@ -24,6 +25,7 @@ from services.analytics.pages.render import (
 )
 from shared.contracts.study import Opened
 from shared.kernel.refusal import NotFound, Refusal, Unrecognised
+from shared.security.grants import EVERY_SITE, Rights
 from shared.security.tokens import BadToken, KeysUnavailable
 from shared.web.body import BoundedRoute
 from shared.web.routes import StudyOf
@@ -109,16 +111,18 @@ async def _cohort(request: Request, study: str, asked: Asked) -> str:
     first = parts[0]
     live = f"/analytics/v1/studies/{study}/live"
     notes: list[str] = request.app.state.notes.get(study, [])
-    links = _beyond(study) if state.rights(member).visible else []
+    links = list(_beyond(study, state.rights(member)))
     return pages.cohort(Study(study, title, first.version, first.recorded_at, first.cut, live, notes, links), parts)
 
 
-def _beyond(study: str) -> list[Link]:
-    """Pages about single participants, for those who may see them."""
-    return [
-        Link(f"/analytics/studies/{study}/participants", "Participants", "each one's timeline"),
-        Link(f"/analytics/studies/{study}/queries", "Queries", "what is possible but contradictory"),
-    ]
+def _beyond(study: str, rights: Rights) -> Iterator[Link]:
+    """The other pages of a study that somebody may see."""
+    base = f"/analytics/studies/{study}"
+    if rights.visible:
+        yield Link(f"{base}/participants", "Participants", "each one's timeline")
+        yield Link(f"{base}/queries", "Queries", "what is possible but contradictory")
+    if EVERY_SITE in rights.sites(OPERATING):
+        yield Link(f"{base}/operations", "Operations", "what stands still")
 
 
 async def _readable(figures: Figures, study: str, member: str, asked: Asked) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from services.analytics.api import changed
+from services.analytics.api import LISTS, changed
 from services.analytics.figures.catalogue import FIGURES
 from services.analytics.pages.live import Live
 
@@ -33,11 +33,11 @@ def frame(part: str, version: int) -> bytes:
     return f"event: {part}\ndata: {version}\n\n".encode()
 
 
-async def test_when_a_study_moves_its_figures_and_its_queries_are_named() -> None:
+async def test_when_a_study_moves_its_figures_and_lists_are_named() -> None:
     live = Live()
     changed(live, "atc-rt", 7)
     async with aclosing(await opened(live, "atc-rt")) as stream:
-        assert await sent(stream) == b"".join(frame(name, 7) for name in (*FIGURES, "queries"))
+        assert await sent(stream) == b"".join(frame(name, 7) for name in (*FIGURES, *LISTS))
 
 
 async def test_a_new_reader_is_sent_the_current_versions_at_once() -> None:
