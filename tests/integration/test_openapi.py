@@ -16,13 +16,19 @@ from shared.kernel.fact import Fact, Stream
 from tests.demo import Demo
 from tests.integration.own_study import SAID, OwnStudy, own_study
 
+OF_PARTICIPANTS = (
+    "/{study_id}/participants", "/{study_id}/participants/{participant_id}",
+    "/{study_id}/participants/{participant_id}/history", "/{study_id}/facts",
+)  # fmt: skip
 READS = {
-    "enrollment": ("/{study_id}", "/{study_id}/participants", "/{study_id}/participants/{participant_id}",
-                   "/{study_id}/participants/{participant_id}/history", "/{study_id}/facts"),
-    **dict.fromkeys(("toxicity", "followup"), ("/{study_id}/participants", "/{study_id}/participants/{participant_id}", "/{study_id}/participants/{participant_id}/history", "/{study_id}/facts")),
-    "analytics": ("/{study_id}/position", "/{study_id}/figures", "/{study_id}/figures/{name}.{kind}",
-                  "/{study_id}/live", "/{study_id}/operations.json", "/{study_id}/queries.json",
-                  "/{study_id}/participants/{participant_id}/timeline.{kind}"),
+    "enrollment": ("/{study_id}", *OF_PARTICIPANTS),
+    "toxicity": OF_PARTICIPANTS,
+    "followup": OF_PARTICIPANTS,
+    "analytics": (
+        "/{study_id}/position", "/{study_id}/figures", "/{study_id}/figures/{name}.{kind}", "/{study_id}/live",
+        "/{study_id}/operations.json", "/{study_id}/queries.json",
+        "/{study_id}/participants/{participant_id}/timeline.{kind}",
+    ),
 }  # fmt: skip
 SERVICES = tuple(READS)
 DICTIONARIES = {"/toxicity/v1/dictionaries", "/toxicity/v1/dictionaries/{dictionary}/terms"}
