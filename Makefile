@@ -28,8 +28,9 @@ types: $(DEV)
 bench: $(DEV) servers
 	$(PY) -m bench
 
-# Schemas and golden files of facts that are new; what is there already is never overwritten.
+# The services' OpenAPI documents; schemas and golden files of facts that are new: what is published is never overwritten.
 contracts: $(DEV)
+	$(PY) -m tests.contracts.snapshots
 	$(PY) -m shared.contracts.schemas write
 
 # Kafka, in the user's cache folder; says nothing when it is there. Whatever was installed for tests serves for it too.

@@ -36,6 +36,10 @@ FRONT = "analytics"
 """The service that answers what no service's name begins: the start page and the session."""
 
 
+OWN = ("health", "metrics", "problems", "schemas", "asyncapi.json")
+"""First parts of paths that are of all services together."""
+
+
 class Web:
     """An ASGI application that hands each request, unchanged, to the service that its path names."""
 
@@ -51,7 +55,7 @@ class Web:
         if scope["type"] == "lifespan":
             return await self._own(scope, receive, send)
         first = scope["path"].removeprefix("/").partition("/")[0]
-        if first in ("health", "metrics", "problems", "schemas") or scope["path"] == "/session/development":
+        if first in OWN or scope["path"] == "/session/development":
             return await self._own(scope, receive, send)
         return await self.apps.get(first, self.apps[FRONT])(scope, receive, send)
 

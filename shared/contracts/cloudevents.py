@@ -19,13 +19,13 @@ from pydantic_core import from_json
 from shared.contracts import catalogue
 from shared.contracts.event import Event
 from shared.contracts.schemas import schema_reference
-from shared.kernel.fact import Corrected
+from shared.kernel.fact import Corrected, Stream
 
 _STUDY, _SITE = "[a-z0-9][a-z0-9-]{0,30}[a-z0-9]", "[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
 _PARTICIPANT = "[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]"
 _SERVICE, _VERSION = "|".join(sorted({stream.service for stream in catalogue.STREAMS})), "[1-9][0-9]{0,8}"
 _TYPE = r"[a-z_]{1,64}\.[a-z_]{1,64}"
-_REQUIRED = {
+REQUIRED = {
     "content-type": "application/json",
     "ce_specversion": r"1\.0",
     "ce_id": "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
@@ -36,13 +36,15 @@ _REQUIRED = {
     "ce_dataschema": r"/schemas/[a-z_.]{1,150}\.v([1-9][0-9]{0,3})\.writer\.json",
     "ce_streamversion": _VERSION,
 }
-_OPTIONAL = {
+OPTIONAL = {
     "ce_siteid": _SITE,
     "ce_traceparent": "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}",
     "ce_correctstype": _TYPE,
     "ce_correctsversion": _VERSION,
 }
-_SHAPES = {name: re.compile(shape) for name, shape in {**_REQUIRED, **_OPTIONAL}.items()}
+_SHAPES = {name: re.compile(shape) for name, shape in {**REQUIRED, **OPTIONAL}.items()}
+PARTITIONS = 16
+"""Of every topic, in version 1 for good: no key ever changes its partition."""
 # What JSON can say and PostgreSQL's jsonb cannot hold: a zero character, a number of thousands of digits.
 _ZERO, _HUGE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000"), re.compile(rb"[eE][+-]?[0-9]{4}")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
@@ -64,11 +66,23 @@ class Message:
     value: bytes
 
 
+def topic(service: str) -> str:
+    return f"quartal.{service}.v1"
+
+
+def subject_shape(stream: Stream) -> str:
+    return _STUDY if stream.subject == "study" else _PARTICIPANT
+
+
+def key_shape(stream: Stream) -> str:
+    return _STUDY if stream.subject == "study" else f"{_STUDY}/{_PARTICIPANT}"
+
+
 def encode(event: Event) -> Message:
     """The message of an event: a pure function of what is published of it."""
-    topic, same = _same_for_all(event.service, event.type, event.schema_version)
+    of_service, same = _same_for_all(event.service, event.type, event.schema_version)
     headers = (*same, *((name, value.encode("ascii")) for name, value in _own(event)))
-    return Message(topic, event.key.encode("ascii"), headers, event.data.encode())
+    return Message(of_service, event.key.encode("ascii"), headers, event.data.encode())
 
 
 @lru_cache(maxsize=1024)
@@ -80,7 +94,7 @@ def _same_for_all(service: str, type_name: str, schema_version: int) -> tuple[st
         "ce_type": f"quartal.{type_name}",
         "ce_dataschema": schema_reference(service, type_name, schema_version),
     }
-    return f"quartal.{service}.v1", tuple((name, value.encode("ascii")) for name, value in headers.items())
+    return topic(service), tuple((name, value.encode("ascii")) for name, value in headers.items())
 
 
 def _own(event: Event) -> Iterator[tuple[str, str]]:
@@ -127,7 +141,7 @@ def _read(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, re.Match[str
             if not (shown := shape.fullmatch((value or b"").decode("ascii", "replace"))):
                 raise Malformed(f"{name}-malformed")
             said[name] = shown
-    if missing := _REQUIRED.keys() - said.keys():
+    if missing := REQUIRED.keys() - said.keys():
         raise Malformed(f"{min(missing)}-missing")
     return said
 

@@ -13,9 +13,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from shared.contracts.cloudevents import Message
+from shared.contracts.cloudevents import PARTITIONS, Message
 
-PARTITIONS = 16
 LARGEST = 2 * 1024 * 1024  # bytes of one record: a request body has at most 1 MiB
 IN_FLIGHT = 500
 _EXISTS = 36  # TOPIC_ALREADY_EXISTS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from shared.contracts.asyncapi import document
 from shared.contracts.schemas import published
 from shared.settings import CONSUMERS
 from shared.web.answering import Answered
@@ -110,8 +112,13 @@ def _about(name: str) -> APIRouter:
 
 
 def problem_routes(types: Callable[[Request], Mapping[str, str]]) -> APIRouter:
-    """`/problems`: every problem type there is, and what it means; `/schemas`: what `ce_dataschema` names."""
+    """`/problems`: every problem type there is, and what it means; `/schemas`: what `ce_dataschema` names;
+    `/asyncapi.json`: all that is on Kafka."""
     router = APIRouter()
+
+    @router.get("/asyncapi.json")
+    def asyncapi() -> Response:  # in a thread: it is read from many files the first time
+        return Response(_asyncapi(), media_type="application/json")
 
     @router.get("/schemas/{name}")
     async def schema(name: str) -> Response:
@@ -135,6 +142,11 @@ def problem_routes(types: Callable[[Request], Mapping[str, str]]) -> APIRouter:
 @cache
 def _schemas() -> dict[str, str]:
     return published()
+
+
+@cache
+def _asyncapi() -> str:
+    return json.dumps(document(VERSION))
 
 
 async def readiness(pool: asyncpg.Pool[Any]) -> Response:

@@ -10,11 +10,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from infra.local.ports import LOOPBACK, free_port
-from shared.contracts.cloudevents import Message, encode
+from shared.contracts.cloudevents import PARTITIONS, Message, encode
 from shared.eventstore.store import PostgresStore
 from shared.outbox.bell import Bell
 from shared.outbox.lease import Held, Lease, LeaseLost, RestoredDatabase
-from shared.outbox.publisher import PARTITIONS, KafkaPublisher, NotPublished, WrongTopic, ensure_topics
+from shared.outbox.publisher import KafkaPublisher, NotPublished, WrongTopic, ensure_topics
 from shared.outbox.relay import Relay
 from shared.outbox.upkeep import prune, resync, status
 from shared.testing.appends import append, event, keep

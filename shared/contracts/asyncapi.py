@@ -1,0 +1,160 @@
+"""What is on Kafka, as an AsyncAPI 3.0 document: a channel for each topic, a message for each version of each fact.
+
+Made of what is published: the writer schemas, the examples in `golden/`, and the shapes of headers in `cloudevents.py`.
+Payloads are plain Schema Objects, which are JSON Schema draft 7; a test holds the published schemas to mean the same
+in it. Topics without messages are not listed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from shared.contracts import catalogue
+from shared.contracts.cloudevents import OPTIONAL, PARTITIONS, REQUIRED, key_shape, subject_shape, topic
+from shared.contracts.schemas import HERE, golden_path, schema_name, schema_reference
+from shared.kernel.fact import Corrected, Fact, Stream
+
+_BINDING = "0.5.0"
+_EXAMPLE = {
+    "ce_id": "018e18a2-5c00-7a01-8b3c-0123456789ab",
+    "ce_time": "2024-03-07T09:30:00.000000Z",
+    "ce_streamversion": "7",
+    "ce_siteid": "site-01",
+    "ce_correctstype": "lesion.registered",
+    "ce_correctsversion": "4",
+}
+_SAYS = {
+    "ce_id": "the event's id",
+    "ce_source": "the service's part of the study",
+    "ce_subject": "whom or what the fact is about: the participant's number, or the study's id",
+    "ce_time": "when it was recorded",
+    "ce_dataschema": "the writer schema, relative to where Quartal is served",
+    "ce_streamversion": "the version in the stream (source, subject): counts from 1, without a gap",
+    "ce_siteid": "the site that stated it",
+    "ce_traceparent": "the trace of the request, if it had one",
+    "ce_correctstype": "the type of the event that is corrected",
+    "ce_correctsversion": "the version of the event that is corrected",
+}
+
+
+def document(version: str) -> dict[str, Any]:
+    """The document of this release. Raises OSError where a schema or an example was not published."""
+    messages = {name: message for stream in catalogue.STREAMS for name, message in _messages(stream)}
+    schemas = {name: _payload(name) for name in messages}
+    services = sorted({stream.service for stream in catalogue.STREAMS})
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Quartal events", "version": version,
+            "description": "Every fact that a site stated, as a CloudEvent in Kafka's binary content mode. Delivery is "
+            "at least once; order holds within a key. Sealed texts are null.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "channels": {service: _channel(service) for service in services},
+        "operations": {f"publish-{service}": _operation(service) for service in services},
+        "components": {"messages": messages, "schemas": schemas},
+    }  # fmt: skip
+
+
+def _published(service: str) -> Iterator[str]:
+    for stream in catalogue.STREAMS:
+        if stream.service == service:
+            yield from (name for name, _, _ in _versions(stream))
+
+
+def _versions(stream: Stream) -> Iterator[tuple[str, type[Fact], int]]:
+    for fact in stream.facts.values():
+        for version in range(1, fact.schema_version + 1):
+            yield schema_name(stream.service, fact.type_name, version), fact, version
+
+
+def _channel(service: str) -> dict[str, Any]:
+    address = topic(service)
+    kept = {"cleanup.policy": ["delete"], "retention.ms": -1}
+    return {
+        "address": address,
+        "title": f"Facts that the {service} service recorded",
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in _published(service)},
+        "bindings": {
+            "kafka": {
+                "topic": address, "partitions": PARTITIONS, "topicConfiguration": kept, "bindingVersion": _BINDING,
+            }
+        },
+    }  # fmt: skip
+
+
+def _operation(service: str) -> dict[str, Any]:
+    return {
+        "action": "send",
+        "channel": {"$ref": f"#/channels/{service}"},
+        "summary": "A fact is published after it was recorded, in the order of its stream.",
+    }
+
+
+def _messages(stream: Stream) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, fact, version in _versions(stream):
+        headers = _headers(stream, fact, version)
+        example = json.loads((HERE / golden_path(stream.service, fact.type_name, version)).read_text("utf-8"))
+        yield (
+            name,
+            {
+                "name": f"quartal.{fact.type_name}",
+                "title": name,
+                "summary": (fact.__doc__ or fact.type_name).partition("\n\n")[0].replace("\n    ", " "),
+                "contentType": "application/json",
+                "headers": headers,
+                "payload": {"$ref": f"#/components/schemas/{name}"},
+                "bindings": {"kafka": {"key": _shaped(key_shape(stream)), "bindingVersion": _BINDING}},
+                "examples": [{"name": name, "headers": _example(stream, headers), "payload": example}],
+            },
+        )
+
+
+def _headers(stream: Stream, fact: type[Fact], version: int) -> dict[str, Any]:
+    said = {
+        "ce_source": _shaped(f"/studies/{subject_shape(catalogue.STUDY)}/{stream.service}"),
+        "ce_type": {"const": f"quartal.{fact.type_name}"},
+        "ce_subject": _shaped(subject_shape(stream)),
+        "ce_dataschema": {"const": schema_reference(stream.service, fact.type_name, version)},
+        "ce_specversion": {"const": "1.0"},
+        "content-type": {"const": "application/json"},
+    }
+    corrects = {name for name in OPTIONAL if name.startswith("ce_corrects")} if _corrects(fact) else set()
+    of_site = {"ce_siteid"} if stream.subject == "participant" else set()
+    names = [*REQUIRED, *(of_site | corrects), "ce_traceparent"]
+    members = {name: said.get(name) or _shaped({**REQUIRED, **OPTIONAL}[name]) for name in sorted(names)}
+    return {
+        "type": "object",
+        "properties": {
+            name: {"type": "string", **shape, **({"description": _SAYS[name]} if name in _SAYS else {})}
+            for name, shape in members.items()
+        },
+        "required": sorted({*REQUIRED, *corrects}),
+    }
+
+
+def _corrects(fact: type[Fact]) -> bool:
+    return issubclass(fact, Corrected)
+
+
+def _shaped(pattern: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": f"^(?:{pattern})$"}
+
+
+def _example(stream: Stream, headers: dict[str, Any]) -> dict[str, str]:
+    subject = "atc-rt" if stream.subject == "study" else "K7F2-9QXA-3"
+    own = {**_EXAMPLE, "ce_source": f"/studies/atc-rt/{stream.service}", "ce_subject": subject}
+    members = headers["properties"]
+    return {
+        name: members[name].get("const") or own[name] for name in members if name in own or "const" in members[name]
+    }
+
+
+def _payload(name: str) -> dict[str, Any]:
+    """The writer schema as a part of this document: references begin at its root."""
+    text = (HERE / "schemas" / f"{name}.writer.json").read_text("utf-8")
+    schema = json.loads(text.replace('"#/$defs/', f'"#/components/schemas/{name}/$defs/'))
+    return {keyword: value for keyword, value in schema.items() if keyword not in ("$id", "$schema")}
