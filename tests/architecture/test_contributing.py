@@ -72,9 +72,7 @@ def test_the_recipe_s_rule_and_the_whole_contract_hold(tree: Path) -> None:
 
 def test_the_property_tests_take_the_new_fact_in_by_themselves(tree: Path) -> None:
     tried = "every_fact_that_may_be_stated or sometimes_admitted or declared_words"
-    python(
-        tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", tried, "tests/unit/enrollment/test_properties.py"
-    )
+    python(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", tried, "tests/unit/test_properties.py")
 
 
 def test_the_new_fact_has_its_route_and_its_refusal_a_meaning(tree: Path) -> None:
