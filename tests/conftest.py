@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from infra.local.kafka import LocalKafka, install
 from infra.local.kafka_home import VERSION
@@ -31,8 +31,8 @@ from shared.security.tenancy import open_pool
 
 pytest_plugins = ("tests.demo",)
 pytest.register_assert_rewrite("shared.testing.store_contract")
-# How long one example takes says something about the machine, nothing about a promise.
-settings.register_profile("quartal", deadline=None)
+# How long an example takes, or its making, says something about the machine, nothing about a promise.
+settings.register_profile("quartal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("quartal")
 
 ROOT = Path(__file__).parents[1]

@@ -96,9 +96,7 @@ def test_a_second_version_of_it_is_published_beside_the_first_and_the_whole_cont
 
 def test_the_property_tests_take_the_new_fact_in_by_themselves(tree: Path) -> None:
     tried = "every_fact_that_may_be_stated or sometimes_admitted or declared_words"
-    python(
-        tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", tried, "tests/unit/enrollment/test_properties.py"
-    )
+    python(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", tried, "tests/unit/test_properties.py")
 
 
 def test_the_new_fact_has_its_route_and_its_refusal_a_meaning(tree: Path) -> None:

@@ -98,6 +98,12 @@ def test_death_is_stated_once(again: Fact) -> None:
     followup.when(died(None, presumed=True), again).then_refused("stated-twice")
 
 
+def test_of_several_deaths_each_is_in_the_way_of_every_other() -> None:
+    told = raised(died(10), died(11), died(None))
+    assert [event for event, _ in told] == [1, 1, 2, 2, 3, 3]
+    assert {each.because_of for event, each in told if event == 2} == {UUID(int=1), UUID(int=3)}
+
+
 def test_a_death_without_a_day_gets_one_by_a_correction_that_what_is_known_allows() -> None:
     known = (died(None), contact(20))
     followup.given(*known).when(correction(1, died(20))).then_admitted()
