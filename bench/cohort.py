@@ -47,7 +47,7 @@ async def open_study(stack: Stack, participants: int) -> list[str]:
 @cache
 def _enrolled() -> list[dict[str, object]]:
     """The first facts of somebody who was enrolled at SITE; without a number of the site's own, which is used once."""
-    lives = (life(1, index, [SITE]).facts[:_FIRST_FACTS] for index in range(LIVES))
+    lives = (life(1, index, [SITE]).of("enrollment")[:_FIRST_FACTS] for index in range(LIVES))
     first = next(facts for facts in lives if facts[-1]["type"] == "participant.enrolled")
     bare = {name: value for name, value in first[0]["data"].items() if name != "local_reference"}
     return [{"type": first[0]["type"], "data": bare}, *(dict(fact) for fact in first[1:])]
@@ -55,9 +55,9 @@ def _enrolled() -> list[dict[str, object]]:
 
 @cache
 def _written(index: int) -> tuple[str, list[tuple[str, int, str]]]:
-    """A life's site, and its facts as the store has them: type, schema version, JSON."""
+    """A life's site, and what enrollment is told first of it as the store has it: type, schema version, JSON."""
     lived = life(1, index)
-    facts = [PARTICIPANT.facts[fact["type"]].model_validate(fact["data"]) for fact in lived.facts]
+    facts = [PARTICIPANT.facts[fact["type"]].model_validate(fact["data"]) for fact in lived.of("enrollment")]
     return lived.site.site_id, [(fact.type_name, fact.schema_version, fact.model_dump_json()) for fact in facts]
 
 

@@ -102,7 +102,7 @@ def facts(number: int) -> list[Event]:
     def told() -> Iterator[Event]:
         for index in count():
             lived, subject = life(1, index), new_participant_id()
-            for version, said in enumerate(lived.facts, 1):
+            for version, said in enumerate(lived.of("enrollment"), 1):
                 fact = PARTICIPANT.facts[said["type"]].model_validate(said["data"])
                 yield Event(
                     STUDY, "enrollment", subject, version, new_event_id(), fact.type_name, fact.schema_version,

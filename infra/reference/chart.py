@@ -175,12 +175,35 @@ def end_course(chart: Chart, course_id: str, ended: date) -> None:
 def break_off(chart: Chart, course_id: str, targets: list[dict[str, Any]], given: int) -> None:
     """The course ends after `given` fractions to each target."""
     chart.day = working_day(chart.day, given)
-    delivered = [
-        {"target_id": each["target_id"], "fractions": given, "dose_cgy": given * each["dose_per_fraction_cgy"]}
-        for each in targets
-    ]
+    delivered = [_delivered(each, given) for each in targets]
     reason = chart.rng.choice(["toxicity", "progression", "intercurrent_illness"])
     chart.state("radiotherapy.discontinued", "ended_on", course_id=course_id, delivered=delivered, reason_code=reason)
+
+
+def break_off_at_death(chart: Chart, died_on: date) -> None:
+    """Nothing later is in the chart; a course that was under way ends that day, with the fractions given by then."""
+    chart.facts = dated_up_to(chart.facts, died_on.isoformat())
+    courses = {fact["data"]["course_id"] for fact in chart.facts if fact["type"] in COURSE_ENDS}
+    for fact in [fact for fact in chart.facts if fact["type"] == "radiotherapy.started"]:
+        if (course_id := fact["data"]["course_id"]) not in courses:
+            days = (date.fromisoformat(day_of(fact)) + timedelta(days=n) for n in range(_days_until(fact, died_on)))
+            given = sum(day.weekday() < SATURDAY for day in days)
+            delivered = [_delivered(each, given) for each in fact["data"]["targets"]]
+            ended: dict[str, Any] = {"course_id": course_id, "delivered": delivered, "reason_code": "death"}
+            chart.state("radiotherapy.discontinued", "ended_on", died_on, **ended)
+
+
+COURSE_ENDS = ("radiotherapy.completed", "radiotherapy.discontinued")
+
+
+def _days_until(fact: StatedFact, day: date) -> int:
+    return (day - date.fromisoformat(day_of(fact))).days
+
+
+def _delivered(volume: dict[str, Any], given: int) -> dict[str, Any]:
+    fractions = min(given, volume["fractions"])
+    dose = fractions * volume["dose_per_fraction_cgy"]
+    return {"target_id": volume["target_id"], "fractions": fractions, "dose_cgy": dose}
 
 
 def withdraw(chart: Chart) -> None:

@@ -13,6 +13,7 @@ import httpx
 from infra.reference import published, synthetic
 from infra.reference.study import OPENED, SITE, SITE_ID, STUDY_ID, Grant, StatedFact, members
 from infra.reference.treated import Service
+from shared.contracts import catalogue
 
 TokenFor = Callable[[str, str | None], str]
 """(role, site or None for study-wide) to a bearer token; asked for every request, since tokens live 15 minutes."""
@@ -83,12 +84,17 @@ class StudyApi:
         return await self._post(f"{self._base}/participants", body, ("site", site_id), key)
 
     async def add(
-        self, site_id: str, participant_id: str, fact: StatedFact, key: str,
+        self, site_id: str | None, participant_id: str, fact: StatedFact, key: str,
         *, service: Service = "enrollment", after: str | None = None,
     ) -> httpx.Response:  # fmt: skip
-        """One fact more. `after` is the `Quartal-Version` of enrollment that another service must have heard of."""
+        """One fact more, by the site's staff or, without a site, by whoever may state it in the whole study.
+
+        `after` is the `Quartal-Version` of enrollment that another service must have heard of.
+        """
         path = f"{self._of(service)}/participants/{participant_id}/facts/{fact['type']}"
-        return await self._post(path, fact["data"], ("site", site_id), key, after)
+        roles = catalogue.fact_class(service, fact["type"]).by
+        caller = ("site", site_id) if site_id else ("coordinator" if "coordinator" in roles else "administrator", None)
+        return await self._post(path, fact["data"], caller, key, after)
 
     async def add_all(
         self, site_id: str, participant_id: str, facts: Sequence[StatedFact], key: str,

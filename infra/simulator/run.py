@@ -24,14 +24,15 @@ import httpx
 from infra.issuer import Issuer
 from infra.reference.load import NotAccepted, Report, Stopped, StudyApi, TokenFor, pause
 from infra.reference.study import members, subject
-from infra.simulator.patients import OPENED, SINCE, SITES, STUDY_ID, Life, Site, life
-from infra.simulator.progress import Progress
+from infra.simulator.patients import OPENED, SINCE, SITES, STUDY_ID, Life, Site, lives
+from infra.simulator.progress import Known, Progress
 from shared.kernel.clock import Clock
 
 REPLAYED_AFTER = timedelta(seconds=5)
 LOOK_AT_THE_CALENDAR_EVERY_S = 30.0
 REFUSED_FOR_ONE = frozenset({404, 409, 410, 422})
 """Answers that concern one participant (voided, transferred, withdrawn by somebody's hand), not the simulation."""
+NOT_SEEN_THERE = 404
 THERE_ALREADY = frozenset({"stated-twice", "study-exists", "site-exists"})
 
 
@@ -56,8 +57,8 @@ async def simulate(
     Raises NotAccepted where the services do not let the simulation in.
     """
     api = StudyApi(client, study_id, token_for, attempts=None, stop=stop)
-    lives = [life(seed, index, sites) for index in range(participants)]
-    telling = _Telling(api, seed, lives, 1 / rate, today, report, kept_in)
+    told = list(lives(seed, participants, sites))
+    telling = _Telling(api, seed, told, sites, 1 / rate, today, report, kept_in)
     try:
         await _open(api, sites)
         report(f"{study_id}: {participants} simulated participants at {len(sites)} sites{telling.behind}")
@@ -94,6 +95,7 @@ class _Telling:
         api: StudyApi,
         seed: int,
         lives: Sequence[Life],
+        sites: Sequence[Site],
         seconds_between: float,
         today: Callable[[str], date],
         report: Report,
@@ -103,8 +105,8 @@ class _Telling:
         self._seconds_between, self._today, self._report = seconds_between, today, report
         days = ((day, index, place) for index, each in enumerate(lives) for place, day in enumerate(each.days))
         self._order = sorted(days)
-        sites = [each.site.site_id for each in lives]
-        self._progress = Progress(kept_in, [api.study_id, seed, sites, self._order])
+        self._zones = {site.site_id: site.time_zone for site in sites}
+        self._progress = Progress(kept_in, [api.study_id, seed, list(self._zones), self._order])
         self.told = 0
 
     @property
@@ -115,7 +117,7 @@ class _Telling:
         try:
             while self._progress.told < len(self._order):
                 day, index, place = self._order[self._progress.told]
-                if day > self._today(self._lives[index].site.time_zone).isoformat():
+                if day > self._today(self._zones[self._lives[index].facts[place].site_id]).isoformat():
                     await pause(self._api.stop, LOOK_AT_THE_CALENDAR_EVERY_S)
                 else:
                     await self._tell(index, place)
@@ -124,11 +126,11 @@ class _Telling:
 
     async def _tell(self, index: int, place: int) -> None:
         """State one fact; a participant whose fact is refused is told no further."""
-        numbers, is_new = self._progress.numbers, False
-        if place == 0 or index in numbers:
+        known, is_new = self._progress.known, False
+        if place == 0 or index in known:
             is_new = await self._state(index, place)
         if place + 1 == len(self._lives[index].facts):
-            numbers.pop(index, None)
+            known.pop(index, None)
         self._progress.one_more()
         if is_new:
             await pause(self._api.stop, self._seconds_between)
@@ -141,19 +143,43 @@ class _Telling:
             if refused.status not in REFUSED_FOR_ONE:
                 raise
             self._report(str(refused))
-            self._progress.numbers.pop(index, None)
+            self._progress.known.pop(index, None)
             return True
         self.told += 1
+        self._note(index, place, answer)
         return not _replayed(answer)
 
     async def _answered(self, index: int, place: int) -> httpx.Response:
-        each, key = self._lives[index], f"{self._api.study_id}/simulated/{self._seed}/{index}/{place}"
-        site_id, fact = each.site.site_id, each.facts[place]
-        if place:
-            return await self._api.add(site_id, self._progress.numbers[index], fact, key)
-        answer = await self._api.register(site_id, fact["data"], key)
-        self._progress.numbers[index] = answer.json()["participant_id"]
-        return answer
+        """By the site that tells it. Where that does not see the participant, who has moved on since, somebody who
+        does asks in its stead, and is answered as it was then."""
+        fact = self._lives[index].facts[place]
+        try:
+            return await self._said(index, place, fact.site_id)
+        except NotAccepted as refused:
+            if refused.status != NOT_SEEN_THERE or fact.site_id == self._lives[index].facts[-1].site_id:
+                raise
+            return await self._said(index, place, None)
+
+    async def _said(self, index: int, place: int, site_id: str | None) -> httpx.Response:
+        fact, key = self._lives[index].facts[place], f"{self._api.study_id}/simulated/{self._seed}/{index}/{place}"
+        if not place:
+            return await self._api.register(fact.site_id, fact.data, key)
+        known = self._progress.known[index]
+        about = fact.about(None if fact.corrects is None else known.events[fact.corrects])
+        after = None if fact.service == "enrollment" else known.heard
+        return await self._api.add(site_id, known.number, about, key, service=fact.service, after=after)
+
+    def _note(self, index: int, place: int, answer: httpx.Response) -> None:
+        """Keep of the answer what later facts of that participant need; what was corrected last is needed no more."""
+        life, said = self._lives[index], answer.json()
+        known = self._progress.known.setdefault(index, Known(said["participant_id"]))
+        if life.facts[place].service == "enrollment":
+            known.heard = answer.headers.get("quartal-version", known.heard)
+        if place in life.corrected:
+            known.events[place] = said["event_id"]
+        corrects = life.facts[place].corrects
+        if corrects is not None and life.corrected[corrects] == place:
+            known.events.pop(corrects)
 
 
 def _replayed(answer: httpx.Response) -> bool:

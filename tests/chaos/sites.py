@@ -14,7 +14,7 @@ from infra.reference.study import StatedFact, members, subject
 from infra.simulator.patients import OPENED, SINCE, SITES, Site, life
 from tests.demo import Demo
 
-STUDY_ID, TODAY = "chaos", "2027-01-01"
+STUDY_ID, TODAY = "chaos", "2030-01-01"
 """The study, and its frozen day: later than all that the sites report."""
 REPORTING = SITES[:4]
 SEED = 3
@@ -90,7 +90,7 @@ class Reporting:
 
 def _life_and_a_correction(site: Site, index: int) -> Iterator[StatedFact]:
     """A simulated life; at its end the screening is restated, with another year of birth."""
-    facts = life(SEED, index, [site]).facts
+    facts = life(SEED, index, [site]).of("enrollment")
     yield from facts
     restated: dict[str, Any] = {**facts[0]["data"], "birth_year": facts[0]["data"]["birth_year"] - 1}
     replacement = {"type": facts[0]["type"], "schema_version": 1, "data": restated}

@@ -7,49 +7,74 @@ from datetime import date
 import httpx
 import pytest
 
-from infra.reference import published, synthetic
-from infra.reference.load import NotAccepted, Stopped, StudyApi, batches_by_key, load, pause
+from infra.reference import published
+from infra.reference.load import NotAccepted, Stopped, StudyApi, load, pause, people
 from infra.reference.study import OPENED, STUDY_ID, subject
-from tests.unit.infra.conftest import Enrollment, once
+from tests.unit.infra.conftest import Quartal, once
 
-EVERYONE = [case["facts"] for case in published.cases()] + synthetic.participants() + synthetic.not_enrolled()
+EVERYONE = people()
 
 
 def token_for(role: str, site_id: str | None) -> str:
     return subject(STUDY_ID, role, site_id)
 
 
-async def test_loading_states_everyone_through_the_public_api(enrollment: Enrollment) -> None:
+async def test_loading_states_everyone_through_the_public_api(quartal: Quartal) -> None:
     lines: list[str] = []
-    async with enrollment.client() as client:
+    async with quartal.client() as client:
         await load(client, token_for, lines.append)
-    assert sorted(Counter(number for number, _ in enrollment.stated).values()) == sorted(
-        len(facts) for facts in EVERYONE
-    )
-    assert set(enrollment.callers) == {"administrator@study-wide.atc-rt", "site@site-01.atc-rt"}
+    assert sorted(Counter(number for number, _ in quartal.stated).values()) == sorted(len(facts) for facts in EVERYONE)
+    assert set(quartal.callers) == {"administrator@study-wide.atc-rt", "site@site-01.atc-rt"}
     assert lines == ["atc-rt: 4 published cases, 27 synthetic participants, 9 synthetic people who were not enrolled"]
 
 
-async def test_a_second_load_records_nothing_twice(enrollment: Enrollment) -> None:
-    async with enrollment.client() as client:
+async def test_it_returns_how_many_facts_the_study_has(quartal: Quartal) -> None:
+    async with quartal.client() as client:
+        assert await load(client, token_for, lambda _: None) == len(quartal.events)
+
+
+async def test_what_the_published_cases_report_later_is_told_to_the_services_that_take_it(quartal: Quartal) -> None:
+    async with quartal.client() as client:
         await load(client, token_for, lambda _: None)
-        recorded = set(enrollment.events)
+    for case in published.cases():
+        number = quartal.numbers[f"{STUDY_ID}/participant/published-{case['case']}"]
+        stated = Counter(name for whose, name in quartal.stated if whose == number)
+        assert stated == Counter(fact["type"] for fact in [*case["facts"], *case["later"]])
+
+
+async def test_other_services_are_told_once_they_have_heard_of_the_registration(quartal: Quartal) -> None:
+    async with quartal.client() as client:
         await load(client, token_for, lambda _: None)
-    assert enrollment.events == recorded
-    assert len(enrollment.numbers) == len(EVERYONE)
+    told = Counter(service for service, _ in quartal.heard)
+    assert (told["enrollment"], told["toxicity"], told["followup"]) == (40, 31, len(followed()))
+    sizes = {f"enrollment={len(person.batches['enrollment'])}" for person in EVERYONE}
+    assert {after for service, after in quartal.heard if service != "enrollment"} <= sizes
 
 
-async def test_no_two_requests_share_an_idempotency_key(enrollment: Enrollment) -> None:
-    async with enrollment.client() as client:
+def followed() -> list[str]:
+    return [person.key for person in EVERYONE if "followup" in person.batches]
+
+
+async def test_a_second_load_records_nothing_twice(quartal: Quartal) -> None:
+    async with quartal.client() as client:
         await load(client, token_for, lambda _: None)
-    assert len(set(enrollment.keys)) == len(enrollment.keys)
-    assert set(batches_by_key()) < set(enrollment.keys)
-    assert max(map(len, enrollment.keys)) <= 200
+        recorded = set(quartal.events)
+        await load(client, token_for, lambda _: None)
+    assert quartal.events == recorded
+    assert len(quartal.numbers) == len(EVERYONE)
 
 
-async def test_a_problem_answer_is_raised_with_its_code_and_pointers(enrollment: Enrollment) -> None:
-    enrollment.let_it_be(date(2024, 12, 1))
-    async with enrollment.client() as client:
+async def test_no_two_requests_share_an_idempotency_key(quartal: Quartal) -> None:
+    async with quartal.client() as client:
+        await load(client, token_for, lambda _: None)
+    assert len(set(quartal.keys)) == len(quartal.keys)
+    assert {person.key for person in EVERYONE} < set(quartal.keys)
+    assert max(map(len, quartal.keys)) <= 200
+
+
+async def test_a_problem_answer_is_raised_with_its_code_and_pointers(quartal: Quartal) -> None:
+    quartal.let_it_be(date(2024, 12, 1))
+    async with quartal.client() as client:
         with pytest.raises(NotAccepted) as problem:
             await load(client, token_for, lambda _: None)
     assert (problem.value.status, problem.value.code) == (422, "in-the-future")
@@ -57,14 +82,14 @@ async def test_a_problem_answer_is_raised_with_its_code_and_pointers(enrollment:
     assert "in-the-future at /facts/" in str(problem.value)
 
 
-async def test_an_answer_that_is_no_problem_document_is_raised_by_its_status(enrollment: Enrollment) -> None:
-    enrollment.trouble = once(lambda _: httpx.Response(403, text="a gateway's page"))
-    async with enrollment.client() as client:
+async def test_an_answer_that_is_no_problem_document_is_raised_by_its_status(quartal: Quartal) -> None:
+    quartal.trouble = once(lambda _: httpx.Response(403, text="a gateway's page"))
+    async with quartal.client() as client:
         with pytest.raises(NotAccepted, match="403 unnamed"):
             await load(client, token_for, lambda _: None)
 
 
-async def test_no_more_than_four_participants_are_stated_at_once(enrollment: Enrollment) -> None:
+async def test_no_more_than_four_participants_are_stated_at_once(quartal: Quartal) -> None:
     under_way, most = 0, 0
 
     class Counting(httpx.AsyncBaseTransport):
@@ -73,7 +98,7 @@ async def test_no_more_than_four_participants_are_stated_at_once(enrollment: Enr
             under_way += 1
             most = max(most, under_way)
             await asyncio.sleep(0)
-            answer = await enrollment.handle_async_request(request)
+            answer = await quartal.handle_async_request(request)
             under_way -= 1
             return answer
 
@@ -82,23 +107,23 @@ async def test_no_more_than_four_participants_are_stated_at_once(enrollment: Enr
     assert most == 4
 
 
-async def test_what_passes_is_asked_again_with_the_same_key(enrollment: Enrollment) -> None:
-    enrollment.trouble = once(lambda _: httpx.Response(503, headers={"retry-after": "0"}))
-    async with enrollment.client() as client:
+async def test_what_passes_is_asked_again_with_the_same_key(quartal: Quartal) -> None:
+    quartal.trouble = once(lambda _: httpx.Response(503, headers={"retry-after": "0"}))
+    async with quartal.client() as client:
         await StudyApi(client, STUDY_ID, token_for).open(OPENED, "opened")
-    assert enrollment.keys == ["opened", "opened"]
-    assert len(enrollment.events) == 2  # the opening, and its administrator
+    assert quartal.keys == ["opened", "opened"]
+    assert len(quartal.events) == 2  # the opening, and its administrator
 
 
-async def test_a_bounded_number_of_attempts_ends_with_the_last_failure(enrollment: Enrollment) -> None:
+async def test_a_bounded_number_of_attempts_ends_with_the_last_failure(quartal: Quartal) -> None:
     def away(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)
 
-    enrollment.trouble = away
-    async with enrollment.client() as client:
+    quartal.trouble = away
+    async with quartal.client() as client:
         with pytest.raises(httpx.ConnectError):
             await StudyApi(client, STUDY_ID, token_for, attempts=2).open(OPENED, "opened")
-    assert len(enrollment.keys) == 2
+    assert len(quartal.keys) == 2
 
 
 async def test_a_pause_ends_as_soon_as_it_is_told_to_stop() -> None:

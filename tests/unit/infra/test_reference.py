@@ -10,6 +10,7 @@ import pytest
 
 from infra.reference import published, synthetic
 from infra.reference.chart import day_of, working_day
+from infra.reference.load import Person, people
 from infra.reference.study import (
     CHECKLIST,
     FROZEN_TODAY,
@@ -22,10 +23,14 @@ from infra.reference.study import (
 )
 from services.enrollment import participant, study
 from services.enrollment.gate import World
+from services.followup import contact
+from services.followup.gate import World as FollowUpWorld
+from services.toxicity import assessment
+from services.toxicity.gate import World as ToxicityWorld
 from shared.contracts import catalogue
 from shared.kernel.dates import PartialDate
 from shared.kernel.fact import Fact, Stated
-from shared.kernel.record import Record, decide
+from shared.kernel.record import Record, decide, standing
 
 CASES = published.cases()
 COHORT = [case["facts"] for case in CASES] + synthetic.participants()
@@ -34,8 +39,8 @@ TODAY = date.fromisoformat(FROZEN_TODAY)
 IS_DATE = re.compile(r"\d{4}(-\d\d){0,2}")
 
 
-def read(fact: StatedFact) -> Fact:
-    return catalogue.fact_class("enrollment", fact["type"]).model_validate(fact["data"])
+def read(fact: StatedFact, service: str = "enrollment") -> Fact:
+    return catalogue.fact_class(service, fact["type"]).model_validate(fact["data"])
 
 
 def events(facts: list[Fact]) -> list[Stated[Fact]]:
@@ -90,6 +95,18 @@ def test_everyone_passes_contract_rules_and_gate_in_one_batch_on_the_studys_toda
     decide([], events([read(fact) for fact in facts]), participant.objections, world.gate)
 
 
+@pytest.mark.parametrize("person", people(), ids=lambda person: person.key)
+def test_what_toxicity_and_followup_are_told_passes_contract_rules_and_gate_in_one_batch_each(person: Person) -> None:
+    known = standing(events([read(fact) for fact in person.batches["enrollment"]]))
+    graded = events([read(fact, "toxicity") for fact in person.batches.get("toxicity", [])])
+    followed = events([read(fact, "followup") for fact in person.batches.get("followup", [])])
+    assert max(len(graded), len(followed)) <= 200
+    toxicity = ToxicityWorld(study_record(), TODAY, SITE_ID, participant=known)
+    decide([], graded, assessment.objections, toxicity.gate)
+    followup = FollowUpWorld(study_record(), TODAY, SITE_ID, participant=known)
+    decide([], followed, contact.objections, followup.gate)
+
+
 def test_the_cohort_has_31_enrolled_of_whom_4_are_stereotactic() -> None:
     assert [len(of(facts, "participant.enrolled")) for facts in COHORT] == [1] * 31
     assert [is_stereotactic(facts) for facts in COHORT] == [True] * 4 + [False] * 27
@@ -102,7 +119,7 @@ def test_enrolment_runs_from_december_2020_to_january_2025() -> None:
 
 
 def test_nothing_is_dated_after_the_studys_today() -> None:
-    stated = [day for facts in EVERYONE for _, day in dates(facts)] + [day for case in CASES for _, day in named(case)]
+    stated = [day for person in people() for facts in person.batches.values() for _, day in dates(facts)]
     assert max(PartialDate.parse(day).earliest for day in stated) <= TODAY
 
 
@@ -173,6 +190,29 @@ def test_case_2_dies_25_days_after_srs_and_is_restaged_eight_weeks_after_chemora
     assert [(day - chemoradiotherapy_end).days for day in later(2, "followup.recorded", "seen_on")] == [56]
 
 
+def test_case_2_has_a_seizure_of_grade_2_and_dies_of_a_pneumonia_that_is_unrelated_to_its_treatment() -> None:
+    seizure, pneumonia = [fact["data"]["findings"][0] for fact in CASES[1]["later"] if fact["service"] == "toxicity"]
+    assert (seizure["term"], seizure["grade"]) == ("3.0:0699", 2)
+    assert (pneumonia["term"], pneumonia["grade"]) == ("3.0:0534", 5)
+    assert {"to": "course:SRS", "level": "unrelated"} in pneumonia["attribution"]
+    assert later(2, "toxicity.assessed", "assessed_on")[1:] == later(2, "participant.died", "died_on")
+
+
+def test_events_that_the_paper_does_not_grade_are_not_graded() -> None:
+    ungraded = [
+        (case["case"], finding["term"])
+        for case in CASES
+        for fact in case["later"]
+        for finding in fact["data"].get("findings", [])
+        if finding["grade"] is None
+    ]
+    assert ungraded == [(1, "3.0:0664"), (3, "3.0:0150"), (3, "3.0:0150")]
+
+
+def test_the_published_cases_report_31_facts_later() -> None:
+    assert [len(case["later"]) for case in CASES] == [12, 5, 8, 6]
+
+
 def test_case_3_is_last_seen_438_days_after_its_new_therapy_began() -> None:
     new_therapy = days(CASES[2]["facts"], "systemic_therapy.started")[2]
     assert (max(later(3, "followup.recorded", "seen_on")) - new_therapy).days == 438
@@ -225,6 +265,55 @@ def test_the_synthetic_cohort_has_every_course_of_events() -> None:
     assert (len(rest), len(untreated), len(under_way)) == (27, 1, 1)
     assert sum(len(of(facts, "radiotherapy.discontinued")) for facts in rest) == 3
     assert [data["scope"] for facts in rest for data in of(facts, "participant.withdrawn")] == ["follow_up"] * 2
+
+
+def afterwards(type_name: str) -> list[dict[str, Any]]:
+    return [each.data for rest in synthetic.afterwards() for each in rest if each.type == type_name]
+
+
+def test_what_follows_in_the_synthetic_cohort_is_the_same_for_equal_seeds_and_leaves_the_treatment_as_it_is() -> None:
+    def said(seed: int) -> list[list[StatedFact]]:
+        return [[each.fact for each in rest] for rest in synthetic.afterwards(seed)]
+
+    before = synthetic.participants()
+    assert said(5) == said(5) != said(6)
+    assert synthetic.participants() == before
+
+
+def test_in_the_synthetic_cohort_half_of_those_who_die_do_so_within_some_months_of_radiotherapy() -> None:
+    lived = []
+    for facts, rest in zip(synthetic.participants(), synthetic.afterwards(), strict=True):
+        died = [each.day for each in rest if each.type == "participant.died"]
+        lived += [(day - days(facts, "radiotherapy.started")[0]).days / 30.4375 for day in died]
+    assert 15 <= len(lived) <= 22
+    assert 3 <= median(lived) <= 9
+
+
+def test_the_synthetic_cohort_has_what_follow_up_is_about() -> None:
+    assert len(afterwards("followup.recorded")) >= 40
+    assert {data["kind"] for data in afterwards("disease.progressed")} == {"local", "regional", "distant"}
+    assert len(afterwards("followup.visit_missed")) >= 2
+    assert len(afterwards("participant.lost")) > len(afterwards("participant.follow_up_resumed")) > 0
+    assert afterwards("vital_status.confirmed")
+    deaths = afterwards("participant.died")
+    assert any(len(death["died_on"]) == len("2024-03") for death in deaths)
+
+
+def test_the_synthetic_cohort_is_graded_before_during_and_after_radiotherapy_by_the_studys_dictionary() -> None:
+    assessed = afterwards("toxicity.assessed")
+    assert {data["timepoint"] for data in assessed} == {"baseline", "during_rt", "end_of_rt", "follow_up"}
+    graded = [finding for data in assessed for finding in data["findings"]]
+    assert all(finding["term"].startswith("3.0:") for finding in graded)
+    assert {finding["grade"] for finding in graded} >= {0, 1, 2, 3, 5}
+    baselines = sum(data["timepoint"] == "baseline" for data in assessed)
+    assert 23 <= baselines <= 27
+    assert afterwards("toxicity.serious_event_reported")
+
+
+def test_synthetic_people_are_not_seen_after_their_death() -> None:
+    for rest in synthetic.afterwards():
+        died = [each.day for each in rest if each.type == "participant.died"]
+        assert all(each.day <= died[0] for each in rest if died)
 
 
 def test_some_people_came_no_further_than_the_door() -> None:

@@ -1,0 +1,61 @@
+"""What is stated of the study `demo-live` as a whole: its opening with the protocol, and its eight sites."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from infra.reference.study import PROTOCOL
+
+STUDY_ID = "demo-live"
+SINCE = date(2024, 1, 8)
+"""The first day on which somebody may be screened."""
+DAYS_BETWEEN, DAYS_OF_ACCRUAL = 4, 800
+"""A screening every so many days; after the last day of accrual the next participants are screened from SINCE on."""
+
+
+@dataclass(frozen=True)
+class Site:
+    site_id: str
+    name: str
+    country: str
+    time_zone: str
+
+
+SITES = (
+    Site("berlin", "Simulated centre Berlin", "DE", "Europe/Berlin"),
+    Site("rome", "Simulated centre Rome", "IT", "Europe/Rome"),
+    Site("tokyo", "Simulated centre Tokyo", "JP", "Asia/Tokyo"),
+    Site("new-york", "Simulated centre New York", "US", "America/New_York"),
+    Site("sao-paulo", "Simulated centre Sao Paulo", "BR", "America/Sao_Paulo"),
+    Site("sydney", "Simulated centre Sydney", "AU", "Australia/Sydney"),
+    Site("johannesburg", "Simulated centre Johannesburg", "ZA", "Africa/Johannesburg"),
+    Site("kolkata", "Simulated centre Kolkata", "IN", "Asia/Kolkata"),
+)
+
+FORMS = [{"version": "1.0", "valid_from": "2023-12-01"}, {"version": "1.1", "valid_from": "2025-01-01"}]
+SYMPTOMS = ["dysphagia", "dyspnoea", "hoarseness", "pain", "headache"]
+CHECKLIST = [
+    "5.0:0362",  # Dermatitis radiation
+    "5.0:0177",  # Mucositis oral
+    "5.0:0130",  # Dysphagia
+    "5.0:0122",  # Dry mouth
+    "5.0:0226",  # Fatigue
+    "5.0:0474",  # Weight loss
+    "5.0:0734",  # Hoarseness
+    "5.0:0757",  # Pneumonitis
+    "5.0:0608",  # Seizure
+    "5.0:0563",  # Central nervous system necrosis
+]
+OPENED: dict[str, Any] = {
+    "title": "Simulated multicentre registry of radiotherapy for thyroid carcinoma (nobody in it ever lived)",
+    "ethics_approval": "none needed: simulated",
+    "protocol": {
+        **PROTOCOL,
+        "consent_versions": FORMS,
+        "toxicity": {"dictionary": "ctcae-5.0", "checklist": CHECKLIST},
+        "symptoms": SYMPTOMS,
+        "accrual_target": {"participants": 150, "by": (SINCE + timedelta(days=DAYS_OF_ACCRUAL)).isoformat()},
+    },
+}
