@@ -13,8 +13,10 @@ from services.enrollment import gate as enrollment_gate
 from services.enrollment import participant, study, treatment
 from services.followup import contact
 from services.followup import gate as followup_gate
+from services.toxicity import assessment
+from services.toxicity import gate as toxicity_gate
 from shared.contracts import catalogue
-from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, STUDY
+from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, STUDY, TOXICITY
 from shared.gate import doors
 from shared.gate import study as studies
 from shared.kernel.fact import Corrected, Fact, Stream
@@ -34,6 +36,7 @@ from shared.testing.generated import (
     worlds,
 )
 from shared.testing.spec import history, open_gate
+from shared.testing.toxicity_facts import assessed, finding, serious, serious_resolved
 
 SEARCH = settings(max_examples=2000, phases=[Phase.generate], database=None)
 SHARED = (doors, studies)
@@ -47,6 +50,11 @@ EVERY = (
         PARTICIPANT, participant.objections, (participant, treatment, enrollment_gate, *SHARED),
         ((), ON_STUDY[:2], ON_STUDY, UNDER_TREATMENT),
         worlds(enrollment_gate.World, PARTICIPANT, st.sampled_from(NAMES)),
+    ),
+    Histories(
+        TOXICITY, assessment.objections, (assessment, toxicity_gate, *SHARED),
+        ((), (serious("A", 0),), (serious("A", 0), serious_resolved("A")), (assessed(0, finding()),)),
+        worlds(toxicity_gate.World, TOXICITY, participant=participants),
     ),
     Histories(
         FOLLOWUP, contact.objections, (contact, followup_gate, *SHARED),

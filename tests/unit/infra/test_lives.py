@@ -25,12 +25,13 @@ from services.enrollment import participant, study
 from services.enrollment.gate import World as EnrollmentWorld
 from services.followup import contact
 from services.followup.gate import World as FollowUpWorld
-from services.toxicity import assessment, ctcae
+from services.toxicity import assessment
 from services.toxicity.gate import World as ToxicityWorld
 from shared.contracts import catalogue
 from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, TOXICITY
 from shared.kernel.fact import Corrected, Fact, Stated, clinical_dates, content
 from shared.kernel.record import Gate, Judged, Record, Rules, decide, standing
+from shared.terminology import ctcae
 
 SEED, NUMBER = 1, 2000
 RULES: Mapping[Service, Rules] = {
