@@ -20,6 +20,7 @@ from shared.kernel.ids import StudyId
 from shared.kernel.refusal import NotYourRole
 from shared.settings import Settings
 from shared.web.app import create_service_app
+from shared.web.exports import export_routes
 from shared.web.routes import (
     RECORDS,
     DryRun,
@@ -86,7 +87,8 @@ def create_app(settings: Settings) -> FastAPI:
             yield
 
     one_study, one_participant = f"{STUDIES}/{{study_id}}", f"{STUDIES}/{{study_id}}/participants/{{participant_id}}"
-    made = [routes, fact_routes(STUDY, one_study, but=Opened), fact_routes(PARTICIPANT, one_participant), views.routes]
+    stating = [routes, fact_routes(STUDY, one_study, but=Opened), fact_routes(PARTICIPANT, one_participant)]
+    made = [*stating, views.routes, export_routes("enrollment")]
     return create_service_app(
         "enrollment", "Quartal enrollment", start, made, (study, participant, treatment, gate, doors, studies)
     )

@@ -19,7 +19,8 @@ from tests.integration.own_study import SAID, OwnStudy, own_study
 BASE = "/enrollment/v1/studies"
 READS = {
     "enrollment": ("/{study_id}", "/{study_id}/participants", "/{study_id}/participants/{participant_id}",
-                   "/{study_id}/participants/{participant_id}/history", "/{study_id}/facts"),
+                   "/{study_id}/participants/{participant_id}/history", "/{study_id}/facts",
+                   "/{study_id}/exports"),
     "analytics": ("/{study_id}/position", "/{study_id}/figures", "/{study_id}/figures/{name}.{kind}",
                   "/{study_id}/live"),
 }  # fmt: skip
