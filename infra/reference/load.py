@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -114,20 +114,28 @@ class StudyApi:
     async def _post(
         self, path: str, body: Any, caller: tuple[str, str | None], key: str, after: str | None = None
     ) -> httpx.Response:
-        heard = {"Quartal-After": after} if after else {}
+        headers = {"Idempotency-Key": key, **({"Quartal-After": after} if after else {})}
+        answer = await self.ask("POST", path, caller, json=body, headers=headers)
+        if not answer.is_success:
+            raise NotAccepted.of(f"POST {path}, {key}", answer)
+        return answer
+
+    async def ask(
+        self, method: str, path: str, caller: tuple[str, str | None], *, json: Any = None,
+        params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:  # fmt: skip
+        """Any request that is safe to repeat, asked again while what is in the way passes; whatever the answer is."""
         for seconds, is_last in self._pauses():
-            headers = {"Authorization": f"Bearer {self.token_for(*caller)}", "Idempotency-Key": key, **heard}
+            said = {"Authorization": f"Bearer {self.token_for(*caller)}", **(headers or {})}
             try:
-                answer = await self.client.post(path, json=body, headers=headers)
+                answer = await self.client.request(method, path, json=json, params=params, headers=said)
             except httpx.TransportError:
                 if is_last:
                     raise
                 await pause(self.stop, seconds)
                 continue
-            if answer.is_success:
-                return answer
             if is_last or not _passes(answer):
-                raise NotAccepted.of(f"POST {path}, {key}", answer)
+                return answer
             await pause(self.stop, max(seconds, _retry_after(answer)))
         raise Stopped
 

@@ -11,6 +11,7 @@ from shared.gate import study as studies
 from shared.inbox.registry.judgement import RegisteredElsewhere
 from shared.settings import Settings
 from shared.web.app import create_service_app
+from shared.web.exports import export_routes
 from shared.web.reading import reading_routes
 from shared.web.routes import fact_routes
 from shared.web.service import service_start
@@ -24,5 +25,5 @@ def create_app(settings: Settings) -> FastAPI:
     start = service_start(
         "followup", settings, lambda clock, _: {False: RegisteredElsewhere(clock, contact.objections, gate.World)}
     )
-    routes = [fact_routes(FOLLOWUP, PARTICIPANT), reading_routes("followup")]
+    routes = [fact_routes(FOLLOWUP, PARTICIPANT), reading_routes("followup"), export_routes("followup")]
     return create_service_app("followup", "Quartal followup", start, routes, RULES)

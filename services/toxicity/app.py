@@ -11,6 +11,7 @@ from shared.gate import study as studies
 from shared.inbox.registry.judgement import RegisteredElsewhere
 from shared.settings import Settings
 from shared.web.app import create_service_app
+from shared.web.exports import export_routes
 from shared.web.reading import reading_routes
 from shared.web.routes import fact_routes
 from shared.web.service import service_start
@@ -24,5 +25,10 @@ def create_app(settings: Settings) -> FastAPI:
     start = service_start(
         "toxicity", settings, lambda clock, _: {False: RegisteredElsewhere(clock, assessment.objections, gate.World)}
     )
-    routes = [fact_routes(TOXICITY, PARTICIPANT), reading_routes("toxicity"), dictionaries_api.routes]
+    routes = [
+        fact_routes(TOXICITY, PARTICIPANT),
+        reading_routes("toxicity"),
+        export_routes("toxicity"),
+        dictionaries_api.routes,
+    ]
     return create_service_app("toxicity", "Quartal toxicity", start, routes, RULES)

@@ -83,7 +83,7 @@ def install_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def not_of_the_schema(request: Request, error: RequestValidationError) -> Response:
-        faults = [_schema_fault(each, error.body, _members(request.app)) for each in _telling(error.errors())]
+        faults = schema_faults(error.errors(), error.body, _members(request.app))
         return problem(422, "schema", "What was sent is not of the form that is asked for.", faults)
 
     @app.exception_handler(HTTPException)
@@ -128,6 +128,11 @@ AWAY = _connection_errors()
 async def _away(_: Request, error: Exception) -> Response:
     log.warning("database away: %s", type(error).__name__)
     return of_refusal(Busy("The database is away for the moment."))
+
+
+def schema_faults(errors: Sequence[Mapping[str, Any]], body: Any, members: Collection[str]) -> list[Fault]:
+    """What pydantic objects to in a request, of which `members` are the only names that may be repeated."""
+    return [_schema_fault(each, body, members) for each in _telling(errors)]
 
 
 def _telling(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -24,6 +24,7 @@ from shared.kernel.sealed import revealed
 from shared.security.grants import EVERY_SITE, Rights
 from shared.security.tenancy import Tenant
 from shared.security.vault import Vault
+from shared.web.exports import ExportOf, note_page
 from shared.web.routes import ParticipantOf, StudyOf, router
 from shared.web.service import Service
 
@@ -85,6 +86,7 @@ async def participant_history(request: Request, study: StudyOf, number: Particip
             "event_id": str(event.event_id),
             "version": event.version,
             "type": event.type,
+            "schema_version": event.schema_version,
             "data": revealed(event.content, opened.get(event.version, {})),
             "recorded_at": event.recorded_at.isoformat(),
             "recorded_by": event.meta.get("recorded_by"),
@@ -102,6 +104,7 @@ async def facts(
     site: Site = None,
     after: Annotated[str, Query(pattern=r"^([0-9A-Z-]{1,11}\.[0-9]{1,9})?$", description="what `next` said")] = "",
     limit: Limit = 100,
+    export: ExportOf = None,
 ) -> JSONResponse:
     """What sites stated, as stated, in a stable order, so that a site can compare it with what it sent."""
     rights, state = await _rights(request, study)
@@ -124,6 +127,7 @@ async def facts(
          "recorded_at": event.recorded_at.isoformat()}
         for event in page
     ]  # fmt: skip
+    await note_page(request, study, export, "facts", site, after, len(rows))
     return JSONResponse({"rows": rows, "next": f"{page[-1].stream_id}.{page[-1].version}" if more else None})
 
 

@@ -18,7 +18,7 @@ from tests.integration.own_study import SAID, OwnStudy, own_study
 
 OF_PARTICIPANTS = (
     "/{study_id}/participants", "/{study_id}/participants/{participant_id}",
-    "/{study_id}/participants/{participant_id}/history", "/{study_id}/facts",
+    "/{study_id}/participants/{participant_id}/history", "/{study_id}/facts", "/{study_id}/exports",
 )  # fmt: skip
 READS = {
     "enrollment": ("/{study_id}", *OF_PARTICIPANTS),

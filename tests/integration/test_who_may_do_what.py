@@ -124,6 +124,7 @@ READS: dict[str, tuple[str, str, set[str]]] = {
     "a participant, of follow-up": ("followup", "participants/{}", WHOLE | of_site("rome")),
     "a history, of follow-up": ("followup", "participants/{}/history", WHOLE | of_site("rome")),
     "the feed of facts, of follow-up": ("followup", "facts", WHOLE | of_site("rome") | of_site("milan")),
+    "exports": ("enrollment", "exports", {"administrator", "investigator", "auditor"}),
     "the position": ("analytics", "position", set(EVERYBODY)),
     "the list of figures": ("analytics", "figures", set(EVERYBODY)),
     "a figure": ("analytics", "figures/flow.json", set(EVERYBODY)),

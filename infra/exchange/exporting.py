@@ -1,0 +1,52 @@
+"""A study's facts as stated, one JSON object a line: the study's own, then every participant's, service by service.
+
+The lines are those of an import. Sealed texts are in no export, not even the exporter's own site's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from infra.exchange.fact import published
+from infra.exchange.study import Caller, Ended, Study, pages
+from infra.reference.load import StudyApi
+from shared.contracts import catalogue
+
+
+@dataclass(frozen=True)
+class Export:
+    """Under `id` the services record who exported what; `site`: only what that site stated."""
+
+    api: StudyApi
+    caller: Caller
+    id: UUID
+    services: Sequence[str]
+    site: str | None = None
+
+    async def lines(self) -> AsyncIterator[dict[str, Any]]:
+        """Raises Ended where the caller may not read."""
+        study = Study(self.api)
+        await study.read(self.caller)
+        if not study.version:
+            raise Ended("There is no study of that id, or it is not yours to see.")
+        for name, data in study.facts:
+            yield {"study": study.id, "type": name, "data": data}
+        asked = {"export": str(self.id), **({"site": self.site} if self.site else {})}
+        for service in self.services:
+            async for row in pages(self.api, service, self.caller, **asked):
+                yield _line(study.id, service, row)
+
+
+def _line(study_id: str, service: str, row: dict[str, Any]) -> dict[str, Any]:
+    """In today's schema version: what was written in an earlier one is brought up."""
+    stream = catalogue.stream(service, of_study=False)
+    fact = stream.read(row["type"], row["schema_version"], json.dumps(row["data"]))
+    return {
+        "study": study_id, "service": service, "participant": row["participant_id"], "type": row["type"],
+        "schema_version": fact.schema_version, "event_id": row["event_id"], "version": row["version"],
+        "recorded_at": row["recorded_at"], "data": published(fact),
+    }  # fmt: skip

@@ -1,0 +1,126 @@
+"""The study that is imported into: its own facts, who may state what, and whom the same file registered before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from infra.exchange.fact import canonical, published, stated
+from infra.exchange.order import SCREENED, Said
+from infra.reference.load import StudyApi
+from infra.reference.study import Grant, grant
+from shared.contracts.catalogue import STUDY
+from shared.kernel.ids import event_id_for
+from shared.kernel.refusal import Fault
+
+Caller = tuple[str, str | None]
+READER: Caller = ("coordinator", None)
+ADMINISTRATOR: Caller = ("administrator", None)
+PAGE = 1000
+_NO_LONGER = "The token is not accepted (any more)."
+
+
+class Ended(Exception):
+    """The import cannot go on; what was recorded stays, and the same command goes on from there."""
+
+
+def checked(answer: httpx.Response) -> httpx.Response:
+    """The answer, unless it says that nothing can be done now; then raises Ended."""
+    if answer.status_code == 401:
+        raise Ended(_NO_LONGER)
+    if answer.status_code == 429 or answer.status_code >= 500:
+        raise Ended(f"The service is away or busy ({answer.status_code}).")
+    return answer
+
+
+def faults_of(answer: httpx.Response) -> list[Fault]:
+    """What a problem document objects to; at least one fault."""
+    known = answer.headers.get("content-type", "").startswith("application/problem+json")
+    problem: dict[str, Any] = answer.json() if known else {}
+    errors = [Fault(each["code"], each["message"], each["pointer"]) for each in problem.get("errors", ())]
+    code = str(problem.get("type", "unnamed")).rpartition("/")[2]
+    return errors or [Fault(code, str(problem.get("title", f"Answered with {answer.status_code}.")))]
+
+
+def key_of(*parts: Any) -> str:
+    """An idempotency key that says nothing of what it is made of."""
+    return f"import-{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}"
+
+
+@dataclass
+class Study:
+    """`version` 0: there is no such study, or it is not the caller's to see."""
+
+    api: StudyApi
+    version: int = 0
+    facts: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        return self.api.study_id
+
+    @property
+    def base(self) -> str:
+        return f"/enrollment/v1/studies/{self.id}"
+
+    async def read(self, caller: Caller = ADMINISTRATOR) -> None:
+        answer = checked(await self.api.ask("GET", self.base, caller))
+        if answer.status_code == 200:
+            self.version = answer.json()["version"]
+            self.facts = [(each["type"], each["data"]) for each in answer.json()["facts"]]
+
+    def holds(self) -> Counter[str]:
+        """How often each content is stated."""
+        return Counter(canonical(STUDY.facts[name].model_validate(data)) for name, data in self.facts)
+
+    async def state(self, said: Said, occurrence: int, *, dry_run: bool) -> list[Fault]:
+        """A fact of the study, in the administrator's name; what is in its way."""
+        opens = said.line.type == "study.opened"
+        body = {"study_id": self.id, **stated(said.fact)} if opens else stated(said.fact)
+        path = "/enrollment/v1/studies" if opens else f"{self.base}/facts/{said.line.type}"
+        key = key_of(self.id, canonical(said.fact), occurrence)
+        answer = await self.api.ask(
+            "POST", path, ADMINISTRATOR, json=body, headers={} if dry_run else {"Idempotency-Key": key},
+            params={"dry_run": "true"} if dry_run else None,
+        )  # fmt: skip
+        return [] if checked(answer).is_success else faults_of(answer)
+
+    def lacking(self) -> list[Grant]:
+        """The grants that the development issuer's default subjects still need, to read and to state facts."""
+        sites = [data["site_id"] for name, data in self.facts if name == "study.site_activated"]
+        wanted = [grant(self.id, "coordinator"), *(grant(self.id, "site", site) for site in sites)]
+        return [each for each in wanted if not self._grants(each)]
+
+    def _grants(self, wanted: Grant) -> bool:
+        said = [name for name, data in self.facts if name.startswith("study.member_") and data == wanted]
+        return bool(said) and said[-1] == "study.member_granted"
+
+    async def registered(self) -> dict[str, str]:
+        """The participant's number by the id of the event that registered it."""
+        rows = pages(self.api, "enrollment", READER)
+        return {row["event_id"]: row["participant_id"] async for row in rows if row["type"] == SCREENED}
+
+    def registering(self, person: str, screening: Said) -> tuple[str, str]:
+        """(idempotency key of a screening, id of the event that it makes): the same for every import of the line."""
+        site = str(published(screening.fact)["site_id"])
+        key = key_of(self.id, person, canonical(screening.fact))
+        return key, str(event_id_for(f"{self.id}/enrollment/{site}/{key}", 0))
+
+
+async def pages(api: StudyApi, service: str, caller: Caller, **asked: str) -> AsyncIterator[dict[str, Any]]:
+    """Every fact that the caller may read of a service, in the feed's order; Ended where it may not."""
+    after: str | None = ""
+    while after is not None:
+        params = {**asked, "limit": str(PAGE), **({"after": after} if after else {})}
+        answer = checked(await api.ask("GET", f"/{service}/v1/studies/{api.study_id}/facts", caller, params=params))
+        if not answer.is_success:
+            raise Ended(f"The facts of {service} cannot be read: {faults_of(answer)[0].message}")
+        for row in answer.json()["rows"]:
+            yield row
+        after = answer.json()["next"]

@@ -1,0 +1,59 @@
+"""Exports are recorded: where a feed notes a page of one, and where an auditor reads who exported what."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+
+from shared.eventstore.studies import rights_in
+from shared.kernel.refusal import NotYourRole
+from shared.security.audit_log import Exported, Page, exports, note_export
+from shared.web.routes import StudyOf, router
+from shared.web.service import Service
+
+AUDITING = frozenset({"administrator", "investigator", "auditor"})
+ExportOf = Annotated[UUID | None, Query(description="this read is part of that export, and is recorded as such")]
+
+
+async def note_page(
+    request: Request, study: str, export: UUID | None, what: str, site: str | None, after: str, rows: int
+) -> None:
+    """Record a page before it is answered with; nothing for a read that is no export."""
+    if export is not None:
+        service: Service = request.app.state.running
+        page = Page(export, what, request.state.caller.subject, service.clock.now(), site, after, rows)
+        await note_export(service.pool, study, page)
+
+
+def export_routes(service_name: str) -> APIRouter:
+    """`GET …/exports` of a service: by whom, what, when, how much. For administrators, investigators and auditors."""
+    routes = router(f"/{service_name}/v1/studies/{{study_id}}")
+
+    @routes.get("/exports", tags=["reading"], name="exports")
+    async def listed(
+        request: Request,
+        study: StudyOf,
+        after: Annotated[int, Query(ge=0, le=2**63 - 1, description="what `next` said")] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> JSONResponse:
+        """Exports of the study's facts from this service, in the order in which they began."""
+        service: Service = request.app.state.running
+        rights, _ = await rights_in(service.studies, study, request.state.caller.subject)
+        if not rights.at(None, AUDITING):
+            raise NotYourRole
+        found = await exports(service.pool, study, after=after, limit=limit + 1)
+        page, more = found[:limit], len(found) > limit
+        return JSONResponse({"rows": [_shown(each) for each in page], "next": page[-1].place if more else None})
+
+    return routes
+
+
+def _shown(export: Exported) -> dict[str, Any]:
+    return {
+        "export_id": str(export.export_id), "what": export.what, "exported_by": export.by, "site_id": export.site_id,
+        "begun_at": export.begun_at.isoformat(), "ended_at": export.ended_at.isoformat(),
+        "pages": export.pages, "rows": export.rows,
+    }  # fmt: skip
