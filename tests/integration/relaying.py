@@ -64,6 +64,13 @@ async def nothing_left(database: Database) -> None:
             await asyncio.sleep(0.02)
 
 
+async def at_work(database: Database) -> None:
+    """Returns when a relay holds every shard."""
+    async with asyncio.timeout(PATIENCE):
+        while not (shards := await status(database.system)) or not all(shard.held for shard in shards):
+            await asyncio.sleep(0.02)
+
+
 async def _something_left(database: Database) -> bool:
     shards = await status(database.system)
     return not shards or any(shard.lag for shard in shards)

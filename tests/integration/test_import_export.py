@@ -17,8 +17,11 @@ from uuid import UUID
 import pytest
 
 from infra.reference.study import subject
+from shared.contracts.catalogue import FOLLOWUP
 from shared.kernel.fact import Fact
 from shared.testing import facts
+from shared.testing import followup_facts as followup
+from shared.testing import toxicity_facts as toxicity
 from tests.demo import CHECKOUT, Demo
 from tests.integration.own_study import OwnStudy, body, own_study
 
@@ -187,7 +190,9 @@ def test_an_import_that_is_killed_is_completed_by_the_next(study: OwnStudy, tmp_
 
 def figures(study: OwnStudy) -> dict[str, Any]:
     study.position()
-    return {name: _without_names(study.figure(name, "coordinator")) for name in FIGURES}
+    seen = {name: _without_names(study.figure(name, "coordinator")) for name in FIGURES}
+    queries = study.read("queries.json", "coordinator").json()["rows"]
+    return {**seen, "queries": sorted(query["rule"] for query in queries)}
 
 
 def _without_names(value: Any) -> Any:
@@ -205,7 +210,9 @@ def eventful(study: OwnStudy) -> None:
     lesion = study.state(number, facts.lesion("L2")).json()["event_id"]
     assert study.state(number, facts.correction(UUID(lesion), facts.lesion("L3", 5))).status_code == 201
     assert study.state(number, facts.correction(UUID(lesion), None, reason="mine")).status_code == 201
+    told_of(study, number)
     assert study.state(number, facts.withdrawn(40, reason="hers")).status_code == 201
+    assert study.state(number, followup.died("2024-04", detail="private")).status_code == 201
     gone = study.at_site("rome", facts.procedure(90))
     assert study.state(gone, facts.withdrawn(40)).status_code == 201
     twice = study.at_site("rome")
@@ -218,10 +225,25 @@ def eventful(study: OwnStudy) -> None:
     study.participant(waived, facts.screen_failed())
 
 
+def told_of(study: OwnStudy, number: str) -> None:
+    """Toxicity and follow-up, with sealed texts, a fact that is restated and one that is void."""
+    graded = toxicity.finding(attribution=toxicity.due_to("course:RT1"))
+    first = study.state(number, toxicity.assessed(10, graded, toxicity.finding("3.0:0664", None)))
+    for fact in (
+        toxicity.correction(UUID(first.json()["event_id"]), toxicity.assessed(11, graded), reason="private"),
+        toxicity.serious("SAE1", 12), toxicity.serious_updated("SAE1"), toxicity.serious_resolved("SAE1"),
+        followup.contact(30, "L1", note="private"), followup.progressed(30, "L1"), followup.missed(31),
+        followup.lost(32), followup.resumed(33),
+    ):  # fmt: skip
+        assert study.state(number, fact).status_code == 201, fact
+    gone = study.state(number, followup.alive(34)).json()["event_id"]
+    void = FOLLOWUP.correction(event_id=gone, reason_code="entered_in_error", replacement=None)
+    path = study.address(f"participants/{number}/facts/record.corrected", "followup")
+    assert study.send(path, body(void)).status_code == 201
+
+
 def exported(study: OwnStudy, out: Path, *more: str) -> Command:
-    told = quartal(
-        study.demo, "export", "facts", "--study", study.study_id, "--service", "enrollment", "--out", str(out), *more
-    )
+    told = quartal(study.demo, "export", "facts", "--study", study.study_id, "--out", str(out), *more)
     assert told.code == 0, told
     return told
 
@@ -247,7 +269,7 @@ def test_an_export_changes_nothing_in_its_own_study_and_makes_an_equal_one_elsew
     assert "stated as withheld: 1\n" in told.out
     assert sorted(versions(other).values()) == sorted(there.values())
     assert not set(versions(other)) & set(there)
-    other.facts = told.counts["recorded"] + 1 + 3  # the opener's grant, and three that the import needed
+    other.others = told.counts["recorded"] + 1 + 3  # the opener's grant, and three that the import needed
     assert figures(other) == before
     repeated = bring(other, str(out))
     assert (repeated.counts["recorded"], repeated.counts["refused"]) == (0, 0), repeated

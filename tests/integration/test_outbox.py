@@ -19,7 +19,7 @@ from shared.outbox.relay import Relay
 from shared.outbox.upkeep import prune, resync, status
 from shared.testing.appends import append, event, keep
 from tests.conftest import Database, KafkaServer
-from tests.integration.relaying import Watched, arrived, nothing_left, open_study, relaying, versions, write
+from tests.integration.relaying import Watched, arrived, at_work, nothing_left, open_study, relaying, versions, write
 
 
 async def test_rings_within_a_moment_are_one_notification(fresh_database: Database, study_id: str) -> None:
@@ -153,7 +153,7 @@ async def test_the_status_says_how_far_behind_the_relay_is(
 ) -> None:
     store = fresh_database.store()
     async with relaying(fresh_database, publisher):
-        await nothing_left(fresh_database)
+        await at_work(fresh_database)
         [idle] = await status(fresh_database.system)
     assert (idle.shard, idle.held, idle.lag, idle.oldest) == (0, True, 0, None)
     names = await open_study(store, study_id, 2)
