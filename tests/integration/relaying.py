@@ -67,8 +67,13 @@ async def nothing_left(database: Database) -> None:
 async def at_work(database: Database) -> None:
     """Returns when a relay holds every shard."""
     async with asyncio.timeout(PATIENCE):
-        while not (shards := await status(database.system)) or not all(shard.held for shard in shards):
+        while not await _all_held(database):  # noqa: ASYNC110 - a database has no event for it
             await asyncio.sleep(0.02)
+
+
+async def _all_held(database: Database) -> bool:
+    shards = await status(database.system)
+    return bool(shards) and all(shard.held for shard in shards)
 
 
 async def _something_left(database: Database) -> bool:
