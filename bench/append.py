@@ -48,7 +48,10 @@ async def run(size: Size) -> Measured:
     facts = size.of(3_000, 40)
     async with ground(broker=False) as stack:
         settings = settings_of({**stack.environment, "QUARTAL_POOL_SIZE": str(CONNECTIONS)})
-        async with running("enrollment", settings, judgements) as service, plain_rows(settings) as plain:
+        async with (
+            running("enrollment", settings, judgements, registers=True) as service,
+            plain_rows(settings) as plain,
+        ):
             ours = await on_study(service.recorder, size.of(1_000, 10))
             rounds = await alternately(size, lambda: ours.told(facts), lambda: spread(CONNECTIONS, plain.add, facts))
     return {RATIO.name: [Pair(*each) for each in rounds]}

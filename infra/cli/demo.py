@@ -17,7 +17,7 @@ from infra.reference.study import FROZEN_TODAY, STUDY_ID
 
 CAUGHT_UP_WITHIN, _LOOKS_EVERY = 60.0, 0.05
 CLOCK = f"{STUDY_ID}={FROZEN_TODAY},{LIVE_STUDY}=+0"
-PARTICIPANTS = "2000"
+PARTICIPANTS = "1000"
 
 
 def command() -> None:

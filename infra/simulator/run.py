@@ -57,11 +57,13 @@ async def simulate(
     Raises NotAccepted where the services do not let the simulation in.
     """
     api = StudyApi(client, study_id, token_for, attempts=None, stop=stop)
-    told = list(lives(seed, participants, sites))
-    telling = _Telling(api, seed, told, sites, 1 / rate, today, report, kept_in)
     try:
         await _open(api, sites)
-        report(f"{study_id}: {participants} simulated participants at {len(sites)} sites{telling.behind}")
+    except Stopped:
+        return 0
+    telling = _Telling(api, seed, list(lives(seed, participants, sites)), sites, 1 / rate, today, report, kept_in)
+    report(f"{study_id}: {participants} simulated participants at {len(sites)} sites{telling.behind}")
+    try:
         await telling.all()
     except Stopped:
         report(f"{study_id}: stopped")

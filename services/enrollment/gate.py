@@ -36,7 +36,8 @@ class World(Surroundings):
             case Enrolled(enrolled_on=on):
                 yield from studies.after_accrual(self.study, on, "enrolled_on")
             case Transferred(to_site=site, on=on):
-                if site == self.site_id:
+                before = self.stood(fact)
+                if site == self.site_id and not (isinstance(before, Transferred) and before.to_site == site):
                     yield Objection("already-there", "The participant is at that site.", member="/to_site")
                 elif not studies.was_active(self.study, site, on):
                     yield Objection("site-not-active", "That site was not active on that day.", member="/to_site")

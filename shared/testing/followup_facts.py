@@ -77,4 +77,4 @@ def acknowledged(until: When | None = None, visit: int = 1, **changes: Any) -> R
 
 
 def _reminded(until: When | None, visit: int) -> dict[str, Any]:
-    return {"visit": visit, "until": None if until is None else day(until)}
+    return {"visit": visit, **({} if until is None else {"until": day(until)})}

@@ -86,7 +86,7 @@ async def participant_history(request: Request, study: StudyOf, number: Particip
             "event_id": str(event.event_id),
             "version": event.version,
             "type": event.type,
-            "schema_version": event.schema_version,
+            **_if_earlier(event),
             "data": revealed(event.content, opened.get(event.version, {})),
             "recorded_at": event.recorded_at.isoformat(),
             "recorded_by": event.meta.get("recorded_by"),
@@ -144,6 +144,12 @@ def reading_routes(service: str, *, registers: bool = False) -> APIRouter:
     for path, answer in answers.items():
         made.get(path, tags=["reading"])(answer)
     return made
+
+
+def _if_earlier(event: Event) -> dict[str, int]:
+    """The schema version that an event was written in, where that is not today's."""
+    today = event.stream.facts[event.type].schema_version
+    return {} if event.schema_version == today else {"schema_version": event.schema_version}
 
 
 def _service(request: Request) -> Service:

@@ -205,10 +205,10 @@ async def test_the_cohort_page_leads_to_participants_only_who_may_see_them(told:
         assert (link in html) is leads
 
 
-async def test_toxicity_terms_are_told_by_their_ids(told: Told) -> None:
+async def test_toxicity_terms_are_told_by_their_names(told: Told) -> None:
     found = {"term": "3.0:0150", "grade": 2}
     said = {"assessed_on": "2024-03-01", "timepoint": "during_rt", "findings": [found], "checklist_complete": False}
     life = await told.life("north", screened(), stated("toxicity", "toxicity.assessed", **said))
     entries = (await told.read(f"participants/{life.number}/timeline.json")).json()["entries"]
-    assert entries[-1]["title"] == "Toxicity: 3.0:0150 grade 2"
-    assert entries[-1]["findings"][0]["name"] is None
+    assert entries[-1]["title"] == "Toxicity: Dysphagia (difficulty swallowing) (3.0:0150) grade 2"
+    assert entries[-1]["findings"][0]["name"] == "Dysphagia (difficulty swallowing)"

@@ -316,3 +316,12 @@ def test_the_gate_is_never_asked_about_what_is_recorded_already() -> None:
     past = history([screened(criteria={}), consented(900, "9"), procedure(900), withdrawn(-900)])
     world = World(standing(history([opened()])), START, "oslo", "rome")
     decide(past, history([voided()], 5), objections, world.gate)
+
+
+def test_the_day_of_a_transfer_can_be_mended_at_the_site_where_it_led() -> None:
+    moved = (*ON_STUDY, transferred("milan", 5))
+    study = Record(tuple(history((opened(), *SITES))))
+    world = World(study, TODAY, "milan", "rome", earlier=lambda: standing(history(moved)))
+    there = Spec(objections, world.gate).given(*moved)
+    there.when(correction(4, transferred("milan", 7))).then_admitted()
+    there.when(transferred("milan", 9)).then_refused("already-there")
