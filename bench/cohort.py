@@ -9,14 +9,19 @@ from functools import cache
 import httpx
 
 from bench.ground import port_of, spread, token
+from infra.cli.environment import settings_of
 from infra.local.ports import LOOPBACK
 from infra.local.stack import Stack
 from infra.reference.load import StudyApi
-from infra.reference.study import members
+from infra.reference.study import members, subject
 from infra.simulator.patients import OPENED, SINCE, SITES, life
 from shared.contracts.catalogue import PARTICIPANT
 from shared.contracts.event import Event
+from shared.inbox.registry.effect import register
 from shared.kernel.ids import new_event_id, new_participant_id
+from shared.security.tenancy import open_pool
+from shared.testing.elsewhere_contract import published
+from shared.testing.facts import consented, enrolled, granted, opened, screened, site_activated
 
 STUDY = "bench"
 SITE = SITES[0]
@@ -42,6 +47,20 @@ async def open_study(stack: Stack, participants: int) -> list[str]:
 
         await spread(_AT_ONCE, enrol, participants)
     return numbers
+
+
+async def known_people(stack: Stack, participants: int) -> list[str]:
+    """Follow-up knows STUDY, its one site and so many people enrolled there, as if enrollment had published them."""
+    member = subject(STUDY, "site", SITE.site_id)
+    told = [[opened(), granted(member, "site", SITE.site_id), site_activated(SITE.site_id, zone=SITE.time_zone)]]
+    told += [[screened(site_id=SITE.site_id), consented(), enrolled()] for _ in range(participants)]
+    names = [STUDY, *(new_participant_id() for _ in range(participants))]
+    settings = settings_of(stack.environment)
+    events = [each for name, facts in zip(names, told, strict=True) for each in published(STUDY, name, facts)]
+    pool = await open_pool(settings.database("followup", "system"))
+    async with pool, pool.acquire() as connection, connection.transaction():
+        await register(connection, events)  # type: ignore[arg-type] # the pool's proxy
+    return names[1:]
 
 
 @cache

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 from fastapi import FastAPI
 
-from services.enrollment.app import create_app
-from shared.contracts.enrollment import ProcedurePerformed
+from services.followup.app import create_app
+from shared.contracts.followup import FollowUpRecorded
 from shared.observability.logging import configure
 from shared.process import serve
 from shared.security.tenancy import open_pool
@@ -26,7 +26,7 @@ def smallest(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        url = settings.database("enrollment", "owner")
+        url = settings.database("followup", "owner")
         async with await open_pool(url, largest=settings.pool_size) as app.state.pool:
             await app.state.pool.execute(TABLE)
             yield
@@ -37,8 +37,8 @@ def smallest(settings: Settings) -> FastAPI:
     async def ready() -> dict[str, str]:
         return {"status": "ready"}
 
-    @app.post("/participants/{participant_id}/facts/procedure.performed", status_code=201)
-    async def performed(participant_id: str, fact: ProcedurePerformed) -> dict[str, str]:
+    @app.post("/participants/{participant_id}/facts/followup.recorded", status_code=201)
+    async def recorded(participant_id: str, fact: FollowUpRecorded) -> dict[str, str]:
         event_id = uuid4()
         await app.state.pool.execute(INSERT, event_id, participant_id, fact.model_dump_json())
         return {"participant_id": participant_id, "event_id": str(event_id)}
