@@ -14,6 +14,7 @@ from infra.local.stack import Stack
 from infra.local.supervisor import python_module
 from infra.reference.load import load
 from infra.reference.study import FROZEN_TODAY, STUDY_ID
+from shared.settings import SERVICES
 
 CAUGHT_UP_WITHIN, _LOOKS_EVERY = 60.0, 0.05
 CLOCK = f"{STUDY_ID}={FROZEN_TODAY},{LIVE_STUDY}=+0"
@@ -37,7 +38,8 @@ async def _loaded(_: Stack) -> None:
     typer.echo(f"\nReady: {base}")
     for door in doors():
         typer.echo(f"  {door.label:42} {base}{door.way_in}")
-    typer.echo(f"  {'API':42} {base}/enrollment/docs  {base}/analytics/docs")
+    for service in SERVICES:
+        typer.echo(f"  {f'API of {service}':42} {base}/{service}/docs")
     typer.echo("Ctrl-C ends it; what was recorded stays.")
 
 

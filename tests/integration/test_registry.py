@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
 
 from shared.contracts.event import Event
-from shared.eventstore.store import PostgresStore, StreamMoved, StudyMoved
+from shared.eventstore.migrate import migrate
+from shared.eventstore.store import Head, PostgresStore, StreamMoved, StudyMoved
+from shared.inbox.facts import state_by_version
 from shared.inbox.registry.effect import register
 from shared.inbox.registry.reading import participant as read_participant
 from shared.kernel.ids import new_participant_id
@@ -17,8 +20,12 @@ from shared.security.tenancy import Tenant
 from shared.testing.appends import keep, seen
 from shared.testing.elsewhere_contract import ElsewhereContract, Tell, published, stating
 from shared.testing.facts import correction, enrolled, opened, protocol, screened, site_activated, transferred
-from tests.conftest import Database, PostgresServer
+from tests.conftest import Database, PostgresServer, Somewhere, folders, on_server, roles_of
 from tests.conftest import opened as opened_database
+from tests.integration.analytics import apply
+from tests.integration.stated import arrived
+from tests.integration.stated import participant as told_participant
+from tests.integration.stated import study as told_study
 
 
 @pytest.fixture(scope="session")
@@ -115,3 +122,25 @@ async def test_many_facts_while_the_study_and_its_people_move_end_well(
 
     _, *kept = await asyncio.gather(moves(), states(), states(), states())
     assert (await seen(store, Tenant(study_id), participant)).head.version == sum(kept)
+
+
+async def test_what_was_taken_in_before_there_was_a_registry_is_known_by_it(
+    postgres: PostgresServer, databases: Mapping[str, str], study_id: str
+) -> None:
+    name = f"test_{secrets.token_hex(6)}"
+    await on_server(postgres, f"create database {name} owner quartal_followup_owner template template0")
+    try:
+        await on_server(
+            Somewhere(server=postgres.url(name)), "alter schema public owner to quartal_followup_owner", name
+        )
+        async with opened_database(postgres, name, "followup") as database:
+            *earlier, _ = folders("followup")
+            await migrate(database.url, earlier, roles_of("followup"))
+            told = [told_study(study_id), told_participant(study_id)]
+            await apply(database.system, arrived([event for each in told for event in each.events]), state_by_version)
+            await migrate(database.url, folders("followup"), roles_of("followup"))
+            store = PostgresStore("followup", database.app, elsewhere=read_participant)
+            recalled = await seen(store, Tenant(study_id, "north"), told[1].stream_id)
+        assert (recalled.study_version, recalled.head) == (4, Head(0, "north", known=2))
+    finally:
+        await on_server(postgres, f"drop database {name} with (force)")
