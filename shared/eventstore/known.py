@@ -18,7 +18,7 @@ from shared.eventstore.store import Append, Recalled
 from shared.kernel.record import Judged, Rules
 
 MOST_EVENTS = 40_000
-"""How many events are remembered, of all streams together: about 2.5 kB each."""
+"""How many events are remembered, of all streams together, those of other services included: about 2.5 kB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,11 @@ class Known:
         if any(event.sealed for event in proposal.events):
             judged = judged.restating(history(proposal.events))
         return Known(recalled, judged, data_key)
+
+    @property
+    def size(self) -> int:
+        elsewhere = self.recalled.elsewhere
+        return len(self.recalled.events) + (len(elsewhere.stated) if elsewhere else 0)
 
     def at(self, study_version: int) -> Known:
         """For a decision by another version of the study's facts, which the stream itself does not depend on."""
@@ -70,13 +75,13 @@ class Memory:
     def remember(self, study_id: str, stream_id: str, known: Known) -> None:
         self.forget(study_id, stream_id)
         self._known[study_id, stream_id] = known
-        self._events += len(known.recalled.events)
+        self._events += known.size
         while self._events > self._most:
-            self._events -= len(self._known.popitem(last=False)[1].recalled.events)
+            self._events -= self._known.popitem(last=False)[1].size
 
     def forget(self, study_id: str, stream_id: str | None) -> None:
         if stream_id and (known := self._known.pop((study_id, stream_id), None)):
-            self._events -= len(known.recalled.events)
+            self._events -= known.size
 
 
 def last_word(events: Sequence[Event], event_id: str) -> tuple[Event, str] | None:
