@@ -10,7 +10,7 @@ from functools import cached_property
 from shared.contracts.enrollment import Enrolled, LesionRegistered, Screened, Voided, Withdrawn
 from shared.contracts.event import Event
 from shared.contracts.followup import Died
-from shared.contracts.study import Opened, ProtocolAmended
+from shared.contracts.study import Opened
 from shared.contracts.treatment import (
     PrescriptionChanged,
     RadiotherapyCompleted,
@@ -18,6 +18,7 @@ from shared.contracts.treatment import (
     RadiotherapyStarted,
     Target,
 )
+from shared.gate.study import in_force
 from shared.kernel.dates import PartialDate
 from shared.kernel.fact import F, Fact
 from shared.kernel.record import Record
@@ -128,10 +129,7 @@ class Cohort:
     @cached_property
     def protocol(self) -> Protocol:
         """The plan in force on the study's today, for every participant."""
-        amended = [fact for fact in self.study.facts(ProtocolAmended) if fact.effective_on <= self.today]
-        if amended:
-            return max(amended, key=lambda fact: fact.effective_on).protocol
-        return self.study.facts(Opened)[0].protocol
+        return in_force(self.study, PartialDate.of(self.today))[-1][0]
 
     def enrolled(self, until: date) -> list[Participant]:
         return [participant for participant in self.participants if participant.first(Enrolled, until)]

@@ -14,7 +14,9 @@ from services.analytics.statistics.flow import flow
 from services.analytics.statistics.treatments import treatments
 from shared.contracts import catalogue
 from shared.contracts.event import Event
-from shared.contracts.study import Opened
+from shared.contracts.study import Opened, ProtocolAmended
+from shared.gate.study import in_force
+from shared.kernel.dates import PartialDate
 from shared.kernel.fact import Stated
 from shared.kernel.record import Record
 
@@ -98,6 +100,20 @@ def test_a_changed_prescription_counts_as_it_reads_last() -> None:
     facts = [screened(), enrolled(), start, ("radiotherapy.prescription_changed", {**changed, "targets": [target]})]
     assert flow(of({"p": facts}), AT)["stereotactic"] == 1
     assert flow(of({"p": facts}), Selection(date(2024, 2, 1)))["stereotactic"] == 0
+
+
+def test_of_two_amendments_of_one_day_figures_go_by_the_one_that_every_other_part_goes_by() -> None:
+    told = [Stated(uuid4(), OPENED), *(Stated(uuid4(), amended(*deliveries)) for deliveries in ([], ["SRS"]))]
+    events = [event("p", at, *fact) for at, fact in enumerate([screened(), enrolled(), course(delivery="SRS")], 1)]
+    seen = cohort(Record(tuple(told)), events, frozenset(), TODAY)
+    assert seen.protocol == in_force(seen.study, PartialDate.of(TODAY))[-1][0]
+    assert flow(seen, AT)["stereotactic"] == 1
+
+
+def amended(*deliveries: str) -> ProtocolAmended:
+    plan = {**PROTOCOL, "stereotactic": {"deliveries": deliveries}}
+    said = {"amendment": "A1", "effective_on": "2024-01-01", "protocol": plan, "reason": "Experience."}
+    return ProtocolAmended.model_validate(said)
 
 
 def test_each_enrolled_participant_stands_in_one_place_death_first() -> None:
