@@ -71,7 +71,7 @@ class Participant:
     def targets(self, course: RadiotherapyStarted, until: date) -> tuple[Target, ...]:
         """The course's prescription as it read on that day."""
         changes = [change for change in self.facts(PrescriptionChanged, until) if change.course_id == course.course_id]
-        return max(changes, key=self.day).targets if changes else course.targets
+        return prescribed_last(changes).targets if changes else course.targets
 
     def end(self, course: RadiotherapyStarted, until: date) -> RadiotherapyCompleted | RadiotherapyDiscontinued | None:
         completed, discontinued = self.facts(RadiotherapyCompleted, until), self.facts(RadiotherapyDiscontinued, until)
@@ -111,6 +111,14 @@ def imputed(when: PartialDate, today: date) -> date:
     of_month = when.earliest.month == when.latest.month
     middle = when.earliest.replace(day=MID_MONTH) if of_month else date(when.earliest.year, *MID_YEAR)
     return max(when.earliest, min(middle, today))
+
+
+def prescribed_last(changes: Iterable[PrescriptionChanged]) -> PrescriptionChanged:
+    """The change that holds after all of them: the one of the last day that analyses take them for.
+
+    Of several on one day it is the same whichever was stated first; which of them holds is asked as a query.
+    """
+    return max(changes, key=lambda change: (imputed(change.on, date.max), change.model_dump_json()))
 
 
 @dataclass(frozen=True)

@@ -170,13 +170,15 @@ def _close(dated: Sequence[_Dated], today: date) -> date:
 
 
 def _in_order(dated: Sequence[_Dated]) -> list[_Dated]:
-    """By day, then as things follow each other within a day; undated ones last."""
+    """By day, then as things follow each other within a day, then by what they say, so that the order in which they
+    were stated does not show; undated ones last."""
     begun = {_thread(each.fact): each.day for each in dated if isinstance(each.fact, _BEGINNINGS)}
 
-    def place(each: _Dated) -> tuple[bool, date, float, str, int]:
+    def place(each: _Dated) -> tuple[bool, date, float, str, str, int]:
         earlier = (begun.get(_thread(each.fact)) or date.max) < (each.day or date.max)
         rank = _rank(each.fact, begun_earlier=earlier)
-        return each.day is None, each.day or date.max, rank, each.event.service, each.event.version
+        said = each.fact.model_dump_json()
+        return each.day is None, each.day or date.max, rank, each.event.type, said, each.event.version
 
     return sorted(dated, key=place)
 

@@ -7,11 +7,14 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from services.analytics.asking import withheld
 from services.analytics.cohort import Cohort, Selection, cohort
 from services.analytics.statistics.accrual import accrual
 from services.analytics.statistics.flow import flow
 from services.analytics.statistics.treatments import treatments
+from services.analytics.timeline import timeline
 from shared.contracts import catalogue
 from shared.contracts.event import Event
 from shared.contracts.study import Opened, ProtocolAmended
@@ -100,6 +103,30 @@ def test_a_changed_prescription_counts_as_it_reads_last() -> None:
     facts = [screened(), enrolled(), start, ("radiotherapy.prescription_changed", {**changed, "targets": [target]})]
     assert flow(of({"p": facts}), AT)["stereotactic"] == 1
     assert flow(of({"p": facts}), Selection(date(2024, 2, 1)))["stereotactic"] == 0
+
+
+TWICE_CHANGED = (("2024-02-02", 1000, "2024-02-02", 2000), ("2024-02", 2000, "2024-02-10", 1000))
+"""Two days of a change, each with what was prescribed then; the dose of 20 Gy holds."""
+
+
+@pytest.mark.parametrize(("one_day", "one_dose", "other_day", "other_dose"), TWICE_CHANGED)
+def test_of_two_changed_prescriptions_figure_and_timeline_take_the_same_in_whatever_order_they_were_stated(
+    one_day: str, one_dose: int, other_day: str, other_dose: int
+) -> None:
+    start = course()
+    one, other = changed(start, one_day, one_dose), changed(start, other_day, other_dose)
+    for stated in ([one, other], [other, one]):
+        told = [screened(), enrolled(), start, *stated, ended("2024-03-01", start)]
+        (row,) = treatments(of({"p": told}), AT)["targets"]
+        entries = timeline([event("p", at, *fact) for at, fact in enumerate(told, 1)], TODAY)["entries"]
+        (end,) = (entry for entry in entries if entry["type"] == "radiotherapy.completed")
+        assert (row["total_dose_gy"], end["delivered"][0]["dose_gy"]) == (20.0, 20.0)
+
+
+def changed(start: tuple[str, dict[str, Any]], on: str, dose: int) -> tuple[str, dict[str, Any]]:
+    target = {**start[1]["targets"][0], "dose_per_fraction_cgy": dose, "total_dose_cgy": dose}
+    said = {"course_id": start[1]["course_id"], "on": on, "reason_code": "toxicity", "targets": [target]}
+    return "radiotherapy.prescription_changed", said
 
 
 def test_of_two_amendments_of_one_day_figures_go_by_the_one_that_every_other_part_goes_by() -> None:

@@ -15,6 +15,7 @@ from services.analytics.timeline import timeline
 from shared.contracts import catalogue
 from shared.kernel.fact import Fact
 from shared.testing import facts
+from tests.unit.analytics.stories import stated_anew
 from tests.unit.analytics.told import CASES, case, event, events, read
 
 TODAY = date(2025, 1, 31)
@@ -74,6 +75,18 @@ def test_every_standing_fact_is_told_once_whatever_order_it_comes_in(number: int
     for seed in range(5):
         shuffled = random.Random(seed).sample(case(number), len(case(number)))  # noqa: S311 - a seeded shuffle
         assert timeline(shuffled, TODAY)["entries"] == told["entries"]
+
+
+@pytest.mark.parametrize("number", CASES)
+def test_the_order_in_which_a_site_states_what_happened_does_not_show(number: int) -> None:
+    as_told = without_versions(timeline(case(number), TODAY)["entries"])
+    for seed in range(5):
+        again = stated_anew(case(number), seed)
+        assert without_versions(timeline(again, TODAY)["entries"]) == as_told
+
+
+def without_versions(entries: Entries) -> Entries:
+    return [{name: value for name, value in entry.items() if name != "version"} for entry in entries]
 
 
 @pytest.mark.parametrize("number", CASES)
