@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 
+from services.analytics.days import day_of_death, imputed, last_known_alive
 from shared.contracts.enrollment import Enrolled, LesionRegistered, Screened, Voided, Withdrawn
 from shared.contracts.event import Event
 from shared.contracts.followup import Died
@@ -24,7 +25,6 @@ from shared.kernel.fact import F, Fact
 from shared.kernel.record import Record
 from shared.protocol.protocol import Protocol
 
-MID_MONTH, MID_YEAR = 15, (7, 1)
 STAYING: tuple[type[Fact], ...] = (Withdrawn, Died)
 
 
@@ -52,7 +52,13 @@ class Participant:
         return self._day(fact) or self.today
 
     def _day(self, fact: Fact) -> date | None:
+        if isinstance(fact, Died) and fact.died_on:
+            return day_of_death(fact.died_on, self.last_known_alive, self.today)
         return imputed(fact.happened_on, self.today) if fact.happened_on else None
+
+    @cached_property
+    def last_known_alive(self) -> date:
+        return last_known_alive((stated.fact for stated in self.record.stated), self.today)
 
     @cached_property
     def leaves_on(self) -> date:
@@ -102,15 +108,6 @@ class Participant:
         """How many dates of these facts are known by month or year only."""
         dated = (fact.happened_on for kind in kinds for fact in self.facts(kind, until))
         return sum(when is not None and not when.is_exact for when in dated)
-
-
-def imputed(when: PartialDate, today: date) -> date:
-    """The day an analysis takes a date for: of a month the 15th, of a year 1 July, never after today."""
-    if when.is_exact:
-        return when.earliest
-    of_month = when.earliest.month == when.latest.month
-    middle = when.earliest.replace(day=MID_MONTH) if of_month else date(when.earliest.year, *MID_YEAR)
-    return max(when.earliest, min(middle, today))
 
 
 def prescribed_last(changes: Iterable[PrescriptionChanged]) -> PrescriptionChanged:

@@ -32,9 +32,10 @@ def missing_baseline(case: Case) -> Iterator[Question]:
 
 def imprecise_course_end(case: Case) -> Iterator[Question]:
     """The end of the index course, from which every visit is counted, is known by month or year only."""
-    end = case.ends.get(case.index_course.fact.course_id) if case.index_course else None
-    if end and not end.fact.ended_on.is_exact:
-        said, day = end.fact.ended_on, case.day(end.fact.ended_on)
+    anchor = case.anchor(None)
+    if anchor and not anchor[0].fact.ended_on.is_exact:
+        end, day = anchor
+        said = end.fact.ended_on
         yield Question(f"The index course ended in {said}; visits are counted from {day}: which day was it?", (end,))
 
 

@@ -219,6 +219,15 @@ def test_what_is_dated_after_a_withdrawal_has_left_the_analysis_but_for_death() 
     assert (counted["enrolled"], counted["treated"], counted["died"], counted["withdrawn"]) == (1, 0, 1, 0)
 
 
+def test_a_death_in_a_month_is_not_taken_for_a_day_before_the_last_contact() -> None:
+    contact = ("followup.recorded", {"seen_on": "2024-11-20", "mode": "clinic"})
+    declared = ("followup.visit_missed", {"visit": 1, "declared_on": "2024-11-28", "reason_code": "too_ill"})
+    died = ("participant.died", {"died_on": "2024-11", "cause": "tumour"})
+    seen = of({"p": [screened(), enrolled(), contact, declared, died]})
+    counts = [flow(seen, Selection(date(2024, 11, day)))["died"] for day in (15, 19, 20)]
+    assert counts == [0, 0, 1]
+
+
 def test_an_imprecise_end_is_never_taken_for_a_day_before_the_start_and_is_counted_as_imputed() -> None:
     start = course("2024-03-20")
     seen = of({"p": [screened(), enrolled(), start, ended("2024-03", start)]})

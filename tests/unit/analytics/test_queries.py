@@ -340,6 +340,13 @@ def test_each_progressed_lesion_is_a_query_of_its_own() -> None:
     assert len({query.key for query in made.asked("local_progression_not_stated")}) == 2
 
 
+def test_a_question_about_an_imprecise_day_names_the_day_that_it_is_taken_for() -> None:
+    made = story(facts.course("2024-03-20"), facts.completed("2024-03"), contact("2024-11-20"), died("2024-11"))
+    (end,), (death,) = made.asked("imprecise_course_end"), made.asked("imprecise_end_of_follow_up")
+    assert "visits are counted from 2024-03-20" in end.text
+    assert "is taken as 2024-11-20" in death.text
+
+
 @given(seed=st.integers(0, 2**32))
 def test_the_order_of_arrival_changes_neither_keys_nor_words(seed: int) -> None:
     events = TANGLED.events
