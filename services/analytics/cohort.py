@@ -37,7 +37,7 @@ class Participant:
     today: date
 
     def facts(self, kind: type[F], until: date) -> list[F]:
-        """Facts of a kind dated up to and on that day; undated ones always.
+        """Facts of a kind dated up to and on that day; undated ones always, but a death not while life goes on.
 
         After a withdrawal only the withdrawal itself and death count: the rest left every analysis from that day on.
         """
@@ -52,8 +52,9 @@ class Participant:
         return self._day(fact) or self.today
 
     def _day(self, fact: Fact) -> date | None:
-        if isinstance(fact, Died) and fact.died_on:
-            return day_of_death(fact.died_on, self.last_known_alive, self.today)
+        if isinstance(fact, Died):
+            alive_on = self.last_known_alive
+            return day_of_death(fact.died_on, alive_on, self.today) if fact.died_on else alive_on
         return imputed(fact.happened_on, self.today) if fact.happened_on else None
 
     @cached_property

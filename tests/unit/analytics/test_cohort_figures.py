@@ -228,6 +228,12 @@ def test_a_death_in_a_month_is_not_taken_for_a_day_before_the_last_contact() -> 
     assert counts == [0, 0, 1]
 
 
+def test_a_death_without_a_day_does_not_count_before_the_last_contact() -> None:
+    contact = ("followup.recorded", {"seen_on": "2024-11-20", "mode": "clinic"})
+    seen = of({"p": [screened(), enrolled(), contact, ("participant.died", {"died_on": None, "cause": "tumour"})]})
+    assert [flow(seen, Selection(date(2024, 11, day)))["died"] for day in (19, 20)] == [0, 1]
+
+
 def test_an_imprecise_end_is_never_taken_for_a_day_before_the_start_and_is_counted_as_imputed() -> None:
     start = course("2024-03-20")
     seen = of({"p": [screened(), enrolled(), start, ended("2024-03", start)]})
