@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 
+from services.analytics.days import day_of_death, imputed, last_known_alive
 from shared.contracts.enrollment import Enrolled, LesionRegistered, Screened, Voided, Withdrawn
 from shared.contracts.event import Event
 from shared.contracts.followup import Died
-from shared.contracts.study import Opened, ProtocolAmended
+from shared.contracts.study import Opened
 from shared.contracts.treatment import (
     PrescriptionChanged,
     RadiotherapyCompleted,
@@ -18,12 +19,12 @@ from shared.contracts.treatment import (
     RadiotherapyStarted,
     Target,
 )
+from shared.gate.study import in_force
 from shared.kernel.dates import PartialDate
 from shared.kernel.fact import F, Fact
 from shared.kernel.record import Record
 from shared.protocol.protocol import Protocol
 
-MID_MONTH, MID_YEAR = 15, (7, 1)
 STAYING: tuple[type[Fact], ...] = (Withdrawn, Died)
 
 
@@ -36,7 +37,7 @@ class Participant:
     today: date
 
     def facts(self, kind: type[F], until: date) -> list[F]:
-        """Facts of a kind dated up to and on that day; undated ones always.
+        """Facts of a kind dated up to and on that day; undated ones always, but a death not while life goes on.
 
         After a withdrawal only the withdrawal itself and death count: the rest left every analysis from that day on.
         """
@@ -51,7 +52,14 @@ class Participant:
         return self._day(fact) or self.today
 
     def _day(self, fact: Fact) -> date | None:
+        if isinstance(fact, Died):
+            alive_on = self.last_known_alive
+            return day_of_death(fact.died_on, alive_on, self.today) if fact.died_on else alive_on
         return imputed(fact.happened_on, self.today) if fact.happened_on else None
+
+    @cached_property
+    def last_known_alive(self) -> date:
+        return last_known_alive((stated.fact for stated in self.record.stated), self.today)
 
     @cached_property
     def leaves_on(self) -> date:
@@ -70,7 +78,7 @@ class Participant:
     def targets(self, course: RadiotherapyStarted, until: date) -> tuple[Target, ...]:
         """The course's prescription as it read on that day."""
         changes = [change for change in self.facts(PrescriptionChanged, until) if change.course_id == course.course_id]
-        return max(changes, key=self.day).targets if changes else course.targets
+        return prescribed_last(changes).targets if changes else course.targets
 
     def end(self, course: RadiotherapyStarted, until: date) -> RadiotherapyCompleted | RadiotherapyDiscontinued | None:
         completed, discontinued = self.facts(RadiotherapyCompleted, until), self.facts(RadiotherapyDiscontinued, until)
@@ -103,13 +111,12 @@ class Participant:
         return sum(when is not None and not when.is_exact for when in dated)
 
 
-def imputed(when: PartialDate, today: date) -> date:
-    """The day an analysis takes a date for: of a month the 15th, of a year 1 July, never after today."""
-    if when.is_exact:
-        return when.earliest
-    of_month = when.earliest.month == when.latest.month
-    middle = when.earliest.replace(day=MID_MONTH) if of_month else date(when.earliest.year, *MID_YEAR)
-    return max(when.earliest, min(middle, today))
+def prescribed_last(changes: Iterable[PrescriptionChanged]) -> PrescriptionChanged:
+    """The change that holds after all of them: the one of the last day that analyses take them for.
+
+    Of several on one day it is the same whichever was stated first; which of them holds is asked as a query.
+    """
+    return max(changes, key=lambda change: (imputed(change.on, date.max), change.model_dump_json()))
 
 
 @dataclass(frozen=True)
@@ -128,10 +135,7 @@ class Cohort:
     @cached_property
     def protocol(self) -> Protocol:
         """The plan in force on the study's today, for every participant."""
-        amended = [fact for fact in self.study.facts(ProtocolAmended) if fact.effective_on <= self.today]
-        if amended:
-            return max(amended, key=lambda fact: fact.effective_on).protocol
-        return self.study.facts(Opened)[0].protocol
+        return in_force(self.study, PartialDate.of(self.today))[-1][0]
 
     def enrolled(self, until: date) -> list[Participant]:
         return [participant for participant in self.participants if participant.first(Enrolled, until)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -73,7 +74,7 @@ class Participants:
     async def listed(self, study_id: str, member: str, after: str = "") -> Listed:
         """Those whom the member sees, at most PAGE of them. Raises NotFound or NotYourRole."""
         frontier = await reading.frontier(self._system, study_id)
-        rights, _ = await self._seeing(study_id, member)
+        rights, study = await self._seeing(study_id, member)
         numbers, found = set[str](), dict[str, list[Event]]()
         for site in tenants(rights):
             async with transaction(self._app, Tenant(study_id, site)) as connection:
@@ -81,8 +82,8 @@ class Participants:
                 facts = await reading.facts_of(connection, study_id, seen, frontier.position)
             numbers |= set(seen)
             found |= {number: list(events) for number, events in groupby(facts, lambda event: event.stream_id)}
-        page = sorted(numbers)[:PAGE]
-        rows = tuple(row for number in page if (row := _row(number, found.get(number, []))))
+        page, today = sorted(numbers)[:PAGE], self._figures.today(study_id, study.record)
+        rows = tuple(row for number in page if (row := _row(number, found.get(number, []), today)))
         return Listed(rows, page[-1] if len(numbers) > PAGE else None)
 
     async def _seeing(self, study_id: str, member: str) -> tuple[Rights, StudyState]:
@@ -112,9 +113,9 @@ def _screened(events: list[Event]) -> bool:
     return any(event.type == Screened.type_name for event in events)
 
 
-def _row(number: str, events: list[Event]) -> Row | None:
+def _row(number: str, events: list[Event], today: date) -> Row | None:
     """None for who is in no figure."""
     record = Record(tuple(history(event for event in events if event.is_known)))
     if not record.all(Screened) or any(is_out(stated.fact) for stated in record.stated):
         return None
-    return Row(number, present_site(record), status(record))
+    return Row(number, present_site(record), status(record, today))

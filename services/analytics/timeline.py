@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from services.analytics.cohort import imputed
+from services.analytics.days import day_of_death, imputed, is_lost, last_known_alive
 from services.analytics.telling import LANES, UNTOLD, Known, told
 from shared.contracts.enrollment import (
     BaselineRecorded,
@@ -93,7 +93,7 @@ def timeline(
         "study_id": events[0].study_id,
         "participant_id": events[0].stream_id,
         "site_id": present_site(record),
-        "status": status(record),
+        "status": status(record, today),
         "today": today.isoformat(),
         "ends_on": max([close, *(each.day for each in dated if each.day)]).isoformat(),
         "imputed_dates": sum(entry["imputed"] for entry in entries),
@@ -102,22 +102,16 @@ def timeline(
     }
 
 
-def status(record: Record) -> str:
+def status(record: Record, today: date) -> str:
     """Where a participant is in the study: of what holds, what weighs most."""
     if record.facts(Died):
         return "died"
     if record.facts(Withdrawn):
         return "withdrawn"
-    if _is_lost(record):
+    if is_lost(record, today):
         return "lost"
     reached = ((Enrolled, "enrolled"), (ScreenFailed, "screen_failed"), (Consented, "consented"))
     return next((name for kind, name in reached if record.facts(kind)), "screening")
-
-
-def _is_lost(record: Record) -> bool:
-    lost = [fact.on.latest for fact in record.facts(Lost)]
-    found = [fact.on.latest for fact in record.facts(FollowUpResumed)]
-    return bool(lost) and max(lost) > max(found, default=date.min)
 
 
 def present_site(record: Record) -> str:
@@ -135,11 +129,10 @@ def _dated(told_of: Sequence[tuple[Event, Fact]], today: date) -> list[_Dated]:
     for event, fact, when in placed:
         if when and isinstance(fact, _ENDS):
             days[event.event_id] = max(days[event.event_id], begun.get(_thread(fact), date.min))
-    living = [days[event.event_id] for event, fact, when in placed if when and not isinstance(fact, Died)]
+    alive_on = last_known_alive((fact for _, fact in told_of), today)
     for event, fact, when in placed:
         if when and isinstance(fact, Died):
-            last = min(max(living, default=date.min), when.latest)
-            days[event.event_id] = max(days[event.event_id], last)
+            days[event.event_id] = day_of_death(when, alive_on, today)
     return [_Dated(event, fact, when, days.get(event.event_id)) for event, fact, when in placed]
 
 
@@ -170,13 +163,15 @@ def _close(dated: Sequence[_Dated], today: date) -> date:
 
 
 def _in_order(dated: Sequence[_Dated]) -> list[_Dated]:
-    """By day, then as things follow each other within a day; undated ones last."""
+    """By day, then as things follow each other within a day, then by what they say, so that the order in which they
+    were stated does not show; undated ones last."""
     begun = {_thread(each.fact): each.day for each in dated if isinstance(each.fact, _BEGINNINGS)}
 
-    def place(each: _Dated) -> tuple[bool, date, float, str, int]:
+    def place(each: _Dated) -> tuple[bool, date, float, str, str, int]:
         earlier = (begun.get(_thread(each.fact)) or date.max) < (each.day or date.max)
         rank = _rank(each.fact, begun_earlier=earlier)
-        return each.day is None, each.day or date.max, rank, each.event.service, each.event.version
+        said = each.fact.model_dump_json()
+        return each.day is None, each.day or date.max, rank, each.event.type, said, each.event.version
 
     return sorted(dated, key=place)
 

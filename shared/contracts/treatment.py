@@ -136,7 +136,7 @@ class RadiotherapyDiscontinued(_CourseEnd):
 
 class Agent(Member):
     name: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ()/+.,-]{0,63}$")]
-    dose: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    dose: Annotated[float, Field(strict=True, gt=0, le=1_000_000)] | None = None
     unit: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9/%.*^-]{1,16}$")] | None = None
     schedule: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9 /,.;:+()-]{1,64}$")] | None = None
 

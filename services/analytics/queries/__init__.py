@@ -33,6 +33,7 @@ _RULES: tuple[Rule, ...] = (
     treatment.course_without_end,
     treatment.sbrt_fractionation,
     treatment.high_fraction_dose,
+    treatment.two_prescriptions_on_one_day,
     treatment.no_assessment_after_index_course,
     followup.imprecise_contact,
     followup.visit_slot_conflict,

@@ -8,7 +8,8 @@ from datetime import date, datetime
 from functools import cached_property
 from uuid import UUID
 
-from services.analytics.cohort import Participant, cohort, imputed
+from services.analytics.cohort import Participant, cohort
+from services.analytics.days import imputed
 from shared.contracts.enrollment import Screened, Transferred, Withdrawn
 from shared.contracts.event import Event
 from shared.contracts.followup import Died, FollowUpResumed, Lost
@@ -104,7 +105,7 @@ class Case:
     def followed_until(self) -> date:
         """The end of follow-up by death, withdrawal, loss or the end of the study; the first day there is where the
         day of death is not known."""
-        deaths = [date.min if each.died_on is None else self.day(each.died_on) for each in self.record.facts(Died)]
+        deaths = [self.participant.day(each) if each.died_on else date.min for each in self.record.facts(Died)]
         withdrawals = [self.day(each.withdrawn_on) for each in self.record.facts(Withdrawn)]
         return min([*deaths, *withdrawals, *self._lost(), self.study_closed_on])
 

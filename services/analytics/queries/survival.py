@@ -4,43 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from services.analytics.days import needs_life
 from services.analytics.queries.case import Case, Question
 from services.analytics.queries.words import named, sentence
-from shared.contracts.enrollment import BaselineRecorded, Consented, Enrolled, ProcedurePerformed, Screened, Withdrawn
-from shared.contracts.followup import Died, FollowUpRecorded, FollowUpResumed, Lost, Progressed, VitalStatusConfirmed
-from shared.contracts.toxicity import Assessed, SeriousEventReported, SeriousEventUpdated
-from shared.contracts.treatment import (
-    PrescriptionChanged,
-    RadiotherapyCompleted,
-    RadiotherapyDiscontinued,
-    RadiotherapyStarted,
-    SystemicTherapyStarted,
-    SystemicTherapyStopped,
-)
+from shared.contracts.enrollment import Withdrawn
+from shared.contracts.followup import Died, Lost
 from shared.gate.doors import stays_open
 from shared.kernel.fact import Fact
 
-OF_THE_LIVING: tuple[type[Fact], ...] = (
-    Screened, Consented, Enrolled, BaselineRecorded, ProcedurePerformed, RadiotherapyStarted, PrescriptionChanged,
-    RadiotherapyCompleted, RadiotherapyDiscontinued, SystemicTherapyStarted, SystemicTherapyStopped, Assessed,
-    SeriousEventReported, SeriousEventUpdated, FollowUpRecorded, FollowUpResumed, VitalStatusConfirmed, Progressed,
-)  # fmt: skip
-"""What needs a living participant on its day. A lesion may be found, and an event may end, with or after death."""
 _ENDS: tuple[type[Fact], ...] = (Died, Withdrawn, Lost)
 
 
 def fact_after_death(case: Case) -> Iterator[Question]:
     """What needs a living participant is dated surely after the death."""
     for death in case.all(Died):
-        for kind in OF_THE_LIVING:
-            for stated in case.all(kind):
-                died, on = death.fact.died_on, stated.fact.happened_on
-                if died and on and died.surely_before(on) and not _at_autopsy(stated.fact):
-                    yield Question(sentence(f"{named(stated.fact)} lies after {named(death.fact)}"), (stated, death))
-
-
-def _at_autopsy(fact: Fact) -> bool:
-    return isinstance(fact, Progressed) and fact.basis == "histology"
+        for stated in case.record.stated:
+            died, on = death.fact.died_on, stated.fact.happened_on
+            if died and on and died.surely_before(on) and needs_life(stated.fact):
+                yield Question(sentence(f"{named(stated.fact)} lies after {named(death.fact)}"), (stated, death))
 
 
 def fact_after_withdrawal(case: Case) -> Iterator[Question]:
@@ -66,5 +47,5 @@ def imprecise_end_of_follow_up(case: Case) -> Iterator[Question]:
         for stated in case.all(kind):
             on = stated.fact.happened_on
             if on and not on.is_exact:
-                day = case.day(on)
+                day = case.participant.day(stated.fact)
                 yield Question(f"{sentence(named(stated.fact))[:-1]} is taken as {day}: which day was it?", (stated,))

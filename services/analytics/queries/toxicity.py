@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.analytics.queries.case import Case, Question
 from services.analytics.queries.words import listed, named, sentence
@@ -133,11 +133,18 @@ class _SeriousEvent:
             self.ended, self.outcome = stated, fact.outcome
 
 
+def _learnt_on(stated: Stated[Serious]) -> tuple[datetime, bool, str]:
+    """Of what was learnt at one moment, the end of the event comes last."""
+    fact = stated.fact
+    return fact.aware_at, isinstance(fact, SeriousEventResolved), fact.model_dump_json()
+
+
 def _serious(case: Case) -> dict[str, _SeriousEvent]:
-    """Serious events by their id, as they read after everything that was stated of them, in that order."""
+    """Serious events by their id, as they read after everything that was learnt of them: after the report whatever
+    the site became aware of, in that order, whenever it was stated."""
+    sequels: list[Stated[Serious]] = [*case.all(SeriousEventUpdated), *case.all(SeriousEventResolved)]
+    learnt = [*case.all(SeriousEventReported), *sorted(sequels, key=_learnt_on)]
     known: dict[str, _SeriousEvent] = {}
-    for stated in case.record.stated:
-        match stated.fact:
-            case SeriousEventReported() | SeriousEventUpdated() | SeriousEventResolved() as fact:
-                known.setdefault(fact.serious_event_id, _SeriousEvent(stated)).take(stated, fact)
+    for stated in learnt:
+        known.setdefault(stated.fact.serious_event_id, _SeriousEvent(stated)).take(stated, stated.fact)
     return known

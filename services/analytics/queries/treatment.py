@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import combinations
 
 from services.analytics.queries.case import Case, Question
 from services.analytics.queries.words import listed
@@ -31,9 +32,10 @@ def missing_baseline(case: Case) -> Iterator[Question]:
 
 def imprecise_course_end(case: Case) -> Iterator[Question]:
     """The end of the index course, from which every visit is counted, is known by month or year only."""
-    end = case.ends.get(case.index_course.fact.course_id) if case.index_course else None
-    if end and not end.fact.ended_on.is_exact:
-        said, day = end.fact.ended_on, case.day(end.fact.ended_on)
+    anchor = case.anchor(None)
+    if anchor and not anchor[0].fact.ended_on.is_exact:
+        end, day = anchor
+        said = end.fact.ended_on
         yield Question(f"The index course ended in {said}; visits are counted from {day}: which day was it?", (end,))
 
 
@@ -53,6 +55,17 @@ def sbrt_fractionation(case: Case) -> Iterator[Question]:
             course = prescription.fact.course_id
             text = f"SBRT of {listed(odd)} in course {course} has more than 5 fractions, or less than 5 Gy in each."
             yield Question(text, (prescription,))
+
+
+def two_prescriptions_on_one_day(case: Case) -> Iterator[Question]:
+    """A course's prescription is changed twice on one day, to different targets: nothing says which of them holds."""
+    changes = case.all(PrescriptionChanged)
+    for one, other in combinations(changes, 2):
+        same_course = one.fact.course_id == other.fact.course_id
+        if same_course and one.fact.targets != other.fact.targets and case.day(one.fact.on) == case.day(other.fact.on):
+            day = case.day(one.fact.on)
+            text = f"The prescription of course {one.fact.course_id} is changed twice on {day}: which of them holds?"
+            yield Question(text, (one, other))
 
 
 def high_fraction_dose(case: Case) -> Iterator[Question]:

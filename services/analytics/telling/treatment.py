@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from services.analytics.cohort import prescribed_last
 from services.analytics.figures import counted, plain, spoken
 from services.analytics.statistics.dose import gray
 from services.analytics.statistics.treatments import delivered
@@ -105,10 +106,10 @@ def _ended(fact: RadiotherapyCompleted | RadiotherapyDiscontinued, known: Known)
 
 
 def _last_targets(course_id: str, known: Known) -> Sequence[Target]:
-    """As prescribed last: the prescription that was changed latest, of two on one day the one stated later."""
+    """As prescribed last."""
     changes = [fact for fact in known.record.facts(PrescriptionChanged) if fact.course_id == course_id]
     if changes:
-        return max(enumerate(changes), key=lambda each: (each[1].on.latest, each[0]))[1].targets
+        return prescribed_last(changes).targets
     return next((fact.targets for fact in known.record.facts(RadiotherapyStarted) if fact.course_id == course_id), ())
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -111,6 +114,15 @@ class Story:
 
     def asked(self, rule: str, today: date = TODAY) -> list[Query]:
         return [query for query in self.queries(today) if query.rule == rule]
+
+
+def stated_anew(events: Sequence[Event], seed: int) -> list[Event]:
+    """The same facts, as each service counts them when they are stated in another order."""
+    again, counted = random.Random(seed).sample(events, len(events)), Counter[str]()  # noqa: S311 - a seeded shuffle
+    for place, event in enumerate(again):
+        counted[event.service] += 1
+        again[place] = replace(event, version=counted[event.service])
+    return again
 
 
 def story(*told: Fact, **plan: Any) -> Story:

@@ -7,14 +7,19 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from services.analytics.asking import withheld
 from services.analytics.cohort import Cohort, Selection, cohort
 from services.analytics.statistics.accrual import accrual
 from services.analytics.statistics.flow import flow
 from services.analytics.statistics.treatments import treatments
+from services.analytics.timeline import timeline
 from shared.contracts import catalogue
 from shared.contracts.event import Event
-from shared.contracts.study import Opened
+from shared.contracts.study import Opened, ProtocolAmended
+from shared.gate.study import in_force
+from shared.kernel.dates import PartialDate
 from shared.kernel.fact import Stated
 from shared.kernel.record import Record
 
@@ -100,6 +105,44 @@ def test_a_changed_prescription_counts_as_it_reads_last() -> None:
     assert flow(of({"p": facts}), Selection(date(2024, 2, 1)))["stereotactic"] == 0
 
 
+TWICE_CHANGED = (("2024-02-02", 1000, "2024-02-02", 2000), ("2024-02", 2000, "2024-02-10", 1000))
+"""Two days of a change, each with what was prescribed then; the dose of 20 Gy holds."""
+
+
+@pytest.mark.parametrize(("one_day", "one_dose", "other_day", "other_dose"), TWICE_CHANGED)
+def test_of_two_changed_prescriptions_figure_and_timeline_take_the_same_in_whatever_order_they_were_stated(
+    one_day: str, one_dose: int, other_day: str, other_dose: int
+) -> None:
+    start = course()
+    one, other = changed(start, one_day, one_dose), changed(start, other_day, other_dose)
+    for stated in ([one, other], [other, one]):
+        told = [screened(), enrolled(), start, *stated, ended("2024-03-01", start)]
+        (row,) = treatments(of({"p": told}), AT)["targets"]
+        entries = timeline([event("p", at, *fact) for at, fact in enumerate(told, 1)], TODAY)["entries"]
+        (end,) = (entry for entry in entries if entry["type"] == "radiotherapy.completed")
+        assert (row["total_dose_gy"], end["delivered"][0]["dose_gy"]) == (20.0, 20.0)
+
+
+def changed(start: tuple[str, dict[str, Any]], on: str, dose: int) -> tuple[str, dict[str, Any]]:
+    target = {**start[1]["targets"][0], "dose_per_fraction_cgy": dose, "total_dose_cgy": dose}
+    said = {"course_id": start[1]["course_id"], "on": on, "reason_code": "toxicity", "targets": [target]}
+    return "radiotherapy.prescription_changed", said
+
+
+def test_of_two_amendments_of_one_day_figures_go_by_the_one_that_every_other_part_goes_by() -> None:
+    told = [Stated(uuid4(), OPENED), *(Stated(uuid4(), amended(*deliveries)) for deliveries in ([], ["SRS"]))]
+    events = [event("p", at, *fact) for at, fact in enumerate([screened(), enrolled(), course(delivery="SRS")], 1)]
+    seen = cohort(Record(tuple(told)), events, frozenset(), TODAY)
+    assert seen.protocol == in_force(seen.study, PartialDate.of(TODAY))[-1][0]
+    assert flow(seen, AT)["stereotactic"] == 1
+
+
+def amended(*deliveries: str) -> ProtocolAmended:
+    plan = {**PROTOCOL, "stereotactic": {"deliveries": deliveries}}
+    said = {"amendment": "A1", "effective_on": "2024-01-01", "protocol": plan, "reason": "Experience."}
+    return ProtocolAmended.model_validate(said)
+
+
 def test_each_enrolled_participant_stands_in_one_place_death_first() -> None:
     old, recent = course("2021-01-04"), course("2024-12-02")
     died = ("participant.died", {"died_on": "2024-12-20", "cause": "tumour"})
@@ -174,6 +217,21 @@ def test_what_is_dated_after_a_withdrawal_has_left_the_analysis_but_for_death() 
     facts = [screened(), enrolled(), course("2024-02-01"), withdrawn, died]
     counted = flow(of({"p": facts}), AT)
     assert (counted["enrolled"], counted["treated"], counted["died"], counted["withdrawn"]) == (1, 0, 1, 0)
+
+
+def test_a_death_in_a_month_is_not_taken_for_a_day_before_the_last_contact() -> None:
+    contact = ("followup.recorded", {"seen_on": "2024-11-20", "mode": "clinic"})
+    declared = ("followup.visit_missed", {"visit": 1, "declared_on": "2024-11-28", "reason_code": "too_ill"})
+    died = ("participant.died", {"died_on": "2024-11", "cause": "tumour"})
+    seen = of({"p": [screened(), enrolled(), contact, declared, died]})
+    counts = [flow(seen, Selection(date(2024, 11, day)))["died"] for day in (15, 19, 20)]
+    assert counts == [0, 0, 1]
+
+
+def test_a_death_without_a_day_does_not_count_before_the_last_contact() -> None:
+    contact = ("followup.recorded", {"seen_on": "2024-11-20", "mode": "clinic"})
+    seen = of({"p": [screened(), enrolled(), contact, ("participant.died", {"died_on": None, "cause": "tumour"})]})
+    assert [flow(seen, Selection(date(2024, 11, day)))["died"] for day in (19, 20)] == [0, 1]
 
 
 def test_an_imprecise_end_is_never_taken_for_a_day_before_the_start_and_is_counted_as_imputed() -> None:

@@ -33,11 +33,13 @@ from tests.unit.analytics.stories import (
     progressed,
     seen,
     serious,
+    stated_anew,
     story,
     treated,
 )
 
 FETAL = "4.03:0582"
+LATER = TOLD + timedelta(hours=1)
 VISIT_1, VISIT_2 = 110, 200
 """Days within the slots of visits 1 and 2."""
 
@@ -106,6 +108,10 @@ OPENS: list[tuple[str, Story]] = [
     ("sbrt_fractionation", story(facts.course(0, "RT1", sbrt(6, 600)), facts.completed())),
     ("sbrt_fractionation", story(facts.course(0, "RT1", sbrt(5, 499)), facts.completed())),
     ("sbrt_fractionation", treated(facts.changed(5, "RT1", sbrt(8, 500)))),
+    ("two_prescriptions_on_one_day",
+     treated(facts.changed(5), facts.changed(5, "RT1", facts.target(fractions=18)))),
+    ("two_prescriptions_on_one_day",
+     treated(facts.changed("2024-02"), facts.changed("2024-02-15", "RT1", facts.target(fractions=18)))),
     ("high_fraction_dose", story(facts.course(0, "RT1", facts.target(fractions=1, each=2401)), facts.completed())),
     ("no_assessment_after_index_course", story(facts.course(), facts.completed(), assessed(27, "during_rt"))),
     ("no_assessment_after_index_course", story(facts.course(), facts.completed(), died(200))),
@@ -136,11 +142,18 @@ STAYS_SHUT: list[tuple[str, Story]] = [
     ("grade_5_without_death", treated(assessed(40, "follow_up", finding(5, FETAL)))),
     ("grade_5_without_death", treated(serious(grade=5, term=FETAL, outcome="FATAL"))),
     ("grade_5_without_death", treated(serious(grade=5), update(4))),
-    ("grade_5_without_death", treated(serious(), resolved("FATAL"), update(outcome="UNKNOWN"))),
+    ("grade_5_without_death", treated(serious(), update(4, aware_at=LATER), update(5))),
+    ("grade_5_without_death", treated(serious(), resolved("FATAL"), update(outcome="UNKNOWN", aware_at=LATER))),
     ("death_of_treatment_without_grade_5", treated(died(60, "treatment"), assessed(50, "follow_up", finding(5)))),
     ("death_of_treatment_without_grade_5", treated(died(60, "treatment"), serious(grade=5))),
     ("death_of_treatment_without_grade_5", treated(died(60, "tumour"))),
     ("ungraded_event", treated(assessed(40, "follow_up", finding(0)))),
+    ("two_prescriptions_on_one_day", treated(facts.changed(5), facts.changed(5))),
+    ("two_prescriptions_on_one_day",
+     treated(facts.changed(5), facts.changed(6, "RT1", facts.target(fractions=18)))),
+    ("two_prescriptions_on_one_day",
+     story(facts.course(), facts.course(90, "RT2", index=False), facts.changed(5),
+           facts.changed(5, "RT2", facts.target(fractions=18)))),
     ("baseline_toxicity_after_course_start", treated(assessed(0, "baseline"))),
     ("baseline_toxicity_after_course_start", treated(assessed("2024-02", "baseline"))),
     ("baseline_toxicity_after_course_start",
@@ -327,6 +340,13 @@ def test_each_progressed_lesion_is_a_query_of_its_own() -> None:
     assert len({query.key for query in made.asked("local_progression_not_stated")}) == 2
 
 
+def test_a_question_about_an_imprecise_day_names_the_day_that_it_is_taken_for() -> None:
+    made = story(facts.course("2024-03-20"), facts.completed("2024-03"), contact("2024-11-20"), died("2024-11"))
+    (end,), (death,) = made.asked("imprecise_course_end"), made.asked("imprecise_end_of_follow_up")
+    assert "visits are counted from 2024-03-20" in end.text
+    assert "is taken as 2024-11-20" in death.text
+
+
 @given(seed=st.integers(0, 2**32))
 def test_the_order_of_arrival_changes_neither_keys_nor_words(seed: int) -> None:
     events = TANGLED.events
@@ -334,8 +354,15 @@ def test_the_order_of_arrival_changes_neither_keys_nor_words(seed: int) -> None:
     assert shuffled.queries() == AS_TOLD
 
 
+@given(seed=st.integers(0, 2**32))
+def test_the_order_in_which_a_site_states_what_happened_changes_neither_keys_nor_words(seed: int) -> None:
+    told = [event for event in TANGLED.events if event.type != "participant.transferred"]
+    assert Story(TANGLED.plan, stated_anew(told, seed)).queries() == Story(TANGLED.plan, told).queries()
+
+
 TANGLED = treated(
-    serious(TOLD - timedelta(days=3), 5), update(4), update(5),
+    serious(TOLD - timedelta(days=3), 5), update(4), update(5, aware_at=LATER), resolved("FATAL"),
+    update(outcome="UNKNOWN"), facts.changed(5), facts.changed(5, "RT1", facts.target(fractions=18)),
     assessed(40, "follow_up", finding(5), finding(None, FETAL)),
     facts.lesion("L2", 150), contact("2024-06", visit=3, response="PD"), contact(140, disease=seen("L1", "L2")),
     facts.line(90), assessed(50, "follow_up", related("line:S1")), missed(1, 120), facts.withdrawn(130),

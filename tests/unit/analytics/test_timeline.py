@@ -15,6 +15,7 @@ from services.analytics.timeline import timeline
 from shared.contracts import catalogue
 from shared.kernel.fact import Fact
 from shared.testing import facts
+from tests.unit.analytics.stories import stated_anew
 from tests.unit.analytics.told import CASES, case, event, events, read
 
 TODAY = date(2025, 1, 31)
@@ -77,9 +78,35 @@ def test_every_standing_fact_is_told_once_whatever_order_it_comes_in(number: int
 
 
 @pytest.mark.parametrize("number", CASES)
+def test_the_order_in_which_a_site_states_what_happened_does_not_show(number: int) -> None:
+    as_told = without_versions(timeline(case(number), TODAY)["entries"])
+    for seed in range(5):
+        again = stated_anew(case(number), seed)
+        assert without_versions(timeline(again, TODAY)["entries"]) == as_told
+
+
+def without_versions(entries: Entries) -> Entries:
+    return [{name: value for name, value in entry.items() if name != "version"} for entry in entries]
+
+
+@pytest.mark.parametrize("number", CASES)
 def test_days_never_go_back_and_what_has_no_day_is_last(number: int) -> None:
     days = [entry["day"] for entry in timeline(case(number), TODAY)["entries"]]
     assert days == sorted(days, key=lambda day: (day is None, day or ""))
+
+
+def test_what_needs_nobody_alive_does_not_put_off_a_death() -> None:
+    declared = later("followup", "followup.visit_missed", visit=1, declared_on="2024-11-28", reason_code="too_ill")
+    found = later("followup", "disease.progressed", detected_on="2024-11-27", kind="distant", basis="histology")
+    death = only("participant.died", entries_of(seen("2024-11-20"), declared, found, died("2024-11")))
+    assert death["day"] == "2024-11-20"
+
+
+def test_who_was_lost_in_a_month_and_found_late_in_it_is_not_lost() -> None:
+    """As the flow of participants counts it: a month is taken for its middle."""
+    lost = later("followup", "participant.lost", on="2024-10", reason_code="moved")
+    assert of(lost)["status"] == "lost"
+    assert of(lost, later("followup", "participant.follow_up_resumed", on="2024-10-20"))["status"] == "screening"
 
 
 def test_of_one_day_people_are_seen_then_treated_then_what_they_suffered_is_told() -> None:

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from services.enrollment.participant import objections
+from shared.contracts.treatment import Agent
 from shared.kernel.fact import Fact
 from shared.kernel.record import Objection, judge, standing
 from shared.testing.facts import (
@@ -230,3 +231,11 @@ def test_a_course_and_a_change_have_targets() -> None:
         course().model_validate({**course().model_dump(), "targets": []})
     with pytest.raises(ValidationError):
         changed().model_validate({**changed().model_dump(), "targets": []})
+
+
+@pytest.mark.parametrize("dose", ["175", True, 0, -1, 1e7])
+def test_a_dose_of_an_agent_is_a_number_above_nought(dose: object) -> None:
+    agent = {"name": "paclitaxel", "unit": "mg/m2"}
+    assert Agent.model_validate({**agent, "dose": 175}).dose == 175
+    with pytest.raises(ValidationError):
+        Agent.model_validate({**agent, "dose": dose})

@@ -1,0 +1,61 @@
+"""The day that analyses take a clinical date for, and how long somebody is known to have lived. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+from shared.contracts.enrollment import BaselineRecorded, Consented, Enrolled, ProcedurePerformed, Screened
+from shared.contracts.followup import FollowUpRecorded, FollowUpResumed, Lost, Progressed, VitalStatusConfirmed
+from shared.contracts.toxicity import Assessed, SeriousEventReported, SeriousEventUpdated
+from shared.contracts.treatment import (
+    PrescriptionChanged,
+    RadiotherapyCompleted,
+    RadiotherapyDiscontinued,
+    RadiotherapyStarted,
+    SystemicTherapyStarted,
+    SystemicTherapyStopped,
+)
+from shared.kernel.dates import PartialDate
+from shared.kernel.fact import Fact
+from shared.kernel.record import Record
+
+MID_MONTH, MID_YEAR = 15, (7, 1)
+OF_THE_LIVING: tuple[type[Fact], ...] = (
+    Screened, Consented, Enrolled, BaselineRecorded, ProcedurePerformed, RadiotherapyStarted, PrescriptionChanged,
+    RadiotherapyCompleted, RadiotherapyDiscontinued, SystemicTherapyStarted, SystemicTherapyStopped, Assessed,
+    SeriousEventReported, SeriousEventUpdated, FollowUpRecorded, FollowUpResumed, VitalStatusConfirmed, Progressed,
+)  # fmt: skip
+"""What needs a living participant on its day. A lesion may be found, and an event may end, with or after death."""
+
+
+def imputed(when: PartialDate, today: date) -> date:
+    """The day an analysis takes a date for: of a month the 15th, of a year 1 July, never after today."""
+    if when.is_exact:
+        return when.earliest
+    of_month = when.earliest.month == when.latest.month
+    middle = when.earliest.replace(day=MID_MONTH) if of_month else date(when.earliest.year, *MID_YEAR)
+    return max(when.earliest, min(middle, today))
+
+
+def needs_life(fact: Fact) -> bool:
+    """A progression may be found at autopsy."""
+    return isinstance(fact, OF_THE_LIVING) and not (isinstance(fact, Progressed) and fact.basis == "histology")
+
+
+def last_known_alive(facts: Iterable[Fact], today: date) -> date:
+    """The last day on which something needed a living participant; the first day there is, where nothing did."""
+    days = (imputed(fact.happened_on, today) for fact in facts if fact.happened_on and needs_life(fact))
+    return max(days, default=date.min)
+
+
+def day_of_death(died_on: PartialDate, alive_on: date, today: date) -> date:
+    """The day a death is taken for: never before the participant was last known alive, if the date admits it."""
+    return max(imputed(died_on, today), min(alive_on, died_on.latest))
+
+
+def is_lost(record: Record, today: date) -> bool:
+    """Was the participant lost later than found again?"""
+    lost = [imputed(fact.on, today) for fact in record.facts(Lost)]
+    found = [imputed(fact.on, today) for fact in record.facts(FollowUpResumed)]
+    return bool(lost) and max(lost) > max(found, default=date.min)
