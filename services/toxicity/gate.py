@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from shared.contracts.toxicity import (
     Assessed,
@@ -23,7 +24,6 @@ from shared.terminology import ctcae
 Sequel = SeriousEventUpdated | SeriousEventResolved
 Graded = tuple[str, str, int | None]
 """Where in the fact ("" or a finding's pointer), the term, its grade where there is one."""
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,10 @@ class World(Surroundings):
                 yield Objection("no-such-line", "No line of that id is known.", member=pointer, not_known=True)
 
     def _not_aware_yet(self, aware_at: datetime) -> Iterator[Objection]:
-        """No zone is more than a day from UTC: what is further ahead has come nowhere."""
-        if aware_at.astimezone(UTC).date() > self.today + _DAY:
+        """By the calendar of the site, whichever zone the moment was said in."""
+        active = studies.site(self.study, self.site_id)
+        zone = ZoneInfo(active.time_zone if active else "UTC")
+        if aware_at.astimezone(zone).date() > self.today:
             yield Objection("in-the-future", "That moment has not come yet at the site.", member="/aware_at")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from shared.contracts.event import Event
 from shared.eventstore.judgement import Judgement
 from shared.eventstore.known import Known, Memory
 from shared.eventstore.sealing import Sealing, opener
@@ -200,11 +201,15 @@ class _Attempt:
         event = next((event for event in recalled.events if str(event.event_id) == self._said.key), None)
         if event is None:
             return None
-        opened = opener(self._by.vault, await unit.data_key(event.stream_id))
+        opened = opener(self._by.vault, await self._own_key(unit, event))
         facts = [(fact.type_name, fact.model_dump(mode="json"), dict(texts(fact))) for fact in self._said.facts]
         if facts != [(event.type, event.content, dict(opened(event)))]:
             raise Unacceptable("The key is the id of an event that says something else.", code="idempotency-key-reused")
         return Recording(event.study_id, event.stream_id, event.version, (event.event_id,), event.recorded_at)
+
+    async def _own_key(self, unit: Unit, event: Event) -> bytes | None:
+        """None for who may not read the event's texts: whether they guessed them they are not told either."""
+        return await unit.data_key(event.stream_id) if self._rights.has_site(event.site_id or "") else None
 
     async def _settled(self, tenant: Tenant, known: Known, stream_id: str) -> Recording:
         """Decided, sealed and kept."""

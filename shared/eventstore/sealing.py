@@ -12,7 +12,7 @@ from shared.eventstore.known import Known, last_word
 from shared.eventstore.statement import Recording, Statement
 from shared.eventstore.store import Append, Outcome, Recalled
 from shared.eventstore.studies import StudyState
-from shared.kernel.fact import Corrected, Fact
+from shared.kernel.fact import Corrected, Fact, content
 from shared.kernel.record import Judged
 from shared.kernel.sealed import texts
 from shared.security.grants import EVERY_SITE, Rights
@@ -101,8 +101,10 @@ class Sealing:
         event, within = before
         if event.site_id != site:  # another site's words stay with it
             return stated
-        kept = {f"{REPLACED}{pointer.removeprefix(within)}": text for pointer, text in opened(event).items()}
-        return {**{pointer: text for pointer, text in kept.items() if pointer != f"{REPLACED}/reason"}, **stated}
+        was, now = (_shown(fact) for fact in (content(event.stated().fact), fact.replacement.data))
+        own = {pointer[len(within) :]: text for pointer, text in opened(event).items() if pointer.startswith(within)}
+        kept = {f"{REPLACED}{place}": text for place, text in own.items() if _is_in_both(place, was, now)}
+        return {**kept, **stated}
 
     def _event(self, recalled: Recalled, recording: Recording, place: int, site: str | None) -> Event:
         said, fact = self.said, self.said.facts[place]
@@ -127,6 +129,23 @@ class Sealing:
         vault = self.recorder.vault
         place = {"study_id": event.study_id, "stream_id": event.stream_id}
         return replace(event, sealed=vault.seal(vault.unwrap(data_key), stated, version=event.version, **place))
+
+
+def _shown(fact: Fact) -> dict[str, Any]:
+    return fact.model_dump(mode="json")
+
+
+def _is_in_both(pointer: str, was: Any, now: Any) -> bool:
+    """Is that the place of the same thing? A member of a list is known by all that is said of it, not by its number."""
+    for step in pointer.split("/")[1:]:
+        match was, now:
+            case list(), list() if was[int(step) :][:1] == now[int(step) :][:1] != []:
+                was, now = was[int(step)], now[int(step)]
+            case dict(), dict() if step in was.keys() & now.keys():
+                was, now = was[step], now[step]
+            case _:
+                return False
+    return True
 
 
 def _corrected(recalled: Recalled, fact: Corrected, said: Statement, recording: Recording) -> dict[str, Any]:

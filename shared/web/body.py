@@ -13,12 +13,13 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
 
-from shared.kernel.refusal import Malformed, TooLarge, TooMany, UnsupportedMedia
+from shared.kernel.refusal import Fault, Malformed, TooLarge, TooMany, Unacceptable, UnsupportedMedia
 from shared.kernel.text import is_showable
 
 LARGEST = 1024 * 1024
 MOST_AT_ONCE = 100  # requests of one caller that are under way
 _DEEPEST = 40
+_OTHER_PARAMETERS = "What states something takes dry_run, once, and no other parameter."
 
 
 class BoundedRequest(Request):
@@ -37,7 +38,8 @@ class BoundedRequest(Request):
 
 
 class CheckedRequest(BoundedRequest):
-    """As JSON its body has no duplicate members, no NaN, no hidden characters."""
+    """As JSON its body has no duplicate members, no NaN, no hidden characters. A mistyped `dry_run` is not passed over:
+    it would be recorded."""
 
     async def json(self) -> Any:
         if not hasattr(self, "_json"):
@@ -47,6 +49,8 @@ class CheckedRequest(BoundedRequest):
     async def check(self) -> None:
         if self.method != "POST":
             return
+        if [name for name, _ in self.query_params.multi_items()] not in ([], ["dry_run"]):
+            raise Unacceptable(_OTHER_PARAMETERS, code="parameter", faults=[Fault("parameter", _OTHER_PARAMETERS)])
         media = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != "application/json" or self.headers.get("content-encoding", "identity") != "identity":
             raise UnsupportedMedia

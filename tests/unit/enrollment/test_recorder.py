@@ -519,6 +519,39 @@ async def test_a_sealed_text_is_encrypted_beside_the_event_and_nowhere_else(stud
     ]
 
 
+async def test_who_may_not_read_a_text_cannot_find_it_by_guessing_either(study: Study) -> None:
+    """Not even where the key names the event, and all else that was stated of it is known."""
+    moved = await study.new("sam", screened(local_reference="PAT-4711"))
+    note = (await study.state("sam", moved, procedure(detail="awake"))).event_ids[0]
+    await study.state("sam", moved, transferred("milan"))
+    told = [
+        (await study.refusal(who, moved, guess, key=str(event))).code
+        for who in ("mia", "carl")
+        for event, guesses in (
+            (await screening(study, moved), (screened(local_reference="PAT-4711"), screened(local_reference="PAT-9"))),
+            (note, (procedure(detail="awake"), procedure(detail="asleep"))),
+        )
+        for guess in guesses
+    ]
+    assert set(told) == {"idempotency-key-reused"}
+    assert len(await study.types(moved)) == 3
+
+
+async def standing_texts(study: Study, participant: str) -> dict[str, str]:
+    """Of the last event, by JSON pointer."""
+    last = (await study.recalled(participant)).events[-1]
+    async with study.store.unit(Tenant(STUDY)) as unit:
+        return dict(opener(VAULT, await unit.data_key(participant))(last))
+
+
+async def test_a_correction_by_who_was_not_shown_a_text_keeps_it(study: Study) -> None:
+    participant = await study.new()
+    stated = (await study.state("sam", participant, withdrawn(5, reason="moves abroad"))).event_ids[0]
+    for day, own in ((6, "the form says so"), (7, "and the letter")):  # its own reason is the correction's alone
+        await study.state("ivan", participant, correction(stated, withdrawn(day), reason=own))
+        assert await standing_texts(study, participant) == {"/reason": own, "/replacement/data/reason": "moves abroad"}
+
+
 async def test_a_participant_has_one_data_key_and_only_where_something_is_sealed(study: Study) -> None:
     participant, keys = await study.new(), []
     for fact in (lesion(), procedure(detail="awake"), procedure(detail="asleep")):

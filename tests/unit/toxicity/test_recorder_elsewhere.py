@@ -12,6 +12,7 @@ from services.toxicity import assessment
 from services.toxicity.gate import World
 from shared.eventstore.memory import MemoryStore
 from shared.eventstore.recorder import Recorder
+from shared.eventstore.sealing import opener
 from shared.eventstore.statement import Recording, Statement
 from shared.inbox.registry.judgement import RegisteredElsewhere
 from shared.kernel.clock import Clock
@@ -39,9 +40,11 @@ from shared.testing.toxicity_facts import assessed, correction, due_to, finding
 
 STUDY = "atc-rt"
 CLOCK = Clock({"": date(2025, 3, 7)}, lambda: datetime(2025, 3, 7, 12, 30, tzinfo=UTC))
+VAULT = Vault(KeyEncryptionKey(bytes(range(32))))
 OPENING = (
     opened(protocol()), site_activated("rome"), site_activated("milan"), granted("sam", "site", "rome"),
     granted("mia", "site", "milan"), granted("rita", "reader"), granted("carl", "coordinator"),
+    granted("ivan", "investigator"),
 )  # fmt: skip
 
 
@@ -49,7 +52,7 @@ class Toxicity:
     """The service, and what enrollment has told it."""
 
     def __init__(self) -> None:
-        store, vault = MemoryStore("toxicity"), Vault(KeyEncryptionKey(bytes(range(32))))
+        store, vault = MemoryStore("toxicity"), VAULT
         judgement = RegisteredElsewhere(CLOCK, assessment.objections, World)
         self.store, self.heard = store, Heard(store)
         self.recorder = Recorder(store, self.heard, {False: judgement}, vault, CLOCK, registers=False)
@@ -90,7 +93,7 @@ async def test_a_fact_of_somebody_known_is_recorded_with_what_it_was_judged_by(t
     assert (await toxicity.state("sam", number, assessed(3))).version == 2
     async with toxicity.store.unit(Tenant(STUDY)) as unit:
         events = (await unit.recall(number)).events
-    assert [event.meta["judged_by"] for event in events] == [{"study_version": 7, "enrollment_version": 3}] * 2
+    assert [event.meta["judged_by"] for event in events] == [{"study_version": 8, "enrollment_version": 3}] * 2
     assert {event.site_id for event in events} == {"rome"}
 
 
@@ -192,3 +195,29 @@ async def test_nobody_was_born_after_what_is_stated_of_them(toxicity: Toxicity) 
     assert refusal.faults == (
         Fault("before-birth", "That is before the year of birth.", "/assessed_on", refusal.faults[0].because_of),
     )
+
+
+OTHER_TERM = "3.0:0699"
+
+
+@pytest.mark.parametrize(
+    "restated",
+    [
+        assessed(1, finding(OTHER_TERM, 2), finding(grade=1)),
+        assessed(1, finding(OTHER_TERM, 2)),
+        assessed(1, finding(grade=1)),
+        assessed(1),
+    ],
+)
+async def test_the_reason_why_one_term_was_not_graded_is_never_given_to_another(
+    toxicity: Toxicity, restated: Fact
+) -> None:
+    """Who corrects was not shown it, and may put other findings where that one was."""
+    number = await toxicity.somebody()
+    ungraded = assessed(1, finding(grade=None, not_graded="asleep"), finding(OTHER_TERM, 2))
+    first = await toxicity.state("sam", number, ungraded)
+    await toxicity.state("ivan", number, correction(first.event_ids[0], restated))
+    async with toxicity.store.unit(Tenant(STUDY)) as unit:
+        mended = (await unit.recall(number)).events[-1]
+        opened_by = opener(VAULT, await unit.data_key(number))
+    assert dict(opened_by(mended)) == {}

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.kernel.moments import moment
+
+
+@pytest.mark.parametrize("said", ["2024-03-07T09:30:00+01:00", "2024-03-07t08:30:00z", "2024-03-07T14:15:00.0+05:45"])
+def test_a_moment_is_kept_with_its_zone(said: str) -> None:
+    assert moment(said).astimezone(UTC) == datetime(2024, 3, 7, 8, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "2024-03-07T09:30:00",
+        "2024-03-07",
+        "2024-03-07 09:30:00Z",
+        "2024-03-07T09:30:00+14:60",
+        "2024-03-07T09:30:00+24:00",
+        "2024-03-07T24:00:00Z",
+        "2024-02-30T09:30:00Z",
+        "1899-12-31T09:30:00Z",
+        "２024-03-07T09:30:00Z",
+        1709800200,
+        True,
+        None,
+    ],
+)
+def test_nothing_else_is_a_moment(said: object) -> None:
+    with pytest.raises(ValueError, match=r"^(give|there is no)"):
+        moment(said)
