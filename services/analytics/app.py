@@ -15,6 +15,7 @@ from services.analytics.pages import operations as operations_page
 from services.analytics.pages import participants
 from services.analytics.pages import queries as queries_page
 from services.analytics.pages import routes as pages
+from services.analytics.pages.answering import answer_browsers_in_words
 from services.analytics.pages.live import Live
 from services.analytics.participants import Participants
 from services.analytics.questions import Queries
@@ -52,6 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     shown = [pages.routes, participants.routes, queries_page.routes, operations_page.routes]
     app = create_service_app("analytics", "Quartal analytics", lambda app: _start(app, settings), [*reading, *shown])
     app.state.measures.append(operations.measured)
+    answer_browsers_in_words(app)
     app.state.live, app.state.links, app.state.notes = Live(), [], {}
     app.state.plain_http = settings.plain_http
     return app

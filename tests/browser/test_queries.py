@@ -53,7 +53,7 @@ def test_the_queries_fit_a_phone(queries: Page) -> None:
 def test_the_cohort_leads_to_the_queries_and_back(cohort: Page) -> None:
     cohort.get_by_role("link", name="Queries").click()
     expect(cohort).to_have_url(ADDRESS)
-    cohort.get_by_role("link", name=STUDY_ID).click()
+    cohort.get_by_role("link", name="Cohort").click()
     expect(cohort).to_have_url(f"/analytics/studies/{STUDY_ID}")
 
 
