@@ -23,7 +23,7 @@ from shared.security.grants import rights
 from shared.web.routes import ParticipantOf, StudyOf, refusals, router
 
 routes = router("/analytics/v1/studies/{study_id}")
-LISTS = ("queries", "timeline")
+LISTS = ("queries", "timeline", "participants")
 """What people watch besides figures."""
 MEDIA = {"json": "application/json", "csv": "text/csv; charset=utf-8", "svg": "image/svg+xml"}
 

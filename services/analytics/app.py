@@ -34,8 +34,8 @@ async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     await refuse_unsafe_role(application)
     state = app.state
     state.pool, state.system, state.figures = application, system, Figures(application, system, clock)
-    state.participants = Participants(application, system, state.figures, Names())
-    state.queries = Queries(state.figures)
+    state.queries = Queries(state.figures, Names())
+    state.participants = Participants(application, system, state.figures, state.queries, Names())
     state.verifier = verifier(settings, clock)
     state.admit = admission(state.verifier, cookie=pages.COOKIE)
     listening = asyncio.create_task(listen(settings.database("analytics", "system"), state.figures, state.live))

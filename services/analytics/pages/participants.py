@@ -16,6 +16,7 @@ from services.analytics.pages.answering import in_words, pages, shown
 from services.analytics.pages.heads import head
 from services.analytics.pages.render import Link
 from services.analytics.participants import Participants
+from services.analytics.projection.reading import Frontier
 from shared.web.body import BoundedRoute
 from shared.web.routes import ParticipantOf, StudyOf
 
@@ -31,8 +32,10 @@ async def participants(request: Request, study: StudyOf, after: After = "") -> R
 async def _participants(request: Request, study: str, after: str) -> str:
     await request.app.state.admit(request)
     listed = await _people(request).listed(study, request.state.caller.subject, after)
-    shown = {"rows": listed.rows, "next": listed.next, "after": after}
-    return pages.participants(await head(request, study, "participants", 0, ""), shown)
+    asked = f"?{urlencode({'after': after})}" if after else ""
+    source = f"/analytics/studies/{study}/participants{asked}"
+    shown = {"rows": listed.rows, "next": listed.next, "after": after, "source": source}
+    return pages.participants(await head(request, study, "participants", *_at(listed.at)), shown)
 
 
 @routes.get("/analytics/studies/{study_id}/participants/{participant_id}")
@@ -44,7 +47,32 @@ async def _participant(request: Request, study: str, number: str, asked: Asked) 
     await request.app.state.admit(request)
     answer = await _people(request).timeline(study, number, request.state.caller.subject, asked)
     at = answer["position"], answer["recorded_at"] or ""
-    return pages.participant(await head(request, study, "participant", *at), _part(request, answer))
+    asked_now = None if asked != Asked() else await _questions(request, study, number)
+    return pages.participant(await head(request, study, "participant", *at), _part(request, answer), asked_now)
+
+
+@routes.get("/analytics/studies/{study_id}/participants/{participant_id}/queries")
+async def questions(request: Request, study: StudyOf, number: ParticipantOf) -> Response:
+    """The open queries of the page, as the page has them."""
+    await request.app.state.admit(request)
+    return shown(pages.questions(await _questions(request, study, number)))
+
+
+async def _questions(request: Request, study: str, number: str) -> dict[str, Any]:
+    at, rows = await _people(request).queries(study, number, request.state.caller.subject)
+    position, recorded_at = _at(at)
+    base = f"/analytics/studies/{study}"
+    return {
+        "rows": rows,
+        "version": position,
+        "recorded_at": recorded_at,
+        "source": f"{base}/participants/{number}/queries",
+        "everything": f"{base}/queries?{urlencode({'participant': number, 'state': 'all'})}",
+    }
+
+
+def _at(frontier: Frontier) -> tuple[int, str]:
+    return frontier.position, frontier.recorded_at.isoformat() if frontier.recorded_at else ""
 
 
 @routes.get("/analytics/studies/{study_id}/participants/{participant_id}/timeline")

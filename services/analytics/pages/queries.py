@@ -38,9 +38,12 @@ class OfSite:
 
 @dataclass(frozen=True, slots=True)
 class QueriesPage:
-    """`source` is the page's own address, `count` how many there are, of which `sites` shows the first `ROWS_SHOWN`."""
+    """`source` is the page's own address, `count` how many there are, of which `sites` shows the first `ROWS_SHOWN`.
+    `narrowed` says to what, `whole` leads to all of the study."""
 
     source: str
+    narrowed: Sequence[str]
+    whole: str
     state: str
     states: Sequence[Way]
     count: int
@@ -64,6 +67,8 @@ async def _queries(request: Request, study: str, narrowed: Narrowed) -> str:
     query = narrowed.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     shown = QueriesPage(
         source=_address(study, query),
+        narrowed=[f"{member} {value}" for member, value in query.items() if member != "state"],
+        whole=_address(study, {"state": narrowed.state} if "state" in query else {}),
         state=narrowed.state,
         states=[
             Way(_address(study, {**query, "state": name}), label, name == narrowed.state)

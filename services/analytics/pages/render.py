@@ -148,8 +148,15 @@ class Pages:
         """`listed`: `rows` of participants, and `next`, the number after which the list goes on, or None."""
         return self._of_study("participants.html", study, listed=listed)
 
-    def participant(self, study: Study, shown: Mapping[str, object]) -> str:
-        return self._of_study("participant.html", study, part=shown)
+    def participant(
+        self, study: Study, shown: Mapping[str, object], questions: Mapping[str, object] | None = None
+    ) -> str:
+        """`questions`: the open queries, where the page is of now."""
+        return self._of_study("participant.html", study, part=shown, questions=questions)
+
+    def questions(self, shown: Mapping[str, object]) -> str:
+        """The open queries alone, as `participant` has them."""
+        return self._page("questions.html", questions=shown)
 
     def timeline(self, shown: Mapping[str, object]) -> str:
         """The timeline alone, as `participant` has it."""

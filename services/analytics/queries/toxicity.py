@@ -48,9 +48,10 @@ def death_of_treatment_without_grade_5(case: Case) -> Iterator[Question]:
 def ungraded_event(case: Case) -> Iterator[Question]:
     """A term was found and not graded."""
     for stated in case.all(Assessed):
-        terms = sorted(finding.term for finding in stated.fact.findings if finding.grade is None)
-        if terms:
-            yield Question(f"{sentence(named(stated.fact))[:-1]} has no grade for {listed(terms)}.", (stated,))
+        ungraded = sorted(finding.term for finding in stated.fact.findings if finding.grade is None)
+        if ungraded:
+            terms = listed(case.term(term) for term in ungraded)
+            yield Question(f"{sentence(named(stated.fact))[:-1]} has no grade for {terms}.", (stated,))
 
 
 def baseline_toxicity_after_course_start(case: Case) -> Iterator[Question]:
