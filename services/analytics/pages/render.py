@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from services.analytics.figures import Figure, accrual, flow, treatments
+from services.analytics.figures import Figure, accrual, flow, spoken, treatments
 
 if TYPE_CHECKING:
     from services.analytics.pages.queries import QueriesPage
@@ -132,7 +132,7 @@ class Pages:
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
         self._templates.globals |= {"static": static, "member": ""}
-        self._templates.filters["moment"] = moment
+        self._templates.filters |= {"moment": moment, "spoken": spoken}
 
     def home(self, links: Sequence[Link], member: str = "") -> str:
         return self._page("home.html", links=links, member=member)
