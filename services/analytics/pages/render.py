@@ -132,7 +132,7 @@ class Pages:
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
         self._templates.globals |= {"static": static, "member": ""}
-        self._templates.filters |= {"moment": moment, "spoken": spoken}
+        self._templates.filters |= {"moment": moment, "spoken": spoken, "unbroken": unbroken}
 
     def home(self, links: Sequence[Link], member: str = "") -> str:
         return self._page("home.html", links=links, member=member)
@@ -192,6 +192,11 @@ def moment(recorded_at: str) -> str:
     if not recorded_at:
         return "none yet"
     return f"{datetime.fromisoformat(recorded_at).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def unbroken(words: str) -> str:
+    """A percentage is on one line with its number, and an interval with what it is."""
+    return words.replace(" %", "\u00a0%").replace("% CI ", "%\u00a0CI\u00a0")
 
 
 def _downloads(figure: Figure, query: Mapping[str, str] | None) -> list[Link]:
