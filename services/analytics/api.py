@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from services.analytics.asking import Asked, Figures
+from services.analytics.figures import parameters
 from services.analytics.figures import timeline as draw_timeline
 from services.analytics.figures.catalogue import FIGURES
 from services.analytics.pages.live import Live
@@ -23,8 +25,9 @@ from shared.security.grants import rights
 from shared.web.routes import ParticipantOf, StudyOf, refusals, router
 
 routes = router("/analytics/v1/studies/{study_id}")
-LISTS = ("queries", "timeline")
+LISTS = ("queries", "timeline", "participants")
 """What people watch besides figures."""
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 MEDIA = {"json": "application/json", "csv": "text/csv; charset=utf-8", "svg": "image/svg+xml"}
 
 
@@ -114,7 +117,17 @@ async def figure(request: Request, study: StudyOf, name: str, kind: str, wanted:
     if kind not in MEDIA or name not in FIGURES:
         raise NotFound
     answer = await held.figure(name, study, request.state.caller.subject, wanted.asked())
-    return JSONResponse(answer) if kind == "json" else Response(_as(kind, name, answer), media_type=MEDIA[kind])
+    said = [name, *(f"{key}-{value}" for key, value in parameters(answer).items()), f"cut-{answer['cut']}"]
+    headers = kept_as(answer, said, kind)
+    if kind == "json":
+        return JSONResponse(answer, headers=headers)
+    return Response(_as(kind, name, answer), media_type=MEDIA[kind], headers=headers)
+
+
+def kept_as(answer: dict[str, Any], said: Sequence[str], kind: str) -> dict[str, str]:
+    """As which file a browser keeps it: the name has the study and the position, so that it can be asked for again."""
+    name = "_".join([answer["study_id"], *said, f"position-{answer['position']}"])
+    return {"Content-Disposition": f'inline; filename="{_NOT_IN_A_NAME.sub("-", name)}.{kind}"'}
 
 
 def drawable(answer: dict[str, Any]) -> dict[str, Any]:
@@ -201,4 +214,7 @@ async def timeline(request: Request, study: StudyOf, number: ParticipantOf, kind
         raise NotFound
     people: Participants = request.app.state.participants
     answer = await people.timeline(study, number, request.state.caller.subject, past.asked())
-    return JSONResponse(answer) if kind == "json" else Response(draw_timeline.draw(answer), media_type=MEDIA["svg"])
+    headers = kept_as(answer, [answer["participant_id"], "timeline"], kind)
+    if kind == "json":
+        return JSONResponse(answer, headers=headers)
+    return Response(draw_timeline.draw(answer), media_type=MEDIA["svg"], headers=headers)

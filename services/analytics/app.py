@@ -15,6 +15,7 @@ from services.analytics.pages import operations as operations_page
 from services.analytics.pages import participants
 from services.analytics.pages import queries as queries_page
 from services.analytics.pages import routes as pages
+from services.analytics.pages.answering import answer_browsers_in_words
 from services.analytics.pages.live import Live
 from services.analytics.participants import Participants
 from services.analytics.questions import Queries
@@ -33,8 +34,8 @@ async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     await refuse_unsafe_role(application)
     state = app.state
     state.pool, state.system, state.figures = application, system, Figures(application, system, clock)
-    state.participants = Participants(application, system, state.figures, Names())
-    state.queries = Queries(state.figures)
+    state.queries = Queries(state.figures, Names())
+    state.participants = Participants(application, system, state.figures, state.queries, Names())
     state.verifier = verifier(settings, clock)
     state.admit = admission(state.verifier, cookie=pages.COOKIE)
     listening = asyncio.create_task(listen(settings.database("analytics", "system"), state.figures, state.live))
@@ -52,6 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     shown = [pages.routes, participants.routes, queries_page.routes, operations_page.routes]
     app = create_service_app("analytics", "Quartal analytics", lambda app: _start(app, settings), [*reading, *shown])
     app.state.measures.append(operations.measured)
+    answer_browsers_in_words(app)
     app.state.live, app.state.links, app.state.notes = Live(), [], {}
     app.state.plain_http = settings.plain_http
     return app

@@ -7,6 +7,7 @@ either: what was never seen, what is another site's and what may no longer be us
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +20,9 @@ import asyncpg
 from services.analytics.asking import Asked, Figures, tenants
 from services.analytics.cohort import is_out
 from services.analytics.projection import reading
+from services.analytics.projection.reading import Frontier
+from services.analytics.queries import Listed as Query
+from services.analytics.questions import Queries
 from services.analytics.timeline import present_site, status, timeline
 from shared.contracts.enrollment import Screened
 from shared.contracts.event import Event, history
@@ -36,14 +40,16 @@ class Row:
     participant_id: str
     site_id: str
     status: str
+    open_queries: int
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Participants by number; `next` is the number after which the list goes on, if it does."""
+    """Participants by number, at `at`; `next` is the number after which the list goes on, if it does."""
 
     rows: tuple[Row, ...]
     next: str | None
+    at: Frontier
 
 
 class Participants:
@@ -54,9 +60,11 @@ class Participants:
         app: asyncpg.Pool[Any],
         system: asyncpg.Pool[Any],
         figures: Figures,
+        queries: Queries,
         names: Mapping[str, str] | None = None,
     ) -> None:
-        self._app, self._system, self._figures, self._names = app, system, figures, names or {}
+        self._app, self._system, self._figures = app, system, figures
+        self._queries, self._names = queries, names or {}
 
     async def timeline(self, study_id: str, participant: str, member: str, asked: Asked) -> dict[str, Any]:
         """The `.json` answer. Raises NotFound, NotYourRole, PositionGone or Unacceptable."""
@@ -83,8 +91,23 @@ class Participants:
             numbers |= set(seen)
             found |= {number: list(events) for number, events in groupby(facts, lambda event: event.stream_id)}
         page, today = sorted(numbers)[:PAGE], self._figures.today(study_id, study.record)
-        rows = tuple(row for number in page if (row := _row(number, found.get(number, []), today)))
-        return Listed(rows, page[-1] if len(numbers) > PAGE else None)
+        events = [event for number in page for event in found.get(number, [])]
+        asked = Counter(query.participant_id for query in await self._open(study_id, study, events))
+        rows = tuple(row for number in page if (row := _row(number, found.get(number, []), today, asked[number])))
+        return Listed(rows, page[-1] if len(numbers) > PAGE else None, frontier)
+
+    async def queries(self, study_id: str, participant: str, member: str) -> tuple[Frontier, list[Query]]:
+        """What is open of one participant now, the oldest first. Raises NotFound or NotYourRole."""
+        frontier = await reading.frontier(self._system, study_id)
+        rights, study = await self._seeing(study_id, member)
+        events, _ = await self._told(study_id, participant, rights, frontier.position)
+        if not _screened(events) or await self._is_out(study_id, participant):
+            raise NotFound
+        return frontier, sorted(await self._open(study_id, study, events), key=lambda query: (query.since, query.key))
+
+    async def _open(self, study_id: str, study: StudyState, events: list[Event]) -> list[Query]:
+        asked = await self._queries.about(study_id, study.record, events)
+        return [query for query in asked if query.state == "open"]
 
     async def _seeing(self, study_id: str, member: str) -> tuple[Rights, StudyState]:
         rights, study = await rights_in(self._figures.studies, study_id, member)
@@ -113,9 +136,9 @@ def _screened(events: list[Event]) -> bool:
     return any(event.type == Screened.type_name for event in events)
 
 
-def _row(number: str, events: list[Event], today: date) -> Row | None:
+def _row(number: str, events: list[Event], today: date, open_queries: int) -> Row | None:
     """None for who is in no figure."""
     record = Record(tuple(history(event for event in events if event.is_known)))
     if not record.all(Screened) or any(is_out(stated.fact) for stated in record.stated):
         return None
-    return Row(number, present_site(record), status(record, today))
+    return Row(number, present_site(record), status(record, today), open_queries)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -43,10 +43,13 @@ class Wanted:
 
 
 class Queries:
-    """Queries are derived when they are asked for; the newest answers are kept for as long as nothing has moved."""
+    """Queries are derived when they are asked for; the newest answers are kept for as long as nothing has moved.
 
-    def __init__(self, figures: Figures) -> None:
-        self._figures = figures
+    `names`: toxicity terms by their ids, as sentences have them.
+    """
+
+    def __init__(self, figures: Figures, names: Mapping[str, str] | None = None) -> None:
+        self._figures, self._names = figures, names or {}
         self._kept: OrderedDict[Key, list[Listed]] = OrderedDict()
 
     async def seen(self, study_id: str, member: str, wanted: Wanted) -> tuple[Frontier, list[Listed]]:
@@ -62,14 +65,20 @@ class Queries:
         key = (study_id, frontier.epoch, frontier.position, rights.visible, out, frozenset(days.items()))
         if key not in self._kept:
             events = await self._figures.facts_seen(study_id, rights, frontier.position)
-            today = self._figures.today(study_id, study.record)
-            self._kept[key] = await asyncio.to_thread(
-                _listed, study.record, events, out, lambda site: days.get(site, today)
-            )
+            self._kept[key] = await self.about(study_id, study.record, events, out)
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         return frontier, [row for row in self._kept[key] if wanted.has(row)]
 
+    async def about(
+        self, study_id: str, study: Record, events: Sequence[Event], out: frozenset[str] = frozenset()
+    ) -> list[Listed]:
+        """What these facts of whole participants, who are not out, raise today at their sites."""
+        days, latest = self._figures.todays(study_id, study), self._figures.today(study_id, study)
+        return await asyncio.to_thread(_listed, study, events, out, lambda site: days.get(site, latest), self._names)
 
-def _listed(study: Record, events: Sequence[Event], out: frozenset[str], today: Today) -> list[Listed]:
-    return [row for case in cases(study, events, out, today) for row in listed(case)]
+
+def _listed(
+    study: Record, events: Sequence[Event], out: frozenset[str], today: Today, names: Mapping[str, str]
+) -> list[Listed]:
+    return [row for case in cases(study, events, out, today, names) for row in listed(case)]

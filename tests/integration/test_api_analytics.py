@@ -92,6 +92,13 @@ def test_treatments_are_one_row_for_every_target(study: OwnStudy) -> None:
     assert {"participant_id", "course_id", "target_id", "bed_3", "eqd2_3"} <= set(ablation)
 
 
+@pytest.mark.parametrize("kind", ["json", "csv", "svg"])
+def test_a_file_is_kept_under_a_name_that_says_what_it_shows(study: OwnStudy, kind: str) -> None:
+    answer = study.read(f"figures/accrual.{kind}", by="site", cut="2024-06-30", at="5")
+    name = f"{study.study_id}_accrual_by-site_cut-2024-06-30_position-5.{kind}"
+    assert answer.headers["content-disposition"] == f'inline; filename="{name}"'
+
+
 def rows_of(study: OwnStudy, name: str, **asked: Any) -> list[dict[str, str]]:
     answer = study.read(f"figures/{name}.csv", **asked)
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"

@@ -37,7 +37,7 @@ def counted(count: int, noun: str) -> str:
 
 def spoken(code: str) -> str:
     """A coded value as it stands in a sentence: `brachytherapy_hdr` is `brachytherapy hdr`."""
-    return code.replace("_", " ")
+    return code.replace("follow_up", "follow-up").replace("_", " ")
 
 
 def share(part: int, whole: int) -> str:

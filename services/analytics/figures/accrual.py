@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import accumulate
+from typing import Any
 
-from services.analytics.figures import Figure, Headline, Table, counted, plain, provenance
+from services.analytics.figures import Figure, Headline, Table, counted, parameters, plain, provenance
 from services.analytics.figures.calendar import months
 from services.analytics.figures.svg import (
     ACCENT,
@@ -69,7 +70,7 @@ def draw(figure: Figure) -> str:
     """The curve as SVG text; divided by site, with a row for every site below it."""
     steps, plan, cut = _all(figure), _plan(figure), date.fromisoformat(figure["cut"])
     scale = _scale(
-        steps, figure["target"]["participants"] if figure["target"] else 0, max(cut, plan.by if plan else cut)
+        steps, target["participants"] if (target := _target(figure)) else 0, max(cut, plan.by if plan else cut)
     )
     divided = _groups(figure) if len(figure["groups"]) > 1 else []
     body = [*_axes(scale), *_planned(scale, plan), *_enrolled(scale, steps, cut), *_sites(divided)]
@@ -80,8 +81,9 @@ def draw(figure: Figure) -> str:
 def caption(figure: Figure) -> str:
     """How many of how many planned, and where the straight-line plan stood at the cut."""
     enrolled, plan = _enrolled_in_all(figure), _plan(figure)
-    sentences = [f"{counted(enrolled, 'participant')} enrolled by the cut; the protocol plans no number."]
-    if target := figure["target"]:
+    planned = "the plan is for the whole study" if figure["target"] else "the protocol plans no number"
+    sentences = [f"{counted(enrolled, 'participant')} enrolled by the cut; {planned}."]
+    if target := _target(figure):
         of = f"{enrolled} / {target['participants']} = {percent(enrolled / target['participants']):.1f} %"
         sentences = [f"{of} of the participants planned by {target['by']} are enrolled."]
     if plan:
@@ -105,7 +107,7 @@ def table(figure: Figure) -> Table:
 
 def headline(figure: Figure) -> Headline:
     """The numbers that are read first: (name, value, words)."""
-    enrolled, target = _enrolled_in_all(figure), figure["target"]
+    enrolled, target = _enrolled_in_all(figure), _target(figure)
     numbers = [("accrued", str(enrolled), f"of {target['participants']} planned" if target else "enrolled")]
     if plan := _plan(figure):
         numbers.append(("planned", str(plan.on(date.fromisoformat(figure["cut"]))), "on a straight line by the cut"))
@@ -134,8 +136,14 @@ def _all(figure: Figure) -> Steps:
     return list(zip(days, accumulate(new[day] for day in days), strict=True))
 
 
+def _target(figure: Figure) -> Mapping[str, Any] | None:
+    """What the study plans, where the figure shows the whole of it: a part is not measured against the plan of all."""
+    target: Mapping[str, Any] | None = figure["target"]
+    return None if {"site", "subset"} & parameters(figure).keys() else target
+
+
 def _plan(figure: Figure) -> _Plan | None:
-    steps, target = _all(figure), figure["target"]
+    steps, target = _all(figure), _target(figure)
     if not steps or not target or date.fromisoformat(target["by"]) <= steps[0][0]:
         return None
     return _Plan(steps[0][0], target["participants"], date.fromisoformat(target["by"]))

@@ -109,8 +109,17 @@ def caption(figure: Figure) -> str:
         counted(figure["imputed_dates"], "imprecise date"),
         f"{counted(sum(entry['corrected'] for entry in entries), 'fact')} restated",
     ]
-    open_ended = "A dashed bar has no stated end. " if any(entry["ongoing"] for entry in entries) else ""
-    return f"{', '.join(parts)}. {open_ended}Position {figure['position']}."
+    return " ".join([f"{', '.join(parts)}.", *_key(entries), f"Position {figure['position']}."])
+
+
+def _key(entries: Sequence[Entry]) -> Iterator[str]:
+    """What is not said by a label in the drawing."""
+    if any(entry["ongoing"] for entry in entries):
+        yield "A dashed bar has no stated end."
+    if any(entry["imputed"] and not entry["lasts"] for entry in entries):
+        yield "A line through a mark covers the days that an imprecise date may mean."
+    if any(shape(entry) == "grade" for entry in entries):
+        yield "A ring holds the worst grade found, or ? where nothing was graded."
 
 
 def table(figure: Figure) -> Table:
@@ -234,7 +243,7 @@ def _axis(scale: _Scale, bottom: float) -> Iterator[Element]:
     for day, label in axis_days(scale.start, scale.end, _TICKS):
         x = scale.x(day)
         yield rule(x, _TOP - 6, x, bottom)
-        if _LEFT + 20 <= x <= _WIDTH - 26:
+        if x <= _WIDTH - 26:
             yield quiet(x, _TOP - 14, label, "middle")
             yield quiet(x, bottom + 20, label, "middle")
     yield line(f"M{_LEFT} {number(bottom)}H{_WIDTH}", stroke=MUTED, class_="stroke-muted")

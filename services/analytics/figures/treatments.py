@@ -47,7 +47,6 @@ _COLUMNS = (
     "started_on",
     "ended_on",
 )
-_DOSES = ("dose_per_fraction_gy", "total_dose_gy", "dose_delivered_gy")
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _LANE = 640, 124, 420, 46, 44
 _DOT, _APART = 4.0, 9.0
@@ -92,7 +91,7 @@ def caption(figure: Figure) -> str:
 
 def table(figure: Figure) -> Table:
     """Header, and a row for every target with the coded values as they are recorded; doses in Gy."""
-    return list(_COLUMNS), [[_cell(name, target.get(name)) for name in _COLUMNS] for target in figure["targets"]]
+    return list(_COLUMNS), [[_cell(target.get(name)) for name in _COLUMNS] for target in figure["targets"]]
 
 
 def headline(figure: Figure) -> Headline:
@@ -103,10 +102,10 @@ def headline(figure: Figure) -> Headline:
     ]
 
 
-def _cell(name: str, value: object) -> str:
+def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return plain(value) if name in _DOSES else "" if value is None else str(value)
+    return plain(value) if isinstance(value, float) else "" if value is None else str(value)
 
 
 def _participants(figure: Figure) -> int:

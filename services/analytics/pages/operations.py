@@ -6,7 +6,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from services.analytics.operations import operations
-from services.analytics.pages.routes import in_words, pages
+from services.analytics.pages.answering import in_words, pages
+from services.analytics.pages.heads import head
 from shared.web.body import BoundedRoute
 from shared.web.routes import StudyOf
 
@@ -20,4 +21,6 @@ async def page(request: Request, study: StudyOf) -> Response:
 
 async def _page(request: Request, study: str) -> str:
     await request.app.state.admit(request)
-    return pages.operations(await operations(request.app, study, request.state.caller.subject))
+    told = await operations(request.app, study, request.state.caller.subject)
+    recorded_at = told.recorded_at.isoformat() if told.recorded_at else ""
+    return pages.operations(await head(request, study, "operations", told.position, recorded_at), told)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from services.analytics.api import WhenShown
+from services.analytics.asking import Asked
 from services.analytics.figures import timeline as drawn
-from services.analytics.pages.render import Link, Problem, Study
-from services.analytics.pages.routes import pages, shown
+from services.analytics.pages.answering import in_words, pages, shown
+from services.analytics.pages.heads import head
+from services.analytics.pages.render import Link
 from services.analytics.participants import Participants
-from shared.contracts.study import Opened
-from shared.kernel.refusal import Refusal, Unrecognised
+from services.analytics.projection.reading import Frontier
 from shared.web.body import BoundedRoute
 from shared.web.routes import ParticipantOf, StudyOf
 
@@ -25,22 +26,53 @@ After = Annotated[str, Query(max_length=16)]
 
 @routes.get("/analytics/studies/{study_id}/participants")
 async def participants(request: Request, study: StudyOf, after: After = "") -> Response:
-    async def made(member: str) -> str:
-        listed = await _people(request).listed(study, member, after)
-        head = await _study(request, study, {}, cohort="Cohort", queries="Queries")
-        return pages.participants(head, {"rows": listed.rows, "next": listed.next, "after": after})
+    return await in_words(request, _participants(request, study, after))
 
-    return await _answered(request, made)
+
+async def _participants(request: Request, study: str, after: str) -> str:
+    await request.app.state.admit(request)
+    listed = await _people(request).listed(study, request.state.caller.subject, after)
+    asked = f"?{urlencode({'after': after})}" if after else ""
+    source = f"/analytics/studies/{study}/participants{asked}"
+    shown = {"rows": listed.rows, "next": listed.next, "after": after, "source": source}
+    return pages.participants(await head(request, study, "participants", *_at(listed.at)), shown)
 
 
 @routes.get("/analytics/studies/{study_id}/participants/{participant_id}")
 async def participant(request: Request, study: StudyOf, number: ParticipantOf, past: WhenShown) -> Response:
-    async def made(member: str) -> str:
-        answer = await _people(request).timeline(study, number, member, past.asked())
-        head = await _study(request, study, answer, cohort="Cohort", participants="Participants", queries="Queries")
-        return pages.participant(head, _part(request, answer))
+    return await in_words(request, _participant(request, study, number, past.asked()))
 
-    return await _answered(request, made)
+
+async def _participant(request: Request, study: str, number: str, asked: Asked) -> str:
+    await request.app.state.admit(request)
+    answer = await _people(request).timeline(study, number, request.state.caller.subject, asked)
+    at = answer["position"], answer["recorded_at"] or ""
+    asked_now = None if asked != Asked() else await _questions(request, study, number)
+    return pages.participant(await head(request, study, "participant", *at), _part(request, answer), asked_now)
+
+
+@routes.get("/analytics/studies/{study_id}/participants/{participant_id}/queries")
+async def questions(request: Request, study: StudyOf, number: ParticipantOf) -> Response:
+    """The open queries of the page, as the page has them."""
+    await request.app.state.admit(request)
+    return shown(pages.questions(await _questions(request, study, number)))
+
+
+async def _questions(request: Request, study: str, number: str) -> dict[str, Any]:
+    at, rows = await _people(request).queries(study, number, request.state.caller.subject)
+    position, recorded_at = _at(at)
+    base = f"/analytics/studies/{study}"
+    return {
+        "rows": rows,
+        "version": position,
+        "recorded_at": recorded_at,
+        "source": f"{base}/participants/{number}/queries",
+        "everything": f"{base}/queries?{urlencode({'participant': number, 'state': 'all'})}",
+    }
+
+
+def _at(frontier: Frontier) -> tuple[int, str]:
+    return frontier.position, frontier.recorded_at.isoformat() if frontier.recorded_at else ""
 
 
 @routes.get("/analytics/studies/{study_id}/participants/{participant_id}/timeline")
@@ -49,27 +81,6 @@ async def fragment(request: Request, study: StudyOf, number: ParticipantOf, past
     await request.app.state.admit(request)
     answer = await _people(request).timeline(study, number, request.state.caller.subject, past.asked())
     return shown(pages.timeline(_part(request, answer)))
-
-
-async def _answered(request: Request, made: Callable[[str], Awaitable[str]]) -> Response:
-    """The page for who is signed in; the way to sign in, or why not, for others."""
-    try:
-        await request.app.state.admit(request)
-        return shown(await made(request.state.caller.subject))
-    except Unrecognised:
-        return RedirectResponse(f"/session?{urlencode({'next': request.url.path})}", 303)
-    except Refusal as refusal:
-        return shown(pages.problem(Problem(refusal.status, refusal.title)), refusal.status)
-
-
-async def _study(request: Request, study: str, answer: Mapping[str, Any], **ways: str) -> Study:
-    known = (await request.app.state.figures.studies.current(study)).record.facts(Opened)
-    base = f"/analytics/studies/{study}"
-    links = [Link(base if way == "cohort" else f"{base}/{way}", label) for way, label in ways.items()]
-    return Study(
-        study, known[0].title if known else study, answer.get("position", 0), answer.get("recorded_at") or "",
-        answer.get("today", ""), f"/analytics/v1/studies/{study}/live", links=links,
-    )  # fmt: skip
 
 
 def _part(request: Request, answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from services.analytics.api_queries import Narrowed
-from services.analytics.pages.render import ROWS_SHOWN, Link
-from services.analytics.pages.routes import in_words, pages
+from services.analytics.pages.answering import in_words, pages
+from services.analytics.pages.heads import head
+from services.analytics.pages.render import ROWS_SHOWN, Way
 from services.analytics.queries import Listed
 from services.analytics.questions import Queries
-from shared.contracts.study import Opened, SiteActivated
+from shared.contracts.study import SiteActivated
 from shared.kernel.record import Record
 from shared.web.body import BoundedRoute
 from shared.web.routes import StudyOf
@@ -37,15 +38,14 @@ class OfSite:
 
 @dataclass(frozen=True, slots=True)
 class QueriesPage:
-    """`source` is the page's own address, `count` how many there are, of which `sites` shows the first `ROWS_SHOWN`."""
+    """`source` is the page's own address, `count` how many there are, of which `sites` shows the first `ROWS_SHOWN`.
+    `narrowed` says to what, `whole` leads to all of the study."""
 
-    study_id: str
-    title: str
-    position: int
-    recorded_at: str
     source: str
+    narrowed: Sequence[str]
+    whole: str
     state: str
-    states: Sequence[tuple[Link, bool]]
+    states: Sequence[Way]
     count: int
     sites: Sequence[OfSite]
 
@@ -65,22 +65,20 @@ async def _queries(request: Request, study: str, narrowed: Narrowed) -> str:
     frontier, rows = await asked.seen(study, request.state.caller.subject, narrowed.wanted())
     record = (await request.app.state.figures.studies.current(study)).record
     query = narrowed.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    states = [
-        (Link(_address(study, {**query, "state": name}), label), name == narrowed.state)
-        for name, label in STATES.items()
-    ]
     shown = QueriesPage(
-        study_id=study,
-        title=next((opened.title for opened in record.facts(Opened)), study),
-        position=frontier.position,
-        recorded_at=frontier.recorded_at.isoformat() if frontier.recorded_at else "",
         source=_address(study, query),
+        narrowed=[f"{member} {value}" for member, value in query.items() if member != "state"],
+        whole=_address(study, {"state": narrowed.state} if "state" in query else {}),
         state=narrowed.state,
-        states=states,
+        states=[
+            Way(_address(study, {**query, "state": name}), label, name == narrowed.state)
+            for name, label in STATES.items()
+        ],
         count=len(rows),
         sites=_by_site(study, record, rows, query),
     )
-    return pages.queries(shown)
+    recorded_at = frontier.recorded_at.isoformat() if frontier.recorded_at else ""
+    return pages.queries(await head(request, study, "queries", frontier.position, recorded_at), shown)
 
 
 def _by_site(study: str, record: Record, rows: Sequence[Listed], query: dict[str, str]) -> list[OfSite]:

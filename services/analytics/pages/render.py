@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from services.analytics.figures import Figure, accrual, flow, treatments
+from services.analytics.figures import Figure, accrual, flow, spoken, treatments
 
 if TYPE_CHECKING:
     from services.analytics.pages.queries import QueriesPage
@@ -32,6 +32,15 @@ class Link:
     href: str
     label: str
     description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """To a page of a study; `here` on that page itself."""
+
+    href: str
+    label: str
+    here: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """The head of a cohort page. `notes` say what a reader must know of the record, `live` is the stream's address."""
+    """The head of a study's page. `notes` say what a reader must know of the record, `live` is the stream's address,
+    `ways` lead to the pages that the member, who is signed in, may see."""
 
     study_id: str
     title: str
@@ -67,7 +77,8 @@ class Study:
     cut: str
     live: str
     notes: Sequence[str] = ()
-    links: Sequence[Link] = ()
+    ways: Sequence[Way] = ()
+    member: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +131,14 @@ class Pages:
         self._templates = Environment(
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
-        self._templates.globals["static"] = static
-        self._templates.filters["moment"] = moment
+        self._templates.globals |= {"static": static, "member": ""}
+        self._templates.filters |= {"moment": moment, "spoken": spoken, "unbroken": unbroken}
 
-    def home(self, links: Sequence[Link]) -> str:
-        return self._page("home.html", links=links)
+    def home(self, links: Sequence[Link], member: str = "") -> str:
+        return self._page("home.html", links=links, member=member)
 
     def cohort(self, study: Study, parts: Sequence[Part]) -> str:
-        return self._page("cohort.html", study=study, parts=parts)
+        return self._of_study("cohort.html", study, parts=parts)
 
     def fragment(self, part: Part) -> str:
         """One figure alone, as `cohort` has it."""
@@ -135,17 +146,24 @@ class Pages:
 
     def participants(self, study: Study, listed: Mapping[str, object]) -> str:
         """`listed`: `rows` of participants, and `next`, the number after which the list goes on, or None."""
-        return self._page("participants.html", study=study, listed=listed)
+        return self._of_study("participants.html", study, listed=listed)
 
-    def participant(self, study: Study, shown: Mapping[str, object]) -> str:
-        return self._page("participant.html", study=study, part=shown)
+    def participant(
+        self, study: Study, shown: Mapping[str, object], questions: Mapping[str, object] | None = None
+    ) -> str:
+        """`questions`: the open queries, where the page is of now."""
+        return self._of_study("participant.html", study, part=shown, questions=questions)
+
+    def questions(self, shown: Mapping[str, object]) -> str:
+        """The open queries alone, as `participant` has them."""
+        return self._page("questions.html", questions=shown)
 
     def timeline(self, shown: Mapping[str, object]) -> str:
         """The timeline alone, as `participant` has it."""
         return self._page("timeline.html", part=shown)
 
-    def queries(self, shown: QueriesPage) -> str:
-        return self._page("queries.html", shown=shown)
+    def queries(self, study: Study, shown: QueriesPage) -> str:
+        return self._of_study("queries.html", study, shown=shown)
 
     def login(self, next: str = "/", problem: Problem | None = None) -> str:  # noqa: A002 - the form field's name
         return self._page("login.html", next=local_address(next), problem=problem)
@@ -153,8 +171,11 @@ class Pages:
     def problem(self, problem: Problem) -> str:
         return self._page("problem.html", problem=problem)
 
-    def operations(self, told: object) -> str:
-        return self._page("operations.html", told=told)
+    def operations(self, study: Study, told: object) -> str:
+        return self._of_study("operations.html", study, told=told)
+
+    def _of_study(self, template: str, study: Study, **shown: object) -> str:
+        return self._page(template, study=study, member=study.member, **shown)
 
     def _page(self, template: str, **shown: object) -> str:
         return self._templates.get_template(template).render(shown)
@@ -171,6 +192,11 @@ def moment(recorded_at: str) -> str:
     if not recorded_at:
         return "none yet"
     return f"{datetime.fromisoformat(recorded_at).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def unbroken(words: str) -> str:
+    """A percentage is on one line with its number, and an interval with what it is."""
+    return words.replace(" %", "\u00a0%").replace("% CI ", "%\u00a0CI\u00a0")
 
 
 def _downloads(figure: Figure, query: Mapping[str, str] | None) -> list[Link]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
 from uuid import UUID
@@ -40,13 +40,14 @@ class Question:
 @dataclass(frozen=True)
 class Case:
     """`site_id` is where the participant is now: the site that can answer. `recorded_at` is by event: a corrected one
-    keeps the time at which it was first recorded."""
+    keeps the time at which it was first recorded. `terms`: names of toxicity terms by their ids, for the sentences."""
 
     participant: Participant
     site_id: str
     protocol: Protocol
     recorded_at: Mapping[UUID, datetime]
     study_closed_on: date
+    terms: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def record(self) -> Record:
@@ -63,6 +64,9 @@ class Case:
     def day(self, when: PartialDate) -> date:
         """The day an analysis takes the date for."""
         return imputed(when, self.today)
+
+    def term(self, term: str) -> str:
+        return f"{self.terms[term]} ({term})" if term in self.terms else term
 
     @cached_property
     def courses(self) -> Mapping[str, Stated[RadiotherapyStarted]]:
@@ -116,7 +120,9 @@ class Case:
             yield lost
 
 
-def cases(study: Record, events: Iterable[Event], out: frozenset[str], today: Today) -> list[Case]:
+def cases(
+    study: Record, events: Iterable[Event], out: frozenset[str], today: Today, terms: Mapping[str, str] | None = None
+) -> list[Case]:
     """Who was screened and may be used, in the order of their numbers. `events` stand; their order does not matter."""
     known = sorted(events, key=lambda event: (event.stream_id, event.service, event.version))
     recorded_at: dict[str, dict[UUID, datetime]] = {}
@@ -128,7 +134,7 @@ def cases(study: Record, events: Iterable[Event], out: frozenset[str], today: To
         site = present_site(one.record)
         day = today(site)
         plan = _plan(study, day)
-        made.append(Case(replace(one, today=day), site, plan, recorded_at[one.participant_id], closed))
+        made.append(Case(replace(one, today=day), site, plan, recorded_at[one.participant_id], closed, terms or {}))
     return made
 
 

@@ -18,12 +18,10 @@ from shared.contracts.toxicity import (
 )
 from shared.contracts.treatment import SystemicTherapyStarted
 from shared.kernel.fact import Fact, Stated
-from shared.terminology.ctcae import Names
 
 FETAL_DEATH = "4.03:0582"
 """Fetal death: of CTCAE the one term whose grade 5 is not the participant's own death."""
 FATAL = 5
-_NAMES = Names()
 REPORTED_WITHIN = timedelta(hours=24)
 Serious = SeriousEventReported | SeriousEventUpdated | SeriousEventResolved
 
@@ -50,10 +48,10 @@ def death_of_treatment_without_grade_5(case: Case) -> Iterator[Question]:
 def ungraded_event(case: Case) -> Iterator[Question]:
     """A term was found and not graded."""
     for stated in case.all(Assessed):
-        terms = sorted(finding.term for finding in stated.fact.findings if finding.grade is None)
-        names = [_NAMES.get(term, term) for term in terms]
-        if terms:
-            yield Question(f"{sentence(named(stated.fact))[:-1]} has no grade for {listed(names)}.", (stated,))
+        ungraded = sorted(finding.term for finding in stated.fact.findings if finding.grade is None)
+        if ungraded:
+            terms = listed(case.term(term) for term in ungraded)
+            yield Question(f"{sentence(named(stated.fact))[:-1]} has no grade for {terms}.", (stated,))
 
 
 def baseline_toxicity_after_course_start(case: Case) -> Iterator[Question]:

@@ -20,6 +20,7 @@ from shared.contracts.followup import (
 from shared.kernel.fact import Fact
 
 _EXTENT = {"none": "no {} disease", "stable": "{} disease stable", "progressed": "{} disease progressed"}
+_BASIS = {"imaging": "by imaging", "clinical": "clinically", "histology": "by histology"}
 _CAUSE = {
     "tumour": "of the tumour", "treatment": "of the treatment", "other": "of another cause",
     "unknown": "of an unknown cause",
@@ -53,7 +54,7 @@ def _extents(disease: DiseaseSeen | None) -> list[str]:
 
 
 def _lesion(seen: LesionSeen, known: Known) -> str:
-    return f"{known.lesion(seen.lesion_id)}: {spoken(seen.status)} by {seen.basis}"
+    return f"{known.lesion(seen.lesion_id)}: {spoken(seen.status)} {_BASIS[seen.basis]}"
 
 
 def _statuses(disease: DiseaseSeen | None) -> list[dict[str, str]]:
@@ -72,7 +73,7 @@ def _progressed(fact: Progressed, known: Known) -> Told:
     title = ": ".join(some(f"{capital(fact.kind)} progression", where))
     label = f"{capital(fact.kind)} PD"
     more = {"kind": fact.kind, "lesion_id": fact.lesion_id}
-    return Told("status", title, label, (f"by {fact.basis}",), more)
+    return Told("status", title, label, (_BASIS[fact.basis],), more)
 
 
 def _alive(fact: VitalStatusConfirmed, _: Known) -> Told:

@@ -213,6 +213,29 @@ def test_treatments_count_targets_and_participants_and_keep_doses_as_prescribed(
     assert first["ended_on"] == ""
 
 
+@pytest.mark.parametrize("narrowed", [{"site": "one"}, {"subset": "stereotactic"}])
+def test_a_part_of_a_study_is_not_measured_against_the_plan_for_the_whole(narrowed: dict[str, str]) -> None:
+    part_of_it = accrual(parameters=narrowed)
+    assert (
+        DRAWN["accrual"]
+        .caption(part_of_it)
+        .startswith("3 participants enrolled by the cut; the plan is for the whole study. ")
+    )
+    assert DRAWN["accrual"].headline(part_of_it) == [("accrued", "3", "enrolled")]
+    assert "Plan:" not in words(part_of_it)
+
+
+def test_numbers_in_a_table_of_treatments_have_no_empty_decimals() -> None:
+    header, rows = DRAWN["treatments"].table(treatments(target("P1", "SBRT", 5, 6, bed_10=48.0, bed_3=90.25)))
+    first = dict(zip(header, rows[0], strict=True))
+    assert (first["bed_10"], first["bed_3"], first["fractions"]) == ("48", "90.25", "5")
+
+
+def test_a_percentage_is_not_torn_from_its_number() -> None:
+    html = Pages().fragment(part(flow()))
+    assert "12.9\u00a0% (95\u00a0%\u00a0CI\u00a03.6–29.8)" in html
+
+
 @given(st.lists(st.lists(st.text(st.characters(exclude_characters="\0")), min_size=2, max_size=2), max_size=5))
 def test_what_is_written_as_csv_is_read_back_the_same(rows: list[list[str]]) -> None:
     text = csv_text(["a", "b"], rows)

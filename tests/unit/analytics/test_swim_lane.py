@@ -135,3 +135,22 @@ def test_an_axis_is_labelled_within_it_neither_seldom_nor_too_often(start: date,
     assert found == sorted(set(found))
     assert all(start <= day <= end for day in found)
     assert (1 if days >= 400 else 0) <= len(found) <= 15
+
+
+def test_the_caption_says_what_rings_and_lines_mean_where_there_are_any() -> None:
+    ring, line = "A ring holds the worst grade found", "A line through a mark covers the days"
+    found = read({"service": "toxicity", "type": "toxicity.assessed",
+                  "data": {"assessed_on": facts.day(1), "timepoint": "follow_up", "checklist_complete": True,
+                           "findings": []}})  # fmt: skip
+    assert (ring in caption(figure(found)), line in caption(figure(found))) == (True, False)
+    alive = {"alive_on": "2024-06", "source": "phone"}
+    known = figure(read({"service": "followup", "type": "vital_status.confirmed", "data": alive}))
+    assert (ring in caption(known), line in caption(known)) == (False, True)
+
+
+@pytest.mark.parametrize("shown", [*DRAWN, figure(facts.lesion("L1"), today=date(2026, 11, 26))])
+def test_every_line_of_the_calendar_has_its_label_up_to_the_right_edge(shown: dict[str, Any]) -> None:
+    upright = re.compile(r"M([\d.]+) 28L\1 ")
+    lines = [found[1] for path in root(shown).iter(f"{SVG}path") if (found := upright.match(path.attrib["d"]))]
+    labelled = {text.attrib["x"] for text in root(shown).iter(f"{SVG}text") if text.attrib["y"] == "20"}
+    assert {x for x in lines if float(x) <= WIDTH - 26} == labelled

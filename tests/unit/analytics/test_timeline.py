@@ -249,6 +249,18 @@ def test_a_contact_tells_the_status_of_lesions_and_disease() -> None:
     assert entry["detail"] == ["visit 2", "L1 (brain): progressed by imaging", "dysphagia improved"]
 
 
+def test_what_was_found_on_examination_and_at_follow_up_is_said_as_people_say_it() -> None:
+    lesion = {"lesion_id": "L1", "status": "controlled", "basis": "clinical"}
+    disease = {"lesions": [lesion], "regional": "none", "distant": "none"}
+    contact = seen("2024-06-01", visit=1, disease=disease)
+    assert (
+        "L1 (brain): controlled clinically"
+        in only("followup.recorded", entries_of(facts.lesion("L1"), contact))["detail"]
+    )
+    withdrawn = entries_of(facts.withdrawn(9, "follow_up"))
+    assert withdrawn[-1]["title"] == "Withdrew consent to follow-up"
+
+
 def test_what_is_about_the_record_is_not_told() -> None:
     explained = later("followup", "query.explained", query_key="0" * 64, reason="Sealed words.")
     snoozed = later("followup", "reminder.snoozed", visit=1, until="2024-06-01")

@@ -2,7 +2,8 @@
 
 const state = document.getElementById('state');
 const parts = () => [...document.querySelectorAll('[data-live]')];
-const part = name => document.querySelector(`[data-live="${CSS.escape(name)}"]`);
+const selector = name => `[data-live="${CSS.escape(name)}"]`;
+const part = name => document.querySelector(selector(name));
 
 const under_way = new Map(); // part -> has it changed again meanwhile?
 const SLOWEST = 30_000;
@@ -51,7 +52,7 @@ async function load(name) {
   const answer = await fetch(old.dataset.src, { headers: { accept: 'text/html' }, redirect: 'manual', cache: 'no-cache' });
   if (answer.status === 401 || answer.type === 'opaqueredirect') return signed_out();
   if (!answer.ok) throw new Error(`${answer.status}`);
-  const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('[data-live]');
+  const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector(selector(name));
   if (!fresh) throw new Error('no such part');
   const changed = fresh.dataset.version !== old.dataset.version;
   exchange(part(name), document.adoptNode(fresh));
