@@ -18,7 +18,7 @@ from shared.eventstore.store import Append, Recalled
 from shared.kernel.record import Judged, Rules
 
 MOST_EVENTS = 40_000
-"""How many events are remembered, of all streams together: about 2.5 kB each."""
+"""How many events are remembered, of all streams together, with the facts known from elsewhere: about 2.5 kB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,12 @@ class Known:
     @classmethod
     def of(cls, recalled: Recalled, rules: Rules) -> Known:
         return cls(recalled, Judged.of(history(recalled.events), rules))
+
+    @property
+    def size(self) -> int:
+        """In events; a fact known from elsewhere takes as much room as an own one."""
+        elsewhere = self.recalled.elsewhere
+        return len(self.recalled.events) + (len(elsewhere.stated) if elsewhere else 0)
 
     def after(self, proposal: Append, judged: Judged, data_key: bytes | None) -> Known:
         """The same after an append: facts as they are stored, without the texts that were sealed."""
@@ -70,13 +76,13 @@ class Memory:
     def remember(self, study_id: str, stream_id: str, known: Known) -> None:
         self.forget(study_id, stream_id)
         self._known[study_id, stream_id] = known
-        self._events += len(known.recalled.events)
+        self._events += known.size
         while self._events > self._most:
-            self._events -= len(self._known.popitem(last=False)[1].recalled.events)
+            self._events -= self._known.popitem(last=False)[1].size
 
     def forget(self, study_id: str, stream_id: str | None) -> None:
         if stream_id and (known := self._known.pop((study_id, stream_id), None)):
-            self._events -= len(known.recalled.events)
+            self._events -= known.size
 
 
 def last_word(events: Sequence[Event], event_id: str) -> tuple[Event, str] | None:
