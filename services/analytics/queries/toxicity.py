@@ -131,10 +131,12 @@ class _SeriousEvent:
 
 
 def _serious(case: Case) -> dict[str, _SeriousEvent]:
-    """Serious events by their id, as they read after everything that was stated of them, in that order."""
+    """Serious events by their id, as they read after everything that was stated of them.
+
+    What a site was aware of last counts, whenever it was reported; of one moment, what was stated last.
+    """
+    told = [(stated, stated.fact) for stated in case.record.stated if isinstance(stated.fact, Serious)]
     known: dict[str, _SeriousEvent] = {}
-    for stated in case.record.stated:
-        match stated.fact:
-            case SeriousEventReported() | SeriousEventUpdated() | SeriousEventResolved() as fact:
-                known.setdefault(fact.serious_event_id, _SeriousEvent(stated)).take(stated, fact)
+    for stated, fact in sorted(told, key=lambda pair: pair[1].aware_at):
+        known.setdefault(fact.serious_event_id, _SeriousEvent(stated)).take(stated, fact)
     return known
