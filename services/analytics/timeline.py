@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from services.analytics.cohort import imputed
+from services.analytics.cohort import imputed, present_site
 from services.analytics.telling import LANES, UNTOLD, Known, told
 from shared.contracts.enrollment import (
     BaselineRecorded,
@@ -118,13 +118,6 @@ def _is_lost(record: Record) -> bool:
     lost = [fact.on.latest for fact in record.facts(Lost)]
     found = [fact.on.latest for fact in record.facts(FollowUpResumed)]
     return bool(lost) and max(lost) > max(found, default=date.min)
-
-
-def present_site(record: Record) -> str:
-    """Where the participant is now: by the latest transfer, of two on one day the one stated later."""
-    transfers = enumerate(record.facts(Transferred))
-    last = max(transfers, key=lambda each: (each[1].on.latest, each[0]), default=None)
-    return last[1].to_site if last else record.facts(Screened)[0].site_id
 
 
 def _dated(told_of: Sequence[tuple[Event, Fact]], today: date) -> list[_Dated]:
