@@ -6,41 +6,31 @@ from collections.abc import Iterator
 
 from services.analytics.queries.case import Case, Question
 from services.analytics.queries.words import named, sentence
-from shared.contracts.enrollment import BaselineRecorded, Consented, Enrolled, ProcedurePerformed, Screened, Withdrawn
-from shared.contracts.followup import Died, FollowUpRecorded, FollowUpResumed, Lost, Progressed, VitalStatusConfirmed
-from shared.contracts.toxicity import Assessed, SeriousEventReported, SeriousEventUpdated
-from shared.contracts.treatment import (
-    PrescriptionChanged,
-    RadiotherapyCompleted,
-    RadiotherapyDiscontinued,
-    RadiotherapyStarted,
-    SystemicTherapyStarted,
-    SystemicTherapyStopped,
-)
+from shared.contracts.enrollment import LesionRegistered, ScreenFailed, Transferred, Withdrawn
+from shared.contracts.followup import Died, Lost, Progressed, VisitMissed
+from shared.contracts.toxicity import SeriousEventResolved
 from shared.gate.doors import stays_open
 from shared.kernel.fact import Fact
 
-OF_THE_LIVING: tuple[type[Fact], ...] = (
-    Screened, Consented, Enrolled, BaselineRecorded, ProcedurePerformed, RadiotherapyStarted, PrescriptionChanged,
-    RadiotherapyCompleted, RadiotherapyDiscontinued, SystemicTherapyStarted, SystemicTherapyStopped, Assessed,
-    SeriousEventReported, SeriousEventUpdated, FollowUpRecorded, FollowUpResumed, VitalStatusConfirmed, Progressed,
+_MAY_FOLLOW_DEATH: tuple[type[Fact], ...] = (
+    ScreenFailed, Transferred, Withdrawn, LesionRegistered, SeriousEventResolved, VisitMissed, Lost, Died,
 )  # fmt: skip
-"""What needs a living participant on its day. A lesion may be found, and an event may end, with or after death."""
+"""A lesion may be found, and an event may end, with or after death. All else needs a living participant on its day."""
 _ENDS: tuple[type[Fact], ...] = (Died, Withdrawn, Lost)
 
 
 def fact_after_death(case: Case) -> Iterator[Question]:
     """What needs a living participant is dated surely after the death."""
     for death in case.all(Died):
-        for kind in OF_THE_LIVING:
-            for stated in case.all(kind):
-                died, on = death.fact.died_on, stated.fact.happened_on
-                if died and on and died.surely_before(on) and not _at_autopsy(stated.fact):
-                    yield Question(sentence(f"{named(stated.fact)} lies after {named(death.fact)}"), (stated, death))
+        for stated in case.record.stated:
+            died, on = death.fact.died_on, stated.fact.happened_on
+            if died and on and died.surely_before(on) and not _may_follow_death(stated.fact):
+                yield Question(sentence(f"{named(stated.fact)} lies after {named(death.fact)}"), (stated, death))
 
 
-def _at_autopsy(fact: Fact) -> bool:
-    return isinstance(fact, Progressed) and fact.basis == "histology"
+def _may_follow_death(fact: Fact) -> bool:
+    at_autopsy = isinstance(fact, Progressed) and fact.basis == "histology"
+    return at_autopsy or isinstance(fact, _MAY_FOLLOW_DEATH)
 
 
 def fact_after_withdrawal(case: Case) -> Iterator[Question]:
