@@ -150,7 +150,7 @@ def _as(kind: str, name: str, answer: dict[str, Any]) -> str:
     responses={
         200: {
             "content": {"text/event-stream": {}},
-            "description": "`event`: a figure, or `queries`; `data`: its position",
+            "description": "`event`: a figure, `queries` or `timeline`; `data`: its position",
         }
     },
 )

@@ -8,7 +8,7 @@ from datetime import date
 from functools import cached_property
 
 from services.analytics.days import day_of_death, imputed, last_known_alive
-from shared.contracts.enrollment import Enrolled, LesionRegistered, Screened, Voided, Withdrawn
+from shared.contracts.enrollment import Enrolled, LesionRegistered, Screened, Transferred, Voided, Withdrawn
 from shared.contracts.event import Event
 from shared.contracts.followup import Died
 from shared.contracts.study import Opened
@@ -19,8 +19,7 @@ from shared.contracts.treatment import (
     RadiotherapyStarted,
     Target,
 )
-from shared.gate.study import in_force
-from shared.kernel.dates import PartialDate
+from shared.gate.study import plan_on
 from shared.kernel.fact import F, Fact
 from shared.kernel.record import Record
 from shared.protocol.protocol import Protocol
@@ -135,7 +134,7 @@ class Cohort:
     @cached_property
     def protocol(self) -> Protocol:
         """The plan in force on the study's today, for every participant."""
-        return in_force(self.study, PartialDate.of(self.today))[-1][0]
+        return plan_on(self.study, self.today)
 
     def enrolled(self, until: date) -> list[Participant]:
         return [participant for participant in self.participants if participant.first(Enrolled, until)]
@@ -151,6 +150,14 @@ def cohort(study: Record, events: Iterable[Event], out: frozenset[str], today: d
     people = [Participant(subject, record, today) for subject, record in sorted(seen.items())]
     shown = tuple(one for one in people if one.participant_id not in out)
     return Cohort(study, shown, tuple(one for one in people if one.participant_id in out), today)
+
+
+def present_site(record: Record) -> str:
+    """Where a screened participant is now: by the last day that each transfer may have been, of two of one day by the
+    one stated later."""
+    moves = enumerate(record.facts(Transferred))
+    last = max(moves, key=lambda move: (move[1].on.latest, move[0]), default=None)
+    return last[1].to_site if last else record.facts(Screened)[0].site_id
 
 
 def is_out(fact: Fact) -> bool:

@@ -5,28 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
-from shared.contracts.enrollment import BaselineRecorded, Consented, Enrolled, ProcedurePerformed, Screened
-from shared.contracts.followup import FollowUpRecorded, FollowUpResumed, Lost, Progressed, VitalStatusConfirmed
-from shared.contracts.toxicity import Assessed, SeriousEventReported, SeriousEventUpdated
-from shared.contracts.treatment import (
-    PrescriptionChanged,
-    RadiotherapyCompleted,
-    RadiotherapyDiscontinued,
-    RadiotherapyStarted,
-    SystemicTherapyStarted,
-    SystemicTherapyStopped,
-)
+from shared.contracts.enrollment import LesionRegistered, ScreenFailed, Transferred, Withdrawn
+from shared.contracts.followup import Died, FollowUpResumed, Lost, Progressed, VisitMissed
+from shared.contracts.toxicity import SeriousEventResolved
 from shared.kernel.dates import PartialDate
 from shared.kernel.fact import Fact
 from shared.kernel.record import Record
 
 MID_MONTH, MID_YEAR = 15, (7, 1)
-OF_THE_LIVING: tuple[type[Fact], ...] = (
-    Screened, Consented, Enrolled, BaselineRecorded, ProcedurePerformed, RadiotherapyStarted, PrescriptionChanged,
-    RadiotherapyCompleted, RadiotherapyDiscontinued, SystemicTherapyStarted, SystemicTherapyStopped, Assessed,
-    SeriousEventReported, SeriousEventUpdated, FollowUpRecorded, FollowUpResumed, VitalStatusConfirmed, Progressed,
+MAY_FOLLOW_DEATH: tuple[type[Fact], ...] = (
+    ScreenFailed, Transferred, Withdrawn, LesionRegistered, SeriousEventResolved, VisitMissed, Lost, Died,
 )  # fmt: skip
-"""What needs a living participant on its day. A lesion may be found, and an event may end, with or after death."""
+"""A lesion may be found, and an event may end, with or after death. All else needs a living participant on its day."""
 
 
 def imputed(when: PartialDate, today: date) -> date:
@@ -40,7 +30,8 @@ def imputed(when: PartialDate, today: date) -> date:
 
 def needs_life(fact: Fact) -> bool:
     """A progression may be found at autopsy."""
-    return isinstance(fact, OF_THE_LIVING) and not (isinstance(fact, Progressed) and fact.basis == "histology")
+    at_autopsy = isinstance(fact, Progressed) and fact.basis == "histology"
+    return not (at_autopsy or isinstance(fact, MAY_FOLLOW_DEATH))
 
 
 def last_known_alive(facts: Iterable[Fact], today: date) -> date:

@@ -18,12 +18,12 @@ from uuid import UUID
 import asyncpg
 
 from services.analytics.asking import Asked, Figures, tenants
-from services.analytics.cohort import is_out
+from services.analytics.cohort import is_out, present_site
 from services.analytics.projection import reading
 from services.analytics.projection.reading import Frontier
 from services.analytics.queries import Listed as Query
 from services.analytics.questions import Queries
-from services.analytics.timeline import present_site, status, timeline
+from services.analytics.timeline import status, timeline
 from shared.contracts.enrollment import Screened
 from shared.contracts.event import Event, history
 from shared.eventstore.studies import StudyState, rights_in

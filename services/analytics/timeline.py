@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+from services.analytics.cohort import present_site
 from services.analytics.days import day_of_death, imputed, is_lost, last_known_alive
 from services.analytics.telling import LANES, UNTOLD, Known, told
 from shared.contracts.enrollment import (
@@ -112,13 +113,6 @@ def status(record: Record, today: date) -> str:
         return "lost"
     reached = ((Enrolled, "enrolled"), (ScreenFailed, "screen_failed"), (Consented, "consented"))
     return next((name for kind, name in reached if record.facts(kind)), "screening")
-
-
-def present_site(record: Record) -> str:
-    """Where the participant is now: by the latest transfer, of two on one day the one stated later."""
-    transfers = enumerate(record.facts(Transferred))
-    last = max(transfers, key=lambda each: (each[1].on.latest, each[0]), default=None)
-    return last[1].to_site if last else record.facts(Screened)[0].site_id
 
 
 def _dated(told_of: Sequence[tuple[Event, Fact]], today: date) -> list[_Dated]:

@@ -1,9 +1,13 @@
-"""What toxicity asks once, when a fact is stated: the dictionary of the day, and the treatments that are known."""
+"""What toxicity asks once, when a fact is stated: the dictionary of the day, and the treatments that are known.
+
+What a correction leaves as it was is not asked again: a course that was voided since, or a protocol that was amended
+for that day since, does not stand in the way of mending the rest.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -30,44 +34,53 @@ Graded = tuple[str, str, int | None]
 class World(Surroundings):
     """`participant` are the facts that enrollment stated of the participant: among them courses and lines."""
 
+    participant: Record = field(kw_only=True)
+
     def own(self, record: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
+        before = self.stood(fact)
         match said:
             case Assessed():
                 graded = [(f"/findings/{place}", each.term, each.grade) for place, each in enumerate(said.findings)]
-                yield from _not_graded_by(self._dictionaries(said), graded)
-                yield from self._unknown_treatments(record, said)
+                yield from _not_graded_by(self._dictionaries(said, before), graded)
+                yield from self._unknown_treatments(said, before)
             case SeriousEventReported():
-                yield from _not_graded_by(self._dictionaries(said), [("", said.term, said.grade)])
+                yield from _not_graded_by(self._dictionaries(said, before), [("", said.term, said.grade)])
                 yield from self._not_aware_yet(said.aware_at)
             case SeriousEventUpdated() | SeriousEventResolved():
-                yield from self._sequel(record, said)
+                yield from self._sequel(record, said, before)
                 yield from self._not_aware_yet(said.aware_at)
 
-    def _dictionaries(self, said: Fact) -> list[ctcae.Dictionary]:
-        """Those of every protocol that may have been in force on the fact's day; of today's, for a fact without one."""
-        when = said.happened_on or PartialDate.of(self.today)
-        return [ctcae.dictionary(plan.toxicity.dictionary) for plan, _ in studies.in_force(self.study, when)]
+    def _dictionaries(self, said: Fact, before: Fact | None) -> list[ctcae.Dictionary]:
+        """Those of every protocol that may have been in force on the fact's day; of today's, for a fact without one.
 
-    def _sequel(self, record: Record, said: Sequel) -> Iterator[Objection]:
+        A correction that leaves the day may stay with what was graded by.
+        """
+        when = said.happened_on or PartialDate.of(self.today)
+        planned = [ctcae.dictionary(plan.toxicity.dictionary) for plan, _ in studies.in_force(self.study, when)]
+        stays = before is not None and before.happened_on == said.happened_on
+        return [*_graded_by(before if stays else None), *planned]
+
+    def _sequel(self, record: Record, said: Sequel, before: Fact | None) -> Iterator[Objection]:
         """An event may go on in the dictionary that it was reported in, whatever the protocol by then."""
         event = said.serious_event_id
         reported = [report.term for report in record.facts(SeriousEventReported) if report.serious_event_id == event]
         if said.term:
             own = [ctcae.dictionary_of(term) for term in reported]
-            yield from _not_graded_by([*self._dictionaries(said), *own], [("", said.term, said.grade)])
+            yield from _not_graded_by([*self._dictionaries(said, before), *own], [("", said.term, said.grade)])
             return
         told = [*record.facts(SeriousEventUpdated), *record.facts(SeriousEventResolved)]
         restated = [sequel.term for sequel in told if sequel.serious_event_id == event and sequel.term]
         yield from _unless_one_admits(_no_such_grade("", term, said.grade) for term in (*reported, *restated))
 
-    def _unknown_treatments(self, record: Record, said: Assessed) -> Iterator[Objection]:
-        known = record if self.participant is None else self.participant
-        courses = {course.course_id for course in known.facts(RadiotherapyStarted)}
-        lines = {line.line_id for line in known.facts(SystemicTherapyStarted)}
+    def _unknown_treatments(self, said: Assessed, before: Fact | None) -> Iterator[Objection]:
+        known = {("course", course.course_id) for course in self.participant.facts(RadiotherapyStarted)}
+        known |= {("line", line.line_id) for line in self.participant.facts(SystemicTherapyStarted)}
+        if isinstance(before, Assessed):
+            known |= {(kind, name) for _, kind, name in _treatments(before)}
         for pointer, kind, name in _treatments(said):
-            if kind == "course" and name not in courses:
+            if kind == "course" and (kind, name) not in known:
                 yield Objection("no-such-course", "No course of that id is known.", member=pointer, not_known=True)
-            if kind == "line" and name not in lines:
+            if kind == "line" and (kind, name) not in known:
                 yield Objection("no-such-line", "No line of that id is known.", member=pointer, not_known=True)
 
     def _not_aware_yet(self, aware_at: datetime) -> Iterator[Objection]:
@@ -76,6 +89,15 @@ class World(Surroundings):
         zone = ZoneInfo(active.time_zone if active else "UTC")
         if aware_at.astimezone(zone).date() > self.today:
             yield Objection("in-the-future", "That moment has not come yet at the site.", member="/aware_at")
+
+
+def _graded_by(fact: Fact | None) -> Iterator[ctcae.Dictionary]:
+    """The one dictionary of the terms that a fact names, if it names any."""
+    match fact:
+        case Assessed(findings=(first, *_)):
+            yield ctcae.dictionary_of(first.term)
+        case SeriousEventReported() | SeriousEventUpdated() | SeriousEventResolved() if fact.term:
+            yield ctcae.dictionary_of(fact.term)
 
 
 def _treatments(said: Assessed) -> Iterator[tuple[str, str, str]]:

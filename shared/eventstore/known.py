@@ -18,7 +18,7 @@ from shared.eventstore.store import Append, Recalled
 from shared.kernel.record import Judged, Rules
 
 MOST_EVENTS = 40_000
-"""How many events are remembered, of all streams together, those of other services included: about 2.5 kB each."""
+"""How many events are remembered, of all streams together, with the facts known from elsewhere: about 2.5 kB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,12 @@ class Known:
     def of(cls, recalled: Recalled, rules: Rules) -> Known:
         return cls(recalled, Judged.of(history(recalled.events), rules))
 
+    @property
+    def size(self) -> int:
+        """In events; a fact known from elsewhere takes as much room as an own one."""
+        elsewhere = self.recalled.elsewhere
+        return len(self.recalled.events) + (len(elsewhere.stated) if elsewhere else 0)
+
     def after(self, proposal: Append, judged: Judged, data_key: bytes | None) -> Known:
         """The same after an append: facts as they are stored, without the texts that were sealed."""
         events = (*self.recalled.events, *proposal.events)
@@ -40,11 +46,6 @@ class Known:
         if any(event.sealed for event in proposal.events):
             judged = judged.restating(history(proposal.events))
         return Known(recalled, judged, data_key)
-
-    @property
-    def size(self) -> int:
-        elsewhere = self.recalled.elsewhere
-        return len(self.recalled.events) + (len(elsewhere.stated) if elsewhere else 0)
 
     def at(self, study_version: int) -> Known:
         """For a decision by another version of the study's facts, which the stream itself does not depend on."""

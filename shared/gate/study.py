@@ -26,6 +26,11 @@ def in_force(study: Record, when: PartialDate) -> list[tuple[Protocol, PartialDa
     return [(plan, days) for plan, days in spans if days.earliest <= days.latest]
 
 
+def plan_on(study: Record, day: date) -> Protocol:
+    """The protocol in force on that day, of a study that was opened."""
+    return in_force(study, PartialDate.of(day))[-1][0]
+
+
 def amendment_on(study: Record, when: PartialDate) -> str | None:
     """The amendment in force on the last day that the date may mean."""
     begun = [amended.amendment for amended in _amendments(study) if amended.effective_on <= when.latest]

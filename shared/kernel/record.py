@@ -79,7 +79,10 @@ Gate = Callable[[Record, Stated[Fact]], Iterator[Objection]]
 
 
 def standing(history: Iterable[Stated[Fact]]) -> Record:
-    """The record as it reads today. Nothing is judged: what is recorded was stated."""
+    """The record as it reads today, in the order in which its facts were first stated, whatever corrects them.
+
+    Nothing is judged: what is recorded was stated.
+    """
     known: dict[UUID, Stated[Fact]] = {}
     stands: dict[UUID, Stated[Fact]] = {}
     for stated in history:
@@ -92,7 +95,7 @@ def standing(history: Iterable[Stated[Fact]]) -> Record:
             stands.pop(target.event_id, None)
         else:
             stands[target.event_id] = _restate(stated.event_id, target, replacement)
-    return Record(tuple(stands.values()))
+    return Record(tuple(stands[event_id] for event_id in known if event_id in stands))
 
 
 def _restate(correction: UUID, original: Stated[Fact], replacement: Fact) -> Stated[Fact]:

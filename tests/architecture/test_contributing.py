@@ -27,6 +27,12 @@ app = create_app(Settings())
 print(*app.openapi()["paths"], *app.state.problem_types, sep="\\n")
 """
 
+ASKS_ABOUT_DEATH = """
+from tests.unit.analytics.stories import died, treated
+from tests.unit.enrollment.test_imaging import scan
+print(*(query.text for query in treated(died(30), scan("CT1")).asked("fact_after_death")), sep="\\n")
+"""
+
 
 def python(folder: Path, *arguments: str) -> str:
     ended = subprocess.run(
@@ -97,6 +103,12 @@ def test_a_second_version_of_it_is_published_beside_the_first_and_the_whole_cont
 def test_the_property_tests_take_the_new_fact_in_by_themselves(tree: Path) -> None:
     tried = "every_fact_that_may_be_stated or sometimes_admitted or declared_words"
     python(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", tried, "tests/unit/test_properties.py")
+
+
+def test_whatever_lists_kinds_of_facts_takes_the_new_one_in_by_itself(tree: Path) -> None:
+    listing = ("tests/unit/analytics", "tests/unit/infra/test_lives.py", "tests/unit/exchange")
+    python(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", *listing)
+    assert "The fact imaging.performed of 2024-03-07 lies after" in python(tree, "-c", ASKS_ABOUT_DEATH)
 
 
 def test_the_new_fact_has_its_route_and_its_refusal_a_meaning(tree: Path) -> None:

@@ -8,14 +8,14 @@ from datetime import date, datetime
 from functools import cached_property
 from uuid import UUID
 
-from services.analytics.cohort import Participant, cohort
+from services.analytics.cohort import Participant, cohort, present_site
 from services.analytics.days import imputed
-from shared.contracts.enrollment import Screened, Transferred, Withdrawn
+from shared.contracts.enrollment import Withdrawn
 from shared.contracts.event import Event
 from shared.contracts.followup import Died, FollowUpResumed, Lost
 from shared.contracts.study import Closed
 from shared.contracts.treatment import RadiotherapyCompleted, RadiotherapyDiscontinued, RadiotherapyStarted
-from shared.gate.study import in_force
+from shared.gate.study import plan_on
 from shared.kernel.dates import PartialDate
 from shared.kernel.fact import F, Fact, Stated
 from shared.kernel.record import Record
@@ -133,18 +133,6 @@ def cases(
     for one in seen.participants:
         site = present_site(one.record)
         day = today(site)
-        plan = _plan(study, day)
+        plan = plan_on(study, day)
         made.append(Case(replace(one, today=day), site, plan, recorded_at[one.participant_id], closed, terms or {}))
     return made
-
-
-def present_site(record: Record) -> str:
-    """The site of the last transfer, by the last day that it may have been; without one, of the screening."""
-    moves = list(enumerate(record.facts(Transferred)))
-    last = max(moves, key=lambda move: (move[1].on.latest, move[0]), default=None)
-    return last[1].to_site if last else record.facts(Screened)[0].site_id
-
-
-def _plan(study: Record, day: date) -> Protocol:
-    """The plan in force on that day: of several that begin at once, the one that was stated last."""
-    return in_force(study, PartialDate.of(day))[-1][0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -22,6 +22,7 @@ from shared.gate.study import in_force
 from shared.kernel.dates import PartialDate
 from shared.kernel.fact import Stated
 from shared.kernel.record import Record
+from shared.testing import facts
 
 TODAY = date(2025, 1, 31)
 NOW = datetime(2025, 1, 31, tzinfo=UTC)
@@ -200,6 +201,13 @@ def test_a_target_in_the_brain_has_its_dose_for_nervous_tissue_too() -> None:
     assert (row["bed_10"], row["eqd2_10"], row["bed_2"], row["eqd2_2"]) == (60.0, 50.0, 220.0, 110.0)
     other = treatments(of({"p": [screened(), enrolled(), course(delivery="SRS")]}), AT)["targets"][0]
     assert "bed_2" not in other
+
+
+def test_of_two_amendments_from_one_day_the_one_stated_later_is_the_plan() -> None:
+    amended = [facts.amended(9, facts.protocol(small_cell=cell)) for cell in (7, 9)]
+    study = Record(tuple(Stated(uuid4(), fact) for fact in (facts.opened(facts.protocol()), *amended)))
+    plans = [cohort(study, [], frozenset(), facts.START + timedelta(days=day)).protocol for day in (8, 9)]
+    assert [plan.small_cell for plan in plans] == [5, 9]
 
 
 def test_a_reader_is_shown_no_small_cell_of_a_site() -> None:

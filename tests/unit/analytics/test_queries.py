@@ -327,6 +327,13 @@ def test_a_query_stands_since_the_last_of_its_facts_was_recorded() -> None:
     assert query.since == (TOLD + timedelta(days=90)).date()
 
 
+def test_a_serious_event_reads_as_it_was_known_last_in_whatever_order_it_is_reported() -> None:
+    day_later = update(4, aware_at=TOLD + timedelta(days=1))
+    for told in ((update(5), day_later), (day_later, update(5))):
+        assert treated(serious(), *told).asked("grade_5_without_death") == []
+    assert len(treated(serious(), day_later, update(5, aware_at=TOLD + timedelta(days=2))).queries()) == 1
+
+
 def test_a_key_is_made_of_the_rule_and_the_events_alone() -> None:
     made = treated(died(60))
     (query,) = [*made.asked("fact_after_death"), *treated(died(60), contact(61)).asked("fact_after_death")]

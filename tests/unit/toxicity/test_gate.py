@@ -39,11 +39,15 @@ def grading_by(name: str) -> Any:
     return protocol(toxicity={"dictionary": name})
 
 
-def at(*said: Fact, known: Iterable[Fact] = ON_STUDY, today: date = TODAY, by: str = "ctcae-3.0") -> Spec:
+def at(
+    *said: Fact, known: Iterable[Fact] = ON_STUDY, today: date = TODAY, by: str = "ctcae-3.0",
+    earlier: tuple[Fact, ...] = (),
+) -> Spec:  # fmt: skip
     """A participant of whom enrollment has stated what is `known`, in a study that grades by that dictionary."""
     study = Record(tuple(history((opened(grading_by(by)), site_activated(), *said))))
-    world = World(study, today, "rome", participant=Record(tuple(history(known))))
-    return Spec(objections, world.gate)
+    there = Record(tuple(history(earlier)))
+    world = World(study, today, "rome", participant=Record(tuple(history(known))), earlier=lambda: there)
+    return Spec(objections, world.gate).given(*earlier)
 
 
 def objected(spec: Spec) -> list[Objection]:
@@ -234,6 +238,23 @@ def test_doors_that_every_service_asks_about_are_asked_about_here() -> None:
 
 def test_a_voided_assessment_is_not_asked_about_the_world() -> None:
     at(known=ON_STUDY).given(assessed(0, course_id="RT1")).when(correction(1, None)).then_admitted()
+
+
+def test_a_correction_may_keep_a_treatment_that_is_known_no_more() -> None:
+    causes = due_to("course:RT1", "line:S1")
+    gone = at(earlier=(assessed(0, finding(attribution=causes), course_id="RT1"),))
+    gone.when(correction(1, assessed(0, finding(grade=2, attribution=causes), course_id="RT1"))).then_admitted()
+    gone.when(correction(1, assessed(0, finding(), course_id="RT2"))).then_refused("no-such-course")
+    gone.when(correction(1, assessed(0, finding(), course_id="S1"))).then_refused("no-such-course")
+
+
+def test_a_correction_on_the_same_day_may_keep_the_dictionary_though_that_day_has_another_since() -> None:
+    graded = at(amended(0, grading_by("ctcae-5.0")), earlier=(assessed(5, finding()), serious(when=5)))
+    graded.when(correction(1, assessed(5, finding(grade=2)))).then_admitted()
+    graded.when(correction(1, assessed(5, finding(V5_ANEMIA)))).then_admitted()
+    graded.when(correction(2, serious(when=5, grade=4))).then_admitted()
+    graded.when(correction(1, assessed(6, finding()))).then_refused("no-such-term")
+    graded.when(correction(1, assessed(5, finding(), finding(V5_ANEMIA)))).then_refused("no-such-term")
 
 
 def test_all_dictionaries_are_tried_here() -> None:
