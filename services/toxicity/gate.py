@@ -1,4 +1,8 @@
-"""What toxicity asks once, when a fact is stated: the dictionary of the day, and the treatments that are known."""
+"""What toxicity asks once, when a fact is stated: the dictionary of the day, and the treatments that are known.
+
+What a correction leaves as it was is not asked again: a course that was voided since, or an amendment of the protocol,
+does not stand in the way of mending the rest.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +35,15 @@ class World(Surroundings):
     """`participant` are the facts that enrollment stated of the participant: among them courses and lines."""
 
     def own(self, record: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
+        before = self.stood(fact)
         match said:
             case Assessed():
                 graded = [(f"/findings/{place}", each.term, each.grade) for place, each in enumerate(said.findings)]
-                yield from _not_graded_by(self._dictionaries(said), graded)
-                yield from self._unknown_treatments(record, said)
+                yield from _not_graded_by([*_kept(said, before), *self._dictionaries(said)], graded)
+                yield from self._unknown_treatments(record, said, before)
             case SeriousEventReported():
-                yield from _not_graded_by(self._dictionaries(said), [("", said.term, said.grade)])
+                dictionaries = [*_kept(said, before), *self._dictionaries(said)]
+                yield from _not_graded_by(dictionaries, [("", said.term, said.grade)])
                 yield from self._not_aware_yet(said.aware_at)
             case SeriousEventUpdated() | SeriousEventResolved():
                 yield from self._sequel(record, said)
@@ -60,11 +66,14 @@ class World(Surroundings):
         restated = [sequel.term for sequel in told if sequel.serious_event_id == event and sequel.term]
         yield from _unless_one_admits(_no_such_grade("", term, said.grade) for term in (*reported, *restated))
 
-    def _unknown_treatments(self, record: Record, said: Assessed) -> Iterator[Objection]:
+    def _unknown_treatments(self, record: Record, said: Assessed, before: Fact | None) -> Iterator[Objection]:
         known = record if self.participant is None else self.participant
         courses = {course.course_id for course in known.facts(RadiotherapyStarted)}
         lines = {line.line_id for line in known.facts(SystemicTherapyStarted)}
+        named = {(kind, name) for _, kind, name in _treatments(before)} if isinstance(before, Assessed) else set()
         for pointer, kind, name in _treatments(said):
+            if (kind, name) in named:
+                continue
             if kind == "course" and name not in courses:
                 yield Objection("no-such-course", "No course of that id is known.", member=pointer, not_known=True)
             if kind == "line" and name not in lines:
@@ -76,6 +85,16 @@ class World(Surroundings):
         zone = ZoneInfo(active.time_zone if active else "UTC")
         if aware_at.astimezone(zone).date() > self.today:
             yield Objection("in-the-future", "That moment has not come yet at the site.", member="/aware_at")
+
+
+def _kept(said: Assessed | SeriousEventReported, before: Fact | None) -> list[ctcae.Dictionary]:
+    """The one that a fact was graded by before it is restated, if its day is left as it was."""
+    match before:
+        case Assessed(findings=(first, *_)) if before.assessed_on == said.happened_on:
+            return [ctcae.dictionary_of(first.term)]
+        case SeriousEventReported(term=term) if before.onset_on == said.happened_on:
+            return [ctcae.dictionary_of(term)]
+    return []
 
 
 def _treatments(said: Assessed) -> Iterator[tuple[str, str, str]]:

@@ -13,7 +13,7 @@ import shared.terminology
 from services.toxicity.assessment import objections
 from services.toxicity.gate import World
 from shared.kernel.fact import Fact
-from shared.kernel.record import Objection, Record, Refused
+from shared.kernel.record import Objection, Record, Refused, standing
 from shared.terminology.ctcae import NAMES
 from shared.testing import facts
 from shared.testing.facts import ON_STUDY, START, amended, course, line, opened, protocol, site_activated, withdrawn
@@ -39,11 +39,20 @@ def grading_by(name: str) -> Any:
     return protocol(toxicity={"dictionary": name})
 
 
-def at(*said: Fact, known: Iterable[Fact] = ON_STUDY, today: date = TODAY, by: str = "ctcae-3.0") -> Spec:
-    """A participant of whom enrollment has stated what is `known`, in a study that grades by that dictionary."""
+def at(
+    *said: Fact,
+    known: Iterable[Fact] = ON_STUDY,
+    today: date = TODAY,
+    by: str = "ctcae-3.0",
+    earlier: tuple[Fact, ...] = (),
+) -> Spec:
+    """A participant of whom enrollment has stated what is `known`, and toxicity has what is `earlier`, in a study that
+    grades by that dictionary."""
     study = Record(tuple(history((opened(grading_by(by)), site_activated(), *said))))
-    world = World(study, today, "rome", participant=Record(tuple(history(known))))
-    return Spec(objections, world.gate)
+    participant = Record(tuple(history(known)))
+    stood = standing(history(earlier))
+    world = World(study, today, "rome", participant=participant, earlier=lambda: stood)
+    return Spec(objections, world.gate).given(*earlier)
 
 
 def objected(spec: Spec) -> list[Objection]:
@@ -230,6 +239,34 @@ def test_doors_that_every_service_asks_about_are_asked_about_here() -> None:
     at(known=(*ON_STUDY, withdrawn(5))).given().when(assessed(6)).then_refused("after-withdrawal")
     at(today=START).given().when(assessed(1)).then_refused("in-the-future")
     at().given().when(assessed("1946")).then_refused("before-birth")
+
+
+def test_a_treatment_that_was_voided_since_does_not_stand_in_the_way_of_mending_the_rest() -> None:
+    due = due_to("course:RT1", "line:S1")
+    stated = at(earlier=(assessed(3, finding(attribution=due), course_id="RT1"),))
+    mended = assessed(4, finding(grade=2, attribution=due), course_id="RT1")
+    stated.when(correction(1, mended)).then_admitted()
+    other = assessed(4, finding(attribution=due_to("course:RT1", "line:S2")), course_id="RT2")
+    stated.when(correction(1, other)).then_refused("no-such-course", "no-such-line")
+    void = at(earlier=(assessed(3, finding(attribution=due), course_id="RT1"), correction(1, None)))
+    void.when(correction(1, mended)).then_refused("no-such-course", "no-such-line")
+
+
+@pytest.mark.parametrize(
+    ("stated", "mended", "of_another_day"),
+    [
+        (assessed(3, finding()), assessed(3, finding(grade=2)), assessed(4, finding(grade=2))),
+        (serious("SAE1", 3), serious("SAE1", 3, grade=4), serious("SAE1", 4, grade=4)),
+    ],
+)
+def test_an_amendment_of_the_dictionary_does_not_stand_in_the_way_of_mending_what_was_graded_before(
+    stated: Fact, mended: Fact, of_another_day: Fact
+) -> None:
+    amendment = amended(0, grading_by("ctcae-5.0"))
+    since = at(amendment, earlier=(stated,))
+    since.when(correction(1, mended)).then_admitted()
+    since.when(correction(1, of_another_day)).then_refused("no-such-term")
+    at(amendment).given().when(mended).then_refused("no-such-term")
 
 
 def test_a_voided_assessment_is_not_asked_about_the_world() -> None:
