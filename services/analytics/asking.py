@@ -20,7 +20,7 @@ from shared.eventstore.studies import StudyState, rights_in
 from shared.inbox.registry.reading import KnownStudies
 from shared.kernel.clock import Clock
 from shared.kernel.record import Record
-from shared.kernel.refusal import Fault, NotFound, NotYourRole, PositionGone, Unacceptable
+from shared.kernel.refusal import NotFound, NotYourRole, PositionGone, wrong_parameter
 from shared.security.grants import EVERY_SITE, Rights
 from shared.security.tenancy import Tenant, transaction
 
@@ -72,7 +72,7 @@ class Figures:
         if kind is None:
             raise NotFound
         if asked.by and asked.by not in kind.by:
-            raise _wrong("by", "The figure is not divided by that.")
+            raise wrong_parameter("by", "The figure is not divided by that.")
         scope = _scope(kind, rights, asked.site)
         position, cut_on = await self.position(study_id, frontier, asked)
         today = self.today(study_id, study.record)
@@ -90,7 +90,7 @@ class Figures:
         if asked.epoch and asked.epoch != frontier.epoch:
             raise PositionGone
         if asked.at and asked.as_of:
-            raise _wrong("at", "Give a position or a time, not both.")
+            raise wrong_parameter("at", "Give a position or a time, not both.")
         if asked.as_of:
             position = await reading.position_as_of(self._system, study_id, asked.as_of)
             return frontier.position if position is None else position, None
@@ -102,7 +102,7 @@ class Figures:
                 raise NotFound("The study has no cut of that name.")
             return taken
         if not _POSITION.fullmatch(asked.at) or int(asked.at) > frontier.position:
-            raise _wrong("at", "Give a position that was reached, or cut:<name>.")
+            raise wrong_parameter("at", "Give a position that was reached, or cut:<name>.")
         return int(asked.at), None
 
     async def _computed(
@@ -213,7 +213,3 @@ def _parameters(selection: Selection) -> dict[str, Any]:
     sites = sorted(selection.sites) if selection.sites is not None else []
     shown = {"site": ",".join(sites) or None, "subset": selection.subset, "by": selection.by}
     return {name: value for name, value in shown.items() if value is not None}
-
-
-def _wrong(parameter: str, message: str) -> Unacceptable:
-    return Unacceptable(message, code="parameter", faults=[Fault("parameter", f"{parameter}: {message}")])

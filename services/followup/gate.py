@@ -21,9 +21,7 @@ from shared.contracts.followup import (
     VisitMissed,
 )
 from shared.contracts.treatment import RadiotherapyStarted
-from shared.gate import study as studies
 from shared.gate.doors import Surroundings
-from shared.kernel.dates import PartialDate
 from shared.kernel.fact import Fact
 from shared.kernel.record import Objection, Record
 
@@ -41,7 +39,6 @@ class World(Surroundings):
         yield from self._lesions(said, before)
         if isinstance(said, OfVisit):
             yield from self._course(said, before)
-            yield from self._visit(said, before)
         if isinstance(said, OfReminder):
             yield from self._until(said, before)
 
@@ -59,14 +56,6 @@ class World(Surroundings):
             message = "No course of that id was started."
             yield Objection("no-such-course", message, member="/course_id", not_known=True)
 
-    def _visit(self, said: OfVisit, before: Fact | None) -> Iterator[Objection]:
-        if isinstance(before, OfVisit) and _visit_on(before) == _visit_on(said):
-            return
-        visit, on = _visit_on(said)
-        plans = studies.in_force(self.study, on or PartialDate.of(self.today))
-        if visit and plans and all(visit > len(plan.follow_up.windows) for plan, _ in plans):
-            yield Objection("no-such-visit", "The protocol of that day plans no such visit.", member="/visit")
-
     def _until(self, said: OfReminder, before: Fact | None) -> Iterator[Objection]:
         if said.until is None or (isinstance(before, OfReminder) and before.until == said.until):
             return
@@ -74,11 +63,6 @@ class World(Surroundings):
             yield Objection("snooze-in-the-past", "That day is over at the site.", member="/until")
         if said.until > self.today + LONGEST_SNOOZE:
             yield Objection("snooze-too-long", "A reminder is put off by 14 days at most.", member="/until")
-
-
-def _visit_on(said: OfVisit) -> tuple[int | None, PartialDate | None]:
-    """The visit, and the day whose protocol plans it; None: today's."""
-    return said.visit, said.happened_on
 
 
 def _named_lesions(fact: Fact | None) -> dict[str, str]:

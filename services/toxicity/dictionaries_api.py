@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.kernel.refusal import Fault, NotFound, Unacceptable
+from shared.kernel.refusal import NotFound, wrong_parameter
 from shared.terminology import ctcae
 from shared.web.routes import router
 
@@ -76,9 +76,9 @@ async def dictionaries() -> Dictionaries:
 async def terms(named: Annotated[ctcae.Dictionary, Depends(_named)], sought: Annotated[Sought, Query()]) -> Terms:
     """Terms, a page at a time: those whose name begins with the first word of `q` first, else in the table's order."""
     if sought.category is not None and sought.category not in named.categories:
-        raise _refused("category", "The dictionary has no such category.")
+        raise wrong_parameter("category", "The dictionary has no such category.")
     if sought.after and sought.after not in named.terms:
-        raise _refused("after", "Give what `next` said.")
+        raise wrong_parameter("after", "Give what `next` said.")
     found = named.search(sought.q, category=sought.category, after=sought.after, limit=sought.limit + 1)
     rows, more = found[: sought.limit], len(found) > sought.limit
     return Terms(rows=[_row(term) for term in rows], next=rows[-1].term_id if more else None)
@@ -94,7 +94,3 @@ def _row(term: ctcae.Term) -> TermShown:
         term=term.term_id, name=term.name, category=term.category,
         grades=list(term.grades), descriptions=dict(term.descriptions),
     )  # fmt: skip
-
-
-def _refused(parameter: str, message: str) -> Unacceptable:
-    return Unacceptable(message, code="parameter", faults=[Fault("parameter", f"{parameter}: {message}")])

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, StrictBool, StringConstraints, ValidationInfo, model_validator
 
 from shared.contracts.streams import TOXICITY
-from shared.kernel.dates import ClinicalDate
+from shared.kernel.dates import ClinicalDate, PartialDate
 from shared.kernel.fact import Fact, Member
 from shared.kernel.ids import LocalId
 from shared.kernel.moments import Moment
@@ -115,6 +115,15 @@ class _Sequel(Fact):
     onset_on: ClinicalDate | None = None
     seriousness: Reasons | None = None
     narrative: Sealed | None = None
+
+    @property
+    def happened_on(self) -> PartialDate | None:
+        """Where no clinical day is said, that on which the site became aware."""
+        return super().happened_on or PartialDate.of(self.aware_at.date())
+
+    @property
+    def dated_by(self) -> str:
+        return super().dated_by if super().happened_on else "aware_at"
 
 
 @TOXICITY.fact("toxicity.serious_event_updated", on="onset_on")

@@ -65,7 +65,7 @@ class Surroundings:
 
     def _after_withdrawal(self, known: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
         """A withdrawal closes the door to what is dated later; it neither judges nor freezes what is there."""
-        on, member = said.happened_on, f"/{said.date_field}"
+        on, member = said.happened_on, f"/{said.dated_by}"
         if not on or stays_open(known, said):
             return
         for withdrawal in known.all(Withdrawn):
@@ -82,9 +82,9 @@ class Surroundings:
         return on is not None and day.surely_before(on)
 
     def _closed_doors(self, said: Fact, when: PartialDate) -> Iterator[Objection]:
-        yield from after_closing(self.study, when, said.date_field or "")
+        yield from after_closing(self.study, when, said.dated_by)
         if is_closed(self.study, self.site_id, when) and not isinstance(said, Screened | Transferred):
-            yield Objection("site-closed", "The site was closed before that day.", member=f"/{said.date_field}")
+            yield Objection("site-closed", "The site was closed before that day.", member=f"/{said.dated_by}")
 
 
 def stays_open(known: Record, said: Fact) -> bool:

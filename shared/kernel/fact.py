@@ -48,6 +48,11 @@ class Fact(Member):
         value = getattr(self, self.date_field) if self.date_field else None
         return value if value is None or isinstance(value, PartialDate) else PartialDate.of(value)
 
+    @property
+    def dated_by(self) -> str:
+        """The member that tells `happened_on`."""
+        return self.date_field or ""
+
     @cached_property
     def dates(self) -> tuple[tuple[str, PartialDate], ...]:
         """(JSON pointer, date) of every clinical date in it."""

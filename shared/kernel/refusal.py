@@ -93,6 +93,11 @@ class Unacceptable(Refusal):
     status, code, title = 422, "not-acceptable", "What was stated cannot stand."
 
 
+def wrong_parameter(parameter: str, message: str) -> Unacceptable:
+    """A parameter of the query that does not fit what is asked."""
+    return Unacceptable(message, code="parameter", faults=[Fault("parameter", f"{parameter}: {message}")])
+
+
 class TooMany(Refusal):
     status, code, title, retry_after = 429, "too-many-requests", "Too many requests.", 1
 

@@ -19,7 +19,7 @@ from shared.eventstore.studies import rights_in
 from shared.kernel.fact import Corrected
 from shared.kernel.ids import SiteId
 from shared.kernel.record import standing
-from shared.kernel.refusal import NotFound, NotYourRole
+from shared.kernel.refusal import NotFound, NotYourRole, wrong_parameter
 from shared.kernel.sealed import revealed
 from shared.security.grants import EVERY_SITE, Rights
 from shared.security.tenancy import Tenant
@@ -53,6 +53,8 @@ async def participants(
 ) -> JSONResponse:
     """Participants in a stable order, a page at a time. By `local_reference`, only within one's own site."""
     rights, _ = await _rights(request, study)
+    if (status or local_reference) and not _service(request).recorder.registers:
+        raise wrong_parameter("status" if status else "local_reference", "That is asked of enrollment.")
     rows: list[tuple[str, Head]] = []
     for tenant in _own_sites(rights, site) if local_reference else _sites(rights, site):
         key = _service(request).vault.blind_index(study, tenant, local_reference) if local_reference else None

@@ -208,6 +208,13 @@ def test_after_a_withdrawal_only_death_and_what_registries_say_is_stated(study: 
             assert study.state(number, fact, Quartal_After=after).status_code == due, fact
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_only_enrollment_knows_of_participants_is_not_asked_here(study: OwnStudy, service: str) -> None:
+    for asked in ({"status": "enrolled"}, {"local_reference": "MRN-1"}):
+        answer = study.of(service, "participants", SITE, **asked)
+        assert (answer.status_code, answer.json()["type"]) == (422, "/problems/parameter")
+
+
 SECRET = "Zq-nobody-else-reads-this"
 SEALED: dict[str, Fact] = {
     "toxicity": toxicity.assessed(3, toxicity.finding(grade=None, not_graded=SECRET)),

@@ -37,6 +37,7 @@ _RULES: tuple[Rule, ...] = (
     treatment.no_assessment_after_index_course,
     followup.imprecise_contact,
     followup.visit_slot_conflict,
+    followup.missed_visit_not_planned,
     followup.visit_missed_though_done,
     followup.local_progression_not_stated,
     followup.regional_progression_not_stated,

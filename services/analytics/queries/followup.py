@@ -39,6 +39,14 @@ def visit_slot_conflict(case: Case) -> Iterator[Question]:
             yield Question(sentence(text), _with_end(stated, anchor))
 
 
+def missed_visit_not_planned(case: Case) -> Iterator[Question]:
+    """A visit is declared missed that the plan does not have. A contact taken for such a one has no slot."""
+    planned = len(case.protocol.follow_up.windows)
+    for missed in case.all(VisitMissed):
+        if missed.fact.visit > planned:
+            yield Question(f"Visit {missed.fact.visit} is declared missed, and {planned} are planned.", (missed,))
+
+
 def visit_missed_though_done(case: Case) -> Iterator[Question]:
     """A visit is declared missed, and a contact lies in its slot, or is declared that visit where there is no slot."""
     for missed in case.all(VisitMissed):

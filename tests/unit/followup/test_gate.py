@@ -13,10 +13,8 @@ from shared.protocol.protocol import Protocol
 from shared.testing.facts import (
     ON_STUDY,
     START,
-    amended,
     correction,
     course,
-    day,
     lesion,
     opened,
     protocol,
@@ -107,7 +105,7 @@ def test_a_reminder_s_course_was_started_or_is_on_its_way(state: Callable[..., F
 def test_all_that_is_not_known_is_told_at_once_and_where_it_stands_in_a_correction() -> None:
     fact = contact(9, "L8", "L9", course_id="RT9", visit=9)
     told = [("no-such-course", "/course_id", True), ("no-such-lesion", "/disease/lesions/0/lesion_id", True),
-            ("no-such-lesion", "/disease/lesions/1/lesion_id", True), ("no-such-visit", "/visit", False)]  # fmt: skip
+            ("no-such-lesion", "/disease/lesions/1/lesion_id", True)]  # fmt: skip
     assert refused(followup().when(fact)) == told
     within = [(code, f"/replacement/data{member}", not_known) for code, member, not_known in told]
     assert refused(followup(earlier=(contact(9),)).when(correction(1, fact))) == within
@@ -128,43 +126,13 @@ def test_symptoms_and_what_names_nothing_are_not_looked_up() -> None:
     followup(*ON_STUDY).when(*nothing).then_admitted()
 
 
-@pytest.mark.parametrize(("visit", "plan"), [(8, planned(3, 24)), (4, planned(6, 24)), (2, planned(3, 7))])
-def test_a_visit_is_one_that_the_protocol_plans(visit: int, plan: Protocol) -> None:
-    study = (opened(plan), site_activated("rome"))
-    for state in (contact, missed):
-        followup(study=study).when(state(9, visit=visit)).then_admitted()
-        assert refused(followup(study=study).when(state(9, visit=visit + 1))) == [("no-such-visit", "/visit", False)]
-    for remind in (snoozed, acknowledged):
-        followup(study=study).when(remind(visit=visit)).then_admitted()
-        assert refused(followup(study=study).when(remind(visit=visit + 1))) == [("no-such-visit", "/visit", False)]
-
-
-def test_the_visits_are_those_of_the_protocol_on_the_day_of_the_fact() -> None:
-    study = (opened(planned(3, 24)), site_activated("rome"), amended(100, planned(6, 24)))
-    followup(study=study).when(contact(99, visit=8), missed(99, 8)).then_admitted()
-    followup(study=study).when(contact(100, visit=8)).then_refused("no-such-visit")
-    followup(study=study).when(missed(100, 5)).then_refused("no-such-visit")
-
-
-@pytest.mark.parametrize("when", [day(80)[:7], "2024"])
-def test_where_the_date_leaves_the_protocol_open_one_that_plans_the_visit_is_enough(when: str) -> None:
-    study = (opened(planned(3, 24)), site_activated("rome"), amended(80, planned(6, 24)))
-    followup(study=study).when(contact(when, visit=8)).then_admitted()
-    followup(study=study).when(contact(when, visit=9)).then_refused("no-such-visit")
-
-
-def test_a_reminder_is_of_a_visit_that_the_protocol_of_today_plans() -> None:
-    study = (opened(planned(3, 24)), site_activated("rome"), amended(LATER, planned(6, 24)))
-    followup(study=study).when(snoozed(visit=8)).then_refused("no-such-visit")
-    followup(study=study, today=TODAY - timedelta(days=1)).when(snoozed(visit=8)).then_admitted()
+@pytest.mark.parametrize("state", [contact, missed])
+def test_a_visit_that_no_protocol_plans_is_left_to_the_queries(state: Callable[..., Fact]) -> None:
+    followup().when(state(9, visit=9)).then_admitted()
 
 
 def test_a_contact_without_a_visit_number_is_one_beside_the_plan() -> None:
     followup().when(contact(9)).then_admitted()
-
-
-def test_a_protocol_that_is_not_known_here_objects_to_nothing() -> None:
-    followup(study=()).when(contact(9, visit=120), missed(9, 120), snoozed(LATER, 120)).then_admitted()
 
 
 @pytest.mark.parametrize("state", [snoozed, acknowledged])
@@ -188,8 +156,6 @@ def test_what_a_correction_changes_is_asked_anew() -> None:
     said = (contact(9, "L9", visit=9), snoozed(9, 1), contact(9, course_id="RT9"))
     mended = followup(earlier=said)
     mended.when(correction(1, contact(9, "L8", visit=9))).then_refused("no-such-lesion")
-    mended.when(correction(1, contact(10, "L9", visit=9))).then_refused("no-such-visit")
-    mended.when(correction(1, contact(9, "L9", visit=10))).then_refused("no-such-visit")
     mended.when(correction(2, snoozed(LATER + 15, 1))).then_refused("snooze-too-long")
     mended.when(correction(2, snoozed(10, 1))).then_refused("snooze-in-the-past")
     mended.when(correction(3, contact(9, course_id="RT8"))).then_refused("no-such-course")

@@ -148,15 +148,21 @@ def test_a_serious_event_goes_on_in_the_dictionary_that_it_was_reported_in() -> 
     changing = at(amended(10, grading_by("ctcae-5.0"))).given(serious(when=5))
     changing.when(serious_updated(term=DYSPHAGIA, grade=4)).then_admitted()
     changing.when(serious_resolved(term=DYSPHAGIA, resolved_on=facts.day(20))).then_admitted()
-    changing.when(serious_updated(term=V5_ANEMIA)).then_admitted()
+    changing.when(serious_updated(term=V5_ANEMIA, aware_at="2024-02-11T08:00:00+01:00")).then_admitted()
     changing.when(serious_updated(term="4.03:0001")).then_refused("no-such-term")
 
 
-def test_an_update_without_a_date_goes_by_the_protocol_of_today() -> None:
-    update = serious_updated(term=V5_ANEMIA)
-    changing = amended(10, grading_by("ctcae-5.0"))
-    at(changing, today=START + timedelta(days=10)).given(serious()).when(update).then_admitted()
-    at(changing, today=START + timedelta(days=9)).given(serious()).when(update).then_refused("no-such-term")
+def test_an_update_without_a_date_is_of_the_day_on_which_the_site_became_aware() -> None:
+    changing = at(amended(10, grading_by("ctcae-5.0"))).given(serious())
+    changing.when(serious_updated(term=V5_ANEMIA, aware_at="2024-02-11T08:00:00+01:00")).then_admitted()
+    changing.when(serious_updated(term=V5_ANEMIA, aware_at="2024-02-10T08:00:00+01:00")).then_refused("no-such-term")
+
+
+@pytest.mark.parametrize("sequel", [serious_updated, serious_resolved])
+def test_what_a_site_became_aware_of_after_a_withdrawal_is_after_it(sequel: Any) -> None:
+    gone = at(known=(*ON_STUDY, facts.withdrawn(5))).given(serious())
+    assert members(gone.when(sequel(aware_at="2024-02-08T08:00:00+01:00")), "after-withdrawal") == ["/aware_at"]
+    gone.when(sequel(aware_at="2024-02-04T08:00:00+01:00")).then_admitted()
 
 
 @pytest.mark.parametrize("sequel", [serious_updated, serious_resolved])
