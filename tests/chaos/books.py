@@ -22,9 +22,15 @@ from shared.kernel.record import standing
 from shared.outbox.rows import event
 from tests.demo import Demo
 
-CONSUMERS = ("analytics", "toxicity", "followup")
+RECORDING = ("enrollment", "toxicity", "followup")
+CONSUMERS = {"analytics": RECORDING, "toxicity": ("enrollment",), "followup": ("enrollment",)}
+"""Who takes in what of whom."""
+Key: TypeAlias = tuple[str, str]
+"""A stream: the service that records it, and the participant or the study."""
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 _EVERY_ROW = "select t::text from {table} t where study_id = $1 order by t::text"
+_BY_STREAM = "select stream_id, site_id from streams where study_id = $1 and site_id is not null"
+_SEEN_BY = {"analytics": "select subject, site_id from subject_site where study_id = $1"}
 
 
 @dataclass(frozen=True)
@@ -43,22 +49,25 @@ class Books:
             await connection.close()
 
     async def recorded(self) -> list[Event]:
-        """Every event of the store, each stream in the order of its versions."""
-        async with self.of("enrollment") as database:
-            rows = await database.fetch(
-                "select * from events where study_id = $1 order by stream_id, version", self.study_id
-            )
-        return [event("enrollment", row) for row in rows]
+        """Every event of the three stores, each stream in the order of its versions."""
+        events: list[Event] = []
+        for service in RECORDING:
+            async with self.of(service) as database:
+                rows = await database.fetch(
+                    "select * from events where study_id = $1 order by stream_id, version", self.study_id
+                )
+            events += [event(service, row) for row in rows]
+        return events
 
     async def journal(self) -> list[asyncpg.Record]:
         async with self.of("analytics") as database:
             return await database.fetch("select * from journal where study_id = $1 order by position", self.study_id)
 
-    async def is_at(self, service: str, ends: Mapping[str, int]) -> bool:
+    async def is_at(self, service: str, ends: Mapping[Key, int]) -> bool:
         """Has a consumer taken in each stream up to that version, and no other stream?"""
         async with self.of(service) as database:
             rows = await database.fetch("select * from inbox_stream where study_id = $1", self.study_id)
-        return {row["subject"]: row["version"] for row in rows} == ends
+        return {(row["source"].rpartition("/")[2], row["subject"]): row["version"] for row in rows} == ends
 
     async def has(self, events: int) -> bool:
         """Has analytics so many events? While its database is away it has not."""
@@ -73,6 +82,11 @@ class Books:
         async with self.of(service) as database:
             rows = await facts.standing(database, self.study_id)
         return {(row.subject, str(row.event_id)): row.stated(self.study_id).fact for row in rows}
+
+    async def sites(self, service: str) -> dict[str, str]:
+        """The site that sees each participant there."""
+        async with self.of(service) as database:
+            return dict(await database.fetch(_SEEN_BY.get(service, _BY_STREAM), self.study_id))
 
     async def stuck(self, service: str) -> int:
         """Streams that are parked, and messages that wait or were passed over, of any study."""
@@ -98,11 +112,11 @@ async def until(holds: Callable[[], Awaitable[bool]], within: float) -> None:
             await asyncio.sleep(0.1)
 
 
-def streams(events: Sequence[Event]) -> dict[str, list[Event]]:
+def streams(events: Sequence[Event]) -> dict[Key, list[Event]]:
     """Events by stream, in the order given."""
-    by_stream: dict[str, list[Event]] = defaultdict(list)
+    by_stream: dict[Key, list[Event]] = defaultdict(list)
     for each in events:
-        by_stream[each.stream_id].append(each)
+        by_stream[each.service, each.stream_id].append(each)
     return by_stream
 
 

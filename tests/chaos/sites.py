@@ -9,16 +9,24 @@ from typing import Any
 
 import httpx
 
-from infra.reference.load import StudyApi
+from infra.reference.load import NotAccepted, StudyApi
 from infra.reference.study import StatedFact, members, subject
-from infra.simulator.patients import OPENED, SINCE, SITES, Site, life
+from infra.reference.treated import Service
+from infra.simulator.patients import OPENED, SINCE, SITES, Life, Told, life
+from infra.simulator.progress import Known
 from tests.demo import Demo
 
 STUDY_ID, TODAY = "chaos", "2030-01-01"
 """The study, and its frozen day: later than all that the sites report."""
 REPORTING = SITES[:4]
+AT_ONCE = len(REPORTING)  # participants of whom something is told
 SEED = 3
-BETWEEN = 0.02  # seconds between an answer and a site's next fact: about a hundred facts a second together
+BETWEEN = (
+    0.02  # seconds between an answer and the next fact of that participant: about a hundred facts a second together
+)
+NOT_SEEN_THERE = 404
+TRANSFERRED = "participant.transferred"
+ENDED = {"participant.withdrawn", "participant.voided"}  # what is told of them later is refused
 
 
 class Reporting:
@@ -43,13 +51,14 @@ class Reporting:
         await self._api.grant(members(STUDY_ID, [site.site_id for site in REPORTING]))
 
     async def report(self) -> None:
-        """All sites at once, until it is over; raises NotAccepted for an answer that is neither success nor passing."""
-        async with asyncio.TaskGroup() as sites:
-            for site in REPORTING:
-                sites.create_task(self._tell(site))
+        """Of several participants at once, until it is over; raises NotAccepted for an answer that is neither success
+        nor passing."""
+        async with asyncio.TaskGroup() as together:
+            for first in range(AT_ONCE):
+                together.create_task(self._tell(first))
 
     def end(self) -> None:
-        """Each site still gets the answer that it waits for."""
+        """Whoever waits for an answer still gets it."""
         self._over.set()
 
     async def further(self, facts: int) -> None:
@@ -58,23 +67,35 @@ class Reporting:
         while len(self.answers) < goal:  # noqa: ASYNC110 - the sites have no event for each number
             await asyncio.sleep(0.01)
 
-    async def _tell(self, site: Site) -> None:
-        for index in count():
-            number = ""
-            for place, fact in enumerate(_life_and_a_correction(site, index)):
+    async def _tell(self, first: int) -> None:
+        for index in count(first, AT_ONCE):
+            known = Known("")
+            for place, fact in enumerate(_life_and_what_follows(index)):
                 if self._over.is_set():
                     return
-                number = await self._state(site, number, fact, f"{site.site_id}/{index}/{place}")
+                corrected = None if fact.corrects is None else self.answers[f"{index}/{fact.corrects}"][0]
+                await self._state(known, fact, fact.about(corrected), f"{index}/{place}")
                 await asyncio.sleep(BETWEEN)
 
-    async def _state(self, site: Site, number: str, fact: StatedFact, key: str) -> str:
-        if not number:
-            answer = await self._api.register(site.site_id, fact["data"], key)
-            return str(answer.json()["participant_id"])
-        if fact["type"] == "record.corrected":
-            fact["data"]["event_id"] = self.answers[key.rpartition("/")[0] + "/0"][0]
-        await self._api.add(site.site_id, number, fact, key)
-        return number
+    async def _state(self, known: Known, fact: Told, said: StatedFact, key: str) -> None:
+        if not known.number:
+            answer = await self._api.register(fact.site_id, said["data"], key)
+            known.number = str(answer.json()["participant_id"])
+        else:
+            answer = await self._add(known, fact, said, key)
+        if fact.service == "enrollment":
+            known.heard = answer.headers.get("quartal-version", known.heard)
+
+    async def _add(self, known: Known, fact: Told, said: StatedFact, key: str) -> httpx.Response:
+        """By the site that tells it. Where it has handed the participant over and did not hear so, it asks those who
+        still see the participant, and is answered as it would have been."""
+        after = None if fact.service == "enrollment" else known.heard
+        try:
+            return await self._api.add(fact.site_id, known.number, said, key, service=fact.service, after=after)
+        except NotAccepted as refused:
+            if refused.status != NOT_SEEN_THERE or fact.type != TRANSFERRED:
+                raise
+            return await self._api.add(None, known.number, said, key, service=fact.service, after=after)
 
     async def _note(self, answer: httpx.Response) -> None:
         if not answer.is_success:
@@ -88,10 +109,35 @@ class Reporting:
         return self._demo.token(role, site_id, STUDY_ID, subject(STUDY_ID, role, site_id))
 
 
-def _life_and_a_correction(site: Site, index: int) -> Iterator[StatedFact]:
-    """A simulated life; at its end the screening is restated, with another year of birth."""
-    facts = life(SEED, index, [site]).of("enrollment")
-    yield from facts
-    restated: dict[str, Any] = {**facts[0]["data"], "birth_year": facts[0]["data"]["birth_year"] - 1}
-    replacement = {"type": facts[0]["type"], "schema_version": 1, "data": restated}
-    yield {"type": "record.corrected", "data": {"reason_code": "typing_error", "replacement": replacement}}
+def _life_and_what_follows(index: int) -> Iterator[Told]:
+    """A simulated life. At its end the screening is restated, with another year of birth, and whoever is on the study
+    is handed over to the next site, which tells the other services something."""
+    lived = life(SEED, index, REPORTING)
+    yield from lived.facts
+    types = {fact.type for fact in lived.facts}
+    if TRANSFERRED not in types:
+        yield _restated(lived)
+        if "participant.enrolled" in types and not types & ENDED:
+            yield from _handed_over(lived)
+
+
+def _restated(lived: Life) -> Told:
+    screening = lived.facts[0]
+    said: dict[str, Any] = {**screening.data, "birth_year": screening.data["birth_year"] - 1}
+    replacement = {"type": screening.type, "schema_version": 1, "data": said}
+    data = {"reason_code": "typing_error", "replacement": replacement}
+    return Told("enrollment", "record.corrected", data, lived.days[-1], screening.site_id, corrects=0)
+
+
+def _handed_over(lived: Life) -> Iterator[Told]:
+    here, day = lived.site.site_id, lived.days[-1]
+    names = [site.site_id for site in REPORTING]
+    there = names[(names.index(here) + 1) % len(names)]
+    yield Told("enrollment", TRANSFERRED, {"to_site": there, "on": day}, day, here)
+    enrolled_on = next(fact.data["enrolled_on"] for fact in lived.facts if fact.type == "participant.enrolled")
+    assessed = {"assessed_on": enrolled_on, "timepoint": "baseline", "findings": [], "checklist_complete": False}
+    later: list[tuple[Service, str, dict[str, Any]]] = [
+        ("toxicity", "toxicity.assessed", assessed),
+        ("followup", "followup.recorded", {"seen_on": enrolled_on, "mode": "letter"}),
+    ]
+    yield from (Told(service, name, data, day, there) for service, name, data in later)

@@ -15,18 +15,21 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from asyncpg import Record
 
 from infra.cli.demo import CLOCK
 from infra.local.ports import free_port
 from infra.reference.study import STUDY_ID as REFERENCE
 from shared.contracts.event import Event
-from tests.chaos.books import CONSUMERS, Books, computed_afresh, standing_now, streams, until
+from tests.chaos.books import CONSUMERS, RECORDING, Books, computed_afresh, standing_now, streams, until
 from tests.chaos.processes import kill, kill_all_of, processes_of
-from tests.chaos.sites import REPORTING, STUDY_ID, TODAY, Reporting
+from tests.chaos.sites import AT_ONCE, STUDY_ID, TODAY, TRANSFERRED, Reporting
 from tests.demo import CHECKOUT, Demo
 
 PARTS = {
     "relay": r"\S*python\S* -m services\.enrollment worker",
+    "toxicity": r"\S*python\S* -m services\.toxicity worker",
+    "follow-up": r"\S*python\S* -m services\.followup worker",
     "projection": r"\S*python\S* -m services\.analytics worker",
     "web": r"\S*python\S* -m infra\.local\.web",
     "broker": r"\S*/java .* kafka\.Kafka ",
@@ -62,7 +65,7 @@ async def afflicted(demo: Demo, reporting: Reporting, books: Books) -> None:
     for part in MOMENTS.sample(sorted(PARTS), len(PARTS)):
         await reporting.further(a_few())
         kill_part(demo, part)
-        told, killed = len(reporting.events) + len(REPORTING), time.monotonic()  # each may wait for one answer
+        told, killed = len(reporting.events) + AT_ONCE, time.monotonic()  # each may wait for one answer
         await until(partial(books.has, told + 1), RECOVERS_WITHIN)
         _log.info("%s: %d facts told; projected again after %.1f s", part, told, time.monotonic() - killed)
     await reporting.further(a_few())
@@ -84,7 +87,9 @@ async def test_killed_at_any_moment_and_started_again_it_has_every_fact_once(dem
     events = await books.recorded()
     assert sorted(str(event.event_id) for event in events) == reporting.events, "what was answered is what is recorded"
     assert all(each_version_once(stream) for stream in streams(events).values())
+    assert {event.service for event in events} == set(RECORDING)
     await the_books_agree(books, events)
+    await everybody_is_seen_where_they_are(books, events)
     await the_figures_are_those_of_the_store(demo, books, events)
     assert demo.figure("flow") == before, "the reference study is as it was"
     assert logged_secrets(demo) == []
@@ -102,19 +107,30 @@ def each_version_once(stream: list[Event]) -> bool:
 
 async def the_books_agree(books: Books, events: list[Event]) -> None:
     """Every consumer has every stream to its end and takes the same facts to stand; nothing waits for anybody."""
-    ends = {stream: len(told) for stream, told in streams(events).items()}
-    stands = {(event.stream_id, str(event.event_id)): event.stated().fact for event in standing_now(events)}
-    for service in CONSUMERS:
-        await until(partial(books.is_at, service, ends), RECOVERS_WITHIN)
-        assert await books.stands(service) == stands, service
-        assert await books.stuck(service) == 0, service
-    journal = await books.journal()
+    for consumer, services in CONSUMERS.items():
+        heard = [event for event in events if event.service in services]
+        ends = {stream: len(told) for stream, told in streams(heard).items()}
+        await until(partial(books.is_at, consumer, ends), RECOVERS_WITHIN)
+        stands = {(event.stream_id, str(event.event_id)): event.stated().fact for event in standing_now(heard)}
+        assert await books.stands(consumer) == stands, consumer
+        assert await books.stuck(consumer) == 0, consumer
+    the_journal_has(await books.journal(), events)
+
+
+def the_journal_has(journal: list[Record], events: list[Event]) -> None:
+    """Every event once, each stream in its order, at positions without a gap."""
     assert [row["position"] for row in journal] == list(range(1, len(events) + 1))
-    applied = sorted((row["subject"], row["version"], row["event_id"].int) for row in journal)
-    assert applied == sorted((event.stream_id, event.version, event.event_id.int) for event in events)
-    assert [row["version"] for row in sorted(journal, key=lambda row: (row["subject"], row["position"]))] == [
-        event.version for event in sorted(events, key=lambda event: (event.stream_id, event.version))
-    ], "each stream was applied in its order"
+    applied = [(row["source"], row["subject"], row["version"], row["event_id"].int) for row in journal]
+    recorded = sorted((event.source, event.stream_id, event.version, event.event_id.int) for event in events)
+    assert sorted(applied, key=lambda row: row[:2]) == recorded, "each stream was applied in its order"
+
+
+async def everybody_is_seen_where_they_are(books: Books, events: list[Event]) -> None:
+    """Where enrollment has a participant, there every service shows the participant, also who was handed over."""
+    assert TRANSFERRED in {event.type for event in events}
+    present = await books.sites("enrollment")
+    for consumer in CONSUMERS:
+        assert await books.sites(consumer) == present, consumer
 
 
 async def the_figures_are_those_of_the_store(demo: Demo, books: Books, events: list[Event]) -> None:
