@@ -8,7 +8,7 @@ decided together, so the order within one service matters only to who reads the 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -17,7 +17,8 @@ from shared.kernel.fact import Corrected, Fact
 
 SERVICES = ("enrollment", "toxicity", "followup")
 SCREENED, TRANSFERRED = "participant.screened", "participant.transferred"
-CLOSING = frozenset({"participant.withdrawn", "participant.voided"})
+WITHDRAWN, VOIDED = "participant.withdrawn", "participant.voided"
+CLOSING = frozenset({WITHDRAWN, VOIDED})
 """After these some facts are refused that were stated before them."""
 _OF_STUDY = ("study.opened", "study.site_activated", "study.protocol_amended")
 _LAST_OF_STUDY = ("study.site_closed", "study.accrual_closed", "study.cut_taken", "study.closed")
@@ -29,9 +30,8 @@ _CLINICAL = (
     "toxicity.serious_event_updated", "toxicity.serious_event_resolved",
 )  # fmt: skip
 _RANK = {name: place for place, name in enumerate(_CLINICAL)}
-_AFTER_ALL = {
-    Corrected.type_name: 101, "participant.withdrawn": 102, TRANSFERRED: 103, "participant.voided": 104
-}  # fmt: skip
+_AFTER_ALL = {Corrected.type_name: 101, WITHDRAWN: 102, TRANSFERRED: 104, VOIDED: 106}
+"""What corrects one of the last three follows it directly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +56,19 @@ class Story:
         return next((each for each in self.of("enrollment") if each.line.type == SCREENED), None)
 
     def of(self, service: str) -> list[Said]:
-        return sorted((each for each in self.said if each.line.service == service), key=_place)
+        told = [each for each in self.said if each.line.service == service]
+        last = {each.line.event_id: _AFTER_ALL[each.line.type] for each in told if each.line.type in _AFTER_ALL}
+        return sorted(told, key=lambda each: _place(each, last))
 
     def stages(self) -> Iterator[tuple[str, list[Said]]]:
-        """(service, what is stated there, in order): enrollment, toxicity, followup; by turns, as it was recorded,
-        where an export tells of a participant for whom something was closed."""
+        """(service, what is stated there, in order): enrollment, toxicity, followup, and at last that the record is
+        void; by turns, as it was recorded, where an export tells of a participant for whom something was closed."""
         told = [(service, self.of(service)) for service in SERVICES]
         if not self._was_closed:
-            yield from ((service, said) for service, said in told if said)
+            enrollment = told[0][1]
+            end = next((place for place, each in enumerate(enrollment) if each.line.type == VOIDED), len(enrollment))
+            stages = [(SERVICES[0], enrollment[:end]), *told[1:], (SERVICES[0], enrollment[end:])]
+            yield from ((service, said) for service, said in stages if said)
             return
         merged = heapq.merge(*(said for _, said in told), key=lambda each: each.line.recorded_at)
         turns = groupby(_numbered(merged), key=lambda pair: (pair[0], pair[1].line.service))
@@ -82,9 +87,11 @@ def _numbered(said: Iterable[Said]) -> Iterator[tuple[int, Said]]:
         yield closed, each
 
 
-def _place(said: Said) -> tuple[int, int, int, str, int]:
+def _place(said: Said, last: Mapping[str | None, int]) -> tuple[int, int, int, str, int]:
     line, on = said.line, said.fact.happened_on
     rank = _AFTER_ALL.get(line.type, _RANK.get(line.type, len(_CLINICAL)))
+    if isinstance(said.fact, Corrected):
+        rank = last.get(str(said.fact.event_id), rank - 1) + 1
     if line.version is not None:
         return 0, line.version, 0, "", line.number
     return 1, 0, rank, on.latest.isoformat() if on else "", line.number

@@ -41,7 +41,7 @@ def said(fact: Fact, number: int = 1, service: str = "enrollment", **line: objec
 def test_a_file_in_any_order_can_be_stated_fact_by_fact(chance: random.Random) -> None:
     lines = [said(fact, place) for place, fact in enumerate(WHOLE)]
     chance.shuffle(lines)
-    ((_, told),) = stories(lines)[0].stages()
+    told = [each for _, stage in stories(lines)[0].stages() for each in stage]
     history: list[Stated[Fact]] = []
     for place, each in enumerate(told):
         proposed = Stated(UUID(int=place), each.fact)
@@ -56,6 +56,22 @@ def test_an_export_is_stated_in_the_order_in_which_it_was_recorded(chance: rando
     chance.shuffle(lines)
     ((_, told),) = stories(lines)[0].stages()
     assert [each.line.version for each in told] == [*range(1, 12), None]
+
+
+def test_that_a_record_is_void_is_stated_when_everything_else_is() -> None:
+    lines = [said(facts.voided()), said(facts.procedure(), 2, "followup"), said(facts.screened())]
+    stages = [(service, [each.line.type for each in told]) for service, told in stories(lines)[0].stages()]
+    assert stages == [("enrollment", ["participant.screened"]), ("followup", ["procedure.performed"]),
+                      ("enrollment", ["participant.voided"])]  # fmt: skip
+
+
+@pytest.mark.parametrize("last", [facts.withdrawn(50), facts.transferred("milan", 40), facts.voided()])
+def test_what_corrects_one_of_the_last_facts_comes_after_it(last: Fact) -> None:
+    named = said(last, event_id=str(UUID(int=7)))
+    lines = [said(facts.correction(7, None)), said(facts.correction(8, None)), named, said(facts.screened())]
+    told = [each for _, stage in stories(lines)[0].stages() for each in stage]
+    assert [each.fact for each in told] == [facts.screened(), facts.correction(8, None), last,
+                                            facts.correction(7, None)]  # fmt: skip
 
 
 def test_other_services_hear_of_a_participant_before_a_withdrawal_is_stated_if_they_had() -> None:
