@@ -46,7 +46,7 @@ def facts_command(
     export_id = new_event_id()
     try:
         with _written(out) as file:
-            counts = asyncio.run(_exported(study, token_for, export_id, service, site, file))
+            counts = asyncio.run(_exported(study, token_for, export_id, service, site, file, grants=token is None))
     except (Ended, httpx.TransportError) as ended:
         why = str(ended) if isinstance(ended, Ended) else "Quartal does not answer."
         typer.echo(f"The export has not come to its end: {why}", err=True)
@@ -58,12 +58,19 @@ def facts_command(
 
 
 async def _exported(
-    study: str, token_for: TokenFor, export_id: UUID, services: list[str], site: str | None, file: TextIO
+    study: str,
+    token_for: TokenFor,
+    export_id: UUID,
+    services: list[str],
+    site: str | None,
+    file: TextIO,
+    *,
+    grants: bool,
 ) -> Counter[str]:
     counts = Counter[str]()
     async with client() as http:
         caller = ("site", site) if site else ("coordinator", None)
-        export = Export(StudyApi(http, study, token_for), caller, export_id, services, site)
+        export = Export(StudyApi(http, study, token_for), caller, export_id, services, site, grants)
         async for line in export.lines():
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
             counts[line.get("service", "the study")] += 1

@@ -49,8 +49,11 @@ def command(
     lines = _lines(file, type_name)
     tally = Tally(dry_run)
     token_for: TokenFor = (lambda _role, _site: token) if token else tokens(study)
-    with _progress(tally, len(lines)):
-        ended = asyncio.run(_imported(study, token_for, lines, tally, token is None, participants_only))
+    try:
+        with _progress(tally, len(lines)):
+            ended = asyncio.run(_imported(study, token_for, lines, tally, token is None, participants_only))
+    except KeyboardInterrupt:
+        ended = "It was interrupted."
     _told(tally, report)
     if ended:
         raise _given_up(f"The import has not come to its end: {ended} Run it again: it goes on from there.", 1)

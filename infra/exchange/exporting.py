@@ -12,33 +12,47 @@ from typing import Any
 from uuid import UUID
 
 from infra.exchange.fact import published
-from infra.exchange.study import Caller, Ended, Study, pages
+from infra.exchange.study import ADMINISTRATOR, Caller, Ended, Study, pages
 from infra.reference.load import StudyApi
+from infra.reference.study import grant
 from shared.contracts import catalogue
 
 
 @dataclass(frozen=True)
 class Export:
-    """Under `id` the services record who exported what; `site`: only what that site stated."""
+    """Under `id` the services record who exported what; `site`: only what that site stated.
+
+    `grants`: record the caller's grant where the study lacks it, as the administrator.
+    """
 
     api: StudyApi
     caller: Caller
     id: UUID
     services: Sequence[str]
     site: str | None = None
+    grants: bool = False
 
     async def lines(self) -> AsyncIterator[dict[str, Any]]:
         """Raises Ended where the caller may not read."""
-        study = Study(self.api)
-        await study.read(self.caller)
-        if not study.version:
-            raise Ended("There is no study of that id, or it is not yours to see.")
+        study = await self._study()
         for name, data in study.facts:
             yield {"study": study.id, "type": name, "data": data}
         asked = {"export": str(self.id), **({"site": self.site} if self.site else {})}
         for service in self.services:
             async for row in pages(self.api, service, self.caller, **asked):
                 yield _line(study.id, service, row)
+
+    async def _study(self) -> Study:
+        study = Study(self.api)
+        await study.read(ADMINISTRATOR if self.grants else self.caller)
+        if not study.version:
+            raise Ended("There is no study of that id, or it is not yours to see.")
+        if self.site and self.site not in study.sites:
+            raise Ended("There is no site of that id in the study.")
+        if self.grants and not study.grants(wanted := grant(study.id, *self.caller)):
+            await study.grant([wanted])
+            await study.read()
+        return study
 
 
 def _line(study_id: str, service: str, row: dict[str, Any]) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 from infra.exchange.fact import canonical, read, stated
 from infra.exchange.line import Read, Wrong
-from infra.exchange.order import Said, Story, of_study, stories
+from infra.exchange.order import SERVICES, Said, Story, of_study, stories
 from infra.exchange.person import NOT_REGISTERED, Person
 from infra.exchange.study import Ended, Study, checked, faults_of
 from infra.exchange.tally import Tally
@@ -74,7 +74,7 @@ class _Import:
         if told and self._grants and not self._waits:
             await self._grant()
         people = await self._registered(told)
-        await self._all(self._told(story, person) for story, person in zip(told, people, strict=True))
+        await self._all(partial(self._told, story, person) for story, person in zip(told, people, strict=True))
         await self._of_study(last)
 
     async def _of_study(self, said: Sequence[Said]) -> None:
@@ -104,9 +104,9 @@ class _Import:
     async def _grant(self) -> None:
         if lacking := self._study.lacking():
             if self._tally.dry_run:
-                self._waits = True
+                self._waits, self._tally.grants = True, len(lacking)
                 return
-            await self._study.api.grant(lacking)
+            await self._study.grant(lacking)
 
     async def _registered(self, told: Sequence[Story]) -> list[Person | None]:
         """Somebody for every story; None where there is nobody, which is reported."""
@@ -118,11 +118,11 @@ class _Import:
         async def find(place: int, story: Story) -> None:
             people[place] = await self._person(story, known)
 
-        await self._all(find(place, story) for place, story in enumerate(told))
+        await self._all(partial(find, place, story) for place, story in enumerate(told))
         return people
 
     async def _person(self, story: Story, known: dict[str, str]) -> Person | None:
-        person = Person(self._study, self._tally, self._numbers, waits=self._waits)
+        person = Person(self._study, self._tally, self._numbers, waits=set(SERVICES if self._waits else ()))
         if not story.is_ref:
             person.number = story.person
             if self._waits or await person.find_site():
@@ -165,12 +165,12 @@ class _Import:
             for service, said in story.stages():
                 await person.state(service, said)
 
-    async def _all(self, work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    async def _all(self, work: Iterable[Callable[[], Awaitable[None]]]) -> None:
         """So many participants at once; the first failure ends it all."""
 
-        async def one(each: Coroutine[Any, Any, None]) -> None:
+        async def one(each: Callable[[], Awaitable[None]]) -> None:
             async with self._free:
-                await each
+                await each()
 
         try:
             async with asyncio.TaskGroup() as group:

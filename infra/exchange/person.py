@@ -1,8 +1,9 @@
 """One participant during an import: what is stated already, and stating what is not, a batch at a time.
 
-A batch is refused as a whole. Then the lines that the refusal points at are reported and left out, and the others are
-stated without them; so every refusal is reported with its line, and what stands without it is recorded. A batch goes to
-the version that was read (`If-Match`): what is there already is not stated twice, whoever else imports meanwhile.
+A batch is refused as a whole. Then the lines that the refusal points at are put off, the others are stated without
+them, and at last each of those by itself: one that was objected to because of another may stand without it. So every
+refusal is reported with its line, and what stands without it is recorded. A batch goes to the version that was read
+(`If-Match`): what is there already is not stated twice, whoever else imports meanwhile.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import httpx
 from infra.exchange.fact import WITHHELD, canonical, stated
 from infra.exchange.known import Known, here
 from infra.exchange.line import Wrong
-from infra.exchange.order import CLOSING, SCREENED, TRANSFERRED, Said
+from infra.exchange.order import CLOSING, SCREENED, SERVICES, TRANSFERRED, Said
 from infra.exchange.study import READER, Ended, Study, checked, faults_of, key_of
 from infra.exchange.tally import Tally
+from infra.reference.load import pause
 from shared.contracts import catalogue
 from shared.kernel.fact import Corrected
 from shared.kernel.refusal import Fault
@@ -27,15 +29,18 @@ from shared.web.routes import MOST_FACTS
 
 MOST_BYTES = 900_000  # of a request's 1 MiB
 MOST_MOVES = 20  # that somebody else stated something of the participant meanwhile
+_NOT_SEEN, _NOT_KNOWN_YET = 404, 409
+_LOOKS_AFTER = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, *(5.0,) * 4)  # seconds; a service hears of participants by Kafka
 _POINTER = re.compile(r"(?:/facts)?/([0-9]+)(?:/data)?(/.*)?")
 NOT_REGISTERED = Fault("not-registered", "The file registers nobody under that ref, or the screening was refused.")
+NOT_HEARD = Fault("not-known-yet", "The service has not heard yet where this participant is.")
 _MOVES = {TRANSFERRED, Corrected.type_name}
 
 
 @dataclass
 class Person:
-    """`number` '' (in a dry run only): the file registers somebody whom the study does not have yet. `waits`: a dry run
-    has accepted facts, on which the next ones may depend. `new`: the screening that has just registered somebody.
+    """`number` '' (in a dry run only): the file registers somebody whom the study does not have yet. `waits`: services
+    whose next facts may depend on what a dry run has accepted. `new`: the screening that has just registered somebody.
     `after`: enrollment's version, which other services are to have heard of."""
 
     study: Study
@@ -44,7 +49,7 @@ class Person:
     number: str = ""
     site: str | None = None
     new: Said | None = None
-    waits: bool = False
+    waits: set[str] = field(default_factory=set)
     after: str = ""
     _moved: int = 0
     _events: dict[str, str] = field(default_factory=dict)
@@ -60,9 +65,9 @@ class Person:
 
     async def state(self, service: str, told: Sequence[Said]) -> None:
         """State of these, in this order, what is not there yet."""
-        if service not in self._known:
-            self._known[service] = Known()
-            await self._read(service)
+        if service not in self._known and (faults := await self._read(service)):
+            self._refuse(told, faults)
+            return
         batch: list[Said] = []
         for each in told:
             if batch and _begins(batch, each):
@@ -73,14 +78,26 @@ class Person:
                 batch.append(said)
         await self._send(service, batch)
 
-    async def _read(self, service: str) -> None:
-        """What the service has of the participant: nothing, where it answers that there is nobody."""
+    async def _read(self, service: str) -> list[Fault]:
+        """What the service has of the participant, once it shows it at the site of the present; else what it says.
+
+        Where the participant was handed over, a service that has not heard so yet shows nobody to the new site, and
+        whatever it has would be stated again.
+        """
+        known = self._known.setdefault(service, Known())
         if not self.number:
-            return
+            return []
         path = f"/{service}/v1/studies/{self.study.id}/participants/{self.number}/history"
-        answer = checked(await self.study.api.ask("GET", path, ("site", self.site)))
-        rows = answer.json()["events"] if answer.is_success else []
-        self._known[service].read(catalogue.stream(service, of_study=False), rows)
+        for seconds in _LOOKS_AFTER:
+            answer = checked(await self.study.api.ask("GET", path, ("site", self.site)))
+            if answer.is_success:
+                known.read(catalogue.stream(service, of_study=False), answer.json()["events"])
+                return []
+            await pause(self.study.api.stop, seconds)
+            if answer.status_code != _NOT_SEEN or not await self.find_site():
+                break
+        del self._known[service]
+        return [NOT_HEARD] if answer.status_code == _NOT_SEEN else faults_of(answer)
 
     def _is_there(self, service: str, said: Said) -> bool:
         """Accounts for a line that needs not be stated, or cannot be."""
@@ -99,26 +116,59 @@ class Person:
         self.tally.withheld += is_new and sum(text == WITHHELD for _, text in texts(said.fact))
 
     async def _send(self, service: str, batch: Sequence[Said]) -> None:
-        while batch:
-            if self.waits:
-                self._by_form(batch)
-                return
-            if not self.number and service != "enrollment":
-                self._unregistered(batch)
-                return
-            answer = checked(await self._post(service, batch))
-            if answer.is_success:
-                await self._recorded(service, batch, answer)
-                return
-            left = self._read_anew if answer.status_code == 412 else self._without_refused
-            batch = await left(service, batch, answer)
+        if service in self.waits:
+            for _ in batch:
+                self.tally.one("by form")
+        elif batch and await self._stated(service, batch) and self.tally.dry_run:
+            self.waits |= set(SERVICES) if service == "enrollment" else {service}
 
-    async def _read_anew(self, service: str, batch: Sequence[Said], _: httpx.Response) -> list[Said]:
+    async def _stated(self, service: str, batch: Sequence[Said], beside: Sequence[Said] = ()) -> list[Said]:
+        """State these together, `beside` those that a dry run has accepted; those that are stated now, or would be."""
+        if not self.number and (service != "enrollment" or [*beside, *batch][0].line.type != SCREENED):
+            self._refuse(batch, [NOT_REGISTERED])
+            return []
+        stated, objected = await self._together(service, batch, beside)
+        if len(objected) == 1:
+            self._refuse([objected[0][0]], objected[0][1])
+            return stated
+        for said, _ in objected:
+            stated += await self._stated(service, [said], [*beside, *stated] if self.tally.dry_run else ())
+        return stated
+
+    async def _together(
+        self, service: str, batch: Sequence[Said], beside: Sequence[Said]
+    ) -> tuple[list[Said], list[tuple[Said, list[Fault]]]]:
+        """What stands of a batch as it stands together, and each line that was objected to."""
+        left, objected = list(batch), dict[int, list[Fault]]()
+        while left:
+            answer = checked(await self._post(service, [*beside, *left]))
+            if answer.is_success:
+                await self._recorded(service, left, answer)
+                break
+            if answer.status_code == 412 or await self._has_moved(answer):
+                left = await self._read_anew(service, left)
+            elif answer.status_code == _NOT_KNOWN_YET and "retry-after" in answer.headers:
+                self._refuse(left, faults_of(answer))
+                left = []
+            else:
+                objected |= self._blamed(answer, left, len(beside))
+                left = [each for each in left if each.line.number not in objected]
+        return left, [(each, objected[each.line.number]) for each in batch if each.line.number in objected]
+
+    async def _has_moved(self, answer: httpx.Response) -> bool:
+        """Has somebody else handed the participant over meanwhile?"""
+        before = self.site
+        unseen = answer.status_code in (_NOT_SEEN, _NOT_KNOWN_YET) and self.number
+        return bool(unseen) and await self.find_site() and self.site != before
+
+    async def _read_anew(self, service: str, batch: Sequence[Said]) -> list[Said]:
         """What is left to be stated, now that somebody else has stated something."""
         self._moved += 1
         if self._moved > MOST_MOVES:
             raise Ended("Somebody else keeps changing the record of a participant.")
-        await self._read(service)
+        if faults := await self._read(service):
+            self._refuse(batch, faults)
+            return []
         return [said for said in batch if not self._is_there(service, said)]
 
     async def _post(self, service: str, batch: Sequence[Said]) -> httpx.Response:
@@ -126,7 +176,7 @@ class Person:
         people = f"/{service}/v1/studies/{self.study.id}/participants"
         path = f"{people}/{self.number}/facts" if self.number else people
         version = self._known[service].version
-        headers = {"If-Match": f'"{version}"'} if version else {}
+        headers = {"If-Match": f'"{version}"'} if self.number else {}
         if self.after and service != "enrollment":
             headers["Quartal-After"] = self.after
         if not self.tally.dry_run:
@@ -140,7 +190,6 @@ class Person:
         for each in batch:
             self._account(each, is_new=True)
         if self.tally.dry_run:
-            self.waits = True
             return
         known, told = self._known[service], answer.json()
         known.version = told["version"]
@@ -151,30 +200,18 @@ class Person:
             if any(each.line.type in _MOVES for each in batch):
                 await self.find_site()
 
-    async def _without_refused(self, service: str, batch: Sequence[Said], answer: httpx.Response) -> list[Said]:
-        """What is left to be stated, once the lines are reported that are refused for certain."""
-        blamed = _blamed(answer)
-        if len(batch) > 1 and not blamed:  # an older event objects: by trying one by one it is found to whom
-            for each in batch:
-                await self._send(service, [each])
-            return []
-        if not blamed:
-            self.tally.refuse(batch[0].line, faults_of(answer))
-        for place, faults in blamed.items():
-            self.tally.refuse(batch[place].line, faults)
-        left = [each for place, each in enumerate(batch) if blamed and place not in blamed]
-        if self.number or not left or left[0].line.type == SCREENED:
-            return left
-        self._unregistered(left)
-        return []
+    def _blamed(self, answer: httpx.Response, left: Sequence[Said], beside: int) -> dict[int, list[Fault]]:
+        """What a refusal says of lines, by their numbers: of all of them, where it does not say of which, or where it
+        is about what was accepted before; and of somebody new, whose screening is refused."""
+        by_place = _by_place(answer)
+        blamed = {each.line.number: by_place[place] for place, each in enumerate(left, beside) if place in by_place}
+        if not blamed or (not self.number and left[0].line.number in blamed and not beside):
+            return {each.line.number: blamed.get(each.line.number, faults_of(answer)) for each in left}
+        return blamed
 
-    def _unregistered(self, said: Sequence[Said]) -> None:
+    def _refuse(self, said: Sequence[Said], faults: Sequence[Fault]) -> None:
         for each in said:
-            self.tally.refuse(each.line, [NOT_REGISTERED])
-
-    def _by_form(self, batch: Sequence[Said]) -> None:
-        for _ in batch:
-            self.tally.one("by form")
+            self.tally.refuse(each.line, faults)
 
     def _note(self, service: str, said: Said, event: str) -> None:
         self._known[service].take(event)
@@ -191,7 +228,7 @@ def _begins(batch: Sequence[Said], each: Said) -> bool:
     return corrects or closes or long or batch[-1].line.type == TRANSFERRED
 
 
-def _blamed(answer: httpx.Response) -> dict[int, list[Fault]]:
+def _by_place(answer: httpx.Response) -> dict[int, list[Fault]]:
     """What the refusal of a batch says of its members, by their places; pointers are within the fact's content."""
     blamed: dict[int, list[Fault]] = {}
     for fault in faults_of(answer):

@@ -13,7 +13,7 @@ import httpx
 
 from infra.exchange.fact import canonical, published, stated
 from infra.exchange.order import SCREENED, Said
-from infra.reference.load import StudyApi
+from infra.reference.load import NotAccepted, StudyApi
 from infra.reference.study import Grant, grant
 from shared.contracts.catalogue import STUDY
 from shared.kernel.ids import event_id_for
@@ -69,6 +69,11 @@ class Study:
     def base(self) -> str:
         return f"/enrollment/v1/studies/{self.id}"
 
+    @property
+    def sites(self) -> list[str]:
+        """Every site that was ever activated."""
+        return [data["site_id"] for name, data in self.facts if name == "study.site_activated"]
+
     async def read(self, caller: Caller = ADMINISTRATOR) -> None:
         answer = checked(await self.api.ask("GET", self.base, caller))
         if answer.status_code == 200:
@@ -91,13 +96,20 @@ class Study:
         )  # fmt: skip
         return [] if checked(answer).is_success else faults_of(answer)
 
+    async def grant(self, wanted: list[Grant]) -> None:
+        """Record grants, in the administrator's name; Ended where that is refused."""
+        try:
+            await self.api.grant(wanted)
+        except NotAccepted as refused:
+            raise Ended(f"A grant that is lacking was refused ({refused.code}).") from None
+
     def lacking(self) -> list[Grant]:
         """The grants that the development issuer's default subjects still need, to read and to state facts."""
-        sites = [data["site_id"] for name, data in self.facts if name == "study.site_activated"]
-        wanted = [grant(self.id, "coordinator"), *(grant(self.id, "site", site) for site in sites)]
-        return [each for each in wanted if not self._grants(each)]
+        wanted = [grant(self.id, *READER), *(grant(self.id, "site", site) for site in self.sites)]
+        return [each for each in wanted if not self.grants(each)]
 
-    def _grants(self, wanted: Grant) -> bool:
+    def grants(self, wanted: Grant) -> bool:
+        """Is that the last word on that member, role and site?"""
         said = [name for name, data in self.facts if name.startswith("study.member_") and data == wanted]
         return bool(said) and said[-1] == "study.member_granted"
 

@@ -110,7 +110,8 @@ def built(filled: Mapping[str, str], schema: Mapping[str, Any]) -> dict[str, Any
     whole: dict[str, Any] = {}
     for column, cell in filled.items():
         steps = steps_of(column)
-        _put(whole, steps, _value(cell, _within(schema, steps, schema.get("$defs", {}))), f"/{'/'.join(steps)}")
+        pointer, schemas = f"/{'/'.join(steps)}", _within(schema, steps, schema.get("$defs", {}))
+        _put(whole, steps, _value(cell, schemas, pointer), pointer)
     return {name: _lists(member, _within(schema, [name], schema.get("$defs", {})), schema, f"/{name}")
             for name, member in whole.items()}  # fmt: skip
 
@@ -180,9 +181,11 @@ def _plain(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> Iterator[Any]:
         yield schema
 
 
-def _value(cell: str, schemas: Sequence[Any]) -> Any:
+def _value(cell: str, schemas: Sequence[Any], pointer: str) -> Any:
     """The cell as the first of boolean, number and null that its schema has and that it looks like; else a text."""
     types = {each for schema in schemas for each in _types(schema)}
+    if "number" in types and "string" not in types and re.fullmatch(r"-?[0-9]+,[0-9]+", cell):
+        raise wrong("decimal-comma", "Write a decimal point: a comma can be read in two ways.", pointer)
     if cell in _EMPTY and types & {"array", "object"}:
         return type(_EMPTY[cell])()
     if "boolean" in types and cell.lower() in ("true", "false"):

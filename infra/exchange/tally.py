@@ -36,13 +36,15 @@ class RefusedLine:
 
 @dataclass
 class Tally:
-    """`advance` hears of every line once. `withheld` are texts that an export did not have and that were replaced."""
+    """`advance` hears of every line once. `withheld` are texts that an export did not have and that were replaced.
+    `grants` are lacking, so that a dry run, which records none, cannot have anything decided."""
 
     dry_run: bool = False
     advance: Callable[[], None] = lambda: None
     counts: Counter[Outcome] = field(default_factory=Counter)
     refusals: list[RefusedLine] = field(default_factory=list)
     withheld: int = 0
+    grants: int = 0
 
     def one(self, outcome: Outcome) -> None:
         self.counts[outcome] += 1
@@ -64,6 +66,10 @@ class Tally:
         lines = [f"{sent} lines: {', '.join(parts)}"]
         if counts["by form"]:
             lines.append("Checked by form only: what depends on facts that are not recorded yet.")
+        if self.grants:
+            lines.append(
+                f"Nothing can be decided before {self.grants} grants are recorded, which an import does first."
+            )
         if self.withheld:
             lines.append(
                 f"Texts that the export withheld and that cannot be left out, stated as withheld: {self.withheld}"

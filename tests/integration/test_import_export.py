@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,73 +17,22 @@ import pytest
 
 from infra.reference.study import subject
 from shared.contracts.catalogue import FOLLOWUP
-from shared.kernel.fact import Fact
 from shared.testing import facts
 from shared.testing import followup_facts as followup
 from shared.testing import toxicity_facts as toxicity
 from tests.demo import CHECKOUT, Demo
+from tests.integration.files import TREATED, Command, bring, line, people, quartal, versions, written
 from tests.integration.own_study import OwnStudy, body, own_study
 
 FIGURES = ("flow", "accrual", "treatments")
 OWN = {"study_id", "position", "recorded_at", "participant_id", "epoch"}
 """Members of a figure that name what may differ between two studies of equal facts."""
-ON_STUDY = (facts.screened(), facts.consented(), facts.enrolled())
-TREATED = (facts.lesion(), facts.course(1, "RT1", facts.target("T1", "L1")), facts.completed())
-
-
-@dataclass(frozen=True)
-class Command:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """From the summary: `7 lines: 5 recorded, 2 there already, 0 refused`."""
-        sent, said = re.findall(r"^(\d+) lines: (.*)$", self.out, re.MULTILINE)[0]
-        return {"sent": int(sent), **{what: int(count) for count, what in re.findall(r"(\d+) ([a-z ]+)", said)}}
-
-
-def quartal(demo: Demo, *arguments: str) -> Command:
-    ended = subprocess.run(
-        [sys.executable, "-m", "infra.cli", *arguments], cwd=CHECKOUT, env=demo.environment, capture_output=True,
-        text=True, timeout=120, check=False,
-    )  # fmt: skip
-    return Command(ended.returncode, ended.stdout, ended.stderr)
 
 
 @pytest.fixture
 def study(demo: Demo) -> Iterator[OwnStudy]:
     with own_study(demo) as opened:
         yield opened
-
-
-def line(fact: Fact, ref: str, **more: Any) -> str:
-    return json.dumps({"type": fact.type_name, "ref": ref, "data": body(fact), **more})
-
-
-def people(count: int, *more: Fact) -> list[str]:
-    """So many participants, each with screening, consent, enrolment, a course and what is given."""
-    told = []
-    for place in range(count):
-        screened = facts.screened(birth_year=1930 + place % 50)
-        told += [line(fact, f"p{place}") for fact in (*TREATED, *more, *ON_STUDY[1:], screened)]
-    return told
-
-
-def written(folder: Path, lines: list[str]) -> str:
-    file = folder / "facts.jsonl"
-    file.write_text("\n".join(lines) + "\n", "utf-8")
-    return str(file)
-
-
-def versions(study: OwnStudy) -> dict[str, int]:
-    rows = study.get("participants", "coordinator", limit=1000).json()["rows"]
-    return {row["participant_id"]: row["version"] for row in rows}
-
-
-def bring(study: OwnStudy, file: str, *more: str) -> Command:
-    return quartal(study.demo, "import", file, "--study", study.study_id, *more)
 
 
 def test_a_file_is_imported_once_however_often_it_is_sent(study: OwnStudy, tmp_path: Path) -> None:
@@ -301,9 +249,21 @@ def test_who_exported_what_is_recorded(study: OwnStudy, tmp_path: Path) -> None:
 
 def test_an_export_that_may_not_be_made_leaves_no_file(study: OwnStudy, tmp_path: Path) -> None:
     out = tmp_path / "none.jsonl"
-    told = quartal(study.demo, "export", "facts", "--study", "no-such-study", "--out", str(out))
-    assert (told.code, list(tmp_path.iterdir())) == (1, [])
-    assert "no study of that id" in told.err
+    for name, of, options in (("no-such-study", "study", ()), (study.study_id, "site", ("--site", "nowhere"))):
+        told = quartal(study.demo, "export", "facts", "--study", name, "--out", str(out), *options)
+        assert (told.code, list(tmp_path.iterdir())) == (1, [])
+        assert f"no {of} of that id" in told.err
+
+
+def test_what_an_export_and_a_dry_run_lack_of_grants_is_recorded_or_told(study: OwnStudy, tmp_path: Path) -> None:
+    """In a study that only its administrator is in, as when it has just been opened."""
+    out, other = tmp_path / "study.jsonl", OwnStudy(study.demo, study.http)
+    exported(study, out)
+    assert bring(other, str(out)).code == 0
+    dry = bring(other, written(tmp_path, people(1)), "--dry-run")
+    assert dry.counts["checked by form only"] == 6
+    assert "before 3 grants are recorded" in dry.out
+    assert "5 of the study" in exported(other, out).err
 
 
 def test_a_token_of_ones_own_states_what_it_may(study: OwnStudy, tmp_path: Path) -> None:

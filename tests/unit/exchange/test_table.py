@@ -150,6 +150,11 @@ def test_an_empty_cell_is_an_absent_member_and_the_word_null_is_null() -> None:
     assert whole(second).data == {"died_on": "2024-03", "cause": "unknown", "presumed": True, "detail": "at home"}
 
 
+def test_a_decimal_comma_is_refused_rather_than_guessed_at() -> None:
+    (only,) = rows(f"{HEADER}\n{ROW}\n".replace(",", ";").replace("20.5", "20,5"))
+    assert refused(only) == ("decimal-comma", "/agents/0/dose")
+
+
 def test_lines_are_counted_as_an_editor_counts_them() -> None:
     text = 'type,ref,performed_on,kind,body_site,detail\nprocedure.performed,p1,2024-03-07,biopsy,neck,"two\nlines"\n\n'
     found = list(rows(text + "procedure.performed,p1,2024-03-08,biopsy,neck,\n"))
