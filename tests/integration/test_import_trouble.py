@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ import pytest
 from shared.testing import facts
 from shared.testing import followup_facts as followup
 from shared.testing import toxicity_facts as toxicity
+from tests.chaos.processes import processes_of
 from tests.demo import CHECKOUT, Demo
 from tests.integration.files import ON_STUDY, bring, line, people, versions, written
 from tests.integration.own_study import OwnStudy, own_study
@@ -58,13 +62,33 @@ def test_only_the_line_that_is_wrong_is_refused_whatever_it_contradicts(
     assert stated(study, "followup") == (0 if options else 3)
 
 
-def test_who_is_handed_over_has_nothing_stated_twice(study: OwnStudy, tmp_path: Path) -> None:
-    """When a grown file tells of the transfer, the other services have not heard of it at once."""
+@contextmanager
+def hears_nothing(demo: Demo, service: str) -> Iterator[None]:
+    """Meanwhile the service does not take in what others publish."""
+    (worker,) = (
+        pid for pid, said in processes_of(demo.data).items() if re.match(rf"\S+ -m services.{service} w", said)
+    )
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("service", ["toxicity", "followup"])
+def test_who_is_handed_over_has_nothing_stated_twice(study: OwnStudy, tmp_path: Path, service: str) -> None:
+    """When a grown file tells of the transfer, the other services have not heard of it yet."""
     told = [*REGISTERED, line(toxicity.assessed(30), "p0"), line(followup.contact(30), "p0")]
     assert bring(study, written(tmp_path, told)).code == 0
     more = [facts.transferred("milan", 40), toxicity.assessed(60), followup.contact(60)]
-    grown = bring(study, written(tmp_path, [*told, *(line(fact, "p0") for fact in more)]))
-    assert (grown.code, grown.counts) == (0, {"sent": 8, "recorded": 3, "there already": 5, "refused": 0}), grown
+    with hears_nothing(study.demo, service):
+        grown = importing(study, written(tmp_path, [*told, *(line(fact, "p0") for fact in more)]))
+        while stated(study, "enrollment") < 4:
+            assert grown.poll() is None, "it was done before it could be held up"
+        for _ in range(50):  # answers to us, and between them to the import, which looks for what is there
+            stated(study, service)
+    out, err = grown.communicate(timeout=120)
+    assert (grown.returncode, out) == (0, "8 lines: 3 recorded, 5 there already, 0 refused\n"), err
     assert [stated(study, service) for service in ("enrollment", "toxicity", "followup")] == [4, 2, 2]
 
 
