@@ -51,6 +51,7 @@ class Export:
             raise Ended("There is no site of that id in the study.")
         if self.grants and not study.grants(wanted := grant(study.id, *self.caller)):
             await study.grant([wanted])
+            await study.honoured(self.caller, self.services)
             await study.read()
         return study
 

@@ -18,7 +18,7 @@ from infra.exchange.fact import WITHHELD, canonical, stated
 from infra.exchange.known import Known, here
 from infra.exchange.line import Wrong
 from infra.exchange.order import CLOSING, SCREENED, SERVICES, TRANSFERRED, Said
-from infra.exchange.study import READER, Ended, Study, checked, faults_of, key_of
+from infra.exchange.study import LOOKS_AFTER, READER, Ended, Study, checked, faults_of, key_of
 from infra.exchange.tally import Tally
 from infra.reference.load import pause
 from shared.contracts import catalogue
@@ -30,7 +30,6 @@ from shared.web.routes import MOST_FACTS
 MOST_BYTES = 900_000  # of a request's 1 MiB
 MOST_MOVES = 20  # that somebody else stated something of the participant meanwhile
 _NOT_SEEN, _NOT_KNOWN_YET = 404, 409
-_LOOKS_AFTER = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, *(5.0,) * 4)  # seconds; a service hears of participants by Kafka
 _POINTER = re.compile(r"(?:/facts)?/([0-9]+)(?:/data)?(/.*)?")
 NOT_REGISTERED = Fault("not-registered", "The file registers nobody under that ref, or the screening was refused.")
 NOT_HEARD = Fault("not-known-yet", "The service has not heard yet where this participant is.")
@@ -88,7 +87,7 @@ class Person:
         if not self.number:
             return []
         path = f"/{service}/v1/studies/{self.study.id}/participants/{self.number}/history"
-        for seconds in _LOOKS_AFTER:
+        for seconds in LOOKS_AFTER:
             answer = checked(await self.study.api.ask("GET", path, ("site", self.site)))
             if answer.is_success:
                 known.read(catalogue.stream(service, of_study=False), answer.json()["events"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ import httpx
 
 from infra.exchange.fact import canonical, published, stated
 from infra.exchange.order import SCREENED, Said
-from infra.reference.load import NotAccepted, StudyApi
+from infra.reference.load import NotAccepted, StudyApi, pause
 from infra.reference.study import Grant, grant
 from shared.contracts.catalogue import STUDY
 from shared.kernel.ids import event_id_for
@@ -23,6 +23,8 @@ Caller = tuple[str, str | None]
 READER: Caller = ("coordinator", None)
 ADMINISTRATOR: Caller = ("administrator", None)
 PAGE = 1000
+LOOKS_AFTER = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, *(5.0,) * 4)
+"""Seconds between looks at a service, which hears of grants and participants by Kafka."""
 _NO_LONGER = "The token is not accepted (any more)."
 
 
@@ -102,6 +104,16 @@ class Study:
             await self.api.grant(wanted)
         except NotAccepted as refused:
             raise Ended(f"A grant that is lacking was refused ({refused.code}).") from None
+
+    async def honoured(self, caller: Caller, services: Sequence[str]) -> None:
+        """Return when the services have heard of a grant that was recorded just now, or have had time enough to."""
+        for service in services:
+            path = f"/{service}/v1/studies/{self.id}/participants"
+            for seconds in LOOKS_AFTER:
+                answer = checked(await self.api.ask("GET", path, caller, params={"limit": "1"}))
+                if answer.status_code != 404:
+                    break
+                await pause(self.api.stop, seconds)
 
     def lacking(self) -> list[Grant]:
         """The grants that the development issuer's default subjects still need, to read and to state facts."""
