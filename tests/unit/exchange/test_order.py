@@ -34,7 +34,7 @@ WHOLE: tuple[Fact, ...] = (
 
 def said(fact: Fact, number: int = 1, service: str = "enrollment", **line: object) -> Said:
     content = fact.model_dump(mode="json")
-    return Said(Line(number, fact.type_name, service, content, "p1", True, **line), fact)  # type: ignore[arg-type]
+    return Said(Line(number, fact.type_name, service, content, "p1", True, **line), fact)  # type: ignore[arg-type] # keywords of several types
 
 
 @given(st.randoms(use_true_random=False))
