@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from services.enrollment import participant, study
@@ -62,8 +61,9 @@ class ParticipantJudgement:
         active = studies.site(study_record, site_id or "")
         today = self.clock.today(study_id, active.time_zone if active else "UTC")
         enrolling = recalled.head.summary.get("enrolling_site", site_id)
-        earlier = cache(lambda: standing(history(recalled.events)))
-        return World(study_record, today, site_id or "", enrolling or "", earlier=earlier).gate
+        return World(
+            study_record, today, site_id or "", enrolling or "", earlier=lambda: standing(history(recalled.events))
+        ).gate
 
     def judged_by(self, study_record: Record, recalled: Recalled, fact: Fact) -> Mapping[str, Any]:
         return amended_by(study_record, fact)

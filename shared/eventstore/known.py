@@ -23,15 +23,20 @@ MOST_EVENTS = 40_000
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A stream as recalled, and as judged. `data_key` is the stream's wrapped key, where it was needed before."""
+    """A stream as recalled, and as judged. `data_key` is the stream's wrapped key, where it was needed before.
+
+    `stated_at` are the sites that its events were stated at.
+    """
 
     recalled: Recalled
     judged: Judged
     data_key: bytes | None = None
+    stated_at: frozenset[str | None] = frozenset()
 
     @classmethod
     def of(cls, recalled: Recalled, rules: Rules) -> Known:
-        return cls(recalled, Judged.of(history(recalled.events), rules))
+        stated_at = frozenset(event.site_id for event in recalled.events)
+        return cls(recalled, Judged.of(history(recalled.events), rules), stated_at=stated_at)
 
     @property
     def size(self) -> int:
@@ -41,11 +46,13 @@ class Known:
 
     def after(self, proposal: Append, judged: Judged, data_key: bytes | None) -> Known:
         """The same after an append: facts as they are stored, without the texts that were sealed."""
-        events = (*self.recalled.events, *proposal.events)
-        recalled = replace(self.recalled, head=proposal.head, events=events, outcome=None)
+        before = self.recalled
+        events = (*before.events, *proposal.events)
+        recalled = Recalled(before.study_version, proposal.head, events, None, before.elsewhere)
         if any(event.sealed for event in proposal.events):
             judged = judged.restating(history(proposal.events))
-        return Known(recalled, judged, data_key)
+        stated_at = self.stated_at.union(event.site_id for event in proposal.events)
+        return Known(recalled, judged, data_key, stated_at)
 
     def at(self, study_version: int) -> Known:
         """For a decision by another version of the study's facts, which the stream itself does not depend on."""

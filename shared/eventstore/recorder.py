@@ -130,7 +130,7 @@ class _Attempt:
         """Said before, under an event's own id, or under a key that was another site's before a transfer?"""
         if not (key := self._said.key):
             return False
-        if any(event.site_id != known.recalled.head.site_id for event in known.recalled.events):
+        if known.stated_at - {known.recalled.head.site_id}:
             return True
         return key[14:15] in OWN_VERSIONS and any(str(stated.event_id) == key for stated in known.judged.history)
 

@@ -10,7 +10,7 @@ from shared.contracts.event import Event
 from shared.eventstore.judgement import Judgement, Open
 from shared.eventstore.known import Known, last_word
 from shared.eventstore.statement import Recording, Statement
-from shared.eventstore.store import Append, Outcome, Recalled
+from shared.eventstore.store import Append, Head, Outcome, Recalled
 from shared.eventstore.studies import StudyState
 from shared.kernel.fact import Corrected, Fact, content
 from shared.kernel.record import Judged
@@ -72,7 +72,7 @@ class Sealing:
         append = Append(
             recalled.head.version,
             None if recording.stream_id == said.study_id else self.study.version,
-            replace(head, version=recording.version, known=recalled.head.known),
+            Head(recording.version, head.site_id, head.search_key, head.summary, recalled.head.known),
             events,
             made,
             said.key,

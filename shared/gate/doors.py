@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 
 from shared.contracts.enrollment import Consented, Screened, Transferred, Voided, Withdrawn
 from shared.contracts.followup import Died, VitalStatusConfirmed
@@ -47,11 +48,15 @@ class Surroundings:
         """What this service asks of `said`, which `fact` states or restates; pointers are within `said`."""
         yield from ()
 
+    @cached_property
+    def _before(self) -> Record:
+        return self.earlier()
+
     def stood(self, fact: Fact) -> Fact | None:
         """What a correction restates, as it stood before; None for a new fact, and for one that was void."""
         if not isinstance(fact, Corrected):
             return None
-        return next((stated.fact for stated in self.earlier().stated if stated.event_id == fact.event_id), None)
+        return next((stated.fact for stated in self._before.stated if stated.event_id == fact.event_id), None)
 
     def _objections(self, record: Record, known: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
         yield from _in_the_future(said, self.today)

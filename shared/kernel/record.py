@@ -65,6 +65,14 @@ class Record:
             kinds.setdefault(type(stated.fact), []).append(stated)
         return kinds
 
+    def and_also(self, more: Sequence[Stated[Fact]]) -> Record:
+        """The record with newer facts; what is sorted by kind already is not sorted again."""
+        grown, kinds = Record((*self.stated, *more)), dict(self._by_kind)
+        for stated in more:
+            kinds[type(stated.fact)] = [*kinds.get(type(stated.fact), ()), stated]
+        vars(grown)["_by_kind"] = kinds  # where the cached property looks
+        return grown
+
     def all(self, kind: type[F], *, but: Stated[Fact] | None = None) -> Sequence[Stated[F]]:
         self.asked_for.add(kind)
         of_kind = self._by_kind.get(kind, ())
@@ -119,22 +127,23 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A history with the record that it leads to, and the verdicts on the facts that stand, in their order."""
+    """A history with the record that it leads to, and the verdicts on the facts that stand, in their order.
+
+    `raised` and `looked_at` are what the verdicts say together.
+    """
 
     history: tuple[Stated[Fact], ...]
     record: Record
     verdicts: tuple[Verdict, ...]
+    raised: frozenset[Raised] = frozenset()
+    looked_at: frozenset[type[Fact]] = frozenset()
 
     @classmethod
     def of(cls, history: Iterable[Stated[Fact]], rules: Rules) -> Judged:
         stated = tuple(history)
         record = standing(stated)
-        return cls(stated, record, tuple(_verdict(record, each, rules) for each in record.stated))
-
-    @property
-    def raised(self) -> set[Raised]:
-        judged = zip(self.record.stated, self.verdicts, strict=True)
-        return {(stated.event_id, each) for stated, verdict in judged for each in verdict.objections}
+        verdicts = tuple(_verdict(record, each, rules) for each in record.stated)
+        return cls(stated, record, verdicts, _raised(record.stated, verdicts), _looked_at(verdicts))
 
     def with_all(self, proposed: Sequence[Stated[Fact]], rules: Rules, gate: Gate) -> Judged:
         """What `proposed` leads to, if all of it may be appended together; else Refused with every objection."""
@@ -150,22 +159,36 @@ class Judged:
         history = (*self.history, *more)
         if _correct_something(more):
             return Judged.of(history, rules)
-        record, kinds = Record((*self.record.stated, *more)), {type(each.fact) for each in more}
+        record, kinds = self.record.and_also(more), {type(each.fact) for each in more}
+        new = tuple(_verdict(record, each, rules) for each in more)
+        if self.looked_at.isdisjoint(kinds):
+            raised, looked_at = self.raised | _raised(more, new), self.looked_at | _looked_at(new)
+            return Judged(history, record, (*self.verdicts, *new), raised, looked_at)
         known = zip(self.record.stated, self.verdicts, strict=True)
         again = [old if old.looked_at.isdisjoint(kinds) else _verdict(record, each, rules) for each, old in known]
-        return Judged(history, record, (*again, *(_verdict(record, each, rules) for each in more)))
+        verdicts = (*again, *new)
+        return Judged(history, record, verdicts, _raised(record.stated, verdicts), _looked_at(verdicts))
 
     def restating(self, last: Sequence[Stated[Fact]]) -> Judged:
         """The same with its newest facts given again, as they were stored."""
         older = self.history[: len(self.history) - len(last)]
         if _correct_something(last):
-            return Judged((*older, *last), standing((*older, *last)), self.verdicts)
+            return replace(self, history=(*older, *last), record=standing((*older, *last)))
         stood = self.record.stated[: len(self.record.stated) - len(last)]
-        return Judged((*older, *last), Record((*stood, *last)), self.verdicts)
+        return replace(self, history=(*older, *last), record=Record((*stood, *last)))
 
 
 def _correct_something(stated: Iterable[Stated[Fact]]) -> bool:
     return any(isinstance(each.fact, Corrected) for each in stated)
+
+
+def _raised(stated: Iterable[Stated[Fact]], verdicts: Iterable[Verdict]) -> frozenset[Raised]:
+    judged = zip(stated, verdicts, strict=True)
+    return frozenset((each.event_id, objection) for each, verdict in judged for objection in verdict.objections)
+
+
+def _looked_at(verdicts: Iterable[Verdict]) -> frozenset[type[Fact]]:
+    return frozenset().union(*(verdict.looked_at for verdict in verdicts))
 
 
 def _verdict(record: Record, stated: Stated[Fact], rules: Rules) -> Verdict:

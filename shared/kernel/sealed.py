@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, GetJsonSchemaHandler, PlainSerializer, ValidationInfo
@@ -49,13 +50,19 @@ class _Schema:
 Sealed = Annotated[SealedText, BeforeValidator(_seal), PlainSerializer(lambda _: None, return_type=None), _Schema]
 
 
+@cache
+def members(model: type[BaseModel]) -> tuple[str, ...]:
+    """The names of its fields. Remembered: pydantic looks for them anew each time."""
+    return tuple(model.model_fields)
+
+
 def texts(value: object, pointer: str = "") -> Iterator[tuple[str, str]]:
     """(JSON pointer, text) of every sealed text within a fact, a collection or a member."""
     match value:
         case SealedText(text=str() as text):
             yield pointer, text
         case BaseModel():
-            for name in type(value).model_fields:
+            for name in members(type(value)):
                 yield from texts(getattr(value, name), f"{pointer}/{name}")
         case Mapping():
             for name, member in value.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from shared.contracts.event import Event, history
@@ -31,9 +30,10 @@ class RegisteredElsewhere:
     def gate(self, study_id: str, study_record: Record, recalled: Recalled, site_id: str | None) -> Gate:
         active = studies.site(study_record, site_id or "")
         today = self.clock.today(study_id, active.time_zone if active else "UTC")
-        earlier = cache(lambda: standing(history(recalled.events)))
         known = recalled.elsewhere or Record()
-        return self.world(study_record, today, site_id or "", participant=known, earlier=earlier).gate
+        return self.world(
+            study_record, today, site_id or "", participant=known, earlier=lambda: standing(history(recalled.events))
+        ).gate
 
     def judged_by(self, study_record: Record, recalled: Recalled, fact: Fact) -> Mapping[str, Any]:
         """The protocol's amendment of the day, and the version of the participant in enrollment."""
