@@ -18,7 +18,7 @@ select head.*, e.version, e.event_id, e.type, e.schema_version, e.site_id, e.dat
 select wrapped from data_keys where study_id = $1 and stream_id = $2
 
 -- name: append
-select append_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+select append_v3($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
 
 -- name: listing
 select stream_id, version as stream_version, site_id as stream_site, null::bytea as search_key, summary, known from streams

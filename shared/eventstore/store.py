@@ -25,6 +25,7 @@ from pydantic_core import to_json
 
 from shared.contracts.event import Event
 from shared.eventstore.sql import queries
+from shared.eventstore.together import Together
 from shared.kernel.record import Record
 from shared.security.tenancy import Tenant, transaction
 
@@ -124,7 +125,7 @@ class Store(Protocol):
         ...
 
     async def append(self, tenant: Tenant, proposal: Append) -> None:
-        """The same as a unit's append and nothing else, in one statement."""
+        """The same as a unit's append and nothing else. What others append at the same time may share its commit."""
         ...
 
 
@@ -142,6 +143,7 @@ class PostgresStore:
         self, service: str, pool: asyncpg.Pool[Any], *, shards: int = 1, elsewhere: Elsewhere | None = None
     ) -> None:
         self.service, self._pool, self._shards, self._elsewhere = service, pool, shards, elsewhere
+        self._appends = Together(pool, SQL["append"], ordered_by=2)  # study and stream
 
     @asynccontextmanager
     async def unit(self, tenant: Tenant) -> AsyncIterator[Unit]:
@@ -149,9 +151,13 @@ class PostgresStore:
             yield _PostgresUnit(self.service, tenant, connection, self._shards, self._elsewhere)
 
     async def append(self, tenant: Tenant, proposal: Append) -> None:
-        async with self._pool.acquire() as connection:
-            unit = _PostgresUnit(self.service, tenant, connection, self._shards)  # type: ignore[arg-type] # a proxy
-            await unit.append(proposal)
+        if proposal.study_version is None:  # it locks its study for itself alone
+            async with self.unit(tenant) as unit:
+                return await unit.append(proposal)
+        try:
+            await self._appends.run(*_arguments(tenant, proposal, self._shards))
+        except asyncpg.PostgresError as error:
+            raise _named(error) from error
 
 
 class _PostgresUnit:
@@ -159,7 +165,7 @@ class _PostgresUnit:
         self, service: str, tenant: Tenant, connection: asyncpg.Connection[Any], shards: int,
         elsewhere: Elsewhere | None = None,
     ) -> None:  # fmt: skip
-        self._service, self._study, self._site = service, tenant.study_id, tenant.site_id
+        self._service, self._tenant, self._study = service, tenant, tenant.study_id
         self._connection, self._shards, self._elsewhere = connection, shards, elsewhere
 
     async def recall(self, stream_id: str, *, key: str | None = None, key_site: str = "*") -> Recalled:
@@ -188,22 +194,9 @@ class _PostgresUnit:
 
     async def append(self, proposal: Append) -> None:
         try:
-            await self._connection.execute(SQL["append"], *self._arguments(proposal))
+            await self._connection.execute(SQL["append"], *_arguments(self._tenant, proposal, self._shards))
         except asyncpg.PostgresError as error:
             raise _named(error) from error
-
-    def _arguments(self, proposal: Append) -> tuple[Any, ...]:
-        first, head, events = proposal.events[0], proposal.head, proposal.events
-        return (
-            self._study, first.stream_id, proposal.expected, proposal.study_version,
-            head.site_id, head.search_key, _json(head.summary), proposal.data_key,
-            [event.event_id for event in events], [event.type for event in events],
-            [event.schema_version for event in events], first.site_id, [event.data for event in events],
-            [event.sealed for event in events], [_json(event.meta) for event in events], first.recorded_at,
-            shard_of(first.stream_id, self._shards), proposal.key, proposal.key_site,
-            proposal.outcome and proposal.outcome.fingerprint, proposal.outcome and _json(proposal.outcome.answer),
-            self._site, head.known,
-        )  # fmt: skip
 
     async def listing(
         self, *, site: str | None, status: str | None, search_key: bytes | None, after: str, limit: int
@@ -214,6 +207,20 @@ class _PostgresUnit:
     async def feed(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]:
         rows = await self._connection.fetch(SQL["feed"], self._study, *after, list(sites), limit)
         return [self._event(row["stream_id"], row) for row in rows]
+
+
+def _arguments(tenant: Tenant, proposal: Append, shards: int) -> tuple[Any, ...]:
+    first, head, events = proposal.events[0], proposal.head, proposal.events
+    return (
+        tenant.study_id, first.stream_id, proposal.expected, proposal.study_version,
+        head.site_id, head.search_key, _json(head.summary), proposal.data_key,
+        [event.event_id for event in events], [event.type for event in events],
+        [event.schema_version for event in events], first.site_id, [event.data for event in events],
+        [event.sealed for event in events], [_json(event.meta) for event in events], first.recorded_at,
+        shard_of(first.stream_id, shards), proposal.key, proposal.key_site,
+        proposal.outcome and proposal.outcome.fingerprint, proposal.outcome and _json(proposal.outcome.answer),
+        tenant.site_id, head.known,
+    )  # fmt: skip
 
 
 def _head(row: asyncpg.Record) -> Head:

@@ -53,6 +53,11 @@ class RememberedStudies(ABC):
     async def current(self, study_id: str) -> StudyState:
         return self._known.get(study_id) or await self.reload(study_id)
 
+    async def at(self, study_id: str, version: int) -> StudyState:
+        """Read anew unless that very version is known."""
+        known = self._known.get(study_id)
+        return known if known and known.version == version else await self.reload(study_id)
+
     async def reload(self, study_id: str) -> StudyState:
         version, facts = await self._read(study_id)
         known = self._known.pop(study_id, None)

@@ -112,6 +112,49 @@ class StoreContract:
                 await store.append(tenant, append(study, participant, expected))
         assert (await seen(store, Tenant(study), participant)).head.version == 1
 
+    async def test_appends_that_arrive_together_are_each_kept_or_refused_for_their_own_reasons(
+        self, store: Store, study: str
+    ) -> None:
+        names = sorted(new_participant_id() for _ in range(24))
+        tenants = [Tenant(study, f"S{place % 3}") for place in range(24)]
+        bad: dict[int, tuple[type[Exception], dict[str, Any]]] = {
+            3: (StreamMoved, {"expected": 4}),
+            7: (StudyMoved, {"study_version": 9}),
+            11: (KeyTaken, {"key": "k0"}),
+            15: (SearchKeyTaken, {"search_key": b"r0"}),
+        }
+        proposals = []
+        for place, name in enumerate(names):
+            own: dict[str, Any] = {"key": f"k{place}", "search_key": b"r%d" % place} | (
+                bad[place][1] if place in bad else {}
+            )
+            site = "S0" if place in (11, 15) else str(tenants[place].site_id)
+            own |= {"outcome": answered(name), "key_site": site, "site": site}
+            proposals.append((Tenant(study, site), append(study, name, **own)))
+        first, rest = proposals[0], proposals[1:]
+        await store.append(*first)
+        told = await asyncio.gather(*(store.append(*each) for each in rest), return_exceptions=True)
+        expected = [bad[place][0] if place in bad else type(None) for place in range(1, 24)]
+        assert [type(each) for each in told] == expected
+        there = [name for place, name in enumerate(names) if place not in bad]
+        async with store.unit(Tenant(study)) as unit:
+            found = await unit.listing(site=None, status=None, search_key=None, after="", limit=99)
+        assert [(name, head.version) for name, head in found] == [(name, 1) for name in there]
+
+    async def test_who_asked_for_an_append_and_left_keeps_nobody_elses_from_being_kept(
+        self, store: Store, study: str
+    ) -> None:
+        names = [new_participant_id() for _ in range(12)]
+        asked = [asyncio.create_task(store.append(Tenant(study, "S1"), append(study, name))) for name in names]
+        await asyncio.sleep(0)
+        for leaving in asked[::3]:
+            leaving.cancel()
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        assert [each for place, each in enumerate(told) if place % 3] == [None] * 8
+        for place, name in enumerate(names):
+            version = (await seen(store, Tenant(study), name)).head.version
+            assert version in ((0, 1) if place % 3 == 0 else (1,))
+
     async def test_an_outcome_is_recalled_by_its_key_at_the_site_or_in_the_stream(
         self, store: Store, study: str, participant: str
     ) -> None:

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Any, TypeVar
 
+import asyncpg
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -29,6 +30,8 @@ from shared.testing.store_contract import StoreContract
 from tests.conftest import Database
 
 T = TypeVar("T")
+CUT = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""How it shows that a connection was cut."""
 PATIENCE = 30.0  # seconds until a promise counts as broken
 
 
@@ -292,3 +295,38 @@ def test_the_store_and_its_twin_in_memory_cannot_be_told_apart(databases: Mappin
     finally:
         loop.run_until_complete(pool.close())
         loop.close()
+
+
+async def test_when_connections_are_cut_every_append_is_kept_or_told_so_and_those_after_go_on(
+    enrollment_database: Database, study_id: str
+) -> None:
+    name = f"cut-{secrets.token_hex(4)}"
+    kept, lost = list[str](), list[str]()
+
+    async def cut() -> None:
+        connection = await asyncpg.connect(enrollment_database.superuser_url)
+        while len(lost) < 5:
+            await asyncio.sleep(0.01)
+            await connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1", name
+            )
+        await connection.close()
+
+    async def append_on(store: PostgresStore) -> None:
+        while not cutting.done():
+            stream_id = secrets.token_hex(8)
+            try:
+                await store.append(Tenant(study_id), append(study_id, stream_id))
+            except CUT:
+                lost.append(stream_id)
+            else:
+                kept.append(stream_id)
+
+    async with await open_pool(f"{enrollment_database.urls['app']}?application_name={name}", largest=4) as pool:
+        store = PostgresStore("enrollment", pool)
+        await keep(store, append(study_id, study_id))
+        cutting = asyncio.create_task(cut())
+        await asyncio.wait_for(asyncio.gather(cutting, *(append_on(store) for _ in range(8))), PATIENCE)
+        await store.append(Tenant(study_id), append(study_id, "after"))
+    for stream_id in (*kept, "after"):
+        assert (await seen(enrollment_database.store(), Tenant(study_id), stream_id)).head.version == 1
