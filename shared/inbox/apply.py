@@ -97,39 +97,63 @@ async def apply_patiently(pool: asyncpg.Pool[Any], messages: Sequence[Received],
 
 async def apply_batch(connection: Connection, messages: Sequence[Received], effect: Effect) -> Applied:
     """Apply what is next, park what cannot be, drop what is known. The order of `messages` is that of the effects."""
+    try:
+        return await _applied(connection, messages, effect, doubtful=False)
+    except _OF_CONTENT:  # seldom; only then is it worth a savepoint to find out whose content
+        return await _applied(connection, messages, effect, doubtful=True)
+
+
+async def _applied(connection: Connection, messages: Sequence[Received], effect: Effect, *, doubtful: bool) -> Applied:
     async with connection.transaction():
         await _store_offsets(connection, messages)
-        return await apply_messages(connection, messages, effect)
+        return await apply_messages(connection, messages, effect, doubtful=doubtful)
 
 
-async def apply_messages(connection: Connection, messages: Sequence[Received], effect: Effect) -> Applied:
-    """The same within a transaction that is there, and without saying how far the topics were read."""
+async def apply_messages(
+    connection: Connection, messages: Sequence[Received], effect: Effect, *, doubtful: bool = True
+) -> Applied:
+    """The same within a transaction that is there, and without saying how far the topics were read.
+
+    Where messages are not `doubtful`, what the effect refuses is raised, and the transaction is lost.
+    """
     arrivals, unreadable = _read(messages)
     lines = await _locked(connection, arrivals)
     await _recall(connection, [lines[arrival.key] for arrival in arrivals if _closes_a_gap(lines, arrival)])
     ready = [each for arrival in arrivals for each in lines[arrival.key].take(arrival)]
     await _keep_unreadable(connection, unreadable)
-    events = await take_effect(connection, lines, ready, effect)
+    events = await take_effect(connection, lines, ready, effect, doubtful=doubtful)
     return Applied(events, parked_of(lines.values()), tuple(reason for _, reason in unreadable))
 
 
 async def take_effect(
-    connection: Connection, lines: Mapping[Key, Line], ready: list[Arrival], effect: Effect
+    connection: Connection, lines: Mapping[Key, Line], ready: list[Arrival], effect: Effect, *, doubtful: bool = True
 ) -> tuple[Event, ...]:
     """Store where the streams stand and let the effect happen; park the stream of an event that it refuses."""
+    if not doubtful:
+        return await _taken(connection, lines, ready, effect)
     while True:
-        events = tuple(arrival.event for arrival in ready if arrival.event)
         try:
             async with connection.transaction():
-                await _store(connection, [line for line in lines.values() if line.moved])
-                if events:
-                    await effect(connection, events)
-                return events
+                return await _taken(connection, lines, ready, effect)
         except _OF_CONTENT:
-            place, reason = await _poisonous(connection, events, effect)
+            place, reason = await _poisonous(connection, _events(ready), effect)
         key, rest = ready[place].key, ready[place:]
         lines[key].give_back([arrival for arrival in rest if arrival.key == key], reason)
         ready = ready[:place] + [arrival for arrival in rest if arrival.key != key]
+
+
+async def _taken(
+    connection: Connection, lines: Mapping[Key, Line], ready: Sequence[Arrival], effect: Effect
+) -> tuple[Event, ...]:
+    await _store(connection, [line for line in lines.values() if line.moved])
+    events = _events(ready)
+    if events:
+        await effect(connection, events)
+    return events
+
+
+def _events(ready: Sequence[Arrival]) -> tuple[Event, ...]:
+    return tuple(arrival.event for arrival in ready if arrival.event)
 
 
 async def _poisonous(connection: Connection, events: Sequence[Event], effect: Effect) -> tuple[int, str]:
@@ -175,10 +199,12 @@ async def _locked(connection: Connection, arrivals: Iterable[Arrival]) -> dict[K
     studies = {arrival.key: arrival.study_id for arrival in arrivals}
     if not studies:
         return {}
-    keys = sorted(studies)
-    sources, subjects = [source for source, _ in keys], [subject for _, subject in keys]
-    await connection.execute(SQL["make_lines"], [studies[key] for key in keys], sources, subjects)
-    return await lock_lines(connection, keys, studies)
+    lines = await lock_lines(connection, sorted(studies), studies)
+    if new := sorted(studies.keys() - lines.keys()):
+        sources, subjects = [source for source, _ in new], [subject for _, subject in new]
+        await connection.execute(SQL["make_lines"], [studies[key] for key in new], sources, subjects)
+        lines |= await lock_lines(connection, new, studies)
+    return lines
 
 
 async def lock_lines(connection: Connection, keys: Sequence[Key], studies: Mapping[Key, str]) -> dict[Key, Line]:

@@ -22,6 +22,8 @@ from shared.inbox.line import Received
 
 BATCH = 500
 _POLL_MS = 250
+_TELLS_EVERY = 1.0  # seconds between the hints to the group: each costs the broker as much as a message
+_GATHERS = 0.03  # seconds from a batch to the next: the first message is taken in at once, a stream of them together
 _AGAIN = 0.5
 _log = logging.getLogger(__name__)
 Offsets = Mapping[TopicPartition, int]
@@ -151,18 +153,27 @@ class _GoesOn(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has n
 
 
 async def _take_in(consumer: AIOKafkaConsumer, pool: asyncpg.Pool[Any], effect: Effect, stop: asyncio.Event) -> None:
+    now = asyncio.get_running_loop().time
+    reached, told_at = dict[TopicPartition, int](), now()
     while not stop.is_set():
         fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=BATCH)
+        began = now()
         if messages := [received(record) for records in fetched.values() for record in records]:
             await apply_patiently(pool, messages, effect)
-            await _commit(consumer, messages)
+            reached |= {TopicPartition(each.topic, each.partition): each.offset + 1 for each in messages}
+        if reached and now() > told_at + _TELLS_EVERY:
+            await _tell_group(consumer, reached)
+            reached, told_at = {}, now()
+        if 0 < len(messages) < BATCH:
+            await asyncio.sleep(began + _GATHERS - now())
+    await _tell_group(consumer, reached)
 
 
-async def _commit(consumer: AIOKafkaConsumer, messages: Sequence[Received]) -> None:
-    following = {TopicPartition(each.topic, each.partition): each.offset + 1 for each in messages}
-    mine = {place: offset for place, offset in following.items() if place in consumer.assignment()}
+async def _tell_group(consumer: AIOKafkaConsumer, reached: Offsets) -> None:
+    mine = {place: offset for place, offset in reached.items() if place in consumer.assignment()}
     try:
-        await consumer.commit(mine)
+        if mine:
+            await consumer.commit(mine)
     except KafkaError as error:  # the group moved on meanwhile; what counts is stored
         _log.info("offsets were not committed: %s", type(error).__name__)
 

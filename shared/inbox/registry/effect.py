@@ -24,5 +24,5 @@ async def register(connection: Connection, events: Sequence[Event]) -> None:
     people = {(event.study_id, event.stream_id): event.version for event in events if not event.of_study}
     if people:
         moved = [study for study, _ in people], [subject for _, subject in people], list(people.values())
-        await connection.execute(SQL["know_participants"], *moved)
-        await connection.execute(SQL["know_of_the_unscreened"], *moved)
+        if await connection.fetchval(SQL["know_participants"], *moved) < len(people):
+            await connection.execute(SQL["know_of_the_unscreened"], *moved)
