@@ -32,7 +32,10 @@ async def project(connection: Connection, events: Sequence[Event]) -> None:
 
 
 async def ring(pool: asyncpg.Pool[Any], studies: Sequence[str]) -> None:
-    """Tell who watches `quartal_live` how far each study is, `study:position`. After the commit, never within it."""
+    """Tell who watches `quartal_live` how far each study is, after the commit, never within it.
+
+    `study:position:version`, where the version is that of the study's own facts.
+    """
     if studies:
         await pool.execute(SQL["ring"], studies)
 

@@ -18,7 +18,10 @@ select study_id, position, source, subject, version, event_id, type, schema_vers
              recorded_at, applied_at)
 
 -- name: ring
-select pg_notify('quartal_live', study_id || ':' || position) from study_position where study_id = any($1::text[])
+select pg_notify('quartal_live', p.study_id || ':' || p.position || ':' || coalesce(s.version, 0))
+  from study_position p
+  left join inbox_stream s on s.source = '/studies/' || p.study_id || '/enrollment' and s.subject = p.study_id
+ where p.study_id = any($1::text[])
 
 -- name: begin_epoch
 update study_position set epoch = gen_random_uuid()
