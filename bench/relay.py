@@ -117,7 +117,7 @@ async def _forget_the_cursor(stack: Stack) -> None:
 
 async def _sent(bootstrap: str, messages: Sequence[Message]) -> float:
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, enable_idempotence=True, acks="all", linger_ms=5, max_batch_size=128 * 1024,
+        bootstrap_servers=bootstrap, enable_idempotence=True, acks="all", linger_ms=0, max_batch_size=128 * 1024,
         max_request_size=LARGEST,
     )  # fmt: skip
     began = perf_counter()

@@ -71,7 +71,7 @@ class KafkaPublisher:
             bootstrap_servers=self._bootstrap,
             enable_idempotence=True,
             acks="all",
-            linger_ms=5,
+            linger_ms=0,
             max_batch_size=128 * 1024,
             max_request_size=LARGEST,
             request_timeout_ms=round(self._patience * 1000),

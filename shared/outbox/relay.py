@@ -25,7 +25,7 @@ from shared.outbox.publisher import NotPublished, Publisher
 from shared.outbox.rows import event
 from shared.outbox.upkeep import prune
 
-BUSY, IDLE = 0.005, 0.25  # seconds between two looks: after something was there, and after long nothing
+BUSY, IDLE = 0.05, 0.25  # seconds between two looks that no bell asked for: after something was there, and at last
 AGAIN, MUCH_LATER = 0.1, 2.0  # seconds until another attempt: after the first failure, and after many
 TIDY_EVERY = 60.0  # seconds
 AWAY = (
