@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 PY=.venv/bin/python
-$PY -m pytest tests --ignore=tests/browser "$@"
+$PY -m pytest tests --ignore=tests/browser --durations=15 "$@"
 if CHROMIUM=$(sh infra/local/chromium.sh --find); then
     export CHROMIUM
     $PY -m pytest tests/browser

@@ -6,6 +6,7 @@ How it differs is then seen in the commit. `make contracts` runs it.
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 from services.analytics.__main__ import PROCESS as ANALYTICS
@@ -17,6 +18,7 @@ from shared.settings import Settings
 FOLDER = Path(__file__).parent / "openapi"
 
 
+@cache
 def documents() -> dict[str, str]:
     """Today's document of each service as text, laid out for review, by its file's name."""
     made = {}
