@@ -139,7 +139,7 @@ async def test_what_is_published_is_projected_and_rung_and_the_worker_ends_when_
     with here.worker(own) as worker:
         await here.publish(*tellings)
         await applied(own, *tellings)
-        last = f"{study_id}:{sum(len(telling.events) for telling in tellings)}"
+        last = f"{study_id}:{sum(len(telling.events) for telling in tellings)}:0"
 
         async def rung() -> bool:
             await listener.execute("select")

@@ -243,7 +243,9 @@ async def test_the_journal_is_never_changed(analytics_database: Database, study_
         await owner.close()
 
 
-async def test_the_bell_tells_study_and_position_after_the_commit(analytics_database: Database, study_id: str) -> None:
+async def test_the_bell_tells_study_position_and_version_of_the_study_after_the_commit(
+    analytics_database: Database, study_id: str
+) -> None:
     heard: list[str] = []
     listener = await asyncpg.connect(analytics_database.superuser_url)
     await listener.add_listener("quartal_live", lambda *message: heard.append(str(message[3])))
@@ -251,9 +253,11 @@ async def test_the_bell_tells_study_and_position_after_the_commit(analytics_data
     await listener.execute("select")
     assert heard == []
     await ring(analytics_database.system, [study_id])
+    await apply(analytics_database.system, arrived(study(study_id).events, 2))
+    await ring(analytics_database.system, [study_id])
     await listener.execute("select")
     await listener.close()
-    assert heard == [f"{study_id}:2"]
+    assert heard == [f"{study_id}:2:0", f"{study_id}:6:4"]
 
 
 async def test_without_a_journal_a_fact_stands_at_its_version(analytics_database: Database, study_id: str) -> None:
