@@ -33,8 +33,8 @@ async def _listen(url: str, figures: Figures, live: Live) -> None:
         connection.add_termination_listener(lambda _: moved.put_nowait(""))
         await connection.add_listener(CHANNEL, lambda *said: moved.put_nowait(str(said[3])))
         while payload := await moved.get():
-            study, at, version = payload.split(":")
-            await figures.studies.at(study, int(version))
+            study, at, *version = payload.split(":")
+            await (figures.studies.at(study, int(version[0])) if version else figures.studies.reload(study))
             changed(live, study, int(at))
     finally:
         await connection.close()

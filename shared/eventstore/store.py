@@ -143,7 +143,7 @@ class PostgresStore:
         self, service: str, pool: asyncpg.Pool[Any], *, shards: int = 1, elsewhere: Elsewhere | None = None
     ) -> None:
         self.service, self._pool, self._shards, self._elsewhere = service, pool, shards, elsewhere
-        self._appends = Together(pool, SQL["append"], ordered_by=2)  # study and stream
+        self._appends = Together(pool, SQL["append"])
 
     @asynccontextmanager
     async def unit(self, tenant: Tenant) -> AsyncIterator[Unit]:

@@ -162,20 +162,22 @@ async def _take_in(consumer: AIOKafkaConsumer, pool: asyncpg.Pool[Any], effect: 
             await apply_patiently(pool, messages, effect)
             reached |= {TopicPartition(each.topic, each.partition): each.offset + 1 for each in messages}
         if reached and now() > told_at + _TELLS_EVERY:
-            await _tell_group(consumer, reached)
-            reached, told_at = {}, now()
+            reached, told_at = await _untold(consumer, reached), now()
         if 0 < len(messages) < BATCH:
             await asyncio.sleep(began + _GATHERS - now())
-    await _tell_group(consumer, reached)
+    await _untold(consumer, reached)
 
 
-async def _tell_group(consumer: AIOKafkaConsumer, reached: Offsets) -> None:
+async def _untold(consumer: AIOKafkaConsumer, reached: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
+    """Tell the group how far its partitions were taken in; what it could not be told."""
     mine = {place: offset for place, offset in reached.items() if place in consumer.assignment()}
     try:
         if mine:
             await consumer.commit(mine)
     except KafkaError as error:  # the group moved on meanwhile; what counts is stored
         _log.info("offsets were not committed: %s", type(error).__name__)
+        return reached
+    return {}
 
 
 def received(record: ConsumerRecord[bytes, bytes]) -> Received:

@@ -118,6 +118,7 @@ def _connection_errors() -> tuple[type[Exception], ...]:
         asyncpg.InternalClientError,  # a connection that was cut in the middle of a conversation
         asyncpg.OperatorInterventionError,
         asyncpg.InsufficientResourcesError,
+        asyncpg.TransactionRollbackError,  # a deadlock, as when a migration locks what a request reads
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ class Service:
         return recording
 
 
+CLOSES_WITHIN = 3.0  # seconds
 SELDOM = (20_000, 20, 100)
 """When to look for cycles of objects: remembered streams are many objects and no cycles, and each look visits all."""
 Start = Callable[[FastAPI], Any]
@@ -100,7 +102,8 @@ async def running(
         yield Service(name, settings, clock, pool, store, studies, vault, recorder, bell)
         await bell.close()
     finally:
-        await pool.close()
+        with suppress(TimeoutError):  # what waits for a lock that others hold does not keep the process
+            await asyncio.wait_for(pool.close(), CLOSES_WITHIN)
 
 
 def _kek(settings: Settings) -> Any:

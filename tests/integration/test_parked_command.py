@@ -116,7 +116,7 @@ async def test_a_stream_goes_on_when_it_is_tried_again_after_its_cause_has_gone(
     assert [row["position"] for row in await journal(desk.database.system, study_id)] == [1, 2, 3, 4]
     await listener.execute("select")
     await listener.close()
-    assert heard == [f"{study_id}:4"]
+    assert heard == [f"{study_id}:4:0"]
     again = await desk.type("retry", "analytics", telling.source, telling.stream_id)
     assert (again.returncode, again.stdout) == (1, "")
     assert "Nothing of that name stands still" in again.stderr
