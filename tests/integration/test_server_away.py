@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -119,6 +120,19 @@ async def test_while_the_database_is_away_a_client_is_asked_to_come_again(study:
         assert "quartal_inbox" not in counted.text, "what is not known is not shown as it was"
         await way.open(port)
         assert [answer.status_code for answer in await asked()] == [409, 200, 200, 200]
+
+
+async def test_whom_a_deadlock_has_undone_is_asked_to_come_again() -> None:
+    app: FastAPI = bare_app("undone", lambda _: nullcontext())
+
+    @app.get("/undone")
+    async def undone() -> None:
+        raise asyncpg.DeadlockDetectedError(CANARY)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+        answer = await client.get("/undone")
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/busy")
+    assert CANARY not in answer.text
 
 
 async def test_a_fault_of_ours_tells_neither_the_client_nor_the_log_what_was_sent(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from shared.testing import toxicity_facts as toxicity
 from tests.demo import Demo
 from tests.integration.own_study import (
     EVERYBODY,
+    PATIENCE,
     SAID,
     WHOLE,
     OwnStudy,
@@ -234,6 +236,29 @@ def test_a_revoked_grant_ends_at_once_where_it_is_kept_and_soon_everywhere(study
     assert asked()[:2] == [404, 404]
     study.position()
     assert asked() == [404, 404, 404]
+
+
+def bounded(lines: Iterator[str]) -> Iterator[str]:
+    """Pings come every 15 s, if nothing else does."""
+    end = time.monotonic() + PATIENCE
+    for line in lines:
+        assert time.monotonic() < end, "the stream goes on"
+        yield line
+
+
+def test_an_open_stream_ends_when_the_grant_of_who_reads_it_is_revoked(study: OwnStudy, roman: str) -> None:
+    watching = subject(study.study_id, "watching", "rome")
+    assert study.of_study(facts.granted(watching, "site", "rome")).status_code == 201
+    study.position()
+    headers = study.bearer("watching@rome")
+    with study.http.stream("GET", study.address("live", "analytics"), headers=headers) as heard:
+        lines = bounded(heard.iter_lines())
+        assert study.state(roman, facts.lesion("L-watched")).status_code == 201
+        position = f"data: {study.position()}"
+        assert position in lines, "a fact of a participant is told, and ends nothing"
+        assert study.of_study(facts.revoked(watching, "site", "rome")).status_code == 201
+        rest = list(lines)
+    assert f"data: {study.position()}" not in rest
 
 
 TABLES = {"ENROLLMENT": ("streams", "events"), "ANALYTICS": ("fact", "journal")}
