@@ -121,16 +121,15 @@ async def apply_messages(
     await _recall(connection, [lines[arrival.key] for arrival in arrivals if _closes_a_gap(lines, arrival)])
     ready = [each for arrival in arrivals for each in lines[arrival.key].take(arrival)]
     await _keep_unreadable(connection, unreadable)
-    events = await take_effect(connection, lines, ready, effect, doubtful=doubtful)
+    take = take_effect if doubtful else _taken
+    events = await take(connection, lines, ready, effect)
     return Applied(events, parked_of(lines.values()), tuple(reason for _, reason in unreadable))
 
 
 async def take_effect(
-    connection: Connection, lines: Mapping[Key, Line], ready: list[Arrival], effect: Effect, *, doubtful: bool = True
+    connection: Connection, lines: Mapping[Key, Line], ready: list[Arrival], effect: Effect
 ) -> tuple[Event, ...]:
     """Store where the streams stand and let the effect happen; park the stream of an event that it refuses."""
-    if not doubtful:
-        return await _taken(connection, lines, ready, effect)
     while True:
         try:
             async with connection.transaction():
@@ -143,7 +142,7 @@ async def take_effect(
 
 
 async def _taken(
-    connection: Connection, lines: Mapping[Key, Line], ready: Sequence[Arrival], effect: Effect
+    connection: Connection, lines: Mapping[Key, Line], ready: list[Arrival], effect: Effect
 ) -> tuple[Event, ...]:
     await _store(connection, [line for line in lines.values() if line.moved])
     events = _events(ready)
