@@ -1,4 +1,4 @@
-"""The doorbell: tells the relay that there is something to read. A ring that is lost costs some milliseconds, no more.
+"""The doorbell: tells the relay that there is something to read. A lost ring costs a quarter of a second, no more.
 
 Rung after the commit and from another connection: a NOTIFY within the appending transaction would halve the rate at
 which a database takes appends.

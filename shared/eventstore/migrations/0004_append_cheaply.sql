@@ -1,5 +1,5 @@
--- The same appends and the same rights for less: an append is many small statements, and most of the time of each goes
--- into making it ready.
+-- The same appends and the same rights for less: an append is many small statements, and making them ready took the
+-- database more time than writing their rows.
 
 -- As append_v2. Assignments of one expression, unlike `perform`, run without a plan; and the row as it was is looked for
 -- only where the site that states is not the site that has the stream afterwards.
