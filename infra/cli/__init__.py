@@ -2,21 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from infra.cli import demo, doctor, export, import_, parked, rebuild, relay, simulate, token, up
+_MODULES = {
+    "up": "up",
+    "demo": "demo",
+    "token": "token",
+    "import": "import_",
+    "export": "export",
+    "simulate": "simulate",
+    "rebuild": "rebuild",
+    "doctor": "doctor",
+    "relay": "relay",
+    "parked": "parked",
+}
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-app.command("up")(up.command)
-app.command("demo")(demo.command)
-app.command("token")(token.command)
-app.command("import")(import_.command)
-app.add_typer(export.app, name="export")
-app.command("simulate")(simulate.command)
-app.command("rebuild")(rebuild.command)
-app.command("doctor")(doctor.command)
-app.add_typer(relay.app, name="relay")
-app.add_typer(parked.app, name="parked")
+
+class _OnDemand(Mapping[str, Any]):
+    """Commands by name, each imported when it is asked for: `quartal token` need not wait for all four services."""
+
+    def __getitem__(self, name: str) -> Any:
+        module, holder = import_module(f"infra.cli.{_MODULES[name]}"), typer.Typer()
+        if hasattr(module, "app"):
+            holder.add_typer(module.app, name=name)
+        else:
+            holder.command(name)(module.command)
+        return get_group(holder).commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_MODULES)
+
+    def __len__(self) -> int:
+        return len(_MODULES)
+
+
+class _Commands(TyperGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: Any = _OnDemand()
+
+
+app = typer.Typer(
+    cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
+)
+
+
+@app.callback()
+def _quartal() -> None: ...
 
 
 def main() -> None:
