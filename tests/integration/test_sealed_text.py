@@ -137,7 +137,8 @@ def test_a_reference_that_is_in_use_is_refused_without_saying_whose(study: OwnSt
 
 
 def test_who_was_transferred_is_seen_by_the_new_site_without_the_old_ones_texts(study: OwnStudy) -> None:
-    number = study.at_site("rome", facts.lesion(), facts.course(), facts.procedure(detail=DETAIL), local_reference=OTHERS)
+    treated = (facts.lesion(), facts.course(), facts.procedure(detail=DETAIL))
+    number = study.at_site("rome", *treated, local_reference=OTHERS)
     assert study.state(number, facts.transferred("milan", 9)).status_code == 201
     for path in (f"participants/{number}", f"participants/{number}/history"):
         assert study.get(path).status_code == 404
