@@ -5,6 +5,7 @@ import random
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.analytics.projection.journal import rebuild, ring
+from services.analytics.projection.reading import frontier, position_as_of, recorded_at
 from shared.contracts.event import Event
 from shared.inbox.facts import Standing, state_by_version
 from shared.kernel.dates import PartialDate
@@ -84,6 +86,21 @@ def _row(event: Event, data: str) -> tuple[object, ...]:
 
 async def _as_stored(own: Database, fact: Fact) -> str:
     return str(await own.system.fetchval("select $1::jsonb::text", fact.model_dump_json()))
+
+
+async def test_a_position_has_the_time_by_which_everything_up_to_it_was_recorded(
+    analytics_database: Database, study_id: str
+) -> None:
+    reader, hours, ends = analytics_database.system, (10, 9, 11), []
+    for hour in hours:
+        when = datetime(2024, 5, 1, hour, tzinfo=UTC)
+        told = [replace(event, recorded_at=when) for event in participant(study_id).events]
+        await apply(reader, arrived(told))
+        ends.append((await frontier(reader, study_id)).position)
+    times = [await recorded_at(reader, study_id, position) for position in ends]
+    assert [when.hour for when in times if when] == [10, 10, 11]
+    assert (await frontier(reader, study_id)).recorded_at == times[-1]
+    assert [await position_as_of(reader, study_id, when) for when in times if when] == [ends[1], ends[1], None]
 
 
 async def test_a_correction_moves_voids_and_re_instates_and_the_past_stays_readable(

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Frontier:
-    """How far the projection of a study is; position 0: nothing was applied. `epoch` changes if the journal is lost."""
+    """How far the projection of a study is, and by when all of that was recorded; position 0: nothing was applied.
+
+    `epoch` changes if the journal is lost.
+    """
 
     position: int
     epoch: str
@@ -36,6 +39,7 @@ async def frontier(connection: Connection, study_id: str) -> Frontier:
 
 
 async def recorded_at(connection: Connection, study_id: str, position: int) -> datetime | None:
+    """By when everything up to that position was recorded, so that `position_as_of` then leads no less far."""
     when: datetime | None = await connection.fetchval(SQL["recorded_at"], study_id, position)
     return when
 

@@ -1,10 +1,11 @@
 -- name: position
 select position, epoch::text as epoch, (
-    select max(recorded_at) from journal j where j.study_id = p.study_id and j.position = p.position
+    select max(recorded_at) from journal j where j.study_id = p.study_id
 ) as recorded_at from study_position p where study_id = $1
 
 -- name: recorded_at
-select recorded_at from journal where study_id = $1 and position = $2
+-- Facts of different streams are not applied in the order in which they were recorded.
+select max(recorded_at) from journal where study_id = $1 and position <= $2
 
 -- name: as_of
 select min(position) - 1 from journal where study_id = $1 and recorded_at > $2
