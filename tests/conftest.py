@@ -122,6 +122,7 @@ def in_containers() -> bool:
     return os.environ.get("QUARTAL_TEST_BACKEND") == "containers"
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever asks for the session's demo goes to one process, that there be one; all else goes file by file."""
     ask = {item.path for item in items if "demo" in getattr(item, "fixturenames", ())}
