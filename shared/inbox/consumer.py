@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -25,6 +25,7 @@ _POLL_MS = 250
 _TELLS_EVERY = 1.0  # seconds between the hints to the group: each costs the broker as much as a message
 _GATHERS = 0.03  # seconds from a batch to the next: the first message is taken in at once, a stream of them together
 _AGAIN = 0.5
+_STOPS_WITHIN = 10.0
 _log = logging.getLogger(__name__)
 Offsets = Mapping[TopicPartition, int]
 
@@ -133,7 +134,8 @@ async def _member(
         await consumer.start()
         yield consumer
     finally:
-        await consumer.stop()
+        with suppress(TimeoutError):  # its last words to a broker that does not answer
+            await asyncio.wait_for(consumer.stop(), _STOPS_WITHIN)
 
 
 class _GoesOn(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types

@@ -1,7 +1,8 @@
 """How far a consumer is behind Kafka, and what stands still: looked at beside the worker, read by whoever shows it.
 
 A web process has no business with Kafka. So the worker's process looks every few seconds and writes down what it found,
-as counts; the age of the last look tells whether anybody still looks.
+as counts; the age of the last look tells whether anybody still looks. It looks through a connection of its own, so it
+also finds out when the worker's no longer brings what is there.
 """
 
 from __future__ import annotations
@@ -17,11 +18,16 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.inbox.apply import SQL, TRANSIENT
-from shared.inbox.consumer import partitions_of
+from shared.inbox.consumer import Offsets, partitions_of, stored_offsets
 
 LOOKS_EVERY = 5.0
+STANDS_STILL = 60.0  # seconds: more than a broker's return, a rebalance and the largest batch take together
 _ANSWERS_WITHIN = 5_000  # milliseconds
 _log = logging.getLogger(__name__)
+
+
+class StandsStill(Exception):
+    """There is something to take in and for a long time nothing of it was: the worker had better begin anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +50,46 @@ class Standstill:
 
 
 async def watch(
-    pool: asyncpg.Pool[Any], bootstrap: str, topics: Collection[str], *, every: float = LOOKS_EVERY
+    pool: asyncpg.Pool[Any],
+    bootstrap: str,
+    topics: Collection[str],
+    *,
+    every: float = LOOKS_EVERY,
+    patience: float = STANDS_STILL,
 ) -> None:
-    """Look, write down, and look again, until cancelled. Outlives broker and database. `pool` is the system role's."""
+    """Look, write down, and look again, until cancelled. Outlives broker and database. `pool` is the system role's.
+
+    Raises StandsStill when a partition has more to take in and its offset did not move for `patience` seconds.
+    """
+    now = asyncio.get_running_loop().time
     while True:
         try:
             await pool.execute(SQL["store_standstill"])
             partitions = await partitions_of(bootstrap, topics)
             async with AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=_ANSWERS_WITHIN) as consumer:
+                waiting: dict[TopicPartition, tuple[int, float]] = {}  # the offset it waits at, since when
                 while True:
-                    await _look(pool, consumer, partitions)
+                    behind = await _look(pool, consumer, partitions)
+                    waiting = {
+                        place: since if (since := waiting.get(place)) and since[0] == at else (at, now())
+                        for place, at in behind.items()
+                    }
+                    if any(now() - since > patience for _, since in waiting.values()):
+                        raise StandsStill(", ".join(f"{each.topic}/{each.partition}" for each in sorted(waiting)))
                     await asyncio.sleep(every)
         except (KafkaError, *TRANSIENT, asyncpg.InterfaceError) as error:
             _log.warning("the lag is not known (%s): looking again", type(error).__name__)
         await asyncio.sleep(every)
 
 
-async def _look(pool: asyncpg.Pool[Any], consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> None:
+async def _look(pool: asyncpg.Pool[Any], consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> Offsets:
+    """Where those are that have more to take in."""
     await pool.execute(SQL["store_standstill"])
     ends = await consumer.end_offsets(partitions)
     topics, numbers = [each.topic for each in ends], [each.partition for each in ends]
     await pool.execute(SQL["store_ends"], topics, numbers, list(ends.values()))
+    taken = await stored_offsets(pool, set(topics))
+    return {place: at for place, end in ends.items() if (at := taken.get(place, 0)) < end}
 
 
 async def lags(pool: asyncpg.Pool[Any]) -> list[Lag]:

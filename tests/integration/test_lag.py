@@ -12,7 +12,7 @@ import pytest
 
 from infra.local.ports import LOOPBACK, free_port
 from shared.contracts.cloudevents import Message, encode
-from shared.inbox.lag import lags, standstill, watch
+from shared.inbox.lag import StandsStill, lags, standstill, watch
 from shared.inbox.line import Received
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from tests.conftest import Database, KafkaServer, PostgresServer
@@ -78,6 +78,20 @@ async def test_the_lag_is_what_was_published_and_not_taken_in(
             await apply(own.system, [received(telling, topic, partition, 1)])
         await behind(own, topic, 1)
         assert all(lag.age < PATIENCE for lag in await lags(own.app))
+
+
+async def test_a_worker_that_takes_nothing_in_though_there_is_something_is_told_to_begin_anew(
+    own: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, study_id: str
+) -> None:
+    telling = participant(study_id, lesion())
+    watching = asyncio.create_task(watch(own.system, kafka.bootstrap, [topic], every=0.05, patience=0.5))
+    await behind(own, topic, 0)
+    await asyncio.sleep(0.6)
+    assert not watching.done(), "nothing to take in is no standstill"
+    await publisher.publish(messages(topic, telling))
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(StandsStill, match=topic):
+            await watching
 
 
 def received(telling: Telling, topic: str, partition: int, offset: int) -> Received:
