@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -24,6 +26,7 @@ SEED = 3
 BETWEEN = (
     0.02  # seconds between an answer and the next fact of that participant: about a hundred facts a second together
 )
+ANSWERED_WITHIN = 90.0  # seconds for some tens of facts, whatever was killed
 NOT_SEEN_THERE = 404
 TRANSFERRED = "participant.transferred"
 ENDED = {"participant.withdrawn", "participant.voided"}  # what is told of them later is refused
@@ -38,6 +41,7 @@ class Reporting:
         self.client = httpx.AsyncClient(base_url=demo.url, timeout=10, trust_env=False, event_hooks=hooks)
         self._api = StudyApi(self.client, STUDY_ID, self._token_for, attempts=None)
         self.answers: dict[str, list[str]] = {}
+        self.refused: deque[str] = deque(maxlen=12)  # of late, for whoever wonders why nothing goes on
 
     @property
     def events(self) -> list[str]:
@@ -63,8 +67,9 @@ class Reporting:
 
     async def further(self, facts: int) -> None:
         """Return when so many facts more were answered."""
-        goal = len(self.answers) + facts
-        while len(self.answers) < goal:  # noqa: ASYNC110 - the sites have no event for each number
+        goal, end = len(self.answers) + facts, time.monotonic() + ANSWERED_WITHIN
+        while len(self.answers) < goal:
+            assert time.monotonic() < end, f"the sites are not answered, of late: {list(self.refused)}"
             await asyncio.sleep(0.01)
 
     async def _tell(self, first: int) -> None:
@@ -98,9 +103,10 @@ class Reporting:
             return await self._api.add(None, known.number, said, key, service=fact.service, after=after)
 
     async def _note(self, answer: httpx.Response) -> None:
-        if not answer.is_success:
-            return
         await answer.aread()
+        if not answer.is_success:
+            self.refused.append(f"{answer.status_code} {answer.request.url.path} {answer.text[:200]}")
+            return
         told = answer.json()
         events = told.get("event_ids") or [told["event_id"]]
         assert self.answers.setdefault(answer.request.headers["idempotency-key"], events) == events
