@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from shared.inbox.apply import SQL, Effect, apply_patiently, patiently
 from shared.inbox.line import Received
@@ -45,7 +45,7 @@ async def consume(
     while not stop.is_set():
         try:
             async with _member(pool, bootstrap, group, topics) as consumer:
-                await _take_in(consumer, pool, effect, stop)
+                await _while_it_hears(consumer, _take_in(consumer, pool, effect, stop))
         except (KafkaError, OSError) as error:
             _log.warning("Kafka is away (%s): trying again", type(error).__name__)
             await asyncio.sleep(_AGAIN)
@@ -152,6 +152,23 @@ class _GoesOn(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has n
         for partition in assigned:
             committed = await self._consumer.committed(partition)
             self._consumer.seek(partition, min(stored.get(partition, 0), committed or 0))
+
+
+async def _while_it_hears(consumer: AIOKafkaConsumer, taking_in: Coroutine[Any, Any, None]) -> None:
+    """Raises KafkaConnectionError when the client no longer learns what the cluster looks like.
+
+    Its task for that dies without a word of what uvloop raises for a connection that was just lost
+    (aio-libs/aiokafka#1038), and whoever then asks for the group's coordinator waits for ever.
+    """
+    taking, hearing = asyncio.create_task(taking_in), consumer._client._sync_task
+    try:
+        await asyncio.wait({taking, hearing}, return_when=asyncio.FIRST_COMPLETED)
+        if not taking.done():
+            raise KafkaConnectionError("the client lost its view of the cluster")
+        await taking
+    finally:
+        taking.cancel()
+        await asyncio.wait({taking})
 
 
 async def _take_in(consumer: AIOKafkaConsumer, pool: asyncpg.Pool[Any], effect: Effect, stop: asyncio.Event) -> None:

@@ -17,6 +17,7 @@ from shared.contracts.cloudevents import PARTITIONS, Message
 
 LARGEST = 2 * 1024 * 1024  # bytes of one record: a request body has at most 1 MiB
 IN_FLIGHT = 500
+_ENDS_WITHIN = 5.0  # seconds
 _EXISTS = 36  # TOPIC_ALREADY_EXISTS
 _log = logging.getLogger(__name__)
 
@@ -110,7 +111,8 @@ async def _stop(producer: AIOKafkaProducer, patience: float) -> None:
         await producer.stop()
     except TimeoutError:
         producer._closed = True
-        await producer._sender.close()
+        with suppress(TimeoutError):  # it may wait for a view of the cluster that no longer comes
+            await asyncio.wait_for(producer._sender.close(), _ENDS_WITHIN)
         await producer.client.close()
 
 

@@ -156,6 +156,31 @@ async def test_a_broker_that_is_killed_and_comes_back_is_waited_for(
     assert await once_each(own, tellings)
 
 
+async def test_a_client_that_no_longer_learns_of_the_cluster_is_replaced(
+    own: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    members: list[AIOKafkaConsumer] = []
+
+    class Noted(AIOKafkaConsumer):  # type: ignore[misc] # aiokafka has no types
+        def __init__(self, *asked: object, **said: object) -> None:
+            super().__init__(*asked, **said)
+            members.append(self)
+
+    monkeypatch.setattr("shared.inbox.consumer.AIOKafkaConsumer", Noted)
+    tellings = crowd(study_id, 20)
+    async with consuming(own, kafka.bootstrap, group, [topic]) as consumer:
+        await publisher.publish(messages(topic, tellings[:10]))
+        await told(own, tellings[:10])
+        members[0]._client._sync_task.cancel()  # as it ends by an error of the event loop's
+        members[0]._coordinator.coordinator_dead()
+        await publisher.publish(messages(topic, tellings[10:]))
+        await told(own, tellings)
+        assert not consumer.done()
+    assert len(members) == 2
+    assert await once_each(own, tellings)
+
+
 async def test_an_error_of_ours_comes_out_and_nothing_of_the_batch_is_taken_for_done(
     own: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str
 ) -> None:
