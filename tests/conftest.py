@@ -122,14 +122,6 @@ def in_containers() -> bool:
     return os.environ.get("QUARTAL_TEST_BACKEND") == "containers"
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever asks for the session's demo goes to one process, that there be one; all else goes file by file."""
-    ask = {item.path for item in items if "demo" in getattr(item, "fixturenames", ())}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("demo" if item.path in ask else item.path.stem))
-
-
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     server: AbstractContextManager[PostgresServer] = (

@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 PY=.venv/bin/python
-$PY -m pytest tests --ignore=tests/browser -n 2 --dist loadgroup --no-loadscope-reorder --durations=15 "$@"
+$PY -m pytest tests --ignore=tests/browser -n 2 --dist loadfile --no-loadscope-reorder --durations=15 "$@"
 if CHROMIUM=$(sh infra/local/chromium.sh --find); then
     export CHROMIUM
     $PY -m pytest tests/browser
