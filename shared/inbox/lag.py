@@ -31,6 +31,17 @@ class StandsStill(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Still:
+    """How far the partitions were taken in, and since when that is so though there is more."""
+
+    taken: Offsets
+    since: float
+
+    def next(self, taken: Offsets, now: float, *, done: bool) -> Still:
+        return Still(taken, now if done or taken != self.taken else self.since)
+
+
+@dataclass(frozen=True, slots=True)
 class Lag:
     """`behind`: messages of the topic that were not taken in when it was looked, `age` seconds ago."""
 
@@ -59,7 +70,8 @@ async def watch(
 ) -> None:
     """Look, write down, and look again, until cancelled. Outlives broker and database. `pool` is the system role's.
 
-    Raises StandsStill when a partition has more to take in and its offset did not move for `patience` seconds.
+    Raises StandsStill when there is more to take in and no offset moved for `patience` seconds. One partition may wait
+    for longer: whoever catches up takes them in turn.
     """
     now = asyncio.get_running_loop().time
     while True:
@@ -67,29 +79,28 @@ async def watch(
             await pool.execute(SQL["store_standstill"])
             partitions = await partitions_of(bootstrap, topics)
             async with AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=_ANSWERS_WITHIN) as consumer:
-                waiting: dict[TopicPartition, tuple[int, float]] = {}  # the offset it waits at, since when
+                still = Still({}, now())
                 while True:
-                    behind = await _look(pool, consumer, partitions)
-                    waiting = {
-                        place: since if (since := waiting.get(place)) and since[0] == at else (at, now())
-                        for place, at in behind.items()
-                    }
-                    if any(now() - since > patience for _, since in waiting.values()):
-                        raise StandsStill(", ".join(f"{each.topic}/{each.partition}" for each in sorted(waiting)))
+                    taken, behind = await _look(pool, consumer, partitions)
+                    still = still.next(taken, looked := now(), done=not behind)
+                    if looked - still.since > patience:
+                        raise StandsStill(", ".join(f"{each.topic}/{each.partition}" for each in sorted(behind)))
                     await asyncio.sleep(every)
         except (KafkaError, *TRANSIENT, asyncpg.InterfaceError) as error:
             _log.warning("the lag is not known (%s): looking again", type(error).__name__)
         await asyncio.sleep(every)
 
 
-async def _look(pool: asyncpg.Pool[Any], consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> Offsets:
-    """Where those are that have more to take in."""
+async def _look(
+    pool: asyncpg.Pool[Any], consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
+) -> tuple[Offsets, set[TopicPartition]]:
+    """How far the partitions were taken in, and which of them have more."""
     await pool.execute(SQL["store_standstill"])
     ends = await consumer.end_offsets(partitions)
     topics, numbers = [each.topic for each in ends], [each.partition for each in ends]
     await pool.execute(SQL["store_ends"], topics, numbers, list(ends.values()))
     taken = await stored_offsets(pool, set(topics))
-    return {place: at for place, end in ends.items() if (at := taken.get(place, 0)) < end}
+    return taken, {place for place, end in ends.items() if taken.get(place, 0) < end}
 
 
 async def lags(pool: asyncpg.Pool[Any]) -> list[Lag]:

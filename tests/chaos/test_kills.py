@@ -36,7 +36,7 @@ PARTS = {
     "database": r"\S*/postgres -D |postgres: ",
 }
 MOMENTS = Random("kills")  # noqa: S311 - when to kill is no secret
-RECOVERS_WITHIN, ALL_WITHIN = 60.0, 360.0  # seconds
+RECOVERS_WITHIN, ALL_WITHIN = 60.0, 240.0  # seconds
 _log = logging.getLogger(__name__)
 
 

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from aiokafka import TopicPartition
 
 from infra.local.ports import LOOPBACK, free_port
 from shared.contracts.cloudevents import Message, encode
-from shared.inbox.lag import StandsStill, lags, standstill, watch
+from shared.inbox.lag import StandsStill, Still, lags, standstill, watch
 from shared.inbox.line import Received
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from tests.conftest import Database, KafkaServer, PostgresServer
@@ -83,15 +84,22 @@ async def test_the_lag_is_what_was_published_and_not_taken_in(
 async def test_a_worker_that_takes_nothing_in_though_there_is_something_is_told_to_begin_anew(
     own: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, study_id: str
 ) -> None:
-    telling = participant(study_id, lesion())
-    watching = asyncio.create_task(watch(own.system, kafka.bootstrap, [topic], every=0.05, patience=0.5))
+    watching = asyncio.create_task(watch(own.system, kafka.bootstrap, [topic], every=0.05, patience=0.0))
     await behind(own, topic, 0)
-    await asyncio.sleep(0.6)
     assert not watching.done(), "nothing to take in is no standstill"
-    await publisher.publish(messages(topic, telling))
+    await publisher.publish(messages(topic, participant(study_id, lesion())))
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(StandsStill, match=topic):
             await watching
+
+
+def test_only_who_moves_no_offset_at_all_though_there_is_more_stands_still() -> None:
+    first, second = TopicPartition("told", 0), TopicPartition("told", 1)
+    still = Still({first: 5}, 0.0).next({first: 5}, 10.0, done=False)
+    assert still.since == 0.0
+    assert still.next({first: 5}, 20.0, done=True).since == 20.0
+    for moved in ({first: 6}, {first: 5, second: 1}):  # the other waits for its turn
+        assert still.next(moved, 30.0, done=False) == Still(moved, 30.0)
 
 
 def received(telling: Telling, topic: str, partition: int, offset: int) -> Received:
