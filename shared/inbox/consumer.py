@@ -23,7 +23,8 @@ from shared.inbox.line import Received
 BATCH = 500
 _POLL_MS = 250
 _TELLS_EVERY = 1.0  # seconds between the hints to the group: each costs the broker as much as a message
-_GATHERS = 0.03  # seconds from a batch to the next: the first message is taken in at once, a stream of them together
+_GATHERS = 0.1  # seconds from a small batch to the next: the first message is taken in at once, a trickle together
+_SMALL = 50  # messages
 _AGAIN = 0.5
 _STOPS_WITHIN = 10.0
 _log = logging.getLogger(__name__)
@@ -182,7 +183,7 @@ async def _take_in(consumer: AIOKafkaConsumer, pool: asyncpg.Pool[Any], effect: 
             reached |= {TopicPartition(each.topic, each.partition): each.offset + 1 for each in messages}
         if reached and now() > told_at + _TELLS_EVERY:
             reached, told_at = await _untold(consumer, reached), now()
-        if 0 < len(messages) < BATCH:
+        if 0 < len(messages) < _SMALL:
             await asyncio.sleep(began + _GATHERS - now())
     await _untold(consumer, reached)
 
