@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -44,11 +45,20 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+def settle() -> None:
+    """Before the work begins: what is there by now stays, and the collector need not walk it again.
+
+    Modules and their classes are 50,000 to 100,000 objects: a walk over them stops everything for 50 to 100 ms.
+    """
+    gc.freeze()
+
+
 def serve(app: Any, settings: Settings, host: str = "127.0.0.1") -> None:
     config = uvicorn.Config(
         app, host, settings.port, loop="uvloop", access_log=False, log_config=None, server_header=False,
         timeout_graceful_shutdown=SHUT_DOWN_WITHIN,
     )  # fmt: skip
+    settle()
     Server(config).run()
 
 
@@ -104,6 +114,7 @@ def until_stopped(settings: Settings, *works: Work) -> None:
             for work in works:
                 together.create_task(work(settings, stop))
 
+    settle()
     uvloop.run(run())
 
 

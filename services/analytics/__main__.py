@@ -5,7 +5,7 @@ from pathlib import Path
 import uvloop
 
 from services.analytics.app import create_app
-from shared.process import INBOX, Process
+from shared.process import INBOX, Process, settle
 from shared.settings import Settings
 
 PROJECTION = Path(__file__).parent / "projection" / "migrations"
@@ -16,6 +16,7 @@ def work(settings: Settings) -> None:
 
     folder = settings.data / "faust"
     folder.mkdir(parents=True, exist_ok=True)
+    settle()
     uvloop.run(worker.run(settings.database("analytics", "system"), settings.kafka_bootstrap, folder))
 
 
