@@ -12,9 +12,8 @@ import typer
 
 from infra.cli.effects import EFFECTS
 from infra.cli.environment import environment, settings_of
-from services.analytics.projection.journal import ring
 from shared.inbox import parked
-from shared.inbox.apply import TRANSIENT, Applied, Connection
+from shared.inbox.apply import Applied, Connection
 from shared.inbox.parked import NotParked, ParkedStream, UnreadableMessage
 from shared.security.tenancy import open_pool
 
@@ -35,12 +34,12 @@ async def stream(service: str, source: str, subject: str) -> ParkedStream:
 
 async def retry(service: str, source: str, subject: str) -> Applied:
     async with _connection(service) as connection:
-        return await _told(service, await parked.retry(connection, source, subject, EFFECTS[service]))
+        return await parked.retry(connection, source, subject, EFFECTS[service])
 
 
 async def retry_message(service: str, message: int) -> Applied:
     async with _connection(service) as connection:
-        return await _told(service, await parked.retry_unreadable(connection, message, EFFECTS[service]))
+        return await parked.retry_unreadable(connection, message, EFFECTS[service])
 
 
 async def retry_all(service: str) -> list[Applied]:
@@ -58,25 +57,15 @@ async def retry_all(service: str) -> list[Applied]:
 async def discard(service: str, seen: ParkedStream, by: str, reason: str) -> Applied:
     """Passes over the version that was seen to be next, and over no other."""
     async with _connection(service) as connection:
-        applied = await parked.discard(
+        return await parked.discard(
             connection, seen.source, seen.subject, by=by, reason=reason, effect=EFFECTS[service],
             version=seen.version + 1,
         )  # fmt: skip
-        return await _told(service, applied)
 
 
 async def discard_message(service: str, message: int, by: str, reason: str) -> None:
     async with _connection(service) as connection:
         await parked.discard_unreadable(connection, message, by=by, reason=reason)
-
-
-async def _told(service: str, applied: Applied) -> Applied:
-    """Pages of analytics that are open hear of it; where they do not, the next fact tells them."""
-    if service == "analytics":
-        with suppress(*TRANSIENT):
-            async with await open_pool(_url(service), largest=1) as pool:
-                await ring(pool, applied.studies)
-    return applied
 
 
 @asynccontextmanager

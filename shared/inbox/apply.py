@@ -66,10 +66,6 @@ class Applied:
     parked: tuple[Parked, ...] = ()
     unreadable: tuple[str, ...] = ()
 
-    @property
-    def studies(self) -> list[str]:
-        return sorted({event.study_id for event in self.events})
-
 
 async def patiently(act: Callable[[], Awaitable[T]]) -> T:
     """What `act` gives, tried again for as long as the database is away or busy."""

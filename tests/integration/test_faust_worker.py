@@ -129,7 +129,7 @@ async def as_superuser(database: Database, statement: str) -> None:
         await connection.close()
 
 
-async def test_what_is_published_is_projected_and_rung_and_the_worker_ends_when_told(
+async def test_what_is_published_is_projected_and_told_and_the_worker_ends_when_told(
     here: Site, own: Database, study_id: str
 ) -> None:
     heard: list[str] = []
@@ -141,11 +141,11 @@ async def test_what_is_published_is_projected_and_rung_and_the_worker_ends_when_
         await applied(own, *tellings)
         last = f"{study_id}:{sum(len(telling.events) for telling in tellings)}:0"
 
-        async def rung() -> bool:
+        async def told() -> bool:
             await listener.execute("select")
             return last in heard
 
-        await until(rung)
+        await until(told)
         assert worker.end() == 0
     await listener.close()
     await nothing_lost_nothing_doubled(own, *tellings)

@@ -24,20 +24,15 @@ SQL = queries(Path(__file__).with_name("queries.sql"))
 
 
 async def project(connection: Connection, events: Sequence[Event]) -> None:
-    """The effect of events here. From taking the positions to the commit nobody else writes these studies."""
+    """The effect of events here. From taking the positions to the commit nobody else writes these studies.
+
+    With the commit who listens to `quartal_live` is told `study:position:version` of each, where the version is that of
+    the study's own facts.
+    """
     taken = await _take_positions(connection, events)
     placed = _placed(events, {study: position for study, (position, _) in taken.items()})
     await connection.execute(SQL["write"], *_columns(placed, {study: at for study, (_, at) in taken.items()}))
     await state(connection, placed)
-
-
-async def ring(pool: asyncpg.Pool[Any], studies: Sequence[str]) -> None:
-    """Tell who watches `quartal_live` how far each study is, after the commit, never within it.
-
-    `study:position:version`, where the version is that of the study's own facts.
-    """
-    if studies:
-        await pool.execute(SQL["ring"], studies)
 
 
 async def begin_epoch(pool: asyncpg.Pool[Any]) -> None:

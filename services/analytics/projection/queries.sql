@@ -1,10 +1,17 @@
 -- name: take_positions
-insert into study_position (study_id, position, applied_at)
-select study_id, events, clock_timestamp() from unnest($1::text[], $2::bigint[]) as taken (study_id, events) order by 1
-on conflict (study_id) do update
-   set position = study_position.position + excluded.position,
-       applied_at = greatest(study_position.applied_at, clock_timestamp())
-returning study_id, position, applied_at
+-- Who watches is told at the commit how far each study is, and which version its own facts have.
+with taken as (
+    insert into study_position (study_id, position, applied_at)
+    select study_id, events, clock_timestamp() from unnest($1::text[], $2::bigint[]) as many (study_id, events) order by 1
+    on conflict (study_id) do update
+       set position = study_position.position + excluded.position,
+           applied_at = greatest(study_position.applied_at, clock_timestamp())
+    returning study_id, position, applied_at
+)
+select t.study_id, t.position, t.applied_at,
+       pg_notify('quartal_live', t.study_id || ':' || t.position || ':' || coalesce(s.version, 0)) as told
+  from taken t
+  left join inbox_stream s on s.source = '/studies/' || t.study_id || '/enrollment' and s.subject = t.study_id
 
 -- name: write
 insert into journal (study_id, position, source, subject, version, event_id, type, schema_version, site_id, data, meta,
@@ -16,12 +23,6 @@ select study_id, position, source, subject, version, event_id, type, schema_vers
     $10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[]
   ) as fact (study_id, position, source, subject, version, event_id, type, schema_version, site_id, data, meta,
              recorded_at, applied_at)
-
--- name: ring
-select pg_notify('quartal_live', p.study_id || ':' || p.position || ':' || coalesce(s.version, 0))
-  from study_position p
-  left join inbox_stream s on s.source = '/studies/' || p.study_id || '/enrollment' and s.subject = p.study_id
- where p.study_id = any($1::text[])
 
 -- name: begin_epoch
 update study_position set epoch = gen_random_uuid()

@@ -12,15 +12,14 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import faust
 
-from services.analytics.projection.journal import begin_epoch, project, ring
-from shared.inbox.apply import TRANSIENT, apply_patiently, patiently
+from services.analytics.projection.journal import begin_epoch, project
+from shared.inbox.apply import apply_patiently, patiently
 from shared.inbox.consumer import BATCH, received, rewind_group
 from shared.inbox.lag import watch
 from shared.security.tenancy import open_pool
@@ -98,11 +97,9 @@ def projection(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, group: st
     async def applied(stream: faust.Stream) -> None:
         try:
             async for batch in _batches(stream):
-                done = await apply_patiently(pool, [received(event.message) for event in batch], project)
+                await apply_patiently(pool, [received(event.message) for event in batch], project)
                 for event in batch:
                     event.ack()
-                with suppress(*TRANSIENT):
-                    await ring(pool, done.studies)
         except Exception as error:
             _die(error)
         if not app.should_stop:
