@@ -12,9 +12,9 @@ from fastapi import FastAPI
 from services.followup.app import create_app
 from shared.contracts.followup import FollowUpRecorded
 from shared.observability.logging import configure
-from shared.process import serve
 from shared.security.tenancy import open_pool
 from shared.settings import Settings
+from shared.web.server import serve
 
 READY = "/ready"
 TABLE = "create table smallest (id uuid primary key, participant_id text, data jsonb, recorded_at timestamptz)"

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-import uvicorn
 import uvloop
-from fastapi import FastAPI
 
+from shared.collector import settle
 from shared.eventstore.migrate import migrate as apply_migrations
 from shared.inbox.consumer import consume
 from shared.inbox.lag import watch
@@ -27,6 +26,9 @@ from shared.outbox.relay import Relay
 from shared.security.tenancy import open_pool
 from shared.settings import Settings
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
 SHARED = Path(__file__).parent
 EVENT_STORE, OUTBOX, INBOX, REGISTRY = (
     SHARED / part / "migrations" for part in ("eventstore", "outbox", "inbox", "inbox/registry")
@@ -34,32 +36,6 @@ EVENT_STORE, OUTBOX, INBOX, REGISTRY = (
 RELAY_LEASE = 3.0  # seconds that others wait for a relay that was killed
 SHUT_DOWN_WITHIN = 5  # seconds
 Work = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
-
-
-class Server(uvicorn.Server):
-    """Ends open event streams when it is told to stop: uvicorn waits for them before the application hears of it."""
-
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        for live in getattr(self.config.app, "streams", ()):
-            live.close()
-        super().handle_exit(sig, frame)
-
-
-def settle() -> None:
-    """Before the work begins: what is there by now stays, and the collector need not walk it again.
-
-    Modules and their classes are 50,000 to 100,000 objects: a walk over them stops everything for 50 to 100 ms.
-    """
-    gc.freeze()
-
-
-def serve(app: Any, settings: Settings, host: str = "127.0.0.1") -> None:
-    config = uvicorn.Config(
-        app, host, settings.port, loop="uvloop", access_log=False, log_config=None, server_header=False,
-        timeout_graceful_shutdown=SHUT_DOWN_WITHIN,
-    )  # fmt: skip
-    settle()
-    Server(config).run()
 
 
 async def migrate(service: str, settings: Settings, folders: Sequence[Path]) -> list[str]:
@@ -120,17 +96,24 @@ def until_stopped(settings: Settings, *works: Work) -> None:
 
 @dataclass(frozen=True)
 class Process:
-    """One service's commands. `work` runs its worker until the process is told to stop."""
+    """One service's commands. `work` runs its worker until the process is told to stop.
+
+    `app` is the module with `create_app`: a worker has no use for it, and it is most of what there is to import.
+    """
 
     name: str
-    create_app: Callable[[Settings], FastAPI]
+    app: str
     work: Callable[[Settings], None]
     migrations: Sequence[Path]
+
+    def create_app(self, settings: Settings) -> FastAPI:
+        made: FastAPI = import_module(self.app).create_app(settings)
+        return made
 
     def main(self) -> None:
         settings = Settings()
         commands: Mapping[str, Callable[[], Any]] = {
-            "api": lambda: serve(self.create_app(settings), settings, "0.0.0.0"),  # noqa: S104 - in its own container
+            "api": lambda: self._serve(settings),
             "worker": lambda: self.work(settings),
             "migrate": lambda: asyncio.run(migrate(self.name, settings, self.migrations)),
         }
@@ -139,3 +122,8 @@ class Process:
             sys.exit(f"usage: python -m services.{self.name} {' | '.join(commands)}")
         configure(f"{self.name}-{sys.argv[1]}")
         command()
+
+    def _serve(self, settings: Settings) -> None:
+        from shared.web.server import serve
+
+        serve(self.create_app(settings), settings, "0.0.0.0")  # noqa: S104 - in its own container

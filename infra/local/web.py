@@ -27,10 +27,10 @@ from shared.kernel.fact import Role
 from shared.kernel.ids import SiteId, StudyId
 from shared.kernel.refusal import Busy
 from shared.observability.logging import configure
-from shared.process import serve
 from shared.settings import Settings
 from shared.web.app import bare_app, problem_routes, readiness
 from shared.web.metrics import exposition
+from shared.web.server import serve
 
 FRONT = "analytics"
 """The service that answers what no service's name begins: the start page and the session."""

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import uvloop
 
-from services.analytics.app import create_app
-from shared.process import INBOX, Process, settle
+from shared.collector import settle
+from shared.process import INBOX, Process
 from shared.settings import Settings
 
 PROJECTION = Path(__file__).parent / "projection" / "migrations"
@@ -20,7 +20,7 @@ def work(settings: Settings) -> None:
     uvloop.run(worker.run(settings.database("analytics", "system"), settings.kafka_bootstrap, folder))
 
 
-PROCESS = Process("analytics", create_app, work, (INBOX, PROJECTION))
+PROCESS = Process("analytics", "services.analytics.app", work, (INBOX, PROJECTION))
 
 if __name__ == "__main__":
     PROCESS.main()

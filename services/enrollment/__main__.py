@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from services.enrollment.app import create_app
 from shared.process import EVENT_STORE, OUTBOX, Process, relay_of, until_stopped
 from shared.settings import Settings
 
@@ -9,7 +8,7 @@ def work(settings: Settings) -> None:
     until_stopped(settings, relay_of("enrollment"))
 
 
-PROCESS = Process("enrollment", create_app, work, (EVENT_STORE, OUTBOX))
+PROCESS = Process("enrollment", "services.enrollment.app", work, (EVENT_STORE, OUTBOX))
 
 if __name__ == "__main__":
     PROCESS.main()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import asyncpg
 from fastapi import FastAPI, Request
 
+from shared.collector import walk_seldom
 from shared.eventstore.judgement import Judgement
 from shared.eventstore.recorder import Recorder
 from shared.eventstore.statement import Recording, Statement
@@ -48,8 +48,6 @@ class Service:
 
 
 CLOSES_WITHIN = 3.0  # seconds
-SELDOM = (20_000, 20, 100)
-"""When to look for cycles of objects: remembered streams are many objects and no cycles, and each look visits all."""
 Start = Callable[[FastAPI], Any]
 Judgements = Callable[[Clock, Vault], Mapping[bool, Judgement]]
 
@@ -98,7 +96,7 @@ async def running(
         vault = Vault(KeyEncryptionKey.load(_kek(settings)))
         recorder = Recorder(store, studies, judgements(clock, vault), vault, clock, registers=registers)
         bell = Bell(pool)
-        gc.set_threshold(*SELDOM)
+        walk_seldom()
         yield Service(name, settings, clock, pool, store, studies, vault, recorder, bell)
         await bell.close()
     finally:
