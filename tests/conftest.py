@@ -24,6 +24,7 @@ from infra.local.kafka_home import VERSION
 from infra.local.ports import LOOPBACK, free_port
 from infra.local.postgres import LocalPostgres
 from infra.postgres.roles import ROLES, ensure_databases, url_for
+from shared.collector import settle, walk_seldom
 from shared.eventstore.migrate import migrate
 from shared.eventstore.store import PostgresStore
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
@@ -44,6 +45,12 @@ MIGRATIONS = {
     "analytics": ("shared/inbox", "services/analytics/projection"),
 }
 PASSWORDS = {role: secrets.token_urlsafe(12) for role in ROLES}
+
+
+def pytest_collection_finish() -> None:
+    """A tenth of a run went into walks over modules and collected tests."""
+    settle()
+    walk_seldom()
 
 
 class PostgresServer(Protocol):
