@@ -5,7 +5,6 @@ import random
 import signal
 import sys
 from asyncio.subprocess import DEVNULL
-from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -36,18 +35,27 @@ from tests.integration.relaying import (
     write,
 )
 
+MISFORTUNES = ("paused after reading", "paused before noting", "crashed before publishing", "crashed after publishing")
+
 
 class Chance:
-    """Seeded bad luck, the same in every run."""
+    """Seeded bad luck: each kind strikes soon, and then about every twentieth time that there is occasion for it.
+
+    How many occasions there are differs from run to run, and no kind may be missed.
+    """
 
     def __init__(self, seed: int) -> None:
+        self._soon = {kind: seed + place for place, kind in enumerate(MISFORTUNES)}
         self._random = random.Random(seed)  # noqa: S311 - chance, no secret
-        self.struck: dict[str, int] = defaultdict(int)
+        self.struck: dict[str, int] = dict.fromkeys(MISFORTUNES, 0)
 
-    def strikes(self, what: str, probability: float) -> bool:
-        strikes = self._random.random() < probability
-        self.struck[what] += strikes
-        return strikes
+    def strikes(self, what: str) -> bool:
+        self._soon[what] -= 1
+        if self._soon[what] > 0:
+            return False
+        self._soon[what] = self._random.randrange(10, 30)
+        self.struck[what] += 1
+        return True
 
 
 class Crash(Exception):
@@ -64,12 +72,12 @@ class SleepyPool:
 
     async def fetch(self, *query: Any) -> list[asyncpg.Record]:
         rows = await self.to.fetch(*query)
-        if rows and self.chance.strikes("paused after reading", 0.05):
+        if rows and self.chance.strikes("paused after reading"):
             await asyncio.sleep(self.pause)
         return rows
 
     async def execute(self, query: str, *arguments: Any) -> str:
-        if "set done" in query and self.chance.strikes("paused before noting", 0.05):
+        if "set done" in query and self.chance.strikes("paused before noting"):
             await asyncio.sleep(self.pause)
         return await self.to.execute(query, *arguments)
 
@@ -84,11 +92,11 @@ class Unlucky(Watched):
     chance: Chance = field(default_factory=lambda: Chance(0))
 
     async def before(self) -> None:
-        if self.chance.strikes("crashed before publishing", 0.05):
+        if self.chance.strikes("crashed before publishing"):
             raise Crash
 
     async def after(self) -> None:
-        if self.chance.strikes("crashed after publishing", 0.05):
+        if self.chance.strikes("crashed after publishing"):
             raise Crash
 
 
