@@ -88,10 +88,20 @@ def until_stopped(settings: Settings, *works: Work) -> None:
             loop.add_signal_handler(number, stop.set)
         async with asyncio.TaskGroup() as together:
             for work in works:
-                together.create_task(work(settings, stop))
+                together.create_task(_to_its_end(work(settings, stop)))
 
     settle()
     uvloop.run(run())
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """A task group takes a cancelled task for one that was not wanted any more, and nobody else cancels these."""
+    try:
+        await work
+    except asyncio.CancelledError as stray:
+        if (task := asyncio.current_task()) and not task.cancelling():
+            raise RuntimeError("a work was cancelled from within") from stray
+        raise
 
 
 @dataclass(frozen=True)

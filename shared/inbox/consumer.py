@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from shared.inbox.apply import SQL, Effect, apply_patiently, patiently
 from shared.inbox.line import Received
+from shared.kafka import close, ended
 
 BATCH = 500
 _POLL_MS = 250
@@ -135,8 +136,8 @@ async def _member(
         await consumer.start()
         yield consumer
     finally:
-        with suppress(TimeoutError):  # its last words to a broker that does not answer
-            await asyncio.wait_for(consumer.stop(), _STOPS_WITHIN)
+        await ended(consumer.stop(), _STOPS_WITHIN)
+        await close(consumer._client, _STOPS_WITHIN)
 
 
 class _GoesOn(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
@@ -158,8 +159,7 @@ class _GoesOn(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has n
 async def _while_it_hears(consumer: AIOKafkaConsumer, taking_in: Coroutine[Any, Any, None]) -> None:
     """Raises KafkaConnectionError when the client no longer learns what the cluster looks like.
 
-    Its task for that dies without a word of what uvloop raises for a connection that was just lost
-    (aio-libs/aiokafka#1038), and whoever then asks for the group's coordinator waits for ever.
+    Whoever then asks for the group's coordinator waits for ever; why it happens, `shared.kafka` says.
     """
     taking, hearing = asyncio.create_task(taking_in), consumer._client._sync_task
     try:

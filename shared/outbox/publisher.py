@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 from shared.contracts.cloudevents import PARTITIONS, Message
+from shared.kafka import close, ended
 
 LARGEST = 2 * 1024 * 1024  # bytes of one record: a request body has at most 1 MiB
 IN_FLIGHT = 500
@@ -108,12 +109,12 @@ async def _stop(producer: AIOKafkaProducer, patience: float) -> None:
     """An idempotent producer never gives up by itself, and its `stop` waits until a broker that is away is back."""
     try:
         await asyncio.wait_for(producer.flush(), patience)
-        await producer.stop()
-    except TimeoutError:
+    except (TimeoutError, KafkaError):
         producer._closed = True
-        with suppress(TimeoutError):  # it may wait for a view of the cluster that no longer comes
-            await asyncio.wait_for(producer._sender.close(), _ENDS_WITHIN)
-        await producer.client.close()
+        await ended(producer._sender.close(), _ENDS_WITHIN)
+    else:
+        await ended(producer.stop(), _ENDS_WITHIN)
+    await close(producer.client, _ENDS_WITHIN)
 
 
 async def _acknowledged(producer: AIOKafkaProducer, messages: Iterable[Message]) -> None:

@@ -167,17 +167,23 @@ async def test_a_client_that_no_longer_learns_of_the_cluster_is_replaced(
             super().__init__(*asked, **said)
             members.append(self)
 
+    async def dies(*asked: object) -> bool:
+        raise RuntimeError("the handler is closed")  # as uvloop says it of a connection that was just lost
+
     monkeypatch.setattr("shared.inbox.consumer.AIOKafkaConsumer", Noted)
     tellings = crowd(study_id, 20)
     async with consuming(own, kafka.bootstrap, group, [topic]) as consumer:
         await publisher.publish(messages(topic, tellings[:10]))
         await told(own, tellings[:10])
-        members[0]._client._sync_task.cancel()  # as it ends by an error of the event loop's
+        monkeypatch.setattr(members[0]._client, "_metadata_update", dies)
+        members[0]._fetcher._pending_tasks.add(asyncio.create_task(asyncio.sleep(PATIENCE)))  # as after a failed fetch
+        members[0]._client.force_metadata_update()
         members[0]._coordinator.coordinator_dead()
         await publisher.publish(messages(topic, tellings[10:]))
         await told(own, tellings)
         assert not consumer.done()
     assert len(members) == 2
+    assert not any(connection.connected() for connection in members[0]._client._conns.values())
     assert await once_each(own, tellings)
 
 
