@@ -34,7 +34,7 @@ EVENT_STORE, OUTBOX, INBOX, REGISTRY = (
     SHARED / part / "migrations" for part in ("eventstore", "outbox", "inbox", "inbox/registry")
 )
 RELAY_LEASE = 3.0  # seconds that others wait for a relay that was killed
-SHUT_DOWN_WITHIN = 5  # seconds
+_PUBLISHER_ENDS_WITHIN = 5  # seconds
 Work = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
 
 
@@ -57,7 +57,7 @@ def relay_of(service: str) -> Work:
             await Relay(pool, publisher, service, shards=settings.relay_shards, lease=RELAY_LEASE).run(stop)
         finally:
             with suppress(TimeoutError):  # what the broker did not acknowledge is published again
-                await asyncio.wait_for(publisher.close(), SHUT_DOWN_WITHIN)
+                await asyncio.wait_for(publisher.close(), _PUBLISHER_ENDS_WITHIN)
             await pool.close()
 
     return relay

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import faust
+from faust import App, Event, Stream  # now: the module alone would load them when they are used
 
 from services.analytics.projection.journal import begin_epoch, project
 from shared.inbox.apply import apply_patiently, patiently
@@ -73,8 +73,8 @@ async def _watch(pool: asyncpg.Pool[Any], bootstrap: str) -> None:
         _die(error)
 
 
-def projection(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, group: str = GROUP) -> faust.App:
-    app = faust.App(
+def projection(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, group: str = GROUP) -> App:
+    app = App(
         group,
         broker=f"kafka://{bootstrap}",
         datadir=datadir,
@@ -94,7 +94,7 @@ def projection(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, group: st
     )
 
     @app.agent(app.topic(*TOPICS))  # type: ignore[untyped-decorator] # Faust has no types
-    async def applied(stream: faust.Stream) -> None:
+    async def applied(stream: Stream) -> None:
         try:
             async for batch in _batches(stream):
                 await apply_patiently(pool, [received(event.message) for event in batch], project)
@@ -108,7 +108,7 @@ def projection(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, group: st
     return app
 
 
-async def _batches(stream: faust.Stream) -> AsyncIterator[list[faust.Event]]:
+async def _batches(stream: Stream) -> AsyncIterator[list[Event]]:
     """What has arrived, at once: one event when it is quiet, full batches under load, and no timer in between.
 
     Read from the stream's queue: iterating the stream costs as much again as all the rest, and acknowledges by itself.
