@@ -6,6 +6,7 @@ Tests keep apart by their study (`study_id`), never by emptying tables; who need
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -51,6 +52,13 @@ def pytest_collection_finish() -> None:
     """A tenth of a run went into walks over modules and collected tests."""
     settle()
     walk_seldom()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def collected() -> Iterator[None]:
+    """What a file's tests leave open is found while there is somebody to fail."""
+    yield
+    gc.collect()
 
 
 class PostgresServer(Protocol):
