@@ -19,6 +19,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from infra.local.kafka import LocalKafka, install
 from infra.local.kafka_home import VERSION
@@ -46,6 +47,18 @@ MIGRATIONS = {
     "analytics": ("shared/inbox", "services/analytics/projection"),
 }
 PASSWORDS = {role: secrets.token_urlsafe(12) for role in ROLES}
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """Deals out tests file by file, but those of tests/api together: a second demo would only take time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "tests/api" if file.startswith("tests/api/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 def pytest_collection_finish() -> None:

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Every test, in two processes, file by file in the order of their names: the long ones come first.
+# Every test, in two processes, in the order of their names: the long ones come first.
 # Browser tests run in a call of their own: Playwright's loop and pytest-asyncio's do not share a process.
 set -eu
 cd "$(dirname "$0")/../.."
 PY=.venv/bin/python
-$PY -m pytest tests --ignore=tests/browser -n 2 --dist loadfile --no-loadscope-reorder --durations=15 "$@"
+$PY -m pytest tests --ignore=tests/browser -n 2 --dist loadscope --no-loadscope-reorder --durations=15 "$@"
 if CHROMIUM=$(sh infra/local/chromium.sh --find); then
     export CHROMIUM
     $PY -m pytest tests/browser

@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from shared.contracts.followup import FollowUpRecorded
+from tests.api.own_study import OwnStudy, own_study
 from tests.demo import Demo
-from tests.integration.own_study import OwnStudy, own_study
 from tests.integration.publishing import publish
 from tests.integration.stated import Telling, lesion, participant
 

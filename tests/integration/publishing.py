@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from shared.contracts.cloudevents import encode
 from shared.contracts.event import Event
 from shared.outbox.publisher import KafkaPublisher
+from tests.api.own_study import environment
 from tests.demo import Demo
-from tests.integration.own_study import environment
 
 
 def publish(demo: Demo, events: Iterable[Event]) -> None:

@@ -15,8 +15,8 @@ from shared.kernel.fact import Corrected, Fact
 from shared.testing import facts
 from shared.testing import followup_facts as followup
 from shared.testing import toxicity_facts as toxicity
+from tests.api.own_study import OwnStudy, entry, environment, own_study
 from tests.demo import Demo
-from tests.integration.own_study import OwnStudy, entry, environment, own_study
 
 SCREENED, CONSENTED, ENROLLED = facts.screened(), facts.consented(), facts.enrolled()
 TREATED = (SCREENED, CONSENTED, ENROLLED, facts.lesion(), facts.course(), facts.line())

@@ -8,9 +8,7 @@ import httpx
 import pytest
 
 from shared.testing import facts
-from tests.conftest import everything_in
-from tests.demo import Demo
-from tests.integration.own_study import (
+from tests.api.own_study import (
     EVERYBODY,
     SITE,
     WHOLE,
@@ -20,6 +18,8 @@ from tests.integration.own_study import (
     of_site,
     own_study,
 )
+from tests.conftest import everything_in
+from tests.demo import Demo
 
 SECRETS = tuple(
     f"Zq{name}Xw-{number}" for number, name in enumerate(("Reference", "Waiver", "Reason", "Detail", "Tnm"))

@@ -18,8 +18,8 @@ from joserfc.jwk import ECKey
 from infra.issuer import ALGORITHM, AUDIENCE, ISSUER
 from shared.kernel.clock import Clock
 from shared.testing import facts
+from tests.api.own_study import PATIENCE, alike, body
 from tests.demo import Demo
-from tests.integration.own_study import PATIENCE, alike, body
 
 
 def signed(demo: Demo, header: dict[str, Any] | None = None, key: ECKey | None = None, **claims: Any) -> str:

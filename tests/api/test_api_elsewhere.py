@@ -15,9 +15,7 @@ from shared.kernel.sealed import revealed, texts
 from shared.testing import facts
 from shared.testing import followup_facts as followup
 from shared.testing import toxicity_facts as toxicity
-from tests.conftest import everything_in
-from tests.demo import Demo
-from tests.integration.own_study import (
+from tests.api.own_study import (
     SITE,
     OwnStudy,
     alike,
@@ -28,6 +26,8 @@ from tests.integration.own_study import (
     own_study,
     waiting_for,
 )
+from tests.conftest import everything_in
+from tests.demo import Demo
 
 SERVICES = ("toxicity", "followup")
 PLAIN: dict[str, Fact] = {"toxicity": toxicity.assessed(3, toxicity.finding()), "followup": followup.contact(3)}

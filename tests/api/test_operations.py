@@ -14,9 +14,9 @@ import pytest
 
 from shared.contracts.followup import FollowUpRecorded
 from shared.testing import facts
+from tests.api.own_study import EVERYBODY, OwnStudy, own_study
 from tests.chaos.processes import eventually
 from tests.demo import CHECKOUT, Demo
-from tests.integration.own_study import EVERYBODY, OwnStudy, own_study
 from tests.integration.publishing import publish
 from tests.integration.stated import Telling, enrolled, lesion, participant, screened
 

@@ -18,8 +18,7 @@ from shared.kernel.ids import new_participant_id
 from shared.testing import facts
 from shared.testing import followup_facts as followup
 from shared.testing import toxicity_facts as toxicity
-from tests.demo import Demo
-from tests.integration.own_study import (
+from tests.api.own_study import (
     EVERYBODY,
     PATIENCE,
     SAID,
@@ -33,6 +32,7 @@ from tests.integration.own_study import (
     own_study,
     role_and_site,
 )
+from tests.demo import Demo
 
 
 @pytest.fixture(scope="module")

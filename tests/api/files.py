@@ -12,8 +12,8 @@ from typing import Any
 
 from shared.kernel.fact import Fact
 from shared.testing import facts
+from tests.api.own_study import OwnStudy, body
 from tests.demo import CHECKOUT, Demo
-from tests.integration.own_study import OwnStudy, body
 
 ON_STUDY = (facts.screened(), facts.consented(), facts.enrolled())
 TREATED = (facts.lesion(), facts.course(1, "RT1", facts.target("T1", "L1")), facts.completed())

@@ -13,8 +13,8 @@ import pytest
 
 from shared.kernel.ids import participant_id
 from shared.testing import facts
+from tests.api.own_study import SAID, SITE, OwnStudy, body, entry, event_of, opening, own_study
 from tests.demo import Demo
-from tests.integration.own_study import SAID, SITE, OwnStudy, body, entry, event_of, opening, own_study
 
 
 @pytest.fixture(scope="module")

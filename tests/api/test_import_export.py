@@ -20,9 +20,9 @@ from shared.contracts.catalogue import FOLLOWUP
 from shared.testing import facts
 from shared.testing import followup_facts as followup
 from shared.testing import toxicity_facts as toxicity
+from tests.api.files import TREATED, Command, bring, line, people, quartal, versions, written
+from tests.api.own_study import OwnStudy, body, own_study
 from tests.demo import CHECKOUT, Demo
-from tests.integration.files import TREATED, Command, bring, line, people, quartal, versions, written
-from tests.integration.own_study import OwnStudy, body, own_study
 
 FIGURES = ("flow", "accrual", "treatments")
 OWN = {"study_id", "position", "recorded_at", "participant_id", "epoch"}

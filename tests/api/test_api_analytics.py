@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shared.testing import facts
+from tests.api.own_study import PATIENCE, SITES, OwnStudy, event_of, own_study
 from tests.demo import Demo
-from tests.integration.own_study import PATIENCE, SITES, OwnStudy, event_of, own_study
 
 FIGURES = ("flow", "accrual", "treatments")
 FORBIDDEN = ("script", "foreignObject", "iframe", "image", "animate", "set")

@@ -18,10 +18,10 @@ import pytest
 from shared.testing import facts
 from shared.testing import followup_facts as followup
 from shared.testing import toxicity_facts as toxicity
+from tests.api.files import ON_STUDY, bring, line, people, versions, written
+from tests.api.own_study import OwnStudy, own_study
 from tests.chaos.processes import processes_of
 from tests.demo import CHECKOUT, Demo
-from tests.integration.files import ON_STUDY, bring, line, people, versions, written
-from tests.integration.own_study import OwnStudy, own_study
 
 REGISTERED = [line(fact, "p0") for fact in ON_STUDY]
 

@@ -13,8 +13,8 @@ import pytest
 from shared.contracts.catalogue import STREAMS
 from shared.kernel.ids import new_participant_id
 from shared.testing import facts
+from tests.api.own_study import SAID, SITE, OwnStudy, body, entry, event_of, opening, own_study
 from tests.demo import Demo
-from tests.integration.own_study import SAID, SITE, OwnStudy, body, entry, event_of, opening, own_study
 
 NOT_DATES: tuple[Any, ...] = (
     "0", 0, "01.02.2024", "2024-02-30", "2024-13", "2024-02-01T00:00:00", True, None, "", 1706745600, 2024, 2024.5,

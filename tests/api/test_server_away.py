@@ -19,8 +19,8 @@ from services.enrollment.app import create_app as enrollment
 from shared.settings import Settings
 from shared.testing import facts
 from shared.web.app import bare_app
+from tests.api.own_study import SITE, OwnStudy, body, environment, own_study
 from tests.demo import Demo
-from tests.integration.own_study import SITE, OwnStudy, body, environment, own_study
 
 CANARY = "Zw-Mueller-1949"
 

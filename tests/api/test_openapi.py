@@ -13,8 +13,8 @@ from jsonschema import Draft202012Validator
 from shared.contracts.catalogue import STREAMS
 from shared.contracts.study import Opened
 from shared.kernel.fact import Fact, Stream
+from tests.api.own_study import SAID, OwnStudy, own_study
 from tests.demo import Demo
-from tests.integration.own_study import SAID, OwnStudy, own_study
 
 OF_PARTICIPANTS = (
     "/{study_id}/participants", "/{study_id}/participants/{participant_id}",

@@ -15,8 +15,8 @@ import pytest
 
 from shared.contracts.catalogue import STREAMS
 from shared.testing import facts
+from tests.api.own_study import SAID, SITE, OwnStudy, own_study
 from tests.demo import Demo
-from tests.integration.own_study import SAID, SITE, OwnStudy, own_study
 
 CANARY = f"zk{secrets.token_hex(8)}"
 """A member's name could be this, or a value; no answer may hold it, in whatever case."""
