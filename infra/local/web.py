@@ -28,7 +28,7 @@ from shared.kernel.ids import SiteId, StudyId
 from shared.kernel.refusal import Busy
 from shared.observability.logging import configure
 from shared.settings import Settings
-from shared.web.app import bare_app, problem_routes, readiness
+from shared.web.app import bare_app, published_routes, readiness
 from shared.web.metrics import exposition
 from shared.web.server import serve
 
@@ -92,8 +92,7 @@ def _about(apps: Mapping[str, FastAPI]) -> APIRouter:
     async def metrics() -> Response:
         return await exposition(apps.values())
 
-    types = {code: said for app in apps.values() for code, said in app.state.problem_types.items()}
-    about.include_router(problem_routes(lambda _: types))
+    about.include_router(published_routes())
     return about
 
 

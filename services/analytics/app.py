@@ -29,23 +29,24 @@ from shared.web.service import admission, verifier
 @asynccontextmanager
 async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     clock = settings.study_clock()
-    application = await open_pool(settings.database("analytics", "app"), largest=settings.pool_size)
-    system = await open_pool(settings.database("analytics", "system"), largest=settings.pool_size)
-    await refuse_unsafe_role(application)
-    state = app.state
-    state.pool, state.system, state.figures = application, system, Figures(application, system, clock)
-    state.queries = Queries(state.figures, Names())
-    state.participants = Participants(application, system, state.figures, state.queries, Names())
-    state.verifier = verifier(settings, clock)
-    state.admit = admission(state.verifier, cookie=pages.COOKIE)
-    listening = asyncio.create_task(listen(settings.database("analytics", "system"), state.figures, state.live))
-    try:
-        yield
-    finally:
-        state.live.close()
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
-        await asyncio.gather(application.close(), system.close())
+    async with (
+        await open_pool(settings.database("analytics", "app"), largest=settings.pool_size) as application,
+        await open_pool(settings.database("analytics", "system"), largest=settings.pool_size) as system,
+    ):
+        await refuse_unsafe_role(application)
+        state = app.state
+        state.pool, state.system, state.figures = application, system, Figures(application, system, clock)
+        state.queries = Queries(state.figures, Names())
+        state.participants = Participants(application, system, state.figures, state.queries, Names())
+        state.verifier = verifier(settings, clock)
+        state.admit = admission(state.verifier, cookie=pages.COOKIE)
+        listening = asyncio.create_task(listen(settings.database("analytics", "system"), state.figures, state.live))
+        try:
+            yield
+        finally:
+            state.live.close()
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -82,4 +82,4 @@ def create_app(settings: Settings) -> FastAPI:
     one_study, one_participant = f"{STUDIES}/{{study_id}}", f"{STUDIES}/{{study_id}}/participants/{{participant_id}}"
     stating = [routes, fact_routes(STUDY, one_study, but=Opened), fact_routes(PARTICIPANT, one_participant)]
     reading = [reading_routes("enrollment", registers=True), export_routes("enrollment")]
-    return create_service_app("enrollment", "Quartal enrollment", start, [*stating, *reading], RULES)
+    return create_service_app("enrollment", "Quartal enrollment", start, [*stating, *reading])

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
-from types import ModuleType
 from typing import Any
 
 import asyncpg
@@ -21,7 +20,7 @@ from shared.settings import CONSUMERS
 from shared.web.answering import Answered
 from shared.web.documentation import page
 from shared.web.metrics import Measure, exposition, of_inbox
-from shared.web.problem_types import problem_types
+from shared.web.problem_types import PROBLEMS
 from shared.web.problems import ProblemShown, install_problems, problem
 
 VERSION = "0.1.0"
@@ -33,9 +32,7 @@ BEARER = {
 Start = Callable[[FastAPI], Any]
 
 
-def create_service_app(
-    name: str, title: str, start: Start, routers: Sequence[APIRouter], rules: Sequence[ModuleType] = ()
-) -> FastAPI:
+def create_service_app(name: str, title: str, start: Start, routers: Sequence[APIRouter]) -> FastAPI:
     """`start(app)` is an asynchronous context that fills `app.state` (at least `pool`, `admit`) while the app lives."""
 
     @asynccontextmanager
@@ -45,7 +42,7 @@ def create_service_app(
 
     app = bare_app(name, lifespan, title)
     measures: list[Measure] = [of_inbox] if name in CONSUMERS else []
-    app.state.problem_types, app.state.measures = problem_types(rules), measures
+    app.state.measures = measures
     for router in (*routers, _about(name)):
         app.router.routes.extend(router.routes)  # as they are: an included router is searched at every request
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
@@ -106,14 +103,14 @@ def _about(name: str) -> APIRouter:
     async def metrics(request: Request) -> Response:
         return await exposition([request.app])
 
-    about.include_router(problem_routes(lambda request: request.app.state.problem_types))
+    about.include_router(published_routes())
 
     return about
 
 
-def problem_routes(types: Callable[[Request], Mapping[str, str]]) -> APIRouter:
-    """`/problems`: every problem type there is, and what it means; `/schemas`: what `ce_dataschema` names;
-    `/asyncapi.json`: all that is on Kafka."""
+def published_routes() -> APIRouter:
+    """What every service answers for all: `/problems`, every problem type there is, and what it means; `/schemas`, what
+    `ce_dataschema` names; `/asyncapi.json`, all that is on Kafka."""
     router = APIRouter()
 
     @router.get("/asyncapi.json")
@@ -128,15 +125,21 @@ def problem_routes(types: Callable[[Request], Mapping[str, str]]) -> APIRouter:
         return Response(known, media_type="application/schema+json")
 
     @router.get("/problems")
-    async def problems(request: Request) -> JSONResponse:
-        return JSONResponse(dict(sorted(types(request).items())))
+    async def problems() -> JSONResponse:
+        return JSONResponse(_problems())
 
     @router.get("/problems/{code}")
-    async def one(request: Request, code: str) -> Response:
-        said = types(request).get(code)
+    async def one(code: str) -> Response:
+        said = _problems().get(code)
         return JSONResponse({"code": code, "means": said}) if said else problem(404, "not-found", "No such problem.")
 
     return router
+
+
+@cache
+def _problems() -> dict[str, str]:
+    types: dict[str, str] = json.loads(PROBLEMS.read_text("utf-8"))
+    return types
 
 
 @cache

@@ -7,8 +7,11 @@ import inspect
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 
+from shared.contracts.schemas import HERE
 from shared.kernel.refusal import Refusal
 
+PROBLEMS = HERE / "problems.json"
+"""The types of all services together, as `make contracts` writes them: no service knows the others."""
 OF_REQUESTS = {
     "schema": "What was sent is not of the form that is asked for; `errors` says where and how.",
     "idempotency-key-reused": "The key was used for another request, or is the id of an event that says otherwise.",

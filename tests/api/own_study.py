@@ -17,11 +17,15 @@ from typing import Any
 
 import httpx
 
+from infra.exchange.fact import read
+from infra.exchange.line import Line
 from infra.issuer import Issuer
 from infra.reference.study import subject
 from shared.contracts.catalogue import STREAMS
+from shared.contracts.schemas import HERE, golden_path
+from shared.contracts.study import Opened
 from shared.kernel.clock import Clock
-from shared.kernel.fact import Corrected, Fact, content
+from shared.kernel.fact import Corrected, Fact, Stream, content
 from shared.kernel.sealed import revealed, texts
 from shared.testing import facts
 from shared.testing import followup_facts as followup
@@ -59,7 +63,16 @@ def entry(fact: Fact) -> dict[str, Any]:
     return {"type": fact.type_name, "data": body(fact)}
 
 
-ONE_OF_EACH: tuple[Fact, ...] = (
+def published(stream: Stream, kind: type[Fact]) -> Fact:
+    """The example that the fact's contract was published with; a word stands for a text that it cannot be without."""
+    path = HERE / golden_path(stream.service, kind.type_name, kind.schema_version)
+    person = "" if stream.subject == "study" else "somebody"
+    return read(Line(1, kind.type_name, stream.service, json.loads(path.read_text("utf-8")), person, version=1))
+
+
+DECLARED = [(stream, kind) for stream in STREAMS for kind in stream.declared.values() if kind is not Opened]
+"""Every fact that may be stated in a study that is there, but the correction."""
+UNREMARKABLE: tuple[Fact, ...] = (
     facts.amended(9, facts.protocol()), facts.site_activated("paris"), facts.site_closed("milan", 900),
     facts.granted("somebody", "monitor"), facts.revoked("nobody", "monitor"), facts.accrual_closed(900),
     facts.study_closed(900), facts.cut_taken(), facts.screened(), facts.screen_failed(), facts.consented(),
@@ -71,8 +84,8 @@ ONE_OF_EACH: tuple[Fact, ...] = (
     followup.alive(50), followup.died(60), followup.lost(70), followup.resumed(80), followup.explained(),
     followup.snoozed(), followup.acknowledged(),
 )  # fmt: skip
-SAID = {fact.type_name: body(fact) for fact in ONE_OF_EACH}
-"""One unremarkable fact of every type but the study's opening and the correction, as it is sent."""
+SAID = {fact.type_name: body(fact) for fact in (*(published(*each) for each in DECLARED), *UNREMARKABLE)}
+"""One of each of them as it is sent: what is unremarkable here, or else the published example."""
 
 
 def of_site(site: str) -> set[str]:

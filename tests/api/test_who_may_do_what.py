@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from infra.reference.study import subject
-from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, STREAMS, STUDY, TOXICITY
+from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, STUDY, TOXICITY
 from shared.contracts.study import Opened
 from shared.kernel.fact import Stream
 from shared.kernel.ids import new_participant_id
@@ -288,7 +288,3 @@ async def test_the_database_shows_a_site_its_own_even_where_nobody_asks(
 
 SCOPES = [("own", "rome", True), ("own", "*", True), ("own", "milan", False), ("own", "", False),
           ("atc-rt", "*", False), ("", "*", False)]  # fmt: skip
-
-
-def test_every_fact_that_can_be_stated_was_tried() -> None:
-    assert set(SAID) == {name for stream in STREAMS for name in stream.facts} - {"study.opened", "record.corrected"}

@@ -23,10 +23,12 @@ LANGUAGE, RULES, TESTS = (
 PLUGINS_OF_OTHER_TESTS = ("cacheprovider", "playwright", "schemathesis")
 MAKE_CONTRACTS = ("-m tests.contracts.snapshots", "-m shared.contracts.schemas write")
 ASKS_FOR_ROUTES = """
+import json
+from shared.web.problem_types import PROBLEMS
 from services.enrollment.app import create_app
 from shared.settings import Settings
 app = create_app(Settings())
-print(*app.openapi()["paths"], *app.state.problem_types, sep="\\n")
+print(*app.openapi()["paths"], *json.loads(PROBLEMS.read_text("utf-8")), sep="\\n")
 """
 
 TAKES_ANY_FACT = (
@@ -45,6 +47,11 @@ TAKES_ANY_FACT = (
 )
 NOT_OF_OTHERS = "imaging or correct or enrollment or not ["
 """What is tried once for each fact is tried in the copy for the new one; the others are tried where they are."""
+TRIED_OVER_HTTP = """
+from tests.api.own_study import SAID
+from tests.api.test_corrections import STORIES
+print("imaging.performed" in SAID, "imaging.performed" in STORIES)
+"""
 ASKS_ABOUT_DEATH = """
 from tests.unit.analytics.stories import died, treated
 from tests.unit.enrollment.test_imaging import scan
@@ -116,6 +123,7 @@ def test_a_new_fact_takes_fewer_than_sixty_lines() -> None:
 
 def test_all_that_is_tested_of_every_kind_of_fact_holds_for_the_new_one_without_a_word(tree: Path) -> None:
     passes(tree, TESTS, *TAKES_ANY_FACT)
+    assert python(tree, "-c", TRIED_OVER_HTTP).split() == ["True", "True"]
     assert "The fact imaging.performed of 2024-03-07 lies after" in python(tree, "-c", ASKS_ABOUT_DEATH)
 
 

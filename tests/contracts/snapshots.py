@@ -1,4 +1,4 @@
-"""`python -m tests.contracts.snapshots`: writes each service's OpenAPI document to `openapi/`, as it is published.
+"""`python -m tests.contracts.snapshots`: writes what is published: the services' OpenAPI documents, and all problem types.
 
 How it differs is then seen in the commit. `make contracts` runs it.
 """
@@ -10,10 +10,14 @@ from functools import cache
 from pathlib import Path
 
 from services.analytics.__main__ import PROCESS as ANALYTICS
+from services.enrollment import app as enrollment
 from services.enrollment.__main__ import PROCESS as ENROLLMENT
+from services.followup import app as followup
 from services.followup.__main__ import PROCESS as FOLLOWUP
+from services.toxicity import app as toxicity
 from services.toxicity.__main__ import PROCESS as TOXICITY
 from shared.settings import Settings
+from shared.web.problem_types import PROBLEMS, problem_types
 
 FOLDER = Path(__file__).parent / "openapi"
 
@@ -28,11 +32,21 @@ def documents() -> dict[str, str]:
     return made
 
 
+def problems() -> str:
+    """Every problem type that any service answers with, as text."""
+    return json.dumps(problem_types([*enrollment.RULES, *toxicity.RULES, *followup.RULES]), indent=2) + "\n"
+
+
 def write(folder: Path = FOLDER) -> None:
     folder.mkdir(exist_ok=True)
     for name, text in documents().items():
         (folder / name).write_text(text, "utf-8")
 
 
-if __name__ == "__main__":
+def main() -> None:
     write()
+    PROBLEMS.write_text(problems(), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

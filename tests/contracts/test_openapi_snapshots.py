@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.snapshots import FOLDER, documents, write
+from shared.web.problem_types import PROBLEMS
+from tests.contracts.snapshots import FOLDER, documents, problems, write
 
 TODAY = documents()
 
@@ -44,6 +45,11 @@ def test_the_document_of_every_service_is_kept_and_no_other() -> None:
 def test_the_document_is_the_one_that_is_kept(name: str) -> None:
     assert differences(name) == [], "the API has changed: run `make contracts` and look at what it changed"
     assert (FOLDER / name).read_text("utf-8") == TODAY[name]
+
+
+def test_the_problem_types_of_all_services_are_those_that_are_kept() -> None:
+    assert PROBLEMS.read_text("utf-8") == problems(), "run `make contracts`"
+    assert {"too-young", "no-such-grade", "snooze-too-long"} <= json.loads(problems()).keys()
 
 
 @pytest.mark.parametrize("name", TODAY)

@@ -10,11 +10,17 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from services.analytics.app import create_app as analytics
+from services.enrollment.app import create_app as enrollment
+from services.followup.app import create_app as followup
+from services.toxicity.app import create_app as toxicity
 from shared.eventstore.store import Outcome
 from shared.security.tenancy import Tenant, UnsafeRole, open_pool, refuse_unsafe_role, transaction
+from shared.settings import Settings
 from shared.testing.appends import append, keep
 from tests.conftest import Database, PostgresServer
 
+CREATED = {"enrollment": enrollment, "toxicity": toxicity, "followup": followup, "analytics": analytics}
 TENANT_TABLES = ("streams", "events", "idempotency", "data_keys")
 CHANGES = (
     "update events set data = '{}' where study_id = $1",
@@ -187,6 +193,18 @@ async def test_a_role_that_sees_past_row_level_security_is_refused(
 
 async def test_a_role_that_owns_tables_is_refused(enrollment_database: Database) -> None:
     await assert_refused(enrollment_database.urls["owner"])
+
+
+@pytest.mark.parametrize("service", CREATED)
+async def test_no_service_starts_as_somebody_who_sees_past_row_level_security(
+    postgres: PostgresServer, databases: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    for name, url in databases.items():
+        monkeypatch.setenv(name, postgres.url(f"quartal_{service}") if name.endswith("_APP_URL") else url)
+    app = CREATED[service](Settings())
+    with pytest.raises(UnsafeRole):
+        async with app.router.lifespan_context(app):
+            pass
 
 
 async def assert_refused(url: str) -> None:
