@@ -56,5 +56,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.measures.append(operations.measured)
     answer_browsers_in_words(app)
     app.state.live, app.state.links, app.state.notes = Live(), [], {}
+    app.streams = (app.state.live,)  # type: ignore[attr-defined] # for `shared.web.server`
     app.state.plain_http = settings.plain_http
     return app

@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 
 
 async def listen(url: str, figures: Figures, live: Live) -> None:
-    """Until cancelled. A lost connection is made again; what was missed is caught up by the readers, who ask anew."""
+    """Until cancelled. A lost connection is made again, and whoever watches a study then looks at it anew."""
     while True:
         try:
             await _listen(url, figures, live)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as away:
+        except Exception as away:  # of whatever kind: pages that no longer live and do not say so are worse
             log.warning("the projection is not heard: %s", type(away).__name__)
         await asyncio.sleep(PAUSE)
 
@@ -32,6 +32,7 @@ async def _listen(url: str, figures: Figures, live: Live) -> None:
     try:
         connection.add_termination_listener(lambda _: moved.put_nowait(""))
         await connection.add_listener(CHANNEL, lambda *said: moved.put_nowait(str(said[3])))
+        live.begin_anew()
         while payload := await moved.get():
             study, at, *version = payload.split(":")
             await (figures.studies.at(study, int(version[0])) if version else figures.studies.reload(study))

@@ -18,6 +18,7 @@ PING_EVERY = 15.0
 class _Reader:
     owed: dict[str, bytes]
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    is_over: bool = False
 
 
 class Live:
@@ -50,7 +51,7 @@ class Live:
         self._readers[study].add(reader)
         try:
             yield f"retry: {RETRY_AFTER * 1000:.0f}\n\n".encode()
-            while not self._closed:
+            while not (self._closed or reader.is_over):
                 if reader.owed:
                     frames, reader.owed = b"".join(reader.owed.values()), {}
                     reader.wake.clear()
@@ -63,8 +64,13 @@ class Live:
     def close(self) -> None:
         """End every stream, and each one opened later, at once: a server that shuts down waits for open streams."""
         self._closed = True
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """End every stream that is open: whoever comes again is told how things are now, whatever was not heard of."""
         for readers in self._readers.values():
             for reader in readers:
+                reader.is_over = True
                 reader.wake.set()
 
     def readers(self, study: str) -> int:
