@@ -1,20 +1,51 @@
-"""How aiokafka's clients end when one of their own tasks has died, which they do not expect.
+"""How aiokafka's clients begin and end when one of their own tasks has died, which they do not expect.
 
-uvloop raises RuntimeError for a connection that was just lost. The task that learns what the cluster looks like dies of
-it without a word (aio-libs/aiokafka#1038), and `close` raises it again and leaves the connections open. A consumer's
-`stop` raises the cancellation of a fetch that it cancels itself, as if its caller were to be cancelled.
+uvloop raises RuntimeError for a connection that was just lost. A task of the client that was writing to it dies of that
+without a word: the one that learns what the cluster looks like (aio-libs/aiokafka#1038), or the one that fetches. Then
+`close` raises it again and leaves the connections open, and a consumer's `stop` gives up half-way, or raises the
+cancellation of a fetch that it cancels itself, as if its caller were to be cancelled.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 
+_STARTS_WITHIN = 60.0  # seconds: a rebalance may have to wait for a member that died
+_STOPS_WITHIN = 3.0
 _log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def consuming(consumer: AIOKafkaConsumer) -> AsyncIterator[AIOKafkaConsumer]:
+    """Starts and ends it. Raises TimeoutError where it does not start."""
+    try:
+        async with asyncio.timeout(_STARTS_WITHIN):
+            await consumer.start()
+        yield consumer
+    finally:
+        await ended(consumer.stop(), _STOPS_WITHIN)
+        await _cancelled(_tasks(consumer))
+        await close(consumer._client, _STOPS_WITHIN)
+
+
+@asynccontextmanager
+async def administration(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Starts and ends it. Raises TimeoutError where it does not start."""
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        async with asyncio.timeout(_STARTS_WITHIN):
+            await client.start()
+        yield client
+    finally:
+        await close(client._client, _STOPS_WITHIN)
 
 
 async def close(client: AIOKafkaClient, within: float) -> None:
@@ -34,3 +65,19 @@ async def ended(ending: Coroutine[Any, Any, None], within: float) -> None:
         await asyncio.wait({task})
     if not task.cancelled() and (error := task.exception()):
         _log.info("a Kafka client did not end well: %s", type(error).__name__)
+
+
+def _tasks(consumer: AIOKafkaConsumer) -> Iterator[asyncio.Task[Any] | None]:
+    """What it runs, and would go on running where its end was cut short."""
+    if coordinator := consumer._coordinator:
+        for name in ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_reset_committed_task"):
+            yield getattr(coordinator, name, None)
+    if fetcher := consumer._fetcher:
+        yield from (fetcher._fetch_task, *fetcher._pending_tasks)
+
+
+async def _cancelled(tasks: Iterator[asyncio.Task[Any] | None]) -> None:
+    if left := {task for task in tasks if task and not task.done()}:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=_STOPS_WITHIN)

@@ -35,6 +35,7 @@ EVENT_STORE, OUTBOX, INBOX, REGISTRY = (
 )
 RELAY_LEASE = 3.0  # seconds that others wait for a relay that was killed
 _PUBLISHER_ENDS_WITHIN = 5  # seconds
+_ENDS_WITHIN = 6.0
 Work = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
 
 
@@ -80,15 +81,21 @@ def inbox_of(service: str, topics: Sequence[str]) -> Work:
 
 
 def until_stopped(settings: Settings, *works: Work) -> None:
-    """Run all of them until SIGTERM or SIGINT; an error in one ends the process, for its supervisor to start again."""
+    """Run all of them until SIGTERM or SIGINT; an error in one ends the process, for its supervisor to start again.
+
+    What does not end by itself when it is told to, because it waits for a server that is away, is cancelled.
+    """
 
     async def run() -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         async with asyncio.TaskGroup() as together:
-            for work in works:
-                together.create_task(_to_its_end(work(settings, stop)))
+            tasks = [together.create_task(_to_its_end(work(settings, stop))) for work in works]
+            await stop.wait()
+            _, late = await asyncio.wait(tasks, timeout=_ENDS_WITHIN)
+            for each in late:
+                each.cancel()
 
     settle()
     uvloop.run(run())

@@ -7,36 +7,24 @@ is parked, and what comes later waits behind it; the other streams go on.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
-import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import asyncpg
 
 from shared.contracts.event import Event
 from shared.eventstore.sql import queries
 from shared.inbox.line import Arrival, Key, Line, Received, Unreadable, read
+from shared.inbox.patience import patiently
 
 SQL = queries(Path(__file__).with_name("queries.sql"))
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 Effect = Callable[[Connection, Sequence[Event]], Awaitable[None]]
 """Writes what events mean, on the connection it is given and nowhere else: it may be rolled back and asked again."""
-T = TypeVar("T")
-TRANSIENT = (
-    OSError,
-    TimeoutError,
-    asyncpg.InternalClientError,  # a connection that was cut in the middle of a conversation
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-)
-_log = logging.getLogger(__name__)
 
 
 class Poison(Exception):
@@ -45,6 +33,10 @@ class Poison(Exception):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
+
+
+class Skipped(Exception):
+    """Messages of a partition were passed over: the database was set back under the worker, which must begin anew."""
 
 
 _OF_CONTENT = (Poison, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
@@ -67,42 +59,47 @@ class Applied:
     unreadable: tuple[str, ...] = ()
 
 
-async def patiently(act: Callable[[], Awaitable[T]]) -> T:
-    """What `act` gives, tried again for as long as the database is away or busy."""
-    delay = 0.1
-    while True:
-        try:
-            return await act()
-        except (*TRANSIENT, asyncpg.InterfaceError) as error:
-            if isinstance(error, asyncpg.InterfaceError) and "connection is closed" not in str(error):
-                raise  # a mistake of ours, not a connection that went away
-            _log.warning("%s: trying again in %.1f s", type(error).__name__, delay)
-        await asyncio.sleep(delay)
-        delay = min(2 * delay, 5.0)
-
-
 async def apply_patiently(pool: asyncpg.Pool[Any], messages: Sequence[Received], effect: Effect) -> Applied:
-    """`apply_batch` on a connection of its own, and patiently."""
+    """`apply_batch` on a connection of its own, and patiently.
+
+    Raises Skipped, and takes nothing in, where a partition goes on behind the stored offset.
+    """
 
     async def act() -> Applied:
         async with pool.acquire() as connection:
-            return await apply_batch(connection, messages, effect)  # type: ignore[arg-type] # the pool's proxy
+            return await apply_batch(connection, messages, effect, seamless=True)  # type: ignore[arg-type] # the pool's proxy
 
     return await patiently(act)
 
 
-async def apply_batch(connection: Connection, messages: Sequence[Received], effect: Effect) -> Applied:
-    """Apply what is next, park what cannot be, drop what is known. The order of `messages` is that of the effects."""
+async def apply_batch(
+    connection: Connection, messages: Sequence[Received], effect: Effect, *, seamless: bool = False
+) -> Applied:
+    """Apply what is next, park what cannot be, drop what is known. The order of `messages` is that of the effects.
+
+    `seamless`: as Kafka delivers, which leaves no offset out.
+    """
     try:
-        return await _applied(connection, messages, effect, doubtful=False)
+        return await _applied(connection, messages, effect, seamless=seamless, doubtful=False)
     except _OF_CONTENT:  # seldom; only then is it worth a savepoint to find out whose content
-        return await _applied(connection, messages, effect, doubtful=True)
+        return await _applied(connection, messages, effect, seamless=seamless, doubtful=True)
 
 
-async def _applied(connection: Connection, messages: Sequence[Received], effect: Effect, *, doubtful: bool) -> Applied:
+async def _applied(
+    connection: Connection, messages: Sequence[Received], effect: Effect, *, seamless: bool, doubtful: bool
+) -> Applied:
     async with connection.transaction():
-        await _store_offsets(connection, messages)
+        before = await _store_offsets(connection, messages)
+        if seamless and (skipped := sorted(_skipped(messages, before))):
+            raise Skipped(", ".join(skipped))
         return await apply_messages(connection, messages, effect, doubtful=doubtful)
+
+
+def _skipped(messages: Sequence[Received], before: Mapping[tuple[str, int], int]) -> Iterator[str]:
+    first = {(message.topic, message.partition): message.offset for message in reversed(messages)}
+    for (topic, partition), offset in first.items():
+        if offset > before[topic, partition]:
+            yield f"{topic}/{partition} {before[topic, partition]}-{offset - 1}"
 
 
 async def apply_messages(
@@ -274,10 +271,12 @@ async def _keep_unreadable(connection: Connection, unreadable: Sequence[tuple[Re
         await connection.execute(SQL["keep_unreadable"], reasons, *_columns([message for message, _ in unreadable]))
 
 
-async def _store_offsets(connection: Connection, messages: Iterable[Received]) -> None:
+async def _store_offsets(connection: Connection, messages: Iterable[Received]) -> dict[tuple[str, int], int]:
+    """The offsets that were stored before, by partition."""
     following = {(message.topic, message.partition): message.offset + 1 for message in messages}
     topics, partitions = [topic for topic, _ in following], [partition for _, partition in following]
-    await connection.execute(SQL["store_offsets"], topics, partitions, list(following.values()))
+    rows = await connection.fetch(SQL["store_offsets"], topics, partitions, list(following.values()))
+    return {(row["topic"], row["partition"]): row["before"] for row in rows}
 
 
 def parked_of(lines: Iterable[Line]) -> tuple[Parked, ...]:

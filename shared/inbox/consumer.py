@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from shared.inbox.apply import SQL, Effect, apply_patiently, patiently
+from shared.inbox.apply import SQL, Effect, apply_patiently
 from shared.inbox.line import Received
-from shared.kafka import close, ended
+from shared.inbox.patience import patiently
+from shared.kafka import administration, consuming
 
 BATCH = 500
 _POLL_MS = 250
 _TELLS_EVERY = 1.0  # seconds between the hints to the group: each costs the broker as much as a message
+_TOLD_WITHIN = 2.0
 _GATHERS = 0.1  # seconds from a small batch to the next: the first message is taken in at once, a trickle together
 _SMALL = 50  # messages
 _AGAIN = 0.5
-_STOPS_WITHIN = 10.0
+_ANSWERS_WITHIN = 60.0
 _log = logging.getLogger(__name__)
 Offsets = Mapping[TopicPartition, int]
 
@@ -46,7 +46,7 @@ async def consume(
     """
     while not stop.is_set():
         try:
-            async with _member(pool, bootstrap, group, topics) as consumer:
+            async with consuming(_member(pool, bootstrap, group, topics)) as consumer:
                 await _while_it_hears(consumer, _take_in(consumer, pool, effect, stop))
         except (KafkaError, OSError) as error:
             _log.warning("Kafka is away (%s): trying again", type(error).__name__)
@@ -74,9 +74,8 @@ async def rewind_group(
     while True:
         try:
             partitions = await partitions_of(bootstrap, topics)
-            async with AIOKafkaConsumer(
-                bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False
-            ) as consumer:
+            one = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+            async with consuming(one) as consumer, asyncio.timeout(_ANSWERS_WITHIN):
                 ahead = await _ahead(consumer, partitions, await stored_offsets(pool, topics))
                 if ahead:
                     await restored()
@@ -90,25 +89,15 @@ async def rewind_group(
 
 async def partitions_of(bootstrap: str, topics: Collection[str]) -> list[TopicPartition]:
     """Of all the topics, once they are all there."""
-    async with _administration(bootstrap) as administration:
+    async with administration(bootstrap) as admin:
         while True:
-            described = await administration.describe_topics(list(topics))
+            described = await admin.describe_topics(list(topics))
             missing = [each["topic"] for each in described if each["error_code"]]
             if not missing:
                 break
             _log.warning("waiting for the topics %s", ", ".join(sorted(missing)))
             await asyncio.sleep(_AGAIN)
     return [TopicPartition(each["topic"], part["partition"]) for each in described for part in each["partitions"]]
-
-
-@asynccontextmanager
-async def _administration(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    administration = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    try:
-        await administration.start()
-        yield administration
-    finally:
-        await administration.close()
 
 
 async def _ahead(
@@ -118,10 +107,7 @@ async def _ahead(
     return {place: stored.get(place, 0) for place, offset in committed.items() if offset > stored.get(place, 0)}
 
 
-@asynccontextmanager
-async def _member(
-    pool: asyncpg.Pool[Any], bootstrap: str, group: str, topics: Collection[str]
-) -> AsyncIterator[AIOKafkaConsumer]:
+def _member(pool: asyncpg.Pool[Any], bootstrap: str, group: str, topics: Collection[str]) -> AIOKafkaConsumer:
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=group,
@@ -132,12 +118,7 @@ async def _member(
         max_partition_fetch_bytes=4 * 1024 * 1024,
     )
     consumer.subscribe(list(topics), listener=_GoesOn(consumer, pool, topics))
-    try:
-        await consumer.start()
-        yield consumer
-    finally:
-        await ended(consumer.stop(), _STOPS_WITHIN)
-        await close(consumer._client, _STOPS_WITHIN)
+    return consumer
 
 
 class _GoesOn(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
@@ -157,15 +138,15 @@ class _GoesOn(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has n
 
 
 async def _while_it_hears(consumer: AIOKafkaConsumer, taking_in: Coroutine[Any, Any, None]) -> None:
-    """Raises KafkaConnectionError when the client no longer learns what the cluster looks like.
+    """Raises KafkaConnectionError when the client no longer learns what the cluster looks like, or fetches no more.
 
-    Whoever then asks for the group's coordinator waits for ever; why it happens, `shared.kafka` says.
+    It brings nothing then, and who asks for the group's coordinator waits for ever. Why, `shared.kafka` says.
     """
-    taking, hearing = asyncio.create_task(taking_in), consumer._client._sync_task
+    taking, hearing = asyncio.create_task(taking_in), {consumer._client._sync_task, consumer._fetcher._fetch_task}
     try:
-        await asyncio.wait({taking, hearing}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({taking, *hearing}, return_when=asyncio.FIRST_COMPLETED)
         if not taking.done():
-            raise KafkaConnectionError("the client lost its view of the cluster")
+            raise KafkaConnectionError("a task of the client has died")
         await taking
     finally:
         taking.cancel()
@@ -193,8 +174,9 @@ async def _untold(consumer: AIOKafkaConsumer, reached: dict[TopicPartition, int]
     mine = {place: offset for place, offset in reached.items() if place in consumer.assignment()}
     try:
         if mine:
-            await consumer.commit(mine)
-    except KafkaError as error:  # the group moved on meanwhile; what counts is stored
+            async with asyncio.timeout(_TOLD_WITHIN):
+                await consumer.commit(mine)
+    except (KafkaError, TimeoutError) as error:  # the group moved on, or the broker is away; what counts is stored
         _log.info("offsets were not committed: %s", type(error).__name__)
         return reached
     return {}

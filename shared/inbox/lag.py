@@ -17,8 +17,10 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from shared.inbox.apply import SQL, TRANSIENT
+from shared.inbox.apply import SQL
 from shared.inbox.consumer import Offsets, partitions_of, stored_offsets
+from shared.inbox.patience import TRANSIENT
+from shared.kafka import consuming
 
 LOOKS_EVERY = 5.0
 STANDS_STILL = 60.0  # seconds: more than a broker's return, a rebalance and the largest batch take together
@@ -78,7 +80,8 @@ async def watch(
         try:
             await pool.execute(SQL["store_standstill"])
             partitions = await partitions_of(bootstrap, topics)
-            async with AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=_ANSWERS_WITHIN) as consumer:
+            one = AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=_ANSWERS_WITHIN)
+            async with consuming(one) as consumer:
                 still = Still({}, now())
                 while True:
                     taken, behind = await _look(pool, consumer, partitions)

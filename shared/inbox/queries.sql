@@ -45,6 +45,7 @@ on conflict do nothing
 insert into inbox_offset (topic, partition, next)
 select * from unnest($1::text[], $2::integer[], $3::bigint[]) order by 1, 2
 on conflict (topic, partition) do update set next = greatest(inbox_offset.next, excluded.next)
+returning topic, partition, coalesce(old.next, 0) as before
 
 -- name: offsets
 select topic, partition, next from inbox_offset where topic = any($1::text[])

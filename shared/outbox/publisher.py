@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 from shared.contracts.cloudevents import PARTITIONS, Message
-from shared.kafka import close, ended
+from shared.kafka import administration, close, ended
 
 LARGEST = 2 * 1024 * 1024  # bytes of one record: a request body has at most 1 MiB
 IN_FLIGHT = 500
@@ -137,9 +137,7 @@ async def ensure_topics(
 ) -> None:
     """Make what is missing: records are kept for ever. Raises WrongTopic, NotPublished when the broker refuses."""
     wanted = list(topics)
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    try:
-        await admin.start()
+    async with administration(bootstrap) as admin:
         settings = {"retention.ms": "-1", "cleanup.policy": "delete", "max.message.bytes": str(LARGEST)}
         made = await admin.create_topics(
             [NewTopic(name, partitions, replication, topic_configs=settings) for name in wanted]
@@ -147,20 +145,14 @@ async def ensure_topics(
         if refused := [(error[0], error[1]) for error in made.topic_errors if error[1] not in (0, _EXISTS)]:
             raise NotPublished(f"Kafka refused to make topics (name, error code): {refused}")
         await _check_partitions(admin, wanted, partitions)
-    finally:
-        await admin.close()
 
 
 async def check_topics(bootstrap: str, topics: Sequence[str], *, partitions: int = PARTITIONS) -> None:
     """Are they there, with the partitions they must have? Raises WrongTopic, and makes nothing."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    try:
-        await admin.start()
+    async with administration(bootstrap) as admin:
         if missing := sorted(set(topics) - set(await admin.list_topics())):
             raise WrongTopic(f"There is no topic {', '.join(missing)}.")
         await _check_partitions(admin, topics, partitions)
-    finally:
-        await admin.close()
 
 
 async def _check_partitions(admin: AIOKafkaAdminClient, topics: Sequence[str], partitions: int) -> None:

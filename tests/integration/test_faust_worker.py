@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from infra.local.ports import LOOPBACK, free_port
+from services.analytics.projection.worker import FATAL
 from shared.contracts.cloudevents import encode
 from shared.outbox.publisher import KafkaPublisher
 from tests.conftest import Database, KafkaServer, PostgresServer, opened
@@ -24,6 +25,13 @@ PATIENCE = 40.0  # seconds until a promise counts as broken
 CUT = """
     select pg_terminate_backend(pid) from pg_stat_activity
      where datname = current_database() and pid <> pg_backend_pid()
+"""
+SET_BACK = """
+    set session_replication_role = replica;
+    do $$ begin
+        execute (select 'truncate ' || string_agg(quote_ident(relname), ', ') from pg_class
+                  where relkind = 'r' and relnamespace = 'public'::regnamespace and relname <> 'migration');
+    end $$
 """
 WORKER = """
 import asyncio, logging, sys
@@ -238,6 +246,21 @@ async def test_a_restored_database_catches_up_and_begins_another_epoch(
             await here.publish(*after)
             assert await projected(here, postgres, original, *before, *after) == first_epoch
             assert await projected(here, postgres, restored, *before, *after) != first_epoch
+
+
+async def test_a_database_that_is_set_back_under_the_worker_ends_it_and_the_next_one_catches_up(
+    here: Site, own: Database, study_id: str
+) -> None:
+    before, after = crowd(study_id, 10), crowd(study_id, 10)
+    with here.worker(own) as worker:
+        await here.publish(*before)
+        await applied(own, *before)
+        await as_superuser(own, SET_BACK)
+        await here.publish(*after)
+        assert await worker.ended() == FATAL
+        worker.restart()
+        await applied(own, *before, *after)
+    await nothing_lost_nothing_doubled(own, *before, *after)
 
 
 async def projected(here: Site, postgres: PostgresServer, name: str, *tellings: Telling) -> object:

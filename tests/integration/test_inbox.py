@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import NodeNotReadyError
 
 from infra.local.kafka import LocalKafka, install
 from shared.contracts.cloudevents import Message, encode
 from shared.contracts.event import Event
-from shared.inbox.apply import Connection, Effect
+from shared.inbox.apply import Connection, Effect, Skipped
 from shared.inbox.consumer import consume, rewind_group, stored_offsets
 from shared.inbox.facts import state_by_version
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
@@ -61,7 +63,8 @@ async def consuming(
         yield consumer
     finally:
         stop.set()
-        await asyncio.wait({consumer}, timeout=PATIENCE)
+        ended, _ = await asyncio.wait({consumer}, timeout=PATIENCE)
+    assert ended, "it does not end when it is told to stop"
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
@@ -156,34 +159,96 @@ async def test_a_broker_that_is_killed_and_comes_back_is_waited_for(
     assert await once_each(own, tellings)
 
 
-async def test_a_client_that_no_longer_learns_of_the_cluster_is_replaced(
-    own: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    members: list[AIOKafkaConsumer] = []
+async def dies(*asked: object) -> bool:
+    raise RuntimeError("the handler is closed")  # as uvloop says it of a connection that was just lost
+
+
+@pytest.fixture
+def members(monkeypatch: pytest.MonkeyPatch) -> list[AIOKafkaConsumer]:
+    """The clients that a consumer makes, one after another."""
+    made: list[AIOKafkaConsumer] = []
 
     class Noted(AIOKafkaConsumer):  # type: ignore[misc] # aiokafka has no types
         def __init__(self, *asked: object, **said: object) -> None:
             super().__init__(*asked, **said)
-            members.append(self)
-
-    async def dies(*asked: object) -> bool:
-        raise RuntimeError("the handler is closed")  # as uvloop says it of a connection that was just lost
+            made.append(self)
 
     monkeypatch.setattr("shared.inbox.consumer.AIOKafkaConsumer", Noted)
+    return made
+
+
+def at_work(member: AIOKafkaConsumer) -> list[object]:
+    """What a client still holds or does."""
+    coordinator, fetcher = member._coordinator, member._fetcher
+    tasks = (coordinator._coordination_task, coordinator._heartbeat_task, fetcher._fetch_task, *fetcher._pending_tasks)
+    connected = [each for each in member._client._conns.values() if each.connected()]
+    return [task for task in tasks if task and not task.done()] + connected
+
+
+async def test_a_client_that_no_longer_learns_of_the_cluster_is_replaced(
+    own: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str,
+    members: list[AIOKafkaConsumer], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     tellings = crowd(study_id, 20)
     async with consuming(own, kafka.bootstrap, group, [topic]) as consumer:
         await publisher.publish(messages(topic, tellings[:10]))
         await told(own, tellings[:10])
         monkeypatch.setattr(members[0]._client, "_metadata_update", dies)
         members[0]._fetcher._pending_tasks.add(asyncio.create_task(asyncio.sleep(PATIENCE)))  # as after a failed fetch
+        monkeypatch.setattr(members[0]._client, "coordinator_lookup", no_coordinator)
         members[0]._client.force_metadata_update()
         members[0]._coordinator.coordinator_dead()
         await publisher.publish(messages(topic, tellings[10:]))
         await told(own, tellings)
         assert not consumer.done()
     assert len(members) == 2
-    assert not any(connection.connected() for connection in members[0]._client._conns.values())
+    assert at_work(members[0]) == []
+    assert await once_each(own, tellings)
+
+
+async def no_coordinator(*asked: object) -> int:
+    raise NodeNotReadyError("it was the broker that died")
+
+
+async def test_a_client_that_fetches_no_more_is_replaced(
+    own: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str,
+    members: list[AIOKafkaConsumer], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    tellings = crowd(study_id, 20)
+    async with consuming(own, kafka.bootstrap, group, [topic]):
+        await publisher.publish(messages(topic, tellings[:10]))
+        await told(own, tellings[:10])
+        monkeypatch.setattr(members[0]._fetcher, "_proc_fetch_request", dies)
+        await publisher.publish(messages(topic, tellings[10:]))
+        await told(own, tellings)
+    assert len(members) == 2
+    assert at_work(members[0]) == []
+    assert await once_each(own, tellings)
+
+
+async def set_back(database: Database) -> None:
+    """To where it was before anything was taken in, as whoever restores a backup."""
+    connection = await asyncpg.connect(database.superuser_url)
+    try:
+        await connection.execute("truncate fact, subject_site, inbox_stream, inbox_waiting, inbox_offset")
+    finally:
+        await connection.close()
+
+
+async def test_a_database_that_is_set_back_under_a_consumer_gets_what_it_lacks(
+    own: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str
+) -> None:
+    """The consumer ends, and the next one goes on from what the database says."""
+    tellings = crowd(study_id, 20)
+    await publisher.publish(messages(topic, tellings[:10]))
+    async with consuming(own, kafka.bootstrap, group, [topic]) as consumer:
+        await told(own, tellings[:10])
+        await set_back(own)
+        await publisher.publish(messages(topic, tellings[10:]))
+        await asyncio.wait({consumer}, timeout=PATIENCE)
+    assert isinstance(consumer.exception(), Skipped)
+    async with consuming(own, kafka.bootstrap, group, [topic]):
+        await told(own, tellings)
     assert await once_each(own, tellings)
 
 

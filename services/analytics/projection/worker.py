@@ -19,9 +19,10 @@ import asyncpg
 from faust import App, Event, Stream  # now: the module alone would load them when they are used
 
 from services.analytics.projection.journal import begin_epoch, project
-from shared.inbox.apply import apply_patiently, patiently
+from shared.inbox.apply import apply_patiently
 from shared.inbox.consumer import BATCH, received, rewind_group
 from shared.inbox.lag import watch
+from shared.inbox.patience import patiently
 from shared.security.tenancy import open_pool
 
 GROUP = "quartal-analytics"
@@ -43,7 +44,7 @@ async def run(system_url: str, bootstrap: str, datadir: Path, *, group: str = GR
     stopping = asyncio.create_task(told_to_stop.wait())
     await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if working.done():
-        _die(working.exception())
+        _die(None if working.cancelled() else working.exception())
     working.cancel()
     _, late = await asyncio.wait({working}, timeout=_STOPS_WITHIN)
     if late:
