@@ -1,4 +1,4 @@
-"""`python -m tests.contracts.snapshots`: writes what is published: the services' OpenAPI documents, and all problem types.
+"""`python -m tests.contracts.snapshots`: writes what is published: OpenAPI documents, and the types of all problems.
 
 How it differs is then seen in the commit. `make contracts` runs it.
 """
