@@ -1,0 +1,13 @@
+"""The README and the blocks of it that people type, for those who read it and those who type it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[1]
+README = (CHECKOUT / "README.md").read_text("utf-8")
+BLOCKS: list[str] = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+COMMANDS = ["make demo\n", "make test\n"]
+TYPED = [block for block in BLOCKS if block not in COMMANDS]
+"""What is typed while the demo runs."""
