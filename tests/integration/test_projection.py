@@ -14,12 +14,15 @@ from hypothesis import strategies as st
 
 from services.analytics.projection.journal import project, rebuild
 from services.analytics.projection.reading import frontier, position_as_of, recorded_at
+from shared.contracts.enrollment import Transferred
 from shared.contracts.event import Event
 from shared.inbox.facts import Standing, state_by_version
 from shared.kernel.dates import PartialDate
 from shared.kernel.fact import Fact
 from shared.kernel.record import standing as record_of
 from shared.security.tenancy import Tenant, transaction
+from shared.testing import followup_facts as followup
+from shared.testing import toxicity_facts as toxicity
 from tests.conftest import Database, PostgresServer
 from tests.integration.analytics import analytics_of_its_own, apply, facts, journal, lines, stands, without_positions
 from tests.integration.stated import (
@@ -41,7 +44,15 @@ async def own(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIt
 
 
 def story(study_id: str) -> list[Telling]:
-    return [study(study_id), corrected_participant(study_id), participant(study_id, lesion()), participant(study_id)]
+    """A study and four participants; of one, who moves to another site, all services tell."""
+    moved = participant(study_id, lesion(), transferred("south"))
+    effects, visits = (Telling(study_id, moved.stream_id, service) for service in ("toxicity", "followup"))
+    wrong = effects.tell(toxicity.assessed(5, toxicity.finding()))
+    effects.tell(toxicity.serious("A", 6))
+    effects.correct(wrong, toxicity.assessed(7))
+    visits.tell(followup.contact(40), followup.died(60))
+    known = [corrected_participant(study_id), participant(study_id, lesion()), participant(study_id)]
+    return [study(study_id), *known, moved, effects, visits]
 
 
 def described(rows: list[Standing]) -> list[tuple[str, str]]:
@@ -62,9 +73,22 @@ async def test_every_interleaving_repetition_and_cut_leads_to_the_same_facts(
 
     rows = await stands(own.system, study_id)
     assert without_positions(rows) == await _as_told_in_order(own, told)
+    people = [each for each in told if each.service == "enrollment" and each.stream_id != study_id]
+    assert await sites(own, study_id) == {each.stream_id: at_last(each) for each in people}
     positions = [row["position"] for row in await journal(own.system, study_id)]
     assert positions == list(range(1, len(events) + 1))
     assert {parked for _, parked in (await lines(own.system, study_id)).values()} == {None}
+
+
+async def sites(own: Database, study_id: str) -> dict[str, str]:
+    rows = await own.system.fetch("select subject, site_id from subject_site where study_id = $1", study_id)
+    return {row["subject"]: row["site_id"] for row in rows if row["subject"] != study_id}
+
+
+def at_last(telling: Telling) -> str:
+    """The site of somebody by the transfers that stand."""
+    moves = record_of(event.stated() for event in telling.events).all(Transferred)
+    return moves[-1].fact.to_site if moves else "north"
 
 
 async def _as_told_in_order(own: Database, told: list[Telling]) -> list[tuple[object, ...]]:
