@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from itertools import groupby
 
 import httpx
 import typer
 
 from infra.cli import up
-from infra.cli.running import TokenFor, client, data_folder, port, tokens
+from infra.cli.progress import Told, progress
+from infra.cli.running import client, data_folder, port, tokens
 from infra.local.roles import LIVE_STUDY, doors
 from infra.local.stack import Stack
 from infra.local.supervisor import python_module
 from infra.reference.load import load
-from infra.reference.study import FROZEN_TODAY, STUDY_ID
+from infra.reference.study import FROZEN_TODAY, STUDY_ID, members
+from infra.simulator.study import SITES
 from shared.settings import SERVICES
 
 CAUGHT_UP_WITHIN, _LOOKS_EVERY = 60.0, 0.05
 CLOCK = f"{STUDY_ID}={FROZEN_TODAY},{LIVE_STUDY}=+0"
-PARTICIPANTS = "1000"
+OPENED_WITHIN = 20.0  # seconds; the demo is of use without the simulated study, so it begins without it then
+OPENING = 2 + len(SITES) + len(members(LIVE_STUDY, [site.site_id for site in SITES]))
+"""Facts that open the simulated study; before the last of them not every link leads somewhere."""
+GENERATION = "200"  # participants: once through the days of accrual
 
 
 def command() -> None:
     """Start everything, load the reference study through the public API, and stay up until Ctrl-C."""
-    progress = str(data_folder().path / "simulated.json")
-    simulator = python_module("infra.simulator", "--participants", PARTICIPANTS, "--stay", "--progress", progress)
+    kept_in = str(data_folder().path / "simulated.json")
+    simulator = python_module("infra.simulator", "--participants", GENERATION, "--endless", "--progress", kept_in)
     up.start({**up.COMMANDS, "simulator": simulator}, _loaded, {**up.DEFAULTS, "QUARTAL_CLOCK": CLOCK})
 
 
@@ -32,23 +39,33 @@ async def _loaded(_: Stack) -> None:
     await up.answering()
     base = f"http://127.0.0.1:{port()}"
     async with client(base) as http:
-        typer.echo("Loading the reference study")
-        facts = await load(http, tokens(STUDY_ID), typer.echo)
-        await _shown(http, tokens(STUDY_ID), facts)
+        with progress("Loading the reference study", "facts") as so_far:
+            facts = await load(http, tokens(STUDY_ID), typer.echo, so_far)
+        with progress("Waiting until the page shows it", "facts") as so_far:
+            await _shown(http, STUDY_ID, facts, so_far)
+        with progress("Waiting for the simulated study", "facts") as so_far, suppress(TimeoutError):
+            await _shown(http, LIVE_STUDY, OPENING, so_far, within=OPENED_WITHIN)
     typer.echo(f"\nReady: {base}")
-    for door in doors():
-        typer.echo(f"  {door.label:42} {base}{door.way_in}")
+    for title, of_study in groupby(doors(), lambda door: f"{door.title} ({door.study}) as"):
+        typer.echo(f"  {title}")
+        for door in of_study:
+            typer.echo(f"    {door.role:14} {base}{door.way_in}")
+    typer.echo("  API of")
     for service in SERVICES:
-        typer.echo(f"  {f'API of {service}':42} {base}/{service}/docs")
+        typer.echo(f"    {service:14} {base}/{service}/docs")
     typer.echo("Ctrl-C ends it; what was recorded stays.")
 
 
-async def _shown(http: httpx.AsyncClient, token_for: TokenFor, facts: int) -> None:
-    """Return when the projection has that many facts of the reference study."""
-    asked = f"/analytics/v1/studies/{STUDY_ID}/position"
-    async with asyncio.timeout(CAUGHT_UP_WITHIN):
+async def _shown(
+    http: httpx.AsyncClient, study: str, facts: int, so_far: Told, within: float = CAUGHT_UP_WITHIN
+) -> None:
+    """Return when the projection has that many facts of a study; TimeoutError after `within` seconds."""
+    asked, token_for = f"/analytics/v1/studies/{study}/position", tokens(study)
+    async with asyncio.timeout(within):
         while True:
             answer = await http.get(asked, headers={"Authorization": f"Bearer {token_for('administrator', None)}"})
-            if answer.status_code == 200 and answer.json()["position"] >= facts:
+            position = answer.json()["position"] if answer.status_code == 200 else 0
+            so_far(min(position, facts), facts)
+            if position >= facts:
                 return
             await asyncio.sleep(_LOOKS_EVERY)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import httpx
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from infra.cli.progress import progress
 from infra.cli.running import TokenFor, client, tokens
 from infra.exchange.importing import bring_in
 from infra.exchange.line import NotAFile, Read, json_lines, text_of
@@ -24,7 +21,6 @@ from infra.reference.load import StudyApi
 
 JSON_LINES = {".jsonl", ".ndjson", ".json"}
 SHOWN = 200  # refusals on the terminal; `--report` has them all
-TOLD_EVERY = 1000  # lines, where there is no terminal
 
 Token = Annotated[
     str | None, typer.Option(envvar="QUARTAL_TOKEN", help="a bearer token; without it, the development issuer's")
@@ -50,7 +46,8 @@ def command(
     tally = Tally(dry_run)
     token_for: TokenFor = (lambda _role, _site: token) if token else tokens(study)
     try:
-        with _progress(tally, len(lines)):
+        with progress("Deciding" if dry_run else "Importing", "lines") as told:
+            tally.advance = lambda: told(tally.counts.total(), len(lines))
             ended = asyncio.run(_imported(study, token_for, lines, tally, token is None, participants_only))
     except KeyboardInterrupt:
         ended = "It was interrupted."
@@ -96,26 +93,6 @@ async def _imported(
         except httpx.TransportError:
             return "Quartal does not answer."
     return ""
-
-
-@contextmanager
-def _progress(tally: Tally, total: int) -> Iterator[None]:
-    """A bar on a terminal, plain lines elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        tally.advance = lambda: _now_and_then(tally, total)
-        yield
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("Deciding" if tally.dry_run else "Importing", total=total)
-        tally.advance = lambda: bar.advance(task)
-        yield
-
-
-def _now_and_then(tally: Tally, total: int) -> None:
-    if (done := tally.counts.total()) % TOLD_EVERY == 0:
-        typer.echo(f"{done} of {total} lines", err=True)
 
 
 def _told(tally: Tally, report: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -15,11 +16,15 @@ LIVE_STUDY = "demo-live"
 @dataclass(frozen=True)
 class Door:
     study: str
+    title: str
     role: Role
-    label: str
     description: str
     site: str | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return f"{self.title}, as {self.role}"
 
     @property
     def way_in(self) -> str:
@@ -29,6 +34,18 @@ class Door:
         return f"/session/development?{urlencode(asked)}"
 
 
+SEEN_BY: Mapping[Role, str] = {
+    "investigator": "every figure and participant, the queries, the operations",
+    "site": "what one hospital sees: its own participants and queries",
+    "coordinator": "figures, participants and queries of all sites",
+    "monitor": "as the investigator, by who oversees the conduct",
+    "auditor": "as the investigator, by who checks the record",
+    "administrator": "figures and operations, no single participant",
+    "reader": "figures alone, small counts withheld",
+}
+"""What the page shows a role. Each shows something to everyone whom the studies grant a role, so no role lacks a door;
+a site's coordinator, though, is shown what its staff are, and has none of their own."""
+
 _REFERENCE_NOTES = (
     "4 published cases (times as published; calendar days filled in to respect them), 27 synthetic participants.",
     f"This study's clock stands at {reference.FROZEN_TODAY}.",
@@ -37,27 +54,13 @@ _LIVE_NOTES = ("Simulated: no person stands behind any of these records.",)
 
 
 def doors() -> list[Door]:
-    live_site = simulated.SITES[0].site_id
-    atc, live = reference.STUDY_ID, LIVE_STUDY
+    """One for each role in each study, study after study."""
+    studies = (
+        (reference.STUDY_ID, "Reference study", reference.SITE_ID, _REFERENCE_NOTES),
+        (LIVE_STUDY, "Live study", simulated.SITES[0].site_id, _LIVE_NOTES),
+    )
     return [
-        Door(
-            atc,
-            "investigator",
-            "Reference study, as its investigator",
-            "four published cases among synthetic participants",
-            None,
-            _REFERENCE_NOTES,
-        ),
-        Door(
-            atc, "site", "Reference study, as its site", "what one hospital sees", reference.SITE_ID, _REFERENCE_NOTES
-        ),
-        Door(
-            live,
-            "investigator",
-            "Live study, as its investigator",
-            "eight simulated sites, as they report",
-            None,
-            _LIVE_NOTES,
-        ),
-        Door(live, "site", "Live study, as one site", "the same, for one hospital", live_site, _LIVE_NOTES),
+        Door(study, title, role, seen, site if role == "site" else None, notes)
+        for study, title, site, notes in studies
+        for role, seen in SEEN_BY.items()
     ]

@@ -18,6 +18,8 @@ from shared.contracts import catalogue
 TokenFor = Callable[[str, str | None], str]
 """(role, site or None for study-wide) to a bearer token; asked for every request, since tokens live 15 minutes."""
 Report = Callable[[str], None]
+SoFar = Callable[[int, int], None]
+"""Hears how many facts are stated, and of how many."""
 
 AT_ONCE = 4
 FACTS_OF_OPENING = 3  # opened, its administrator granted, the site activated
@@ -177,7 +179,9 @@ class Person:
         return sum(len(facts) for facts in self.batches.values())
 
 
-async def load(client: httpx.AsyncClient, token_for: TokenFor, report: Report) -> int:
+async def load(
+    client: httpx.AsyncClient, token_for: TokenFor, report: Report, so_far: SoFar = lambda _done, _of: None
+) -> int:
     """State the reference study; how many facts it is. Every request carries its key, so a second time adds nothing.
 
     Raises NotAccepted for what the study's services refuse, httpx.TransportError when they do not answer.
@@ -188,11 +192,20 @@ async def load(client: httpx.AsyncClient, token_for: TokenFor, report: Report) -
     grants = members(STUDY_ID, [SITE_ID])
     await api.grant(grants)
     everyone = people()
+    done = FACTS_OF_OPENING + len(grants)
+    facts = done + sum(map(len, everyone))
     free = asyncio.Semaphore(AT_ONCE)
+
+    async def tell(person: Person) -> None:
+        nonlocal done
+        await _tell(api, free, person)
+        done += len(person)
+        so_far(done, facts)
+
     try:
         async with asyncio.TaskGroup() as group:
             for person in everyone:
-                group.create_task(_tell(api, free, person))
+                group.create_task(tell(person))
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from failures
     cases, made_up = len(published.cases()), len(synthetic.participants())
@@ -200,7 +213,7 @@ async def load(client: httpx.AsyncClient, token_for: TokenFor, report: Report) -
         f"{STUDY_ID}: {cases} published cases, {made_up} synthetic participants, {len(everyone) - cases - made_up} "
         "synthetic people who were not enrolled"
     )
-    return FACTS_OF_OPENING + len(grants) + sum(map(len, everyone))
+    return facts
 
 
 def people() -> list[Person]:

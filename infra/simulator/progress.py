@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import heapq
 import json
 import os
 import time
@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 WRITTEN_EVERY = 1.0  # seconds, at most so often
+
+Next = tuple[str, int, int]
+"""The fact of a participant that is told next: its day, the participant, its place in the life."""
 
 
 @dataclass
@@ -33,26 +36,39 @@ class Known:
 
 
 class Progress:
-    """`told` facts of an order were answered; `known` are the participants, by place, of whom more is to be told.
+    """`told` facts were answered, of the first `begun` participants. `ahead` is a heap of what comes next of each of
+    whom more is to be told, the earliest first; `known` is what was answered of them.
 
-    `order` names the order: a file about another one, or that cannot be read, counts as none, and so does no `path`.
-    What was answered after the last writing is asked again, under the same keys.
+    `name` says of which simulation: a file of another one, or that cannot be read, counts as none, and so does no
+    `path`. What was answered after the last writing is asked again, under the same keys.
     """
 
-    def __init__(self, path: Path | None, order: Any) -> None:
-        self.told, self.known = 0, dict[int, Known]()
-        self._path, self._order = path, hashlib.sha256(json.dumps(order).encode()).hexdigest()
+    def __init__(self, path: Path | None, name: list[Any]) -> None:
+        self.told, self.begun = 0, 0
+        self.ahead, self.known = list[Next](), dict[int, Known]()
+        self._path, self._name = path, name
         self._written_at = time.monotonic()
         if path:
             with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
                 self._go_on(json.loads(path.read_text()))
 
     def _go_on(self, kept: dict[str, Any]) -> None:
-        if kept["order"] == self._order:
-            known = {int(place): Known.kept(said) for place, said in kept["known"].items()}
-            self.told, self.known = int(kept["told"]), known
+        if kept["name"] == self._name:
+            known = {int(index): Known.kept(said) for index, said in kept["known"].items()}
+            ahead = sorted((str(day), int(index), int(place)) for day, index, place in kept["ahead"])
+            self.told, self.begun, self.ahead, self.known = int(kept["told"]), int(kept["begun"]), ahead, known
 
-    def one_more(self) -> None:
+    def begin(self, first: list[Next]) -> None:
+        """So many participants more, each with the first fact."""
+        for each in first:
+            heapq.heappush(self.ahead, each)
+        self.begun += len(first)
+
+    def one_more(self, then: Next | None) -> None:
+        """The first of `ahead` was told; what comes next of that participant, if anything does."""
+        _, index, _ = heapq.heapreplace(self.ahead, then) if then else heapq.heappop(self.ahead)
+        if not then:
+            self.known.pop(index, None)
         self.told += 1
         if time.monotonic() - self._written_at >= WRITTEN_EVERY:
             self.write()
@@ -61,8 +77,8 @@ class Progress:
         """Replace the file at once: it is the old one or the new one, whatever happens meanwhile."""
         if self._path is None:
             return
-        known = {place: asdict(each) for place, each in self.known.items()}
-        kept = {"order": self._order, "told": self.told, "known": known}
+        known = {index: asdict(each) for index, each in self.known.items()}
+        kept = {"name": self._name, "told": self.told, "begun": self.begun, "ahead": self.ahead, "known": known}
         draft = self._path.with_name(f"{self._path.name}.part")
         with draft.open("w") as file:
             json.dump(kept, file)

@@ -2,9 +2,12 @@
 
     python -m infra.simulator --url http://127.0.0.1:8000 --participants 120 --rate 1
 
-It ends when the last life is told. Interrupted and started again with the same seed and sites it goes on where it
-was: lives are computed, idempotency keys are made of (seed, participant, fact), and what was recorded is answered as
-recorded and not waited for. With a progress file it does not even ask for that.
+It ends when the last life is told; with `--endless`, when a signal comes: once all that is due is told, so many
+participants more begin, and what still lies ahead of the others is told when its day has come.
+
+Interrupted and started again with the same seed, sites and participants it goes on where it was: lives are computed,
+idempotency keys are made of (seed, participant, fact), and what was recorded is answered as recorded and not waited
+for. With a progress file it does not even ask for that.
 """
 
 from __future__ import annotations
@@ -24,8 +27,8 @@ import httpx
 from infra.issuer import Issuer
 from infra.reference.load import NotAccepted, Report, Stopped, StudyApi, TokenFor, pause
 from infra.reference.study import members, subject
-from infra.simulator.patients import OPENED, SINCE, SITES, STUDY_ID, Life, Site, lives
-from infra.simulator.progress import Known, Progress
+from infra.simulator.patients import OPENED, SINCE, SITES, STUDY_ID, Life, Site, life
+from infra.simulator.progress import Known, Next, Progress
 from shared.kernel.clock import Clock
 
 REPLAYED_AFTER = timedelta(seconds=5)
@@ -48,8 +51,12 @@ async def simulate(
     stop: asyncio.Event,
     report: Report = print,
     kept_in: Path | None = None,
+    *,
+    endless: bool = False,
 ) -> int:
     """Open the study if it is absent, then tell the lives of so many participants, `rate` facts a second.
+
+    An `endless` simulation goes on with so many participants more, again and again, until `stop` is set.
 
     `today` gives the calendar day in a time zone; no fact is stated before its day has come there. Services that are
     away or busy are waited for. Returns how many facts were answered as recorded, when all are told or `stop` is set.
@@ -61,8 +68,9 @@ async def simulate(
         await _open(api, sites)
     except Stopped:
         return 0
-    telling = _Telling(api, seed, list(lives(seed, participants, sites)), sites, 1 / rate, today, report, kept_in)
-    report(f"{study_id}: {participants} simulated participants at {len(sites)} sites{telling.behind}")
+    telling = _Telling(api, seed, sites, participants, endless, 1 / rate, today, report, kept_in)
+    each_time = " at a time" if endless else ""
+    report(f"{study_id}: {participants} simulated participants{each_time} at {len(sites)} sites{telling.behind}")
     try:
         await telling.all()
     except Stopped:
@@ -90,25 +98,29 @@ def _only_there_already(refused: NotAccepted) -> None:
 
 
 class _Telling:
-    """All lives at once, merged by day: each fact is (day, participant, place in the life), told in that order."""
+    """Lives merged by day: a fact is (day, participant, place in the life), and the earliest is told first.
+
+    They begin a generation at a time: so many participants, of whom all is told that is due before the next begin.
+    Only lives of the latest generation are kept. One of an earlier generation is drawn again when its day has come.
+    """
 
     def __init__(
         self,
         api: StudyApi,
         seed: int,
-        lives: Sequence[Life],
         sites: Sequence[Site],
+        participants: int,
+        endless: bool,
         seconds_between: float,
         today: Callable[[str], date],
         report: Report,
         kept_in: Path | None,
     ) -> None:
-        self._api, self._seed, self._lives = api, seed, lives
+        self._api, self._seed, self._sites, self._participants, self._endless = api, seed, sites, participants, endless
         self._seconds_between, self._today, self._report = seconds_between, today, report
-        days = ((day, index, place) for index, each in enumerate(lives) for place, day in enumerate(each.days))
-        self._order = sorted(days)
         self._zones = {site.site_id: site.time_zone for site in sites}
-        self._progress = Progress(kept_in, [api.study_id, seed, list(self._zones), self._order])
+        self._lives = dict[int, Life]()
+        self._progress = Progress(kept_in, [api.study_id, seed, list(self._zones), participants, endless])
         self.told = 0
 
     @property
@@ -116,24 +128,59 @@ class _Telling:
         return f", going on after fact {self._progress.told}" if self._progress.told else ""
 
     async def all(self) -> None:
+        ahead = self._progress.ahead
         try:
-            while self._progress.told < len(self._order):
-                day, index, place = self._order[self._progress.told]
-                if day > self._today(self._zones[self._lives[index].facts[place].site_id]).isoformat():
+            while True:
+                if ahead and not self._is_as_begun(ahead[0]):
+                    self._progress.one_more(None)
+                elif ahead and self._is_due(ahead[0]):
+                    await self._tell(ahead[0])
+                elif self._may_begin():
+                    self._begin()
+                elif ahead:
                     await pause(self._api.stop, LOOK_AT_THE_CALENDAR_EVERY_S)
                 else:
-                    await self._tell(index, place)
+                    return
         finally:
             self._progress.write()
 
-    async def _tell(self, index: int, place: int) -> None:
+    def _may_begin(self) -> bool:
+        """Whether another generation may. Not while nothing is told of the latest: there would be no end of them."""
+        latest = self._progress.begun - self._participants
+        untold = sum(index >= latest and not place for _, index, place in self._progress.ahead)
+        return not self._progress.begun or (self._endless and untold < self._participants)
+
+    def _begin(self) -> None:
+        first = self._progress.begun
+        self._lives = {index: self._drawn(index) for index in range(first, first + self._participants)}
+        self._progress.begin([(each.days[0], index, 0) for index, each in self._lives.items()])
+        if first:
+            self._report(f"{self._api.study_id}: going on with participants {first + 1} to {self._progress.begun}")
+
+    def _drawn(self, index: int) -> Life:
+        return life(self._seed, index, self._sites)
+
+    def _life(self, index: int) -> Life:
+        if index not in self._lives:
+            self._lives[index] = self._drawn(index)
+        return self._lives[index]
+
+    def _is_as_begun(self, coming: Next) -> bool:
+        """Whether the life is the one that was begun: a newer version of the tables draws another."""
+        day, index, place = coming
+        return self._life(index).days[place : place + 1] == [day]
+
+    def _is_due(self, coming: Next) -> bool:
+        day, index, place = coming
+        return day <= self._today(self._zones[self._life(index).facts[place].site_id]).isoformat()
+
+    async def _tell(self, coming: Next) -> None:
         """State one fact; a participant whose fact is refused is told no further."""
-        known, is_new = self._progress.known, False
-        if place == 0 or index in known:
-            is_new = await self._state(index, place)
-        if place + 1 == len(self._lives[index].facts):
-            known.pop(index, None)
-        self._progress.one_more()
+        _, index, place = coming
+        is_new = await self._state(index, place)
+        days = self._life(index).days
+        goes_on = index in self._progress.known and place + 1 < len(days)
+        self._progress.one_more((days[place + 1], index, place + 1) if goes_on else None)
         if is_new:
             await pause(self._api.stop, self._seconds_between)
 
@@ -154,34 +201,34 @@ class _Telling:
     async def _answered(self, index: int, place: int) -> httpx.Response:
         """By the site that tells it. Where that does not see the participant, who has moved on since, somebody who
         does asks in its stead, and is answered as it was then."""
-        fact = self._lives[index].facts[place]
+        fact = self._life(index).facts[place]
         try:
             return await self._said(index, place, fact.site_id)
         except NotAccepted as refused:
-            if refused.status != NOT_SEEN_THERE or fact.site_id == self._lives[index].facts[-1].site_id:
+            if refused.status != NOT_SEEN_THERE or fact.site_id == self._life(index).facts[-1].site_id:
                 raise
             return await self._said(index, place, None)
 
     async def _said(self, index: int, place: int, site_id: str | None) -> httpx.Response:
-        fact, key = self._lives[index].facts[place], f"{self._api.study_id}/simulated/{self._seed}/{index}/{place}"
+        fact, key = self._life(index).facts[place], f"{self._api.study_id}/simulated/{self._seed}/{index}/{place}"
         if not place:
             return await self._api.register(fact.site_id, fact.data, key)
         known = self._progress.known[index]
-        about = fact.about(None if fact.corrects is None else known.events[fact.corrects])
+        about = fact.about(None if fact.corrects is None else known.events.get(fact.corrects))
         after = None if fact.service == "enrollment" else known.heard
         return await self._api.add(site_id, known.number, about, key, service=fact.service, after=after)
 
     def _note(self, index: int, place: int, answer: httpx.Response) -> None:
         """Keep of the answer what later facts of that participant need; what was corrected last is needed no more."""
-        life, said = self._lives[index], answer.json()
+        told, said = self._life(index), answer.json()
         known = self._progress.known.setdefault(index, Known(said["participant_id"]))
-        if life.facts[place].service == "enrollment":
+        if told.facts[place].service == "enrollment":
             known.heard = answer.headers.get("quartal-version", known.heard)
-        if place in life.corrected:
+        if place in told.corrected:
             known.events[place] = said["event_id"]
-        corrects = life.facts[place].corrects
-        if corrects is not None and life.corrected[corrects] == place:
-            known.events.pop(corrects)
+        corrects = told.facts[place].corrects
+        if corrects is not None and told.corrected[corrects] == place:
+            known.events.pop(corrects, None)
 
 
 def _replayed(answer: httpx.Response) -> bool:
@@ -205,13 +252,11 @@ def main() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with httpx.AsyncClient(base_url=asked.url, timeout=30) as client:
-            told = await simulate(
+            return await simulate(
                 client, token_for, asked.study, SITES[: asked.sites], asked.seed, asked.rate, asked.participants,
                 lambda zone: clock.today(asked.study, zone), stop, partial(print, flush=True), asked.progress,
+                endless=asked.endless,
             )  # fmt: skip
-        if asked.stay:
-            await stop.wait()
-        return told
 
     print(f"{asyncio.run(run())} facts told")
 
@@ -225,7 +270,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=1.0, help="facts a second")
     keys = Path(os.environ.get("QUARTAL_JWKS", ".quartal/issuer/jwks.json")).parent
-    parser.add_argument("--stay", action="store_true", help="when all is told, wait for a signal")
+    parser.add_argument("--endless", action="store_true", help="again and again so many more")
     parser.add_argument("--progress", type=Path, help="file that keeps how far it came")
     parser.add_argument("--keys", type=Path, default=keys, help="folder of the development issuer")
     return parser.parse_args()

@@ -8,14 +8,17 @@ import secrets
 import subprocess
 import sys
 import time
+from itertools import product
 from statistics import median
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
 
 from infra.local.ports import free_port
+from infra.local.roles import LIVE_STUDY
 from infra.reference.study import CRITERIA, FROZEN_TODAY, OPENED, SITE_ID, STUDY_ID
+from shared.kernel.fact import Role
 from tests.chaos.processes import eventually
 from tests.demo import CHECKOUT, Demo
 
@@ -181,10 +184,11 @@ def test_a_second_demo_on_the_same_data_says_so_and_leaves_the_first_alone(demo:
     assert demo.figure("flow")["enrolled"] == 31
 
 
-def test_every_link_that_is_printed_leads_to_a_page_with_numbers(demo: Demo) -> None:
+def test_every_role_of_each_study_has_a_link_that_leads_to_a_page_with_numbers(demo: Demo) -> None:
     printed = demo.log.read_text().rpartition("Ready: ")[2]
     links = re.findall(rf"{demo.url}/session/development\S+", printed)
-    assert len(links) == 4
+    doors = [(link.params["study"], link.params["role"]) for link in map(httpx.URL, links)]
+    assert sorted(doors) == sorted(product((STUDY_ID, LIVE_STUDY), get_args(Role)))
     for link in links:
         with httpx.Client(trust_env=False, timeout=30) as browser:
             entered = browser.get(link)

@@ -33,6 +33,16 @@ async def test_it_returns_how_many_facts_the_study_has(quartal: Quartal) -> None
         assert await load(client, token_for, lambda _: None) == len(quartal.events)
 
 
+async def test_it_tells_how_far_it_is_up_to_its_end(quartal: Quartal) -> None:
+    heard: list[tuple[int, int]] = []
+    async with quartal.client() as client:
+        facts = await load(client, token_for, lambda _: None, lambda done, of: heard.append((done, of)))
+    assert len(heard) == len(EVERYONE)
+    assert heard == sorted(heard)
+    assert {of for _, of in heard} == {facts}
+    assert heard[-1] == (facts, facts)
+
+
 async def test_what_the_published_cases_report_later_is_told_to_the_services_that_take_it(quartal: Quartal) -> None:
     async with quartal.client() as client:
         await load(client, token_for, lambda _: None)

@@ -40,13 +40,14 @@ async def run(
     lines: list[str] | None = None,
     study_id: str = STUDY_ID,
     kept_in: Path | None = None,
+    endless: bool = False,
 ) -> int:
     quartal.let_it_be(today)
     said = [] if lines is None else lines
     async with quartal.client() as client, asyncio.timeout(120):
         return await simulate(
             client, token_for, study_id, SITES, seed, FAST, participants, lambda _: today, stop or asyncio.Event(),
-            said.append, kept_in,
+            said.append, kept_in, endless=endless,
         )  # fmt: skip
 
 
