@@ -17,14 +17,11 @@ LIVE_STUDY = "demo-live"
 class Door:
     study: str
     title: str
+    """The study's, for people."""
     role: Role
     description: str
     site: str | None = None
     notes: tuple[str, ...] = ()
-
-    @property
-    def label(self) -> str:
-        return f"{self.title}, as {self.role}"
 
     @property
     def way_in(self) -> str:
@@ -48,6 +45,7 @@ a site's coordinator, though, is shown what its staff are, and has none of their
 
 _REFERENCE_NOTES = (
     "4 published cases (times as published; calendar days filled in to respect them), 27 synthetic participants.",
+    "Who is synthetic has a number of the site's own that begins with SYNTHETIC; the site's staff see it.",
     f"This study's clock stands at {reference.FROZEN_TODAY}.",
 )
 _LIVE_NOTES = ("Simulated: no person stands behind any of these records.",)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +49,10 @@ class Web:
         self.apps: Mapping[str, FastAPI] = {each.name: each.create_app(settings) for each in processes}
         self.streams = [self.apps[FRONT].state.live]
         self._own = _own(self.apps, settings)
-        self.apps[FRONT].state.links = [Link(door.way_in, door.label, door.description) for door in doors()]
+        self.apps[FRONT].state.links = {
+            f"{title}, as": [Link(door.way_in, door.role, door.description) for door in of_study]
+            for title, of_study in groupby(doors(), lambda door: door.title)
+        }
         self.apps[FRONT].state.notes = {door.study: list(door.notes) for door in doors()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -196,9 +196,11 @@ async def load(
     facts = done + sum(map(len, everyone))
     free = asyncio.Semaphore(AT_ONCE)
 
+    numbers = dict[str, str]()
+
     async def tell(person: Person) -> None:
         nonlocal done
-        await _tell(api, free, person)
+        numbers[person.key] = await _tell(api, free, person)
         done += len(person)
         so_far(done, facts)
 
@@ -213,6 +215,8 @@ async def load(
         f"{STUDY_ID}: {cases} published cases, {made_up} synthetic participants, {len(everyone) - cases - made_up} "
         "synthetic people who were not enrolled"
     )
+    real = ", ".join(numbers[person.key] for person in everyone[:cases])
+    report(f"{STUDY_ID}: the published cases are {real}; no person stands behind any other")
     return facts
 
 
@@ -237,8 +241,8 @@ def _person(name: str, facts: list[StatedFact], rest: Sequence[tuple[Service, St
     return Person(f"{STUDY_ID}/participant/{name}", batches)
 
 
-async def _tell(api: StudyApi, free: asyncio.Semaphore, person: Person) -> None:
-    """The registration, then what the other services are told, once they have heard of it."""
+async def _tell(api: StudyApi, free: asyncio.Semaphore, person: Person) -> str:
+    """The registration, then what the other services are told, once they have heard of it; the participant's number."""
     async with free:
         registered = await api.register(SITE_ID, {"facts": person.batches["enrollment"]}, person.key)
         number, after = registered.json()["participant_id"], registered.headers.get("quartal-version")
@@ -246,3 +250,4 @@ async def _tell(api: StudyApi, free: asyncio.Semaphore, person: Person) -> None:
             if service != "enrollment":
                 key = f"{person.key}/{service}"
                 await api.add_all(SITE_ID, number, facts, key, service=service, after=after)
+    return str(number)

@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = create_service_app("analytics", "Quartal analytics", lambda app: _start(app, settings), [*reading, *shown])
     app.state.measures.append(operations.measured)
     answer_browsers_in_words(app)
-    app.state.live, app.state.links, app.state.notes = Live(), [], {}
+    app.state.live, app.state.links, app.state.notes = Live(), {}, {}
     app.streams = (app.state.live,)  # type: ignore[attr-defined] # for `shared.web.server`
     app.state.plain_http = settings.plain_http
     return app

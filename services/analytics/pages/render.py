@@ -134,7 +134,8 @@ class Pages:
         self._templates.globals |= {"static": static, "member": ""}
         self._templates.filters |= {"moment": moment, "spoken": spoken, "unbroken": unbroken}
 
-    def home(self, links: Sequence[Link], member: str = "") -> str:
+    def home(self, links: Mapping[str, Sequence[Link]], member: str = "") -> str:
+        """`links` lead to studies, by a title."""
         return self._page("home.html", links=links, member=member)
 
     def cohort(self, study: Study, parts: Sequence[Part]) -> str:

@@ -27,7 +27,7 @@ routes = APIRouter(include_in_schema=False, route_class=BoundedRoute)
 
 @routes.get("/")
 async def home(request: Request) -> Response:
-    links: list[Link] = request.app.state.links
+    links: dict[str, list[Link]] = request.app.state.links
     return shown(pages.home(links, await _member(request)))
 
 

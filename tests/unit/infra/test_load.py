@@ -25,7 +25,11 @@ async def test_loading_states_everyone_through_the_public_api(quartal: Quartal) 
         await load(client, token_for, lines.append)
     assert sorted(Counter(number for number, _ in quartal.stated).values()) == sorted(len(facts) for facts in EVERYONE)
     assert set(quartal.callers) == {"administrator@study-wide.atc-rt", "site@site-01.atc-rt"}
-    assert lines == ["atc-rt: 4 published cases, 27 synthetic participants, 9 synthetic people who were not enrolled"]
+    numbers = [quartal.numbers[f"{STUDY_ID}/participant/published-{case['case']}"] for case in published.cases()]
+    assert lines == [
+        "atc-rt: 4 published cases, 27 synthetic participants, 9 synthetic people who were not enrolled",
+        f"atc-rt: the published cases are {', '.join(numbers)}; no person stands behind any other",
+    ]
 
 
 async def test_it_returns_how_many_facts_the_study_has(quartal: Quartal) -> None:
