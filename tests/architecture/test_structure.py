@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,30 @@ def test_every_package_is_locked_with_a_version_and_hashes(lock: str) -> None:
         r"[a-z0-9._-]+(\[[a-z0-9,_-]+\])?==\S+( ; [^#]+?)?( ?--hash=sha256:[0-9a-f]{64})+", re.IGNORECASE
     )
     assert [pin[:60] for pin in pins if not locked.fullmatch(pin)] == []
+
+
+def pins(lock: str) -> dict[str, str]:
+    """Package, as PyPI spells it, to version."""
+    found = re.findall(r"^([A-Za-z0-9._-]+)(?:\[\S+\])?==(\S+)", (ROOT / lock).read_text("utf-8"), re.MULTILINE)
+    return {canonical(package): version for package, version in found}
+
+
+def canonical(package: str) -> str:
+    return re.sub(r"[-_.]+", "-", package).lower()
+
+
+COMPARES_CONTRACTS = "shared/contracts/compatibility.py"  # for the tests of contracts alone
+
+
+def test_what_is_run_needs_no_package_that_only_tests_install() -> None:
+    run, tested, from_where = pins("requirements.lock"), pins("requirements-dev.lock"), packages_distributions()
+    assert run.items() <= tested.items()
+    ours = sys.stdlib_module_names | {"services", "shared", "infra"}
+    missing = {
+        (name(path), module)
+        for path in product()
+        if name(path) != COMPARES_CONTRACTS
+        for module in {said.partition(".")[0] for said in imported(path)}
+        if module not in ours and not {canonical(each) for each in from_where.get(module, [])} & run.keys()
+    }
+    assert missing == set()
