@@ -28,7 +28,7 @@ types: $(DEV)
 bench: $(DEV) servers
 	$(PY) -m bench
 
-# The services' OpenAPI documents; schemas and golden files of facts that are new: what is published is never overwritten.
+# OpenAPI documents and problem types; schemas and golden files of new facts: what is published is never overwritten.
 contracts: $(DEV)
 	$(PY) -m tests.contracts.snapshots
 	$(PY) -m shared.contracts.schemas write

@@ -27,10 +27,14 @@ OF_REQUESTS = {
 
 
 def problem_types(modules: Iterable[ModuleType]) -> dict[str, str]:
-    """Code → sentence."""
+    """Code → sentence; where a code is said in several ways, all of them."""
     refusals = {kind.code: kind.title for kind in _all(Refusal) if kind is not Refusal}
-    rules = {code: message for module in modules for code, message in _objections(module)}
-    return dict(sorted({**refusals, **OF_REQUESTS, **rules}.items()))
+    rules: dict[str, list[str]] = {}
+    for module in modules:
+        for code, message in _objections(module):
+            rules.setdefault(code, []).append(message)
+    said = {code: " Or: ".join(dict.fromkeys(messages)) for code, messages in rules.items()}
+    return dict(sorted({**refusals, **OF_REQUESTS, **said}.items()))
 
 
 def _all(kind: type[Refusal]) -> Iterator[type[Refusal]]:
@@ -40,24 +44,29 @@ def _all(kind: type[Refusal]) -> Iterator[type[Refusal]]:
 
 
 def _objections(module: ModuleType) -> Iterator[tuple[str, str]]:
-    said: dict[str, str] = {}
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         if isinstance(node, ast.FunctionDef):
-            said = {name: _text(value) for name, value in _assigned(node)}
+            said = list(_assigned(node))
             for call in ast.walk(node):
                 match call:
                     case ast.Call(
                         func=ast.Name(id="Objection" | "_in_the_way"),
                         args=[ast.Constant(value=str(code)), message, *_],
                     ):
-                        yield code, said.get(message.id, "") if isinstance(message, ast.Name) else _text(message)
+                        yield code, _named(said, message) if isinstance(message, ast.Name) else _text(message)
 
 
-def _assigned(function: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
+def _assigned(function: ast.FunctionDef) -> Iterator[tuple[int, str, ast.expr]]:
     for node in ast.walk(function):
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                yield name, value
+                yield node.lineno, name, value
+
+
+def _named(said: list[tuple[int, str, ast.expr]], message: ast.Name) -> str:
+    """What the name was given last above the place where it is used; empty where that is no text."""
+    above = [(line, value) for line, name, value in said if name == message.id and line < message.lineno]
+    return _text(max(above, key=lambda each: each[0])[1]) if above else ""
 
 
 def _text(value: ast.expr) -> str:

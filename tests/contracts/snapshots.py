@@ -34,7 +34,10 @@ def documents() -> dict[str, str]:
 
 def problems() -> str:
     """Every problem type that any service answers with, as text."""
-    return json.dumps(problem_types([*enrollment.RULES, *toxicity.RULES, *followup.RULES]), indent=2) + "\n"
+    return (
+        json.dumps(problem_types([*enrollment.RULES, *toxicity.RULES, *followup.RULES]), indent=2, ensure_ascii=False)
+        + "\n"
+    )
 
 
 def write(folder: Path = FOLDER) -> None:

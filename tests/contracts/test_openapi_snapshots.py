@@ -49,7 +49,16 @@ def test_the_document_is_the_one_that_is_kept(name: str) -> None:
 
 def test_the_problem_types_of_all_services_are_those_that_are_kept() -> None:
     assert PROBLEMS.read_text("utf-8") == problems(), "run `make contracts`"
-    assert {"too-young", "no-such-grade", "snooze-too-long"} <= json.loads(problems()).keys()
+    kept = json.loads(problems())
+    assert {"too-young", "no-such-grade", "snooze-too-long"} <= kept.keys()
+    assert all(kept.values())
+
+
+def test_a_type_that_is_said_in_several_ways_is_published_with_all_of_them() -> None:
+    kept = json.loads(problems())
+    assert kept["no-such-reason"] == "A reason is a criterion's id, or refused, died or other."
+    assert "This is stated of a study once. Or: " in kept["stated-twice"]
+    assert "death is stated already" in kept["stated-twice"]
 
 
 @pytest.mark.parametrize("name", TODAY)
