@@ -102,7 +102,7 @@ def until_stopped(settings: Settings, *works: Work) -> None:
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """A task group takes a cancelled task for one that was not wanted any more, and nobody else cancels these."""
+    """A task group takes a cancelled task for one that was not wanted any more; only `until_stopped` cancels these."""
     try:
         await work
     except asyncio.CancelledError as stray:

@@ -1,8 +1,8 @@
 """The one core of every consumer: a batch of messages takes effect once, in order by stream, or not at all.
 
 All of it is one transaction: what the messages say, how far each stream was applied, what waits, and the next offsets.
-Delivery may repeat, skip and mix as it likes. A stream that cannot go on (a version is missing, a message is poison)
-is parked, and what comes later waits behind it; the other streams go on.
+Delivery may repeat and mix as it likes. A stream that cannot go on (a version is missing, a message is poison) is
+parked, and what comes later waits behind it; the other streams go on.
 """
 
 from __future__ import annotations

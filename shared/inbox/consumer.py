@@ -131,10 +131,14 @@ class _GoesOn(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has n
         """A batch that is under way is applied again by whoever gets the partition, to no effect."""
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        stored = await stored_offsets(self._pool, self._topics)
-        for partition in assigned:
-            committed = await self._consumer.committed(partition)
-            self._consumer.seek(partition, min(stored.get(partition, 0), committed or 0))
+        self._consumer.pause(*assigned)  # nothing is to be read from where the group would go on
+        try:
+            stored = await stored_offsets(self._pool, self._topics)
+            for partition in assigned:
+                committed = await self._consumer.committed(partition)
+                self._consumer.seek(partition, min(stored.get(partition, 0), committed or 0))
+        finally:
+            self._consumer.resume(*(self._consumer.assignment() & set(assigned)))
 
 
 async def _while_it_hears(consumer: AIOKafkaConsumer, taking_in: Coroutine[Any, Any, None]) -> None:

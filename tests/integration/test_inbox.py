@@ -226,6 +226,10 @@ async def test_a_client_that_fetches_no_more_is_replaced(
     assert await once_each(own, tellings)
 
 
+async def group_knows(database: Database, bootstrap: str, group: str, topic: str) -> bool:
+    return await committed(bootstrap, group, topic) == await stored_offsets(database.system, [topic])
+
+
 async def set_back(database: Database) -> None:
     """To where it was before anything was taken in, as whoever restores a backup."""
     connection = await asyncpg.connect(database.superuser_url)
@@ -243,6 +247,7 @@ async def test_a_database_that_is_set_back_under_a_consumer_gets_what_it_lacks(
     await publisher.publish(messages(topic, tellings[:10]))
     async with consuming(own, kafka.bootstrap, group, [topic]) as consumer:
         await told(own, tellings[:10])
+        await until(lambda: group_knows(own, kafka.bootstrap, group, topic))
         await set_back(own)
         await publisher.publish(messages(topic, tellings[10:]))
         await asyncio.wait({consumer}, timeout=PATIENCE)

@@ -25,8 +25,12 @@ async def listener(database: Database, but: int | None = None) -> int:
 
 async def test_whoever_watches_comes_again_when_the_projection_was_not_heard(analytics_database: Database) -> None:
     live, figures = Live(), Figures(analytics_database.app, analytics_database.system, Clock())
+    early = live.stream("study")
+    await anext(early)
     listening = asyncio.create_task(listen(analytics_database.urls["system"], figures, live))
     try:
+        async with asyncio.timeout(PATIENCE):
+            assert [frame async for frame in early] == [], "it hears from now on"
         first = await listener(analytics_database)
         watching = live.stream("study")
         await anext(watching)
