@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from itertools import groupby
 
 import httpx
@@ -39,12 +38,17 @@ async def _loaded(_: Stack) -> None:
     await up.answering()
     base = f"http://127.0.0.1:{port()}"
     async with client(base) as http:
+        said: list[str] = []
         with progress("Loading the reference study", "facts") as so_far:
-            facts = await load(http, tokens(STUDY_ID), typer.echo, so_far)
+            facts = await load(http, tokens(STUDY_ID), said.append, so_far)
+        typer.echo("\n".join(said))
         with progress("Waiting until the page shows it", "facts") as so_far:
             await _shown(http, STUDY_ID, facts, so_far)
-        with progress("Waiting for the simulated study", "facts") as so_far, suppress(TimeoutError):
-            await _shown(http, LIVE_STUDY, OPENING, so_far, within=OPENED_WITHIN)
+        try:
+            with progress("Waiting for the simulated study", "facts") as so_far:
+                await _shown(http, LIVE_STUDY, OPENING, so_far, within=OPENED_WITHIN)
+        except TimeoutError:
+            typer.echo(f"{LIVE_STUDY} is not open yet: until it is, its links lead nowhere.")
     typer.echo(f"\nReady: {base}")
     for title, of_study in groupby(doors(), lambda door: f"{door.title} ({door.study}) as"):
         typer.echo(f"  {title}")

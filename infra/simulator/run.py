@@ -261,12 +261,18 @@ def main() -> None:
     print(f"{asyncio.run(run())} facts told")
 
 
+def _several(said: str) -> int:
+    if (number := int(said)) < 1:
+        raise argparse.ArgumentTypeError("at least one")
+    return number
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m infra.simulator", description="Let a simulated study live.")
     parser.add_argument("--url", default=f"http://127.0.0.1:{os.environ.get('QUARTAL_PORT', '8000')}")
     parser.add_argument("--study", default=STUDY_ID)
     parser.add_argument("--sites", type=int, default=len(SITES), choices=range(1, len(SITES) + 1), metavar="N")
-    parser.add_argument("--participants", type=int, default=120)
+    parser.add_argument("--participants", type=_several, default=120)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=1.0, help="facts a second")
     keys = Path(os.environ.get("QUARTAL_JWKS", ".quartal/issuer/jwks.json")).parent

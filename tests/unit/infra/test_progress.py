@@ -8,10 +8,14 @@ from infra.cli import progress
 from infra.local.roles import LIVE_STUDY, doors
 from infra.reference.study import SITE_ID, STUDY_ID, members
 
+SAYS_WHAT_A_TERMINAL_IS = ("FORCE_COLOR", "TTY_COMPATIBLE")
+
 
 def test_where_there_is_no_terminal_lines_tell_now_and_then_how_far_it_is(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in SAYS_WHAT_A_TERMINAL_IS:
+        monkeypatch.delenv(name, raising=False)
     with progress.progress("Loading", "facts") as told:
         told(1, 30)
         monkeypatch.setattr(progress, "TOLD_EVERY", 0.0)
@@ -21,7 +25,8 @@ def test_where_there_is_no_terminal_lines_tell_now_and_then_how_far_it_is(
 
 
 def test_on_a_terminal_a_bar_tells_it(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    for name in SAYS_WHAT_A_TERMINAL_IS:
+        monkeypatch.setenv(name, "1")  # as on a terminal
     with progress.progress("Loading", "facts") as told:
         told(20, 30)
     said = capsys.readouterr()
