@@ -35,7 +35,7 @@ EVENT_STORE, OUTBOX, INBOX, REGISTRY = (
 )
 RELAY_LEASE = 3.0  # seconds that others wait for a relay that was killed
 _PUBLISHER_ENDS_WITHIN = 5  # seconds
-_ENDS_WITHIN = 6.0
+_ENDS_WITHIN = 6.0  # seconds
 Work = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
 
 

@@ -49,7 +49,7 @@ MIGRATIONS = {
 PASSWORDS = {role: secrets.token_urlsafe(12) for role in ROLES}
 
 
-class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
     """Deals out tests file by file, but those of tests/api together: a second demo would only take time."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every test, in two processes, in the order of their names: the long ones come first.
+# Every test, in two processes, in the order of their names, the long ones first; tests/conftest.py says which stay together.
 # Browser tests run in a call of their own: Playwright's loop and pytest-asyncio's do not share a process.
 set -eu
 cd "$(dirname "$0")/../.."
