@@ -4,6 +4,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 PY=.venv/bin/python
+unset PYTHONDONTWRITEBYTECODE # hundreds of processes are started: what one has compiled serves the next
 $PY -m pytest tests --ignore=tests/browser -n 2 --dist loadscope --no-loadscope-reorder --durations=15 "$@"
 if CHROMIUM=$(sh infra/local/chromium.sh --find); then
     export CHROMIUM
