@@ -36,8 +36,7 @@ class World(Surroundings):
             case Enrolled(enrolled_on=on):
                 yield from studies.after_accrual(self.study, on, "enrolled_on")
             case Transferred(to_site=site, on=on):
-                before = self.stood(fact)
-                if site == self.site_id and not (isinstance(before, Transferred) and before.to_site == site):
+                if site == self.site_id:
                     yield Objection("already-there", "The participant is at that site.", member="/to_site")
                 elif not studies.was_active(self.study, site, on):
                     yield Objection("site-not-active", "That site was not active on that day.", member="/to_site")

@@ -1,7 +1,9 @@
 """What every fact of a participant is asked once, when it is stated: doors that the study, the site or the participant
 has closed, and days that have not come. Pure.
 
-Voids pass: taking back what was said is never refused for the state of the world.
+Voids pass: taking back what was said is never refused for the state of the world. Nor is a correction for what it
+leaves as it was: an accrual that was closed, or a protocol that was amended for that day since, does not stand in the
+way of mending the rest.
 """
 
 from __future__ import annotations
@@ -44,6 +46,24 @@ class Surroundings:
         for objection in self._objections(record, known, fact, said):
             yield objection.within(within)
 
+    def _objections(self, record: Record, known: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
+        yield from _in_the_future(said, self.today)
+        if self.participant is not None:
+            yield from _not_screened(self.participant)
+            yield from before_birth(self.participant, said)
+        if said.happened_on and not isinstance(fact, Corrected):
+            yield from self._closed_doors(said, said.happened_on)
+        stood = self.stood(fact)
+        before = [] if stood is None else list(self._asked(record, known, fact, stood))
+        for objection in self._asked(record, known, fact, said):
+            if not any(_same(objection, each) and _left(each.member, stood, said) for each in before):
+                yield objection
+
+    def _asked(self, record: Record, known: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
+        """What is asked of a correction as far as it changes the answer."""
+        yield from _after_withdrawal(known, said)
+        yield from self.own(record, fact, said)
+
     def own(self, record: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
         """What this service asks of `said`, which `fact` states or restates; pointers are within `said`."""
         yield from ()
@@ -58,38 +78,31 @@ class Surroundings:
             return None
         return next((stated.fact for stated in self._before.stated if stated.event_id == fact.event_id), None)
 
-    def _objections(self, record: Record, known: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
-        yield from _in_the_future(said, self.today)
-        if self.participant is not None:
-            yield from _not_screened(self.participant)
-            yield from before_birth(self.participant, said)
-        yield from self._after_withdrawal(known, fact, said)
-        if said.happened_on and not isinstance(fact, Corrected):
-            yield from self._closed_doors(said, said.happened_on)
-        yield from self.own(record, fact, said)
-
-    def _after_withdrawal(self, known: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
-        """A withdrawal closes the door to what is dated later; it neither judges nor freezes what is there."""
-        on, member = said.happened_on, f"/{said.dated_by}"
-        if not on or stays_open(known, said):
-            return
-        for withdrawal in known.all(Withdrawn):
-            last = withdrawal.fact.withdrawn_on
-            if last.surely_before(on) and not self._was_after(last, fact):
-                yield Objection(
-                    "after-withdrawal", "The participant had withdrawn before that day.", withdrawal.event_id, member
-                )
-
-    def _was_after(self, day: PartialDate, fact: Fact) -> bool:
-        """Does a correction leave a fact on the later side of that day, where it stood before?"""
-        stood = self.stood(fact)
-        on = stood.happened_on if stood else None
-        return on is not None and day.surely_before(on)
-
     def _closed_doors(self, said: Fact, when: PartialDate) -> Iterator[Objection]:
         yield from after_closing(self.study, when, said.dated_by)
         if is_closed(self.study, self.site_id, when) and not isinstance(said, Screened | Transferred):
             yield Objection("site-closed", "The site was closed before that day.", member=f"/{said.dated_by}")
+
+
+def _after_withdrawal(known: Record, said: Fact) -> Iterator[Objection]:
+    """A withdrawal closes the door to what is dated later; it neither judges nor freezes what is there."""
+    on = said.happened_on
+    if not on or stays_open(known, said):
+        return
+    for withdrawal in known.all(Withdrawn):
+        if withdrawal.fact.withdrawn_on.surely_before(on):
+            message = "The participant had withdrawn before that day."
+            yield Objection("after-withdrawal", message, withdrawal.event_id, f"/{said.dated_by}")
+
+
+def _same(one: Objection, other: Objection) -> bool:
+    return one == other and one.message == other.message
+
+
+def _left(member: str, stood: Fact | None, said: Fact) -> bool:
+    """Does a correction leave what is at fault as it was? A day behind a closed door may move, and stays behind it."""
+    name = member[1:].partition("/")[0]
+    return name == said.date_field or getattr(stood, name, stood) == getattr(said, name, said)
 
 
 def stays_open(known: Record, said: Fact) -> bool:

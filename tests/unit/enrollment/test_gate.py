@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -318,10 +319,55 @@ def test_the_gate_is_never_asked_about_what_is_recorded_already() -> None:
     decide(past, history([voided()], 5), objections, world.gate)
 
 
+def mending(*past: Fact, said: Sequence[Fact], site: str = "rome") -> Spec:
+    """What stands, and what was stated of the study since then."""
+    study = said if any(fact.type_name == "study.opened" for fact in said) else (opened(), *said)
+    world = World(
+        Record(tuple(history((*study, *SITES)))), TODAY, site, "rome", earlier=lambda: standing(history(past))
+    )
+    return Spec(objections, world.gate).given(*past)
+
+
 def test_the_day_of_a_transfer_can_be_mended_at_the_site_where_it_led() -> None:
-    moved = (*ON_STUDY, transferred("milan", 5))
-    study = Record(tuple(history((opened(), *SITES))))
-    world = World(study, TODAY, "milan", "rome", earlier=lambda: standing(history(moved)))
-    there = Spec(objections, world.gate).given(*moved)
+    there = mending(*ON_STUDY, transferred("milan", 5), said=(), site="milan")
     there.when(correction(4, transferred("milan", 7))).then_admitted()
     there.when(transferred("milan", 9)).then_refused("already-there")
+
+
+def test_a_transfer_is_not_mended_into_one_to_a_site_that_was_not_active() -> None:
+    there = mending(*ON_STUDY, transferred("milan", 5), said=(site_closed("milan", -5),), site="milan")
+    there.when(correction(4, transferred("milan", 7))).then_admitted()
+    there.when(correction(4, transferred("oslo", 5))).then_refused("site-not-active")
+
+
+@pytest.mark.parametrize("since", [accrual_closed(-5), site_closed("rome", -5)])
+def test_a_closing_that_is_dated_before_a_screening_does_not_stand_in_the_way_of_mending_it(since: Fact) -> None:
+    past = mending(*ON_STUDY, said=(since,))
+    past.when(correction(1, screened(birth_year=1950))).then_admitted()
+    past.when(correction(1, screened(-1))).then_admitted()
+    past.when(correction(3, enrolled(1))).then_admitted()
+
+
+def test_nobody_is_moved_behind_the_end_of_the_accrual_by_a_correction() -> None:
+    past = mending(*ON_STUDY, said=(accrual_closed(5),))
+    past.when(correction(3, enrolled(5))).then_admitted()
+    past.when(correction(3, enrolled(6))).then_refused("accrual-closed")
+
+
+def test_a_protocol_that_was_amended_since_asks_a_correction_for_what_it_changes_only() -> None:
+    later = opened(protocol(("a",))), amended(-5, protocol(("a", "b"), minimum_age=80))
+    past = mending(screened(criteria={"a": "met"}), said=later)
+    past.when(correction(1, screened(-1, criteria={"a": "met"}))).then_admitted()
+    past.when(correction(1, screened(criteria={"a": "not_met"}))).then_refused("criterion-unanswered")
+    past.when(correction(1, screened(criteria={"a": "met"}, birth_year=1999))).then_refused("too-young")
+
+
+def test_a_consent_to_a_form_that_is_no_longer_valid_for_its_day_is_mended_but_not_by_another_of_that_kind() -> None:
+    forms = [{"version": "4", "valid_from": "2024-06-01"}]
+    past = mending(screened(), consented(), said=(opened(), amended(-5, protocol(consent_versions=forms))))
+    past.when(correction(2, consented(-1))).then_admitted()
+    past.when(correction(2, consented(0, "9"))).then_refused("consent-version")
+
+
+def test_a_day_that_has_not_come_is_refused_whatever_stood_before() -> None:
+    mending(*ON_STUDY, procedure(500), said=()).when(correction(4, procedure(499))).then_refused("in-the-future")
