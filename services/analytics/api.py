@@ -27,6 +27,7 @@ from shared.web.routes import ParticipantOf, StudyOf, refusals, router
 routes = router("/analytics/v1/studies/{study_id}")
 LISTS = ("queries", "timeline", "participants")
 """What people watch besides figures."""
+PARTS = (*FIGURES, *LISTS)
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 MEDIA = {"json": "application/json", "csv": "text/csv; charset=utf-8", "svg": "image/svg+xml"}
 
@@ -157,17 +158,16 @@ def _as(kind: str, name: str, answer: dict[str, Any]) -> str:
 async def live(request: Request, study: StudyOf, held: Held) -> StreamingResponse:
     """Server-sent events: the name of each figure or list that may have changed, with the position to read it at."""
     at = await held.frontier(study, request.state.caller.subject)
-    hub: Live = request.app.state.live
-    changed(hub, study, at.position)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(
-        _while_admitted(request, hub, study, held), media_type="text/event-stream", headers=headers
+        _while_admitted(request, study, held, at.position), media_type="text/event-stream", headers=headers
     )
 
 
-async def _while_admitted(request: Request, hub: Live, study: str, held: Figures) -> AsyncIterator[bytes]:
+async def _while_admitted(request: Request, study: str, held: Figures, at: int) -> AsyncIterator[bytes]:
     """The stream ends when the caller's token or grants do: a page then asks again, and is told."""
-    async for frame in hub.stream(study):
+    hub: Live = request.app.state.live
+    async for frame in hub.stream(study, dict.fromkeys(PARTS, str(at))):
         try:
             await request.app.state.admit(request)
         except Refusal:
@@ -179,7 +179,7 @@ async def _while_admitted(request: Request, hub: Live, study: str, held: Figures
 
 
 def changed(hub: Live, study: str, at: int) -> None:
-    for name in (*FIGURES, *LISTS):
+    for name in PARTS:
         hub.publish(f"{study}/{name}", str(at))
 
 

@@ -75,12 +75,12 @@ class Figures:
             raise wrong_parameter("by", "The figure is not divided by that.")
         scope = _scope(kind, rights, asked.site)
         position, cut_on = await self.position(study_id, frontier, asked)
-        today = self.today(study_id, study.record)
-        selection = Selection(asked.cut or cut_on or today, scope.sites, asked.subset, asked.by)
+        cut = asked.cut or cut_on or self.today(study_id, study.record)
+        selection = Selection(cut, scope.sites, asked.subset, asked.by)
         seen = tuple(tenants(rights)) if kind.of_participants else ()
-        key = (study_id, frontier.epoch, frontier.position, position, name, today, selection.cut, asked, scope, seen)
+        key = (study_id, frontier.epoch, frontier.position, position, name, cut, asked, scope, seen)
         if key not in self._kept:
-            self._kept[key] = await self._computed(kind, study_id, study, rights, position, selection, scope, today)
+            self._kept[key] = await self._computed(kind, study_id, study, rights, position, selection, scope)
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         return {"figure": name, "study_id": study_id, **self._kept[key]}
@@ -107,14 +107,15 @@ class Figures:
 
     async def _computed(
         self, kind: FigureKind, study_id: str, study: StudyState, rights: Rights, position: int,
-        selection: Selection, scope: _Scope, today: date,
+        selection: Selection, scope: _Scope,
     ) -> dict[str, Any]:  # fmt: skip
         recorded = await reading.recorded_at(self._system, study_id, position)
-        seen = await self._cohort(kind, study_id, study, rights, position, today)
+        seen = await self._cohort(kind, study_id, study, rights, position, selection.cut)
         answer = await asyncio.to_thread(kind.compute, seen, selection)
         answer["left_out"] = selection.left_out(seen)
         if scope.withhold_small:
-            answer = withheld(answer, _small_cell(study.record), whole=selection.sites is None)
+            whole = selection.sites is None and selection.subset == "all"
+            answer = withheld(answer, _small_cell(study.record), whole=whole)
         return {
             "position": position,
             "recorded_at": recorded.isoformat() if recorded else None,
@@ -124,7 +125,7 @@ class Figures:
         }
 
     async def _cohort(
-        self, kind: FigureKind, study_id: str, study: StudyState, rights: Rights, position: int, today: date
+        self, kind: FigureKind, study_id: str, study: StudyState, rights: Rights, position: int, cut: date
     ) -> Cohort:
         out = await self.out(study_id)
         if kind.of_participants:
@@ -133,7 +134,7 @@ class Figures:
             events = await reading.facts_at(self._system, study_id, position)
         then = await reading.study_at(self._system, study_id, position)
         planned = then if then.facts(Opened) else study.record  # before the study was opened nobody was in it either
-        return await asyncio.to_thread(cohort, planned, events, out, today)
+        return await asyncio.to_thread(cohort, planned, events, out, cut)
 
     async def out(self, study_id: str) -> frozenset[str]:
         """Participants that nothing may be shown of today."""
@@ -181,7 +182,7 @@ def tenants(rights: Rights) -> list[str]:
 
 
 def withheld(answer: dict[str, Any], small_cell: int, *, whole: bool) -> dict[str, Any]:
-    """Without cells of fewer participants than `small_cell`: of groups, and of a single site's counts.
+    """Without cells of fewer participants than `small_cell`: of groups, and of the counts of a site or a subset.
 
     Where anything is withheld, `withheld_below` says so.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 
-from services.analytics.days import day_of_death, imputed, last_known_alive
+from services.analytics.days import day_of_death, day_of_withdrawal, imputed, last_known_alive, taken_part
 from shared.contracts.enrollment import Enrolled, LesionRegistered, Screened, Transferred, Voided, Withdrawn
 from shared.contracts.event import Event
 from shared.contracts.followup import Died
@@ -29,7 +29,10 @@ STAYING: tuple[type[Fact], ...] = (Withdrawn, Died)
 
 @dataclass(frozen=True)
 class Participant:
-    """One participant's standing facts from every service. `today` bounds what an imprecise date is taken to mean."""
+    """One participant's standing facts from every service.
+
+    `today` bounds what an imprecise date is taken to mean: of a figure its cut, of a query the site's today.
+    """
 
     participant_id: str
     record: Record
@@ -47,14 +50,20 @@ class Participant:
         return min(self.facts(kind, until), key=self.day, default=None)
 
     def day(self, fact: Fact) -> date:
-        """The fact's day for analyses; the study's today where none is known."""
+        """The fact's day for analyses; `today` where none is known."""
         return self._day(fact) or self.today
 
     def _day(self, fact: Fact) -> date | None:
         if isinstance(fact, Died):
             alive_on = self.last_known_alive
             return day_of_death(fact.died_on, alive_on, self.today) if fact.died_on else alive_on
-        return imputed(fact.happened_on, self.today) if fact.happened_on else None
+        if isinstance(fact, Withdrawn):
+            return day_of_withdrawal(fact.withdrawn_on, self._taken_part, self.today)
+        return imputed(fact.happened_on, min(self.today, self.leaves_on)) if fact.happened_on else None
+
+    @cached_property
+    def _taken_part(self) -> list[date]:
+        return taken_part(stated.fact for stated in self.record.stated)
 
     @cached_property
     def last_known_alive(self) -> date:
@@ -120,7 +129,10 @@ def prescribed_last(changes: Iterable[PrescriptionChanged]) -> PrescriptionChang
 
 @dataclass(frozen=True)
 class Cohort:
-    """`out`: participants whose data may no longer be used, and void ones; they are in no figure, past or live."""
+    """`out`: participants whose data may no longer be used, and void ones; they are in no figure, past or live.
+
+    `today`: the cut of the figure that is asked for.
+    """
 
     study: Record
     participants: tuple[Participant, ...]
@@ -133,7 +145,7 @@ class Cohort:
 
     @cached_property
     def protocol(self) -> Protocol:
-        """The plan in force on the study's today, for every participant."""
+        """The plan in force on the cut, for every participant."""
         return plan_on(self.study, self.today)
 
     def enrolled(self, until: date) -> list[Participant]:

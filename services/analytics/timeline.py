@@ -13,7 +13,14 @@ from typing import Any
 from uuid import UUID
 
 from services.analytics.cohort import present_site
-from services.analytics.days import day_of_death, imputed, is_lost, last_known_alive
+from services.analytics.days import (
+    day_of_death,
+    day_of_withdrawal,
+    imputed,
+    is_lost,
+    last_known_alive,
+    taken_part,
+)
 from services.analytics.telling import LANES, UNTOLD, Known, told
 from shared.contracts.enrollment import (
     BaselineRecorded,
@@ -116,9 +123,16 @@ def status(record: Record, today: date) -> str:
 
 
 def _dated(told_of: Sequence[tuple[Event, Fact]], today: date) -> list[_Dated]:
-    """Days of beginnings first, then of ends, then of death: each is bounded by those before it."""
+    """Days of withdrawals first, then of beginnings, of ends, of death: each is bounded by those before it."""
     placed = [(event, fact, _when(fact)) for event, fact in told_of]
-    days = {event.event_id: imputed(when, today) for event, _, when in placed if when}
+    before = taken_part(fact for _, fact in told_of)
+    withdrawn = {
+        event.event_id: day_of_withdrawal(fact.withdrawn_on, before, today)
+        for event, fact, _ in placed
+        if isinstance(fact, Withdrawn)
+    }
+    last = min([today, *withdrawn.values()])
+    days = {event.event_id: imputed(when, last) for event, _, when in placed if when} | withdrawn
     begun = {_thread(fact): days[event.event_id] for event, fact, _ in placed if isinstance(fact, _BEGINNINGS)}
     for event, fact, when in placed:
         if when and isinstance(fact, _ENDS):

@@ -83,6 +83,17 @@ def test_a_figure_is_narrowed_by_site_and_subset_and_divided(study: OwnStudy) ->
         assert said["parameters"]["by"] == by
 
 
+def test_a_reader_gets_no_small_cell_of_a_subset_in_any_form(study: OwnStudy) -> None:
+    for name in ("flow", "accrual"):
+        said = study.figure(name, "reader", subset="stereotactic")
+        assert said["withheld_below"] == 5
+        assert {said.get("enrolled"), said.get("screened")} == {None}
+        assert all(group["curve"] == [] for group in said.get("groups", []))
+        for kind in ("csv", "svg"):
+            assert study.read(f"figures/{name}.{kind}", "reader", subset="stereotactic").status_code == 403
+    assert study.figure("flow", "reader")["enrolled"] == 8
+
+
 def test_treatments_are_one_row_for_every_target(study: OwnStudy) -> None:
     said = study.figure("treatments")
     assert len(said["targets"]) == 7

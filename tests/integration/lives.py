@@ -74,6 +74,7 @@ class Told:
     http: httpx.AsyncClient
     issuer: Issuer
     database: Database
+    study: Telling
     projected: int = 0
 
     async def project(self, events: Iterable[Event]) -> None:
@@ -115,6 +116,6 @@ async def told_study(database: Database, folder: Path, study_id: str) -> AsyncIt
         study.tell(MemberGranted.model_validate(said))
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://x") as http:
-        told = Told(study_id, http, issuer, database)
+        told = Told(study_id, http, issuer, database, study)
         await told.project(study.events)
         yield told

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 RETRY_AFTER = 2.0
@@ -39,15 +39,18 @@ class Live:
         study, slash, part = topic.partition("/")
         if not (study and slash and part) or not (topic + data).isprintable():
             raise ValueError("a topic is <study>/<part>, and topic and data are one printable line")
-        frame = f"event: {part}\ndata: {data}\n\n".encode()
-        self._newest[study][part] = frame
+        self._newest[study][part] = frame = _frame(part, data)
         for reader in self._readers.get(study, ()):
             reader.owed[part] = frame
             reader.wake.set()
 
-    async def stream(self, study: str) -> AsyncIterator[bytes]:
-        """What a reader of one study is sent: at once the current versions, then each change, pings between."""
-        reader = _Reader(owed=dict(self._newest.get(study, {})))
+    async def stream(self, study: str, found: Mapping[str, str] | None = None) -> AsyncIterator[bytes]:
+        """What a reader of one study is sent: at once the current versions, then each change, pings between.
+
+        `found` has the version of each part as the reader found it; what was published by now may be newer.
+        """
+        first = {part: _frame(part, data) for part, data in (found or {}).items()}
+        reader = _Reader(owed=first | self._newest.get(study, {}))
         self._readers[study].add(reader)
         try:
             yield f"retry: {RETRY_AFTER * 1000:.0f}\n\n".encode()
@@ -68,6 +71,7 @@ class Live:
 
     def begin_anew(self) -> None:
         """End every stream that is open: whoever comes again is told how things are now, whatever was not heard of."""
+        self._newest.clear()
         for readers in self._readers.values():
             for reader in readers:
                 reader.is_over = True
@@ -89,3 +93,7 @@ class Live:
         self._readers[study].discard(reader)
         if not self._readers[study]:
             del self._readers[study]
+
+
+def _frame(part: str, data: str) -> bytes:
+    return f"event: {part}\ndata: {data}\n\n".encode()

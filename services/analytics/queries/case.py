@@ -110,7 +110,7 @@ class Case:
         """The end of follow-up by death, withdrawal, loss or the end of the study; the first day there is where the
         day of death is not known."""
         deaths = [self.participant.day(each) if each.died_on else date.min for each in self.record.facts(Died)]
-        withdrawals = [self.day(each.withdrawn_on) for each in self.record.facts(Withdrawn)]
+        withdrawals = [self.participant.day(each) for each in self.record.facts(Withdrawn)]
         return min([*deaths, *withdrawals, *self._lost(), self.study_closed_on])
 
     def _lost(self) -> Iterator[date]:

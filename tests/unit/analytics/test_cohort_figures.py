@@ -219,12 +219,61 @@ def test_a_reader_is_shown_no_small_cell_of_a_site() -> None:
     assert withheld(divided, 5, whole=True)["groups"] == [{"name": "a", "enrolled": None, "curve": []}]
 
 
+def test_an_imprecise_date_is_never_taken_for_a_day_after_the_cut_whatever_today_is() -> None:
+    events = [event("p", at, *fact) for at, fact in enumerate([screened("2024-03"), enrolled("2024-03")], 1)]
+    for day in (1, 10, 20):
+        cut = date(2024, 3, day)
+        (group,) = accrual(cohort(STUDY, events, frozenset(), cut), Selection(cut))["groups"]
+        assert group["curve"] == [{"on": f"2024-03-{min(day, 15):02}", "cumulative": 1}]
+
+
 def test_what_is_dated_after_a_withdrawal_has_left_the_analysis_but_for_death() -> None:
     withdrawn = ("participant.withdrawn", {"withdrawn_on": "2024-01-15", "scope": "follow_up"})
     died = ("participant.died", {"died_on": "2024-06-01", "cause": "unknown"})
     facts = [screened(), enrolled(), course("2024-02-01"), withdrawn, died]
     counted = flow(of({"p": facts}), AT)
     assert (counted["enrolled"], counted["treated"], counted["died"], counted["withdrawn"]) == (1, 0, 1, 0)
+
+
+def withdrawn(on: str) -> tuple[str, dict[str, Any]]:
+    return "participant.withdrawn", {"withdrawn_on": on, "scope": "follow_up"}
+
+
+@pytest.mark.parametrize(
+    ("on", "facts_before"),
+    [
+        ("2024-09", [screened("2024-09-18"), enrolled("2024-09-20")]),
+        ("2024", [screened("2024-09-18"), enrolled("2024-09-20")]),
+        ("2024-09-20", [screened("2024-09-18"), enrolled("2024-09")]),
+        ("2024-09-10", [screened("2024-09"), enrolled("2024-09")]),
+        ("2024-09", [screened("2024"), enrolled("2024-09")]),
+    ],
+)
+def test_a_withdrawal_is_not_taken_for_a_day_before_what_may_have_been_before_it(on: str, facts_before: Facts) -> None:
+    counted = flow(of({"p": [*facts_before, withdrawn(on)]}), AT)
+    assert [counted[name] for name in ("screened", "enrolled", "withdrawn")] == [1, 1, 1]
+
+
+def test_a_course_in_the_month_of_a_withdrawal_counts_and_one_that_is_surely_later_does_not() -> None:
+    told = [
+        screened(),
+        enrolled(),
+        course("2024-09-20"),
+        course("2024-10-01", "SRS", index=False),
+        withdrawn("2024-09"),
+    ]
+    counted = flow(of({"p": told}), AT)
+    assert (counted["treated"], counted["stereotactic"], counted["withdrawn"]) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("on", ["2024-09", "2024-09-10"])
+def test_figure_and_timeline_take_a_withdrawal_and_what_was_before_it_for_the_same_days(on: str) -> None:
+    told = [screened("2024-09"), enrolled("2024-09-10"), course("2024-09-20"), withdrawn(on)]
+    events = [event("p", at, *fact) for at, fact in enumerate(told, 1)]
+    (one,) = cohort(STUDY, events, frozenset(), TODAY).participants
+    days = [one.day(each.stated().fact).isoformat() for each in events]
+    entries = {entry["event_id"]: entry["day"] for entry in timeline(events, TODAY)["entries"]}
+    assert [entries[str(each.event_id)] for each in events] == days
 
 
 def test_a_death_in_a_month_is_not_taken_for_a_day_before_the_last_contact() -> None:

@@ -49,6 +49,28 @@ async def test_a_new_reader_is_sent_the_current_versions_at_once() -> None:
         assert await sent(stream) == frame("flow", 8) + frame("accrual", 7)
 
 
+async def test_a_new_reader_is_sent_what_it_found_unless_something_was_published_since() -> None:
+    live = Live(ping_every=0.05)
+    live.publish("atc-rt/flow", "8")
+    async with aclosing(await opened(live, "atc-rt")) as earlier:
+        assert await sent(earlier) == frame("flow", 8)
+        found = cast("AsyncGenerator[bytes, None]", live.stream("atc-rt", {"flow": "7", "accrual": "7"}))
+        async with aclosing(found) as stream:
+            assert await sent(stream) == b"retry: 2000\n\n"
+            assert await sent(stream) == frame("flow", 8) + frame("accrual", 7)
+        assert await sent(earlier) == b": ping\n\n"
+
+
+async def test_what_was_published_before_a_new_beginning_is_not_taken_for_news() -> None:
+    live = Live()
+    live.publish("atc-rt/flow", "9")
+    live.begin_anew()
+    found = cast("AsyncGenerator[bytes, None]", live.stream("atc-rt", {"flow": "7"}))
+    async with aclosing(found) as stream:
+        assert await sent(stream) == b"retry: 2000\n\n"
+        assert await sent(stream) == frame("flow", 7)
+
+
 async def test_a_change_reaches_every_reader_of_its_study_and_no_other() -> None:
     live = Live(ping_every=0.05)
     async with (
