@@ -64,10 +64,9 @@ def _by_plan(said: Screened, plan: Protocol, days: PartialDate) -> Iterator[Obje
 
 
 def _criteria_answered(said: Screened, asked: set[str]) -> Iterator[Objection]:
-    if missing := sorted(asked - set(said.criteria)):
-        message = f"Criteria without an answer: {', '.join(missing)}."
-        yield Objection("criterion-unanswered", message, member="/criteria")
-    if set(said.criteria) - asked:
+    for name in sorted(asked - set(said.criteria)):
+        yield Objection("criterion-unanswered", f"The criterion {name} has no answer.", member=f"/criteria/{name}")
+    if set(said.criteria) - asked:  # which one, only the sender knows: a name that is unknown may be anything
         yield Objection("no-such-criterion", "The protocol of that day has no such criterion.", member="/criteria")
     waived = {name for name, answer in said.criteria.items() if answer == "waived"}
     if set(said.waivers) - waived:

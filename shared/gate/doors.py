@@ -8,10 +8,11 @@ way of mending the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
+from typing import Any
 
 from shared.contracts.enrollment import Consented, Screened, Transferred, Voided, Withdrawn
 from shared.contracts.followup import Died, VitalStatusConfirmed
@@ -101,8 +102,20 @@ def _same(one: Objection, other: Objection) -> bool:
 
 def _left(member: str, stood: Fact | None, said: Fact) -> bool:
     """Does a correction leave what is at fault as it was? A day behind a closed door may move, and stays behind it."""
-    name = member[1:].partition("/")[0]
-    return name == said.date_field or getattr(stood, name, stood) == getattr(said, name, said)
+    return member == f"/{said.date_field}" or _at(stood, member) == _at(said, member)
+
+
+def _at(value: Any, pointer: str) -> Any:
+    """What lies there in a fact; None where there is nothing."""
+    for name in pointer.split("/")[1:]:
+        match value:
+            case Mapping():
+                value = value.get(name)
+            case tuple() | list():
+                value = value[int(name)] if int(name) < len(value) else None
+            case _:
+                value = getattr(value, name, None)
+    return value
 
 
 def stays_open(known: Record, said: Fact) -> bool:

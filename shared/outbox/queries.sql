@@ -72,6 +72,14 @@ select c.shard, c.owner, c.epoch, c.until > clock_timestamp() as held, waiting.r
  ) waiting
  order by c.shard
 
+-- name: stranded
+select o.shard from outbox o left join relay_cursor c using (shard)
+ where o.shard >= $1
+   and (c.shard is null
+        or o.xid >= pg_snapshot_xmax(c.done::pg_snapshot)
+        or o.xid = any (array(select pg_snapshot_xip(c.done::pg_snapshot))))
+ order by o.shard desc limit 1
+
 -- name: prune
 delete from outbox where seq in (
     select o.seq from relay_cursor c

@@ -23,7 +23,7 @@ from shared.outbox.bell import CHANNEL
 from shared.outbox.lease import SQL, Held, Lease, LeaseLost
 from shared.outbox.publisher import NotPublished, Publisher
 from shared.outbox.rows import event
-from shared.outbox.upkeep import prune
+from shared.outbox.upkeep import prune, refuse_stranded
 
 BUSY, IDLE = 0.05, 0.25  # seconds between two looks that no bell asked for: after something was there, and at last
 AGAIN, MUCH_LATER = 0.1, 2.0  # seconds until another attempt: after the first failure, and after many
@@ -76,7 +76,7 @@ class Relay:
         self._rung = [asyncio.Event() for _ in range(shards)]
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set. Outages are waited for. Raises RestoredDatabase."""
+        """Until `stop` is set. Outages are waited for. Raises RestoredDatabase or Stranded."""
         working = {asyncio.create_task(self._work(lease, stop)) for lease in self._leases}
         beside = {asyncio.create_task(each) for each in (self._listen(), self._tidy(), self._pass_on(), _until(stop))}
         every = working | beside
@@ -121,6 +121,7 @@ class Relay:
     async def _tidy(self) -> None:
         while True:
             with suppress(*AWAY):
+                await refuse_stranded(self._pool, len(self._leases))
                 await prune(self._pool)
             await asyncio.sleep(TIDY_EVERY)
 

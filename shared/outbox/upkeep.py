@@ -36,6 +36,16 @@ async def status(pool: asyncpg.Pool[Any]) -> list[ShardStatus]:
     ]
 
 
+class Stranded(Exception):
+    """Rows wait in a shard that this relay does not look at: it was started with fewer than there were."""
+
+
+async def refuse_stranded(pool: asyncpg.Pool[Any], shards: int) -> None:
+    """Raises Stranded: nobody would publish those rows, and later events of their streams would wait for them."""
+    if (shard := await pool.fetchval(SQL["stranded"], shards)) is not None:
+        raise Stranded(f"events wait in shard {shard}: relay at least {shard + 1} shards until they are published")
+
+
 async def prune(pool: asyncpg.Pool[Any], *, most: int = 100 * PRUNED_AT_ONCE) -> int:
     """Delete outbox rows that every snapshot from the cursor on sees as published; return how many, at most `most`."""
     pruned = 0

@@ -72,7 +72,8 @@ async def participant(request: Request, study: StudyOf, number: ParticipantOf) -
     for each in standing(history(recalled.events)).stated:
         event, within = last_word(recalled.events, str(each.event_id)) or (recalled.events[0], "")
         data = each.fact.model_dump(mode="json")
-        texts = {pointer.removeprefix(within): text for pointer, text in opened.get(event.version, {}).items()}
+        said = opened.get(event.version, {}).items()  # besides the fact's own texts, a correction's reason
+        texts = {pointer.removeprefix(within): text for pointer, text in said if pointer.startswith(f"{within}/")}
         facts.append({"event_id": str(each.event_id), "type": each.fact.type_name, "data": revealed(data, texts)})
     head = {"participant_id": number, **_shown(recalled.head)}
     return JSONResponse({**head, "facts": facts}, headers=_etag(request, recalled.head.version))

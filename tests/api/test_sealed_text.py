@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from uuid import UUID
 
 import httpx
 import pytest
@@ -70,6 +71,21 @@ def test_a_site_reads_its_own_sealed_text(study: OwnStudy, roman: str) -> None:
     for who in of_site("rome"):
         for path in (f"participants/{roman}", f"participants/{roman}/history"):
             assert sealed_in(study.get(path, who)) == set(SECRETS)
+
+
+def test_the_reason_of_a_correction_is_not_shown_as_the_facts_own(study: OwnStudy) -> None:
+    number = study.at_site("rome")
+    event = study.state(number, facts.withdrawn(9, reason=REASON)).json()["event_id"]
+    mended = facts.correction(UUID(event), facts.withdrawn(8, reason=DETAIL), reason=WAIVER)
+    assert study.state(number, mended).status_code == 201
+    (shown,) = (
+        fact["data"]
+        for fact in study.get(f"participants/{number}").json()["facts"]
+        if fact["type"] == "participant.withdrawn"
+    )
+    assert (shown["withdrawn_on"][-2:], shown["reason"]) == (str(facts.withdrawn(8).withdrawn_on)[-2:], DETAIL)
+    told = study.get(f"participants/{number}/history").json()["events"][-1]["data"]
+    assert (told["reason"], told["replacement"]["data"]["reason"]) == (WAIVER, DETAIL)
 
 
 def test_sealed_text_is_in_no_answer_to_anybody_else(study: OwnStudy, roman: str) -> None:

@@ -29,6 +29,7 @@ from jsonschema.validators import validator_for
 from infra.local.kafka_home import VERSION as KAFKA
 from infra.local.postgres import LocalPostgres
 from shared.security.vault import KeyEncryptionKey
+from shared.settings import SERVICES as OUR_SERVICES
 from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -198,6 +199,12 @@ def test_the_proxy_and_the_metrics_go_to_services_that_there_are() -> None:
     for file in ("nginx.conf", "prometheus.yml"):
         named = set(re.findall(r"([a-z]+-api):8000", (DOCKER / file).read_text("utf-8")))
         assert named == {name for name in OURS if name.endswith("-api")}
+
+
+@pytest.mark.parametrize("path", ["/metrics", *(f"/{name}/metrics" for name in OUR_SERVICES)])
+def test_the_proxy_passes_no_metrics_on(path: str) -> None:
+    closed = re.findall(r"location ~ (\S+) \{ return 404; \}", (DOCKER / "nginx.conf").read_text("utf-8"))
+    assert any(re.search(pattern, path) for pattern in closed)
 
 
 def test_the_image_has_locked_packages_and_an_ordinary_user() -> None:

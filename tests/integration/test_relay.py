@@ -12,6 +12,7 @@ from shared.outbox import relay as relay_module
 from shared.outbox.bell import Bell
 from shared.outbox.publisher import KafkaPublisher
 from shared.outbox.relay import Relay
+from shared.outbox.upkeep import Stranded
 from shared.security.tenancy import Tenant
 from shared.testing.appends import append, seen, shown
 from tests.conftest import Database, KafkaServer, PostgresServer
@@ -65,6 +66,23 @@ async def test_a_backlog_of_many_pages_arrives_in_order_on_every_shard(
     async with relaying(fresh_database, publisher, shards=4, page=7):
         await nothing_left(fresh_database)
     assert versions(await arrived(kafka.bootstrap, study_id)) == complete(names, 10, study_id)
+
+
+async def test_fewer_shards_than_there_are_events_in_are_refused_until_all_is_published(
+    fresh_database: Database, kafka: KafkaServer, publisher: KafkaPublisher, study_id: str
+) -> None:
+    wide, narrow = fresh_database.store(shards=4), fresh_database.store(shards=2)
+    names = await open_study(wide, study_id, 192)
+    for some in (names[:64], names[64:128]):  # before there is a cursor, and behind it; so many that no shard is empty
+        await write(wide, study_id, some, 1)
+        with pytest.raises(Stranded, match="relay at least 4 shards"):
+            await Relay(fresh_database.system, publisher, "enrollment", shards=2).run(asyncio.Event())
+        async with relaying(fresh_database, publisher, shards=4):
+            await nothing_left(fresh_database)
+    await write(narrow, study_id, names[128:], 1)
+    async with relaying(fresh_database, publisher, shards=2):
+        await nothing_left(fresh_database)
+    assert versions(await arrived(kafka.bootstrap, study_id)) == complete(names, 1, study_id)
 
 
 async def test_a_relay_that_crashed_in_a_backlog_is_succeeded_where_it_was(

@@ -358,8 +358,21 @@ def test_a_protocol_that_was_amended_since_asks_a_correction_for_what_it_changes
     later = opened(protocol(("a",))), amended(-5, protocol(("a", "b"), minimum_age=80))
     past = mending(screened(criteria={"a": "met"}), said=later)
     past.when(correction(1, screened(-1, criteria={"a": "met"}))).then_admitted()
-    past.when(correction(1, screened(criteria={"a": "not_met"}))).then_refused("criterion-unanswered")
+    past.when(correction(1, screened(criteria={"a": "not_met"}))).then_admitted()
+    past.when(correction(1, screened(criteria={"a": "met", "b": "met"}))).then_admitted()
+    past.when(correction(1, screened(criteria={}))).then_refused("criterion-unanswered")
+    past.when(correction(1, screened(criteria={"a": "met", "c": "met"}))).then_refused("no-such-criterion")
     past.when(correction(1, screened(criteria={"a": "met"}, birth_year=1999))).then_refused("too-young")
+
+
+def test_a_criterion_without_an_answer_is_pointed_at_and_a_name_that_is_unknown_is_not_repeated() -> None:
+    said = refused(at().given().when(screened(criteria={"age": "met"}, waivers={"age": "agreed by phone"})))
+    assert sorted((raised.code, raised.member) for raised in said) == [
+        ("criterion-unanswered", "/criteria/histology"),
+        ("criterion-unanswered", "/criteria/rt-indicated"),
+        ("no-such-criterion", "/criteria"),
+        ("not-waived", "/waivers"),
+    ]
 
 
 def test_a_consent_to_a_form_that_is_no_longer_valid_for_its_day_is_mended_but_not_by_another_of_that_kind() -> None:
