@@ -20,6 +20,14 @@ OTHER_SCREEN_FAILURES = {"refused", "died", "other"}
 class World(Surroundings):
     enrolling_site: str
 
+    def doors(self, known: Record, said: Fact) -> Iterator[Objection]:
+        yield from super().doors(known, said)
+        match said:
+            case Screened(screened_on=on):
+                yield from studies.after_accrual(self.study, on, "screened_on")
+            case Enrolled(enrolled_on=on):
+                yield from studies.after_accrual(self.study, on, "enrolled_on")
+
     def own(self, record: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
         match said:
             case Screened():
@@ -33,12 +41,11 @@ class World(Surroundings):
                 if not any(version in studies.consent_versions_on(plan, days) for plan, days in plans):
                     message = "That version of the consent form was not valid on that day."
                     yield Objection("consent-version", message, member="/form_version")
-            case Enrolled(enrolled_on=on):
-                yield from studies.after_accrual(self.study, on, "enrolled_on")
             case Transferred(to_site=site, on=on):
-                if site == self.site_id:
+                before = self.stood(fact)
+                if site == self.site_id and not (isinstance(before, Transferred) and before.to_site == site):
                     yield Objection("already-there", "The participant is at that site.", member="/to_site")
-                elif not studies.was_active(self.study, site, on):
+                if not studies.was_active(self.study, site, on):
                     yield Objection("site-not-active", "That site was not active on that day.", member="/to_site")
 
     def _criteria(self, when: PartialDate) -> set[str]:
@@ -51,7 +58,6 @@ class World(Surroundings):
             yield Objection("site-fixed", message, member="/site_id")
         elif not studies.was_active(self.study, said.site_id, on):
             yield Objection("site-not-active", "The site was not active on that day.", member="/site_id")
-        yield from studies.after_accrual(self.study, on, "screened_on")
         judged = [list(_by_plan(said, plan, days)) for plan, days in studies.in_force(self.study, on)]
         if all(judged):  # where the date leaves open which protocol held, it is enough that one admits
             yield from judged[-1] if judged else ()

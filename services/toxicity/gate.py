@@ -7,7 +7,7 @@ for that day since, does not stand in the way of mending the rest.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -63,14 +63,16 @@ class World(Surroundings):
     def _sequel(self, record: Record, said: Sequel, before: Fact | None) -> Iterator[Objection]:
         """An event may go on in the dictionary that it was reported in, whatever the protocol by then."""
         event = said.serious_event_id
-        reported = [report.term for report in record.facts(SeriousEventReported) if report.serious_event_id == event]
+        reports = [each for each in record.all(SeriousEventReported) if each.fact.serious_event_id == event]
+        reported = [each.fact.term for each in reports]
         if said.term:
             own = [ctcae.dictionary_of(term) for term in reported]
             yield from _not_graded_by([*self._dictionaries(said, before), *own], [("", said.term, said.grade)])
             return
         told = [*record.facts(SeriousEventUpdated), *record.facts(SeriousEventResolved)]
         restated = [sequel.term for sequel in told if sequel.serious_event_id == event and sequel.term]
-        yield from _unless_one_admits(_no_such_grade("", term, said.grade) for term in (*reported, *restated))
+        for objection in _unless_one_admits(_no_such_grade("", term, said.grade) for term in (*reported, *restated)):
+            yield replace(objection, because_of=next((each.event_id for each in reports), None))
 
     def _unknown_treatments(self, said: Assessed, before: Fact | None) -> Iterator[Objection]:
         known = {("course", course.course_id) for course in self.participant.facts(RadiotherapyStarted)}

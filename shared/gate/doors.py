@@ -1,9 +1,9 @@
 """What every fact of a participant is asked once, when it is stated: doors that the study, the site or the participant
 has closed, and days that have not come. Pure.
 
-Voids pass: taking back what was said is never refused for the state of the world. Nor is a correction for what it
-leaves as it was: an accrual that was closed, or a protocol that was amended for that day since, does not stand in the
-way of mending the rest.
+Voids pass: taking back what was said is never refused for the state of the world. A correction is asked what it
+changes: an accrual that was closed, or a protocol that was amended for that day since, does not stand in the way of
+mending the rest. Days that cannot be are refused whatever stood before.
 """
 
 from __future__ import annotations
@@ -55,18 +55,24 @@ class Surroundings:
         if said.happened_on and not isinstance(fact, Corrected):
             yield from self._closed_doors(said, said.happened_on)
         stood = self.stood(fact)
-        before = [] if stood is None else list(self._asked(record, known, fact, stood))
-        for objection in self._asked(record, known, fact, said):
-            if not any(_same(objection, each) and _left(each.member, stood, said) for each in before):
+        behind = {(each.code, each.because_of) for each in self.doors(known, stood)} if stood else set()
+        yield from (each for each in self.doors(known, said) if (each.code, each.because_of) not in behind)
+        stays = stood is not None and stood.happened_on == said.happened_on
+        raised = list(self.own(record, fact, stood)) if stood and stays else []
+        for objection in self.own(record, fact, said):
+            if not any(_same(objection, each) and _left(each.member, stood, said) for each in raised):
                 yield objection
 
-    def _asked(self, record: Record, known: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
-        """What is asked of a correction as far as it changes the answer."""
+    def doors(self, known: Record, said: Fact) -> Iterator[Objection]:
+        """What is closed for a later day. A correction carries no fact through such a door; one behind it may stay."""
         yield from _after_withdrawal(known, said)
-        yield from self.own(record, fact, said)
 
     def own(self, record: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
-        """What this service asks of `said`, which `fact` states or restates; pointers are within `said`."""
+        """What this service asks of `said`, which `fact` states or restates, or which stood before `fact` restates it.
+
+        Pointers are within `said`. What a correction raises is dropped where the fact raised the same as it stood, and
+        neither what is pointed at nor the day is another.
+        """
         yield from ()
 
     @cached_property
@@ -97,12 +103,12 @@ def _after_withdrawal(known: Record, said: Fact) -> Iterator[Objection]:
 
 
 def _same(one: Objection, other: Objection) -> bool:
+    """In its words as well: they name what a protocol of another day may want."""
     return one == other and one.message == other.message
 
 
 def _left(member: str, stood: Fact | None, said: Fact) -> bool:
-    """Does a correction leave what is at fault as it was? A day behind a closed door may move, and stays behind it."""
-    return member == f"/{said.date_field}" or _at(stood, member) == _at(said, member)
+    return bool(_at(stood, member) == _at(said, member))
 
 
 def _at(value: Any, pointer: str) -> Any:

@@ -8,6 +8,7 @@ import pytest
 
 from services.enrollment.gate import World
 from services.enrollment.participant import objections
+from shared.contracts.enrollment import Consented
 from shared.kernel.fact import Fact
 from shared.kernel.record import Objection, Record, Refused, decide, standing
 from shared.testing.facts import (
@@ -335,17 +336,25 @@ def test_the_day_of_a_transfer_can_be_mended_at_the_site_where_it_led() -> None:
 
 
 def test_a_transfer_is_not_mended_into_one_to_a_site_that_was_not_active() -> None:
-    there = mending(*ON_STUDY, transferred("milan", 5), said=(site_closed("milan", -5),), site="milan")
-    there.when(correction(4, transferred("milan", 7))).then_admitted()
+    there = mending(*ON_STUDY, transferred("milan", 5), said=(site_closed("milan", 10),), site="milan")
+    there.when(correction(4, transferred("milan", 10))).then_admitted()
+    there.when(correction(4, transferred("milan", 11))).then_refused("site-not-active")
+    there.when(correction(4, transferred("milan", -1))).then_refused("site-not-active")
     there.when(correction(4, transferred("oslo", 5))).then_refused("site-not-active")
 
 
-@pytest.mark.parametrize("since", [accrual_closed(-5), site_closed("rome", -5)])
-def test_a_closing_that_is_dated_before_a_screening_does_not_stand_in_the_way_of_mending_it(since: Fact) -> None:
-    past = mending(*ON_STUDY, said=(since,))
-    past.when(correction(1, screened(birth_year=1950))).then_admitted()
-    past.when(correction(1, screened(-1))).then_admitted()
+def test_an_accrual_that_was_closed_for_a_day_before_does_not_stand_in_the_way_of_mending() -> None:
+    past = mending(*ON_STUDY, said=(accrual_closed(-5),))
+    past.when(correction(1, screened(-1, birth_year=1950))).then_admitted()
     past.when(correction(3, enrolled(1))).then_admitted()
+
+
+def test_a_site_that_was_closed_for_a_day_before_does_not_stand_in_the_way_of_mending_but_the_day() -> None:
+    past = mending(*ON_STUDY, said=(site_closed("rome", -5),))
+    past.when(correction(1, screened(birth_year=1950))).then_admitted()
+    past.when(correction(1, screened(-5))).then_admitted()
+    past.when(correction(1, screened(-1))).then_refused("site-not-active")
+    past.when(correction(1, screened("2020-11-30"))).then_refused("site-not-active")
 
 
 def test_nobody_is_moved_behind_the_end_of_the_accrual_by_a_correction() -> None:
@@ -357,12 +366,14 @@ def test_nobody_is_moved_behind_the_end_of_the_accrual_by_a_correction() -> None
 def test_a_protocol_that_was_amended_since_asks_a_correction_for_what_it_changes_only() -> None:
     later = opened(protocol(("a",))), amended(-5, protocol(("a", "b"), minimum_age=80))
     past = mending(screened(criteria={"a": "met"}), said=later)
-    past.when(correction(1, screened(-1, criteria={"a": "met"}))).then_admitted()
+    past.when(correction(1, screened(criteria={"a": "met"}, sex="male"))).then_admitted()
     past.when(correction(1, screened(criteria={"a": "not_met"}))).then_admitted()
     past.when(correction(1, screened(criteria={"a": "met", "b": "met"}))).then_admitted()
     past.when(correction(1, screened(criteria={}))).then_refused("criterion-unanswered")
     past.when(correction(1, screened(criteria={"a": "met", "c": "met"}))).then_refused("no-such-criterion")
     past.when(correction(1, screened(criteria={"a": "met"}, birth_year=1999))).then_refused("too-young")
+    past.when(correction(1, screened(-6, criteria={"a": "met"}))).then_admitted()
+    past.when(correction(1, screened(-1, criteria={"a": "met"}))).then_refused("criterion-unanswered", "too-young")
 
 
 def test_a_criterion_without_an_answer_is_pointed_at_and_a_name_that_is_unknown_is_not_repeated() -> None:
@@ -378,8 +389,10 @@ def test_a_criterion_without_an_answer_is_pointed_at_and_a_name_that_is_unknown_
 def test_a_consent_to_a_form_that_is_no_longer_valid_for_its_day_is_mended_but_not_by_another_of_that_kind() -> None:
     forms = [{"version": "4", "valid_from": "2024-06-01"}]
     past = mending(screened(), consented(), said=(opened(), amended(-5, protocol(consent_versions=forms))))
-    past.when(correction(2, consented(-1))).then_admitted()
+    more = Consented.model_validate({**consented().model_dump(), "options": {"registry": True}})
+    past.when(correction(2, more)).then_admitted()
     past.when(correction(2, consented(0, "9"))).then_refused("consent-version")
+    past.when(correction(2, consented("2019-06-01"))).then_refused("consent-version")
 
 
 def test_a_day_that_has_not_come_is_refused_whatever_stood_before() -> None:

@@ -165,6 +165,23 @@ def test_what_a_site_became_aware_of_after_a_withdrawal_is_after_it(sequel: Any)
     gone.when(sequel(aware_at="2024-02-04T08:00:00+01:00")).then_admitted()
 
 
+def test_what_was_learnt_after_a_withdrawal_stays_correctable() -> None:
+    told = (serious(), serious_updated(aware_at="2024-02-08T08:00:00+01:00"))
+    gone = at(known=(*ON_STUDY, facts.withdrawn(5)), earlier=told)
+    for better in ({"aware_at": "2024-02-08T09:00:00+01:00"}, {"aware_at": "2024-02-09T08:00:00+01:00"}):
+        gone.when(correction(2, serious_updated(**better))).then_admitted()
+        gone.when(correction(2, serious_updated(**better, onset_on=facts.day(7)))).then_admitted()
+    assert members(gone.when(correction(1, serious(when=6))), "after-withdrawal") == ["/replacement/data/onset_on"]
+
+
+def test_a_grade_that_one_event_has_left_over_is_not_carried_to_another() -> None:
+    told = (serious(term=V3_DRY_MOUTH, grade=3), serious_updated(grade=4), serious("SAE2", term=V3_DRY_MOUTH, grade=3))
+    mended = at(earlier=told)
+    mended.when(correction(2, serious_updated(grade=4, aware_at="2024-02-05T09:00:00+01:00"))).then_admitted()
+    within = members(mended.when(correction(2, serious_updated("SAE2", grade=4))), "no-such-grade")
+    assert within == ["/replacement/data/grade"]
+
+
 @pytest.mark.parametrize("sequel", [serious_updated, serious_resolved])
 def test_a_later_grade_is_one_of_the_reported_term(sequel: Any) -> None:
     reported = at().given(serious(term=V3_DRY_MOUTH, grade=3))
