@@ -157,17 +157,18 @@ def _as(kind: str, name: str, answer: dict[str, Any]) -> str:
 )
 async def live(request: Request, study: StudyOf, held: Held) -> StreamingResponse:
     """Server-sent events: the name of each figure or list that may have changed, with the position to read it at."""
+    since = request.app.state.live.beginnings
     at = await held.frontier(study, request.state.caller.subject)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(
-        _while_admitted(request, study, held, at.position), media_type="text/event-stream", headers=headers
+        _while_admitted(request, study, held, at.position, since), media_type="text/event-stream", headers=headers
     )
 
 
-async def _while_admitted(request: Request, study: str, held: Figures, at: int) -> AsyncIterator[bytes]:
+async def _while_admitted(request: Request, study: str, held: Figures, at: int, since: int) -> AsyncIterator[bytes]:
     """The stream ends when the caller's token or grants do: a page then asks again, and is told."""
     hub: Live = request.app.state.live
-    async for frame in hub.stream(study, dict.fromkeys(PARTS, str(at))):
+    async for frame in hub.stream(study, dict.fromkeys(PARTS, str(at)), since):
         try:
             await request.app.state.admit(request)
         except Refusal:

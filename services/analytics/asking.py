@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 
 from services.analytics.cohort import Cohort, Selection, cohort, is_out
+from services.analytics.days import known_by
 from services.analytics.figures.catalogue import FIGURES, FigureKind
 from services.analytics.projection import reading
 from shared.contracts.event import Event
@@ -75,10 +76,11 @@ class Figures:
             raise wrong_parameter("by", "The figure is not divided by that.")
         scope = _scope(kind, rights, asked.site)
         position, cut_on = await self.position(study_id, frontier, asked)
-        cut = asked.cut or cut_on or self.today(study_id, study.record)
+        today = self.today(study_id, study.record)
+        cut = asked.cut or cut_on or today
         selection = Selection(cut, scope.sites, asked.subset, asked.by)
         seen = tuple(tenants(rights)) if kind.of_participants else ()
-        key = (study_id, frontier.epoch, frontier.position, position, name, cut, asked, scope, seen)
+        key = (study_id, frontier.epoch, frontier.position, position, name, today, cut, asked, scope, seen)
         if key not in self._kept:
             self._kept[key] = await self._computed(kind, study_id, study, rights, position, selection, scope)
             while len(self._kept) > MOST_KEPT:
@@ -110,7 +112,7 @@ class Figures:
         selection: Selection, scope: _Scope,
     ) -> dict[str, Any]:  # fmt: skip
         recorded = await reading.recorded_at(self._system, study_id, position)
-        seen = await self._cohort(kind, study_id, study, rights, position, selection.cut)
+        seen = await self._cohort(kind, study_id, study, rights, position, selection.cut, recorded)
         answer = await asyncio.to_thread(kind.compute, seen, selection)
         answer["left_out"] = selection.left_out(seen)
         if scope.withhold_small:
@@ -125,8 +127,9 @@ class Figures:
         }
 
     async def _cohort(
-        self, kind: FigureKind, study_id: str, study: StudyState, rights: Rights, position: int, cut: date
-    ) -> Cohort:
+        self, kind: FigureKind, study_id: str, study: StudyState, rights: Rights, position: int, cut: date,
+        recorded: datetime | None,
+    ) -> Cohort:  # fmt: skip
         out = await self.out(study_id)
         if kind.of_participants:
             events = await self.facts_seen(study_id, rights, position)
@@ -134,7 +137,8 @@ class Figures:
             events = await reading.facts_at(self._system, study_id, position)
         then = await reading.study_at(self._system, study_id, position)
         planned = then if then.facts(Opened) else study.record  # before the study was opened nobody was in it either
-        return await asyncio.to_thread(cohort, planned, events, out, cut)
+        known_on = known_by(planned, recorded, self.today(study_id, study.record))
+        return await asyncio.to_thread(cohort, planned, events, out, cut, known_on)
 
     async def out(self, study_id: str) -> frozenset[str]:
         """Participants that nothing may be shown of today."""

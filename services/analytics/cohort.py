@@ -20,6 +20,7 @@ from shared.contracts.treatment import (
     Target,
 )
 from shared.gate.study import plan_on
+from shared.kernel.dates import PartialDate
 from shared.kernel.fact import F, Fact
 from shared.kernel.record import Record
 from shared.protocol.protocol import Protocol
@@ -29,14 +30,11 @@ STAYING: tuple[type[Fact], ...] = (Withdrawn, Died)
 
 @dataclass(frozen=True)
 class Participant:
-    """One participant's standing facts from every service.
-
-    `today` bounds what an imprecise date is taken to mean: of a figure its cut, of a query the site's today.
-    """
+    """One participant's standing facts from every service. No imprecise date is taken for a day after `known_on`."""
 
     participant_id: str
     record: Record
-    today: date
+    known_on: date
 
     def facts(self, kind: type[F], until: date) -> list[F]:
         """Facts of a kind dated up to and on that day; undated ones always, but a death not while life goes on.
@@ -50,16 +48,20 @@ class Participant:
         return min(self.facts(kind, until), key=self.day, default=None)
 
     def day(self, fact: Fact) -> date:
-        """The fact's day for analyses; `today` where none is known."""
-        return self._day(fact) or self.today
+        """The fact's day for analyses; the last that there may be, where none is known."""
+        return self._day(fact) or self.known_on
+
+    def taken_for(self, when: PartialDate) -> date:
+        """The day of a fact of participation: never after the withdrawal, if it may have been before."""
+        return imputed(when, min(self.known_on, self.leaves_on))
 
     def _day(self, fact: Fact) -> date | None:
         if isinstance(fact, Died):
             alive_on = self.last_known_alive
-            return day_of_death(fact.died_on, alive_on, self.today) if fact.died_on else alive_on
+            return day_of_death(fact.died_on, alive_on, self.known_on) if fact.died_on else alive_on
         if isinstance(fact, Withdrawn):
-            return day_of_withdrawal(fact.withdrawn_on, self._taken_part, self.today)
-        return imputed(fact.happened_on, min(self.today, self.leaves_on)) if fact.happened_on else None
+            return day_of_withdrawal(fact.withdrawn_on, self._taken_part, self.known_on)
+        return self.taken_for(fact.happened_on) if fact.happened_on else None
 
     @cached_property
     def _taken_part(self) -> list[date]:
@@ -67,7 +69,7 @@ class Participant:
 
     @cached_property
     def last_known_alive(self) -> date:
-        return last_known_alive((stated.fact for stated in self.record.stated), self.today)
+        return last_known_alive((stated.fact for stated in self.record.stated), min(self.known_on, self.leaves_on))
 
     @cached_property
     def leaves_on(self) -> date:
@@ -131,13 +133,13 @@ def prescribed_last(changes: Iterable[PrescriptionChanged]) -> PrescriptionChang
 class Cohort:
     """`out`: participants whose data may no longer be used, and void ones; they are in no figure, past or live.
 
-    `today`: the cut of the figure that is asked for.
+    `cut`: the last day that is counted.
     """
 
     study: Record
     participants: tuple[Participant, ...]
     out: tuple[Participant, ...]
-    today: date
+    cut: date
 
     @property
     def title(self) -> str:
@@ -146,22 +148,27 @@ class Cohort:
     @cached_property
     def protocol(self) -> Protocol:
         """The plan in force on the cut, for every participant."""
-        return plan_on(self.study, self.today)
+        return plan_on(self.study, self.cut)
 
     def enrolled(self, until: date) -> list[Participant]:
         return [participant for participant in self.participants if participant.first(Enrolled, until)]
 
 
-def cohort(study: Record, events: Iterable[Event], out: frozenset[str], today: date) -> Cohort:
-    """Who was screened, with the facts that stand; `out` are the participants that no figure may show today."""
+def cohort(
+    study: Record, events: Iterable[Event], out: frozenset[str], cut: date, known_on: date | None = None
+) -> Cohort:
+    """Who was screened, with the facts that stand; `out` are the participants that no figure may show today.
+
+    `known_on`: by when all of it was known; the cut, where nothing else is said.
+    """
     by_subject: dict[str, list[Event]] = {}
     for event in (each for each in events if each.is_known):
         by_subject.setdefault(event.stream_id, []).append(event)
     records = {subject: Record(tuple(event.stated() for event in stated)) for subject, stated in by_subject.items()}
     seen = {subject: record for subject, record in records.items() if record.all(Screened)}
-    people = [Participant(subject, record, today) for subject, record in sorted(seen.items())]
+    people = [Participant(subject, record, known_on or cut) for subject, record in sorted(seen.items())]
     shown = tuple(one for one in people if one.participant_id not in out)
-    return Cohort(study, shown, tuple(one for one in people if one.participant_id in out), today)
+    return Cohort(study, shown, tuple(one for one in people if one.participant_id in out), cut)
 
 
 def present_site(record: Record) -> str:

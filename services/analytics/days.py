@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from shared.contracts.enrollment import LesionRegistered, ScreenFailed, Transferred, Withdrawn
 from shared.contracts.followup import Died, FollowUpResumed, Lost, Progressed, VisitMissed, VitalStatusConfirmed
+from shared.contracts.study import SiteActivated
 from shared.contracts.toxicity import SeriousEventResolved
 from shared.kernel.dates import PartialDate
 from shared.kernel.fact import Fact
@@ -19,19 +21,24 @@ MAY_FOLLOW_DEATH: tuple[type[Fact], ...] = (
 """A lesion may be found, and an event may end, with or after death. All else needs a living participant on its day."""
 
 
-MAY_FOLLOW_WITHDRAWAL: tuple[type[Fact], ...] = (Withdrawn, Died, VitalStatusConfirmed)
-
-
-def imputed(when: PartialDate, today: date) -> date:
-    """The day an analysis takes a date for: of a month the 15th, of a year 1 July, never after today.
-
-    `today` is the cut of a figure: what it says of a position and a cut does not change with the calendar.
-    """
+def imputed(when: PartialDate, known_on: date) -> date:
+    """The day an analysis takes a date for: of a month the 15th, of a year 1 July, never after it was known."""
     if when.is_exact:
         return when.earliest
     of_month = when.earliest.month == when.latest.month
     middle = when.earliest.replace(day=MID_MONTH) if of_month else date(when.earliest.year, *MID_YEAR)
-    return max(when.earliest, min(middle, today))
+    return max(when.earliest, min(middle, known_on))
+
+
+def known_by(study: Record, recorded_at: datetime | None, today: date) -> date:
+    """The day by which all that was recorded until then had happened, by the latest calendar of the study's sites.
+
+    So what is said of a position does not change with today: it is the cut of the data, not of the analysis.
+    """
+    if recorded_at is None:
+        return today
+    zones = {site.time_zone for site in study.facts(SiteActivated)} or {"UTC"}
+    return min(today, max(recorded_at.astimezone(ZoneInfo(zone)).date() for zone in zones))
 
 
 def needs_life(fact: Fact) -> bool:
@@ -40,31 +47,34 @@ def needs_life(fact: Fact) -> bool:
     return not (at_autopsy or isinstance(fact, MAY_FOLLOW_DEATH))
 
 
-def last_known_alive(facts: Iterable[Fact], today: date) -> date:
+def last_known_alive(facts: Iterable[Fact], known_on: date) -> date:
     """The last day on which something needed a living participant; the first day there is, where nothing did."""
-    days = (imputed(fact.happened_on, today) for fact in facts if fact.happened_on and needs_life(fact))
+    days = (imputed(fact.happened_on, known_on) for fact in facts if fact.happened_on and needs_life(fact))
     return max(days, default=date.min)
 
 
-def day_of_death(died_on: PartialDate, alive_on: date, today: date) -> date:
+def day_of_death(died_on: PartialDate, alive_on: date, known_on: date) -> date:
     """The day a death is taken for: never before the participant was last known alive, if the date admits it."""
-    return max(imputed(died_on, today), min(alive_on, died_on.latest))
+    return max(imputed(died_on, known_on), min(alive_on, died_on.latest))
 
 
 def taken_part(facts: Iterable[Fact]) -> list[date]:
     """The first day that each fact of participation may mean."""
-    return [
-        fact.happened_on.earliest for fact in facts if fact.happened_on and not isinstance(fact, MAY_FOLLOW_WITHDRAWAL)
-    ]
+    return [fact.happened_on.earliest for fact in facts if fact.happened_on and not _may_follow_withdrawal(fact)]
 
 
-def day_of_withdrawal(withdrawn_on: PartialDate, taken_part: Iterable[date], today: date) -> date:
+def _may_follow_withdrawal(fact: Fact) -> bool:
+    from_registry = isinstance(fact, VitalStatusConfirmed) and fact.source == "registry"
+    return from_registry or isinstance(fact, Withdrawn | Died)
+
+
+def day_of_withdrawal(withdrawn_on: PartialDate, taken_part: Iterable[date], known_on: date) -> date:
     """The day a withdrawal is taken for: never before what may have been before it, for nothing should be after it."""
-    return max([imputed(withdrawn_on, today), *(day for day in taken_part if day <= withdrawn_on.latest)])
+    return max([imputed(withdrawn_on, known_on), *(day for day in taken_part if day <= withdrawn_on.latest)])
 
 
-def is_lost(record: Record, today: date) -> bool:
+def is_lost(record: Record, known_on: date) -> bool:
     """Was the participant lost later than found again?"""
-    lost = [imputed(fact.on, today) for fact in record.facts(Lost)]
-    found = [imputed(fact.on, today) for fact in record.facts(FollowUpResumed)]
+    lost = [imputed(fact.on, known_on) for fact in record.facts(Lost)]
+    found = [imputed(fact.on, known_on) for fact in record.facts(FollowUpResumed)]
     return bool(lost) and max(lost) > max(found, default=date.min)

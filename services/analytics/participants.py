@@ -19,6 +19,7 @@ import asyncpg
 
 from services.analytics.asking import Asked, Figures, tenants
 from services.analytics.cohort import is_out, present_site
+from services.analytics.days import known_by
 from services.analytics.projection import reading
 from services.analytics.projection.reading import Frontier
 from services.analytics.queries import Listed as Query
@@ -76,7 +77,8 @@ class Participants:
             raise NotFound
         today = cut_on or self._figures.today(study_id, study.record)
         recorded = await reading.recorded_at(self._system, study_id, position)
-        told = await asyncio.to_thread(timeline, events, today, self._names, restated)
+        known_on = known_by(study.record, recorded, today)
+        told = await asyncio.to_thread(timeline, events, today, self._names, restated, known_on)
         return {"position": position, "recorded_at": recorded.isoformat() if recorded else None, **told}
 
     async def listed(self, study_id: str, member: str, after: str = "") -> Listed:
@@ -92,7 +94,7 @@ class Participants:
             found |= {number: list(events) for number, events in groupby(facts, lambda event: event.stream_id)}
         page, today = sorted(numbers)[:PAGE], self._figures.today(study_id, study.record)
         events = [event for number in page for event in found.get(number, [])]
-        asked = Counter(query.participant_id for query in await self._open(study_id, study, events))
+        asked = Counter(query.participant_id for query in await self._open(study_id, study, events, frontier))
         rows = tuple(row for number in page if (row := _row(number, found.get(number, []), today, asked[number])))
         return Listed(rows, page[-1] if len(numbers) > PAGE else None, frontier)
 
@@ -103,10 +105,12 @@ class Participants:
         events, _ = await self._told(study_id, participant, rights, frontier.position)
         if not _screened(events) or await self._is_out(study_id, participant):
             raise NotFound
-        return frontier, sorted(await self._open(study_id, study, events), key=lambda query: (query.since, query.key))
+        return frontier, sorted(
+            await self._open(study_id, study, events, frontier), key=lambda query: (query.since, query.key)
+        )
 
-    async def _open(self, study_id: str, study: StudyState, events: list[Event]) -> list[Query]:
-        asked = await self._queries.about(study_id, study.record, events)
+    async def _open(self, study_id: str, study: StudyState, events: list[Event], at: Frontier) -> list[Query]:
+        asked = await self._queries.about(study_id, study.record, events, at)
         return [query for query in asked if query.state == "open"]
 
     async def _seeing(self, study_id: str, member: str) -> tuple[Rights, StudyState]:

@@ -10,6 +10,7 @@ from datetime import date
 from typing import Literal
 
 from services.analytics.asking import Figures
+from services.analytics.days import known_by
 from services.analytics.projection.reading import Frontier
 from services.analytics.queries import Listed, listed
 from services.analytics.queries.case import Today, cases
@@ -65,20 +66,23 @@ class Queries:
         key = (study_id, frontier.epoch, frontier.position, rights.visible, out, frozenset(days.items()))
         if key not in self._kept:
             events = await self._figures.facts_seen(study_id, rights, frontier.position)
-            self._kept[key] = await self.about(study_id, study.record, events, out)
+            self._kept[key] = await self.about(study_id, study.record, events, frontier, out)
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         return frontier, [row for row in self._kept[key] if wanted.has(row)]
 
     async def about(
-        self, study_id: str, study: Record, events: Sequence[Event], out: frozenset[str] = frozenset()
+        self, study_id: str, study: Record, events: Sequence[Event], at: Frontier, out: frozenset[str] = frozenset()
     ) -> list[Listed]:
         """What these facts of whole participants, who are not out, raise today at their sites."""
         days, latest = self._figures.todays(study_id, study), self._figures.today(study_id, study)
-        return await asyncio.to_thread(_listed, study, events, out, lambda site: days.get(site, latest), self._names)
+        known_on = known_by(study, at.recorded_at, latest)
+        return await asyncio.to_thread(
+            _listed, study, events, out, lambda site: days.get(site, latest), self._names, known_on
+        )
 
 
 def _listed(
-    study: Record, events: Sequence[Event], out: frozenset[str], today: Today, names: Mapping[str, str]
+    study: Record, events: Sequence[Event], out: frozenset[str], today: Today, names: Mapping[str, str], known_on: date
 ) -> list[Listed]:
-    return [row for case in cases(study, events, out, today, names) for row in listed(case)]
+    return [row for case in cases(study, events, out, today, names, known_on) for row in listed(case)]

@@ -82,7 +82,11 @@ class _Dated:
 
 
 def timeline(
-    events: Sequence[Event], today: date, names: Mapping[str, str] | None = None, corrected: Collection[UUID] = ()
+    events: Sequence[Event],
+    today: date,
+    names: Mapping[str, str] | None = None,
+    corrected: Collection[UUID] = (),
+    known_on: date | None = None,
 ) -> dict[str, Any]:
     """What the standing events of one screened participant tell, ready for JSON.
 
@@ -91,7 +95,9 @@ def timeline(
     """
     known = [(event, event.stated()) for event in events if event.is_known]
     record = Record(tuple(stated for _, stated in known))
-    dated = _dated([(event, stated.fact) for event, stated in known if not isinstance(stated.fact, UNTOLD)], today)
+    dated = _dated(
+        [(event, stated.fact) for event, stated in known if not isinstance(stated.fact, UNTOLD)], known_on or today
+    )
     close = _close(dated, today)
     entries = [_entry(each, _Around(dated, close, today), Known(record, names or {})) for each in _in_order(dated)]
     for entry in entries:
@@ -122,25 +128,25 @@ def status(record: Record, today: date) -> str:
     return next((name for kind, name in reached if record.facts(kind)), "screening")
 
 
-def _dated(told_of: Sequence[tuple[Event, Fact]], today: date) -> list[_Dated]:
+def _dated(told_of: Sequence[tuple[Event, Fact]], known_on: date) -> list[_Dated]:
     """Days of withdrawals first, then of beginnings, of ends, of death: each is bounded by those before it."""
     placed = [(event, fact, _when(fact)) for event, fact in told_of]
     before = taken_part(fact for _, fact in told_of)
     withdrawn = {
-        event.event_id: day_of_withdrawal(fact.withdrawn_on, before, today)
+        event.event_id: day_of_withdrawal(fact.withdrawn_on, before, known_on)
         for event, fact, _ in placed
         if isinstance(fact, Withdrawn)
     }
-    last = min([today, *withdrawn.values()])
+    last = min([known_on, *withdrawn.values()])
     days = {event.event_id: imputed(when, last) for event, _, when in placed if when} | withdrawn
     begun = {_thread(fact): days[event.event_id] for event, fact, _ in placed if isinstance(fact, _BEGINNINGS)}
     for event, fact, when in placed:
         if when and isinstance(fact, _ENDS):
             days[event.event_id] = max(days[event.event_id], begun.get(_thread(fact), date.min))
-    alive_on = last_known_alive((fact for _, fact in told_of), today)
+    alive_on = last_known_alive((fact for _, fact in told_of), last)
     for event, fact, when in placed:
         if when and isinstance(fact, Died):
-            days[event.event_id] = day_of_death(when, alive_on, today)
+            days[event.event_id] = day_of_death(when, alive_on, known_on)
     return [_Dated(event, fact, when, days.get(event.event_id)) for event, fact, when in placed]
 
 

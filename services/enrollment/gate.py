@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from shared.contracts.enrollment import Consented, Enrolled, Screened, ScreenFailed, Transferred
@@ -14,6 +14,7 @@ from shared.kernel.record import Objection, Record
 from shared.protocol.protocol import Protocol
 
 OTHER_SCREEN_FAILURES = {"refused", "died", "other"}
+Answers = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,10 @@ class World(Surroundings):
                 yield from studies.after_accrual(self.study, on, "enrolled_on")
 
     def own(self, record: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
+        before = self.stood(fact)
         match said:
             case Screened():
-                yield from self._screening(said)
+                yield from self._screening(said, before)
             case ScreenFailed(failed_on=on, reason_codes=codes):
                 if set(codes) - self._criteria(on) - OTHER_SCREEN_FAILURES:
                     message = "A reason is a criterion's id, or refused, died or other."
@@ -42,7 +44,6 @@ class World(Surroundings):
                     message = "That version of the consent form was not valid on that day."
                     yield Objection("consent-version", message, member="/form_version")
             case Transferred(to_site=site, on=on):
-                before = self.stood(fact)
                 if site == self.site_id and not (isinstance(before, Transferred) and before.to_site == site):
                     yield Objection("already-there", "The participant is at that site.", member="/to_site")
                 if not studies.was_active(self.study, site, on):
@@ -51,28 +52,32 @@ class World(Surroundings):
     def _criteria(self, when: PartialDate) -> set[str]:
         return {criterion.id for plan, _ in studies.in_force(self.study, when) for criterion in plan.criteria}
 
-    def _screening(self, said: Screened) -> Iterator[Objection]:
+    def _screening(self, said: Screened, before: Fact | None) -> Iterator[Objection]:
         on = said.screened_on
         if said.site_id != self.enrolling_site:
             message = "The site of a screening cannot be corrected: void the participant, or transfer."
             yield Objection("site-fixed", message, member="/site_id")
         elif not studies.was_active(self.study, said.site_id, on):
             yield Objection("site-not-active", "The site was not active on that day.", member="/site_id")
-        judged = [list(_by_plan(said, plan, days)) for plan, days in studies.in_force(self.study, on)]
+        stood = before.criteria if isinstance(before, Screened) and before.screened_on == on else None
+        judged = [list(_by_plan(said, plan, days, stood)) for plan, days in studies.in_force(self.study, on)]
         if all(judged):  # where the date leaves open which protocol held, it is enough that one admits
             yield from judged[-1] if judged else ()
 
 
-def _by_plan(said: Screened, plan: Protocol, days: PartialDate) -> Iterator[Objection]:
+def _by_plan(said: Screened, plan: Protocol, days: PartialDate, stood: Answers | None) -> Iterator[Objection]:
     if days.latest.year - said.birth_year < plan.minimum_age:
         yield Objection("too-young", "Below the protocol's minimum age on that day.", member="/birth_year")
-    yield from _criteria_answered(said, {criterion.id for criterion in plan.criteria})
+    yield from _criteria_answered(said, {criterion.id for criterion in plan.criteria}, stood)
 
 
-def _criteria_answered(said: Screened, asked: set[str]) -> Iterator[Objection]:
-    for name in sorted(asked - set(said.criteria)):
-        yield Objection("criterion-unanswered", f"The criterion {name} has no answer.", member=f"/criteria/{name}")
-    if set(said.criteria) - asked:  # which one, only the sender knows: a name that is unknown may be anything
+def _criteria_answered(said: Screened, asked: set[str], stood: Answers | None) -> Iterator[Objection]:
+    """`stood`: the answers that are corrected, unless the day is; what they left open or went beyond stays so."""
+    left_open, beyond = (asked - set(stood), set(stood) - asked) if stood is not None else (set[str](), set[str]())
+    if missing := sorted(asked - set(said.criteria) - left_open):
+        message = f"Criteria without an answer: {', '.join(missing)}."
+        yield Objection("criterion-unanswered", message, member="/criteria")
+    if set(said.criteria) - asked - beyond:
         yield Objection("no-such-criterion", "The protocol of that day has no such criterion.", member="/criteria")
     waived = {name for name, answer in said.criteria.items() if answer == "waived"}
     if set(said.waivers) - waived:

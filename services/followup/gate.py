@@ -35,11 +35,12 @@ class World(Surroundings):
     participant: Record = field(kw_only=True)
 
     def own(self, record: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
-        yield from self._lesions(said, self.stood(fact))
+        before = self.stood(fact)
+        yield from self._lesions(said, before)
         if isinstance(said, OfVisit):
-            yield from self._course(said)
+            yield from self._course(said, before)
         if isinstance(said, OfReminder):
-            yield from self._until(said)
+            yield from self._until(said, before)
 
     def _lesions(self, said: Fact, before: Fact | None) -> Iterator[Objection]:
         registered = {lesion.lesion_id for lesion in self.participant.facts(LesionRegistered)}
@@ -48,15 +49,15 @@ class World(Surroundings):
                 message = "No lesion of that id is registered."
                 yield Objection("no-such-lesion", message, member=member, not_known=True)
 
-    def _course(self, said: OfVisit) -> Iterator[Objection]:
-        if said.course_id is None:
+    def _course(self, said: OfVisit, before: Fact | None) -> Iterator[Objection]:
+        if said.course_id is None or (isinstance(before, OfVisit) and before.course_id == said.course_id):
             return
         if not any(course.course_id == said.course_id for course in self.participant.facts(RadiotherapyStarted)):
             message = "No course of that id was started."
             yield Objection("no-such-course", message, member="/course_id", not_known=True)
 
-    def _until(self, said: OfReminder) -> Iterator[Objection]:
-        if said.until is None:
+    def _until(self, said: OfReminder, before: Fact | None) -> Iterator[Objection]:
+        if said.until is None or (isinstance(before, OfReminder) and before.until == said.until):
             return
         if said.until < self.today:
             yield Objection("snooze-in-the-past", "That day is over at the site.", member="/until")

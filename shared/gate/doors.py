@@ -8,11 +8,10 @@ mending the rest. Days that cannot be are refused whatever stood before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from typing import Any
 
 from shared.contracts.enrollment import Consented, Screened, Transferred, Voided, Withdrawn
 from shared.contracts.followup import Died, VitalStatusConfirmed
@@ -108,20 +107,8 @@ def _same(one: Objection, other: Objection) -> bool:
 
 
 def _left(member: str, stood: Fact | None, said: Fact) -> bool:
-    return bool(_at(stood, member) == _at(said, member))
-
-
-def _at(value: Any, pointer: str) -> Any:
-    """What lies there in a fact; None where there is nothing."""
-    for name in pointer.split("/")[1:]:
-        match value:
-            case Mapping():
-                value = value.get(name)
-            case tuple() | list():
-                value = value[int(name)] if int(name) < len(value) else None
-            case _:
-                value = getattr(value, name, None)
-    return value
+    name = member[1:].partition("/")[0]
+    return bool(getattr(stood, name, stood) == getattr(said, name, said))
 
 
 def stays_open(known: Record, said: Fact) -> bool:

@@ -76,8 +76,10 @@ select c.shard, c.owner, c.epoch, c.until > clock_timestamp() as held, waiting.r
 select o.shard from outbox o left join relay_cursor c using (shard)
  where o.shard >= $1
    and (c.shard is null
-        or o.xid >= pg_snapshot_xmax(c.done::pg_snapshot)
-        or o.xid = any (array(select pg_snapshot_xip(c.done::pg_snapshot))))
+        or c.until < clock_timestamp()         -- else another relay looks at it
+        and (o.xid >= pg_snapshot_xmax(c.done::pg_snapshot)
+             or o.xid = any (array(select pg_snapshot_xip(c.done::pg_snapshot))))
+        and (c.upto is null or o.seq > c.last_seq or not pg_visible_in_snapshot(o.xid, c.upto::pg_snapshot)))
  order by o.shard desc limit 1
 
 -- name: prune

@@ -29,6 +29,7 @@ class Live:
         self._newest: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
         self._readers: defaultdict[str, set[_Reader]] = defaultdict(set)
         self._closed = False
+        self.beginnings = 0
 
     def publish(self, topic: str, data: str) -> None:
         """Tell the readers of a study that a part of it has a new version.
@@ -44,13 +45,16 @@ class Live:
             reader.owed[part] = frame
             reader.wake.set()
 
-    async def stream(self, study: str, found: Mapping[str, str] | None = None) -> AsyncIterator[bytes]:
+    async def stream(
+        self, study: str, found: Mapping[str, str] | None = None, since: int | None = None
+    ) -> AsyncIterator[bytes]:
         """What a reader of one study is sent: at once the current versions, then each change, pings between.
 
-        `found` has the version of each part as the reader found it; what was published by now may be newer.
+        `found` has the version of each part as the reader found it after `since` beginnings; what was published by
+        now may be newer.
         """
         first = {part: _frame(part, data) for part, data in (found or {}).items()}
-        reader = _Reader(owed=first | self._newest.get(study, {}))
+        reader = _Reader(first | self._newest.get(study, {}), is_over=since not in (None, self.beginnings))
         self._readers[study].add(reader)
         try:
             yield f"retry: {RETRY_AFTER * 1000:.0f}\n\n".encode()
@@ -72,6 +76,7 @@ class Live:
     def begin_anew(self) -> None:
         """End every stream that is open: whoever comes again is told how things are now, whatever was not heard of."""
         self._newest.clear()
+        self.beginnings += 1
         for readers in self._readers.values():
             for reader in readers:
                 reader.is_over = True

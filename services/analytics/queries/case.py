@@ -9,7 +9,6 @@ from functools import cached_property
 from uuid import UUID
 
 from services.analytics.cohort import Participant, cohort, present_site
-from services.analytics.days import imputed
 from shared.contracts.enrollment import Withdrawn
 from shared.contracts.event import Event
 from shared.contracts.followup import Died, FollowUpResumed, Lost
@@ -45,6 +44,7 @@ class Case:
     participant: Participant
     site_id: str
     protocol: Protocol
+    today: date
     recorded_at: Mapping[UUID, datetime]
     study_closed_on: date
     terms: Mapping[str, str] = field(default_factory=dict)
@@ -53,17 +53,13 @@ class Case:
     def record(self) -> Record:
         return self.participant.record
 
-    @property
-    def today(self) -> date:
-        return self.participant.today
-
     def all(self, kind: type[F]) -> Sequence[Stated[F]]:
         """The facts of a kind, in an order that does not depend on when they arrived."""
         return sorted(self.record.all(kind), key=lambda stated: stated.event_id)
 
     def day(self, when: PartialDate) -> date:
         """The day an analysis takes the date for."""
-        return imputed(when, self.today)
+        return self.participant.taken_for(when)
 
     def term(self, term: str) -> str:
         return f"{self.terms[term]} ({term})" if term in self.terms else term
@@ -121,18 +117,23 @@ class Case:
 
 
 def cases(
-    study: Record, events: Iterable[Event], out: frozenset[str], today: Today, terms: Mapping[str, str] | None = None
-) -> list[Case]:
-    """Who was screened and may be used, in the order of their numbers. `events` stand; their order does not matter."""
-    known = sorted(events, key=lambda event: (event.stream_id, event.service, event.version))
+    study: Record, events: Iterable[Event], out: frozenset[str], today: Today, terms: Mapping[str, str] | None = None,
+    known_on: date = date.max,
+) -> list[Case]:  # fmt: skip
+    """Who was screened and may be used, in the order of their numbers. `events` stand; their order does not matter.
+
+    `known_on`: by when all of it was known.
+    """
+    ordered = sorted(events, key=lambda event: (event.stream_id, event.service, event.version))
     recorded_at: dict[str, dict[UUID, datetime]] = {}
-    for event in known:
+    for event in ordered:
         recorded_at.setdefault(event.stream_id, {})[event.event_id] = event.recorded_at
     closed = min((closed.on for closed in study.facts(Closed)), default=date.max)
-    seen, made = cohort(study, known, out, date.max), []
+    seen, made = cohort(study, ordered, out, date.max), []
     for one in seen.participants:
         site = present_site(one.record)
         day = today(site)
         plan = plan_on(study, day)
-        made.append(Case(replace(one, today=day), site, plan, recorded_at[one.participant_id], closed, terms or {}))
+        known = replace(one, known_on=min(day, known_on))
+        made.append(Case(known, site, plan, day, recorded_at[one.participant_id], closed, terms or {}))
     return made

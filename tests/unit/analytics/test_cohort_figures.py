@@ -11,6 +11,8 @@ import pytest
 
 from services.analytics.asking import withheld
 from services.analytics.cohort import Cohort, Selection, cohort
+from services.analytics.days import known_by
+from services.analytics.queries.case import cases
 from services.analytics.statistics.accrual import accrual
 from services.analytics.statistics.flow import flow
 from services.analytics.statistics.treatments import treatments
@@ -219,12 +221,24 @@ def test_a_reader_is_shown_no_small_cell_of_a_site() -> None:
     assert withheld(divided, 5, whole=True)["groups"] == [{"name": "a", "enrolled": None, "curve": []}]
 
 
-def test_an_imprecise_date_is_never_taken_for_a_day_after_the_cut_whatever_today_is() -> None:
+@pytest.mark.parametrize("day", [1, 10, 20])
+def test_an_imprecise_date_is_never_taken_for_a_day_after_it_was_known_nor_pulled_to_an_earlier_cut(day: int) -> None:
     events = [event("p", at, *fact) for at, fact in enumerate([screened("2024-03"), enrolled("2024-03")], 1)]
-    for day in (1, 10, 20):
-        cut = date(2024, 3, day)
-        (group,) = accrual(cohort(STUDY, events, frozenset(), cut), Selection(cut))["groups"]
-        assert group["curve"] == [{"on": f"2024-03-{min(day, 15):02}", "cumulative": 1}]
+    seen = cohort(STUDY, events, frozenset(), TODAY, date(2024, 3, day))
+    taken = min(day, 15)
+    for cut in (date(2024, 3, taken), TODAY):
+        (group,) = accrual(seen, Selection(cut))["groups"]
+        assert group["curve"] == [{"on": f"2024-03-{taken:02}", "cumulative": 1}]
+    assert accrual(seen, Selection(date(2024, 3, taken) - timedelta(days=1)))["groups"][0]["curve"] == []
+
+
+def test_what_was_recorded_by_a_moment_was_known_on_that_day_at_the_site_where_it_was_latest() -> None:
+    sites = facts.site_activated("rome"), facts.site_activated("apia", zone="Pacific/Apia")
+    study = Record(tuple(Stated(uuid4(), fact) for fact in sites))
+    moment = datetime(2024, 3, 9, 12, 30, tzinfo=UTC)
+    assert known_by(study, moment, date(2025, 1, 31)) == date(2024, 3, 10)
+    assert known_by(study, moment, date(2024, 3, 9)) == date(2024, 3, 9)
+    assert known_by(study, None, date(2024, 3, 9)) == date(2024, 3, 9)
 
 
 def test_what_is_dated_after_a_withdrawal_has_left_the_analysis_but_for_death() -> None:
@@ -267,13 +281,16 @@ def test_a_course_in_the_month_of_a_withdrawal_counts_and_one_that_is_surely_lat
 
 
 @pytest.mark.parametrize("on", ["2024-09", "2024-09-10"])
-def test_figure_and_timeline_take_a_withdrawal_and_what_was_before_it_for_the_same_days(on: str) -> None:
+def test_figure_timeline_and_queries_take_a_withdrawal_and_what_was_before_it_for_the_same_days(on: str) -> None:
     told = [screened("2024-09"), enrolled("2024-09-10"), course("2024-09-20"), withdrawn(on)]
     events = [event("p", at, *fact) for at, fact in enumerate(told, 1)]
     (one,) = cohort(STUDY, events, frozenset(), TODAY).participants
     days = [one.day(each.stated().fact).isoformat() for each in events]
     entries = {entry["event_id"]: entry["day"] for entry in timeline(events, TODAY)["entries"]}
     assert [entries[str(each.event_id)] for each in events] == days
+    (case,) = cases(STUDY, events, frozenset(), lambda _: TODAY)
+    asked = [case.day(each.stated().fact.happened_on).isoformat() for each in events[:-1]]  # type: ignore[arg-type] # each has a day
+    assert [*asked, case.followed_until.isoformat()] == days
 
 
 def test_a_death_in_a_month_is_not_taken_for_a_day_before_the_last_contact() -> None:

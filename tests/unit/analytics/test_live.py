@@ -71,6 +71,13 @@ async def test_what_was_published_before_a_new_beginning_is_not_taken_for_news()
         assert await sent(stream) == frame("flow", 7)
 
 
+async def test_who_found_something_before_a_new_beginning_comes_again() -> None:
+    live = Live()
+    since = live.beginnings
+    live.begin_anew()
+    assert [chunk async for chunk in live.stream("atc-rt", {"flow": "7"}, since)] == [b"retry: 2000\n\n"]
+
+
 async def test_a_change_reaches_every_reader_of_its_study_and_no_other() -> None:
     live = Live(ping_every=0.05)
     async with (

@@ -376,14 +376,13 @@ def test_a_protocol_that_was_amended_since_asks_a_correction_for_what_it_changes
     past.when(correction(1, screened(-1, criteria={"a": "met"}))).then_refused("criterion-unanswered", "too-young")
 
 
-def test_a_criterion_without_an_answer_is_pointed_at_and_a_name_that_is_unknown_is_not_repeated() -> None:
-    said = refused(at().given().when(screened(criteria={"age": "met"}, waivers={"age": "agreed by phone"})))
-    assert sorted((raised.code, raised.member) for raised in said) == [
-        ("criterion-unanswered", "/criteria/histology"),
-        ("criterion-unanswered", "/criteria/rt-indicated"),
-        ("no-such-criterion", "/criteria"),
-        ("not-waived", "/waivers"),
-    ]
+def test_a_criterion_that_was_dropped_since_may_keep_its_answer() -> None:
+    later = opened(protocol(("a", "b"))), amended(-5, protocol(("a",)))
+    past = mending(screened(criteria={"a": "met", "b": "met"}), said=later)
+    past.when(correction(1, screened(criteria={"a": "not_met", "b": "met"}))).then_admitted()
+    past.when(correction(1, screened(criteria={"a": "met"}))).then_admitted()
+    past.when(correction(1, screened(criteria={"a": "met", "b": "met", "c": "met"}))).then_refused("no-such-criterion")
+    past.when(correction(1, screened(-1, criteria={"a": "met", "b": "met"}))).then_refused("no-such-criterion")
 
 
 def test_a_consent_to_a_form_that_is_no_longer_valid_for_its_day_is_mended_but_not_by_another_of_that_kind() -> None:

@@ -147,6 +147,7 @@ def test_what_a_correction_leaves_as_it_was_is_not_asked_again() -> None:
     said = (contact(9, "L8", "L9", course_id="RT9", visit=9), snoozed(9, 1), progressed(9, "L9"), missed(9, 9))
     mended = followup(earlier=said)
     mended.when(correction(1, contact(9, "L9", course_id="RT9", visit=9, response="PD"))).then_admitted()
+    mended.when(correction(1, contact(8, "L9", course_id="RT9", visit=9))).then_admitted()
     mended.when(correction(2, snoozed(9, 2))).then_admitted()
     mended.when(correction(3, progressed(12, "L9"))).then_admitted()
     mended.when(correction(4, missed(9, 9, reason_code="refused"))).then_admitted()
