@@ -6,13 +6,12 @@ import asyncio
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import asyncpg
 
 from services.analytics.cohort import Cohort, Selection, cohort, is_out
-from services.analytics.days import known_by
 from services.analytics.figures.catalogue import FIGURES, FigureKind
 from services.analytics.projection import reading
 from shared.contracts.event import Event
@@ -27,6 +26,8 @@ from shared.security.tenancy import Tenant, transaction
 
 _POSITION, _CUT = re.compile(r"[0-9]{1,15}"), re.compile(r"cut:([A-Za-z0-9][A-Za-z0-9_.:-]{0,63})")
 MOST_KEPT = 64
+WESTERNMOST = timedelta(hours=12)
+"""How long after midnight in UTC a day has begun everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,13 @@ class Figures:
         zones = {site.time_zone for site in study.facts(SiteActivated)} or {"UTC"}
         return max(self._clock.today(study_id, zone) for zone in zones)
 
+    def known_on(self, study_id: str, recorded_at: datetime | None) -> date:
+        """The day by which all that was recorded until then had happened, and which had come at every site by then.
+
+        It is the cut of the data, not that of the analysis: what is said of a position does not change with today.
+        """
+        return self._clock.day(study_id, (recorded_at or self._clock.now()) - WESTERNMOST)
+
     async def figure(self, name: str, study_id: str, member: str, asked: Asked) -> dict[str, Any]:
         """The `.json` answer. Raises NotFound, NotYourRole, PositionGone or Unacceptable."""
         frontier = await reading.frontier(self._system, study_id)  # before the facts: what is applied later is newer
@@ -76,11 +84,10 @@ class Figures:
             raise wrong_parameter("by", "The figure is not divided by that.")
         scope = _scope(kind, rights, asked.site)
         position, cut_on = await self.position(study_id, frontier, asked)
-        today = self.today(study_id, study.record)
-        cut = asked.cut or cut_on or today
+        cut = asked.cut or cut_on or self.today(study_id, study.record)
         selection = Selection(cut, scope.sites, asked.subset, asked.by)
         seen = tuple(tenants(rights)) if kind.of_participants else ()
-        key = (study_id, frontier.epoch, frontier.position, position, name, today, cut, asked, scope, seen)
+        key = (study_id, frontier.epoch, frontier.position, position, name, cut, asked, scope, seen)
         if key not in self._kept:
             self._kept[key] = await self._computed(kind, study_id, study, rights, position, selection, scope)
             while len(self._kept) > MOST_KEPT:
@@ -137,8 +144,7 @@ class Figures:
             events = await reading.facts_at(self._system, study_id, position)
         then = await reading.study_at(self._system, study_id, position)
         planned = then if then.facts(Opened) else study.record  # before the study was opened nobody was in it either
-        known_on = known_by(planned, recorded, self.today(study_id, study.record))
-        return await asyncio.to_thread(cohort, planned, events, out, cut, known_on)
+        return await asyncio.to_thread(cohort, planned, events, out, cut, self.known_on(study_id, recorded))
 
     async def out(self, study_id: str) -> frozenset[str]:
         """Participants that nothing may be shown of today."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 
-from services.analytics.days import day_of_death, day_of_withdrawal, imputed, last_known_alive, taken_part
+from services.analytics.days import bound, day_of_death, day_of_withdrawal, imputed, last_known_alive, taken_part
 from shared.contracts.enrollment import Enrolled, LesionRegistered, Screened, Transferred, Voided, Withdrawn
 from shared.contracts.event import Event
 from shared.contracts.followup import Died
@@ -20,7 +20,6 @@ from shared.contracts.treatment import (
     Target,
 )
 from shared.gate.study import plan_on
-from shared.kernel.dates import PartialDate
 from shared.kernel.fact import F, Fact
 from shared.kernel.record import Record
 from shared.protocol.protocol import Protocol
@@ -51,17 +50,13 @@ class Participant:
         """The fact's day for analyses; the last that there may be, where none is known."""
         return self._day(fact) or self.known_on
 
-    def taken_for(self, when: PartialDate) -> date:
-        """The day of a fact of participation: never after the withdrawal, if it may have been before."""
-        return imputed(when, min(self.known_on, self.leaves_on))
-
     def _day(self, fact: Fact) -> date | None:
         if isinstance(fact, Died):
             alive_on = self.last_known_alive
             return day_of_death(fact.died_on, alive_on, self.known_on) if fact.died_on else alive_on
         if isinstance(fact, Withdrawn):
             return day_of_withdrawal(fact.withdrawn_on, self._taken_part, self.known_on)
-        return self.taken_for(fact.happened_on) if fact.happened_on else None
+        return imputed(fact.happened_on, bound(fact, self.known_on, self.leaves_on)) if fact.happened_on else None
 
     @cached_property
     def _taken_part(self) -> list[date]:
@@ -69,7 +64,7 @@ class Participant:
 
     @cached_property
     def last_known_alive(self) -> date:
-        return last_known_alive((stated.fact for stated in self.record.stated), min(self.known_on, self.leaves_on))
+        return last_known_alive((stated.fact for stated in self.record.stated), self.known_on, self.leaves_on)
 
     @cached_property
     def leaves_on(self) -> date:

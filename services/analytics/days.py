@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from datetime import date
 
 from shared.contracts.enrollment import LesionRegistered, ScreenFailed, Transferred, Withdrawn
 from shared.contracts.followup import Died, FollowUpResumed, Lost, Progressed, VisitMissed, VitalStatusConfirmed
-from shared.contracts.study import SiteActivated
 from shared.contracts.toxicity import SeriousEventResolved
 from shared.kernel.dates import PartialDate
 from shared.kernel.fact import Fact
@@ -22,23 +20,12 @@ MAY_FOLLOW_DEATH: tuple[type[Fact], ...] = (
 
 
 def imputed(when: PartialDate, known_on: date) -> date:
-    """The day an analysis takes a date for: of a month the 15th, of a year 1 July, never after it was known."""
+    """The day an analysis takes a date for: of a month the 15th, of a year 1 July, never after all of it was known."""
     if when.is_exact:
         return when.earliest
     of_month = when.earliest.month == when.latest.month
     middle = when.earliest.replace(day=MID_MONTH) if of_month else date(when.earliest.year, *MID_YEAR)
     return max(when.earliest, min(middle, known_on))
-
-
-def known_by(study: Record, recorded_at: datetime | None, today: date) -> date:
-    """The day by which all that was recorded until then had happened, by the latest calendar of the study's sites.
-
-    So what is said of a position does not change with today: it is the cut of the data, not of the analysis.
-    """
-    if recorded_at is None:
-        return today
-    zones = {site.time_zone for site in study.facts(SiteActivated)} or {"UTC"}
-    return min(today, max(recorded_at.astimezone(ZoneInfo(zone)).date() for zone in zones))
 
 
 def needs_life(fact: Fact) -> bool:
@@ -47,9 +34,23 @@ def needs_life(fact: Fact) -> bool:
     return not (at_autopsy or isinstance(fact, MAY_FOLLOW_DEATH))
 
 
-def last_known_alive(facts: Iterable[Fact], known_on: date) -> date:
+def may_follow_withdrawal(fact: Fact) -> bool:
+    from_registry = isinstance(fact, VitalStatusConfirmed) and fact.source == "registry"
+    return from_registry or isinstance(fact, Withdrawn | Died)
+
+
+def bound(fact: Fact, known_on: date, leaves_on: date) -> date:
+    """The last day that an imprecise date of the fact is taken for: what may have been before a withdrawal was."""
+    return known_on if may_follow_withdrawal(fact) else min(known_on, leaves_on)
+
+
+def last_known_alive(facts: Iterable[Fact], known_on: date, leaves_on: date) -> date:
     """The last day on which something needed a living participant; the first day there is, where nothing did."""
-    days = (imputed(fact.happened_on, known_on) for fact in facts if fact.happened_on and needs_life(fact))
+    days = (
+        imputed(fact.happened_on, bound(fact, known_on, leaves_on))
+        for fact in facts
+        if fact.happened_on and needs_life(fact)
+    )
     return max(days, default=date.min)
 
 
@@ -60,12 +61,7 @@ def day_of_death(died_on: PartialDate, alive_on: date, known_on: date) -> date:
 
 def taken_part(facts: Iterable[Fact]) -> list[date]:
     """The first day that each fact of participation may mean."""
-    return [fact.happened_on.earliest for fact in facts if fact.happened_on and not _may_follow_withdrawal(fact)]
-
-
-def _may_follow_withdrawal(fact: Fact) -> bool:
-    from_registry = isinstance(fact, VitalStatusConfirmed) and fact.source == "registry"
-    return from_registry or isinstance(fact, Withdrawn | Died)
+    return [fact.happened_on.earliest for fact in facts if fact.happened_on and not may_follow_withdrawal(fact)]
 
 
 def day_of_withdrawal(withdrawn_on: PartialDate, taken_part: Iterable[date], known_on: date) -> date:

@@ -19,7 +19,6 @@ import asyncpg
 
 from services.analytics.asking import Asked, Figures, tenants
 from services.analytics.cohort import is_out, present_site
-from services.analytics.days import known_by
 from services.analytics.projection import reading
 from services.analytics.projection.reading import Frontier
 from services.analytics.queries import Listed as Query
@@ -77,7 +76,7 @@ class Participants:
             raise NotFound
         today = cut_on or self._figures.today(study_id, study.record)
         recorded = await reading.recorded_at(self._system, study_id, position)
-        known_on = known_by(study.record, recorded, today)
+        known_on = self._figures.known_on(study_id, recorded)
         told = await asyncio.to_thread(timeline, events, today, self._names, restated, known_on)
         return {"position": position, "recorded_at": recorded.isoformat() if recorded else None, **told}
 
@@ -92,10 +91,10 @@ class Participants:
                 facts = await reading.facts_of(connection, study_id, seen, frontier.position)
             numbers |= set(seen)
             found |= {number: list(events) for number, events in groupby(facts, lambda event: event.stream_id)}
-        page, today = sorted(numbers)[:PAGE], self._figures.today(study_id, study.record)
+        page, known_on = sorted(numbers)[:PAGE], self._figures.known_on(study_id, frontier.recorded_at)
         events = [event for number in page for event in found.get(number, [])]
         asked = Counter(query.participant_id for query in await self._open(study_id, study, events, frontier))
-        rows = tuple(row for number in page if (row := _row(number, found.get(number, []), today, asked[number])))
+        rows = tuple(row for number in page if (row := _row(number, found.get(number, []), known_on, asked[number])))
         return Listed(rows, page[-1] if len(numbers) > PAGE else None, frontier)
 
     async def queries(self, study_id: str, participant: str, member: str) -> tuple[Frontier, list[Query]]:
@@ -140,9 +139,9 @@ def _screened(events: list[Event]) -> bool:
     return any(event.type == Screened.type_name for event in events)
 
 
-def _row(number: str, events: list[Event], today: date, open_queries: int) -> Row | None:
+def _row(number: str, events: list[Event], known_on: date, open_queries: int) -> Row | None:
     """None for who is in no figure."""
     record = Record(tuple(history(event for event in events if event.is_known)))
     if not record.all(Screened) or any(is_out(stated.fact) for stated in record.stated):
         return None
-    return Row(number, present_site(record), status(record, today), open_queries)
+    return Row(number, present_site(record), status(record, known_on), open_queries)

@@ -10,7 +10,6 @@ from datetime import date
 from typing import Literal
 
 from services.analytics.asking import Figures
-from services.analytics.days import known_by
 from services.analytics.projection.reading import Frontier
 from services.analytics.queries import Listed, listed
 from services.analytics.queries.case import Today, cases
@@ -76,7 +75,7 @@ class Queries:
     ) -> list[Listed]:
         """What these facts of whole participants, who are not out, raise today at their sites."""
         days, latest = self._figures.todays(study_id, study), self._figures.today(study_id, study)
-        known_on = known_by(study, at.recorded_at, latest)
+        known_on = self._figures.known_on(study_id, at.recorded_at)
         return await asyncio.to_thread(
             _listed, study, events, out, lambda site: days.get(site, latest), self._names, known_on
         )

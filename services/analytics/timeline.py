@@ -1,7 +1,7 @@
 """One participant from the first day to the last: every fact that stands, from all services, in clinical order. Pure.
 
-A day is what analyses take an imprecise date for: of a month the 15th, of a year 1 July, never after today; an end
-never comes before its beginning, nor death before what is known of the living.
+A day is what analyses take an imprecise date for: of a month the 15th, of a year 1 July, never after all of it was
+known; an end never comes before its beginning, nor death before what is known of the living.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from uuid import UUID
 
 from services.analytics.cohort import present_site
 from services.analytics.days import (
+    bound,
     day_of_death,
     day_of_withdrawal,
     imputed,
@@ -107,7 +108,7 @@ def timeline(
         "study_id": events[0].study_id,
         "participant_id": events[0].stream_id,
         "site_id": present_site(record),
-        "status": status(record, today),
+        "status": status(record, known_on or today),
         "today": today.isoformat(),
         "ends_on": max([close, *(each.day for each in dated if each.day)]).isoformat(),
         "imputed_dates": sum(entry["imputed"] for entry in entries),
@@ -116,13 +117,13 @@ def timeline(
     }
 
 
-def status(record: Record, today: date) -> str:
+def status(record: Record, known_on: date) -> str:
     """Where a participant is in the study: of what holds, what weighs most."""
     if record.facts(Died):
         return "died"
     if record.facts(Withdrawn):
         return "withdrawn"
-    if is_lost(record, today):
+    if is_lost(record, known_on):
         return "lost"
     reached = ((Enrolled, "enrolled"), (ScreenFailed, "screen_failed"), (Consented, "consented"))
     return next((name for kind, name in reached if record.facts(kind)), "screening")
@@ -137,13 +138,15 @@ def _dated(told_of: Sequence[tuple[Event, Fact]], known_on: date) -> list[_Dated
         for event, fact, _ in placed
         if isinstance(fact, Withdrawn)
     }
-    last = min([known_on, *withdrawn.values()])
-    days = {event.event_id: imputed(when, last) for event, _, when in placed if when} | withdrawn
+    leaves_on = min(withdrawn.values(), default=date.max)
+    days = {
+        event.event_id: imputed(when, bound(fact, known_on, leaves_on)) for event, fact, when in placed if when
+    } | withdrawn
     begun = {_thread(fact): days[event.event_id] for event, fact, _ in placed if isinstance(fact, _BEGINNINGS)}
     for event, fact, when in placed:
         if when and isinstance(fact, _ENDS):
             days[event.event_id] = max(days[event.event_id], begun.get(_thread(fact), date.min))
-    alive_on = last_known_alive((fact for _, fact in told_of), last)
+    alive_on = last_known_alive((fact for _, fact in told_of), known_on, leaves_on)
     for event, fact, when in placed:
         if when and isinstance(fact, Died):
             days[event.event_id] = day_of_death(when, alive_on, known_on)

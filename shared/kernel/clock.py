@@ -39,5 +39,9 @@ class Clock:
 
     def today(self, study_id: str, zone: str = "UTC") -> date:
         """The calendar day at a site of that time zone (an IANA name)."""
+        return self.day(study_id, self.now(), zone)
+
+    def day(self, study_id: str, moment: datetime, zone: str = "UTC") -> date:
+        """The study's calendar day at that moment."""
         setting = self.frozen_or_shifted.get(study_id, self.frozen_or_shifted.get("", timedelta()))
-        return setting if isinstance(setting, date) else self.now().astimezone(ZoneInfo(zone)).date() + setting
+        return setting if isinstance(setting, date) else moment.astimezone(ZoneInfo(zone)).date() + setting

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from infra.local.folder import DataFolder
+from services.analytics.asking import WESTERNMOST
 from services.analytics.cohort import Selection, cohort, is_out
-from services.analytics.days import known_by
 from services.analytics.figures.catalogue import FIGURES
 from shared.contracts.event import Event, history
 from shared.inbox import facts
@@ -136,7 +136,7 @@ def computed_afresh(study_id: str, events: Sequence[Event], today: date) -> Mapp
     study = standing(history([each for each in events if each.of_study]))
     stands = [each for each in standing_now(events) if not each.of_study]
     out = frozenset(each.stream_id for each in stands if is_out(each.stated().fact))
-    known_on = known_by(study, max(each.recorded_at for each in events), today)
+    known_on = min(today, (max(each.recorded_at for each in events) - WESTERNMOST).date())
     whole = cohort(study, stands, out, today, known_on)
     computed = {name: kind.compute(whole, Selection(today)) for name, kind in FIGURES.items()}
     return dict(json.loads(json.dumps(computed)))

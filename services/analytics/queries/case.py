@@ -15,7 +15,6 @@ from shared.contracts.followup import Died, FollowUpResumed, Lost
 from shared.contracts.study import Closed
 from shared.contracts.treatment import RadiotherapyCompleted, RadiotherapyDiscontinued, RadiotherapyStarted
 from shared.gate.study import plan_on
-from shared.kernel.dates import PartialDate
 from shared.kernel.fact import F, Fact, Stated
 from shared.kernel.record import Record
 from shared.protocol.protocol import Protocol
@@ -57,9 +56,9 @@ class Case:
         """The facts of a kind, in an order that does not depend on when they arrived."""
         return sorted(self.record.all(kind), key=lambda stated: stated.event_id)
 
-    def day(self, when: PartialDate) -> date:
-        """The day an analysis takes the date for."""
-        return self.participant.taken_for(when)
+    def day(self, fact: Fact) -> date:
+        """The day that analyses take a fact with a date for."""
+        return self.participant.day(fact)
 
     def term(self, term: str) -> str:
         return f"{self.terms[term]} ({term})" if term in self.terms else term
@@ -86,7 +85,7 @@ class Case:
         end = self.ends.get(course.fact.course_id) if course else None
         if course is None or end is None:
             return None
-        return end, max(self.day(end.fact.ended_on), self.day(course.fact.started_on))
+        return end, max(self.day(end.fact), self.day(course.fact))
 
     def of_one_schedule(self, one: str | None, other: str | None) -> bool:
         """Do two facts about these courses count visits from the same end?"""
@@ -105,13 +104,13 @@ class Case:
     def followed_until(self) -> date:
         """The end of follow-up by death, withdrawal, loss or the end of the study; the first day there is where the
         day of death is not known."""
-        deaths = [self.participant.day(each) if each.died_on else date.min for each in self.record.facts(Died)]
-        withdrawals = [self.participant.day(each) for each in self.record.facts(Withdrawn)]
+        deaths = [self.day(each) if each.died_on else date.min for each in self.record.facts(Died)]
+        withdrawals = [self.day(each) for each in self.record.facts(Withdrawn)]
         return min([*deaths, *withdrawals, *self._lost(), self.study_closed_on])
 
     def _lost(self) -> Iterator[date]:
-        lost = max((self.day(each.on) for each in self.record.facts(Lost)), default=None)
-        found = max((self.day(each.on) for each in self.record.facts(FollowUpResumed)), default=date.min)
+        lost = max((self.day(each) for each in self.record.facts(Lost)), default=None)
+        found = max((self.day(each) for each in self.record.facts(FollowUpResumed)), default=date.min)
         if lost and lost > found:
             yield lost
 

@@ -21,7 +21,7 @@ def imprecise_contact(case: Case) -> Iterator[Question]:
     """A contact is known by month or year only; it is taken for the middle of it."""
     for stated in case.all(FollowUpRecorded):
         if not stated.fact.seen_on.is_exact:
-            day = case.day(stated.fact.seen_on)
+            day = case.day(stated.fact)
             yield Question(f"The contact of {stated.fact.seen_on} is taken as {day}: which day was it?", (stated,))
 
 
@@ -63,7 +63,7 @@ def visit_missed_though_done(case: Case) -> Iterator[Question]:
 def _is_done(case: Case, contact: Stated[FollowUpRecorded], number: int, slot: Visit | None) -> bool:
     if slot is None or case.is_anchored_later:
         return contact.fact.visit == number
-    return slot.opens <= case.day(contact.fact.seen_on) <= slot.slot_ends
+    return slot.opens <= case.day(contact.fact) <= slot.slot_ends
 
 
 def _slots(case: Case, anchor: Anchor | None) -> tuple[Visit, ...]:

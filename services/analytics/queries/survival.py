@@ -47,5 +47,5 @@ def imprecise_end_of_follow_up(case: Case) -> Iterator[Question]:
         for stated in case.all(kind):
             on = stated.fact.happened_on
             if on and not on.is_exact:
-                day = case.participant.day(stated.fact)
+                day = case.day(stated.fact)
                 yield Question(f"{sentence(named(stated.fact))[:-1]} is taken as {day}: which day was it?", (stated,))

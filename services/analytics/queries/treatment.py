@@ -62,8 +62,8 @@ def two_prescriptions_on_one_day(case: Case) -> Iterator[Question]:
     changes = case.all(PrescriptionChanged)
     for one, other in combinations(changes, 2):
         same_course = one.fact.course_id == other.fact.course_id
-        if same_course and one.fact.targets != other.fact.targets and case.day(one.fact.on) == case.day(other.fact.on):
-            day = case.day(one.fact.on)
+        if same_course and one.fact.targets != other.fact.targets and case.day(one.fact) == case.day(other.fact):
+            day = case.day(one.fact)
             text = f"The prescription of course {one.fact.course_id} is changed twice on {day}: which of them holds?"
             yield Question(text, (one, other))
 

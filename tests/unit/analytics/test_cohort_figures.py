@@ -11,7 +11,6 @@ import pytest
 
 from services.analytics.asking import withheld
 from services.analytics.cohort import Cohort, Selection, cohort
-from services.analytics.days import known_by
 from services.analytics.queries.case import cases
 from services.analytics.statistics.accrual import accrual
 from services.analytics.statistics.flow import flow
@@ -232,13 +231,14 @@ def test_an_imprecise_date_is_never_taken_for_a_day_after_it_was_known_nor_pulle
     assert accrual(seen, Selection(date(2024, 3, taken) - timedelta(days=1)))["groups"][0]["curve"] == []
 
 
-def test_what_was_recorded_by_a_moment_was_known_on_that_day_at_the_site_where_it_was_latest() -> None:
-    sites = facts.site_activated("rome"), facts.site_activated("apia", zone="Pacific/Apia")
-    study = Record(tuple(Stated(uuid4(), fact) for fact in sites))
-    moment = datetime(2024, 3, 9, 12, 30, tzinfo=UTC)
-    assert known_by(study, moment, date(2025, 1, 31)) == date(2024, 3, 10)
-    assert known_by(study, moment, date(2024, 3, 9)) == date(2024, 3, 9)
-    assert known_by(study, None, date(2024, 3, 9)) == date(2024, 3, 9)
+def test_a_registry_may_know_of_somebody_alive_after_a_withdrawal_in_the_same_month() -> None:
+    alive = ("vital_status.confirmed", {"alive_on": "2024-09", "source": "registry"})
+    died = ("participant.died", {"died_on": None, "cause": "unknown"})
+    told = [screened(), enrolled(), withdrawn("2024-08-10"), alive, died]
+    seen = of({"p": told})
+    assert [flow(seen, Selection(date(2024, 9, day)))["died"] for day in (14, 15)] == [0, 1]
+    events = [event("p", at, *fact) for at, fact in enumerate(told, 1)]
+    assert timeline(events, TODAY)["ends_on"] == "2024-09-15"
 
 
 def test_what_is_dated_after_a_withdrawal_has_left_the_analysis_but_for_death() -> None:
@@ -289,8 +289,8 @@ def test_figure_timeline_and_queries_take_a_withdrawal_and_what_was_before_it_fo
     entries = {entry["event_id"]: entry["day"] for entry in timeline(events, TODAY)["entries"]}
     assert [entries[str(each.event_id)] for each in events] == days
     (case,) = cases(STUDY, events, frozenset(), lambda _: TODAY)
-    asked = [case.day(each.stated().fact.happened_on).isoformat() for each in events[:-1]]  # type: ignore[arg-type] # each has a day
-    assert [*asked, case.followed_until.isoformat()] == days
+    assert [case.day(each.stated().fact).isoformat() for each in events] == days
+    assert case.followed_until.isoformat() == days[-1]
 
 
 def test_a_death_in_a_month_is_not_taken_for_a_day_before_the_last_contact() -> None:

@@ -153,6 +153,16 @@ def test_every_criterion_of_the_protocol_is_answered_and_no_other() -> None:
     at().given().when(screened(criteria={**MET, "histology": "not_met"})).then_admitted()
 
 
+def test_answers_are_pointed_at_as_a_whole_and_a_name_that_is_unknown_is_not_repeated() -> None:
+    said = refused(at().given().when(screened(criteria={"rossi": "met"}, waivers={"rossi": "agreed by phone"})))
+    assert sorted((raised.code, raised.member) for raised in said) == [
+        ("criterion-unanswered", "/criteria"),
+        ("no-such-criterion", "/criteria"),
+        ("not-waived", "/waivers"),
+    ]
+    assert not any("rossi" in raised.message for raised in said)
+
+
 def test_a_waiver_is_given_for_what_is_waived() -> None:
     waived = {**MET, "histology": "waived"}
     at().given().when(screened(criteria=waived, waivers={"histology": "agreed by phone"})).then_admitted()
