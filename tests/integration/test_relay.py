@@ -21,6 +21,7 @@ from tests.integration.relaying import (
     Watched,
     arrived,
     complete,
+    first_deliveries,
     nothing_left,
     open_study,
     relaying,
@@ -76,13 +77,15 @@ async def test_fewer_shards_than_there_are_events_in_are_refused_until_all_is_pu
     for some in (names[:64], names[64:128]):  # before there is a cursor, and behind it; so many that no shard is empty
         await write(wide, study_id, some, 1)
         with pytest.raises(Stranded, match="relay at least 4 shards"):
-            await Relay(fresh_database.system, publisher, "enrollment", shards=2).run(asyncio.Event())
-        async with relaying(fresh_database, publisher, shards=4):
+            await Relay(fresh_database.system, publisher, "enrollment", shards=2, lease=1.0).run(asyncio.Event())
+        async with relaying(fresh_database, publisher, shards=4, lease=1.0):
             await nothing_left(fresh_database)
     await write(narrow, study_id, names[128:], 1)
-    async with relaying(fresh_database, publisher, shards=2):
+    async with relaying(fresh_database, publisher, shards=2, lease=1.0):
         await nothing_left(fresh_database)
-    assert versions(await arrived(kafka.bootstrap, study_id)) == complete(names, 1, study_id)
+    # a relay that is refused may end between publishing a page and noting it: what it published comes again
+    found = versions(await arrived(kafka.bootstrap, study_id))
+    assert {name: first_deliveries(each) for name, each in found.items()} == complete(names, 1, study_id)
 
 
 async def test_a_relay_that_crashed_in_a_backlog_is_succeeded_where_it_was(
