@@ -96,11 +96,10 @@ def timeline(
     """
     known = [(event, event.stated()) for event in events if event.is_known]
     record = Record(tuple(stated for _, stated in known))
-    dated = _dated(
-        [(event, stated.fact) for event, stated in known if not isinstance(stated.fact, UNTOLD)], known_on or today
-    )
+    by_then = known_on or today
+    dated = _dated([(event, stated.fact) for event, stated in known if not isinstance(stated.fact, UNTOLD)], by_then)
     close = _close(dated, today)
-    entries = [_entry(each, _Around(dated, close, today), Known(record, names or {})) for each in _in_order(dated)]
+    entries = [_entry(each, _Around(dated, close, by_then), Known(record, names or {})) for each in _in_order(dated)]
     for entry in entries:
         entry["corrected"] = UUID(entry["event_id"]) in corrected
     present = {entry["lane"] for entry in entries}
@@ -108,7 +107,7 @@ def timeline(
         "study_id": events[0].study_id,
         "participant_id": events[0].stream_id,
         "site_id": present_site(record),
-        "status": status(record, known_on or today),
+        "status": status(record, by_then),
         "today": today.isoformat(),
         "ends_on": max([close, *(each.day for each in dated if each.day)]).isoformat(),
         "imputed_dates": sum(entry["imputed"] for entry in entries),
@@ -211,7 +210,7 @@ class _Around:
 
     dated: Sequence[_Dated]
     close: date
-    today: date
+    known_on: date
 
     def end_of(self, each: _Dated) -> tuple[date, bool] | None:
         """Last day of what lasts, and whether no end is stated; None for what happens on a day."""
@@ -239,7 +238,7 @@ class _Around:
 def _entry(each: _Dated, around: _Around, known: Known) -> dict[str, Any]:
     """`on` is as stated. `from` to `until`: of what lasts its first and last day, else the days it may have been on."""
     said, lasting = told(each.fact, known), around.end_of(each)
-    first, last = _may_be(each.when, around.today) if lasting is None else (each.day, lasting[0])
+    first, last = _may_be(each.when, around.known_on) if lasting is None else (each.day, lasting[0])
     return {
         "event_id": str(each.event.event_id),
         "service": each.event.service,
@@ -261,7 +260,7 @@ def _entry(each: _Dated, around: _Around, known: Known) -> dict[str, Any]:
     }
 
 
-def _may_be(when: PartialDate | None, today: date) -> tuple[date | None, date | None]:
+def _may_be(when: PartialDate | None, known_on: date) -> tuple[date | None, date | None]:
     if when is None:
         return None, None
-    return when.earliest, max(when.earliest, min(when.latest, today))
+    return when.earliest, max(when.earliest, min(when.latest, known_on))

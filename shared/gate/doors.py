@@ -56,8 +56,7 @@ class Surroundings:
         stood = self.stood(fact)
         behind = {(each.code, each.because_of) for each in self.doors(known, stood)} if stood else set()
         yield from (each for each in self.doors(known, said) if (each.code, each.because_of) not in behind)
-        stays = stood is not None and stood.happened_on == said.happened_on
-        raised = list(self.own(record, fact, stood)) if stood and stays else []
+        raised = list(self.own(record, fact, stood)) if stood and stood.happened_on == said.happened_on else []
         for objection in self.own(record, fact, said):
             if not any(_same(objection, each) and _left(each.member, stood, said) for each in raised):
                 yield objection
@@ -69,8 +68,8 @@ class Surroundings:
     def own(self, record: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
         """What this service asks of `said`, which `fact` states or restates, or which stood before `fact` restates it.
 
-        Pointers are within `said`. What a correction raises is dropped where the fact raised the same as it stood, and
-        neither what is pointed at nor the day is another.
+        Pointers are within `said`. An objection to a correction is dropped where the fact raised the same as it stood,
+        on the same day and with the same member at fault.
         """
         yield from ()
 

@@ -21,6 +21,10 @@ KNOWN_ON = f"{MONTH}-06"  # everything is recorded in the morning of the 7th, wh
 CUT = date(2024, 3, 10)
 
 
+def days_later(days: int) -> Clock:
+    return Clock(now=lambda: FIRST + timedelta(days=days))
+
+
 async def test_a_position_and_a_cut_fix_what_is_said_whatever_the_calendar_says(
     analytics_database: Database, tmp_path: Path, study_id: str
 ) -> None:
@@ -33,8 +37,7 @@ async def test_a_position_and_a_cut_fix_what_is_said_whatever_the_calendar_says(
         member, asked = f"investigator.{study_id}", Asked(cut=CUT, at=str(told.projected))
         said: list[dict[str, Any]] = []
         for days in (0, 5, 10, 400):
-            clock = Clock(now=lambda days=days: FIRST + timedelta(days=days))  # type: ignore[misc] # mypy takes no default
-            figures = Figures(analytics_database.app, analytics_database.system, clock)
+            figures = Figures(analytics_database.app, analytics_database.system, days_later(days))
             queries = Queries(figures)
             people = Participants(analytics_database.app, analytics_database.system, figures, queries)
             _, rows = await queries.seen(study_id, member, Wanted(rule="imprecise_end_of_follow_up"))

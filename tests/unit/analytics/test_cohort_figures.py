@@ -220,6 +220,12 @@ def test_a_reader_is_shown_no_small_cell_of_a_site() -> None:
     assert withheld(divided, 5, whole=True)["groups"] == [{"name": "a", "enrolled": None, "curve": []}]
 
 
+def test_a_timeline_takes_an_imprecise_date_for_one_of_the_days_that_it_may_have_been_whatever_the_cut() -> None:
+    events = [event("p", at, *fact) for at, fact in enumerate([screened(), enrolled("2024-03")], 1)]
+    entry = timeline(events, date(2024, 3, 10), known_on=date(2024, 3, 20))["entries"][-1]
+    assert [entry[name] for name in ("from", "day", "until")] == ["2024-03-01", "2024-03-15", "2024-03-20"]
+
+
 @pytest.mark.parametrize("day", [1, 10, 20])
 def test_an_imprecise_date_is_never_taken_for_a_day_after_it_was_known_nor_pulled_to_an_earlier_cut(day: int) -> None:
     events = [event("p", at, *fact) for at, fact in enumerate([screened("2024-03"), enrolled("2024-03")], 1)]
