@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 
 _STARTS_WITHIN = 60.0  # seconds: a rebalance may have to wait for a member that died
 _STOPS_WITHIN = 3.0
+_LOOKS_AGAIN = 0.5
 _log = logging.getLogger(__name__)
 
 
@@ -46,6 +47,19 @@ async def administration(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
         yield client
     finally:
         await close(client._client, _STOPS_WITHIN)
+
+
+async def partitions_of(bootstrap: str, topics: Collection[str]) -> list[TopicPartition]:
+    """Of all the topics, once they are all there."""
+    async with administration(bootstrap) as admin:
+        while True:
+            described = await admin.describe_topics(list(topics))
+            missing = [each["topic"] for each in described if each["error_code"]]
+            if not missing:
+                break
+            _log.warning("waiting for the topics %s", ", ".join(sorted(missing)))
+            await asyncio.sleep(_LOOKS_AGAIN)
+    return [TopicPartition(each["topic"], part["partition"]) for each in described for part in each["partitions"]]
 
 
 async def close(client: AIOKafkaClient, within: float) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,13 @@ from urllib.parse import unquote, urlsplit
 import uvloop
 
 from shared.collector import settle
+from shared.contracts.cloudevents import topic
 from shared.eventstore.migrate import migrate as apply_migrations
 from shared.inbox.consumer import consume
 from shared.inbox.lag import watch
 from shared.inbox.registry.effect import register
 from shared.observability.logging import configure
+from shared.outbox.lineage import refuse_earlier_state
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from shared.outbox.relay import Relay
 from shared.security.tenancy import open_pool
@@ -51,11 +54,13 @@ def relay_of(service: str) -> Work:
     """Publishes what the service records, until told to stop."""
 
     async def relay(settings: Settings, stop: asyncio.Event) -> None:
-        await ensure_topics(settings.kafka_bootstrap, [f"quartal.{service}.v1"])
+        await ensure_topics(settings.kafka_bootstrap, [topic(service)])
         pool = await open_pool(settings.database(service, "system"), largest=settings.relay_shards + 3)
         publisher = KafkaPublisher(settings.kafka_bootstrap)
+        doubt = partial(refuse_earlier_state, pool, settings.kafka_bootstrap, topic(service))
+        relay = Relay(pool, publisher, service, doubt=doubt, shards=settings.relay_shards, lease=RELAY_LEASE)
         try:
-            await Relay(pool, publisher, service, shards=settings.relay_shards, lease=RELAY_LEASE).run(stop)
+            await relay.run(stop)
         finally:
             with suppress(TimeoutError):  # what the broker did not acknowledge is published again
                 await asyncio.wait_for(publisher.close(), _PUBLISHER_ENDS_WITHIN)

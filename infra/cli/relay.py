@@ -11,7 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.cli.environment import environment, settings_of
-from shared.outbox.publisher import KafkaPublisher
+from shared.contracts.cloudevents import topic
+from shared.outbox.lease import RestoredDatabase
+from shared.outbox.lineage import refuse_earlier_state
+from shared.outbox.publisher import KafkaPublisher, NotPublished, ensure_topics
 from shared.outbox.upkeep import resync, status
 from shared.security.tenancy import open_pool
 from shared.settings import Settings
@@ -42,20 +45,30 @@ async def _statuses(settings: Settings) -> list[tuple[str, Any]]:
 
 @app.command("resync")
 def resync_command(service: Service = None) -> None:
-    """After a restore: publish every event of a service again, in order; consumers drop what they have."""
+    """After a restore: publish every event of a service again, in order; consumers drop what they have.
+
+    Refused where an event was published that the database has not.
+    """
     if service not in (None, *RELAYED):
         typer.echo(f"A service is one of {', '.join(RELAYED)}.", err=True)
         raise typer.Exit(2)
     for each in [service] if service else RELAYED:
-        published = asyncio.run(_resync(settings_of(environment()), each))
+        try:
+            published = asyncio.run(resynced(settings_of(environment()), each))
+        except (RestoredDatabase, NotPublished) as refused:
+            typer.echo(f"{each}: not resynchronised: {refused}.", err=True)
+            raise typer.Exit(1) from None
         typer.echo(f"{each}: {published} events published again; start its worker now")
 
 
-async def _resync(settings: Settings, service: str) -> int:
+async def resynced(settings: Settings, service: str) -> int:
+    """How many events were published again. Raises RestoredDatabase where one was published that is not there."""
+    await ensure_topics(settings.kafka_bootstrap, [topic(service)])
     publisher = KafkaPublisher(settings.kafka_bootstrap)
     pool: asyncpg.Pool[Any]
     async with await open_pool(settings.database(service, "system")) as pool:
         try:
+            await refuse_earlier_state(pool, settings.kafka_bootstrap, topic(service), tail=None)
             return await resync(pool, publisher, service, shards=settings.relay_shards)
         finally:
             await publisher.close()

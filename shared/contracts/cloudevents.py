@@ -70,6 +70,11 @@ def topic(service: str) -> str:
     return f"quartal.{service}.v1"
 
 
+def may_speak(topic: str, service: str) -> bool:
+    """A topic carries the streams of one service: `quartal.<service>.v1`."""
+    return topic.split(".")[-2:-1] == [service]
+
+
 def subject_shape(stream: Stream) -> str:
     return _STUDY if stream.subject == "study" else _PARTICIPANT
 

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from shared.inbox.apply import SQL, Effect, apply_patiently
 from shared.inbox.line import Received
 from shared.inbox.patience import patiently
-from shared.kafka import administration, consuming
+from shared.kafka import consuming, partitions_of
 
 BATCH = 500
 _POLL_MS = 250
@@ -85,19 +85,6 @@ async def rewind_group(
         except (KafkaError, OSError) as error:
             _log.warning("Kafka is not ready (%s): trying again", type(error).__name__)
         await asyncio.sleep(_AGAIN)
-
-
-async def partitions_of(bootstrap: str, topics: Collection[str]) -> list[TopicPartition]:
-    """Of all the topics, once they are all there."""
-    async with administration(bootstrap) as admin:
-        while True:
-            described = await admin.describe_topics(list(topics))
-            missing = [each["topic"] for each in described if each["error_code"]]
-            if not missing:
-                break
-            _log.warning("waiting for the topics %s", ", ".join(sorted(missing)))
-            await asyncio.sleep(_AGAIN)
-    return [TopicPartition(each["topic"], part["partition"]) for each in described for part in each["partitions"]]
 
 
 async def _ahead(

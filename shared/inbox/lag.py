@@ -18,9 +18,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.inbox.apply import SQL
-from shared.inbox.consumer import Offsets, partitions_of, stored_offsets
+from shared.inbox.consumer import Offsets, stored_offsets
 from shared.inbox.patience import TRANSIENT
-from shared.kafka import consuming
+from shared.kafka import consuming, partitions_of
 
 LOOKS_EVERY = 5.0
 STANDS_STILL = 60.0  # seconds: more than a broker's return, a rebalance and the largest batch take together

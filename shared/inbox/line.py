@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from shared.contracts.cloudevents import Malformed, decode
+from shared.contracts.cloudevents import Malformed, decode, may_speak
 from shared.contracts.event import Event
 
 MISSING = "version-missing"
@@ -57,7 +57,7 @@ def read(received: Received) -> Arrival:
         event = decode(received.key, received.headers, received.value)
     except Malformed as malformed:
         return _poison(received, malformed.reason_code)
-    if not _may_speak(received.topic, event.service):
+    if not may_speak(received.topic, event.service):
         raise Unreadable("topic-of-another-service")
     try:
         event.stated()
@@ -74,7 +74,7 @@ def _poison(received: Received, reason: str) -> Arrival:
     source = _SOURCE.fullmatch(_header(received, "ce_source"))
     subject = _SUBJECT.fullmatch(_header(received, "ce_subject"))
     version = _VERSION.fullmatch(_header(received, "ce_streamversion"))
-    if not (source and subject and version and _may_speak(received.topic, source[2])):
+    if not (source and subject and version and may_speak(received.topic, source[2])):
         raise Unreadable(reason)
     return Arrival(received, source[1], (source[0], subject[0]), int(version[0]), None, reason)
 
@@ -83,11 +83,6 @@ def _header(received: Received, name: str) -> str:
     """'' unless it is there exactly once."""
     values = [value for header, value in received.headers if header == name]
     return values[0].decode("ascii", "replace") if len(values) == 1 and values[0] else ""
-
-
-def _may_speak(topic: str, service: str) -> bool:
-    """A topic carries the streams of one service: `quartal.<service>.v1`."""
-    return topic.split(".")[-2:-1] == [service]
 
 
 @dataclass

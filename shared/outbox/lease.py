@@ -23,7 +23,7 @@ class LeaseLost(Exception):
 
 
 class RestoredDatabase(Exception):
-    """The cursor belongs to another cluster, or to a later state of this one: `resync` before relaying goes on."""
+    """The database is not the one that was relayed last, or not its latest state. It says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

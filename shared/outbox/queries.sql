@@ -90,9 +90,18 @@ delete from outbox where seq in (
 )
 
 -- name: history
+-- The newest last, on the topic too: by that an earlier state is recognised.
 select study_id, stream_id, version, event_id, type, schema_version, site_id, data, meta, recorded_at from events
- where (study_id, stream_id, version) > ($1, $2, $3)
- order by study_id, stream_id, version limit $4
+ order by seq
+
+-- name: missing
+select said.event_id
+  from unnest($1::text[], $2::text[], $3::integer[], $4::uuid[]) as said (study_id, stream_id, version, event_id)
+ where not exists (
+       select from events e
+        where (e.study_id, e.stream_id, e.version, e.event_id)
+              = (said.study_id, said.stream_id, said.version, said.event_id)
+ )
 
 -- name: forget
 delete from outbox

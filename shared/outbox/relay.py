@@ -11,7 +11,7 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +55,8 @@ class Relay:
     """Relays the shards that no other relay has the lease of; any number may run.
 
     `pool` is the system role's and must have two connections more than there are shards. `bell` may be set by who
-    appends in the same process; other processes ring through `Bell`. `lease` is in seconds, `page` in events.
+    appends in the same process; other processes ring through `Bell`. `doubt` is asked whenever a lease begins, for then
+    another database may be there than before: it raises RestoredDatabase. `lease` is in seconds, `page` in events.
     """
 
     def __init__(
@@ -65,15 +66,17 @@ class Relay:
         service: str,
         bell: asyncio.Event | None = None,
         *,
+        doubt: Callable[[], Coroutine[Any, Any, None]] | None = None,
         shards: int = 1,
         lease: float = 10.0,
         page: int = 1_000,
     ) -> None:
         self._pool, self._publisher, self._service, self._page = pool, publisher, service, page
-        self._bell = bell or asyncio.Event()
+        self._bell, self._doubt = bell or asyncio.Event(), doubt
         owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._leases = [Lease(pool, shard, owner, lease) for shard in range(shards)]
         self._rung = [asyncio.Event() for _ in range(shards)]
+        self._breaks = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. Outages are waited for. Raises RestoredDatabase or Stranded."""
@@ -106,6 +109,7 @@ class Relay:
         while True:
             with suppress(*AWAY):
                 await self._listen_on_one_connection()
+            self._breaks += 1
             await asyncio.sleep(MUCH_LATER)
 
     async def _listen_on_one_connection(self) -> None:
@@ -142,10 +146,12 @@ class Relay:
                 pause = min(2 * pause, MUCH_LATER)
 
     async def _relay(self, lease: Lease, held: Held, stop: asyncio.Event) -> None:
-        """Publish what comes for as long as the lease is ours."""
-        pause = BUSY
+        """Publish what comes for as long as the lease is ours, and the database certainly the one that it began on."""
+        pause, begun = BUSY, self._breaks
         try:
-            while not stop.is_set():
+            if self._doubt:
+                await _keeping(lease, held, stop, self._doubt())
+            while not stop.is_set() and self._breaks == begun:
                 self._rung[lease.shard].clear()
                 before, held = held, await self._step(lease, held, stop)
                 pause = BUSY if held != before else min(2 * pause, IDLE)
@@ -165,7 +171,7 @@ class Relay:
                 if page.full:
                     reading = asyncio.create_task(self._read(moved))
                 if page.messages:
-                    await self._publish(lease, held, page.messages, stop)
+                    await _keeping(lease, held, stop, self._publisher.publish(page.messages))
                 await (lease.keep(held) if moved == held else lease.move(moved))
                 held = moved
                 if not page.full or stop.is_set():
@@ -181,18 +187,19 @@ class Relay:
         messages = [encode(event(self._service, row)) for row in rows]
         return _Page(messages, upto, rows[-1]["seq"] if rows else None, len(rows) == self._page)
 
-    async def _publish(self, lease: Lease, held: Held, messages: Sequence[Message], stop: asyncio.Event) -> None:
-        """Raises NotPublished; LeaseLost when the lease was over before the broker had answered."""
-        publishing = asyncio.create_task(self._publisher.publish(messages))
-        try:
-            while not (await asyncio.wait({publishing}, timeout=min(lease.seconds / 3, 1.0)))[0]:
-                await lease.keep(held)
-                if stop.is_set():
-                    raise NotPublished("the relay is stopped")
-            await publishing
-        finally:
-            publishing.cancel()
-            await asyncio.gather(publishing, return_exceptions=True)
+
+async def _keeping(lease: Lease, held: Held, stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Wait for it, with the lease kept. Raises LeaseLost when that was over before; NotPublished when told to stop."""
+    working = asyncio.create_task(work)
+    try:
+        while not (await asyncio.wait({working}, timeout=min(lease.seconds / 3, 1.0)))[0]:
+            await lease.keep(held)
+            if stop.is_set():
+                raise NotPublished("the relay is stopped")
+        await working
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
 
 
 async def _rest(event: asyncio.Event, seconds: float) -> None:

@@ -59,16 +59,17 @@ async def prune(pool: asyncpg.Pool[Any], *, most: int = 100 * PRUNED_AT_ONCE) ->
 
 
 async def resync(pool: asyncpg.Pool[Any], publisher: Publisher, service: str, *, shards: int = 1) -> int:
-    """Publish every event again, each stream by version, and begin anew from there; return how many there were.
+    """Publish every event again, in the order of their recording, and begin anew from there; how many there were.
 
     What is appended meanwhile is left to the relay. Ended half-way it has changed nothing: run it again.
     """
-    snapshot = await pool.fetchval(SQL["snapshot"])
-    published, last = 0, ("", "", 0)
-    while rows := await pool.fetch(SQL["history"], *last, PAGE):
-        await publisher.publish([encode(event(service, row)) for row in rows])
-        published, last = published + len(rows), (rows[-1]["study_id"], rows[-1]["stream_id"], rows[-1]["version"])
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute(SQL["forget"], snapshot)
-        await connection.execute(SQL["begin_anew"], shards, snapshot)
+    async with pool.acquire() as connection:
+        snapshot = await connection.fetchval(SQL["snapshot"])
+        async with connection.transaction():
+            published, history = 0, await connection.cursor(SQL["history"])
+            while rows := await history.fetch(PAGE):
+                await publisher.publish([encode(event(service, row)) for row in rows])
+                published += len(rows)
+            await connection.execute(SQL["forget"], snapshot)
+            await connection.execute(SQL["begin_anew"], shards, snapshot)
     return published

@@ -1,0 +1,95 @@
+"""Is a database what its topic was published from, or an earlier state of that?
+
+An earlier state (of a dump, of a disk's snapshot, of a standby that lacked the last transactions) gives the numbers
+after it away a second time. Consumers would take what is stated then for a repetition, and drop it without a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from itertools import chain
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import KafkaError
+
+from shared.contracts.cloudevents import Malformed, decode, may_speak
+from shared.contracts.event import Event
+from shared.kafka import consuming, partitions_of
+from shared.outbox.lease import SQL, RestoredDatabase
+from shared.outbox.publisher import NotPublished
+
+TAIL = 100
+"""Records of each partition, its last ones: what was published after an earlier state is the newest there is."""
+_AT_ONCE = 1_000
+_WAITS_MS = 250
+_PATIENCE = 15.0  # seconds in which a broker that is there answers
+_log = logging.getLogger(__name__)
+
+
+async def refuse_earlier_state(pool: asyncpg.Pool[Any], bootstrap: str, topic: str, *, tail: int | None = TAIL) -> None:
+    """Raises RestoredDatabase where one of the topic's last records (`tail` None: of all) is not in the database.
+
+    Passes over what is no event of ours. Raises NotPublished where Kafka is away. `pool` is the system role's.
+    """
+    missing = set[UUID]()
+    try:
+        async with aclosing(_records(bootstrap, topic, tail)) as every:
+            async for records in every:
+                missing |= await _missing(pool, [event for record in records for event in _event(record)])
+    except (KafkaError, TimeoutError) as failure:
+        raise NotPublished(f"what {topic} has is not known: {type(failure).__name__}") from failure
+    if missing:
+        seen = "at least " if tail else ""
+        raise RestoredDatabase(
+            f"{topic} has {seen}{len(missing)} events that this database has not, {max(missing)} for one: it was put "
+            "back to an earlier state than was published; restore a later one"
+        )
+    _log.info("the database has what %s has", topic)
+
+
+async def _records(
+    bootstrap: str, topic: str, tail: int | None
+) -> AsyncGenerator[list[ConsumerRecord[bytes | None, bytes | None]]]:
+    """What the topic has by now, or the last of each partition. Raises TimeoutError where nothing comes any more."""
+    one = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
+    async with consuming(one) as consumer:
+        async with asyncio.timeout(_PATIENCE):
+            partitions = await partitions_of(bootstrap, [topic])
+            begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        left = {place for place in partitions if begins[place] < ends[place]}
+        consumer.assign(left)
+        for place in left:
+            consumer.seek(place, begins[place] if tail is None else max(begins[place], ends[place] - tail))
+        while left:
+            async with asyncio.timeout(_PATIENCE):
+                while not (fetched := await consumer.getmany(timeout_ms=_WAITS_MS, max_records=_AT_ONCE)):
+                    pass
+                left = {place for place in left if await consumer.position(place) < ends[place]}
+            yield [*chain.from_iterable(fetched.values())]
+
+
+def _event(record: ConsumerRecord[bytes | None, bytes | None]) -> list[Event]:
+    """The event of a record; none where the topic has no business with it."""
+    try:
+        event = decode(record.key, record.headers, record.value)
+    except Malformed:
+        return []
+    return [event] if may_speak(record.topic, event.service) else []
+
+
+async def _missing(pool: asyncpg.Pool[Any], events: Sequence[Event]) -> set[UUID]:
+    """Those that the database has not, or has another event in the place of."""
+    columns = (
+        [event.study_id for event in events],
+        [event.stream_id for event in events],
+        [event.version for event in events],
+        [event.event_id for event in events],
+    )
+    rows = await pool.fetch(SQL["missing"], *columns) if events else []
+    return {UUID(int=row["event_id"].int) for row in rows}
