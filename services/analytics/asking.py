@@ -45,10 +45,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """Sites whose participants are counted (None: all), and whether small cells are withheld."""
+    """Enrolling sites whose participants are counted (None: all), and whether small cells are withheld.
+
+    `seen`: of these only those who are followed at one of these sites now (None: wherever they are).
+    """
 
     sites: frozenset[str] | None
     withhold_small: bool
+    seen: frozenset[str] | None
 
 
 class Figures:
@@ -129,7 +133,7 @@ class Figures:
             "position": position,
             "recorded_at": recorded.isoformat() if recorded else None,
             "cut": selection.cut.isoformat(),
-            "parameters": _parameters(selection),
+            "parameters": _parameters(selection, scope),
             **answer,
         }
 
@@ -183,7 +187,8 @@ def _scope(kind: FigureKind, rights: Rights, site: str | None) -> _Scope:
         raise NotYourRole
     own = None if whole or kind.of_participants else sites
     chosen = frozenset({site}) if site is not None else own
-    return _Scope(chosen, all(grant.role == "reader" for grant in rights.grants))
+    seen = frozenset(sites) if kind.of_participants and not whole else None
+    return _Scope(chosen, all(grant.role == "reader" for grant in rights.grants), seen)
 
 
 def tenants(rights: Rights) -> list[str]:
@@ -220,7 +225,16 @@ def _group_withheld(group: dict[str, Any], small_cell: int) -> dict[str, Any]:
     return group
 
 
-def _parameters(selection: Selection) -> dict[str, Any]:
-    sites = sorted(selection.sites) if selection.sites is not None else []
-    shown = {"site": ",".join(sites) or None, "subset": selection.subset, "by": selection.by}
+def _parameters(selection: Selection, scope: _Scope) -> dict[str, Any]:
+    """What narrows the figure, whether it was asked for or is all that the caller may see."""
+    shown = {
+        "site": _joined(selection.sites),
+        "followed_at": _joined(scope.seen),
+        "subset": selection.subset,
+        "by": selection.by,
+    }
     return {name: value for name, value in shown.items() if value is not None}
+
+
+def _joined(sites: frozenset[str] | None) -> str | None:
+    return ",".join(sorted(sites)) or None if sites is not None else None

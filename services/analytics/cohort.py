@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 
-from services.analytics.days import bound, day_of_death, day_of_withdrawal, imputed, last_known_alive, taken_part
+from services.analytics import days
+from services.analytics.days import imputed, needs_life
 from shared.contracts.enrollment import Enrolled, LesionRegistered, Screened, Transferred, Voided, Withdrawn
 from shared.contracts.event import Event
-from shared.contracts.followup import Died
+from shared.contracts.followup import Died, FollowUpResumed, Lost
 from shared.contracts.study import Opened
 from shared.contracts.treatment import (
     PrescriptionChanged,
@@ -25,6 +26,7 @@ from shared.kernel.record import Record
 from shared.protocol.protocol import Protocol
 
 STAYING: tuple[type[Fact], ...] = (Withdrawn, Died)
+CourseEnd = RadiotherapyCompleted | RadiotherapyDiscontinued
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,37 @@ class Participant:
     def _day(self, fact: Fact) -> date | None:
         if isinstance(fact, Died):
             alive_on = self.last_known_alive
-            return day_of_death(fact.died_on, alive_on, self.known_on) if fact.died_on else alive_on
+            return days.day_of_death(fact.died_on, alive_on, self.known_on) if fact.died_on else alive_on
         if isinstance(fact, Withdrawn):
-            return day_of_withdrawal(fact.withdrawn_on, self._taken_part, self.known_on)
-        return imputed(fact.happened_on, bound(fact, self.known_on, self.leaves_on)) if fact.happened_on else None
+            return days.day_of_withdrawal(fact.withdrawn_on, self._taken_part, self.known_on)
+        if (when := fact.happened_on) is None or when.is_exact:
+            return when.earliest if when else None
+        return self._moved.get(days.key(fact)) or self._alone(fact)
+
+    def _alone(self, fact: Fact) -> date:
+        """The day for what its own date says."""
+        when = fact.happened_on
+        return imputed(when, days.bound(fact, self.known_on, self.leaves_on)) if when else self.known_on
 
     @cached_property
     def _taken_part(self) -> list[date]:
-        return taken_part(stated.fact for stated in self.record.stated)
+        return days.taken_part(stated.fact for stated in self.record.stated)
+
+    @cached_property
+    def _moved(self) -> Mapping[days.Key, date]:
+        return days.moved([stated.fact for stated in self.record.stated], self._alone)
 
     @cached_property
     def last_known_alive(self) -> date:
-        return last_known_alive((stated.fact for stated in self.record.stated), self.known_on, self.leaves_on)
+        """The last day on which something needed a living participant; the first day there is, where nothing did."""
+        facts = (stated.fact for stated in self.record.stated)
+        return max((self.day(fact) for fact in facts if fact.happened_on and needs_life(fact)), default=date.min)
+
+    def lost_on(self, until: date) -> date | None:
+        """The day of the last loss, if no resumption came after it; None for who is followed."""
+        lost = [self.day(fact) for fact in self.facts(Lost, until)]
+        found = [self.day(fact) for fact in self.facts(FollowUpResumed, until)]
+        return max(lost) if lost and max(lost) > max(found, default=date.min) else None
 
     @cached_property
     def leaves_on(self) -> date:
@@ -81,19 +102,19 @@ class Participant:
         return {lesion.lesion_id: lesion for lesion in self.record.facts(LesionRegistered)}
 
     def targets(self, course: RadiotherapyStarted, until: date) -> tuple[Target, ...]:
-        """The course's prescription as it read on that day."""
+        """The course's targets as far as they were prescribed by that day."""
         changes = [change for change in self.facts(PrescriptionChanged, until) if change.course_id == course.course_id]
-        return prescribed_last(changes).targets if changes else course.targets
+        return targets(course, changes, self.end(course, until))
 
-    def end(self, course: RadiotherapyStarted, until: date) -> RadiotherapyCompleted | RadiotherapyDiscontinued | None:
+    def end(self, course: RadiotherapyStarted, until: date) -> CourseEnd | None:
         completed, discontinued = self.facts(RadiotherapyCompleted, until), self.facts(RadiotherapyDiscontinued, until)
-        ends: list[RadiotherapyCompleted | RadiotherapyDiscontinued] = [*completed, *discontinued]
+        ends: list[CourseEnd] = [*completed, *discontinued]
         return next((end for end in ends if end.course_id == course.course_id), None)
 
     def ended_on(self, course: RadiotherapyStarted, until: date) -> date | None:
-        """The day of its last fraction; an imprecise one is never before its first."""
+        """The day of its last fraction."""
         end = self.end(course, until)
-        return max(self.day(end), self.day(course)) if end else None
+        return self.day(end) if end else None
 
     def index_course(self, until: date) -> RadiotherapyStarted | None:
         return next((course for course in self.facts(RadiotherapyStarted, until) if course.index), None)
@@ -116,12 +137,20 @@ class Participant:
         return sum(when is not None and not when.is_exact for when in dated)
 
 
-def prescribed_last(changes: Iterable[PrescriptionChanged]) -> PrescriptionChanged:
-    """The change that holds after all of them: the one of the last day that analyses take them for.
+def targets(
+    course: RadiotherapyStarted, changes: Iterable[PrescriptionChanged], end: CourseEnd | None
+) -> tuple[Target, ...]:
+    """The targets of a course as prescribed last, and those taken out of it later that were treated before.
 
-    Of several on one day it is the same whichever was stated first; which of them holds is asked as a query.
+    Last is the change whose date is taken for the last day. Of several on one day it is the same whichever was stated
+    first; which of them holds is asked as a query.
     """
-    return max(changes, key=lambda change: (imputed(change.on, date.max), change.model_dump_json()))
+    ordered = sorted(changes, key=lambda change: (imputed(change.on, date.max), change.model_dump_json()))
+    prescriptions: Sequence[RadiotherapyStarted | PrescriptionChanged] = [course, *ordered]
+    ever = {target.target_id: target for prescription in prescriptions for target in prescription.targets}
+    last = prescriptions[-1].targets
+    given = [each.target_id for each in end.delivered if each.fractions or each.dose_cgy] if end else []
+    return (*last, *(ever[name] for name in given if name in ever.keys() - {target.target_id for target in last}))
 
 
 @dataclass(frozen=True)

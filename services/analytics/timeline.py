@@ -12,16 +12,8 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from services.analytics.cohort import present_site
-from services.analytics.days import (
-    bound,
-    day_of_death,
-    day_of_withdrawal,
-    imputed,
-    is_lost,
-    last_known_alive,
-    taken_part,
-)
+from services.analytics.cohort import Participant, present_site
+from services.analytics.days import Thread, thread
 from services.analytics.telling import LANES, UNTOLD, Known, told
 from shared.contracts.enrollment import (
     BaselineRecorded,
@@ -97,7 +89,9 @@ def timeline(
     known = [(event, event.stated()) for event in events if event.is_known]
     record = Record(tuple(stated for _, stated in known))
     by_then = known_on or today
-    dated = _dated([(event, stated.fact) for event, stated in known if not isinstance(stated.fact, UNTOLD)], by_then)
+    one = Participant(events[0].stream_id, record, by_then)
+    told_of = [(event, stated.fact) for event, stated in known if not isinstance(stated.fact, UNTOLD)]
+    dated = list(_dated(told_of, one))
     close = _close(dated, today)
     entries = [_entry(each, _Around(dated, close, by_then), Known(record, names or {})) for each in _in_order(dated)]
     for entry in entries:
@@ -122,34 +116,20 @@ def status(record: Record, known_on: date) -> str:
         return "died"
     if record.facts(Withdrawn):
         return "withdrawn"
-    if is_lost(record, known_on):
+    if Participant("", record, known_on).lost_on(date.max):
         return "lost"
     reached = ((Enrolled, "enrolled"), (ScreenFailed, "screen_failed"), (Consented, "consented"))
     return next((name for kind, name in reached if record.facts(kind)), "screening")
 
 
-def _dated(told_of: Sequence[tuple[Event, Fact]], known_on: date) -> list[_Dated]:
-    """Days of withdrawals first, then of beginnings, of ends, of death: each is bounded by those before it."""
-    placed = [(event, fact, _when(fact)) for event, fact in told_of]
-    before = taken_part(fact for _, fact in told_of)
-    withdrawn = {
-        event.event_id: day_of_withdrawal(fact.withdrawn_on, before, known_on)
-        for event, fact, _ in placed
-        if isinstance(fact, Withdrawn)
-    }
-    leaves_on = min(withdrawn.values(), default=date.max)
-    days = {
-        event.event_id: imputed(when, bound(fact, known_on, leaves_on)) for event, fact, when in placed if when
-    } | withdrawn
-    begun = {_thread(fact): days[event.event_id] for event, fact, _ in placed if isinstance(fact, _BEGINNINGS)}
-    for event, fact, when in placed:
-        if when and isinstance(fact, _ENDS):
-            days[event.event_id] = max(days[event.event_id], begun.get(_thread(fact), date.min))
-    alive_on = last_known_alive((fact for _, fact in told_of), known_on, leaves_on)
-    for event, fact, when in placed:
-        if when and isinstance(fact, Died):
-            days[event.event_id] = day_of_death(when, alive_on, known_on)
-    return [_Dated(event, fact, when, days.get(event.event_id)) for event, fact, when in placed]
+def _dated(told_of: Sequence[tuple[Event, Fact]], one: Participant) -> Iterator[_Dated]:
+    """With the days that figures take them for."""
+    for event, fact in told_of:
+        when = _when(fact)
+        if when is None:
+            yield _Dated(event, fact, None, None)
+        else:
+            yield _Dated(event, fact, when, one.day(fact) if when == fact.happened_on else when.earliest)
 
 
 def _when(fact: Fact) -> PartialDate | None:
@@ -160,14 +140,6 @@ def _when(fact: Fact) -> PartialDate | None:
         case SeriousEventUpdated() | SeriousEventResolved():
             return PartialDate.of(fact.aware_at.date())
     return fact.happened_on
-
-
-def _thread(fact: Fact) -> tuple[str, str] | None:
-    """What begins and ends: a course, a line, a serious event."""
-    for member in ("course_id", "line_id", "serious_event_id"):
-        if isinstance(fact, (*_BEGINNINGS, *_ENDS)) and (name := getattr(fact, member, None)):
-            return member, name
-    return None
 
 
 def _close(dated: Sequence[_Dated], today: date) -> date:
@@ -181,10 +153,10 @@ def _close(dated: Sequence[_Dated], today: date) -> date:
 def _in_order(dated: Sequence[_Dated]) -> list[_Dated]:
     """By day, then as things follow each other within a day, then by what they say, so that the order in which they
     were stated does not show; undated ones last."""
-    begun = {_thread(each.fact): each.day for each in dated if isinstance(each.fact, _BEGINNINGS)}
+    begun = {thread(each.fact): each.day for each in dated if isinstance(each.fact, _BEGINNINGS)}
 
     def place(each: _Dated) -> tuple[bool, date, float, str, str, int]:
-        earlier = (begun.get(_thread(each.fact)) or date.max) < (each.day or date.max)
+        earlier = (begun.get(thread(each.fact)) or date.max) < (each.day or date.max)
         rank = _rank(each.fact, begun_earlier=earlier)
         said = each.fact.model_dump_json()
         return each.day is None, each.day or date.max, rank, each.event.type, said, each.event.version
@@ -221,17 +193,17 @@ class _Around:
 
     def _lasts(self, fact: Fact) -> bool:
         if isinstance(fact, SeriousEventReported):
-            return fact.outcome not in _OVER or any(self._ends_thread(_thread(fact)))
+            return fact.outcome not in _OVER or any(self._ends_thread(thread(fact)))
         return isinstance(fact, (*_BEGINNINGS, Lost))
 
     def _ends(self, each: _Dated) -> Iterable[date]:
         if isinstance(each.fact, Lost):
             return [other.day for other in self.dated if isinstance(other.fact, FollowUpResumed) and other.day]
-        return self._ends_thread(_thread(each.fact))
+        return self._ends_thread(thread(each.fact))
 
-    def _ends_thread(self, thread: tuple[str, str] | None) -> Iterator[date]:
+    def _ends_thread(self, of: Thread | None) -> Iterator[date]:
         for other in self.dated:
-            if isinstance(other.fact, _ENDS) and _thread(other.fact) == thread and other.day:
+            if isinstance(other.fact, _ENDS) and thread(other.fact) == of and other.day:
                 yield other.day
 
 

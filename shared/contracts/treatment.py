@@ -124,7 +124,7 @@ class _CourseEnd(Fact):
 
 @PARTICIPANT.fact("radiotherapy.completed", on="ended_on")
 class RadiotherapyCompleted(_CourseEnd):
-    """The last fraction was given. Without `delivered`: as prescribed."""
+    """The last fraction was given. A target that `delivered` does not name was treated as prescribed."""
 
 
 @PARTICIPANT.fact("radiotherapy.discontinued", on="ended_on")

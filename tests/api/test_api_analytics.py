@@ -276,7 +276,11 @@ def test_a_site_sees_its_own_counts(study: OwnStudy) -> None:
         for who in (f"site@{site}", f"coordinator@{site}"):
             assert study.figure("flow", who)["enrolled"] == enrolled
             assert study.figure("flow", who)["parameters"]["site"] == site
+            treated = study.figure("treatments", who)
+            assert treated["parameters"]["followed_at"] == site
+            assert f"followed at {site};" in study.read("figures/treatments.svg", who).text
             assert {group["name"] for group in study.figure("accrual", who, by="site")["groups"]} == {site}
+    assert "followed_at" not in study.figure("treatments")["parameters"]
 
 
 def test_a_change_is_told_with_the_position_at_which_it_can_be_read(demo: Demo) -> None:

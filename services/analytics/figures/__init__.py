@@ -20,14 +20,14 @@ def provenance(figure: Figure) -> str:
     """Which state of the study a figure shows, and what was imputed or left out: the last sentence of each caption."""
     imputed = counted(figure["imputed_dates"], "imputed date")
     left_out = counted(figure["left_out"], "participant")
-    chosen = "".join(f", {name} {spoken(value)}" for name, value in parameters(figure).items())
+    chosen = "".join(f", {spoken(name)} {value}" for name, value in parameters(figure).items())
     return f"Cut {figure['cut']}, position {figure['position']}{chosen}; {imputed}, {left_out} left out."
 
 
 def parameters(figure: Figure) -> dict[str, str]:
     """What narrows or divides a figure beyond its cut, in a stable order; a default that hides nobody is not said."""
-    said = {name: str(value) for name, value in figure["parameters"].items() if value not in (None, "", "all")}
-    return {name: said[name] for name in sorted(said) if name not in ("cut", "at", "as_of")}
+    said = {name: value for name, value in sorted(figure["parameters"].items()) if value is not None}
+    return {name: str(value) for name, value in said.items() if (name, value) != ("subset", "all")}
 
 
 def counted(count: int, noun: str) -> str:

@@ -46,6 +46,8 @@ _COLUMNS = (
     "dose_delivered_gy",
     "started_on",
     "ended_on",
+    "boost_of",
+    "prescription_isodose_percent",
 )
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _LANE = 640, 124, 420, 46, 44

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
 from uuid import UUID
 
-from services.analytics.cohort import Participant, cohort, present_site
+from services.analytics.cohort import CourseEnd, Participant, cohort, present_site
 from shared.contracts.enrollment import Withdrawn
 from shared.contracts.event import Event
-from shared.contracts.followup import Died, FollowUpResumed, Lost
+from shared.contracts.followup import Died
 from shared.contracts.study import Closed
 from shared.contracts.treatment import RadiotherapyCompleted, RadiotherapyDiscontinued, RadiotherapyStarted
 from shared.gate.study import plan_on
@@ -19,7 +19,6 @@ from shared.kernel.fact import F, Fact, Stated
 from shared.kernel.record import Record
 from shared.protocol.protocol import Protocol
 
-CourseEnd = RadiotherapyCompleted | RadiotherapyDiscontinued
 Today = Callable[[str], date]
 """The calendar day at a site, by its id."""
 Anchor = tuple[Stated[CourseEnd], date]
@@ -79,13 +78,13 @@ class Case:
 
     def anchor(self, course_id: str | None) -> Anchor | None:
         """What a visit is counted from: the end of the index course, or, where the plan has a schedule for each, of the
-        course that is named; None before it ended. An imprecise end is never before the first fraction."""
+        course that is named; None before it ended."""
         named = self.courses.get(course_id) if course_id and self._per_course else None
         course = named or self.index_course
         end = self.ends.get(course.fact.course_id) if course else None
         if course is None or end is None:
             return None
-        return end, max(self.day(end.fact), self.day(course.fact))
+        return end, self.day(end.fact)
 
     def of_one_schedule(self, one: str | None, other: str | None) -> bool:
         """Do two facts about these courses count visits from the same end?"""
@@ -106,13 +105,8 @@ class Case:
         day of death is not known."""
         deaths = [self.day(each) if each.died_on else date.min for each in self.record.facts(Died)]
         withdrawals = [self.day(each) for each in self.record.facts(Withdrawn)]
-        return min([*deaths, *withdrawals, *self._lost(), self.study_closed_on])
-
-    def _lost(self) -> Iterator[date]:
-        lost = max((self.day(each) for each in self.record.facts(Lost)), default=None)
-        found = max((self.day(each) for each in self.record.facts(FollowUpResumed)), default=date.min)
-        if lost and lost > found:
-            yield lost
+        lost_on = self.participant.lost_on(date.max)
+        return min([*deaths, *withdrawals, lost_on or date.max, self.study_closed_on])
 
 
 def cases(

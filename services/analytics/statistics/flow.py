@@ -67,17 +67,11 @@ def _standing(one: Participant, protocol: Protocol, selection: Selection) -> str
         return "died"
     if one.facts(Withdrawn, cut):
         return "withdrawn"
-    if _is_lost(one, selection):
+    if one.lost_on(cut):
         return "lost"
     if _has_completed(one, protocol, selection):
         return "completed"
     return "in_follow_up" if one.index_course(cut) else "awaiting_treatment"
-
-
-def _is_lost(one: Participant, selection: Selection) -> bool:
-    lost = [one.day(fact) for fact in one.facts(Lost, selection.cut)]
-    found = [one.day(fact) for fact in one.facts(FollowUpResumed, selection.cut)]
-    return bool(lost) and max(lost) > max(found, default=min(lost).min)
 
 
 def _has_completed(one: Participant, protocol: Protocol, selection: Selection) -> bool:

@@ -1,6 +1,7 @@
 """Every prescribed target with its doses, one row each; levels of an integrated boost are rows of their own.
 
-BED and EQD2 are those of the prescription; beside them stands what was delivered.
+BED and EQD2 are those of the prescription; beside them stands what was delivered. They are null for dose that is given
+slowly (low and pulsed dose rate, radiopharmaceuticals) or whose biological weight nobody stated.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from services.analytics.cohort import Cohort, Participant, Selection
+from services.analytics.cohort import Cohort, CourseEnd, Participant, Selection
 from services.analytics.statistics.dose import CNS, LATE, TUMOUR, bed, eqd2, gray
 from shared.contracts.treatment import (
     PrescriptionChanged,
@@ -18,7 +19,8 @@ from shared.contracts.treatment import (
     Target,
 )
 
-End = RadiotherapyCompleted | RadiotherapyDiscontinued
+_ACUTE = {"photons", "electrons", "protons", "brachytherapy_hdr"}
+"""Modalities whose fractions are given at once, in doses that compare to those of photons: where the formulas hold."""
 _CNS_LABELS = ("brain", "spinalcord")
 _ALPHA_BETA = (("10", TUMOUR), ("3", LATE))
 
@@ -59,10 +61,10 @@ def _courses(one: Participant, selection: Selection) -> Iterator[dict[str, Any]]
             yield {**shared, **_target(one, target), **_delivered(end, target)}
 
 
-def delivered(end: End | None, target: Target) -> tuple[int, int] | None:
+def delivered(end: CourseEnd | None, target: Target) -> tuple[int, int] | None:
     """Fractions and centigray that reached the target; None while the course goes on, or where nobody said.
 
-    Of a completed course that names nothing: as prescribed.
+    What a completed course does not name: as prescribed.
     """
     said = {each.target_id: (each.fractions, each.dose_cgy) for each in end.delivered} if end else {}
     if target.target_id in said:
@@ -70,7 +72,7 @@ def delivered(end: End | None, target: Target) -> tuple[int, int] | None:
     return (target.fractions, target.total_dose_cgy) if isinstance(end, RadiotherapyCompleted) else None
 
 
-def _delivered(end: End | None, target: Target) -> dict[str, Any]:
+def _delivered(end: CourseEnd | None, target: Target) -> dict[str, Any]:
     fractions, dose = delivered(end, target) or (None, None)
     return {"fractions_delivered": fractions, "dose_delivered_gy": None if dose is None else float(gray(dose))}
 
@@ -83,7 +85,7 @@ def _is_cns(one: Participant, target: Target) -> bool:
 
 
 def _target(one: Participant, target: Target) -> dict[str, Any]:
-    fractions, dose = target.fractions, gray(target.dose_per_fraction_cgy)
+    fractions, dose, acute = target.fractions, gray(target.dose_per_fraction_cgy), target.modality in _ACUTE
     alpha_beta = (*_ALPHA_BETA, ("2", CNS)) if _is_cns(one, target) else _ALPHA_BETA
     return {
         "target_id": target.target_id,
@@ -96,6 +98,6 @@ def _target(one: Participant, target: Target) -> dict[str, Any]:
         "total_dose_gy": float(gray(target.total_dose_cgy)),
         "prescription_isodose_percent": target.prescription_isodose_percent,
         "boost_of": target.boost_of,
-        **{f"bed_{name}": float(bed(fractions, dose, ratio)) for name, ratio in alpha_beta},
-        **{f"eqd2_{name}": float(eqd2(fractions, dose, ratio)) for name, ratio in alpha_beta},
+        **{f"bed_{name}": float(bed(fractions, dose, ratio)) if acute else None for name, ratio in alpha_beta},
+        **{f"eqd2_{name}": float(eqd2(fractions, dose, ratio)) if acute else None for name, ratio in alpha_beta},
     }

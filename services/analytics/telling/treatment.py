@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.analytics.cohort import prescribed_last
+from services.analytics.cohort import CourseEnd, targets
 from services.analytics.figures import counted, plain, spoken
 from services.analytics.statistics.dose import gray
 from services.analytics.statistics.treatments import delivered
@@ -91,10 +91,13 @@ def _numbers(targets: Sequence[Target]) -> list[dict[str, Any]]:
     ]
 
 
-def _ended(fact: RadiotherapyCompleted | RadiotherapyDiscontinued, known: Known) -> Told:
+def _ended(fact: CourseEnd, known: Known) -> Told:
     why = f"discontinued: {spoken(fact.reason_code)}" if isinstance(fact, RadiotherapyDiscontinued) else "completed"
-    pairs = [(target, delivered(fact, target)) for target in _last_targets(fact.course_id, known)]
-    as_planned = all(given == (target.fractions, target.total_dose_cgy) for target, given in pairs)
+    treated = _targets_of(fact, known, end=fact)
+    pairs = [(target, delivered(fact, target)) for target in treated]
+    as_planned = treated == _targets_of(fact, known, end=None) and all(
+        given == (target.fractions, target.total_dose_cgy) for target, given in pairs
+    )
     lines = ("as prescribed",) if pairs and as_planned else tuple(_given(*pair) for pair in pairs)
     numbers = [
         {"target_id": target.target_id, "fractions": given[0], "dose_gy": float(gray(given[1]))}
@@ -105,12 +108,11 @@ def _ended(fact: RadiotherapyCompleted | RadiotherapyDiscontinued, known: Known)
     return Told("radiotherapy", f"Radiotherapy {fact.course_id} {why}", detail=lines, more=more)
 
 
-def _last_targets(course_id: str, known: Known) -> Sequence[Target]:
-    """As prescribed last."""
-    changes = [fact for fact in known.record.facts(PrescriptionChanged) if fact.course_id == course_id]
-    if changes:
-        return prescribed_last(changes).targets
-    return next((fact.targets for fact in known.record.facts(RadiotherapyStarted) if fact.course_id == course_id), ())
+def _targets_of(of: CourseEnd, known: Known, *, end: CourseEnd | None) -> tuple[Target, ...]:
+    """As prescribed last; with the course's end also what was treated before it was taken out."""
+    changes = [fact for fact in known.record.facts(PrescriptionChanged) if fact.course_id == of.course_id]
+    courses = [fact for fact in known.record.facts(RadiotherapyStarted) if fact.course_id == of.course_id]
+    return targets(courses[0], changes, end) if courses else ()
 
 
 def _given(target: Target, given: tuple[int, int] | None) -> str:
