@@ -32,23 +32,24 @@ class Door:
 
 
 SEEN_BY: Mapping[Role, str] = {
-    "investigator": "every figure and participant, the queries, the operations",
-    "site": "what one hospital sees: its own participants and queries",
-    "coordinator": "figures, participants and queries of all sites",
-    "monitor": "as the investigator, by who oversees the conduct",
-    "auditor": "as the investigator, by who checks the record",
-    "administrator": "figures and operations, no single participant",
-    "reader": "figures alone, small counts withheld",
+    "investigator": "All figures, participants and data queries, and the operations page.",
+    "site": "Figures, participants and data queries of one site.",
+    "coordinator": "Figures, participants and data queries of all sites.",
+    "monitor": "The same pages as the investigator, to monitor the conduct of the study.",
+    "auditor": "The same pages as the investigator, to audit the record.",
+    "administrator": "Figures of counts and the operations page. No single participants.",
+    "reader": "Figures of counts only. Small counts are withheld.",
 }
 """What the page shows a role. Each shows something to everyone whom the studies grant a role, so no role lacks a door;
 a site's coordinator, though, is shown what its staff are, and has none of their own."""
 
 _REFERENCE_NOTES = (
-    "4 published cases (times as published; calendar days filled in to respect them), 27 synthetic participants.",
-    "Who is synthetic has a number of the site's own that begins with SYNTHETIC; the site's staff see it.",
-    f"This study's clock stands at {reference.FROZEN_TODAY}.",
+    "This study has 4 published cases and 27 synthetic participants.",
+    "The published cases have their published time intervals; their calendar dates were added to fit.",
+    "Synthetic participants have a local reference that begins with SYNTHETIC. Only staff of the site can see it.",
+    f"In this study, today is always {reference.FROZEN_TODAY}.",
 )
-_LIVE_NOTES = ("Simulated: no person stands behind any of these records.",)
+_LIVE_NOTES = ("This study is simulated. Its records describe no real people.",)
 
 
 def doors() -> list[Door]:

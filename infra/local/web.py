@@ -50,7 +50,7 @@ class Web:
         self.streams = [self.apps[FRONT].state.live]
         self._own = _own(self.apps, settings)
         self.apps[FRONT].state.links = {
-            f"{title}, as": [Link(door.way_in, door.role, door.description) for door in of_study]
+            f"{title}: sign in as": [Link(door.way_in, door.role, door.description) for door in of_study]
             for title, of_study in groupby(doors(), lambda door: door.title)
         }
         self.apps[FRONT].state.notes = {door.study: list(door.notes) for door in doors()}
@@ -114,7 +114,7 @@ def _development(settings: Settings) -> APIRouter:
     ) -> Response:
         folder = Path(settings.jwks).parent
         if not (folder / "issuer.json").exists():
-            raise Busy("There is no development issuer here.")
+            raise Busy("This installation has no development issuer. Sign in with a token.")
         token = Issuer.load(folder).token(subject(study, role, site), now=settings.study_clock().now())
         return with_session(request, token, local_address(next))
 

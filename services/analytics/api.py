@@ -38,7 +38,7 @@ def _moment(value: object) -> object:
         return value
     text = value.replace(" ", "+") if isinstance(value, str) else ""
     if "T" not in text.upper():
-        raise ValueError("give a time as RFC 3339, such as 2025-01-31T12:00:00Z")
+        raise ValueError("Give a time with its offset (RFC 3339), for example 2025-01-31T12:00:00Z.")
     return text
 
 
@@ -46,24 +46,30 @@ def _in_utc(value: datetime) -> datetime:
     try:
         return value.astimezone(UTC)
     except OverflowError:
-        raise ValueError("give a time within the years 1 to 9999, UTC") from None
+        raise ValueError("Give a time in the years 1 to 9999, UTC.") from None
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment), AfterValidator(_in_utc)]
 
 
 class Parameters(BaseModel):
-    """What narrows, dates or divides a figure. A parameter that there is not is refused, not passed over."""
+    """Parameters that filter, date or divide a figure. Unknown parameters are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
-    cut: Annotated[Day | None, Field(description="count up to and on this day; default: the study's today")] = None
-    at: Annotated[str | None, Field(max_length=80, description="as it was at this position, or at `cut:<name>`")] = None
-    as_of: Annotated[Moment | None, Field(description="as it was recorded by this time (RFC 3339)")] = None
+    cut: Annotated[
+        Day | None, Field(description="data cut-off: the last day that is counted; default: the study's today")
+    ] = None
+    at: Annotated[str | None, Field(max_length=80, description="the record at this position, or at `cut:<name>`")] = (
+        None
+    )
+    as_of: Annotated[Moment | None, Field(description="the record as of this time (RFC 3339)")] = None
     site: Annotated[SiteId | None, Field(description="only participants enrolled at this site")] = None
     subset: Literal["all", "stereotactic"] = "all"
-    by: Annotated[Literal["site", "sex", "subset"] | None, Field(description="divide the figure")] = None
-    epoch: Annotated[str | None, Field(max_length=36, description="refuse positions of another journal (410)")] = None
+    by: Annotated[Literal["site", "sex", "subset"] | None, Field(description="divide the figure by this")] = None
+    epoch: Annotated[
+        str | None, Field(max_length=36, description="epoch of `at`; 410 if positions have been counted anew since")
+    ] = None
 
     def asked(self) -> Asked:
         cut: date | None = self.cut
@@ -74,7 +80,7 @@ Wanted = Annotated[Parameters, Query()]
 
 
 class Position(BaseModel):
-    """How far the projection of a study is: dense, one for every applied fact."""
+    """Number of facts of a study that analytics has applied. `epoch` changes when the count begins anew."""
 
     position: int
     epoch: str
@@ -91,14 +97,14 @@ Held = Annotated[Figures, Depends(figures)]
 
 @routes.get("/position", response_model=Position, tags=["reading"])
 async def position(request: Request, study: StudyOf, held: Held) -> Position:
-    """How far the projection is, and when the last applied fact was recorded."""
+    """Returns the position of the study, and when the last applied fact was recorded."""
     at = await held.frontier(study, request.state.caller.subject)
     return Position(position=at.position, epoch=at.epoch, recorded_at=at.recorded_at)
 
 
 @routes.get("/figures", tags=["reading"])
 async def names(request: Request, study: StudyOf, held: Held) -> dict[str, Any]:
-    """The figures there are, and by what each can be divided."""
+    """Lists the figures, and the parameters that can divide each of them."""
     await held.frontier(study, request.state.caller.subject)
     rows = [{"name": name, "title": kind.drawn.TITLE, "by": list(kind.by)} for name, kind in FIGURES.items()]
     return {"rows": rows, "parameters": list(Parameters.model_fields)}
@@ -109,12 +115,12 @@ async def names(request: Request, study: StudyOf, held: Held) -> dict[str, Any]:
     tags=["reading"],
     responses={
         200: {"content": {media: {} for media in MEDIA.values()}, "description": "The figure"},
-        **refusals({410: "A position of a journal that is gone"}),
+        **refusals({410: "The position belongs to an earlier epoch"}),
     },
     response_class=Response,
 )
 async def figure(request: Request, study: StudyOf, name: str, kind: str, wanted: Wanted, held: Held) -> Response:
-    """A figure as numbers (.json), as a table (.csv) or as a picture that stands alone (.svg)."""
+    """Returns a figure as numbers (.json), as a table (.csv) or as a picture (.svg)."""
     if kind not in MEDIA or name not in FIGURES:
         raise NotFound
     answer = await held.figure(name, study, request.state.caller.subject, wanted.asked())
@@ -134,7 +140,9 @@ def kept_as(answer: dict[str, Any], said: Sequence[str], kind: str) -> dict[str,
 def drawable(answer: dict[str, Any]) -> dict[str, Any]:
     """The answer, if it has all its counts: pictures and tables are made of whole figures."""
     if "withheld_below" in answer:
-        raise NotYourRole("Small counts are withheld from readers; the others are in the figure's .json.")
+        raise NotYourRole(
+            "Readers do not see small counts, so they get no table and no picture. The .json has the other counts."
+        )
     return answer
 
 
@@ -151,12 +159,12 @@ def _as(kind: str, name: str, answer: dict[str, Any]) -> str:
     responses={
         200: {
             "content": {"text/event-stream": {}},
-            "description": "`event`: a figure, `queries` or `timeline`; `data`: its position",
+            "description": "`event`: a figure, `queries`, `timeline` or `participants`; `data`: the position to read",
         }
     },
 )
 async def live(request: Request, study: StudyOf, held: Held) -> StreamingResponse:
-    """Server-sent events: the name of each figure or list that may have changed, with the position to read it at."""
+    """Sends server-sent events: the name of each figure or list that may have changed, with its new position."""
     since = request.app.state.live.beginnings
     at = await held.frontier(study, request.state.caller.subject)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -185,13 +193,17 @@ def changed(hub: Live, study: str, at: int) -> None:
 
 
 class Past(BaseModel):
-    """As of when one participant is shown. A parameter that there is not is refused, not passed over."""
+    """Parameters that select an earlier state of the record. Unknown parameters are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
-    at: Annotated[str | None, Field(max_length=80, description="as it was at this position, or at `cut:<name>`")] = None
-    as_of: Annotated[Moment | None, Field(description="as it was recorded by this time (RFC 3339)")] = None
-    epoch: Annotated[str | None, Field(max_length=36, description="refuse positions of another journal (410)")] = None
+    at: Annotated[str | None, Field(max_length=80, description="the record at this position, or at `cut:<name>`")] = (
+        None
+    )
+    as_of: Annotated[Moment | None, Field(description="the record as of this time (RFC 3339)")] = None
+    epoch: Annotated[
+        str | None, Field(max_length=36, description="epoch of `at`; 410 if positions have been counted anew since")
+    ] = None
 
     def asked(self) -> Asked:
         return Asked(at=self.at, as_of=self.as_of, epoch=self.epoch)
@@ -205,12 +217,12 @@ WhenShown = Annotated[Past, Query()]
     tags=["reading"],
     responses={
         200: {"content": {MEDIA[kind]: {} for kind in ("json", "svg")}, "description": "The participant's timeline"},
-        **refusals({410: "A position of a journal that is gone"}),
+        **refusals({410: "The position belongs to an earlier epoch"}),
     },
     response_class=Response,
 )
 async def timeline(request: Request, study: StudyOf, number: ParticipantOf, kind: str, past: WhenShown) -> Response:
-    """Every fact of one participant that stands, in clinical order (.json), or drawn as a swim lane (.svg)."""
+    """Returns every current fact of one participant in clinical order (.json), or as a picture (.svg)."""
     if kind not in ("json", "svg"):
         raise NotFound
     people: Participants = request.app.state.participants

@@ -20,7 +20,7 @@ routes = router("/analytics/v1/studies/{study_id}")
 
 def _rule(value: str | None) -> str | None:
     if value is not None and value not in RULES:
-        raise ValueError("there is no such rule")
+        raise ValueError("There is no rule of that name. `rule` of each query in this list gives its name.")
     return value
 
 
@@ -29,22 +29,26 @@ class Narrowed(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    site: Annotated[SiteId | None, Field(description="of participants that are at this site now")] = None
-    participant: Annotated[ParticipantId | None, Field(description="of this participant")] = None
-    rule: Annotated[str | None, AfterValidator(_rule), Field(max_length=64)] = None
-    state: Annotated[State, Field(description="explained queries are listed on request")] = "open"
+    site: Annotated[SiteId | None, Field(description="only participants who are followed at this site now")] = None
+    participant: Annotated[ParticipantId | None, Field(description="only this participant")] = None
+    rule: Annotated[
+        str | None, AfterValidator(_rule), Field(max_length=64, description="only queries of this rule")
+    ] = None
+    state: Annotated[State, Field(description="open queries, explained queries, or all")] = "open"
 
     def wanted(self) -> Wanted:
         return Wanted(self.site, self.participant, self.rule, self.state)
 
 
 class Paged(Narrowed):
-    after: Annotated[str, Field(pattern=r"^([0-9A-Z-]{1,11}\.[0-9a-f]{64})?$", description="what `next` said")] = ""
+    after: Annotated[
+        str, Field(pattern=r"^([0-9A-Z-]{1,11}\.[0-9a-f]{64})?$", description="`next` of the page before")
+    ] = ""
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
 class QueryShown(BaseModel):
-    """A query. `rule` is null where an explanation has a key that no query has (any more)."""
+    """A data query. `rule` is null for an explanation whose query no longer exists."""
 
     query_key: str
     rule: str | None
@@ -53,7 +57,9 @@ class QueryShown(BaseModel):
     event_ids: list[UUID]
     text: str
     since: date
-    explained_by: Annotated[list[UUID], Field(description="of explained ones: the events that explain it")] = []
+    explained_by: Annotated[
+        list[UUID], Field(description="events that explain the query; absent while it is open")
+    ] = []
 
 
 class QueriesShown(BaseModel):
@@ -74,8 +80,9 @@ Asked = Annotated[Queries, Depends(queries)]
 
 @routes.get("/queries.json", tags=["reading"], response_model=QueriesShown)
 async def listing(request: Request, study: StudyOf, paged: Annotated[Paged, Query()], asked: Asked) -> JSONResponse:
-    """What is possible but contradictory, as it stands now. It closes by itself when the facts are mended, or is marked
-    as explained by a `query.explained` with its key."""
+    """Lists the data queries of the study: facts that contradict each other, are incomplete, or are missing.
+
+    A query closes by itself when the facts are corrected or completed. A `query.explained` with its key explains it."""
     frontier, seen = await asked.seen(study, request.state.caller.subject, paged.wanted())
     rest = [row for row in seen if _place(row) > paged.after]
     page = rest[: paged.limit]
@@ -95,7 +102,7 @@ def shown(row: Listed) -> dict[str, Any]:
         "participant_id": row.participant_id,
         "site_id": row.site_id,
         "event_ids": [str(event) for event in query.event_ids] if query else [],
-        "text": query.text if query else "This explanation has a key that no query has now.",
+        "text": row.text,
         "since": row.since.isoformat(),
     }
     return {**said, "explained_by": [str(event) for event in row.explained_by]} if row.explained_by else said

@@ -85,7 +85,7 @@ class Figures:
         if kind is None:
             raise NotFound
         if asked.by and asked.by not in kind.by:
-            raise wrong_parameter("by", "The figure is not divided by that.")
+            raise wrong_parameter("by", f"This figure can be divided by: {', '.join(kind.by) or 'nothing'}.")
         scope = _scope(kind, rights, asked.site)
         position, cut_on = await self.position(study_id, frontier, asked)
         cut = asked.cut or cut_on or self.today(study_id, study.record)
@@ -103,7 +103,7 @@ class Figures:
         if asked.epoch and asked.epoch != frontier.epoch:
             raise PositionGone
         if asked.at and asked.as_of:
-            raise wrong_parameter("at", "Give a position or a time, not both.")
+            raise wrong_parameter("at", "Give `at` or `as_of`, but not both.")
         if asked.as_of:
             position = await reading.position_as_of(self._system, study_id, asked.as_of)
             return frontier.position if position is None else position, None
@@ -112,10 +112,10 @@ class Figures:
         if named := _CUT.fullmatch(asked.at):
             taken = await reading.cut(self._system, study_id, named[1])
             if taken is None:
-                raise NotFound("The study has no cut of that name.")
+                raise NotFound("This study has no data cut of that name.")
             return taken
         if not _POSITION.fullmatch(asked.at) or int(asked.at) > frontier.position:
-            raise wrong_parameter("at", "Give a position that was reached, or cut:<name>.")
+            raise wrong_parameter("at", f"Give a position from 0 to {frontier.position}, or cut:<name> of a data cut.")
         return int(asked.at), None
 
     async def _computed(

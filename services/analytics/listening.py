@@ -22,7 +22,7 @@ async def listen(url: str, figures: Figures, live: Live) -> None:
         try:
             await _listen(url, figures, live)
         except Exception as away:  # of whatever kind: pages that no longer live and do not say so are worse
-            log.warning("the projection is not heard: %s", type(away).__name__)
+            log.warning("no notifications from the projection, connecting again: %s", type(away).__name__)
         await asyncio.sleep(PAUSE)
 
 

@@ -28,7 +28,7 @@ class _Row(BaseModel):
 
 
 class ParkedStream(_Row):
-    """Applied up to `version`; the next one is missing or poison, and `waiting` messages wait."""
+    """A parked stream: applied up to `version`, with `waiting` messages behind an event that cannot be applied."""
 
     source: str
     subject: str
@@ -39,7 +39,7 @@ class ParkedStream(_Row):
 
 
 class Unscreened(_Row):
-    """A participant with facts, but without a screening that stands: in no figure."""
+    """A participant with facts but no current screening, whom no figure counts."""
 
     participant_id: str
     services: list[str]
@@ -48,14 +48,14 @@ class Unscreened(_Row):
 
 
 class Missing(BaseModel):
-    """`rows` are the first 500."""
+    """Participants without a screening: their number, and the first 500 of them."""
 
     count: int
     rows: list[Unscreened]
 
 
 class TopicLag(BaseModel):
-    """Messages of all studies that were not taken in when the worker last looked, `looked_seconds` ago."""
+    """Messages of all studies that were not yet processed when the worker last measured, `looked_seconds` ago."""
 
     topic: str
     behind: int
@@ -63,14 +63,14 @@ class TopicLag(BaseModel):
 
 
 class Operations(BaseModel):
-    """`lag` and `unreadable` are of the service as a whole, the rest of the study."""
+    """State of the projection of a study. `lag` and `unreadable` are about all studies."""
 
     study_id: str
     position: int
     epoch: str
     recorded_at: datetime | None
-    lag: list[TopicLag] = Field(description="empty where no worker has looked yet")
-    unreadable: int = Field(description="messages of which nobody can tell the stream")
+    lag: list[TopicLag] = Field(description="empty until a worker has measured")
+    unreadable: int = Field(description="messages whose stream cannot be read")
     parked: list[ParkedStream]
     without_screening: Missing
 
@@ -100,11 +100,11 @@ async def operations(app: FastAPI, study: str, member: str) -> Operations:
 
 @routes.get("/operations.json", response_model=Operations, tags=["reading"])
 async def as_numbers(request: Request, study: StudyOf) -> Any:
-    """How far the projection is and what it lacks: for administrators, investigators, monitors and auditors."""
+    """Returns the state of the projection, to administrators, investigators, monitors and auditors of the study."""
     return await operations(request.app, study, request.state.caller.subject)
 
 
 async def measured(app: FastAPI) -> list[Measured]:
-    means = "Participants with facts, but without a screening that stands"
+    means = "Participants with facts but no current screening"
     counts = await found.unscreened_by_study(app.state.system)
     return [Measured("quartal_participants_without_screening", means, n, {"study": name}) for name, n in counts.items()]

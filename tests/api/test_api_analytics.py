@@ -241,7 +241,7 @@ def test_who_may_not_be_used_leaves_every_figure_of_the_past_too(demo: Demo, lea
             said = study.figure("flow", **asked)
             assert (said["screened"], said["enrolled"], said["left_out"]) == (1, 1, 1)
             assert study.figure("treatments", **asked)["targets"] == []
-            assert "1 participant left out" in study.read("figures/flow.svg", **asked).text
+            assert "1 participant excluded" in study.read("figures/flow.svg", **asked).text
         assert study.state(number, facts.correction(UUID(event), None)).status_code == 201
         study.position()
         assert (study.figure("flow")["enrolled"], study.figure("flow", at=before)["left_out"]) == (2, 0)

@@ -124,7 +124,7 @@ def test_a_new_fact_takes_fewer_than_sixty_lines() -> None:
 def test_all_that_is_tested_of_every_kind_of_fact_holds_for_the_new_one_without_a_word(tree: Path) -> None:
     passes(tree, TESTS, *TAKES_ANY_FACT)
     assert python(tree, "-c", TRIED_OVER_HTTP).split() == ["True", "True"]
-    assert "The fact imaging.performed of 2024-03-07 lies after" in python(tree, "-c", ASKS_ABOUT_DEATH)
+    assert "The fact imaging.performed of 2024-03-07 is dated after the death" in python(tree, "-c", ASKS_ABOUT_DEATH)
 
 
 def test_a_second_version_of_it_is_published_beside_the_first_and_the_whole_contract_holds(later: Path) -> None:

@@ -52,7 +52,7 @@ def test_the_queries_fit_a_phone(queries: Page) -> None:
 
 
 def test_the_cohort_leads_to_the_queries_and_back(cohort: Page) -> None:
-    cohort.get_by_role("link", name="Queries").click()
+    cohort.get_by_role("link", name="Data queries").click()
     expect(cohort).to_have_url(ADDRESS)
     cohort.get_by_role("link", name="Cohort").click()
     expect(cohort).to_have_url(f"/analytics/studies/{STUDY_ID}")
@@ -69,7 +69,7 @@ def test_an_open_page_follows_the_record_without_a_reload(queries: Page, screen:
 
 
 def test_what_is_explained_is_reached_by_a_link(queries: Page) -> None:
-    queries.get_by_role("navigation", name="Which queries").get_by_role("link", name="Explained").click()
+    queries.get_by_role("navigation", name="State of the data queries").get_by_role("link", name="Explained").click()
     expect(queries.locator("[data-number=queries]")).to_have_text("0")
 
 
@@ -88,7 +88,7 @@ def test_a_participant_has_its_open_queries_above_its_timeline_and_a_count_in_th
     row = queries.get_by_role("row", name=contradiction)
     expect(row.get_by_role("cell").last).to_have_text(str(asked))
     row.get_by_role("link").click()
-    expect(queries.get_by_role("heading", name=f"{asked} open queries")).to_be_visible()
+    expect(queries.get_by_role("heading", name=f"{asked} open data queries")).to_be_visible()
     expect(queries.locator(".questions > li")).to_have_count(asked)
     queries.locator(".questions").get_by_role("link", name="fact").first.click()
     expect(queries.locator("ol.events > li:target")).to_be_in_viewport()
@@ -96,8 +96,8 @@ def test_a_participant_has_its_open_queries_above_its_timeline_and_a_count_in_th
 
 def test_what_is_narrowed_says_to_what_and_leads_back_to_all(queries: Page, contradiction: str) -> None:
     queries.goto(f"{ADDRESS}?participant={contradiction}&state=all")
-    expect(queries.locator("main")).to_contain_text(f"Only participant {contradiction}.")
-    queries.get_by_role("link", name="Show all of the study").click()
+    expect(queries.locator("main")).to_contain_text(f"Filtered by participant {contradiction}.")
+    queries.get_by_role("link", name="Show the whole study").click()
     expect(queries).to_have_url(f"{ADDRESS}?state=all")
 
 
@@ -115,6 +115,6 @@ def test_a_new_query_appears_on_an_open_page_of_its_participant_and_in_the_list(
         expect(other.get_by_role("row", name=number).get_by_role("cell").last).to_have_text("0")
         for fact, data in (("consented", CONSENTED), ("withdrawn", WITHDRAWN)):
             http.post(f"{participants}/{number}/facts/participant.{fact}", json=data).raise_for_status()
-    expect(page.get_by_role("heading", name="2 open queries")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("heading", name="2 open data queries")).to_be_visible(timeout=20_000)
     expect(page.locator("ol.events")).to_contain_text("Withdrew")
     expect(other.get_by_role("row", name=number).get_by_role("cell").last).to_have_text("2", timeout=20_000)

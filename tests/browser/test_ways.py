@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from infra.reference.study import STUDY_ID
 
 BASE = f"/analytics/studies/{STUDY_ID}"
-WAYS = {"Cohort": "", "Participants": "/participants", "Queries": "/queries", "Operations": "/operations"}
+WAYS = {"Cohort": "", "Participants": "/participants", "Data queries": "/queries", "Operations": "/operations"}
 
 
 @pytest.mark.parametrize("label", WAYS)
@@ -19,7 +19,7 @@ def test_every_page_of_a_study_leads_to_the_others_and_says_where_it_is(cohort: 
     expect(ways.filter(has_text=label)).to_have_attribute("aria-current", "page")
     expect(cohort.locator("[aria-current=page]")).to_have_count(1)
     assert [way.get_attribute("href") for way in ways.all()] == [f"{BASE}{path}" for path in WAYS.values()]
-    expect(cohort.get_by_role("list", name="About this record")).to_contain_text("27 synthetic participants")
+    expect(cohort.get_by_role("list", name="Notes on this study")).to_contain_text("27 synthetic participants")
 
 
 @pytest.mark.parametrize(("path", "begins"), [("", "atc-rt: "), ("/participants", "Participants, atc-rt")])

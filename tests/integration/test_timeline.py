@@ -146,7 +146,7 @@ async def test_the_list_names_those_whom_one_may_see_and_leads_to_each(told: Tol
     assert (await told.page("participants", "reader")).status_code == 403
     assert (await told.page("participants", "stranger")).status_code == 404
     last = max(life.number for life in lives.values())
-    assert "There is no participant after" in (await told.page("participants", after=max(last, gone.number))).text
+    assert "There are no participants after" in (await told.page("participants", after=max(last, gone.number))).text
 
 
 async def test_a_long_list_goes_on_after_its_last_number(told: Told) -> None:

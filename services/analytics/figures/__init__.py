@@ -19,9 +19,10 @@ Headline = list[tuple[str, str, str]]
 def provenance(figure: Figure) -> str:
     """Which state of the study a figure shows, and what was imputed or left out: the last sentence of each caption."""
     imputed = counted(figure["imputed_dates"], "imputed date")
-    left_out = counted(figure["left_out"], "participant")
+    excluded = f"{counted(figure['left_out'], 'participant')} excluded"
+    why = " (voided, or consent to data use withdrawn)" if figure["left_out"] else ""
     chosen = "".join(f", {spoken(name)} {value}" for name, value in parameters(figure).items())
-    return f"Cut {figure['cut']}, position {figure['position']}{chosen}; {imputed}, {left_out} left out."
+    return f"Data cut-off {figure['cut']}, position {figure['position']}{chosen}; {imputed}, {excluded}{why}."
 
 
 def parameters(figure: Figure) -> dict[str, str]:
@@ -43,7 +44,7 @@ def spoken(code: str) -> str:
 def share(part: int, whole: int) -> str:
     """`4 / 31 = 12.9 % (95 % CI 3.6–29.8)`; a share of nobody is not defined, and is not 0."""
     if not whole:
-        return "not defined (nobody to count)"
+        return "not defined (no participants)"
     low, high = clopper_pearson(part, whole)
     return f"{part} / {whole} = {percent(part / whole):.1f} % (95 % CI {percent(low):.1f}–{percent(high):.1f})"
 

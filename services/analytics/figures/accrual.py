@@ -81,14 +81,15 @@ def draw(figure: Figure) -> str:
 def caption(figure: Figure) -> str:
     """How many of how many planned, and where the straight-line plan stood at the cut."""
     enrolled, plan = _enrolled_in_all(figure), _plan(figure)
-    planned = "the plan is for the whole study" if figure["target"] else "the protocol plans no number"
-    sentences = [f"{counted(enrolled, 'participant')} enrolled by the cut; {planned}."]
+    planned = "The target is for the whole study" if figure["target"] else "The protocol has no accrual target"
+    sentences = [f"{counted(enrolled, 'participant')} enrolled by the data cut-off. {planned}."]
     if target := _target(figure):
         of = f"{enrolled} / {target['participants']} = {percent(enrolled / target['participants']):.1f} %"
         sentences = [f"{of} of the participants planned by {target['by']} are enrolled."]
     if plan:
         expected = plan.on(date.fromisoformat(figure["cut"]))
-        sentences.append(f"A straight line from the first enrolment to the plan stands at {expected} on the cut.")
+        people = counted(expected, "participant")
+        sentences.append(f"Accrual at a constant rate would have reached {people} by the data cut-off.")
     if len(figure["groups"]) > 1:
         sentences.append("; ".join(f"{name} {count}" for name, count, _ in _groups(figure)) + ".")
     return " ".join([*sentences, provenance(figure)])
@@ -110,7 +111,7 @@ def headline(figure: Figure) -> Headline:
     enrolled, target = _enrolled_in_all(figure), _target(figure)
     numbers = [("accrued", str(enrolled), f"of {target['participants']} planned" if target else "enrolled")]
     if plan := _plan(figure):
-        numbers.append(("planned", str(plan.on(date.fromisoformat(figure["cut"]))), "on a straight line by the cut"))
+        numbers.append(("planned", str(plan.on(date.fromisoformat(figure["cut"]))), "expected by the data cut-off"))
     return numbers
 
 
@@ -178,13 +179,15 @@ def _planned(scale: _Scale, plan: _Plan | None) -> Iterator[Element]:
     end_x, end_y = scale.x(plan.by), scale.y(plan.participants)
     path = f"M{number(scale.x(plan.start))} {_BOTTOM}L{number(end_x)} {number(end_y)}"
     yield line(path, stroke=SECOND, class_="stroke-second", stroke_width=1.5, stroke_dasharray="5 4")
-    words = f"Plan: {plan.participants} by {plan.by}"
+    words = f"Target: {plan.participants} by {plan.by}"
     yield text(_RIGHT, 12, words, "end", fill=SECOND, class_="second", font_size=12)
 
 
 def _enrolled(scale: _Scale, steps: Steps, cut: date) -> Iterator[Element]:
     if not steps:
-        yield quiet((_LEFT + _RIGHT) / 2, (_TOP + _BOTTOM) / 2, "Nobody is enrolled yet", "middle", font_size=14)
+        yield quiet(
+            (_LEFT + _RIGHT) / 2, (_TOP + _BOTTOM) / 2, "No participant is enrolled yet", "middle", font_size=14
+        )
         return
     start = (scale.x(steps[0][0]), scale.y(0))
     points = [start, *_thinned([(scale.x(day), scale.y(count)) for day, count in steps])]

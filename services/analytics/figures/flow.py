@@ -60,9 +60,9 @@ def caption(figure: Figure) -> str:
     return (
         f"Of {counted(figure['screened'], 'person').replace('persons', 'people')} screened, "
         f"{figure['screen_failed']} failed screening, {figure['consented']} consented and {figure['enrolled']} were "
-        f"enrolled; {figure['treated']} started the index course. "
+        f"enrolled; {figure['treated']} started the index course of radiotherapy. "
         f"Stereotactic radiotherapy of a metastasis: {_of_enrolled(figure)}. "
-        f"Of the enrolled: {standings}. {provenance(figure)}"
+        f"Status of the enrolled participants: {standings}. {provenance(figure)}"
     )
 
 
@@ -82,7 +82,7 @@ def headline(figure: Figure) -> Headline:
 
 def _of_enrolled(figure: Figure) -> str:
     if figure["stereotactic_percent"] is None:
-        return "not defined, as nobody is enrolled"
+        return "not defined, because no participant is enrolled"
     return f"{figure['stereotactic']} / {figure['enrolled']} = {_share(figure)}"
 
 
@@ -137,7 +137,7 @@ def _arrow(x: float, top: float, bottom: float) -> Element:
 def _stereotactic(figure: Figure, top: float) -> Iterator[Element]:
     """A part of the enrolled and no next step, so it hangs on a dashed line without a head."""
     defined = figure["stereotactic_percent"] is not None
-    words = f"{_share(figure)} of the enrolled" if defined else "percent not defined: nobody is enrolled"
+    words = f"{_share(figure)} of the enrolled" if defined else "percentage not defined: no participant is enrolled"
     yield line(
         f"M{number(_MIDDLE)} {number(top - _STEP + _HIGH)}V{number(top)}",
         stroke=ACCENT,
@@ -155,7 +155,12 @@ def _stereotactic(figure: Figure, top: float) -> Iterator[Element]:
 def _standing(figure: Figure, top: float) -> Iterator[Element]:
     """Where each of the enrolled is at the cut: exactly one of the six."""
     left, right = 154, _WIDTH - 44
-    yield text(1, top, f"The {figure['enrolled']} enrolled at the cut", font_weight=600)
+    yield text(
+        1,
+        top,
+        f"Status of the {counted(figure['enrolled'], 'enrolled participant')} at the data cut-off",
+        font_weight=600,
+    )
     for index, (name, label) in enumerate(STANDINGS.items()):
         base = top + 28 + index * _LANE
         length = (right - left) * figure[name] / max(figure["enrolled"], 1)

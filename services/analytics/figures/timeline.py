@@ -106,8 +106,8 @@ def caption(figure: Figure) -> str:
     entries = figure["entries"]
     parts = [
         f"{counted(len(entries), 'fact')} up to {figure['today']}",
-        counted(figure["imputed_dates"], "imprecise date"),
-        f"{counted(sum(entry['corrected'] for entry in entries), 'fact')} restated",
+        counted(figure["imputed_dates"], "partial date"),
+        counted(sum(entry["corrected"] for entry in entries), "corrected fact"),
     ]
     return " ".join([f"{', '.join(parts)}.", *_key(entries), f"Position {figure['position']}."])
 
@@ -115,11 +115,11 @@ def caption(figure: Figure) -> str:
 def _key(entries: Sequence[Entry]) -> Iterator[str]:
     """What is not said by a label in the drawing."""
     if any(entry["ongoing"] for entry in entries):
-        yield "A dashed bar has no stated end."
+        yield "A dashed bar has no recorded end."
     if any(entry["imputed"] and not entry["lasts"] for entry in entries):
-        yield "A line through a mark covers the days that an imprecise date may mean."
+        yield "A line through a mark covers the days that a partial date can mean."
     if any(shape(entry) == "grade" for entry in entries):
-        yield "A ring holds the worst grade found, or ? where nothing was graded."
+        yield "A ring shows the worst grade of an assessment; ? means that no grade is recorded."
 
 
 def table(figure: Figure) -> Table:
@@ -214,7 +214,7 @@ def _drawn(item: _Item, middle: float) -> Element:
 
 
 def _sentence(entry: Entry) -> str:
-    end = " (no end stated)" if entry["ongoing"] else ""
+    end = " (no end recorded)" if entry["ongoing"] else ""
     when = f"{entry['on']} – {entry['until']}" if entry["lasts"] and not entry["ongoing"] else entry["on"]
     return f"{when or 'Date unknown'}: {entry['title']}{end}"
 

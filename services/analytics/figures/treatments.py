@@ -71,7 +71,7 @@ def draw(figure: Figure) -> str:
         body += [*_lane(figure, delivery, base), *_dots(stack, base, unit)]
     if not stacks:
         base += _LANE
-        body.append(quiet((_LEFT + _RIGHT) / 2, _TOP + 30, "Nobody is treated yet", "middle", font_size=14))
+        body.append(quiet((_LEFT + _RIGHT) / 2, _TOP + 30, "No participant is treated yet", "middle", font_size=14))
     key = _key(base + 52, tallest if unit < _APART else 0)
     axis = _axis(doses, base) if stacks else ()
     return picture("treatments", TITLE, caption(figure), (_WIDTH, base + 62), [*axis, *body, *key])
@@ -82,12 +82,15 @@ def caption(figure: Figure) -> str:
     treated = _participants(figure)
     counts = {row["delivery"]: row for row in figure["deliveries"]}
     parts = [
-        f"{_name(delivery)}: {counted(counts[delivery]['targets'], 'target')}, participants "
-        f"{share(counts[delivery]['participants'], treated)}"
+        f"{_name(delivery)}: {counted(counts[delivery]['targets'], 'target')} in "
+        f"{share(counts[delivery]['participants'], treated)} of the treated participants"
         for delivery in _lanes(figure)
     ]
     total = f"{counted(len(figure['targets']), 'target')} in {counted(treated, 'treated participant')}."
-    several = "A participant can have several; dose levels of an integrated boost are targets of their own, not added."
+    several = (
+        "A participant can have several targets. Each dose level of an integrated boost counts as a target; "
+        "the doses are not added."
+    )
     return " ".join([total, *(f"{part}." for part in parts), several, provenance(figure)])
 
 
@@ -98,10 +101,8 @@ def table(figure: Figure) -> Table:
 
 def headline(figure: Figure) -> Headline:
     """The numbers that are read first: (name, value, words)."""
-    return [
-        ("targets", str(len(figure["targets"])), "targets"),
-        ("treated", str(_participants(figure)), "treated participants"),
-    ]
+    counts = {"targets": (len(figure["targets"]), "target"), "treated": (_participants(figure), "treated participant")}
+    return [(name, *counted(count, noun).split(" ", 1)) for name, (count, noun) in counts.items()]
 
 
 def _cell(value: object) -> str:
@@ -194,8 +195,8 @@ def _span(doses: list[Decimal]) -> str:
 
 
 def _key(base: float, tallest: int) -> Iterator[Element]:
-    for x, index, words in ((_LEFT, True, "target of the index course"), (_LEFT + 190, False, "of another course")):
+    for x, index, words in ((0, True, "Target of the index course"), (190, False, "Target of another course")):
         yield from _stack(x + 4, base + 1, 1, _APART, index=index)
         yield quiet(x + 14, base, words)
     if tallest:
-        yield quiet(_WIDTH, base, f"tallest column: {counted(tallest, 'target')}", "end")
+        yield quiet(_WIDTH, base, f"Tallest column: {counted(tallest, 'target')}", "end")

@@ -40,6 +40,6 @@ def _ways(study: str, rights: Rights, here: Here) -> Iterator[Way]:
     yield Way(base, "Cohort", here == "cohort")
     if rights.visible:
         yield Way(f"{base}/participants", "Participants", here == "participants")
-        yield Way(f"{base}/queries", "Queries", here == "queries")
+        yield Way(f"{base}/queries", "Data queries", here == "queries")
     if EVERY_SITE in rights.sites(OPERATING):
         yield Way(f"{base}/operations", "Operations", here == "operations")

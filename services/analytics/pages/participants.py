@@ -87,7 +87,7 @@ def _part(request: Request, answer: Mapping[str, Any]) -> dict[str, Any]:
     """What the template shows of a timeline's `.json` answer."""
     of = f"studies/{answer['study_id']}/participants/{answer['participant_id']}/timeline"
     asked = f"?{urlencode(dict(request.query_params))}" if request.query_params else ""
-    kinds = {".json": "every fact with its members", ".svg": "the picture"}
+    kinds = {".json": "Facts", ".svg": "Picture"}
     return {
         **{name: answer[name] for name in ("participant_id", "site_id", "status", "entries")},
         "version": answer["position"],
@@ -95,7 +95,7 @@ def _part(request: Request, answer: Mapping[str, Any]) -> dict[str, Any]:
         "source": f"/analytics/{of}{asked}",
         "picture": drawn.draw(answer),
         "caption": drawn.caption(answer),
-        "downloads": [Link(f"/analytics/v1/{of}{kind}{asked}", kind, said) for kind, said in kinds.items()],
+        "downloads": [Link(f"/analytics/v1/{of}{kind}{asked}", f"{words} ({kind})") for kind, words in kinds.items()],
     }
 
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from services.analytics.api_queries import Narrowed
+from services.analytics.figures import spoken
 from services.analytics.pages.answering import in_words, pages
 from services.analytics.pages.heads import head
 from services.analytics.pages.render import ROWS_SHOWN, Way
@@ -67,7 +68,11 @@ async def _queries(request: Request, study: str, narrowed: Narrowed) -> str:
     query = narrowed.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     shown = QueriesPage(
         source=_address(study, query),
-        narrowed=[f"{member} {value}" for member, value in query.items() if member != "state"],
+        narrowed=[
+            f"{member} {spoken(value) if member == 'rule' else value}"
+            for member, value in query.items()
+            if member != "state"
+        ],
         whole=_address(study, {"state": narrowed.state} if "state" in query else {}),
         state=narrowed.state,
         states=[

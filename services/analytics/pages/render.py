@@ -25,6 +25,10 @@ CONTENT_SECURITY_POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 ROWS_SHOWN = 500
+_STATUS = {
+    "screening": "in screening", "screen_failed": "screen failure", "lost": "lost to follow-up",
+    "withdrawn": "consent withdrawn",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,9 @@ class Pages:
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
         self._templates.globals |= {"static": static, "member": ""}
-        self._templates.filters |= {"moment": moment, "spoken": spoken, "unbroken": unbroken}
+        self._templates.filters |= {
+            "moment": moment, "spoken": spoken, "status": participant_status, "unbroken": unbroken,
+        }  # fmt: skip
 
     def home(self, links: Mapping[str, Sequence[Link]], member: str = "") -> str:
         """`links` lead to studies, by a title."""
@@ -195,14 +201,20 @@ def moment(recorded_at: str) -> str:
     return f"{datetime.fromisoformat(recorded_at).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def participant_status(code: str) -> str:
+    """A participant's status in the words of the field."""
+    return _STATUS.get(code, spoken(code))
+
+
 def unbroken(words: str) -> str:
     """A percentage is on one line with its number, and an interval with what it is."""
     return words.replace(" %", "\u00a0%").replace("% CI ", "%\u00a0CI\u00a0")
 
 
 def _downloads(figure: Figure, query: Mapping[str, str] | None) -> list[Link]:
-    kinds = {".json": "numbers with their parameters", ".csv": "the table below", ".svg": "the picture"}
-    return [Link(_address("/analytics/v1/studies", figure, kind, query), kind, what) for kind, what in kinds.items()]
+    kinds = {".json": "Numbers", ".csv": "Table", ".svg": "Picture"}
+    addresses = {kind: _address("/analytics/v1/studies", figure, kind, query) for kind in kinds}
+    return [Link(addresses[kind], f"{words} ({kind})") for kind, words in kinds.items()]
 
 
 def _address(base: str, figure: Figure, kind: str, query: Mapping[str, str] | None) -> str:

@@ -55,7 +55,13 @@ async def signed_in(
     try:
         await request.app.state.verifier.verify(token.strip())
     except (BadToken, KeysUnavailable):
-        return shown(pages.login(local_address(next), Problem(401, "That token is not valid, or it has expired.")), 401)
+        return shown(
+            pages.login(
+                local_address(next),
+                Problem(401, "This token is not valid, or it has expired. Get a new token and paste it again."),
+            ),
+            401,
+        )
     return with_session(request, token.strip(), local_address(next))
 
 

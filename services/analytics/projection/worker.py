@@ -64,7 +64,7 @@ async def _work(system_url: str, bootstrap: str, datadir: Path, group: str) -> N
         watching.cancel()
         await app.stop()
         pool.terminate()
-    raise RuntimeError("Faust ended") from app.crash_reason
+    raise RuntimeError("Faust stopped") from app.crash_reason
 
 
 async def _watch(pool: asyncpg.Pool[Any], bootstrap: str) -> None:
@@ -104,7 +104,7 @@ def projection(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, group: st
         except Exception as error:
             _die(error)
         if not app.should_stop:
-            _die(RuntimeError("the stream ended"))
+            _die(RuntimeError("the Kafka stream ended"))
 
     return app
 
@@ -126,5 +126,5 @@ async def _batches(stream: Stream) -> AsyncIterator[list[Event]]:
 
 
 def _die(error: BaseException | None) -> None:
-    _log.critical("the projection cannot go on", exc_info=error)
+    _log.critical("the projection stops; its supervisor starts it again", exc_info=error)
     os._exit(FATAL)

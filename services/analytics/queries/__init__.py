@@ -91,6 +91,10 @@ class Listed:
     since: date
 
     @property
+    def text(self) -> str:
+        return self.query.text if self.query else "The data query of this explanation no longer exists."
+
+    @property
     def state(self) -> str:
         return "explained" if self.explained_by else "open"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, timedelta
 
+from services.analytics.figures import counted
 from services.analytics.queries.case import Anchor, Case, Question
-from services.analytics.queries.words import named, sentence
+from services.analytics.queries.words import named, partial_date, sentence
 from shared.contracts.enrollment import LesionRegistered
 from shared.contracts.followup import FollowUpRecorded, Progressed, VisitMissed
 from shared.contracts.toxicity import Assessed
@@ -15,14 +16,14 @@ from shared.kernel.fact import Fact, Stated
 from shared.protocol.schedule import Visit, visits
 
 NEAR = timedelta(days=30)
+_NOT_RECORDED = f"no matching progression is recorded within {NEAR.days} days"
 
 
 def imprecise_contact(case: Case) -> Iterator[Question]:
     """A contact is known by month or year only; it is taken for the middle of it."""
     for stated in case.all(FollowUpRecorded):
         if not stated.fact.seen_on.is_exact:
-            day = case.day(stated.fact)
-            yield Question(f"The contact of {stated.fact.seen_on} is taken as {day}: which day was it?", (stated,))
+            yield Question(partial_date(stated.fact, case.day(stated.fact)), (stated,))
 
 
 def visit_slot_conflict(case: Case) -> Iterator[Question]:
@@ -35,7 +36,7 @@ def visit_slot_conflict(case: Case) -> Iterator[Question]:
         anchor = case.anchor(fact.course_id)
         slots = _slots(case, anchor)
         if not any(visit.number == fact.visit and _meets(on, visit.opens, visit.slot_ends) for visit in slots):
-            text = f"{named(fact)} is taken for visit {fact.visit}; {_by_date(on, slots)}"
+            text = f"{named(fact)} is recorded as visit {fact.visit}, but {_by_date(on, slots)}"
             yield Question(sentence(text), _with_end(stated, anchor))
 
 
@@ -44,7 +45,8 @@ def missed_visit_not_planned(case: Case) -> Iterator[Question]:
     planned = len(case.protocol.follow_up.windows)
     for missed in case.all(VisitMissed):
         if missed.fact.visit > planned:
-            yield Question(f"Visit {missed.fact.visit} is declared missed, and {planned} are planned.", (missed,))
+            plan = f"the protocol plans only {counted(planned, 'visit')}"
+            yield Question(f"Visit {missed.fact.visit} is recorded as missed, but {plan}.", (missed,))
 
 
 def visit_missed_though_done(case: Case) -> Iterator[Question]:
@@ -56,7 +58,7 @@ def visit_missed_though_done(case: Case) -> Iterator[Question]:
             if case.of_one_schedule(missed.fact.course_id, contact.fact.course_id) and _is_done(
                 case, contact, number, slot
             ):
-                text = f"Visit {number} is declared missed, and {named(contact.fact)} is that visit."
+                text = f"Visit {number} is recorded as missed, but {named(contact.fact)} counts as that visit."
                 yield Question(text, (missed, contact))
 
 
@@ -76,13 +78,11 @@ def _with_end(stated: Stated[Fact], anchor: Anchor | None) -> tuple[Stated[Fact]
 
 def _by_date(on: PartialDate, slots: tuple[Visit, ...]) -> str:
     if not slots:
-        return "no visit is planned before the end of the course is stated"
+        return "no visit is scheduled until the end of the course is recorded"
     numbers = [visit.number for visit in slots if _meets(on, visit.opens, visit.slot_ends)]
     if numbers:
-        return f"by its date it is visit {' or '.join(map(str, numbers))}"
-    return (
-        "its date lies before the first visit" if on.latest < slots[0].opens else "its date lies after the last visit"
-    )
+        return f"its date belongs to visit {' or '.join(map(str, numbers))}"
+    return "its date is before the first visit" if on.latest < slots[0].opens else "its date is after the last visit"
 
 
 def _meets(on: PartialDate, first: date, last: date) -> bool:
@@ -98,9 +98,8 @@ def local_progression_not_stated(case: Case) -> Iterator[Question]:
             if any(each.lesion_id == name for each in _progressions(case, contact.fact)):
                 continue
             about = (contact, registered[name]) if name in registered else (contact,)
-            seen = f"Lesion {name} is seen progressed at {named(contact.fact)}"
-            text = f"{seen}; no progression of it is stated within 30 days."
-            yield Question(text, about)
+            text = f"{named(contact.fact)} reports progression of lesion {name}, but {_NOT_RECORDED}"
+            yield Question(sentence(text), about)
 
 
 def regional_progression_not_stated(case: Case) -> Iterator[Question]:
@@ -117,8 +116,8 @@ def _extent_not_stated(case: Case, kind: str) -> Iterator[Question]:
     for contact in case.all(FollowUpRecorded):
         seen = getattr(contact.fact.disease, kind, None) == "progressed"
         if seen and not any(each.kind == kind for each in _progressions(case, contact.fact)):
-            text = f"{kind.title()} progression is seen at {named(contact.fact)}, and none is stated within 30 days."
-            yield Question(text, (contact,))
+            text = f"{named(contact.fact)} reports {kind} progression, but {_NOT_RECORDED}"
+            yield Question(sentence(text), (contact,))
 
 
 def response_without_progression(case: Case) -> Iterator[Question]:
@@ -129,8 +128,8 @@ def response_without_progression(case: Case) -> Iterator[Question]:
             and not _sees_progression(contact.fact)
             and not _progressions(case, contact.fact)
         ):
-            text = f"The response at {named(contact.fact)} is PD; no progression is seen, or stated within 30 days."
-            yield Question(text, (contact,))
+            text = f"{named(contact.fact)} reports the response PD but no progressed disease, and {_NOT_RECORDED}"
+            yield Question(sentence(text), (contact,))
 
 
 def lesion_before_it_was_found(case: Case) -> Iterator[Question]:
@@ -141,7 +140,7 @@ def lesion_before_it_was_found(case: Case) -> Iterator[Question]:
         for name in sorted(_lesions(stated.fact) & registered.keys()):
             lesion, on = registered[name], stated.fact.happened_on
             if on and on.surely_before(lesion.fact.found_on):
-                text = f"{named(stated.fact)} is about lesion {name}, which was found on {lesion.fact.found_on}"
+                text = f"{named(stated.fact)} is about lesion {name}, which was found later ({lesion.fact.found_on})"
                 yield Question(sentence(text), (stated, lesion))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from services.analytics.days import needs_life
 from services.analytics.queries.case import Case, Question
-from services.analytics.queries.words import named, sentence
+from services.analytics.queries.words import named, partial_date, sentence
 from shared.contracts.enrollment import Withdrawn
 from shared.contracts.followup import Died, Lost
 from shared.gate.doors import stays_open
@@ -21,7 +21,8 @@ def fact_after_death(case: Case) -> Iterator[Question]:
         for stated in case.record.stated:
             died, on = death.fact.died_on, stated.fact.happened_on
             if died and on and died.surely_before(on) and needs_life(stated.fact):
-                yield Question(sentence(f"{named(stated.fact)} lies after {named(death.fact)}"), (stated, death))
+                text = sentence(f"{named(stated.fact)} is dated after {named(death.fact)}")
+                yield Question(text, (stated, death))
 
 
 def fact_after_withdrawal(case: Case) -> Iterator[Question]:
@@ -30,7 +31,7 @@ def fact_after_withdrawal(case: Case) -> Iterator[Question]:
         for stated in case.record.stated:
             on = stated.fact.happened_on
             if on and withdrawal.fact.withdrawn_on.surely_before(on) and not stays_open(case.record, stated.fact):
-                text = sentence(f"{named(stated.fact)} lies after {named(withdrawal.fact)}")
+                text = sentence(f"{named(stated.fact)} is dated after {named(withdrawal.fact)}")
                 yield Question(text, (stated, withdrawal))
 
 
@@ -38,7 +39,7 @@ def death_without_date(case: Case) -> Iterator[Question]:
     """The day of death is not known, not even its year."""
     for death in case.all(Died):
         if death.fact.died_on is None:
-            yield Question("The death has no date.", (death,))
+            yield Question("The death is recorded without a date.", (death,))
 
 
 def imprecise_end_of_follow_up(case: Case) -> Iterator[Question]:
@@ -47,5 +48,4 @@ def imprecise_end_of_follow_up(case: Case) -> Iterator[Question]:
         for stated in case.all(kind):
             on = stated.fact.happened_on
             if on and not on.is_exact:
-                day = case.day(stated.fact)
-                yield Question(f"{sentence(named(stated.fact))[:-1]} is taken as {day}: which day was it?", (stated,))
+                yield Question(partial_date(stated.fact, case.day(stated.fact)), (stated,))

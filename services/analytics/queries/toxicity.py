@@ -23,6 +23,7 @@ FETAL_DEATH = "4.03:0582"
 """Fetal death: of CTCAE the one term whose grade 5 is not the participant's own death."""
 FATAL = 5
 REPORTED_WITHIN = timedelta(hours=24)
+_TREATMENT = {"line": "systemic therapy", "course": "course"}
 Serious = SeriousEventReported | SeriousEventUpdated | SeriousEventResolved
 
 
@@ -31,18 +32,19 @@ def grade_5_without_death(case: Case) -> Iterator[Question]:
     if case.record.all(Died):
         return
     for stated in _graded_5(case):
-        yield Question(f"{sentence(named(stated.fact))[:-1]} has grade 5, and no death is stated.", (stated,))
+        yield Question(sentence(f"{named(stated.fact)} reports grade 5, but no death is recorded"), (stated,))
     for event in _serious(case).values():
         if event.outcome == "FATAL" and event.grade != FATAL and event.ended and event.term != FETAL_DEATH:
-            text = f"{sentence(named(event.ended.fact))[:-1]} was fatal, and no death is stated."
-            yield Question(text, (event.ended,))
+            text = f"{named(event.ended.fact)} reports a fatal outcome, but no death is recorded"
+            yield Question(sentence(text), (event.ended,))
 
 
 def death_of_treatment_without_grade_5(case: Case) -> Iterator[Question]:
     """The death is put down to treatment, and no event of grade 5 is stated."""
     for death in case.all(Died):
         if death.fact.cause == "treatment" and not _graded_5(case):
-            yield Question("The death is put down to treatment, and no event of grade 5 is stated.", (death,))
+            text = "The cause of death is treatment, but no adverse event of grade 5 is recorded."
+            yield Question(text, (death,))
 
 
 def ungraded_event(case: Case) -> Iterator[Question]:
@@ -51,7 +53,7 @@ def ungraded_event(case: Case) -> Iterator[Question]:
         ungraded = sorted(finding.term for finding in stated.fact.findings if finding.grade is None)
         if ungraded:
             terms = listed(case.term(term) for term in ungraded)
-            yield Question(f"{sentence(named(stated.fact))[:-1]} has no grade for {terms}.", (stated,))
+            yield Question(sentence(f"{named(stated.fact)} has no grade for {terms}"), (stated,))
 
 
 def baseline_toxicity_after_course_start(case: Case) -> Iterator[Question]:
@@ -61,7 +63,7 @@ def baseline_toxicity_after_course_start(case: Case) -> Iterator[Question]:
         course = case.courses.get(name) if name else case.index_course
         is_baseline = stated.fact.timepoint == "baseline"
         if is_baseline and course and course.fact.started_on.surely_before(stated.fact.assessed_on):
-            text = f"The baseline of toxicity of {stated.fact.assessed_on} lies after {named(course.fact)}."
+            text = f"The baseline toxicity assessment of {stated.fact.assessed_on} is dated after {named(course.fact)}."
             yield Question(text, (stated, course))
 
 
@@ -71,7 +73,8 @@ def assessed_before_course(case: Case) -> Iterator[Question]:
         course = case.courses.get(stated.fact.course_id or "")
         later = stated.fact.timepoint != "baseline"
         if later and course and stated.fact.assessed_on.surely_before(course.fact.started_on):
-            yield Question(sentence(f"{named(stated.fact)} lies before {named(course.fact)}"), (stated, course))
+            text = f"{named(stated.fact)} is dated before {named(course.fact)}"
+            yield Question(sentence(text), (stated, course))
 
 
 def attributed_to_later_treatment(case: Case) -> Iterator[Question]:
@@ -83,7 +86,8 @@ def attributed_to_later_treatment(case: Case) -> Iterator[Question]:
         for treatment in sorted(_causes(stated.fact) & treatments.keys()):
             start = treatments[treatment]
             if start.fact.happened_on and stated.fact.assessed_on.surely_before(start.fact.happened_on):
-                text = f"{named(stated.fact)} puts an event down to {' '.join(treatment)}, which began later"
+                cause = f"{_TREATMENT[treatment[0]]} {treatment[1]}"
+                text = f"{named(stated.fact)} attributes an adverse event to {cause}, which started later"
                 yield Question(sentence(text), (stated, start))
 
 
@@ -92,7 +96,7 @@ def serious_event_reported_late(case: Case) -> Iterator[Question]:
     for stated in case.all(SeriousEventReported):
         if case.recorded_at[stated.event_id] - stated.fact.aware_at > REPORTED_WITHIN:
             name = stated.fact.serious_event_id
-            text = f"Serious event {name} was reported later than 24 hours after the site was aware of it."
+            text = f"Serious adverse event {name} was reported more than 24 hours after the site became aware of it."
             yield Question(text, (stated,))
 
 

@@ -27,7 +27,7 @@ def missing_baseline(case: Case) -> Iterator[Question]:
     for enrolment in case.all(Enrolled):
         due = min([enrolment.fact.enrolled_on.latest + BASELINE_WITHIN, *began])
         if due <= case.today:
-            yield Question("The participant is enrolled, and has no baseline.", (enrolment,), due)
+            yield Question("The participant is enrolled, but no baseline assessment is recorded.", (enrolment,), due)
 
 
 def imprecise_course_end(case: Case) -> Iterator[Question]:
@@ -35,8 +35,8 @@ def imprecise_course_end(case: Case) -> Iterator[Question]:
     anchor = case.anchor(None)
     if anchor and not anchor[0].fact.ended_on.is_exact:
         end, day = anchor
-        said = end.fact.ended_on
-        yield Question(f"The index course ended in {said}; visits are counted from {day}: which day was it?", (end,))
+        text = f"The end of the index course has a partial date ({end.fact.ended_on}). Visits are counted from {day}."
+        yield Question(f"{text} What is the exact date?", (end,))
 
 
 def course_without_end(case: Case) -> Iterator[Question]:
@@ -44,7 +44,8 @@ def course_without_end(case: Case) -> Iterator[Question]:
     for name, course in case.courses.items():
         due = course.fact.started_on.latest + LONGEST_COURSE + timedelta(days=1)
         if name not in case.ends and due <= case.today:
-            yield Question(f"Course {name} began on {course.fact.started_on} and has no end.", (course,), due)
+            text = f"Course {name} started on {course.fact.started_on}, but its end is not recorded."
+            yield Question(text, (course,), due)
 
 
 def sbrt_fractionation(case: Case) -> Iterator[Question]:
@@ -53,7 +54,7 @@ def sbrt_fractionation(case: Case) -> Iterator[Question]:
         odd = [target.target_id for target in prescription.fact.targets if _is_odd_sbrt(target)]
         if odd:
             course = prescription.fact.course_id
-            text = f"SBRT of {listed(odd)} in course {course} has more than 5 fractions, or less than 5 Gy in each."
+            text = f"SBRT of {listed(odd)} in course {course} has more than 5 fractions or less than 5 Gy per fraction."
             yield Question(text, (prescription,))
 
 
@@ -64,7 +65,7 @@ def two_prescriptions_on_one_day(case: Case) -> Iterator[Question]:
         same_course = one.fact.course_id == other.fact.course_id
         if same_course and one.fact.targets != other.fact.targets and case.day(one.fact) == case.day(other.fact):
             day = case.day(one.fact)
-            text = f"The prescription of course {one.fact.course_id} is changed twice on {day}: which of them holds?"
+            text = f"The prescription of course {one.fact.course_id} was changed twice on {day}. Which change applies?"
             yield Question(text, (one, other))
 
 
@@ -74,7 +75,8 @@ def high_fraction_dose(case: Case) -> Iterator[Question]:
         targets = prescription.fact.targets
         high = [target.target_id for target in targets if target.dose_per_fraction_cgy > HIGHEST_FRACTION_CGY]
         if high:
-            text = f"A fraction of {listed(high)} in course {prescription.fact.course_id} is more than 24 Gy."
+            course = prescription.fact.course_id
+            text = f"The dose per fraction of {listed(high)} in course {course} is more than 24 Gy."
             yield Question(text, (prescription,))
 
 
@@ -90,7 +92,7 @@ def no_assessment_after_index_course(case: Case) -> Iterator[Question]:
     closes = visits(case.protocol.follow_up, day)[0].closes
     after = [each for each in case.all(Assessed) if not each.fact.assessed_on.surely_before(end.fact.ended_on)]
     if closes < case.today and closes < case.followed_until and not after:
-        text = f"The index course ended on {end.fact.ended_on}, and toxicity was not assessed since."
+        text = f"The index course ended on {end.fact.ended_on}, but no toxicity assessment since then is recorded."
         yield Question(text, (end,), closes + timedelta(days=1))
 
 

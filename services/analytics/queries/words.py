@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 
 from shared.contracts.enrollment import (
     BaselineRecorded,
@@ -35,15 +36,17 @@ from shared.contracts.treatment import (
 from shared.kernel.fact import Fact
 
 _NAMES: dict[type[Fact], str] = {
-    Screened: "screening", Consented: "consent", Enrolled: "enrolment", BaselineRecorded: "baseline",
-    Transferred: "transfer", Withdrawn: "withdrawal", LesionRegistered: "lesion", ProcedurePerformed: "procedure",
+    Screened: "screening", Consented: "consent", Enrolled: "enrollment", BaselineRecorded: "baseline assessment",
+    Transferred: "transfer", Withdrawn: "withdrawal of consent", LesionRegistered: "lesion",
+    ProcedurePerformed: "procedure",
     RadiotherapyStarted: "start of the course", PrescriptionChanged: "change of the prescription",
     RadiotherapyCompleted: "end of the course", RadiotherapyDiscontinued: "end of the course",
-    SystemicTherapyStarted: "start of the line", SystemicTherapyStopped: "end of the line",
-    Assessed: "toxicity assessment", SeriousEventReported: "serious event", SeriousEventUpdated: "serious event",
-    SeriousEventResolved: "end of the serious event", FollowUpRecorded: "contact", VisitMissed: "missed visit",
-    Progressed: "progression", VitalStatusConfirmed: "vital status", Died: "death", Lost: "loss to follow-up",
-    FollowUpResumed: "resumed follow-up",
+    SystemicTherapyStarted: "start of systemic therapy", SystemicTherapyStopped: "end of systemic therapy",
+    Assessed: "toxicity assessment", SeriousEventReported: "serious adverse event",
+    SeriousEventUpdated: "serious adverse event", SeriousEventResolved: "end of the serious adverse event",
+    FollowUpRecorded: "follow-up contact", VisitMissed: "missed visit", Progressed: "progression",
+    VitalStatusConfirmed: "vital status", Died: "death", Lost: "loss to follow-up",
+    FollowUpResumed: "return to follow-up",
 }  # fmt: skip
 
 
@@ -51,6 +54,11 @@ def named(fact: Fact) -> str:
     """`the contact of 2025-04-05`."""
     name = _NAMES.get(type(fact), f"fact {fact.type_name}")
     return f"the {name} of {fact.happened_on}" if fact.happened_on else f"the {name}"
+
+
+def partial_date(fact: Fact, day: date) -> str:
+    """Asks for the exact day of a fact whose date is known by month or year only."""
+    return f"{sentence(named(fact))[:-1]} has a partial date. Analyses use {day}. What is the exact date?"
 
 
 def sentence(text: str) -> str:

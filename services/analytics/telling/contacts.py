@@ -22,22 +22,22 @@ from shared.kernel.fact import Fact
 _EXTENT = {"none": "no {} disease", "stable": "{} disease stable", "progressed": "{} disease progressed"}
 _BASIS = {"imaging": "by imaging", "clinical": "clinically", "histology": "by histology"}
 _CAUSE = {
-    "tumour": "of the tumour", "treatment": "of the treatment", "other": "of another cause",
-    "unknown": "of an unknown cause",
+    "tumour": "tumor", "treatment": "treatment", "other": "other than tumor and treatment", "unknown": "unknown",
 }  # fmt: skip
 
 
 def _seen(fact: FollowUpRecorded, known: Known) -> Told:
-    how = some(*_lesions(fact.disease), *_extents(fact.disease), fact.response or "")
+    how = some(*_lesions(fact.disease), *_extents(fact.disease), f"response {fact.response}" if fact.response else "")
     detail = some(
         f"visit {fact.visit}" if fact.visit else "",
-        f"after {fact.course_id}" if fact.course_id else "",
+        f"after course {fact.course_id}" if fact.course_id else "",
         *(_lesion(each, known) for each in (fact.disease.lesions if fact.disease else ())),
         performance(fact.performance),
         listed((f"{spoken(each.symptom)} {each.change}" for each in fact.symptoms), ", "),
     )
     more = {"visit": fact.visit, "response": fact.response, "lesions": _statuses(fact.disease)}
-    return Told("contacts", ": ".join(some(f"Contact ({fact.mode})", ", ".join(how))), _label(fact), detail, more)
+    title = ": ".join(some(f"Follow-up contact ({spoken(fact.mode)})", ", ".join(how)))
+    return Told("contacts", title, _label(fact), detail, more)
 
 
 def _label(fact: FollowUpRecorded) -> str:
@@ -65,7 +65,7 @@ def _statuses(disease: DiseaseSeen | None) -> list[dict[str, str]]:
 
 
 def _missed(fact: VisitMissed, _: Known) -> Told:
-    return Told("contacts", f"Visit {fact.visit} declared missed: {spoken(fact.reason_code)}", f"V{fact.visit} missed")
+    return Told("contacts", f"Visit {fact.visit} missed: {spoken(fact.reason_code)}", f"V{fact.visit} missed")
 
 
 def _progressed(fact: Progressed, known: Known) -> Told:
@@ -73,17 +73,17 @@ def _progressed(fact: Progressed, known: Known) -> Told:
     title = ": ".join(some(f"{capital(fact.kind)} progression", where))
     label = f"{capital(fact.kind)} PD"
     more = {"kind": fact.kind, "lesion_id": fact.lesion_id}
-    return Told("status", title, label, (_BASIS[fact.basis],), more)
+    return Told("status", title, label, (f"detected {_BASIS[fact.basis]}",), more)
 
 
 def _alive(fact: VitalStatusConfirmed, _: Known) -> Told:
-    return Told("contacts", "Known to be alive", "Alive", (f"from {spoken(fact.source)}",))
+    return Told("contacts", "Confirmed alive", "Alive", (f"source: {spoken(fact.source)}",))
 
 
 def _died(fact: Died, _: Known) -> Told:
-    title = f"{'Presumed dead' if fact.presumed else 'Died'}, {_CAUSE[fact.cause]}"
-    title = title if fact.died_on else f"{title}; date unknown"
-    return Told("status", title, "Presumed dead" if fact.presumed else "Died", more={"cause": fact.cause})
+    label = "Presumed dead" if fact.presumed else "Died"
+    when = "" if fact.died_on else ", date unknown"
+    return Told("status", f"{label}{when}; cause of death: {_CAUSE[fact.cause]}", label, more={"cause": fact.cause})
 
 
 def _lost(fact: Lost, _: Known) -> Told:

@@ -29,18 +29,19 @@ def _screened(fact: Screened, _: Known) -> Told:
     }
     open_ones = [f"criteria {words}: {listed(named)}" for words, named in answers.items() if named]
     who = f"{spoken(fact.sex)}, born {fact.birth_year}"
-    return Told("status", f"Screened at {fact.site_id}", detail=(who, *open_ones))
+    return Told("status", f"Screened at site {fact.site_id}", detail=(who, *open_ones))
 
 
 def _screen_failed(fact: ScreenFailed, _: Known) -> Told:
-    return Told("status", "Screening failed", "Screen failure", (f"because of {listed(fact.reason_codes)}",))
+    return Told("status", "Screen failure", "Screen failure", (f"reason: {listed(fact.reason_codes)}",))
 
 
 def _consented(fact: Consented, _: Known) -> Told:
     agreed = [spoken(name) for name, given in fact.options if given]
     return Told(
-        "status", "Consent signed", detail=(f"form {fact.form_version}", f"agreed to {listed(agreed) or 'nothing'}")
-    )
+        "status", "Consent signed",
+        detail=(f"consent form version {fact.form_version}", f"agreed to {listed(agreed) or 'none of the options'}"),
+    )  # fmt: skip
 
 
 def _enrolled(_: Enrolled, __: Known) -> Told:
@@ -59,7 +60,7 @@ def _baseline(fact: BaselineRecorded, _: Known) -> Told:
         _molecular(fact.molecular_findings),
         listed((f"{spoken(each.symptom)} {each.severity}" for each in fact.symptoms), ", "),
     )
-    return Told("status", f"Baseline: {performance(fact.performance)}", detail=detail)
+    return Told("status", f"Baseline assessment: {performance(fact.performance)}", detail=detail)
 
 
 def _molecular(findings: tuple[MolecularFinding, ...] | NotReported) -> str:
@@ -75,7 +76,7 @@ def _result(finding: MolecularFinding) -> str:
 
 def _lesion(fact: LesionRegistered, _: Known) -> Told:
     size = (f"{amount(fact.size_mm)} mm",) if fact.size_mm else ()
-    kind = {"primary": "Primary tumour"}.get(fact.kind, capital(fact.kind))
+    kind = {"primary": "Primary tumor"}.get(fact.kind, capital(fact.kind))
     return Told("status", f"{kind} {fact.lesion_id} found: {place(fact)}", fact.lesion_id, size)
 
 
@@ -89,7 +90,7 @@ def _withdrawn(fact: Withdrawn, _: Known) -> Told:
 
 
 def _transferred(fact: Transferred, _: Known) -> Told:
-    return Told("status", f"Transferred to {fact.to_site}", f"To {fact.to_site}")
+    return Told("status", f"Transferred to site {fact.to_site}", f"To {fact.to_site}")
 
 
 TELLS: Mapping[type[Fact], Tell] = {

@@ -27,8 +27,8 @@ def _assessed(fact: Assessed, known: Known) -> Told:
     when = some(
         spoken(fact.timepoint.replace("rt", "radiotherapy")),
         f"visit {fact.visit}" if fact.visit else "",
-        f"of {fact.course_id}" if fact.course_id else "",
-        "" if fact.checklist_complete else "checklist not complete",
+        f"course {fact.course_id}" if fact.course_id else "",
+        "" if fact.checklist_complete else "checklist incomplete",
     )
     detail = (", ".join(when), *(_finding(each, known) for each in fact.findings))
     more = {"grade": worst, "findings": [_numbers(each, known) for each in fact.findings]}
@@ -37,7 +37,7 @@ def _assessed(fact: Assessed, known: Known) -> Told:
 
 def _title(fact: Assessed, found: list[Finding], worst: int | None, known: Known) -> str:
     if not found:
-        return "No toxicity found" if fact.checklist_complete else "Toxicity assessed in part, none found"
+        return "No toxicity found" if fact.checklist_complete else "No toxicity found; checklist incomplete"
     if len(found) <= _NAMED:
         return f"Toxicity: {listed(f'{known.term(each.term)} {graded(each.grade)}' for each in found)}"
     return f"Toxicity: {counted(len(found), 'finding')}, worst {graded(worst)}"
@@ -55,8 +55,9 @@ def graded(grade: int | None) -> str:
 
 def _finding(finding: Finding, known: Known) -> str:
     causes = [f"{_cause(each)} {each.level}" for each in finding.attribution]
-    onset = f"began {finding.onset_on}" if finding.onset_on else ""
-    return "; ".join(some(f"{known.term(finding.term)}: {graded(finding.grade)}", ", ".join(causes), onset))
+    attribution = f"attribution: {', '.join(causes)}" if causes else ""
+    onset = f"onset {finding.onset_on}" if finding.onset_on else ""
+    return "; ".join(some(f"{known.term(finding.term)}: {graded(finding.grade)}", attribution, onset))
 
 
 def _cause(attribution: Attribution) -> str:
@@ -80,9 +81,9 @@ Sequel = SeriousEventUpdated | SeriousEventResolved
 
 def _reported(fact: SeriousEventReported, known: Known) -> Told:
     what = f"{known.term(fact.term)} {graded(fact.grade)}"
-    detail = (_reasons(fact), f"known since {fact.aware_at.date()}", f"outcome: {fact.outcome.lower()}")
+    detail = (_reasons(fact), f"site aware since {fact.aware_at.date()}", f"outcome: {fact.outcome.lower()}")
     more = {"serious_event_id": fact.serious_event_id, "term": fact.term, "grade": fact.grade}
-    return Told("toxicity", f"Serious event {fact.serious_event_id}: {what}", f"SAE {fact.grade}", detail, more)
+    return Told("toxicity", f"Serious adverse event {fact.serious_event_id}: {what}", f"SAE {fact.grade}", detail, more)
 
 
 def _sequel(fact: Sequel, known: Known) -> Told:
@@ -90,16 +91,16 @@ def _sequel(fact: Sequel, known: Known) -> Told:
     detail = some(
         known.term(fact.term) if fact.term else "",
         graded(fact.grade) if fact.grade is not None else "",
-        f"began {fact.onset_on}" if fact.onset_on else "",
+        f"onset {fact.onset_on}" if fact.onset_on else "",
         _reasons(fact),
         f"outcome: {fact.outcome.lower()}" if fact.outcome else "",
     )
     more = {"serious_event_id": fact.serious_event_id}
-    return Told("toxicity", f"Serious event {fact.serious_event_id} {verb}", detail=detail, more=more)
+    return Told("toxicity", f"Serious adverse event {fact.serious_event_id} {verb}", detail=detail, more=more)
 
 
 def _reasons(fact: SeriousEventReported | Sequel) -> str:
-    return f"serious for {listed(spoken(each) for each in fact.seriousness)}" if fact.seriousness else ""
+    return f"seriousness: {listed(spoken(each) for each in fact.seriousness)}" if fact.seriousness else ""
 
 
 TELLS: Mapping[type[Fact], Tell] = {

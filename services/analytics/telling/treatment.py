@@ -37,7 +37,7 @@ def _started(fact: RadiotherapyStarted, known: Known) -> Told:
 
 def _changed(fact: PrescriptionChanged, known: Known) -> Told:
     title = f"Prescription of {fact.course_id} changed: {prescribed(fact.targets)}"
-    detail = (f"because of {spoken(fact.reason_code)}", *_targets(fact.targets, known))
+    detail = (f"reason: {spoken(fact.reason_code)}", *_targets(fact.targets, known))
     more = {"course_id": fact.course_id, "targets": _numbers(fact.targets)}
     return Told("radiotherapy", title, detail=detail, more=more)
 
@@ -67,9 +67,9 @@ def _target(target: Target, known: Known) -> str:
     how = some(
         f"{target.label}: {target.fractions} × {gy(target.dose_per_fraction_cgy)} = {gy(target.total_dose_cgy)}",
         spoken(target.delivery),
-        f"to the {isodose} % isodose" if isodose else "",
-        f"boost of {target.boost_of}" if target.boost_of else "",
-        f"to {treated}" if treated else "",
+        f"prescribed to the {isodose} % isodose" if isodose else "",
+        f"boost of target {target.boost_of}" if target.boost_of else "",
+        f"treats {treated}" if treated else "",
     )
     return ", ".join(how)
 
@@ -98,7 +98,7 @@ def _ended(fact: CourseEnd, known: Known) -> Told:
     as_planned = treated == _targets_of(fact, known, end=None) and all(
         given == (target.fractions, target.total_dose_cgy) for target, given in pairs
     )
-    lines = ("as prescribed",) if pairs and as_planned else tuple(_given(*pair) for pair in pairs)
+    lines = ("delivered as prescribed",) if pairs and as_planned else tuple(_given(*pair) for pair in pairs)
     numbers = [
         {"target_id": target.target_id, "fractions": given[0], "dose_gy": float(gray(given[1]))}
         for target, given in pairs
@@ -117,9 +117,10 @@ def _targets_of(of: CourseEnd, known: Known, *, end: CourseEnd | None) -> tuple[
 
 def _given(target: Target, given: tuple[int, int] | None) -> str:
     if given is None:
-        return f"{target.label}: dose delivered not stated"
+        return f"{target.label}: delivered dose not recorded"
     fractions, dose = given
-    return f"{target.label}: {fractions} of {target.fractions} fractions, {gy(dose)} of {gy(target.total_dose_cgy)}"
+    planned = f"{counted(target.fractions, 'fraction')}, {gy(dose)} of {gy(target.total_dose_cgy)}"
+    return f"{target.label}: delivered {fractions} of {planned}"
 
 
 def _line_started(fact: SystemicTherapyStarted, _: Known) -> Told:

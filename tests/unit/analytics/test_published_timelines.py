@@ -32,24 +32,24 @@ READS = {
         Radiotherapy SRS started: SRS 15 Gy and 20 Gy
         Radiotherapy SRS completed
         Metastasis L3 found: brain, left
-        Contact (clinic): L1 controlled, L2 controlled, distant disease progressed
+        Follow-up contact (clinic): L1 controlled, L2 controlled, distant disease progressed
         Distant progression: brain
         No toxicity found
         Radiotherapy WBRT started: hypofractionated 30 Gy and 40 Gy
         Radiotherapy WBRT completed
-        Contact (clinic): regional disease stable, distant disease stable, SD
+        Follow-up contact (clinic): regional disease stable, distant disease stable, response SD
         Pembrolizumab and lenvatinib started
-        Contact (clinic): L1 controlled, L2 controlled, L3 progressed
+        Follow-up contact (clinic): L1 controlled, L2 controlled, L3 progressed
         Local progression: L3 (brain, left)
         Toxicity: Confusion (3.0:0664) not graded
-        Contact (clinic): regional disease progressed, distant disease progressed, PD
+        Follow-up contact (clinic): regional disease progressed, distant disease progressed, response PD
         Distant progression: liver
         Distant progression: lung
         Regional progression: neck
-        Died, of the tumour
+        Died; cause of death: tumor
     """,
     2: """
-        Primary tumour L0 found: thyroid
+        Primary tumor L0 found: thyroid
         Node N1 found: neck
         Biopsy: thyroid
         Radiotherapy CRT started: conventional 54.45 Gy and 69.96 Gy
@@ -58,16 +58,16 @@ READS = {
         Radiotherapy CRT completed
         Dabrafenib and trametinib started
         Metastasis L1 found: brain, left
-        Contact (clinic): distant disease progressed
+        Follow-up contact (clinic): distant disease progressed
         Distant progression: L1 (brain, left)
         Radiotherapy SRS started: SRS 18 Gy
         Radiotherapy SRS completed
         Toxicity: Seizure (3.0:0699) grade 2
         Toxicity: Infection of the lung (3.0:0534) grade 5
-        Died, of another cause
+        Died; cause of death: other than tumor and treatment
     """,
     3: """
-        Primary tumour L0 found: thyroid, left
+        Primary tumor L0 found: thyroid, left
         Metastasis L1 found: rib, left
         Metastasis L2 found: spine
         Metastasis L3 found: lung, left
@@ -79,21 +79,21 @@ READS = {
         Radiotherapy SBRT started: SBRT 30 Gy
         Radiotherapy SBRT completed
         Carboplatin and paclitaxel started
-        Contact (clinic): distant disease progressed, PD
+        Follow-up contact (clinic): distant disease progressed, response PD
         Distant progression: lung
         Carboplatin and paclitaxel stopped: progression
         Pembrolizumab and lenvatinib started
-        Contact (clinic): regional disease stable, distant disease stable, SD
+        Follow-up contact (clinic): regional disease stable, distant disease stable, response SD
         Bougienage: neck
         Toxicity: Dysphagia (3.0:0150) not graded
         Bougienage: neck
-        Contact (clinic): regional disease stable, distant disease stable, SD
+        Follow-up contact (clinic): regional disease stable, distant disease stable, response SD
         Toxicity: Dysphagia (3.0:0150) not graded
-        Contact (clinic)
-        Presumed dead, of the tumour; date unknown
+        Follow-up contact (clinic)
+        Presumed dead, date unknown; cause of death: tumor
     """,
     4: """
-        Primary tumour L0 found: thyroid, left
+        Primary tumor L0 found: thyroid, left
         Thyroidectomy: thyroid
         Radiotherapy CRT started: conventional 66 Gy
         Carboplatin and paclitaxel started
@@ -101,18 +101,18 @@ READS = {
         Carboplatin and paclitaxel started
         Carboplatin and paclitaxel stopped: completed
         Metastasis L1 found: spine, left
-        Contact (clinic): no regional disease, distant disease progressed
+        Follow-up contact (clinic): no regional disease, distant disease progressed
         Distant progression: L1 (spine, left)
         Radiotherapy SBRT started: SBRT 25 Gy and 30 Gy
         Radiotherapy SBRT completed
         No toxicity found
         Olaparib started
         Metastasis L2 found: liver
-        Contact (clinic): L1 indeterminate, no regional disease, distant disease progressed
+        Follow-up contact (clinic): L1 indeterminate, no regional disease, distant disease progressed
         Distant progression: L2 (liver)
         Radiotherapy HDR started: brachytherapy 20 Gy
         Radiotherapy HDR completed
-        Known to be alive
+        Confirmed alive
     """,
 }
 
@@ -152,7 +152,7 @@ def test_the_spans_that_the_paper_states_lie_between_their_entries(
 def test_months_stay_months_where_the_paper_says_no_more() -> None:
     dates = {entry["title"]: entry["on"] for entry in told(4)["entries"] if entry["imputed"]}
     assert dates == {
-        "Primary tumour L0 found: thyroid, left": "2023-12",
+        "Primary tumor L0 found: thyroid, left": "2023-12",
         "Thyroidectomy: thyroid": "2024-01",
         "Carboplatin and paclitaxel started": "2024-04",
         "Carboplatin and paclitaxel stopped: completed": "2024-09",

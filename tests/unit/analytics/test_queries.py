@@ -352,8 +352,8 @@ def test_each_progressed_lesion_is_a_query_of_its_own() -> None:
 def test_a_question_about_an_imprecise_day_names_the_day_that_it_is_taken_for() -> None:
     made = story(facts.course("2024-03-20"), facts.completed("2024-03"), contact("2024-11-20"), died("2024-11"))
     (end,), (death,) = made.asked("imprecise_course_end"), made.asked("imprecise_end_of_follow_up")
-    assert "visits are counted from 2024-03-20" in end.text
-    assert "is taken as 2024-11-20" in death.text
+    assert "has a partial date (2024-03). Visits are counted from 2024-03-20." in end.text
+    assert death.text == ("The death of 2024-11 has a partial date. Analyses use 2024-11-20. What is the exact date?")
 
 
 @given(seed=st.integers(0, 2**32))

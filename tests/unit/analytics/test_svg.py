@@ -150,9 +150,12 @@ def test_a_figure_is_drawn_to_the_same_bytes_each_time_and_within_its_frame(figu
 
 
 @pytest.mark.parametrize("figure", FIGURES)
-def test_a_caption_says_cut_position_imputed_dates_and_who_is_left_out(figure: dict[str, Any]) -> None:
+def test_a_caption_says_data_cut_off_position_imputed_dates_and_excluded_participants(figure: dict[str, Any]) -> None:
     caption = DRAWN[figure["figure"]].caption(figure)
-    assert re.search(r"Cut 2025-01-31, position 412(, by site)?; 3 imputed dates, 1 participant left out\.$", caption)
+    provenance = r"Data cut-off 2025-01-31, position 412(, by site)?; 3 imputed dates, 1 participant excluded"
+    assert re.search(rf"{provenance} \(voided, or consent to data use withdrawn\)\.$", caption)
+    everybody = DRAWN[figure["figure"]].caption({**figure, "left_out": 0})
+    assert everybody.endswith("; 3 imputed dates, 0 participants excluded.")
 
 
 def test_the_flow_gives_its_proportion_as_n_of_n_with_the_exact_interval() -> None:
@@ -164,8 +167,8 @@ def test_the_flow_gives_its_proportion_as_n_of_n_with_the_exact_interval() -> No
 
 def test_a_share_of_nobody_is_not_defined_and_never_zero_percent() -> None:
     texts = [DRAWN["flow"].caption(nobody()), *words(nobody())]
-    assert "percent not defined: nobody is enrolled" in texts
-    assert "not defined, as nobody is enrolled" in texts[0]
+    assert "percentage not defined: no participant is enrolled" in texts
+    assert "not defined, because no participant is enrolled" in texts[0]
     assert not any("0.0 %" in text or "0 %" in text for text in texts)
     assert ["Stereotactic radiotherapy of a metastasis", "0", "", "", ""] in DRAWN["flow"].table(nobody())[1]
 
@@ -173,8 +176,9 @@ def test_a_share_of_nobody_is_not_defined_and_never_zero_percent() -> None:
 def test_the_plan_is_a_straight_line_from_the_first_enrolment() -> None:
     halfway = accrual(cut="2024-12-31")
     assert "3 / 10 = 30.0 % of the participants planned by 2025-12-31 are enrolled" in DRAWN["accrual"].caption(halfway)
-    assert "stands at 5 on the cut" in DRAWN["accrual"].caption(halfway)
-    assert "plans no number" in DRAWN["accrual"].caption(accrual(target=None))
+    expected = "Accrual at a constant rate would have reached 5 participants by the data cut-off."
+    assert expected in DRAWN["accrual"].caption(halfway)
+    assert "The protocol has no accrual target." in DRAWN["accrual"].caption(accrual(target=None))
 
 
 def test_sites_add_up_to_the_curve_of_all_and_are_listed_the_largest_first() -> None:
@@ -198,13 +202,14 @@ def test_a_target_is_a_dot_until_there_are_too_many_and_then_part_of_a_column() 
     assert drawn(prescriptions()).count("<circle") == 3 + len(("index", "other"))
     many = treatments(*(target(f"P{n}", "conventional", 30, 2) for n in range(500)))
     assert drawn(many).count("<circle") == 2
-    assert "tallest column: 500 targets" in words(many)
+    assert "Tallest column: 500 targets" in words(many)
 
 
 def test_treatments_count_targets_and_participants_and_keep_doses_as_prescribed() -> None:
     caption = DRAWN["treatments"].caption(prescriptions())
     assert caption.startswith(
-        "3 targets in 2 treated participants. Conventional: 2 targets, participants 2 / 2 = 100.0 %"
+        "3 targets in 2 treated participants. Conventional: 2 targets in 2 / 2 = 100.0 % (95 % CI 15.8–100.0) of the "
+        "treated participants."
     )
     assert "1.65–2.12" in words(prescriptions())
     header, rows = DRAWN["treatments"].table(prescriptions())
@@ -219,10 +224,10 @@ def test_a_part_of_a_study_is_not_measured_against_the_plan_for_the_whole(narrow
     assert (
         DRAWN["accrual"]
         .caption(part_of_it)
-        .startswith("3 participants enrolled by the cut; the plan is for the whole study. ")
+        .startswith("3 participants enrolled by the data cut-off. The target is for the whole study. ")
     )
     assert DRAWN["accrual"].headline(part_of_it) == [("accrued", "3", "enrolled")]
-    assert "Plan:" not in words(part_of_it)
+    assert not any("Target" in text for text in words(part_of_it))
 
 
 def test_numbers_in_a_table_of_treatments_have_no_empty_decimals() -> None:
@@ -265,7 +270,7 @@ def test_a_page_shows_its_figures_as_their_fragments_have_them_and_no_inline_cod
 def test_a_long_table_is_cut_on_the_page_and_says_so() -> None:
     many = treatments(*(target(f"P{n}", "conventional", 30, 2) for n in range(501)))
     html = Pages().fragment(part(many))
-    assert "the first 500 of 501 rows, all of them in the .csv file" in html
+    assert "the first 500 of 501 rows. The .csv file has all rows." in html
     assert html.count("<tr>") == 501
 
 

@@ -109,10 +109,10 @@ def test_no_label_lies_on_another(shown: dict[str, Any]) -> None:
 
 def test_a_bar_without_a_stated_end_is_dashed_and_the_caption_says_so() -> None:
     assert "stroke-dasharray" in draw(figure(facts.line(1)))
-    assert "A dashed bar has no stated end." in caption(figure(facts.line(1)))
+    assert "A dashed bar has no recorded end." in caption(figure(facts.line(1)))
     ended = figure(facts.line(1), facts.line_stopped(9))
     assert "stroke-dasharray" not in draw(ended)
-    assert caption(ended) == "3 facts up to 2025-01-31, 0 imprecise dates, 0 facts restated. Position 412."
+    assert caption(ended) == "3 facts up to 2025-01-31, 0 partial dates, 0 corrected facts. Position 412."
 
 
 def test_marks_of_one_kind_on_one_day_are_drawn_as_one_that_names_them_all() -> None:
@@ -138,7 +138,7 @@ def test_an_axis_is_labelled_within_it_neither_seldom_nor_too_often(start: date,
 
 
 def test_the_caption_says_what_rings_and_lines_mean_where_there_are_any() -> None:
-    ring, line = "A ring holds the worst grade found", "A line through a mark covers the days"
+    ring, line = "A ring shows the worst grade", "A line through a mark covers the days"
     found = read({"service": "toxicity", "type": "toxicity.assessed",
                   "data": {"assessed_on": facts.day(1), "timepoint": "follow_up", "checklist_complete": True,
                            "findings": []}})  # fmt: skip

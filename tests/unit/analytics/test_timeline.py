@@ -183,7 +183,7 @@ def test_an_imprecise_end_is_not_before_its_beginning_nor_death_before_the_last_
 def test_a_death_without_a_date_stands_at_the_end_and_says_so() -> None:
     last = entries_of(died(None, presumed=True), seen("2024-06-24"))[-1]
     assert (last["on"], last["day"]) == (None, None)
-    assert last["title"] == "Presumed dead, of the tumour; date unknown"
+    assert last["title"] == "Presumed dead, date unknown; cause of death: tumor"
 
 
 def test_a_restated_fact_is_marked() -> None:
@@ -199,11 +199,13 @@ def test_a_course_tells_what_was_prescribed_to_each_target_and_its_end_what_was_
     start, end = only("radiotherapy.started", told), only("radiotherapy.discontinued", told)
     assert start["title"] == "Radiotherapy RT1 started: hypofractionated 50 Gy and 60 Gy"
     assert (
-        "PTV_50: 20 × 3 Gy = 60 Gy, hypofractionated, to the 80 % isodose, boost of T1, to L1 (brain)"
-        in start["detail"]
+        "PTV_50: 20 × 3 Gy = 60 Gy, hypofractionated, prescribed to the 80 % isodose, boost of target T1, "
+        "treats L1 (brain)" in start["detail"]
     )
     assert [target["total_dose_gy"] for target in start["targets"]] == [50.0, 60.0]
-    assert end["detail"] == ["PTV_50: 8 of 20 fractions, 20 Gy of 50 Gy", "PTV_50: dose delivered not stated"]
+    assert end["detail"] == [
+        "PTV_50: delivered 8 of 20 fractions, 20 Gy of 50 Gy", "PTV_50: delivered dose not recorded",
+    ]  # fmt: skip
     assert end["delivered"] == [{"target_id": "T1", "fractions": 8, "dose_gy": 20.0}]
 
 
@@ -212,7 +214,7 @@ def test_no_toxicity_is_said_only_where_it_was_looked_for() -> None:
     for stated, title, grade in (
         (assessed("2024-03-01"), "No toxicity found", 0),
         (assessed("2024-03-01", none), "No toxicity found", 0),
-        (assessed("2024-03-01", complete=False), "Toxicity assessed in part, none found", None),
+        (assessed("2024-03-01", complete=False), "No toxicity found; checklist incomplete", None),
     ):
         (entry,) = entries_of(stated)
         assert (entry["title"], entry["grade"]) == (title, grade)
@@ -224,7 +226,9 @@ def test_a_finding_is_told_with_its_grade_its_causes_and_the_name_of_its_term_wh
     stated = assessed("2024-03-01", found, {"term": "3.0:0150", "grade": None, "not_graded": "Sealed words."})
     (entry,) = entries_of(stated, names={"3.0:0699": "Seizure"})
     assert entry["title"] == "Toxicity: Seizure (3.0:0699) grade 3 and 3.0:0150 not graded"
-    assert entry["detail"][1] == "Seizure (3.0:0699): grade 3; RT1 possible, disease unlikely; began 2024-02-28"
+    assert entry["detail"][1] == (
+        "Seizure (3.0:0699): grade 3; attribution: RT1 possible, disease unlikely; onset 2024-02-28"
+    )
     assert (entry["grade"], [each["name"] for each in entry["findings"]]) == (3, ["Seizure", None])
 
 
@@ -246,7 +250,7 @@ def test_a_contact_tells_the_status_of_lesions_and_disease() -> None:
     symptoms = [{"symptom": "dysphagia", "change": "improved"}]
     contact = seen("2024-06-01", visit=2, disease=disease, response="PD", symptoms=symptoms)
     entry = only("followup.recorded", entries_of(facts.lesion("L1"), contact))
-    assert entry["title"] == "Contact (clinic): L1 progressed, no regional disease, PD"
+    assert entry["title"] == "Follow-up contact (clinic): L1 progressed, no regional disease, response PD"
     assert entry["detail"] == ["visit 2", "L1 (brain): progressed by imaging", "dysphagia improved"]
 
 
