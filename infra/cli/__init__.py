@@ -51,8 +51,9 @@ class _Commands(TyperGroup):
 
 
 app = typer.Typer(
-    cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
-)
+    cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
+    help="Start, use and look after a Quartal installation.",
+)  # fmt: skip
 
 
 @app.callback()

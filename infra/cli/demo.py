@@ -28,7 +28,7 @@ GENERATION = "200"  # participants: once through the days of accrual
 
 
 def command() -> None:
-    """Start everything, load the reference study through the public API, and stay up until Ctrl-C."""
+    """Start everything with the reference study and a simulated study, and run until Ctrl-C."""
     kept_in = str(data_folder().path / "simulated.json")
     simulator = python_module("infra.simulator", "--participants", GENERATION, "--endless", "--progress", kept_in)
     up.start({**up.COMMANDS, "simulator": simulator}, _loaded, {**up.DEFAULTS, "QUARTAL_CLOCK": CLOCK})
@@ -42,22 +42,22 @@ async def _loaded(_: Stack) -> None:
         with progress("Loading the reference study", "facts") as so_far:
             facts = await load(http, tokens(STUDY_ID), said.append, so_far)
         typer.echo("\n".join(said))
-        with progress("Waiting until the page shows it", "facts") as so_far:
+        with progress("Waiting until the pages show the reference study", "facts") as so_far:
             await _shown(http, STUDY_ID, facts, so_far)
         try:
             with progress("Waiting for the simulated study", "facts") as so_far:
                 await _shown(http, LIVE_STUDY, OPENING, so_far, within=OPENED_WITHIN)
         except TimeoutError:
-            typer.echo(f"{LIVE_STUDY} is not open yet: until it is, its links lead nowhere.")
+            typer.echo(f"{LIVE_STUDY} is not open yet. Its links work as soon as the simulator has opened it.")
     typer.echo(f"\nReady: {base}")
-    for title, of_study in groupby(doors(), lambda door: f"{door.title} ({door.study}) as"):
+    for title, of_study in groupby(doors(), lambda door: f"{door.title} ({door.study}), signed in as"):
         typer.echo(f"  {title}")
         for door in of_study:
             typer.echo(f"    {door.role:14} {base}{door.way_in}")
-    typer.echo("  API of")
+    typer.echo("  API reference")
     for service in SERVICES:
         typer.echo(f"    {service:14} {base}/{service}/docs")
-    typer.echo("Ctrl-C ends it; what was recorded stays.")
+    typer.echo("Press Ctrl-C to stop. Recorded facts are kept.")
 
 
 async def _shown(

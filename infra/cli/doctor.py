@@ -20,7 +20,7 @@ TOPICS = tuple(f"quartal.{service}.v1" for service in SERVICES[:3])
 
 
 def command() -> None:
-    """Print every setting, secrets masked, and check databases, roles and topics; code 1 if anything is wrong."""
+    """Print every setting with secrets masked, and check databases, roles and topics. Exit code 1: a check failed."""
     settings = settings_of(environment())
     told = Table("setting", "value")
     for name, value in settings:
@@ -33,7 +33,7 @@ def command() -> None:
 async def _checked(settings: Settings) -> int:
     wrong = 0
     async for what, fault in _checks(settings):
-        typer.echo(f"{'no ' if fault else 'yes'}  {what}" + (f": {fault}" if fault else ""))
+        typer.echo(f"{'failed' if fault else 'ok    '}  {what}" + (f": {fault}" if fault else ""))
         wrong += bool(fault)
     return wrong
 
@@ -41,10 +41,10 @@ async def _checked(settings: Settings) -> int:
 async def _checks(settings: Settings) -> AsyncIterator[tuple[str, str]]:
     for service in SERVICES:
         yield (
-            f"{service}: database answers, its role is bound by row-level security",
+            f"{service}: the database answers and restricts the service by row-level security",
             await _database(settings, service),
         )
-    yield "Kafka answers, topics have their partitions", await _topics(settings)
+    yield "Kafka answers and the topics have the right number of partitions", await _topics(settings)
 
 
 async def _database(settings: Settings, service: str) -> str:

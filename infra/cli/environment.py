@@ -25,5 +25,5 @@ def settings_of(told: Mapping[str, str]) -> Settings:
     try:
         return Settings(**members, KAFKA_BOOTSTRAP=told.get("KAFKA_BOOTSTRAP", ""))  # type: ignore[arg-type] # parsed
     except ValueError as wrong:
-        typer.echo(f"The settings cannot be read: {wrong}", err=True)
+        typer.echo(f"A setting is wrong: {wrong}", err=True)
         raise typer.Exit(2) from None

@@ -19,27 +19,32 @@ from infra.cli.effects import EFFECTS
 from shared.inbox.apply import Applied
 from shared.inbox.parked import NotParked
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True, help="List, retry or discard the streams and messages that a consumer could not apply."
+)
 T = TypeVar("T")
 Service = Annotated[str, typer.Argument(help=" | ".join(EFFECTS))]
-Source = Annotated[str | None, typer.Argument(help="the stream's source, as `list` gives it: /studies/…/enrollment")]
-Subject = Annotated[str | None, typer.Argument(help="the stream's subject: a participant's number or the study")]
-Message = Annotated[int | None, typer.Option(help="an unreadable message's number, in the place of a stream")]
+Source = Annotated[str | None, typer.Argument(help="source of the stream, as `list` shows it: /studies/…/enrollment")]
+Subject = Annotated[str | None, typer.Argument(help="subject of the stream: a participant's number or the study")]
+Message = Annotated[int | None, typer.Option(help="number of an unreadable message, instead of a stream")]
 
 
-STREAM = ("consumer", "source", "subject", "applied up to", "reason", "since", "waiting")
+STREAM = ("consumer", "source", "subject", "last applied version", "reason", "parked since", "waiting messages")
 MESSAGE = ("consumer", "message", "topic", "partition", "offset", "reason", "since")
 
 
 @app.command("list")
-def list_command(service: Annotated[str | None, typer.Option(help="only of this consumer")] = None) -> None:
-    """What stands still, and why: on a terminal as tables, else a line each with tabs between."""
+def list_command(service: Annotated[str | None, typer.Option(help="only this consumer")] = None) -> None:
+    """List parked streams and unreadable messages with their reasons. Other programs get lines separated by tabs."""
     found = {each: _run(standing.found(each)) for each in ([_known(service)] if service else EFFECTS)}
     shown = False
-    for title, columns, rows in (("Streams", STREAM, _streams(found)), ("Messages", MESSAGE, _messages(found))):
+    for title, columns, rows in (
+        ("Parked streams", STREAM, _streams(found)),
+        ("Unreadable messages", MESSAGE, _messages(found)),
+    ):
         shown = _show(title, columns, list(rows)) or shown
     if not shown:
-        typer.echo("Nothing stands still.", err=True)
+        typer.echo("There are no parked streams and no unreadable messages.", err=True)
 
 
 @app.command("retry")
@@ -48,9 +53,9 @@ def retry_command(
     source: Source = None,
     subject: Subject = None,
     message: Message = None,
-    everything: Annotated[bool, typer.Option("--all", help="all that stands still in the service")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="every parked stream and unreadable message")] = False,
 ) -> None:
-    """Apply what waits, as far as it goes today; code 1 where something still stands still."""
+    """Try again to apply a parked stream or an unreadable message. Exit code 1: something is still parked."""
     _one_of(everything, message is not None, bool(source and subject))
     if everything:
         done = _run(standing.retry_all(_known(service)))
@@ -64,25 +69,25 @@ def retry_command(
 @app.command("discard")
 def discard_command(
     service: Service,
-    reason: Annotated[str, typer.Option(help="why; it is kept with your name")],
+    reason: Annotated[str, typer.Option(help="the reason; it is stored with your name")],
     source: Source = None,
     subject: Subject = None,
     message: Message = None,
-    by: Annotated[str | None, typer.Option(help="who decides; without it, who is logged in")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    by: Annotated[str | None, typer.Option(help="name of the person who decides; without it, the login name")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")] = False,
 ) -> None:
-    """Pass over one version of a stream, or one unreadable message, for good, and apply what waits behind it."""
+    """Skip the next event of a parked stream, or an unreadable message, for good. Apply the events behind it."""
     _one_of(message is not None, bool(source and subject))
     name, why = (by or getpass.getuser()).strip(), reason.strip()
     if not (name and why):
-        _end("Say who decides, and why.")
+        _end("The reason and the name of the person who decides must not be empty.")
     if message is not None:
-        _confirmed(yes, f"Drop message {message} of {_known(service)}?")
+        _confirmed(yes, f"Discard message {message} of {_known(service)}?")
         _run(standing.discard_message(service, message, name, why))
         return typer.echo(f"message {message}: discarded")
     stream = _run(standing.stream(_known(service), str(source), str(subject)))
     version = f"version {stream.version + 1} of {source} {subject}"
-    _confirmed(yes, f"Pass over {version} in {service} ({stream.reason})?")
+    _confirmed(yes, f"Discard {version} in {service} ({stream.reason})?")
     applied = _run(standing.discard(service, stream, name, why))
     typer.echo(f"{version}: discarded")
     raise typer.Exit(_tell([applied]))
@@ -120,17 +125,17 @@ def _show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 def _known(service: str) -> str:
     if service not in EFFECTS:
-        _end(f"A consumer is one of {', '.join(EFFECTS)}.")
+        _end(f"There is no consumer {service!r}. Use one of: {', '.join(EFFECTS)}.")
     return service
 
 
 def _one_of(*said: bool) -> None:
     if sum(said) != 1:
-        _end("Name one stream by SOURCE and SUBJECT, or one message by --message (to retry: or --all).")
+        _end("Give either SOURCE and SUBJECT of one stream, or --message with a number, or, for retry, --all.")
 
 
 def _confirmed(yes: bool, question: str) -> None:
-    if not yes and not typer.confirm(f"{question} It is never applied then"):
+    if not yes and not typer.confirm(f"{question} It will never be applied."):
         raise typer.Exit(1)
 
 
@@ -138,7 +143,7 @@ def _tell(done: Sequence[Applied]) -> int:
     """One line on each thing that stands still, and one on what was applied; the command's exit code."""
     still = [each for applied in done for each in applied.parked]
     for each in still:
-        typer.echo(f"{each.source} {each.subject}: stands still at version {each.version}: {each.reason}")
+        typer.echo(f"{each.source} {each.subject}: still parked after version {each.version}: {each.reason}")
     unreadable = [reason for applied in done for reason in applied.unreadable]
     for reason in unreadable:
         typer.echo(f"a message is still unreadable: {reason}")
@@ -156,7 +161,7 @@ def _run(act: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(act)
     except NotParked:
-        typer.echo("Nothing of that name stands still there. `quartal parked list` says what does.", err=True)
+        typer.echo("This stream or message is not parked. `quartal parked list` shows what is.", err=True)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
-        typer.echo(f"The database did not do that ({type(fault).__name__}). Try again.", err=True)
+        typer.echo(f"The database refused or does not answer ({type(fault).__name__}). Try again.", err=True)
     raise typer.Exit(1)

@@ -13,8 +13,8 @@ from shared.security.tenancy import open_pool
 from shared.settings import Settings
 
 
-def command(what: Annotated[Literal["analytics"], typer.Argument(help="analytics")]) -> None:
-    """Make the tables that figures are computed from anew, by replaying the journal; figures stay the same."""
+def command(what: Annotated[Literal["analytics"], typer.Argument(help="the only value")]) -> None:
+    """Rebuild the tables of analytics from its journal. The figures do not change."""
     asyncio.run(_rebuilt(settings_of(environment())))
     typer.echo(f"{what}: rebuilt from the journal")
 

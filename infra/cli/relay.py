@@ -21,15 +21,17 @@ from shared.settings import Settings
 
 RELAYED = ("enrollment", "toxicity", "followup")
 Service = Annotated[str | None, typer.Option(help=f"{' | '.join(RELAYED)}; without it, all")]
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True, help="Show how far events are published to Kafka, and publish them again after a restore."
+)
 
 
 @app.command("status")
 def status_command() -> None:
-    """What every service has still to publish, who publishes it, and how old the oldest of it is."""
+    """Show for each service how many events are not published yet, how old they are, and who publishes them."""
     table = Table("service", "shard", "owner", "epoch", "to publish", "oldest (s)")
     for service, shard in asyncio.run(_statuses(settings_of(environment()))):
-        owner = shard.owner if shard.held else "nobody"
+        owner = shard.owner if shard.held else "no worker"
         oldest = "" if shard.oldest is None else f"{shard.oldest:.1f}"
         table.add_row(service, str(shard.shard), owner, str(shard.epoch), str(shard.lag), oldest)
     Console().print(table)
@@ -45,20 +47,20 @@ async def _statuses(settings: Settings) -> list[tuple[str, Any]]:
 
 @app.command("resync")
 def resync_command(service: Service = None) -> None:
-    """After a restore: publish every event of a service again, in order; consumers drop what they have.
+    """Publish every event of a service again, in order, after its database was restored. Consumers ignore duplicates.
 
-    Refused where an event was published that the database has not.
+    Refused if the database lacks an event that was published: restore a later state then.
     """
     if service not in (None, *RELAYED):
-        typer.echo(f"A service is one of {', '.join(RELAYED)}.", err=True)
+        typer.echo(f"There is no service {service!r}. Use one of: {', '.join(RELAYED)}.", err=True)
         raise typer.Exit(2)
     for each in [service] if service else RELAYED:
         try:
             published = asyncio.run(resynced(settings_of(environment()), each))
         except (RestoredDatabase, NotPublished) as refused:
-            typer.echo(f"{each}: not resynchronised: {refused}.", err=True)
+            typer.echo(f"{each}: nothing was published again: {refused}.", err=True)
             raise typer.Exit(1) from None
-        typer.echo(f"{each}: {published} events published again; start its worker now")
+        typer.echo(f"{each}: {published} events published again. Start its worker now.")
 
 
 async def resynced(settings: Settings, service: str) -> int:

@@ -36,7 +36,8 @@ def issuer() -> Issuer:
     folder = data_folder().path / "issuer"
     if not (folder / "issuer.json").exists():
         typer.echo(
-            f"There is no development issuer in {folder.parent}: start `quartal up` first, or set QUARTAL_DATA.",
+            f"{folder.parent} has no development issuer. Start `quartal up` or `quartal demo` first, or set "
+            "QUARTAL_DATA to the data folder of one that ran.",
             err=True,
         )
         raise typer.Exit(1)

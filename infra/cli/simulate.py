@@ -13,12 +13,12 @@ from infra.simulator import run
 
 def command(
     study: Annotated[str, typer.Option(help="the study's id")],
-    sites: Annotated[int, typer.Option(min=1, max=8)] = 8,
-    participants: Annotated[int, typer.Option(min=1, max=100_000)] = 120,
-    seed: int = 1,
-    rate: Annotated[float, typer.Option(min=0.01, max=1000, help="facts a second")] = 1.0,
+    sites: Annotated[int, typer.Option(min=1, max=8, help="number of sites")] = 8,
+    participants: Annotated[int, typer.Option(min=1, max=100_000, help="number of participants")] = 120,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same participants")] = 1,
+    rate: Annotated[float, typer.Option(min=0.01, max=1000, help="facts per second")] = 1.0,
 ) -> None:
-    """State the simulated lives of so many participants through the public API; safe to repeat."""
+    """Simulate participants and record their facts through the public API. Repeating adds nothing."""
     issuer()
     sys.argv = [
         "quartal simulate", "--url", address(), "--study", study, "--sites", str(sites),

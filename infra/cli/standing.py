@@ -79,5 +79,5 @@ def _url(service: str) -> str:
     try:
         return settings_of(environment()).database(service, "system")
     except ValueError as unset:
-        typer.echo(f"{unset}, and no `quartal up` runs on this data folder.", err=True)
+        typer.echo(f"{unset}, and no Quartal runs on this data folder. Start it, or give the setting.", err=True)
         raise typer.Exit(1) from None

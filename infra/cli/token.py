@@ -27,22 +27,24 @@ ROLES = ("administrator", "investigator", "site", "coordinator", "monitor", "aud
 def command(
     study: Annotated[str, typer.Option(help="the study's id")],
     role: Annotated[str, typer.Option(help=" | ".join(ROLES))],
-    site: Annotated[str | None, typer.Option(help="the site's id; without it, study-wide")] = None,
-    name: Annotated[str | None, typer.Option("--subject", help="the token's subject")] = None,
+    site: Annotated[str | None, typer.Option(help="the site's id; without it, the role is for the whole study")] = None,
+    name: Annotated[
+        str | None, typer.Option("--subject", help="the token's subject; without it, made of role, site and study")
+    ] = None,
 ) -> None:
-    """Print a bearer token valid 15 minutes; record the grant where the study exists and lacks it."""
+    """Print a bearer token that is valid for 15 minutes. If the study exists, grant the role in it."""
     if role not in ROLES:
-        typer.echo(f"A role is one of {', '.join(ROLES)}.", err=True)
+        typer.echo(f"There is no role {role!r}. Use one of: {', '.join(ROLES)}.", err=True)
         raise typer.Exit(2)
     if role == "site" and site is None:
-        typer.echo("A member of a site's staff has a site: add --site.", err=True)
+        typer.echo("The role site needs a site. Add --site.", err=True)
         raise typer.Exit(2)
     token = issuer().token(name or subject(study, role, site), now=Clock().now())
     grant = {"member": name or subject(study, role, site), "role": role, **({"site_id": site} if site else {})}
     try:
         asyncio.run(_granted(study, grant, token))
     except (httpx.HTTPError, TimeoutError, PermissionError) as problem:
-        typer.echo(f"The token is valid, the grant is not confirmed: {problem or type(problem).__name__}", err=True)
+        typer.echo(f"The token is valid, but its role was not confirmed: {problem or type(problem).__name__}", err=True)
     typer.echo(token)
 
 
@@ -58,7 +60,7 @@ async def _granted(study: str, grant: dict[str, Any], token: str) -> None:
                 f"/enrollment/v1/studies/{study}/facts/study.member_granted", json=grant, headers=_bearer(administrator)
             )
             if recorded.status_code != 201:
-                raise PermissionError(f"the study's administrator may not grant this ({recorded.status_code})")
+                raise PermissionError(f"the study's administrator could not grant the role ({recorded.status_code})")
         await _until_honoured(http, study, token)
 
 

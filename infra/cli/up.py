@@ -47,7 +47,7 @@ CANNOT_START = (InUse, PortTaken, PostgresFailed, KafkaFailed, KafkaMissing, Cha
 
 
 def command() -> None:
-    """Start everything on QUARTAL_DATA and stay up until Ctrl-C."""
+    """Start PostgreSQL, Kafka and all services on the data folder QUARTAL_DATA, and run until Ctrl-C."""
     start(COMMANDS, _ready, DEFAULTS)
 
 
@@ -74,10 +74,10 @@ async def _port_is_free(number: int) -> None:
     """Otherwise the one who has it would answer in our place."""
     deadline = asyncio.get_running_loop().time() + TAKES_OVER_WITHIN
     if not is_free(number):
-        typer.echo(f"Waiting for port {number}, which another process has")
+        typer.echo(f"Another process uses port {number}. Waiting for it to end.")
     while not is_free(number):
         if asyncio.get_running_loop().time() > deadline:
-            raise PortTaken(f"Port {number} is taken by another process. Set QUARTAL_PORT to another one.")
+            raise PortTaken(f"Another process uses port {number}. Stop it, or set QUARTAL_PORT to another port.")
         await asyncio.sleep(_LOOKS_EVERY)
 
 
@@ -87,7 +87,7 @@ async def _migrated(stack: Stack) -> None:
     stack.folder.note(environment={name: stack.environment[name] for name in stack.environment if _is_ours(name)})
     applied = await asyncio.gather(*(migrate(each.name, settings, each.migrations) for each in SERVICES))
     if any(applied):
-        typer.echo("Databases are migrated")
+        typer.echo("The databases are migrated")
 
 
 def _is_ours(setting: str) -> bool:

@@ -14,4 +14,4 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         exit 0
     fi
 fi
-echo "No Chromium found: browser tests are skipped. Install it (as root: apt-get install chromium), or set CHROMIUM."
+echo "Chromium was not found, so the browser tests are skipped. Install it (as root: apt-get install chromium), or set CHROMIUM to its path."

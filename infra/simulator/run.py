@@ -258,7 +258,7 @@ def main() -> None:
                 endless=asked.endless,
             )  # fmt: skip
 
-    print(f"{asyncio.run(run())} facts told")
+    print(f"{asyncio.run(run())} facts recorded")
 
 
 def _several(said: str) -> int:
@@ -268,15 +268,19 @@ def _several(said: str) -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m infra.simulator", description="Let a simulated study live.")
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.simulator", description="Simulate a study through the public API."
+    )
     parser.add_argument("--url", default=f"http://127.0.0.1:{os.environ.get('QUARTAL_PORT', '8000')}")
     parser.add_argument("--study", default=STUDY_ID)
     parser.add_argument("--sites", type=int, default=len(SITES), choices=range(1, len(SITES) + 1), metavar="N")
     parser.add_argument("--participants", type=_several, default=120)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rate", type=float, default=1.0, help="facts a second")
+    parser.add_argument("--rate", type=float, default=1.0, help="facts per second")
     keys = Path(os.environ.get("QUARTAL_JWKS", ".quartal/issuer/jwks.json")).parent
-    parser.add_argument("--endless", action="store_true", help="again and again so many more")
-    parser.add_argument("--progress", type=Path, help="file that keeps how far it came")
+    parser.add_argument(
+        "--endless", action="store_true", help="go on with the same number of new participants, until a signal comes"
+    )
+    parser.add_argument("--progress", type=Path, help="file that stores the progress")
     parser.add_argument("--keys", type=Path, default=keys, help="folder of the development issuer")
     return parser.parse_args()

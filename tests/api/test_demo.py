@@ -151,12 +151,12 @@ def test_relay_status_says_who_publishes_for_each_service(demo: Demo) -> None:
     table = said_by(demo, "relay", "status")
     for service in ("enrollment", "toxicity", "followup"):
         assert re.search(rf"│ {service}\s+│ 0\s+│", table), table
-    assert "nobody" not in table
+    assert "no worker" not in table
 
 
 def test_doctor_finds_everything_in_order_and_shows_no_secret(demo: Demo) -> None:
     table = said_by(demo, "doctor")
-    assert len(re.findall("^yes  ", table, re.MULTILINE)) == 5
+    assert len(re.findall("^ok  ", table, re.MULTILINE)) == 5
     environment = json.loads((demo.data / "state.json").read_text())["environment"]
     passwords = [httpx.URL(url).password for name, url in environment.items() if name.endswith("_URL")]
     assert len(passwords) == 12

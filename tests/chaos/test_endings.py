@@ -54,7 +54,7 @@ class Terminal:
         assert self.demo.process.poll() is None, self.text
         while select.select([self.screen], [], [], 0)[0]:
             self.text += os.read(self.screen, 4096).decode(errors="replace")
-        return "Ctrl-C ends it" in self.text
+        return "Press Ctrl-C to stop" in self.text
 
     def close(self) -> None:
         """What happens when the window is closed or the connection drops: the terminal is gone for the demo."""

@@ -195,7 +195,7 @@ async def test_installs_at_once_fetch_once_and_a_killed_one_leaves_nothing_half_
     reports: list[str] = []
     homes = [KafkaHome(tmp_path / "home", lock) for _ in range(3)]
     await asyncio.gather(*(asyncio.to_thread(home.install, reports.append) for home in homes))
-    assert len([line for line in reports if line.startswith("Fetching")]) == 1
+    assert len([line for line in reports if line.startswith("Downloading")]) == 1
     assert not left.exists()
 
 

@@ -92,7 +92,11 @@ async def parked(desk: Desk, study_id: str) -> Telling:
 
 async def test_what_stands_still_is_listed_a_line_each(desk: Desk, study_id: str) -> None:
     empty = await desk.type("list", "--service", "analytics")
-    assert (empty.returncode, empty.stdout, empty.stderr) == (0, "", "Nothing stands still.\n")
+    assert (empty.returncode, empty.stdout, empty.stderr) == (
+        0,
+        "",
+        "There are no parked streams and no unreadable messages.\n",
+    )
     telling = await parked(desk, study_id)
     await apply(desk.database.system, [replace(as_received(telling.events[0], 77), headers=())])
     stream, message = await desk.listed()
@@ -119,7 +123,7 @@ async def test_a_stream_goes_on_when_it_is_tried_again_after_its_cause_has_gone(
     assert heard == [f"{study_id}:4:0"]
     again = await desk.type("retry", "analytics", telling.source, telling.stream_id)
     assert (again.returncode, again.stdout) == (1, "")
-    assert "Nothing of that name stands still" in again.stderr
+    assert "This stream or message is not parked." in again.stderr
 
 
 async def test_a_stream_whose_cause_has_not_gone_stands_still_and_the_code_says_so(desk: Desk, study_id: str) -> None:
@@ -129,7 +133,7 @@ async def test_a_stream_whose_cause_has_not_gone_stands_still_and_the_code_says_
     still = await desk.type("retry", "analytics", telling.source, telling.stream_id)
     assert still.returncode == 1
     assert still.stdout.splitlines() == [
-        f"{telling.source} {telling.stream_id}: stands still at version 2: no-such-event", "events applied: 0"
+        f"{telling.source} {telling.stream_id}: still parked after version 2: no-such-event", "events applied: 0"
     ]  # fmt: skip
 
 
@@ -192,7 +196,7 @@ async def test_a_stream_that_the_worker_mends_meanwhile_is_left_to_it(desk: Desk
         trying = asyncio.create_task(desk.type("retry", "analytics", telling.source, telling.stream_id))
         await _somebody_waits(desk.database)
     ended = await trying
-    assert (ended.returncode, "Nothing of that name stands still" in ended.stderr) == (1, True)
+    assert (ended.returncode, "This stream or message is not parked." in ended.stderr) == (1, True)
     assert [row["version"] for row in await journal(desk.database.system, study_id)] == [1, 2, 3]
 
 
@@ -211,10 +215,10 @@ async def _somebody_waits(database: Database) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("list", "--service", "enrollment"), "A consumer is one of toxicity, followup, analytics."),
-        (("retry", "analytics"), "Name one stream by SOURCE and SUBJECT"),
-        (("retry", "analytics", "--all", "--message", "7"), "Name one stream by SOURCE and SUBJECT"),
-        (("discard", "analytics", "--message", "7", "--reason", " "), "Say who decides, and why."),
+        (("list", "--service", "enrollment"), "no consumer 'enrollment'. Use one of: toxicity, followup, analytics."),
+        (("retry", "analytics"), "Give either SOURCE and SUBJECT of one stream"),
+        (("retry", "analytics", "--all", "--message", "7"), "Give either SOURCE and SUBJECT of one stream"),
+        (("discard", "analytics", "--message", "7", "--reason", " "), "The reason and the name"),
     ],
 )
 async def test_what_names_nothing_is_refused_with_a_sentence(

@@ -27,8 +27,8 @@ async def test_loading_states_everyone_through_the_public_api(quartal: Quartal) 
     assert set(quartal.callers) == {"administrator@study-wide.atc-rt", "site@site-01.atc-rt"}
     numbers = [quartal.numbers[f"{STUDY_ID}/participant/published-{case['case']}"] for case in published.cases()]
     assert lines == [
-        "atc-rt: 4 published cases, 27 synthetic participants, 9 synthetic people who were not enrolled",
-        f"atc-rt: the published cases are {', '.join(numbers)}; no person stands behind any other",
+        "atc-rt: loaded 4 published cases, 27 synthetic participants and 9 synthetic people who were not enrolled",
+        f"atc-rt: the published cases are {', '.join(numbers)}; all others are synthetic",
     ]
 
 
