@@ -56,7 +56,7 @@ def doors() -> list[Door]:
     """One for each role in each study, study after study."""
     studies = (
         (reference.STUDY_ID, "Reference study", reference.SITE_ID, _REFERENCE_NOTES),
-        (LIVE_STUDY, "Live study", simulated.SITES[0].site_id, _LIVE_NOTES),
+        (LIVE_STUDY, "Simulated study", simulated.SITES[0].site_id, _LIVE_NOTES),
     )
     return [
         Door(study, title, role, seen, site if role == "site" else None, notes)

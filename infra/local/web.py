@@ -51,7 +51,7 @@ class Web:
         self._own = _own(self.apps, settings)
         self.apps[FRONT].state.links = {
             f"{title}: sign in as": [Link(door.way_in, door.role, door.description) for door in of_study]
-            for title, of_study in groupby(doors(), lambda door: door.title)
+            for title, of_study in groupby(doors(), lambda door: f"{door.title} ({door.study})")
         }
         self.apps[FRONT].state.notes = {door.study: list(door.notes) for door in doors()}
 

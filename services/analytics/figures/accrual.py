@@ -91,7 +91,8 @@ def caption(figure: Figure) -> str:
         people = counted(expected, "participant")
         sentences.append(f"Accrual at a constant rate would have reached {people} by the data cut-off.")
     if len(figure["groups"]) > 1:
-        sentences.append("; ".join(f"{name} {count}" for name, count, _ in _groups(figure)) + ".")
+        counts = "; ".join(f"{name} {count}" for name, count, _ in _groups(figure))
+        sentences.append(f"Enrolled by {parameters(figure)['by']}: {counts}.")
     return " ".join([*sentences, provenance(figure)])
 
 

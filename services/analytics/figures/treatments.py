@@ -22,33 +22,34 @@ from services.analytics.figures.svg import (
 TITLE = "Treatments"
 DELIVERIES = ("conventional", "hypofractionated", "FSRT", "SBRT", "SRS", "brachytherapy")
 
-_COLUMNS = (
-    "participant_id",
-    "site_id",
-    "course_id",
-    "target_id",
-    "index",
-    "intent",
-    "label",
-    "modality",
-    "technique",
-    "delivery",
-    "fractions",
-    "dose_per_fraction_gy",
-    "total_dose_gy",
-    "bed_10",
-    "eqd2_10",
-    "bed_3",
-    "eqd2_3",
-    "bed_2",
-    "eqd2_2",
-    "fractions_delivered",
-    "dose_delivered_gy",
-    "started_on",
-    "ended_on",
-    "boost_of",
-    "prescription_isodose_percent",
-)
+HEADINGS = {
+    "participant_id": "Participant",
+    "site_id": "Site",
+    "course_id": "Course",
+    "target_id": "Target",
+    "index": "Index course",
+    "intent": "Intent",
+    "label": "Label",
+    "modality": "Modality",
+    "technique": "Technique",
+    "delivery": "Delivery",
+    "fractions": "Fractions",
+    "dose_per_fraction_gy": "Dose per fraction (Gy)",
+    "total_dose_gy": "Total dose (Gy)",
+    "bed_10": "BED, α/β 10 (Gy)",
+    "eqd2_10": "EQD2, α/β 10 (Gy)",
+    "bed_3": "BED, α/β 3 (Gy)",
+    "eqd2_3": "EQD2, α/β 3 (Gy)",
+    "bed_2": "BED, α/β 2 (Gy)",
+    "eqd2_2": "EQD2, α/β 2 (Gy)",
+    "fractions_delivered": "Fractions delivered",
+    "dose_delivered_gy": "Dose delivered (Gy)",
+    "started_on": "Start",
+    "ended_on": "End",
+    "boost_of": "Boost of",
+    "prescription_isodose_percent": "Prescription isodose (%)",
+}
+"""The columns of the table, by the names that programs read, as people read them."""
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _LANE = 640, 124, 420, 46, 44
 _DOT, _APART = 4.0, 9.0
@@ -96,7 +97,7 @@ def caption(figure: Figure) -> str:
 
 def table(figure: Figure) -> Table:
     """Header, and a row for every target with the coded values as they are recorded; doses in Gy."""
-    return list(_COLUMNS), [[_cell(target.get(name)) for name in _COLUMNS] for target in figure["targets"]]
+    return list(HEADINGS), [[_cell(target.get(name)) for name in HEADINGS] for target in figure["targets"]]
 
 
 def headline(figure: Figure) -> Headline:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from services.analytics.figures import Figure, accrual, flow, spoken, treatments
 
@@ -25,6 +27,7 @@ CONTENT_SECURITY_POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 ROWS_SHOWN = 500
+_UNBROKEN = re.compile(r"\d{4}-\d{2}-\d{2}|\d+ / \d+ = [\d.]+ %|\(95 % CI [^)]*\)")
 _STATUS = {
     "screening": "in screening", "screen_failed": "screen failure", "lost": "lost to follow-up",
     "withdrawn": "consent withdrawn",
@@ -138,6 +141,7 @@ class Pages:
         self._templates.globals |= {"static": static, "member": ""}
         self._templates.filters |= {
             "moment": moment, "spoken": spoken, "status": participant_status, "unbroken": unbroken,
+            "heading": heading,
         }  # fmt: skip
 
     def home(self, links: Mapping[str, Sequence[Link]], member: str = "") -> str:
@@ -206,9 +210,14 @@ def participant_status(code: str) -> str:
     return _STATUS.get(code, spoken(code))
 
 
-def unbroken(words: str) -> str:
-    """A percentage is on one line with its number, and an interval with what it is."""
-    return words.replace(" %", "\u00a0%").replace("% CI ", "%\u00a0CI\u00a0")
+def heading(column: str) -> str:
+    """A column of a figure's table in words; its .csv file has the names that programs read."""
+    return treatments.HEADINGS.get(column, column)
+
+
+def unbroken(words: str) -> Markup:
+    """Keep a proportion, an interval and a date each on one line."""
+    return Markup(_UNBROKEN.sub(r'<span class="unbroken">\g<0></span>', str(escape(words))))  # noqa: S704 - escaped
 
 
 def _downloads(figure: Figure, query: Mapping[str, str] | None) -> list[Link]:

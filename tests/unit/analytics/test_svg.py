@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.analytics.figures import svg
-from services.analytics.pages.render import DRAWN, Link, Pages, Problem, Study, csv_text, moment, part
+from services.analytics.pages.render import DRAWN, Link, Pages, Problem, Study, csv_text, moment, part, unbroken
 
 SVG = "{http://www.w3.org/2000/svg}"
 COMMON: dict[str, Any] = {
@@ -236,9 +236,18 @@ def test_numbers_in_a_table_of_treatments_have_no_empty_decimals() -> None:
     assert (first["bed_10"], first["bed_3"], first["fractions"]) == ("48", "90.25", "5")
 
 
-def test_a_percentage_is_not_torn_from_its_number() -> None:
+def test_proportions_intervals_and_dates_stay_on_one_line() -> None:
     html = Pages().fragment(part(flow()))
-    assert "12.9\u00a0% (95\u00a0%\u00a0CI\u00a03.6–29.8)" in html
+    for words in ("4 / 31 = 12.9 %", "(95 % CI 3.6–29.8)", "2025-01-31"):
+        assert f'<span class="unbroken">{words}</span>' in html
+    assert unbroken("<b> 2025-01-31") == '&lt;b&gt; <span class="unbroken">2025-01-31</span>'
+
+
+def test_a_table_has_headings_in_words_on_a_page_and_names_for_programs_in_its_file() -> None:
+    html, (header, _) = Pages().fragment(part(prescriptions())), DRAWN["treatments"].table(prescriptions())
+    assert '<th scope="col">Dose per fraction (Gy)</th>' in html
+    assert "dose_per_fraction_gy" in header
+    assert "dose_per_fraction_gy" not in html
 
 
 @given(st.lists(st.lists(st.text(st.characters(exclude_characters="\0")), min_size=2, max_size=2), max_size=5))
