@@ -63,7 +63,7 @@ class TopicLag(BaseModel):
 
 
 class Operations(BaseModel):
-    """State of the projection of a study. `lag` and `unreadable` are about all studies."""
+    """How far analytics has processed a study, and what is missing. `lag` and `unreadable` are about all studies."""
 
     study_id: str
     position: int
@@ -100,7 +100,7 @@ async def operations(app: FastAPI, study: str, member: str) -> Operations:
 
 @routes.get("/operations.json", response_model=Operations, tags=["reading"])
 async def as_numbers(request: Request, study: StudyOf) -> Any:
-    """Returns the state of the projection, to administrators, investigators, monitors and auditors of the study."""
+    """Returns how far analytics has processed the study, to administrators, investigators, monitors and auditors of the study."""
     return await operations(request.app, study, request.state.caller.subject)
 
 

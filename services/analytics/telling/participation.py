@@ -29,7 +29,7 @@ def _screened(fact: Screened, _: Known) -> Told:
     }
     open_ones = [f"criteria {words}: {listed(named)}" for words, named in answers.items() if named]
     who = f"{spoken(fact.sex)}, born {fact.birth_year}"
-    return Told("status", f"Screened at site {fact.site_id}", detail=(who, *open_ones))
+    return Told("status", f"Screened at {fact.site_id}", detail=(who, *open_ones))
 
 
 def _screen_failed(fact: ScreenFailed, _: Known) -> Told:
@@ -90,7 +90,7 @@ def _withdrawn(fact: Withdrawn, _: Known) -> Told:
 
 
 def _transferred(fact: Transferred, _: Known) -> Told:
-    return Told("status", f"Transferred to site {fact.to_site}", f"To {fact.to_site}")
+    return Told("status", f"Transferred to {fact.to_site}", f"To {fact.to_site}")
 
 
 TELLS: Mapping[type[Fact], Tell] = {
