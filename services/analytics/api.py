@@ -102,7 +102,7 @@ async def position(request: Request, study: StudyOf, held: Held) -> Position:
     return Position(position=at.position, epoch=at.epoch, recorded_at=at.recorded_at)
 
 
-@routes.get("/figures", tags=["reading"])
+@routes.get("/figures", tags=["reading"], summary="List of figures")
 async def names(request: Request, study: StudyOf, held: Held) -> dict[str, Any]:
     """Lists the figures, and the parameters that can divide each of them."""
     await held.frontier(study, request.state.caller.subject)
@@ -155,6 +155,7 @@ def _as(kind: str, name: str, answer: dict[str, Any]) -> str:
 @routes.get(
     "/live",
     tags=["reading"],
+    summary="Live updates",
     response_class=StreamingResponse,
     responses={
         200: {

@@ -63,7 +63,7 @@ class QueryShown(BaseModel):
 
 
 class QueriesShown(BaseModel):
-    """Sorted by participant and key; `next` is null on the last page."""
+    """A page of data queries, sorted by participant and key. `next` is null on the last page."""
 
     rows: list[QueryShown]
     next: str | None
@@ -78,7 +78,7 @@ async def queries(request: Request) -> Queries:
 Asked = Annotated[Queries, Depends(queries)]
 
 
-@routes.get("/queries.json", tags=["reading"], response_model=QueriesShown)
+@routes.get("/queries.json", tags=["reading"], response_model=QueriesShown, summary="Data queries")
 async def listing(request: Request, study: StudyOf, paged: Annotated[Paged, Query()], asked: Asked) -> JSONResponse:
     """Lists the data queries of the study: facts that contradict each other, are incomplete, or are missing.
 

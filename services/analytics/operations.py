@@ -98,9 +98,9 @@ async def operations(app: FastAPI, study: str, member: str) -> Operations:
     )
 
 
-@routes.get("/operations.json", response_model=Operations, tags=["reading"])
+@routes.get("/operations.json", response_model=Operations, tags=["reading"], summary="Operations")
 async def as_numbers(request: Request, study: StudyOf) -> Any:
-    """Returns how far analytics has processed the study, to administrators, investigators, monitors and auditors of the study."""
+    """Returns how far analytics has processed a study, to its administrators, investigators, monitors and auditors."""
     return await operations(request.app, study, request.state.caller.subject)
 
 
