@@ -29,7 +29,7 @@ Subject = Annotated[str | None, typer.Argument(help="subject of the stream: a pa
 Message = Annotated[int | None, typer.Option(help="number of an unreadable message, instead of a stream")]
 
 
-STREAM = ("consumer", "source", "subject", "last applied version", "reason", "parked since", "waiting messages")
+STREAM = ("consumer", "source", "subject", "applied up to", "reason", "since", "waiting")
 MESSAGE = ("consumer", "message", "topic", "partition", "offset", "reason", "since")
 
 

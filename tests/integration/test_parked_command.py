@@ -107,7 +107,7 @@ async def test_what_stands_still_is_listed_a_line_each(desk: Desk, study_id: str
 async def test_a_terminal_shows_a_table_with_headings(desk: Desk, study_id: str) -> None:
     telling = await parked(desk, study_id)
     shown = await asyncio.to_thread(desk.seen, "list", "--service", "analytics")
-    assert all(word in shown for word in ("Streams", "applied up to", telling.stream_id, "no-lesions-here"))
+    assert all(word in shown for word in ("Parked streams", "applied up to", telling.stream_id, "no-lesions-here"))
 
 
 async def test_a_stream_goes_on_when_it_is_tried_again_after_its_cause_has_gone(desk: Desk, study_id: str) -> None:
@@ -152,7 +152,7 @@ async def test_discarding_asks_first_and_keeps_who_decided_and_why(desk: Desk, s
     said = "discard", "analytics", telling.source, telling.stream_id, "--reason", "sent in error", "--by", "ada"
     refused = await desk.type(*said, answer="n\n")
     assert refused.returncode == 1
-    assert f"Pass over version 3 of {telling.source} {telling.stream_id}" in refused.stdout
+    assert f"Discard version 3 of {telling.source} {telling.stream_id}" in refused.stdout
     assert await lines(desk.database.system, study_id) == {telling.stream_id: (2, "no-lesions-here")}
     done = await desk.type(*said, "--yes")
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "events applied: 1")
