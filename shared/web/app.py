@@ -18,6 +18,7 @@ from shared.contracts.asyncapi import document
 from shared.contracts.schemas import published
 from shared.settings import CONSUMERS
 from shared.web.answering import Answered
+from shared.web.body import StrictRoute
 from shared.web.documentation import page
 from shared.web.metrics import Measure, exposition, of_inbox
 from shared.web.problem_types import PROBLEMS
@@ -78,7 +79,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
 
 
 def _about(name: str) -> APIRouter:
-    about = APIRouter(include_in_schema=False)
+    about = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
     @about.get(f"/{name}/openapi.json")
     async def openapi(request: Request) -> JSONResponse:
@@ -103,15 +104,14 @@ def _about(name: str) -> APIRouter:
     async def metrics(request: Request) -> Response:
         return await exposition([request.app])
 
-    about.include_router(published_routes())
-
+    about.routes.extend(published_routes().routes)
     return about
 
 
 def published_routes() -> APIRouter:
     """What every service answers for all: `/problems`, every problem type there is, and what it means; `/schemas`, what
     `ce_dataschema` names; `/asyncapi.json`, all that is on Kafka."""
-    router = APIRouter()
+    router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
     @router.get("/asyncapi.json")
     def asyncapi() -> Response:  # in a thread: it is read from many files the first time

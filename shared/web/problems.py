@@ -6,12 +6,12 @@ import logging
 import traceback
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePath
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -48,22 +48,22 @@ class FaultShown(BaseModel):
 
 
 class ProblemShown(BaseModel):
-    """RFC 9457. `errors` names everything that is wrong at once, with JSON pointers into the body."""
+    """RFC 9457. `errors` names all that is wrong, with JSON pointers into the body; it has one entry at least."""
 
     model_config = ConfigDict(title="Problem")
     type: str
     title: str
     status: int
-    errors: list[FaultShown] = []
+    errors: Annotated[list[FaultShown], Field(min_length=1)]
 
 
 def problem(
-    status: int, code: str, title: str, faults: Iterable[Fault] = (), headers: Mapping[str, str] | None = None
+    status: int, code: str, title: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
     shown = [
         {"code": fault.code, "message": fault.message, "pointer": fault.pointer}
         | ({"because_of": fault.because_of} if fault.because_of else {})
-        for fault in faults
+        for fault in faults or [Fault(code, title)]
     ]
     document = {"type": f"/problems/{code}", "title": title, "status": status, "errors": shown}
     return JSONResponse(document, status_code=status, media_type=MEDIA_TYPE, headers=headers)

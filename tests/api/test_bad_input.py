@@ -44,6 +44,7 @@ def problem(answer: httpx.Response, status: int, code: str) -> list[dict[str, st
     assert set(said) == {"type", "title", "status", "errors"}
     assert (said["type"], said["status"]) == (f"/problems/{code}", status)
     assert said["title"].endswith(".")
+    assert said["errors"], "every problem has one entry at least"
     for error in said["errors"]:
         assert {"code", "message", "pointer"} <= set(error) <= {"code", "message", "pointer", "because_of"}
         assert error["message"]

@@ -48,7 +48,8 @@ def _in_words(documents: Any) -> Handler:
         if document.status_code == 401 and request.method == "GET":
             return _to_sign_in(request)
         said = json.loads(bytes(document.body))
-        problem = Problem(said["status"], said["title"], errors=[each["message"] for each in said["errors"]])
+        more = [each["message"] for each in said["errors"] if each["message"] != said["title"]]
+        problem = Problem(said["status"], said["title"], errors=more)
         return shown(pages.problem(problem), document.status_code)
 
     return answer
