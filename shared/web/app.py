@@ -20,11 +20,14 @@ from shared.settings import CONSUMERS
 from shared.web.answering import Answered
 from shared.web.body import StrictRoute
 from shared.web.documentation import page
+from shared.web.entity_tags import content_tag
 from shared.web.metrics import Measure, exposition, of_inbox
 from shared.web.problem_types import PROBLEMS
 from shared.web.problems import ProblemShown, install_problems, problem
 
 VERSION = "0.1.0"
+PUBLIC = "public, no-cache"
+"""Cache-Control of documents and files that are nobody's: caches keep them, and ask whether they are the same still."""
 BEARER = {
     "type": "http",
     "scheme": "bearer",
@@ -82,12 +85,12 @@ def _about(name: str) -> APIRouter:
     about = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
     @about.get(f"/{name}/openapi.json")
-    async def openapi(request: Request) -> JSONResponse:
-        return JSONResponse(request.app.openapi())
+    async def openapi(request: Request) -> Response:
+        return published_document(JSONResponse(request.app.openapi()))
 
     @about.get(f"/{name}/docs")
-    async def docs(request: Request) -> HTMLResponse:
-        return HTMLResponse(page(request.app.openapi()))
+    async def docs(request: Request) -> Response:
+        return published_document(HTMLResponse(page(request.app.openapi())))
 
     @about.get("/health/live")
     @about.get(f"/{name}/health/live")
@@ -108,6 +111,13 @@ def _about(name: str) -> APIRouter:
     return about
 
 
+def published_document(response: Response) -> Response:
+    """What everybody may read and keep, and asks again for, whether it is the same still."""
+    response.headers["Cache-Control"] = PUBLIC
+    response.headers["ETag"] = content_tag(bytes(response.body))
+    return response
+
+
 def published_routes() -> APIRouter:
     """What every service answers for all: `/problems`, every problem type there is, and what it means; `/schemas`, what
     `ce_dataschema` names; `/asyncapi.json`, all that is on Kafka."""
@@ -115,18 +125,18 @@ def published_routes() -> APIRouter:
 
     @router.get("/asyncapi.json")
     def asyncapi() -> Response:  # in a thread: it is read from many files the first time
-        return Response(_asyncapi(), media_type="application/json")
+        return published_document(Response(_asyncapi(), media_type="application/json"))
 
     @router.get("/schemas/{name}")
     async def schema(name: str) -> Response:
         known = _schemas().get(f"schemas/{name}")
         if known is None:
             return problem(404, "not-found", "There is no such schema.")
-        return Response(known, media_type="application/schema+json")
+        return published_document(Response(known, media_type="application/schema+json"))
 
     @router.get("/problems")
-    async def problems() -> JSONResponse:
-        return JSONResponse(_problems())
+    async def problems() -> Response:
+        return published_document(JSONResponse(_problems()))
 
     @router.get("/problems/{code}")
     async def one(code: str) -> Response:

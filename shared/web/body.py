@@ -15,6 +15,7 @@ from starlette.types import Scope
 
 from shared.kernel.refusal import Malformed, TooLarge, TooMany, UnsupportedMedia
 from shared.kernel.text import is_showable
+from shared.web.entity_tags import content_tag
 from shared.web.parameters import declared_parameters, refuse_unknown_parameters
 
 LARGEST = 1024 * 1024
@@ -110,13 +111,21 @@ class CheckedRoute(StrictRoute):
             with _one_of_few(whole.app.state.in_flight, whole.state.caller.subject):
                 self.check_parameters(whole)
                 await whole.check()
-                return await handle(whole)
+                return with_tag(request, await handle(whole))
 
         return checked
 
     async def admit(self, request: Request) -> None:
         """Who is it? Asked before the body is looked at."""
         await request.app.state.admit(request)
+
+
+def with_tag(request: Request, response: Response) -> Response:
+    """The answer to a read, with a tag of its content unless it has a better one. Streams and files have none here."""
+    content = getattr(response, "body", None)
+    if request.method == "GET" and response.status_code == 200 and content is not None:
+        response.headers.setdefault("ETag", content_tag(bytes(content)))
+    return response
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
-from shared.kernel.refusal import Busy, Fault, Refusal
+from shared.kernel.refusal import Busy, Fault, Refusal, Unrecognised
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -36,7 +37,7 @@ _SAID = {
     "too_long": "Too many of these.",
     "int_parsing": "Give a whole number.",
 }
-_OF_STATUS = {404: "not-found", 405: "method-not-allowed"}
+_OF_STATUS = {404: "not-found"}
 
 
 class FaultShown(BaseModel):
@@ -71,9 +72,14 @@ def problem(
 
 def of_refusal(refusal: Refusal) -> Response:
     headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after is not None else {}
-    if refusal.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(refusal, Unrecognised):
+        headers["WWW-Authenticate"] = _challenge(refusal.reason)
     return problem(refusal.status, refusal.code, refusal.title, refusal.faults, headers)
+
+
+def _challenge(reason: str) -> str:
+    """As RFC 6750, 3 has it: no error where no token was sent."""
+    return f'Bearer error="invalid_token", error_description="{reason}"' if reason else "Bearer"
 
 
 def install_problems(app: FastAPI) -> None:
@@ -87,14 +93,30 @@ def install_problems(app: FastAPI) -> None:
         return problem(422, "schema", "What was sent is not of the form that is asked for.", faults)
 
     @app.exception_handler(HTTPException)
-    async def of_the_framework(_: Request, error: HTTPException) -> Response:
+    async def of_the_framework(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 405:
+            return _other_method(request)
         code = _OF_STATUS.get(error.status_code, "refused")
-        title = {404: "There is no such thing, or it is not yours to see.", 405: "There is no such method here."}
-        headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
-        return problem(error.status_code, code, title.get(error.status_code, "The request was refused."), (), headers)
+        title = {404: "There is no such thing, or it is not yours to see."}
+        return problem(error.status_code, code, title.get(error.status_code, "The request was refused."))
 
     for away in AWAY:
         app.add_exception_handler(away, _away)
+
+
+def _other_method(request: Request) -> Response:
+    """Answer OPTIONS with the methods that the address has; refuse any other that it has not."""
+    headers = {"Allow": ", ".join(sorted(allowed_methods(request)))}
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers=headers)
+    return problem(405, "method-not-allowed", "There is no such method here.", (), headers)
+
+
+def allowed_methods(request: Request) -> set[str]:
+    """The methods of every route that has this address. HEAD is answered wherever GET is, OPTIONS everywhere."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] != Match.NONE]
+    methods = {method for route in routes for method in getattr(route, "methods", None) or ()}
+    return methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
 
 
 def unforeseen(error: Exception) -> Response:

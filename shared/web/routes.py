@@ -12,11 +12,12 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, Field, create_model
 
-from shared.eventstore.statement import Recording, Statement
+from shared.eventstore.statement import Recording, Statement, VersionGuard
 from shared.kernel.fact import Fact, Member, Restated, Stream, one_of
 from shared.kernel.ids import participant_id
 from shared.kernel.refusal import Fault, NotFound, Unacceptable
 from shared.web.body import CheckedRequest, CheckedRoute, canonical
+from shared.web.entity_tags import IF_MATCH_FORM, versions
 from shared.web.problems import MEDIA_TYPE
 
 MOST_FACTS = 200
@@ -68,7 +69,10 @@ class Headers(BaseModel):
     """What every POST may say besides its body."""
 
     idempotency_key: Annotated[str, Field(pattern=_KEY)] | None = None
-    if_match: Annotated[str, Field(pattern=r'^"[0-9]{1,9}"$')] | None = None
+    if_match: Annotated[
+        str | None,
+        Field(description='the ETag that was read, `"3"`; or several; or `*`: decide only at such a version'),
+    ] = None
     traceparent: str | None = None
     quartal_after: Annotated[
         str | None,
@@ -118,7 +122,7 @@ async def state(
         request.state.caller.subject,
         request=await _same_request(request, headers, dry_run),
         key=headers.idempotency_key,
-        if_match=int(headers.if_match.strip('"')) if headers.if_match else None,
+        if_match=_version_guard(request),
         dry_run=dry_run,
         opens_study=opens_study,
         traceparent=_trace(headers.traceparent),
@@ -129,6 +133,16 @@ async def state(
     if dry_run:
         return _tried(recording, [fact for _, fact in facts], new=stream is None)
     return _answer(request, recording, many=several, new=stream is None)
+
+
+def _version_guard(request: Request) -> VersionGuard | None:
+    lines = request.headers.getlist("if-match")
+    try:
+        return VersionGuard(versions(lines)) if lines else None
+    except ValueError:
+        raise Unacceptable(
+            "If-Match cannot be read.", code="schema", faults=[Fault("schema-if-match", IF_MATCH_FORM)]
+        ) from None
 
 
 async def _same_request(request: Request, headers: Headers, dry_run: bool) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 import asyncpg
 from fastapi import FastAPI, Request
+from prometheus_client import Counter
 
 from shared.collector import walk_seldom
 from shared.eventstore.judgement import Judgement
@@ -23,7 +25,8 @@ from shared.kernel.clock import Clock
 from shared.kernel.refusal import Busy, Unrecognised
 from shared.outbox.bell import Bell
 from shared.security.tenancy import open_pool, refuse_unsafe_role
-from shared.security.tokens import BadToken, FileKeys, HttpKeys, KeysUnavailable, Verifier
+from shared.security.token_reasons import refused_token
+from shared.security.tokens import BadToken, FileKeys, HttpKeys, KeysUnavailable, Reason, Verifier
 from shared.security.vault import KeyEncryptionKey, Vault
 from shared.settings import Settings
 
@@ -48,6 +51,8 @@ class Service:
 
 
 CLOSES_WITHIN = 3.0  # seconds
+REFUSED_TOKENS = Counter("quartal_tokens_refused", "Tokens that were refused", ["service", "reason"])
+_log = logging.getLogger(__name__)
 Start = Callable[[FastAPI], Any]
 Judgements = Callable[[Clock, Vault], Mapping[bool, Judgement]]
 
@@ -71,12 +76,19 @@ def admission(check: Verifier, *, cookie: str = "") -> Callable[[Request], Any]:
             raise Unrecognised
         try:
             request.state.caller = await check.verify(token.strip())
-        except BadToken:
-            raise Unrecognised from None
+        except BadToken as bad:
+            raise _refused(request.app.state.service, bad.reason) from None
         except KeysUnavailable:
             raise Busy from None
 
     return admit
+
+
+def _refused(service: str, reason: Reason) -> Unrecognised:
+    """Count and log the reason, which is a code: no token and no subject."""
+    REFUSED_TOKENS.labels(service, reason).inc()
+    _log.info("token refused: %s", reason)
+    return Unrecognised(*refused_token(reason))
 
 
 @asynccontextmanager
