@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from shared.security.tokens import LEEWAY, LONGEST_LIFETIME, LONGEST_TOKEN, Reason
 
-NO_TOKEN = "no-token"
 SENTENCES: Mapping[Reason, str] = {
     "oversized": f"The token is longer than {LONGEST_TOKEN} characters.",
     "malformed": "The token is no signed JSON Web Token: header, claims and signature, joined by dots.",
