@@ -92,20 +92,19 @@ class _Answer:
         await self._pass_on(message)
 
     async def _fitted(self, headers: MutableHeaders, message: Message) -> Message:
-        """Leave the content out where the client holds it, or compress it where that is safe and the client can."""
+        """Leave the content out where the client holds it, or compress it where that is safe and the client can.
+
+        The tag stays as it is: a client compares versions by it, and no part of an answer can be asked for.
+        """
         content, tag = message.get("body", b""), headers.get("etag")
-        packs = may_be_compressed(self._asked, headers, len(content))
-        if packs:
+        if packs := may_be_compressed(self._asked, headers, len(content)):
             headers.add_vary_header("Accept-Encoding")
-            packs = accepts_gzip(self._asked)
-        if packs and tag and not tag.startswith("W/"):
-            headers["ETag"] = f"W/{tag}"  # other bytes, the same meaning
         if tag and is_held(tag, self._asked.getlist("if-none-match")):
             self._start["status"] = 304
             for name in _OF_CONTENT:
                 del headers[name]
             return {**message, "body": b""}
-        if packs:
+        if packs and accepts_gzip(self._asked):
             content = await compressed(content)
             headers["Content-Encoding"], headers["Content-Length"] = "gzip", str(len(content))
         return {**message, "body": content}

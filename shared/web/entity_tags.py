@@ -1,8 +1,8 @@
 """Entity tags (RFC 9110, 8.8.3): what a client holds already, and which version it wants to change.
 
 The tag of a record is its version, `"3"`. Where an answer depends on more than the version, the rest follows after a
-hyphen: `"3-e7"` is version 3 here by version 7 of the participant in enrollment, `"3-r"` lacks texts that are sealed.
-A proxy that compresses makes such a tag weak, `W/"3"`: it still names the version.
+hyphen: `"3-e7"` is version 3 here by version 7 of the participant in enrollment; `"3-r0"` shows no sealed text, though
+there is some. A proxy that compresses makes such a tag weak, `W/"3"`: it still names the version.
 """
 
 from __future__ import annotations

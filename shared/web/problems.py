@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import PurePath
 from typing import Annotated, Any
 
@@ -17,6 +18,8 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from shared.kernel.refusal import Busy, Fault, Refusal, Unrecognised
+from shared.web.names import unknown
+from shared.web.schema_members import body_schema, declared_members
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -37,6 +40,7 @@ _SAID = {
     "too_long": "Too many of these.",
     "int_parsing": "Give a whole number.",
 }
+Declared = Callable[..., Collection[str]]
 _OF_STATUS = {404: "not-found"}
 
 
@@ -89,7 +93,8 @@ def install_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def not_of_the_schema(request: Request, error: RequestValidationError) -> Response:
-        faults = schema_faults(error.errors(), error.body, _members(request.app))
+        declared = partial(declared_members, *body_schema(request), body=error.body)
+        faults = schema_faults(error.errors(), error.body, _members(request.app), declared)
         return problem(422, "schema", "What was sent is not of the form that is asked for.", faults)
 
     @app.exception_handler(HTTPException)
@@ -153,9 +158,14 @@ async def _away(_: Request, error: Exception) -> Response:
     return of_refusal(Busy("The database is away for the moment."))
 
 
-def schema_faults(errors: Sequence[Mapping[str, Any]], body: Any, members: Collection[str]) -> list[Fault]:
-    """What pydantic objects to in a request, of which `members` are the only names that may be repeated."""
-    return [_schema_fault(each, body, members) for each in _telling(errors)]
+def schema_faults(
+    errors: Sequence[Mapping[str, Any]], body: Any, members: Collection[str], declared: Declared | None = None
+) -> list[Fault]:
+    """What pydantic objects to in a request, of which `members` are the only names that may be repeated.
+
+    `declared` gives the members that the object at a path may have.
+    """
+    return [_schema_fault(each, body, members, declared) for each in _telling(errors)]
 
 
 def _telling(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -180,12 +190,14 @@ def _members(app: FastAPI) -> frozenset[str]:
     return members
 
 
-def _schema_fault(error: Mapping[str, Any], body: Any, members: Collection[str]) -> Fault:
+def _schema_fault(error: Mapping[str, Any], body: Any, members: Collection[str], declared: Declared | None) -> Fault:
     kind = error["type"]
     message = _SAID.get(kind) or str(error["msg"]).removeprefix("Value error, ")
     where, *path = error["loc"]
     if where != "body":
         return Fault(f"schema-{_code(kind)}", f"{where} {path[0] if path else ''}: {message}".strip(), "")
+    if kind == "extra_forbidden" and declared and (names := declared(path=path[:-1])):
+        message = unknown("member", str(path[-1]), names)
     return Fault(f"schema-{_code(kind)}", message, pointer(path, body, members))
 
 

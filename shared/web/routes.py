@@ -10,10 +10,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, BeforeValidator, Field, create_model
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, create_model
 
 from shared.eventstore.statement import Recording, Statement, VersionGuard
-from shared.kernel.fact import Fact, Member, Restated, Stream, one_of
+from shared.kernel.fact import Fact, Member, Stream, one_of
 from shared.kernel.ids import participant_id
 from shared.kernel.refusal import Fault, NotFound, Unacceptable
 from shared.web.body import CheckedRequest, CheckedRoute, canonical
@@ -141,7 +141,9 @@ def _version_guard(request: Request) -> VersionGuard | None:
         return VersionGuard(versions(lines)) if lines else None
     except ValueError:
         raise Unacceptable(
-            "If-Match cannot be read.", code="schema", faults=[Fault("schema-if-match", IF_MATCH_FORM)]
+            "If-Match cannot be read.",
+            code="schema",
+            faults=[Fault("schema-if-match", f"header if-match: {IF_MATCH_FORM}")],
         ) from None
 
 
@@ -186,9 +188,9 @@ def fact_routes(stream: Stream, base: str, *, but: type[Fact] | None = None) -> 
     for fact in (each for each in stream.facts.values() if each is not but):
         made.post(f"/facts/{fact.type_name}", name=fact.type_name, **_as(fact))(_one(stream, fact))
     if stream.subject == "participant":
-        made.post("/facts", name="facts", **_as(None, "Several facts at once: all are recorded, or none."))(
-            _many(stream)
-        )
+        made.post(
+            "/facts", name="facts", **_as(None, "Several facts at once, in any order: all are recorded, or none.")
+        )(_many(stream))
     return made
 
 
@@ -222,32 +224,33 @@ def _one(stream: Stream, model: type[Fact]) -> Callable[..., Any]:
 
 
 def _many(stream: Stream) -> Callable[..., Any]:
-    entry: Any = one_of(stream.facts.values())
-    several: Any = Annotated[list[entry], Field(min_length=1, max_length=MOST_FACTS)]
-
     async def of_participant(
-        request: Request,
-        said: Said,
-        study: StudyOf,
-        number: ParticipantOf,
-        facts: list[Restated],
-        dry_run: DryRun = False,
+        request: Request, said: Said, study: StudyOf, number: ParticipantOf, batch: Any, dry_run: DryRun = False
     ) -> Any:
-        return await state(request, said, study, number, within(facts, ""), dry_run)
+        return await state(request, said, study, number, facts_of(batch), dry_run)
 
-    of_participant.__annotations__["facts"] = several
+    listed, whole = batch_of(stream, "Facts")
+    forms: Any = Annotated[whole, Tag("object")] | Annotated[listed, Tag("list")]
+    of_participant.__annotations__["batch"] = Annotated[forms, Discriminator(form_of_batch)]
     return of_participant
 
 
-def within(facts: Sequence[Restated], base: str) -> list[tuple[str, Fact]]:
-    return [(f"{base}/{place}/data", said.data) for place, said in enumerate(facts)]
+def form_of_batch(body: object) -> str:
+    """Several facts are `{"facts": […]}`, or the list alone."""
+    return "list" if isinstance(body, list) else "object"
 
 
-def batch_of(stream: Stream, name: str) -> type[Member]:
-    """`{"facts": [{type, data}, …]}` over the stream's facts."""
+def facts_of(batch: Any) -> list[tuple[str, Fact]]:
+    """The facts of a batch in either form, each with its pointer into the body."""
+    base, facts = ("", batch) if isinstance(batch, list) else ("/facts", batch.facts)
+    return [(f"{base}/{place}/data", restated.data) for place, restated in enumerate(facts)]
+
+
+def batch_of(stream: Stream, name: str) -> tuple[Any, type[Member]]:
+    """A list of `{type, data}` over the stream's facts; and `{"facts": […]}` with it, as a model of that name."""
     entry: Any = one_of(stream.facts.values())
-    members: Any = {"facts": (Annotated[tuple[entry, ...], Field(min_length=1, max_length=MOST_FACTS)], ...)}
-    return create_model(name, __base__=Member, **members)
+    listed: Any = Annotated[list[entry], Field(min_length=1, max_length=MOST_FACTS)]
+    return listed, create_model(name, __base__=Member, facts=(listed, ...))
 
 
 def refuse_pointer(code: str, message: str, pointer: str) -> Unacceptable:

@@ -24,6 +24,7 @@ from shared.inbox.registry.reading import KnownStudies, participant
 from shared.kernel.clock import Clock
 from shared.kernel.refusal import Busy, Unrecognised
 from shared.outbox.bell import Bell
+from shared.security.cursors import Cursors
 from shared.security.tenancy import open_pool, refuse_unsafe_role
 from shared.security.token_reasons import refused_token
 from shared.security.tokens import BadToken, FileKeys, HttpKeys, KeysUnavailable, Reason, Verifier
@@ -40,6 +41,7 @@ class Service:
     store: PostgresStore
     studies: Studies
     vault: Vault
+    cursors: Cursors
     recorder: Recorder
     bell: Bell
 
@@ -105,11 +107,12 @@ async def running(
         await refuse_unsafe_role(pool)
         store = PostgresStore(name, pool, shards=settings.relay_shards, elsewhere=None if registers else participant)
         studies: Studies = StoredStudies(store) if registers else KnownStudies(pool)
-        vault = Vault(KeyEncryptionKey.load(_kek(settings)))
+        key = KeyEncryptionKey.load(_kek(settings))
+        vault, cursors = Vault(key), Cursors(key)
         recorder = Recorder(store, studies, judgements(clock, vault), vault, clock, registers=registers)
         bell = Bell(pool)
         walk_seldom()
-        yield Service(name, settings, clock, pool, store, studies, vault, recorder, bell)
+        yield Service(name, settings, clock, pool, store, studies, vault, cursors, recorder, bell)
         await bell.close()
     finally:
         with suppress(TimeoutError):  # what waits for a lock that others hold does not keep the process

@@ -15,6 +15,7 @@ import pytest
 
 from services.enrollment.judgement import judgements
 from shared.contracts.event import Event
+from shared.eventstore.feed_cursor import FeedCursor, Snapshot
 from shared.eventstore.memory import MemoryStore
 from shared.eventstore.recorder import ATTEMPTS, Recorder
 from shared.eventstore.sealing import opener
@@ -128,6 +129,14 @@ class _Interleaved:
     async def feed(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]:
         async with self.among.store.unit(self.tenant) as unit:
             return await unit.feed(sites=sites, after=after, limit=limit)
+
+    async def snapshot(self, before: str) -> Snapshot:
+        async with self.among.store.unit(self.tenant) as unit:
+            return await unit.snapshot(before)
+
+    async def recorded(self, cursor: FeedCursor, *, sites: Sequence[str] | None, limit: int) -> list[tuple[int, Event]]:
+        async with self.among.store.unit(self.tenant) as unit:
+            return await unit.recorded(cursor, sites=sites, limit=limit)
 
 
 @dataclass
