@@ -22,6 +22,7 @@ from shared.web.exports import export_routes
 from shared.web.reading import reading_routes
 from shared.web.routes import (
     RECORDS,
+    REGISTERS,
     DryRun,
     Said,
     StudyOf,
@@ -71,7 +72,7 @@ async def open_study(request: Request, said: Said, body: NewStudy, dry_run: DryR
     )
 
 
-@routes.post("/{study_id}/participants", **RECORDS)
+@routes.post("/{study_id}/participants", **REGISTERS)
 async def new_participant(
     request: Request, said: Said, study_id: StudyOf, body: NewParticipant, dry_run: DryRun = False
 ) -> Any:

@@ -11,7 +11,6 @@ from typing import Any
 
 import asyncpg
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from shared.contracts.asyncapi import document
@@ -22,17 +21,13 @@ from shared.web.body import StrictRoute
 from shared.web.documentation import page
 from shared.web.entity_tags import content_tag
 from shared.web.metrics import Measure, exposition, of_inbox
+from shared.web.openapi import openapi_document
 from shared.web.problem_types import PROBLEMS
-from shared.web.problems import ProblemShown, install_problems, problem
+from shared.web.problems import install_problems, problem
 
 VERSION = "0.1.0"
 PUBLIC = "public, no-cache"
 """Cache-Control of documents and files that are nobody's: caches keep them, and ask whether they are the same still."""
-BEARER = {
-    "type": "http",
-    "scheme": "bearer",
-    "description": "An access token; what its subject may do, the study's grants say.",
-}
 Start = Callable[[FastAPI], Any]
 
 
@@ -66,18 +61,8 @@ def bare_app(name: str, lifespan: Callable[[FastAPI], Any], title: str = "") -> 
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with the problem's schema in it once."""
     if not app.openapi_schema:
-        made = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        schemas = made.setdefault("components", {}).setdefault("schemas", {})
-        shown = ProblemShown.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= {**shown.pop("$defs"), "Problem": shown}
-        made["components"]["securitySchemes"] = {"bearer": BEARER}
-        for operation in (each for path in made["paths"].values() for each in path.values()):
-            operation["security"] = [{"bearer": []}]
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
-        app.openapi_schema = made
+        app.openapi_schema = openapi_document(app)
     return app.openapi_schema
 
 

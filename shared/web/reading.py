@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -25,6 +25,15 @@ from shared.security.cursors import LONGEST_CURSOR
 from shared.security.grants import EVERY_SITE, Rights
 from shared.security.tenancy import Tenant
 from shared.security.vault import Vault
+from shared.web.answers import (
+    RECORD_HEADERS,
+    FeedAnswer,
+    HistoryAnswer,
+    ParticipantAnswer,
+    ParticipantPage,
+    StudyAnswer,
+    reads,
+)
 from shared.web.entity_tags import version_tag
 from shared.web.exports import ExportOf, note_page
 from shared.web.feed import FeedScope, Texts, own_texts, recorded_since
@@ -162,15 +171,13 @@ def _feed(events: Sequence[Event], texts: Texts, **place: str | None) -> JSONRes
 def reading_routes(service: str, *, registers: bool = False) -> APIRouter:
     """The reads of a service; of studies themselves where they are registered."""
     made = router(f"/{service}/v1/studies/{{study_id}}")
-    answers: dict[str, Callable[..., Any]] = {
-        **({"": study} if registers else {}),
-        "/participants": participants,
-        "/participants/{participant_id}": participant,
-        "/participants/{participant_id}/history": participant_history,
-        "/facts": facts,
-    }
-    for path, answer in answers.items():
-        made.get(path, tags=["reading"])(answer)
+    if registers:
+        made.get("", **reads(StudyAnswer, RECORD_HEADERS))(study)
+    made.get("/participants", **reads(ParticipantPage))(participants)
+    one = "/participants/{participant_id}"
+    made.get(one, **reads(ParticipantAnswer, RECORD_HEADERS))(participant)
+    made.get(f"{one}/history", **reads(HistoryAnswer, RECORD_HEADERS))(participant_history)
+    made.get("/facts", **reads(FeedAnswer))(facts)
     return made
 
 

@@ -16,6 +16,7 @@ from shared.eventstore.statement import Recording, Statement, VersionGuard
 from shared.kernel.fact import Fact, Member, Stream, one_of
 from shared.kernel.ids import participant_id
 from shared.kernel.refusal import Fault, NotFound, Unacceptable
+from shared.web.answers import CREATED_HEADERS, RECORDED_HEADERS
 from shared.web.body import CheckedRequest, CheckedRoute, canonical
 from shared.web.entity_tags import IF_MATCH_FORM, versions
 from shared.web.problems import MEDIA_TYPE
@@ -59,10 +60,17 @@ RECORDS: dict[str, Any] = {
     "status_code": 201,
     "response_model": Recorded,
     "response_model_exclude_none": True,
-    "responses": {200: {"model": Recorded, "description": "Dry run: it would have been recorded"}},
+    "responses": {
+        200: {"model": Recorded, "description": "Dry run: it would have been recorded"},
+        201: {"headers": dict(RECORDED_HEADERS)},
+    },
     "tags": ["facts"],
 }
 """How a route that states facts is declared."""
+REGISTERS: dict[str, Any] = {
+    **RECORDS, "responses": {**RECORDS["responses"], 201: {"headers": dict(CREATED_HEADERS)}}
+}  # fmt: skip
+"""How a route is declared that registers a study or a participant besides."""
 
 
 class Headers(BaseModel):
