@@ -18,7 +18,7 @@ from shared.contracts.schemas import published
 from shared.settings import CONSUMERS
 from shared.web.answering import Answered
 from shared.web.body import StrictRoute
-from shared.web.documentation import page
+from shared.web.documentation import STYLE, page
 from shared.web.entity_tags import content_tag
 from shared.web.metrics import Measure, exposition, of_inbox
 from shared.web.openapi import openapi_document
@@ -75,7 +75,11 @@ def _about(name: str) -> APIRouter:
 
     @about.get(f"/{name}/docs")
     async def docs(request: Request) -> Response:
-        return published_document(HTMLResponse(page(request.app.openapi())))
+        return published_document(HTMLResponse(page(request.app.openapi(), f"/{name}/docs.css")))
+
+    @about.get(f"/{name}/docs.css")
+    async def style() -> Response:
+        return published_document(Response(STYLE, media_type="text/css"))
 
     @about.get("/health/live")
     @about.get(f"/{name}/health/live")
