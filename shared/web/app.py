@@ -15,7 +15,8 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from shared.contracts.asyncapi import document
 from shared.contracts.schemas import published
-from shared.settings import CONSUMERS
+from shared.settings import CONSUMERS, Settings
+from shared.version import VERSION
 from shared.web.answering import Answered
 from shared.web.body import StrictRoute
 from shared.web.documentation import STYLE, page
@@ -25,7 +26,6 @@ from shared.web.openapi import openapi_document
 from shared.web.problem_types import PROBLEMS
 from shared.web.problems import install_problems, problem
 
-VERSION = "0.1.0"
 PUBLIC = "public, no-cache"
 """Cache-Control of documents and files that are nobody's: caches keep them, and ask whether they are the same still."""
 Start = Callable[[FastAPI], Any]
@@ -148,7 +148,7 @@ def _schemas() -> dict[str, str]:
 
 @cache
 def _asyncapi() -> str:
-    return json.dumps(document(VERSION))
+    return json.dumps(document(VERSION, Settings().kafka_bootstrap))
 
 
 async def readiness(pool: asyncpg.Pool[Any]) -> Response:
