@@ -138,7 +138,7 @@ class _MemoryUnit:
             for (study, stream_id), events in sorted(self._in.events.items())
             for event in events
             if study == self._study != stream_id and (stream_id, event.version) > after and event.site_id in sites
-            and self._reads(event)
+            and self._sees(self._in.heads[study, stream_id])
         ]  # fmt: skip
         return found[:limit]
 

@@ -28,8 +28,10 @@ select stream_id, version as stream_version, site_id as stream_site, null::bytea
  order by stream_id limit $6
 
 -- name: feed
+-- Of participants whom the tenant sees: what it stated of others, it reads in the order of recording alone.
 select stream_id, version, event_id, type, schema_version, site_id, data, sealed, meta, recorded_at from events
  where study_id = $1 and stream_id <> $1 and (stream_id, version) > ($2, $3) and site_id = any($4::text[])
+   and exists (select from streams s where s.study_id = events.study_id and s.stream_id = events.stream_id)
  order by stream_id, version limit $5
 
 -- name: snapshot

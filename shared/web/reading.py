@@ -130,7 +130,8 @@ async def facts(
 ) -> JSONResponse:
     """What sites stated, as stated: by participant, or, with `since`, in the order of recording.
 
-    A site reads what it stated itself, after a transfer too, though then without sealed text.
+    With `since` a site reads whatever it stated itself, after a transfer too, though then without sealed text; by
+    participant, only of those that it has today.
     """
     rights, state = await _rights(request, study)
     scope = FeedScope(study, _sites(rights, site), site, rights.has_site)
