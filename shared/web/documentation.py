@@ -20,7 +20,7 @@ h3 { margin-block: 2rem .5rem; overflow-wrap: anywhere }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: start; vertical-align: top; padding: .375rem .75rem .375rem 0; border-block-end: 1px solid #8888 }
 td { overflow-wrap: anywhere }
-nav ul { columns: 18rem; padding-inline-start: 1.25rem }
+nav ul { columns: 18rem; padding-inline-start: 1.25rem; overflow-wrap: anywhere }
 .scroll { overflow-x: auto }
 """
 

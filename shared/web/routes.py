@@ -76,12 +76,15 @@ REGISTERS: dict[str, Any] = {
 class Headers(BaseModel):
     """What every POST may say besides its body."""
 
-    idempotency_key: Annotated[str, Field(pattern=_KEY)] | None = None
+    idempotency_key: Annotated[
+        str | None,
+        Field(pattern=_KEY, description="makes it safe to send again: the same request gets the first answer"),
+    ] = None
     if_match: Annotated[
         str | None,
         Field(description='the ETag that was read, `"3"`; or several; or `*`: decide only at such a version'),
     ] = None
-    traceparent: str | None = None
+    traceparent: Annotated[str | None, Field(description="W3C Trace Context; it goes along to Kafka")] = None
     quartal_after: Annotated[
         str | None,
         Field(pattern=_AFTER, description="`Quartal-Version` of enrollment's answer that this comes after"),
