@@ -37,7 +37,7 @@ from shared.web.answers import (
 from shared.web.entity_tags import version_tag
 from shared.web.exports import ExportOf, note_page
 from shared.web.feed import FeedScope, Texts, own_texts, recorded_since
-from shared.web.routes import ParticipantOf, StudyOf, router
+from shared.web.routes import ParticipantOf, StudyOf, refusals, router
 from shared.web.service import Service
 
 Site = Annotated[SiteId | None, Query(description="of this site only")]
@@ -178,7 +178,9 @@ def reading_routes(service: str, *, registers: bool = False) -> APIRouter:
     one = "/participants/{participant_id}"
     made.get(one, **reads(ParticipantAnswer, RECORD_HEADERS))(participant)
     made.get(f"{one}/history", **reads(HistoryAnswer, RECORD_HEADERS))(participant_history)
-    made.get("/facts", **reads(FeedAnswer))(facts)
+    feed = reads(FeedAnswer)
+    feed["responses"] |= refusals({410: "The database was restored since the cursor was given"})
+    made.get("/facts", **feed)(facts)
     return made
 
 

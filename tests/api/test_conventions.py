@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 
+from shared.security.cursors import Cursors
+from shared.security.vault import KeyEncryptionKey
 from shared.testing import facts
 from shared.testing import toxicity_facts as toxicity
-from tests.api.own_study import SITE, OwnStudy, event_of, own_study
+from tests.api.own_study import SITE, OwnStudy, environment, event_of, own_study
 from tests.demo import Demo
 
 
@@ -164,6 +167,20 @@ def test_a_cursor_is_good_for_its_reader_alone(study: OwnStudy, number: str) -> 
     both = study.get("facts", since=cursor, after=f"{number}.1")
     assert (both.status_code, both.json()["type"]) == (422, "/problems/parameter")
     assert study.get("facts", "reader", since="").status_code == 403
+
+
+def test_a_cursor_of_another_state_of_the_database_is_gone(study: OwnStudy, number: str) -> None:
+    """As after a restore: its snapshots would mean other events."""
+    _, cursor = feed(study, SITE)
+    cursors = Cursors(KeyEncryptionKey.load(Path(environment(study.demo)["QUARTAL_KEK"])))
+    place = ("facts", "enrollment", study.study_id)
+    scope, done, upto, last_seq, database = cursors.open(place, cursor)
+    assert study.get("facts", since=cursors.seal(place, [scope, done, upto, last_seq, database])).status_code == 200
+    later = f"{10**12}:{10**12}:"
+    for gone in ([scope, done, upto, last_seq, "1.1"], [scope, later, upto, last_seq, database]):
+        answer = study.get("facts", since=cursors.seal(place, gone))
+        assert (answer.status_code, answer.json()["type"]) == (410, "/problems/position-gone")
+        assert "since=" in answer.json()["title"]
 
 
 def test_the_list_of_participants_is_the_pages(demo: Demo) -> None:
