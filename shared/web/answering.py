@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.web.compression import accepts_gzip, compressed, may_be_compressed
-from shared.web.entity_tags import is_held
+from shared.web.entity_tags import is_held, opaque
 from shared.web.problems import unforeseen
 
 HEADERS = {
@@ -94,7 +94,8 @@ class _Answer:
     async def _fitted(self, headers: MutableHeaders, message: Message) -> Message:
         """Leave the content out where the client holds it, or compress it where that is safe and the client can.
 
-        The tag stays as it is: a client compares versions by it, and no part of an answer can be asked for.
+        The tag stays as it is, for a client compares versions by it. Of files a part can be asked for: there the tag of
+        other bytes is weak, so that no client puts parts of both together.
         """
         content, tag = message.get("body", b""), headers.get("etag")
         if packs := may_be_compressed(self._asked, headers, len(content)):
@@ -105,6 +106,8 @@ class _Answer:
                 del headers[name]
             return {**message, "body": b""}
         if packs and accepts_gzip(self._asked):
+            if tag and "accept-ranges" in headers:
+                headers["ETag"] = f"W/{opaque(tag)}"
             content = await compressed(content)
             headers["Content-Encoding"], headers["Content-Length"] = "gzip", str(len(content))
         return {**message, "body": content}

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from starlette.responses import Response
 
 from shared.security.tokens import Caller
@@ -55,6 +55,10 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     @routes.get("/stream")
     async def stream() -> Response:
         return StreamingResponse(_for_ever(app), media_type="text/event-stream")
+
+    @routes.get("/file")
+    async def file() -> Response:
+        return FileResponse(__file__, media_type="text/css", headers={"Cache-Control": "public, no-cache"})
 
     app.state.admit = admit
     app.router.routes.extend([*routes.routes, *published_routes().routes])
@@ -117,6 +121,17 @@ async def test_a_large_answer_is_compressed_and_keeps_its_tag(http: httpx.AsyncC
     assert plain.headers["vary"] == packed.headers["vary"] == "Accept-Encoding"
     again = await http.get("/rows/versioned", headers={"If-None-Match": 'W/"3"'})
     assert (again.status_code, again.headers["etag"], again.headers["vary"]) == (304, '"3"', "Accept-Encoding")
+
+
+async def test_the_tag_of_a_compressed_file_is_weak_for_parts_of_it_can_be_asked_for(http: httpx.AsyncClient) -> None:
+    plain = await http.get("/rows/file", headers={"Accept-Encoding": "identity"})
+    packed = await http.get("/rows/file", headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert (packed.content, packed.headers["etag"]) == (plain.content, f"W/{plain.headers['etag']}")
+    part = await http.get("/rows/file", headers={"Range": "bytes=0-9", "If-Range": packed.headers["etag"]})
+    assert part.status_code == 200
+    again = await http.get("/rows/file", headers={"If-None-Match": packed.headers["etag"]})
+    assert again.status_code == 304
 
 
 @pytest.mark.parametrize(
