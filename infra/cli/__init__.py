@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
 from shared.collector import settle, walk_seldom
+from shared.version import VERSION
 
 _MODULES = {
     "up": "up",
@@ -56,8 +57,19 @@ app = typer.Typer(
 )  # fmt: skip
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"quartal {VERSION}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+]
+
+
 @app.callback()
-def _quartal() -> None:
+def _quartal(version: Version = False) -> None:
     settle()  # what a command imports need not be walked over when Python ends: that takes a quarter of a second
 
 

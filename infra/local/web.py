@@ -30,6 +30,7 @@ from shared.kernel.refusal import Busy
 from shared.observability.logging import configure
 from shared.settings import Settings
 from shared.web.app import bare_app, published_routes, readiness
+from shared.web.body import StrictRoute
 from shared.web.metrics import exposition
 from shared.web.server import serve
 
@@ -48,7 +49,7 @@ class Web:
         processes = (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)
         self.apps: Mapping[str, FastAPI] = {each.name: each.create_app(settings) for each in processes}
         self.streams = [self.apps[FRONT].state.live]
-        self._own = _own(self.apps, settings)
+        self.own = _own(self.apps, settings)
         self.apps[FRONT].state.links = {
             f"{title}: sign in as": [Link(door.way_in, door.role, door.description) for door in of_study]
             for title, of_study in groupby(doors(), lambda door: f"{door.title} ({door.study})")
@@ -57,10 +58,10 @@ class Web:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            return await self._own(scope, receive, send)
+            return await self.own(scope, receive, send)
         first = scope["path"].removeprefix("/").partition("/")[0]
         if first in OWN or scope["path"] == "/session/development":
-            return await self._own(scope, receive, send)
+            return await self.own(scope, receive, send)
         return await self.apps.get(first, self.apps[FRONT])(scope, receive, send)
 
 
@@ -74,13 +75,12 @@ def _own(apps: Mapping[str, FastAPI], settings: Settings) -> FastAPI:
 
     own = bare_app("web", lifespan)
     own.state.plain_http = settings.plain_http
-    own.include_router(_about(apps))
-    own.include_router(_development(settings))
+    own.router.routes.extend([*_about(apps).routes, *_development(settings).routes])
     return own
 
 
 def _about(apps: Mapping[str, FastAPI]) -> APIRouter:
-    about = APIRouter()
+    about = APIRouter(route_class=StrictRoute)
 
     @about.get("/health/live")
     async def live() -> JSONResponse:
@@ -96,13 +96,13 @@ def _about(apps: Mapping[str, FastAPI]) -> APIRouter:
     async def metrics() -> Response:
         return await exposition(apps.values())
 
-    about.include_router(published_routes())
+    about.routes.extend(published_routes().routes)
     return about
 
 
 def _development(settings: Settings) -> APIRouter:
     """Signing in without a password: on a developer's own machine, with keys that were made there."""
-    router = APIRouter()
+    router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
     @router.get("/session/development")
     async def enter(

@@ -11,6 +11,7 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from services.analytics.answers import FigureNames, TimelineAnswer
 from services.analytics.asking import Asked, Figures
 from services.analytics.figures import parameters
 from services.analytics.figures import timeline as draw_timeline
@@ -22,6 +23,7 @@ from shared.kernel.dates import Day
 from shared.kernel.ids import SiteId
 from shared.kernel.refusal import NotFound, NotYourRole, Refusal
 from shared.security.grants import rights
+from shared.web.answers import CONTENT_HEADERS, NOT_MODIFIED, reads
 from shared.web.routes import ParticipantOf, StudyOf, refusals, router
 
 routes = router("/analytics/v1/studies/{study_id}")
@@ -29,17 +31,21 @@ LISTS = ("queries", "timeline", "participants")
 """What people watch besides figures."""
 PARTS = (*FIGURES, *LISTS)
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
+_LOST_PLUS = re.compile(r"^(.+[0-9]) ([0-9]{2}:[0-9]{2})$")
 MEDIA = {"json": "application/json", "csv": "text/csv; charset=utf-8", "svg": "image/svg+xml"}
 
 
 def _moment(value: object) -> object:
-    """Only RFC 3339 text is a time: no bare numbers. A plus sign that a URL turned into a space is a plus sign."""
+    """Only RFC 3339 text is a time: no bare numbers. A plus sign before the offset, which an address turns into a blank
+    unless it is written %2B, is read as a plus sign: nothing else can have stood there."""
     if isinstance(value, datetime):
         return value
-    text = value.replace(" ", "+") if isinstance(value, str) else ""
+    text = value if isinstance(value, str) else ""
     if "T" not in text.upper():
-        raise ValueError("Give a time with its offset (RFC 3339), for example 2025-01-31T12:00:00Z.")
-    return text
+        raise ValueError(
+            "Give a time with its offset (RFC 3339), for example 2025-01-31T12:00:00Z; in an address write + as %2B."
+        )
+    return _LOST_PLUS.sub(r"\1+\2", text)
 
 
 def _in_utc(value: datetime) -> datetime:
@@ -95,14 +101,14 @@ async def figures(request: Request) -> Figures:
 Held = Annotated[Figures, Depends(figures)]
 
 
-@routes.get("/position", response_model=Position, tags=["reading"])
+@routes.get("/position", **reads(Position))
 async def position(request: Request, study: StudyOf, held: Held) -> Position:
     """Returns the position of the study, and when the last applied fact was recorded."""
     at = await held.frontier(study, request.state.caller.subject)
     return Position(position=at.position, epoch=at.epoch, recorded_at=at.recorded_at)
 
 
-@routes.get("/figures", tags=["reading"], summary="List of figures")
+@routes.get("/figures", **reads(FigureNames), summary="List of figures")
 async def names(request: Request, study: StudyOf, held: Held) -> dict[str, Any]:
     """Lists the figures, and the parameters that can divide each of them."""
     await held.frontier(study, request.state.caller.subject)
@@ -114,7 +120,12 @@ async def names(request: Request, study: StudyOf, held: Held) -> dict[str, Any]:
     "/figures/{name}.{kind}",
     tags=["reading"],
     responses={
-        200: {"content": {media: {} for media in MEDIA.values()}, "description": "The figure"},
+        200: {
+            "content": {media: {} for media in MEDIA.values()},
+            "description": "The figure",
+            "headers": dict(CONTENT_HEADERS),
+        },
+        304: NOT_MODIFIED,
         **refusals({410: "The position belongs to an earlier epoch"}),
     },
     response_class=Response,
@@ -160,7 +171,7 @@ def _as(kind: str, name: str, answer: dict[str, Any]) -> str:
     responses={
         200: {
             "content": {"text/event-stream": {}},
-            "description": "`event`: a figure, `queries`, `timeline` or `participants`; `data`: the position to read",
+            "description": f"`event`: one of {', '.join(PARTS)}; `data`: the position to read it at",
         }
     },
 )
@@ -217,7 +228,13 @@ WhenShown = Annotated[Past, Query()]
     "/participants/{participant_id}/timeline.{kind}",
     tags=["reading"],
     responses={
-        200: {"content": {MEDIA[kind]: {} for kind in ("json", "svg")}, "description": "The participant's timeline"},
+        304: NOT_MODIFIED,
+        200: {
+            "model": TimelineAnswer,
+            "content": {MEDIA["svg"]: {}},
+            "description": "The participant's timeline",
+            "headers": dict(CONTENT_HEADERS),
+        },
         **refusals({410: "The position belongs to an earlier epoch"}),
     },
     response_class=Response,

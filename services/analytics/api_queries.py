@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from services.analytics.queries import RULES, Listed
 from services.analytics.questions import Queries, State, Wanted
 from shared.kernel.ids import ParticipantId, SiteId
+from shared.web.answers import reads
 from shared.web.routes import StudyOf, router
 
 routes = router("/analytics/v1/studies/{study_id}")
@@ -78,7 +79,7 @@ async def queries(request: Request) -> Queries:
 Asked = Annotated[Queries, Depends(queries)]
 
 
-@routes.get("/queries.json", tags=["reading"], response_model=QueriesShown, summary="Data queries")
+@routes.get("/queries.json", **reads(QueriesShown), summary="Data queries")
 async def listing(request: Request, study: StudyOf, paged: Annotated[Paged, Query()], asked: Asked) -> JSONResponse:
     """Lists the data queries of the study: facts that contradict each other, are incomplete, or are missing.
 

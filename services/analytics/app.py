@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from services.analytics import api, api_queries, operations
+from services.analytics import api, api_participants, api_queries, operations
 from services.analytics.asking import Figures
 from services.analytics.listening import listen
 from services.analytics.pages import operations as operations_page
@@ -50,7 +50,7 @@ async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
 
 
 def create_app(settings: Settings) -> FastAPI:
-    reading = [api.routes, api_queries.routes, operations.routes]
+    reading = [api.routes, api_participants.routes, api_queries.routes, operations.routes]
     shown = [pages.routes, participants.routes, queries_page.routes, operations_page.routes]
     app = create_service_app("analytics", "Quartal analytics", lambda app: _start(app, settings), [*reading, *shown])
     app.state.measures.append(operations.measured)

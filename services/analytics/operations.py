@@ -14,6 +14,7 @@ from shared.eventstore.studies import rights_in
 from shared.inbox.lag import lags
 from shared.kernel.refusal import NotYourRole
 from shared.security.grants import EVERY_SITE
+from shared.web.answers import reads
 from shared.web.metrics import Measured
 from shared.web.routes import StudyOf, router
 
@@ -98,7 +99,7 @@ async def operations(app: FastAPI, study: str, member: str) -> Operations:
     )
 
 
-@routes.get("/operations.json", response_model=Operations, tags=["reading"], summary="Operations")
+@routes.get("/operations.json", **reads(Operations), summary="Operations")
 async def as_numbers(request: Request, study: StudyOf) -> Any:
     """Returns how far analytics has processed a study, to its administrators, investigators, monitors and auditors."""
     return await operations(request.app, study, request.state.caller.subject)

@@ -80,22 +80,22 @@ class Participants:
         told = await asyncio.to_thread(timeline, events, today, self._names, restated, known_on)
         return {"position": position, "recorded_at": recorded.isoformat() if recorded else None, **told}
 
-    async def listed(self, study_id: str, member: str, after: str = "") -> Listed:
-        """Those whom the member sees, at most PAGE of them. Raises NotFound or NotYourRole."""
+    async def listed(self, study_id: str, member: str, after: str = "", limit: int = PAGE) -> Listed:
+        """Those whom the member sees, at most `limit` of them. Raises NotFound or NotYourRole."""
         frontier = await reading.frontier(self._system, study_id)
         rights, study = await self._seeing(study_id, member)
         numbers, found = set[str](), dict[str, list[Event]]()
         for site in tenants(rights):
             async with transaction(self._app, Tenant(study_id, site)) as connection:
-                seen = await reading.participants(connection, study_id, after, PAGE + 1)
+                seen = await reading.participants(connection, study_id, after, limit + 1)
                 facts = await reading.facts_of(connection, study_id, seen, frontier.position)
             numbers |= set(seen)
             found |= {number: list(events) for number, events in groupby(facts, lambda event: event.stream_id)}
-        page, known_on = sorted(numbers)[:PAGE], self._figures.known_on(study_id, frontier.recorded_at)
+        page, known_on = sorted(numbers)[:limit], self._figures.known_on(study_id, frontier.recorded_at)
         events = [event for number in page for event in found.get(number, [])]
         asked = Counter(query.participant_id for query in await self._open(study_id, study, events, frontier))
         rows = tuple(row for number in page if (row := _row(number, found.get(number, []), known_on, asked[number])))
-        return Listed(rows, page[-1] if len(numbers) > PAGE else None, frontier)
+        return Listed(rows, page[-1] if len(numbers) > limit else None, frontier)
 
     async def queries(self, study_id: str, participant: str, member: str) -> tuple[Frontier, list[Query]]:
         """What is open of one participant now, the oldest first. Raises NotFound or NotYourRole."""

@@ -22,15 +22,17 @@ from shared.web.exports import export_routes
 from shared.web.reading import reading_routes
 from shared.web.routes import (
     RECORDS,
+    REGISTERS,
     DryRun,
     Said,
     StudyOf,
     batch_of,
     fact_routes,
+    facts_of,
+    form_of_batch,
     refuse_pointer,
     router,
     state,
-    within,
 )
 from shared.web.service import service_start
 
@@ -38,10 +40,16 @@ STUDIES = "/enrollment/v1/studies"
 RULES = (study, participant, treatment, gate, doors, studies)
 """Modules that object, of which the problem types are read off."""
 routes = router(STUDIES)
-Several = batch_of(PARTICIPANT, "NewParticipant")
+Listed, Several = batch_of(PARTICIPANT, "NewParticipant")
+
+
+def _form(body: object) -> str:
+    return "screened" if isinstance(body, dict) and "facts" not in body else form_of_batch(body)
+
+
 NewParticipant = Annotated[
-    Annotated[Screened, Tag("screened")] | Annotated[Several, Tag("several")],  # type: ignore[valid-type] # made at run time
-    Discriminator(lambda body: "several" if isinstance(body, dict) and "facts" in body else "screened"),
+    Annotated[Screened, Tag("screened")] | Annotated[Several, Tag("object")] | Annotated[Listed, Tag("list")],  # type: ignore[valid-type] # made at run time
+    Discriminator(_form),
 ]
 
 
@@ -64,17 +72,23 @@ async def open_study(request: Request, said: Said, body: NewStudy, dry_run: DryR
     )
 
 
-@routes.post("/{study_id}/participants", **RECORDS)
+@routes.post("/{study_id}/participants", **REGISTERS)
 async def new_participant(
     request: Request, said: Said, study_id: StudyOf, body: NewParticipant, dry_run: DryRun = False
 ) -> Any:
     """Screen somebody: `participant.screened`, alone or with what follows. The answer has the participant's number."""
     if isinstance(body, Screened):
         return await state(request, said, study_id, None, [("", body)], dry_run)
-    facts = within(body.facts, "/facts")
-    if not isinstance(facts[0][1], Screened):
-        raise refuse_pointer("not-screened", "The first fact is participant.screened.", "/facts/0/type")
+    facts = facts_of(body)
+    pointer, first = facts[0]
+    if not isinstance(first, Screened):
+        raise refuse_pointer("not-screened", "The first fact is participant.screened.", _beside(pointer))
     return await state(request, said, study_id, None, facts, dry_run)
+
+
+def _beside(pointer: str) -> str:
+    """The type that stands beside the data at the pointer."""
+    return pointer.removesuffix("/data") + "/type"
 
 
 def create_app(settings: Settings) -> FastAPI:

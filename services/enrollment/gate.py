@@ -78,7 +78,8 @@ def _criteria_answered(said: Screened, asked: set[str], stood: Answers | None) -
         message = f"Criteria without an answer: {', '.join(missing)}."
         yield Objection("criterion-unanswered", message, member="/criteria")
     if set(said.criteria) - asked - beyond:
-        yield Objection("no-such-criterion", "The protocol of that day has no such criterion.", member="/criteria")
+        message = f"The protocol of that day has no such criterion. It has: {', '.join(sorted(asked)) or 'none'}."
+        yield Objection("no-such-criterion", message, member="/criteria")
     waived = {name for name, answer in said.criteria.items() if answer == "waived"}
     if set(said.waivers) - waived:
         yield Objection("not-waived", "A reason is given for a criterion that is not waived.", member="/waivers")

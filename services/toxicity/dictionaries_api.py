@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.kernel.refusal import NotFound, wrong_parameter
 from shared.terminology import ctcae
+from shared.web.answers import reads
 from shared.web.routes import router
 
 routes = router("/toxicity/v1/dictionaries")
@@ -66,13 +67,13 @@ async def _named(name: Annotated[str, Path(alias="dictionary", examples=["ctcae-
         raise NotFound("There is no such dictionary.") from None
 
 
-@routes.get("", response_model=Dictionaries, tags=["reading"])
+@routes.get("", **reads(Dictionaries))
 async def dictionaries() -> Dictionaries:
     """The versions of CTCAE that there are."""
     return Dictionaries(rows=[_shown(ctcae.dictionary(name)) for name in ctcae.NAMES])
 
 
-@routes.get("/{dictionary}/terms", response_model=Terms, tags=["reading"])
+@routes.get("/{dictionary}/terms", **reads(Terms))
 async def terms(named: Annotated[ctcae.Dictionary, Depends(_named)], sought: Annotated[Sought, Query()]) -> Terms:
     """Terms, a page at a time: those whose name begins with the first word of `q` first, else in the table's order."""
     if sought.category is not None and sought.category not in named.categories:

@@ -39,8 +39,11 @@ _SAYS = {
 }
 
 
-def document(version: str) -> dict[str, Any]:
-    """The document of this release. Raises OSError where a schema or an example was not published."""
+def document(version: str, bootstrap: str = "") -> dict[str, Any]:
+    """The document of this release. Raises OSError where a schema or an example was not published.
+
+    `bootstrap` are the brokers' addresses, separated by commas; without them the server has a variable.
+    """
     messages = {name: message for stream in catalogue.STREAMS for name, message in _messages(stream)}
     schemas = {name: _payload(name) for name in messages}
     services = sorted({stream.service for stream in catalogue.STREAMS})
@@ -53,10 +56,23 @@ def document(version: str) -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
+        "servers": _servers(bootstrap),
         "channels": {service: _channel(service) for service in services},
         "operations": {f"publish-{service}": _operation(service) for service in services},
         "components": {"messages": messages, "schemas": schemas},
     }  # fmt: skip
+
+
+def _servers(bootstrap: str) -> dict[str, Any]:
+    """One server for each address to begin from; they are one cluster."""
+    named = {"protocol": "kafka", "description": "To begin from: the broker names the others."}
+    hosts = [host.strip() for host in bootstrap.split(",") if host.strip()]
+    if not hosts:
+        variable = {"description": "as the installation has it: KAFKA_BOOTSTRAP", "default": "localhost:9092"}
+        return {"kafka": {"host": "{bootstrap}", **named, "variables": {"bootstrap": variable}}}
+    return {
+        f"kafka-{place}" if len(hosts) > 1 else "kafka": {"host": host, **named} for place, host in enumerate(hosts, 1)
+    }
 
 
 def _published(service: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from shared.contracts.event import Event
+from shared.eventstore.feed_cursor import NOTHING, FeedCursor, Snapshot
 from shared.eventstore.store import (
     Append,
     Head,
@@ -32,6 +33,7 @@ class _Contents:
     outcomes: dict[tuple[str, str, str], tuple[str, Outcome]] = field(default_factory=dict)
     data_keys: dict[tuple[str, str], bytes] = field(default_factory=dict)
     elsewhere: dict[tuple[str, str], Record] = field(default_factory=dict)
+    log: dict[int, Event] = field(default_factory=dict)  # in the order of recording
 
 
 class MemoryStore:
@@ -104,6 +106,7 @@ class _MemoryUnit:
         if proposal.head.search_key and self._taken(stream_id, proposal.head):
             raise SearchKeyTaken
         self._in.heads[place] = proposal.head
+        self._in.log |= dict(enumerate(proposal.events, len(self._in.log) + 1))
         self._in.events[place] = (*self._in.events.get(place, ()), *proposal.events)
         if proposal.data_key:
             self._in.data_keys[place] = proposal.data_key
@@ -136,5 +139,22 @@ class _MemoryUnit:
             for event in events
             if study == self._study != stream_id and (stream_id, event.version) > after and event.site_id in sites
             and self._sees(self._in.heads[study, stream_id])
+        ]  # fmt: skip
+        return found[:limit]
+
+    def _reads(self, event: Event) -> bool:
+        """What a site stated it reads, after a transfer too."""
+        return event.site_id == self._site or self._sees(self._in.heads[event.study_id, event.stream_id])
+
+    async def snapshot(self, before: str) -> Snapshot:
+        return Snapshot(str(len(self._in.log)), "memory", follows=True)
+
+    async def recorded(self, cursor: FeedCursor, *, sites: Sequence[str] | None, limit: int) -> list[tuple[int, Event]]:
+        first = max(cursor.last_seq, 0 if cursor.done == NOTHING else int(cursor.done))
+        found = [
+            (seq, event)
+            for seq, event in self._in.log.items()
+            if first < seq <= int(cursor.upto) and event.study_id == self._study != event.stream_id
+            and (sites is None or event.site_id in sites) and self._reads(event)
         ]  # fmt: skip
         return found[:limit]

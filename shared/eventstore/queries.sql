@@ -28,6 +28,40 @@ select stream_id, version as stream_version, site_id as stream_site, null::bytea
  order by stream_id limit $6
 
 -- name: feed
+-- Of participants whom the tenant sees: what it stated of others, it reads in the order of recording alone.
 select stream_id, version, event_id, type, schema_version, site_id, data, sealed, meta, recorded_at from events
  where study_id = $1 and stream_id <> $1 and (stream_id, version) > ($2, $3) and site_id = any($4::text[])
+   and exists (select from streams s where s.study_id = events.study_id and s.stream_id = events.stream_id)
  order by stream_id, version limit $5
+
+-- name: snapshot
+-- A database that was restored, or put back in time, counts transactions anew: its snapshots mean other events.
+select pg_current_snapshot()::text as text,
+       (select system_identifier::text from pg_control_system())
+       || '.' || (select timeline_id::text from pg_control_checkpoint()) as database,
+       pg_snapshot_xmax(pg_current_snapshot()) >= pg_snapshot_xmax($1::text::pg_snapshot) as follows
+
+-- name: recorded_since
+-- Visible in $3 and not in $2. Materialized, or the planner might walk the study from its first event.
+with fresh as materialized (
+    select seq, stream_id, version from events
+     where study_id = $1 and stream_id <> $1 and ($6::text[] is null or site_id = any($6::text[]))
+       and (xid >= pg_snapshot_xmax($2::text::pg_snapshot)
+            or xid = any (array(select pg_snapshot_xip($2::text::pg_snapshot))))
+       and pg_visible_in_snapshot(xid, $3::text::pg_snapshot)
+), page as materialized (
+    select * from fresh where seq > $4 order by seq limit $5
+)
+select page.seq, e.stream_id, e.version, e.event_id, e.type, e.schema_version, e.site_id, e.data, e.sealed, e.meta,
+       e.recorded_at
+  from page join events e on e.study_id = $1 and (e.stream_id, e.version) = (page.stream_id, page.version)
+ order by page.seq
+
+-- name: recorded_behind
+-- The same set, behind row $4 of it. Here the walk by number is wanted: it begins where the last page ended.
+select seq, stream_id, version, event_id, type, schema_version, site_id, data, sealed, meta, recorded_at from events
+ where study_id = $1 and stream_id <> $1 and ($6::text[] is null or site_id = any($6::text[]))
+   and seq > $4
+   and not pg_visible_in_snapshot(xid, $2::text::pg_snapshot)
+   and pg_visible_in_snapshot(xid, $3::text::pg_snapshot)
+ order by seq limit $5

@@ -97,8 +97,7 @@ class Recorder:
             except SearchKeyTaken:
                 raise AlreadyRegistered from None
             except StreamMoved:
-                if statement.if_match is not None:
-                    raise VersionMismatch from None
+                pass  # whether If-Match still allows it, the next attempt finds out
             except Moved:
                 study = await self.studies.reload(statement.study_id)
             await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter
@@ -216,8 +215,8 @@ class _Attempt:
         said, recalled = self._said, known.recalled
         site = self._judgement.site(recalled.head, said.facts)
         self._authorise(site)
-        if said.if_match is not None and said.if_match != recalled.head.version:
-            raise VersionMismatch
+        if said.if_match and not said.if_match.allows(recalled.head.version, recalled.head.is_there):
+            raise VersionMismatch(recalled.head.version)
         event_ids = self._event_ids(site)
         judged = self._decided(known, event_ids, site)
         version = recalled.head.version + len(said.facts)

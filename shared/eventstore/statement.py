@@ -14,6 +14,16 @@ from shared.kernel.refusal import Fault, NotKnownYet, Refusal, Unacceptable
 
 
 @dataclass(frozen=True, slots=True)
+class VersionGuard:
+    """The versions that the record may be at, one of which the client has read; None: any, but there must be one."""
+
+    versions: frozenset[int] | None
+
+    def allows(self, version: int, is_there: bool) -> bool:
+        return is_there if self.versions is None else version in self.versions
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """What somebody states, at once, of one study or participant. `stream_id` None: of a participant yet unknown.
 
@@ -29,7 +39,7 @@ class Statement:
     by: str
     request: bytes = b""
     key: str | None = None
-    if_match: int | None = None
+    if_match: VersionGuard | None = None
     dry_run: bool = False
     opens_study: bool = False
     traceparent: str | None = None

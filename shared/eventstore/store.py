@@ -24,6 +24,7 @@ import asyncpg
 from pydantic_core import to_json
 
 from shared.contracts.event import Event
+from shared.eventstore.feed_cursor import NOTHING, FeedCursor, Snapshot
 from shared.eventstore.sql import queries
 from shared.eventstore.together import Together
 from shared.kernel.record import Record
@@ -115,6 +116,13 @@ class Unit(Protocol):
         self, *, site: str | None, status: str | None, search_key: bytes | None, after: str, limit: int
     ) -> list[tuple[str, Head]]: ...
     async def feed(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]: ...
+    async def snapshot(self, before: str) -> Snapshot:
+        """What is visible now; `before` is a snapshot that it should come after."""
+        ...
+
+    async def recorded(self, cursor: FeedCursor, *, sites: Sequence[str] | None, limit: int) -> list[tuple[int, Event]]:
+        """Events of participants in the cursor's backlog, behind its place there, in the order of recording."""
+        ...
 
 
 class Store(Protocol):
@@ -207,6 +215,18 @@ class _PostgresUnit:
     async def feed(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]:
         rows = await self._connection.fetch(SQL["feed"], self._study, *after, list(sites), limit)
         return [self._event(row["stream_id"], row) for row in rows]
+
+    async def snapshot(self, before: str) -> Snapshot:
+        (row,) = await self._connection.fetch(SQL["snapshot"], before)
+        return Snapshot(row["text"], row["database"], row["follows"])
+
+    async def recorded(self, cursor: FeedCursor, *, sites: Sequence[str] | None, limit: int) -> list[tuple[int, Event]]:
+        is_short = not cursor.last_seq and cursor.done != NOTHING
+        query = SQL["recorded_since" if is_short else "recorded_behind"]
+        named = None if sites is None else list(sites)
+        window = cursor.done, cursor.upto, cursor.last_seq
+        rows = await self._connection.fetch(query, self._study, *window, limit, named)
+        return [(row["seq"], self._event(row["stream_id"], row)) for row in rows]
 
 
 def _arguments(tenant: Tenant, proposal: Append, shards: int) -> tuple[Any, ...]:

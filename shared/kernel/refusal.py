@@ -53,7 +53,13 @@ class Malformed(Refusal):
 
 
 class Unrecognised(Refusal):
+    """`reason` is the sentence that says what is wrong with the token; empty where none was sent."""
+
     status, code, title = 401, "not-recognised", "Send a valid bearer token."
+
+    def __init__(self, code: str = "no-token", reason: str = "") -> None:
+        self.reason = reason
+        super().__init__(faults=[Fault(code, reason or "Send the header Authorization: Bearer, and a token.")])
 
 
 class NotYourRole(Refusal):
@@ -78,7 +84,12 @@ class PositionGone(Refusal):
 
 
 class VersionMismatch(Refusal):
+    """Says the present version: it is raised only for callers who may state facts of the record, and so may read it."""
+
     status, code, title = 412, "version-mismatch", "The record has moved on since the version in If-Match."
+
+    def __init__(self, version: int) -> None:
+        super().__init__(faults=[Fault(self.code, f"The record is at version {version}; If-Match does not name it.")])
 
 
 class TooLarge(Refusal):

@@ -39,15 +39,16 @@ def append(
     *,
     count: int = 1,
     site: str | None = "S1",
+    stated_at: str | None = None,
     study_version: int | None = 1,
     search_key: bytes | None = None,
     status: str = "enrolled",
     **others: Any,
 ) -> Append:
-    """`count` consents (for the study: closings of accrual) after version `expected`."""
+    """`count` consents (for the study: closings of accrual) after version `expected`; `stated_at`: by another site."""
     own = stream_id == study_id
     head = Head(expected + count, None if own else site, search_key, {"status": status})
-    events = [event(study_id, stream_id, expected + place + 1, site=site) for place in range(count)]
+    events = [event(study_id, stream_id, expected + place + 1, site=stated_at or site) for place in range(count)]
     return Append(expected, None if own else study_version, head, events, **others)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.eventstore.feed_cursor import FeedCursor
 from shared.eventstore.store import (
     Append,
     Head,
@@ -22,6 +23,24 @@ from shared.eventstore.store import (
 from shared.kernel.ids import new_participant_id
 from shared.security.tenancy import Tenant
 from shared.testing.appends import Undone, answered, append, event, keep, keep_and_undo, seen, shown
+
+
+async def recorded_after(
+    store: Store, tenant: Tenant, cursor: FeedCursor, limit: int = 9
+) -> tuple[FeedCursor, list[tuple[str, int]]]:
+    """Everything behind the cursor that the tenant stated, or may see, page by page; and the cursor after it."""
+    found: list[tuple[str, int]] = []
+    sites = None if tenant.site_id == "*" else [tenant.site_id]
+    while True:
+        async with store.unit(tenant) as unit:
+            now = await unit.snapshot(cursor.latest)
+            assert now.follows
+            cursor = cursor.within(now.text, now.database)
+            page = await unit.recorded(cursor, sites=sites, limit=limit)
+        found += [(event.stream_id, event.version) for _, event in page]
+        if len(page) < limit:
+            return cursor.at_the_end(), found
+        cursor = cursor.behind(page[-1][0])
 
 
 class StoreContract:
@@ -319,6 +338,34 @@ class StoreContract:
             both = await unit.feed(sites=["S1", "S2"], after=("", 0), limit=9)
         assert found == [(name, version) for name in (names[0], names[2]) for version in (1, 2)]
         assert len(both) == 6
+
+    async def test_events_are_read_in_the_order_of_recording_from_a_cursor_on(self, store: Store, study: str) -> None:
+        names = [new_participant_id() for _ in range(3)]
+        for expected in (0, 2):
+            for name in sorted(names, reverse=True):
+                await keep(store, append(study, name, expected, count=2))
+        cursor, first = await recorded_after(store, Tenant(study), FeedCursor(), limit=5)
+        order = sorted(names, reverse=True)
+        assert first == [(name, version) for half in ((1, 2), (3, 4)) for name in order for version in half]
+        assert (await recorded_after(store, Tenant(study), cursor, limit=5))[1] == []
+        await keep(store, append(study, names[0], 4))
+        assert (await recorded_after(store, Tenant(study), cursor, limit=5))[1] == [(names[0], 5)]
+        assert (await recorded_after(store, Tenant(f"{study}-b"), FeedCursor(), limit=5))[1] == []
+
+    async def test_each_site_reads_what_it_stated_before_and_after_a_transfer(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        await keep(store, append(study, participant, count=2, data_key=b"w"), "S1")
+        await keep(store, append(study, participant, 2, site="S2", stated_at="S1"), "S1")
+        await keep(store, append(study, participant, 3, site="S2"), "S2")
+        by_site = {site: (await recorded_after(store, Tenant(study, site), FeedCursor()))[1] for site in ("S1", "S2")}
+        assert by_site == {"S1": [(participant, 1), (participant, 2), (participant, 3)], "S2": [(participant, 4)]}
+        assert len((await recorded_after(store, Tenant(study), FeedCursor()))[1]) == 4
+        async with store.unit(Tenant(study, "S1")) as unit:
+            assert await unit.feed(sites=["S1"], after=("", 0), limit=9) == []
+            assert await unit.data_key(participant) is None
+            assert await unit.listing(site=None, status=None, search_key=None, after="", limit=9) == []
+            assert await unit.recall(participant) == Recalled(1, Head(), ())
 
     @pytest.mark.parametrize("name", ["'; drop table events; --", "%", "\\", '"', "{app}", "a\nb", "' or true --"])
     async def test_a_name_that_looks_like_a_command_is_a_name(self, store: Store, study: str, name: str) -> None:

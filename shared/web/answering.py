@@ -1,11 +1,15 @@
-"""Around every answer: headers that keep a browser strict, a count, and a document for what nobody foresaw."""
+"""Around every answer: HEAD, what the client holds already, compression, strict headers, a count, faults of ours."""
 
 from __future__ import annotations
 
+import asyncio
+
 from prometheus_client import Counter
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.web.compression import accepts_gzip, compressed, may_be_compressed
+from shared.web.entity_tags import is_held, opaque
 from shared.web.problems import unforeseen
 
 HEADERS = {
@@ -18,6 +22,7 @@ HEADERS = {
 }
 REQUESTS = Counter("quartal_http_requests", "Requests answered", ["service", "method", "status"])
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
+_OF_CONTENT = ("content-length", "content-type", "content-encoding", "content-disposition")
 
 
 class Answered:
@@ -29,22 +34,88 @@ class Answered:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        method, begun = scope["method"] if scope["method"] in _METHODS else "other", False
+        if scope["method"] == "HEAD":
+            return await self._head(scope, receive, send)
+        return await self._whole(scope, receive, _Answer(self._service, scope["method"], scope, send))
 
-        async def answer(message: Message) -> None:
-            nonlocal begun
-            if message["type"] == "http.response.start":
-                begun = True
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-                REQUESTS.labels(self._service, method, message["status"]).inc()
-            await send(message)
+    async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as to GET, without the content. A stream would have no end: it is left at its beginning."""
+        answer = _Answer(self._service, "HEAD", scope, send)
+        working = asyncio.create_task(self._whole({**scope, "method": "GET"}, receive, answer))
+        stream = asyncio.create_task(answer.is_stream.wait())
+        try:
+            await asyncio.wait({working, stream}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            working.cancel()
+            stream.cancel()
+            await asyncio.gather(working, stream, return_exceptions=True)
 
+    async def _whole(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         try:
             await self._app(scope, receive, answer)
         except Exception as error:  # what leaves here would be logged by the server, with values
             failure = unforeseen(error)
-            if not begun:
+            if not answer.begun:
                 await failure(scope, receive, answer)
-        return None
+
+
+class _Answer:
+    """Passes one answer on. The start is kept until the first piece of content: an answer in one piece can be left out
+    or compressed as a whole."""
+
+    def __init__(self, service: str, method: str, scope: Scope, send: Send) -> None:
+        self._labels, self._send = (service, method if method in _METHODS else "other"), send
+        self._reads, self._without_content = method in ("GET", "HEAD"), method == "HEAD"
+        self._asked = Headers(scope=scope)
+        self._start: Message = {}
+        self.begun, self.is_stream = False, asyncio.Event()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+        elif self.begun:
+            await self._pass_on(message)
+        else:
+            await self._begin(message)
+
+    async def _begin(self, message: Message) -> None:
+        headers = MutableHeaders(scope=self._start)
+        if "etag" in headers:
+            headers.setdefault("Cache-Control", "private, no-cache")
+        for name, value in HEADERS.items():
+            headers.setdefault(name, value)
+        if self._reads and self._start["status"] == 200 and not message.get("more_body", False):
+            message = await self._fitted(headers, message)
+        self.begun = True
+        REQUESTS.labels(*self._labels, self._start["status"]).inc()
+        await self._send(self._start)
+        await self._pass_on(message)
+
+    async def _fitted(self, headers: MutableHeaders, message: Message) -> Message:
+        """Leave the content out where the client holds it, or compress it where that is safe and the client can.
+
+        The tag stays as it is, for a client compares versions by it. Of files a part can be asked for: there the tag of
+        other bytes is weak, so that no client puts parts of both together.
+        """
+        content, tag = message.get("body", b""), headers.get("etag")
+        if packs := may_be_compressed(self._asked, headers, len(content)):
+            headers.add_vary_header("Accept-Encoding")
+        if tag and is_held(tag, self._asked.getlist("if-none-match")):
+            self._start["status"] = 304
+            for name in _OF_CONTENT:
+                del headers[name]
+            return {**message, "body": b""}
+        if packs and accepts_gzip(self._asked):
+            if tag and "accept-ranges" in headers:
+                headers["ETag"] = f"W/{opaque(tag)}"
+            content = await compressed(content)
+            headers["Content-Encoding"], headers["Content-Length"] = "gzip", str(len(content))
+        return {**message, "body": content}
+
+    async def _pass_on(self, message: Message) -> None:
+        if not self._without_content:
+            await self._send(message)
+        elif not self.is_stream.is_set():
+            await self._send({**message, "body": b"", "more_body": False})
+            if message.get("more_body", False):
+                self.is_stream.set()

@@ -11,24 +11,23 @@ from typing import Any
 
 import asyncpg
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from shared.contracts.asyncapi import document
 from shared.contracts.schemas import published
-from shared.settings import CONSUMERS
+from shared.settings import CONSUMERS, Settings
+from shared.version import VERSION
 from shared.web.answering import Answered
-from shared.web.documentation import page
+from shared.web.body import StrictRoute
+from shared.web.documentation import STYLE, page
+from shared.web.entity_tags import content_tag
 from shared.web.metrics import Measure, exposition, of_inbox
+from shared.web.openapi import openapi_document
 from shared.web.problem_types import PROBLEMS
-from shared.web.problems import ProblemShown, install_problems, problem
+from shared.web.problems import install_problems, problem
 
-VERSION = "0.1.0"
-BEARER = {
-    "type": "http",
-    "scheme": "bearer",
-    "description": "An access token; what its subject may do, the study's grants say.",
-}
+PUBLIC = "public, no-cache"
+"""Cache-Control of documents and files that are nobody's: caches keep them, and ask whether they are the same still."""
 Start = Callable[[FastAPI], Any]
 
 
@@ -62,31 +61,25 @@ def bare_app(name: str, lifespan: Callable[[FastAPI], Any], title: str = "") -> 
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with the problem's schema in it once."""
     if not app.openapi_schema:
-        made = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        schemas = made.setdefault("components", {}).setdefault("schemas", {})
-        shown = ProblemShown.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= {**shown.pop("$defs"), "Problem": shown}
-        made["components"]["securitySchemes"] = {"bearer": BEARER}
-        for operation in (each for path in made["paths"].values() for each in path.values()):
-            operation["security"] = [{"bearer": []}]
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
-        app.openapi_schema = made
+        app.openapi_schema = openapi_document(app)
     return app.openapi_schema
 
 
 def _about(name: str) -> APIRouter:
-    about = APIRouter(include_in_schema=False)
+    about = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
     @about.get(f"/{name}/openapi.json")
-    async def openapi(request: Request) -> JSONResponse:
-        return JSONResponse(request.app.openapi())
+    async def openapi(request: Request) -> Response:
+        return published_document(JSONResponse(request.app.openapi()))
 
     @about.get(f"/{name}/docs")
-    async def docs(request: Request) -> HTMLResponse:
-        return HTMLResponse(page(request.app.openapi()))
+    async def docs(request: Request) -> Response:
+        return published_document(HTMLResponse(page(request.app.openapi(), f"/{name}/docs.css")))
+
+    @about.get(f"/{name}/docs.css")
+    async def style() -> Response:
+        return published_document(Response(STYLE, media_type="text/css"))
 
     @about.get("/health/live")
     @about.get(f"/{name}/health/live")
@@ -103,30 +96,36 @@ def _about(name: str) -> APIRouter:
     async def metrics(request: Request) -> Response:
         return await exposition([request.app])
 
-    about.include_router(published_routes())
-
+    about.routes.extend(published_routes().routes)
     return about
+
+
+def published_document(response: Response) -> Response:
+    """What everybody may read and keep, and asks again for, whether it is the same still."""
+    response.headers["Cache-Control"] = PUBLIC
+    response.headers["ETag"] = content_tag(bytes(response.body))
+    return response
 
 
 def published_routes() -> APIRouter:
     """What every service answers for all: `/problems`, every problem type there is, and what it means; `/schemas`, what
     `ce_dataschema` names; `/asyncapi.json`, all that is on Kafka."""
-    router = APIRouter()
+    router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
     @router.get("/asyncapi.json")
     def asyncapi() -> Response:  # in a thread: it is read from many files the first time
-        return Response(_asyncapi(), media_type="application/json")
+        return published_document(Response(_asyncapi(), media_type="application/json"))
 
     @router.get("/schemas/{name}")
     async def schema(name: str) -> Response:
         known = _schemas().get(f"schemas/{name}")
         if known is None:
             return problem(404, "not-found", "There is no such schema.")
-        return Response(known, media_type="application/schema+json")
+        return published_document(Response(known, media_type="application/schema+json"))
 
     @router.get("/problems")
-    async def problems() -> JSONResponse:
-        return JSONResponse(_problems())
+    async def problems() -> Response:
+        return published_document(JSONResponse(_problems()))
 
     @router.get("/problems/{code}")
     async def one(code: str) -> Response:
@@ -149,7 +148,7 @@ def _schemas() -> dict[str, str]:
 
 @cache
 def _asyncapi() -> str:
-    return json.dumps(document(VERSION))
+    return json.dumps(document(VERSION, Settings().kafka_bootstrap))
 
 
 async def readiness(pool: asyncpg.Pool[Any]) -> Response:

@@ -13,13 +13,14 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
 
-from shared.kernel.refusal import Fault, Malformed, TooLarge, TooMany, Unacceptable, UnsupportedMedia
+from shared.kernel.refusal import Malformed, TooLarge, TooMany, UnsupportedMedia
 from shared.kernel.text import is_showable
+from shared.web.entity_tags import content_tag
+from shared.web.parameters import declared_parameters, refuse_unknown_parameters
 
 LARGEST = 1024 * 1024
 MOST_AT_ONCE = 100  # requests of one caller that are under way
 _DEEPEST = 40
-_OTHER_PARAMETERS = "What states something takes dry_run, once, and no other parameter."
 
 
 class BoundedRequest(Request):
@@ -38,8 +39,7 @@ class BoundedRequest(Request):
 
 
 class CheckedRequest(BoundedRequest):
-    """As JSON its body has no duplicate members, no NaN, no hidden characters. A mistyped `dry_run` is not passed over:
-    it would be recorded."""
+    """As JSON its body has no duplicate members, no NaN, no hidden characters."""
 
     async def json(self) -> Any:
         if not hasattr(self, "_json"):
@@ -49,15 +49,34 @@ class CheckedRequest(BoundedRequest):
     async def check(self) -> None:
         if self.method != "POST":
             return
-        if [name for name, _ in self.query_params.multi_items()] not in ([], ["dry_run"]):
-            raise Unacceptable(_OTHER_PARAMETERS, code="parameter", faults=[Fault("parameter", _OTHER_PARAMETERS)])
         media = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != "application/json" or self.headers.get("content-encoding", "identity") != "identity":
             raise UnsupportedMedia
         await self.json()
 
 
-class BoundedRoute(APIRoute):
+class StrictRoute(APIRoute):
+    """Refuses query parameters that the route does not declare. Every route of every service is one."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **settings: Any) -> None:
+        super().__init__(path, endpoint, **settings)
+        self.parameters = declared_parameters(self.dependant)
+
+    def check_parameters(self, request: Request) -> None:
+        """Raise Unacceptable for a parameter that is not declared, or repeated."""
+        refuse_unknown_parameters((name for name, _ in request.query_params.multi_items()), self.parameters)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            self.check_parameters(request)
+            return await handle(request)
+
+        return strict
+
+
+class BoundedRoute(StrictRoute):
     """Reads the body, where there is one, before anything is made of it."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -72,11 +91,11 @@ class BoundedRoute(APIRoute):
         return bounded
 
 
-class CheckedRoute(APIRoute):
-    """Checks the body before anything is made of it."""
+class CheckedRoute(StrictRoute):
+    """Checks who calls, then the parameters, then the body, before anything is made of them."""
 
-    def __init__(self, path: str, endpoint: Callable[..., Any], **said: Any) -> None:
-        super().__init__(path, endpoint, **said)
+    def __init__(self, path: str, endpoint: Callable[..., Any], **settings: Any) -> None:
+        super().__init__(path, endpoint, **settings)
         self._tail = path.rpartition("}")[2]
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -84,20 +103,29 @@ class CheckedRoute(APIRoute):
         return super().matches(scope) if scope["path"].endswith(self._tail) else (Match.NONE, {})
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
+        handle = APIRoute.get_route_handler(self)  # the parameters are checked here, once it is clear who calls
 
         async def checked(request: Request) -> Response:
             whole = CheckedRequest(request.scope, request.receive)
             await self.admit(whole)
             with _one_of_few(whole.app.state.in_flight, whole.state.caller.subject):
+                self.check_parameters(whole)
                 await whole.check()
-                return await handle(whole)
+                return with_tag(request, await handle(whole))
 
         return checked
 
     async def admit(self, request: Request) -> None:
         """Who is it? Asked before the body is looked at."""
         await request.app.state.admit(request)
+
+
+def with_tag(request: Request, response: Response) -> Response:
+    """The answer to a read, with a tag of its content unless it has a better one. Streams and files have none here."""
+    content = getattr(response, "body", None)
+    if request.method == "GET" and response.status_code == 200 and content is not None:
+        response.headers.setdefault("ETag", content_tag(bytes(content)))
+    return response
 
 
 @contextmanager

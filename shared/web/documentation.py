@@ -1,4 +1,7 @@
-"""The API described for people: one page from the OpenAPI document, without a line of script."""
+"""The API described for people: one page from the OpenAPI document, without a line of script.
+
+Every fact with its members comes first, then what can be read, then the objects that members and answers consist of.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +9,121 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
+from shared.web.schema_text import members_table, schema_link
 
-def page(openapi: dict[str, Any]) -> str:
-    title = escape(openapi["info"]["title"])
-    parts = "\n".join(_operation(*operation) for operation in _operations(openapi))
+Operation = dict[str, Any]
+STYLE = """:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }
+body { margin: 0 auto; padding: 1rem; max-width: 72rem }
+section { margin-block: 2.5rem }
+h2 { border-block-end: 1px solid; padding-block-end: .25rem }
+h3 { margin-block: 2rem .5rem; overflow-wrap: anywhere }
+table { border-collapse: collapse; width: 100% }
+th, td { text-align: start; vertical-align: top; padding: .375rem .75rem .375rem 0; border-block-end: 1px solid #8888 }
+td { overflow-wrap: anywhere }
+nav ul { columns: 18rem; padding-inline-start: 1.25rem; overflow-wrap: anywhere }
+.scroll { overflow-x: auto }
+"""
+
+
+def page(openapi: dict[str, Any], style: str) -> str:
+    """Return the page; `style` is the address of its style sheet."""
+    operations = list(_operations(openapi))
+    stated = [each for each in operations if each[0] == "POST"]
+    read = [each for each in operations if each[0] == "GET"]
+    title, schemas = escape(openapi["info"]["title"]), openapi["components"]["schemas"]
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"></head>'
-        f'<body><main><h1>{title}</h1><p><a href="openapi.json">OpenAPI document</a></p>{parts}</main></body></html>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<link rel="stylesheet" href="{style}"></head>'
+        f'<body><header><h1>{title}</h1><p>The same for programs: <a href="openapi.json">OpenAPI document</a>. '
+        'What refusals mean: <a href="/problems">problem types</a>. What is on Kafka: '
+        f'<a href="/asyncapi.json">AsyncAPI document</a>.</p></header>{_contents(stated, read)}<main>'
+        f"{_stating(stated, schemas)}{_reading(read)}{_objects(schemas)}</main></body></html>"
     )
 
 
-def _operations(openapi: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _operations(openapi: dict[str, Any]) -> Iterator[tuple[str, str, Operation]]:
     for path, methods in openapi["paths"].items():
         for method, operation in methods.items():
             yield method.upper(), path, operation
 
 
-def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
+def _name(method: str, path: str) -> str:
+    """What the section is called: a fact by its type, a read by the end of its address."""
+    within = path.partition("/v1/")[2]
+    tail = within.partition("/facts/")[2] if method == "POST" and "/facts/" in within else within
+    return escape(tail)
+
+
+def _anchor(method: str, path: str) -> str:
+    return escape(f"{method}-{path}".replace("/", "-").replace("{", "").replace("}", ""), quote=True)
+
+
+def _contents(stated: list[tuple[str, str, Operation]], read: list[tuple[str, str, Operation]]) -> str:
+    lists = "".join(
+        f"<h2>{title}</h2><ul>"
+        + "".join(f'<li><a href="#{_anchor(*each[:2])}">{_name(*each[:2])}</a></li>' for each in operations)
+        + "</ul>"
+        for title, operations in (("What can be stated", stated), ("What can be read", read))
+        if operations
+    )
+    return f'<nav aria-label="Contents">{lists}</nav>'
+
+
+def _stating(operations: list[tuple[str, str, Operation]], schemas: dict[str, Any]) -> str:
+    if not operations:
+        return ""
+    common = _parameters([each for each in operations[0][2].get("parameters", ()) if each["in"] != "path"])
+    sections = "".join(_stated(*each, schemas) for each in operations)
+    return f"<section><h2>Stating</h2><p>Every request that states something takes:</p>{common}{sections}</section>"
+
+
+def _stated(method: str, path: str, operation: Operation, schemas: dict[str, Any]) -> str:
+    body = operation["requestBody"]["content"]["application/json"]["schema"]
+    name = body.get("$ref", "").rpartition("/")[2]
+    what = members_table(name, schemas[name]) if name else f"<p>Body: {schema_link(body)}.</p>"
+    return f"{_head(method, path, operation)}{what}"
+
+
+def _reading(operations: list[tuple[str, str, Operation]]) -> str:
+    sections = "".join(
+        f"{_head(*each)}{_parameters(each[2].get('parameters', []))}{_answer(each[2])}" for each in operations
+    )
+    return f"<section><h2>Reading</h2>{sections}</section>" if sections else ""
+
+
+def _head(method: str, path: str, operation: Operation) -> str:
     said = escape(operation.get("description", "")).replace("\n\n", "</p><p>")
-    rows = "".join(
-        f"<li><code>{escape(each['name'])}</code> ({escape(each['in'])}) {escape(each.get('description', ''))}</li>"
-        for each in operation.get("parameters", ())
-    )
-    answers = ", ".join(
-        escape(f"{status} {answer['description']}") for status, answer in operation["responses"].items()
-    )
+    answers = ", ".join(escape(f"{status} {each['description']}") for status, each in operation["responses"].items())
     return (
-        f"<section><h2><code>{method} {escape(path)}</code></h2><p>{said}</p><ul>{rows}</ul><p>Answers: {answers}</p>"
-        "</section>"
+        f'<h3 id="{_anchor(method, path)}">{_name(method, path)}</h3><p><code>{method} {escape(path)}</code></p>'
+        f"<p>{said}</p><details><summary>Answers</summary><p>{answers}</p></details>"
     )
+
+
+def _answer(operation: Operation) -> str:
+    media = operation["responses"]["200"].get("content", {})
+    shown = [f"<code>{escape(name)}</code> {schema_link(each.get('schema', {}))}" for name, each in media.items()]
+    return f"<p>Answers with: {', '.join(shown)}</p>"
+
+
+def _parameters(parameters: list[dict[str, Any]]) -> str:
+    rows = "".join(
+        f"<tr><td><code>{escape(each['name'])}</code></td><td>{escape(each['in'])}</td>"
+        f"<td>{schema_link(each.get('schema', {}))}</td><td>{'yes' if each.get('required') else 'no'}</td>"
+        f"<td>{escape(each.get('description', ''))}</td></tr>"
+        for each in parameters
+    )
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Parameter", "In", "Type", "Required", "Meaning"))
+    return (
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>' if rows else ""
+    )
+
+
+def _objects(schemas: dict[str, Any]) -> str:
+    sections = "".join(
+        f'<h3 id="{escape(name, quote=True)}">{escape(name)}</h3><p>{escape(schema.get("description", ""))}</p>'
+        + members_table(name, schema)
+        for name, schema in schemas.items()
+    )
+    return f"<section><h2>Objects</h2>{sections}</section>"

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from shared.eventstore.studies import rights_in
 from shared.kernel.refusal import NotYourRole
 from shared.security.audit_log import Exported, Page, exports, note_export
+from shared.web.answers import ExportPage, reads
 from shared.web.routes import StudyOf, router
 from shared.web.service import Service
 
@@ -32,7 +33,7 @@ def export_routes(service_name: str) -> APIRouter:
     """`GET …/exports` of a service: by whom, what, when, how much. For administrators, investigators and auditors."""
     routes = router(f"/{service_name}/v1/studies/{{study_id}}")
 
-    @routes.get("/exports", tags=["reading"], name="exports")
+    @routes.get("/exports", name="exports", **reads(ExportPage))
     async def listed(
         request: Request,
         study: StudyOf,

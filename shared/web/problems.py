@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import PurePath
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
-from shared.kernel.refusal import Busy, Fault, Refusal
+from shared.kernel.refusal import Busy, Fault, Refusal, Unrecognised
+from shared.web.names import unknown
+from shared.web.schema_members import body_schema, declared_members
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -36,7 +40,8 @@ _SAID = {
     "too_long": "Too many of these.",
     "int_parsing": "Give a whole number.",
 }
-_OF_STATUS = {404: "not-found", 405: "method-not-allowed"}
+Declared = Callable[..., Collection[str]]
+_OF_STATUS = {404: "not-found"}
 
 
 class FaultShown(BaseModel):
@@ -48,22 +53,22 @@ class FaultShown(BaseModel):
 
 
 class ProblemShown(BaseModel):
-    """RFC 9457. `errors` names everything that is wrong at once, with JSON pointers into the body."""
+    """RFC 9457. `errors` names all that is wrong, with JSON pointers into the body; it has one entry at least."""
 
     model_config = ConfigDict(title="Problem")
     type: str
     title: str
     status: int
-    errors: list[FaultShown] = []
+    errors: Annotated[list[FaultShown], Field(min_length=1)]
 
 
 def problem(
-    status: int, code: str, title: str, faults: Iterable[Fault] = (), headers: Mapping[str, str] | None = None
+    status: int, code: str, title: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
     shown = [
         {"code": fault.code, "message": fault.message, "pointer": fault.pointer}
         | ({"because_of": fault.because_of} if fault.because_of else {})
-        for fault in faults
+        for fault in faults or [Fault(code, title)]
     ]
     document = {"type": f"/problems/{code}", "title": title, "status": status, "errors": shown}
     return JSONResponse(document, status_code=status, media_type=MEDIA_TYPE, headers=headers)
@@ -71,9 +76,14 @@ def problem(
 
 def of_refusal(refusal: Refusal) -> Response:
     headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after is not None else {}
-    if refusal.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(refusal, Unrecognised):
+        headers["WWW-Authenticate"] = _challenge(refusal.reason)
     return problem(refusal.status, refusal.code, refusal.title, refusal.faults, headers)
+
+
+def _challenge(reason: str) -> str:
+    """As RFC 6750, 3 has it: no error where no token was sent."""
+    return f'Bearer error="invalid_token", error_description="{reason}"' if reason else "Bearer"
 
 
 def install_problems(app: FastAPI) -> None:
@@ -83,18 +93,35 @@ def install_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def not_of_the_schema(request: Request, error: RequestValidationError) -> Response:
-        faults = schema_faults(error.errors(), error.body, _members(request.app))
+        declared = partial(declared_members, *body_schema(request), body=error.body)
+        faults = schema_faults(error.errors(), error.body, _members(request.app), declared)
         return problem(422, "schema", "What was sent is not of the form that is asked for.", faults)
 
     @app.exception_handler(HTTPException)
-    async def of_the_framework(_: Request, error: HTTPException) -> Response:
+    async def of_the_framework(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 405:
+            return _other_method(request)
         code = _OF_STATUS.get(error.status_code, "refused")
-        title = {404: "There is no such thing, or it is not yours to see.", 405: "There is no such method here."}
-        headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
-        return problem(error.status_code, code, title.get(error.status_code, "The request was refused."), (), headers)
+        title = {404: "There is no such thing, or it is not yours to see."}
+        return problem(error.status_code, code, title.get(error.status_code, "The request was refused."))
 
     for away in AWAY:
         app.add_exception_handler(away, _away)
+
+
+def _other_method(request: Request) -> Response:
+    """Answer OPTIONS with the methods that the address has; refuse any other that it has not."""
+    headers = {"Allow": ", ".join(sorted(allowed_methods(request)))}
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers=headers)
+    return problem(405, "method-not-allowed", "There is no such method here.", (), headers)
+
+
+def allowed_methods(request: Request) -> set[str]:
+    """The methods of every route that has this address. HEAD is answered wherever GET is, OPTIONS everywhere."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] != Match.NONE]
+    methods = {method for route in routes for method in getattr(route, "methods", None) or ()}
+    return methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
 
 
 def unforeseen(error: Exception) -> Response:
@@ -131,9 +158,14 @@ async def _away(_: Request, error: Exception) -> Response:
     return of_refusal(Busy("The database is away for the moment."))
 
 
-def schema_faults(errors: Sequence[Mapping[str, Any]], body: Any, members: Collection[str]) -> list[Fault]:
-    """What pydantic objects to in a request, of which `members` are the only names that may be repeated."""
-    return [_schema_fault(each, body, members) for each in _telling(errors)]
+def schema_faults(
+    errors: Sequence[Mapping[str, Any]], body: Any, members: Collection[str], declared: Declared | None = None
+) -> list[Fault]:
+    """What pydantic objects to in a request, of which `members` are the only names that may be repeated.
+
+    `declared` gives the members that the object at a path may have.
+    """
+    return [_schema_fault(each, body, members, declared) for each in _telling(errors)]
 
 
 def _telling(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -158,12 +190,14 @@ def _members(app: FastAPI) -> frozenset[str]:
     return members
 
 
-def _schema_fault(error: Mapping[str, Any], body: Any, members: Collection[str]) -> Fault:
+def _schema_fault(error: Mapping[str, Any], body: Any, members: Collection[str], declared: Declared | None) -> Fault:
     kind = error["type"]
     message = _SAID.get(kind) or str(error["msg"]).removeprefix("Value error, ")
     where, *path = error["loc"]
     if where != "body":
         return Fault(f"schema-{_code(kind)}", f"{where} {path[0] if path else ''}: {message}".strip(), "")
+    if kind == "extra_forbidden" and declared and (names := declared(path=path[:-1])):
+        message = unknown("member", str(path[-1]), names)
     return Fault(f"schema-{_code(kind)}", message, pointer(path, body, members))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -21,15 +21,33 @@ from shared.kernel.ids import SiteId
 from shared.kernel.record import standing
 from shared.kernel.refusal import NotFound, NotYourRole, wrong_parameter
 from shared.kernel.sealed import revealed
+from shared.security.cursors import LONGEST_CURSOR
 from shared.security.grants import EVERY_SITE, Rights
 from shared.security.tenancy import Tenant
 from shared.security.vault import Vault
+from shared.web.answers import (
+    RECORD_HEADERS,
+    FeedAnswer,
+    HistoryAnswer,
+    ParticipantAnswer,
+    ParticipantPage,
+    StudyAnswer,
+    reads,
+)
+from shared.web.entity_tags import version_tag
 from shared.web.exports import ExportOf, note_page
-from shared.web.routes import ParticipantOf, StudyOf, router
+from shared.web.feed import FeedScope, Texts, own_texts, recorded_since
+from shared.web.routes import ParticipantOf, StudyOf, refusals, router
 from shared.web.service import Service
 
 Site = Annotated[SiteId | None, Query(description="of this site only")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
+_SINCE = (
+    "in the order of recording, behind the `cursor` of an earlier answer; empty: from the beginning. No fact is left "
+    "out, whatever is recorded meanwhile"
+)
+UNCOMPRESSED = {"Cache-Control": "private, no-cache, no-transform"}
+"""Of answers that show sealed texts: see `shared/web/compression.py`."""
 Status = Literal["screening", "screen_failed", "consented", "enrolled", "withdrawn", "voided"]
 
 
@@ -38,7 +56,7 @@ async def study(request: Request, study: StudyOf) -> JSONResponse:
     _, state = await _rights(request, study)
     facts = [{"type": each.fact.type_name, "data": each.fact.model_dump(mode="json")} for each in state.record.stated]
     return JSONResponse(
-        {"study_id": study, "version": state.version, "facts": facts}, headers=_etag(request, state.version)
+        {"study_id": study, "version": state.version, "facts": facts}, headers=_versioned(request, state.version)
     )
 
 
@@ -76,7 +94,7 @@ async def participant(request: Request, study: StudyOf, number: ParticipantOf) -
         texts = {pointer.removeprefix(within): text for pointer, text in said if pointer.startswith(f"{within}/")}
         facts.append({"event_id": str(each.event_id), "type": each.fact.type_name, "data": revealed(data, texts)})
     head = {"participant_id": number, **_shown(recalled.head)}
-    return JSONResponse({**head, "facts": facts}, headers=_etag(request, recalled.head.version))
+    return JSONResponse({**head, "facts": facts}, headers=_of_record(request, recalled, opened))
 
 
 async def participant_history(request: Request, study: StudyOf, number: ParticipantOf) -> JSONResponse:
@@ -98,7 +116,7 @@ async def participant_history(request: Request, study: StudyOf, number: Particip
         }
         for event in recalled.events
     ]
-    return JSONResponse({"events": rows}, headers=_etag(request, recalled.head.version))
+    return JSONResponse({"events": rows}, headers=_of_record(request, recalled, opened))
 
 
 async def facts(
@@ -106,46 +124,63 @@ async def facts(
     study: StudyOf,
     site: Site = None,
     after: Annotated[str, Query(pattern=r"^([0-9A-Z-]{1,11}\.[0-9]{1,9})?$", description="what `next` said")] = "",
+    since: Annotated[str | None, Query(max_length=LONGEST_CURSOR, description=_SINCE)] = None,
     limit: Limit = 100,
     export: ExportOf = None,
 ) -> JSONResponse:
-    """What sites stated, as stated, in a stable order, so that a site can compare it with what it sent."""
+    """What sites stated, as stated: by participant, or, with `since`, in the order of recording.
+
+    With `since` a site reads whatever it stated itself, after a transfer too, though then without sealed text; by
+    participant, only of those that it has today.
+    """
     rights, state = await _rights(request, study)
+    scope = FeedScope(study, _sites(rights, site), site, rights.has_site)
+    if since is not None:
+        if after:
+            raise wrong_parameter("after", "Give after or since, not both.")
+        page = await recorded_since(_service(request), scope, since, limit)
+        await note_page(request, study, export, "facts", site, "since" if since else "", len(page.events))
+        return _feed(page.events, page.texts, cursor=page.cursor)
     every = [active.site_id for active in state.record.facts(SiteActivated) if site in (None, active.site_id)]
     stream, _, version = after.partition(".")
     events: list[Event] = []
     texts: dict[UUID, Mapping[str, str]] = {}
-    for tenant in _sites(rights, site):
+    for tenant in scope.tenants:
         stating = every if tenant == EVERY_SITE else [tenant]
         async with _service(request).store.unit(Tenant(study, tenant)) as unit:
             events += (fed := await unit.feed(sites=stating, after=(stream, int(version or 0)), limit=limit + 1))
             if rights.has_site(tenant):
-                texts |= await _own_texts(unit, _service(request).vault, fed)
+                texts |= await own_texts(unit, _service(request).vault, fed)
     events = sorted(events, key=lambda event: (event.stream_id, event.version))
-    page, more = events[:limit], len(events) > limit
+    shown, more = events[:limit], len(events) > limit
+    await note_page(request, study, export, "facts", site, after, len(shown))
+    return _feed(shown, texts, next=f"{shown[-1].stream_id}.{shown[-1].version}" if more else None)
+
+
+def _feed(events: Sequence[Event], texts: Texts, **place: str | None) -> JSONResponse:
     rows = [
         {"participant_id": event.stream_id, "version": event.version, "event_id": str(event.event_id),
-         "type": event.type, "schema_version": event.schema_version,
+         "type": event.type, "schema_version": event.schema_version, "site_id": event.site_id,
          "data": revealed(event.content, texts.get(event.event_id, {})),
          "recorded_at": event.recorded_at.isoformat()}
-        for event in page
+        for event in events
     ]  # fmt: skip
-    await note_page(request, study, export, "facts", site, after, len(rows))
-    return JSONResponse({"rows": rows, "next": f"{page[-1].stream_id}.{page[-1].version}" if more else None})
+    shows_texts = any(texts.get(event.event_id) for event in events)
+    return JSONResponse({"rows": rows, **place}, headers=UNCOMPRESSED if shows_texts else {})
 
 
 def reading_routes(service: str, *, registers: bool = False) -> APIRouter:
     """The reads of a service; of studies themselves where they are registered."""
     made = router(f"/{service}/v1/studies/{{study_id}}")
-    answers: dict[str, Callable[..., Any]] = {
-        **({"": study} if registers else {}),
-        "/participants": participants,
-        "/participants/{participant_id}": participant,
-        "/participants/{participant_id}/history": participant_history,
-        "/facts": facts,
-    }
-    for path, answer in answers.items():
-        made.get(path, tags=["reading"])(answer)
+    if registers:
+        made.get("", **reads(StudyAnswer, RECORD_HEADERS))(study)
+    made.get("/participants", **reads(ParticipantPage))(participants)
+    one = "/participants/{participant_id}"
+    made.get(one, **reads(ParticipantAnswer, RECORD_HEADERS))(participant)
+    made.get(f"{one}/history", **reads(HistoryAnswer, RECORD_HEADERS))(participant_history)
+    feed = reads(FeedAnswer)
+    feed["responses"] |= refusals({410: "The database was restored since the cursor was given"})
+    made.get("/facts", **feed)(facts)
     return made
 
 
@@ -193,13 +228,6 @@ async def _recalled(
     raise NotFound
 
 
-async def _own_texts(unit: Unit, vault: Vault, events: Sequence[Event]) -> dict[UUID, Mapping[str, str]]:
-    """The sealed texts of events that one site stated, read by that site."""
-    sealed = [event for event in events if event.sealed]
-    keys = {stream: await unit.data_key(stream) for stream in {event.stream_id for event in sealed}}
-    return {event.event_id: opener(vault, keys[event.stream_id])(event) for event in sealed}
-
-
 async def _texts(unit: Unit, vault: Vault, rights: Rights, recalled: Recalled) -> Mapping[int, Mapping[str, str]]:
     site = recalled.head.site_id or ""
     own = [event for event in recalled.events if event.site_id == site] if rights.has_site(site) else []
@@ -218,5 +246,13 @@ def _shown(head: Head) -> dict[str, Any]:
     return {"site_id": head.site_id, **known, "version": head.version}
 
 
-def _etag(request: Request, version: int) -> dict[str, str]:
-    return {"ETag": f'"{version}"', "Quartal-Version": f"{request.app.state.service}={version}"}
+def _of_record(request: Request, recalled: Recalled, opened: Mapping[int, Mapping[str, str]]) -> dict[str, str]:
+    """The tag names all that the answer depends on: the version, what is known from enrollment, and hidden texts."""
+    more = [f"e{recalled.head.known}"] if recalled.head.known else []
+    if len(opened) < sum(event.sealed is not None for event in recalled.events):
+        more.append(f"r{len(opened)}")
+    return {**_versioned(request, recalled.head.version, more), **(UNCOMPRESSED if opened else {})}
+
+
+def _versioned(request: Request, version: int, more: Sequence[str] = ()) -> dict[str, str]:
+    return {"ETag": version_tag(version, more), "Quartal-Version": f"{request.app.state.service}={version}"}

@@ -10,13 +10,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, BeforeValidator, Field, create_model
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, create_model
 
-from shared.eventstore.statement import Recording, Statement
-from shared.kernel.fact import Fact, Member, Restated, Stream, one_of
+from shared.eventstore.statement import Recording, Statement, VersionGuard
+from shared.kernel.fact import Fact, Member, Stream, one_of
 from shared.kernel.ids import participant_id
 from shared.kernel.refusal import Fault, NotFound, Unacceptable
+from shared.web.answers import CREATED_HEADERS, RECORDED_HEADERS
 from shared.web.body import CheckedRequest, CheckedRoute, canonical
+from shared.web.entity_tags import IF_MATCH_FORM, versions
 from shared.web.problems import MEDIA_TYPE
 
 MOST_FACTS = 200
@@ -58,18 +60,31 @@ RECORDS: dict[str, Any] = {
     "status_code": 201,
     "response_model": Recorded,
     "response_model_exclude_none": True,
-    "responses": {200: {"model": Recorded, "description": "Dry run: it would have been recorded"}},
+    "responses": {
+        200: {"model": Recorded, "description": "Dry run: it would have been recorded"},
+        201: {"headers": dict(RECORDED_HEADERS)},
+    },
     "tags": ["facts"],
 }
 """How a route that states facts is declared."""
+REGISTERS: dict[str, Any] = {
+    **RECORDS, "responses": {**RECORDS["responses"], 201: {"headers": dict(CREATED_HEADERS)}}
+}  # fmt: skip
+"""How a route is declared that registers a study or a participant besides."""
 
 
 class Headers(BaseModel):
     """What every POST may say besides its body."""
 
-    idempotency_key: Annotated[str, Field(pattern=_KEY)] | None = None
-    if_match: Annotated[str, Field(pattern=r'^"[0-9]{1,9}"$')] | None = None
-    traceparent: str | None = None
+    idempotency_key: Annotated[
+        str | None,
+        Field(pattern=_KEY, description="makes it safe to send again: the same request gets the first answer"),
+    ] = None
+    if_match: Annotated[
+        str | None,
+        Field(description='the ETag that was read, `"3"`; or several; or `*`: decide only at such a version'),
+    ] = None
+    traceparent: Annotated[str | None, Field(description="W3C Trace Context; it goes along to Kafka")] = None
     quartal_after: Annotated[
         str | None,
         Field(pattern=_AFTER, description="`Quartal-Version` of enrollment's answer that this comes after"),
@@ -118,7 +133,7 @@ async def state(
         request.state.caller.subject,
         request=await _same_request(request, headers, dry_run),
         key=headers.idempotency_key,
-        if_match=int(headers.if_match.strip('"')) if headers.if_match else None,
+        if_match=_version_guard(request),
         dry_run=dry_run,
         opens_study=opens_study,
         traceparent=_trace(headers.traceparent),
@@ -129,6 +144,18 @@ async def state(
     if dry_run:
         return _tried(recording, [fact for _, fact in facts], new=stream is None)
     return _answer(request, recording, many=several, new=stream is None)
+
+
+def _version_guard(request: Request) -> VersionGuard | None:
+    lines = request.headers.getlist("if-match")
+    try:
+        return VersionGuard(versions(lines)) if lines else None
+    except ValueError:
+        raise Unacceptable(
+            "If-Match cannot be read.",
+            code="schema",
+            faults=[Fault("schema-if-match", f"header if-match: {IF_MATCH_FORM}")],
+        ) from None
 
 
 async def _same_request(request: Request, headers: Headers, dry_run: bool) -> bytes:
@@ -172,9 +199,9 @@ def fact_routes(stream: Stream, base: str, *, but: type[Fact] | None = None) -> 
     for fact in (each for each in stream.facts.values() if each is not but):
         made.post(f"/facts/{fact.type_name}", name=fact.type_name, **_as(fact))(_one(stream, fact))
     if stream.subject == "participant":
-        made.post("/facts", name="facts", **_as(None, "Several facts at once: all are recorded, or none."))(
-            _many(stream)
-        )
+        made.post(
+            "/facts", name="facts", **_as(None, "Several facts at once, in any order: all are recorded, or none.")
+        )(_many(stream))
     return made
 
 
@@ -208,32 +235,33 @@ def _one(stream: Stream, model: type[Fact]) -> Callable[..., Any]:
 
 
 def _many(stream: Stream) -> Callable[..., Any]:
-    entry: Any = one_of(stream.facts.values())
-    several: Any = Annotated[list[entry], Field(min_length=1, max_length=MOST_FACTS)]
-
     async def of_participant(
-        request: Request,
-        said: Said,
-        study: StudyOf,
-        number: ParticipantOf,
-        facts: list[Restated],
-        dry_run: DryRun = False,
+        request: Request, said: Said, study: StudyOf, number: ParticipantOf, batch: Any, dry_run: DryRun = False
     ) -> Any:
-        return await state(request, said, study, number, within(facts, ""), dry_run)
+        return await state(request, said, study, number, facts_of(batch), dry_run)
 
-    of_participant.__annotations__["facts"] = several
+    listed, whole = batch_of(stream, "Facts")
+    forms: Any = Annotated[whole, Tag("object")] | Annotated[listed, Tag("list")]
+    of_participant.__annotations__["batch"] = Annotated[forms, Discriminator(form_of_batch)]
     return of_participant
 
 
-def within(facts: Sequence[Restated], base: str) -> list[tuple[str, Fact]]:
-    return [(f"{base}/{place}/data", said.data) for place, said in enumerate(facts)]
+def form_of_batch(body: object) -> str:
+    """Several facts are `{"facts": […]}`, or the list alone."""
+    return "list" if isinstance(body, list) else "object"
 
 
-def batch_of(stream: Stream, name: str) -> type[Member]:
-    """`{"facts": [{type, data}, …]}` over the stream's facts."""
+def facts_of(batch: Any) -> list[tuple[str, Fact]]:
+    """The facts of a batch in either form, each with its pointer into the body."""
+    base, facts = ("", batch) if isinstance(batch, list) else ("/facts", batch.facts)
+    return [(f"{base}/{place}/data", restated.data) for place, restated in enumerate(facts)]
+
+
+def batch_of(stream: Stream, name: str) -> tuple[Any, type[Member]]:
+    """A list of `{type, data}` over the stream's facts; and `{"facts": […]}` with it, as a model of that name."""
     entry: Any = one_of(stream.facts.values())
-    members: Any = {"facts": (Annotated[tuple[entry, ...], Field(min_length=1, max_length=MOST_FACTS)], ...)}
-    return create_model(name, __base__=Member, **members)
+    listed: Any = Annotated[list[entry], Field(min_length=1, max_length=MOST_FACTS)]
+    return listed, create_model(name, __base__=Member, facts=(listed, ...))
 
 
 def refuse_pointer(code: str, message: str, pointer: str) -> Unacceptable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 import asyncpg
 from fastapi import FastAPI, Request
+from prometheus_client import Counter
 
 from shared.collector import walk_seldom
 from shared.eventstore.judgement import Judgement
@@ -22,8 +24,10 @@ from shared.inbox.registry.reading import KnownStudies, participant
 from shared.kernel.clock import Clock
 from shared.kernel.refusal import Busy, Unrecognised
 from shared.outbox.bell import Bell
+from shared.security.cursors import Cursors
 from shared.security.tenancy import open_pool, refuse_unsafe_role
-from shared.security.tokens import BadToken, FileKeys, HttpKeys, KeysUnavailable, Verifier
+from shared.security.token_reasons import refused_token
+from shared.security.tokens import BadToken, FileKeys, HttpKeys, KeysUnavailable, Reason, Verifier
 from shared.security.vault import KeyEncryptionKey, Vault
 from shared.settings import Settings
 
@@ -37,6 +41,7 @@ class Service:
     store: PostgresStore
     studies: Studies
     vault: Vault
+    cursors: Cursors
     recorder: Recorder
     bell: Bell
 
@@ -48,6 +53,8 @@ class Service:
 
 
 CLOSES_WITHIN = 3.0  # seconds
+REFUSED_TOKENS = Counter("quartal_tokens_refused", "Tokens that were refused", ["service", "reason"])
+_log = logging.getLogger(__name__)
 Start = Callable[[FastAPI], Any]
 Judgements = Callable[[Clock, Vault], Mapping[bool, Judgement]]
 
@@ -71,12 +78,19 @@ def admission(check: Verifier, *, cookie: str = "") -> Callable[[Request], Any]:
             raise Unrecognised
         try:
             request.state.caller = await check.verify(token.strip())
-        except BadToken:
-            raise Unrecognised from None
+        except BadToken as bad:
+            raise _refused(request.app.state.service, bad.reason) from None
         except KeysUnavailable:
             raise Busy from None
 
     return admit
+
+
+def _refused(service: str, reason: Reason) -> Unrecognised:
+    """Count and log the reason, which is a code: no token and no subject."""
+    REFUSED_TOKENS.labels(service, reason).inc()
+    _log.info("token refused: %s", reason)
+    return Unrecognised(*refused_token(reason))
 
 
 @asynccontextmanager
@@ -93,11 +107,12 @@ async def running(
         await refuse_unsafe_role(pool)
         store = PostgresStore(name, pool, shards=settings.relay_shards, elsewhere=None if registers else participant)
         studies: Studies = StoredStudies(store) if registers else KnownStudies(pool)
-        vault = Vault(KeyEncryptionKey.load(_kek(settings)))
+        key = KeyEncryptionKey.load(_kek(settings))
+        vault, cursors = Vault(key), Cursors(key)
         recorder = Recorder(store, studies, judgements(clock, vault), vault, clock, registers=registers)
         bell = Bell(pool)
         walk_seldom()
-        yield Service(name, settings, clock, pool, store, studies, vault, recorder, bell)
+        yield Service(name, settings, clock, pool, store, studies, vault, cursors, recorder, bell)
         await bell.close()
     finally:
         with suppress(TimeoutError):  # what waits for a lock that others hold does not keep the process

@@ -239,8 +239,8 @@ def alike(one: httpx.Response, other: httpx.Response) -> bool:
     return (one.status_code, one.content, shown[0]) == (other.status_code, other.content, shown[1])
 
 
-def event_of(study: OwnStudy, number: str, type_name: str, service: str = "enrollment") -> str:
-    events = study.of(service, f"participants/{number}/history").json()["events"]
+def event_of(study: OwnStudy, number: str, type_name: str, service: str = "enrollment", who: str = SITE) -> str:
+    events = study.of(service, f"participants/{number}/history", who).json()["events"]
     return next(str(event["event_id"]) for event in events if event["type"] == type_name)
 
 

@@ -44,6 +44,7 @@ def problem(answer: httpx.Response, status: int, code: str) -> list[dict[str, st
     assert set(said) == {"type", "title", "status", "errors"}
     assert (said["type"], said["status"]) == (f"/problems/{code}", status)
     assert said["title"].endswith(".")
+    assert said["errors"], "every problem has one entry at least"
     for error in said["errors"]:
         assert {"code", "message", "pointer"} <= set(error) <= {"code", "message", "pointer", "because_of"}
         assert error["message"]
@@ -131,6 +132,55 @@ def test_pointers_into_a_batch_name_the_fact_and_the_member(study: OwnStudy, num
     assert {pointer for _, pointer in where(errors)} == {"/0", "/1", "/2/data", "/3", "/4"}
 
 
+def test_a_batch_has_one_form_at_both_addresses_and_pointers_fit_what_was_sent(study: OwnStudy, number: str) -> None:
+    first = [entry(facts.screened()), entry(facts.consented()), entry(facts.enrolled())]
+    for path, right, wrong in (
+        (f"participants/{number}/facts", [entry(facts.lesion("L2"))], [entry(facts.completed(-5))]),
+        ("participants", first, [*first[:2], entry(facts.lesion("L1", 9000))]),
+    ):
+        for form, base in ((lambda batch: {"facts": batch}, "/facts"), (lambda batch: batch, "")):
+            answer = study.post(f"{path}?dry_run=true", form(right))
+            assert answer.status_code == 200, answer.text
+            assert len(answer.json()["would_record"]) == len(right)
+            errors = study.post(path, form(wrong)).json()["errors"]
+            assert all(error["pointer"].startswith(f"{base}/{len(wrong) - 1}/data") for error in errors), errors
+            of_form = study.post(path, form([{**right[0], "data": {}}])).json()["errors"]
+            assert all(error["pointer"].startswith(f"{base}/0/data/") for error in of_form), of_form
+            assert where(problem(study.post(path, form([])), 422, "schema")) == {("schema-too-short", base)}
+    unscreened = [entry(facts.consented())]
+    for sent, pointer in (({"facts": unscreened}, "/facts/0/type"), (unscreened, "/0/type")):
+        assert where(problem(study.post("participants", sent), 422, "not-screened")) == {("not-screened", pointer)}
+
+
+def test_a_member_that_there_is_not_is_answered_with_those_that_there_are(study: OwnStudy, number: str) -> None:
+    lesion = {**SAID["lesion.registered"], "sizeMm": 12}
+    (error,) = problem(study.post(f"participants/{number}/facts/lesion.registered", lesion), 422, "schema")
+    assert (error["code"], error["pointer"]) == ("schema-extra-forbidden", "")
+    assert error["message"].startswith("There is no such member here. Probably size_mm was meant. The members are: ")
+    assert {"body_site", "found_on", "kind", "lesion_id"} <= set(re.findall(r"\w+", error["message"]))
+    course = entry(facts.course(0, "RT7", index=False))
+    course["data"]["targets"][0]["patient of the ward"] = 1
+    for batch, pointer in (([course], "/0/data/targets/0"), ({"facts": [course]}, "/facts/0/data/targets/0")):
+        (error,) = problem(study.post(f"participants/{number}/facts", batch), 422, "schema")
+        assert error["pointer"] == pointer
+        assert {"fractions", "dose_per_fraction_cgy"} <= set(re.findall(r"\w+", error["message"]))
+        assert "ward" not in error["message"]
+    (error,) = problem(study.post(f"participants/{number}/facts", {"facts": [course], "fact": 1}), 422, "schema")[-1:]
+    assert (error["pointer"], error["message"]) == (
+        "", "There is no such member here. Probably facts was meant. The members are: facts."
+    )  # fmt: skip
+
+
+def test_who_is_told_the_present_version(study: OwnStudy) -> None:
+    person = study.at_site("rome")
+    at, lesion = f"participants/{person}/facts/lesion.registered?dry_run=true", SAID["lesion.registered"]
+    (error,) = problem(study.post(at, lesion, If_Match='"2"'), 412, "version-mismatch")
+    assert "at version 3" in error["message"]
+    problem(study.post(at, lesion, "reader", If_Match='"2"'), 403, "not-your-role")
+    problem(study.post(at, lesion, "site@milan", If_Match='"2"'), 404, "not-found")
+    problem(study.post("participants", SAID["participant.screened"], If_Match="*"), 412, "version-mismatch")
+
+
 def test_pointers_into_a_correction_lead_to_its_replacement(study: OwnStudy, number: str) -> None:
     event = event_of(study, number, "radiotherapy.started")
     path = f"participants/{number}/facts/record.corrected"
@@ -200,26 +250,16 @@ def test_a_key_that_is_none_is_refused(study: OwnStudy, number: str) -> None:
         problem(other, 422, "idempotency-key-reused")
 
 
-def test_only_one_version_in_quotes_guards(study: OwnStudy, number: str) -> None:
+def test_only_versions_in_quotes_guard(study: OwnStudy, number: str) -> None:
     at, lesion = f"participants/{number}/facts/lesion.registered?dry_run=true", SAID["lesion.registered"]
     version = study.get(f"participants/{number}").headers["ETag"]
-    bare = version.strip('"')
-    for wrong in (
-        bare,
-        "*",
-        f"W/{version}",
-        '"x"',
-        '""',
-        f"{version}, {version}",
-        '"1234567890"',
-        f'"-{bare}"',
-        '" 1"',
-    ):
-        assert problem(study.post(at, lesion, If_Match=wrong), 422, "schema")[0]["message"].startswith(
-            "header if-match"
-        )
-    assert study.post(at, lesion, If_Match=version).status_code == 200
-    for other in ('"0"', '"1"', '"999999999"'):
+    for wrong in (version.strip('"'), '" 1"', f"{version} {version}", "'1'", '"1', f"*, {version}", "w/" + version):
+        message = problem(study.post(at, lesion, If_Match=wrong), 422, "schema")[0]["message"]
+        assert message.startswith("header if-match: "), wrong
+        assert 'If-Match: "3"' in message
+    for right in (version, f"W/{version}", f'"0", {version}', f"{version}, {version}", "*"):
+        assert study.post(at, lesion, If_Match=right).status_code == 200, right
+    for other in ('"0"', '"1"', '"999999999"', '"x"', '""', '"1234567890"', f'"-{version[1:]}'):
         problem(study.post(at, lesion, If_Match=other), 412, "version-mismatch")
 
 

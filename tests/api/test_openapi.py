@@ -10,9 +10,11 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
+from services.analytics.api import PARTS
 from shared.contracts.catalogue import STREAMS
 from shared.contracts.study import Opened
 from shared.kernel.fact import Fact, Stream
+from shared.testing import facts
 from tests.api.own_study import SAID, OwnStudy, own_study
 from tests.demo import Demo
 
@@ -26,7 +28,7 @@ READS = {
     "followup": OF_PARTICIPANTS,
     "analytics": (
         "/{study_id}/position", "/{study_id}/figures", "/{study_id}/figures/{name}.{kind}", "/{study_id}/live",
-        "/{study_id}/operations.json", "/{study_id}/queries.json",
+        "/{study_id}/operations.json", "/{study_id}/queries.json", "/{study_id}/participants.json",
         "/{study_id}/participants/{participant_id}/timeline.{kind}",
     ),
 }  # fmt: skip
@@ -140,6 +142,63 @@ def test_answers_are_as_documented(study: OwnStudy, documents: dict[str, Any]) -
     for name, answer in (("Recorded", recorded), ("Problem", refused)):
         schema = {"$ref": f"#/components/schemas/{name}", "components": components}
         assert list(Draft202012Validator(schema).iter_errors(answer.json())) == []
+
+
+WITHOUT_SCHEMA = {"/analytics/v1/studies/{study_id}/figures/{name}.{kind}", "/analytics/v1/studies/{study_id}/live"}
+"""A stream; and figures, each of which has a form of its own."""
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_answer_has_a_schema_and_its_headers(documents: dict[str, Any], service: str) -> None:
+    for method, path, operation in operations(documents[service]):
+        good = operation["responses"]["201" if method == "post" else "200"]
+        if path not in WITHOUT_SCHEMA:
+            assert good["content"]["application/json"]["schema"], path
+        if not path.endswith("/live"):
+            assert "ETag" in good["headers"], path
+        if method == "post":
+            assert {"Quartal-Version", "Idempotency-Replayed"} <= good["headers"].keys()
+        elif not path.endswith("/live"):
+            assert "ETag" in operation["responses"]["304"]["headers"], path
+        assert "WWW-Authenticate" in operation["responses"]["401"]["headers"]
+        for status in ("409", "429", "503"):
+            assert "Retry-After" in operation["responses"][status]["headers"]
+    if service == "enrollment":
+        registers = documents[service]["paths"]["/enrollment/v1/studies/{study_id}/participants"]["post"]
+        assert "Location" in registers["responses"]["201"]["headers"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_component_is_used(documents: dict[str, Any], service: str) -> None:
+    used = {reference.rpartition("/")[2] for reference in references(documents[service])}
+    assert documents[service]["components"]["schemas"].keys() <= used
+
+
+def test_every_read_answers_as_it_is_documented(study: OwnStudy, documents: dict[str, Any]) -> None:
+    number = study.known_everywhere(study.at_site("rome", facts.lesion(), facts.procedure(detail="By telephone.")))
+    values = {"study_id": study.study_id, "participant_id": number, "dictionary": "ctcae-3.0"}
+    tried = 0
+    for service, document in documents.items():
+        for method, path, operation in operations(document):
+            if method != "get" or path in WITHOUT_SCHEMA:
+                continue
+            schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+            path = path.replace("{kind}", "json").format_map(values)
+            for query in ("", "?since=") if path.endswith("/facts") else ("",):
+                answer = study.http.get(path + query, headers=study.bearer("investigator"))
+                assert answer.status_code == 200, (service, path, answer.text)
+                validator = Draft202012Validator({**schema, "components": document["components"]})
+                assert list(validator.iter_errors(answer.json())) == [], path
+                again = {"If-None-Match": answer.headers["ETag"], **study.bearer("investigator")}
+                held = study.http.get(path + query, headers=again).status_code
+                assert held == 304 or query, path  # a cursor says how far everybody has written
+                tried += 1
+    assert tried >= 22
+
+
+def test_the_stream_names_every_event_that_it_sends(documents: dict[str, Any]) -> None:
+    live = documents["analytics"]["paths"]["/analytics/v1/studies/{study_id}/live"]["get"]
+    assert set(PARTS) <= set(re.findall(r"[a-z-]+", live["responses"]["200"]["description"]))
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -19,11 +19,14 @@ class Shell:
 
     demo: Demo
 
-    def type(self, *blocks: str) -> str:
-        ended = subprocess.run(
+    def run(self, *blocks: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)], cwd=CHECKOUT, capture_output=True, text=True,
             env={**self.demo.environment, "no_proxy": "127.0.0.1"}, timeout=120, check=False,
         )  # fmt: skip
+
+    def type(self, *blocks: str) -> str:
+        ended = self.run(*blocks)
         assert ended.returncode == 0, ended.stderr or ended.stdout
         return ended.stdout
 
@@ -38,6 +41,17 @@ def test_every_command_of_the_readme_does_what_it_says(demo: Demo) -> None:
         assert time.monotonic() < deadline, "the figure does not count the participant"
         time.sleep(LOOKS_EVERY)
     assert shell.type(*TYPED[:-1]) == first, "the same requests again give the same answers"
+
+
+def test_a_refusal_can_be_read(demo: Demo) -> None:
+    """As the README proposes: something that cannot be is stated, by its own commands."""
+    shell = Shell(demo)
+    shell.type(*TYPED[:-1])
+    wrong = TYPED[1].replace("2024-03-06", "2999-03-06").replace("Idempotency-Key: first", "Idempotency-Key: wrong")
+    ended = shell.run(TYPED[0], wrong)
+    assert ended.returncode == 22
+    assert '"code":"in-the-future"' in ended.stdout
+    assert '"pointer":"/facts/2/data/enrolled_on"' in ended.stdout
 
 
 def _counted(shell: Shell) -> bool:

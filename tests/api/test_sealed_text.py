@@ -146,7 +146,13 @@ def test_a_reference_that_is_in_use_is_refused_without_saying_whose(study: OwnSt
         "type": "/problems/already-registered",
         "title": "The site uses that reference for another participant.",
         "status": 409,
-        "errors": [],
+        "errors": [
+            {
+                "code": "already-registered",
+                "message": "The site uses that reference for another participant.",
+                "pointer": "",
+            }
+        ],
     }
     assert first not in str(answer.headers)
     assert study.participant(facts.screened(site_id="milan", local_reference="Zw-12"), who="site@milan") != first

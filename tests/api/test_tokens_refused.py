@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -17,6 +18,8 @@ from joserfc.jwk import ECKey
 
 from infra.issuer import ALGORITHM, AUDIENCE, ISSUER
 from shared.kernel.clock import Clock
+from shared.security.token_reasons import SENTENCES
+from shared.security.tokens import Reason
 from shared.testing import facts
 from tests.api.own_study import PATIENCE, alike, body
 from tests.demo import Demo
@@ -73,6 +76,25 @@ BAD_TOKENS: dict[str, Callable[[Demo], str]] = {
 }
 
 
+REASONS: dict[str, Reason] = {
+    "nonsense": "malformed",
+    "expired": "expired",
+    "alg none": "algorithm",
+    "alg NONE": "algorithm",
+    "HS256 with the public key": "algorithm",
+    "another audience": "audience",
+    "another issuer": "issuer",
+    "another kid": "unknown-key",
+    "an id token": "type",
+    "another key": "signature",
+    "too long a life": "lifetime",
+    "not valid yet": "not-yet-valid",
+    "no subject": "subject",
+    "huge": "oversized",
+}
+"""What is said of a bad token; of the others, that are no bearer token, only that one is needed."""
+
+
 @pytest.fixture(scope="module")
 def plain(demo: Demo) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=demo.url, timeout=PATIENCE, trust_env=False) as http:
@@ -92,11 +114,43 @@ def test_a_token_that_does_not_hold_is_not_recognised(demo: Demo, plain: httpx.C
     said = {"Authorization": BAD_TOKENS[kind](demo)} if kind != "none" else {}
     answers = [plain.get(path, headers=said) for path in ASKED]
     answers.append(plain.post(f"{ASKED[0]}?dry_run=true", content=b"not even JSON", headers=said))
+    answers.append(plain.get(ASKED[1], headers={**said, "Accept": "text/html;q=0.9, application/problem+json"}))
+    reason = REASONS.get(kind)
     for answer in answers:
         assert answer.status_code == 401
-        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        assert challenged(answer.headers["WWW-Authenticate"]) == (SENTENCES[reason] if reason else None)
+    for answer in answers[:-1]:
         assert answer.json()["type"] == "/problems/not-recognised"
+        assert answer.json()["errors"][0]["code"] == (f"token-{reason}" if reason else "no-token")
         assert alike(answer, answers[0])
+
+
+def challenged(header: str) -> str | None:
+    """The description of the challenge, None where it has no error."""
+    if header == "Bearer":
+        return None
+    found = re.fullmatch(r'Bearer error="invalid_token", error_description="([ !#-\[\]-~]+)"', header)
+    assert found, header
+    return found[1]
+
+
+def test_the_reason_is_counted_and_logged_without_token_and_subject(demo: Demo, plain: httpx.Client) -> None:
+    before = refused(plain, "audience")
+    token = signed(demo, aud="somebody-else", sub="zz-subject-of-the-test")
+    assert plain.get(ASKED[0], headers={"Authorization": f"Bearer {token}"}).status_code == 401
+    assert refused(plain, "audience") == before + 1
+    logs = b"".join(log.read_bytes() for log in demo.data.rglob("*.log"))
+    assert b"token refused: audience" in logs
+    assert token.encode() not in logs
+    assert b"zz-subject-of-the-test" not in logs
+
+
+def refused(plain: httpx.Client, reason: str) -> float:
+    counter = re.compile(
+        rf'^quartal_tokens_refused_total{{reason="{reason}",service="enrollment"}} (.+)$', re.MULTILINE
+    )
+    found = counter.search(plain.get("/metrics").text)
+    return float(found[1]) if found else 0.0
 
 
 def test_a_token_in_the_query_does_not_count(demo: Demo, plain: httpx.Client) -> None:

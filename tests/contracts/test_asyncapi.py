@@ -25,7 +25,7 @@ from shared.contracts.event import Event
 from shared.contracts.schemas import HERE, golden_path, published, schema_name
 from shared.kernel.fact import Fact, Stream
 from shared.settings import Settings
-from shared.web.app import VERSION
+from shared.version import VERSION
 from tests.integration.stated import FIRST as AT
 
 DOCUMENT = document("1.2.3")
@@ -120,6 +120,15 @@ def test_what_is_not_of_asyncapi_3_is_found(change: Callable[[Any], None]) -> No
     said = copy.deepcopy(DOCUMENT)
     change(said)
     assert not ALLOWED.is_valid(said)
+
+
+def test_the_servers_are_those_that_are_set_or_a_variable() -> None:
+    (unset,) = DOCUMENT["servers"].values()
+    assert (unset["host"], list(unset["variables"])) == ("{bootstrap}", ["bootstrap"])
+    known = document("1.2.3", "one:9092, two:9093")
+    assert list(ALLOWED.iter_errors(known)) == []
+    assert [each["host"] for each in known["servers"].values()] == ["one:9092", "two:9093"]
+    assert [*document("1.2.3", "one:9092")["servers"]] == ["kafka"]
 
 
 def test_every_reference_leads_somewhere_within_the_document() -> None:

@@ -17,6 +17,8 @@ from shared.web.problems import MEDIA_TYPE
 LONGEST_NEXT = 500
 Handler = Callable[[Request, Any], Awaitable[Response]]
 pages = Pages()
+_KEPT = ("WWW-Authenticate", "Allow", "Retry-After")
+"""Headers of a problem document that belong to its status, in whatever form it is told."""
 
 
 def shown(html: str, status: int = 200) -> HTMLResponse:
@@ -45,13 +47,21 @@ def _in_words(documents: Any) -> Handler:
         asks_for_page = "text/html" in request.headers.get("accept", "")
         if not asks_for_page or document.media_type != MEDIA_TYPE:
             return document
-        if document.status_code == 401 and request.method == "GET":
+        if document.status_code == 401 and request.method == "GET" and not _is_of_the_api(request):
             return _to_sign_in(request)
         said = json.loads(bytes(document.body))
-        problem = Problem(said["status"], said["title"], errors=[each["message"] for each in said["errors"]])
-        return shown(pages.problem(problem), document.status_code)
+        more = [each["message"] for each in said["errors"] if each["message"] != said["title"]]
+        problem = Problem(said["status"], said["title"], errors=more)
+        page = shown(pages.problem(problem), document.status_code)
+        page.headers.update({name: document.headers[name] for name in _KEPT if name in document.headers})
+        return page
 
     return answer
+
+
+def _is_of_the_api(request: Request) -> bool:
+    """Programs call these addresses, whatever media type they accept: they get a status, not a form."""
+    return request.url.path.startswith("/analytics/v1/")
 
 
 def _to_sign_in(request: Request) -> Response:

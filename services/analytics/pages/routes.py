@@ -16,6 +16,7 @@ from services.analytics.pages.heads import head
 from services.analytics.pages.render import Link, Problem, local_address, part
 from shared.kernel.refusal import NotFound, Refusal
 from shared.security.tokens import BadToken, KeysUnavailable
+from shared.web.app import PUBLIC
 from shared.web.body import BoundedRoute
 from shared.web.routes import StudyOf
 
@@ -83,12 +84,12 @@ def with_session(request: Request, token: str, address: str) -> Response:
 async def static(name: str) -> Response:
     if name not in _TYPES:
         raise NotFound
-    return FileResponse(STATIC / name, media_type=_TYPES[name], headers={"Cache-Control": "no-cache"})
+    return FileResponse(STATIC / name, media_type=_TYPES[name], headers={"Cache-Control": PUBLIC})
 
 
 @routes.get("/favicon.ico")
 async def favicon() -> Response:
-    return FileResponse(STATIC / "favicon.svg", media_type="image/svg+xml")
+    return FileResponse(STATIC / "favicon.svg", media_type="image/svg+xml", headers={"Cache-Control": PUBLIC})
 
 
 @routes.get("/analytics/studies/{study_id}")

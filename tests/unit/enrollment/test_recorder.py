@@ -15,10 +15,11 @@ import pytest
 
 from services.enrollment.judgement import judgements
 from shared.contracts.event import Event
+from shared.eventstore.feed_cursor import FeedCursor, Snapshot
 from shared.eventstore.memory import MemoryStore
 from shared.eventstore.recorder import ATTEMPTS, Recorder
 from shared.eventstore.sealing import opener
-from shared.eventstore.statement import Recording, Statement
+from shared.eventstore.statement import Recording, Statement, VersionGuard
 from shared.eventstore.store import Append, Head, Recalled, Store, Unit
 from shared.eventstore.studies import StoredStudies
 from shared.kernel.clock import Clock
@@ -128,6 +129,14 @@ class _Interleaved:
     async def feed(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]:
         async with self.among.store.unit(self.tenant) as unit:
             return await unit.feed(sites=sites, after=after, limit=limit)
+
+    async def snapshot(self, before: str) -> Snapshot:
+        async with self.among.store.unit(self.tenant) as unit:
+            return await unit.snapshot(before)
+
+    async def recorded(self, cursor: FeedCursor, *, sites: Sequence[str] | None, limit: int) -> list[tuple[int, Event]]:
+        async with self.among.store.unit(self.tenant) as unit:
+            return await unit.recorded(cursor, sites=sites, limit=limit)
 
 
 @dataclass
@@ -348,12 +357,24 @@ async def test_a_dry_run_records_nothing(study: Study) -> None:
     assert type(await study.refusal("sam", participant, enrolled(), dry_run=True)) is Unacceptable
 
 
+def at_version(*versions: int) -> VersionGuard:
+    return VersionGuard(frozenset(versions))
+
+
 async def test_a_statement_under_the_version_it_was_made_by_is_recorded(study: Study) -> None:
     participant = await study.new()
-    assert (await study.state("sam", participant, procedure(), if_match=3)).version == 4
-    for stale in (0, 3, 5):
-        assert type(await study.refusal("sam", participant, procedure(), if_match=stale)) is VersionMismatch
-    assert len(await study.types(participant)) == 4
+    assert (await study.state("sam", participant, procedure(), if_match=at_version(3))).version == 4
+    for stale in ((0,), (3,), (5, 6), ()):
+        refused = await study.refusal("sam", participant, procedure(), if_match=at_version(*stale))
+        assert type(refused) is VersionMismatch
+        assert "at version 4" in refused.faults[0].message
+    assert (await study.state("sam", participant, procedure(), if_match=at_version(3, 4))).version == 5
+
+
+async def test_any_version_is_one_that_there_is(study: Study) -> None:
+    participant, any_version = await study.new(), VersionGuard(None)
+    assert (await study.state("sam", participant, procedure(), if_match=any_version)).version == 4
+    assert type(await study.refusal("sam", None, screened(), if_match=any_version)) is VersionMismatch
 
 
 async def test_a_batch_is_recorded_whole_or_not_at_all(study: Study) -> None:
@@ -475,7 +496,7 @@ async def test_after_a_refusal_the_key_is_free(study: Study) -> None:
     participant = await study.new()
     await study.refusal("sam", participant, completed(), key="k")
     assert (await study.state("sam", participant, procedure(), key="k")).version == 4
-    await study.refusal("sam", participant, lesion(), key="other", if_match=1)
+    await study.refusal("sam", participant, lesion(), key="other", if_match=at_version(1))
     assert (await study.state("sam", participant, lesion(), key="other")).version == 5
 
 
@@ -684,7 +705,9 @@ async def test_many_at_once_leave_a_record_without_gap_or_double(study: Study) -
 async def test_who_guards_a_version_is_told_when_another_was_faster(study: Study) -> None:
     participant, (other, meanwhile) = await study.new(), interleaved(study)
     meanwhile.append(lambda: study.state("carl", participant, lesion()))
-    assert type(await other.refusal("sam", participant, procedure(), if_match=3)) is VersionMismatch
+    refused = await other.refusal("sam", participant, procedure(), if_match=at_version(3))
+    assert type(refused) is VersionMismatch
+    assert "at version 4" in refused.faults[0].message
     assert "procedure.performed" not in await study.types(participant)
 
 

@@ -98,7 +98,7 @@ async def test_another_dictionary_is_unknown(http: httpx.AsyncClient, name: str)
         ({"limit": "1001"}, "schema-less-than-equal"),
         ({"limit": "many"}, "schema-int-parsing"),
         ({"q": "x" * 201}, "schema-string-too-long"),
-        ({"query": "pain"}, "schema-extra-forbidden"),
+        ({"query": "pain"}, "parameter"),
         ({"category": "Pains"}, "parameter"),
         ({"after": "3.0:9999"}, "parameter"),
         ({"after": "5.0:0001"}, "parameter"),

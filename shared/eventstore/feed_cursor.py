@@ -1,0 +1,49 @@
+"""How far a reader has read a service's events, in the order of recording.
+
+A number cannot say it: events become visible in another order than their numbers were drawn in, and whoever reads
+behind a number leaves some out. Two snapshots of the database can: what is visible in the second and was not in the
+first is new.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+NOTHING = "1:1:"
+"""A snapshot in which nothing is visible."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedCursor:
+    """Everything visible in the snapshot `done` was read. `upto`: the snapshot of a backlog that is being read, and
+    `last_seq` how far; empty and 0 between two backlogs. `database` is the one in which the snapshots mean something.
+    """
+
+    done: str = NOTHING
+    upto: str = ""
+    last_seq: int = 0
+    database: str = ""
+
+    @property
+    def latest(self) -> str:
+        return self.upto or self.done
+
+    def within(self, snapshot: str, database: str) -> FeedCursor:
+        """The same in a backlog: the one that is being read, or what is visible in this snapshot."""
+        return self if self.upto else replace(self, upto=snapshot, database=database)
+
+    def behind(self, last_seq: int) -> FeedCursor:
+        return replace(self, last_seq=last_seq)
+
+    def at_the_end(self) -> FeedCursor:
+        """The backlog is read."""
+        return FeedCursor(done=self.upto, database=self.database)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is visible now, and in which database. `follows`: it may come after the snapshot that was asked about."""
+
+    text: str
+    database: str
+    follows: bool

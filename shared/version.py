@@ -1,0 +1,3 @@
+"""The version of the software. `pyproject.toml` has the same; a test compares them."""
+
+VERSION = "0.1.0"

@@ -1,0 +1,66 @@
+"""Entity tags (RFC 9110, 8.8.3): what a client holds already, and which version it wants to change.
+
+The tag of a record is its version, `"3"`. Where an answer depends on more than the version, the rest follows after a
+hyphen: `"3-e7"` is version 3 here by version 7 of the participant in enrollment; `"3-r0"` shows no sealed text, though
+there is some. A proxy that compresses makes such a tag weak, `W/"3"`: it still names the version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Sequence
+
+ANY = "*"
+IF_MATCH_FORM = 'Send the version in quotation marks, as the ETag of an answer has it: If-Match: "3"; or a list; or *.'
+_TAG = re.compile(r'\s*(?:(?P<tag>(?:W/)?"[\x21\x23-\x7e\x80-\xff]*")\s*)?(?:,|$)')
+_VERSION = re.compile(r'(?:W/)?"([0-9]{1,9})(?:-[a-z0-9-]+)?"')
+
+
+def entity_tags(values: Sequence[str]) -> list[str]:
+    """Return the tags of the lines of a header field, or `*` alone. Raises ValueError for anything else."""
+    field = ", ".join(values)
+    if field.strip() == ANY:
+        return [ANY]
+    tags, place = [], 0
+    while place < len(field):
+        found = _TAG.match(field, place)
+        if not found or found.end() == place:
+            raise ValueError("no list of entity tags")
+        tags += [found["tag"]] if found["tag"] else []
+        place = found.end()
+    if not tags:
+        raise ValueError("no entity tag")
+    return tags
+
+
+def versions(values: Sequence[str]) -> frozenset[int] | None:
+    """Return the versions that If-Match names; None for `*`. A tag that is none of ours names no version.
+
+    Raises ValueError for what is no list of entity tags.
+    """
+    tags = entity_tags(values)
+    return None if tags == [ANY] else frozenset(int(found[1]) for tag in tags if (found := _VERSION.fullmatch(tag)))
+
+
+def is_held(tag: str, values: Sequence[str]) -> bool:
+    """Does If-None-Match name the tag? Weak comparison; a field that cannot be read names nothing."""
+    try:
+        tags = entity_tags(values)
+    except ValueError:
+        return False
+    return tags == [ANY] or opaque(tag) in map(opaque, tags)
+
+
+def opaque(tag: str) -> str:
+    return tag.removeprefix("W/")
+
+
+def content_tag(content: bytes) -> str:
+    """Return the tag of an answer that has no version: a digest of its bytes."""
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+def version_tag(version: int, more: Collection[str] = ()) -> str:
+    """Return the tag of a record at a version; `more` names what else the answer depends on."""
+    return f'"{"-".join([str(version), *more])}"'

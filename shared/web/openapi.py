@@ -1,0 +1,61 @@
+"""The OpenAPI document of a service: made from its routes, with what they have in common in it once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from shared.web.answers import CHALLENGE_HEADERS, RETRY_HEADERS
+from shared.web.problems import ProblemShown
+
+BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An access token; what its subject may do, the study's grants say.",
+}
+_SCHEMAS = "#/components/schemas/"
+_HEADERS = {"401": CHALLENGE_HEADERS, "409": RETRY_HEADERS, "429": RETRY_HEADERS, "503": RETRY_HEADERS}
+"""What a refusal of that status may have in its head."""
+
+
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """Return the document of the application's routes. Components that nothing refers to are left out."""
+    document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    for operation in (each for path in document["paths"].values() for each in path.values()):
+        operation["security"] = [{"bearer": []}]
+        for status, headers in _HEADERS.items():
+            operation["responses"].get(status, {})["headers"] = dict(headers)
+    schemas = document.setdefault("components", {}).get("schemas", {})
+    problem = ProblemShown.model_json_schema(ref_template=_SCHEMAS + "{model}")
+    schemas |= {**problem.pop("$defs"), "Problem": problem}
+    used = _used(document["paths"], schemas)
+    document["components"]["schemas"] = {name: schemas[name] for name in sorted(used)}
+    document["components"]["securitySchemes"] = {"bearer": BEARER}
+    return document
+
+
+def _used(value: Any, schemas: dict[str, Any]) -> set[str]:
+    """The names of the components that the value refers to, directly or by another one."""
+    found: set[str] = set()
+    waiting = list(_references(value))
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += _references(schemas[name])
+    return found
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, member in value.items():
+            if name == "$ref" and isinstance(member, str):
+                yield member.removeprefix(_SCHEMAS)
+            else:
+                yield from _references(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _references(member)

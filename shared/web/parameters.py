@@ -1,0 +1,50 @@
+"""Query parameters: every address takes those that its route declares, once each, and no others.
+
+A parameter that is passed over gives an answer to another question: `?sit=rome` would list every site.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from fastapi._compat import field_annotation_is_sequence
+from fastapi.dependencies.models import Dependant
+from pydantic import BaseModel
+
+from shared.kernel.refusal import Fault, Unacceptable
+from shared.web.names import unknown
+
+REFUSED = "A parameter of the address does not fit."
+
+
+def declared_parameters(dependant: Dependant) -> dict[str, bool]:
+    """Return the query parameters of a route by name: True for those that may be repeated."""
+    return {name: field_annotation_is_sequence(annotation) for name, annotation in _annotations(dependant)}
+
+
+def _annotations(dependant: Dependant) -> Iterator[tuple[str, Any]]:
+    for parameter in dependant.query_params:
+        kind = parameter.field_info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):  # a model declares one parameter per member
+            yield from ((field.alias or name, field.annotation) for name, field in kind.model_fields.items())
+        else:
+            yield parameter.alias, kind
+    for dependency in dependant.dependencies:
+        yield from _annotations(dependency)
+
+
+def refuse_unknown_parameters(sent: Iterable[str], declared: Mapping[str, bool]) -> None:
+    """Raise Unacceptable for a name that is not declared, and for a repeated one that may stand once."""
+    faults = list(dict.fromkeys(_faults(Counter(sent), declared)))
+    if faults:
+        raise Unacceptable(REFUSED, code="parameter", faults=faults)
+
+
+def _faults(sent: Mapping[str, int], declared: Mapping[str, bool]) -> Iterator[Fault]:
+    for name, count in sent.items():
+        if name not in declared:
+            yield Fault("parameter", unknown("parameter", name, declared))
+        elif count > 1 and not declared[name]:
+            yield Fault("parameter", f"{name}: Give this parameter once.")

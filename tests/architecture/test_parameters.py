@@ -1,0 +1,67 @@
+"""No route of any service passes a query parameter over: each is refused unless the route declares it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.routing import Route
+
+from infra.local.web import Web
+from services.analytics.__main__ import PROCESS as ANALYTICS
+from services.enrollment.__main__ import PROCESS as ENROLLMENT
+from services.followup.__main__ import PROCESS as FOLLOWUP
+from services.toxicity.__main__ import PROCESS as TOXICITY
+from shared.settings import Settings
+from shared.web.body import StrictRoute
+
+APPLICATIONS = {each.name: each.create_app(Settings()) for each in (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)}
+APPLICATIONS["web"] = Web(Settings()).own
+QUERY = b"unheard-of=1"
+
+
+def routes() -> Iterator[Any]:
+    for name, app in APPLICATIONS.items():
+        for route in (each for each in app.routes if isinstance(each, Route)):
+            yield pytest.param(app, route, id=f"{name} {sorted(route.methods or ())} {route.path}")
+
+
+def test_every_route_is_one_that_is_tried() -> None:
+    for app in APPLICATIONS.values():
+        assert all(isinstance(route, Route) for route in app.routes), "an included router hides its routes: extend"
+
+
+async def answer(app: FastAPI, scope: dict[str, Any]) -> int:
+    """The status that the application answers with; what it would need to answer fully is not there."""
+    statuses: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    await app(scope, receive, send)
+    return statuses[0]
+
+
+@pytest.mark.parametrize(("app", "route"), list(routes()))
+async def test_a_parameter_that_is_not_declared_is_refused(app: FastAPI, route: Route) -> None:
+    assert isinstance(route, StrictRoute), "give its router route_class=StrictRoute, or a class derived from it"
+    assert "unheard-of" not in route.parameters
+
+    async def admit(request: Any) -> None:
+        request.state.caller = type("Caller", (), {"subject": "somebody"})()
+
+    app.state.admit = admit
+    path = route.path.format_map(dict.fromkeys(route.param_convertors, "atc-rt"))
+    method = sorted(route.methods or ())[0]
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": method,
+        "scheme": "http", "path": path, "raw_path": path.encode(), "root_path": "", "query_string": QUERY,
+        "headers": [(b"content-type", b"application/json")], "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2),
+    }  # fmt: skip
+    assert await answer(app, scope) == 422

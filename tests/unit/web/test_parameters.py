@@ -1,0 +1,72 @@
+"""A parameter that an address does not take is refused; which one was meant is said where that is clear."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI, Query
+from pydantic import BaseModel
+
+from shared.web.app import bare_app
+from shared.web.body import StrictRoute
+
+
+class Filter(BaseModel):
+    local_reference: str | None = None
+    site: str | None = None
+    state: list[str] | None = None
+
+
+@asynccontextmanager
+async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
+    yield
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    app, routes = bare_app("listing", _lifespan), APIRouter(route_class=StrictRoute)
+
+    @routes.get("/rows")
+    async def rows(filters: Annotated[Filter, Query()]) -> dict[str, Any]:
+        return {"site": filters.site, "state": filters.state}
+
+    @routes.get("/plain")
+    async def plain() -> str:
+        return "plain"
+
+    app.router.routes.extend(routes.routes)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+        yield client
+
+
+async def test_declared_parameters_are_taken_and_a_list_may_be_repeated(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/rows?site=rome&state=due&state=overdue")
+    assert (answer.status_code, answer.json()) == (200, {"site": "rome", "state": ["due", "overdue"]})
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("sit=rome", "Probably site was meant."),
+        ("localReference=4711", "Probably local_reference was meant."),
+        ("local-reference=4711", "Probably local_reference was meant."),
+        ("Local_Reference=4711", "Probably local_reference was meant."),
+        ("MRN4711", "There is no such parameter here. The parameters are: local_reference, site, state."),
+        ("site=rome&site=milan", "site: Give this parameter once."),
+    ],
+)
+async def test_any_other_is_refused_and_not_repeated(http: httpx.AsyncClient, query: str, message: str) -> None:
+    answer = await http.get(f"/rows?{query}")
+    (fault,) = answer.json()["errors"]
+    assert (answer.status_code, answer.json()["type"], fault["code"]) == (422, "/problems/parameter", "parameter")
+    assert message in fault["message"]
+    assert "4711" not in answer.text
+
+
+async def test_an_address_without_parameters_says_so(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/plain?page=2")
+    assert answer.json()["errors"][0]["message"] == "There is no such parameter here, and there are no parameters."
