@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -864,3 +864,22 @@ async def test_who_is_re_instated_by_others_is_known_by_the_sites_number_again(s
 async def test_who_administers_one_site_does_not_administer_the_study(study: Study) -> None:
     await study.state("ada", STUDY, granted("bob", "administrator", "milan"))
     assert type(await study.refusal("bob", STUDY, granted("bob", "administrator"))) is NotYourRole
+
+
+# Calendars of sites
+
+
+async def test_tomorrow_begins_where_the_site_is() -> None:
+    """At 10:30 UTC it is the next day in Kiribati, and still the day before on Niue."""
+    clock = Clock(now=lambda: datetime(2024, 3, 7, 10, 30, tzinfo=UTC))
+    study = Study(MemoryStore("enrollment"))
+    study.recorder = Recorder(study.store, StoredStudies(study.store), judgements(clock, VAULT), VAULT, clock)
+    await study.state("ada", STUDY, *OPENING, opens_study=True)
+    sites = site_activated("rome", zone="Pacific/Kiritimati"), site_activated("milan", zone="Pacific/Niue")
+    await study.state("ada", STUDY, *sites, granted("sam", "site", "rome"), granted("mia", "site", "milan"))
+    for by, site, today in (("sam", "rome", "2024-03-08"), ("mia", "milan", "2024-03-06")):
+        await study.new(by, screened(today, site_id=site))
+        tomorrow = (date.fromisoformat(today) + timedelta(days=1)).isoformat()
+        for dry_run in (False, True):
+            refused = await study.refusal(by, None, screened(tomorrow, site_id=site), dry_run=dry_run)
+            assert [(fault.code, fault.pointer) for fault in refused.faults] == [("in-the-future", "/screened_on")]
