@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from random import Random
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from infra.reference import odds
 from infra.reference.contacts import Contact
 from infra.reference.outlook import Outlook
 from infra.reference.terms import PNEUMONIA, SERIOUS, TERMS, Dictionary, Phase, Term
 from infra.reference.treated import Happening, Treated
+from shared.kernel.zones import zone
 
 DURING = ((10, 18), (24, 30))
 """Days after the start on which toxicity is graded under treatment, if that goes on."""
@@ -143,7 +143,7 @@ def _sequels(rng: Random, first: Happening, outlook: Outlook, by: Grader) -> Ite
 
 def _at(rng: Random, day: date, by: Grader) -> str:
     """A time on that day with the zone of the site, RFC 3339."""
-    return datetime.combine(day, time(rng.randint(7, 17), rng.randint(0, 59)), ZoneInfo(by.time_zone)).isoformat()
+    return datetime.combine(day, time(rng.randint(7, 17), rng.randint(0, 59)), zone(by.time_zone)).isoformat()
 
 
 def _fatal(rng: Random, treated: Treated, outlook: Outlook, by: Grader) -> Iterator[Happening]:

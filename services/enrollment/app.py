@@ -11,7 +11,7 @@ from services.enrollment import gate, judgement, participant, study, treatment
 from shared.contracts.catalogue import PARTICIPANT, STUDY
 from shared.contracts.enrollment import Screened
 from shared.contracts.study import MemberGranted, Opened
-from shared.gate import doors
+from shared.gate import doors, lists, texts
 from shared.gate import study as studies
 from shared.kernel.fact import Fact
 from shared.kernel.ids import StudyId
@@ -37,7 +37,7 @@ from shared.web.routes import (
 from shared.web.service import service_start
 
 STUDIES = "/enrollment/v1/studies"
-RULES = (study, participant, treatment, gate, doors, studies)
+RULES = (study, participant, treatment, gate, doors, studies, texts, lists)
 """Modules that object, of which the problem types are read off."""
 routes = router(STUDIES)
 Listed, Several = batch_of(PARTICIPANT, "NewParticipant")

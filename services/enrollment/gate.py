@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from shared.contracts.enrollment import Consented, Enrolled, Screened, ScreenFailed, Transferred
+from shared.contracts.enrollment import Consented, Enrolled, Screened, ScreenFailed, Transferred, Voided
 from shared.gate import study as studies
 from shared.gate.doors import Surroundings
 from shared.kernel.dates import PartialDate
@@ -19,7 +19,12 @@ Answers = Mapping[str, str]
 
 @dataclass(frozen=True)
 class World(Surroundings):
+    """`number` is the participant's own, '' while there is none; `others` are the participants whom a fact names, and
+    whom these name in turn: empty for somebody whom the caller does not see, and for a number that nobody has."""
+
     enrolling_site: str
+    number: str = field(default="", kw_only=True)
+    others: Mapping[str, Record] = field(default_factory=dict, kw_only=True)
 
     def doors(self, known: Record, said: Fact) -> Iterator[Objection]:
         yield from super().doors(known, said)
@@ -43,11 +48,41 @@ class World(Surroundings):
                 if not any(version in studies.consent_versions_on(plan, days) for plan, days in plans):
                     message = "That version of the consent form was not valid on that day."
                     yield Objection("consent-version", message, member="/form_version")
+            case Voided(duplicate_of=str() as original):
+                if not (isinstance(before, Voided) and before.duplicate_of == original):
+                    yield from self._duplicate(original)
             case Transferred(to_site=site, on=on):
                 if site == self.site_id and not (isinstance(before, Transferred) and before.to_site == site):
                     yield Objection("already-there", "The participant is at that site.", member="/to_site")
                 if not studies.was_active(self.study, site, on):
                     yield Objection("site-not-active", "That site was not active on that day.", member="/to_site")
+
+    def _duplicate(self, original: str) -> Iterator[Objection]:
+        """A record that is void as a duplicate names another one, which leads to a participant who is none.
+
+        That participant may be void, for somebody else's duplicate too. Who is at another site and who does not exist
+        have one answer: the caller learns nothing of either. Two records that name each other at the same moment are
+        not found out: each is decided by what the other was before.
+        """
+        if original == self.number:
+            message = "A participant is no duplicate of itself: give the number of the record that stays."
+            yield Objection("duplicate-of-itself", message, member="/duplicate_of")
+        elif not self.others.get(original, Record()).stated:
+            message = "Give the number of a participant whom you may see, or leave it out."
+            yield Objection("no-such-participant", message, member="/duplicate_of")
+        elif self.number in self._originals(original):
+            message = "That record is void as a duplicate of this one: one of the two stays."
+            yield Objection("duplicate-circle", message, member="/duplicate_of")
+
+    def _originals(self, number: str) -> set[str]:
+        """The participants whom one is said to be a duplicate of, directly or through others."""
+        reached: set[str] = set()
+        numbers = {number}
+        while numbers:
+            named = {void.duplicate_of for each in numbers for void in self.others.get(each, Record()).facts(Voided)}
+            numbers = {each for each in named if each} - reached
+            reached |= numbers
+        return reached
 
     def _criteria(self, when: PartialDate) -> set[str]:
         return {criterion.id for plan, _ in studies.in_force(self.study, when) for criterion in plan.criteria}

@@ -23,7 +23,7 @@ from shared.eventstore.known import last_word
 from shared.eventstore.store import Head, Recalled
 from shared.gate import study as studies
 from shared.kernel.clock import Clock
-from shared.kernel.fact import Corrected, Fact
+from shared.kernel.fact import Corrected, Fact, content
 from shared.kernel.record import Gate, Record, Rules, standing
 from shared.security.vault import Vault
 
@@ -34,6 +34,9 @@ class StudyJudgement:
 
     def site(self, head: Head, facts: Sequence[Fact]) -> None:
         """A study's facts are no site's."""
+
+    def others(self, facts: Sequence[Fact]) -> frozenset[str]:
+        return frozenset()
 
     def gate(self, study_id: str, study_record: Record, recalled: Recalled, site_id: str | None) -> Gate:
         return study.gate
@@ -57,13 +60,19 @@ class ParticipantJudgement:
     def site(self, head: Head, facts: Sequence[Fact]) -> str | None:
         return head.site_id or next((fact.site_id for fact in facts if isinstance(fact, Screened)), None)
 
+    def others(self, facts: Sequence[Fact]) -> frozenset[str]:
+        """The participants of whom one is said to be a duplicate."""
+        voided = (fact for fact in map(content, facts) if isinstance(fact, Voided))
+        return frozenset(fact.duplicate_of for fact in voided if fact.duplicate_of)
+
     def gate(self, study_id: str, study_record: Record, recalled: Recalled, site_id: str | None) -> Gate:
         active = studies.site(study_record, site_id or "")
         today = self.clock.today(study_id, active.time_zone if active else "UTC")
         enrolling = recalled.head.summary.get("enrolling_site", site_id)
         return World(
-            study_record, today, site_id or "", enrolling or "", earlier=lambda: standing(history(recalled.events))
-        ).gate
+            study_record, today, site_id or "", enrolling or "", earlier=lambda: standing(history(recalled.events)),
+            number=recalled.events[0].stream_id if recalled.events else "", others=recalled.others,
+        ).gate  # fmt: skip
 
     def judged_by(self, study_record: Record, recalled: Recalled, fact: Fact) -> Mapping[str, Any]:
         return amended_by(study_record, fact)

@@ -16,7 +16,9 @@ from shared.contracts.study import (
     SiteActivated,
     SiteClosed,
 )
+from shared.gate import values
 from shared.gate.study import after_closing
+from shared.kernel import zones
 from shared.kernel.fact import Fact, Stated
 from shared.kernel.record import Objection, Record
 
@@ -47,6 +49,9 @@ def objections(record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
 
 def gate(record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
     """A closed study takes no amendment and no site; a day after its end is no day of the study."""
+    yield from values.objections(stated.fact, lambda: (other for other in record.stated if other is not stated))
+    if isinstance(stated.fact, SiteActivated):
+        yield from _no_place(stated.fact)
     if isinstance(stated.fact, ProtocolAmended | SiteActivated):
         for closed in record.all(Closed):
             yield Objection("study-closed", "The study is closed.", closed.event_id)
@@ -54,6 +59,20 @@ def gate(record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
     on = stated.fact.happened_on
     if on and not isinstance(stated.fact, Closed):
         yield from after_closing(record, on, stated.fact.date_field or "")
+
+
+def _no_place(activated: SiteActivated) -> Iterator[Objection]:
+    """A site's days follow the clock of a place, and its zone is never changed.
+
+    Whether the zone is one of the country is not asked: territories have zones and codes of their own in the tables
+    (Reunion, Puerto Rico, Hong Kong), and their sites are right to name the country that they belong to.
+    """
+    if activated.time_zone not in zones.places():
+        message = f"Give the zone of a place, such as {zones.suggestion(activated.time_zone) or 'Europe/Berlin'}."
+        yield Objection("zone-of-no-place", message, member="/time_zone")
+    if activated.country not in zones.countries():
+        message = "Give the country's code by ISO 3166-1, such as DE; the United Kingdom is GB, Greece is GR."
+        yield Objection("no-such-country", message, member="/country")
 
 
 def _site_closed(record: Record, stated: Stated[Fact], site: str, on: date) -> Iterator[Objection]:

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from services.toxicity import assessment, dictionaries_api, gate
 from shared.contracts.catalogue import TOXICITY
-from shared.gate import doors
+from shared.gate import doors, lists, texts
 from shared.gate import study as studies
 from shared.inbox.registry.judgement import RegisteredElsewhere
 from shared.settings import Settings
@@ -17,7 +17,7 @@ from shared.web.routes import fact_routes
 from shared.web.service import service_start
 
 PARTICIPANT = "/toxicity/v1/studies/{study_id}/participants/{participant_id}"
-RULES = (assessment, gate, doors, studies)
+RULES = (assessment, gate, doors, studies, texts, lists)
 """Modules that object, of which the problem types are read off."""
 
 

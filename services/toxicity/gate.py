@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from shared.contracts.toxicity import (
     Assessed,
@@ -23,6 +22,7 @@ from shared.gate.doors import Surroundings
 from shared.kernel.dates import PartialDate
 from shared.kernel.fact import Fact
 from shared.kernel.record import Objection, Record
+from shared.kernel.zones import zone as rules_of
 from shared.terminology import ctcae
 
 Sequel = SeriousEventUpdated | SeriousEventResolved
@@ -88,7 +88,7 @@ class World(Surroundings):
     def _not_aware_yet(self, aware_at: datetime) -> Iterator[Objection]:
         """By the calendar of the site, whichever zone the moment was said in."""
         active = studies.site(self.study, self.site_id)
-        zone = ZoneInfo(active.time_zone if active else "UTC")
+        zone = rules_of(active.time_zone if active else "UTC")
         if aware_at.astimezone(zone).date() > self.today:
             yield Objection("in-the-future", "That moment has not come yet at the site.", member="/aware_at")
 

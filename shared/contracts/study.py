@@ -6,13 +6,15 @@ from functools import cache
 from typing import Annotated
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
 from shared.contracts.streams import STUDY
 from shared.kernel.dates import Day
 from shared.kernel.fact import Fact, Role
 from shared.kernel.ids import Code, SiteId
+from shared.kernel.sealed import STORED
 from shared.kernel.text import Line, Paragraph
+from shared.kernel.zones import suggestion
 from shared.protocol.protocol import Protocol
 
 
@@ -21,9 +23,10 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _known_zone(name: str) -> str:
-    if name not in _zones():
-        raise ValueError("give an IANA time zone, such as Europe/Berlin")
+def _known_zone(name: str, info: ValidationInfo) -> str:
+    """Refuse what no machine has as a zone. A zone that was recorded stays readable where the tables are others."""
+    if info.context != STORED and name not in _zones():
+        raise ValueError(f"give an IANA time zone, such as {suggestion(name) or 'Europe/Berlin'}")
     return name
 
 

@@ -25,6 +25,10 @@ class Judgement(Protocol):
         """The site that states: that of the stream, or, for a new one, the one its first fact names."""
         ...
 
+    def others(self, facts: Sequence[Fact]) -> frozenset[str]:
+        """Other streams that the gate looks into, to judge these facts or what stands of another such stream."""
+        ...
+
     def gate(self, study_id: str, study: Record, recalled: Recalled, site_id: str | None) -> Gate: ...
 
     def judged_by(self, study: Record, recalled: Recalled, fact: Fact) -> Mapping[str, Any]:

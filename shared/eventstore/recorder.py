@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from shared.contracts.event import Event
+from shared.contracts.event import Event, history
 from shared.eventstore.judgement import Judgement
 from shared.eventstore.known import Known, Memory
 from shared.eventstore.sealing import Sealing, opener
@@ -18,7 +18,7 @@ from shared.eventstore.studies import Studies, StudyState
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact, Stated
 from shared.kernel.ids import event_id_for, new_event_id, new_participant_id
-from shared.kernel.record import Judged, Refused
+from shared.kernel.record import Judged, Record, Refused, standing
 from shared.kernel.refusal import (
     AlreadyRegistered,
     Busy,
@@ -120,7 +120,7 @@ class _Attempt:
         scopes = self._scopes()
         if not scopes & {EVERY_SITE, site}:
             raise self._unseen
-        if self._may_be_known(known) or self._is_behind(known.recalled):
+        if self._may_be_known(known) or self._is_behind(known.recalled) or self._judgement.others(self._said.facts):
             raise Moved  # it is looked into
         tenant = Tenant(self._said.study_id, EVERY_SITE if EVERY_SITE in scopes else site or "")
         return await self._settled(tenant, known.at(self._study.version), known.recalled.events[0].stream_id)
@@ -147,8 +147,19 @@ class _Attempt:
                 self._authorise(self._judgement.site(recalled.head, said.facts))
                 if before := await self._recorded_before(unit, recalled):
                     return before
+                recalled = replace(recalled, others=await self._others(unit))
             return await self._settled(tenant, Known.of(recalled, self._judgement.rules), stream_id)
         raise self._unseen
+
+    async def _others(self, unit: Unit) -> dict[str, Record]:
+        """Participants whom the statement names, and whom these name in turn, as far as the tenant sees them."""
+        records: dict[str, Record] = {}
+        named = set(self._judgement.others(self._said.facts))
+        while named:
+            number = named.pop()
+            records[number] = standing(history((await unit.recall(number)).events))
+            named |= self._judgement.others([stated.fact for stated in records[number].stated]) - records.keys()
+        return records
 
     def _is_behind(self, recalled: Recalled) -> bool:
         """Has this service yet to hear of what the statement comes after?"""

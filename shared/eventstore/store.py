@@ -82,13 +82,17 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """`elsewhere`: what stands of the participant in the service that registers them, at least up to `head.known`."""
+    """`elsewhere`: what stands of the participant in the service that registers them, at least up to `head.known`.
+
+    `others`: what stands of other participants whom a statement names, as far as the tenant sees them.
+    """
 
     study_version: int
     head: Head
     events: tuple[Event, ...]
     outcome: Outcome | None = None
     elsewhere: Record | None = None
+    others: Mapping[str, Record] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

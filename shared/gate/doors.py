@@ -15,6 +15,7 @@ from functools import cached_property
 
 from shared.contracts.enrollment import Consented, Screened, Transferred, Voided, Withdrawn
 from shared.contracts.followup import Died, VitalStatusConfirmed
+from shared.gate import values
 from shared.gate.study import after_closing, is_closed
 from shared.kernel.dates import PartialDate
 from shared.kernel.fact import Corrected, Fact, Stated, content
@@ -47,6 +48,7 @@ class Surroundings:
             yield objection.within(within)
 
     def _objections(self, record: Record, known: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
+        yield from values.objections(said, lambda: self._before.stated)
         yield from _in_the_future(said, self.today)
         if self.participant is not None:
             yield from _not_screened(self.participant)

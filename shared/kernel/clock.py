@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+
+from shared.kernel.zones import zone as rules_of
 
 _STUDY = re.compile(r"[a-z0-9-]*")
 
@@ -44,4 +45,4 @@ class Clock:
     def day(self, study_id: str, moment: datetime, zone: str = "UTC") -> date:
         """The study's calendar day at that moment."""
         setting = self.frozen_or_shifted.get(study_id, self.frozen_or_shifted.get("", timedelta()))
-        return setting if isinstance(setting, date) else moment.astimezone(ZoneInfo(zone)).date() + setting
+        return setting if isinstance(setting, date) else moment.astimezone(rules_of(zone)).date() + setting

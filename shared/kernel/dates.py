@@ -12,6 +12,10 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _SHAPE = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?")
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
+_HOW = (
+    "give a date as YYYY-MM-DD, or YYYY-MM or YYYY where only that is known; where nothing is known, null, if the "
+    "member may be null"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class PartialDate:
         if isinstance(value, PartialDate):
             return value
         if not (isinstance(value, str) and (shape := _SHAPE.fullmatch(value))):
-            raise ValueError("give a date as YYYY-MM-DD, or YYYY-MM or YYYY where only that is known")
+            raise ValueError(_HOW)
         year, month, day = (int(part) if part else None for part in shape.groups())
         if year is None or not _FIRST_YEAR <= year <= _LAST_YEAR:
             raise ValueError(f"give a year between {_FIRST_YEAR} and {_LAST_YEAR}")
@@ -61,10 +65,10 @@ def _interval(year: int, month: int | None, day: int | None) -> tuple[date, date
 def _day(value: object) -> date:
     if isinstance(value, date):
         return value
-    when = PartialDate.parse(value)
-    if not when.is_exact or len(when.text) != len("2024-03-07"):
+    shape = _SHAPE.fullmatch(value) if isinstance(value, str) else None
+    if shape is None or shape[3] is None:
         raise ValueError("give the day as YYYY-MM-DD")
-    return when.earliest
+    return PartialDate.parse(value).earliest
 
 
 _MONTH, _DAY = "(0[1-9]|1[0-2])", "(0[1-9]|[12][0-9]|3[01])"

@@ -6,15 +6,18 @@ The tables lie in `dictionaries`, with a word on where they come from; each is r
 from __future__ import annotations
 
 import csv
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+from shared.terminology.spellings import phrases, spelled, synonyms, words_of
+
 NAMES = ("ctcae-3.0", "ctcae-4.03", "ctcae-5.0", "ctcae-6.0")
 NOT_THERE = 0
 """Grade 0, looked for and not there: every term has it, and no table describes it."""
+SITE = " / "
+"""Parts the name of a term of v3.0 from its site."""
 _TABLES = Path(__file__).with_name("dictionaries")
 _DESCRIBED = range(1, 6)
 
@@ -37,12 +40,24 @@ class Term:
     def words(self) -> tuple[str, ...]:
         return words_of(self.name)
 
+    @cached_property
+    def _spelled(self) -> frozenset[str]:
+        return frozenset(spelled(self.words))
+
+    @cached_property
+    def _other_words(self) -> tuple[frozenset[str], ...]:
+        """Words that stand for those of the name: alone, and with each phrase that stands for the term."""
+        others = synonyms(self.words)
+        names = dict.fromkeys((self.name, self.name.partition(SITE)[0]))
+        return (others, *(others | phrase for name in names for phrase in phrases(name)))
+
     def answers(self, words: Sequence[str]) -> bool:
-        """Does every one of them begin a word of the name?"""
-        return all(any(own.startswith(word) for own in self.words) for word in words)
+        """Does every one of them begin a word of the name, or stand for one in full?"""
+        own = {word for word in words if any(spelling.startswith(word) for spelling in self._spelled)}
+        return any(others.issuperset(word for word in words if word not in own) for others in self._other_words)
 
     def begins_with(self, words: Sequence[str]) -> bool:
-        return bool(words) and self.words[0].startswith(words[0])
+        return bool(words) and any(first.startswith(words[0]) for first in spelled(self.words[:1]))
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,8 @@ class Dictionary:
     def search(self, sought: str = "", *, category: str | None = None, after: str = "", limit: int = 100) -> list[Term]:
         """Terms in whose name (site included) every word of `sought` begins a word; all, where nothing is sought.
 
+        Other spellings of a word and other names of a term count too (`shared.terminology.spellings`).
+
         Names that begin with the first word come first, and otherwise the table's order holds. `after` is the id of
         the term to go on behind, `limit` the number of terms at most. Raises KeyError for an `after` that is no term.
         """
@@ -75,12 +92,6 @@ class Dictionary:
 
 def _place(term: Term, words: Sequence[str]) -> tuple[bool, str]:
     return not term.begins_with(words), term.term_id
-
-
-def words_of(text: str) -> tuple[str, ...]:
-    """The words to compare: in one case, without accents; whatever is neither letter nor digit parts them."""
-    plain = (letter for letter in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(letter))
-    return tuple("".join(letter if letter.isalnum() else " " for letter in plain).split())
 
 
 @cache
@@ -99,7 +110,7 @@ def dictionary_of(term_id: str) -> Dictionary:
 
 
 def _term(row: Mapping[str, str]) -> Term:
-    name = f"{row['term']} / {row['site']}" if row["site"] else row["term"]
+    name = f"{row['term']}{SITE}{row['site']}" if row["site"] else row["term"]
     texts = {grade: row[f"grade{grade}"] for grade in _DESCRIBED if row[f"grade{grade}"]}
     return Term(row["term_id"], row["category"], name, texts)
 

@@ -148,8 +148,8 @@ def transferred(site: str = "milan", when: When = 0) -> Transferred:
     return Transferred.model_validate({"to_site": site, "on": day(when)})
 
 
-def voided(reason: str = "entered_in_error") -> Voided:
-    return Voided.model_validate({"reason": reason})
+def voided(reason: str = "entered_in_error", duplicate_of: str | None = None) -> Voided:
+    return Voided.model_validate({"reason": reason, "duplicate_of": duplicate_of})
 
 
 def lesion(name: str = "L1", when: When = 0, **changes: Any) -> LesionRegistered:

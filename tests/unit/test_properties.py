@@ -17,7 +17,7 @@ from services.toxicity import assessment
 from services.toxicity import gate as toxicity_gate
 from shared.contracts import catalogue
 from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, STUDY, TOXICITY
-from shared.gate import doors
+from shared.gate import doors, lists, texts
 from shared.gate import study as studies
 from shared.kernel.fact import Corrected, Fact, Stream
 from shared.kernel.record import Record, decide, judge, standing
@@ -39,10 +39,10 @@ from shared.testing.spec import history, open_gate
 from shared.testing.toxicity_facts import assessed, finding, serious, serious_resolved
 
 SEARCH = settings(max_examples=2000, phases=[Phase.generate], database=None)
-SHARED = (doors, studies)
+SHARED = (doors, studies, texts, lists)
 EVERY = (
     Histories(
-        STUDY, study.objections, (study, studies),
+        STUDY, study.objections, (study, studies, texts, lists),
         ((), (opened(),), (opened(), site_activated("A"), granted("A", "monitor"))),
         st.just(study.gate),
     ),

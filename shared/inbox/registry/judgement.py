@@ -27,6 +27,9 @@ class RegisteredElsewhere:
     def site(self, head: Head, facts: Sequence[Fact]) -> str | None:
         return head.site_id
 
+    def others(self, facts: Sequence[Fact]) -> frozenset[str]:
+        return frozenset()
+
     def gate(self, study_id: str, study_record: Record, recalled: Recalled, site_id: str | None) -> Gate:
         active = studies.site(study_record, site_id or "")
         today = self.clock.today(study_id, active.time_zone if active else "UTC")

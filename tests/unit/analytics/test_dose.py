@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from services.analytics.cohort import Selection
 from services.analytics.figures import treatments as drawn
@@ -97,3 +98,21 @@ def test_a_completed_course_that_speaks_of_one_target_was_as_prescribed_to_the_o
 def test_a_target_that_names_no_lesion_is_nervous_tissue_by_its_label(label: str, cns: bool) -> None:
     (row,) = rows_of(facts.course(1, "RT1", facts.target(label=label)))
     assert ("bed_2" in row) is cns
+
+
+@pytest.mark.parametrize(
+    ("fractions", "each", "effective"),
+    [
+        (4, 1500, ("150", "125", "360", "216")),
+        (20, 300, ("78", "65", "120", "72")),
+        (39, 200, ("93.6", "78", "130", "78")),
+        (28, 180, ("59.472", "49.56", "80.64", "48.384")),
+    ],
+)
+def test_effective_doses_take_the_number_and_the_dose_of_fractions_each_for_itself(
+    fractions: int, each: int, effective: tuple[str, ...]
+) -> None:
+    computed = [form(fractions, Decimal(each) / 100, ratio) for ratio in (TUMOUR, LATE) for form in (bed, eqd2)]
+    assert computed == [Decimal(text) for text in effective]
+    with pytest.raises(ValidationError, match="fractions times dose per fraction is not the total dose"):
+        facts.course(0, "RT1", facts.target(fractions=fractions, each=each, total_dose_cgy=fractions * each + 1))

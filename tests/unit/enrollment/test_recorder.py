@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -69,6 +69,7 @@ from shared.testing.facts import (
 )
 
 STUDY = "atc-rt"
+NOBODY = "0000-0000-0"
 AT = datetime(2025, 3, 7, 12, 30, tzinfo=UTC)
 MEMBERS = {
     "ada": ("administrator", None),
@@ -670,6 +671,89 @@ async def test_who_comes_back_is_known_by_the_old_reference_again(study: Study) 
     assert transfer != mistaken
 
 
+@pytest.mark.parametrize("same", ["MU\u0308LLER-07", "m\u00fcller-07", "M\u00dcLLER\u00a0-07", " M\u00dcLLER-07 "])
+async def test_a_reference_is_the_same_however_its_letters_are_composed(study: Study, same: str) -> None:
+    await study.new("sam", screened(local_reference="M\u00dcLLER-07" if "\u00a0" not in same else "M\u00dcLLER -07"))
+    assert type(await study.refusal("sam", None, screened(local_reference=same))) is AlreadyRegistered
+
+
+async def test_a_leading_zero_makes_another_reference(study: Study) -> None:
+    await study.new("sam", screened(local_reference="00123"))
+    await study.new("sam", screened(local_reference="123"))
+    await study.new("sam", screened(local_reference="1E5"))
+    assert len(await study.participants()) == 3
+
+
+# Duplicates
+
+
+def same_as(number: str) -> Fact:
+    return voided("duplicate", number)
+
+
+async def refused_at(study: Study, by: str, stream: str, fact: Fact) -> list[tuple[str, str]]:
+    return [(fault.code, fault.pointer) for fault in (await study.refusal(by, stream, fact)).faults]
+
+
+async def test_a_record_is_void_as_a_duplicate_of_another(study: Study) -> None:
+    first, second = await study.new(), await study.new()
+    await study.state("sam", second, same_as(first))
+    assert (await study.recalled(second)).head.summary["status"] == "voided"
+
+
+async def test_a_participant_is_no_duplicate_of_itself(study: Study) -> None:
+    number = await study.new()
+    for stated in (same_as(number), same_as(number.replace("-", "").lower())):
+        assert await refused_at(study, "sam", number, stated) == [("duplicate-of-itself", "/duplicate_of")]
+    await study.state("sam", number, consented())
+    assert await refused_at(study, "sam", number, same_as(number)) == [("duplicate-of-itself", "/duplicate_of")]
+
+
+async def test_records_are_no_duplicates_of_each_other(study: Study) -> None:
+    numbers = [await study.new() for _ in range(4)]
+    for number, other in pairwise(numbers):
+        await study.state("sam", number, same_as(other))
+    for other in numbers[:3]:
+        assert await refused_at(study, "carl", numbers[3], same_as(other)) == [("duplicate-circle", "/duplicate_of")]
+    await study.state("sam", numbers[3], voided())
+
+
+async def test_a_correction_closes_no_circle_either(study: Study) -> None:
+    first, second = await study.new(), await study.new()
+    mistaken = (await study.state("sam", first, voided("duplicate"))).event_ids[0]
+    await study.state("sam", second, same_as(first))
+    for number, code in ((second, "duplicate-circle"), (first, "duplicate-of-itself")):
+        stated = correction(mistaken, same_as(number))
+        assert await refused_at(study, "ivan", first, stated) == [(code, "/replacement/data/duplicate_of")]
+    await study.state("sam", first, correction(mistaken, None))
+
+
+async def test_a_circle_that_was_broken_by_a_correction_is_none(study: Study) -> None:
+    first, second = await study.new(), await study.new()
+    void = (await study.state("sam", second, same_as(first))).event_ids[0]
+    await study.state("sam", second, correction(void, voided()))
+    await study.state("sam", first, same_as(second))
+
+
+async def test_of_whom_nobody_may_know_there_is_one_answer(study: Study) -> None:
+    own, foreign = await study.new(), await study.new("mia")
+    gone = await study.new("mia")
+    await study.state("mia", gone, voided())
+    answers = [await study.refusal("sam", own, same_as(each)) for each in (foreign, gone, new_participant_id(), NOBODY)]
+    assert [[(fault.code, fault.pointer) for fault in each.faults] for each in answers] == [
+        [("no-such-participant", "/duplicate_of")]
+    ] * 4
+    assert len({(each.status, each.title, str(each.faults)) for each in answers}) == 1
+    await study.state("carl", own, same_as(foreign))
+
+
+async def test_what_a_correction_leaves_of_a_void_is_not_asked_again(study: Study) -> None:
+    original, copy = await study.new(), await study.new()
+    void = (await study.state("sam", copy, same_as(original))).event_ids[0]
+    await study.state("sam", original, transferred("milan"))
+    await study.state("sam", copy, correction(void, same_as(original)))
+
+
 # Others at the same time
 
 
@@ -803,3 +887,22 @@ async def test_who_is_re_instated_by_others_is_known_by_the_sites_number_again(s
 async def test_who_administers_one_site_does_not_administer_the_study(study: Study) -> None:
     await study.state("ada", STUDY, granted("bob", "administrator", "milan"))
     assert type(await study.refusal("bob", STUDY, granted("bob", "administrator"))) is NotYourRole
+
+
+# Calendars of sites
+
+
+async def test_tomorrow_begins_where_the_site_is() -> None:
+    """At 10:30 UTC it is the next day in Kiribati, and still the day before on Niue."""
+    clock = Clock(now=lambda: datetime(2024, 3, 7, 10, 30, tzinfo=UTC))
+    study = Study(MemoryStore("enrollment"))
+    study.recorder = Recorder(study.store, StoredStudies(study.store), judgements(clock, VAULT), VAULT, clock)
+    await study.state("ada", STUDY, *OPENING, opens_study=True)
+    sites = site_activated("rome", zone="Pacific/Kiritimati"), site_activated("milan", zone="Pacific/Niue")
+    await study.state("ada", STUDY, *sites, granted("sam", "site", "rome"), granted("mia", "site", "milan"))
+    for by, site, today in (("sam", "rome", "2024-03-08"), ("mia", "milan", "2024-03-06")):
+        await study.new(by, screened(today, site_id=site))
+        tomorrow = (date.fromisoformat(today) + timedelta(days=1)).isoformat()
+        for dry_run in (False, True):
+            refused = await study.refusal(by, None, screened(tomorrow, site_id=site), dry_run=dry_run)
+            assert [(fault.code, fault.pointer) for fault in refused.faults] == [("in-the-future", "/screened_on")]

@@ -183,3 +183,10 @@ def test_the_doors_that_enrollment_closed_are_closed_to_follow_up() -> None:
     followup(study=(*OPENED, study_closed(10))).when(contact(11)).then_refused("study-closed")
     followup(today=START).when(contact(1)).then_refused("in-the-future")
     followup().when(died("1946")).then_refused("before-birth")
+
+
+@pytest.mark.parametrize("on", ["1900-01-01", "1946-12-31", "1946-12", "1946"])
+def test_nobody_dies_or_is_seen_before_the_year_of_birth(on: str) -> None:
+    for stated in (died(on), alive(on), contact(on), lost(on), progressed(on)):
+        followup().when(stated).then_refused("before-birth")
+    followup().when(died("1947")).then_admitted()

@@ -117,3 +117,28 @@ def test_a_day_is_published_as_a_date() -> None:
 def test_the_schema_admits_whatever_is_a_date(text: str) -> None:
     shape = Diagnosis.model_json_schema()["properties"]["diagnosed_on"]["pattern"]
     assert re.search(shape, text)
+
+
+NO_DATES = (
+    "15/05/20", "15.05.2020", "0020-05-15", "2020-5-5", "20200515", "2020-05-00", "2020-00", "-8", "9999", "45355",
+    "2020-05-15T00:00:00", "20150001", "00/00/0000", "2023-02-29", "2024-02-31", "2024-15-03",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NO_DATES)
+def test_a_date_that_is_none_is_refused_with_what_would_be_right_and_is_not_repeated(text: str) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        Diagnosis.model_validate({"diagnosed_on": text})
+    (error,) = refusal.value.errors(include_input=False)
+    right = ("YYYY-MM or YYYY where only that is known", "no such day in the calendar", "year between 1900 and 2100")
+    assert any(each in error["msg"] for each in right)
+    assert text not in error["msg"]
+    with pytest.raises(ValidationError):
+        Diagnosis.model_validate({"diagnosed_on": "2024", "reported_on": text})
+
+
+def test_what_is_not_known_is_null_or_a_coarser_date() -> None:
+    with pytest.raises(ValueError, match=r"YYYY-MM or YYYY where only that is known; where nothing is known, null"):
+        PartialDate.parse("15.05.2020")
+    with pytest.raises(ValidationError, match="give the day as YYYY-MM-DD"):
+        Diagnosis.model_validate({"diagnosed_on": "2024", "reported_on": "2024-03"})
