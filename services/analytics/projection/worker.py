@@ -23,6 +23,7 @@ from shared.inbox.apply import apply_patiently
 from shared.inbox.consumer import BATCH, received, rewind_group
 from shared.inbox.lag import watch
 from shared.inbox.patience import patiently
+from shared.kafka import LOOKS_EVERY_MS
 from shared.security.tenancy import open_pool
 
 GROUP = "quartal-analytics"
@@ -88,6 +89,7 @@ def projection(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, group: st
         broker_rebalance_timeout=30.0,
         broker_commit_interval=1.0,
         consumer_max_fetch_size=4 * 1024 * 1024,
+        consumer_metadata_max_age_ms=LOOKS_EVERY_MS,
         stream_wait_empty=False,
         topic_disable_leader=True,
         topic_allow_declare=False,
