@@ -26,13 +26,20 @@ url, bootstrap, datadir, group = sys.argv[1:]
 logging.basicConfig(level=logging.INFO)
 asyncio.run(run(url, bootstrap, Path(datadir), group=group))
 """
+LOSES_ITS_CLIENT = """
+import signal
+from aiokafka.client import AIOKafkaClient
+async def dies(*_):
+    raise RuntimeError("the handler is closed")  # as uvloop says it of a connection that was just lost
+signal.signal(signal.SIGUSR1, lambda *_: setattr(AIOKafkaClient, "_metadata_update", dies))
+"""
 
 
 class Worker:
-    """The real worker, a process of its own."""
+    """The real worker, a process of its own. SIGUSR1 breaks its Kafka clients at their next look at the cluster."""
 
     def __init__(self, argv: Sequence[str], folder: Path) -> None:
-        self._argv, self._log = [sys.executable, "-c", WORKER, *argv], folder / "worker.log"
+        self._argv, self._log = [sys.executable, "-c", LOSES_ITS_CLIENT + WORKER, *argv], folder / "worker.log"
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from infra.local.kafka import LocalKafka, install
+from services.analytics.projection.worker import FATAL
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from tests.conftest import TOPICS, Database, PostgresServer
 from tests.integration.analytics import analytics_of_its_own
 from tests.integration.faust_workers import Site, applied, crowd, nothing_lost_nothing_doubled, until
 from tests.integration.stated import Telling
 
-GOES_ON_WITHIN = 10.0  # seconds from the return of the broker to the projection of a new fact
+GOES_ON_WITHIN = 20.0  # seconds from the return of the broker to a new fact: 3 if idle, 60 if the watch must act
 ATTEMPTS = 5
 
 
@@ -52,6 +54,21 @@ async def test_a_worker_that_never_saw_the_topics_goes_on_soon_after_the_broker_
             await nothing_lost_nothing_doubled(own, *tellings[: 2 * attempt])
             return
     pytest.fail(f"no assignment without partitions in {ATTEMPTS} attempts")
+
+
+async def test_a_worker_whose_client_no_longer_learns_of_the_cluster_ends_and_the_next_one_goes_on(
+    here: Site, own: Database, study_id: str
+) -> None:
+    tellings = crowd(study_id, 4)
+    with here.worker(own) as worker:
+        await here.publish(*tellings[:2])
+        await applied(own, *tellings[:2])
+        worker.process.send_signal(signal.SIGUSR1)
+        assert await worker.ended() == FATAL
+        worker.restart()
+        await here.publish(*tellings[2:])
+        await applied(own, *tellings)
+    await nothing_lost_nothing_doubled(own, *tellings)
 
 
 async def goes_on(here: Site, broker: LocalKafka, own: Database, tellings: Sequence[Telling]) -> bool:
