@@ -4,6 +4,12 @@ uvloop raises RuntimeError for a connection that was just lost. A task of the cl
 without a word: the one that learns what the cluster looks like (aio-libs/aiokafka#1038), or the one that fetches. Then
 `close` raises it again and leaves the connections open, and a consumer's `stop` gives up half-way, or raises the
 cancellation of a fetch that it cancels itself, as if its caller were to be cancelled.
+
+aiokafka looks at the cluster when a connection is lost, and does not repeat a look that fails: the next one comes after
+`metadata_max_age_ms`, five minutes unless it is set. A client that connected just before the broker was killed does not
+know a single topic then, and if it leads its group, it assigns nothing to all members, without an error. The next look
+mends that by itself, because a leader assigns anew when it sees that topics have changed. So members of a group look
+every `LOOKS_EVERY_MS`.
 """
 
 from __future__ import annotations
@@ -18,6 +24,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 
+LOOKS_EVERY_MS = 2_000  # as often as a heartbeat
 _STARTS_WITHIN = 60.0  # seconds: a rebalance may have to wait for a member that died
 _STOPS_WITHIN = 3.0
 _LOOKS_AGAIN = 0.5
@@ -47,6 +54,11 @@ async def administration(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
         yield client
     finally:
         await close(client._client, _STOPS_WITHIN)
+
+
+def vital_tasks(consumer: AIOKafkaConsumer) -> set[asyncio.Task[None]]:
+    """The tasks of a started consumer without which it brings nothing, and raises nothing."""
+    return {consumer._client._sync_task, consumer._fetcher._fetch_task}
 
 
 async def partitions_of(bootstrap: str, topics: Collection[str]) -> list[TopicPartition]:

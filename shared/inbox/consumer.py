@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from shared.inbox.apply import SQL, Effect, apply_patiently
 from shared.inbox.line import Received
 from shared.inbox.patience import patiently
-from shared.kafka import consuming, partitions_of
+from shared.kafka import LOOKS_EVERY_MS, consuming, partitions_of, vital_tasks
 
 BATCH = 500
 _POLL_MS = 250
@@ -103,6 +103,7 @@ def _member(pool: asyncpg.Pool[Any], bootstrap: str, group: str, topics: Collect
         session_timeout_ms=10_000,
         heartbeat_interval_ms=2_000,
         max_partition_fetch_bytes=4 * 1024 * 1024,
+        metadata_max_age_ms=LOOKS_EVERY_MS,
     )
     consumer.subscribe(list(topics), listener=_GoesOn(consumer, pool, topics))
     return consumer
@@ -133,9 +134,9 @@ async def _while_it_hears(consumer: AIOKafkaConsumer, taking_in: Coroutine[Any, 
 
     It brings nothing then, and who asks for the group's coordinator waits for ever. Why, `shared.kafka` says.
     """
-    taking, hearing = asyncio.create_task(taking_in), {consumer._client._sync_task, consumer._fetcher._fetch_task}
+    taking = asyncio.create_task(taking_in)
     try:
-        await asyncio.wait({taking, *hearing}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({taking, *vital_tasks(consumer)}, return_when=asyncio.FIRST_COMPLETED)
         if not taking.done():
             raise KafkaConnectionError("a task of the client has died")
         await taking

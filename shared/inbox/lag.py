@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -24,6 +24,8 @@ from shared.kafka import consuming, partitions_of
 
 LOOKS_EVERY = 5.0
 STANDS_STILL = 60.0  # seconds: more than a broker's return, a rebalance and the largest batch take together
+KAFKA_SILENT = 15.0  # seconds: three looks
+WORKER_SILENT = 60.0  # seconds: a look may wait that long for Kafka
 _ANSWERS_WITHIN = 5_000  # milliseconds
 _log = logging.getLogger(__name__)
 
@@ -60,6 +62,22 @@ class Standstill:
     unreadable: int
     oldest: float | None
     age: float
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """The part that has not been heard of for `seconds`; nothing new is taken in meanwhile."""
+
+    part: Literal["worker", "kafka"]
+    seconds: float
+
+
+def silence(topics: Sequence[Lag], still: Standstill | None) -> Silence | None:
+    """None where the worker lives and Kafka answers it, and where nobody has looked yet."""
+    if still and still.age > WORKER_SILENT:
+        return Silence("worker", still.age)
+    oldest = max((each.age for each in topics), default=0.0)
+    return Silence("kafka", oldest) if oldest > KAFKA_SILENT else None
 
 
 async def watch(

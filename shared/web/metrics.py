@@ -76,6 +76,12 @@ async def of_inbox(app: FastAPI) -> list[Measured]:
             Measured("quartal_inbox_parked_streams", "Streams that stand still", still.parked, service),
             Measured("quartal_inbox_unreadable_messages", "Messages of no stream", still.unreadable, service),
             Measured("quartal_inbox_oldest_wait_seconds", "How long they wait", still.oldest or 0.0, service),
+            Measured(
+                "quartal_inbox_worker_seconds",
+                "Seconds since the worker last wrote down what it measured",
+                still.age,
+                service,
+            ),
             Measured("quartal_inbox_looked_seconds", "Age of the oldest of these numbers", looked, service),
         ]
     return found

@@ -1,13 +1,8 @@
 from __future__ import annotations
 
-import asyncio
 import secrets
-import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -19,9 +14,9 @@ from shared.contracts.cloudevents import encode
 from shared.outbox.publisher import KafkaPublisher
 from tests.conftest import Database, KafkaServer, PostgresServer, opened
 from tests.integration.analytics import analytics_of_its_own, journal, lines, made
-from tests.integration.stated import Telling, corrected_participant, enrolled, lesion, participant
+from tests.integration.faust_workers import Site, applied, crowd, nothing_lost_nothing_doubled, until
+from tests.integration.stated import Telling, corrected_participant, lesion, participant
 
-PATIENCE = 40.0  # seconds until a promise counts as broken
 CUT = """
     select pg_terminate_backend(pid) from pg_stat_activity
      where datname = current_database() and pid <> pg_backend_pid()
@@ -33,66 +28,6 @@ SET_BACK = """
                   where relkind = 'r' and relnamespace = 'public'::regnamespace and relname <> 'migration');
     end $$
 """
-WORKER = """
-import asyncio, logging, sys
-from pathlib import Path
-from services.analytics.projection.worker import run
-url, bootstrap, datadir, group = sys.argv[1:]
-logging.basicConfig(level=logging.INFO)
-asyncio.run(run(url, bootstrap, Path(datadir), group=group))
-"""
-
-
-class Worker:
-    """The real worker, a process of its own."""
-
-    def __init__(self, argv: Sequence[str], folder: Path) -> None:
-        self._argv, self._log = [sys.executable, "-c", WORKER, *argv], folder / "worker.log"
-        self.process = self._start()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        with self._log.open("ab") as log:
-            return subprocess.Popen(self._argv, stdout=log, stderr=log)
-
-    def restart(self) -> None:
-        self.end(signal.SIGKILL)
-        self.process = self._start()
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Its exit code; it ends within the patience of a supervisor."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        return self.process.wait(15.0)
-
-    async def says(self, words: str) -> bool:
-        assert self.process.poll() is None
-        return words in self._log.read_text("utf-8")
-
-    async def ended(self) -> int:
-        return await asyncio.to_thread(self.process.wait, PATIENCE)
-
-
-@dataclass(frozen=True)
-class Site:
-    """What a worker needs, and who publishes to it."""
-
-    kafka: KafkaServer
-    publisher: KafkaPublisher
-    folder: Path
-    group: str
-
-    @contextmanager
-    def worker(self, database: Database, bootstrap: str = "") -> Iterator[Worker]:
-        worker = Worker(
-            [database.urls["system"], bootstrap or self.kafka.bootstrap, str(self.folder), self.group], self.folder
-        )
-        try:
-            yield worker
-        finally:
-            worker.end(signal.SIGKILL)
-
-    async def publish(self, *tellings: Telling, since: int = 0) -> None:
-        await self.publisher.publish([encode(event) for each in tellings for event in each.events[since:]])
 
 
 @pytest.fixture
@@ -104,33 +39,6 @@ async def own(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIt
 @pytest.fixture
 def here(kafka: KafkaServer, publisher: KafkaPublisher, tmp_path: Path) -> Site:
     return Site(kafka, publisher, tmp_path, f"group-{secrets.token_hex(4)}")
-
-
-def crowd(study_id: str, size: int) -> list[Telling]:
-    return [participant(study_id, lesion("L1"), lesion("L2"), enrolled()) for _ in range(size)]
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not await holds():  # noqa: ASYNC110 - another process, which has no event to wait for
-            await asyncio.sleep(0.05)
-
-
-async def applied(database: Database, *tellings: Telling) -> None:
-    """Wait until all that they tell is in the journal."""
-    study_id, events = tellings[0].study_id, sum(len(telling.events) for telling in tellings)
-
-    async def all_there() -> bool:
-        return len(await journal(database.system, study_id)) >= events
-
-    await until(all_there)
-
-
-async def nothing_lost_nothing_doubled(database: Database, *tellings: Telling) -> None:
-    rows = await journal(database.system, tellings[0].study_id)
-    assert [row["position"] for row in rows] == list(range(1, len(rows) + 1))
-    told = [(telling.stream_id, event.version) for telling in tellings for event in telling.events]
-    assert sorted((row["subject"], row["version"]) for row in rows) == sorted(told)
 
 
 async def as_superuser(database: Database, statement: str) -> None:

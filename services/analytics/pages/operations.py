@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from services.analytics.operations import operations
 from services.analytics.pages.answering import in_words, pages
 from services.analytics.pages.heads import head
+from shared.inbox.lag import lags, silence, standstill
 from shared.web.body import BoundedRoute
 from shared.web.routes import StudyOf
 
@@ -23,4 +24,6 @@ async def _page(request: Request, study: str) -> str:
     await request.app.state.admit(request)
     told = await operations(request.app, study, request.state.caller.subject)
     recorded_at = told.recorded_at.isoformat() if told.recorded_at else ""
-    return pages.operations(await head(request, study, "operations", told.position, recorded_at), told)
+    pool = request.app.state.pool
+    silent = silence(await lags(pool), await standstill(pool))
+    return pages.operations(await head(request, study, "operations", told.position, recorded_at), told, silent)

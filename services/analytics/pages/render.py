@@ -20,6 +20,7 @@ from services.analytics.figures import Figure, accrual, flow, spoken, treatments
 
 if TYPE_CHECKING:
     from services.analytics.pages.queries import QueriesPage
+    from shared.inbox.lag import Silence
 
 DRAWN: dict[str, ModuleType] = {"flow": flow, "accrual": accrual, "treatments": treatments}
 CONTENT_SECURITY_POLICY = (
@@ -182,8 +183,8 @@ class Pages:
     def problem(self, problem: Problem) -> str:
         return self._page("problem.html", problem=problem)
 
-    def operations(self, study: Study, told: object) -> str:
-        return self._of_study("operations.html", study, told=told)
+    def operations(self, study: Study, told: object, silence: Silence | None) -> str:
+        return self._of_study("operations.html", study, told=told, silence=silence)
 
     def _of_study(self, template: str, study: Study, **shown: object) -> str:
         return self._page(template, study=study, member=study.member, **shown)

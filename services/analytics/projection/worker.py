@@ -11,11 +11,12 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+from aiokafka.errors import KafkaConnectionError
 from faust import App, Event, Stream  # now: the module alone would load them when they are used
 
 from services.analytics.projection.journal import begin_epoch, project
@@ -23,12 +24,14 @@ from shared.inbox.apply import apply_patiently
 from shared.inbox.consumer import BATCH, received, rewind_group
 from shared.inbox.lag import watch
 from shared.inbox.patience import patiently
+from shared.kafka import LOOKS_EVERY_MS, vital_tasks
 from shared.security.tenancy import open_pool
 
 GROUP = "quartal-analytics"
 TOPICS = ("quartal.enrollment.v1", "quartal.toxicity.v1", "quartal.followup.v1")
 FATAL = 70
 _STOPS_WITHIN = 4.0
+_CHECKS_EVERY = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -55,23 +58,38 @@ async def _work(system_url: str, bootstrap: str, datadir: Path, group: str) -> N
     pool = await patiently(lambda: open_pool(system_url, largest=2))
     await rewind_group(pool, bootstrap, group, TOPICS, lambda: begin_epoch(pool))
     app = projection(pool, bootstrap, datadir, group)
-    watching = asyncio.create_task(_watch(pool, bootstrap))
+    watches = [asyncio.create_task(_or_die(watch(pool, bootstrap, TOPICS)))]
     try:
         app.finalize()
         await app.start()
+        watches.append(asyncio.create_task(_or_die(_watch_client(app))))
         await app.wait_until_stopped()
     finally:
-        watching.cancel()
+        for each in watches:
+            each.cancel()
         await app.stop()
         pool.terminate()
     raise RuntimeError("Faust stopped") from app.crash_reason
 
 
-async def _watch(pool: asyncpg.Pool[Any], bootstrap: str) -> None:
+async def _or_die(watching: Coroutine[Any, Any, None]) -> None:
     try:
-        await watch(pool, bootstrap, TOPICS)
+        await watching
     except Exception as error:
         _die(error)
+
+
+async def _watch_client(app: App) -> None:
+    """Raise KafkaError when Faust's client brings nothing any more: Faust asks for none of its errors.
+
+    After an error that the caller should see, the client stays out of its group until somebody asks.
+    """
+    consumer = app.consumer._thread._consumer
+    while not any(task.done() for task in vital_tasks(consumer)):
+        if error := consumer._coordinator._pending_exception:
+            raise error
+        await asyncio.sleep(_CHECKS_EVERY)
+    raise KafkaConnectionError("a task of the client has died")
 
 
 def projection(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, group: str = GROUP) -> App:
@@ -88,6 +106,7 @@ def projection(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, group: st
         broker_rebalance_timeout=30.0,
         broker_commit_interval=1.0,
         consumer_max_fetch_size=4 * 1024 * 1024,
+        consumer_metadata_max_age_ms=LOOKS_EVERY_MS,
         stream_wait_empty=False,
         topic_disable_leader=True,
         topic_allow_declare=False,
