@@ -16,6 +16,8 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; style-src 'self'",
     "Cache-Control": "no-store",
 }
+FOR_PAGES = {"Referrer-Policy": "same-origin"}
+"""Differs for HTML: under `no-referrer` a browser sends a form of ours with `Origin: null`."""
 REQUESTS = Counter("quartal_http_requests", "Requests answered", ["service", "method", "status"])
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 
@@ -36,7 +38,8 @@ class Answered:
             if message["type"] == "http.response.start":
                 begun = True
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                is_page = headers.get("content-type", "").startswith("text/html")
+                for name, value in (HEADERS | FOR_PAGES if is_page else HEADERS).items():
                     headers.setdefault(name, value)
                 REQUESTS.labels(self._service, method, message["status"]).inc()
             await send(message)
