@@ -23,7 +23,7 @@ from shared.inbox.consumer import consume
 from shared.inbox.lag import watch
 from shared.inbox.registry.effect import register
 from shared.observability.logging import configure
-from shared.outbox.lineage import refuse_earlier_state
+from shared.outbox.confirmation import compare_and_confirm
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from shared.outbox.relay import Relay
 from shared.security.tenancy import open_pool
@@ -57,7 +57,7 @@ def relay_of(service: str) -> Work:
         await ensure_topics(settings.kafka_bootstrap, [topic(service)])
         pool = await open_pool(settings.database(service, "system"), largest=settings.relay_shards + 3)
         publisher = KafkaPublisher(settings.kafka_bootstrap)
-        doubt = partial(refuse_earlier_state, pool, settings.kafka_bootstrap, topic(service))
+        doubt = partial(compare_and_confirm, pool, settings.kafka_bootstrap, topic(service))
         relay = Relay(pool, publisher, service, doubt=doubt, shards=settings.relay_shards, lease=RELAY_LEASE)
         try:
             await relay.run(stop)

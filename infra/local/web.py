@@ -30,9 +30,10 @@ from services.followup.__main__ import PROCESS as FOLLOWUP
 from services.toxicity.__main__ import PROCESS as TOXICITY
 from shared.kernel.fact import Role
 from shared.kernel.ids import SiteId, StudyId
-from shared.kernel.refusal import NotFound, WrongHost
+from shared.kernel.refusal import NotConfirmed, NotFound, WrongHost
 from shared.observability.logging import configure
-from shared.settings import Settings
+from shared.outbox.confirmation import is_confirmed
+from shared.settings import PRODUCERS, Settings
 from shared.web.answering import Answered
 from shared.web.app import bare_app, published_routes, readiness
 from shared.web.metrics import exposition
@@ -114,8 +115,10 @@ def _about(apps: Mapping[str, FastAPI]) -> APIRouter:
 
     @about.get("/health/ready")
     async def ready() -> JSONResponse:
-        for app in apps.values():
+        for name, app in apps.items():
             await readiness(app.state.pool)
+            if name in PRODUCERS and not await is_confirmed(app.state.pool):
+                raise NotConfirmed
         return JSONResponse({"status": "ready"})
 
     @about.get("/metrics")

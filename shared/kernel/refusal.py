@@ -15,6 +15,7 @@ Refusal
 ├── WrongHost               421  asked for under a name that is not this server's
 ├── Unacceptable            422  schema, rule or gate object; or a key used for something else
 ├── TooMany                 429
+├── NotConfirmed            503  the database may be an earlier state than was published
 └── Busy                    503  try again: others were faster, or a database is away
 """
 
@@ -112,6 +113,14 @@ def wrong_parameter(parameter: str, message: str) -> Unacceptable:
 
 class TooMany(Refusal):
     status, code, title, retry_after = 429, "too-many-requests", "Too many requests.", 1
+
+
+class NotConfirmed(Refusal):
+    status, code, retry_after = 503, "not-confirmed", 1
+    title = (
+        "Nothing was recorded: since its server started, this database has not been compared with what was published. "
+        "The service's worker does that within seconds; where it finds an earlier state, its log says what to do."
+    )
 
 
 class Busy(Refusal):
