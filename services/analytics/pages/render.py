@@ -75,7 +75,7 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class Study:
     """The head of a study's page. `notes` say what a reader must know of the record, `live` is the stream's address,
-    `ways` lead to the pages that the member, who is signed in, may see."""
+    `events` are the names of what it tells, `ways` lead to the pages that the member, who is signed in, may see."""
 
     study_id: str
     title: str
@@ -86,6 +86,7 @@ class Study:
     notes: Sequence[str] = ()
     ways: Sequence[Way] = ()
     member: str = ""
+    events: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ _TYPES = {
     "app.css": "text/css",
     "favicon.svg": "image/svg+xml",
     "live.js": "text/javascript",
+    "stream.js": "text/javascript",
 }
 routes = APIRouter(include_in_schema=False, route_class=PageRoute)
 
