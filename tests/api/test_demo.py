@@ -172,6 +172,34 @@ def test_rebuilt_from_the_journal_every_figure_is_the_same(demo: Demo) -> None:
     assert files(demo, at["position"], **computed_again) == before
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("--study", STUDY_ID, "--role", "site", "--site", "nowhere"), f"no site of that id. Its sites: {SITE_ID}."),
+        (("--study", STUDY_ID, "--role", "coordinator", "--site", "nowhere"), "no site of that id."),
+        (("--study", "no-such-study", "--role", "monitor"), "no study of that id here"),
+        (("--study", "no-such-study", "--role", "site", "--site", "rome"), "no study of that id here"),
+        (("--study", STUDY_ID, "--role", "administrator", "--site", SITE_ID), "leave --site out"),
+        (("--study", STUDY_ID, "--role", "site"), "add --site"),
+        (("--study", STUDY_ID, "--role", "nurse"), "A role is one of"),
+    ],
+)
+def test_a_token_for_what_there_is_not_is_refused_before_anything_is_recorded(
+    demo: Demo, asked: tuple[str, ...], said: str
+) -> None:
+    before = granted(demo)
+    ended = quartal(demo, "token", *asked)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert said in ended.stderr
+    assert granted(demo) == before
+
+
+def granted(demo: Demo) -> int:
+    """How many facts the study has of its own."""
+    with demo.client("administrator") as http:
+        return len(http.get(ENROLLMENT).raise_for_status().json()["facts"])
+
+
 def test_a_second_demo_on_the_same_data_says_so_and_leaves_the_first_alone(demo: Demo) -> None:
     assert demo.process
     second = quartal(Demo(demo.data, free_port()), "demo")
