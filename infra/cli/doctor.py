@@ -66,7 +66,7 @@ async def _confirmed(settings: Settings, service: str) -> str:
     try:
         async with await open_pool(settings.database(service, "app")) as pool:
             if not await is_confirmed(pool):
-                return "not since its server started, so nothing is recorded; its worker does it, or logs why not"
+                return "not since the server started, so nothing is recorded; see the log of the service's worker"
     except (OSError, ValueError, asyncpg.PostgresError) as fault:
         return str(fault) or type(fault).__name__
     return ""

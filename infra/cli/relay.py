@@ -71,9 +71,7 @@ def _resync(settings: Settings, service: str, *, yes: bool) -> None:
     except (RestoredDatabase, NotPublished, RelayAtWork) as refused:
         typer.echo(f"{service}: the events were not published again: {refused}.", err=True)
         raise typer.Exit(1) from None
-    typer.echo(
-        f"{service}: {published} events published again. Its worker, when it runs, publishes what is recorded from now on."
-    )
+    typer.echo(f"{service}: {published} events published again. Its worker publishes what comes next, once it runs.")
 
 
 async def _count_without_relay(settings: Settings, service: str) -> int:

@@ -44,7 +44,7 @@ def command(
         typer.echo("The role site needs a site. Add --site.", err=True)
         raise typer.Exit(2)
     if role == "administrator" and site is not None:
-        typer.echo("An administrator is one of the whole study: leave --site out.", err=True)
+        typer.echo("The role administrator is for the whole study. Leave --site out.", err=True)
         raise typer.Exit(2)
     token = issuer().token(name or subject(study, role, site), now=Clock().now())
     grant = {"member": name or subject(study, role, site), "role": role, **({"site_id": site} if site else {})}

@@ -179,9 +179,9 @@ def test_rebuilt_from_the_journal_every_figure_is_the_same(demo: Demo) -> None:
         (("--study", STUDY_ID, "--role", "coordinator", "--site", "nowhere"), "no site of that id."),
         (("--study", "no-such-study", "--role", "monitor"), "no study of that id here"),
         (("--study", "no-such-study", "--role", "site", "--site", "rome"), "no study of that id here"),
-        (("--study", STUDY_ID, "--role", "administrator", "--site", SITE_ID), "leave --site out"),
-        (("--study", STUDY_ID, "--role", "site"), "add --site"),
-        (("--study", STUDY_ID, "--role", "nurse"), "A role is one of"),
+        (("--study", STUDY_ID, "--role", "administrator", "--site", SITE_ID), "Leave --site out"),
+        (("--study", STUDY_ID, "--role", "site"), "Add --site"),
+        (("--study", STUDY_ID, "--role", "nurse"), "There is no role"),
     ],
 )
 def test_a_token_for_what_there_is_not_is_refused_before_anything_is_recorded(
