@@ -194,6 +194,18 @@ def test_a_token_for_what_there_is_not_is_refused_before_anything_is_recorded(
     assert granted(demo) == before
 
 
+def test_nothing_is_published_again_while_a_worker_publishes(demo: Demo) -> None:
+    ended = quartal(demo, "relay", "resync", "--service", "enrollment", "--yes")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "a worker publishes now" in ended.stderr
+
+
+def test_a_running_demo_was_compared_with_what_was_published(demo: Demo) -> None:
+    said = said_by(demo, "doctor")
+    for service in ("enrollment", "toxicity", "followup"):
+        assert f"yes  {service}: the database was compared with Kafka, so facts can be recorded" in said
+
+
 def granted(demo: Demo) -> int:
     """How many facts the study has of its own."""
     with demo.client("administrator") as http:

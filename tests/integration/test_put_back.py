@@ -14,8 +14,11 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx
 import pytest
+from click.testing import Result
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
+from infra.cli.relay import app as relay_command
 from infra.cli.relay import resynced
 from infra.issuer import Issuer
 from infra.local.kafka import LocalKafka, install
@@ -219,10 +222,28 @@ async def test_a_dump_is_recorded_into_once_it_was_compared(installed: Installat
         run(here, "pg_restore", "--clean", "--if-exists", str(dump))
         assert await here.events() == before
         await here.is_refused(http, "into the tables that the dump made anew")
-        assert await resynced(here.settings, "enrollment") == before
+        declined = await commanded(here, "n\n")
+        assert (declined.exit_code, f"publish all {before} events again" in declined.output) == (1, True)
+        await here.is_refused(http, "after a resync was declined")
+        done = await commanded(here, "y\n")
+        assert (done.exit_code, f"{before} events published again." in done.output) == (0, True), done.output
         await here.granted(http, "bert")
+        async with here.worker():
+            at_work = await commanded(here, "y\n")
+        assert (at_work.exit_code, "a worker publishes now" in at_work.output) == (1, True), at_work.output
         run(here, "pg_restore", "--clean", "--if-exists", str(dump))
         await here.is_refused(http, "into an earlier state, on a server that was compared before")
+
+
+async def commanded(here: Installation, answer: str) -> Result:
+    """`quartal relay resync --service enrollment`, answered so."""
+    told = {
+        "QUARTAL_DATA": str(here.server.folder / "nowhere"),
+        "QUARTAL_ENROLLMENT_SYSTEM_URL": here.settings.database("enrollment", "system"),
+        "KAFKA_BOOTSTRAP": here.settings.kafka_bootstrap,
+    }
+    asked = ["resync", "--service", "enrollment"]
+    return await asyncio.to_thread(CliRunner().invoke, relay_command, asked, input=answer, env=told)
 
 
 def run(here: Installation, program: str, *arguments: str) -> None:
