@@ -14,10 +14,9 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx
 import pytest
-from click.testing import Result
-from pydantic import SecretStr
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
+from infra.cli.environment import settings_of
 from infra.cli.relay import app as relay_command
 from infra.cli.relay import resynced
 from infra.issuer import Issuer
@@ -128,14 +127,10 @@ async def installed(tmp_path: Path) -> AsyncIterator[Installation]:
         urls = await ensure_databases(server.url(), PASSWORDS)
         issuer = Issuer.load(tmp_path / "issuer")
         make_key_file(tmp_path / "kek")
-        of_roles = {
-            f"enrollment_{role}_url": SecretStr(urls[f"QUARTAL_ENROLLMENT_{role.upper()}_URL"])
-            for role in ("owner", "app", "system")
-        }
-        settings = Settings(
-            administrators=(ADMINISTRATOR,), jwks=str(issuer.jwks), kek=tmp_path / "kek",
-            KAFKA_BOOTSTRAP=kafka.bootstrap, **of_roles,
-        )  # type: ignore[arg-type] # parsed  # fmt: skip
+        settings = settings_of({
+            **urls, "KAFKA_BOOTSTRAP": kafka.bootstrap, "QUARTAL_ADMINISTRATORS": ADMINISTRATOR,
+            "QUARTAL_JWKS": str(issuer.jwks), "QUARTAL_KEK": str(tmp_path / "kek"),
+        })  # fmt: skip
         await migrate("enrollment", settings, PROCESS.migrations)
         yield Installation(server, kafka, settings, issuer)
 
@@ -243,12 +238,12 @@ async def commanded(here: Installation, answer: str) -> Result:
         "KAFKA_BOOTSTRAP": here.settings.kafka_bootstrap,
     }
     asked = ["resync", "--service", "enrollment"]
-    return await asyncio.to_thread(CliRunner().invoke, relay_command, asked, input=answer, env=told)
+    return await asyncio.to_thread(lambda: CliRunner().invoke(relay_command, asked, input=answer, env=told))
 
 
 def run(here: Installation, program: str, *arguments: str) -> None:
     server = urlsplit(here.server.url())
     told = {"PGPASSWORD": str(server.password), "PGHOST": str(server.hostname), "PGPORT": str(server.port),
             "PGUSER": str(server.username)}  # fmt: skip
-    command = [find_binaries() / program, f"--dbname={NAME}", *arguments]
+    command = [str(find_binaries() / program), f"--dbname={NAME}", *arguments]
     subprocess.run(command, check=True, env={**os.environ, **told}, capture_output=True)
