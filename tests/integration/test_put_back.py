@@ -148,7 +148,9 @@ def copy(folder: Path, to: Path) -> None:
     subprocess.run(["cp", "-a", folder, to], check=True)
 
 
-async def test_a_copy_of_the_folder_that_was_put_back_is_not_recorded_into(installed: Installation) -> None:
+async def test_a_copy_of_the_folder_that_was_put_back_is_not_recorded_into(
+    installed: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
     here, data = installed, installed.server.cluster
     earlier, later = data.with_name("earlier"), data.with_name("later")
     async with here.api() as http:
@@ -178,6 +180,9 @@ async def test_a_copy_of_the_folder_that_was_put_back_is_not_recorded_into(insta
     async with here.api() as http:
         await here.is_refused(http, "before the worker has looked")
         assert "restore a later one" in await here.refused_by_the_worker()
+        assert [each.getMessage()[:34] for each in caplog.records if each.levelname == "CRITICAL"] == [
+            "nothing is published or recorded: "
+        ]
         await here.is_refused(http, "after the worker has looked")
         with pytest.raises(RestoredDatabase):
             await resynced(here.settings, "enrollment")
