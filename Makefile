@@ -3,7 +3,7 @@
 PY := .venv/bin/python
 RUN := .venv/.run-$(shell cksum < requirements.lock | cut -d ' ' -f 1)
 DEV := .venv/.dev-$(shell cksum < requirements-dev.lock | cut -d ' ' -f 1)
-PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --no-deps --require-hashes
+PIP_INSTALL := $(PY) -m infra.local.packages
 
 .PHONY: demo test test-unit lint types bench contracts lock clean chromium servers
 .DELETE_ON_ERROR:
@@ -44,15 +44,13 @@ servers: $(if $(wildcard $(DEV)),$(DEV),$(RUN))
 	@touch $@
 
 $(RUN): requirements.lock | .venv/.made
-	@echo "Installing the packages of $< (about a minute the first time)"
-	$(PIP_INSTALL) -r $<
+	@$(PIP_INSTALL) $<
 	@$(PY) -m infra.local.venv
 	@rm -f .venv/.run-*
 	@touch $@
 
 $(DEV): requirements-dev.lock | .venv/.made
-	@echo "Installing the packages of $< (about a minute the first time)"
-	$(PIP_INSTALL) -r $<
+	@$(PIP_INSTALL) $<
 	@$(PY) -m infra.local.venv
 	@rm -f .venv/.dev-*
 	@touch $@

@@ -23,7 +23,10 @@ from infra.local.stack import Stack, service
 from infra.local.supervisor import Command, Supervisor
 from infra.reference.study import subject
 from shared.kernel.clock import Clock
+from shared.outbox.confirmation import confirm
 from shared.process import migrate
+from shared.security.tenancy import open_pool
+from shared.settings import PRODUCERS
 
 NOWHERE = f"{LOOPBACK}:1"
 PATIENCE = 120.0  # seconds for whatever a bench waits for
@@ -42,6 +45,9 @@ async def ground(*, broker: bool = True) -> AsyncIterator[Stack]:
             async with Stack(folder, port, environment, lambda _: None) as stack:
                 settings = settings_of(stack.environment)
                 await asyncio.gather(*(migrate(each.name, settings, each.migrations) for each in SERVICES))
+                for producer in PRODUCERS:
+                    async with await open_pool(settings.database(producer, "system")) as pool:
+                        await confirm(pool)
                 yield stack
 
 

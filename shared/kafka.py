@@ -62,14 +62,17 @@ def vital_tasks(consumer: AIOKafkaConsumer) -> set[asyncio.Task[None]]:
 
 
 async def partitions_of(bootstrap: str, topics: Collection[str]) -> list[TopicPartition]:
-    """Of all the topics, once they are all there."""
+    """Of all the topics, once they are all there. Logs one line for each set of topics that it waits for."""
     async with administration(bootstrap) as admin:
+        waited_for = list[str]()
         while True:
             described = await admin.describe_topics(list(topics))
-            missing = [each["topic"] for each in described if each["error_code"]]
+            missing = sorted(each["topic"] for each in described if each["error_code"])
             if not missing:
                 break
-            _log.warning("waiting for the topics %s", ", ".join(sorted(missing)))
+            if missing != waited_for:
+                _log.warning("waiting for the topics %s", ", ".join(missing))
+            waited_for = missing
             await asyncio.sleep(_LOOKS_AGAIN)
     return [TopicPartition(each["topic"], part["partition"]) for each in described for part in each["partitions"]]
 

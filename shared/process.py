@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -23,7 +24,8 @@ from shared.inbox.consumer import consume
 from shared.inbox.lag import watch
 from shared.inbox.registry.effect import register
 from shared.observability.logging import configure
-from shared.outbox.lineage import refuse_earlier_state
+from shared.outbox.confirmation import compare_and_confirm
+from shared.outbox.lease import RestoredDatabase
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from shared.outbox.relay import Relay
 from shared.security.tenancy import open_pool
@@ -37,6 +39,7 @@ EVENT_STORE, OUTBOX, INBOX, REGISTRY = (
     SHARED / part / "migrations" for part in ("eventstore", "outbox", "inbox", "inbox/registry")
 )
 RELAY_LEASE = 3.0  # seconds that others wait for a relay that was killed
+_log = logging.getLogger(__name__)
 _PUBLISHER_ENDS_WITHIN = 5  # seconds
 _ENDS_WITHIN = 6.0  # seconds
 Work = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
@@ -57,10 +60,13 @@ def relay_of(service: str) -> Work:
         await ensure_topics(settings.kafka_bootstrap, [topic(service)])
         pool = await open_pool(settings.database(service, "system"), largest=settings.relay_shards + 3)
         publisher = KafkaPublisher(settings.kafka_bootstrap)
-        doubt = partial(refuse_earlier_state, pool, settings.kafka_bootstrap, topic(service))
+        doubt = partial(compare_and_confirm, pool, settings.kafka_bootstrap, topic(service))
         relay = Relay(pool, publisher, service, doubt=doubt, shards=settings.relay_shards, lease=RELAY_LEASE)
         try:
             await relay.run(stop)
+        except RestoredDatabase as restored:
+            _log.critical("nothing is published or recorded: %s", restored)
+            raise
         finally:
             with suppress(TimeoutError):  # what the broker did not acknowledge is published again
                 await asyncio.wait_for(publisher.close(), _PUBLISHER_ENDS_WITHIN)

@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from shared.kernel.clock import Clock
 
 SERVICES = ("enrollment", "toxicity", "followup", "analytics")
+PRODUCERS = ("enrollment", "toxicity", "followup")
+"""Services that record facts and publish them."""
 CONSUMERS = ("toxicity", "followup", "analytics")
 """Services that take in what others publish."""
 

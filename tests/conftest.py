@@ -29,6 +29,7 @@ from infra.postgres.roles import ROLES, ensure_databases, url_for
 from shared.collector import settle, walk_seldom
 from shared.eventstore.migrate import migrate
 from shared.eventstore.store import PostgresStore
+from shared.outbox.confirmation import confirm
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from shared.security.tenancy import open_pool
 
@@ -194,6 +195,9 @@ async def databases(postgres: PostgresServer) -> Mapping[str, str]:
     urls = await ensure_databases(postgres.url(), PASSWORDS)
     for service in MIGRATIONS:
         await migrate(urls[f"QUARTAL_{service.upper()}_OWNER_URL"], folders(service), roles_of(service))
+        if "shared/eventstore" in MIGRATIONS[service]:
+            async with await open_pool(urls[f"QUARTAL_{service.upper()}_SYSTEM_URL"]) as pool:
+                await confirm(pool)  # no worker runs here, and its topic is as empty as it is
     return urls
 
 
@@ -234,6 +238,7 @@ async def fresh_database(postgres: PostgresServer, databases: Mapping[str, str])
         owner = url_for(owned, name, "quartal_enrollment_owner", PASSWORDS["quartal_enrollment_owner"])
         await migrate(owner, folders("enrollment"), roles_of("enrollment"))
         async with opened(postgres, name, "enrollment") as database:
+            await confirm(database.system)
             yield database
     finally:
         await on_server(postgres, f"drop database {name} with (force)")

@@ -24,6 +24,8 @@ from shared.kernel.clock import Clock
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 READY_WITHIN = 180.0
+FROM_A_PAGE = {"Sec-Fetch-Site": "same-origin"}
+"""What a browser adds to a form of ours; no other client says where a request comes from."""
 
 
 @dataclass

@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.cli.environment import environment, settings_of
+from shared.outbox.confirmation import is_confirmed
 from shared.outbox.publisher import NotPublished, WrongTopic, check_topics
 from shared.security.tenancy import UnsafeRole, open_pool, refuse_unsafe_role
-from shared.settings import SERVICES, Settings
+from shared.settings import PRODUCERS, SERVICES, Settings
 
-TOPICS = tuple(f"quartal.{service}.v1" for service in SERVICES[:3])
+TOPICS = tuple(f"quartal.{service}.v1" for service in PRODUCERS)
 
 
 def command() -> None:
@@ -44,6 +45,11 @@ async def _checks(settings: Settings) -> AsyncIterator[tuple[str, str]]:
             f"{service}: the database answers and restricts the service by row-level security",
             await _database(settings, service),
         )
+    for service in PRODUCERS:
+        yield (
+            f"{service}: the database was compared with what was published, so facts can be recorded",
+            await _confirmed(settings, service),
+        )
     yield "Kafka answers and the topics have the right number of partitions", await _topics(settings)
 
 
@@ -52,6 +58,16 @@ async def _database(settings: Settings, service: str) -> str:
         async with await open_pool(settings.database(service, "app")) as pool:
             await refuse_unsafe_role(pool)
     except (OSError, ValueError, asyncpg.PostgresError, UnsafeRole) as fault:
+        return str(fault) or type(fault).__name__
+    return ""
+
+
+async def _confirmed(settings: Settings, service: str) -> str:
+    try:
+        async with await open_pool(settings.database(service, "app")) as pool:
+            if not await is_confirmed(pool):
+                return "not since the server started, so nothing is recorded; see the log of the service's worker"
+    except (OSError, ValueError, asyncpg.PostgresError) as fault:
         return str(fault) or type(fault).__name__
     return ""
 

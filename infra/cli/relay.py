@@ -12,15 +12,15 @@ from rich.table import Table
 
 from infra.cli.environment import environment, settings_of
 from shared.contracts.cloudevents import topic
+from shared.outbox.confirmation import compare_and_confirm
 from shared.outbox.lease import RestoredDatabase
-from shared.outbox.lineage import refuse_earlier_state
 from shared.outbox.publisher import KafkaPublisher, NotPublished, ensure_topics
-from shared.outbox.upkeep import resync, status
+from shared.outbox.upkeep import RelayAtWork, count_events, refuse_relay_at_work, resync, status
+from shared.process import RELAY_LEASE
 from shared.security.tenancy import open_pool
-from shared.settings import Settings
+from shared.settings import PRODUCERS, Settings
 
-RELAYED = ("enrollment", "toxicity", "followup")
-Service = Annotated[str | None, typer.Option(help=f"{' | '.join(RELAYED)}; without it, all")]
+Service = Annotated[str | None, typer.Option(help=f"{' | '.join(PRODUCERS)}; without it, all")]
 app = typer.Typer(
     no_args_is_help=True, help="Show how far events are published to Kafka, and publish them again after a restore."
 )
@@ -39,28 +39,46 @@ def status_command() -> None:
 
 async def _statuses(settings: Settings) -> list[tuple[str, Any]]:
     found = []
-    for service in RELAYED:
+    for service in PRODUCERS:
         async with await open_pool(settings.database(service, "system")) as pool:
             found += [(service, shard) for shard in await status(pool)]
     return found
 
 
 @app.command("resync")
-def resync_command(service: Service = None) -> None:
-    """Publish every event of a service again, in order, after its database was restored. Consumers ignore duplicates.
+def resync_command(
+    service: Service = None, yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False
+) -> None:
+    """Publish every event of a service again, in order, after its database was restored. Stop its worker first.
 
-    Refused if the database lacks an event that was published: restore a later state then.
+    Consumers ignore duplicates. Refused if the database lacks an event that was published: restore a later state then.
     """
-    if service not in (None, *RELAYED):
-        typer.echo(f"There is no service {service!r}. Use one of: {', '.join(RELAYED)}.", err=True)
+    if service not in (None, *PRODUCERS):
+        typer.echo(f"There is no service {service!r}. Use one of: {', '.join(PRODUCERS)}.", err=True)
         raise typer.Exit(2)
-    for each in [service] if service else RELAYED:
-        try:
-            published = asyncio.run(resynced(settings_of(environment()), each))
-        except (RestoredDatabase, NotPublished) as refused:
-            typer.echo(f"{each}: nothing was published again: {refused}.", err=True)
-            raise typer.Exit(1) from None
-        typer.echo(f"{each}: {published} events published again. Start its worker now.")
+    settings = settings_of(environment())
+    for each in [service] if service else PRODUCERS:
+        _resync(settings, each, yes=yes)
+
+
+def _resync(settings: Settings, service: str, *, yes: bool) -> None:
+    """Ask, publish again, and say what was done; end the command with a sentence where that cannot be."""
+    try:
+        events = asyncio.run(_count_without_relay(settings, service))
+        if not yes:
+            typer.confirm(f"{service}: publish all {events} events again to {topic(service)}?", abort=True)
+        published = asyncio.run(resynced(settings, service))
+    except (RestoredDatabase, NotPublished, RelayAtWork) as refused:
+        typer.echo(f"{service}: the events were not published again: {refused}.", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{service}: {published} events published again. Its worker publishes what comes next, once it runs.")
+
+
+async def _count_without_relay(settings: Settings, service: str) -> int:
+    """How many events there are. Raises RelayAtWork where a worker publishes and does not end within a lease."""
+    async with await open_pool(settings.database(service, "system")) as pool:
+        await refuse_relay_at_work(pool, within=2 * RELAY_LEASE)
+        return await count_events(pool)
 
 
 async def resynced(settings: Settings, service: str) -> int:
@@ -70,7 +88,8 @@ async def resynced(settings: Settings, service: str) -> int:
     pool: asyncpg.Pool[Any]
     async with await open_pool(settings.database(service, "system")) as pool:
         try:
-            await refuse_earlier_state(pool, settings.kafka_bootstrap, topic(service), tail=None)
+            await refuse_relay_at_work(pool, within=2 * RELAY_LEASE)
+            await compare_and_confirm(pool, settings.kafka_bootstrap, topic(service), tail=None)
             return await resync(pool, publisher, service, shards=settings.relay_shards)
         finally:
             await publisher.close()

@@ -24,6 +24,10 @@ HONOURED = (200, 403)
 ROLES = ("administrator", "investigator", "site", "coordinator", "monitor", "auditor", "reader")
 
 
+class NoSuch(Exception):
+    """The study, or the site in it, is not there; the message says so."""
+
+
 def command(
     study: Annotated[str, typer.Option(help="the study's id")],
     role: Annotated[str, typer.Option(help=" | ".join(ROLES))],
@@ -39,10 +43,16 @@ def command(
     if role == "site" and site is None:
         typer.echo("The role site needs a site. Add --site.", err=True)
         raise typer.Exit(2)
+    if role == "administrator" and site is not None:
+        typer.echo("The role administrator is for the whole study. Leave --site out.", err=True)
+        raise typer.Exit(2)
     token = issuer().token(name or subject(study, role, site), now=Clock().now())
     grant = {"member": name or subject(study, role, site), "role": role, **({"site_id": site} if site else {})}
     try:
         asyncio.run(_granted(study, grant, token))
+    except NoSuch as missing:
+        typer.echo(f"{missing} Nothing was recorded.", err=True)
+        raise typer.Exit(2) from None
     except (httpx.HTTPError, TimeoutError, PermissionError) as problem:
         typer.echo(f"The token is valid, but its role was not confirmed: {problem or type(problem).__name__}", err=True)
     typer.echo(token)
@@ -53,15 +63,34 @@ async def _granted(study: str, grant: dict[str, Any], token: str) -> None:
         administrator = issuer().token(subject(study, "administrator"), now=Clock().now())
         answer = await http.get(f"/enrollment/v1/studies/{study}", headers=_bearer(administrator))
         if answer.status_code == 404:
-            return  # the study is not there yet, or not this installation's to open
+            await _require_grant(http, study, grant["role"], token)
+            return
         answer.raise_for_status()
-        if not _holds(answer.json()["facts"], grant):
+        facts = answer.json()["facts"]
+        _require_site(study, facts, grant.get("site_id"))
+        if not _holds(facts, grant):
             recorded = await http.post(
                 f"/enrollment/v1/studies/{study}/facts/study.member_granted", json=grant, headers=_bearer(administrator)
             )
             if recorded.status_code != 201:
                 raise PermissionError(f"the study's administrator could not grant the role ({recorded.status_code})")
         await _until_honoured(http, study, token)
+
+
+async def _require_grant(http: httpx.AsyncClient, study: str, role: str, token: str) -> None:
+    """Raises NoSuch where nobody but an administrator, who opens the study, could do anything with the token."""
+    if role == "administrator":
+        return
+    answer = await http.get(f"/enrollment/v1/studies/{study}", headers=_bearer(token))
+    if answer.status_code == 404:
+        raise NoSuch("There is no study of that id here, or nobody of this installation administers it.")
+
+
+def _require_site(study: str, facts: list[dict[str, Any]], site: str | None) -> None:
+    """Raises NoSuch for a site that was never activated; one that is closed still has staff."""
+    sites = sorted(fact["data"]["site_id"] for fact in facts if fact["type"] == "study.site_activated")
+    if site is not None and site not in sites:
+        raise NoSuch(f"The study {study} has no site of that id. Its sites: {', '.join(sites) or 'none yet'}.")
 
 
 def _holds(facts: list[dict[str, Any]], grant: dict[str, Any]) -> bool:

@@ -43,7 +43,11 @@ class PortTaken(RuntimeError):
     """Something else listens where we are to listen."""
 
 
-CANNOT_START = (InUse, PortTaken, PostgresFailed, KafkaFailed, KafkaMissing, ChangedMigration)
+class NotReady(RuntimeError):
+    """Something does not answer, or nothing can be stated; the message says what was answered last."""
+
+
+CANNOT_START = (InUse, PortTaken, NotReady, PostgresFailed, KafkaFailed, KafkaMissing, ChangedMigration)
 
 
 def command() -> None:
@@ -100,17 +104,26 @@ def _tell(change: Change) -> None:
 
 
 async def _ready(stack: Stack) -> None:
-    await answering()
+    try:
+        await answering()
+    except NotReady as why:  # it stays up: what is there can be read, and what is wrong be mended
+        typer.echo(str(why), err=True)
+        return
     typer.echo(f"Ready: http://127.0.0.1:{port()}")
 
 
 async def answering() -> None:
-    """Return when the web process and its databases answer; TimeoutError after a minute."""
-    async with asyncio.timeout(READY_WITHIN), client(f"http://127.0.0.1:{port()}") as http:
-        while True:
+    """Return when the web process answers and facts may be stated. Raises NotReady after a minute."""
+    loop = asyncio.get_running_loop()
+    deadline, said = loop.time() + READY_WITHIN, "The web process does not answer."
+    async with client(f"http://127.0.0.1:{port()}") as http:
+        while loop.time() < deadline:
             try:
-                if (await http.get("/health/ready")).status_code == 200:
+                answer = await http.get("/health/ready")
+                if answer.status_code == 200:
                     return
+                said = answer.json()["title"]
             except httpx.TransportError:
                 pass
             await asyncio.sleep(_LOOKS_EVERY)
+    raise NotReady(f"Not ready after {READY_WITHIN:g} s. {said} The logs are in {data_folder().path / 'logs'}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
@@ -30,6 +31,7 @@ routes = router("/analytics/v1/studies/{study_id}")
 LISTS = ("queries", "timeline", "participants")
 """What people watch besides figures."""
 PARTS = (*FIGURES, *LISTS)
+LONGEST_NAME = 200  # characters: file systems take 255 bytes, and some browsers add to a name that is taken
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 _LOST_PLUS = re.compile(r"^(.+[0-9]) ([0-9]{2}:[0-9]{2})$")
 MEDIA = {"json": "application/json", "csv": "text/csv; charset=utf-8", "svg": "image/svg+xml"}
@@ -144,8 +146,19 @@ async def figure(request: Request, study: StudyOf, name: str, kind: str, wanted:
 
 def kept_as(answer: dict[str, Any], said: Sequence[str], kind: str) -> dict[str, str]:
     """As which file a browser keeps it: the name has the study and the position, so that it can be asked for again."""
-    name = "_".join([answer["study_id"], *said, f"position-{answer['position']}"])
-    return {"Content-Disposition": f'inline; filename="{_NOT_IN_A_NAME.sub("-", name)}.{kind}"'}
+    return {
+        "Content-Disposition": f'inline; filename="{file_name([answer["study_id"], *said], answer["position"], kind)}"'
+    }
+
+
+def file_name(parts: Sequence[str], position: int, kind: str) -> str:
+    """A name in ASCII of at most LONGEST_NAME characters; what is too long ends in a digest that no other name has."""
+    whole, end = "_".join(parts), f"_position-{position}.{kind}"
+    name = _NOT_IN_A_NAME.sub("-", whole)
+    if len(name + end) > LONGEST_NAME:
+        digest = sha256(whole.encode()).hexdigest()[:16]
+        name = f"{name[: LONGEST_NAME - len(end) - len(digest) - 1]}-{digest}"
+    return name + end
 
 
 def drawable(answer: dict[str, Any]) -> dict[str, Any]:

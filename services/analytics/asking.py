@@ -17,6 +17,7 @@ from services.analytics.projection import reading
 from shared.contracts.event import Event
 from shared.contracts.study import Opened, ProtocolAmended, SiteActivated
 from shared.eventstore.studies import StudyState, rights_in
+from shared.gate.study import latest_today
 from shared.inbox.registry.reading import KnownStudies
 from shared.kernel.clock import Clock
 from shared.kernel.record import Record
@@ -67,8 +68,14 @@ class Figures:
 
     def today(self, study_id: str, study: Record) -> date:
         """The study's today: the latest calendar day at any of its sites."""
-        zones = {site.time_zone for site in study.facts(SiteActivated)} or {"UTC"}
-        return max(self._clock.today(study_id, zone) for zone in zones)
+        return latest_today(self._clock, study_id, study)
+
+    def _cut(self, study_id: str, study: Record, asked: date | None, taken: date | None) -> date:
+        """The last day that counts: the one asked for, that of a named cut, or today. Raises Unacceptable."""
+        today = self.today(study_id, study)
+        if asked and asked > today:
+            raise wrong_parameter("cut", f"Give no day after the study's today, {today.isoformat()}.")
+        return asked or taken or today
 
     def known_on(self, study_id: str, recorded_at: datetime | None) -> date:
         """The day by which all that was recorded until then had happened, and which had come at every site by then.
@@ -88,7 +95,7 @@ class Figures:
             raise wrong_parameter("by", f"This figure can be divided by: {', '.join(kind.by) or 'nothing'}.")
         scope = _scope(kind, rights, asked.site)
         position, cut_on = await self.position(study_id, frontier, asked)
-        cut = asked.cut or cut_on or self.today(study_id, study.record)
+        cut = self._cut(study_id, study.record, asked.cut, cut_on)
         selection = Selection(cut, scope.sites, asked.subset, asked.by)
         seen = tuple(tenants(rights)) if kind.of_participants else ()
         key = (study_id, frontier.epoch, frontier.position, position, name, cut, asked, scope, seen)

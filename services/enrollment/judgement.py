@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from services.enrollment import participant, study
@@ -30,6 +31,7 @@ from shared.security.vault import Vault
 
 @dataclass(frozen=True)
 class StudyJudgement:
+    clock: Clock
     rules: Rules = study.objections
 
     def site(self, head: Head, facts: Sequence[Fact]) -> None:
@@ -39,7 +41,7 @@ class StudyJudgement:
         return frozenset()
 
     def gate(self, study_id: str, study_record: Record, recalled: Recalled, site_id: str | None) -> Gate:
-        return study.gate
+        return partial(study.gate, studies.latest_today(self.clock, study_id, study_record))
 
     def judged_by(self, study_record: Record, recalled: Recalled, fact: Fact) -> Mapping[str, Any]:
         return {}
@@ -138,4 +140,4 @@ _TELLING = {Transferred.type_name, Corrected.type_name, *(kind.type_name for kin
 
 def judgements(clock: Clock, vault: Vault) -> Mapping[bool, Judgement]:
     """By whether the stream is the study's own."""
-    return {True: StudyJudgement(), False: ParticipantJudgement(clock, vault)}
+    return {True: StudyJudgement(clock), False: ParticipantJudgement(clock, vault)}

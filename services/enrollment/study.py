@@ -47,11 +47,18 @@ def objections(record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
                 yield Objection("cut-exists", "There is a cut of that name; it is never replaced.", member="/name")
 
 
-def gate(record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
-    """A closed study takes no amendment and no site; a day after its end is no day of the study."""
+def gate(today: date, record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
+    """A closed study takes no amendment and no site; a day after its end is no day of the study.
+
+    `today` is the study's: a cut of a day to come would count, on each day until then, something else.
+    """
     yield from values.objections(stated.fact, lambda: (other for other in record.stated if other is not stated))
-    if isinstance(stated.fact, SiteActivated):
-        yield from _no_place(stated.fact)
+    match stated.fact:
+        case CutTaken(cut_on=cut_on) if cut_on > today:
+            message = "That day has not come yet: a cut is taken of today or of an earlier day."
+            yield Objection("in-the-future", message, member="/cut_on")
+        case SiteActivated() as activated:
+            yield from _no_place(activated)
     if isinstance(stated.fact, ProtocolAmended | SiteActivated):
         for closed in record.all(Closed):
             yield Objection("study-closed", "The study is closed.", closed.event_id)

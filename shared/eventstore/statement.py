@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from shared.kernel.fact import Corrected, Fact, Stated
-from shared.kernel.record import Objection, Refused
+from shared.kernel.record import Objection, Raised, Refused
 from shared.kernel.refusal import Fault, NotKnownYet, Refusal, Unacceptable
 
 
@@ -80,10 +80,19 @@ def unacceptable(
         for stated, pointer in zip(proposed, pointers, strict=True)
         if isinstance(stated.fact, Corrected) and stated.fact.replacement
     }
-    faults = [_fault(event_id, objection, place, mended) for event_id, objection in refused.raised]
+    raised = [pair for pair in refused.raised if not _is_mirrored(pair, refused.raised, place)]
+    faults = [_fault(event_id, objection, place, mended) for event_id, objection in raised]
     if may_be_on_its_way and all(objection.not_known for _, objection in refused.raised):
         return NotKnownYet(faults=faults)
     return Unacceptable(faults[0].message, code=faults[0].code, faults=faults)
+
+
+def _is_mirrored(pair: Raised, raised: Sequence[Raised], proposed: Container[UUID]) -> bool:
+    """Two facts that exclude each other object to each other: of what is recorded, that says nothing new."""
+    (event_id, objection), in_the_way = pair, pair[1].because_of
+    return event_id not in proposed and any(
+        (other, each.code, each.because_of) == (in_the_way, objection.code, event_id) for other, each in raised
+    )
 
 
 def _fault(event_id: UUID, objection: Objection, place: Mapping[UUID, str], mended: Mapping[UUID, str]) -> Fault:

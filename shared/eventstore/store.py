@@ -28,6 +28,7 @@ from shared.eventstore.feed_cursor import NOTHING, FeedCursor, Snapshot
 from shared.eventstore.sql import queries
 from shared.eventstore.together import Together
 from shared.kernel.record import Record
+from shared.kernel.refusal import NotConfirmed
 from shared.security.tenancy import Tenant, transaction
 
 SQL = queries(Path(__file__).with_name("queries.sql"))
@@ -270,6 +271,8 @@ def _named(error: asyncpg.PostgresError) -> Exception:
             return StudyMoved()
         case "QR003":
             return KeyTaken()
+        case "QR004":
+            return NotConfirmed()
         case "23505" if getattr(error, "constraint_name", "") == "streams_search_key":
             return SearchKeyTaken()
         case _:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 from shared.contracts.study import AccrualClosed, Closed, Opened, ProtocolAmended, SiteActivated, SiteClosed
+from shared.kernel.clock import Clock
 from shared.kernel.dates import PartialDate
 from shared.kernel.record import Objection, Record
 from shared.protocol.protocol import ConsentVersion, Protocol
@@ -50,6 +51,12 @@ def consent_versions_on(protocol: Protocol, when: PartialDate) -> set[str]:
         for form, later in zip(ordered, following, strict=True)
         if form.valid_from <= when.latest and (later is None or when.earliest < later.valid_from)
     }
+
+
+def latest_today(clock: Clock, study_id: str, study: Record) -> date:
+    """The study's today: the latest calendar day at any of its sites."""
+    zones = {site.time_zone for site in study.facts(SiteActivated)} or {"UTC"}
+    return max(clock.today(study_id, zone) for zone in zones)
 
 
 def site(study: Record, site_id: str) -> SiteActivated | None:

@@ -46,11 +46,27 @@ async def consume(
     """
     while not stop.is_set():
         try:
+            await _until_there(bootstrap, topics, stop)
+            if stop.is_set():
+                return
             async with consuming(_member(pool, bootstrap, group, topics)) as consumer:
                 await _while_it_hears(consumer, _take_in(consumer, pool, effect, stop))
         except (KafkaError, OSError) as error:
             _log.warning("Kafka is away (%s): trying again", type(error).__name__)
             await asyncio.sleep(_AGAIN)
+
+
+async def _until_there(bootstrap: str, topics: Collection[str], stop: asyncio.Event) -> None:
+    """Wait until the topics are there, or `stop` is set: a consumer of one that is not there logs error after error."""
+    there, stopped = asyncio.create_task(partitions_of(bootstrap, topics)), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({there, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if there.done():
+            there.result()
+    finally:
+        for task in (there, stopped):
+            task.cancel()
+        await asyncio.wait({there, stopped})
 
 
 async def stored_offsets(pool: asyncpg.Pool[Any], topics: Collection[str]) -> Offsets:

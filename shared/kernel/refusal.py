@@ -4,6 +4,7 @@ Refusal
 ├── Malformed               400  the body is not JSON, or JSON that no text can hold
 ├── Unrecognised            401  no token, or one that does not hold
 ├── NotYourRole             403  seen, but not yours to state or read
+├── CrossSite               403  a page of another site made the browser send it
 ├── NotFound                404  unknown, or not yours to see
 ├── AlreadyRegistered       409  the site's own number is in use
 ├── NotKnownYet             409  another service has not heard of it yet
@@ -11,8 +12,10 @@ Refusal
 ├── VersionMismatch         412  the record is not at the version that If-Match names
 ├── TooLarge                413
 ├── UnsupportedMedia        415
+├── WrongHost               421  asked for under a name that is not this server's
 ├── Unacceptable            422  schema, rule or gate object; or a key used for something else
 ├── TooMany                 429
+├── NotConfirmed            503  the database may be an earlier state than was published
 └── Busy                    503  try again: others were faster, or a database is away
 """
 
@@ -66,6 +69,11 @@ class NotYourRole(Refusal):
     status, code, title = 403, "not-your-role", "Your role in this study does not include this."
 
 
+class CrossSite(Refusal):
+    status, code = 403, "cross-site"
+    title = "This request did not come from a page of this Quartal. Open the page here and send it again."
+
+
 class NotFound(Refusal):
     status, code, title = 404, "not-found", "There is no such thing, or it is not yours to see."
 
@@ -100,6 +108,11 @@ class UnsupportedMedia(Refusal):
     status, code, title = 415, "unsupported-media", "Send application/json."
 
 
+class WrongHost(Refusal):
+    status, code = 421, "wrong-host"
+    title = "This Quartal answers only under its own loopback address, as `quartal demo` prints it."
+
+
 class Unacceptable(Refusal):
     status, code, title = 422, "not-acceptable", "What was stated cannot stand."
 
@@ -111,6 +124,15 @@ def wrong_parameter(parameter: str, message: str) -> Unacceptable:
 
 class TooMany(Refusal):
     status, code, title, retry_after = 429, "too-many-requests", "Too many requests.", 1
+
+
+class NotConfirmed(Refusal):
+    status, code, retry_after = 503, "not-confirmed", 1
+    title = (
+        "Nothing can be recorded yet: the database was not compared with the published events since PostgreSQL "
+        "started. The worker of the service does so in a few seconds. If it finds an earlier state, its log says what "
+        "to do."
+    )
 
 
 class Busy(Refusal):

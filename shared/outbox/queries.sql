@@ -94,6 +94,9 @@ delete from outbox where seq in (
 select study_id, stream_id, version, event_id, type, schema_version, site_id, data, meta, recorded_at from events
  order by seq
 
+-- name: count_events
+select count(*) from events
+
 -- name: missing
 select said.event_id
   from unnest($1::text[], $2::text[], $3::integer[], $4::uuid[]) as said (study_id, stream_id, version, event_id)
@@ -118,3 +121,18 @@ select shard, $2, 1, system_identifier
 
 -- name: ring
 select pg_notify('quartal_bell', study_id) from unnest($1::text[]) as study_id
+
+-- name: incarnation
+select server_started, database, events from incarnation
+
+-- name: confirm
+insert into confirmation (server_started, database, events) values ($1, $2, $3)
+    on conflict (single) do update
+   set server_started = excluded.server_started, database = excluded.database, events = excluded.events,
+       confirmed_at = clock_timestamp()
+
+-- name: withdraw
+delete from confirmation
+
+-- name: is_confirmed
+select exists (select from confirmation join incarnation using (server_started, database, events))

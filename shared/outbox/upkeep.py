@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from shared.outbox.rows import event
 
 PRUNED_AT_ONCE = 5_000
 PAGE = 500
+_LOOKS_EVERY = 0.2  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,25 @@ async def refuse_stranded(pool: asyncpg.Pool[Any], shards: int) -> None:
     """Raises Stranded: nobody would publish those rows, and later events of their streams would wait for them."""
     if (shard := await pool.fetchval(SQL["stranded"], shards)) is not None:
         raise Stranded(f"events wait in shard {shard}: relay at least {shard + 1} shards until they are published")
+
+
+class RelayAtWork(Exception):
+    """A relay has the lease of a shard, and publishes."""
+
+
+async def refuse_relay_at_work(pool: asyncpg.Pool[Any], *, within: float) -> None:
+    """Raises RelayAtWork where a relay still has a lease after `within` seconds; a killed one's ends by itself."""
+    deadline = asyncio.get_running_loop().time() + within
+    while held := [shard for shard in await status(pool) if shard.held]:
+        if asyncio.get_running_loop().time() > deadline:
+            raise RelayAtWork(f"a worker publishes now ({held[0].owner}); stop it, and run this again")
+        await asyncio.sleep(_LOOKS_EVERY)
+
+
+async def count_events(pool: asyncpg.Pool[Any]) -> int:
+    """How many events the service has recorded, in all studies."""
+    count: int = await pool.fetchval(SQL["count_events"])
+    return count
 
 
 async def prune(pool: asyncpg.Pool[Any], *, most: int = 100 * PRUNED_AT_ONCE) -> int:

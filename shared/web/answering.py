@@ -20,6 +20,8 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; style-src 'self'",
     "Cache-Control": "no-store",
 }
+FOR_PAGES = {"Referrer-Policy": "same-origin"}
+"""Differs for HTML: under `no-referrer` a browser sends a form of ours with `Origin: null`."""
 REQUESTS = Counter("quartal_http_requests", "Requests answered", ["service", "method", "status"])
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 _OF_CONTENT = ("content-length", "content-type", "content-encoding", "content-disposition")
@@ -82,7 +84,8 @@ class _Answer:
         headers = MutableHeaders(scope=self._start)
         if "etag" in headers:
             headers.setdefault("Cache-Control", "private, no-cache")
-        for name, value in HEADERS.items():
+        is_page = headers.get("content-type", "").startswith("text/html")
+        for name, value in (HEADERS | FOR_PAGES if is_page else HEADERS).items():
             headers.setdefault(name, value)
         if self._reads and self._start["status"] == 200 and not message.get("more_body", False):
             message = await self._fitted(headers, message)

@@ -55,6 +55,7 @@ def bare_app(name: str, lifespan: Callable[[FastAPI], Any], title: str = "") -> 
         openapi_url=None, docs_url=None, redoc_url=None,
     )  # fmt: skip
     app.state.service, app.state.in_flight = name, Counter[str]()
+    app.state.plain_http = False
     install_problems(app)
     app.add_middleware(Answered, service=name)
     return app

@@ -178,7 +178,7 @@ def test_a_body_in_pieces_is_measured_as_it_comes(study: OwnStudy, told: str) ->
     assert small.status_code == 200
     large = study.http.post(told, content=(b" " * 65536 for _ in range(40)), headers=said)
     assert large.status_code == 413
-    signing_in = {"Content-Type": "application/x-www-form-urlencoded"}
+    signing_in = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
     assert study.http.post("/session", content=b"token=" + b"x" * 2 * MIB, headers=signing_in).status_code == 413
 
 
@@ -211,7 +211,8 @@ def spoken(demo: Demo, *pieces: bytes, pause: float = 0.0) -> bytes:
 
 
 def request(study: OwnStudy, told: str, length: int, *more: str) -> bytes:
-    lines = [f"POST {told} HTTP/1.1", "Host: here", f"Authorization: {study.bearer(SITE)['Authorization']}",
+    host, bearer = f"127.0.0.1:{study.demo.port}", study.bearer(SITE)["Authorization"]
+    lines = [f"POST {told} HTTP/1.1", f"Host: {host}", f"Authorization: {bearer}",
              "Content-Type: application/json", f"Content-Length: {length}", *more, "", ""]  # fmt: skip
     return "\r\n".join(lines).encode()
 
@@ -246,7 +247,7 @@ def test_what_is_hardly_http_breaks_nothing(study: OwnStudy) -> None:
         heard = spoken(study.demo, garbage)
         assert heard == b"" or heard.startswith((b"HTTP/1.1 4", b"HTTP/1.1 200 ")), (garbage[:40], heard[:200])
         assert b"Traceback" not in heard
-    honest = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n"
+    honest = f"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1:{study.demo.port}\r\n\r\n".encode()
     heard = spoken(study.demo, honest * 2 + b"\x00\x01garbage\r\n\r\n")
     assert heard.count(b"HTTP/1.1 200 ") == 2
     assert b"HTTP/1.1 400 " in heard

@@ -172,6 +172,46 @@ def test_rebuilt_from_the_journal_every_figure_is_the_same(demo: Demo) -> None:
     assert files(demo, at["position"], **computed_again) == before
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("--study", STUDY_ID, "--role", "site", "--site", "nowhere"), f"no site of that id. Its sites: {SITE_ID}."),
+        (("--study", STUDY_ID, "--role", "coordinator", "--site", "nowhere"), "no site of that id."),
+        (("--study", "no-such-study", "--role", "monitor"), "no study of that id here"),
+        (("--study", "no-such-study", "--role", "site", "--site", "rome"), "no study of that id here"),
+        (("--study", STUDY_ID, "--role", "administrator", "--site", SITE_ID), "Leave --site out"),
+        (("--study", STUDY_ID, "--role", "site"), "Add --site"),
+        (("--study", STUDY_ID, "--role", "nurse"), "There is no role"),
+    ],
+)
+def test_a_token_for_what_there_is_not_is_refused_before_anything_is_recorded(
+    demo: Demo, asked: tuple[str, ...], said: str
+) -> None:
+    before = granted(demo)
+    ended = quartal(demo, "token", *asked)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert said in ended.stderr
+    assert granted(demo) == before
+
+
+def test_nothing_is_published_again_while_a_worker_publishes(demo: Demo) -> None:
+    ended = quartal(demo, "relay", "resync", "--service", "enrollment", "--yes")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "a worker publishes now" in ended.stderr
+
+
+def test_a_running_demo_was_compared_with_what_was_published(demo: Demo) -> None:
+    said = said_by(demo, "doctor")
+    for service in ("enrollment", "toxicity", "followup"):
+        assert f"yes  {service}: the database was compared with Kafka, so facts can be recorded" in said
+
+
+def granted(demo: Demo) -> int:
+    """How many facts the study has of its own."""
+    with demo.client("administrator") as http:
+        return len(http.get(ENROLLMENT).raise_for_status().json()["facts"])
+
+
 def test_a_second_demo_on_the_same_data_says_so_and_leaves_the_first_alone(demo: Demo) -> None:
     assert demo.process
     second = quartal(Demo(demo.data, free_port()), "demo")
@@ -191,7 +231,7 @@ def test_every_role_of_each_study_has_a_link_that_leads_to_a_page_with_numbers(d
     assert sorted(doors) == sorted(product((STUDY_ID, LIVE_STUDY), get_args(Role)))
     for link in links:
         with httpx.Client(trust_env=False, timeout=30) as browser:
-            entered = browser.get(link)
+            entered = browser.get(link, headers={"Sec-Fetch-Site": "none"})  # opened from the terminal
             assert (entered.status_code, "quartal_session" in entered.cookies) == (303, True)
             page = browser.get(f"{demo.url}{entered.headers['location']}")
         assert page.status_code == 200

@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from infra.reference.study import SITE_ID, STUDY_ID
-from tests.demo import Demo
+from tests.demo import FROM_A_PAGE, Demo
 
 ARGUMENTS = [
     "--headless",
@@ -70,7 +70,7 @@ def complaints(page: Page) -> Iterator[list[str]]:
 def cohort(page: Page, token: str) -> Page:
     """The reference study's cohort page, as its investigator sees it."""
     address = f"/analytics/studies/{STUDY_ID}"
-    page.request.post("/session", form={"token": token, "next": address})
+    page.request.post("/session", form={"token": token, "next": address}, headers=FROM_A_PAGE)
     page.goto(address)
     return page
 

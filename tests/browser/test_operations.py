@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from shared.contracts.followup import FollowUpRecorded
 from tests.api.own_study import OwnStudy, own_study
-from tests.demo import Demo
+from tests.demo import FROM_A_PAGE, Demo
 from tests.integration.publishing import publish
 from tests.integration.stated import Telling, lesion, participant
 
@@ -30,7 +30,8 @@ def study(demo: Demo) -> Iterator[OwnStudy]:
 @pytest.fixture
 def operations(page: Page, demo: Demo, study: OwnStudy) -> Page:
     address = f"/analytics/studies/{study.study_id}/operations"
-    page.request.post("/session", form={"token": demo.token("administrator", study=study.study_id), "next": address})
+    token = demo.token("administrator", study=study.study_id)
+    page.request.post("/session", form={"token": token, "next": address}, headers=FROM_A_PAGE)
     page.goto(address)
     return page
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from infra.reference.study import CONSENT_VERSIONS, FROZEN_TODAY, SITE_ID, STUDY_ID
 from tests.browser.test_page import PHONE, SCREENED, Screen, Violations, overflow
-from tests.demo import Demo
+from tests.demo import FROM_A_PAGE, Demo
 
 ADDRESS = f"/analytics/studies/{STUDY_ID}/queries"
 CONSENTED = {"signed_on": FROZEN_TODAY, "form_version": CONSENT_VERSIONS[-1]["version"]}
@@ -30,7 +30,7 @@ def contradiction(demo: Demo) -> str:
 @pytest.fixture
 def queries(page: Page, token: str, contradiction: str) -> Page:
     """The reference study's queries, as its investigator sees them."""
-    page.request.post("/session", form={"token": token, "next": ADDRESS})
+    page.request.post("/session", form={"token": token, "next": ADDRESS}, headers=FROM_A_PAGE)
     page.goto(ADDRESS)
     expect(page.get_by_role("link", name=contradiction).first).to_be_visible()
     return page
@@ -107,7 +107,7 @@ def test_a_new_query_appears_on_an_open_page_of_its_participant_and_in_the_list(
     participants = f"/enrollment/v1/studies/{STUDY_ID}/participants"
     with demo.client("site", SITE_ID) as http:
         number = http.post(participants, json=SCREENED).raise_for_status().json()["participant_id"]
-        page.request.post("/session", form={"token": token, "next": ADDRESS})
+        page.request.post("/session", form={"token": token, "next": ADDRESS}, headers=FROM_A_PAGE)
         other = page.context.new_page()
         for each, path in ((page, f"participants/{number}"), (other, "participants")):
             each.goto(f"/analytics/studies/{STUDY_ID}/{path}")

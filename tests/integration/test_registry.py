@@ -16,6 +16,7 @@ from shared.inbox.registry.effect import register
 from shared.inbox.registry.reading import participant as read_participant
 from shared.kernel.ids import new_participant_id
 from shared.kernel.record import Record
+from shared.outbox.confirmation import confirm
 from shared.security.tenancy import Tenant
 from shared.testing.appends import keep, seen
 from shared.testing.elsewhere_contract import ElsewhereContract, Tell, published, stating
@@ -139,6 +140,7 @@ async def test_what_was_taken_in_before_there_was_a_registry_is_known_by_it(
             told = [told_study(study_id), told_participant(study_id)]
             await apply(database.system, arrived([event for each in told for event in each.events]), state_by_version)
             await migrate(database.url, folders("followup"), roles_of("followup"))
+            await confirm(database.system)
             store = PostgresStore("followup", database.app, elsewhere=read_participant)
             recalled = await seen(store, Tenant(study_id, "north"), told[1].stream_id)
         assert (recalled.study_version, recalled.head) == (4, Head(0, "north", known=2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+from functools import partial
 from itertools import permutations
 from uuid import UUID
 
@@ -44,7 +46,7 @@ EVERY = (
     Histories(
         STUDY, study.objections, (study, studies, texts, lists),
         ((), (opened(),), (opened(), site_activated("A"), granted("A", "monitor"))),
-        st.just(study.gate),
+        st.just(partial(study.gate, date.max)),
     ),
     Histories(
         PARTICIPANT, participant.objections, (participant, treatment, enrollment_gate, *SHARED),

@@ -7,6 +7,7 @@ from typing import Literal
 
 from fastapi import Request
 
+from services.analytics.api import PARTS
 from services.analytics.asking import Figures
 from services.analytics.operations import OPERATING
 from services.analytics.pages.render import Study, Way
@@ -31,6 +32,7 @@ async def head(request: Request, study: str, here: Here, position: int, recorded
         request.app.state.notes.get(study, []),
         list(_ways(study, state.rights(member), here)),
         member,
+        PARTS,
     )
 
 

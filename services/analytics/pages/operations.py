@@ -9,10 +9,10 @@ from services.analytics.operations import operations
 from services.analytics.pages.answering import in_words, pages
 from services.analytics.pages.heads import head
 from shared.inbox.lag import lags, silence, standstill
-from shared.web.body import BoundedRoute
 from shared.web.routes import StudyOf
+from shared.web.same_origin import PageRoute
 
-routes = APIRouter(include_in_schema=False, route_class=BoundedRoute)
+routes = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 
 @routes.get("/analytics/studies/{study_id}/operations")

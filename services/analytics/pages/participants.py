@@ -17,10 +17,10 @@ from services.analytics.pages.heads import head
 from services.analytics.pages.render import Link
 from services.analytics.participants import Participants
 from services.analytics.projection.reading import Frontier
-from shared.web.body import BoundedRoute
 from shared.web.routes import ParticipantOf, StudyOf
+from shared.web.same_origin import PageRoute
 
-routes = APIRouter(include_in_schema=False, route_class=BoundedRoute)
+routes = APIRouter(include_in_schema=False, route_class=PageRoute)
 After = Annotated[str, Query(max_length=16)]
 
 

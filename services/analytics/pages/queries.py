@@ -20,10 +20,10 @@ from services.analytics.queries import Listed
 from services.analytics.questions import Queries
 from shared.contracts.study import SiteActivated
 from shared.kernel.record import Record
-from shared.web.body import BoundedRoute
 from shared.web.routes import StudyOf
+from shared.web.same_origin import PageRoute
 
-routes = APIRouter(include_in_schema=False, route_class=BoundedRoute)
+routes = APIRouter(include_in_schema=False, route_class=PageRoute)
 STATES = {"open": "Open", "explained": "Explained", "all": "All"}
 
 

@@ -76,7 +76,7 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class Study:
     """The head of a study's page. `notes` say what a reader must know of the record, `live` is the stream's address,
-    `ways` lead to the pages that the member, who is signed in, may see."""
+    `events` are the names of what it tells, `ways` lead to the pages that the member, who is signed in, may see."""
 
     study_id: str
     title: str
@@ -87,6 +87,7 @@ class Study:
     notes: Sequence[str] = ()
     ways: Sequence[Way] = ()
     member: str = ""
+    events: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +123,22 @@ def part(figure: Figure, query: Mapping[str, str] | None = None) -> Part:
     )
 
 
+_FORMULA = re.compile("[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+
+
 def csv_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Comma-separated values as RFC 4180 has them: CRLF, quotes where they are needed."""
     text = StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows([[inert(cell) for cell in row] for row in rows])
     return text.getvalue()
+
+
+def inert(cell: str) -> str:
+    """The cell, with an apostrophe before what a spreadsheet would run as a formula; a number stays a number."""
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
 
 class Pages:

@@ -17,13 +17,18 @@ from services.analytics.pages.render import Link, Problem, local_address, part
 from shared.kernel.refusal import NotFound, Refusal
 from shared.security.tokens import BadToken, KeysUnavailable
 from shared.web.app import PUBLIC
-from shared.web.body import BoundedRoute
 from shared.web.routes import StudyOf
+from shared.web.same_origin import PageRoute
 
 COOKIE, SESSION_SECONDS = "quartal_session", 15 * 60
 STATIC = Path(__file__).parent / "static"
-_TYPES = {"app.css": "text/css", "live.js": "text/javascript", "favicon.svg": "image/svg+xml"}
-routes = APIRouter(include_in_schema=False, route_class=BoundedRoute)
+_TYPES = {
+    "app.css": "text/css",
+    "favicon.svg": "image/svg+xml",
+    "live.js": "text/javascript",
+    "stream.js": "text/javascript",
+}
+routes = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 
 @routes.get("/")

@@ -407,8 +407,17 @@ async def test_an_objection_points_to_the_member_that_is_at_fault(study: Study) 
     ids = [event.event_id for event in (await study.recalled(participant)).events]
     assert {(fault.code, fault.pointer, fault.because_of) for fault in targets[1].faults} == {
         ("stated-twice", "/0/data", str(ids[2])),
-        ("stated-twice", "", str(ids[2])),
     }
+
+
+async def test_two_facts_that_exclude_each_other_are_one_objection_in_an_answer(study: Study) -> None:
+    participant = await study.new()
+    stated = await study.state("sam", participant, voided())
+    refused = await study.refusal("sam", participant, voided())
+    assert sorted((fault.code, fault.because_of) for fault in refused.faults) == [
+        ("participant-voided", str(stated.event_ids[0])),
+        ("stated-twice", str(stated.event_ids[0])),
+    ]
 
 
 async def test_an_objection_to_an_older_event_has_no_place_in_the_body_and_names_the_event(study: Study) -> None:

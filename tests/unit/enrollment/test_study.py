@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import date
+from functools import partial
 from itertools import permutations
 from typing import Any
 
@@ -26,7 +28,8 @@ from shared.testing.facts import (
 )
 from shared.testing.spec import Spec, history
 
-study = Spec(objections, gate)
+TODAY = day(9)
+study = Spec(objections, partial(gate, date.fromisoformat(TODAY)))
 FIRST, SECOND, THIRD = protocol(("a",)), protocol(("b",)), protocol(("c",))
 
 
@@ -95,6 +98,11 @@ def test_a_role_may_be_granted_and_revoked_again_and_again() -> None:
     past = (opened(), granted("sam", "site", "rome"), revoked("sam", "site", "rome"))
     study.given(*past).when(granted("sam", "site", "rome")).then_admitted()
     study.given(*past, granted("sam", "site", "rome")).when(revoked("sam", "site", "rome")).then_admitted()
+
+
+def test_a_cut_is_taken_of_no_day_to_come() -> None:
+    study.given(opened()).when(cut_taken("today", 9)).then_admitted()
+    study.given(opened()).when(cut_taken("tomorrow", 10)).then_refused("in-the-future")
 
 
 def test_the_name_of_a_cut_is_never_used_twice() -> None:

@@ -51,7 +51,7 @@ class Quartal(httpx.AsyncBaseTransport):
         self._todays: dict[str, date | timedelta] = {"": today}
         clock, vault = Clock(self._todays, lambda: NOW), Vault(KeyEncryptionKey(b"k" * 32))
         self._store = MemoryStore("enrollment")
-        judgements: dict[bool, Judgement] = {True: StudyJudgement(), False: ParticipantJudgement(clock, vault)}
+        judgements: dict[bool, Judgement] = {True: StudyJudgement(clock), False: ParticipantJudgement(clock, vault)}
         self._studies = StoredStudies(self._store)
         self._recorder = Recorder(self._store, self._studies, judgements, vault, clock)
         self._others = {service: Other(service) for service in OTHERS}

@@ -125,7 +125,7 @@ def _study() -> Record:
         Stated(UUID(int=place), read("enrollment", {"type": name, "data": data}))
         for place, (name, data) in enumerate(opened, 1)
     ]
-    return decide([], facts, study.objections, study.gate)
+    return decide([], facts, study.objections, partial(study.gate, date.max))
 
 
 STUDY = _study()

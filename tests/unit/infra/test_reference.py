@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import partial
 from statistics import median
 from typing import Any
 from uuid import UUID
@@ -51,7 +52,7 @@ def study_record() -> Record:
     bodies: list[tuple[str, Any]] = [("study.opened", OPENED), ("study.site_activated", SITE)]
     bodies += [("study.member_granted", grant) for grant in members(STUDY_ID, [SITE_ID])]
     facts = events([catalogue.fact_class("enrollment", name).model_validate(body) for name, body in bodies])
-    return decide([], facts, study.objections, study.gate)
+    return decide([], facts, study.objections, partial(study.gate, date.max))
 
 
 def of(facts: list[StatedFact], type_name: str) -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
 // A page is whole without this file. It keeps the parts of it current: the server names what changed, that part is fetched again.
 
+import { SharedStream } from './stream.js';
+
 const state = document.getElementById('state');
 const parts = () => [...document.querySelectorAll('[data-live]')];
 const selector = name => `[data-live="${CSS.escape(name)}"]`;
@@ -8,7 +10,6 @@ const part = name => document.querySelector(selector(name));
 const under_way = new Map(); // part -> has it changed again meanwhile?
 const SLOWEST = 30_000;
 let stream = null;
-let reopening = null;
 let failures = 0;
 let over = false; // signed out: nothing more can be asked for
 
@@ -74,27 +75,27 @@ async function refresh(name) {
   if (again) refresh(name);
 }
 
+const SAID = { open: 'Live', lost: 'Reconnecting', refused: 'Reconnecting', full: 'Not live: too many studies are open' };
+
+function heard(message) {
+  if (message.event) {
+    const shown = part(message.event);
+    if (shown && message.data !== shown.dataset.version) refresh(message.event);
+    return;
+  }
+  if (message.state === 'open') failures = 0;
+  say(SAID[message.state]);
+  // The browser does not say why it was refused: a part asked for tells whether we are signed out.
+  if (message.state === 'refused') refresh(parts()[0].dataset.live);
+}
+
 function start() {
   stop();
   if (over) return;
-  stream = new EventSource(state.dataset.stream);
-  for (const { dataset } of parts()) {
-    stream.addEventListener(dataset.live, event => {
-      if (event.data !== part(event.type)?.dataset.version) refresh(event.type);
-    });
-  }
-  stream.onopen = () => { failures = 0; say('Live'); };
-  stream.onerror = () => {
-    say('Reconnecting');
-    if (stream.readyState !== EventSource.CLOSED) return; // the browser comes back by itself
-    // It gives up after an answer that is no stream, and does not say which: a part asked for tells whether we are signed out.
-    reopening = setTimeout(start, pause());
-    refresh(parts()[0].dataset.live);
-  };
+  stream = new SharedStream(state.dataset.stream, state.dataset.events.split(' '), heard, pause);
 }
 
 function stop() {
-  clearTimeout(reopening);
   stream?.close();
   stream = null;
 }

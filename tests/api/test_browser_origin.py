@@ -1,0 +1,115 @@
+"""What a foreign page can make a browser do with a Quartal that runs on the same machine."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from infra.reference.study import STUDY_ID
+from tests.demo import FROM_A_PAGE, Demo
+
+MARK = "MARK-7f3a"
+SIGN_IN = f"/session/development?study={STUDY_ID}&role=investigator"
+
+
+@pytest.fixture
+def browser(demo: Demo) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=demo.url, trust_env=False, timeout=30) as client:
+        yield client
+
+
+def foreign(demo: Demo) -> dict[str, dict[str, str]]:
+    return {
+        "another site": {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"},
+        "another port": {"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:1"},
+        "typed by the user": {"Sec-Fetch-Site": "none"},
+        "another site, our origin pretended": {"Sec-Fetch-Site": "cross-site", "Origin": demo.url},
+        "an old browser on another site": {"Origin": "https://evil.example"},
+        "an old browser in a sandboxed frame": {"Origin": "null"},
+        "an old browser, our host over TLS": {"Origin": demo.url.replace("http:", "https:")},
+        "nothing said": {},
+    }
+
+
+@pytest.mark.parametrize("path", ["/session", "/session/end"])
+@pytest.mark.parametrize("case", foreign(Demo(__file__, 1)))  # type: ignore[arg-type] # the names alone
+def test_a_form_of_another_site_neither_signs_in_nor_out(
+    demo: Demo, browser: httpx.Client, path: str, case: str
+) -> None:
+    form = {"token": demo.token("investigator"), "next": f"/{MARK}"}
+    answer = browser.post(path, data=form, headers={**foreign(demo)[case], "Cookie": "quartal_session=kept"})
+    assert (answer.status_code, answer.json()["type"]) == (403, "/problems/cross-site")
+    assert "set-cookie" not in answer.headers
+    assert MARK not in answer.text
+    assert form["token"] not in answer.text
+
+
+def test_a_form_of_ours_signs_in_and_out(demo: Demo, browser: httpx.Client) -> None:
+    for said in (FROM_A_PAGE, {"Origin": demo.url}):
+        signed_in = browser.post("/session", data={"token": demo.token("investigator")}, headers=said)
+        assert signed_in.status_code == 303
+        cookie = signed_in.headers["set-cookie"].lower()
+        assert {"httponly", "samesite=strict", "path=/"} <= set(cookie.replace(" ", "").split(";"))
+        assert browser.post("/session/end", headers=said).status_code == 303
+        assert "quartal_session" not in browser.cookies
+
+
+def test_a_token_in_an_address_signs_nobody_in(demo: Demo, browser: httpx.Client) -> None:
+    token = demo.token("investigator")
+    for path in (f"/session?token={token}", f"/?token={token}", f"/session?next=/&token={token}"):
+        answer = browser.get(path, headers={"Sec-Fetch-Site": "cross-site"})
+        assert "set-cookie" not in answer.headers
+        assert token not in answer.text
+    posted = browser.post(f"/session?token={token}", headers=FROM_A_PAGE)
+    assert (posted.status_code, "set-cookie" in posted.headers) == (422, False)
+
+
+def test_the_development_sign_in_follows_no_link_of_another_site(browser: httpx.Client) -> None:
+    for site in ("cross-site", "same-site", "anything"):
+        answer = browser.get(SIGN_IN, headers={"Sec-Fetch-Site": site})
+        assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
+    assert browser.get(SIGN_IN).status_code == 403
+    for site in ("none", "same-origin"):
+        answer = browser.get(SIGN_IN, headers={"Sec-Fetch-Site": site})
+        assert (answer.status_code, "set-cookie" in answer.headers) == (303, True)
+
+
+@pytest.mark.parametrize("host", ["evil.example:{}", "127.0.0.1:1", "127.0.0.1", "localhost",
+                                  "127.0.0.1.evil.example:{}", "[::2]:{}", "0.0.0.0:{}", "localhost.:{}",
+                                  ""])  # fmt: skip
+def test_nothing_is_answered_under_a_name_that_is_not_the_loopback_address(
+    demo: Demo, browser: httpx.Client, host: str
+) -> None:
+    asked = {"Host": host.format(demo.port), "Sec-Fetch-Site": "same-origin"}
+    participants = f"/enrollment/v1/studies/{STUDY_ID}/participants"
+    bearer = {"Authorization": f"Bearer {demo.token('investigator')}"}
+    for path in (SIGN_IN, "/", "/health/ready", "/metrics", participants):
+        answer = browser.get(path, headers={**asked, **bearer})
+        assert (answer.status_code, answer.json()["type"]) == (421, "/problems/wrong-host"), path
+        assert "set-cookie" not in answer.headers
+        assert "evil" not in answer.text
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST", "[::1]"])
+def test_every_loopback_name_is_answered(demo: Demo, browser: httpx.Client, name: str) -> None:
+    asked = {"Host": f"{name}:{demo.port}", "Sec-Fetch-Site": "none"}
+    assert browser.get(SIGN_IN, headers=asked).status_code == 303
+
+
+def test_a_request_without_a_host_is_refused(demo: Demo) -> None:
+    with socket.create_connection(("127.0.0.1", demo.port), timeout=10) as line:
+        line.sendall(f"GET {SIGN_IN} HTTP/1.0\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: line.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 421 ")
+
+
+def test_a_page_tells_its_address_to_pages_of_ours_alone_and_a_document_to_nobody(browser: httpx.Client) -> None:
+    for path in ("/", "/session", "/enrollment/docs", f"/analytics/studies/{STUDY_ID}?by=nothing"):
+        page = browser.get(path, headers={"Accept": "text/html"}, follow_redirects=True)
+        assert page.headers["content-type"].startswith("text/html")
+        assert page.headers["referrer-policy"] == "same-origin"
+    document = browser.get("/problems")
+    assert document.headers["referrer-policy"] == "no-referrer"
