@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from shared.kernel.record import Refused
 from shared.testing.facts import opened, site_activated
 from shared.testing.spec import Spec
 
-study = Spec(objections, gate).given(opened())
+study = Spec(objections, partial(gate, date.max)).given(opened())
 
 
 def site(**changes: Any) -> SiteActivated:

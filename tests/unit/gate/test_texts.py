@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import date
+from functools import partial
 from typing import Any
 
 import pytest
@@ -60,7 +62,7 @@ DATES = (
     "2024-03-01", "01-03-2024", "1-Okt", "1-Mai",
 )  # fmt: skip
 DOTTED = ("01.03.2024", "1.3.2024", "2024.03.01", "1.Mrz", "1.Mrz.24")
-study_spec = Spec(study.objections, study.gate)
+study_spec = Spec(study.objections, partial(study.gate, date.max))
 
 
 def enrolling(*earlier: Fact) -> Spec:
