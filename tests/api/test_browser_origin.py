@@ -23,11 +23,11 @@ def browser(demo: Demo) -> Iterator[httpx.Client]:
 
 def foreign(demo: Demo) -> dict[str, dict[str, str]]:
     return {
-        "another site": {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"},
+        "another site": {"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"},
         "another port": {"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:1"},
         "typed by the user": {"Sec-Fetch-Site": "none"},
         "another site, our origin pretended": {"Sec-Fetch-Site": "cross-site", "Origin": demo.url},
-        "an old browser on another site": {"Origin": "https://evil.example"},
+        "an old browser on another site": {"Origin": "https://elsewhere.example"},
         "an old browser in a sandboxed frame": {"Origin": "null"},
         "an old browser, our host over TLS": {"Origin": demo.url.replace("http:", "https:")},
         "nothing said": {},
@@ -77,8 +77,8 @@ def test_the_development_sign_in_follows_no_link_of_another_site(browser: httpx.
         assert (answer.status_code, "set-cookie" in answer.headers) == (303, True)
 
 
-@pytest.mark.parametrize("host", ["evil.example:{}", "127.0.0.1:1", "127.0.0.1", "localhost",
-                                  "127.0.0.1.evil.example:{}", "[::2]:{}", "0.0.0.0:{}", "localhost.:{}",
+@pytest.mark.parametrize("host", ["elsewhere.example:{}", "127.0.0.1:1", "127.0.0.1", "localhost",
+                                  "127.0.0.1.elsewhere.example:{}", "[::2]:{}", "0.0.0.0:{}", "localhost.:{}",
                                   ""])  # fmt: skip
 def test_nothing_is_answered_under_a_name_that_is_not_the_loopback_address(
     demo: Demo, browser: httpx.Client, host: str
@@ -90,7 +90,7 @@ def test_nothing_is_answered_under_a_name_that_is_not_the_loopback_address(
         answer = browser.get(path, headers={**asked, **bearer})
         assert (answer.status_code, answer.json()["type"]) == (421, "/problems/wrong-host"), path
         assert "set-cookie" not in answer.headers
-        assert "evil" not in answer.text
+        assert "elsewhere" not in answer.text
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST", "[::1]"])
