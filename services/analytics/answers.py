@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class FigureName(BaseModel):
     name: str
     title: str
-    by: Annotated[list[str], Field(description="by what it can be divided")]
+    by: Annotated[list[str], Field(description="parameters that can divide the figure")]
 
 
 class FigureNames(BaseModel):
@@ -26,8 +26,10 @@ class Lane(BaseModel):
 
 
 class TimelineEntry(BaseModel):
-    """`on` is as stated. `from` to `until`: of what lasts its first and last day, else the days it may have been on.
-    `day` is the one that figures take it for. Members of the fact itself may follow."""
+    """One fact on the timeline. `on` is its date as recorded, and `day` the day that figures use for it.
+
+    `from` and `until` are the first and last day of something that lasts, and otherwise the earliest and latest day
+    that a partial date can mean. Members of the fact itself may follow."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -51,7 +53,7 @@ class TimelineEntry(BaseModel):
 
 
 class TimelineAnswer(BaseModel):
-    """Everything that stands of one participant, in clinical order, at a position."""
+    """All current facts of one participant at a position, in clinical order."""
 
     study_id: str
     participant_id: str
@@ -67,7 +69,7 @@ class TimelineAnswer(BaseModel):
 
 
 class ParticipantRow(BaseModel):
-    """`site_id` is where the participant is now."""
+    """A participant in the list. `site_id` is the site that follows the participant now."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -78,7 +80,7 @@ class ParticipantRow(BaseModel):
 
 
 class ParticipantList(BaseModel):
-    """Sorted by number; `next` is what `after` takes for the following page; null on the last."""
+    """A page of participants, sorted by number. `next` is the value of `after` for the next page, and null on the last."""
 
     rows: list[ParticipantRow]
     next: str | None

@@ -21,15 +21,15 @@ class ParticipantPageParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    after: Annotated[str, Field(pattern=r"^[0-9A-Z-]{0,11}$", description="what `next` said")] = ""
+    after: Annotated[str, Field(pattern=r"^[0-9A-Z-]{0,11}$", description="`next` of the page before")] = ""
     limit: Annotated[int, Field(ge=1, le=1000)] = PAGE
 
 
-@routes.get("/participants.json", **reads(ParticipantList))
+@routes.get("/participants.json", **reads(ParticipantList), summary="Participants")
 async def list_participants(
     request: Request, study: StudyOf, page: Annotated[ParticipantPageParameters, Query()]
 ) -> JSONResponse:
-    """The participants whom the caller sees, with where they are, their status and their open queries."""
+    """Lists the participants that the caller may see, with their site, status and number of open data queries."""
     people: Participants = request.app.state.participants
     listed = await people.listed(study, request.state.caller.subject, page.after, page.limit)
     rows = [ParticipantRow.model_validate(row) for row in listed.rows]
