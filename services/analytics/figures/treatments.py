@@ -103,7 +103,8 @@ def table(figure: Figure) -> Table:
 def headline(figure: Figure) -> Headline:
     """The numbers that are read first: (name, value, words)."""
     counts = {"targets": (len(figure["targets"]), "target"), "treated": (_participants(figure), "treated participant")}
-    return [(name, *counted(count, noun).split(" ", 1)) for name, (count, noun) in counts.items()]
+    texts = {name: counted(count, noun).partition(" ") for name, (count, noun) in counts.items()}
+    return [(name, number, words) for name, (number, _, words) in texts.items()]
 
 
 def _cell(value: object) -> str:
