@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from starlette.routing import Route
 
+from infra.issuer import Issuer
 from infra.local.web import Web
 from services.analytics.__main__ import PROCESS as ANALYTICS
 from services.enrollment.__main__ import PROCESS as ENROLLMENT
@@ -18,7 +21,8 @@ from shared.settings import Settings
 from shared.web.body import StrictRoute
 
 APPLICATIONS = {each.name: each.create_app(Settings()) for each in (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)}
-APPLICATIONS["web"] = Web(Settings()).own
+KEYS = TemporaryDirectory()
+APPLICATIONS["web"] = Web(Settings(jwks=str(Issuer.load(Path(KEYS.name)).jwks))).own
 QUERY = b"unheard-of=1"
 
 
@@ -62,6 +66,7 @@ async def test_a_parameter_that_is_not_declared_is_refused(app: FastAPI, route: 
     scope = {
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": method,
         "scheme": "http", "path": path, "raw_path": path.encode(), "root_path": "", "query_string": QUERY,
-        "headers": [(b"content-type", b"application/json")], "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2),
+        "headers": [(b"content-type", b"application/json"), (b"sec-fetch-site", b"same-origin")],
+        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2),
     }  # fmt: skip
     assert await answer(app, scope) == 422
