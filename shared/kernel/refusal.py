@@ -130,8 +130,8 @@ class NotConfirmed(Refusal):
     status, code, retry_after = 503, "not-confirmed", 1
     title = (
         "Nothing can be recorded yet: the database was not compared with the published events since PostgreSQL "
-        "started. The worker of the service does so in a few seconds. If it finds an earlier state, its log says what "
-        "to do."
+        "started. The worker of the service does so in a few seconds. If it finds an earlier state, its log says "
+        "what to do."
     )
 
 

@@ -203,7 +203,7 @@ def test_nothing_is_published_again_while_a_worker_publishes(demo: Demo) -> None
 def test_a_running_demo_was_compared_with_what_was_published(demo: Demo) -> None:
     said = said_by(demo, "doctor")
     for service in ("enrollment", "toxicity", "followup"):
-        assert f"ok      {service}: the database was compared with Kafka, so facts can be recorded" in said
+        assert f"ok      {service}: the database was compared with what was published, so facts can be recorded" in said
 
 
 def granted(demo: Demo) -> int:
