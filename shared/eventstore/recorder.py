@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 from uuid import UUID
 
 from shared.contracts.event import Event, history
@@ -13,11 +14,22 @@ from shared.eventstore.judgement import Judgement
 from shared.eventstore.known import Known, Memory
 from shared.eventstore.sealing import Sealing, opener
 from shared.eventstore.statement import Recording, Statement, unacceptable
-from shared.eventstore.store import Append, Head, Moved, Recalled, SearchKeyTaken, Store, StreamMoved, StudyMoved, Unit
+from shared.eventstore.store import (
+    Append,
+    Head,
+    Moved,
+    Outcome,
+    Recalled,
+    SearchKeyTaken,
+    Store,
+    StreamMoved,
+    StudyMoved,
+    Unit,
+)
 from shared.eventstore.studies import Studies, StudyState
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact, Stated
-from shared.kernel.ids import event_id_for, new_event_id, new_participant_id
+from shared.kernel.ids import new_event_id, new_participant_id
 from shared.kernel.record import Judged, Record, Refused, standing
 from shared.kernel.refusal import (
     AlreadyRegistered,
@@ -31,6 +43,7 @@ from shared.kernel.refusal import (
     VersionMismatch,
 )
 from shared.kernel.sealed import texts
+from shared.security.event_key import EventKey
 from shared.security.grants import EVERY_SITE
 from shared.security.tenancy import Tenant
 from shared.security.vault import Vault
@@ -38,7 +51,7 @@ from shared.security.vault import Vault
 ATTEMPTS = 4
 WAITS_FOR_OTHERS = 2.0
 """Seconds that a statement waits, if it asks for it, until this service knows what another one published."""
-OWN_VERSIONS = {"5", "7"}
+OWN_VERSIONS = {"5", "7", "8"}
 """Of the UUIDs that name events, as their fifteenth character tells."""
 
 
@@ -59,6 +72,7 @@ class Recorder:
     judgements: Mapping[bool, Judgement]
     vault: Vault
     clock: Clock
+    event_key: EventKey
     memory: Memory = field(default_factory=Memory)
     registers: bool = True
 
@@ -168,7 +182,7 @@ class _Attempt:
     async def _recalled(self, unit: Unit, stream_id: str) -> Recalled:
         said = self._said
         site = self._judgement.site(Head(), said.facts) if said.stream_id is None else None
-        recalled = await unit.recall(stream_id, key=said.key, key_site=site or EVERY_SITE)
+        recalled = await unit.recall(stream_id, key=self._stored_key(), clear_key=said.key, key_site=site or EVERY_SITE)
         if recalled.study_version != self._study.version:
             raise StudyMoved
         return recalled
@@ -203,7 +217,7 @@ class _Attempt:
         """The stored outcome of this key, or the event that the key names, if this is the same statement again."""
         if recalled.outcome is None:
             return await self._exported(unit, recalled)
-        if recalled.outcome.fingerprint != self._fingerprint():
+        if recalled.outcome.fingerprint != self._by.vault.fingerprint(self._said.request):
             raise Unacceptable("The idempotency key was used for another request.", code="idempotency-key-reused")
         return Recording.of(self._said.study_id, recalled.outcome.answer)
 
@@ -235,7 +249,8 @@ class _Attempt:
         version = recalled.head.version + len(said.facts)
         recording = Recording(said.study_id, stream_id, version, event_ids, self._by.clock.now())
         sealing = Sealing(self._by, said, self._study, self._judgement, self._rights)
-        proposal, data_key = await sealing.proposal(tenant, known, judged, recording, site, self._fingerprint)
+        proposal, data_key = await sealing.proposal(tenant, known, judged, recording, site)
+        proposal = replace(proposal, **self._keyed(recording, site))
         if said.dry_run:
             await self._tried(tenant, proposal)
             return recording
@@ -253,15 +268,24 @@ class _Attempt:
         except _OnlyTried:
             return
 
-    def _fingerprint(self) -> bytes:
-        return self._by.vault.fingerprint(self._said.request)
+    def _keyed(self, recording: Recording, site: str | None) -> dict[str, Any]:
+        """Return what is kept with the append, so that the request is recognized when it comes again."""
+        if self._said.key is None:
+            return {}
+        outcome = Outcome(self._by.vault.fingerprint(self._said.request), recording.answer())
+        keys = {"key": self._stored_key(), "clear_key": self._said.key, "key_site": site or EVERY_SITE}
+        return {**keys, "outcome": outcome}
 
     def _event_ids(self, site: str | None) -> tuple[UUID, ...]:
         said = self._said
         if said.key is None:
             return tuple(new_event_id() for _ in said.facts)
         scope = f"{said.study_id}/{self._by.store.service}/{site or EVERY_SITE}/{said.key}"
-        return tuple(event_id_for(scope, place) for place in range(len(said.facts)))
+        return tuple(self._by.event_key.event_id(scope, place) for place in range(len(said.facts)))
+
+    def _stored_key(self) -> str | None:
+        said = self._said
+        return said.key and self._by.event_key.stored(self._by.store.service, said.study_id, said.key)
 
     def _decided(self, known: Known, event_ids: Sequence[UUID], site: str | None) -> Judged:
         said = self._said

@@ -100,6 +100,8 @@ class Append:
     """Events for versions `expected + 1 …` of one stream, and the stream's head after them.
 
     `study_version`: that of the study's stream by which was decided; None when the stream is the study's own.
+    `key` is the idempotency key as it is stored, `clear_key` as it was stored before keys were hashed.
+    `yields`: where the search key is another stream's, this one has none, and nobody is told.
     """
 
     expected: int
@@ -108,12 +110,16 @@ class Append:
     events: Sequence[Event]
     data_key: bytes | None = None
     key: str | None = None
+    clear_key: str | None = None
     key_site: str = "*"
     outcome: Outcome | None = None
+    yields: bool = False
 
 
 class Unit(Protocol):
-    async def recall(self, stream_id: str, *, key: str | None = None, key_site: str = "*") -> Recalled: ...
+    async def recall(
+        self, stream_id: str, *, key: str | None = None, clear_key: str | None = None, key_site: str = "*"
+    ) -> Recalled: ...
     async def data_key(self, stream_id: str) -> bytes | None: ...
     async def append(self, proposal: Append) -> None: ...
     async def listing(
@@ -180,8 +186,10 @@ class _PostgresUnit:
         self._service, self._tenant, self._study = service, tenant, tenant.study_id
         self._connection, self._shards, self._elsewhere = connection, shards, elsewhere
 
-    async def recall(self, stream_id: str, *, key: str | None = None, key_site: str = "*") -> Recalled:
-        rows = await self._connection.fetch(SQL["recall"], self._study, stream_id, key, key_site)
+    async def recall(
+        self, stream_id: str, *, key: str | None = None, clear_key: str | None = None, key_site: str = "*"
+    ) -> Recalled:
+        rows = await self._connection.fetch(SQL["recall"], self._study, stream_id, key, key_site, clear_key)
         first = rows[0]
         head = _head(first)
         if head.version != sum(row["event_id"] is not None for row in rows):
@@ -243,7 +251,7 @@ def _arguments(tenant: Tenant, proposal: Append, shards: int) -> tuple[Any, ...]
         [event.sealed for event in events], [_json(event.meta) for event in events], first.recorded_at,
         shard_of(first.stream_id, shards), proposal.key, proposal.key_site,
         proposal.outcome and proposal.outcome.fingerprint, proposal.outcome and _json(proposal.outcome.answer),
-        tenant.site_id, head.known,
+        tenant.site_id, head.known, proposal.clear_key, proposal.yields,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -24,7 +24,7 @@ from shared.eventstore.store import Append, Head, Recalled, Store, Unit
 from shared.eventstore.studies import StoredStudies
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact
-from shared.kernel.ids import new_participant_id, participant_id
+from shared.kernel.ids import legacy_event_id, new_participant_id, participant_id
 from shared.kernel.refusal import (
     AlreadyRegistered,
     Busy,
@@ -34,6 +34,7 @@ from shared.kernel.refusal import (
     Unacceptable,
     VersionMismatch,
 )
+from shared.security.event_key import EventKey
 from shared.security.tenancy import Tenant
 from shared.security.vault import KeyEncryptionKey, Vault
 from shared.testing.facts import (
@@ -84,6 +85,7 @@ MEMBERS = {
 }
 OPENING = opened(), granted("ada", "administrator")
 VAULT = Vault(KeyEncryptionKey(bytes(range(32))))
+EVENT_KEY = EventKey(bytes(range(32, 64)))
 CLOCK = Clock({"": date(2025, 3, 7)}, lambda: AT)
 
 
@@ -108,9 +110,9 @@ class _Interleaved:
     among: Interleaved
     tenant: Tenant
 
-    async def recall(self, stream_id: str, *, key: str | None = None, key_site: str = "*") -> Recalled:
+    async def recall(self, stream_id: str, **by: Any) -> Recalled:
         async with self.among.store.unit(self.tenant) as unit:
-            recalled = await unit.recall(stream_id, key=key, key_site=key_site)
+            recalled = await unit.recall(stream_id, **by)
         if self.among.meanwhile:
             await self.among.meanwhile.pop(0)()
         return recalled
@@ -141,6 +143,27 @@ class _Interleaved:
 
 
 @dataclass
+class _WithoutHashes:
+    """The store as it was written to before idempotency keys were hashed."""
+
+    store: Store
+    service: str = "enrollment"
+
+    def unit(self, tenant: Tenant) -> AbstractAsyncContextManager[Unit]:
+        return self.store.unit(tenant)
+
+    async def append(self, tenant: Tenant, proposal: Append) -> None:
+        await self.store.append(tenant, replace(proposal, key=proposal.clear_key))
+
+
+class _LegacyIds(EventKey):
+    """Event ids as they were made before there was a key for them."""
+
+    def event_id(self, scope: str, index: int) -> UUID:
+        return legacy_event_id(scope, index)
+
+
+@dataclass
 class Study:
     """A study with two sites and a member of every role."""
 
@@ -149,7 +172,7 @@ class Study:
 
     def __post_init__(self) -> None:
         studies = StoredStudies(self.read_from or self.store)
-        self.recorder = Recorder(self.store, studies, judgements(CLOCK, VAULT), VAULT, CLOCK)
+        self.recorder = Recorder(self.store, studies, judgements(CLOCK, VAULT), VAULT, CLOCK, EVENT_KEY)
 
     async def state(self, by: str, stream: str | None, *facts: Fact, **said: Any) -> Recording:
         """Several facts are a batch: their pointers are those of its JSON."""
@@ -440,6 +463,37 @@ async def test_the_same_request_under_the_same_key_gets_the_same_answer(study: S
     await study.state("sam", participant, lesion())
     assert await study.state("sam", participant, procedure(), key="k") == first
     assert (await study.types(participant)).count("procedure.performed") == 1
+
+
+async def test_neither_an_event_id_nor_a_stored_key_can_be_computed_from_the_key(study: Study) -> None:
+    first = await study.state("sam", None, screened(), key="patient-0048213")
+    (event,) = first.event_ids
+    scope = f"{STUDY}/enrollment/rome/patient-0048213"
+    assert event == EVENT_KEY.event_id(scope, 0)
+    assert event not in (legacy_event_id(scope, 0), EventKey(bytes(32)).event_id(scope, 0))
+    assert "0048213" not in repr(vars(study.store))
+
+
+async def test_a_request_that_was_recorded_before_keys_were_hashed_is_recognized(study: Study) -> None:
+    participant = await study.new()
+    legacy = Study(_WithoutHashes(study.store), study.store)
+    first = await legacy.state("sam", participant, procedure(), key="k")
+    registered = await legacy.state("sam", None, screened(), key="new")
+    for again in (study, Study(study.store)):
+        assert await again.state("sam", participant, procedure(), key="k") == first
+        assert await again.state("sam", None, screened(), key="new") == registered
+        assert (await again.refusal("sam", participant, lesion(), key="k")).code == "idempotency-key-reused"
+    assert len(await study.participants()) == 2
+
+
+async def test_an_event_of_before_can_be_stated_again_under_its_id(study: Study) -> None:
+    participant, now = await study.new(), study.recorder
+    study.recorder = replace(now, event_key=_LegacyIds(bytes(32)))
+    first = await study.state("sam", participant, procedure(), key="k")
+    study.recorder = now
+    assert str(first.event_ids[0])[14] == "5"
+    again = await study.state("sam", participant, procedure(), key=str(first.event_ids[0]))
+    assert (again, again.replayed) == (first, True)
 
 
 async def test_an_outcome_that_is_repeated_is_marked_and_a_dry_run_repeats_it_too(study: Study) -> None:
@@ -860,7 +914,9 @@ async def test_two_facts_of_the_study_at_once_are_both_recorded_or_refused_by_th
 async def test_the_day_is_that_of_the_participants_present_site(study: Study) -> None:
     early = datetime(2025, 3, 7, 15, 30, tzinfo=UTC)
     clock = replace(CLOCK, frozen_or_shifted={}, now=lambda: early)
-    study.recorder = Recorder(study.store, StoredStudies(study.store), judgements(clock, VAULT), VAULT, clock)
+    study.recorder = Recorder(
+        study.store, StoredStudies(study.store), judgements(clock, VAULT), VAULT, clock, EVENT_KEY
+    )
     await study.state("ada", STUDY, site_activated("tokyo", zone="Asia/Tokyo"))
     participant = await study.new("sam")
     assert await study.status("carl", participant, procedure("2025-03-08")) == 422
