@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from shared.contracts.event import Event, history
+from shared.contracts.event import history
 from shared.eventstore.judgement import Judgement
 from shared.eventstore.known import Known, Memory
-from shared.eventstore.sealing import Sealing, opener
+from shared.eventstore.repeats import Repeats
+from shared.eventstore.sealing import Sealing
 from shared.eventstore.statement import Recording, Statement, unacceptable
 from shared.eventstore.store import (
     Append,
@@ -42,7 +43,6 @@ from shared.kernel.refusal import (
     Unacceptable,
     VersionMismatch,
 )
-from shared.kernel.sealed import texts
 from shared.security.event_key import EventKey
 from shared.security.grants import EVERY_SITE
 from shared.security.tenancy import Tenant
@@ -158,8 +158,9 @@ class _Attempt:
                     continue
                 if self._is_behind(recalled):
                     raise NotKnownYet
-                self._authorise(self._judgement.site(recalled.head, said.facts))
-                if before := await self._recorded_before(unit, recalled):
+                site = self._judgement.site(recalled.head, said.facts)
+                self._authorise(site)
+                if before := await Repeats(said, self._rights, self._by.vault).find(unit, recalled, site):
                     return before
                 recalled = replace(recalled, others=await self._others(unit))
             return await self._settled(tenant, Known.of(recalled, self._judgement.rules), stream_id)
@@ -212,30 +213,6 @@ class _Attempt:
     def _authorise(self, site: str | None) -> None:
         if not self._opens_study and not all(self._rights.at(site, fact.by) for fact in self._said.facts):
             raise NotYourRole
-
-    async def _recorded_before(self, unit: Unit, recalled: Recalled) -> Recording | None:
-        """The stored outcome of this key, or the event that the key names, if this is the same statement again."""
-        if recalled.outcome is None:
-            return await self._exported(unit, recalled)
-        if recalled.outcome.fingerprint != self._by.vault.fingerprint(self._said.request):
-            raise Unacceptable("The idempotency key was used for another request.", code="idempotency-key-reused")
-        return Recording.of(self._said.study_id, recalled.outcome.answer)
-
-    async def _exported(self, unit: Unit, recalled: Recalled) -> Recording | None:
-        event = next((event for event in recalled.events if str(event.event_id) == self._said.key), None)
-        if event is None:
-            return None
-        opened = opener(self._by.vault, await self._own_key(unit, event))
-        facts = [(fact.type_name, fact.model_dump(mode="json"), dict(texts(fact))) for fact in self._said.facts]
-        if facts != [(event.type, event.content, dict(opened(event)))]:
-            raise Unacceptable("The key is the id of an event that says something else.", code="idempotency-key-reused")
-        return Recording(
-            event.study_id, event.stream_id, event.version, (event.event_id,), event.recorded_at, replayed=True
-        )
-
-    async def _own_key(self, unit: Unit, event: Event) -> bytes | None:
-        """None for who may not read the event's texts: whether they guessed them they are not told either."""
-        return await unit.data_key(event.stream_id) if self._rights.has_site(event.site_id or "") else None
 
     async def _settled(self, tenant: Tenant, known: Known, stream_id: str) -> Recording:
         """Decided, sealed and kept."""

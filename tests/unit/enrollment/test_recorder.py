@@ -34,6 +34,7 @@ from shared.kernel.refusal import (
     Unacceptable,
     VersionMismatch,
 )
+from shared.kernel.sealed import texts
 from shared.security.event_key import EventKey
 from shared.security.tenancy import Tenant
 from shared.security.vault import KeyEncryptionKey, Vault
@@ -177,7 +178,8 @@ class Study:
     async def state(self, by: str, stream: str | None, *facts: Fact, **said: Any) -> Recording:
         """Several facts are a batch: their pointers are those of its JSON."""
         pointers = tuple(f"/{place}/data" for place in range(len(facts))) if len(facts) > 1 else ("",)
-        request = said.pop("request", repr([(fact.type_name, fact.model_dump_json()) for fact in facts]).encode())
+        shown = [(fact.type_name, fact.model_dump_json(), dict(texts(fact))) for fact in facts]
+        request = said.pop("request", repr(shown).encode())
         return await self.recorder.record(Statement(STUDY, stream, facts, pointers, by, request, **said))
 
     async def refusal(self, by: str, stream: str | None, *facts: Fact, **said: Any) -> Refusal:
@@ -624,6 +626,62 @@ async def test_who_may_not_read_a_text_cannot_find_it_by_guessing_either(study: 
     ]
     assert set(told) == {"idempotency-key-reused"}
     assert len(await study.types(moved)) == 3
+
+
+SECRET_TEXT = {"detail": "awake"}
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_who_may_not_read_a_text_cannot_find_it_by_repeating_a_request(study: Study, dry_run: bool) -> None:
+    """Under a key of the site: whatever the body says, it is compared with nothing."""
+    participant = await study.new()
+    await study.state("sam", participant, procedure(**SECRET_TEXT), key="k")
+    registered = screened(waivers={"age": "exception"}, criteria={"age": "waived"})
+    await study.state("sam", None, registered, key="new")
+    guesses = [(participant, "k", procedure(detail=text)) for text in ("awake", "asleep")]
+    guesses += [
+        (None, "new", screened(waivers={"age": text}, criteria={"age": "waived"})) for text in ("exception", "other")
+    ]
+    told = [await study.refusal("carl", of, guess, key=key, dry_run=dry_run) for of, key, guess in guesses]
+    assert {(type(each), each.code, each.title, each.faults) for each in told} == {
+        (Unacceptable, "idempotency-key-reused", "The idempotency key was used for another request.", ())
+    }
+
+
+async def test_a_repeat_without_a_text_does_not_tell_whether_there_was_one(study: Study) -> None:
+    participant = await study.new()
+    with_text = await study.state("sam", participant, procedure(**SECRET_TEXT), key="with")
+    without = await study.state("sam", participant, procedure(), key="without")
+    for key, first in (("with", with_text), ("without", without)):
+        assert await study.state("carl", participant, procedure(), key=key) == first
+        assert (await study.refusal("carl", participant, procedure(1), key=key)).code == "idempotency-key-reused"
+
+
+async def test_colleagues_of_the_site_and_the_sender_repeat_a_request_with_its_text(study: Study) -> None:
+    participant = await study.new()
+    first = await study.state("sam", participant, procedure(**SECRET_TEXT), key="k")
+    assert await study.state("cora", participant, procedure(**SECRET_TEXT), key="k") == first
+    assert (
+        await study.refusal("cora", participant, procedure(detail="asleep"), key="k")
+    ).code == "idempotency-key-reused"
+    own = await study.state("carl", participant, procedure(**SECRET_TEXT), key="carls")
+    for key in ("carls", str(own.event_ids[0])):
+        assert await study.state("carl", participant, procedure(**SECRET_TEXT), key=key) == own
+        assert (
+            await study.refusal("carl", participant, procedure(detail="x"), key=key)
+        ).code == "idempotency-key-reused"
+
+
+async def test_who_corrected_does_not_find_the_texts_that_the_correction_carried_over(study: Study) -> None:
+    """The event of the correction is the corrector's own, the text in it is not."""
+    participant = await study.new()
+    note = (await study.state("sam", participant, procedure(**SECRET_TEXT))).event_ids[0]
+    mended = await study.state("ivan", participant, correction(note, procedure(-1)))
+    for text in ("awake", "asleep"):
+        guess = correction(note, procedure(-1, detail=text))
+        assert (await study.refusal("ivan", participant, guess, key=str(mended.event_ids[0]))).code == (
+            "idempotency-key-reused"
+        )
 
 
 async def standing_texts(study: Study, participant: str) -> dict[str, str]:
