@@ -14,7 +14,7 @@ from shared.eventstore.judgement import Judgement
 from shared.eventstore.known import Known, Memory
 from shared.eventstore.repeats import Repeats
 from shared.eventstore.sealing import Sealing
-from shared.eventstore.statement import Recording, Statement, unacceptable
+from shared.eventstore.statement import Recording, Statement, refuse_references, unacceptable
 from shared.eventstore.store import (
     Append,
     Head,
@@ -213,6 +213,8 @@ class _Attempt:
     def _authorise(self, site: str | None) -> None:
         if not self._opens_study and not all(self._rights.at(site, fact.by) for fact in self._said.facts):
             raise NotYourRole
+        if not self._rights.has_site(site or ""):
+            refuse_references(self._said.facts, self._said.pointers)
 
     async def _settled(self, tenant: Tenant, known: Known, stream_id: str) -> Recording:
         """Decided, sealed and kept."""
@@ -232,7 +234,9 @@ class _Attempt:
             await self._tried(tenant, proposal)
             return recording
         await self._by.store.append(tenant, proposal)
-        if stream_id != said.study_id:
+        if proposal.yields:  # what became of the search key, only the store knows
+            self._by.memory.forget(said.study_id, stream_id)
+        elif stream_id != said.study_id:
             self._by.memory.remember(said.study_id, stream_id, known.after(proposal, judged, data_key))
         return recording
 

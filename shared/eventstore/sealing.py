@@ -74,6 +74,7 @@ class Sealing:
             Head(recording.version, head.site_id, head.search_key, head.summary, recalled.head.known),
             events,
             made,
+            yields=head.search_key != recalled.head.search_key and not self.rights.has_site(head.site_id or ""),
         )
         return append, data_key
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from shared.kernel.fact import Corrected, Fact, Stated
 from shared.kernel.record import Objection, Refused
 from shared.kernel.refusal import Fault, NotKnownYet, Refusal, Unacceptable
+from shared.kernel.sealed import texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,25 @@ class Recording:
         ids = tuple(UUID(event_id) for event_id in answer["event_ids"])
         at = datetime.fromisoformat(answer["recorded_at"])
         return cls(study_id, answer["stream_id"], answer["version"], ids, at, replayed=True)
+
+
+_OF_THE_SITE = "/local_reference"
+
+
+def refuse_references(facts: Sequence[Fact], pointers: Sequence[str]) -> None:
+    """Raise Unacceptable where a fact states a site's own reference, for whoever is not of that site.
+
+    It is refused before anything is looked up or compared, so that nobody else can try references out.
+    """
+    message = "Only the site states its own reference. Leave it out: a correction keeps the one that stands."
+    faults = [
+        Fault("local-reference", message, f"{pointer}{within}")
+        for fact, pointer in zip(facts, pointers, strict=True)
+        for within, _ in texts(fact)
+        if within.endswith(_OF_THE_SITE)
+    ]
+    if faults:
+        raise Unacceptable(message, code="local-reference", faults=faults)
 
 
 def unacceptable(

@@ -175,7 +175,7 @@ class PostgresStore:
         try:
             await self._appends.run(*_arguments(tenant, proposal, self._shards))
         except asyncpg.PostgresError as error:
-            raise _named(error) from error
+            raise _named(error, proposal) from error
 
 
 class _PostgresUnit:
@@ -216,7 +216,7 @@ class _PostgresUnit:
         try:
             await self._connection.execute(SQL["append"], *_arguments(self._tenant, proposal, self._shards))
         except asyncpg.PostgresError as error:
-            raise _named(error) from error
+            raise _named(error, proposal) from error
 
     async def listing(
         self, *, site: str | None, status: str | None, search_key: bytes | None, after: str, limit: int
@@ -270,7 +270,7 @@ def shard_of(stream_id: str, shards: int) -> int:
     return sum(stream_id.encode()) % shards
 
 
-def _named(error: asyncpg.PostgresError) -> Exception:
+def _named(error: asyncpg.PostgresError, proposal: Append) -> Exception:
     match error.sqlstate:
         case "QR001":
             return StreamMoved()
@@ -279,6 +279,6 @@ def _named(error: asyncpg.PostgresError) -> Exception:
         case "QR003":
             return KeyTaken()
         case "23505" if getattr(error, "constraint_name", "") == "streams_search_key":
-            return SearchKeyTaken()
+            return StreamMoved() if proposal.yields else SearchKeyTaken()  # taken a moment ago: it yields the next time
         case _:
             return error

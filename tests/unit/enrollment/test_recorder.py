@@ -615,20 +615,20 @@ async def test_who_may_not_read_a_text_cannot_find_it_by_guessing_either(study: 
     moved = await study.new("sam", screened(local_reference="PAT-4711"))
     note = (await study.state("sam", moved, procedure(detail="awake"))).event_ids[0]
     await study.state("sam", moved, transferred("milan"))
-    told = [
-        (await study.refusal(who, moved, guess, key=str(event))).code
-        for who in ("mia", "carl")
-        for event, guesses in (
-            (await screening(study, moved), (screened(local_reference="PAT-4711"), screened(local_reference="PAT-9"))),
-            (note, (procedure(detail="awake"), procedure(detail="asleep"))),
-        )
-        for guess in guesses
-    ]
-    assert set(told) == {"idempotency-key-reused"}
+    references = screened(local_reference="PAT-4711"), screened(local_reference="PAT-9")
+    for who, event, guesses, code in (
+        ("mia", await screening(study, moved), references, "idempotency-key-reused"),
+        ("carl", await screening(study, moved), references, "local-reference"),
+        ("mia", note, (procedure(detail="awake"), procedure(detail="asleep")), "idempotency-key-reused"),
+        ("carl", note, (procedure(detail="awake"), procedure(detail="asleep")), "idempotency-key-reused"),
+    ):
+        told = [(await study.refusal(who, moved, guess, key=str(event))).code for guess in guesses]
+        assert told == [code, code], (who, guesses)
     assert len(await study.types(moved)) == 3
 
 
 SECRET_TEXT = {"detail": "awake"}
+WAIVED = {"histology": "met", "rt-indicated": "waived"}
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
@@ -636,11 +636,11 @@ async def test_who_may_not_read_a_text_cannot_find_it_by_repeating_a_request(stu
     """Under a key of the site: whatever the body says, it is compared with nothing."""
     participant = await study.new()
     await study.state("sam", participant, procedure(**SECRET_TEXT), key="k")
-    registered = screened(waivers={"age": "exception"}, criteria={"age": "waived"})
+    registered = screened(waivers={"rt-indicated": "exception"}, criteria=WAIVED)
     await study.state("sam", None, registered, key="new")
     guesses = [(participant, "k", procedure(detail=text)) for text in ("awake", "asleep")]
     guesses += [
-        (None, "new", screened(waivers={"age": text}, criteria={"age": "waived"})) for text in ("exception", "other")
+        (None, "new", screened(waivers={"rt-indicated": text}, criteria=WAIVED)) for text in ("exception", "other")
     ]
     told = [await study.refusal("carl", of, guess, key=key, dry_run=dry_run) for of, key, guess in guesses]
     assert {(type(each), each.code, each.title, each.faults) for each in told} == {
@@ -730,11 +730,65 @@ async def test_a_site_uses_its_reference_for_one_participant(study: Study) -> No
     first = (await study.state("sam", None, screened(local_reference="PAT-1"))).stream_id
     assert await known_as(study, first) == VAULT.blind_index(STUDY, "rome", "PAT-1")
     for same in ("PAT-1", " pat-1 "):
-        refused = await study.refusal("carl", None, screened(local_reference=same))
+        refused = await study.refusal("cora", None, screened(local_reference=same))
         assert (type(refused), refused.status) == (AlreadyRegistered, 409)
     await study.new("mia", screened(site_id="milan", local_reference="PAT-1"))
     await study.new("sam", screened(local_reference="PAT-2"))
     assert len(await study.participants()) == 3
+
+
+async def test_a_reference_is_stated_by_the_site_alone_and_by_others_not_even_tried(study: Study) -> None:
+    """Used and unused, right and wrong, real and dry: one answer, with a pointer."""
+    first = await study.new("sam", screened(local_reference="PAT-1"))
+    other = await study.new("sam", screened(local_reference="PAT-2"))
+    told = set()
+    for guess in ("PAT-1", "PAT-2", "PAT-3"):
+        for who in ("carl", "ivan"):
+            for participant in (first, other):
+                mended = correction(await screening(study, participant), screened(local_reference=guess))
+                for dry_run in (True, False):
+                    for stated in ((mended,), (mended, correction(mended.event_id, None))):
+                        refused = await study.refusal(who, participant, *stated, dry_run=dry_run)
+                        told.add((len(stated), type(refused), refused.code, refused.title, refused.faults))
+    assert [(count, code, faults[0].pointer) for count, _, code, _, faults in sorted(told, key=lambda one: one[0])] == [
+        (1, "local-reference", "/replacement/data/local_reference"),
+        (2, "local-reference", "/0/data/replacement/data/local_reference"),
+    ]
+    for guess in ("PAT-1", "PAT-3"):
+        refused = await study.refusal("carl", None, screened(local_reference=guess))
+        assert (refused.code, refused.faults[0].pointer) == ("local-reference", "/local_reference")
+        mia = await study.refusal("mia", None, screened(local_reference=guess))
+        assert type(mia) is NotYourRole
+    await study.state("ivan", first, correction(await screening(study, first), screened(sex="male")))
+    assert await known_as(study, first) == VAULT.blind_index(STUDY, "rome", "PAT-1")
+
+
+async def test_who_reinstates_a_participant_is_not_told_that_the_reference_is_in_use(study: Study) -> None:
+    first = await study.new("sam", screened(local_reference="PAT-1"))
+    alone = await study.new("sam", screened(local_reference="PAT-2"))
+    voids = [(await study.state("sam", number, voided())).event_ids[0] for number in (first, alone)]
+    second = await study.new("sam", screened(local_reference="PAT-1"))
+    for number, void in zip((first, alone), voids, strict=True):
+        for dry_run in (True, False):
+            done = await study.state("ivan", number, correction(void, None), dry_run=dry_run)
+            assert done.version == 3
+    known = [await known_as(study, number) for number in (first, second, alone)]
+    assert known == [None, *(VAULT.blind_index(STUDY, "rome", reference) for reference in ("PAT-1", "PAT-2"))]
+    await study.state("carl", first, consented())
+    refused = await study.refusal(
+        "sam", first, correction(await screening(study, first), screened(local_reference="PAT-1"))
+    )
+    assert type(refused) is AlreadyRegistered
+
+
+async def test_who_hands_a_participant_back_is_not_told_that_the_reference_is_in_use(study: Study) -> None:
+    moved = await study.new("sam", screened(local_reference="PAT-1"))
+    await study.state("sam", moved, transferred("milan", 5))
+    await study.new("sam", screened(local_reference="PAT-1"))
+    for dry_run in (True, False):
+        await study.state("mia", moved, transferred("rome", 9), dry_run=dry_run)
+    recalled = await study.recalled(moved)
+    assert (recalled.head.site_id, recalled.head.search_key) == ("rome", None)
 
 
 async def test_voiding_a_participant_releases_its_reference_until_the_void_is_voided(study: Study) -> None:
