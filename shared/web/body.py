@@ -17,6 +17,7 @@ from shared.kernel.refusal import Malformed, TooLarge, TooMany, UnsupportedMedia
 from shared.kernel.text import is_showable
 from shared.web.entity_tags import content_tag
 from shared.web.parameters import declared_parameters, refuse_unknown_parameters
+from shared.web.reads import keep_read
 
 LARGEST = 1024 * 1024
 MOST_AT_ONCE = 100  # requests of one caller that are under way
@@ -92,7 +93,7 @@ class BoundedRoute(StrictRoute):
             whole = BoundedRequest(request.scope, request.receive)
             if request.method == "POST":
                 await whole.body()
-            return await handle(whole)
+            return await keep_read(whole, self.endpoint, await handle(whole))
 
         return bounded
 
@@ -117,7 +118,7 @@ class CheckedRoute(StrictRoute):
             with _one_of_few(whole.app.state.in_flight, whole.state.caller.subject):
                 self.check_parameters(whole)
                 await whole.check()
-                return with_tag(request, await handle(whole))
+                return with_tag(request, await keep_read(whole, self.endpoint, await handle(whole)))
 
         return checked
 

@@ -141,6 +141,7 @@ def service_start(name: str, settings: Settings, judgements: Judgements, *, regi
     async def start(app: FastAPI) -> AsyncIterator[None]:
         async with running(name, settings, judgements, registers=registers) as service:
             app.state.running, app.state.pool, app.state.record = service, service.pool, service.record
+            app.state.studies = service.studies
             app.state.admit = admission(verifier(settings, service.clock))
             yield
 
