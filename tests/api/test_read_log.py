@@ -67,7 +67,9 @@ def test_a_read_is_logged_before_it_is_answered(
     assert line["participant_id"] == (roman if "{}" in path else None)
     if answer.headers["content-type"] == "application/json":
         shown = answer.json()
-        rows = next((shown[name] for name in ("rows", "facts", "events", "targets", "entries") if name in shown), [])
+        rows: list[Any] = next(
+            (shown[name] for name in ("rows", "facts", "events", "targets", "entries") if name in shown), []
+        )
         assert line["rows"] == len(rows)
 
 

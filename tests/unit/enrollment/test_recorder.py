@@ -144,6 +144,34 @@ class _Interleaved:
 
 
 @dataclass
+class Counting:
+    """The store, and what it was asked for."""
+
+    store: Store
+    asked: list[str] = field(default_factory=list)
+    service: str = "enrollment"
+
+    @asynccontextmanager
+    async def unit(self, tenant: Tenant) -> AsyncIterator[Unit]:
+        async with self.store.unit(tenant) as unit:
+            yield _Counted(unit, self.asked)  # type: ignore[misc] # passes on what it does not count
+
+    async def append(self, tenant: Tenant, proposal: Append) -> None:
+        self.asked.append("append")
+        await self.store.append(tenant, proposal)
+
+
+@dataclass
+class _Counted:
+    unit: Unit
+    asked: list[str]
+
+    def __getattr__(self, name: str) -> Any:
+        self.asked.append(name)
+        return getattr(self.unit, name)
+
+
+@dataclass
 class _WithoutHashes:
     """The store as it was written to before idempotency keys were hashed."""
 
@@ -638,14 +666,53 @@ async def test_who_may_not_read_a_text_cannot_find_it_by_repeating_a_request(stu
     await study.state("sam", participant, procedure(**SECRET_TEXT), key="k")
     registered = screened(waivers={"rt-indicated": "exception"}, criteria=WAIVED)
     await study.state("sam", None, registered, key="new")
-    guesses = [(participant, "k", procedure(detail=text)) for text in ("awake", "asleep")]
-    guesses += [
-        (None, "new", screened(waivers={"rt-indicated": text}, criteria=WAIVED)) for text in ("exception", "other")
-    ]
+    guesses: list[tuple[str | None, str, Fact]] = []
+    guesses.extend((participant, "k", procedure(detail=text)) for text in ("awake", "asleep"))
+    waived = [screened(waivers={"rt-indicated": text}, criteria=WAIVED) for text in ("exception", "other")]
+    guesses.extend((None, "new", guess) for guess in waived)
     told = [await study.refusal("carl", of, guess, key=key, dry_run=dry_run) for of, key, guess in guesses]
     assert {(type(each), each.code, each.title, each.faults) for each in told} == {
         (Unacceptable, "idempotency-key-reused", "The idempotency key was used for another request.", ())
     }
+
+
+async def test_a_right_guess_asks_the_store_for_as_much_as_a_wrong_one(study: Study) -> None:
+    """How long an answer takes must not tell either: the statements are counted, since wall time says little here."""
+    participant = await study.new("sam", screened(local_reference="PAT-1"))
+    note = await study.state("sam", participant, procedure(**SECRET_TEXT), key="k")
+    void = (await study.state("sam", participant, voided())).event_ids[0]
+    screening_id = await screening(study, participant)
+    counting = Counting(study.store)
+    other = Study(counting, study.store)
+    ways: list[tuple[tuple[Fact, Fact], str | None, dict[str, Any]]] = [
+        ((procedure(detail="awake"), procedure(detail="asleep")), participant, {"key": "k"}),
+        ((procedure(detail="awake"), procedure(detail="asleep")), participant, {"key": str(note.event_ids[0])}),
+        ((screened(local_reference="PAT-1"), screened(local_reference="PAT-2")), None, {"key": "other"}),
+        (
+            (
+                correction(screening_id, screened(local_reference="PAT-1")),
+                correction(screening_id, screened(local_reference="PAT-2")),
+            ),
+            participant,
+            {"dry_run": True},
+        ),
+    ]
+    for guesses, of, said in ways:
+        asked = []
+        for guess in guesses:
+            counting.asked.clear()
+            await other.refusal("carl", of, guess, **said)
+            asked.append(list(counting.asked))
+        assert asked[0] == asked[1], said
+    await study.new("sam", screened(local_reference="PAT-1"))  # the reference is in use now
+    alone = await study.new("sam", screened(local_reference="PAT-9"))
+    free = (await study.state("sam", alone, voided())).event_ids[0]
+    asked = []
+    for number, event in ((participant, void), (alone, free)):
+        counting.asked.clear()
+        await other.state("ivan", number, correction(event, None), dry_run=True)
+        asked.append(list(counting.asked))
+    assert asked[0] == asked[1]
 
 
 async def test_a_repeat_without_a_text_does_not_tell_whether_there_was_one(study: Study) -> None:
