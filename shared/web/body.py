@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
 
-from shared.kernel.refusal import Malformed, TooLarge, TooMany, UnsupportedMedia
+from shared.kernel.refusal import Fault, Malformed, TooLarge, TooMany, Unacceptable, UnsupportedMedia
 from shared.kernel.text import is_showable
 from shared.web.entity_tags import content_tag
 from shared.web.parameters import declared_parameters, refuse_unknown_parameters

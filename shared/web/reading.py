@@ -54,10 +54,6 @@ UNCOMPRESSED = {"Cache-Control": "private, no-cache, no-transform"}
 Status = Literal["screening", "screen_failed", "consented", "enrolled", "withdrawn", "voided"]
 
 
-OVERSEEING = frozenset({"administrator", "investigator", "coordinator", "monitor", "auditor"})
-"""Roles that, study-wide, see every member of the study."""
-
-
 async def study(request: Request, study: StudyOf) -> JSONResponse:
     """The study's own facts as they stand, and the version they are at. Staff of a site and readers see only their own
     grants among those of members, and those of their own site."""
@@ -253,11 +249,7 @@ def _own_sites(rights: Rights) -> list[str]:
 
 
 def _is_shown(fact: Fact, rights: Rights) -> bool:
-    """May the member see it among the study's facts? Who works at other sites is not every member's to know."""
-    if not isinstance(fact, MemberGranted | MemberRevoked) or rights.at(None, OVERSEEING):
-        return True
-    own = {grant.site_id for grant in rights.grants if grant.site_id}
-    return fact.member == rights.member or fact.site_id in own
+    return not isinstance(fact, MemberGranted | MemberRevoked) or rights.sees_member(fact.member, fact.site_id)
 
 
 async def _recalled(
