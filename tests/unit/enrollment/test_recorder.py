@@ -1144,7 +1144,7 @@ async def test_tomorrow_begins_where_the_site_is() -> None:
     """At 10:30 UTC it is the next day in Kiribati, and still the day before on Niue."""
     clock = Clock(now=lambda: datetime(2024, 3, 7, 10, 30, tzinfo=UTC))
     study = Study(MemoryStore("enrollment"))
-    study.recorder = Recorder(study.store, StoredStudies(study.store), judgements(clock, VAULT), VAULT, clock)
+    study.recorder = Recorder(study.store, StoredStudies(study.store), judgements(clock, VAULT), VAULT, clock, EVENT_KEY)
     await study.state("ada", STUDY, *OPENING, opens_study=True)
     sites = site_activated("rome", zone="Pacific/Kiritimati"), site_activated("milan", zone="Pacific/Niue")
     await study.state("ada", STUDY, *sites, granted("sam", "site", "rome"), granted("mia", "site", "milan"))
