@@ -30,8 +30,12 @@ class Settings(BaseSettings):
     issuer: str = "quartal-development"
     audience: str = "quartal"
     kek: Path | None = Field(default=None, description="file of the key-encryption key")
+    event_key: Path | None = Field(default=None, description="file of the key for event ids, the same for all services")
     kafka_bootstrap: str = Field(default="", validation_alias="KAFKA_BOOTSTRAP")
     plain_http: bool = Field(default=False, description="browsers reach us without TLS: on one's own machine only")
+    trusted_proxies: str = Field(
+        default="", description="addresses or networks whose X-Forwarded-For names the client, separated by commas"
+    )
     relay_shards: int = Field(default=1, ge=1, le=16)
     pool_size: int = Field(default=10, ge=1, le=200)
 

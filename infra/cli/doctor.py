@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import asyncpg
 import typer
@@ -14,7 +15,9 @@ from rich.table import Table
 from infra.cli.environment import environment, settings_of
 from shared.outbox.confirmation import is_confirmed
 from shared.outbox.publisher import NotPublished, WrongTopic, check_topics
+from shared.security.event_key import EventKey
 from shared.security.tenancy import UnsafeRole, open_pool, refuse_unsafe_role
+from shared.security.vault import BadKeyFile, KeyEncryptionKey
 from shared.settings import PRODUCERS, SERVICES, Settings
 
 TOPICS = tuple(f"quartal.{service}.v1" for service in PRODUCERS)
@@ -40,6 +43,8 @@ async def _checked(settings: Settings) -> int:
 
 
 async def _checks(settings: Settings) -> AsyncIterator[tuple[str, str]]:
+    for name, load in (("QUARTAL_KEK", KeyEncryptionKey.load), ("QUARTAL_EVENT_KEY", EventKey.load)):
+        yield f"{name} names a key file", _key_file(getattr(settings, name.removeprefix("QUARTAL_").lower()), load)
     for service in SERVICES:
         yield (
             f"{service}: the database answers and restricts the service by row-level security",
@@ -51,6 +56,16 @@ async def _checks(settings: Settings) -> AsyncIterator[tuple[str, str]]:
             await _confirmed(settings, service),
         )
     yield "Kafka answers and the topics have the right number of partitions", await _topics(settings)
+
+
+def _key_file(path: Path | None, load: Callable[[Path], object]) -> str:
+    if path is None:
+        return "it is not set"
+    try:
+        load(path)
+    except BadKeyFile as fault:
+        return str(fault)
+    return ""
 
 
 async def _database(settings: Settings, service: str) -> str:

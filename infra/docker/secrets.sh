@@ -21,6 +21,7 @@ random() {
 random | make postgres_password
 printf 'postgresql://postgres:%s@postgres:5432/postgres' "$(cat "$folder/postgres_password")" | make database_url
 head -c 32 /dev/urandom | base64 | make kek
+head -c 32 /dev/urandom | base64 | make event_key
 for service in enrollment toxicity followup analytics; do
     for role in owner app system; do
         printf 'postgresql://quartal_%s_%s:%s@postgres:5432/quartal_%s' "$service" "$role" "$(random)" "$service" |

@@ -110,18 +110,15 @@ class _Import:
 
     async def _registered(self, told: Sequence[Story]) -> list[Person | None]:
         """Somebody for every story; None where there is nobody, which is reported."""
-        known = {}
-        if not self._waits and any(story.is_ref for story in told):
-            known = await self._study.registered()
         people: list[Person | None] = [None] * len(told)
 
         async def find(place: int, story: Story) -> None:
-            people[place] = await self._person(story, known)
+            people[place] = await self._person(story)
 
         await self._all(partial(find, place, story) for place, story in enumerate(told))
         return people
 
-    async def _person(self, story: Story, known: dict[str, str]) -> Person | None:
+    async def _person(self, story: Story) -> Person | None:
         person = Person(self._study, self._tally, self._numbers, waits=set(SERVICES if self._waits else ()))
         if not story.is_ref:
             person.number = story.person
@@ -133,20 +130,20 @@ class _Import:
             self._nobody(story, NOT_REGISTERED)
             return None
         person.site = str(stated(screening.fact)["site_id"])
-        key, event = self._study.registering(story.person, screening)
-        if number := known.get(event):
-            person.number = number
-            await person.find_site()
-        elif not self._tally.dry_run and not await self._register(story, screening, person, key):
+        if not self._waits and not await self._register(story, screening, person):
             return None
         self._numbers[story.person.rpartition("/")[2]] = person.number
         return person
 
-    async def _register(self, story: Story, screening: Said, person: Person, key: str) -> bool:
-        answer = checked(await self._study.api.ask(
-            "POST", f"{self._study.base}/participants", ("site", person.site), json=stated(screening.fact),
-            headers={"Idempotency-Key": key},
-        ))  # fmt: skip
+    async def _register(self, story: Story, screening: Said, person: Person) -> bool:
+        """Register somebody, or find who was registered by the same line before; a dry run only finds."""
+        answer = checked(await self._study.register(story.person, screening, dry_run=self._tally.dry_run))
+        if answer.headers.get("Idempotency-Replayed"):
+            person.number = answer.json()["participant_id"]
+            await person.find_site()
+            return True
+        if self._tally.dry_run:  # the batch of the person's facts says what is wrong with the screening
+            return True
         if answer.is_success:
             person.after = answer.headers.get("Quartal-Version", "")
             person.number, person.new = answer.json()["participant_id"], screening

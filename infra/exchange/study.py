@@ -12,11 +12,10 @@ from typing import Any
 import httpx
 
 from infra.exchange.fact import canonical, published, stated
-from infra.exchange.order import SCREENED, Said
+from infra.exchange.order import Said
 from infra.reference.load import NotAccepted, StudyApi, pause
 from infra.reference.study import Grant, grant
 from shared.contracts.catalogue import STUDY
-from shared.kernel.ids import event_id_for
 from shared.kernel.refusal import Fault
 
 Caller = tuple[str, str | None]
@@ -125,16 +124,13 @@ class Study:
         said = [name for name, data in self.facts if name.startswith("study.member_") and data == wanted]
         return bool(said) and said[-1] == "study.member_granted"
 
-    async def registered(self) -> dict[str, str]:
-        """The participant's number by the id of the event that registered it."""
-        rows = pages(self.api, "enrollment", READER)
-        return {row["event_id"]: row["participant_id"] async for row in rows if row["type"] == SCREENED}
-
-    def registering(self, person: str, screening: Said) -> tuple[str, str]:
-        """(idempotency key of a screening, id of the event that it makes): the same for every import of the line."""
-        site = str(published(screening.fact)["site_id"])
-        key = key_of(self.id, person, canonical(screening.fact))
-        return key, str(event_id_for(f"{self.id}/enrollment/{site}/{key}", 0))
+    async def register(self, person: str, screening: Said, *, dry_run: bool) -> httpx.Response:
+        """State a screening in the site's name, under a key that is the same for every import of the line."""
+        return await self.api.ask(
+            "POST", f"{self.base}/participants", ("site", str(published(screening.fact)["site_id"])),
+            json=stated(screening.fact), params={"dry_run": "true"} if dry_run else None,
+            headers={"Idempotency-Key": key_of(self.id, person, canonical(screening.fact))},
+        )  # fmt: skip
 
 
 async def pages(api: StudyApi, service: str, caller: Caller, **asked: str) -> AsyncIterator[dict[str, Any]]:

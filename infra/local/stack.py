@@ -94,11 +94,13 @@ class Stack:
         self.kafka.start()
 
     def _keys(self) -> dict[str, str]:
-        """Where the services find the public keys of the development issuer and the key-encryption key."""
-        key_file = self.folder.subfolder("secrets") / "kek"
-        if not key_file.exists():
-            make_key_file(key_file)
-        return {"QUARTAL_JWKS": str(Issuer.load(self.folder.subfolder("issuer")).jwks), "QUARTAL_KEK": str(key_file)}
+        """Say where the services find the public keys of the development issuer, and the two keys of their own."""
+        files = {f"QUARTAL_{name.upper()}": self.folder.subfolder("secrets") / name for name in ("kek", "event_key")}
+        for file in files.values():
+            if not file.exists():
+                make_key_file(file)
+        jwks = Issuer.load(self.folder.subfolder("issuer")).jwks
+        return {"QUARTAL_JWKS": str(jwks), **{setting: str(file) for setting, file in files.items()}}
 
     async def _restart_what_crashes(self) -> None:
         while not self._ending.is_set():

@@ -15,7 +15,7 @@ from infra.reference.treated import SERVICES, Happening, Service
 from infra.simulator.rates import TOLD_AFTER, TOLD_SOONER_OR_LATER
 from infra.simulator.story import Story, iso
 from infra.simulator.study import Site
-from shared.kernel.ids import event_id_for
+from shared.kernel.ids import legacy_event_id
 
 NAMES = {"radiotherapy.started": "course", "systemic_therapy.started": "line", "lesion.registered": "lesion"}
 """Facts that name what other services speak of."""
@@ -68,7 +68,7 @@ class Life:
 
     def streams(self, scope: str) -> dict[Service, list[tuple[UUID, StatedFact]]]:
         """What each service is told, corrections with it, under event ids that are made of `scope`: without HTTP."""
-        ids = [event_id_for(scope, place) for place in range(len(self.facts))]
+        ids = [legacy_event_id(scope, place) for place in range(len(self.facts))]
         streams: dict[Service, list[tuple[UUID, StatedFact]]] = {service: [] for service in SERVICES}
         for event_id, fact in zip(ids, self.facts, strict=True):
             corrected = None if fact.corrects is None else ids[fact.corrects]

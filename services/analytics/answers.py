@@ -80,7 +80,7 @@ class ParticipantRow(BaseModel):
 
 
 class ParticipantList(BaseModel):
-    """A page of participants, sorted by number. `next` is the value of `after` for the next page, and null on the last."""
+    """A page of participants, sorted by number. `next` is the value of `after` for the next page; null on the last."""
 
     rows: list[ParticipantRow]
     next: str | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Annotated, Any, Literal
@@ -25,6 +25,7 @@ from shared.kernel.ids import SiteId
 from shared.kernel.refusal import NotFound, NotYourRole, Refusal
 from shared.security.grants import rights
 from shared.web.answers import CONTENT_HEADERS, NOT_MODIFIED, reads
+from shared.web.reads import logs_reads, note_no_rows, note_rows
 from shared.web.routes import ParticipantOf, StudyOf, refusals, router
 
 routes = router("/analytics/v1/studies/{study_id}")
@@ -132,16 +133,28 @@ async def names(request: Request, study: StudyOf, held: Held) -> dict[str, Any]:
     },
     response_class=Response,
 )
+@logs_reads
 async def figure(request: Request, study: StudyOf, name: str, kind: str, wanted: Wanted, held: Held) -> Response:
     """Returns a figure as numbers (.json), as a table (.csv) or as a picture (.svg)."""
     if kind not in MEDIA or name not in FIGURES:
         raise NotFound
     answer = await held.figure(name, study, request.state.caller.subject, wanted.asked())
+    note_figure(request, answer)
     said = [name, *(f"{key}-{value}" for key, value in parameters(answer).items()), f"cut-{answer['cut']}"]
     headers = kept_as(answer, said, kind)
     if kind == "json":
         return JSONResponse(answer, headers=headers)
     return Response(_as(kind, name, answer), media_type=MEDIA[kind], headers=headers)
+
+
+def note_figure(request: Request, answer: Mapping[str, Any]) -> None:
+    """Note for the log of reads how many rows of single participants a figure shows."""
+    name = answer["figure"]
+    if of_participants := FIGURES[name].rows:
+        site = answer["parameters"].get("site")
+        note_rows(request, answer["study_id"], name, len(answer[of_participants]), site=site)
+    else:
+        note_no_rows(request)
 
 
 def kept_as(answer: dict[str, Any], said: Sequence[str], kind: str) -> dict[str, str]:
@@ -252,12 +265,14 @@ WhenShown = Annotated[Past, Query()]
     },
     response_class=Response,
 )
+@logs_reads
 async def timeline(request: Request, study: StudyOf, number: ParticipantOf, kind: str, past: WhenShown) -> Response:
     """Returns every current fact of one participant in clinical order (.json), or as a picture (.svg)."""
     if kind not in ("json", "svg"):
         raise NotFound
     people: Participants = request.app.state.participants
     answer = await people.timeline(study, number, request.state.caller.subject, past.asked())
+    note_rows(request, study, "timeline", len(answer["entries"]), participant=number)
     headers = kept_as(answer, [answer["participant_id"], "timeline"], kind)
     if kind == "json":
         return JSONResponse(answer, headers=headers)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.analytics.answers import ParticipantList, ParticipantRow
 from services.analytics.participants import PAGE, Participants
 from shared.web.answers import reads
+from shared.web.reads import logs_reads, note_rows
 from shared.web.routes import StudyOf, router
 
 routes = router("/analytics/v1/studies/{study_id}")
@@ -26,12 +27,14 @@ class ParticipantPageParameters(BaseModel):
 
 
 @routes.get("/participants.json", **reads(ParticipantList), summary="Participants")
+@logs_reads
 async def list_participants(
     request: Request, study: StudyOf, page: Annotated[ParticipantPageParameters, Query()]
 ) -> JSONResponse:
     """Lists the participants that the caller may see, with their site, status and number of open data queries."""
     people: Participants = request.app.state.participants
     listed = await people.listed(study, request.state.caller.subject, page.after, page.limit)
+    note_rows(request, study, "participants", len(listed.rows))
     rows = [ParticipantRow.model_validate(row) for row in listed.rows]
     answer = ParticipantList(
         rows=rows, next=listed.next, position=listed.at.position, recorded_at=listed.at.recorded_at

@@ -14,6 +14,7 @@ from services.analytics.queries import RULES, Listed
 from services.analytics.questions import Queries, State, Wanted
 from shared.kernel.ids import ParticipantId, SiteId
 from shared.web.answers import reads
+from shared.web.reads import logs_reads, note_rows
 from shared.web.routes import StudyOf, router
 
 routes = router("/analytics/v1/studies/{study_id}")
@@ -80,6 +81,7 @@ Asked = Annotated[Queries, Depends(queries)]
 
 
 @routes.get("/queries.json", **reads(QueriesShown), summary="Data queries")
+@logs_reads
 async def listing(request: Request, study: StudyOf, paged: Annotated[Paged, Query()], asked: Asked) -> JSONResponse:
     """Lists the data queries of the study: facts that contradict each other, are incomplete, or are missing.
 
@@ -87,6 +89,7 @@ async def listing(request: Request, study: StudyOf, paged: Annotated[Paged, Quer
     frontier, seen = await asked.seen(study, request.state.caller.subject, paged.wanted())
     rest = [row for row in seen if _place(row) > paged.after]
     page = rest[: paged.limit]
+    note_rows(request, study, "queries", len(page), site=paged.site, participant=paged.participant)
     following = _place(page[-1]) if len(rest) > len(page) else None
     return JSONResponse({"rows": [shown(row) for row in page], "next": following, "position": frontier.position})
 

@@ -23,6 +23,7 @@ from shared.security.tenancy import open_pool, refuse_unsafe_role
 from shared.settings import Settings
 from shared.terminology.ctcae import Names
 from shared.web.app import create_service_app
+from shared.web.exports import read_log_routes
 from shared.web.service import admission, verifier
 
 
@@ -36,6 +37,7 @@ async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
         await refuse_unsafe_role(application)
         state = app.state
         state.pool, state.system, state.figures = application, system, Figures(application, system, clock)
+        state.studies = state.figures.studies
         state.queries = Queries(state.figures, Names())
         state.participants = Participants(application, system, state.figures, state.queries, Names())
         state.verifier = verifier(settings, clock)
@@ -50,7 +52,9 @@ async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
 
 
 def create_app(settings: Settings) -> FastAPI:
-    reading = [api.routes, api_participants.routes, api_queries.routes, operations.routes]
+    reading = [
+        api.routes, api_participants.routes, api_queries.routes, operations.routes, read_log_routes("analytics"),
+    ]  # fmt: skip
     shown = [pages.routes, participants.routes, queries_page.routes, operations_page.routes]
     app = create_service_app("analytics", "Quartal analytics", lambda app: _start(app, settings), [*reading, *shown])
     app.state.measures.append(operations.measured)

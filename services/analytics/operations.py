@@ -16,6 +16,7 @@ from shared.kernel.refusal import NotYourRole
 from shared.security.grants import EVERY_SITE
 from shared.web.answers import reads
 from shared.web.metrics import Measured
+from shared.web.reads import logs_reads, note_rows
 from shared.web.routes import StudyOf, router
 
 OPERATING = frozenset({"administrator", "investigator", "monitor", "auditor"})
@@ -99,10 +100,17 @@ async def operations(app: FastAPI, study: str, member: str) -> Operations:
     )
 
 
+def note_operations(request: Request, told: Operations) -> None:
+    note_rows(request, told.study_id, "operations", len(told.parked) + len(told.without_screening.rows))
+
+
 @routes.get("/operations.json", **reads(Operations), summary="Operations")
+@logs_reads
 async def as_numbers(request: Request, study: StudyOf) -> Any:
     """Returns how far analytics has processed a study, to its administrators, investigators, monitors and auditors."""
-    return await operations(request.app, study, request.state.caller.subject)
+    told = await operations(request.app, study, request.state.caller.subject)
+    note_operations(request, told)
+    return told
 
 
 async def measured(app: FastAPI) -> list[Measured]:

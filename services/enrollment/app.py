@@ -18,7 +18,7 @@ from shared.kernel.ids import StudyId
 from shared.kernel.refusal import NotYourRole
 from shared.settings import Settings
 from shared.web.app import create_service_app
-from shared.web.exports import export_routes
+from shared.web.exports import export_routes, read_log_routes
 from shared.web.reading import reading_routes
 from shared.web.routes import (
     RECORDS,
@@ -95,5 +95,5 @@ def create_app(settings: Settings) -> FastAPI:
     start = service_start("enrollment", settings, judgement.judgements, registers=True)
     one_study, one_participant = f"{STUDIES}/{{study_id}}", f"{STUDIES}/{{study_id}}/participants/{{participant_id}}"
     stating = [routes, fact_routes(STUDY, one_study, but=Opened), fact_routes(PARTICIPANT, one_participant)]
-    reading = [reading_routes("enrollment", registers=True), export_routes("enrollment")]
+    reading = [reading_routes("enrollment", registers=True), export_routes("enrollment"), read_log_routes("enrollment")]
     return create_service_app("enrollment", "Quartal enrollment", start, [*stating, *reading])

@@ -11,7 +11,7 @@ from shared.gate import study as studies
 from shared.inbox.registry.judgement import RegisteredElsewhere
 from shared.settings import Settings
 from shared.web.app import create_service_app
-from shared.web.exports import export_routes
+from shared.web.exports import export_routes, read_log_routes
 from shared.web.reading import reading_routes
 from shared.web.routes import fact_routes
 from shared.web.service import service_start
@@ -25,5 +25,6 @@ def create_app(settings: Settings) -> FastAPI:
     start = service_start(
         "followup", settings, lambda clock, _: {False: RegisteredElsewhere(clock, contact.objections, gate.World)}
     )
-    routes = [fact_routes(FOLLOWUP, PARTICIPANT), reading_routes("followup"), export_routes("followup")]
+    logs = [export_routes("followup"), read_log_routes("followup")]
+    routes = [fact_routes(FOLLOWUP, PARTICIPANT), reading_routes("followup"), *logs]
     return create_service_app("followup", "Quartal followup", start, routes)

@@ -11,7 +11,7 @@ from shared.gate import study as studies
 from shared.inbox.registry.judgement import RegisteredElsewhere
 from shared.settings import Settings
 from shared.web.app import create_service_app
-from shared.web.exports import export_routes
+from shared.web.exports import export_routes, read_log_routes
 from shared.web.reading import reading_routes
 from shared.web.routes import fact_routes
 from shared.web.service import service_start
@@ -29,6 +29,7 @@ def create_app(settings: Settings) -> FastAPI:
         fact_routes(TOXICITY, PARTICIPANT),
         reading_routes("toxicity"),
         export_routes("toxicity"),
+        read_log_routes("toxicity"),
         dictionaries_api.routes,
     ]
     return create_service_app("toxicity", "Quartal toxicity", start, routes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -73,18 +73,20 @@ class _MemoryUnit:
         head = self._in.heads.get((self._study, stream_id), Head())
         return head if self._sees(head) else Head()
 
-    async def recall(self, stream_id: str, *, key: str | None = None, key_site: str = EVERY_SITE) -> Recalled:
+    async def recall(
+        self, stream_id: str, *, key: str | None = None, clear_key: str | None = None, key_site: str = EVERY_SITE
+    ) -> Recalled:
         head = self._head(stream_id)
         events = self._in.events.get((self._study, stream_id), ()) if head.version else ()
-        outcome = self._outcome(stream_id, key, head.site_id or key_site) if key else None
+        outcome = self._outcome(stream_id, {key, clear_key} - {None}, head.site_id or key_site)
         elsewhere = self._in.elsewhere.get((self._study, stream_id)) if head.known else None
         return Recalled(self._head(self._study).version, head, events, outcome, elsewhere)
 
-    def _outcome(self, stream_id: str, key: str, site: str) -> Outcome | None:
+    def _outcome(self, stream_id: str, keys: Set[str | None], site: str) -> Outcome | None:
         seen = [
             (of_stream == stream_id, outcome)
             for (study, used, of_site), (of_stream, outcome) in self._in.outcomes.items()
-            if (study, used) == (self._study, key) and (of_stream == stream_id or of_site == site)
+            if study == self._study and used in keys and (of_stream == stream_id or of_site == site)
             and (of_site == EVERY_SITE or self._site in (EVERY_SITE, of_site))
         ]  # fmt: skip
         return max(seen, key=lambda pair: pair[0])[1] if seen else None
@@ -97,15 +99,19 @@ class _MemoryUnit:
         place = (self._study, stream_id)
         if stream_id != self._study and self._head(self._study).version != (proposal.study_version or 0):
             raise StudyMoved
-        if proposal.key and (self._study, proposal.key, proposal.key_site) in self._in.outcomes:
+        used = {(self._study, key, proposal.key_site) for key in (proposal.key, proposal.clear_key) if key}
+        if used & self._in.outcomes.keys():
             raise KeyTaken
         seen = self._head(stream_id)
         moved = (seen.version, seen.known) != (proposal.expected, proposal.head.known)
         if moved or (not seen.is_there and place in self._in.heads):
             raise StreamMoved
-        if proposal.head.search_key and self._taken(stream_id, proposal.head):
-            raise SearchKeyTaken
-        self._in.heads[place] = proposal.head
+        head = proposal.head
+        if head.search_key and self._taken(stream_id, head):
+            if not proposal.yields:
+                raise SearchKeyTaken
+            head = replace(head, search_key=None)
+        self._in.heads[place] = head
         self._in.log |= dict(enumerate(proposal.events, len(self._in.log) + 1))
         self._in.events[place] = (*self._in.events.get(place, ()), *proposal.events)
         if proposal.data_key:

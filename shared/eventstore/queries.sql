@@ -6,7 +6,7 @@ with head as (
       left join streams s on s.study_id = $1 and s.stream_id = $2
       left join lateral (
            select fingerprint, outcome from idempotency i
-            where i.study_id = $1 and i.key = $3 and (i.stream_id = $2 or i.site_id = coalesce(s.site_id, $4))
+            where i.study_id = $1 and i.key in ($3, $5) and (i.stream_id = $2 or i.site_id = coalesce(s.site_id, $4))
             order by i.stream_id = $2 desc limit 1
       ) k on true
 )
@@ -18,7 +18,9 @@ select head.*, e.version, e.event_id, e.type, e.schema_version, e.site_id, e.dat
 select wrapped from data_keys where study_id = $1 and stream_id = $2
 
 -- name: append
-select append_v3($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+select append_v4(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25
+)
 
 -- name: listing
 select stream_id, version as stream_version, site_id as stream_site, null::bytea as search_key, summary, known from streams

@@ -6,18 +6,31 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 from uuid import UUID
 
-from shared.contracts.event import Event, history
+from shared.contracts.event import history
 from shared.eventstore.judgement import Judgement
 from shared.eventstore.known import Known, Memory
-from shared.eventstore.sealing import Sealing, opener
-from shared.eventstore.statement import Recording, Statement, unacceptable
-from shared.eventstore.store import Append, Head, Moved, Recalled, SearchKeyTaken, Store, StreamMoved, StudyMoved, Unit
+from shared.eventstore.repeats import Repeats
+from shared.eventstore.sealing import Sealing
+from shared.eventstore.statement import Recording, Statement, refuse_references, unacceptable
+from shared.eventstore.store import (
+    Append,
+    Head,
+    Moved,
+    Outcome,
+    Recalled,
+    SearchKeyTaken,
+    Store,
+    StreamMoved,
+    StudyMoved,
+    Unit,
+)
 from shared.eventstore.studies import Studies, StudyState
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact, Stated
-from shared.kernel.ids import event_id_for, new_event_id, new_participant_id
+from shared.kernel.ids import new_event_id, new_participant_id
 from shared.kernel.record import Judged, Record, Refused, standing
 from shared.kernel.refusal import (
     AlreadyRegistered,
@@ -30,7 +43,7 @@ from shared.kernel.refusal import (
     Unacceptable,
     VersionMismatch,
 )
-from shared.kernel.sealed import texts
+from shared.security.event_key import EventKey
 from shared.security.grants import EVERY_SITE
 from shared.security.tenancy import Tenant
 from shared.security.vault import Vault
@@ -38,7 +51,7 @@ from shared.security.vault import Vault
 ATTEMPTS = 4
 WAITS_FOR_OTHERS = 2.0
 """Seconds that a statement waits, if it asks for it, until this service knows what another one published."""
-OWN_VERSIONS = {"5", "7"}
+OWN_VERSIONS = {"5", "7", "8"}
 """Of the UUIDs that name events, as their fifteenth character tells."""
 
 
@@ -59,6 +72,7 @@ class Recorder:
     judgements: Mapping[bool, Judgement]
     vault: Vault
     clock: Clock
+    event_key: EventKey
     memory: Memory = field(default_factory=Memory)
     registers: bool = True
 
@@ -144,8 +158,9 @@ class _Attempt:
                     continue
                 if self._is_behind(recalled):
                     raise NotKnownYet
-                self._authorise(self._judgement.site(recalled.head, said.facts))
-                if before := await self._recorded_before(unit, recalled):
+                site = self._judgement.site(recalled.head, said.facts)
+                self._authorise(site)
+                if before := await Repeats(said, self._rights, self._by.vault).find(unit, recalled, site):
                     return before
                 recalled = replace(recalled, others=await self._others(unit))
             return await self._settled(tenant, Known.of(recalled, self._judgement.rules), stream_id)
@@ -168,7 +183,7 @@ class _Attempt:
     async def _recalled(self, unit: Unit, stream_id: str) -> Recalled:
         said = self._said
         site = self._judgement.site(Head(), said.facts) if said.stream_id is None else None
-        recalled = await unit.recall(stream_id, key=said.key, key_site=site or EVERY_SITE)
+        recalled = await unit.recall(stream_id, key=self._stored_key(), clear_key=said.key, key_site=site or EVERY_SITE)
         if recalled.study_version != self._study.version:
             raise StudyMoved
         return recalled
@@ -198,28 +213,8 @@ class _Attempt:
     def _authorise(self, site: str | None) -> None:
         if not self._opens_study and not all(self._rights.at(site, fact.by) for fact in self._said.facts):
             raise NotYourRole
-
-    async def _recorded_before(self, unit: Unit, recalled: Recalled) -> Recording | None:
-        """The stored outcome of this key, or the event that the key names, if this is the same statement again."""
-        if recalled.outcome is None:
-            return await self._exported(unit, recalled)
-        if recalled.outcome.fingerprint != self._fingerprint():
-            raise Unacceptable("The idempotency key was used for another request.", code="idempotency-key-reused")
-        return Recording.of(self._said.study_id, recalled.outcome.answer)
-
-    async def _exported(self, unit: Unit, recalled: Recalled) -> Recording | None:
-        event = next((event for event in recalled.events if str(event.event_id) == self._said.key), None)
-        if event is None:
-            return None
-        opened = opener(self._by.vault, await self._own_key(unit, event))
-        facts = [(fact.type_name, fact.model_dump(mode="json"), dict(texts(fact))) for fact in self._said.facts]
-        if facts != [(event.type, event.content, dict(opened(event)))]:
-            raise Unacceptable("The key is the id of an event that says something else.", code="idempotency-key-reused")
-        return Recording(event.study_id, event.stream_id, event.version, (event.event_id,), event.recorded_at)
-
-    async def _own_key(self, unit: Unit, event: Event) -> bytes | None:
-        """None for who may not read the event's texts: whether they guessed them they are not told either."""
-        return await unit.data_key(event.stream_id) if self._rights.has_site(event.site_id or "") else None
+        if not self._rights.has_site(site or ""):
+            refuse_references(self._said.facts, self._said.pointers)
 
     async def _settled(self, tenant: Tenant, known: Known, stream_id: str) -> Recording:
         """Decided, sealed and kept."""
@@ -233,12 +228,15 @@ class _Attempt:
         version = recalled.head.version + len(said.facts)
         recording = Recording(said.study_id, stream_id, version, event_ids, self._by.clock.now())
         sealing = Sealing(self._by, said, self._study, self._judgement, self._rights)
-        proposal, data_key = await sealing.proposal(tenant, known, judged, recording, site, self._fingerprint)
+        proposal, data_key = await sealing.proposal(tenant, known, judged, recording, site)
+        proposal = replace(proposal, **self._keyed(recording, site))
         if said.dry_run:
             await self._tried(tenant, proposal)
             return recording
         await self._by.store.append(tenant, proposal)
-        if stream_id != said.study_id:
+        if proposal.yields:  # what became of the search key, only the store knows
+            self._by.memory.forget(said.study_id, stream_id)
+        elif stream_id != said.study_id:
             self._by.memory.remember(said.study_id, stream_id, known.after(proposal, judged, data_key))
         return recording
 
@@ -251,15 +249,24 @@ class _Attempt:
         except _OnlyTried:
             return
 
-    def _fingerprint(self) -> bytes:
-        return self._by.vault.fingerprint(self._said.request)
+    def _keyed(self, recording: Recording, site: str | None) -> dict[str, Any]:
+        """Return what is kept with the append, so that the request is recognized when it comes again."""
+        if self._said.key is None:
+            return {}
+        outcome = Outcome(self._by.vault.fingerprint(self._said.request), recording.answer())
+        keys = {"key": self._stored_key(), "clear_key": self._said.key, "key_site": site or EVERY_SITE}
+        return {**keys, "outcome": outcome}
 
     def _event_ids(self, site: str | None) -> tuple[UUID, ...]:
         said = self._said
         if said.key is None:
             return tuple(new_event_id() for _ in said.facts)
         scope = f"{said.study_id}/{self._by.store.service}/{site or EVERY_SITE}/{said.key}"
-        return tuple(event_id_for(scope, place) for place in range(len(said.facts)))
+        return tuple(self._by.event_key.event_id(scope, place) for place in range(len(said.facts)))
+
+    def _stored_key(self) -> str | None:
+        said = self._said
+        return said.key and self._by.event_key.stored(self._by.store.service, said.study_id, said.key)
 
     def _decided(self, known: Known, event_ids: Sequence[UUID], site: str | None) -> Judged:
         said = self._said

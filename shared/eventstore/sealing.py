@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,12 @@ from shared.contracts.event import Event
 from shared.eventstore.judgement import Judgement, Open
 from shared.eventstore.known import Known, last_word
 from shared.eventstore.statement import Recording, Statement
-from shared.eventstore.store import Append, Head, Outcome, Recalled
+from shared.eventstore.store import Append, Head, Recalled
 from shared.eventstore.studies import StudyState
 from shared.kernel.fact import Corrected, Fact, content
 from shared.kernel.record import Judged
 from shared.kernel.sealed import texts
-from shared.security.grants import EVERY_SITE, Rights
+from shared.security.grants import Rights
 from shared.security.tenancy import Tenant
 from shared.security.vault import Vault
 
@@ -47,10 +47,9 @@ class Sealing:
     rights: Rights
 
     async def proposal(
-        self, tenant: Tenant, known: Known, judged: Judged, recording: Recording, site: str | None,
-        fingerprint: Callable[[], bytes],
-    ) -> tuple[Append, bytes | None]:  # fmt: skip
-        """What to append; and the stream's wrapped data key, where it was needed."""
+        self, tenant: Tenant, known: Known, judged: Judged, recording: Recording, site: str | None
+    ) -> tuple[Append, bytes | None]:
+        """Return what to append; and the stream's wrapped data key, where it was needed."""
         said, recalled = self.said, known.recalled
         events = [self._event(recalled, recording, place, site) for place in range(len(said.facts))]
         stated: list[Texts] = [dict(texts(fact)) for fact in said.facts]
@@ -75,9 +74,7 @@ class Sealing:
             Head(recording.version, head.site_id, head.search_key, head.summary, recalled.head.known),
             events,
             made,
-            said.key,
-            site or EVERY_SITE,
-            Outcome(fingerprint(), recording.answer()) if said.key else None,
+            yields=head.search_key != recalled.head.search_key and not self.rights.has_site(head.site_id or ""),
         )
         return append, data_key
 

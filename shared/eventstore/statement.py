@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid import UUID
 from shared.kernel.fact import Corrected, Fact, Stated
 from shared.kernel.record import Objection, Raised, Refused
 from shared.kernel.refusal import Fault, NotKnownYet, Refusal, Unacceptable
+from shared.kernel.sealed import texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,17 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What came of it: the events' ids, and the stream's version after them. Times are real, in UTC."""
+    """What came of it: the events' ids, and the stream's version after them. Times are real, in UTC.
+
+    `replayed`: the outcome of an earlier request is repeated; nothing was recorded now.
+    """
 
     study_id: str
     stream_id: str
     version: int
     event_ids: tuple[UUID, ...]
     recorded_at: datetime
+    replayed: bool = field(default=False, compare=False)
 
     def answer(self) -> dict[str, Any]:
         ids, at = [str(event_id) for event_id in self.event_ids], self.recorded_at.isoformat()
@@ -62,9 +67,29 @@ class Recording:
 
     @classmethod
     def of(cls, study_id: str, answer: Mapping[str, Any]) -> Recording:
+        """Restore a stored answer."""
         ids = tuple(UUID(event_id) for event_id in answer["event_ids"])
         at = datetime.fromisoformat(answer["recorded_at"])
-        return cls(study_id, answer["stream_id"], answer["version"], ids, at)
+        return cls(study_id, answer["stream_id"], answer["version"], ids, at, replayed=True)
+
+
+_OF_THE_SITE = "/local_reference"
+
+
+def refuse_references(facts: Sequence[Fact], pointers: Sequence[str]) -> None:
+    """Raise Unacceptable where a fact states a site's own reference, for whoever is not of that site.
+
+    It is refused before anything is looked up or compared, so that nobody else can try references out.
+    """
+    message = "Only the site states its own reference. Leave it out: a correction keeps the one that stands."
+    faults = [
+        Fault("local-reference", message, f"{pointer}{within}")
+        for fact, pointer in zip(facts, pointers, strict=True)
+        for within, _ in texts(fact)
+        if within.endswith(_OF_THE_SITE)
+    ]
+    if faults:
+        raise Unacceptable(message, code="local-reference", faults=faults)
 
 
 def unacceptable(

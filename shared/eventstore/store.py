@@ -101,6 +101,8 @@ class Append:
     """Events for versions `expected + 1 …` of one stream, and the stream's head after them.
 
     `study_version`: that of the study's stream by which was decided; None when the stream is the study's own.
+    `key` is the idempotency key as it is stored, `clear_key` as it was stored before keys were hashed.
+    `yields`: where the search key is another stream's, this one has none, and nobody is told.
     """
 
     expected: int
@@ -109,12 +111,16 @@ class Append:
     events: Sequence[Event]
     data_key: bytes | None = None
     key: str | None = None
+    clear_key: str | None = None
     key_site: str = "*"
     outcome: Outcome | None = None
+    yields: bool = False
 
 
 class Unit(Protocol):
-    async def recall(self, stream_id: str, *, key: str | None = None, key_site: str = "*") -> Recalled: ...
+    async def recall(
+        self, stream_id: str, *, key: str | None = None, clear_key: str | None = None, key_site: str = "*"
+    ) -> Recalled: ...
     async def data_key(self, stream_id: str) -> bytes | None: ...
     async def append(self, proposal: Append) -> None: ...
     async def listing(
@@ -170,7 +176,7 @@ class PostgresStore:
         try:
             await self._appends.run(*_arguments(tenant, proposal, self._shards))
         except asyncpg.PostgresError as error:
-            raise _named(error) from error
+            raise _named(error, proposal) from error
 
 
 class _PostgresUnit:
@@ -181,8 +187,10 @@ class _PostgresUnit:
         self._service, self._tenant, self._study = service, tenant, tenant.study_id
         self._connection, self._shards, self._elsewhere = connection, shards, elsewhere
 
-    async def recall(self, stream_id: str, *, key: str | None = None, key_site: str = "*") -> Recalled:
-        rows = await self._connection.fetch(SQL["recall"], self._study, stream_id, key, key_site)
+    async def recall(
+        self, stream_id: str, *, key: str | None = None, clear_key: str | None = None, key_site: str = "*"
+    ) -> Recalled:
+        rows = await self._connection.fetch(SQL["recall"], self._study, stream_id, key, key_site, clear_key)
         first = rows[0]
         head = _head(first)
         if head.version != sum(row["event_id"] is not None for row in rows):
@@ -209,7 +217,7 @@ class _PostgresUnit:
         try:
             await self._connection.execute(SQL["append"], *_arguments(self._tenant, proposal, self._shards))
         except asyncpg.PostgresError as error:
-            raise _named(error) from error
+            raise _named(error, proposal) from error
 
     async def listing(
         self, *, site: str | None, status: str | None, search_key: bytes | None, after: str, limit: int
@@ -244,7 +252,7 @@ def _arguments(tenant: Tenant, proposal: Append, shards: int) -> tuple[Any, ...]
         [event.sealed for event in events], [_json(event.meta) for event in events], first.recorded_at,
         shard_of(first.stream_id, shards), proposal.key, proposal.key_site,
         proposal.outcome and proposal.outcome.fingerprint, proposal.outcome and _json(proposal.outcome.answer),
-        tenant.site_id, head.known,
+        tenant.site_id, head.known, proposal.clear_key, proposal.yields,
     )  # fmt: skip
 
 
@@ -263,7 +271,7 @@ def shard_of(stream_id: str, shards: int) -> int:
     return sum(stream_id.encode()) % shards
 
 
-def _named(error: asyncpg.PostgresError) -> Exception:
+def _named(error: asyncpg.PostgresError, proposal: Append) -> Exception:
     match error.sqlstate:
         case "QR001":
             return StreamMoved()
@@ -274,6 +282,6 @@ def _named(error: asyncpg.PostgresError) -> Exception:
         case "QR004":
             return NotConfirmed()
         case "23505" if getattr(error, "constraint_name", "") == "streams_search_key":
-            return SearchKeyTaken()
+            return StreamMoved() if proposal.yields else SearchKeyTaken()  # taken a moment ago: it yields the next time
         case _:
             return error

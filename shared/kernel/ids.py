@@ -54,8 +54,11 @@ def new_event_id() -> UUID:
     return UUID(int=(value & ~(0x3 << 62)) | (0x2 << 62))
 
 
-def event_id_for(scope: str, index: int) -> UUID:
-    """The same request gives the same event ids, however often it is sent."""
+def legacy_event_id(scope: str, index: int) -> UUID:
+    """An event's id as it was made until there was a key for it: a plain hash, which can be guessed offline.
+
+    Events that were recorded then have such ids for good.
+    """
     return uuid5(QUARTAL, f"{scope}/{index}")
 
 

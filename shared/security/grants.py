@@ -11,6 +11,8 @@ from shared.kernel.record import Record
 EVERY_SITE = "*"
 SEEING = frozenset({"site", "coordinator", "investigator", "monitor", "auditor"})
 """Roles that see participants; readers and administrators see figures only."""
+OVERSEEING = frozenset({"administrator", "investigator", "coordinator", "monitor", "auditor"})
+"""Roles that, study-wide, see every member of the study."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,11 @@ class Rights:
     def has_site(self, site_id: str) -> bool:
         """Is the member of that site itself, and so allowed to read its sealed text?"""
         return any(grant.site_id == site_id and grant.role in ("site", "coordinator") for grant in self.grants)
+
+    def sees_member(self, member: str, site_id: str | None) -> bool:
+        """May the member know of that grant? Members of other sites are shown to those who oversee the whole study."""
+        own = any(grant.site_id and grant.site_id == site_id for grant in self.grants)
+        return own or member == self.member or self.at(None, OVERSEEING)
 
 
 def rights(study: Record, member: str) -> Rights:

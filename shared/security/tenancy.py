@@ -24,6 +24,10 @@ class UnsafeRole(Exception):
     """The role could see past row-level security: the service refuses to start."""
 
 
+class OtherEventKey(Exception):
+    """The database was used with another key for event ids: the service refuses to start."""
+
+
 async def _keep(_: asyncpg.Connection[Any]) -> None:
     """Nothing outlives a transaction here (settings and locks are transaction-local), so nothing has to be reset."""
 
@@ -46,6 +50,15 @@ async def refuse_unsafe_role(pool: asyncpg.Pool[Any]) -> None:
     )
     if unsafe is not False:
         raise UnsafeRole("the application's database role is a superuser, bypasses row-level security, or owns tables")
+
+
+async def refuse_other_event_key(pool: asyncpg.Pool[Any], key_id: bytes) -> None:
+    """Note the key in the service's database the first time; raise OtherEventKey where another one is noted."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("insert into event_key (key_id) values ($1) on conflict do nothing", key_id)
+        noted = await connection.fetchval("select key_id from event_key")
+    if noted != key_id:
+        raise OtherEventKey("QUARTAL_EVENT_KEY names another key than the one that this database was used with")
 
 
 @asynccontextmanager

@@ -48,11 +48,11 @@ class UnknownKey(VaultError):
 
 
 class BadKeyFile(VaultError):
-    """The file of the key-encryption key is absent, not readable, or not 32 bytes in base64."""
+    """A key file is absent, not readable, or not 32 bytes in base64."""
 
 
 def make_key_file(path: Path) -> None:
-    """Make a new key-encryption key, or leave the one that is there alone: without it all sealed text is lost."""
+    """Make a new key, or leave the one that is there alone: without it what was made by it is lost."""
     write_once(path, base64.b64encode(os.urandom(KEY_BYTES)) + b"\n")
 
 
@@ -79,6 +79,14 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
+def read_key(path: Path) -> bytes:
+    """Read the base64 of a key file; raises BadKeyFile."""
+    try:
+        return base64.b64decode(path.read_bytes().strip(), validate=True)
+    except (OSError, ValueError) as error:
+        raise BadKeyFile(f"The key file cannot be used ({type(error).__name__}): {path}") from None
+
+
 class KeyEncryptionKey:
     """The one secret of an installation. It encrypts nothing itself: every use has a key derived from it (HKDF)."""
 
@@ -93,10 +101,7 @@ class KeyEncryptionKey:
     @classmethod
     def load(cls, path: Path) -> KeyEncryptionKey:
         """Read 32 bytes in base64; raises BadKeyFile."""
-        try:
-            return cls(base64.b64decode(path.read_bytes().strip(), validate=True))
-        except (OSError, ValueError) as error:
-            raise BadKeyFile(f"The key file cannot be used ({type(error).__name__}): {path}") from None
+        return cls(read_key(path))
 
     def derive(self, purpose: str, *context: str) -> bytes:
         """32 bytes for one purpose in one context (RFC 5869), which say nothing about those for another."""

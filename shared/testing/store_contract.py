@@ -131,6 +131,34 @@ class StoreContract:
                 await store.append(tenant, append(study, participant, expected))
         assert (await seen(store, Tenant(study), participant)).head.version == 1
 
+    async def test_a_key_that_was_stored_in_clear_is_found_and_taken(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        await keep(store, append(study, participant, key="k", key_site="S1", outcome=answered("first")))
+        both: dict[str, Any] = {"key": "hmac 1", "clear_key": "k", "key_site": "S1"}
+        assert (await seen(store, Tenant(study, "S1"), participant, **both)).outcome == answered("first")
+        again = append(study, participant, 1, outcome=answered("second"), **both)
+        for keep_it in (keep(store, again), store.append(Tenant(study, "S1"), again)):
+            with pytest.raises(KeyTaken):
+                await keep_it
+        await keep(store, append(study, participant, 1, outcome=answered("third"), **{**both, "clear_key": "other"}))
+        assert (await seen(store, Tenant(study), participant, key="hmac 1")).outcome == answered("third")
+        assert (await seen(store, Tenant(study), participant)).outcome is None
+
+    async def test_a_search_key_that_yields_is_left_out_where_another_stream_has_it(
+        self, store: Store, study: str
+    ) -> None:
+        first, second = sorted(new_participant_id() for _ in range(2))
+        await keep(store, append(study, first, search_key=b"r"))
+        await keep(store, append(study, second))
+        with pytest.raises(SearchKeyTaken):
+            await keep(store, append(study, second, 1, search_key=b"r"))
+        await keep(store, append(study, second, 1, search_key=b"r", yields=True))
+        await keep(store, append(study, first, 1, search_key=b"r", yields=True))
+        await keep(store, append(study, second, 2, search_key=b"free", yields=True))
+        kept = [(await seen(store, Tenant(study), each)).head.search_key for each in (first, second)]
+        assert kept == [b"r", b"free"]
+
     async def test_appends_that_arrive_together_are_each_kept_or_refused_for_their_own_reasons(
         self, store: Store, study: str
     ) -> None:

@@ -73,6 +73,12 @@ class ParticipantPage(BaseModel):
     next: str | None
 
 
+class FoundParticipants(BaseModel):
+    """Those of the caller's own sites with the reference that was searched for: one at most at each site."""
+
+    rows: list[ParticipantRow]
+
+
 class StandingEvent(BaseModel):
     event_id: UUID
     type: str
@@ -142,6 +148,25 @@ class ExportPage(BaseModel):
     """`next` is what `after` takes for the following page; null on the last."""
 
     rows: list[ExportRow]
+    next: int | None
+
+
+class ReadRow(BaseModel):
+    """`site_id`, `participant_id`: what the read was restricted to. `address` is the client's."""
+
+    read_by: str
+    read_at: datetime
+    address: str
+    what: str
+    site_id: str | None
+    participant_id: str | None
+    rows: int
+
+
+class ReadPage(BaseModel):
+    """`next` is what `after` takes for the following page; null on the last."""
+
+    rows: list[ReadRow]
     next: int | None
 
 

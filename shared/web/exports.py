@@ -1,4 +1,4 @@
-"""Exports are recorded: where a feed notes a page of one, and where an auditor reads who exported what."""
+"""Where a feed notes a page of an export, and where an auditor reads the logs of exports and of reads."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from fastapi.responses import JSONResponse
 
 from shared.eventstore.studies import rights_in
 from shared.kernel.refusal import NotYourRole
-from shared.security.audit_log import Exported, Page, exports, note_export
-from shared.web.answers import ExportPage, reads
+from shared.security.read_log import Exported, LoggedRead, Page, exports, note_export
+from shared.security.read_log import reads as logged_reads
+from shared.web.answers import ExportPage, ReadPage, reads
+from shared.web.reads import note_rows
 from shared.web.routes import StudyOf, router
 from shared.web.service import Service
 
@@ -22,7 +24,8 @@ ExportOf = Annotated[UUID | None, Query(description="this read is part of that e
 async def note_page(
     request: Request, study: str, export: UUID | None, what: str, site: str | None, after: str, rows: int
 ) -> None:
-    """Record a page before it is answered with; nothing for a read that is no export."""
+    """Note a page for the log of reads; and, if it is part of an export, for that of exports, before it is answered."""
+    note_rows(request, study, what, rows, site=site)
     if export is not None:
         service: Service = request.app.state.running
         page = Page(export, what, request.state.caller.subject, service.clock.now(), site, after, rows)
@@ -50,6 +53,36 @@ def export_routes(service_name: str) -> APIRouter:
         return JSONResponse({"rows": [_shown(each) for each in page], "next": page[-1].place if more else None})
 
     return routes
+
+
+def read_log_routes(service_name: str) -> APIRouter:
+    """`GET …/reads` of a service: every read of rows about single participants. For the same roles as `…/exports`."""
+    routes = router(f"/{service_name}/v1/studies/{{study_id}}")
+
+    @routes.get("/reads", name="reads", **reads(ReadPage))
+    async def listed(
+        request: Request,
+        study: StudyOf,
+        after: Annotated[int, Query(ge=0, le=2**63 - 1, description="what `next` said")] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> JSONResponse:
+        """Reads of single participants' rows from this service, in the order in which they were answered."""
+        rights, _ = await rights_in(request.app.state.studies, study, request.state.caller.subject)
+        if not rights.at(None, AUDITING):
+            raise NotYourRole
+        found = await logged_reads(request.app.state.pool, study, after=after, limit=limit + 1)
+        page, more = found[:limit], len(found) > limit
+        return JSONResponse({"rows": [_read_shown(each) for each in page], "next": page[-1].place if more else None})
+
+    return routes
+
+
+def _read_shown(logged: LoggedRead) -> dict[str, Any]:
+    read = logged.read
+    return {
+        "read_by": logged.by, "read_at": logged.at.isoformat(), "address": logged.address, "what": read.what,
+        "site_id": read.site_id, "participant_id": read.participant_id, "rows": read.rows,
+    }  # fmt: skip
 
 
 def _shown(export: Exported) -> dict[str, Any]:

@@ -15,6 +15,7 @@ PROBLEMS = HERE / "problems.json"
 OF_REQUESTS = {
     "schema": "What was sent is not of the form that is asked for; `errors` says where and how.",
     "idempotency-key-reused": "The key was used for another request, or is the id of an event that says otherwise.",
+    "local-reference": "The site alone states its own reference; a correction by others keeps the one that stands.",
     "bad-participant-number": "A participant's number has a check character; look for a typing error.",
     "parameter": "A parameter of the query does not fit what is asked; `errors` names it.",
     "refused": "The request was refused before it was looked at.",

@@ -9,18 +9,19 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
+from pydantic import Field
 
 from shared.contracts.event import Event, history
-from shared.contracts.study import SiteActivated
+from shared.contracts.study import MemberGranted, MemberRevoked, SiteActivated
 from shared.eventstore.known import last_word
 from shared.eventstore.sealing import opener
 from shared.eventstore.store import Head, Recalled, Unit
 from shared.eventstore.studies import rights_in
-from shared.kernel.fact import Corrected
+from shared.kernel.fact import Corrected, Fact, Member
 from shared.kernel.ids import SiteId
 from shared.kernel.record import standing
 from shared.kernel.refusal import NotFound, NotYourRole, wrong_parameter
-from shared.kernel.sealed import revealed
+from shared.kernel.sealed import LONGEST, revealed
 from shared.security.cursors import LONGEST_CURSOR
 from shared.security.grants import EVERY_SITE, Rights
 from shared.security.tenancy import Tenant
@@ -28,6 +29,7 @@ from shared.security.vault import Vault
 from shared.web.answers import (
     RECORD_HEADERS,
     FeedAnswer,
+    FoundParticipants,
     HistoryAnswer,
     ParticipantAnswer,
     ParticipantPage,
@@ -37,6 +39,7 @@ from shared.web.answers import (
 from shared.web.entity_tags import version_tag
 from shared.web.exports import ExportOf, note_page
 from shared.web.feed import FeedScope, Texts, own_texts, recorded_since
+from shared.web.reads import logs_reads, note_rows
 from shared.web.routes import ParticipantOf, StudyOf, refusals, router
 from shared.web.service import Service
 
@@ -52,37 +55,61 @@ Status = Literal["screening", "screen_failed", "consented", "enrolled", "withdra
 
 
 async def study(request: Request, study: StudyOf) -> JSONResponse:
-    """The study's own facts as they stand, and the version they are at."""
-    _, state = await _rights(request, study)
-    facts = [{"type": each.fact.type_name, "data": each.fact.model_dump(mode="json")} for each in state.record.stated]
+    """The study's own facts as they stand, and the version they are at. Staff of a site and readers see only their own
+    grants among those of members, and those of their own site."""
+    rights, state = await _rights(request, study)
+    shown = (each.fact for each in state.record.stated if _is_shown(each.fact, rights))
+    facts = [{"type": fact.type_name, "data": fact.model_dump(mode="json")} for fact in shown]
     return JSONResponse(
         {"study_id": study, "version": state.version, "facts": facts}, headers=_versioned(request, state.version)
     )
 
 
+@logs_reads
 async def participants(
     request: Request,
     study: StudyOf,
     site: Site = None,
     status: Status | None = None,
-    local_reference: Annotated[str | None, Query(min_length=1, max_length=200)] = None,
     after: Annotated[str, Query(pattern="^[0-9A-Z-]{0,11}$")] = "",
     limit: Limit = 100,
 ) -> JSONResponse:
-    """Participants in a stable order, a page at a time. By `local_reference`, only within one's own site."""
+    """Participants in a stable order, a page at a time."""
     rights, _ = await _rights(request, study)
-    if (status or local_reference) and not _service(request).recorder.registers:
-        raise wrong_parameter("status" if status else "local_reference", "That is asked of enrollment.")
+    if status and not _service(request).recorder.registers:
+        raise wrong_parameter("status", "That is asked of enrollment.")
     rows: list[tuple[str, Head]] = []
-    for tenant in _own_sites(rights, site) if local_reference else _sites(rights, site):
-        key = _service(request).vault.blind_index(study, tenant, local_reference) if local_reference else None
+    for tenant in _sites(rights, site):
         async with _service(request).store.unit(Tenant(study, tenant)) as unit:
-            rows += await unit.listing(site=site, status=status, search_key=key, after=after, limit=limit + 1)
+            rows += await unit.listing(site=site, status=status, search_key=None, after=after, limit=limit + 1)
     rows = sorted(rows, key=lambda row: row[0])
     shown = [{"participant_id": name, **_shown(head)} for name, head in rows[:limit]]
+    note_rows(request, study, "participants", len(shown), site=site)
     return JSONResponse({"rows": shown, "next": rows[limit - 1][0] if len(rows) > limit else None})
 
 
+class Search(Member):
+    """A site's own number of a participant. It is in the body, since addresses are logged."""
+
+    local_reference: Annotated[str, Field(min_length=1, max_length=LONGEST)]
+
+
+@logs_reads
+async def search(request: Request, study: StudyOf, body: Search) -> JSONResponse:
+    """Find the participant of one's own site with that number, whatever its case and spacing. Nothing is recorded but
+    the read itself."""
+    rights, _ = await _rights(request, study)
+    rows: list[tuple[str, Head]] = []
+    for site in _own_sites(rights):
+        key = _service(request).vault.blind_index(study, site, body.local_reference)
+        async with _service(request).store.unit(Tenant(study, site)) as unit:
+            rows += await unit.listing(site=None, status=None, search_key=key, after="", limit=2)
+    note_rows(request, study, "search", len(rows))
+    shown = [{"participant_id": name, **_shown(head)} for name, head in sorted(rows, key=lambda row: row[0])]
+    return JSONResponse({"rows": shown})
+
+
+@logs_reads
 async def participant(request: Request, study: StudyOf, number: ParticipantOf) -> JSONResponse:
     """The participant as this service knows it today: the facts that stand, sealed text for the own site only."""
     _, recalled, opened = await _recalled(request, study, number)
@@ -94,9 +121,11 @@ async def participant(request: Request, study: StudyOf, number: ParticipantOf) -
         texts = {pointer.removeprefix(within): text for pointer, text in said if pointer.startswith(f"{within}/")}
         facts.append({"event_id": str(each.event_id), "type": each.fact.type_name, "data": revealed(data, texts)})
     head = {"participant_id": number, **_shown(recalled.head)}
+    note_rows(request, study, "participant", len(facts), participant=number)
     return JSONResponse({**head, "facts": facts}, headers=_of_record(request, recalled, opened))
 
 
+@logs_reads
 async def participant_history(request: Request, study: StudyOf, number: ParticipantOf) -> JSONResponse:
     """Everything that was stated, as first stated, in order: what stands, and by what it was corrected."""
     _, recalled, opened = await _recalled(request, study, number)
@@ -116,9 +145,11 @@ async def participant_history(request: Request, study: StudyOf, number: Particip
         }
         for event in recalled.events
     ]
+    note_rows(request, study, "history", len(rows), participant=number)
     return JSONResponse({"events": rows}, headers=_of_record(request, recalled, opened))
 
 
+@logs_reads
 async def facts(
     request: Request,
     study: StudyOf,
@@ -181,6 +212,8 @@ def reading_routes(service: str, *, registers: bool = False) -> APIRouter:
     feed = reads(FeedAnswer)
     feed["responses"] |= refusals({410: "The database was restored since the cursor was given"})
     made.get("/facts", **feed)(facts)
+    if registers:
+        made.post("/participants/search", response_model=FoundParticipants, tags=["reading"])(search)
     return made
 
 
@@ -207,12 +240,16 @@ def _sites(rights: Rights, site: str | None) -> list[str]:
     return [each for each in seen if site in (None, each) or each == EVERY_SITE]
 
 
-def _own_sites(rights: Rights, site: str | None) -> list[str]:
+def _own_sites(rights: Rights) -> list[str]:
     """The sites whose references the member may search: their own."""
     own = sorted(grant.site_id for grant in rights.grants if grant.site_id and rights.has_site(grant.site_id))
     if not own:
         raise NotYourRole("A site's own references are searched by that site.")
-    return [each for each in dict.fromkeys(own) if site in (None, each)]
+    return list(dict.fromkeys(own))
+
+
+def _is_shown(fact: Fact, rights: Rights) -> bool:
+    return not isinstance(fact, MemberGranted | MemberRevoked) or rights.sees_member(fact.member, fact.site_id)
 
 
 async def _recalled(

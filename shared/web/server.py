@@ -24,7 +24,7 @@ class Server(uvicorn.Server):
 def serve(app: Any, settings: Settings, host: str = "127.0.0.1") -> None:
     config = uvicorn.Config(
         app, host, settings.port, loop="uvloop", access_log=False, log_config=None, server_header=False,
-        timeout_graceful_shutdown=SHUT_DOWN_WITHIN,
+        timeout_graceful_shutdown=SHUT_DOWN_WITHIN, forwarded_allow_ips=settings.trusted_proxies,
     )  # fmt: skip
     settle()
     Server(config).run()

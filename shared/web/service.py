@@ -25,7 +25,8 @@ from shared.kernel.clock import Clock
 from shared.kernel.refusal import Busy, Unrecognised
 from shared.outbox.bell import Bell
 from shared.security.cursors import Cursors
-from shared.security.tenancy import open_pool, refuse_unsafe_role
+from shared.security.event_key import EventKey
+from shared.security.tenancy import open_pool, refuse_other_event_key, refuse_unsafe_role
 from shared.security.token_reasons import refused_token
 from shared.security.tokens import BadToken, FileKeys, HttpKeys, KeysUnavailable, Reason, Verifier
 from shared.security.vault import KeyEncryptionKey, Vault
@@ -109,7 +110,9 @@ async def running(
         studies: Studies = StoredStudies(store) if registers else KnownStudies(pool)
         key = KeyEncryptionKey.load(_kek(settings))
         vault, cursors = Vault(key), Cursors(key)
-        recorder = Recorder(store, studies, judgements(clock, vault), vault, clock, registers=registers)
+        event_key = EventKey.load(_event_key(settings))
+        await refuse_other_event_key(pool, event_key.id)
+        recorder = Recorder(store, studies, judgements(clock, vault), vault, clock, event_key, registers=registers)
         bell = Bell(pool)
         walk_seldom()
         yield Service(name, settings, clock, pool, store, studies, vault, cursors, recorder, bell)
@@ -119,10 +122,16 @@ async def running(
             await asyncio.wait_for(pool.close(), CLOSES_WITHIN)
 
 
-def _kek(settings: Settings) -> Any:
+def _kek(settings: Settings) -> Path:
     if settings.kek is None:
         raise ValueError("QUARTAL_KEK is not set: the file of the key-encryption key")
     return settings.kek
+
+
+def _event_key(settings: Settings) -> Path:
+    if settings.event_key is None:
+        raise ValueError("QUARTAL_EVENT_KEY is not set: the file of the key for event ids")
+    return settings.event_key
 
 
 def service_start(name: str, settings: Settings, judgements: Judgements, *, registers: bool = False) -> Start:
@@ -132,6 +141,7 @@ def service_start(name: str, settings: Settings, judgements: Judgements, *, regi
     async def start(app: FastAPI) -> AsyncIterator[None]:
         async with running(name, settings, judgements, registers=registers) as service:
             app.state.running, app.state.pool, app.state.record = service, service.pool, service.record
+            app.state.studies = service.studies
             app.state.admit = admission(verifier(settings, service.clock))
             yield
 

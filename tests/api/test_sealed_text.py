@@ -128,12 +128,27 @@ def test_neither_sealed_text_nor_tokens_are_in_the_logs(study: OwnStudy, roman: 
 def test_a_reference_is_found_by_its_own_site_only(study: OwnStudy, roman: str) -> None:
     asked = {"local_reference": f"  {REFERENCE.lower()} "}
     for who in of_site("rome"):
-        assert [row["participant_id"] for row in study.get("participants", who, **asked).json()["rows"]] == [roman]
+        found = study.post("participants/search", asked, who)
+        assert (found.status_code, [row["participant_id"] for row in found.json()["rows"]]) == (200, [roman])
     for who in of_site("milan"):
-        assert study.get("participants", who, **asked).json()["rows"] == []
-        assert study.get("participants", who, site="rome", **asked).json()["rows"] == []
-    for who in WHOLE:
-        assert study.get("participants", who, **asked).status_code == 403
+        assert study.post("participants/search", asked, who).json() == {"rows": []}
+    for who in (*WHOLE, "administrator", "reader"):
+        assert study.post("participants/search", asked, who).status_code == 403
+    assert study.post("participants/search", asked, "nobody").status_code == 404
+    before = study.get(f"participants/{roman}").json()["version"]
+    for wrong in ({}, {"local_reference": ""}, {**asked, "site": "rome"}, {"local_reference": 7}, [asked]):
+        assert study.post("participants/search", wrong).status_code == 422
+    assert study.post("participants/search?dry_run=true", asked).status_code == 422
+    assert study.get(f"participants/{roman}").json()["version"] == before
+
+
+def test_a_reference_is_taken_in_no_address(study: OwnStudy, roman: str) -> None:
+    for who in (*EVERYBODY, "nobody"):
+        for path in ("participants", f"participants/{roman}", "facts"):
+            answer = study.get(path, who, local_reference=REFERENCE)
+            if path == "participants":
+                assert (answer.status_code, answer.json()["type"]) == (422, "/problems/parameter")
+            assert REFERENCE not in answer.text or who in of_site("rome")
 
 
 def test_a_reference_that_is_in_use_is_refused_without_saying_whose(study: OwnStudy) -> None:
@@ -170,7 +185,7 @@ def test_who_was_transferred_is_seen_by_the_new_site_without_the_old_ones_texts(
         assert sealed_in(seen) == set()
     assert study.state(number, facts.lesion("L2")).status_code == 404
     assert number not in study.get("facts", limit=1000).text
-    assert study.get("participants", local_reference=OTHERS).json()["rows"] == []
+    assert study.post("participants/search", {"local_reference": OTHERS}).json()["rows"] == []
     assert study.state(number, facts.procedure(12, detail="said in Milan"), "site@milan").status_code == 201
     for path in (f"participants/{number}", f"participants/{number}/history", "facts"):
         own = study.get(path, "site@milan")

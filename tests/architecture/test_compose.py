@@ -28,6 +28,7 @@ from jsonschema.validators import validator_for
 
 from infra.local.kafka_home import VERSION as KAFKA
 from infra.local.postgres import LocalPostgres
+from shared.security.event_key import EventKey
 from shared.security.vault import KeyEncryptionKey
 from shared.settings import SERVICES as OUR_SERVICES
 from shared.settings import Settings
@@ -38,7 +39,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 SERVICES: Mapping[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "quartal"}
 KNOWN = {str(field.validation_alias or f"QUARTAL_{name.upper()}") for name, field in Settings.model_fields.items()}
-NOT_SETTINGS = {"kek", "postgres_password", "database_url"}
+NOT_SETTINGS = {"kek", "event_key", "postgres_password", "database_url"}
 """Secrets that no service reads as a setting: a key's file, and what the server and its preparation need."""
 NEEDS = {"api": {"APP"}, "worker": {"SYSTEM"}}
 every_one_of_ours = pytest.mark.parametrize("name", OURS)
@@ -151,6 +152,7 @@ def test_every_secret_is_a_file_that_is_made_once_and_is_nobody_else_s(secrets: 
     subprocess.run(["sh", DOCKER / "secrets.sh", secrets], check=True)
     assert {path.name: path.read_text() for path in secrets.iterdir()} == made
     KeyEncryptionKey.load(secrets / "kek")
+    EventKey.load(secrets / "event_key")
 
 
 def test_no_password_stands_in_the_file_itself() -> None:

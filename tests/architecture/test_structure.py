@@ -20,7 +20,7 @@ PRODUCT = ("services/", "shared/", "infra/")
 
 MAY_HOLD_SQL = (
     "shared/eventstore/", "shared/outbox/", "shared/inbox/", "shared/security/tenancy.py",
-    "shared/security/audit_log.py",
+    "shared/security/read_log.py",
     "services/analytics/projection/",
     "infra/postgres/",
     "shared/web/app.py",  # readiness: does the database answer at all?

@@ -8,7 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from shared.security.audit_log import Page, exports, note_export
+from shared.security.read_log import Page, exports, note_export
 from shared.security.tenancy import Tenant, transaction
 from tests.conftest import Database
 

@@ -64,6 +64,10 @@ def test_a_secret_is_made_once_and_is_for_our_eyes_only(tmp_path: Path) -> None:
     assert [stat.S_IMODE(path.stat().st_mode) for path in places] == [0o700, 0o700, 0o600]
 
 
+def key_file(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
 async def test_a_stack_says_where_all_is_and_says_the_same_after_a_restart(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
     seen = []
@@ -74,7 +78,21 @@ async def test_a_stack_says_where_all_is_and_says_the_same_after_a_restart(tmp_p
             await (make_topic if len(seen) == 1 else said)(stack.environment["KAFKA_BOOTSTRAP"])
     assert seen[0] == seen[1]
     assert {"QUARTAL_DATA": str(tmp_path), "QUARTAL_PORT": "8123", "QUARTAL_CLOCK": "+1"}.items() <= seen[0].items()
-    assert all(map(is_filled, (seen[0]["QUARTAL_JWKS"], seen[0]["QUARTAL_KEK"])))
+    keys = (seen[0]["QUARTAL_KEK"], seen[0]["QUARTAL_EVENT_KEY"])
+    assert all(map(is_filled, (seen[0]["QUARTAL_JWKS"], *keys)))
+    assert len({key_file(key) for key in keys}) == 2
+
+
+async def test_a_data_folder_without_the_key_for_event_ids_gets_one_and_keeps_its_other_keys(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path)
+    elsewhere = {"DATABASE_URL": "", "KAFKA_BOOTSTRAP": "127.0.0.1:1"}
+    async with Stack(folder, 8123, elsewhere, print) as stack:
+        before = {name: key_file(stack.environment[name]) for name in ("QUARTAL_KEK", "QUARTAL_EVENT_KEY")}
+    (folder.path / "secrets" / "event_key").unlink()  # as the version before left it
+    async with Stack(folder, 8123, elsewhere, print) as stack:
+        after = {name: key_file(stack.environment[name]) for name in before}
+    assert after["QUARTAL_KEK"] == before["QUARTAL_KEK"]
+    assert after["QUARTAL_EVENT_KEY"] != before["QUARTAL_EVENT_KEY"]
 
 
 async def test_a_stack_starts_a_crashed_server_again_at_the_same_address(tmp_path: Path) -> None:

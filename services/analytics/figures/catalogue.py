@@ -20,16 +20,21 @@ Compute = Callable[[Cohort, Selection], dict[str, Any]]
 
 @dataclass(frozen=True)
 class FigureKind:
-    """`of_participants`: its rows show single participants, so it is read under row-level security."""
+    """`rows`: the member of the answer whose rows show single participants. Such a figure is read under row-level
+    security, and each read of it is logged."""
 
     compute: Compute
     drawn: ModuleType
     by: tuple[str, ...] = ()
-    of_participants: bool = False
+    rows: str = ""
+
+    @property
+    def of_participants(self) -> bool:
+        return bool(self.rows)
 
 
 FIGURES: Mapping[str, FigureKind] = {
     "flow": FigureKind(flow, draw_flow),
     "accrual": FigureKind(accrual, draw_accrual, BY),
-    "treatments": FigureKind(treatments, draw_treatments, of_participants=True),
+    "treatments": FigureKind(treatments, draw_treatments, rows="targets"),
 }

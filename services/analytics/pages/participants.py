@@ -17,6 +17,7 @@ from services.analytics.pages.heads import head
 from services.analytics.pages.render import Link
 from services.analytics.participants import Participants
 from services.analytics.projection.reading import Frontier
+from shared.web.reads import logs_reads, note_rows
 from shared.web.routes import ParticipantOf, StudyOf
 from shared.web.same_origin import PageRoute
 
@@ -25,6 +26,7 @@ After = Annotated[str, Query(max_length=16)]
 
 
 @routes.get("/analytics/studies/{study_id}/participants")
+@logs_reads
 async def participants(request: Request, study: StudyOf, after: After = "") -> Response:
     return await in_words(request, _participants(request, study, after))
 
@@ -32,6 +34,7 @@ async def participants(request: Request, study: StudyOf, after: After = "") -> R
 async def _participants(request: Request, study: str, after: str) -> str:
     await request.app.state.admit(request)
     listed = await _people(request).listed(study, request.state.caller.subject, after)
+    note_rows(request, study, "participants", len(listed.rows))
     asked = f"?{urlencode({'after': after})}" if after else ""
     source = f"/analytics/studies/{study}/participants{asked}"
     shown = {"rows": listed.rows, "next": listed.next, "after": after, "source": source}
@@ -39,6 +42,7 @@ async def _participants(request: Request, study: str, after: str) -> str:
 
 
 @routes.get("/analytics/studies/{study_id}/participants/{participant_id}")
+@logs_reads
 async def participant(request: Request, study: StudyOf, number: ParticipantOf, past: WhenShown) -> Response:
     return await in_words(request, _participant(request, study, number, past.asked()))
 
@@ -52,6 +56,7 @@ async def _participant(request: Request, study: str, number: str, asked: Asked) 
 
 
 @routes.get("/analytics/studies/{study_id}/participants/{participant_id}/queries")
+@logs_reads
 async def questions(request: Request, study: StudyOf, number: ParticipantOf) -> Response:
     """The open queries of the page, as the page has them."""
     await request.app.state.admit(request)
@@ -60,6 +65,7 @@ async def questions(request: Request, study: StudyOf, number: ParticipantOf) -> 
 
 async def _questions(request: Request, study: str, number: str) -> dict[str, Any]:
     at, rows = await _people(request).queries(study, number, request.state.caller.subject)
+    note_rows(request, study, "queries", len(rows), participant=number)
     position, recorded_at = _at(at)
     base = f"/analytics/studies/{study}"
     return {
@@ -76,6 +82,7 @@ def _at(frontier: Frontier) -> tuple[int, str]:
 
 
 @routes.get("/analytics/studies/{study_id}/participants/{participant_id}/timeline")
+@logs_reads
 async def fragment(request: Request, study: StudyOf, number: ParticipantOf, past: WhenShown) -> Response:
     """The timeline of the page, as the page has it."""
     await request.app.state.admit(request)
@@ -84,7 +91,9 @@ async def fragment(request: Request, study: StudyOf, number: ParticipantOf, past
 
 
 def _part(request: Request, answer: Mapping[str, Any]) -> dict[str, Any]:
-    """What the template shows of a timeline's `.json` answer."""
+    """What the template shows of a timeline's `.json` answer, which is noted for the log of reads."""
+    number = answer["participant_id"]
+    note_rows(request, answer["study_id"], "timeline", len(answer["entries"]), participant=number)
     of = f"studies/{answer['study_id']}/participants/{answer['participant_id']}/timeline"
     asked = f"?{urlencode(dict(request.query_params))}" if request.query_params else ""
     kinds = {".json": "Facts", ".svg": "Picture"}

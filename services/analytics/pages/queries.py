@@ -20,6 +20,7 @@ from services.analytics.queries import Listed
 from services.analytics.questions import Queries
 from shared.contracts.study import SiteActivated
 from shared.kernel.record import Record
+from shared.web.reads import logs_reads, note_rows
 from shared.web.routes import StudyOf
 from shared.web.same_origin import PageRoute
 
@@ -56,6 +57,7 @@ class QueriesPage:
 
 
 @routes.get("/analytics/studies/{study_id}/queries")
+@logs_reads
 async def queries(request: Request, study: StudyOf, narrowed: Annotated[Narrowed, Query()]) -> Response:
     return await in_words(request, _queries(request, study, narrowed))
 
@@ -64,6 +66,9 @@ async def _queries(request: Request, study: str, narrowed: Narrowed) -> str:
     await request.app.state.admit(request)
     asked: Queries = request.app.state.queries
     frontier, rows = await asked.seen(study, request.state.caller.subject, narrowed.wanted())
+    note_rows(
+        request, study, "queries", min(len(rows), ROWS_SHOWN), site=narrowed.site, participant=narrowed.participant
+    )
     record = (await request.app.state.figures.studies.current(study)).record
     query = narrowed.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     shown = QueriesPage(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 
-from services.analytics.api import Wanted, drawable
+from services.analytics.api import Wanted, drawable, note_figure
 from services.analytics.asking import Asked, Figures
 from services.analytics.figures.catalogue import FIGURES
 from services.analytics.pages.answering import LONGEST_NEXT, in_words, pages, shown
@@ -17,6 +17,7 @@ from services.analytics.pages.render import Link, Problem, local_address, part
 from shared.kernel.refusal import NotFound, Refusal
 from shared.security.tokens import BadToken, KeysUnavailable
 from shared.web.app import PUBLIC
+from shared.web.reads import logs_reads
 from shared.web.routes import StudyOf
 from shared.web.same_origin import PageRoute
 
@@ -98,6 +99,7 @@ async def favicon() -> Response:
 
 
 @routes.get("/analytics/studies/{study_id}")
+@logs_reads
 async def cohort(request: Request, study: StudyOf, wanted: Wanted) -> Response:
     return await in_words(request, _cohort(request, study, wanted.asked()))
 
@@ -106,7 +108,10 @@ async def _cohort(request: Request, study: str, asked: Asked) -> str:
     await request.app.state.admit(request)
     member, figures = request.state.caller.subject, _figures(request)
     query = _query(request)
-    parts = [part(answer, query) for answer in await _readable(figures, study, member, asked)]
+    answers = await _readable(figures, study, member, asked)
+    for answer in answers:
+        note_figure(request, answer)
+    parts = [part(answer, query) for answer in answers]
     first = parts[0]
     return pages.cohort(await head(request, study, "cohort", first.version, first.recorded_at, first.cut), parts)
 
@@ -125,10 +130,12 @@ async def _readable(figures: Figures, study: str, member: str, asked: Asked) -> 
 
 
 @routes.get("/analytics/studies/{study_id}/figures/{name}")
+@logs_reads
 async def fragment(request: Request, study: StudyOf, name: str, wanted: Wanted) -> Response:
     """One figure of the page, as the page has it."""
     await request.app.state.admit(request)
     answer = await _figures(request).figure(name, study, request.state.caller.subject, wanted.asked())
+    note_figure(request, answer)
     return shown(pages.fragment(part(drawable(answer), _query(request))))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -24,7 +24,7 @@ from shared.eventstore.store import Append, Head, Recalled, Store, Unit
 from shared.eventstore.studies import StoredStudies
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact
-from shared.kernel.ids import new_participant_id, participant_id
+from shared.kernel.ids import legacy_event_id, new_participant_id, participant_id
 from shared.kernel.refusal import (
     AlreadyRegistered,
     Busy,
@@ -34,6 +34,8 @@ from shared.kernel.refusal import (
     Unacceptable,
     VersionMismatch,
 )
+from shared.kernel.sealed import texts
+from shared.security.event_key import EventKey
 from shared.security.tenancy import Tenant
 from shared.security.vault import KeyEncryptionKey, Vault
 from shared.testing.facts import (
@@ -84,6 +86,7 @@ MEMBERS = {
 }
 OPENING = opened(), granted("ada", "administrator")
 VAULT = Vault(KeyEncryptionKey(bytes(range(32))))
+EVENT_KEY = EventKey(bytes(range(32, 64)))
 CLOCK = Clock({"": date(2025, 3, 7)}, lambda: AT)
 
 
@@ -108,9 +111,9 @@ class _Interleaved:
     among: Interleaved
     tenant: Tenant
 
-    async def recall(self, stream_id: str, *, key: str | None = None, key_site: str = "*") -> Recalled:
+    async def recall(self, stream_id: str, **by: Any) -> Recalled:
         async with self.among.store.unit(self.tenant) as unit:
-            recalled = await unit.recall(stream_id, key=key, key_site=key_site)
+            recalled = await unit.recall(stream_id, **by)
         if self.among.meanwhile:
             await self.among.meanwhile.pop(0)()
         return recalled
@@ -141,6 +144,55 @@ class _Interleaved:
 
 
 @dataclass
+class Counting:
+    """The store, and what it was asked for."""
+
+    store: Store
+    asked: list[str] = field(default_factory=list)
+    service: str = "enrollment"
+
+    @asynccontextmanager
+    async def unit(self, tenant: Tenant) -> AsyncIterator[Unit]:
+        async with self.store.unit(tenant) as unit:
+            yield _Counted(unit, self.asked)
+
+    async def append(self, tenant: Tenant, proposal: Append) -> None:
+        self.asked.append("append")
+        await self.store.append(tenant, proposal)
+
+
+@dataclass
+class _Counted:
+    unit: Unit
+    asked: list[str]
+
+    def __getattr__(self, name: str) -> Any:
+        self.asked.append(name)
+        return getattr(self.unit, name)
+
+
+@dataclass
+class _WithoutHashes:
+    """The store as it was written to before idempotency keys were hashed."""
+
+    store: Store
+    service: str = "enrollment"
+
+    def unit(self, tenant: Tenant) -> AbstractAsyncContextManager[Unit]:
+        return self.store.unit(tenant)
+
+    async def append(self, tenant: Tenant, proposal: Append) -> None:
+        await self.store.append(tenant, replace(proposal, key=proposal.clear_key))
+
+
+class _LegacyIds(EventKey):
+    """Event ids as they were made before there was a key for them."""
+
+    def event_id(self, scope: str, index: int) -> UUID:
+        return legacy_event_id(scope, index)
+
+
+@dataclass
 class Study:
     """A study with two sites and a member of every role."""
 
@@ -149,12 +201,13 @@ class Study:
 
     def __post_init__(self) -> None:
         studies = StoredStudies(self.read_from or self.store)
-        self.recorder = Recorder(self.store, studies, judgements(CLOCK, VAULT), VAULT, CLOCK)
+        self.recorder = Recorder(self.store, studies, judgements(CLOCK, VAULT), VAULT, CLOCK, EVENT_KEY)
 
     async def state(self, by: str, stream: str | None, *facts: Fact, **said: Any) -> Recording:
         """Several facts are a batch: their pointers are those of its JSON."""
         pointers = tuple(f"/{place}/data" for place in range(len(facts))) if len(facts) > 1 else ("",)
-        request = said.pop("request", repr([(fact.type_name, fact.model_dump_json()) for fact in facts]).encode())
+        shown = [(fact.type_name, fact.model_dump_json(), dict(texts(fact))) for fact in facts]
+        request = said.pop("request", repr(shown).encode())
         return await self.recorder.record(Statement(STUDY, stream, facts, pointers, by, request, **said))
 
     async def refusal(self, by: str, stream: str | None, *facts: Fact, **said: Any) -> Refusal:
@@ -451,6 +504,50 @@ async def test_the_same_request_under_the_same_key_gets_the_same_answer(study: S
     assert (await study.types(participant)).count("procedure.performed") == 1
 
 
+async def test_neither_an_event_id_nor_a_stored_key_can_be_computed_from_the_key(study: Study) -> None:
+    first = await study.state("sam", None, screened(), key="patient-0048213")
+    (event,) = first.event_ids
+    scope = f"{STUDY}/enrollment/rome/patient-0048213"
+    assert event == EVENT_KEY.event_id(scope, 0)
+    assert event not in (legacy_event_id(scope, 0), EventKey(bytes(32)).event_id(scope, 0))
+    assert "0048213" not in repr(vars(study.store))
+
+
+async def test_a_request_that_was_recorded_before_keys_were_hashed_is_recognized(study: Study) -> None:
+    participant = await study.new()
+    legacy = Study(_WithoutHashes(study.store), study.store)
+    first = await legacy.state("sam", participant, procedure(), key="k")
+    registered = await legacy.state("sam", None, screened(), key="new")
+    for again in (study, Study(study.store)):
+        assert await again.state("sam", participant, procedure(), key="k") == first
+        assert await again.state("sam", None, screened(), key="new") == registered
+        assert (await again.refusal("sam", participant, lesion(), key="k")).code == "idempotency-key-reused"
+    assert len(await study.participants()) == 2
+
+
+async def test_an_event_of_before_can_be_stated_again_under_its_id(study: Study) -> None:
+    participant, now = await study.new(), study.recorder
+    study.recorder = replace(now, event_key=_LegacyIds(bytes(32)))
+    first = await study.state("sam", participant, procedure(), key="k")
+    study.recorder = now
+    assert str(first.event_ids[0])[14] == "5"
+    again = await study.state("sam", participant, procedure(), key=str(first.event_ids[0]))
+    assert (again, again.replayed) == (first, True)
+
+
+async def test_an_outcome_that_is_repeated_is_marked_and_a_dry_run_repeats_it_too(study: Study) -> None:
+    participant = await study.new()
+    first = await study.state("sam", participant, procedure(), key="k")
+    assert not first.replayed
+    for key in ("k", str(first.event_ids[0])):
+        for dry_run in (True, False):
+            again = await study.state("sam", participant, procedure(), key=key, dry_run=dry_run)
+            assert (again, again.replayed) == (first, True)
+            other = await study.refusal("sam", participant, lesion(), key=key, dry_run=dry_run)
+            assert other.code == "idempotency-key-reused"
+    assert (await study.types(participant)).count("procedure.performed") == 1
+
+
 async def test_a_participant_registered_twice_under_one_key_is_one_participant(study: Study) -> None:
     facts = screened(), consented()
     first = await study.state("sam", None, *facts, key="k")
@@ -555,17 +652,112 @@ async def test_who_may_not_read_a_text_cannot_find_it_by_guessing_either(study: 
     moved = await study.new("sam", screened(local_reference="PAT-4711"))
     note = (await study.state("sam", moved, procedure(detail="awake"))).event_ids[0]
     await study.state("sam", moved, transferred("milan"))
-    told = [
-        (await study.refusal(who, moved, guess, key=str(event))).code
-        for who in ("mia", "carl")
-        for event, guesses in (
-            (await screening(study, moved), (screened(local_reference="PAT-4711"), screened(local_reference="PAT-9"))),
-            (note, (procedure(detail="awake"), procedure(detail="asleep"))),
-        )
-        for guess in guesses
-    ]
-    assert set(told) == {"idempotency-key-reused"}
+    references = screened(local_reference="PAT-4711"), screened(local_reference="PAT-9")
+    for who, event, guesses, code in (
+        ("mia", await screening(study, moved), references, "idempotency-key-reused"),
+        ("carl", await screening(study, moved), references, "local-reference"),
+        ("mia", note, (procedure(detail="awake"), procedure(detail="asleep")), "idempotency-key-reused"),
+        ("carl", note, (procedure(detail="awake"), procedure(detail="asleep")), "idempotency-key-reused"),
+    ):
+        told = [(await study.refusal(who, moved, guess, key=str(event))).code for guess in guesses]
+        assert told == [code, code], (who, guesses)
     assert len(await study.types(moved)) == 3
+
+
+SECRET_TEXT = {"detail": "awake"}
+WAIVED = {"histology": "met", "rt-indicated": "waived"}
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_who_may_not_read_a_text_cannot_find_it_by_repeating_a_request(study: Study, dry_run: bool) -> None:
+    """Under a key of the site: whatever the body says, it is compared with nothing."""
+    participant = await study.new()
+    await study.state("sam", participant, procedure(**SECRET_TEXT), key="k")
+    registered = screened(waivers={"rt-indicated": "exception"}, criteria=WAIVED)
+    await study.state("sam", None, registered, key="new")
+    guesses: list[tuple[str | None, str, Fact]] = []
+    guesses.extend((participant, "k", procedure(detail=text)) for text in ("awake", "asleep"))
+    waived = [screened(waivers={"rt-indicated": text}, criteria=WAIVED) for text in ("exception", "other")]
+    guesses.extend((None, "new", guess) for guess in waived)
+    told = [await study.refusal("carl", of, guess, key=key, dry_run=dry_run) for of, key, guess in guesses]
+    assert {(type(each), each.code, each.title, each.faults) for each in told} == {
+        (Unacceptable, "idempotency-key-reused", "The idempotency key was used for another request.", ())
+    }
+
+
+async def test_a_right_guess_asks_the_store_for_as_much_as_a_wrong_one(study: Study) -> None:
+    """How long an answer takes must not tell either: the statements are counted, since wall time says little here."""
+    participant = await study.new("sam", screened(local_reference="PAT-1"))
+    note = await study.state("sam", participant, procedure(**SECRET_TEXT), key="k")
+    void = (await study.state("sam", participant, voided())).event_ids[0]
+    screening_id = await screening(study, participant)
+    counting = Counting(study.store)
+    other = Study(counting, study.store)
+    ways: list[tuple[tuple[Fact, Fact], str | None, dict[str, Any]]] = [
+        ((procedure(detail="awake"), procedure(detail="asleep")), participant, {"key": "k"}),
+        ((procedure(detail="awake"), procedure(detail="asleep")), participant, {"key": str(note.event_ids[0])}),
+        ((screened(local_reference="PAT-1"), screened(local_reference="PAT-2")), None, {"key": "other"}),
+        (
+            (
+                correction(screening_id, screened(local_reference="PAT-1")),
+                correction(screening_id, screened(local_reference="PAT-2")),
+            ),
+            participant,
+            {"dry_run": True},
+        ),
+    ]
+    for guesses, of, said in ways:
+        asked = []
+        for guess in guesses:
+            counting.asked.clear()
+            await other.refusal("carl", of, guess, **said)
+            asked.append(list(counting.asked))
+        assert asked[0] == asked[1], said
+    await study.new("sam", screened(local_reference="PAT-1"))  # the reference is in use now
+    alone = await study.new("sam", screened(local_reference="PAT-9"))
+    free = (await study.state("sam", alone, voided())).event_ids[0]
+    asked = []
+    for number, event in ((participant, void), (alone, free)):
+        counting.asked.clear()
+        await other.state("ivan", number, correction(event, None), dry_run=True)
+        asked.append(list(counting.asked))
+    assert asked[0] == asked[1]
+
+
+async def test_a_repeat_without_a_text_does_not_tell_whether_there_was_one(study: Study) -> None:
+    participant = await study.new()
+    with_text = await study.state("sam", participant, procedure(**SECRET_TEXT), key="with")
+    without = await study.state("sam", participant, procedure(), key="without")
+    for key, first in (("with", with_text), ("without", without)):
+        assert await study.state("carl", participant, procedure(), key=key) == first
+        assert (await study.refusal("carl", participant, procedure(1), key=key)).code == "idempotency-key-reused"
+
+
+async def test_colleagues_of_the_site_and_the_sender_repeat_a_request_with_its_text(study: Study) -> None:
+    participant = await study.new()
+    first = await study.state("sam", participant, procedure(**SECRET_TEXT), key="k")
+    assert await study.state("cora", participant, procedure(**SECRET_TEXT), key="k") == first
+    assert (
+        await study.refusal("cora", participant, procedure(detail="asleep"), key="k")
+    ).code == "idempotency-key-reused"
+    own = await study.state("carl", participant, procedure(**SECRET_TEXT), key="carls")
+    for key in ("carls", str(own.event_ids[0])):
+        assert await study.state("carl", participant, procedure(**SECRET_TEXT), key=key) == own
+        assert (
+            await study.refusal("carl", participant, procedure(detail="x"), key=key)
+        ).code == "idempotency-key-reused"
+
+
+async def test_who_corrected_does_not_find_the_texts_that_the_correction_carried_over(study: Study) -> None:
+    """The event of the correction is the corrector's own, the text in it is not."""
+    participant = await study.new()
+    note = (await study.state("sam", participant, procedure(**SECRET_TEXT))).event_ids[0]
+    mended = await study.state("ivan", participant, correction(note, procedure(-1)))
+    for text in ("awake", "asleep"):
+        guess = correction(note, procedure(-1, detail=text))
+        assert (await study.refusal("ivan", participant, guess, key=str(mended.event_ids[0]))).code == (
+            "idempotency-key-reused"
+        )
 
 
 async def standing_texts(study: Study, participant: str) -> dict[str, str]:
@@ -614,11 +806,65 @@ async def test_a_site_uses_its_reference_for_one_participant(study: Study) -> No
     first = (await study.state("sam", None, screened(local_reference="PAT-1"))).stream_id
     assert await known_as(study, first) == VAULT.blind_index(STUDY, "rome", "PAT-1")
     for same in ("PAT-1", " pat-1 "):
-        refused = await study.refusal("carl", None, screened(local_reference=same))
+        refused = await study.refusal("cora", None, screened(local_reference=same))
         assert (type(refused), refused.status) == (AlreadyRegistered, 409)
     await study.new("mia", screened(site_id="milan", local_reference="PAT-1"))
     await study.new("sam", screened(local_reference="PAT-2"))
     assert len(await study.participants()) == 3
+
+
+async def test_a_reference_is_stated_by_the_site_alone_and_by_others_not_even_tried(study: Study) -> None:
+    """Used and unused, right and wrong, real and dry: one answer, with a pointer."""
+    first = await study.new("sam", screened(local_reference="PAT-1"))
+    other = await study.new("sam", screened(local_reference="PAT-2"))
+    told = set()
+    for guess in ("PAT-1", "PAT-2", "PAT-3"):
+        for who in ("carl", "ivan"):
+            for participant in (first, other):
+                mended = correction(await screening(study, participant), screened(local_reference=guess))
+                for dry_run in (True, False):
+                    for stated in ((mended,), (mended, correction(mended.event_id, None))):
+                        refused = await study.refusal(who, participant, *stated, dry_run=dry_run)
+                        told.add((len(stated), type(refused), refused.code, refused.title, refused.faults))
+    assert [(count, code, faults[0].pointer) for count, _, code, _, faults in sorted(told, key=lambda one: one[0])] == [
+        (1, "local-reference", "/replacement/data/local_reference"),
+        (2, "local-reference", "/0/data/replacement/data/local_reference"),
+    ]
+    for guess in ("PAT-1", "PAT-3"):
+        refused = await study.refusal("carl", None, screened(local_reference=guess))
+        assert (refused.code, refused.faults[0].pointer) == ("local-reference", "/local_reference")
+        mia = await study.refusal("mia", None, screened(local_reference=guess))
+        assert type(mia) is NotYourRole
+    await study.state("ivan", first, correction(await screening(study, first), screened(sex="male")))
+    assert await known_as(study, first) == VAULT.blind_index(STUDY, "rome", "PAT-1")
+
+
+async def test_who_reinstates_a_participant_is_not_told_that_the_reference_is_in_use(study: Study) -> None:
+    first = await study.new("sam", screened(local_reference="PAT-1"))
+    alone = await study.new("sam", screened(local_reference="PAT-2"))
+    voids = [(await study.state("sam", number, voided())).event_ids[0] for number in (first, alone)]
+    second = await study.new("sam", screened(local_reference="PAT-1"))
+    for number, void in zip((first, alone), voids, strict=True):
+        for dry_run in (True, False):
+            done = await study.state("ivan", number, correction(void, None), dry_run=dry_run)
+            assert done.version == 3
+    known = [await known_as(study, number) for number in (first, second, alone)]
+    assert known == [None, *(VAULT.blind_index(STUDY, "rome", reference) for reference in ("PAT-1", "PAT-2"))]
+    await study.state("carl", first, consented())
+    refused = await study.refusal(
+        "sam", first, correction(await screening(study, first), screened(local_reference="PAT-1"))
+    )
+    assert type(refused) is AlreadyRegistered
+
+
+async def test_who_hands_a_participant_back_is_not_told_that_the_reference_is_in_use(study: Study) -> None:
+    moved = await study.new("sam", screened(local_reference="PAT-1"))
+    await study.state("sam", moved, transferred("milan", 5))
+    await study.new("sam", screened(local_reference="PAT-1"))
+    for dry_run in (True, False):
+        await study.state("mia", moved, transferred("rome", 9), dry_run=dry_run)
+    recalled = await study.recalled(moved)
+    assert (recalled.head.site_id, recalled.head.search_key) == ("rome", None)
 
 
 async def test_voiding_a_participant_releases_its_reference_until_the_void_is_voided(study: Study) -> None:
@@ -856,7 +1102,9 @@ async def test_two_facts_of_the_study_at_once_are_both_recorded_or_refused_by_th
 async def test_the_day_is_that_of_the_participants_present_site(study: Study) -> None:
     early = datetime(2025, 3, 7, 15, 30, tzinfo=UTC)
     clock = replace(CLOCK, frozen_or_shifted={}, now=lambda: early)
-    study.recorder = Recorder(study.store, StoredStudies(study.store), judgements(clock, VAULT), VAULT, clock)
+    study.recorder = Recorder(
+        study.store, StoredStudies(study.store), judgements(clock, VAULT), VAULT, clock, EVENT_KEY
+    )
     await study.state("ada", STUDY, site_activated("tokyo", zone="Asia/Tokyo"))
     participant = await study.new("sam")
     assert await study.status("carl", participant, procedure("2025-03-08")) == 422
@@ -905,7 +1153,9 @@ async def test_tomorrow_begins_where_the_site_is() -> None:
     """At 10:30 UTC it is the next day in Kiribati, and still the day before on Niue."""
     clock = Clock(now=lambda: datetime(2024, 3, 7, 10, 30, tzinfo=UTC))
     study = Study(MemoryStore("enrollment"))
-    study.recorder = Recorder(study.store, StoredStudies(study.store), judgements(clock, VAULT), VAULT, clock)
+    study.recorder = Recorder(
+        study.store, StoredStudies(study.store), judgements(clock, VAULT), VAULT, clock, EVENT_KEY
+    )
     await study.state("ada", STUDY, *OPENING, opens_study=True)
     sites = site_activated("rome", zone="Pacific/Kiritimati"), site_activated("milan", zone="Pacific/Niue")
     await study.state("ada", STUDY, *sites, granted("sam", "site", "rome"), granted("mia", "site", "milan"))

@@ -28,9 +28,10 @@ from shared.eventstore.studies import StoredStudies
 from shared.gate.doors import Surroundings
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact, Stated
-from shared.kernel.ids import event_id_for
+from shared.kernel.ids import legacy_event_id
 from shared.kernel.record import Judged, Record, Refused, Rules, standing
 from shared.kernel.refusal import NotFound, Refusal
+from shared.security.event_key import EventKey
 from shared.security.grants import EVERY_SITE
 from shared.security.tenancy import Tenant
 from shared.security.vault import KeyEncryptionKey, Vault
@@ -53,7 +54,7 @@ class Quartal(httpx.AsyncBaseTransport):
         self._store = MemoryStore("enrollment")
         judgements: dict[bool, Judgement] = {True: StudyJudgement(clock), False: ParticipantJudgement(clock, vault)}
         self._studies = StoredStudies(self._store)
-        self._recorder = Recorder(self._store, self._studies, judgements, vault, clock)
+        self._recorder = Recorder(self._store, self._studies, judgements, vault, clock, EventKey(b"e" * 32))
         self._others = {service: Other(service) for service in OTHERS}
         self.trouble: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
         self.on_recorded: Callable[[], None] = lambda: None
@@ -146,7 +147,7 @@ class Other:
     ) -> Recording:  # fmt: skip
         if key in self._by_key:
             return self._by_key[key]
-        ids = tuple(event_id_for(f"{self._service}/{key}", place) for place in range(len(facts)))
+        ids = tuple(legacy_event_id(f"{self._service}/{key}", place) for place in range(len(facts)))
         before = self._judged.get(number, Judged.of((), self._rules))
         world = self._world(study, today, site, participant=known, earlier=lambda: before.record)
         stated = [Stated(*pair) for pair in zip(ids, facts, strict=True)]

@@ -19,7 +19,7 @@ from shared.kernel.ids import (
     SiteId,
     StudyId,
     check_character,
-    event_id_for,
+    legacy_event_id,
     new_event_id,
     new_participant_id,
     participant_id,
@@ -114,13 +114,13 @@ def test_one_request_has_the_same_event_ids_always_and_no_other_request_has_them
     scope: str, other: str, index: int, another: int
 ) -> None:
     same = (scope, index) == (other, another)
-    assert (event_id_for(scope, index) == event_id_for(other, another)) == (
+    assert (legacy_event_id(scope, index) == legacy_event_id(other, another)) == (
         same or f"{scope}/{index}" == f"{other}/{another}"
     )
 
 
 def test_event_ids_of_a_request_stay_what_they_are_in_later_releases() -> None:
-    assert event_id_for("atc-rt/enrollment/site-01/key", 0) == uuid5(QUARTAL, "atc-rt/enrollment/site-01/key/0")
+    assert legacy_event_id("atc-rt/enrollment/site-01/key", 0) == uuid5(QUARTAL, "atc-rt/enrollment/site-01/key/0")
     assert UUID("6f8f2f57-8b0a-5d7e-9c55-51ab6e1d7a20") == QUARTAL
 
 

@@ -19,6 +19,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact
 from shared.kernel.ids import new_participant_id
 from shared.kernel.refusal import Fault, NotKnownYet, NotYourRole, Refusal, Unacceptable
+from shared.security.event_key import EventKey
 from shared.security.tenancy import Tenant
 from shared.security.vault import KeyEncryptionKey, Vault
 from shared.testing.elsewhere import Heard
@@ -55,7 +56,9 @@ class Toxicity:
         store, vault = MemoryStore("toxicity"), VAULT
         judgement = RegisteredElsewhere(CLOCK, assessment.objections, World)
         self.store, self.heard = store, Heard(store)
-        self.recorder = Recorder(store, self.heard, {False: judgement}, vault, CLOCK, registers=False)
+        self.recorder = Recorder(
+            store, self.heard, {False: judgement}, vault, CLOCK, EventKey(bytes(32)), registers=False
+        )
         self.told: dict[str, int] = {}
 
     async def tell(self, stream: str, *facts: Fact) -> int:

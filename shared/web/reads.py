@@ -1,0 +1,60 @@
+"""Reads of rows about single participants are logged: the route says that it is one, its handler what was read.
+
+    @routes.get("/participants")
+    @logs_reads
+    async def participants(request: Request, study: StudyOf) -> JSONResponse:
+        ...
+        note_rows(request, study, "participants", len(rows))
+
+The log is written by the route itself, after the handler and before the answer is sent. An answer of such a route that
+nothing was noted for is not sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared.security.read_log import Read, note_read
+
+C = TypeVar("C", bound=Callable[..., Any])
+_OK = 200
+
+
+def logs_reads(endpoint: C) -> C:
+    """Declare that the endpoint answers with rows about single participants."""
+    endpoint.logs_reads = True  # type: ignore[attr-defined] # read by the route that is made of the function
+    return endpoint
+
+
+def is_logged(endpoint: Callable[..., Any]) -> bool:
+    return getattr(endpoint, "logs_reads", False)
+
+
+def note_rows(
+    request: Request, study: str, what: str, rows: int, *, site: str | None = None, participant: str | None = None
+) -> None:
+    """Say what the answer under way shows; of several parts of one page the rows are added up."""
+    before: Read | None = getattr(request.state, "read", None)
+    if before:
+        what, rows = f"{before.what}, {what}", before.rows + rows
+    request.state.read = Read(study, what, rows, site, participant)
+
+
+def note_no_rows(request: Request) -> None:
+    """Say that the answer under way shows no single participant."""
+    request.state.read = getattr(request.state, "read", None)
+
+
+async def keep_read(request: Request, endpoint: Callable[..., Any], answer: Response) -> Response:
+    """Return the answer once the read is in the log. What is refused shows no rows."""
+    if not is_logged(endpoint) or answer.status_code != _OK:
+        return answer
+    read: Read | None = request.state.read
+    if read is not None:
+        address = request.client.host if request.client else ""
+        await note_read(request.app.state.pool, read, request.state.caller.subject, address)
+    return answer

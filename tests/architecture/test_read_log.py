@@ -1,0 +1,46 @@
+"""No route shows rows about single participants without a line in the log of reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fastapi.routing import APIRoute
+
+from services.analytics.app import create_app as analytics
+from services.enrollment.app import create_app as enrollment
+from services.followup.app import create_app as followup
+from services.toxicity.app import create_app as toxicity
+from shared.settings import Settings
+from shared.web.reads import is_logged
+
+SHOWS_NOBODY = {
+    "/enrollment/v1/studies/{study_id}",
+    *(f"/{service}/v1/studies/{{study_id}}/exports" for service in ("enrollment", "toxicity", "followup")),
+    *(f"/{service}/v1/studies/{{study_id}}/reads" for service in ("enrollment", "toxicity", "followup", "analytics")),
+    "/analytics/v1/studies/{study_id}/position",
+    "/analytics/v1/studies/{study_id}/figures",
+    "/analytics/v1/studies/{study_id}/live",
+}
+"""Reads of a study that show no participant. Whatever else is read of a study is logged."""
+
+
+def routes() -> Iterator[APIRoute]:
+    for create_app in (enrollment, toxicity, followup, analytics):
+        yield from (route for route in create_app(Settings()).routes if isinstance(route, APIRoute))
+
+
+def is_read(route: APIRoute) -> bool:
+    states = "POST" in (route.methods or ()) and "facts" in route.tags
+    return "{study_id}" in route.path and not states
+
+
+def test_every_read_of_a_study_is_logged_or_known_to_show_nobody() -> None:
+    reads = [route for route in routes() if is_read(route)]
+    assert {route.path for route in reads if not is_logged(route.endpoint)} == SHOWS_NOBODY
+    assert len([route for route in reads if is_logged(route.endpoint)]) >= 20
+
+
+def test_only_routes_that_keep_the_log_are_declared_as_logged() -> None:
+    """A route of another class would pass over the declaration."""
+    kept = {"CheckedRoute", "BoundedRoute"}
+    assert {type(route).__name__ for route in routes() if is_logged(route.endpoint)} == kept
