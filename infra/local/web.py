@@ -49,6 +49,8 @@ class Web:
         self.apps: Mapping[str, FastAPI] = {each.name: each.create_app(settings) for each in processes}
         self.streams = [self.apps[FRONT].state.live]
         self._own = _own(self.apps, settings)
+        for app in self.apps.values():
+            app.state.traffic = self._own.state.traffic  # a caller's share is one of the process
         self.apps[FRONT].state.links = {
             f"{title}: sign in as": [Link(door.way_in, door.role, door.description) for door in of_study]
             for title, of_study in groupby(doors(), lambda door: f"{door.title} ({door.study})")
@@ -72,7 +74,7 @@ def _own(apps: Mapping[str, FastAPI], settings: Settings) -> FastAPI:
                 await entered.enter_async_context(app.router.lifespan_context(app))
             yield
 
-    own = bare_app("web", lifespan)
+    own = bare_app("web", lifespan, limits=settings)
     own.state.plain_http = settings.plain_http
     own.include_router(_about(apps))
     own.include_router(_development(settings))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -52,7 +53,8 @@ async def _start(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
 def create_app(settings: Settings) -> FastAPI:
     reading = [api.routes, api_queries.routes, operations.routes]
     shown = [pages.routes, participants.routes, queries_page.routes, operations_page.routes]
-    app = create_service_app("analytics", "Quartal analytics", lambda app: _start(app, settings), [*reading, *shown])
+    start = partial(_start, settings=settings)
+    app = create_service_app("analytics", "Quartal analytics", start, [*reading, *shown], settings)
     app.state.measures.append(operations.measured)
     answer_browsers_in_words(app)
     app.state.live, app.state.links, app.state.notes = Live(), {}, {}

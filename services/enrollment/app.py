@@ -18,6 +18,7 @@ from shared.kernel.ids import StudyId
 from shared.kernel.refusal import NotYourRole
 from shared.settings import Settings
 from shared.web.app import create_service_app
+from shared.web.entitlement import entitled, stated_by
 from shared.web.exports import export_routes
 from shared.web.reading import reading_routes
 from shared.web.routes import (
@@ -41,8 +42,13 @@ routes = router(STUDIES)
 Several = batch_of(PARTICIPANT, "NewParticipant")
 NewParticipant = Annotated[
     Annotated[Screened, Tag("screened")] | Annotated[Several, Tag("several")],  # type: ignore[valid-type] # made at run time
-    Discriminator(lambda body: "several" if isinstance(body, dict) and "facts" in body else "screened"),
+    Discriminator(
+        lambda body: (
+            "several" if isinstance(body, Several) or (isinstance(body, dict) and "facts" in body) else "screened"
+        )
+    ),
 ]
+OPENING_IS_GRANTED = "Opening studies is granted by whoever runs this installation."
 
 
 class NewStudy(Opened):
@@ -51,12 +57,18 @@ class NewStudy(Opened):
     study_id: StudyId
 
 
+async def may_open_some(request: Request) -> None:
+    if not request.app.state.running.settings.may_open_some(request.state.caller.subject):
+        raise NotYourRole(OPENING_IS_GRANTED)
+
+
 @routes.post("", **RECORDS)
+@entitled(may_open_some)
 async def open_study(request: Request, said: Said, body: NewStudy, dry_run: DryRun = False) -> Any:
     """Open a study. Whoever opens it becomes its administrator."""
     caller = request.state.caller.subject
     if not request.app.state.running.settings.may_open(caller, body.study_id):
-        raise NotYourRole("Opening studies is granted by whoever runs this installation.")
+        raise NotYourRole(OPENING_IS_GRANTED)
     opened = Opened.model_validate(body.model_dump(exclude={"study_id"}))
     granted: Fact = MemberGranted(member=caller, role="administrator")
     return await state(
@@ -65,6 +77,7 @@ async def open_study(request: Request, said: Said, body: NewStudy, dry_run: DryR
 
 
 @routes.post("/{study_id}/participants", **RECORDS)
+@stated_by(Screened.by)
 async def new_participant(
     request: Request, said: Said, study_id: StudyOf, body: NewParticipant, dry_run: DryRun = False
 ) -> Any:
@@ -82,4 +95,4 @@ def create_app(settings: Settings) -> FastAPI:
     one_study, one_participant = f"{STUDIES}/{{study_id}}", f"{STUDIES}/{{study_id}}/participants/{{participant_id}}"
     stating = [routes, fact_routes(STUDY, one_study, but=Opened), fact_routes(PARTICIPANT, one_participant)]
     reading = [reading_routes("enrollment", registers=True), export_routes("enrollment")]
-    return create_service_app("enrollment", "Quartal enrollment", start, [*stating, *reading])
+    return create_service_app("enrollment", "Quartal enrollment", start, [*stating, *reading], settings)

@@ -26,4 +26,4 @@ def create_app(settings: Settings) -> FastAPI:
         "followup", settings, lambda clock, _: {False: RegisteredElsewhere(clock, contact.objections, gate.World)}
     )
     routes = [fact_routes(FOLLOWUP, PARTICIPANT), reading_routes("followup"), export_routes("followup")]
-    return create_service_app("followup", "Quartal followup", start, routes)
+    return create_service_app("followup", "Quartal followup", start, routes, settings)

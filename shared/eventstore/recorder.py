@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from shared.contracts.event import Event
+from shared.eventstore.entitlement import once_known
 from shared.eventstore.judgement import Judgement
 from shared.eventstore.known import Known, Memory
 from shared.eventstore.sealing import Sealing, opener
@@ -36,8 +37,6 @@ from shared.security.tenancy import Tenant
 from shared.security.vault import Vault
 
 ATTEMPTS = 4
-WAITS_FOR_OTHERS = 2.0
-"""Seconds that a statement waits, if it asks for it, until this service knows what another one published."""
 OWN_VERSIONS = {"5", "7"}
 """Of the UUIDs that name events, as their fifteenth character tells."""
 
@@ -64,16 +63,12 @@ class Recorder:
 
     async def record(self, statement: Statement) -> Recording:
         """Raise a Refusal, or the recording: the same one for the same request under the same key."""
-        waited, pause = 0.0, 0.01
-        while True:
-            try:
-                async with self.memory.turn(statement.study_id, statement.stream_id):
-                    return await self._recorded(statement)
-            except NotKnownYet:
-                if statement.after is None or waited >= WAITS_FOR_OTHERS:
-                    raise
-            await asyncio.sleep(pause)
-            waited, pause = waited + pause, min(2 * pause, 0.1)
+
+        async def attempt() -> Recording:
+            async with self.memory.turn(statement.study_id, statement.stream_id):
+                return await self._recorded(statement)
+
+        return await once_known(attempt, waits=statement.after is not None)
 
     async def _recorded(self, statement: Statement) -> Recording:
         study = await self.studies.current(statement.study_id)

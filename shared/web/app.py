@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
@@ -16,12 +15,13 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from shared.contracts.asyncapi import document
 from shared.contracts.schemas import published
-from shared.settings import CONSUMERS
+from shared.settings import CONSUMERS, Limits
 from shared.web.answering import Answered
 from shared.web.documentation import page
 from shared.web.metrics import Measure, exposition, of_inbox
 from shared.web.problem_types import PROBLEMS
 from shared.web.problems import ProblemShown, install_problems, problem
+from shared.web.traffic import Traffic
 
 VERSION = "0.1.0"
 BEARER = {
@@ -32,7 +32,7 @@ BEARER = {
 Start = Callable[[FastAPI], Any]
 
 
-def create_service_app(name: str, title: str, start: Start, routers: Sequence[APIRouter]) -> FastAPI:
+def create_service_app(name: str, title: str, start: Start, routers: Sequence[APIRouter], limits: Limits) -> FastAPI:
     """`start(app)` is an asynchronous context that fills `app.state` (at least `pool`, `admit`) while the app lives."""
 
     @asynccontextmanager
@@ -40,7 +40,7 @@ def create_service_app(name: str, title: str, start: Start, routers: Sequence[AP
         async with start(app):
             yield
 
-    app = bare_app(name, lifespan, title)
+    app = bare_app(name, lifespan, title, limits)
     measures: list[Measure] = [of_inbox] if name in CONSUMERS else []
     app.state.measures = measures
     for router in (*routers, _about(name)):
@@ -49,13 +49,14 @@ def create_service_app(name: str, title: str, start: Start, routers: Sequence[AP
     return app
 
 
-def bare_app(name: str, lifespan: Callable[[FastAPI], Any], title: str = "") -> FastAPI:
+def bare_app(name: str, lifespan: Callable[[FastAPI], Any], title: str = "", limits: Limits | None = None) -> FastAPI:
     """Without a route: problems, headers and counts. A path with a slash too many is unknown, not sent elsewhere."""
     app = FastAPI(
         title=title or name, version=VERSION, lifespan=lifespan, redirect_slashes=False,
         openapi_url=None, docs_url=None, redoc_url=None,
     )  # fmt: skip
-    app.state.service, app.state.in_flight = name, Counter[str]()
+    app.state.service, app.state.limits = name, limits or Limits()
+    app.state.traffic = Traffic(app.state.limits)
     install_problems(app)
     app.add_middleware(Answered, service=name)
     return app

@@ -16,13 +16,12 @@ from shared.eventstore.statement import Recording, Statement
 from shared.kernel.fact import Fact, Member, Restated, Stream, one_of
 from shared.kernel.ids import participant_id
 from shared.kernel.refusal import Fault, NotFound, Unacceptable
-from shared.web.body import CheckedRequest, CheckedRoute, canonical
+from shared.web.body import CheckedRequest, CheckedRoute
+from shared.web.entitlement import AFTER, STUDY, stated_by
 from shared.web.problems import MEDIA_TYPE
 
 MOST_FACTS = 200
-_STUDY = re.compile(r"[a-z0-9][a-z0-9-]{0,30}[a-z0-9]")
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_AFTER = r"^enrollment=[0-9]{1,9}$"
 _KEY = r"^[\x21-\x7e]{1,200}$"
 _REFUSALS = {
     400: "Malformed", 401: "Not recognised", 403: "Not your role", 404: "Unknown, or not yours to see",
@@ -72,12 +71,12 @@ class Headers(BaseModel):
     traceparent: str | None = None
     quartal_after: Annotated[
         str | None,
-        Field(pattern=_AFTER, description="`Quartal-Version` of enrollment's answer that this comes after"),
+        Field(pattern=AFTER, description="`Quartal-Version` of enrollment's answer that this comes after"),
     ] = None
 
 
 def _study(value: object) -> object:
-    if not (isinstance(value, str) and _STUDY.fullmatch(value)):
+    if not (isinstance(value, str) and STUDY.fullmatch(value)):
         raise NotFound
     return value
 
@@ -116,7 +115,7 @@ async def state(
         tuple(fact for _, fact in facts),
         tuple(pointer for pointer, _ in facts),
         request.state.caller.subject,
-        request=await _same_request(request, headers, dry_run),
+        request=_same_request(request, headers, dry_run),
         key=headers.idempotency_key,
         if_match=int(headers.if_match.strip('"')) if headers.if_match else None,
         dry_run=dry_run,
@@ -131,11 +130,11 @@ async def state(
     return _answer(request, recording, many=several, new=stream is None)
 
 
-async def _same_request(request: Request, headers: Headers, dry_run: bool) -> bytes:
+def _same_request(request: Request, headers: Headers, dry_run: bool) -> bytes:
     if headers.idempotency_key is None or not isinstance(request, CheckedRequest):
         return b""
     said = [request.method, request.url.path, headers.if_match or "", str(dry_run)]
-    return "\n".join(said).encode() + b"\n" + canonical(await request.json())
+    return "\n".join(said).encode() + b"\n" + (request.content.canonical or b"")
 
 
 def _trace(header: str | None) -> str | None:
@@ -196,7 +195,7 @@ def _one(stream: Stream, model: type[Fact]) -> Callable[..., Any]:
             return await state(request, said, study, study, [("", fact)], dry_run)
 
         of_study.__annotations__["fact"] = model
-        return of_study
+        return stated_by(model.by)(of_study)
 
     async def of_participant(
         request: Request, said: Said, study: StudyOf, number: ParticipantOf, fact: Fact, dry_run: DryRun = False
@@ -204,7 +203,7 @@ def _one(stream: Stream, model: type[Fact]) -> Callable[..., Any]:
         return await state(request, said, study, number, [("", fact)], dry_run)
 
     of_participant.__annotations__["fact"] = model
-    return of_participant
+    return stated_by(model.by)(of_participant)
 
 
 def _many(stream: Stream) -> Callable[..., Any]:
@@ -222,7 +221,7 @@ def _many(stream: Stream) -> Callable[..., Any]:
         return await state(request, said, study, number, within(facts, ""), dry_run)
 
     of_participant.__annotations__["facts"] = several
-    return of_participant
+    return stated_by(role for fact in stream.facts.values() for role in fact.by)(of_participant)
 
 
 def within(facts: Sequence[Restated], base: str) -> list[tuple[str, Fact]]:

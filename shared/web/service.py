@@ -13,6 +13,7 @@ import asyncpg
 from fastapi import FastAPI, Request
 
 from shared.collector import walk_seldom
+from shared.eventstore.entitlement import require_role
 from shared.eventstore.judgement import Judgement
 from shared.eventstore.recorder import Recorder
 from shared.eventstore.statement import Recording, Statement
@@ -45,6 +46,10 @@ class Service:
         if not statement.dry_run:
             self.bell.ring(statement.study_id)
         return recording
+
+    async def require_role(self, study_id: str, member: str, roles: frozenset[str], *, waits: bool) -> None:
+        """Refuse who may state nothing of that kind in the study, as the recorder would refuse them."""
+        await require_role(self.studies, study_id, member, roles, registers=self.recorder.registers, waits=waits)
 
 
 CLOSES_WITHIN = 3.0  # seconds
@@ -117,6 +122,7 @@ def service_start(name: str, settings: Settings, judgements: Judgements, *, regi
     async def start(app: FastAPI) -> AsyncIterator[None]:
         async with running(name, settings, judgements, registers=registers) as service:
             app.state.running, app.state.pool, app.state.record = service, service.pool, service.record
+            app.state.require_role = service.require_role
             app.state.admit = admission(verifier(settings, service.clock))
             yield
 
