@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 from uuid import UUID
 
+from shared.apart import apart
 from shared.contracts.event import Event
 from shared.eventstore.entitlement import once_known
 from shared.eventstore.judgement import Judgement
@@ -36,6 +38,7 @@ from shared.security.grants import EVERY_SITE
 from shared.security.tenancy import Tenant
 from shared.security.vault import Vault
 
+T = TypeVar("T")
 ATTEMPTS = 4
 OWN_VERSIONS = {"5", "7"}
 """Of the UUIDs that name events, as their fifteenth character tells."""
@@ -143,7 +146,8 @@ class _Attempt:
                 self._authorise(self._judgement.site(recalled.head, said.facts))
                 if before := await self._recorded_before(unit, recalled):
                     return before
-            return await self._settled(tenant, Known.of(recalled, self._judgement.rules), stream_id)
+            known = await self._apart(len(recalled.events), lambda: Known.of(recalled, self._judgement.rules))  # noqa: B023
+            return await self._settled(tenant, known, stream_id)
         raise self._unseen
 
     def _is_behind(self, recalled: Recalled) -> bool:
@@ -214,7 +218,8 @@ class _Attempt:
         if said.if_match is not None and said.if_match != recalled.head.version:
             raise VersionMismatch
         event_ids = self._event_ids(site)
-        judged = self._decided(known, event_ids, site)
+        many = len(said.facts)
+        judged = await self._apart(many, lambda: self._decided(known, event_ids, site))
         version = recalled.head.version + len(said.facts)
         recording = Recording(said.study_id, stream_id, version, event_ids, self._by.clock.now())
         sealing = Sealing(self._by, said, self._study, self._judgement, self._rights)
@@ -224,8 +229,12 @@ class _Attempt:
             return recording
         await self._by.store.append(tenant, proposal)
         if stream_id != said.study_id:
-            self._by.memory.remember(said.study_id, stream_id, known.after(proposal, judged, data_key))
+            after = await self._apart(many, lambda: known.after(proposal, judged, data_key))
+            self._by.memory.remember(said.study_id, stream_id, after)
         return recording
+
+    async def _apart(self, many: int, work: Callable[[], T]) -> T:
+        return await apart(self._said.by, work, if_large=many)
 
     async def _tried(self, tenant: Tenant, proposal: Append) -> None:
         """A dry run meets what only the store knows, and leaves nothing."""

@@ -6,9 +6,12 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from shared.terminology import ctcae
+
 MIB = 1024 * 1024
 ASSESSMENT = {"assessed_on": "2024-02-01", "timepoint": "follow_up", "checklist_complete": True}
 FINDING = {"term": "3.0:0150", "grade": 1}
+TERMS = [{"term": term, "grade": 0} for term in list(ctcae.dictionary("ctcae-3.0").terms)[:50]]
 Body = Callable[[], bytes]
 
 
@@ -58,6 +61,7 @@ BATCH_BODIES: Mapping[str, Body] = {
     "200 facts of 400 undeclared members": lambda: batch_of({f"u{place}": 0 for place in range(400)}),
     "200 facts of 450 empty findings": lambda: batch_of({**ASSESSMENT, "findings": [{}] * 450}),
     "200 assessments of 50 findings": lambda: batch_of({**ASSESSMENT, "findings": [FINDING] * 50}),
+    "200 assessments of 50 terms": lambda: batch_of({**ASSESSMENT, "findings": TERMS}),
     "200 facts of 1 finding": lambda: batch_of({**ASSESSMENT, "findings": [FINDING]}),
     "200 facts without content": lambda: batch_of({}),
     "340,000 empty objects": lambda: filled(b"[", b"{},", b"{}]"),

@@ -11,10 +11,10 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
 
+from shared.apart import apart
 from shared.kernel.refusal import Fault, TooLarge, Unacceptable, UnsupportedMedia
 from shared.settings import MIB, Limits
 from shared.web.entitlement import entitlement_of
-from shared.web.traffic import Traffic
 from shared.web.validation import Content, Reader, declared_members
 
 _SMALL = 4096
@@ -78,15 +78,14 @@ class CheckedRequest(BoundedRequest):
         if media != "application/json" or self.headers.get("content-encoding", "identity") != "identity":
             raise UnsupportedMedia
 
-    async def read(self, reader: Reader, traffic: Traffic) -> None:
+    async def read(self, reader: Reader) -> None:
         """Parse and validate the body: a large one in a thread. Raises Malformed, Unacceptable."""
         body, with_canonical = await self.body(), "idempotency-key" in self.headers
 
         def work() -> Content:
             return reader.read(body, with_canonical=with_canonical)
 
-        small = len(body) <= _SMALL
-        self.content = work() if small else await traffic.apart(self.state.caller.subject, work)
+        self.content = work() if len(body) <= _SMALL else await apart(self.state.caller.subject, work)
 
 
 class BoundedRoute(APIRoute):
@@ -129,7 +128,7 @@ class CheckedRoute(APIRoute):
                 await self._receive(whole)
                 async with traffic.turn(caller):
                     if whole.method == "POST":
-                        await whole.read(self._reader(whole.limits), traffic)
+                        await whole.read(self._reader(whole.limits))
                     return await handle(whole)
 
         return checked

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-from shared.kernel.refusal import Fault, Unacceptable
+from shared.kernel.refusal import Fault, Malformed, Unacceptable
 from shared.settings import Limits
+from shared.web.parsing import DEEPEST, TOO_DEEP
 
 Point = Callable[[list[str | int]], str]
 """A JSON pointer along a path, which repeats no name that the sender made up."""
@@ -29,6 +30,8 @@ def refuse_many_values(body: bytes, limits: Limits) -> None:
     """Raises Unacceptable for a body with more values than may be parsed. The count costs less than parsing."""
     most = limits.max_body_values
     if _values_at_most(body) > most and _has_more_values(body, most):
+        if body.count(b"[") + body.count(b"{") > body.count(b"]") + body.count(b"}") + DEEPEST:
+            raise Malformed(TOO_DEEP)
         raise _too_many(f"A body has at most {most:,} values. Send it in several parts.", "")
 
 

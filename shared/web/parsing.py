@@ -8,7 +8,8 @@ from typing import Any
 from shared.kernel.refusal import Malformed
 from shared.kernel.text import is_showable
 
-_DEEPEST = 40
+DEEPEST = 40
+TOO_DEEP = "The body has text with control characters, or is nested too deeply."
 
 
 def parsed(body: bytes) -> Any:
@@ -17,8 +18,8 @@ def parsed(body: bytes) -> Any:
         value = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_once_each, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise Malformed from None
-    if not _holds(value, _DEEPEST):
-        raise Malformed("The body has text with control characters, or is nested too deeply.")
+    if not _holds(value, DEEPEST):
+        raise Malformed(TOO_DEEP)
     return value
 
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, Field, create_model
 
+from shared.apart import apart
 from shared.eventstore.statement import Recording, Statement
 from shared.kernel.fact import Fact, Member, Restated, Stream, one_of
 from shared.kernel.ids import participant_id
@@ -126,7 +127,8 @@ async def state(
     recording = await request.app.state.record(statement)
     several = len(facts) > 1 or bool(facts[0][0])
     if dry_run:
-        return _tried(recording, [fact for _, fact in facts], new=stream is None)
+        stated = [fact for _, fact in facts]
+        return await apart(statement.by, lambda: _tried(recording, stated, new=stream is None), if_large=len(stated))
     return _answer(request, recording, many=several, new=stream is None)
 
 

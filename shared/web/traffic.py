@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TypeVar
 
 from shared.kernel.refusal import Busy, TooMany
 from shared.settings import Limits
-
-T = TypeVar("T")
 
 
 class Traffic:
@@ -21,8 +18,6 @@ class Traffic:
         self._limits = limits
         self.requests, self.streams = Counter[str](), Counter[str]()
         self._turns: dict[str, asyncio.Semaphore] = {}
-        self._large: dict[str, asyncio.Lock] = {}
-        self._thread = asyncio.Lock()
 
     @contextmanager
     def request(self, caller: str) -> Iterator[None]:
@@ -36,23 +31,14 @@ class Traffic:
         finally:
             self.requests[caller] -= 1
             if not self.requests[caller]:
-                for kept in (self.requests, self._turns, self._large):
-                    kept.pop(caller, None)
+                del self.requests[caller]
+                self._turns.pop(caller, None)
 
     @asynccontextmanager
     async def turn(self, caller: str) -> AsyncIterator[None]:
         """Wait until few enough requests of the caller are worked on: the event loop serves in order of arrival."""
         async with self._turns.setdefault(caller, asyncio.Semaphore(self._limits.max_turns_per_caller)):
             yield
-
-    async def apart(self, caller: str, work: Callable[[], T]) -> T:
-        """Do in a thread what would hold up the event loop.
-
-        There is one piece of such work at a time, because Python runs one thread at a time. A caller waits for its own
-        earlier work first: so callers take turns, however much one of them sends.
-        """
-        async with self._large.setdefault(caller, asyncio.Lock()), self._thread:
-            return await asyncio.to_thread(work)
 
     @contextmanager
     def stream(self, caller: str) -> Iterator[None]:
