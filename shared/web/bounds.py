@@ -27,7 +27,10 @@ class _TooMany(Exception):
 
 
 def refuse_many_values(body: bytes, limits: Limits) -> None:
-    """Raises Unacceptable for a body with more values than may be parsed. The count costs less than parsing."""
+    """Raises Unacceptable for a body with more values than may be parsed. The count costs less than parsing.
+
+    A list or an object without members counts twice.
+    """
     most = limits.max_body_values
     if _values_at_most(body) > most and _has_more_values(body, most):
         if body.count(b"[") + body.count(b"{") > body.count(b"]") + body.count(b"}") + DEEPEST:
