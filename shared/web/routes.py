@@ -26,8 +26,8 @@ _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _KEY = r"^[\x21-\x7e]{1,200}$"
 _REFUSALS = {
     400: "Malformed", 401: "Not recognised", 403: "Not your role", 404: "Unknown, or not yours to see",
-    409: "Registered already, or not known yet", 412: "Another version", 413: "Too large", 415: "Not JSON",
-    422: "Refused by schema, rule or gate", 429: "Too many requests", 503: "Busy",
+    408: "Too slow", 409: "Registered already, or not known yet", 412: "Another version", 413: "Too large",
+    415: "Not JSON", 422: "Refused by schema, rule or gate", 429: "Too many requests", 503: "Busy",
 }  # fmt: skip
 Answers = dict[int | str, dict[str, Any]]
 
