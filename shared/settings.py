@@ -23,6 +23,7 @@ class Limits(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="QUARTAL_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     max_body_bytes: int = Field(default=MIB, ge=1024, le=MIB, description="bytes of a request's body (413)")
+    max_form_bytes: int = Field(default=32 * 1024, ge=16 * 1024, le=MIB, description="bytes of a page's form (413)")
     max_body_values: int = Field(default=100_000, ge=100, description="JSON values in a body (422)")
     max_fact_values: int = Field(default=10_000, ge=100, description="JSON values in one fact (422)")
     max_list_items: int = Field(default=500, ge=200, description="entries of a list, or members of an object (422)")

@@ -23,11 +23,11 @@ _OTHER_PARAMETERS = "What states something takes dry_run, once, and no other par
 
 
 class BoundedRequest(Request):
-    """Reads its body once, and not more of it than is allowed."""
+    """Reads its body once, and not more of it than is allowed: as a page's form, unless a subclass takes more."""
 
     async def body(self) -> bytes:
         if not hasattr(self, "_body"):
-            most = self.limits.max_body_bytes
+            most = self.most
             if _length(self.headers.get("content-length", "")) > most:
                 raise TooLarge(_largest(most))
             chunks, size = [], 0
@@ -38,6 +38,11 @@ class BoundedRequest(Request):
                 chunks.append(chunk)
             self._body = b"".join(chunks)
         return self._body
+
+    @property
+    def most(self) -> int:
+        """Bytes that the body may have."""
+        return self.limits.max_form_bytes
 
     @property
     def limits(self) -> Limits:
@@ -58,13 +63,17 @@ def _length(header: str) -> int:
 
 
 def _largest(most: int) -> str:
-    return f"A body has at most {most:,} bytes." if most % MIB else f"A body has at most {most // MIB} MiB."
+    return f"A body here has at most {most:,} bytes." if most % MIB else f"A body has at most {most // MIB} MiB."
 
 
 class CheckedRequest(BoundedRequest):
     """A request of somebody known. A mistyped `dry_run` is not passed over: it would be recorded."""
 
     content: Content
+
+    @property
+    def most(self) -> int:
+        return self.limits.max_body_bytes
 
     async def json(self) -> Any:
         """What the route declares: FastAPI takes it as it is."""

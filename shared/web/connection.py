@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from asyncio import TimerHandle, Transport
+from asyncio import Handle, TimerHandle, Transport
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -17,8 +17,10 @@ from shared.web.problems import MEDIA_TYPE, problem_document
 
 _FED_AT_ONCE = 16 * 1024
 """Bytes given to the parser at once: it measures what is incomplete, not what is there."""
-_MOST_CHUNKS = 2_000
+_MOST_CHUNKS = 1_000
 """Pieces of a body: each costs the parser more than its bytes do."""
+_CHUNKS_AT_ONCE = 50
+"""Of these, as many as one connection has parsed before the others have their turn."""
 _READ_AT_LEAST = 64 * 1024
 """Bytes of an answer that its reader takes within `max_stall_seconds`."""
 
@@ -47,15 +49,25 @@ class Connections:
 
 
 class _Http(h11.Connection):
-    """Refuses a body in very many pieces."""
+    """Refuses a body in very many pieces, and gives few of them at once: `is_over` says that there may be more."""
 
-    _chunks = 0
+    _chunks = _given = 0
+
+    def begin_turn(self) -> None:
+        self._given = 0
+
+    @property
+    def is_over(self) -> bool:
+        return self._given >= _CHUNKS_AT_ONCE
 
     def next_event(self) -> Any:
+        if self.is_over:
+            return h11.NEED_DATA
         event = super().next_event()
-        self._chunks = (
-            self._chunks + 1 if type(event) is h11.Data else 0 if type(event) is h11.Request else self._chunks
-        )
+        if type(event) is h11.Request:
+            self._chunks = 0
+        elif type(event) is h11.Data:
+            self._chunks, self._given = self._chunks + 1, self._given + 1
         if self._chunks > _MOST_CHUNKS:
             raise h11.RemoteProtocolError("too many pieces")
         return event
@@ -68,7 +80,9 @@ class Connection(H11Protocol):
 
     def __init__(self, limits: Limits, connections: Connections, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
-        self.conn = _Http(h11.SERVER)
+        self.conn: _Http = _Http(h11.SERVER)
+        self._unfed = bytearray()
+        self._next_turn: Handle | None = None
         self._limits, self._connections = limits, connections
         self._address = ""
         self._awaited: tuple[str, object] | None = None
@@ -91,12 +105,26 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        for start in range(0, len(data), _FED_AT_ONCE):
-            if not self.transport.is_closing():
-                super().data_received(data[start : start + _FED_AT_ONCE])
+        self._unfed += data
+        if self._next_turn is None:
+            self._feed()
+
+    def _feed(self) -> None:
+        """Parse what has arrived, as much as one turn allows."""
+        goes_on, self._next_turn = self._next_turn is not None, None
+        self.conn.begin_turn()
+        if goes_on and not self.transport.is_closing():
+            self.handle_events()
+        while self._unfed and self._next_turn is None and not self.transport.is_closing():
+            piece = bytes(self._unfed[:_FED_AT_ONCE])
+            del self._unfed[:_FED_AT_ONCE]
+            super().data_received(piece)
 
     def handle_events(self) -> None:
         super().handle_events()
+        if self.conn.is_over and self._next_turn is None:
+            self.flow.pause_reading()
+            self._next_turn = self.loop.call_soon(self._feed)
         self._watch()
 
     def send_400_response(self, msg: str) -> None:
