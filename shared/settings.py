@@ -32,7 +32,7 @@ class Limits(BaseSettings):
     max_turns_per_caller: int = Field(default=16, ge=1, description="of these, worked on at once; the others wait")
     max_streams_per_caller: int = Field(default=32, ge=1, description="open event streams of a caller (429)")
     max_streams: int = Field(default=1000, ge=1, description="open event streams of all callers (503)")
-    max_connections: int = Field(default=2000, ge=10, description="open connections of a process (503)")
+    max_connections: int = Field(default=2000, ge=10, description="open connections of a process (429)")
     max_connections_per_address: int = Field(default=1000, ge=10, description="of these, from one address (429)")
     max_header_seconds: float = Field(default=10, gt=0, description="until a request's headers have arrived (408)")
     max_body_seconds: float = Field(default=30, gt=0, description="from the headers to the end of the body (408)")

@@ -25,8 +25,7 @@ _READ_AT_LEAST = 64 * 1024
 """Bytes of an answer that its reader takes within `max_stall_seconds`."""
 
 
-class TooManyConnections(TooMany):
-    title = "Too many connections are open. Close one, then try again."
+TOO_MANY = "Too many connections are open. Close one, then try again."
 
 
 class Connections:
@@ -95,7 +94,7 @@ class Connection(H11Protocol):
         if self._connections.enter(self._address):
             self._watch()
         else:
-            self._refuse(TooManyConnections())
+            self._refuse(TooMany(TOO_MANY))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.leave(self._address)
