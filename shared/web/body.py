@@ -19,6 +19,8 @@ from shared.web.validation import Content, Reader, declared_members
 
 _SMALL = 4096
 """Bytes of a body that is read at once on the event loop."""
+_LARGE = 64 * 1024
+"""Bytes of a body from which on a caller has few of them worked on at once."""
 _OTHER_PARAMETERS = "What states something takes dry_run, once, and no other parameter."
 
 
@@ -135,7 +137,8 @@ class CheckedRoute(APIRoute):
             traffic, caller = whole.app.state.traffic, whole.state.caller.subject
             with traffic.request(caller):
                 await self._receive(whole)
-                async with traffic.turn(caller):
+                is_large = whole.method == "POST" and len(await whole.body()) > _LARGE
+                async with traffic.turn(caller, large=is_large):
                     if whole.method == "POST":
                         await whole.read(self._reader(whole.limits))
                     return await handle(whole)

@@ -20,9 +20,8 @@ _MISSING: Error = {"type": "missing", "loc": (), "msg": "Field required"}
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A body's JSON value, what was made of it, and its one form for every way of writing the same JSON."""
+    """What was made of a body, and its one form for every way of writing the same JSON, where that is wanted."""
 
-    value: Any
     made: Any
     canonical: bytes | None
 
@@ -41,7 +40,7 @@ class Reader:
         value = parsed(body)
         refuse_many_items(value, self.limits, lambda path: pointer(path, value, self.members))
         made = self._made(self.adapter, value) if self.adapter else value
-        return Content(value, made, canonical(value) if with_canonical else None)
+        return Content(made, canonical(value) if with_canonical else None)
 
     def _made(self, adapter: TypeAdapter[Any], value: Any) -> Any:
         errors = [_MISSING] if value is None else list[Error]()
