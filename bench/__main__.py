@@ -7,10 +7,10 @@ import os
 
 import uvloop
 
-from bench import api, append, end_to_end, projection, relay, report
+from bench import api, append, end_to_end, fairness, projection, relay, report
 from bench.pairs import Bench, Size
 
-BENCHES: tuple[Bench, ...] = (append.BENCH, api.BENCH, relay.BENCH, projection.BENCH, end_to_end.BENCH)
+BENCHES: tuple[Bench, ...] = (append.BENCH, api.BENCH, fairness.BENCH, relay.BENCH, projection.BENCH, end_to_end.BENCH)
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ async def run(size: Size) -> Measured:
     async with ground(broker=False) as stack:
         ours, smallest = port_of(stack), free_port()
         commands = {
-            "ours": python_module("bench.serving", "ours"),
+            "ours": python_module("bench.serving", "followup"),
             "smallest": python_module("bench.serving", "smallest", str(smallest)),
         }
         async with programs(stack, commands):

@@ -49,15 +49,15 @@ async def open_study(stack: Stack, participants: int) -> list[str]:
     return numbers
 
 
-async def known_people(stack: Stack, participants: int) -> list[str]:
-    """Follow-up knows STUDY, its one site and so many people enrolled there, as if enrollment had published them."""
+async def known_people(stack: Stack, participants: int, service: str = "followup") -> list[str]:
+    """The service knows STUDY, its one site and so many people enrolled there, as if enrollment had published them."""
     member = subject(STUDY, "site", SITE.site_id)
     told = [[opened(), granted(member, "site", SITE.site_id), site_activated(SITE.site_id, zone=SITE.time_zone)]]
     told += [[screened(site_id=SITE.site_id), consented(), enrolled()] for _ in range(participants)]
     names = [STUDY, *(new_participant_id() for _ in range(participants))]
     settings = settings_of(stack.environment)
     events = [each for name, facts in zip(names, told, strict=True) for each in published(STUDY, name, facts)]
-    pool = await open_pool(settings.database("followup", "system"))
+    pool = await open_pool(settings.database(service, "system"))
     async with pool, pool.acquire() as connection, connection.transaction():
         await register(connection, events)  # type: ignore[arg-type] # the pool's proxy
     return names[1:]

@@ -1,4 +1,4 @@
-"""`python -m bench.serving ours | smallest PORT`: the two servers of the API bench, run by the same server program."""
+"""`python -m bench.serving followup | toxicity | smallest PORT`: servers of benches, run by the same server program."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from uuid import uuid4
 
 from fastapi import FastAPI
 
-from services.followup.app import create_app
+from services.followup.app import create_app as followup
+from services.toxicity.app import create_app as toxicity
 from shared.contracts.followup import FollowUpRecorded
 from shared.observability.logging import configure
 from shared.security.tenancy import open_pool
 from shared.settings import Settings
 from shared.web.server import serve
 
+OURS = {"followup": followup, "toxicity": toxicity}
 READY = "/ready"
 TABLE = "create table smallest (id uuid primary key, participant_id text, data jsonb, recorded_at timestamptz)"
 INSERT = "insert into smallest values ($1, $2, $3, now())"
@@ -49,8 +51,8 @@ def smallest(settings: Settings) -> FastAPI:
 def main() -> None:
     settings = Settings()
     configure("bench")
-    if sys.argv[1] == "ours":
-        serve(create_app(settings), settings)
+    if made := OURS.get(sys.argv[1]):
+        serve(made(settings), settings)
     else:
         serve(smallest(settings), settings.model_copy(update={"port": int(sys.argv[2])}))
 

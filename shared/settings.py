@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -13,14 +14,38 @@ from shared.kernel.clock import Clock
 SERVICES = ("enrollment", "toxicity", "followup", "analytics")
 PRODUCERS = ("enrollment", "toxicity", "followup")
 """Services that record facts and publish them."""
+MIB = 1024 * 1024
 CONSUMERS = ("toxicity", "followup", "analytics")
 """Services that take in what others publish."""
 
 
-class Settings(BaseSettings):
-    """`QUARTAL_*` for everything; a service's three database roles are read by `database`."""
+class Limits(BaseSettings):
+    """Bounds on what one request, one caller and one address may cost a process that serves: `QUARTAL_MAX_…`."""
 
     model_config = SettingsConfigDict(env_prefix="QUARTAL_", frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    max_body_bytes: int = Field(default=MIB, ge=1024, le=MIB, description="bytes of a request's body (413)")
+    max_form_bytes: int = Field(default=32 * 1024, ge=16 * 1024, le=MIB, description="bytes of a page's form (413)")
+    max_body_values: int = Field(default=100_000, ge=100, description="JSON values in a body (422)")
+    max_fact_values: int = Field(default=10_000, ge=100, description="JSON values in one fact (422)")
+    max_list_items: int = Field(default=500, ge=200, description="entries of a list, or members of an object (422)")
+    max_parameters: int = Field(default=100, ge=20, description="parameters in an address (422)")
+    max_requests_per_caller: int = Field(default=100, ge=1, description="requests of a caller under way (429)")
+    max_turns_per_caller: int = Field(default=16, ge=1, description="of these, worked on at once; the others wait")
+    max_streams_per_caller: int = Field(default=32, ge=1, description="open event streams of a caller (429)")
+    max_streams: int = Field(default=1000, ge=1, description="open event streams of all callers (503)")
+    max_connections: int = Field(default=2000, ge=10, description="open connections of a process (429)")
+    max_connections_per_address: int = Field(default=1000, ge=10, description="of these, from one address (429)")
+    max_header_seconds: float = Field(default=10, gt=0, description="until a request's headers have arrived (408)")
+    max_body_seconds: float = Field(default=30, gt=0, description="from the headers to the end of the body (408)")
+    max_idle_seconds: int = Field(default=5, ge=1, description="until a connection without a request is closed")
+    max_stall_seconds: float = Field(
+        default=10, gt=0, description="in which a reader takes at least 64 KiB of an answer"
+    )
+
+
+class Settings(Limits):
+    """`QUARTAL_*` for everything; a service's three database roles are read by `database`."""
 
     port: int = 8000
     data: Path = Path(".quartal")
@@ -66,6 +91,11 @@ class Settings(BaseSettings):
 
     def study_clock(self) -> Clock:
         return Clock.parse(self.clock)
+
+    def may_open_some(self, subject: str) -> bool:
+        """Is there an id under which the subject may open a study?"""
+        listed = (re.escape(entry.strip()).replace(re.escape("{study}"), "[a-z0-9-]+") for entry in self.administrators)
+        return any(re.fullmatch(entry, subject) for entry in listed if entry)
 
     def may_open(self, subject: str, study_id: str) -> bool:
         """Is the subject listed among those who may open studies? `{study}` in an entry stands for the study's id."""

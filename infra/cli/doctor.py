@@ -26,10 +26,10 @@ TOPICS = tuple(f"quartal.{service}.v1" for service in PRODUCERS)
 def command() -> None:
     """Print every setting with secrets masked, and check databases, roles and topics. Exit code 1: a check failed."""
     settings = settings_of(environment())
-    told = Table("setting", "value")
+    shown = Table("setting", "value", "means")
     for name, value in settings:
-        told.add_row(name, str(value))
-    Console().print(told)
+        shown.add_row(name, str(value), Settings.model_fields[name].description or "")
+    Console().print(shown)
     wrong = asyncio.run(_checked(settings))
     raise typer.Exit(1 if wrong else 0)
 

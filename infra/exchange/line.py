@@ -15,7 +15,7 @@ from shared.contracts import catalogue
 from shared.kernel.fact import Corrected, Stream
 from shared.kernel.ids import participant_id
 from shared.kernel.refusal import Fault, Malformed
-from shared.web.body import parsed
+from shared.web.parsing import parsed
 
 
 class NotAFile(Exception):

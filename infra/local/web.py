@@ -62,6 +62,8 @@ class Web:
         self.own = _own(self.apps, settings)
         self._misdirected = Answered(of_refusal(WrongHost()), "web")
         self._hosts = own_hosts(settings.port) if issuer_folder(settings) else None
+        for app in self.apps.values():
+            app.state.traffic = self.own.state.traffic  # a caller's share is one of the process
         self.apps[FRONT].state.links = {
             f"{title}: sign in as": [Link(door.way_in, door.role, door.description) for door in of_study]
             for title, of_study in groupby(doors(), lambda door: f"{door.title} ({door.study})")
@@ -99,7 +101,7 @@ def _own(apps: Mapping[str, FastAPI], settings: Settings) -> FastAPI:
                 await entered.enter_async_context(app.router.lifespan_context(app))
             yield
 
-    own = bare_app("web", lifespan)
+    own = bare_app("web", lifespan, limits=settings)
     own.state.plain_http = settings.plain_http
     own.router.routes.extend(_about(apps).routes)
     if folder := issuer_folder(settings):

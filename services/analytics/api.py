@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.types import Receive, Scope, Send
 
 from services.analytics.answers import FigureNames, TimelineAnswer
 from services.analytics.asking import Asked, Figures
@@ -198,7 +199,8 @@ def _as(kind: str, name: str, answer: dict[str, Any]) -> str:
         200: {
             "content": {"text/event-stream": {}},
             "description": f"`event`: one of {', '.join(PARTS)}; `data`: the position to read it at",
-        }
+        },
+        **refusals({429: "Too many event streams of this caller", 503: "Too many event streams"}),
     },
 )
 async def live(request: Request, study: StudyOf, held: Held) -> StreamingResponse:
@@ -206,9 +208,20 @@ async def live(request: Request, study: StudyOf, held: Held) -> StreamingRespons
     since = request.app.state.live.beginnings
     at = await held.frontier(study, request.state.caller.subject)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(
-        _while_admitted(request, study, held, at.position, since), media_type="text/event-stream", headers=headers
-    )
+    frames = _while_admitted(request, study, held, at.position, since)
+    return CountedStream(request, frames, media_type="text/event-stream", headers=headers)
+
+
+class CountedStream(StreamingResponse):
+    """An event stream that counts as one of its caller's for as long as it is open."""
+
+    def __init__(self, request: Request, frames: AsyncIterator[bytes], **how: Any) -> None:
+        super().__init__(frames, **how)
+        self._traffic, self._caller = request.app.state.traffic, request.state.caller.subject
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._traffic.stream(self._caller):
+            await super().__call__(scope, receive, send)
 
 
 async def _while_admitted(request: Request, study: str, held: Figures, at: int, since: int) -> AsyncIterator[bytes]:

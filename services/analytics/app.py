@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -56,7 +57,8 @@ def create_app(settings: Settings) -> FastAPI:
         api.routes, api_participants.routes, api_queries.routes, operations.routes, read_log_routes("analytics"),
     ]  # fmt: skip
     shown = [pages.routes, participants.routes, queries_page.routes, operations_page.routes]
-    app = create_service_app("analytics", "Quartal analytics", lambda app: _start(app, settings), [*reading, *shown])
+    start = partial(_start, settings=settings)
+    app = create_service_app("analytics", "Quartal analytics", start, [*reading, *shown], settings)
     app.state.measures.append(operations.measured)
     answer_browsers_in_words(app)
     app.state.live, app.state.links, app.state.notes = Live(), {}, {}

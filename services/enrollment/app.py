@@ -18,6 +18,7 @@ from shared.kernel.ids import StudyId
 from shared.kernel.refusal import NotYourRole
 from shared.settings import Settings
 from shared.web.app import create_service_app
+from shared.web.entitlement import entitled, stated_by
 from shared.web.exports import export_routes, read_log_routes
 from shared.web.reading import reading_routes
 from shared.web.routes import (
@@ -34,6 +35,7 @@ from shared.web.routes import (
     router,
     state,
 )
+from shared.web.search import search_routes
 from shared.web.service import service_start
 
 STUDIES = "/enrollment/v1/studies"
@@ -44,13 +46,15 @@ Listed, Several = batch_of(PARTICIPANT, "NewParticipant")
 
 
 def _form(body: object) -> str:
-    return "screened" if isinstance(body, dict) and "facts" not in body else form_of_batch(body)
+    is_screening = isinstance(body, Screened) or (isinstance(body, dict) and "facts" not in body)
+    return "screened" if is_screening else form_of_batch(body)
 
 
 NewParticipant = Annotated[
     Annotated[Screened, Tag("screened")] | Annotated[Several, Tag("object")] | Annotated[Listed, Tag("list")],  # type: ignore[valid-type] # made at run time
     Discriminator(_form),
 ]
+OPENING_IS_GRANTED = "Opening studies is granted by whoever runs this installation."
 
 
 class NewStudy(Opened):
@@ -59,12 +63,18 @@ class NewStudy(Opened):
     study_id: StudyId
 
 
+async def may_open_some(request: Request) -> None:
+    if not request.app.state.running.settings.may_open_some(request.state.caller.subject):
+        raise NotYourRole(OPENING_IS_GRANTED)
+
+
 @routes.post("", **RECORDS)
+@entitled(may_open_some)
 async def open_study(request: Request, said: Said, body: NewStudy, dry_run: DryRun = False) -> Any:
     """Open a study. Whoever opens it becomes its administrator."""
     caller = request.state.caller.subject
     if not request.app.state.running.settings.may_open(caller, body.study_id):
-        raise NotYourRole("Opening studies is granted by whoever runs this installation.")
+        raise NotYourRole(OPENING_IS_GRANTED)
     opened = Opened.model_validate(body.model_dump(exclude={"study_id"}))
     granted: Fact = MemberGranted(member=caller, role="administrator")
     return await state(
@@ -73,6 +83,7 @@ async def open_study(request: Request, said: Said, body: NewStudy, dry_run: DryR
 
 
 @routes.post("/{study_id}/participants", **REGISTERS)
+@stated_by(Screened.by)
 async def new_participant(
     request: Request, said: Said, study_id: StudyOf, body: NewParticipant, dry_run: DryRun = False
 ) -> Any:
@@ -95,5 +106,6 @@ def create_app(settings: Settings) -> FastAPI:
     start = service_start("enrollment", settings, judgement.judgements, registers=True)
     one_study, one_participant = f"{STUDIES}/{{study_id}}", f"{STUDIES}/{{study_id}}/participants/{{participant_id}}"
     stating = [routes, fact_routes(STUDY, one_study, but=Opened), fact_routes(PARTICIPANT, one_participant)]
-    reading = [reading_routes("enrollment", registers=True), export_routes("enrollment"), read_log_routes("enrollment")]
-    return create_service_app("enrollment", "Quartal enrollment", start, [*stating, *reading])
+    logs = [export_routes("enrollment"), read_log_routes("enrollment")]
+    reading = [reading_routes("enrollment", registers=True), search_routes("enrollment"), *logs]
+    return create_service_app("enrollment", "Quartal enrollment", start, [*stating, *reading], settings)

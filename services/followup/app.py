@@ -27,4 +27,4 @@ def create_app(settings: Settings) -> FastAPI:
     )
     logs = [export_routes("followup"), read_log_routes("followup")]
     routes = [fact_routes(FOLLOWUP, PARTICIPANT), reading_routes("followup"), *logs]
-    return create_service_app("followup", "Quartal followup", start, routes)
+    return create_service_app("followup", "Quartal followup", start, routes, settings)

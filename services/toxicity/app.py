@@ -32,4 +32,4 @@ def create_app(settings: Settings) -> FastAPI:
         read_log_routes("toxicity"),
         dictionaries_api.routes,
     ]
-    return create_service_app("toxicity", "Quartal toxicity", start, routes)
+    return create_service_app("toxicity", "Quartal toxicity", start, routes, settings)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
+from shared.apart import apart
 from shared.contracts.event import history
+from shared.eventstore.entitlement import once_known
 from shared.eventstore.judgement import Judgement
 from shared.eventstore.known import Known, Memory
 from shared.eventstore.repeats import Repeats
@@ -48,9 +50,8 @@ from shared.security.grants import EVERY_SITE
 from shared.security.tenancy import Tenant
 from shared.security.vault import Vault
 
+T = TypeVar("T")
 ATTEMPTS = 4
-WAITS_FOR_OTHERS = 2.0
-"""Seconds that a statement waits, if it asks for it, until this service knows what another one published."""
 OWN_VERSIONS = {"5", "7", "8"}
 """Of the UUIDs that name events, as their fifteenth character tells."""
 
@@ -78,16 +79,12 @@ class Recorder:
 
     async def record(self, statement: Statement) -> Recording:
         """Raise a Refusal, or the recording: the same one for the same request under the same key."""
-        waited, pause = 0.0, 0.01
-        while True:
-            try:
-                async with self.memory.turn(statement.study_id, statement.stream_id):
-                    return await self._recorded(statement)
-            except NotKnownYet:
-                if statement.after is None or waited >= WAITS_FOR_OTHERS:
-                    raise
-            await asyncio.sleep(pause)
-            waited, pause = waited + pause, min(2 * pause, 0.1)
+
+        async def attempt() -> Recording:
+            async with self.memory.turn(statement.study_id, statement.stream_id):
+                return await self._recorded(statement)
+
+        return await once_known(attempt, waits=statement.after is not None)
 
     async def _recorded(self, statement: Statement) -> Recording:
         study = await self.studies.current(statement.study_id)
@@ -163,7 +160,8 @@ class _Attempt:
                 if before := await Repeats(said, self._rights, self._by.vault).find(unit, recalled, site):
                     return before
                 recalled = replace(recalled, others=await self._others(unit))
-            return await self._settled(tenant, Known.of(recalled, self._judgement.rules), stream_id)
+            known = await self._apart(len(recalled.events), lambda: Known.of(recalled, self._judgement.rules))  # noqa: B023
+            return await self._settled(tenant, known, stream_id)
         raise self._unseen
 
     async def _others(self, unit: Unit) -> dict[str, Record]:
@@ -224,7 +222,8 @@ class _Attempt:
         if said.if_match and not said.if_match.allows(recalled.head.version, recalled.head.is_there):
             raise VersionMismatch(recalled.head.version)
         event_ids = self._event_ids(site)
-        judged = self._decided(known, event_ids, site)
+        many = len(said.facts)
+        judged = await self._apart(many, lambda: self._decided(known, event_ids, site))
         version = recalled.head.version + len(said.facts)
         recording = Recording(said.study_id, stream_id, version, event_ids, self._by.clock.now())
         sealing = Sealing(self._by, said, self._study, self._judgement, self._rights)
@@ -237,8 +236,12 @@ class _Attempt:
         if proposal.yields:  # what became of the search key, only the store knows
             self._by.memory.forget(said.study_id, stream_id)
         elif stream_id != said.study_id:
-            self._by.memory.remember(said.study_id, stream_id, known.after(proposal, judged, data_key))
+            after = await self._apart(many, lambda: known.after(proposal, judged, data_key))
+            self._by.memory.remember(said.study_id, stream_id, after)
         return recording
+
+    async def _apart(self, many: int, work: Callable[[], T]) -> T:
+        return await apart(self._said.by, work, if_large=many)
 
     async def _tried(self, tenant: Tenant, proposal: Append) -> None:
         """A dry run meets what only the store knows, and leaves nothing."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from shared.apart import apart
 from shared.contracts.event import Event
 from shared.eventstore.judgement import Judgement, Open
 from shared.eventstore.known import Known, last_word
@@ -51,8 +52,9 @@ class Sealing:
     ) -> tuple[Append, bytes | None]:
         """Return what to append; and the stream's wrapped data key, where it was needed."""
         said, recalled = self.said, known.recalled
-        events = [self._event(recalled, recording, place, site) for place in range(len(said.facts))]
-        stated: list[Texts] = [dict(texts(fact)) for fact in said.facts]
+        events, stated = await apart(
+            said.by, lambda: self._written(recalled, recording, site), if_large=len(said.facts)
+        )
         data_key = known.data_key
         if not data_key and self._needs_key(recalled, events, stated):
             data_key = await self._data_key(tenant, recording.stream_id)
@@ -77,6 +79,12 @@ class Sealing:
             yields=head.search_key != recalled.head.search_key and not self.rights.has_site(head.site_id or ""),
         )
         return append, data_key
+
+    def _written(self, recalled: Recalled, recording: Recording, site: str | None) -> tuple[list[Event], list[Texts]]:
+        """The events without their texts, and the texts of each."""
+        facts = self.said.facts
+        events = [self._event(recalled, recording, place, site) for place in range(len(facts))]
+        return events, [dict(texts(fact)) for fact in facts]
 
     def _needs_key(self, recalled: Recalled, events: Sequence[Event], stated: Sequence[Texts]) -> bool:
         """Is there something to seal, or something sealed to be looked into?"""

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationInfo
 
 from shared.kernel.dates import PartialDate
 from shared.kernel.ids import Code
-from shared.kernel.sealed import STORED, Sealed, members
+from shared.kernel.sealed import STORED, Sealed, members_holding
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 Role = Literal["administrator", "investigator", "site", "coordinator", "monitor", "auditor", "reader"]
@@ -241,7 +241,7 @@ def clinical_dates(value: object, pointer: str = "") -> Iterator[tuple[str, Part
         case PartialDate():
             yield pointer, value
         case BaseModel():
-            for name in members(type(value)):
+            for name in members_holding(type(value), PartialDate):
                 yield from clinical_dates(getattr(value, name), f"{pointer}/{name}")
         case tuple():
             for place, member in enumerate(value):

@@ -15,10 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
 from shared.kernel.fact import Corrected, F, Fact, Stated
+from shared.kernel.refusal import MOST_FAULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +141,26 @@ class Judged:
     looked_at: frozenset[type[Fact]] = frozenset()
 
     @classmethod
-    def of(cls, history: Iterable[Stated[Fact]], rules: Rules) -> Judged:
+    def of(cls, history: Iterable[Stated[Fact]], rules: Rules, before: frozenset[Raised] | None = None) -> Judged:
+        """Judge a whole history; Refused for too many objections that are not among those `before`, where given."""
         stated = tuple(history)
         record = standing(stated)
-        verdicts = tuple(_verdict(record, each, rules) for each in record.stated)
+        verdicts = _verdicts(record, record.stated, rules, before)
         return cls(stated, record, verdicts, _raised(record.stated, verdicts), _looked_at(verdicts))
 
     def with_all(self, proposed: Sequence[Stated[Fact]], rules: Rules, gate: Gate) -> Judged:
-        """What `proposed` leads to, if all of it may be appended together; else Refused with every objection."""
+        """What `proposed` leads to, if all of it may be appended together; else Refused with every objection.
+
+        Where there are more objections than an answer lists, the others are not looked for.
+        """
         after = self._then(proposed, rules)
-        raised = after.raised - self.raised
-        raised |= {(stated.event_id, objection) for stated in proposed for objection in gate(after.record, stated)}
+        raised = set(after.raised - self.raised)
+        for stated in proposed:
+            raised |= {
+                (stated.event_id, objection) for objection in islice(gate(after.record, stated), MOST_FAULTS + 1)
+            }
+            if len(raised) > MOST_FAULTS:
+                break
         if raised:
             raise Refused(raised)
         return after
@@ -158,14 +169,17 @@ class Judged:
         """Rules are pure: a verdict changes only where a fact is new, or of a kind that the verdict looked at."""
         history = (*self.history, *more)
         if _correct_something(more):
-            return Judged.of(history, rules)
+            return Judged.of(history, rules, self.raised)
         record, kinds = self.record.and_also(more), {type(each.fact) for each in more}
-        new = tuple(_verdict(record, each, rules) for each in more)
+        new = _verdicts(record, more, rules, self.raised)
         if self.looked_at.isdisjoint(kinds):
             raised, looked_at = self.raised | _raised(more, new), self.looked_at | _looked_at(new)
             return Judged(history, record, (*self.verdicts, *new), raised, looked_at)
         known = zip(self.record.stated, self.verdicts, strict=True)
-        again = [old if old.looked_at.isdisjoint(kinds) else _verdict(record, each, rules) for each, old in known]
+        again = [
+            old if old.looked_at.isdisjoint(kinds) else _verdicts(record, [each], rules, self.raised)[0]
+            for each, old in known
+        ]
         verdicts = (*again, *new)
         return Judged(history, record, verdicts, _raised(record.stated, verdicts), _looked_at(verdicts))
 
@@ -191,9 +205,23 @@ def _looked_at(verdicts: Iterable[Verdict]) -> frozenset[type[Fact]]:
     return frozenset().union(*(verdict.looked_at for verdict in verdicts))
 
 
-def _verdict(record: Record, stated: Stated[Fact], rules: Rules) -> Verdict:
-    record.asked_for.clear()
-    return Verdict(frozenset(rules(record, stated)), frozenset(record.asked_for))
+def _verdicts(
+    record: Record, stated: Iterable[Stated[Fact]], rules: Rules, before: frozenset[Raised] | None
+) -> tuple[Verdict, ...]:
+    """Judge these facts; Refused as soon as more is objected to than was `before` and than an answer lists."""
+    verdicts: list[Verdict] = []
+    new: set[Raised] = set()
+    for each in stated:
+        record.asked_for.clear()
+        objections: list[Objection] = []
+        for objection in rules(record, each):
+            objections.append(objection)
+            if before is not None and (each.event_id, objection) not in before:
+                new.add((each.event_id, objection))
+                if len(new) > MOST_FAULTS:
+                    raise Refused(new)
+        verdicts.append(Verdict(frozenset(objections), frozenset(record.asked_for)))
+    return tuple(verdicts)
 
 
 def decide(history: Sequence[Stated[Fact]], proposed: Sequence[Stated[Fact]], rules: Rules, gate: Gate) -> Record:

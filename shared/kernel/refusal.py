@@ -8,6 +8,7 @@ Refusal
 ├── NotFound                404  unknown, or not yours to see
 ├── AlreadyRegistered       409  the site's own number is in use
 ├── NotKnownYet             409  another service has not heard of it yet
+├── TooSlow                 408  the headers or the body took too long
 ├── PositionGone            410  the journal began anew since
 ├── VersionMismatch         412  the record is not at the version that If-Match names
 ├── TooLarge                413
@@ -24,6 +25,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
+
+MOST_FAULTS = 100
+"""Faults that an answer lists; a last entry says that there are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,11 @@ class AlreadyRegistered(Refusal):
 
 class NotKnownYet(Refusal):
     status, code, title, retry_after = 409, "not-known-yet", "That is not known here yet.", 1
+
+
+class TooSlow(Refusal):
+    status, code = 408, "too-slow"
+    title = "The request took too long to arrive. Send it again, faster or in smaller parts."
 
 
 class PositionGone(Refusal):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, GetJsonSchemaHandler, PlainSerializer, ValidationInfo
 from pydantic.json_schema import JsonSchemaValue
@@ -56,13 +56,31 @@ def members(model: type[BaseModel]) -> tuple[str, ...]:
     return tuple(model.model_fields)
 
 
+@cache
+def members_holding(model: type[BaseModel], kind: type) -> tuple[str, ...]:
+    """The names of its fields in which there may be a value of that kind, however deep. Most of a fact holds none."""
+    return tuple(name for name, field in model.model_fields.items() if _may_hold(field.annotation, kind, (model,)))
+
+
+def _may_hold(annotation: Any, kind: type, within: tuple[type, ...]) -> bool:
+    """A model without fields of its own is a base: its subclasses may have any."""
+    if not isinstance(annotation, type) or get_args(annotation):
+        return annotation is Any or any(_may_hold(each, kind, within) for each in get_args(annotation))
+    if not issubclass(annotation, BaseModel):
+        return issubclass(kind, annotation) or issubclass(annotation, kind)
+    if annotation in within:
+        return False
+    fields = annotation.model_fields.values()
+    return not fields or any(_may_hold(field.annotation, kind, (*within, annotation)) for field in fields)
+
+
 def texts(value: object, pointer: str = "") -> Iterator[tuple[str, str]]:
     """(JSON pointer, text) of every sealed text within a fact, a collection or a member."""
     match value:
         case SealedText(text=str() as text):
             yield pointer, text
         case BaseModel():
-            for name in members(type(value)):
+            for name in members_holding(type(value), SealedText):
                 yield from texts(getattr(value, name), f"{pointer}/{name}")
         case Mapping():
             for name, member in value.items():

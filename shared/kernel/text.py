@@ -12,7 +12,9 @@ _HIDDEN = {"Cc", "Cs", "Co", "Cn"}
 
 def is_showable(text: str) -> bool:
     """No control characters but tab and line breaks, no lone surrogates: what JSON admits and PostgreSQL does not."""
-    return all(character in "\t\n\r" or unicodedata.category(character) not in _HIDDEN for character in text)
+    return text.isprintable() or all(
+        character in "\t\n\r" or unicodedata.category(character) not in _HIDDEN for character in set(text)
+    )
 
 
 def _showable(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
@@ -15,7 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from shared.contracts.asyncapi import document
 from shared.contracts.schemas import published
-from shared.settings import CONSUMERS, Settings
+from shared.settings import CONSUMERS, Limits, Settings
 from shared.version import VERSION
 from shared.web.answering import Answered
 from shared.web.body import StrictRoute
@@ -25,13 +24,14 @@ from shared.web.metrics import Measure, exposition, of_inbox
 from shared.web.openapi import openapi_document
 from shared.web.problem_types import PROBLEMS
 from shared.web.problems import install_problems, problem
+from shared.web.traffic import Traffic
 
 PUBLIC = "public, no-cache"
 """Cache-Control of documents and files that are nobody's: caches keep them, and ask whether they are the same still."""
 Start = Callable[[FastAPI], Any]
 
 
-def create_service_app(name: str, title: str, start: Start, routers: Sequence[APIRouter]) -> FastAPI:
+def create_service_app(name: str, title: str, start: Start, routers: Sequence[APIRouter], limits: Limits) -> FastAPI:
     """`start(app)` is an asynchronous context that fills `app.state` (at least `pool`, `admit`) while the app lives."""
 
     @asynccontextmanager
@@ -39,7 +39,7 @@ def create_service_app(name: str, title: str, start: Start, routers: Sequence[AP
         async with start(app):
             yield
 
-    app = bare_app(name, lifespan, title)
+    app = bare_app(name, lifespan, title, limits)
     measures: list[Measure] = [of_inbox] if name in CONSUMERS else []
     app.state.measures = measures
     for router in (*routers, _about(name)):
@@ -48,13 +48,14 @@ def create_service_app(name: str, title: str, start: Start, routers: Sequence[AP
     return app
 
 
-def bare_app(name: str, lifespan: Callable[[FastAPI], Any], title: str = "") -> FastAPI:
+def bare_app(name: str, lifespan: Callable[[FastAPI], Any], title: str = "", limits: Limits | None = None) -> FastAPI:
     """Without a route: problems, headers and counts. A path with a slash too many is unknown, not sent elsewhere."""
     app = FastAPI(
         title=title or name, version=VERSION, lifespan=lifespan, redirect_slashes=False,
         openapi_url=None, docs_url=None, redoc_url=None,
     )  # fmt: skip
-    app.state.service, app.state.in_flight = name, Counter[str]()
+    app.state.service, app.state.limits = name, limits or Limits()
+    app.state.traffic = Traffic(app.state.limits)
     app.state.plain_http = False
     install_problems(app)
     app.add_middleware(Answered, service=name)

@@ -1,11 +1,9 @@
-"""What reaches a handler: a request that says who it is from, with a body that is bounded, JSON, and unambiguous."""
+"""Requests as they reach a handler: from somebody known, who may ask, with a body that is bounded and unambiguous."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
+from functools import cached_property
 from typing import Any
 
 from fastapi import Request, Response
@@ -13,45 +11,83 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
 
-from shared.kernel.refusal import Fault, Malformed, TooLarge, TooMany, Unacceptable, UnsupportedMedia
-from shared.kernel.text import is_showable
+from shared.apart import apart
+from shared.kernel.refusal import Fault, TooLarge, Unacceptable, UnsupportedMedia
+from shared.settings import MIB, Limits
+from shared.web.entitlement import entitlement_of
 from shared.web.entity_tags import content_tag
 from shared.web.parameters import declared_parameters, refuse_unknown_parameters
 from shared.web.reads import keep_read
+from shared.web.schema_members import body_schema
+from shared.web.validation import Content, Reader, declared_members
 
-LARGEST = 1024 * 1024
-MOST_AT_ONCE = 100  # requests of one caller that are under way
-_DEEPEST = 40
+_SMALL = 4096
+"""Bytes of a body that is read at once on the event loop."""
+_LARGE = 64 * 1024
+"""Bytes of a body from which on a caller has few of them worked on at once."""
 _ONCE = ("idempotency-key", "quartal-after")
 """Headers of which a second one may mean another request."""
 
 
 class BoundedRequest(Request):
-    """Reads its body once, at most 1 MiB of it."""
+    """Reads its body once, and not more of it than is allowed: as a page's form, unless a subclass takes more."""
 
     async def body(self) -> bytes:
         if not hasattr(self, "_body"):
+            most = self.most
+            if _length(self.headers.get("content-length", "")) > most:
+                raise TooLarge(_largest(most))
             chunks, size = [], 0
             async for chunk in self.stream():
                 size += len(chunk)
-                if size > LARGEST:
-                    raise TooLarge
+                if size > most:
+                    raise TooLarge(_largest(most))
                 chunks.append(chunk)
             self._body = b"".join(chunks)
         return self._body
 
+    @property
+    def most(self) -> int:
+        """Bytes that the body may have."""
+        return self.limits.max_form_bytes
+
+    @property
+    def limits(self) -> Limits:
+        limits: Limits = self.app.state.limits
+        return limits
+
+
+def refuse_long_query(request: BoundedRequest) -> None:
+    """Raises Unacceptable for more parameters than any route has: each of them costs a check, and a fault."""
+    most = request.limits.max_parameters
+    if request.scope["query_string"].count(b"&") >= most:
+        message = f"A request has at most {most} parameters."
+        raise Unacceptable(message, code="parameter", faults=[Fault("parameter", message)])
+
+
+def _length(header: str) -> int:
+    return int(header) if header.isdecimal() and len(header) < 20 else 0
+
+
+def _largest(most: int) -> str:
+    return f"A body here has at most {most:,} bytes." if most % MIB else f"A body has at most {most // MIB} MiB."
+
 
 class CheckedRequest(BoundedRequest):
-    """As JSON its body has no duplicate members, no NaN, no hidden characters."""
+    """A request of somebody known."""
+
+    content: Content
+
+    @property
+    def most(self) -> int:
+        return self.limits.max_body_bytes
 
     async def json(self) -> Any:
-        if not hasattr(self, "_json"):
-            self._json = parsed(await self.body())
-        return self._json
+        """What the route declares: FastAPI takes it as it is."""
+        return self.content.made
 
-    async def check(self) -> None:
-        if self.method != "POST":
-            return
+    def check(self) -> None:
+        """Raises Unacceptable, UnsupportedMedia for what the headers show already."""
         for name in _ONCE:
             if len(self.headers.getlist(name)) > 1:
                 message = f"header {name}: Send this header once."
@@ -59,7 +95,15 @@ class CheckedRequest(BoundedRequest):
         media = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != "application/json" or self.headers.get("content-encoding", "identity") != "identity":
             raise UnsupportedMedia
-        await self.json()
+
+    async def read(self, reader: Reader) -> None:
+        """Parse and validate the body: a large one in a thread. Raises Malformed, Unacceptable."""
+        body, with_canonical = await self.body(), "idempotency-key" in self.headers
+
+        def work() -> Content:
+            return reader.read(body, with_canonical=with_canonical)
+
+        self.content = work() if len(body) <= _SMALL else await apart(self.state.caller.subject, work)
 
 
 class StrictRoute(APIRoute):
@@ -91,6 +135,7 @@ class BoundedRoute(StrictRoute):
 
         async def bounded(request: Request) -> Response:
             whole = BoundedRequest(request.scope, request.receive)
+            refuse_long_query(whole)
             if request.method == "POST":
                 await whole.body()
             return await keep_read(whole, self.endpoint, await handle(whole))
@@ -99,11 +144,12 @@ class BoundedRoute(StrictRoute):
 
 
 class CheckedRoute(StrictRoute):
-    """Checks who calls, then the parameters, then the body, before anything is made of them."""
+    """Asks who calls, whether they may, and for the whole body, in this order, before anything is made of it."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **settings: Any) -> None:
         super().__init__(path, endpoint, **settings)
         self._tail = path.rpartition("}")[2]
+        self._entitlement = entitlement_of(endpoint)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Most routes differ in how they end: one comparison instead of a regular expression."""
@@ -114,17 +160,38 @@ class CheckedRoute(StrictRoute):
 
         async def checked(request: Request) -> Response:
             whole = CheckedRequest(request.scope, request.receive)
-            await self.admit(whole)
-            with _one_of_few(whole.app.state.in_flight, whole.state.caller.subject):
-                self.check_parameters(whole)
-                await whole.check()
-                return with_tag(request, await keep_read(whole, self.endpoint, await handle(whole)))
+            await whole.app.state.admit(whole)
+            refuse_long_query(whole)
+            traffic, caller = whole.app.state.traffic, whole.state.caller.subject
+            with traffic.request(caller):
+                await self._receive(whole)
+                is_large = whole.method == "POST" and len(await whole.body()) > _LARGE
+                async with traffic.turn(caller, large=is_large):
+                    if whole.method == "POST":
+                        await whole.read(self._reader(whole))
+                    return with_tag(request, await keep_read(whole, self.endpoint, await handle(whole)))
 
         return checked
 
-    async def admit(self, request: Request) -> None:
-        """Who is it? Asked before the body is looked at."""
-        await request.app.state.admit(request)
+    async def _receive(self, request: CheckedRequest) -> None:
+        if self._entitlement:
+            await self._entitlement(request)
+        self.check_parameters(request)
+        if request.method == "POST":
+            request.check()
+            await request.body()
+
+    def _reader(self, request: CheckedRequest) -> Reader:
+        adapter = self.body_field._type_adapter if self.body_field else None  # made by FastAPI already, and large
+        return Reader(adapter, self._members, request.limits, lambda: body_schema(request))
+
+    @cached_property
+    def _members(self) -> frozenset[str]:
+        return (
+            frozenset(declared_members(self.body_field.field_info.annotation, set()))
+            if self.body_field
+            else frozenset()
+        )
 
 
 def with_tag(request: Request, response: Response) -> Response:
@@ -133,54 +200,3 @@ def with_tag(request: Request, response: Response) -> Response:
     if request.method == "GET" and response.status_code == 200 and content is not None:
         response.headers.setdefault("ETag", content_tag(bytes(content)))
     return response
-
-
-@contextmanager
-def _one_of_few(in_flight: Counter[str], subject: str) -> Iterator[None]:
-    """So that one caller, whose program runs wild, leaves room for the others. Raises TooMany."""
-    if in_flight[subject] >= MOST_AT_ONCE:
-        raise TooMany
-    in_flight[subject] += 1
-    try:
-        yield
-    finally:
-        in_flight[subject] -= 1
-        if not in_flight[subject]:
-            del in_flight[subject]
-
-
-def parsed(body: bytes) -> Any:
-    """The JSON value; Malformed for what is not JSON, or JSON that says a member twice or that no text can hold."""
-    try:
-        value = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_once_each, parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        raise Malformed from None
-    if not _holds(value, _DEEPEST):
-        raise Malformed("The body has text with control characters, or is nested too deeply.")
-    return value
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        raise ValueError("a member is said twice")
-    return value
-
-
-def _no_number(_: str) -> float:
-    raise ValueError("not a number of JSON")
-
-
-def _holds(value: Any, depth: int) -> bool:
-    if isinstance(value, str):
-        return (value.isascii() and value.isprintable()) or is_showable(value)
-    if isinstance(value, list):
-        return depth > 0 and all(_holds(member, depth - 1) for member in value)
-    if isinstance(value, dict):
-        return depth > 0 and all(_holds(name, 0) and _holds(member, depth - 1) for name, member in value.items())
-    return True
-
-
-def canonical(value: Any) -> bytes:
-    """One form for every way of writing the same JSON."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

@@ -14,6 +14,8 @@ PROBLEMS = HERE / "problems.json"
 """The types of all services together, as `make contracts` writes them: no service knows the others."""
 OF_REQUESTS = {
     "schema": "What was sent is not of the form that is asked for; `errors` says where and how.",
+    "too-many-items": "A body, a fact, a list or an object has more members than are taken; `errors` says where.",
+    "more-faults": "Last of `errors`: there are more faults than an answer lists.",
     "idempotency-key-reused": "The key was used for another request, or is the id of an event that says otherwise.",
     "local-reference": "The site alone states its own reference; a correction by others keeps the one that stands.",
     "bad-participant-number": "A participant's number has a check character; look for a typing error.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
+from itertools import islice
 from pathlib import PurePath
 from typing import Annotated, Any
 
@@ -17,9 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from shared.kernel.refusal import Busy, Fault, Refusal, Unrecognised
+from shared.kernel.refusal import MOST_FAULTS, Busy, Fault, Refusal, Unrecognised
 from shared.web.names import unknown
-from shared.web.schema_members import body_schema, declared_members
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -41,6 +40,8 @@ _SAID = {
     "int_parsing": "Give a whole number.",
 }
 Declared = Callable[..., Collection[str]]
+FORM_TITLE = "What was sent is not of the form that is asked for."
+MORE = Fault("more-faults", f"There are more faults than these {MOST_FAULTS}. Mend these, then send it again.")
 _OF_STATUS = {404: "not-found"}
 
 
@@ -65,13 +66,20 @@ class ProblemShown(BaseModel):
 def problem(
     status: int, code: str, title: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
+    document = problem_document(status, code, title, faults)
+    return JSONResponse(document, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def problem_document(status: int, code: str, title: str, faults: Iterable[Fault] = ()) -> dict[str, Any]:
+    """List the first MOST_FAULTS faults; a last entry says that there are more."""
+    first = list(islice(faults, MOST_FAULTS + 1))
+    listed = [*first[:MOST_FAULTS], MORE] if len(first) > MOST_FAULTS else first
     shown = [
         {"code": fault.code, "message": fault.message, "pointer": fault.pointer}
         | ({"because_of": fault.because_of} if fault.because_of else {})
-        for fault in faults or [Fault(code, title)]
+        for fault in listed or [Fault(code, title)]
     ]
-    document = {"type": f"/problems/{code}", "title": title, "status": status, "errors": shown}
-    return JSONResponse(document, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+    return {"type": f"/problems/{code}", "title": title, "status": status, "errors": shown}
 
 
 def of_refusal(refusal: Refusal) -> Response:
@@ -92,10 +100,8 @@ def install_problems(app: FastAPI) -> None:
         return of_refusal(refusal)
 
     @app.exception_handler(RequestValidationError)
-    async def not_of_the_schema(request: Request, error: RequestValidationError) -> Response:
-        declared = partial(declared_members, *body_schema(request), body=error.body)
-        faults = schema_faults(error.errors(), error.body, _members(request.app), declared)
-        return problem(422, "schema", "What was sent is not of the form that is asked for.", faults)
+    async def not_of_the_schema(_: Request, error: RequestValidationError) -> Response:
+        return problem(422, "schema", FORM_TITLE, schema_faults(error.errors()[: MOST_FAULTS + 1], None, ()))
 
     @app.exception_handler(HTTPException)
     async def of_the_framework(request: Request, error: HTTPException) -> Response:
@@ -179,15 +185,6 @@ def _telling(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def _is_within(inner: Sequence[Any], outer: Sequence[Any]) -> bool:
     return len(inner) > len(outer) and tuple(inner[: len(outer)]) == tuple(outer)
-
-
-def _members(app: FastAPI) -> frozenset[str]:
-    """Every member that the API declares: the only names that an answer repeats."""
-    if not hasattr(app.state, "members"):
-        schemas = app.openapi().get("components", {}).get("schemas", {})
-        app.state.members = frozenset(name for schema in schemas.values() for name in schema.get("properties", ()))
-    members: frozenset[str] = app.state.members
-    return members
 
 
 def _schema_fault(error: Mapping[str, Any], body: Any, members: Collection[str], declared: Declared | None) -> Fault:

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import Field
 
 from shared.contracts.event import Event, history
 from shared.contracts.study import MemberGranted, MemberRevoked, SiteActivated
@@ -17,11 +16,11 @@ from shared.eventstore.known import last_word
 from shared.eventstore.sealing import opener
 from shared.eventstore.store import Head, Recalled, Unit
 from shared.eventstore.studies import rights_in
-from shared.kernel.fact import Corrected, Fact, Member
+from shared.kernel.fact import Corrected, Fact
 from shared.kernel.ids import SiteId
 from shared.kernel.record import standing
 from shared.kernel.refusal import NotFound, NotYourRole, wrong_parameter
-from shared.kernel.sealed import LONGEST, revealed
+from shared.kernel.sealed import revealed
 from shared.security.cursors import LONGEST_CURSOR
 from shared.security.grants import EVERY_SITE, Rights
 from shared.security.tenancy import Tenant
@@ -29,7 +28,6 @@ from shared.security.vault import Vault
 from shared.web.answers import (
     RECORD_HEADERS,
     FeedAnswer,
-    FoundParticipants,
     HistoryAnswer,
     ParticipantAnswer,
     ParticipantPage,
@@ -57,7 +55,7 @@ Status = Literal["screening", "screen_failed", "consented", "enrolled", "withdra
 async def study(request: Request, study: StudyOf) -> JSONResponse:
     """The study's own facts as they stand, and the version they are at. Staff of a site and readers see only their own
     grants among those of members, and those of their own site."""
-    rights, state = await _rights(request, study)
+    rights, state = await member_rights(request, study)
     shown = (each.fact for each in state.record.stated if _is_shown(each.fact, rights))
     facts = [{"type": fact.type_name, "data": fact.model_dump(mode="json")} for fact in shown]
     return JSONResponse(
@@ -75,38 +73,17 @@ async def participants(
     limit: Limit = 100,
 ) -> JSONResponse:
     """Participants in a stable order, a page at a time."""
-    rights, _ = await _rights(request, study)
-    if status and not _service(request).recorder.registers:
+    rights, _ = await member_rights(request, study)
+    if status and not running_service(request).recorder.registers:
         raise wrong_parameter("status", "That is asked of enrollment.")
     rows: list[tuple[str, Head]] = []
     for tenant in _sites(rights, site):
-        async with _service(request).store.unit(Tenant(study, tenant)) as unit:
+        async with running_service(request).store.unit(Tenant(study, tenant)) as unit:
             rows += await unit.listing(site=site, status=status, search_key=None, after=after, limit=limit + 1)
     rows = sorted(rows, key=lambda row: row[0])
-    shown = [{"participant_id": name, **_shown(head)} for name, head in rows[:limit]]
+    shown = [{"participant_id": name, **describe_head(head)} for name, head in rows[:limit]]
     note_rows(request, study, "participants", len(shown), site=site)
     return JSONResponse({"rows": shown, "next": rows[limit - 1][0] if len(rows) > limit else None})
-
-
-class Search(Member):
-    """A site's own number of a participant. It is in the body, since addresses are logged."""
-
-    local_reference: Annotated[str, Field(min_length=1, max_length=LONGEST)]
-
-
-@logs_reads
-async def search(request: Request, study: StudyOf, body: Search) -> JSONResponse:
-    """Find the participant of one's own site with that number, whatever its case and spacing. Nothing is recorded but
-    the read itself."""
-    rights, _ = await _rights(request, study)
-    rows: list[tuple[str, Head]] = []
-    for site in _own_sites(rights):
-        key = _service(request).vault.blind_index(study, site, body.local_reference)
-        async with _service(request).store.unit(Tenant(study, site)) as unit:
-            rows += await unit.listing(site=None, status=None, search_key=key, after="", limit=2)
-    note_rows(request, study, "search", len(rows))
-    shown = [{"participant_id": name, **_shown(head)} for name, head in sorted(rows, key=lambda row: row[0])]
-    return JSONResponse({"rows": shown})
 
 
 @logs_reads
@@ -120,7 +97,7 @@ async def participant(request: Request, study: StudyOf, number: ParticipantOf) -
         said = opened.get(event.version, {}).items()  # besides the fact's own texts, a correction's reason
         texts = {pointer.removeprefix(within): text for pointer, text in said if pointer.startswith(f"{within}/")}
         facts.append({"event_id": str(each.event_id), "type": each.fact.type_name, "data": revealed(data, texts)})
-    head = {"participant_id": number, **_shown(recalled.head)}
+    head = {"participant_id": number, **describe_head(recalled.head)}
     note_rows(request, study, "participant", len(facts), participant=number)
     return JSONResponse({**head, "facts": facts}, headers=_of_record(request, recalled, opened))
 
@@ -164,12 +141,12 @@ async def facts(
     With `since` a site reads whatever it stated itself, after a transfer too, though then without sealed text; by
     participant, only of those that it has today.
     """
-    rights, state = await _rights(request, study)
+    rights, state = await member_rights(request, study)
     scope = FeedScope(study, _sites(rights, site), site, rights.has_site)
     if since is not None:
         if after:
             raise wrong_parameter("after", "Give after or since, not both.")
-        page = await recorded_since(_service(request), scope, since, limit)
+        page = await recorded_since(running_service(request), scope, since, limit)
         await note_page(request, study, export, "facts", site, "since" if since else "", len(page.events))
         return _feed(page.events, page.texts, cursor=page.cursor)
     every = [active.site_id for active in state.record.facts(SiteActivated) if site in (None, active.site_id)]
@@ -178,10 +155,10 @@ async def facts(
     texts: dict[UUID, Mapping[str, str]] = {}
     for tenant in scope.tenants:
         stating = every if tenant == EVERY_SITE else [tenant]
-        async with _service(request).store.unit(Tenant(study, tenant)) as unit:
+        async with running_service(request).store.unit(Tenant(study, tenant)) as unit:
             events += (fed := await unit.feed(sites=stating, after=(stream, int(version or 0)), limit=limit + 1))
             if rights.has_site(tenant):
-                texts |= await own_texts(unit, _service(request).vault, fed)
+                texts |= await own_texts(unit, running_service(request).vault, fed)
     events = sorted(events, key=lambda event: (event.stream_id, event.version))
     shown, more = events[:limit], len(events) > limit
     await note_page(request, study, export, "facts", site, after, len(shown))
@@ -212,8 +189,6 @@ def reading_routes(service: str, *, registers: bool = False) -> APIRouter:
     feed = reads(FeedAnswer)
     feed["responses"] |= refusals({410: "The database was restored since the cursor was given"})
     made.get("/facts", **feed)(facts)
-    if registers:
-        made.post("/participants/search", response_model=FoundParticipants, tags=["reading"])(search)
     return made
 
 
@@ -223,13 +198,13 @@ def _if_earlier(event: Event) -> dict[str, int]:
     return {} if event.schema_version == today else {"schema_version": event.schema_version}
 
 
-def _service(request: Request) -> Service:
+def running_service(request: Request) -> Service:
     running: Service = request.app.state.running
     return running
 
 
-async def _rights(request: Request, study: str) -> tuple[Rights, Any]:
-    return await rights_in(_service(request).studies, study, request.state.caller.subject)
+async def member_rights(request: Request, study: str) -> tuple[Rights, Any]:
+    return await rights_in(running_service(request).studies, study, request.state.caller.subject)
 
 
 def _sites(rights: Rights, site: str | None) -> list[str]:
@@ -240,14 +215,6 @@ def _sites(rights: Rights, site: str | None) -> list[str]:
     return [each for each in seen if site in (None, each) or each == EVERY_SITE]
 
 
-def _own_sites(rights: Rights) -> list[str]:
-    """The sites whose references the member may search: their own."""
-    own = sorted(grant.site_id for grant in rights.grants if grant.site_id and rights.has_site(grant.site_id))
-    if not own:
-        raise NotYourRole("A site's own references are searched by that site.")
-    return list(dict.fromkeys(own))
-
-
 def _is_shown(fact: Fact, rights: Rights) -> bool:
     return not isinstance(fact, MemberGranted | MemberRevoked) or rights.sees_member(fact.member, fact.site_id)
 
@@ -256,12 +223,12 @@ async def _recalled(
     request: Request, study: str, number: str
 ) -> tuple[Rights, Recalled, Mapping[int, Mapping[str, str]]]:
     """The stream, and its sealed texts by version, as far as the caller may read them."""
-    rights, _ = await _rights(request, study)
+    rights, _ = await member_rights(request, study)
     for tenant in _sites(rights, None):
-        async with _service(request).store.unit(Tenant(study, tenant)) as unit:
+        async with running_service(request).store.unit(Tenant(study, tenant)) as unit:
             recalled = await unit.recall(number)
             if recalled.head.is_there:
-                return rights, recalled, await _texts(unit, _service(request).vault, rights, recalled)
+                return rights, recalled, await _texts(unit, running_service(request).vault, rights, recalled)
     raise NotFound
 
 
@@ -277,7 +244,7 @@ def _corrected_by(events: Sequence[Event]) -> dict[str, str]:
     return {json.loads(event.data)["event_id"]: str(event.event_id) for event in corrections}
 
 
-def _shown(head: Head) -> dict[str, Any]:
+def describe_head(head: Head) -> dict[str, Any]:
     """`status` where participants are registered; elsewhere up to which version of there they are known."""
     known = {"enrollment_version": head.known} if head.known else {"status": head.summary.get("status")}
     return {"site_id": head.site_id, **known, "version": head.version}

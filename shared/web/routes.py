@@ -12,24 +12,24 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, create_model
 
+from shared.apart import apart
 from shared.eventstore.statement import Recording, Statement, VersionGuard
 from shared.kernel.fact import Fact, Member, Stream, one_of
 from shared.kernel.ids import participant_id
 from shared.kernel.refusal import Fault, NotFound, Unacceptable
 from shared.web.answers import CREATED_HEADERS, RECORDED_HEADERS
-from shared.web.body import CheckedRequest, CheckedRoute, canonical
+from shared.web.body import CheckedRequest, CheckedRoute
+from shared.web.entitlement import AFTER, STUDY, stated_by
 from shared.web.entity_tags import IF_MATCH_FORM, versions
 from shared.web.problems import MEDIA_TYPE
 
 MOST_FACTS = 200
-_STUDY = re.compile(r"[a-z0-9][a-z0-9-]{0,30}[a-z0-9]")
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_AFTER = r"^enrollment=[0-9]{1,9}$"
 _KEY = r"^[\x21-\x7e]{1,200}$"
 _REFUSALS = {
     400: "Malformed", 401: "Not recognised", 403: "Not your role", 404: "Unknown, or not yours to see",
-    409: "Registered already, or not known yet", 412: "Another version", 413: "Too large", 415: "Not JSON",
-    422: "Refused by schema, rule or gate", 429: "Too many requests", 503: "Busy",
+    408: "Too slow", 409: "Registered already, or not known yet", 412: "Another version", 413: "Too large",
+    415: "Not JSON", 422: "Refused by schema, rule or gate", 429: "Too many requests", 503: "Busy",
 }  # fmt: skip
 Answers = dict[int | str, dict[str, Any]]
 
@@ -95,12 +95,12 @@ class Headers(BaseModel):
     traceparent: Annotated[str | None, Field(description="W3C Trace Context; it goes along to Kafka")] = None
     quartal_after: Annotated[
         str | None,
-        Field(pattern=_AFTER, description="`Quartal-Version` of enrollment's answer that this comes after"),
+        Field(pattern=AFTER, description="`Quartal-Version` of enrollment's answer that this comes after"),
     ] = None
 
 
 def _study(value: object) -> object:
-    if not (isinstance(value, str) and _STUDY.fullmatch(value)):
+    if not (isinstance(value, str) and STUDY.fullmatch(value)):
         raise NotFound
     return value
 
@@ -139,7 +139,7 @@ async def state(
         tuple(fact for _, fact in facts),
         tuple(pointer for pointer, _ in facts),
         request.state.caller.subject,
-        request=await _same_request(request, headers),
+        request=_same_request(request, headers),
         key=headers.idempotency_key,
         if_match=_version_guard(request),
         dry_run=dry_run,
@@ -152,7 +152,8 @@ async def state(
     if dry_run and recording.replayed:
         return _tried_again(recording)
     if dry_run:
-        return _tried(recording, [fact for _, fact in facts], new=stream is None)
+        stated = [fact for _, fact in facts]
+        return await apart(statement.by, lambda: _tried(recording, stated, new=stream is None), if_large=len(stated))
     return _answer(request, recording, many=several, new=stream is None)
 
 
@@ -168,7 +169,7 @@ def _version_guard(request: Request) -> VersionGuard | None:
         ) from None
 
 
-async def _same_request(request: Request, headers: Headers) -> bytes:
+def _same_request(request: Request, headers: Headers) -> bytes:
     """Return the bytes that make two requests the same, whether they are dry runs or not.
 
     The third line was once `dry_run`; only requests that were recorded are stored, so it is always False.
@@ -176,7 +177,7 @@ async def _same_request(request: Request, headers: Headers) -> bytes:
     if headers.idempotency_key is None or not isinstance(request, CheckedRequest):
         return b""
     said = [request.method, request.url.path, headers.if_match or "", "False"]
-    return "\n".join(said).encode() + b"\n" + canonical(await request.json())
+    return "\n".join(said).encode() + b"\n" + (request.content.canonical or b"")
 
 
 def _trace(header: str | None) -> str | None:
@@ -246,7 +247,7 @@ def _one(stream: Stream, model: type[Fact]) -> Callable[..., Any]:
             return await state(request, said, study, study, [("", fact)], dry_run)
 
         of_study.__annotations__["fact"] = model
-        return of_study
+        return stated_by(model.by)(of_study)
 
     async def of_participant(
         request: Request, said: Said, study: StudyOf, number: ParticipantOf, fact: Fact, dry_run: DryRun = False
@@ -254,7 +255,7 @@ def _one(stream: Stream, model: type[Fact]) -> Callable[..., Any]:
         return await state(request, said, study, number, [("", fact)], dry_run)
 
     of_participant.__annotations__["fact"] = model
-    return of_participant
+    return stated_by(model.by)(of_participant)
 
 
 def _many(stream: Stream) -> Callable[..., Any]:
@@ -266,7 +267,7 @@ def _many(stream: Stream) -> Callable[..., Any]:
     listed, whole = batch_of(stream, "Facts")
     forms: Any = Annotated[whole, Tag("object")] | Annotated[listed, Tag("list")]
     of_participant.__annotations__["batch"] = Annotated[forms, Discriminator(form_of_batch)]
-    return of_participant
+    return stated_by(role for fact in stream.facts.values() for role in fact.by)(of_participant)
 
 
 def form_of_batch(body: object) -> str:

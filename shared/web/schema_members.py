@@ -19,7 +19,7 @@ def body_schema(request: Request) -> tuple[Schema, Schema]:
     return document, media.get("schema", {})
 
 
-def declared_members(document: Schema, schema: Schema, path: Sequence[str | int], body: Any) -> list[str]:
+def members_at(document: Schema, schema: Schema, path: Sequence[str | int], body: Any) -> list[str]:
     """Return the members of the object at pydantic's path, in which tags of unions are no members, sorted."""
     schemas, here = [schema], body
     for step in path:

@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request
 from prometheus_client import Counter
 
 from shared.collector import walk_seldom
+from shared.eventstore.entitlement import require_role
 from shared.eventstore.judgement import Judgement
 from shared.eventstore.recorder import Recorder
 from shared.eventstore.statement import Recording, Statement
@@ -51,6 +52,10 @@ class Service:
         if not statement.dry_run:
             self.bell.ring(statement.study_id)
         return recording
+
+    async def require_role(self, study_id: str, member: str, roles: frozenset[str], *, waits: bool) -> None:
+        """Refuse who may state nothing of that kind in the study, as the recorder would refuse them."""
+        await require_role(self.studies, study_id, member, roles, registers=self.recorder.registers, waits=waits)
 
 
 CLOSES_WITHIN = 3.0  # seconds
@@ -142,6 +147,7 @@ def service_start(name: str, settings: Settings, judgements: Judgements, *, regi
         async with running(name, settings, judgements, registers=registers) as service:
             app.state.running, app.state.pool, app.state.record = service, service.pool, service.record
             app.state.studies = service.studies
+            app.state.require_role = service.require_role
             app.state.admit = admission(verifier(settings, service.clock))
             yield
 

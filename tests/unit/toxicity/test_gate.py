@@ -14,6 +14,7 @@ from services.toxicity.assessment import objections
 from services.toxicity.gate import World
 from shared.kernel.fact import Fact
 from shared.kernel.record import Objection, Record, Refused
+from shared.kernel.refusal import MOST_FAULTS
 from shared.terminology.ctcae import NAMES
 from shared.testing import facts
 from shared.testing.facts import ON_STUDY, START, amended, course, line, opened, protocol, site_activated, withdrawn
@@ -30,7 +31,7 @@ from shared.testing.toxicity_facts import (
 )
 
 TODAY = START + timedelta(days=400)
-MOST_FINDINGS = 200
+MOST_FINDINGS = MOST_FAULTS  # of which each may be objected to: an answer lists no more
 V5_ANEMIA, V3_HYPOTHERMIA, V3_DRY_MOUTH = "5.0:0001", "3.0:0083", "3.0:0149"
 TABLES = Path(shared.terminology.__path__[0]) / "dictionaries"
 
@@ -70,7 +71,7 @@ def rows(name: str) -> list[dict[str, str]]:
 
 
 def refused_terms(name: str, grade: int) -> set[str]:
-    """Of all the terms of a dictionary those that are not taken with that grade; asked by as many as a fact holds."""
+    """Of all the terms of a dictionary those that are not taken with that grade; asked by a hundred."""
     terms, found = [row["term_id"] for row in rows(name)], set()
     for start in range(0, len(terms), MOST_FINDINGS):
         some = terms[start : start + MOST_FINDINGS]

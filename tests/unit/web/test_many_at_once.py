@@ -10,8 +10,8 @@ import httpx
 from fastapi import FastAPI, Request
 
 from shared.security.tokens import Caller
+from shared.settings import Limits
 from shared.web.app import bare_app
-from shared.web.body import MOST_AT_ONCE
 from shared.web.routes import router
 
 
@@ -20,11 +20,14 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     yield
 
 
+LIMITS = Limits(max_requests_per_caller=5, max_turns_per_caller=3)
+
+
 def slow_app(entered: asyncio.Semaphore, finish: asyncio.Event) -> FastAPI:
     async def admit(request: Request) -> None:
         request.state.caller = Caller(request.headers["caller"])
 
-    app, routes = bare_app("slow", _lifespan), router("/slow")
+    app, routes = bare_app("slow", _lifespan, limits=LIMITS), router("/slow")
 
     @routes.get("")
     async def slow() -> str:
@@ -41,13 +44,15 @@ async def test_more_requests_than_a_caller_may_have_under_way_are_refused_with_w
     entered, finish = asyncio.Semaphore(0), asyncio.Event()
     app = slow_app(entered, finish)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as http:
-        under_way = [asyncio.create_task(http.get("/slow", headers={"caller": "wild"})) for _ in range(MOST_AT_ONCE)]
-        for _ in under_way:
+        under_way = [asyncio.create_task(http.get("/slow", headers={"caller": "wild"})) for _ in range(5)]
+        for _ in range(3):
             await entered.acquire()
         refused = await http.get("/slow", headers={"caller": "wild"})
         other = asyncio.create_task(http.get("/slow", headers={"caller": "calm"}))
         await entered.acquire()
+        assert entered.locked(), "of one caller's requests, so many are worked on at once, and the others wait"
         finish.set()
         served = [answer.status_code for answer in await asyncio.gather(other, *under_way)]
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
-    assert (set(served), app.state.in_flight.total()) == ({200}, 0)
+    assert refused.json()["title"].startswith("At most 5 requests of one caller")
+    assert (set(served), app.state.traffic.requests.total()) == ({200}, 0)

@@ -1,0 +1,89 @@
+"""What everybody else waits while one caller sends the worst bodies that it can."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+from uuid import uuid4
+
+from bench.cohort import SITE, STUDY, known_people
+from bench.ground import answering, ground, port_of, programs, token
+from bench.pairs import Bench, Measured, Pair, Ratio, Size
+from infra.local.ports import LOOPBACK
+from infra.local.supervisor import python_module
+from shared.testing.hostile import BATCH_BODIES, FACT_BODIES
+
+CONNECTIONS = 16
+PROMISED = 100.0  # ms
+ASKS_EVERY = 0.01  # seconds
+RATIO = Ratio(
+    "fairness",
+    "the longest that another caller waits for a small answer while one caller sends the worst bodies there are, each "
+    f"over {CONNECTIONS} connections at once; one uvicorn process",
+    "what is promised",
+    "ms",
+    1.0,
+    most=True,
+)
+
+
+async def run(size: Size) -> Measured:
+    async with ground(broker=False) as stack:
+        port = port_of(stack)
+        async with programs(stack, {"ours": python_module("bench.serving", "toxicity")}):
+            await answering(port, "/toxicity/health/ready")
+            [number] = await known_people(stack, 1, "toxicity")
+            bearer = token(stack, STUDY, "site", SITE.site_id)
+            base = f"/toxicity/v1/studies/{STUDY}/participants/{number}/facts"
+            hostile = [
+                _request("POST", f"{base}/toxicity.assessed?dry_run=true", bearer, body())
+                for body in FACT_BODIES.values()
+            ]
+            hostile += [_request("POST", f"{base}?dry_run=true", bearer, body()) for body in BATCH_BODIES.values()]
+            asked = _request("GET", "/toxicity/v1/dictionaries", token(stack, STUDY, "investigator"))
+            connections = size.of(CONNECTIONS, 2)
+            await _longest(port, hostile, asked, 1)  # what is made once, at the first request
+            rounds = [await _longest(port, hostile, asked, connections) for _ in range(size.pairs)]
+    return {RATIO.name: [Pair(1000 * longest, PROMISED) for longest in rounds]}
+
+
+async def _longest(port: int, hostile: list[bytes], asked: bytes, connections: int) -> float:
+    """Seconds of the slowest answer to `asked`, while each hostile request is sent over so many connections at once."""
+    over, waits = asyncio.Event(), list[float]()
+    asking = asyncio.create_task(_ask(port, asked, over, waits))
+    for request in hostile:
+        await asyncio.gather(*(_answered(port, request) for _ in range(connections)))
+    over.set()
+    await asking
+    return max(waits)
+
+
+async def _ask(port: int, request: bytes, over: asyncio.Event, waits: list[float]) -> None:
+    while not over.is_set():
+        began = perf_counter()
+        await _answered(port, request)
+        waits.append(perf_counter() - began)
+        await asyncio.sleep(ASKS_EVERY)
+
+
+async def _answered(port: int, request: bytes) -> None:
+    """Send a request over a connection of its own, and read the answer. RuntimeError for none, and for a fault."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    try:
+        writer.write(request)
+        answer = await reader.read(-1)
+    finally:
+        writer.close()
+    if answer[9:10] not in (b"2", b"4"):
+        raise RuntimeError(f"no answer: {answer[:200]!r}")
+
+
+def _request(method: str, path: str, bearer: str, body: bytes = b"") -> bytes:
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: {LOOPBACK}\r\nAuthorization: Bearer {bearer}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nIdempotency-Key: {uuid4()}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+BENCH = Bench("fairness", (RATIO,), run)

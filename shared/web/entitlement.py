@@ -1,0 +1,45 @@
+"""Who may state what a route takes, declared at its endpoint and asked before the body is looked at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
+
+from fastapi import Request
+
+from shared.kernel.refusal import NotFound
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+Entitlement = Callable[[Request], Awaitable[None]]
+STUDY = re.compile(r"[a-z0-9][a-z0-9-]{0,30}[a-z0-9]")
+AFTER = r"^enrollment=[0-9]{1,9}$"
+_ATTRIBUTE = "__entitlement__"
+
+
+def entitled(check: Entitlement) -> Callable[[Endpoint], Endpoint]:
+    """Let only callers state something for whom `check` raises no refusal."""
+
+    def mark(endpoint: Endpoint) -> Endpoint:
+        setattr(endpoint, _ATTRIBUTE, check)
+        return endpoint
+
+    return mark
+
+
+def entitlement_of(endpoint: Callable[..., Any]) -> Entitlement | None:
+    return getattr(endpoint, _ATTRIBUTE, None)
+
+
+def stated_by(roles: Iterable[str]) -> Callable[[Endpoint], Endpoint]:
+    """Let only callers state something who have one of the roles in the study, at whatever site."""
+    any_of = frozenset(roles)
+
+    async def check(request: Request) -> None:
+        study = request.path_params["study_id"]
+        if not STUDY.fullmatch(study):
+            raise NotFound
+        waits = re.search(AFTER, request.headers.get("quartal-after", "")) is not None
+        await request.app.state.require_role(study, request.state.caller.subject, any_of, waits=waits)
+
+    return entitled(check)

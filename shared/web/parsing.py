@@ -1,0 +1,49 @@
+"""JSON that means one thing: no member twice, no NaN, no hidden characters, bounded depth."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from shared.kernel.refusal import Malformed
+from shared.kernel.text import is_showable
+
+DEEPEST = 40
+TOO_DEEP = "The body has text with control characters, or is nested too deeply."
+
+
+def parsed(body: bytes) -> Any:
+    """The JSON value; Malformed for what is not JSON, or JSON that says a member twice or that no text can hold."""
+    try:
+        value = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_once_each, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        raise Malformed from None
+    if not _holds(value, DEEPEST):
+        raise Malformed(TOO_DEEP)
+    return value
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a member is said twice")
+    return value
+
+
+def _no_number(_: str) -> float:
+    raise ValueError("not a number of JSON")
+
+
+def _holds(value: Any, depth: int) -> bool:
+    if isinstance(value, str):
+        return (value.isascii() and value.isprintable()) or is_showable(value)
+    if isinstance(value, list):
+        return depth > 0 and all(_holds(member, depth - 1) for member in value)
+    if isinstance(value, dict):
+        return depth > 0 and all(_holds(name, 0) and _holds(member, depth - 1) for name, member in value.items())
+    return True
+
+
+def canonical(value: Any) -> bytes:
+    """One form for every way of writing the same JSON."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,65 @@
+"""Finds a participant of one's own site by the site's own number."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from shared.eventstore.store import Head
+from shared.kernel.fact import Member
+from shared.kernel.refusal import NotYourRole
+from shared.kernel.sealed import LONGEST
+from shared.security.grants import Rights
+from shared.security.tenancy import Tenant
+from shared.web.answers import FoundParticipants
+from shared.web.entitlement import entitled
+from shared.web.reading import describe_head, member_rights, running_service
+from shared.web.reads import logs_reads, note_rows
+from shared.web.routes import StudyOf, router
+
+
+class Search(Member):
+    """A site's own number of a participant. It is in the body, since addresses are logged."""
+
+    local_reference: Annotated[str, Field(min_length=1, max_length=LONGEST)]
+
+
+async def require_site_staff(request: Request) -> None:
+    """Raise NotYourRole for whoever is at no site whose references could be searched."""
+    rights, _ = await member_rights(request, request.path_params["study_id"])
+    own_sites(rights)
+
+
+@entitled(require_site_staff)
+@logs_reads
+async def search(request: Request, study: StudyOf, body: Search) -> JSONResponse:
+    """Find the participant of one's own site with that number, whatever its case and spacing. Nothing is recorded but
+    the read itself."""
+    rights, _ = await member_rights(request, study)
+    service = running_service(request)
+    rows: list[tuple[str, Head]] = []
+    for site in own_sites(rights):
+        key = service.vault.blind_index(study, site, body.local_reference)
+        async with service.store.unit(Tenant(study, site)) as unit:
+            rows += await unit.listing(site=None, status=None, search_key=key, after="", limit=2)
+    note_rows(request, study, "search", len(rows))
+    shown = [{"participant_id": name, **describe_head(head)} for name, head in sorted(rows, key=lambda row: row[0])]
+    return JSONResponse({"rows": shown})
+
+
+def own_sites(rights: Rights) -> list[str]:
+    """The sites whose references the member may search: their own."""
+    own = sorted(grant.site_id for grant in rights.grants if grant.site_id and rights.has_site(grant.site_id))
+    if not own:
+        raise NotYourRole("A site's own references are searched by that site.")
+    return list(dict.fromkeys(own))
+
+
+def search_routes(service: str) -> APIRouter:
+    """`POST …/participants/search`, where participants are registered."""
+    made = router(f"/{service}/v1/studies/{{study_id}}")
+    made.post("/participants/search", response_model=FoundParticipants, tags=["reading"])(search)
+    return made

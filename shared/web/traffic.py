@@ -1,0 +1,65 @@
+"""What callers have under way in one process, so that none of them takes the place of the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+
+from shared.kernel.refusal import Busy, TooMany
+from shared.settings import Limits
+
+LARGE_AT_ONCE = 2
+
+
+class Traffic:
+    """Counts requests and event streams by caller. It belongs to one event loop."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.requests, self.streams = Counter[str](), Counter[str]()
+        self._turns: dict[str, asyncio.Semaphore] = {}
+        self._large: dict[str, asyncio.Semaphore] = {}
+
+    @contextmanager
+    def request(self, caller: str) -> Iterator[None]:
+        """Count a request while it is under way. Raises TooMany."""
+        most = self._limits.max_requests_per_caller
+        if self.requests[caller] >= most:
+            raise TooMany(f"At most {most} requests of one caller are under way at once. Try again in a moment.")
+        self.requests[caller] += 1
+        try:
+            yield
+        finally:
+            self.requests[caller] -= 1
+            if not self.requests[caller]:
+                del self.requests[caller]
+                self._turns.pop(caller, None)
+                self._large.pop(caller, None)
+
+    @asynccontextmanager
+    async def turn(self, caller: str, *, large: bool = False) -> AsyncIterator[None]:
+        """Wait until few enough requests of the caller are worked on: the event loop serves in order of arrival.
+
+        Of `large` bodies fewer are: what is made of them is many objects, over which Python's collector walks.
+        """
+        few = self._large.setdefault(caller, asyncio.Semaphore(LARGE_AT_ONCE)) if large else nullcontext()
+        async with few, self._turns.setdefault(caller, asyncio.Semaphore(self._limits.max_turns_per_caller)):
+            yield
+
+    @contextmanager
+    def stream(self, caller: str) -> Iterator[None]:
+        """Count an event stream while it is open. Raises TooMany, and Busy where all callers together have too many."""
+        most = self._limits.max_streams_per_caller
+        if self.streams[caller] >= most:
+            raise TooMany(f"At most {most} event streams of one caller are open at once. Close one, then try again.")
+        if self.streams.total() >= self._limits.max_streams:
+            raise Busy("Too many event streams are open. Try again in a moment.")
+        self.streams[caller] += 1
+        try:
+            yield
+        finally:
+            self.streams[caller] -= 1
+            if not self.streams[caller]:
+                del self.streams[caller]
