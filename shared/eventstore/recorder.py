@@ -215,7 +215,9 @@ class _Attempt:
         facts = [(fact.type_name, fact.model_dump(mode="json"), dict(texts(fact))) for fact in self._said.facts]
         if facts != [(event.type, event.content, dict(opened(event)))]:
             raise Unacceptable("The key is the id of an event that says something else.", code="idempotency-key-reused")
-        return Recording(event.study_id, event.stream_id, event.version, (event.event_id,), event.recorded_at)
+        return Recording(
+            event.study_id, event.stream_id, event.version, (event.event_id,), event.recorded_at, replayed=True
+        )
 
     async def _own_key(self, unit: Unit, event: Event) -> bytes | None:
         """None for who may not read the event's texts: whether they guessed them they are not told either."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -48,13 +48,17 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What came of it: the events' ids, and the stream's version after them. Times are real, in UTC."""
+    """What came of it: the events' ids, and the stream's version after them. Times are real, in UTC.
+
+    `replayed`: the outcome of an earlier request is repeated; nothing was recorded now.
+    """
 
     study_id: str
     stream_id: str
     version: int
     event_ids: tuple[UUID, ...]
     recorded_at: datetime
+    replayed: bool = field(default=False, compare=False)
 
     def answer(self) -> dict[str, Any]:
         ids, at = [str(event_id) for event_id in self.event_ids], self.recorded_at.isoformat()
@@ -62,9 +66,10 @@ class Recording:
 
     @classmethod
     def of(cls, study_id: str, answer: Mapping[str, Any]) -> Recording:
+        """Restore a stored answer."""
         ids = tuple(UUID(event_id) for event_id in answer["event_ids"])
         at = datetime.fromisoformat(answer["recorded_at"])
-        return cls(study_id, answer["stream_id"], answer["version"], ids, at)
+        return cls(study_id, answer["stream_id"], answer["version"], ids, at, replayed=True)
 
 
 def unacceptable(

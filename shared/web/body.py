@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
 
-from shared.kernel.refusal import Malformed, TooLarge, TooMany, UnsupportedMedia
+from shared.kernel.refusal import Fault, Malformed, TooLarge, TooMany, Unacceptable, UnsupportedMedia
 from shared.kernel.text import is_showable
 from shared.web.entity_tags import content_tag
 from shared.web.parameters import declared_parameters, refuse_unknown_parameters
@@ -21,6 +21,8 @@ from shared.web.parameters import declared_parameters, refuse_unknown_parameters
 LARGEST = 1024 * 1024
 MOST_AT_ONCE = 100  # requests of one caller that are under way
 _DEEPEST = 40
+_ONCE = ("idempotency-key", "quartal-after")
+"""Headers of which a second one may mean another request."""
 
 
 class BoundedRequest(Request):
@@ -49,6 +51,10 @@ class CheckedRequest(BoundedRequest):
     async def check(self) -> None:
         if self.method != "POST":
             return
+        for name in _ONCE:
+            if len(self.headers.getlist(name)) > 1:
+                message = f"header {name}: Send this header once."
+                raise Unacceptable(message, code="schema", faults=[Fault("schema-too-long", message)])
         media = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != "application/json" or self.headers.get("content-encoding", "identity") != "identity":
             raise UnsupportedMedia

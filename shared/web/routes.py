@@ -56,13 +56,21 @@ class Recorded(BaseModel):
     would_record: list[dict[str, Any]] | None = None
 
 
+REPLAYED = {"Idempotency-Replayed": "true"}
+"""The header of an answer that repeats the outcome of an earlier request."""
+_REPLAYED = {
+    "Idempotency-Replayed": {
+        "description": "`true`: the key was used before, and this is the outcome of that request",
+        "schema": {"type": "string", "const": "true"},
+    }
+}
 RECORDS: dict[str, Any] = {
     "status_code": 201,
     "response_model": Recorded,
     "response_model_exclude_none": True,
     "responses": {
-        200: {"model": Recorded, "description": "Dry run: it would have been recorded"},
-        201: {"headers": dict(RECORDED_HEADERS)},
+        200: {"model": Recorded, "description": "Dry run: it would have been recorded", "headers": _REPLAYED},
+        201: {"headers": {**RECORDED_HEADERS, **_REPLAYED}},
     },
     "tags": ["facts"],
 }
@@ -131,7 +139,7 @@ async def state(
         tuple(fact for _, fact in facts),
         tuple(pointer for pointer, _ in facts),
         request.state.caller.subject,
-        request=await _same_request(request, headers, dry_run),
+        request=await _same_request(request, headers),
         key=headers.idempotency_key,
         if_match=_version_guard(request),
         dry_run=dry_run,
@@ -141,6 +149,8 @@ async def state(
     )
     recording = await request.app.state.record(statement)
     several = len(facts) > 1 or bool(facts[0][0])
+    if dry_run and recording.replayed:
+        return _tried_again(recording)
     if dry_run:
         return _tried(recording, [fact for _, fact in facts], new=stream is None)
     return _answer(request, recording, many=several, new=stream is None)
@@ -158,10 +168,14 @@ def _version_guard(request: Request) -> VersionGuard | None:
         ) from None
 
 
-async def _same_request(request: Request, headers: Headers, dry_run: bool) -> bytes:
+async def _same_request(request: Request, headers: Headers) -> bytes:
+    """Return the bytes that make two requests the same, whether they are dry runs or not.
+
+    The third line was once `dry_run`; only requests that were recorded are stored, so it is always False.
+    """
     if headers.idempotency_key is None or not isinstance(request, CheckedRequest):
         return b""
-    said = [request.method, request.url.path, headers.if_match or "", str(dry_run)]
+    said = [request.method, request.url.path, headers.if_match or "", "False"]
     return "\n".join(said).encode() + b"\n" + canonical(await request.json())
 
 
@@ -181,6 +195,13 @@ def _tried(recording: Recording, facts: Sequence[Fact], *, new: bool) -> JSONRes
     return JSONResponse({**name, "version": recording.version, "dry_run": True, "would_record": said})
 
 
+def _tried_again(recording: Recording) -> JSONResponse:
+    """Answer the dry run of a request that was recorded already: it would record nothing more."""
+    said = {**_named(recording), "version": recording.version, "recorded_at": recording.recorded_at.isoformat()}
+    ids = [str(event_id) for event_id in recording.event_ids]
+    return JSONResponse({**said, "event_ids": ids, "dry_run": True, "would_record": []}, headers=REPLAYED)
+
+
 def _answer(request: Request, recording: Recording, *, many: bool, new: bool) -> JSONResponse:
     said = _named(recording)
     ids = [str(event_id) for event_id in recording.event_ids]
@@ -188,6 +209,8 @@ def _answer(request: Request, recording: Recording, *, many: bool, new: bool) ->
     if many:
         said["event_ids"] = ids
     headers = {"ETag": f'"{recording.version}"', "Quartal-Version": f"{request.app.state.service}={recording.version}"}
+    if recording.replayed:
+        headers |= REPLAYED
     if new:
         headers["Location"] = f"{request.url.path}/{recording.stream_id}"
     return JSONResponse(said, 201, headers)

@@ -451,6 +451,19 @@ async def test_the_same_request_under_the_same_key_gets_the_same_answer(study: S
     assert (await study.types(participant)).count("procedure.performed") == 1
 
 
+async def test_an_outcome_that_is_repeated_is_marked_and_a_dry_run_repeats_it_too(study: Study) -> None:
+    participant = await study.new()
+    first = await study.state("sam", participant, procedure(), key="k")
+    assert not first.replayed
+    for key in ("k", str(first.event_ids[0])):
+        for dry_run in (True, False):
+            again = await study.state("sam", participant, procedure(), key=key, dry_run=dry_run)
+            assert (again, again.replayed) == (first, True)
+            other = await study.refusal("sam", participant, lesion(), key=key, dry_run=dry_run)
+            assert other.code == "idempotency-key-reused"
+    assert (await study.types(participant)).count("procedure.performed") == 1
+
+
 async def test_a_participant_registered_twice_under_one_key_is_one_participant(study: Study) -> None:
     facts = screened(), consented()
     first = await study.state("sam", None, *facts, key="k")
