@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 import httpx
 
 from infra.exchange.fact import WITHHELD, canonical, stated
-from infra.exchange.known import Known, here
+from infra.exchange.known import Known, Match, There, here
 from infra.exchange.line import Wrong
-from infra.exchange.order import CLOSING, SCREENED, SERVICES, TRANSFERRED, Said
+from infra.exchange.order import CLOSING, SCREENED, SERVICES, TRANSFERRED, Said, Story
+from infra.exchange.registration import reused
 from infra.exchange.study import LOOKS_AFTER, READER, Ended, Study, checked, faults_of, key_of
 from infra.exchange.tally import Tally
 from infra.reference.load import pause
@@ -31,8 +32,12 @@ MOST_BYTES = 900_000  # of a request's 1 MiB
 MOST_MOVES = 20  # that somebody else stated something of the participant meanwhile
 _NOT_SEEN, _NOT_KNOWN_YET = 404, 409
 _POINTER = re.compile(r"(?:/facts)?/([0-9]+)(?:/data)?(/.*)?")
-NOT_REGISTERED = Fault("not-registered", "The file registers nobody under that ref, or the screening was refused.")
-NOT_HEARD = Fault("not-known-yet", "The service has not heard yet where this participant is.")
+NOT_REGISTERED = Fault("not-registered", "The file has no participant.screened for that ref.", "/ref")
+NOT_HEARD = Fault(
+    "not-known-yet", "The service does not know the participant at the present site yet: run the import again."
+)
+_ONCE = ("participant.consented", "participant.screen_failed", "participant.enrolled")
+"""What a participant's record has that somebody else's has not."""
 _MOVES = {TRANSFERRED, Corrected.type_name}
 
 
@@ -40,19 +45,23 @@ _MOVES = {TRANSFERRED, Corrected.type_name}
 class Person:
     """`number` '' (in a dry run only): the file registers somebody whom the study does not have yet. `waits`: services
     whose next facts may depend on what a dry run has accepted. `new`: the screening that has just registered somebody.
-    `after`: enrollment's version, which other services are to have heard of."""
+    `after`: enrollment's version, which other services are to have heard of. `is_recognized`: by a ref that an earlier
+    import registered."""
 
     study: Study
     tally: Tally
+    story: Story
     numbers: dict[str, str]
     number: str = ""
     site: str | None = None
     new: Said | None = None
     waits: set[str] = field(default_factory=set)
     after: str = ""
+    is_recognized: bool = False
     _moved: int = 0
     _events: dict[str, str] = field(default_factory=dict)
     _known: dict[str, Known] = field(default_factory=dict)
+    _matches: dict[int, Match] = field(default_factory=dict)
 
     async def find_site(self) -> bool:
         """Where the participant is now; False if there is none, or none to be seen."""
@@ -61,6 +70,26 @@ class Person:
         if answer.status_code == 200:
             self.site, self.after = answer.json()["site_id"], answer.headers.get("Quartal-Version", "")
         return answer.status_code == 200
+
+    async def state_all(self) -> None:
+        """State what the file says of the participant and the services do not have yet."""
+        if self.is_recognized and (faults := await self._doubts()):
+            refuse_story(self.tally, self.story, faults)
+            return
+        for service, told in self.story.stages():
+            await self.state(service, told)
+
+    async def _doubts(self) -> list[Fault]:
+        """Return why the ref may mean somebody else than it did: another screening, consent or enrollment."""
+        if await self._read(SERVICES[0]):
+            return []
+        screening, lines = self.story.screening, self.story.of(SERVICES[0])
+        match = self._matches.get(screening.line.number) if screening else None
+        if isinstance(match, Wrong):
+            return [*match.faults, reused(self.story.person)]
+        known = self._known[SERVICES[0]]
+        others = (known.has_another(type_name, lines, self._matches) for type_name in _ONCE)
+        return [_other(self.story.person, said) for said in others if said and not said.line.is_exported]
 
     async def state(self, service: str, told: Sequence[Said]) -> None:
         """State of these, in this order, what is not there yet."""
@@ -91,6 +120,7 @@ class Person:
             answer = checked(await self.study.api.ask("GET", path, ("site", self.site)))
             if answer.is_success:
                 known.read(catalogue.stream(service, of_study=False), answer.json()["events"])
+                self._match(service)
                 return []
             await pause(self.study.api.stop, seconds)
             if answer.status_code != _NOT_SEEN or not await self.find_site():
@@ -98,26 +128,41 @@ class Person:
         del self._known[service]
         return [NOT_HEARD] if answer.status_code == _NOT_SEEN else faults_of(answer)
 
-    def _is_there(self, service: str, said: Said) -> bool:
-        """Accounts for a line that needs not be stated, or cannot be."""
-        try:
-            event = self._known[service].find(said)
-        except Wrong as wrong:
-            self.tally.refuse(said.line, wrong.faults)
-            return True
-        if event:
-            self._note(service, said, event)
-            self._account(said, is_new=self.new is not None and said.line is self.new.line)
-        return bool(event)
+    def _match(self, service: str) -> None:
+        """Find which lines are there already; those that correct an event of the file wait for its id."""
+        lines = [said for said in self.story.of(service) if not isinstance(said.fact, Corrected)]
+        missing = [here(said, self._events, self.numbers) for said in lines if not self._matches.get(said.line.number)]
+        self._matches |= self._known[service].match(missing)
 
-    def _account(self, said: Said, *, is_new: bool) -> None:
-        self.tally.one("recorded" if is_new else "there")
-        self.tally.withheld += is_new and sum(text == WITHHELD for _, text in texts(said.fact))
+    def _is_there(self, service: str, said: Said) -> bool:
+        """Account for a line that needs not be stated, or cannot be."""
+        if isinstance(said.fact, Corrected):
+            self._matches |= self._known[service].match([said])
+        match self._matches.get(said.line.number):
+            case Wrong(faults=faults):
+                self.tally.refuse(said.line, faults)
+            case There() as there:
+                self._note(service, said, there.event)
+                self._account(said, there)
+            case None:
+                return False
+        return True
+
+    def _account(self, said: Said, there: There) -> None:
+        number = said.line.number
+        if self.new is not None and said.line is self.new.line:
+            self._count(said)
+        else:
+            self.tally.set(number, "there-already" if there.is_compared else "text-not-compared")
+
+    def _count(self, said: Said) -> None:
+        self.tally.recorded(said.line.number)
+        self.tally.withheld += sum(text == WITHHELD for _, text in texts(said.fact))
 
     async def _send(self, service: str, batch: Sequence[Said]) -> None:
         if service in self.waits:
-            for _ in batch:
-                self.tally.one("by form")
+            for said in batch:
+                self.tally.set(said.line.number, "checked-by-form")
         elif batch and await self._stated(service, batch) and self.tally.dry_run:
             self.waits |= set(SERVICES) if service == "enrollment" else {service}
 
@@ -179,7 +224,7 @@ class Person:
         if self.after and service != "enrollment":
             headers["Quartal-After"] = self.after
         if not self.tally.dry_run:
-            headers["Idempotency-Key"] = key_of(self.study.id, service, self.number, version, said)
+            headers["Idempotency-Key"] = key_of(self.study.run, service, self.number, version, said)
         return await self.study.api.ask(
             "POST", path, ("site", self.site), json=said if self.number else {"facts": said}, headers=headers,
             params={"dry_run": "true"} if self.tally.dry_run else None,
@@ -187,13 +232,14 @@ class Person:
 
     async def _recorded(self, service: str, batch: Sequence[Said], answer: httpx.Response) -> None:
         for each in batch:
-            self._account(each, is_new=True)
+            self._count(each)
         if self.tally.dry_run:
             return
         known, told = self._known[service], answer.json()
         known.version = told["version"]
         for each, event in zip(batch, told["event_ids"], strict=True):
             self._note(service, each, event)
+            self._matches[each.line.number] = There(event)
         if service == "enrollment":
             self.after = answer.headers.get("Quartal-Version", "")
             if any(each.line.type in _MOVES for each in batch):
@@ -216,6 +262,30 @@ class Person:
         self._known[service].take(event)
         if said.line.event_id:
             self._events[said.line.event_id] = event
+
+
+def refuse_story(tally: Tally, story: Story, faults: Sequence[Fault]) -> None:
+    """Refuse everything of a participant: the screening by a ref with the reasons, the rest because of it."""
+    screening = story.screening if story.is_ref else None
+    for each in story.said:
+        because = [_depends(screening, faults[-1].code)] if screening and each is not screening else faults
+        tally.refuse(each.line, because)
+
+
+def _depends(screening: Said, code: str) -> Fault:
+    code = code if code.startswith("ref-") else NOT_REGISTERED.code
+    return Fault(code, f"The screening of this ref is refused: see line {screening.line.number}.", "/ref")
+
+
+def _other(ref: str, said: Said) -> Fault:
+    """Say that a ref was recognized, and that the file says something else of its participant than the record."""
+    return Fault(
+        "ref-in-doubt",
+        f"The ref {ref} is known from an earlier import, but line {said.line.number} ({said.line.type}) differs from "
+        "what is recorded. If it is the same person, correct the record with a record.corrected, or name the "
+        "participant by number; if it is somebody else, use another ref. Nothing of this ref was recorded.",
+        "/ref",
+    )
 
 
 def _begins(batch: Sequence[Said], each: Said) -> bool:

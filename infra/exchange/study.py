@@ -1,9 +1,10 @@
-"""The study that is imported into: its own facts, who may state what, and whom the same file registered before."""
+"""The study that is imported into: its own facts, and who may state what."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +12,11 @@ from typing import Any
 
 import httpx
 
-from infra.exchange.fact import canonical, published, stated
-from infra.exchange.order import SCREENED, Said
+from infra.exchange.fact import canonical, stated
+from infra.exchange.order import Said
 from infra.reference.load import NotAccepted, StudyApi, pause
 from infra.reference.study import Grant, grant
 from shared.contracts.catalogue import STUDY
-from shared.kernel.ids import event_id_for
 from shared.kernel.refusal import Fault
 
 Caller = tuple[str, str | None]
@@ -25,11 +25,18 @@ ADMINISTRATOR: Caller = ("administrator", None)
 PAGE = 1000
 LOOKS_AFTER = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, *(5.0,) * 4)
 """Seconds between looks at a service, which hears of grants and participants by Kafka."""
-_NO_LONGER = "The token is not accepted (any more)."
+REPLAYED = "Idempotency-Replayed"
+"""The header of an answer that repeats what came of an earlier request."""
+NO_STUDY = "There is no study of that id, or the token's subject is no member of it."
+_NO_LONGER = "The token is not accepted, or not any more."
 
 
 class Ended(Exception):
-    """The import cannot go on; what was recorded stays, and the same command goes on from there."""
+    """The import cannot go on; what was recorded stays. `may_go_on`: the same command goes on from there later."""
+
+    def __init__(self, why: str, *, may_go_on: bool = True) -> None:
+        self.may_go_on = may_go_on
+        super().__init__(why)
 
 
 def checked(answer: httpx.Response) -> httpx.Response:
@@ -57,10 +64,11 @@ def key_of(*parts: Any) -> str:
 
 @dataclass
 class Study:
-    """`version` 0: there is no such study, or it is not the caller's to see."""
+    """`version` 0: there is no such study, or it is not the caller's to see. `run` names this import among others."""
 
     api: StudyApi
     version: int = 0
+    run: str = field(default_factory=lambda: secrets.token_hex(16))
     facts: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     @property
@@ -86,8 +94,8 @@ class Study:
         """How often each content is stated."""
         return Counter(canonical(STUDY.facts[name].model_validate(data)) for name, data in self.facts)
 
-    async def state(self, said: Said, occurrence: int, *, dry_run: bool) -> list[Fault]:
-        """A fact of the study, in the administrator's name; what is in its way."""
+    async def state(self, said: Said, occurrence: int, *, dry_run: bool) -> httpx.Response:
+        """State a fact of the study, in the administrator's name."""
         opens = said.line.type == "study.opened"
         body = {"study_id": self.id, **stated(said.fact)} if opens else stated(said.fact)
         path = "/enrollment/v1/studies" if opens else f"{self.base}/facts/{said.line.type}"
@@ -96,7 +104,7 @@ class Study:
             "POST", path, ADMINISTRATOR, json=body, headers={} if dry_run else {"Idempotency-Key": key},
             params={"dry_run": "true"} if dry_run else None,
         )  # fmt: skip
-        return [] if checked(answer).is_success else faults_of(answer)
+        return checked(answer)
 
     async def grant(self, wanted: list[Grant]) -> None:
         """Record grants, in the administrator's name; Ended where that is refused."""
@@ -124,17 +132,6 @@ class Study:
         """Is that the last word on that member, role and site?"""
         said = [name for name, data in self.facts if name.startswith("study.member_") and data == wanted]
         return bool(said) and said[-1] == "study.member_granted"
-
-    async def registered(self) -> dict[str, str]:
-        """The participant's number by the id of the event that registered it."""
-        rows = pages(self.api, "enrollment", READER)
-        return {row["event_id"]: row["participant_id"] async for row in rows if row["type"] == SCREENED}
-
-    def registering(self, person: str, screening: Said) -> tuple[str, str]:
-        """(idempotency key of a screening, id of the event that it makes): the same for every import of the line."""
-        site = str(published(screening.fact)["site_id"])
-        key = key_of(self.id, person, canonical(screening.fact))
-        return key, str(event_id_for(f"{self.id}/enrollment/{site}/{key}", 0))
 
 
 async def pages(api: StudyApi, service: str, caller: Caller, **asked: str) -> AsyncIterator[dict[str, Any]]:

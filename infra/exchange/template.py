@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from infra.exchange.fact import withheld
-from infra.exchange.table import built, flat, schema_of
+from infra.exchange.schema import schema_of
+from infra.exchange.table import built, flat
 from shared.contracts import catalogue
 from shared.contracts.schemas import HERE, golden_path
 from shared.kernel.fact import Corrected, Fact, Stream
@@ -29,20 +30,30 @@ class NoSuchFact(Exception):
 
 
 def template(type_name: str) -> str:
-    """Two lines of CSV. Raises NoSuchFact."""
+    """Return two lines of CSV. Raises NoSuchFact."""
     stream, kind = _kind(type_name)
     cells, schema = dict(flat(_example(stream, kind))), schema_of(type_name, stream.service)
-    head = {"type": type_name}
-    if stream.subject == "participant":
-        head |= {"ref": "p1"} if type_name == "participant.screened" else {"participant": NUMBER}
-    if kind.type_name == Corrected.type_name:
-        head["service"] = stream.service
-    for column in [column for column, cell in cells.items() if cell == "null"]:
-        cells[column] = "" if _may_miss(kind, schema, cells, column) else "null"
-    filled = {**head, **cells}
+    filled = {**_head(stream, kind), **_without_nulls(kind, schema, cells)}
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows([list(filled), list(filled.values())])
     return out.getvalue()
+
+
+def _head(stream: Stream, kind: type[Fact]) -> dict[str, str]:
+    head = {"type": kind.type_name}
+    if stream.subject == "participant":
+        head |= {"ref": "p1"} if kind.type_name == "participant.screened" else {"participant": NUMBER}
+    return head | ({"service": stream.service} if kind.type_name == Corrected.type_name else {})
+
+
+def _without_nulls(kind: type[Fact], schema: Mapping[str, Any], cells: Mapping[str, str]) -> dict[str, str]:
+    """Return the cells with an empty one for every null that the fact can do without."""
+    filled = dict(cells)
+    for column in [column for column, cell in cells.items() if cell == "null"]:
+        filled[column] = ""
+        if not _is_valid(kind, schema, filled):
+            filled[column] = "null"
+    return filled
 
 
 def _kind(type_name: str) -> tuple[Stream, type[Fact]]:
@@ -60,10 +71,9 @@ def _example(stream: Stream, kind: type[Fact]) -> dict[str, Any]:
     return whole
 
 
-def _may_miss(kind: type[Fact], schema: Mapping[str, Any], cells: Mapping[str, str], column: str) -> bool:
-    """Does the fact say the same without that null?"""
+def _is_valid(kind: type[Fact], schema: Mapping[str, Any], cells: Mapping[str, str]) -> bool:
     try:
-        kind.model_validate(built({name: cell for name, cell in cells.items() if name != column}, schema))
+        kind.model_validate(built({name: cell for name, cell in cells.items() if cell}, schema), context=STORED)
     except ValidationError:
         return False
     return True

@@ -1,0 +1,90 @@
+"""From a cell of a table to a value, as the fact's schema has it. Pure.
+
+A number that can be read in two ways is refused, whatever the column: spreadsheet programs of different languages
+write a comma or a point for decimals, and the other one for thousands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from infra.exchange.line import Wrong, wrong
+
+EMPTY: dict[str, Any] = {"[]": [], "{}": {}}
+_NAMES = {bool: "boolean", int: "integer", float: "number", type(None): "null", str: "string"}
+_INTEGER = re.compile(r"-?[0-9]{1,15}")
+_DECIMAL = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,20}")
+_WITH_COMMA = re.compile(r"[+-]?[0-9][0-9.]*(,[0-9.]*)+")
+_POINT_BEFORE_THREE = re.compile(r"-?[1-9][0-9]{0,2}(\.[0-9]{3})+")
+_SEVERAL_POINTS = re.compile(r"-?[0-9]+(\.[0-9]+){2,}")
+_WITH_GAPS = re.compile(r"[+-]?[0-9]{1,3}([ '\u2019\u00a0\u2009\u202f][0-9]{3})+([.,][0-9]+)?")
+_EXPONENT = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?[eE][+-]?[0-9]+")
+
+
+def cell_of(value: Any) -> str:
+    """Return how a value is written in a cell."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case dict() | list():
+            return "{}" if isinstance(value, dict) else "[]"
+        case float():
+            return f"{Decimal(repr(value)):f}"
+    return str(value)
+
+
+def value_of(cell: str, schemas: Sequence[Mapping[str, Any]], pointer: str, *, point_is_plain: bool = True) -> Any:
+    """Return the first of list, boolean, number and null that the schema has and the cell looks like; else the text.
+
+    `point_is_plain`: in this file a point is a decimal point, because commas separate its cells. Raises Wrong.
+    """
+    types = {name for schema in schemas for name in types_of(schema)}
+    if cell in EMPTY and types & {"array", "object"}:
+        return type(EMPTY[cell])()
+    if "boolean" in types and cell.lower() in ("true", "false"):
+        return cell.lower() == "true"
+    if types & {"integer", "number"} and _INTEGER.fullmatch(cell):
+        return int(cell)
+    if types & {"integer", "number"} and "string" not in types and cell != "null":
+        return _number(cell, pointer, whole="number" not in types, point_is_plain=point_is_plain)
+    return None if cell == "null" and _may_be_null(schemas, types) else cell
+
+
+def _may_be_null(schemas: Sequence[Mapping[str, Any]], types: set[str]) -> bool:
+    return "null" in types or any("x-sealed" in schema for schema in schemas)
+
+
+def _number(cell: str, pointer: str, *, whole: bool, point_is_plain: bool) -> float:
+    if fault := _ambiguity(cell, pointer, point_is_plain=point_is_plain):
+        raise fault
+    if whole:
+        raise wrong("schema-int-type", "Give a whole number, without a decimal point.", pointer)
+    if not _DECIMAL.fullmatch(cell):
+        raise wrong("schema-float-type", "Give a number, such as 12.5.", pointer)
+    return float(cell)
+
+
+def _ambiguity(cell: str, pointer: str, *, point_is_plain: bool) -> Wrong | None:
+    if _WITH_COMMA.fullmatch(cell):
+        advice = "A comma in a number can be read in two ways: write 12.5 with a point, and 1500 without a separator."
+        return wrong("decimal-comma", advice, pointer)
+    if _SEVERAL_POINTS.fullmatch(cell) or (not point_is_plain and _POINT_BEFORE_THREE.fullmatch(cell)):
+        advice = "A point before three digits can be read in two ways: write 1500 without it, and 1.5 as 1.5 or 1.5000."
+        return wrong("ambiguous-number", advice, pointer)
+    if _WITH_GAPS.fullmatch(cell):
+        return wrong("ambiguous-number", "Write the number without gaps or apostrophes between its digits.", pointer)
+    if _EXPONENT.fullmatch(cell):
+        return wrong("ambiguous-number", "Write the number in full, such as 1500 and not 1.5E+03.", pointer)
+    return None
+
+
+def types_of(schema: Mapping[str, Any]) -> set[str]:
+    if "type" in schema:
+        return {schema["type"]}
+    values = schema.get("enum", [schema["const"]] if "const" in schema else [])
+    return {_NAMES[type(value)] for value in values}
