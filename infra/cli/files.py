@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -15,26 +15,34 @@ class NotWritten(Exception):
 
 
 def check_folder(file: Path) -> None:
-    """Raise NotWritten where there is no folder to write the file into, or the name is a folder's."""
-    if not file.parent.is_dir():
+    """Raise NotWritten where there is no folder to write the file into, or the name cannot be a file's."""
+    if not os.path.isdir(file.parent):
         raise NotWritten(f"There is no folder {file.parent}: make it first, or give another name.")
-    if file.is_dir():
+    if os.path.isdir(file):
         raise NotWritten(f"{file} is a folder: give the name of a file.")
+    with suppress(FileNotFoundError), _as_not_written(file):
+        os.stat(file)
 
 
 @contextmanager
 def written(file: Path) -> Iterator[TextIO]:
     """Write a draft beside the file, and put it in its place when all of it is written."""
     check_folder(file)
-    draft = None
-    try:
+    with _as_not_written(file):
         handle, draft = tempfile.mkstemp(prefix=".quartal-", dir=file.parent)  # mode 0600
-        with open(handle, "w", encoding="utf-8") as text:
-            yield text
-        os.replace(draft, file)
-        draft = None
+        try:
+            with open(handle, "w", encoding="utf-8") as text:
+                yield text
+            os.replace(draft, file)
+        finally:
+            Path(draft).unlink(missing_ok=True)
+
+
+@contextmanager
+def _as_not_written(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise NotWritten(f"{file} cannot be written: {error.strerror}.") from None
-    finally:
-        if draft:
-            Path(draft).unlink(missing_ok=True)

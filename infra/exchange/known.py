@@ -57,6 +57,7 @@ class Known:
     _by_content: dict[str, list[str]] = field(default_factory=dict)
     _stands: set[str] = field(default_factory=set)
     _taken: set[str] = field(default_factory=set)
+    _not_compared: set[str] = field(default_factory=set)
 
     def read(self, stream: Stream, rows: Iterable[Mapping[str, Any]]) -> None:
         """Take in the rows of a history, the first time or again."""
@@ -87,7 +88,20 @@ class Known:
             for each in lines:
                 if found[each.line.number] is None:
                     found[each.line.number] = self._fitting(each, worst)
+        for each in lines:
+            if found[each.line.number] is None:
+                found[each.line.number] = self._unsure(each)
         return found
+
+    def _unsure(self, said: Said) -> Match:
+        """Why a line that fits no event cannot be stated: it may be one whose text could not be compared."""
+        if not _own_texts(said) or canonical(said.fact) not in self._not_compared:
+            return None
+        message = (
+            "Of facts that differ in their texts only, the record has some whose texts cannot be read here: import "
+            "them with a token of the participant's site."
+        )
+        return wrong("text-not-comparable", message)
 
     def has_another(self, type_name: str, lines: Sequence[Said], found: Mapping[int, Match]) -> Said | None:
         """Return the first of the lines of that type, where the record has facts of the type, and none of the lines."""
@@ -117,6 +131,8 @@ class Known:
 
     def _found(self, said: Said, event: str, fit: int) -> Match:
         self.take(event)
+        if fit == NOT_COMPARED:
+            self._not_compared.add(canonical(said.fact))
         if fit == OTHERWISE:
             return Wrong(*self._differences(said, event))
         return There(event, is_compared=fit != NOT_COMPARED)

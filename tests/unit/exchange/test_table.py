@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.exchange.fact import canonical, read
-from infra.exchange.fact import read as fact_of
 from infra.exchange.decoding import text_of
+from infra.exchange.fact import canonical, read
 from infra.exchange.line import Line, NotAFile, Read, Wrong, json_lines
 from infra.exchange.schema import schema_of
 from infra.exchange.table import built, flat, rows
@@ -27,6 +26,9 @@ FACTS = [
     for stream, kind in catalogue.facts()
 ]  # fmt: skip
 every_fact = pytest.mark.parametrize(("stream", "kind"), FACTS)
+
+
+read_fact = read
 
 
 def golden(stream: Stream, kind: type[Fact]) -> Any:
@@ -48,7 +50,7 @@ def faults_of(read: Read) -> list[tuple[str, str]]:
     line = read[1]
     if isinstance(line, Line):
         with pytest.raises(Wrong) as found:
-            fact_of(line)
+            read_fact(line)
         line = found.value
     return [(fault.code, fault.pointer) for fault in line.faults]
 
