@@ -15,6 +15,9 @@ from infra.exchange.line import Wrong, wrong
 
 EMPTY: dict[str, Any] = {"[]": [], "{}": {}}
 _NAMES = {bool: "boolean", int: "integer", float: "number", type(None): "null", str: "string"}
+_YEARS = "^(19[0-9]{2}|20"
+"""How the pattern of a day begins."""
+_COARSER = ", or 2024-03 or 2024 where only that is known"
 _INTEGER = re.compile(r"-?[0-9]{1,15}")
 _DECIMAL = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,20}")
 _WITH_COMMA = re.compile(r"[+-]?[0-9][0-9.]*(,[0-9.]*)+")
@@ -43,7 +46,7 @@ def value_of(cell: str, schemas: Sequence[Mapping[str, Any]], pointer: str, *, p
 
     `point_is_plain`: in this file a point is a decimal point, because commas separate its cells. Raises Wrong.
     """
-    types = {name for schema in schemas for name in types_of(schema)}
+    types = _all_types(schemas)
     if cell in EMPTY and types & {"array", "object"}:
         return type(EMPTY[cell])()
     if "boolean" in types and cell.lower() in ("true", "false"):
@@ -52,18 +55,39 @@ def value_of(cell: str, schemas: Sequence[Mapping[str, Any]], pointer: str, *, p
         return int(cell)
     if types & {"integer", "number"} and "string" not in types and cell != "null":
         return _number(cell, pointer, whole="number" not in types, point_is_plain=point_is_plain)
-    return None if cell == "null" and _may_be_null(schemas, types) else cell
+    if cell == "null" and _may_be_null(schemas, types):
+        return None
+    _check_date(cell, schemas, pointer)
+    return cell
 
 
 def _may_be_null(schemas: Sequence[Mapping[str, Any]], types: set[str]) -> bool:
     return "null" in types or any("x-sealed" in schema for schema in schemas)
 
 
+def _check_date(cell: str, schemas: Sequence[Mapping[str, Any]], pointer: str) -> None:
+    """Raise Wrong for a day that is not written as one, and say what a spreadsheet program does with days."""
+    patterns = [schema.get("pattern", "") for schema in schemas if "string" in types_of(schema)]
+    if not patterns or not all(pattern.startswith(_YEARS) for pattern in patterns):
+        return
+    if any(re.fullmatch(pattern, cell) for pattern in patterns):
+        return
+    coarser = "" if all(pattern.count("?") == 0 for pattern in patterns) else _COARSER
+    unknown = ", or null where it is not known" if _may_be_null(schemas, {"null"} & _all_types(schemas)) else ""
+    advice = f"Give the day as 2024-03-07{coarser}{unknown}. In a spreadsheet, make the column one of text first."
+    raise wrong("schema-value-error", advice, pointer)
+
+
+def _all_types(schemas: Sequence[Mapping[str, Any]]) -> set[str]:
+    return {name for schema in schemas for name in types_of(schema)}
+
+
 def _number(cell: str, pointer: str, *, whole: bool, point_is_plain: bool) -> float:
     if fault := _ambiguity(cell, pointer, point_is_plain=point_is_plain):
         raise fault
     if whole:
-        raise wrong("schema-int-type", "Give a whole number, without a decimal point.", pointer)
+        how = "without a decimal point" if _DECIMAL.fullmatch(cell) else "such as 6"
+        raise wrong("schema-int-type", f"Give a whole number, {how}.", pointer)
     if not _DECIMAL.fullmatch(cell):
         raise wrong("schema-float-type", "Give a number, such as 12.5.", pointer)
     return float(cell)

@@ -36,17 +36,15 @@ class Layout:
 
 def layout_of(text: str, is_member: IsMember | None = None) -> Layout:
     """Find the table; raise NotAFile where there is no header. `is_member` where no column says the type."""
-    above = 0
     only, lines = "", list(_first_lines(text))
     if lines and (told := _SEP.fullmatch(lines[0][1].strip(_BLANKS))):
         only, lines = told[1], lines[1:]
-    for number, line, begins in lines:
+    for place, (number, line, begins) in enumerate(lines):
         for separator in sorted(only or SEPARATORS, key=line.count, reverse=True):
             names = _cells(line, separator)
             if _is_header(names, is_member):
-                _refuse_rows_above(above, number)
+                _refuse_rows_above([_cells(above, separator) for _, above, _ in lines[:place]], number)
                 return Layout(separator, number, begins, names)
-        above = max(above, *(_filled(_cells(line, each)) for each in only or SEPARATORS))
     raise _no_header(lines, only or SEPARATORS, is_member)
 
 
@@ -81,10 +79,6 @@ def _cells(line: str, separator: str) -> tuple[str, ...]:
     return tuple(cell.strip(_BLANKS) for cell in cells)
 
 
-def _filled(cells: Sequence[str]) -> int:
-    return sum(map(bool, cells))
-
-
 def _is_header(names: Sequence[str], is_member: IsMember | None) -> bool:
     known = {head_name(name) for name in names} - {None}
     if is_member is None:
@@ -92,8 +86,8 @@ def _is_header(names: Sequence[str], is_member: IsMember | None) -> bool:
     return bool(known & {"type", "participant", "ref"}) or any(is_member(name) for name in names if name)
 
 
-def _refuse_rows_above(filled: int, header: int) -> None:
-    if filled > 1:
+def _refuse_rows_above(rows: Sequence[Sequence[str]], header: int) -> None:
+    if any(sum(map(bool, cells)) > 1 for cells in rows):
         raise NotAFile(
             f"The header is line {header}, and above it are rows with several cells. Above a header may be empty lines "
             "and a title; the facts are below it."
@@ -129,7 +123,9 @@ def numbered(numbers: Sequence[int], noun: str) -> str:
 def unnamed(places: Sequence[int], line: int) -> str:
     """Say that columns that have values have no name."""
     if len(places) == 1:
-        return f"One column has no name: column {places[0]}. Line {line} has a value in it: give the column a name."
+        return (
+            f"One column has no name: column {places[0]}. Line {line} has a value in it: name the column, or remove it."
+        )
     count = {2: "Two", 3: "Three", 4: "Four", 5: "Five"}.get(len(places), str(len(places)))
     columns = numbered(places, "columns")
-    return f"{count} columns have no name: {columns}. Line {line} has a value in them: give them names."
+    return f"{count} columns have no name: {columns}. Line {line} has a value there: name the columns, or remove them."

@@ -79,7 +79,6 @@ _BOTH = "participant-or-ref"
 _COUNTS = ("version", "schema_version")
 _LOOK = 50
 """The form of a file is told from so many lines."""
-_SHORTEST_LINE = 9  # characters: {"type":0}
 _MEMBERS = {
     "type", "participant", "participant_id", "ref", "data", "study", "service", "event_id", "version",
     "schema_version", "recorded_at",
@@ -107,7 +106,7 @@ def _refuse_other_forms(text: str) -> None:
             "The file is named like JSON lines, and its first lines are not JSON objects. If it is CSV, give it a name "
             "that ends in .csv."
         )
-    if len(lines[0].strip()) < _SHORTEST_LINE or text.lstrip().startswith("["):
+    if lines[0].strip() == "{" or text.lstrip().startswith("["):
         raise NotAFile("The file is JSON over several lines. JSON lines have one object a line: {…}, without a comma.")
 
 
@@ -133,6 +132,8 @@ def line_of(
     type_name, data = said.get("type"), said.get("data")
     if not isinstance(type_name, str) or not isinstance(data, dict):
         raise Wrong(*faults, Fault("schema-missing", "A line has a type, and data as an object."))
+    if not type_name:
+        raise Wrong(*faults, Fault("schema-missing", "The line does not say which fact it is.", "/type"))
     if type_name not in {**_OF_STUDY, **_OF_PARTICIPANTS}:
         raise Wrong(
             *faults, Fault("no-such-fact", "There is no fact of that type: /enrollment/docs lists them.", "/type")

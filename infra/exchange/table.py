@@ -33,6 +33,7 @@ from shared.kernel.text import is_showable
 
 _COUNTS = ("version", "schema_version")
 _MOST_ELEMENTS = 1000
+_CONTROL = "The cell has control characters: leave them out."
 _LINE_END = re.compile(r"\r\n|\r|\n")
 csv.field_size_limit(1024 * 1024)
 
@@ -172,7 +173,7 @@ def _refuse_undeclared(table: _Table, records: Sequence[_Record]) -> None:
 
 def _undeclared(name: str, place: int, kinds: set[tuple[str, str | None]]) -> str:
     known = {each for kind in kinds for each in names_of(*kind)} | set(HEAD)
-    near = get_close_matches(folded(steps_of(name)[-1]), sorted(known), 1, 0.6)
+    near = get_close_matches(folded(steps_of(name)[-1]), sorted(known), 1, 0.7)
     advice = f"correct its name (is it {near[0]}?)" if near else "correct its name"
     hidden = " Its name has a sign that no screen shows." if not name.isprintable() else ""
     whose = next(iter(kinds))[0] if len(kinds) == 1 else "no fact of the file"
@@ -201,10 +202,9 @@ def _outside(table: _Table, record: _Record) -> Iterator[Fault]:
     if beyond:
         columns = f"{numbered(beyond, 'column' if len(beyond) == 1 else 'columns')}"
         yield Fault("schema-columns", f"The row has values in {columns}, where the header has no column.")
-    for place, cell in record.cells.items():
+    for name, cell in table.head(record).items():
         if not is_showable(cell):
-            named = f", {shown(table.names[place])}," if place < len(table.names) else ""
-            yield Fault("malformed", f"The cell in column {place + 1}{named} has control characters: leave them out.")
+            yield Fault("malformed", _CONTROL, f"/{name}")
 
 
 def _contradiction(table: _Table, head: Mapping[str, str]) -> Iterator[Fault]:
@@ -291,6 +291,9 @@ class _Walk:
     def _leaf(self, leaf: _Leaf, schemas: Sequence[Schema], pointer: str) -> Any:
         name, cell = leaf
         self.content.columns[pointer] = name
+        if not is_showable(cell):
+            self.content.faults.append(Fault("malformed", _CONTROL, pointer))
+            return cell
         try:
             return value_of(cell, schemas, pointer, point_is_plain=self.point_is_plain)
         except Wrong as found:

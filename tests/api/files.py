@@ -29,7 +29,7 @@ class Command:
     def counts(self) -> dict[str, int]:
         """From the summary: `7 lines: 5 were recorded, 2 are there already, 0 were refused.`"""
         sent, said = re.findall(r"^(\d+) lines?: (.*)\.$", self.out, re.MULTILINE)[0]
-        parts = re.findall(r"(\d+) (?:were|was|are|is|would be)? ?([a-z ]+)", said)
+        parts = re.findall(r"(\d+) (?:were|was|are|is|would be(?= refused))? ?([a-z ]+)", said)
         return {"sent": int(sent), **{what: int(count) for count, what in parts}}
 
 

@@ -253,10 +253,14 @@ def test_who_exported_what_is_recorded(study: OwnStudy, tmp_path: Path) -> None:
 
 def test_an_export_that_may_not_be_made_leaves_no_file(study: OwnStudy, tmp_path: Path) -> None:
     out = tmp_path / "none.jsonl"
-    for name, of, options in (("no-such-study", "study", ()), (study.study_id, "site", ("--site", "nowhere"))):
+    unknown = "The study has no such site. Its sites are rome, milan."
+    for name, why, options in (
+        ("no-such-study", "no study of that id", ()),
+        (study.study_id, unknown, ("--site", "x")),
+    ):
         told = quartal(study.demo, "export", "facts", "--study", name, "--out", str(out), *options)
         assert (told.code, list(tmp_path.iterdir())) == (1, [])
-        assert f"no {of} of that id" in told.err
+        assert why in told.err
 
 
 def test_what_an_export_and_a_dry_run_lack_of_grants_is_recorded_or_told(study: OwnStudy, tmp_path: Path) -> None:

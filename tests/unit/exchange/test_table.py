@@ -20,6 +20,7 @@ from infra.exchange.template import NUMBER, NoSuchFact, template
 from shared.contracts import catalogue
 from shared.contracts.schemas import HERE, golden_path
 from shared.kernel.fact import Fact, Stream
+from shared.kernel.text import is_showable
 
 FACTS = [
     pytest.param(stream, kind, id=f"{stream.service}/{kind.type_name}")
@@ -109,7 +110,9 @@ def _plain(schema: Any) -> st.SearchStrategy[Any]:
         case "number":
             return st.integers(1, 1000) | st.floats(0.001, 1000).map(lambda value: round(value, 6))
     if "pattern" in schema and "x-sealed" not in schema:
-        return st.from_regex(schema["pattern"], fullmatch=True).filter(lambda text: text == text.strip())
+        return st.from_regex(schema["pattern"], fullmatch=True).filter(
+            lambda text: text == text.strip() and is_showable(text)
+        )
     return st.text("abcdef äß,;\"'\n0123456789", min_size=1).map(str.strip).filter(bool)
 
 
