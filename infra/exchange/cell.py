@@ -103,7 +103,7 @@ def _ambiguity(cell: str, pointer: str, *, point_is_plain: bool) -> Wrong | None
     if _WITH_GAPS.fullmatch(cell):
         return wrong("ambiguous-number", "Write the number without gaps or apostrophes between its digits.", pointer)
     if _EXPONENT.fullmatch(cell):
-        return wrong("ambiguous-number", "Write the number in full, such as 1500 and not 1.5E+03.", pointer)
+        return wrong("ambiguous-number", "Write the number in full, such as 1500, without an exponent.", pointer)
     return None
 
 

@@ -52,9 +52,9 @@ class LineReport:
             entry |= {"new_participant": True}
         if self.repeats:
             entry["repeats_line"] = self.repeats
-        return json.dumps({**entry, "errors": [self._error(fault) for fault in self.faults]})
+        return json.dumps({**entry, "errors": [self.error_of(fault) for fault in self.faults]})
 
-    def _error(self, fault: Fault) -> dict[str, str]:
+    def error_of(self, fault: Fault) -> dict[str, str]:
         column = column_of(fault.pointer, self.columns)
         entry = {"code": fault.code, "message": _as_sentence(fault.message), "pointer": fault.pointer}
         return {**entry, "column": column} if column else entry

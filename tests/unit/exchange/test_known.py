@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -20,7 +21,7 @@ from shared.testing import facts
 BLEEDING, STENT = "complication: bleeding", "stent"
 
 
-def lines(*told: Fact, **more: str) -> list[Said]:
+def lines(*told: Fact, **more: Any) -> list[Said]:
     return [Said(Line(number, fact.type_name, "enrollment", {}, "p1", True, **more), fact)
             for number, fact in enumerate(told, 2)]  # fmt: skip
 
