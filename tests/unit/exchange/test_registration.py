@@ -1,4 +1,4 @@
-"""Whom a ref names, as far as no service has to be asked: participants that imports of an earlier version registered."""
+"""Whom a ref names, as far as no service is asked: participants whom imports of an earlier version registered."""
 
 from __future__ import annotations
 
