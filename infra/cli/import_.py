@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx
 import typer
@@ -15,7 +15,7 @@ from infra.cli.running import TokenFor, client, tokens
 from infra.exchange.decoding import ENCODINGS, text_of
 from infra.exchange.importing import bring_in
 from infra.exchange.line import NotAFile, Read, json_lines
-from infra.exchange.study import Ended
+from infra.exchange.study import NO_STUDY, Ended, Study
 from infra.exchange.table import column_at, rows
 from infra.exchange.tally import Tally
 from infra.exchange.template import NoSuchFact, template
@@ -23,6 +23,10 @@ from infra.reference.load import StudyApi
 
 JSON_LINES = {".jsonl", ".ndjson", ".json"}
 SHOWN = 200  # refusals on the terminal; `--report` has them all
+EXAMPLE = (
+    "The values are an example from the reference study: put those of your own participant in their place. With "
+    "--study ID, the template has the sites, criteria and consent forms of that study."
+)
 NO_ANSWER = "Quartal does not answer."
 
 
@@ -64,7 +68,7 @@ def command(
 ) -> None:
     """State what a file says and the study does not have yet. Code 0: every line stands; 1: some were refused."""
     if fact:
-        return _template(fact)
+        return _template(fact, study, token)
     if file is None or study is None:
         raise _given_up("Give a file and --study, or --template and the type of a fact.", 2)
     _check_report(report, file)
@@ -83,11 +87,25 @@ def command(
     raise typer.Exit(1 if tally.refusals else 0)
 
 
-def _template(type_name: str) -> None:
+def _template(type_name: str, study: str | None, token: str | None) -> None:
     try:
-        typer.echo(template(type_name), nl=False)
+        typer.echo(template(type_name, asyncio.run(_facts_of(study, token)) if study else ()), nl=False)
     except NoSuchFact:
         raise _given_up("There is no fact of that type: /enrollment/docs lists them.", 2) from None
+    except (Ended, httpx.TransportError) as ended:
+        raise _given_up(str(ended) if isinstance(ended, Ended) else NO_ANSWER, 1) from None
+    if not study:
+        typer.echo(EXAMPLE, err=True)
+
+
+async def _facts_of(study_id: str, token: str | None) -> list[tuple[str, dict[str, Any]]]:
+    token_for: TokenFor = (lambda _role, _site: token) if token else tokens(study_id)
+    async with client() as http:
+        study = Study(StudyApi(http, study_id, token_for))
+        await study.read()
+        if not study.version:
+            raise Ended(NO_STUDY, may_go_on=False)
+        return study.facts
 
 
 def _given_up(message: str, code: int) -> typer.Exit:

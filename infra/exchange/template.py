@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,6 +21,7 @@ from shared.contracts.schemas import HERE, golden_path
 from shared.kernel.fact import Corrected, Fact, Stream
 from shared.kernel.sealed import STORED, revealed
 
+_CRITERIA = "criteria"
 TEXT = "a text that only the own site reads"
 NUMBER = "K7F2-9QXA-3"
 
@@ -29,14 +30,39 @@ class NoSuchFact(Exception):
     """There is no fact of that type."""
 
 
-def template(type_name: str) -> str:
-    """Return two lines of CSV. Raises NoSuchFact."""
+def template(type_name: str, study: Sequence[tuple[str, dict[str, Any]]] = ()) -> str:
+    """Return two lines of CSV, with the sites, criteria and forms of a study where its facts are given.
+
+    Raises NoSuchFact.
+    """
     stream, kind = _kind(type_name)
     cells, schema = dict(flat(_example(stream, kind))), schema_of(type_name, stream.service)
     filled = {**_head(stream, kind), **_without_nulls(kind, schema, cells)}
+    if study:
+        filled = _of_study(filled, study)
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows([list(filled), list(filled.values())])
     return out.getvalue()
+
+
+def _of_study(cells: Mapping[str, str], facts: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, str]:
+    """Put what the study has in place of the example's values, and words where only the user can know."""
+    sites = [data["site_id"] for name, data in facts if name == "study.site_activated"]
+    protocol: dict[str, Any] = next((data["protocol"] for _, data in reversed(facts) if "protocol" in data), {})
+    forms = [each["version"] for each in protocol.get("consent_versions", ())]
+    filled = {
+        "participant": "the participant's number",
+        "site_id": sites[0] if sites else "the site's id",
+        "form_version": forms[-1] if forms else "the form's version",
+        "event_id": "the id of the event to correct",
+    }
+    adapted: dict[str, str] = {}
+    for column, cell in cells.items():
+        if column.startswith(f"{_CRITERIA}/"):
+            adapted |= {f"{_CRITERIA}/{each['id']}": "met" for each in protocol.get(_CRITERIA, ())}
+        elif not column.startswith("waivers/"):
+            adapted[column] = filled.get(column.removeprefix("data/"), cell) if cell else cell
+    return adapted
 
 
 def _head(stream: Stream, kind: type[Fact]) -> dict[str, str]:

@@ -263,3 +263,41 @@ def test_columns_may_come_in_any_order_and_be_quoted() -> None:
     csv.writer(out, quoting=csv.QUOTE_ALL).writerows(row[::-1] for row in table)
     (only,) = rows(out.getvalue())
     assert whole(only).data == SAID
+
+
+OF_STUDY: list[tuple[str, dict[str, Any]]] = [
+    ("study.opened", {"protocol": {"criteria": [{"id": "age"}, {"id": "old"}], "consent_versions": []}}),
+    ("study.site_activated", {"site_id": "rome"}),
+    ("study.protocol_amended", {"protocol": {"criteria": [{"id": "age"}, {"id": "new"}],
+                                             "consent_versions": [{"version": "1"}, {"version": "2"}]}}),
+]  # fmt: skip
+
+
+def test_a_template_of_a_study_has_its_sites_criteria_and_forms() -> None:
+    ((_, screening),) = rows(template("participant.screened", OF_STUDY))
+    assert isinstance(screening, Line)
+    assert screening.data["site_id"] == "rome"
+    assert screening.data["criteria"] == {"age": "met", "new": "met"}
+    assert "waivers" not in screening.data
+    assert ",2," in template("participant.consented", OF_STUDY)
+
+
+@every_fact
+def test_a_template_of_a_study_says_whose_number_is_needed(stream: Stream, kind: type[Fact]) -> None:
+    header, example = csv.reader(io.StringIO(template(kind.type_name, OF_STUDY)))
+    filled = dict(zip(header, example, strict=True))
+    if stream.subject == "participant" and kind.type_name != "participant.screened":
+        assert filled["participant"] == "the participant's number"
+
+
+@every_fact
+def test_a_template_says_in_one_way_that_there_is_nothing(stream: Stream, kind: type[Fact]) -> None:
+    """A null is written only where an empty cell would be refused."""
+    header, example = csv.reader(io.StringIO(template(kind.type_name)))
+    for column, cell in zip(header, example, strict=True):
+        if cell == "null":
+            without = [(name, value) for name, value in zip(header, example, strict=True) if name != column]
+            ((_, line),) = rows("\n".join(",".join(part) for part in zip(*without, strict=True)))
+            assert isinstance(line, Line)
+            with pytest.raises(Wrong):
+                read_fact(line)
