@@ -28,6 +28,7 @@ from infra.exchange.study import ADMINISTRATOR, NO_STUDY, Caller, Ended, Study, 
 from infra.reference.load import StudyApi
 from infra.reference.study import grant
 from shared.contracts import catalogue
+from shared.kernel.clock import real_time
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -113,4 +114,4 @@ def _line(study_id: str, service: str, row: dict[str, Any]) -> dict[str, Any]:
 def _time_of(answer: httpx.Response) -> datetime:
     """Return when the service answered, by its own clock."""
     told = answer.headers.get("Date")
-    return parsedate_to_datetime(told) if told else datetime.now(UTC).replace(microsecond=0)
+    return parsedate_to_datetime(told) if told else real_time().replace(microsecond=0)

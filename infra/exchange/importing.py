@@ -10,7 +10,8 @@ from functools import partial
 from infra.exchange.fact import canonical, read, stated
 from infra.exchange.line import Read, Wrong
 from infra.exchange.order import SERVICES, Said, Story, of_study, stories
-from infra.exchange.person import NOT_REGISTERED, Person, refuse_story
+from infra.exchange.person import Person
+from infra.exchange.refusals import NOT_REGISTERED, refuse_story
 from infra.exchange.registration import Found, Registration
 from infra.exchange.study import NO_STUDY, REPLAYED, Ended, Study, faults_of
 from infra.exchange.tally import Tally
@@ -173,7 +174,9 @@ class _Import:
         if (screening := story.screening) is None:
             raise Wrong(NOT_REGISTERED)
         person.site = str(stated(screening.fact)["site_id"])
-        self._refuse_unknown_site(person.site)
+        if not self._waits:
+            self._refuse_unknown_site(person.site)
+            self._refuse_unknown_criteria(screening)
         found = Found("", is_new=True)
         if not self._waits:
             found = await self._registration.find(story.person, screening)
@@ -186,9 +189,17 @@ class _Import:
         self._numbers[story.person.rpartition("/")[2]] = person.number
 
     def _refuse_unknown_site(self, site: str) -> None:
-        if self._study.sites and not self._waits and site not in self._study.sites:
+        if self._study.sites and site not in self._study.sites:
             sites = ", ".join(self._study.sites)
             raise Wrong(Fault("no-such-site", f"The study has no such site. Its sites are {sites}.", "/site_id"))
+
+    def _refuse_unknown_criteria(self, screening: Said) -> None:
+        """Raise Wrong with the columns of criteria that no protocol of the study has had."""
+        named = screening.line.data["criteria"] if screening.line.columns else ()
+        unknown = [name for name in named if name not in self._study.criteria]
+        if unknown:
+            message = "The protocol has no such criterion: correct the column's name, or leave its cells empty."
+            raise Wrong(*(Fault("no-such-criterion", message, f"/criteria/{name}") for name in unknown))
 
     async def _all(self, work: Iterable[Callable[[], Awaitable[None]]]) -> None:
         """Do the work for so many participants at once; the first failure ends it all."""

@@ -8,7 +8,6 @@ refusal is reported with its line, and what stands without it is recorded. A bat
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,7 +17,14 @@ from infra.exchange.fact import WITHHELD, canonical, stated
 from infra.exchange.known import Known, Match, There, here
 from infra.exchange.line import Wrong
 from infra.exchange.order import CLOSING, SCREENED, SERVICES, TRANSFERRED, Said, Story
-from infra.exchange.registration import reused
+from infra.exchange.refusals import (
+    NOT_HEARD,
+    NOT_REGISTERED,
+    faults_by_place,
+    other_person,
+    refuse_story,
+    reused,
+)
 from infra.exchange.study import LOOKS_AFTER, READER, Ended, Study, checked, faults_of, key_of
 from infra.exchange.tally import Tally
 from infra.reference.load import pause
@@ -31,11 +37,6 @@ from shared.web.routes import MOST_FACTS
 MOST_BYTES = 900_000  # of a request's 1 MiB
 MOST_MOVES = 20  # that somebody else stated something of the participant meanwhile
 _NOT_SEEN, _NOT_KNOWN_YET = 404, 409
-_POINTER = re.compile(r"(?:/facts)?/([0-9]+)(?:/data)?(/.*)?")
-NOT_REGISTERED = Fault("not-registered", "The file has no participant.screened for that ref.", "/ref")
-NOT_HEARD = Fault(
-    "not-known-yet", "The service does not know the participant at the present site yet: run the import again."
-)
 _ONCE = ("participant.consented", "participant.screen_failed", "participant.enrolled")
 """What a participant's record has that somebody else's has not."""
 _MOVES = {TRANSFERRED, Corrected.type_name}
@@ -89,7 +90,7 @@ class Person:
             return [*match.faults, reused(self.story.person)]
         known = self._known[SERVICES[0]]
         others = (known.has_another(type_name, lines, self._matches) for type_name in _ONCE)
-        return [_other(self.story.person, said) for said in others if said and not said.line.is_exported]
+        return [other_person(self.story.person, said) for said in others if said and not said.line.is_exported]
 
     async def state(self, service: str, told: Sequence[Said]) -> None:
         """State of these, in this order, what is not there yet."""
@@ -248,7 +249,7 @@ class Person:
     def _blamed(self, answer: httpx.Response, left: Sequence[Said], beside: int) -> dict[int, list[Fault]]:
         """What a refusal says of lines, by their numbers: of all of them, where it does not say of which, or where it
         is about what was accepted before; and of somebody new, whose screening is refused."""
-        by_place = _by_place(answer)
+        by_place = faults_by_place(answer)
         blamed = {each.line.number: by_place[place] for place, each in enumerate(left, beside) if place in by_place}
         if not blamed or (not self.number and left[0].line.number in blamed and not beside):
             return {each.line.number: blamed.get(each.line.number, faults_of(answer)) for each in left}
@@ -264,30 +265,6 @@ class Person:
             self._events[said.line.event_id] = event
 
 
-def refuse_story(tally: Tally, story: Story, faults: Sequence[Fault]) -> None:
-    """Refuse everything of a participant: the screening by a ref with the reasons, the rest because of it."""
-    screening = story.screening if story.is_ref else None
-    for each in story.said:
-        because = [_depends(screening, faults[-1].code)] if screening and each is not screening else faults
-        tally.refuse(each.line, because)
-
-
-def _depends(screening: Said, code: str) -> Fault:
-    code = code if code.startswith("ref-") else NOT_REGISTERED.code
-    return Fault(code, f"The screening of this ref is refused: see line {screening.line.number}.", "/ref")
-
-
-def _other(ref: str, said: Said) -> Fault:
-    """Say that a ref was recognized, and that the file says something else of its participant than the record."""
-    return Fault(
-        "ref-in-doubt",
-        f"The ref {ref} is known from an earlier import, but line {said.line.number} ({said.line.type}) differs from "
-        "what is recorded. If it is the same person, correct the record with a record.corrected, or name the "
-        "participant by number; if it is somebody else, use another ref. Nothing of this ref was recorded.",
-        "/ref",
-    )
-
-
 def _begins(batch: Sequence[Said], each: Said) -> bool:
     """Must what is gathered be stated before the next fact?"""
     fact = each.fact
@@ -295,12 +272,3 @@ def _begins(batch: Sequence[Said], each: Said) -> bool:
     closes = each.line.is_exported and each.line.type in CLOSING
     long = len(batch) >= MOST_FACTS or sum(len(canonical(said.fact)) for said in batch) > MOST_BYTES
     return corrects or closes or long or batch[-1].line.type == TRANSFERRED
-
-
-def _by_place(answer: httpx.Response) -> dict[int, list[Fault]]:
-    """What the refusal of a batch says of its members, by their places; pointers are within the fact's content."""
-    blamed: dict[int, list[Fault]] = {}
-    for fault in faults_of(answer):
-        if at := _POINTER.fullmatch(fault.pointer):
-            blamed.setdefault(int(at[1]), []).append(Fault(fault.code, fault.message, at[2] or ""))
-    return blamed

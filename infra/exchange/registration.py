@@ -20,11 +20,11 @@ import httpx
 from infra.exchange.fact import canonical, stated
 from infra.exchange.line import Wrong
 from infra.exchange.order import SCREENED, Said
+from infra.exchange.refusals import reused
 from infra.exchange.study import READER, REPLAYED, Study, checked, faults_of, key_of, pages
 from shared.contracts.catalogue import PARTICIPANT
 from shared.kernel.fact import Corrected, Fact
 from shared.kernel.ids import QUARTAL
-from shared.kernel.refusal import Fault
 
 _LEGACY_VERSION = "5"
 _REUSED = "idempotency-key-reused"
@@ -128,17 +128,6 @@ class Registration:
             return found
         return next((each for each in self._legacy if each.site == site
                      and each.event == legacy_event_id(self.study.id, site, ref, each.contents[0])), None)  # fmt: skip
-
-
-def reused(ref: str) -> Fault:
-    """Say that a ref stands for a participant with another screening."""
-    return Fault(
-        "ref-used-before",
-        f"The ref {ref} was used before for another screening, or for one with another local_reference or reason. "
-        "If it is the same person, correct the screening with a record.corrected, or name the participant by number; "
-        "if it is somebody else, use another ref.",
-        "/ref",
-    )
 
 
 def legacy_event_id(study_id: str, site: str, ref: str, content: str) -> str:

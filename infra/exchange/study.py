@@ -84,6 +84,12 @@ class Study:
         """Every site that was ever activated."""
         return [data["site_id"] for name, data in self.facts if name == "study.site_activated"]
 
+    @property
+    def criteria(self) -> set[str]:
+        """The criteria of every protocol that the study has had, by their ids."""
+        protocols = (data["protocol"] for _, data in self.facts if "protocol" in data)
+        return {each["id"] for protocol in protocols for each in protocol["criteria"]}
+
     async def read(self, caller: Caller = ADMINISTRATOR) -> None:
         answer = checked(await self.api.ask("GET", self.base, caller))
         if answer.status_code == 200:

@@ -10,11 +10,12 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from infra.exchange.cell import cell_of, value_of
+from infra.exchange.cell import cell_of
+from infra.exchange.content import CONTROL, Content, Tree, fill, put
 from infra.exchange.layout import (
     HEAD,
     Layout,
@@ -26,14 +27,12 @@ from infra.exchange.layout import (
     shown,
     unnamed,
 )
-from infra.exchange.line import Line, NotAFile, Read, Wrong, line_of, wrong
-from infra.exchange.schema import Schema, declared, inner, names_of, schema_of, steps_of, within
+from infra.exchange.line import Line, NotAFile, Read, Wrong, line_of
+from infra.exchange.schema import declared, names_of, schema_of, steps_of
 from shared.kernel.refusal import Fault
 from shared.kernel.text import is_showable
 
 _COUNTS = ("version", "schema_version")
-_MOST_ELEMENTS = 1000
-_CONTROL = "The cell has control characters: leave them out."
 _LINE_END = re.compile(r"\r\n|\r|\n")
 csv.field_size_limit(1024 * 1024)
 
@@ -204,7 +203,7 @@ def _outside(table: _Table, record: _Record) -> Iterator[Fault]:
         yield Fault("schema-columns", f"The row has values in {columns}, where the header has no column.")
     for name, cell in table.head(record).items():
         if not is_showable(cell):
-            yield Fault("malformed", _CONTROL, f"/{name}")
+            yield Fault("malformed", CONTROL, f"/{name}")
 
 
 def _contradiction(table: _Table, head: Mapping[str, str]) -> Iterator[Fault]:
@@ -212,101 +211,15 @@ def _contradiction(table: _Table, head: Mapping[str, str]) -> Iterator[Fault]:
         yield Fault("schema-columns", "The column type says another fact than --type does.", "/type")
 
 
-@dataclass
-class Content:
-    """What the cells of a row say: the fact's content, what is wrong with cells, and where each pointer stands.
-
-    `columns` has the name of the column by the pointer of a value, and of the beginning of the name for what is within.
-    """
-
-    data: dict[str, Any] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-    columns: dict[str, str] = field(default_factory=dict)
-
-
-_Leaf = tuple[str, str]  # a column's name, and its cell
-_Tree = dict[str, Any]  # of leaves and trees
-
-
 def _content(table: _Table, record: _Record, kind: tuple[str, str | None]) -> Content:
-    content, tree = Content(), _Tree()
+    content, tree = Content(), Tree()
     for place, cell in table.members(record):
         name, path = table.names[place], declared(*kind, table.names[place])
         if path is not None:
-            _put(tree, path, (shown(name), cell), content)
+            put(tree, path, (shown(name), cell), content)
         elif schema_of(*kind):
             message = f"This fact has no member for column {place + 1}, {shown(name)}: leave the cell empty."
             content.faults.append(Fault("schema-extra-forbidden", message))
     point_is_plain = table.layout.separator == ","
-    content.data = _filled(tree, schema_of(*kind), content, point_is_plain=point_is_plain)
+    content.data = fill(tree, schema_of(*kind), content, point_is_plain=point_is_plain)
     return content
-
-
-def built(filled: Mapping[str, str], schema: Schema) -> dict[str, Any]:
-    """Return the content that columns and cells say; raise Wrong with everything that is wrong with them."""
-    content, tree = Content(), _Tree()
-    for column, cell in filled.items():
-        _put(tree, steps_of(column), (column, cell), content)
-    data = _filled(tree, schema, content)
-    if content.faults:
-        raise Wrong(*content.faults)
-    return data
-
-
-def _put(tree: _Tree, steps: Sequence[str], leaf: _Leaf, content: Content) -> None:
-    here: Any = tree
-    for step in steps[:-1]:
-        here = here.setdefault(step, {}) if isinstance(here, dict) else None
-    if not isinstance(here, dict) or steps[-1] in here:
-        pointer = f"/{'/'.join(steps)}"
-        message = f"The column {leaf[0]} contradicts another one: both have a value for the same member."
-        content.faults.append(Fault("schema-columns", message, pointer))
-        return
-    here[steps[-1]] = leaf
-
-
-def _filled(tree: _Tree, schema: Schema, content: Content, *, point_is_plain: bool = True) -> dict[str, Any]:
-    walk = _Walk(schema, content, point_is_plain)
-    return {name: walk.value(node, within(schema, [name]), f"/{name}", name) for name, node in tree.items()}
-
-
-@dataclass(frozen=True)
-class _Walk:
-    root: Schema
-    content: Content
-    point_is_plain: bool
-
-    def value(self, node: Any, schemas: Sequence[Schema], pointer: str, written: str) -> Any:
-        """Return the value of a leaf or a tree; faults and the names of columns are noted in the content."""
-        if isinstance(node, tuple):
-            return self._leaf(node, schemas, pointer)
-        self.content.columns[pointer] = written
-        if any(schema.get("type") == "array" for schema in schemas) and all(map(str.isdecimal, node)):
-            return self._list(node, schemas, pointer, written)
-        return {
-            name: self.value(each, inner(schemas, name, self.root), f"{pointer}/{name}", f"{written}/{name}")
-            for name, each in node.items()
-        }
-
-    def _leaf(self, leaf: _Leaf, schemas: Sequence[Schema], pointer: str) -> Any:
-        name, cell = leaf
-        self.content.columns[pointer] = name
-        if not is_showable(cell):
-            self.content.faults.append(Fault("malformed", _CONTROL, pointer))
-            return cell
-        try:
-            return value_of(cell, schemas, pointer, point_is_plain=self.point_is_plain)
-        except Wrong as found:
-            self.content.faults += found.faults
-            return cell
-
-    def _list(self, node: _Tree, schemas: Sequence[Schema], pointer: str, written: str) -> list[Any]:
-        """Elements in the order of their indices; an index of which all cells are empty is passed over."""
-        places = sorted(node, key=int)
-        if int(places[-1]) > _MOST_ELEMENTS:
-            self.content.faults += wrong("schema-too-long", "Too many of these.", pointer).faults
-            return []
-        return [
-            self.value(node[place], inner(schemas, place, self.root), f"{pointer}/{index}", f"{written}/{place}")
-            for index, place in enumerate(places)
-        ]

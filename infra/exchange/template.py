@@ -13,9 +13,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from infra.exchange.content import built
 from infra.exchange.fact import withheld
 from infra.exchange.schema import schema_of
-from infra.exchange.table import built, flat
+from infra.exchange.table import flat
 from shared.contracts import catalogue
 from shared.contracts.schemas import HERE, golden_path
 from shared.kernel.fact import Corrected, Fact, Stream

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.exchange.content import built
 from infra.exchange.decoding import text_of
 from infra.exchange.fact import canonical, read
 from infra.exchange.line import Line, NotAFile, Read, Wrong, json_lines
 from infra.exchange.schema import schema_of
-from infra.exchange.table import built, flat, rows
+from infra.exchange.table import flat, rows
 from infra.exchange.template import NUMBER, NoSuchFact, template
 from shared.contracts import catalogue
 from shared.contracts.schemas import HERE, golden_path
