@@ -24,6 +24,8 @@ _WITH_COMMA = re.compile(r"[+-]?[0-9][0-9.]*(,[0-9.]*)+")
 _POINT_BEFORE_THREE = re.compile(r"-?[1-9][0-9]{0,2}(\.[0-9]{3})+")
 _SEVERAL_POINTS = re.compile(r"-?[0-9]+(\.[0-9]+){2,}")
 _WITH_GAPS = re.compile(r"[+-]?[0-9]{1,3}([ '\u2019\u00a0\u2009\u202f][0-9]{3})+([.,][0-9]+)?")
+_ERROR_VALUE = re.compile(r"#(N/A|NV|[A-ZÄÖÜÉ0-9/]+[!?])|#{2,}")
+_SHORTENED = re.compile(r"-?[0-9][.,][0-9]+E\+[0-9]{2,}")
 _EXPONENT = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?[eE][+-]?[0-9]+")
 
 
@@ -57,7 +59,10 @@ def value_of(cell: str, schemas: Sequence[Mapping[str, Any]], pointer: str, *, p
         return _number(cell, pointer, whole="number" not in types, point_is_plain=point_is_plain)
     if cell == "null" and _may_be_null(schemas, types):
         return None
+    if "boolean" in types and "string" not in types:
+        raise wrong("schema-bool-type", "Write true or false.", pointer)
     _check_date(cell, schemas, pointer)
+    _check_text(cell, pointer)
     return cell
 
 
@@ -76,6 +81,27 @@ def _check_date(cell: str, schemas: Sequence[Mapping[str, Any]], pointer: str) -
     unknown = ", or null where it is not known" if _may_be_null(schemas, {"null"} & _all_types(schemas)) else ""
     advice = f"Give the day as 2024-03-07{coarser}{unknown}. In a spreadsheet, make the column one of text first."
     raise wrong("schema-value-error", advice, pointer)
+
+
+def _check_text(cell: str, pointer: str) -> None:
+    """Raise Wrong for what a spreadsheet program has put in place of a text."""
+    if _ERROR_VALUE.fullmatch(cell):
+        message = "The spreadsheet program has put an error value here: mend its formula, or empty the cell."
+        raise wrong("spreadsheet-value", message, pointer)
+    if _SHORTENED.fullmatch(cell):
+        message = "The spreadsheet program has shortened a long number: make the column text, and type it again."
+        raise wrong("spreadsheet-value", message, pointer)
+    if not cell.isascii() and _is_garbled(cell):
+        message = "Letters were garbled when the file was saved: open it as UTF-8, mend them, and save it as UTF-8."
+        raise wrong("garbled-text", message, pointer)
+
+
+def _is_garbled(cell: str) -> bool:
+    """Tell whether UTF-8 was read as Windows-1252 once: each letter has become two signs."""
+    try:
+        return cell.encode("cp1252").decode("utf-8") != cell
+    except UnicodeError:
+        return False
 
 
 def _all_types(schemas: Sequence[Mapping[str, Any]]) -> set[str]:

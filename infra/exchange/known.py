@@ -43,6 +43,7 @@ class _Wording:
     """What an event says or said: as first stated, or as a correction restated it."""
 
     fact: Fact
+    content: str
     texts: Mapping[str, str]
     are_shown: bool
     is_first: bool = True
@@ -74,8 +75,9 @@ class Known:
                 self._note(str(fact.event_id), fact.restated, are_shown=shown, is_first=False)
 
     def _note(self, event: str, fact: Fact, *, are_shown: bool, is_first: bool) -> None:
-        self._wordings.setdefault(event, []).append(_Wording(fact, dict(texts(fact)), are_shown, is_first))
-        self._by_content[canonical(fact)].append(event)
+        wording = _Wording(fact, canonical(fact), dict(texts(fact)), are_shown, is_first)
+        self._wordings.setdefault(event, []).append(wording)
+        self._by_content[wording.content].append(event)
 
     def take(self, event: str) -> None:
         """This event is a line's of the file: no other line is found to be there by it."""
@@ -116,7 +118,7 @@ class Known:
         event = said.line.event_id
         if event is None or event not in self._wordings:
             return None
-        if canonical(self._wordings[event][0].fact) != canonical(said.fact):
+        if self._wordings[event][0].content != canonical(said.fact):
             message = "The event of that id says something else. To change what it says, state a record.corrected."
             return wrong("event-says-otherwise", message, "/event_id")
         return self._found(said, event, self._fit(said, event))
@@ -142,7 +144,7 @@ class Known:
 
     def _equal(self, said: Said, event: str) -> Iterator[_Wording]:
         content = canonical(said.fact)
-        return (wording for wording in self._wordings[event] if canonical(wording.fact) == content)
+        return (wording for wording in self._wordings[event] if wording.content == content)
 
     def _differences(self, said: Said, event: str) -> Iterator[Fault]:
         """What the texts of the line have that the last wording of the event has not."""

@@ -14,6 +14,7 @@ import pytest
 from infra.exchange.fact import stated
 from shared.testing import facts
 from shared.testing import followup_facts as followup
+from shared.testing import toxicity_facts as toxicity
 from tests.api.files import Command, bring, line, people, quartal, versions, written
 from tests.api.own_study import OwnStudy, own_study
 from tests.api.test_import_trouble import importing
@@ -167,7 +168,7 @@ def test_lines_that_are_there_and_lines_that_are_wrong_add_up(study: OwnStudy, f
 def test_two_imports_at_once_count_each_fact_once(study: OwnStudy, folder: Path) -> None:
     file = written(folder, people(20))
     both = [importing(study, file) for _ in range(2)]
-    counted = [Command(each.wait(), each.stdout.read(), "").counts for each in both]  # type: ignore[union-attr]
+    counted = [Command(0, each.communicate(timeout=120)[0], "").counts for each in both]
     assert sum(each["recorded"] for each in counted) == 120
     assert all(each["recorded"] + each["there already"] == 120 for each in counted)
 
@@ -236,3 +237,38 @@ def test_a_study_that_is_not_there_is_said_and_nothing_is_to_be_repeated(study: 
     assert (told.code, told.counts["not decided"]) == (1, 6)
     assert "Nothing was imported: There is no study of that id" in told.err
     assert "again" not in told.err
+
+
+def test_an_export_that_is_made_while_a_site_reports_can_be_imported(study: OwnStudy, folder: Path) -> None:
+    """Whatever it has of what came meanwhile, nothing in it depends on what it lacks."""
+    more = (toxicity.assessed(30), followup.contact(30))
+    for place in range(5):
+        study.at_site("rome", local_reference=f"MRN {place}")
+    reporting = importing(study, written(folder, people(30, *more)))
+    while len(versions(study)) < 15:
+        assert reporting.poll() is None, "it was done before it could be exported"
+    out = folder / "meanwhile.jsonl"
+    told = quartal(study.demo, "export", "facts", "--study", study.study_id, "--out", str(out))
+    assert told.code == 0
+    reporting.communicate(timeout=120)
+    assert reporting.returncode == 0
+    command = bring(OwnStudy(study.demo, study.http), str(out))
+    assert (command.code, command.counts["refused"]) == (0, 0), command
+
+
+def test_a_table_names_criteria_and_columns_that_are_not_the_studys(study: OwnStudy, folder: Path) -> None:
+    table = folder / "screenings.csv"
+    table.write_text(
+        "type;ref;site_id;screened_on;sex;birth_year;criteria/age;remark\n"
+        "participant.screened;p1;rome;2024-03-01;female;1950;met;x\n"
+    )
+    told = bring(study, str(table))
+    assert (told.code, told.err.startswith("The fact participant.screened has no member for column 8, remark")) == (
+        2,
+        True,
+    )
+    table.write_text(table.read_text().replace(";remark", ";").replace(";x\n", ";\n"))
+    told = bring(study, str(table))
+    assert told.code == 1
+    assert "no-such-criterion at /criteria/age (column criteria/age)" in told.out
+    assert versions(study) == {}

@@ -9,7 +9,7 @@ import pytest
 
 from infra.exchange.decoding import text_of
 from infra.exchange.fact import read, stated
-from infra.exchange.line import NotAFile, Wrong
+from infra.exchange.line import Line, NotAFile, Wrong
 from infra.exchange.table import column_at, rows
 from infra.exchange.tally import Tally
 
@@ -171,3 +171,39 @@ def test_a_number_with_one_reading_is_read(number: str, value: float, separator:
     table = "participant,line_id,on,agents/0/name,agents/0/dose,setting\nK7F2-9QXA-3,S1,2024,x,NUMBER,other\n"
     ((_, line),) = rows(table.replace(",", separator).replace("NUMBER", number), "systemic_therapy.started")
     assert read(line).model_dump()["agents"][0]["dose"] == value  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("cell", "code"),
+    [
+        ("#N/A", "spreadsheet-value"), ("#NV", "spreadsheet-value"), ("#REF!", "spreadsheet-value"),
+        ("#WERT!", "spreadsheet-value"), ("#NAME?", "spreadsheet-value"), ("#DIV/0!", "spreadsheet-value"),
+        ("########", "spreadsheet-value"), ("4.71123E+11", "spreadsheet-value"), ("4,71E+11", "spreadsheet-value"),
+        ("Dr. MÃ¼ller", "garbled-text"), ("HÃ©lÃ¨ne", "garbled-text"),
+    ],
+)  # fmt: skip
+def test_what_a_program_put_in_place_of_a_text_is_refused(cell: str, code: str) -> None:
+    ((_, line),) = rows(f'performed_on;kind;body_site;participant;detail\n2024;biopsy;neck;K7F2-9QXA-3;"{cell}"\n',
+                        "procedure.performed")  # fmt: skip
+    assert isinstance(line, Line)
+    with pytest.raises(Wrong) as wrong:
+        read(line)
+    assert [(fault.code, fault.pointer) for fault in wrong.value.faults] == [(code, "/detail")]
+
+
+@pytest.mark.parametrize(
+    "cell", ["1E5", "00123", "#1", "Müller", "Łódź", "É", "node #2!", "NA", "1.500", "12,5", "=A1"]
+)
+def test_a_text_stays_as_it_is(cell: str) -> None:
+    table = f"performed_on\tkind\tbody_site\tparticipant\tdetail\n2024\tbiopsy\tneck\tK7F2-9QXA-3\t{cell}\n"
+    ((_, line),) = rows(table, "procedure.performed")
+    assert isinstance(line, Line)
+    assert stated(read(line))["detail"] == cell
+
+
+@pytest.mark.parametrize("cell", ["WAHR", "yes", "1", "x"])
+def test_yes_and_no_are_true_and_false(cell: str) -> None:
+    ((_, line),) = rows(f"participant,died_on,cause,presumed\nK7F2-9QXA-3,2024,unknown,{cell}\n", "participant.died")
+    assert isinstance(line, Line)
+    with pytest.raises(Wrong, match="schema-bool-type"):
+        read(line)
