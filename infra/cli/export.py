@@ -64,10 +64,7 @@ def summary(export: Export, counts: Counter[str]) -> Iterator[str]:
     if EVERY_SITE not in export.visible:
         seen = sorted(export.visible)
         sites = f"Only site {seen[0]} is" if len(seen) == 1 else f"Only the sites {', '.join(seen)} are"
-        yield (
-            f"{sites} visible to this token: the file has facts of {len(seen)} of {len(export.sites)} sites, and only "
-            "those of participants who are there now."
-        )
+        yield (f"{sites} visible to this token: the file has what {len(seen)} of {len(export.sites)} sites stated.")
     if export.site:
         yield f"The file has only what site {export.site} stated, and the study's own facts."
     newer = f" It has {export.newer} that came since; others may be missing." if export.newer else ""

@@ -2,9 +2,9 @@
 
 The lines are those of an import. Sealed texts are in no export, not even the exporter's own site's.
 
-Sites report while an export is read. So the services are read from the last to the first, and the study at the end:
-what a fact depends on was recorded before it, and is read after it. What was recorded before the export began is in it,
-all of it; of what came since, something may be.
+Sites report while an export is read. So a service is read as it was at one moment, and the services from the last to
+the first, the study at the end: what a fact depends on was recorded before it, and is read after it. What was recorded
+before the export began is in it, all of it; of what came since, something may be.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import httpx
 from infra.exchange.access import sees, visible_sites
 from infra.exchange.fact import published
 from infra.exchange.order import SERVICES
-from infra.exchange.study import ADMINISTRATOR, NO_STUDY, Caller, Ended, Study, checked, pages
+from infra.exchange.study import ADMINISTRATOR, NO_STUDY, Caller, Ended, Study, checked, recorded
 from infra.reference.load import StudyApi
 from infra.reference.study import grant
 from shared.contracts import catalogue
@@ -73,7 +73,7 @@ class Export:
     async def _read(self, study: Study, service: str, file: IO[str]) -> None:
         """Keep the service's lines until the others are read."""
         asked = {"export": str(self.id), **({"site": self.site} if self.site else {})}
-        async for row in pages(self.api, service, self.caller, **asked):
+        async for row in recorded(self.api, service, self.caller, **asked):
             self.newer += datetime.fromisoformat(row["recorded_at"]) > self.begun_at
             file.write(json.dumps(_line(study.id, service, row)) + "\n")
 

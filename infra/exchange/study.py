@@ -140,6 +140,24 @@ class Study:
         return bool(said) and said[-1] == "study.member_granted"
 
 
+async def recorded(api: StudyApi, service: str, caller: Caller, **asked: str) -> AsyncIterator[dict[str, Any]]:
+    """Every fact that the caller may read of a service, as it was when the first page was read; Ended where it may not.
+
+    In the order of recording; what is recorded meanwhile is left for the next time.
+    """
+    cursor = ""
+    while True:
+        params = {**asked, "limit": str(PAGE), "since": cursor}
+        answer = checked(await api.ask("GET", f"/{service}/v1/studies/{api.study_id}/facts", caller, params=params))
+        if not answer.is_success:
+            raise Ended(f"The facts of {service} cannot be read: {faults_of(answer)[0].message}")
+        rows, cursor = answer.json()["rows"], answer.json()["cursor"]
+        for row in rows:
+            yield row
+        if len(rows) < PAGE:
+            return
+
+
 async def pages(api: StudyApi, service: str, caller: Caller, **asked: str) -> AsyncIterator[dict[str, Any]]:
     """Every fact that the caller may read of a service, in the feed's order; Ended where it may not."""
     after: str | None = ""

@@ -255,9 +255,9 @@ def _shown(head: Head) -> dict[str, Any]:
 def _of_record(request: Request, recalled: Recalled, opened: Mapping[int, Mapping[str, str]]) -> dict[str, str]:
     """The tag names all that the answer depends on: the version, what is known from enrollment, and hidden texts."""
     more = [f"e{recalled.head.known}"] if recalled.head.known else []
-    if len(opened) < sum(event.sealed is not None for event in recalled.events):
+    if len(opened) < len(recalled.events):
         more.append(f"r{len(opened)}")
-    return {**_versioned(request, recalled.head.version, more), **(UNCOMPRESSED if opened else {})}
+    return {**_versioned(request, recalled.head.version, more), **(UNCOMPRESSED if any(opened.values()) else {})}
 
 
 def _versioned(request: Request, version: int, more: Sequence[str] = ()) -> dict[str, str]:

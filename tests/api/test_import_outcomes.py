@@ -202,7 +202,7 @@ def test_an_export_says_of_what_it_is_and_until_when(study: OwnStudy, folder: Pa
     out, token = folder / "rome.jsonl", study.demo.token("site", "rome", study.study_id)
     told = quartal(study.demo, "export", "facts", "--study", study.study_id, "--out", str(out), "--token", token)
     assert told.code == 0
-    assert "Only site rome is visible to this token: the file has facts of 1 of 2 sites" in told.err
+    assert "Only site rome is visible to this token: the file has what 1 of 2 sites stated." in told.err
     assert "The file has everything that was recorded before " in told.err
     other = folder / "milan.jsonl"
     options = ("--out", str(other), "--site", "milan", "--token", token)
