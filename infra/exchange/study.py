@@ -42,9 +42,9 @@ class Ended(Exception):
 def checked(answer: httpx.Response) -> httpx.Response:
     """The answer, unless it says that nothing can be done now; then raises Ended."""
     if answer.status_code == 401:
-        raise Ended(_NO_LONGER)
+        raise Ended(f"{_NO_LONGER} {faults_of(answer)[0].message}")
     if answer.status_code == 429 or answer.status_code >= 500:
-        raise Ended(f"The service is away or busy ({answer.status_code}).")
+        raise Ended(f"The service is away or busy ({answer.status_code}). {faults_of(answer)[0].message}")
     return answer
 
 
