@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, TextIO
-from uuid import UUID
 
 import httpx
 import typer
 
-from infra.cli.import_ import Token
+from infra.cli.files import NotWritten, written
+from infra.cli.import_ import NO_ANSWER, Token
 from infra.cli.running import TokenFor, client, tokens
 from infra.exchange.exporting import Export
 from infra.exchange.order import SERVICES
 from infra.exchange.study import Ended
 from infra.reference.load import StudyApi
 from shared.kernel.ids import new_event_id
+from shared.security.grants import EVERY_SITE
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 Study = Annotated[str, typer.Option(help="the study's id")]
@@ -43,50 +43,43 @@ def facts_command(
         typer.echo(f"A service is one of {', '.join(SERVICES)}.", err=True)
         raise typer.Exit(2)
     token_for: TokenFor = (lambda _role, _site: token) if token else tokens(study)
-    export_id = new_event_id()
     try:
-        with _written(out) as file:
-            counts = asyncio.run(_exported(study, token_for, export_id, service, site, file, grants=token is None))
+        with written(out) if out else nullcontext(sys.stdout) as file:
+            export, counts = asyncio.run(_exported(study, token_for, service, site, file, grants=token is None))
+    except NotWritten as why:
+        typer.echo(str(why), err=True)
+        raise typer.Exit(2) from None
     except (Ended, httpx.TransportError) as ended:
-        why = str(ended) if isinstance(ended, Ended) else "Quartal does not answer."
-        typer.echo(f"The export has not come to its end: {why}", err=True)
+        reason = str(ended) if isinstance(ended, Ended) else NO_ANSWER
+        typer.echo(f"Nothing was exported: {reason}", err=True)
         raise typer.Exit(1) from None
+    for line in summary(export, counts):
+        typer.echo(line, err=True)
+
+
+def summary(export: Export, counts: Counter[str]) -> Iterator[str]:
+    """Say what is in the file, of whom, and until when."""
     told = ", ".join(f"{count} of {name}" for name, count in counts.items())
-    typer.echo(
-        f"{counts.total()} facts ({told}), recorded as export {export_id}. Sealed texts are not in it.", err=True
-    )
+    yield f"{counts.total()} facts were exported ({told}). The services recorded this as export {export.id}."
+    if EVERY_SITE not in export.visible:
+        seen = sorted(export.visible)
+        sites = f"Only site {seen[0]} is" if len(seen) == 1 else f"Only the sites {', '.join(seen)} are"
+        yield (f"{sites} visible to this token: the file has what {len(seen)} of {len(export.sites)} sites stated.")
+    if export.site:
+        yield f"The file has only what site {export.site} stated, and the study's own facts."
+    newer = f" It has {export.newer} that came since; others may be missing." if export.newer else ""
+    yield f"The file has everything that was recorded before {export.begun_at:%Y-%m-%d %H:%M:%S} UTC.{newer}"
+    yield "Sealed texts are not in it."
 
 
 async def _exported(
-    study: str,
-    token_for: TokenFor,
-    export_id: UUID,
-    services: list[str],
-    site: str | None,
-    file: TextIO,
-    *,
-    grants: bool,
-) -> Counter[str]:
+    study: str, token_for: TokenFor, services: list[str], site: str | None, file: TextIO, *, grants: bool
+) -> tuple[Export, Counter[str]]:
     counts = Counter[str]()
     async with client() as http:
         caller = ("site", site) if site else ("coordinator", None)
-        export = Export(StudyApi(http, study, token_for), caller, export_id, services, site, grants)
+        export = Export(StudyApi(http, study, token_for), caller, new_event_id(), services, site, grants)
         async for line in export.lines():
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
             counts[line.get("service", "the study")] += 1
-    return counts
-
-
-@contextmanager
-def _written(out: Path | None) -> Iterator[TextIO]:
-    """The file is there when all of it is written, readable by its owner only; an export that breaks leaves none."""
-    if out is None:
-        yield sys.stdout
-        return
-    draft = out.with_name(f"{out.name}.part")
-    try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            yield file
-        draft.replace(out)
-    finally:
-        draft.unlink(missing_ok=True)
+    return export, counts

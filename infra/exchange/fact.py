@@ -7,7 +7,7 @@ an export is stated with `WITHHELD` in its place, and the import says how often.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from infra.exchange.line import Line, Wrong, wrong
 from shared.contracts.toxicity import Finding
 from shared.kernel.fact import Fact, upcast
+from shared.kernel.refusal import Fault
 from shared.kernel.sealed import STORED, SealedText, revealed, texts
 from shared.web.problems import schema_faults
 
@@ -23,7 +24,28 @@ WITHHELD = "not in the export"
 
 
 def read(line: Line) -> Fact:
-    """The fact as today's language has it; raises Wrong with everything that is not of its form."""
+    """Return the fact in today's schema version; raise Wrong with everything that is wrong with the line."""
+    try:
+        fact = _read(line)
+    except Wrong as wrong:
+        raise _whole_of(line, wrong.faults) from None
+    if line.faults:
+        raise _whole_of(line, ())
+    return fact
+
+
+def _whole_of(line: Line, found: Sequence[Fault]) -> Wrong:
+    """Join the faults of the line, and those of its content where the line itself has none."""
+    places = [fault.pointer for fault in line.faults if fault.pointer]
+    rest = [fault for fault in found if not any(_is_within(fault.pointer, place) for place in places)]
+    return Wrong(*line.faults, *rest)
+
+
+def _is_within(pointer: str, other: str) -> bool:
+    return f"{pointer}/".startswith(f"{other}/") or f"{other}/".startswith(f"{pointer}/")
+
+
+def _read(line: Line) -> Fact:
     kind = line.stream.facts[line.type]
     try:
         data = upcast(kind, line.schema_version or kind.schema_version, dict(line.data))
@@ -86,10 +108,3 @@ def withheld(value: object, pointer: str = "") -> Iterator[str]:
 def canonical(fact: Fact) -> str:
     """Type and published content, in one form."""
     return json.dumps([fact.type_name, published(fact)], sort_keys=True, separators=(",", ":"))
-
-
-def agree(one: Fact, other: Fact) -> bool:
-    """Do two facts of equal published content differ in a text that both of them tell?"""
-    here, there = dict(texts(one)), dict(texts(other))
-    return all(WITHHELD in (here[place], there[place]) or here[place] == there[place]
-               for place in here.keys() & there.keys())  # fmt: skip

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 
 from infra.exchange.fact import canonical, read, stated
 from infra.exchange.line import Read, Wrong
 from infra.exchange.order import SERVICES, Said, Story, of_study, stories
-from infra.exchange.person import NOT_REGISTERED, Person
-from infra.exchange.study import Ended, Study, checked, faults_of
+from infra.exchange.person import Person
+from infra.exchange.refusals import NOT_REGISTERED, refuse_story
+from infra.exchange.registration import Found, Registration
+from infra.exchange.study import NO_STUDY, REPLAYED, Ended, Study, faults_of
 from infra.exchange.tally import Tally
 from infra.reference.load import StudyApi
 from shared.kernel.refusal import Fault
+from shared.kernel.sealed import texts
 
 AT_ONCE = 8  # participants
 _UNKNOWN = Fault("not-found", "There is no such participant, or it is not yours to see.", "/participant")
@@ -23,21 +25,25 @@ _OF_MEMBERS = ("study.member_granted", "study.member_revoked")
 
 
 async def bring_in(
-    api: StudyApi, lines: Iterable[Read], tally: Tally, *, grants: bool = False, participants_only: bool = False
+    api: StudyApi, lines: Sequence[Read], tally: Tally, *, grants: bool = False, participants_only: bool = False
 ) -> None:
     """State every line, and account for each of them in `tally`.
 
     `grants`: record the grants that the development issuer's default subjects lack. Raises Ended, or
     httpx.TransportError, when the services do not let it go on; what was recorded stays.
     """
+    tally.expect(lines)
     said = list(_readable(lines, api.study_id, tally))
-    await _Import(Study(api), tally, grants).of(_wanted(said, api.study_id, tally, participants_only))
+    wanted, repeated = _without_repeats(_wanted(said, api.study_id, tally, participants_only))
+    await _Import(Study(api), tally, grants).run(wanted)
+    for each, first in repeated:
+        _account_for_repeat(tally, each.line.number, first.line.number)
 
 
 def _readable(lines: Iterable[Read], study_id: str, tally: Tally) -> Iterator[Said]:
     for number, line in lines:
         if isinstance(line, Wrong):
-            tally.refuse_line(number, "", line.faults)
+            tally.refuse_line(number, line.faults)
             continue
         try:
             yield Said(line.for_study(study_id), read(line))
@@ -51,50 +57,83 @@ def _wanted(said: Sequence[Said], study_id: str, tally: Tally, participants_only
     for each in said:
         foreign = each.line.type in _OF_MEMBERS and each.line.study not in (None, study_id)
         if not each.line.person and (participants_only or foreign):
-            tally.one("left out")
+            tally.set(each.line.number, "left-out")
         else:
             wanted.append(each)
     return wanted
 
 
+def _without_repeats(said: Sequence[Said]) -> tuple[list[Said], list[tuple[Said, Said]]]:
+    """Return the lines without those that repeat another one, and each of these with the line that it repeats.
+
+    Lines that name their event are no repeats: an export has two equal facts where two were stated.
+    """
+    first: dict[tuple[object, ...], Said] = {}
+    wanted, repeated = [], []
+    for each in said:
+        line = each.line
+        key = (line.person, line.is_ref, line.service, canonical(each.fact), *texts(each.fact))
+        if line.person and not line.event_id and not line.is_exported and key in first:
+            repeated.append((each, first[key]))
+        else:
+            first.setdefault(key, each)
+            wanted.append(each)
+    return wanted, repeated
+
+
+def _account_for_repeat(tally: Tally, number: int, first: int) -> None:
+    report = tally.lines[first]
+    if report.outcome == "refused":
+        tally.set(number, "refused", faults=report.faults, repeats=first)
+    elif report.outcome != "not-decided":
+        tally.set(number, "repeated", repeats=first)
+
+
 class _Import:
     def __init__(self, study: Study, tally: Tally, grants: bool) -> None:
         self._study, self._tally, self._grants = study, tally, grants
+        self._registration = Registration(study, tally.dry_run)
         self._numbers: dict[str, str] = {}
         self._waits = False
         self._free = asyncio.Semaphore(AT_ONCE)
 
-    async def of(self, said: Sequence[Said]) -> None:
+    async def run(self, said: Sequence[Said]) -> None:
         first, last = of_study(said)
         told = stories(each for each in said if each.line.person)
         await self._study.read()
-        await self._of_study(first)
+        await self._state_of_study(first)
         if not self._study.version and not self._waits:
-            raise Ended("There is no study of that id, or it is not yours to see, and the file does not open it.")
+            raise Ended(NO_STUDY, may_go_on=False)
         if told and self._grants and not self._waits:
             await self._grant()
-        people = await self._registered(told)
-        await self._all(partial(self._told, story, person) for story, person in zip(told, people, strict=True))
-        await self._of_study(last)
+        if not self._waits and any(story.is_ref for story in told):
+            await self._registration.read()
+        people = await self._find_all(told)
+        await self._all(person.state_all for person in people if person)
+        await self._state_of_study(last)
 
-    async def _of_study(self, said: Sequence[Said]) -> None:
+    async def _state_of_study(self, said: Sequence[Said]) -> None:
         there, seen = self._study.holds(), Counter[str]()
         for each in said:
             content = canonical(each.fact)
             seen[content] += 1
             if seen[content] <= there[content]:
-                self._tally.one("there")
+                self._tally.set(each.line.number, "there-already")
             elif self._waits:
-                self._tally.one("by form")
+                self._tally.set(each.line.number, "checked-by-form")
             else:
-                there = await self._stated(each, seen[content], there)
+                there = await self._state(each, seen[content], there)
 
-    async def _stated(self, said: Said, occurrence: int, there: Counter[str]) -> Counter[str]:
-        """What the study holds from now on."""
-        if faults := await self._study.state(said, occurrence, dry_run=self._tally.dry_run):
-            self._tally.refuse(said.line, faults)
+    async def _state(self, said: Said, occurrence: int, there: Counter[str]) -> Counter[str]:
+        """State a fact of the study; return what the study holds from now on."""
+        answer = await self._study.state(said, occurrence, dry_run=self._tally.dry_run)
+        if not answer.is_success:
+            self._tally.refuse(said.line, faults_of(answer))
             return there
-        self._tally.one("recorded")
+        if REPLAYED in answer.headers:
+            self._tally.set(said.line.number, "there-already")
+        else:
+            self._tally.recorded(said.line.number)
         self._waits = self._tally.dry_run
         if self._tally.dry_run:
             return there
@@ -108,70 +147,70 @@ class _Import:
                 return
             await self._study.grant(lacking)
 
-    async def _registered(self, told: Sequence[Story]) -> list[Person | None]:
-        """Somebody for every story; None where there is nobody, which is reported."""
+    async def _find_all(self, told: Sequence[Story]) -> list[Person | None]:
+        """Return somebody for every story; None where there is nobody, which is reported."""
         people: list[Person | None] = [None] * len(told)
 
         async def find(place: int, story: Story) -> None:
-            people[place] = await self._person(story)
+            person = Person(self._study, self._tally, story, self._numbers, waits=set(SERVICES if self._waits else ()))
+            try:
+                await (self._register(person) if story.is_ref else self._find(person))
+                people[place] = person
+            except Wrong as wrong:
+                refuse_story(self._tally, story, wrong.faults)
 
         await self._all(partial(find, place, story) for place, story in enumerate(told))
         return people
 
-    async def _person(self, story: Story) -> Person | None:
-        person = Person(self._study, self._tally, self._numbers, waits=set(SERVICES if self._waits else ()))
-        if not story.is_ref:
-            person.number = story.person
-            if self._waits or await person.find_site():
-                return person
-            self._nobody(story, _UNKNOWN)
-            return None
+    async def _find(self, person: Person) -> None:
+        """Find somebody by number; raise Wrong where the caller sees nobody of it."""
+        person.number = person.story.person
+        if not self._waits and not await person.find_site():
+            raise Wrong(_UNKNOWN)
+
+    async def _register(self, person: Person) -> None:
+        """Find or register somebody by the ref and the screening; raise Wrong where that cannot be."""
+        story = person.story
         if (screening := story.screening) is None:
-            self._nobody(story, NOT_REGISTERED)
-            return None
+            raise Wrong(NOT_REGISTERED)
         person.site = str(stated(screening.fact)["site_id"])
-        if not self._waits and not await self._register(story, screening, person):
-            return None
-        self._numbers[story.person.rpartition("/")[2]] = person.number
-        return person
-
-    async def _register(self, story: Story, screening: Said, person: Person) -> bool:
-        """Register somebody, or find who was registered by the same line before; a dry run only finds."""
-        answer = checked(await self._study.register(story.person, screening, dry_run=self._tally.dry_run))
-        if answer.headers.get("Idempotency-Replayed"):
-            person.number = answer.json()["participant_id"]
+        if not self._waits:
+            self._refuse_unknown_site(person.site)
+            self._refuse_unknown_criteria(screening)
+        found = Found("", is_new=True)
+        if not self._waits:
+            found = await self._registration.find(story.person, screening)
+        person.number, person.after, person.is_recognized = found.number, found.after, not found.is_new
+        self._tally.name(screening.line, found.number, is_new=found.is_new)
+        if found.is_new and not self._tally.dry_run:
+            person.new = screening
+        if not found.is_new:
             await person.find_site()
-            return True
-        if self._tally.dry_run:  # the batch of the person's facts says what is wrong with the screening
-            return True
-        if answer.is_success:
-            person.after = answer.headers.get("Quartal-Version", "")
-            person.number, person.new = answer.json()["participant_id"], screening
-            return True
-        self._tally.refuse(screening.line, faults_of(answer))
-        rest = replace(story, said=[each for each in story.said if each is not screening])
-        self._nobody(rest, NOT_REGISTERED)
-        return False
+        self._numbers[story.person.rpartition("/")[2]] = person.number
 
-    def _nobody(self, story: Story, fault: Fault) -> None:
-        for each in story.said:
-            self._tally.refuse(each.line, [fault])
+    def _refuse_unknown_site(self, site: str) -> None:
+        if self._study.sites and site not in self._study.sites:
+            sites = ", ".join(self._study.sites)
+            raise Wrong(Fault("no-such-site", f"The study has no such site. Its sites are {sites}.", "/site_id"))
 
-    async def _told(self, story: Story, person: Person | None) -> None:
-        if person:
-            for service, said in story.stages():
-                await person.state(service, said)
+    def _refuse_unknown_criteria(self, screening: Said) -> None:
+        """Raise Wrong with the columns of criteria that no protocol of the study has had."""
+        named = screening.line.data["criteria"] if screening.line.columns else ()
+        unknown = [name for name in named if name not in self._study.criteria]
+        if unknown:
+            message = "The protocol has no such criterion: correct the column's name, or leave its cells empty."
+            raise Wrong(*(Fault("no-such-criterion", message, f"/criteria/{name}") for name in unknown))
 
     async def _all(self, work: Iterable[Callable[[], Awaitable[None]]]) -> None:
-        """So many participants at once; the first failure ends it all."""
+        """Do the work for so many participants at once; the first failure ends it all."""
 
-        async def one(each: Callable[[], Awaitable[None]]) -> None:
+        async def do(each: Callable[[], Awaitable[None]]) -> None:
             async with self._free:
                 await each()
 
         try:
             async with asyncio.TaskGroup() as group:
                 for each in work:
-                    group.create_task(one(each))
+                    group.create_task(do(each))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from failures

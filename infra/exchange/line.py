@@ -1,14 +1,16 @@
 """One fact of a file, as it is written there. Pure.
 
-In JSON lines: `{"type", "participant": "K7F2-9QXA-3", "data": {…}}`, or `"ref": "p1"` for somebody whom the file itself
+In JSON lines: `{"type", "participant": "K7F2-9QXA-3", "data": {…}}`, or `"ref": "p1"` for somebody whom a file
 registers. What an export adds (`event_id`, `study`, `service`, `version`, …) tells where a fact comes from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
 from shared.contracts import catalogue
@@ -23,18 +25,24 @@ class NotAFile(Exception):
 
 
 class Wrong(Exception):
-    """A line that says nothing that could be stated: what is wrong with it."""
+    """A line that says nothing that could be stated: what is wrong with it.
+
+    `columns`: the names of a table's columns, by pointer. `type`: the fact's, where that much can be read.
+    """
 
     def __init__(self, *faults: Fault) -> None:
         self.faults = faults
+        self.columns: Mapping[str, str] = {}
+        self.type = ""
         super().__init__(faults[0].code)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`person` is a participant's number, or, where `is_ref`, a name within the file; '' for a fact of the study.
+    """`person` is a participant's number, or, where `is_ref`, a name in the study; '' for a fact of the study.
 
     `version` and `recorded_at` are given by an export, and so is `event_id`, unless the file itself corrects the fact.
+    `faults` were found while the line was read; `columns` are the names of a table's columns, by pointer.
     """
 
     number: int
@@ -48,10 +56,12 @@ class Line:
     version: int | None = None
     schema_version: int | None = None
     recorded_at: str = ""
+    faults: tuple[Fault, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def stream(self) -> Stream:
-        return catalogue.stream(self.service, of_study=not self.person)
+        return catalogue.stream(self.service, of_study=self.type not in _OF_PARTICIPANTS)
 
     @property
     def is_exported(self) -> bool:
@@ -65,10 +75,15 @@ class Line:
 
 
 Read = tuple[int, Line | Wrong]
+_BOTH = "participant-or-ref"
+_COUNTS = ("version", "schema_version")
+_LOOK = 50
+"""The form of a file is told from so many lines."""
 _MEMBERS = {
-    "type", "participant", "participant_id", "ref", "data", "study", "service", "site", "event_id", "version",
+    "type", "participant", "participant_id", "ref", "data", "study", "service", "event_id", "version",
     "schema_version", "recorded_at",
 }  # fmt: skip
+_LONGEST_REF = 100
 _SERVICES = ("enrollment", "toxicity", "followup")
 _OF_STUDY, _OF_PARTICIPANTS = (
     {name: each.service for each in catalogue.STREAMS if each.subject == subject for name in each.facts}
@@ -76,46 +91,89 @@ _OF_STUDY, _OF_PARTICIPANTS = (
 )
 
 
-def text_of(content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as wrong:
-        line = content[: wrong.start].count(b"\n") + 1
-        raise NotAFile(f"Line {line} is not UTF-8: save the file as UTF-8.") from None
-
-
 def json_lines(text: str) -> Iterator[Read]:
-    """Every line that is not blank, by its number."""
-    for number, written in enumerate(text.split("\n"), 1):
+    """Every line that is not blank, by its number. Raises NotAFile for what is JSON, or a table, but no JSON lines."""
+    _refuse_other_forms(text)
+    for number, written in enumerate(re.split(r"\r\n|\r|\n", text), 1):
         if written.strip():
             yield number, _of_json(number, written)
 
 
+def _refuse_other_forms(text: str) -> None:
+    lines = [line for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
+    if not any(line.lstrip().startswith("{") for line in lines[:_LOOK]) and not text.lstrip().startswith("["):
+        raise NotAFile(
+            "The file is named like JSON lines, and its first lines are not JSON objects. If it is CSV, give it a name "
+            "that ends in .csv."
+        )
+    if lines[0].strip() == "{" or text.lstrip().startswith("["):
+        raise NotAFile("The file is JSON over several lines. JSON lines have one object a line: {…}, without a comma.")
+
+
 def _of_json(number: int, written: str) -> Line | Wrong:
     try:
-        said = parsed(written.encode())
+        said = parsed(written.encode("utf-8", "surrogatepass"))
         if not isinstance(said, dict):
             return wrong("schema-object", "A line is one JSON object.")
         return line_of(number, said)
     except Malformed as malformed:
-        return wrong("malformed", malformed.title)
+        return wrong("malformed", malformed.title.replace("The body", "The line"))
     except Wrong as found:
         return found
 
 
-def line_of(number: int, said: Mapping[str, Any]) -> Line:
-    """The line that an object says; raises Wrong."""
-    if set(said) - _MEMBERS:
-        raise wrong("schema-extra-forbidden", f"A line has the members {', '.join(sorted(_MEMBERS))}.")
+def line_of(
+    number: int, said: Mapping[str, Any], faults: Sequence[Fault] = (), columns: Mapping[str, str] | None = None
+) -> Line:
+    """Return the line that an object says, with its faults and those that were found before.
+
+    Raises Wrong where not even the fact is known that it states.
+    """
     type_name, data = said.get("type"), said.get("data")
     if not isinstance(type_name, str) or not isinstance(data, dict):
-        raise wrong("schema-missing", "A line has a type, and data as an object.")
-    person, is_ref = _person(said)
-    version, schema_version = (_count(said, name) for name in ("version", "schema_version"))
+        raise Wrong(*faults, Fault("schema-missing", "A line has a type, and data as an object."))
+    if not type_name:
+        raise Wrong(*faults, Fault("schema-missing", "The line does not say which fact it is.", "/type"))
+    if type_name not in {**_OF_STUDY, **_OF_PARTICIPANTS}:
+        raise Wrong(
+            *faults, Fault("no-such-fact", "There is no fact of that type: /enrollment/docs lists them.", "/type")
+        )
+    found = list(faults)
+    if set(said) - _MEMBERS:
+        allowed = ", ".join(sorted(_MEMBERS))
+        found.append(Fault("schema-extra-forbidden", f"The line has a member that is none of these: {allowed}."))
+    person, is_ref = _without_faults(_person, said, found) or ("", False)
+    service = _without_faults(_service, said, found) or _SERVICES[0]
+    event_id = _without_faults(_event_id, said, found)
+    version, schema_version = (_without_faults(partial(_count, name=name), said, found) for name in _COUNTS)
+    study, recorded_at = (_without_faults(partial(_text, name=name), said, found) for name in ("study", "recorded_at"))
+    _refuse_other_subject(type_name, person, found)
     return Line(
-        number, type_name, _service(type_name, said, person), data, person, is_ref, _text(said, "study"),
-        _event_id(said), version, schema_version, _text(said, "recorded_at") or "",
+        number, type_name, service, data, person, is_ref, study, event_id, version, schema_version, recorded_at or "",
+        tuple(found), columns or {},
     )  # fmt: skip
+
+
+T = TypeVar("T")
+
+
+def _without_faults(read: Callable[[Mapping[str, Any]], T], said: Mapping[str, Any], faults: list[Fault]) -> T | None:
+    """Return what is read; None where it is wrong, which is noted in `faults`."""
+    try:
+        return read(said)
+    except Wrong as wrong:
+        faults.extend(wrong.faults)
+        return None
+
+
+def _refuse_other_subject(type_name: str, person: str, faults: list[Fault]) -> None:
+    if person and type_name not in _OF_PARTICIPANTS:
+        faults.append(Fault("no-such-fact", "The fact is of the study: leave participant and ref out.", "/type"))
+    names_nobody = not any(fault.pointer in ("/participant", "/ref") or fault.code == _BOTH for fault in faults)
+    if not person and type_name in _OF_PARTICIPANTS and names_nobody:
+        faults.append(
+            Fault("participant-needed", "Say of whom this is: a participant's number, or a ref.", "/participant")
+        )
 
 
 def _person(said: Mapping[str, Any]) -> tuple[str, bool]:
@@ -124,11 +182,9 @@ def _person(said: Mapping[str, Any]) -> tuple[str, bool]:
     if isinstance(who, dict) and set(who) == {"ref"}:
         who, ref = None, who["ref"]
     if who and ref:
-        raise wrong("participant-or-ref", "A line names its participant by number or by ref, not by both.")
+        raise wrong(_BOTH, "The line names a participant and a ref: leave one of the two out.")
     if ref:
-        if not isinstance(ref, str) or len(ref) > 100:
-            raise wrong("bad-ref", "A ref is a text of at most 100 characters.", "/ref")
-        return ref, True
+        return _ref(ref), True
     if not who:
         return "", False
     try:
@@ -137,14 +193,18 @@ def _person(said: Mapping[str, Any]) -> tuple[str, bool]:
         raise wrong("bad-participant-number", f"{mistyped}".capitalize() + ".", "/participant") from None
 
 
-def _service(type_name: str, said: Mapping[str, Any], person: str) -> str:
-    if type_name == Corrected.type_name and person:
+def _ref(ref: Any) -> str:
+    if not isinstance(ref, str) or len(ref) > _LONGEST_REF:
+        raise wrong("bad-ref", f"A ref is a text of at most {_LONGEST_REF} characters.", "/ref")
+    if not ref.isprintable() or ref != ref.strip():
+        raise wrong("bad-ref", "Leave line breaks, hidden signs and blanks at the ends out of a ref.", "/ref")
+    return ref
+
+
+def _service(said: Mapping[str, Any]) -> str:
+    if said["type"] == Corrected.type_name:
         return _corrected_in(said)
-    if service := (_OF_PARTICIPANTS if person else _OF_STUDY).get(type_name):
-        return service
-    if type_name in _OF_PARTICIPANTS:
-        raise wrong("participant-needed", "Say of whom this is: a participant's number, or a ref.", "/participant")
-    raise wrong("no-such-fact", "There is no fact of that type, or it is stated of something else.", "/type")
+    return str({**_OF_STUDY, **_OF_PARTICIPANTS}[said["type"]])
 
 
 def _corrected_in(said: Mapping[str, Any]) -> str:
@@ -164,14 +224,14 @@ def _event_id(said: Mapping[str, Any]) -> str | None:
         raise wrong("schema-uuid-parsing", "Give a UUID.", "/event_id") from None
 
 
-def _count(said: Mapping[str, Any], name: str) -> int | None:
+def _count(said: Mapping[str, Any], *, name: str) -> int | None:
     value = said.get(name)
     if value is None or (type(value) is int and value > 0):
         return value
-    raise wrong("schema-int", "Give a whole number from 1 on.", f"/{name}")
+    raise wrong("schema-int", "Give a whole number, 1 or more.", f"/{name}")
 
 
-def _text(said: Mapping[str, Any], name: str) -> str | None:
+def _text(said: Mapping[str, Any], *, name: str) -> str | None:
     value = said.get(name)
     if value is None or isinstance(value, str):
         return value

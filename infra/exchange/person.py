@@ -8,16 +8,23 @@ refusal is reported with its line, and what stands without it is recorded. A bat
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import httpx
 
 from infra.exchange.fact import WITHHELD, canonical, stated
-from infra.exchange.known import Known, here
+from infra.exchange.known import Known, Match, There, here
 from infra.exchange.line import Wrong
-from infra.exchange.order import CLOSING, SCREENED, SERVICES, TRANSFERRED, Said
+from infra.exchange.order import CLOSING, SCREENED, SERVICES, TRANSFERRED, Said, Story
+from infra.exchange.refusals import (
+    NOT_HEARD,
+    NOT_REGISTERED,
+    faults_by_place,
+    other_person,
+    refuse_story,
+    reused,
+)
 from infra.exchange.study import LOOKS_AFTER, READER, Ended, Study, checked, faults_of, key_of
 from infra.exchange.tally import Tally
 from infra.reference.load import pause
@@ -30,9 +37,8 @@ from shared.web.routes import MOST_FACTS
 MOST_BYTES = 900_000  # of a request's 1 MiB
 MOST_MOVES = 20  # that somebody else stated something of the participant meanwhile
 _NOT_SEEN, _NOT_KNOWN_YET = 404, 409
-_POINTER = re.compile(r"(?:/facts)?/([0-9]+)(?:/data)?(/.*)?")
-NOT_REGISTERED = Fault("not-registered", "The file registers nobody under that ref, or the screening was refused.")
-NOT_HEARD = Fault("not-known-yet", "The service has not heard yet where this participant is.")
+_ONCE = ("participant.consented", "participant.screen_failed", "participant.enrolled")
+"""What a participant's record has that somebody else's has not."""
 _MOVES = {TRANSFERRED, Corrected.type_name}
 
 
@@ -40,19 +46,23 @@ _MOVES = {TRANSFERRED, Corrected.type_name}
 class Person:
     """`number` '' (in a dry run only): the file registers somebody whom the study does not have yet. `waits`: services
     whose next facts may depend on what a dry run has accepted. `new`: the screening that has just registered somebody.
-    `after`: enrollment's version, which other services are to have heard of."""
+    `after`: enrollment's version, which other services are to have heard of. `is_recognized`: by a ref that an earlier
+    import registered."""
 
     study: Study
     tally: Tally
+    story: Story
     numbers: dict[str, str]
     number: str = ""
     site: str | None = None
     new: Said | None = None
     waits: set[str] = field(default_factory=set)
     after: str = ""
+    is_recognized: bool = False
     _moved: int = 0
     _events: dict[str, str] = field(default_factory=dict)
     _known: dict[str, Known] = field(default_factory=dict)
+    _matches: dict[int, Match] = field(default_factory=dict)
 
     async def find_site(self) -> bool:
         """Where the participant is now; False if there is none, or none to be seen."""
@@ -61,6 +71,26 @@ class Person:
         if answer.status_code == 200:
             self.site, self.after = answer.json()["site_id"], answer.headers.get("Quartal-Version", "")
         return answer.status_code == 200
+
+    async def state_all(self) -> None:
+        """State what the file says of the participant and the services do not have yet."""
+        if self.is_recognized and (faults := await self._doubts()):
+            refuse_story(self.tally, self.story, faults)
+            return
+        for service, told in self.story.stages():
+            await self.state(service, told)
+
+    async def _doubts(self) -> list[Fault]:
+        """Return why the ref may mean somebody else than it did: another screening, consent or enrollment."""
+        if await self._read(SERVICES[0]):
+            return []
+        screening, lines = self.story.screening, self.story.of(SERVICES[0])
+        match = self._matches.get(screening.line.number) if screening else None
+        if isinstance(match, Wrong):
+            return [*match.faults, reused(self.story.person)]
+        known = self._known[SERVICES[0]]
+        others = (known.has_another(type_name, lines, self._matches) for type_name in _ONCE)
+        return [other_person(self.story.person, said) for said in others if said and not said.line.is_exported]
 
     async def state(self, service: str, told: Sequence[Said]) -> None:
         """State of these, in this order, what is not there yet."""
@@ -91,6 +121,7 @@ class Person:
             answer = checked(await self.study.api.ask("GET", path, ("site", self.site)))
             if answer.is_success:
                 known.read(catalogue.stream(service, of_study=False), answer.json()["events"])
+                self._match(service)
                 return []
             await pause(self.study.api.stop, seconds)
             if answer.status_code != _NOT_SEEN or not await self.find_site():
@@ -98,26 +129,41 @@ class Person:
         del self._known[service]
         return [NOT_HEARD] if answer.status_code == _NOT_SEEN else faults_of(answer)
 
-    def _is_there(self, service: str, said: Said) -> bool:
-        """Accounts for a line that needs not be stated, or cannot be."""
-        try:
-            event = self._known[service].find(said)
-        except Wrong as wrong:
-            self.tally.refuse(said.line, wrong.faults)
-            return True
-        if event:
-            self._note(service, said, event)
-            self._account(said, is_new=self.new is not None and said.line is self.new.line)
-        return bool(event)
+    def _match(self, service: str) -> None:
+        """Find which lines are there already; those that correct an event of the file wait for its id."""
+        lines = [said for said in self.story.of(service) if not isinstance(said.fact, Corrected)]
+        missing = [here(said, self._events, self.numbers) for said in lines if not self._matches.get(said.line.number)]
+        self._matches |= self._known[service].match(missing)
 
-    def _account(self, said: Said, *, is_new: bool) -> None:
-        self.tally.one("recorded" if is_new else "there")
-        self.tally.withheld += is_new and sum(text == WITHHELD for _, text in texts(said.fact))
+    def _is_there(self, service: str, said: Said) -> bool:
+        """Account for a line that needs not be stated, or cannot be."""
+        if isinstance(said.fact, Corrected):
+            self._matches |= self._known[service].match([said])
+        match self._matches.get(said.line.number):
+            case Wrong(faults=faults):
+                self.tally.refuse(said.line, faults)
+            case There() as there:
+                self._note(service, said, there.event)
+                self._account(said, there)
+            case None:
+                return False
+        return True
+
+    def _account(self, said: Said, there: There) -> None:
+        number = said.line.number
+        if self.new is not None and said.line is self.new.line:
+            self._count(said)
+        else:
+            self.tally.set(number, "there-already" if there.is_compared else "text-not-compared")
+
+    def _count(self, said: Said) -> None:
+        self.tally.recorded(said.line.number)
+        self.tally.withheld += sum(text == WITHHELD for _, text in texts(said.fact))
 
     async def _send(self, service: str, batch: Sequence[Said]) -> None:
         if service in self.waits:
-            for _ in batch:
-                self.tally.one("by form")
+            for said in batch:
+                self.tally.set(said.line.number, "checked-by-form")
         elif batch and await self._stated(service, batch) and self.tally.dry_run:
             self.waits |= set(SERVICES) if service == "enrollment" else {service}
 
@@ -179,7 +225,7 @@ class Person:
         if self.after and service != "enrollment":
             headers["Quartal-After"] = self.after
         if not self.tally.dry_run:
-            headers["Idempotency-Key"] = key_of(self.study.id, service, self.number, version, said)
+            headers["Idempotency-Key"] = key_of(self.study.run, service, self.number, version, said)
         return await self.study.api.ask(
             "POST", path, ("site", self.site), json=said if self.number else {"facts": said}, headers=headers,
             params={"dry_run": "true"} if self.tally.dry_run else None,
@@ -187,13 +233,14 @@ class Person:
 
     async def _recorded(self, service: str, batch: Sequence[Said], answer: httpx.Response) -> None:
         for each in batch:
-            self._account(each, is_new=True)
+            self._count(each)
         if self.tally.dry_run:
             return
         known, told = self._known[service], answer.json()
         known.version = told["version"]
         for each, event in zip(batch, told["event_ids"], strict=True):
             self._note(service, each, event)
+            self._matches[each.line.number] = There(event)
         if service == "enrollment":
             self.after = answer.headers.get("Quartal-Version", "")
             if any(each.line.type in _MOVES for each in batch):
@@ -202,7 +249,7 @@ class Person:
     def _blamed(self, answer: httpx.Response, left: Sequence[Said], beside: int) -> dict[int, list[Fault]]:
         """What a refusal says of lines, by their numbers: of all of them, where it does not say of which, or where it
         is about what was accepted before; and of somebody new, whose screening is refused."""
-        by_place = _by_place(answer)
+        by_place = faults_by_place(answer)
         blamed = {each.line.number: by_place[place] for place, each in enumerate(left, beside) if place in by_place}
         if not blamed or (not self.number and left[0].line.number in blamed and not beside):
             return {each.line.number: blamed.get(each.line.number, faults_of(answer)) for each in left}
@@ -225,12 +272,3 @@ def _begins(batch: Sequence[Said], each: Said) -> bool:
     closes = each.line.is_exported and each.line.type in CLOSING
     long = len(batch) >= MOST_FACTS or sum(len(canonical(said.fact)) for said in batch) > MOST_BYTES
     return corrects or closes or long or batch[-1].line.type == TRANSFERRED
-
-
-def _by_place(answer: httpx.Response) -> dict[int, list[Fault]]:
-    """What the refusal of a batch says of its members, by their places; pointers are within the fact's content."""
-    blamed: dict[int, list[Fault]] = {}
-    for fault in faults_of(answer):
-        if at := _POINTER.fullmatch(fault.pointer):
-            blamed.setdefault(int(at[1]), []).append(Fault(fault.code, fault.message, at[2] or ""))
-    return blamed

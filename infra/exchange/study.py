@@ -1,9 +1,10 @@
-"""The study that is imported into: its own facts, who may state what, and whom the same file registered before."""
+"""The study that is imported into: its own facts, and who may state what."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from infra.exchange.fact import canonical, published, stated
+from infra.exchange.fact import canonical, stated
 from infra.exchange.order import Said
 from infra.reference.load import NotAccepted, StudyApi, pause
 from infra.reference.study import Grant, grant
@@ -24,19 +25,26 @@ ADMINISTRATOR: Caller = ("administrator", None)
 PAGE = 1000
 LOOKS_AFTER = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, *(5.0,) * 4)
 """Seconds between looks at a service, which hears of grants and participants by Kafka."""
-_NO_LONGER = "The token is not accepted (any more)."
+REPLAYED = "Idempotency-Replayed"
+"""The header of an answer that repeats what came of an earlier request."""
+NO_STUDY = "There is no study of that id, or the token's subject is no member of it."
+_NO_LONGER = "The token is not accepted, or not any more."
 
 
 class Ended(Exception):
-    """The import cannot go on; what was recorded stays, and the same command goes on from there."""
+    """The import cannot go on; what was recorded stays. `may_go_on`: the same command goes on from there later."""
+
+    def __init__(self, why: str, *, may_go_on: bool = True) -> None:
+        self.may_go_on = may_go_on
+        super().__init__(why)
 
 
 def checked(answer: httpx.Response) -> httpx.Response:
     """The answer, unless it says that nothing can be done now; then raises Ended."""
     if answer.status_code == 401:
-        raise Ended(_NO_LONGER)
+        raise Ended(f"{_NO_LONGER} {faults_of(answer)[0].message}")
     if answer.status_code == 429 or answer.status_code >= 500:
-        raise Ended(f"The service is away or busy ({answer.status_code}).")
+        raise Ended(f"The service is away or busy ({answer.status_code}). {faults_of(answer)[0].message}")
     return answer
 
 
@@ -56,10 +64,11 @@ def key_of(*parts: Any) -> str:
 
 @dataclass
 class Study:
-    """`version` 0: there is no such study, or it is not the caller's to see."""
+    """`version` 0: there is no such study, or it is not the caller's to see. `run` names this import among others."""
 
     api: StudyApi
     version: int = 0
+    run: str = field(default_factory=lambda: secrets.token_hex(16))
     facts: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     @property
@@ -75,6 +84,12 @@ class Study:
         """Every site that was ever activated."""
         return [data["site_id"] for name, data in self.facts if name == "study.site_activated"]
 
+    @property
+    def criteria(self) -> set[str]:
+        """The criteria of every protocol that the study has had, by their ids."""
+        protocols = (data["protocol"] for _, data in self.facts if "protocol" in data)
+        return {each["id"] for protocol in protocols for each in protocol["criteria"]}
+
     async def read(self, caller: Caller = ADMINISTRATOR) -> None:
         answer = checked(await self.api.ask("GET", self.base, caller))
         if answer.status_code == 200:
@@ -85,8 +100,8 @@ class Study:
         """How often each content is stated."""
         return Counter(canonical(STUDY.facts[name].model_validate(data)) for name, data in self.facts)
 
-    async def state(self, said: Said, occurrence: int, *, dry_run: bool) -> list[Fault]:
-        """A fact of the study, in the administrator's name; what is in its way."""
+    async def state(self, said: Said, occurrence: int, *, dry_run: bool) -> httpx.Response:
+        """State a fact of the study, in the administrator's name."""
         opens = said.line.type == "study.opened"
         body = {"study_id": self.id, **stated(said.fact)} if opens else stated(said.fact)
         path = "/enrollment/v1/studies" if opens else f"{self.base}/facts/{said.line.type}"
@@ -95,7 +110,7 @@ class Study:
             "POST", path, ADMINISTRATOR, json=body, headers={} if dry_run else {"Idempotency-Key": key},
             params={"dry_run": "true"} if dry_run else None,
         )  # fmt: skip
-        return [] if checked(answer).is_success else faults_of(answer)
+        return checked(answer)
 
     async def grant(self, wanted: list[Grant]) -> None:
         """Record grants, in the administrator's name; Ended where that is refused."""
@@ -124,13 +139,23 @@ class Study:
         said = [name for name, data in self.facts if name.startswith("study.member_") and data == wanted]
         return bool(said) and said[-1] == "study.member_granted"
 
-    async def register(self, person: str, screening: Said, *, dry_run: bool) -> httpx.Response:
-        """State a screening in the site's name, under a key that is the same for every import of the line."""
-        return await self.api.ask(
-            "POST", f"{self.base}/participants", ("site", str(published(screening.fact)["site_id"])),
-            json=stated(screening.fact), params={"dry_run": "true"} if dry_run else None,
-            headers={"Idempotency-Key": key_of(self.id, person, canonical(screening.fact))},
-        )  # fmt: skip
+
+async def recorded(api: StudyApi, service: str, caller: Caller, **asked: str) -> AsyncIterator[dict[str, Any]]:
+    """Every fact that the caller may read of a service, as it was when the first page was read; Ended where it may not.
+
+    In the order of recording; what is recorded meanwhile is left for the next time.
+    """
+    cursor = ""
+    while True:
+        params = {**asked, "limit": str(PAGE), "since": cursor}
+        answer = checked(await api.ask("GET", f"/{service}/v1/studies/{api.study_id}/facts", caller, params=params))
+        if not answer.is_success:
+            raise Ended(f"The facts of {service} cannot be read: {faults_of(answer)[0].message}")
+        rows, cursor = answer.json()["rows"], answer.json()["cursor"]
+        for row in rows:
+            yield row
+        if len(rows) < PAGE:
+            return
 
 
 async def pages(api: StudyApi, service: str, caller: Caller, **asked: str) -> AsyncIterator[dict[str, Any]]:

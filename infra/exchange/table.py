@@ -10,29 +10,30 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
-from infra.exchange.line import Line, NotAFile, Read, Wrong, line_of, wrong
-from shared.contracts import catalogue
+from infra.exchange.cell import cell_of
+from infra.exchange.content import CONTROL, Content, Tree, fill, put
+from infra.exchange.layout import (
+    HEAD,
+    Layout,
+    check_names,
+    folded,
+    head_name,
+    layout_of,
+    numbered,
+    shown,
+    unnamed,
+)
+from infra.exchange.line import Line, NotAFile, Read, Wrong, line_of
+from infra.exchange.schema import declared, names_of, schema_of, steps_of
+from shared.kernel.refusal import Fault
 from shared.kernel.text import is_showable
 
-HEAD = (
-    "type",
-    "participant",
-    "ref",
-    "study",
-    "service",
-    "site",
-    "event_id",
-    "version",
-    "schema_version",
-    "recorded_at",
-)
-_COUNTS = {"version", "schema_version"}
-_SEPARATORS = ",;\t"
-_EMPTY: dict[str, Any] = {"[]": [], "{}": {}}
-_MOST_ELEMENTS = 1000
+_COUNTS = ("version", "schema_version")
+_LINE_END = re.compile(r"\r\n|\r|\n")
 csv.field_size_limit(1024 * 1024)
 
 
@@ -43,165 +44,182 @@ def flat(data: Any, path: str = "") -> Iterator[tuple[str, str]]:
         for name, member in members:
             yield from flat(member, f"{path}/{name}" if path else str(name))
     else:
-        yield f"data/{path}" if path in HEAD else path, _cell(data)
+        yield f"data/{path}" if path in HEAD else path, cell_of(data)
 
 
-def _cell(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return str(value).lower()
-        case dict() | list():
-            return "{}" if isinstance(value, dict) else "[]"
-    return str(value)
+@dataclass(frozen=True)
+class _Record:
+    """`number` is that of the line where the record begins; `cells` are those that are not empty, by their place."""
+
+    number: int
+    cells: Mapping[int, str]
 
 
-def rows(text: str, type_name: str | None = None) -> Iterator[Read]:
-    """Every row below the header, by the number of the line where it begins. `type_name`: where no column says it."""
-    header = text.partition("\n")[0]
-    separator = max(_SEPARATORS, key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+@dataclass(frozen=True)
+class _Table:
+    layout: Layout
+    type_name: str | None
+
+    @property
+    def names(self) -> Sequence[str]:
+        return self.layout.names
+
+    def head(self, record: _Record) -> dict[str, str]:
+        """Return the cells beside those of the fact."""
+        named = ((head_name(self.names[place]), cell) for place, cell in record.cells.items() if self._has(place))
+        return {name: cell for name, cell in named if name}
+
+    def kind(self, record: _Record) -> tuple[str, str | None]:
+        """Return the type of the record's fact, and the service where the record names it."""
+        head = self.head(record)
+        return head.get("type") or self.type_name or "", head.get("service")
+
+    def members(self, record: _Record) -> Iterator[tuple[int, str]]:
+        """The place and the cell of every member of the fact."""
+        for place, cell in record.cells.items():
+            if self._has(place) and head_name(self.names[place]) is None:
+                yield place, cell
+
+    def _has(self, place: int) -> bool:
+        return place < len(self.names)
+
+
+def rows(text: str, type_name: str | None = None) -> list[Read]:
+    """Return every row below the header, by the number of the line where it begins.
+
+    `type_name`: the fact, where no column says it. Raises NotAFile for what is no table, or has columns that no fact of
+    it has.
+    """
+    if type_name and not schema_of(type_name):
+        raise NotAFile("There is no fact of the type that --type names: /enrollment/docs lists them.")
+    layout = layout_of(text, (lambda name: declared(type_name, None, name) is not None) if type_name else None)
+    check_names(layout.names)
+    table = _Table(layout, type_name)
+    records = list(_records(text, layout))
+    if not records:
+        raise NotAFile("The file has a header and no row below it.")
+    _refuse_unnamed(table, records)
+    _refuse_undeclared(table, records)
+    return [(record.number, _row(table, record)) for record in records]
+
+
+def column_at(text: str, number: int, before: str) -> str:
+    """Return the name of the column that a line's cell behind `before` stands in; '' where the text is no table."""
     try:
-        columns = [name.strip() for name in next(reader, [])]
-        _check(columns, type_name)
-        begins = reader.line_num + 1
+        layout = layout_of(text)
+    except NotAFile:
+        return ""
+    place = len(next(csv.reader([f"{before}."], delimiter=layout.separator))) - 1
+    return shown(layout.names[place]) if number > layout.header and place < len(layout.names) else ""
+
+
+def _records(text: str, layout: Layout) -> Iterator[_Record]:
+    """The records below the header that are not empty."""
+    reader = csv.reader(io.StringIO(text[layout.begins :], newline=""), delimiter=layout.separator, strict=True)
+    begins, above = layout.header, layout.header - 1
+    try:
         for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield begins, _row(begins, columns, cells, type_name)
-            begins = reader.line_num + 1
-    except csv.Error:
-        raise NotAFile(f"From line {reader.line_num} on this is not CSV: look for a quotation mark.") from None
+            _refuse_swallowed_rows(cells, layout, begins)
+            filled = {place: cell.strip() for place, cell in enumerate(cells) if cell.strip()}
+            if begins > layout.header and filled:
+                yield _Record(begins, filled)
+            begins = above + reader.line_num + 1
+    except csv.Error as error:
+        raise _stray_mark(begins, str(error)) from None
 
 
-def _check(columns: Sequence[str], type_name: str | None) -> None:
-    if len(set(columns)) < len(columns) or not all(columns):
-        raise NotAFile("Every column of the header has a name of its own.")
-    if "type" not in columns and not type_name:
-        raise NotAFile("Which fact is this? Add a column named type, or say --type.")
+def _stray_mark(number: int, error: str) -> NotAFile:
+    if "expected after" in error:
+        why = "behind the closing quotation mark of a cell stands more text"
+    else:
+        why = "a quotation mark opens there that is never closed"
+    return NotAFile(
+        f"The row that begins in line {number} cannot be read: {why}. Write a quotation mark that is part of a text "
+        'twice, and the whole cell between quotation marks: "the ""seen"" node".'
+    )
 
 
-def _row(number: int, columns: Sequence[str], cells: Sequence[str], type_name: str | None) -> Line | Wrong:
-    if len(cells) > len(columns):
-        return wrong("schema-columns", "The row has more cells than the header has columns.")
-    filled = {column: cell.strip() for column, cell in zip(columns, cells, strict=False) if cell.strip()}
-    if not all(is_showable(cell) for cell in filled.values()):
-        return wrong("malformed", "A cell has control characters.")
-    head: dict[str, Any] = {name: filled.pop(name) for name in HEAD if name in filled}
-    kind = head.setdefault("type", type_name)
+def _refuse_swallowed_rows(cells: Sequence[str], layout: Layout, number: int) -> None:
+    """Raise NotAFile where a stray quotation mark has made rows a part of a cell."""
+    last = len(layout.names) - 1
+    for place, cell in enumerate(cells):
+        if last < 1 or ("\n" not in cell and "\r" not in cell):
+            continue
+        first, *between, end = (part.count(layout.separator) for part in _LINE_END.split(cell))
+        if any(count >= last for count in between) or (first >= last - place and end >= min(place, last)):
+            raise NotAFile(
+                f"The row that begins in line {number} has a quoted cell of {len(between) + 2} lines that look like "
+                "rows of their own: look for a quotation mark too many. If they are one text, put it into one line."
+            )
+
+
+def _refuse_unnamed(table: _Table, records: Sequence[_Record]) -> None:
+    places = [place for place, name in enumerate(table.names) if not name]
+    filled = {place: record.number for record in reversed(records) for place in places if place in record.cells}
+    if filled:
+        raise NotAFile(unnamed([place + 1 for place in sorted(filled)], min(filled.values())))
+
+
+def _refuse_undeclared(table: _Table, records: Sequence[_Record]) -> None:
+    """Raise NotAFile with the columns that have values, and that no fact of the file has."""
+    kinds = {kind for kind in map(table.kind, records) if schema_of(*kind)}
+    used = {place: record.number for record in reversed(records) for place, _ in table.members(record)}
+    foreign = [place for place in sorted(used)
+               if kinds and not any(declared(*kind, table.names[place]) for kind in kinds)]  # fmt: skip
+    if foreign:
+        raise NotAFile(" ".join(_undeclared(table.names[place], place, kinds) for place in foreign))
+
+
+def _undeclared(name: str, place: int, kinds: set[tuple[str, str | None]]) -> str:
+    known = {each for kind in kinds for each in names_of(*kind)} | set(HEAD)
+    near = get_close_matches(folded(steps_of(name)[-1]), sorted(known), 1, 0.7)
+    advice = f"correct its name (is it {near[0]}?)" if near else "correct its name"
+    hidden = " Its name has a sign that no screen shows." if not name.isprintable() else ""
+    whose = next(iter(kinds))[0] if len(kinds) == 1 else "no fact of the file"
+    has = f"The fact {whose} has no member" if len(kinds) == 1 else "No fact of the file has a member"
+    return f"{has} for column {place + 1}, {shown(name)}: {advice}, or remove the column.{hidden}"
+
+
+def _row(table: _Table, record: _Record) -> Line | Wrong:
+    head = table.head(record)
+    columns = {f"/{name}": shown(written) for written in table.names if (name := head_name(written))}
+    kind = table.kind(record)
+    faults = [*_outside(table, record), *_contradiction(table, head)]
+    content = _content(table, record, kind)
+    counts = {name: int(head[name]) for name in _COUNTS if head.get(name, "").isdecimal()}
+    said = {**head, **counts, "type": kind[0], "data": content.data}
     try:
-        head |= {name: int(head[name]) for name in _COUNTS & head.keys() if head[name].isdecimal()}
-        return line_of(number, {**head, "data": built(filled, schema_of(str(kind), head.get("service")))})
+        return line_of(record.number, said, [*faults, *content.faults], {**columns, **content.columns})
     except Wrong as found:
+        found.columns = {**content.columns, **columns}
         return found
 
 
-@cache
-def schema_of(type_name: str, service: str | None = None) -> dict[str, Any]:
-    """The JSON Schema of what is stated under that name; {} for a name that is no fact's."""
-    for stream, fact in catalogue.facts():
-        if fact.type_name == type_name and service in (None, stream.service):
-            return fact.model_json_schema()
-    return {}
+def _outside(table: _Table, record: _Record) -> Iterator[Fault]:
+    """What is wrong beside the single members: cells without a column, and signs that no text has."""
+    beyond = [place + 1 for place in record.cells if place >= len(table.names)]
+    if beyond:
+        columns = f"{numbered(beyond, 'column' if len(beyond) == 1 else 'columns')}"
+        yield Fault("schema-columns", f"The row has values in {columns}, where the header has no column.")
+    for name, cell in table.head(record).items():
+        if not is_showable(cell):
+            yield Fault("malformed", CONTROL, f"/{name}")
 
 
-def built(filled: Mapping[str, str], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The content that columns and cells say; raises Wrong where columns contradict each other."""
-    whole: dict[str, Any] = {}
-    for column, cell in filled.items():
-        steps = steps_of(column)
-        pointer, schemas = f"/{'/'.join(steps)}", _within(schema, steps, schema.get("$defs", {}))
-        _put(whole, steps, _value(cell, schemas, pointer), pointer)
-    return {name: _lists(member, _within(schema, [name], schema.get("$defs", {})), schema, f"/{name}")
-            for name, member in whole.items()}  # fmt: skip
+def _contradiction(table: _Table, head: Mapping[str, str]) -> Iterator[Fault]:
+    if table.type_name and head.get("type", table.type_name) != table.type_name:
+        yield Fault("schema-columns", "The column type says another fact than --type does.", "/type")
 
 
-def steps_of(column: str) -> list[str]:
-    """`/targets/0/fractions`, `targets/0/fractions`, `targets.0.fractions`: with a slash in it, a dot is a dot."""
-    plain = column.removeprefix("data/").strip("/")
-    return plain.split("/") if "/" in plain else plain.split(".")
-
-
-def _put(whole: dict[str, Any], steps: Sequence[str], value: Any, pointer: str) -> None:
-    here = whole
-    for step in steps[:-1]:
-        here = here.setdefault(step, {})
-        if not isinstance(here, dict):
-            raise wrong("schema-columns", "Two columns contradict each other.", pointer)
-    if steps[-1] in here:
-        raise wrong("schema-columns", "Two columns contradict each other.", pointer)
-    here[steps[-1]] = value
-
-
-def _lists(value: Any, schemas: Sequence[Any], root: Mapping[str, Any], pointer: str) -> Any:
-    """`value` with objects made lists where the schema has a list: elements in the order of their indices."""
-    if not isinstance(value, dict) or not value:
-        return value
-    defs = root.get("$defs", {})
-    made = {name: _lists(member, _step(schemas, name, defs), root, f"{pointer}/{name}")
-            for name, member in value.items()}  # fmt: skip
-    if not any(schema.get("type") == "array" for schema in schemas) or not all(name.isdecimal() for name in made):
-        return made
-    places = sorted(made, key=int)
-    if int(places[-1]) > _MOST_ELEMENTS:
-        raise wrong("schema-too-long", "Too many of these.", pointer)
-    return [made[place] for place in places]
-
-
-def _within(schema: Mapping[str, Any], steps: Sequence[str], defs: Mapping[str, Any]) -> list[Any]:
-    """Every schema that the value at the end of the path may be of."""
-    schemas = list(_plain(schema, defs))
-    for step in steps:
-        schemas = _step(schemas, step, defs)
-    return schemas
-
-
-def _step(schemas: Sequence[Any], step: str, defs: Mapping[str, Any]) -> list[Any]:
-    found: list[Any] = []
-    for schema in schemas:
-        inner = schema.get("properties", {}).get(step)
-        if inner is None:
-            inner = next(
-                (each for name, each in schema.get("patternProperties", {}).items() if re.match(name, step)), None
-            )
-        if inner is None and schema.get("type") == "array" and step.isdecimal():
-            inner = schema.get("items")
-        found += _plain(inner, defs) if inner is not None else ()
-    return found
-
-
-def _plain(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> Iterator[Any]:
-    """The alternatives of a schema, references followed."""
-    if "$ref" in schema:
-        yield from _plain(defs[schema["$ref"].rpartition("/")[2]], defs)
-    elif alternatives := schema.get("anyOf") or schema.get("oneOf"):
-        for each in alternatives:
-            yield from _plain(each, defs)
-    else:
-        yield schema
-
-
-def _value(cell: str, schemas: Sequence[Any], pointer: str) -> Any:
-    """The cell as the first of boolean, number and null that its schema has and that it looks like; else a text."""
-    types = {each for schema in schemas for each in _types(schema)}
-    if "number" in types and "string" not in types and re.fullmatch(r"-?[0-9]+,[0-9]+", cell):
-        raise wrong("decimal-comma", "Write a decimal point: a comma can be read in two ways.", pointer)
-    if cell in _EMPTY and types & {"array", "object"}:
-        return type(_EMPTY[cell])()
-    if "boolean" in types and cell.lower() in ("true", "false"):
-        return cell.lower() == "true"
-    if types & {"integer", "number"} and re.fullmatch(r"-?[0-9]{1,15}", cell):
-        return int(cell)
-    if "number" in types and re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,20})?(e[+-]?[0-9]{1,2})?", cell):
-        return float(cell)
-    return None if cell == "null" and ("null" in types or any("x-sealed" in each for each in schemas)) else cell
-
-
-_NAMES = {bool: "boolean", int: "integer", float: "number", type(None): "null", str: "string"}
-
-
-def _types(schema: Mapping[str, Any]) -> set[str]:
-    if "type" in schema:
-        return {schema["type"]}
-    values = schema.get("enum", [schema["const"]] if "const" in schema else [])
-    return {_NAMES[type(value)] for value in values}
+def _content(table: _Table, record: _Record, kind: tuple[str, str | None]) -> Content:
+    content, tree = Content(), Tree()
+    for place, cell in table.members(record):
+        name, path = table.names[place], declared(*kind, table.names[place])
+        if path is not None:
+            put(tree, path, (shown(name), cell), content)
+        elif schema_of(*kind):
+            message = f"This fact has no member for column {place + 1}, {shown(name)}: leave the cell empty."
+            content.faults.append(Fault("schema-extra-forbidden", message))
+    point_is_plain = table.layout.separator == ","
+    content.data = fill(tree, schema_of(*kind), content, point_is_plain=point_is_plain)
+    return content

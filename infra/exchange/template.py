@@ -8,18 +8,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
+from infra.exchange.content import built
 from infra.exchange.fact import withheld
-from infra.exchange.table import built, flat, schema_of
+from infra.exchange.schema import schema_of
+from infra.exchange.table import flat
 from shared.contracts import catalogue
 from shared.contracts.schemas import HERE, golden_path
 from shared.kernel.fact import Corrected, Fact, Stream
 from shared.kernel.sealed import STORED, revealed
 
+_CRITERIA = "criteria"
 TEXT = "a text that only the own site reads"
 NUMBER = "K7F2-9QXA-3"
 
@@ -28,21 +31,56 @@ class NoSuchFact(Exception):
     """There is no fact of that type."""
 
 
-def template(type_name: str) -> str:
-    """Two lines of CSV. Raises NoSuchFact."""
+def template(type_name: str, study: Sequence[tuple[str, dict[str, Any]]] = ()) -> str:
+    """Return two lines of CSV, with the sites, criteria and forms of a study where its facts are given.
+
+    Raises NoSuchFact.
+    """
     stream, kind = _kind(type_name)
     cells, schema = dict(flat(_example(stream, kind))), schema_of(type_name, stream.service)
-    head = {"type": type_name}
-    if stream.subject == "participant":
-        head |= {"ref": "p1"} if type_name == "participant.screened" else {"participant": NUMBER}
-    if kind.type_name == Corrected.type_name:
-        head["service"] = stream.service
-    for column in [column for column, cell in cells.items() if cell == "null"]:
-        cells[column] = "" if _may_miss(kind, schema, cells, column) else "null"
-    filled = {**head, **cells}
+    filled = {**_head(stream, kind), **_without_nulls(kind, schema, cells)}
+    if study:
+        filled = _of_study(filled, study)
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows([list(filled), list(filled.values())])
     return out.getvalue()
+
+
+def _of_study(cells: Mapping[str, str], facts: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, str]:
+    """Put what the study has in place of the example's values, and words where only the user can know."""
+    sites = [data["site_id"] for name, data in facts if name == "study.site_activated"]
+    protocol: dict[str, Any] = next((data["protocol"] for _, data in reversed(facts) if "protocol" in data), {})
+    forms = [each["version"] for each in protocol.get("consent_versions", ())]
+    filled = {
+        "participant": "the participant's number",
+        "site_id": sites[0] if sites else "the site's id",
+        "form_version": forms[-1] if forms else "the form's version",
+        "event_id": "the id of the event to correct",
+    }
+    adapted: dict[str, str] = {}
+    for column, cell in cells.items():
+        if column.startswith(f"{_CRITERIA}/"):
+            adapted |= {f"{_CRITERIA}/{each['id']}": "met" for each in protocol.get(_CRITERIA, ())}
+        elif not column.startswith("waivers/"):
+            adapted[column] = filled.get(column.removeprefix("data/"), cell) if cell else cell
+    return adapted
+
+
+def _head(stream: Stream, kind: type[Fact]) -> dict[str, str]:
+    head = {"type": kind.type_name}
+    if stream.subject == "participant":
+        head |= {"ref": "p1"} if kind.type_name == "participant.screened" else {"participant": NUMBER}
+    return head | ({"service": stream.service} if kind.type_name == Corrected.type_name else {})
+
+
+def _without_nulls(kind: type[Fact], schema: Mapping[str, Any], cells: Mapping[str, str]) -> dict[str, str]:
+    """Return the cells with an empty one for every null that the fact can do without."""
+    filled = dict(cells)
+    for column in [column for column, cell in cells.items() if cell == "null"]:
+        filled[column] = ""
+        if not _is_valid(kind, schema, filled):
+            filled[column] = "null"
+    return filled
 
 
 def _kind(type_name: str) -> tuple[Stream, type[Fact]]:
@@ -60,10 +98,9 @@ def _example(stream: Stream, kind: type[Fact]) -> dict[str, Any]:
     return whole
 
 
-def _may_miss(kind: type[Fact], schema: Mapping[str, Any], cells: Mapping[str, str], column: str) -> bool:
-    """Does the fact say the same without that null?"""
+def _is_valid(kind: type[Fact], schema: Mapping[str, Any], cells: Mapping[str, str]) -> bool:
     try:
-        kind.model_validate(built({name: cell for name, cell in cells.items() if name != column}, schema))
+        kind.model_validate(built({name: cell for name, cell in cells.items() if cell}, schema), context=STORED)
     except ValidationError:
         return False
     return True

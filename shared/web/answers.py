@@ -92,13 +92,15 @@ class ParticipantAnswer(ParticipantRow):
 
 
 class HistoryEvent(BaseModel):
-    """`standing`: nothing voided it. `schema_version` is given where it is not today's."""
+    """`standing`: nothing voided it. `schema_version` is given where it is not today's. `texts_shown`: the caller reads
+    the event's sealed texts, so that one that is null was not stated."""
 
     event_id: UUID
     version: int
     type: str
     schema_version: int | None = None
     data: Content
+    texts_shown: bool
     recorded_at: datetime
     recorded_by: str | None
     standing: bool

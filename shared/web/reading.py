@@ -104,7 +104,10 @@ async def participant(request: Request, study: StudyOf, number: ParticipantOf) -
 
 @logs_reads
 async def participant_history(request: Request, study: StudyOf, number: ParticipantOf) -> JSONResponse:
-    """Everything that was stated, as first stated, in order: what stands, and by what it was corrected."""
+    """Everything that was stated, as first stated, in order: what stands, and by what it was corrected.
+
+    `texts_shown`: the caller reads the sealed texts of that event, so that a text that is null was not stated.
+    """
     _, recalled, opened = await _recalled(request, study, number)
     corrected = _corrected_by(recalled.events)
     stands = {str(stated.event_id) for stated in standing(history(recalled.events)).stated} | set(corrected.values())
@@ -115,6 +118,7 @@ async def participant_history(request: Request, study: StudyOf, number: Particip
             "type": event.type,
             **_if_earlier(event),
             "data": revealed(event.content, opened.get(event.version, {})),
+            "texts_shown": event.version in opened,
             "recorded_at": event.recorded_at.isoformat(),
             "recorded_by": event.meta.get("recorded_by"),
             "standing": str(event.event_id) in stands,
@@ -233,10 +237,12 @@ async def _recalled(
 
 
 async def _texts(unit: Unit, vault: Vault, rights: Rights, recalled: Recalled) -> Mapping[int, Mapping[str, str]]:
+    """Return the texts of every event that the caller may read them of, by version."""
     site = recalled.head.site_id or ""
     own = [event for event in recalled.events if event.site_id == site] if rights.has_site(site) else []
-    opened = opener(vault, await unit.data_key(own[0].stream_id) if own else None)
-    return {event.version: opened(event) for event in own if event.sealed}
+    key = await unit.data_key(own[0].stream_id) if own else None
+    opened = opener(vault, key)
+    return {event.version: opened(event) if event.sealed else {} for event in own if key or not event.sealed}
 
 
 def _corrected_by(events: Sequence[Event]) -> dict[str, str]:
@@ -253,9 +259,9 @@ def describe_head(head: Head) -> dict[str, Any]:
 def _of_record(request: Request, recalled: Recalled, opened: Mapping[int, Mapping[str, str]]) -> dict[str, str]:
     """The tag names all that the answer depends on: the version, what is known from enrollment, and hidden texts."""
     more = [f"e{recalled.head.known}"] if recalled.head.known else []
-    if len(opened) < sum(event.sealed is not None for event in recalled.events):
+    if len(opened) < len(recalled.events):
         more.append(f"r{len(opened)}")
-    return {**_versioned(request, recalled.head.version, more), **(UNCOMPRESSED if opened else {})}
+    return {**_versioned(request, recalled.head.version, more), **(UNCOMPRESSED if any(opened.values()) else {})}
 
 
 def _versioned(request: Request, version: int, more: Sequence[str] = ()) -> dict[str, str]:

@@ -27,9 +27,10 @@ class Command:
 
     @property
     def counts(self) -> dict[str, int]:
-        """From the summary: `7 lines: 5 recorded, 2 there already, 0 refused`."""
-        sent, said = re.findall(r"^(\d+) lines: (.*)$", self.out, re.MULTILINE)[0]
-        return {"sent": int(sent), **{what: int(count) for count, what in re.findall(r"(\d+) ([a-z ]+)", said)}}
+        """From the summary: `7 lines: 5 were recorded, 2 are there already, 0 were refused.`"""
+        sent, said = re.findall(r"^(\d+) lines?: (.*)\.$", self.out, re.MULTILINE)[0]
+        parts = re.findall(r"(\d+) (?:were|was|are|is|would be(?= refused))? ?([a-z ]+)", said)
+        return {"sent": int(sent), **{what: int(count) for count, what in parts}}
 
 
 def quartal(demo: Demo, *arguments: str) -> Command:

@@ -183,7 +183,8 @@ def test_a_history_is_everything_as_first_stated(study: OwnStudy) -> None:
     assert events[3]["data"]["found_on"] == facts.day(0)
     for event in events:
         assert set(event) == {
-            "event_id", "version", "type", "data", "recorded_at", "recorded_by", "standing", "corrected_by"
+            "event_id", "version", "type", "data", "texts_shown", "recorded_at", "recorded_by", "standing",
+            "corrected_by",
         }  # fmt: skip
         assert event["recorded_by"] == f"site@rome.{study.study_id}"
 

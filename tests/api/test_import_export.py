@@ -36,7 +36,7 @@ def study(demo: Demo) -> Iterator[OwnStudy]:
 
 
 def test_a_file_is_imported_once_however_often_it_is_sent(study: OwnStudy, tmp_path: Path) -> None:
-    file = written(tmp_path, people(3, facts.procedure(), facts.procedure()))
+    file = written(tmp_path, people(3, facts.procedure(), facts.procedure(1)))
     first = bring(study, file)
     assert (first.code, first.counts) == (0, {"sent": 24, "recorded": 24, "there already": 0, "refused": 0}), first
     there = versions(study)
@@ -90,9 +90,13 @@ def test_every_refusal_is_told_with_its_line_and_the_rest_stands(
     assert told.code == 1, told
     recorded = "would be recorded" if options else "recorded"
     assert told.counts == {"sent": 20, recorded: 12, "there already": 0, "refused": 8}, told
-    refused = [json.loads(each) for each in report.read_text().splitlines()]
+    lines = [json.loads(each) for each in report.read_text().splitlines()]
+    assert [each["line"] for each in lines] == list(range(1, 21))
+    refused = [each for each in lines if each["outcome"] == "refused"]
     assert {each["line"]: each["errors"][0]["code"] for each in refused} == CODES
     assert refused[3]["errors"][0]["pointer"] == "/found_on"
+    assert {each["outcome"] for each in lines[8:]} == {"would-record" if options else "recorded"}
+    assert report.stat().st_mode & 0o777 == 0o600
     assert [int(number) for number in re.findall(r"^line (\d+)", told.out, re.MULTILINE)] == sorted(CODES)
     assert sorted(versions(study).values()) == ([] if options else [6, 6])
 
@@ -214,7 +218,7 @@ def test_an_export_changes_nothing_in_its_own_study_and_makes_an_equal_one_elsew
     assert told.code == 0, told
     grants = sum(each["type"].startswith("study.member_") for each in lines)
     assert told.counts["left out"] == grants
-    assert "stated as withheld: 3\n" in told.out  # a waiver, a reason why not graded, a narrative
+    assert "stated as withheld: 3.\n" in told.out  # a waiver, a reason why not graded, a narrative
     assert sorted(versions(other).values()) == sorted(there.values())
     assert not set(versions(other)) & set(there)
     other.others = told.counts["recorded"] + 1 + 3  # the opener's grant, and three that the import needed
@@ -249,10 +253,14 @@ def test_who_exported_what_is_recorded(study: OwnStudy, tmp_path: Path) -> None:
 
 def test_an_export_that_may_not_be_made_leaves_no_file(study: OwnStudy, tmp_path: Path) -> None:
     out = tmp_path / "none.jsonl"
-    for name, of, options in (("no-such-study", "study", ()), (study.study_id, "site", ("--site", "nowhere"))):
+    unknown = "The study has no such site. Its sites are rome, milan."
+    for name, why, options in (
+        ("no-such-study", "no study of that id", ()),
+        (study.study_id, unknown, ("--site", "x")),
+    ):
         told = quartal(study.demo, "export", "facts", "--study", name, "--out", str(out), *options)
         assert (told.code, list(tmp_path.iterdir())) == (1, [])
-        assert f"no {of} of that id" in told.err
+        assert why in told.err
 
 
 def test_what_an_export_and_a_dry_run_lack_of_grants_is_recorded_or_told(study: OwnStudy, tmp_path: Path) -> None:

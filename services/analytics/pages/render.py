@@ -123,17 +123,23 @@ def part(figure: Figure, query: Mapping[str, str] | None = None) -> Part:
     )
 
 
-_FORMULA = re.compile("[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_FORMULA = re.compile("\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
 def csv_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Comma-separated values as RFC 4180 has them: CRLF, quotes where they are needed."""
+    """Write comma-separated values as RFC 4180 has them: CRLF, quotes where they are needed.
+
+    Spreadsheet programs open them: no cell runs as a formula, and the file does not begin with ID, which Excel takes
+    for another format (SYLK).
+    """
     text = StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(header)
-    writer.writerows([[inert(cell) for cell in row] for row in rows])
-    return text.getvalue()
+    for row in (header, *rows):
+        writer.writerow([inert(cell) for cell in row])
+    written = text.getvalue()
+    first, comma, rest = written.partition(",")
+    return f'"{first}"{comma}{rest}' if written.startswith("ID") and "\r\n" not in first else written
 
 
 def inert(cell: str) -> str:

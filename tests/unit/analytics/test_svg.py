@@ -252,12 +252,33 @@ def test_a_table_has_headings_in_words_on_a_page_and_names_for_programs_in_its_f
 
 @given(st.lists(st.lists(st.text(st.characters(exclude_characters="\0")), min_size=2, max_size=2), max_size=5))
 def test_what_is_written_as_csv_is_read_back_the_same(rows: list[list[str]]) -> None:
+    """But for an apostrophe before what a spreadsheet program would run."""
     text = csv_text(["a", "b"], rows)
     assert text.startswith("a,b\r\n")
     assert list(csv.reader(StringIO(text, newline=""))) == [
         ["a", "b"],
         *([inert(cell) for cell in row] for row in rows),
     ]
+
+
+@pytest.mark.parametrize(
+    "cell", ["=HYPERLINK(1)", "-HYPERLINK", "+1+1", "@x", "\t=1", "\r=1", " =1", "-1+2", "\uff1d1"]
+)
+def test_no_cell_of_a_table_runs_as_a_formula(cell: str) -> None:
+    (_, (_, read)) = csv.reader(StringIO(csv_text(["a", "b"], [["x", cell]]), newline=""))
+    assert read == f"'{cell}"
+
+
+@pytest.mark.parametrize("cell", ["-5", "+3.5", "-0.25", "12", "", "a-b", "PTV_7000", "2024-03-07"])
+def test_numbers_and_other_texts_stay_what_they_are(cell: str) -> None:
+    assert csv_text(["a", "b"], [["x", cell]]) == f"a,b\r\nx,{cell}\r\n"
+
+
+@pytest.mark.parametrize("header", [["ID", "b"], ["IDs of lesions", "b"], ["ID, or none", "b"]])
+def test_no_table_begins_as_another_format_of_excel_does(header: list[str]) -> None:
+    text = csv_text(header, [])
+    assert not text.startswith("ID")
+    assert next(csv.reader(StringIO(text, newline=""))) == header
 
 
 def test_a_fragment_names_its_version_and_where_to_fetch_it_and_its_files() -> None:

@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.exchange.fact import WITHHELD, canonical, read, stated, withheld
-from infra.exchange.known import Known, here
+from infra.exchange.known import here
 from infra.exchange.line import Line, Wrong
 from infra.exchange.order import Said, of_study, stories
 from services.enrollment.participant import objections
 from shared.contracts import catalogue
-from shared.contracts.catalogue import PARTICIPANT
 from shared.contracts.schemas import HERE, golden_path
 from shared.kernel.fact import Corrected, Fact, Stated
 from shared.kernel.record import decide
@@ -97,37 +96,6 @@ def test_what_closes_a_study_comes_after_its_participants() -> None:
                                                   "study.member_revoked"]  # fmt: skip
     assert [each.line.type for each in last] == ["study.site_closed", "study.accrual_closed", "study.cut_taken",
                                                  "study.closed"]  # fmt: skip
-
-
-def known(*told: tuple[str, Fact]) -> Known:
-    found = Known()
-    rows = [{"event_id": event, "version": place, "type": fact.type_name, "data": stated(fact)}
-            for place, (event, fact) in enumerate(told, 1)]  # fmt: skip
-    found.read(PARTICIPANT, rows)
-    return found
-
-
-def test_a_fact_is_there_as_often_as_it_was_stated() -> None:
-    there = known(("a", facts.procedure()), ("b", facts.procedure()))
-    assert [there.find(said(facts.procedure())) for _ in range(3)] == ["a", "b", None]
-    assert there.find(said(facts.procedure(1))) is None
-    assert there.version == 2
-
-
-def test_texts_tell_facts_apart_where_both_are_known() -> None:
-    there = known(("a", facts.procedure(detail="stent")), ("b", facts.procedure(detail="cannula")))
-    assert there.find(said(facts.procedure(detail="cannula"))) == "b"
-    assert there.find(said(facts.procedure(detail="balloon"))) is None
-    assert there.find(said(facts.procedure())) == "a"
-
-
-def test_an_event_that_is_named_is_there_only_if_it_says_the_same() -> None:
-    there = known(("a", facts.procedure()), ("b", facts.procedure()))
-    assert there.find(said(facts.procedure(), event_id="b")) == "b"
-    assert there.find(said(facts.procedure())) == "a"
-    with pytest.raises(Wrong) as wrong:
-        there.find(said(facts.procedure(1), event_id="a"))
-    assert wrong.value.faults[0].code == "event-says-otherwise"
 
 
 def test_what_a_study_calls_by_another_id_is_translated() -> None:

@@ -1,0 +1,37 @@
+"""What a token lets its bearer see of a study, as far as the study's own facts tell. Pure."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from shared.contracts.catalogue import STUDY
+from shared.kernel.fact import Stated
+from shared.kernel.record import Record
+from shared.security.grants import EVERY_SITE, rights
+
+Facts = Iterable[tuple[str, dict[str, Any]]]
+
+
+def visible_sites(facts: Facts, token: str) -> frozenset[str]:
+    """Return the sites whose participants the token's subject may see; `*` stands for every site."""
+    stated = (Stated(UUID(int=place), STUDY.facts[name].model_validate(data))
+              for place, (name, data) in enumerate(facts))  # fmt: skip
+    return rights(Record(tuple(stated)), subject_of(token)).visible
+
+
+def sees(visible: frozenset[str], site: str) -> bool:
+    return bool(visible & {EVERY_SITE, site})
+
+
+def subject_of(token: str) -> str:
+    """Return whom a token names, without a proof: '' for what is no token. The services prove it."""
+    part = token.split(".")[1] if token.count(".") == 2 else ""
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except ValueError:
+        return ""
+    return str(claims.get("sub", "")) if isinstance(claims, dict) else ""

@@ -1,0 +1,63 @@
+"""Why lines are refused by the import itself, and what an answer of a service says of the lines of a batch. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import httpx
+
+from infra.exchange.order import Said, Story
+from infra.exchange.study import faults_of
+from infra.exchange.tally import Tally
+from shared.kernel.refusal import Fault
+
+_POINTER = re.compile(r"(?:/facts)?/([0-9]+)(?:/data)?(/.*)?")
+NOT_REGISTERED = Fault("not-registered", "The file has no participant.screened for that ref.", "/ref")
+NOT_HEARD = Fault(
+    "not-known-yet", "The service does not know the participant at the present site yet: run the import again."
+)
+
+
+def reused(ref: str) -> Fault:
+    """Say that a ref stands for a participant with another screening."""
+    return Fault(
+        "ref-used-before",
+        f"The ref {ref} was used before for another screening, or for one with another local_reference or reason. "
+        "If it is the same person, correct the screening with a record.corrected, or name the participant by number; "
+        "if it is somebody else, use another ref.",
+        "/ref",
+    )
+
+
+def refuse_story(tally: Tally, story: Story, faults: Sequence[Fault]) -> None:
+    """Refuse everything of a participant: the screening by a ref with the reasons, the rest because of it."""
+    screening = story.screening if story.is_ref else None
+    for each in story.said:
+        because = [_depends(screening, faults[-1].code)] if screening and each is not screening else faults
+        tally.refuse(each.line, because)
+
+
+def _depends(screening: Said, code: str) -> Fault:
+    code = code if code.startswith("ref-") else NOT_REGISTERED.code
+    return Fault(code, f"The screening of this ref is refused: see line {screening.line.number}.", "/ref")
+
+
+def other_person(ref: str, said: Said) -> Fault:
+    """Say that a ref was recognized, and that the file says something else of its participant than the record."""
+    return Fault(
+        "ref-in-doubt",
+        f"The ref {ref} is known from an earlier import, but line {said.line.number} ({said.line.type}) differs from "
+        "what is recorded. If it is the same person, correct the record with a record.corrected, or name the "
+        "participant by number; if it is somebody else, use another ref. Nothing of this ref was recorded.",
+        "/ref",
+    )
+
+
+def faults_by_place(answer: httpx.Response) -> dict[int, list[Fault]]:
+    """What the refusal of a batch says of its members, by their places; pointers are within the fact's content."""
+    blamed: dict[int, list[Fault]] = {}
+    for fault in faults_of(answer):
+        if at := _POINTER.fullmatch(fault.pointer):
+            blamed.setdefault(int(at[1]), []).append(Fault(fault.code, fault.message, at[2] or ""))
+    return blamed

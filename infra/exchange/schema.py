@@ -1,0 +1,99 @@
+"""The JSON Schemas of facts, as columns of a table go through them. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from infra.exchange.layout import folded
+from shared.contracts import catalogue
+
+Schema = Mapping[str, Any]
+
+
+@cache
+def schema_of(type_name: str, service: str | None = None) -> dict[str, Any]:
+    """Return the schema of what is stated under that name; {} for a name that is no fact's."""
+    for stream, fact in catalogue.facts():
+        if fact.type_name == type_name and service in (None, stream.service):
+            return fact.model_json_schema()
+    return {}
+
+
+def steps_of(column: str) -> list[str]:
+    """`/targets/0/fractions`, `targets/0/fractions`, `targets.0.fractions`: with a slash in it, a dot is a dot."""
+    plain = re.sub(r"^/?data[/.]", "", column, flags=re.IGNORECASE).strip("/")
+    return [step.strip() for step in (plain.split("/") if "/" in plain else plain.split("."))]
+
+
+@cache
+def declared(type_name: str, service: str | None, column: str) -> tuple[str, ...] | None:
+    """Return the path that the column names, spelled as the schema has it; None where the fact has no such member."""
+    root = schema_of(type_name, service)
+    schemas, path = alternatives(root, root), []
+    for step in steps_of(column):
+        name = _spelled(schemas, step)
+        schemas = [] if name is None else inner(schemas, name, root)
+        if name is None or not schemas:
+            return None
+        path.append(name)
+    return tuple(path)
+
+
+def names_of(type_name: str, service: str | None = None) -> set[str]:
+    """Return every member that the fact's schema declares."""
+    root = schema_of(type_name, service)
+    return {name for each in (root, *root.get("$defs", {}).values()) for name in each.get("properties", ())}
+
+
+def _spelled(schemas: Sequence[Schema], step: str) -> str | None:
+    """Return the step as the schema spells it; the names of criteria and other ids are the study's, and stay."""
+    names = [name for schema in schemas for name in schema.get("properties", ())]
+    if step in names:
+        return step
+    for schema in schemas:
+        if any(re.match(pattern, step) for pattern in schema.get("patternProperties", ())):
+            return step
+        if schema.get("type") == "array" and re.fullmatch("[0-9]{1,9}", step):
+            return str(int(step))
+    return next((name for name in names if folded(name) == folded(step)), None)
+
+
+def within(root: Schema, steps: Sequence[str]) -> list[Schema]:
+    """Return every schema that the value at the end of the path may be of."""
+    schemas = alternatives(root, root)
+    for step in steps:
+        schemas = inner(schemas, step, root)
+    return schemas
+
+
+def inner(schemas: Sequence[Schema], step: str, root: Schema) -> list[Schema]:
+    """Return the schemas of a member, or of an element."""
+    found = (_member(schema, step) for schema in schemas)
+    return [each for schema in found if schema is not None for each in alternatives(schema, root)]
+
+
+def _member(schema: Schema, step: str) -> Any:
+    if step in schema.get("properties", {}):
+        return schema["properties"][step]
+    for pattern, member in schema.get("patternProperties", {}).items():
+        if re.match(pattern, step):
+            return member
+    return schema.get("items") if schema.get("type") == "array" and step.isdecimal() else None
+
+
+def alternatives(schema: Schema, root: Schema) -> list[Schema]:
+    """Return the alternatives of a schema, references followed."""
+    return list(_alternatives(schema, root.get("$defs", {})))
+
+
+def _alternatives(schema: Schema, defs: Mapping[str, Any]) -> Iterator[Schema]:
+    if "$ref" in schema:
+        yield from _alternatives(defs[schema["$ref"].rpartition("/")[2]], defs)
+    elif several := schema.get("anyOf") or schema.get("oneOf"):
+        for each in several:
+            yield from _alternatives(each, defs)
+    else:
+        yield schema
