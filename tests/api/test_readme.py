@@ -47,7 +47,7 @@ def test_a_refusal_can_be_read(demo: Demo) -> None:
     """As the README proposes: something that cannot be is stated, by its own commands."""
     shell = Shell(demo)
     shell.type(*TYPED[:-1])
-    wrong = TYPED[1].replace("2024-03-06", "2999-03-06").replace("Idempotency-Key: first", "Idempotency-Key: wrong")
+    wrong = TYPED[1].replace("2024-03-06", "2099-03-06").replace("Idempotency-Key: first", "Idempotency-Key: wrong")
     ended = shell.run(TYPED[0], wrong)
     assert ended.returncode == 22
     assert '"code":"in-the-future"' in ended.stdout
