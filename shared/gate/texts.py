@@ -97,14 +97,16 @@ def _not_a_line(text: Text) -> Iterator[Objection]:
             "characters, and without blanks at its ends."
         )
         yield Objection("not-one-line", message, member=text.pointer)
-    if _ENCODED_WORD.search(text.content):
+    if "=?" in text.content and _ENCODED_WORD.search(text.content):
         message = "Give the text itself, not the form that mail encodes it in (=?UTF-8?Q?…?=)."
         yield Objection("encoded-word", message, member=text.pointer)
 
 
 def is_line(text: str) -> bool:
     """Does it hold characters that can be seen, blanks between them, and nothing else?"""
-    return text == text.strip() and all(_can_be_seen(character) for character in text)
+    if text != text.strip():
+        return False
+    return (text.isascii() and text.isprintable()) or all(_can_be_seen(character) for character in text)
 
 
 def _can_be_seen(character: str) -> bool:
