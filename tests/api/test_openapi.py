@@ -175,6 +175,7 @@ def test_every_component_is_used(documents: dict[str, Any], service: str) -> Non
 
 
 def test_every_read_answers_as_it_is_documented(study: OwnStudy, documents: dict[str, Any]) -> None:
+    """Also: a client that holds the answer gets 304, unless a cursor or the age of a measurement is in it."""
     number = study.known_everywhere(study.at_site("rome", facts.lesion(), facts.procedure(detail="By telephone.")))
     values = {"study_id": study.study_id, "participant_id": number, "dictionary": "ctcae-3.0"}
     tried = 0
@@ -191,7 +192,7 @@ def test_every_read_answers_as_it_is_documented(study: OwnStudy, documents: dict
                 assert list(validator.iter_errors(answer.json())) == [], path
                 again = {"If-None-Match": answer.headers["ETag"], **study.bearer("investigator")}
                 held = study.http.get(path + query, headers=again).status_code
-                assert held == 304 or query, path  # a cursor says how far everybody has written
+                assert held == 304 or query or path.endswith("/operations.json"), path
                 tried += 1
     assert tried >= 22
 
