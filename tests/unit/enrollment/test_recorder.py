@@ -154,7 +154,7 @@ class Counting:
     @asynccontextmanager
     async def unit(self, tenant: Tenant) -> AsyncIterator[Unit]:
         async with self.store.unit(tenant) as unit:
-            yield _Counted(unit, self.asked)
+            yield _Counted(unit, self.asked)  # passes on what it does not count
 
     async def append(self, tenant: Tenant, proposal: Append) -> None:
         self.asked.append("append")
