@@ -167,7 +167,7 @@ def ways(service: str, route: APIRoute, twin: Twin) -> Iterator[tuple[str, dict[
 
 
 def guesses(service: str, type_name: str, twin: Twin, said: Any) -> Iterator[tuple[str, dict[str, str], Any]]:
-    """Dry, and under the site's key and under the event's id both dry and real: under a used key nothing is recorded."""
+    """Dry, and under the site's key and the event's id both dry and real: under a used key nothing is recorded."""
     yield "?dry_run=true", {}, said
     if event := twin.events.get((service, type_name)):
         for key in (key_of(service, type_name, twin), event):
