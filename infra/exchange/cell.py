@@ -62,7 +62,7 @@ def value_of(cell: str, schemas: Sequence[Mapping[str, Any]], pointer: str, *, p
     if "boolean" in types and "string" not in types:
         raise wrong("schema-bool-type", "Write true or false.", pointer)
     _check_date(cell, schemas, pointer)
-    _check_text(cell, pointer)
+    check_text(cell, pointer)
     return cell
 
 
@@ -83,7 +83,7 @@ def _check_date(cell: str, schemas: Sequence[Mapping[str, Any]], pointer: str) -
     raise wrong("schema-value-error", advice, pointer)
 
 
-def _check_text(cell: str, pointer: str) -> None:
+def check_text(cell: str, pointer: str) -> None:
     """Raise Wrong for what a spreadsheet program has put in place of a text."""
     if _ERROR_VALUE.fullmatch(cell):
         message = "The spreadsheet program has put an error value here: mend its formula, or empty the cell."
