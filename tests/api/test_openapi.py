@@ -151,12 +151,14 @@ WITHOUT_SCHEMA = {"/analytics/v1/studies/{study_id}/figures/{name}.{kind}", "/an
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_answer_has_a_schema_and_its_headers(documents: dict[str, Any], service: str) -> None:
     for method, path, operation in operations(documents[service]):
-        good = operation["responses"]["201" if method == "post" else "200"]
+        good = operation["responses"]["201" if method == "post" and path != SEARCH else "200"]
         if path not in WITHOUT_SCHEMA:
             assert good["content"]["application/json"]["schema"], path
-        if not path.endswith("/live"):
+        if not path.endswith("/live") and path != SEARCH:
             assert "ETag" in good["headers"], path
-        if method == "post":
+        if path == SEARCH:
+            assert "ETag" not in good.get("headers", {})
+        elif method == "post":
             assert {"Quartal-Version", "Idempotency-Replayed"} <= good["headers"].keys()
         elif not path.endswith("/live"):
             assert "ETag" in operation["responses"]["304"]["headers"], path
