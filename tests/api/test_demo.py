@@ -156,7 +156,7 @@ def test_relay_status_says_who_publishes_for_each_service(demo: Demo) -> None:
 
 def test_doctor_finds_everything_in_order_and_shows_no_secret(demo: Demo) -> None:
     table = said_by(demo, "doctor")
-    assert len(re.findall("^ok  ", table, re.MULTILINE)) == 8
+    assert len(re.findall("^ok  ", table, re.MULTILINE)) == 10
     environment = json.loads((demo.data / "state.json").read_text())["environment"]
     passwords = [httpx.URL(url).password for name, url in environment.items() if name.endswith("_URL")]
     assert len(passwords) == 12

@@ -53,13 +53,26 @@ async def test_it_keeps_what_stands_and_knows_who_is_excluded(demo: Demo, exampl
         assert study.state(back, facts.correction(UUID(voided), None), "site@milan").status_code == 201
         enrollment, elsewhere = (f"/studies/{study.study_id}/{name}" for name in ("enrollment", "followup"))
         streams = {(enrollment, person): 8, (elsewhere, person): 1, (enrollment, gone): 4, (enrollment, back): 5}
-        copy = example["Copy"]()
+        copy = _of_study(example, study.study_id)
         await follow_until(example, demo, copy, streams)
         stands = study.get(f"participants/{person}", "investigator").json()["facts"]
         own = copy.facts[enrollment, person]
         assert own == {fact["event_id"]: (fact["type"], fact["data"]) for fact in stands}
         excluded = {number for study_id, number in copy.excluded() if study_id == study.study_id}
         assert excluded == {gone}
+
+
+def _of_study(example: dict[str, Any], study_id: str) -> Any:
+    """The example's copy, of one study: other tests leave gaps and broken messages on the topics."""
+    copy = example["Copy"]()
+    take = copy.take
+
+    def take_of_study(headers: dict[str, str], value: bytes) -> None:
+        if headers.get("ce_source", "").startswith(f"/studies/{study_id}/"):
+            take(headers, value)
+
+    copy.take = take_of_study
+    return copy
 
 
 def _lesions(study: OwnStudy, person: str) -> list[str]:

@@ -55,4 +55,4 @@ async def test_a_position_and_a_cut_fix_what_is_said_whatever_the_calendar_says(
             await on_the_7th.figure("flow", study_id, member, asked)
         assert said[0]["accrual"]["groups"][0]["curve"] == [{"on": KNOWN_ON, "cumulative": 1}]
         assert said[0]["days"] == ["2024-02-01", *[KNOWN_ON] * 4]
-        assert f"is taken as {KNOWN_ON}" in str(said[0]["queries"])
+        assert f"Analyses use {KNOWN_ON}" in str(said[0]["queries"])

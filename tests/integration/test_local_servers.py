@@ -179,7 +179,7 @@ def test_what_is_fetched_is_rejected_unless_it_is_what_the_lock_says(tmp_path: P
     smallest = "org.jspecify:jspecify:1.0.0"
     lock.write_text(f"{'0' * 64}  {smallest}\n")
     home = KafkaHome(tmp_path / "home", lock)
-    with pytest.raises(KafkaMissing, match=r"Rejected.*jspecify"):
+    with pytest.raises(KafkaMissing, match="rejected: jspecify"):
         home.install(print)
     assert not home.jars.exists()
     lock.write_text(f"{locked_jars()[smallest]}  {smallest}\n")
