@@ -97,7 +97,7 @@ async def stated(stack: Stack, numbers: Sequence[str], facts: int) -> list[float
 
     async def state(_: int) -> None:
         began = perf_counter()
-        answer = await lines.post(_request(random.choice(numbers), bearer))
+        answer = await lines.post(_request(random.choice(numbers), bearer, host_of(stack)))
         sent[UUID(json.loads(answer)["event_id"])] = began
 
     with closing(Lines(port_of(stack))) as lines:
@@ -112,10 +112,15 @@ async def _told(seen: Seen, position: int) -> bool:
     return seen.last >= position
 
 
-def _request(number: str, bearer: str) -> bytes:
+def host_of(stack: Stack) -> str:
+    """The name that the local server answers to."""
+    return f"{LOOPBACK}:{port_of(stack)}"
+
+
+def _request(number: str, bearer: str, host: str) -> bytes:
     fact = procedure(random.randrange(300)).model_dump_json(exclude_none=True)
     path = f"/enrollment/v1/studies/{STUDY}/participants/{number}/facts/procedure.performed"
-    return post_request(path, fact, bearer)
+    return post_request(path, fact, bearer, host)
 
 
 async def _positions(stack: Stack, sent: dict[UUID, float]) -> dict[UUID, int]:
@@ -138,7 +143,7 @@ async def watched(stack: Stack) -> AsyncIterator[Seen]:
     """A page's stream of events, open for the length of the block."""
     seen = Seen()
     reader, writer = await asyncio.open_connection(LOOPBACK, port_of(stack))
-    writer.write(f"GET {_READING}/live HTTP/1.1\r\nHost: {LOOPBACK}\r\n{_bearer(stack)}\r\n\r\n".encode())
+    writer.write(f"GET {_READING}/live HTTP/1.1\r\nHost: {host_of(stack)}\r\n{_bearer(stack)}\r\n\r\n".encode())
     reading = asyncio.create_task(_read(reader, seen))
     try:
         await until(lambda: _told(seen, 1), "the first figure event")

@@ -87,9 +87,9 @@ async def post_all(port: int, connections: int, requests: Sequence[bytes]) -> fl
         return await spread(connections, lambda number: lines.post(requests[number]), len(requests))
 
 
-def post_request(path: str, body: str, token: str) -> bytes:
+def post_request(path: str, body: str, token: str, host: str = LOOPBACK) -> bytes:
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: {LOOPBACK}\r\nAuthorization: Bearer {token}\r\nIdempotency-Key: {uuid4()}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nIdempotency-Key: {uuid4()}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body.encode())}\r\n\r\n"
     )
     return f"{head}{body}".encode()
