@@ -51,7 +51,8 @@ def _in_words(documents: Any) -> Handler:
             return _to_sign_in(request)
         said = json.loads(bytes(document.body))
         more = [each["message"] for each in said["errors"] if each["message"] != said["title"]]
-        problem = Problem(said["status"], said["title"], errors=more)
+        sign_in = _sign_in_address(request) if document.status_code == 401 and request.method == "GET" else "/session"
+        problem = Problem(said["status"], said["title"], errors=more, sign_in=sign_in)
         page = shown(pages.problem(problem), document.status_code)
         page.headers.update({name: document.headers[name] for name in _KEPT if name in document.headers})
         return page
@@ -65,7 +66,11 @@ def _is_of_the_api(request: Request) -> bool:
 
 
 def _to_sign_in(request: Request) -> Response:
-    """The form, which leads back to what was asked for."""
+    return RedirectResponse(_sign_in_address(request), 303)
+
+
+def _sign_in_address(request: Request) -> str:
+    """The address of the form, which leads back to what was asked for."""
     path, query = request.url.path, request.url.query
     whole = f"{path}?{query}" if query else path
-    return RedirectResponse(f"/session?{urlencode({'next': whole if len(whole) <= LONGEST_NEXT else path})}", 303)
+    return f"/session?{urlencode({'next': whole if len(whole) <= LONGEST_NEXT else path})}"

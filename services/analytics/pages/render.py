@@ -92,12 +92,13 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem document (RFC 9457) for a person; `errors` are its sentences."""
+    """A problem document (RFC 9457) for a person; `errors` are its sentences, `sign_in` the address of the form."""
 
     status: int
     title: str
     detail: str = ""
     errors: Sequence[str] = ()
+    sign_in: str = "/session"
 
 
 def part(figure: Figure, query: Mapping[str, str] | None = None) -> Part:
