@@ -95,7 +95,7 @@ def admission(check: Verifier, *, cookie: str = "") -> Callable[[Request], Any]:
 def _refused(service: str, reason: Reason) -> Unrecognised:
     """Count and log the reason, which is a code: no token and no subject."""
     REFUSED_TOKENS.labels(service, reason).inc()
-    _log.info("token refused: %s", reason)
+    _log.info("refused a token: %s", reason)
     return Unrecognised(*refused_token(reason))
 
 
@@ -129,13 +129,13 @@ async def running(
 
 def _kek(settings: Settings) -> Path:
     if settings.kek is None:
-        raise ValueError("QUARTAL_KEK is not set: the file of the key-encryption key")
+        raise ValueError("QUARTAL_KEK is not set. It names the file of the key-encryption key.")
     return settings.kek
 
 
 def _event_key(settings: Settings) -> Path:
     if settings.event_key is None:
-        raise ValueError("QUARTAL_EVENT_KEY is not set: the file of the key for event ids")
+        raise ValueError("QUARTAL_EVENT_KEY is not set. It names the file of the key for event ids.")
     return settings.event_key
 
 
