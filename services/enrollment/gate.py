@@ -58,7 +58,7 @@ class World(Surroundings):
                 if site == self.site_id and not (isinstance(before, Transferred) and before.to_site == site):
                     yield Objection(
                         "already-there",
-                        "The participant is at this site already. Give the other site.",
+                        "The participant is at this site already. Give the site to which they move.",
                         member="/to_site",
                     )
                 if not studies.was_active(self.study, site, on):
@@ -101,7 +101,7 @@ class World(Surroundings):
     def _screening(self, said: Screened, before: Fact | None) -> Iterator[Objection]:
         on = said.screened_on
         if said.site_id != self.enrolling_site:
-            message = "The site of a screening cannot be corrected. Void the participant, or transfer them."
+            message = "The site of a screening cannot be corrected. Void the record, or transfer the participant."
             yield Objection("site-fixed", message, member="/site_id")
         elif not studies.was_active(self.study, said.site_id, on):
             yield Objection(

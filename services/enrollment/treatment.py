@@ -37,7 +37,7 @@ def prescription_changed(record: Record, changed: PrescriptionChanged) -> Iterat
     yield from _not_started(record, changed.course_id, changed.on)
     for end in _ends(record, changed.course_id):
         if end.fact.ended_on.surely_before(changed.on):
-            message = "The course ended before this day. Give a day up to its end."
+            message = "The course ended before this day. Check both days."
             yield Objection("course-ended", message, end.event_id, "/on")
     yield from _unknown_lesions(record, changed.targets)
 
@@ -114,10 +114,8 @@ def _more_than_prescribed(
         return
     fractions, dose = prescribed[delivered.target_id]
     if delivered.fractions > fractions:
-        message = (
-            "More fractions were delivered than are prescribed. Check the number, or state the changed prescription."
-        )
+        message = "More fractions were delivered than are prescribed. Check both, or state the changed prescription first."
         yield Objection("more-than-prescribed", message, member=f"{member}/fractions")
     if delivered.dose_cgy > dose:
-        message = "A higher dose was delivered than is prescribed. Check the dose, or state the changed prescription."
+        message = "A higher dose was delivered than is prescribed. Check both, or state the changed prescription first."
         yield Objection("more-than-prescribed", message, member=f"{member}/dose_cgy")

@@ -92,7 +92,7 @@ class World(Surroundings):
         active = studies.site(self.study, self.site_id)
         zone = rules_of(active.time_zone if active else "UTC")
         if aware_at.astimezone(zone).date() > self.today:
-            message = "This time is in the future at the site. Give the time at which the site became aware."
+            message = "This time is in the future at the site. Check the time and its offset."
             yield Objection("in-the-future", message, member="/aware_at")
 
 

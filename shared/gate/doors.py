@@ -90,7 +90,7 @@ class Surroundings:
         if is_closed(self.study, self.site_id, when) and not isinstance(said, Screened | Transferred):
             yield Objection(
                 "site-closed",
-                "The site was closed before this day. Give a day on which it was open.",
+                "The site was closed before this day. Check the day.",
                 member=f"/{said.dated_by}",
             )
 
@@ -102,7 +102,7 @@ def _after_withdrawal(known: Record, said: Fact) -> Iterator[Objection]:
         return
     for withdrawal in known.all(Withdrawn):
         if withdrawal.fact.withdrawn_on.surely_before(on):
-            message = "The participant withdrew consent before this day. Give a day up to the withdrawal."
+            message = "The participant withdrew consent before this day. Later facts are not accepted. Check the day."
             yield Objection("after-withdrawal", message, withdrawal.event_id, f"/{said.dated_by}")
 
 
@@ -158,6 +158,4 @@ def _voided(known: Record, fact: Fact) -> Iterator[Objection]:
 def _in_the_future(said: Fact, today: date) -> Iterator[Objection]:
     for member, when in said.dates:
         if when.earliest > today:
-            yield Objection(
-                "in-the-future", "This date is in the future at the site. Give today or an earlier date.", member=member
-            )
+            yield Objection("in-the-future", "This date is in the future at the site. Check the date.", member=member)

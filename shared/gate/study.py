@@ -77,7 +77,7 @@ def after_closing(study: Record, when: PartialDate, member: str) -> Iterator[Obj
         if closed.fact.on < when.earliest:
             yield Objection(
                 "study-closed",
-                "The study was closed before this day. Give a day on which it was open.",
+                "The study was closed before this day, and takes no later facts. Check the day.",
                 closed.event_id,
                 f"/{member}",
             )
@@ -88,7 +88,7 @@ def after_accrual(study: Record, when: PartialDate, member: str) -> Iterator[Obj
         if closed.fact.on < when.earliest:
             yield Objection(
                 "accrual-closed",
-                "Accrual was closed before this day. Give a day on which it was open.",
+                "Accrual was closed before this day. Check the day.",
                 closed.event_id,
                 f"/{member}",
             )

@@ -95,7 +95,7 @@ def admission(check: Verifier, *, cookie: str = "") -> Callable[[Request], Any]:
 def _refused(service: str, reason: Reason) -> Unrecognised:
     """Count and log the reason, which is a code: no token and no subject."""
     REFUSED_TOKENS.labels(service, reason).inc()
-    _log.info("refused a token: %s", reason)
+    _log.info("token refused: %s", reason)
     return Unrecognised(*refused_token(reason))
 
 
