@@ -114,8 +114,8 @@ def _more_than_prescribed(
         return
     fractions, dose = prescribed[delivered.target_id]
     if delivered.fractions > fractions:
-        message = "More fractions were delivered than are prescribed. Check both, or state the changed prescription first."
+        message = "More fractions were delivered than prescribed. Check both, or state the changed prescription first."
         yield Objection("more-than-prescribed", message, member=f"{member}/fractions")
     if delivered.dose_cgy > dose:
-        message = "A higher dose was delivered than is prescribed. Check both, or state the changed prescription first."
+        message = "A higher dose was delivered than prescribed. Check both, or state the changed prescription first."
         yield Objection("more-than-prescribed", message, member=f"{member}/dose_cgy")
