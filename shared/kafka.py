@@ -93,7 +93,7 @@ async def ended(ending: Coroutine[Any, Any, None], within: float) -> None:
         task.cancel()
         await asyncio.wait({task})
     if not task.cancelled() and (error := task.exception()):
-        _log.info("a Kafka client did not end well: %s", type(error).__name__)
+        _log.info("a Kafka client failed while it closed: %s", type(error).__name__)
 
 
 def _tasks(consumer: AIOKafkaConsumer) -> Iterator[asyncio.Task[Any] | None]:

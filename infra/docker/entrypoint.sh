@@ -1,6 +1,6 @@
 #!/bin/sh
-# Settings that are secrets come as files: quartal_enrollment_app_url becomes QUARTAL_ENROLLMENT_APP_URL.
-# Then the command takes this shell's place, so that signals reach it.
+# Turns secret files into settings: quartal_enrollment_app_url becomes QUARTAL_ENROLLMENT_APP_URL.
+# Then the command replaces this shell, so that it receives the signals.
 set -eu
 for file in "${SECRETS:-/run/secrets}"/quartal_* "${SECRETS:-/run/secrets}"/database_url; do
     if [ -f "$file" ]; then

@@ -1,4 +1,4 @@
-"""`python -m infra.docker.ready enrollment`: exit status 0 if that service answers here and its database does too."""
+"""`python -m infra.docker.ready enrollment`: exits with 0 if the service and its database answer."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the secrets that docker-compose.yml names, once: what is there already is kept, for the databases know it.
-# Containers run as another user, so the files are readable and the folder around them is closed.
+# Makes the secrets that docker-compose.yml names. It keeps existing files, because the databases use them already.
+# Containers run as another user, so everybody may read the files, and only you may enter the folder.
 set -eu
 folder=${1:-.quartal/compose}
 mkdir -p "$folder"

@@ -20,7 +20,7 @@ from shared.kernel.refusal import Fault
 from shared.kernel.sealed import texts
 
 AT_ONCE = 8  # participants
-_UNKNOWN = Fault("not-found", "There is no such participant, or it is not yours to see.", "/participant")
+_UNKNOWN = Fault("not-found", "This participant does not exist, or you may not see it.", "/participant")
 _OF_MEMBERS = ("study.member_granted", "study.member_revoked")
 
 

@@ -10,10 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.analytics.answers import ParticipantList, ParticipantRow
 from services.analytics.participants import PAGE, Participants
+from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
 from shared.web.answers import reads
 from shared.web.reads import logs_reads, note_rows
 from shared.web.routes import StudyOf, router
 
+_NEXT = explain_pattern(r"^[0-9A-Z-]{0,11}$", NEXT_SENTENCE)
 routes = router("/analytics/v1/studies/{study_id}")
 
 
@@ -22,7 +24,7 @@ class ParticipantPageParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    after: Annotated[str, Field(pattern=r"^[0-9A-Z-]{0,11}$", description="`next` of the page before")] = ""
+    after: Annotated[str, Field(pattern=_NEXT, description="`next` of the page before")] = ""
     limit: Annotated[int, Field(ge=1, le=1000)] = PAGE
 
 

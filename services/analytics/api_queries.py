@@ -13,10 +13,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from services.analytics.queries import RULES, Listed
 from services.analytics.questions import Queries, State, Wanted
 from shared.kernel.ids import ParticipantId, SiteId
+from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
 from shared.web.answers import reads
 from shared.web.reads import logs_reads, note_rows
 from shared.web.routes import StudyOf, router
 
+_NEXT = explain_pattern(r"^([0-9A-Z-]{1,11}\.[0-9a-f]{64})?$", NEXT_SENTENCE)
 routes = router("/analytics/v1/studies/{study_id}")
 
 
@@ -43,9 +45,7 @@ class Narrowed(BaseModel):
 
 
 class Paged(Narrowed):
-    after: Annotated[
-        str, Field(pattern=r"^([0-9A-Z-]{1,11}\.[0-9a-f]{64})?$", description="`next` of the page before")
-    ] = ""
+    after: Annotated[str, Field(pattern=_NEXT, description="`next` of the page before")] = ""
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 

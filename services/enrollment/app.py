@@ -54,11 +54,13 @@ NewParticipant = Annotated[
     Annotated[Screened, Tag("screened")] | Annotated[Several, Tag("object")] | Annotated[Listed, Tag("list")],  # type: ignore[valid-type] # made at run time
     Discriminator(_form),
 ]
-OPENING_IS_GRANTED = "Opening studies is granted by whoever runs this installation."
+OPENING_IS_GRANTED = (
+    "You may not open this study. The operators of this installation grant that (QUARTAL_ADMINISTRATORS)."
+)
 
 
 class NewStudy(Opened):
-    """A study is opened under an id of its own."""
+    """A new study: its first fact, and the id that it gets."""
 
     study_id: StudyId
 
@@ -71,7 +73,7 @@ async def may_open_some(request: Request) -> None:
 @routes.post("", **RECORDS)
 @entitled(may_open_some)
 async def open_study(request: Request, said: Said, body: NewStudy, dry_run: DryRun = False) -> Any:
-    """Open a study. Whoever opens it becomes its administrator."""
+    """Opens a study. The caller becomes its administrator."""
     caller = request.state.caller.subject
     if not request.app.state.running.settings.may_open(caller, body.study_id):
         raise NotYourRole(OPENING_IS_GRANTED)
@@ -87,13 +89,17 @@ async def open_study(request: Request, said: Said, body: NewStudy, dry_run: DryR
 async def new_participant(
     request: Request, said: Said, study_id: StudyOf, body: NewParticipant, dry_run: DryRun = False
 ) -> Any:
-    """Screen somebody: `participant.screened`, alone or with what follows. The answer has the participant's number."""
+    """Registers a participant by `participant.screened`, alone or with further facts. The answer has the new number."""
     if isinstance(body, Screened):
         return await state(request, said, study_id, None, [("", body)], dry_run)
     facts = facts_of(body)
     pointer, first = facts[0]
     if not isinstance(first, Screened):
-        raise refuse_pointer("not-screened", "The first fact is participant.screened.", _beside(pointer))
+        raise refuse_pointer(
+            "not-screened",
+            "The first fact of a new participant must be participant.screened. Put it first.",
+            _beside(pointer),
+        )
     return await state(request, said, study_id, None, facts, dry_run)
 
 

@@ -41,21 +41,32 @@ class World(Surroundings):
                 yield from self._screening(said, before)
             case ScreenFailed(failed_on=on, reason_codes=codes):
                 if set(codes) - self._criteria(on) - OTHER_SCREEN_FAILURES:
-                    message = "A reason is a criterion's id, or refused, died or other."
+                    message = "A reason is not known. Give the id of a criterion, or refused, died or other."
                     yield Objection("no-such-reason", message, member="/reason_codes")
             case Consented(signed_on=on, form_version=version):
                 plans = studies.in_force(self.study, on)
                 if not any(version in studies.consent_versions_on(plan, days) for plan, days in plans):
-                    message = "That version of the consent form was not valid on that day."
+                    message = (
+                        "The consent was signed on a day on which this version of the form was not valid. Give the "
+                        "version that was valid on that day."
+                    )
                     yield Objection("consent-version", message, member="/form_version")
             case Voided(duplicate_of=str() as original):
                 if not (isinstance(before, Voided) and before.duplicate_of == original):
                     yield from self._duplicate(original)
             case Transferred(to_site=site, on=on):
                 if site == self.site_id and not (isinstance(before, Transferred) and before.to_site == site):
-                    yield Objection("already-there", "The participant is at that site.", member="/to_site")
+                    yield Objection(
+                        "already-there",
+                        "The participant is at this site already. Give the site to which they move.",
+                        member="/to_site",
+                    )
                 if not studies.was_active(self.study, site, on):
-                    yield Objection("site-not-active", "That site was not active on that day.", member="/to_site")
+                    yield Objection(
+                        "site-not-active",
+                        "The site was not active on this day. Check the site and the day.",
+                        member="/to_site",
+                    )
 
     def _duplicate(self, original: str) -> Iterator[Objection]:
         """A record that is void as a duplicate names another one, which leads to a participant who is none.
@@ -65,13 +76,13 @@ class World(Surroundings):
         not found out: each is decided by what the other was before.
         """
         if original == self.number:
-            message = "A participant is no duplicate of itself: give the number of the record that stays."
+            message = "A participant is not a duplicate of itself. Give the number of the record that stays."
             yield Objection("duplicate-of-itself", message, member="/duplicate_of")
         elif not self.others.get(original, Record()).stated:
-            message = "Give the number of a participant whom you may see, or leave it out."
+            message = "You see no participant with this number. Give one whom you may see, or leave duplicate_of out."
             yield Objection("no-such-participant", message, member="/duplicate_of")
         elif self.number in self._originals(original):
-            message = "That record is void as a duplicate of this one: one of the two stays."
+            message = "The other record is void as a duplicate of this one. Only one of the two can be void."
             yield Objection("duplicate-circle", message, member="/duplicate_of")
 
     def _originals(self, number: str) -> set[str]:
@@ -90,10 +101,12 @@ class World(Surroundings):
     def _screening(self, said: Screened, before: Fact | None) -> Iterator[Objection]:
         on = said.screened_on
         if said.site_id != self.enrolling_site:
-            message = "The site of a screening cannot be corrected: void the participant, or transfer."
+            message = "The site of a screening cannot be corrected. Void the record, or transfer the participant."
             yield Objection("site-fixed", message, member="/site_id")
         elif not studies.was_active(self.study, said.site_id, on):
-            yield Objection("site-not-active", "The site was not active on that day.", member="/site_id")
+            yield Objection(
+                "site-not-active", "The site was not active on this day. Check the site and the day.", member="/site_id"
+            )
         stood = before.criteria if isinstance(before, Screened) and before.screened_on == on else None
         judged = [list(_by_plan(said, plan, days, stood)) for plan, days in studies.in_force(self.study, on)]
         if all(judged):  # where the date leaves open which protocol held, it is enough that one admits
@@ -102,7 +115,8 @@ class World(Surroundings):
 
 def _by_plan(said: Screened, plan: Protocol, days: PartialDate, stood: Answers | None) -> Iterator[Objection]:
     if days.latest.year - said.birth_year < plan.minimum_age:
-        yield Objection("too-young", "Below the protocol's minimum age on that day.", member="/birth_year")
+        message = "The participant was younger than the protocol's minimum age on this day. Check the year and the day."
+        yield Objection("too-young", message, member="/birth_year")
     yield from _criteria_answered(said, {criterion.id for criterion in plan.criteria}, stood)
 
 
@@ -110,11 +124,12 @@ def _criteria_answered(said: Screened, asked: set[str], stood: Answers | None) -
     """`stood`: the answers that are corrected, unless the day is; what they left open or went beyond stays so."""
     left_open, beyond = (asked - set(stood), set(stood) - asked) if stood is not None else (set[str](), set[str]())
     if missing := sorted(asked - set(said.criteria) - left_open):
-        message = f"Criteria without an answer: {', '.join(missing)}."
+        message = f"These criteria have no answer: {', '.join(missing)}. Answer every criterion of the protocol."
         yield Objection("criterion-unanswered", message, member="/criteria")
     if set(said.criteria) - asked - beyond:
-        message = f"The protocol of that day has no such criterion. It has: {', '.join(sorted(asked)) or 'none'}."
+        message = f"The protocol of that day has no such criterion. Its criteria: {', '.join(sorted(asked)) or 'none'}."
         yield Objection("no-such-criterion", message, member="/criteria")
     waived = {name for name, answer in said.criteria.items() if answer == "waived"}
     if set(said.waivers) - waived:
-        yield Objection("not-waived", "A reason is given for a criterion that is not waived.", member="/waivers")
+        message = "A waiver belongs to a criterion that is not waived. Leave the waiver out, or answer with waived."
+        yield Objection("not-waived", message, member="/waivers")

@@ -25,26 +25,29 @@ from shared.kernel.record import Objection, Record
 
 def objections(record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
     if not record.all(Opened):
-        yield Objection("study-not-open", "A study is opened before anything else is stated of it.")
+        yield Objection("study-not-open", "The study is not open. State study.opened before any other fact of it.")
     match stated.fact:
         case Opened() | AccrualClosed() | Closed():
             if record.all(type(stated.fact), but=stated):
-                yield Objection("stated-twice", "This is stated of a study once.")
+                yield Objection("stated-twice", "This was stated of the study already, and can be stated only once.")
         case SiteActivated(site_id=site):
             if any(other.fact.site_id == site for other in record.all(SiteActivated, but=stated)):
-                yield Objection("site-exists", "That site is active already.", member="/site_id")
+                yield Objection("site-exists", "The site is active already. Give another site_id.", member="/site_id")
         case SiteClosed(site_id=site, on=on):
             yield from _site_closed(record, stated, site, on)
         case MemberGranted(role="site", site_id=None):
-            yield Objection(
-                "site-needed", "A member of a site's staff is granted the role at that site.", member="/site_id"
-            )
+            message = "The role site is granted at one site. Give the site_id of the member's site."
+            yield Objection("site-needed", message, member="/site_id")
         case MemberRevoked() as revoked:
             if not any(_same(revoked, granted) for granted in record.facts(MemberGranted)):
-                yield Objection("not-granted", "The member was never granted that role there.")
+                message = (
+                    "The member was not granted this role at this site. Give the member, role and site_id of the grant."
+                )
+                yield Objection("not-granted", message)
         case CutTaken(name=name):
             if any(other.fact.name == name for other in record.all(CutTaken, but=stated)):
-                yield Objection("cut-exists", "There is a cut of that name; it is never replaced.", member="/name")
+                message = "The study has a data cut of this name, which is never replaced. Give another name."
+                yield Objection("cut-exists", message, member="/name")
 
 
 def gate(today: date, record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
@@ -55,13 +58,15 @@ def gate(today: date, record: Record, stated: Stated[Fact]) -> Iterator[Objectio
     yield from values.objections(stated.fact, lambda: (other for other in record.stated if other is not stated))
     match stated.fact:
         case CutTaken(cut_on=cut_on) if cut_on > today:
-            message = "That day has not come yet: a cut is taken of today or of an earlier day."
+            message = "The data cut-off is in the future. Give today or an earlier day."
             yield Objection("in-the-future", message, member="/cut_on")
         case SiteActivated() as activated:
             yield from _no_place(activated)
     if isinstance(stated.fact, ProtocolAmended | SiteActivated):
         for closed in record.all(Closed):
-            yield Objection("study-closed", "The study is closed.", closed.event_id)
+            yield Objection(
+                "study-closed", "The study is closed. It takes no amendments and no new sites.", closed.event_id
+            )
         return
     on = stated.fact.happened_on
     if on and not isinstance(stated.fact, Closed):
@@ -75,18 +80,22 @@ def _no_place(activated: SiteActivated) -> Iterator[Objection]:
     (Reunion, Puerto Rico, Hong Kong), and their sites are right to name the country that they belong to.
     """
     if activated.time_zone not in zones.places():
-        message = f"Give the zone of a place, such as {zones.suggestion(activated.time_zone) or 'Europe/Berlin'}."
+        example = zones.suggestion(activated.time_zone) or "Europe/Berlin"
+        message = f"This is not the time zone of a place. Give one such as {example}."
         yield Objection("zone-of-no-place", message, member="/time_zone")
     if activated.country not in zones.countries():
-        message = "Give the country's code by ISO 3166-1, such as DE; the United Kingdom is GB, Greece is GR."
+        message = (
+            "This is not a country code of ISO 3166-1. Give one such as DE; the United Kingdom is GB, and Greece is GR."
+        )
         yield Objection("no-such-country", message, member="/country")
 
 
 def _site_closed(record: Record, stated: Stated[Fact], site: str, on: date) -> Iterator[Objection]:
     if not any(other.site_id == site and other.on <= on for other in record.facts(SiteActivated)):
-        yield Objection("site-not-active", "No site of that id was activated on or before that day.", member="/site_id")
+        message = "No site with this site_id was active on or before this day. Check the site_id and the day."
+        yield Objection("site-not-active", message, member="/site_id")
     if any(other.fact.site_id == site for other in record.all(SiteClosed, but=stated)):
-        yield Objection("stated-twice", "That site is closed already.", member="/site_id")
+        yield Objection("stated-twice", "The site is closed already.", member="/site_id")
 
 
 def _same(one: MemberRevoked, other: MemberGranted) -> bool:

@@ -25,9 +25,11 @@ CourseEnd = RadiotherapyCompleted | RadiotherapyDiscontinued
 def started(record: Record, stated: Stated[Fact], course: RadiotherapyStarted) -> Iterator[Objection]:
     for other in record.all(RadiotherapyStarted, but=stated):
         if other.fact.course_id == course.course_id:
-            yield Objection("course-exists", "There is a course of that id.", other.event_id, "/course_id")
+            message = "The participant has a course with this course_id already. Give another one."
+            yield Objection("course-exists", message, other.event_id, "/course_id")
         if other.fact.index and course.index:
-            yield Objection("second-index-course", "A participant has one index course.", other.event_id, "/index")
+            message = "The participant has another index course. Only one course can have index true."
+            yield Objection("second-index-course", message, other.event_id, "/index")
     yield from _unknown_lesions(record, course.targets)
 
 
@@ -35,7 +37,8 @@ def prescription_changed(record: Record, changed: PrescriptionChanged) -> Iterat
     yield from _not_started(record, changed.course_id, changed.on)
     for end in _ends(record, changed.course_id):
         if end.fact.ended_on.surely_before(changed.on):
-            yield Objection("course-ended", "The course had ended before that day.", end.event_id, "/on")
+            message = "The course ended before this day. Check both days."
+            yield Objection("course-ended", message, end.event_id, "/on")
     yield from _unknown_lesions(record, changed.targets)
 
 
@@ -43,7 +46,8 @@ def ended(record: Record, stated: Stated[Fact], end: CourseEnd) -> Iterator[Obje
     yield from _not_started(record, end.course_id, end.ended_on)
     for other in _ends(record, end.course_id):
         if other is not stated:
-            yield Objection("course-ended", "The end of that course is stated already.", other.event_id, "/course_id")
+            message = "The course has an end already. To change it, correct that fact."
+            yield Objection("course-ended", message, other.event_id, "/course_id")
     prescribed = _prescribed(record, end.course_id)
     for place, delivered in enumerate(end.delivered):
         yield from _more_than_prescribed(prescribed, delivered, f"/delivered/{place}")
@@ -52,16 +56,19 @@ def ended(record: Record, stated: Stated[Fact], end: CourseEnd) -> Iterator[Obje
 def line_started(record: Record, stated: Stated[Fact], line: SystemicTherapyStarted) -> Iterator[Objection]:
     for other in record.all(SystemicTherapyStarted, but=stated):
         if other.fact.line_id == line.line_id:
-            yield Objection("line-exists", "There is a line of that id.", other.event_id, "/line_id")
+            message = "The participant has a line with this line_id already. Give another one."
+            yield Objection("line-exists", message, other.event_id, "/line_id")
 
 
 def line_stopped(record: Record, stated: Stated[Fact], stop: SystemicTherapyStopped) -> Iterator[Objection]:
     lines = [line for line in record.facts(SystemicTherapyStarted) if line.line_id == stop.line_id]
     if not any(not stop.on.surely_before(line.on) for line in lines):
-        yield Objection("line-not-started", "No line of that id began on or before that day.", member="/line_id")
+        message = "No line with this line_id began on or before this day. Check the line_id and the day."
+        yield Objection("line-not-started", message, member="/line_id")
     for other in record.all(SystemicTherapyStopped, but=stated):
         if other.fact.line_id == stop.line_id:
-            yield Objection("line-stopped", "The end of that line is stated already.", other.event_id, "/line_id")
+            message = "The line has an end already. To change it, correct that fact."
+            yield Objection("line-stopped", message, other.event_id, "/line_id")
 
 
 def _unknown_lesions(record: Record, targets: tuple[Target, ...]) -> Iterator[Objection]:
@@ -69,13 +76,15 @@ def _unknown_lesions(record: Record, targets: tuple[Target, ...]) -> Iterator[Ob
     for place, target in enumerate(targets):
         if set(target.lesion_ids) - known:
             member = f"/targets/{place}/lesion_ids"
-            yield Objection("no-such-lesion", "A lesion is registered before it is treated.", member=member)
+            message = "The target names a lesion that is not registered. State lesion.registered first."
+            yield Objection("no-such-lesion", message, member=member)
 
 
 def _not_started(record: Record, course_id: str, when: PartialDate) -> Iterator[Objection]:
     courses = [course for course in record.facts(RadiotherapyStarted) if course.course_id == course_id]
     if not any(not when.surely_before(course.started_on) for course in courses):
-        yield Objection("course-not-started", "No course of that id began on or before that day.", member="/course_id")
+        message = "No course with this course_id began on or before this day. Check the course_id and the day."
+        yield Objection("course-not-started", message, member="/course_id")
 
 
 def _ends(record: Record, course_id: str) -> list[Stated[CourseEnd]]:
@@ -100,10 +109,13 @@ def _more_than_prescribed(
     if not prescribed:  # then the course itself is not known, and that is said
         return
     if delivered.target_id not in prescribed:
-        yield Objection("no-such-target", "The course has no target of that id.", member=f"{member}/target_id")
+        message = "The course has no target with this target_id. Give one of its targets."
+        yield Objection("no-such-target", message, member=f"{member}/target_id")
         return
     fractions, dose = prescribed[delivered.target_id]
     if delivered.fractions > fractions:
-        yield Objection("more-than-prescribed", "More fractions than prescribed.", member=f"{member}/fractions")
+        message = "More fractions were delivered than prescribed. Check both, or state the changed prescription first."
+        yield Objection("more-than-prescribed", message, member=f"{member}/fractions")
     if delivered.dose_cgy > dose:
-        yield Objection("more-than-prescribed", "More dose than prescribed.", member=f"{member}/dose_cgy")
+        message = "A higher dose was delivered than prescribed. Check both, or state the changed prescription first."
+        yield Objection("more-than-prescribed", message, member=f"{member}/dose_cgy")

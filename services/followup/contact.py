@@ -20,14 +20,17 @@ def objections(record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
         case VitalStatusConfirmed(alive_on=on):
             yield from _after_death(record, on, "/alive_on")
         case Progressed(kind="local", lesion_id=None):
-            yield Objection("lesion-needed", "Local progression is that of a lesion.", member="/lesion_id")
+            message = "Local progression is the progression of a lesion. Give its lesion_id."
+            yield Objection("lesion-needed", message, member="/lesion_id")
         case Died():
             for other in record.all(Died, but=stated):
-                yield Objection("stated-twice", "The participant's death is stated already.", other.event_id)
+                message = "The participant's death is recorded already. To change it, correct that fact."
+                yield Objection("stated-twice", message, other.event_id)
 
 
 def _after_death(record: Record, on: PartialDate, member: str) -> Iterator[Objection]:
     """Raised against the contact, whichever of the two was stated first."""
     for death in record.all(Died):
         if death.fact.died_on and death.fact.died_on.surely_before(on):
-            yield Objection("after-death", "The participant had died before that day.", death.event_id, member)
+            message = "The participant died before this day. Check this day and the day of death."
+            yield Objection("after-death", message, death.event_id, member)

@@ -46,23 +46,26 @@ class World(Surroundings):
         registered = {lesion.lesion_id for lesion in self.participant.facts(LesionRegistered)}
         for member, lesion in _named_lesions(said).items():
             if lesion not in registered and lesion not in _named_lesions(before).values():
-                message = "No lesion of that id is registered."
+                message = "No lesion with this id is registered. Check the id, or state lesion.registered first."
                 yield Objection("no-such-lesion", message, member=member, not_known=True)
 
     def _course(self, said: OfVisit, before: Fact | None) -> Iterator[Objection]:
         if said.course_id is None or (isinstance(before, OfVisit) and before.course_id == said.course_id):
             return
         if not any(course.course_id == said.course_id for course in self.participant.facts(RadiotherapyStarted)):
-            message = "No course of that id was started."
+            message = "No course with this id has started. Check the id, or state radiotherapy.started first."
             yield Objection("no-such-course", message, member="/course_id", not_known=True)
 
     def _until(self, said: OfReminder, before: Fact | None) -> Iterator[Objection]:
         if said.until is None or (isinstance(before, OfReminder) and before.until == said.until):
             return
         if said.until < self.today:
-            yield Objection("snooze-in-the-past", "That day is over at the site.", member="/until")
+            yield Objection(
+                "snooze-in-the-past", "This day is over at the site. Give today or a later day.", member="/until"
+            )
         if said.until > self.today + LONGEST_SNOOZE:
-            yield Objection("snooze-too-long", "A reminder is put off by 14 days at most.", member="/until")
+            message = "A reminder can be snoozed for at most 14 days. Give an earlier day."
+            yield Objection("snooze-too-long", message, member="/until")
 
 
 def _named_lesions(fact: Fact | None) -> dict[str, str]:

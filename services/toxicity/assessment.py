@@ -21,26 +21,34 @@ def objections(record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
             yield from _term_twice(findings)
         case SeriousEventReported(serious_event_id=event):
             same = [other for other in record.all(SeriousEventReported, but=stated) if _is_of(other, event)]
-            yield from _in_the_way("serious-event-exists", "There is a serious event of that id.", same)
+            yield from _in_the_way(
+                "serious-event-exists",
+                "The participant has a serious adverse event with this id already. Give another id.",
+                same,
+            )
         case SeriousEventUpdated(serious_event_id=event):
             yield from _not_reported(record, event)
         case SeriousEventResolved(serious_event_id=event):
             yield from _not_reported(record, event)
             ends = [other for other in record.all(SeriousEventResolved, but=stated) if _is_of(other, event)]
-            yield from _in_the_way("serious-event-resolved", "That serious event is resolved already.", ends)
+            yield from _in_the_way(
+                "serious-event-resolved",
+                "The serious adverse event is resolved already. To change that, correct the fact.",
+                ends,
+            )
 
 
 def _term_twice(findings: tuple[Finding, ...]) -> Iterator[Objection]:
     terms = [finding.term for finding in findings]
     for place, term in enumerate(terms):
         if term in terms[:place]:
-            message = "An assessment has a term once."
+            message = "The assessment has this term already. Give each term once."
             yield Objection("term-twice", message, member=f"/findings/{place}/term")
 
 
 def _not_reported(record: Record, event: str) -> Iterator[Objection]:
     if not any(_is_of(report, event) for report in record.all(SeriousEventReported)):
-        message = "There is no report of a serious event of that id."
+        message = "No serious adverse event with this id was reported. Check the id, or report it first."
         yield Objection("no-such-serious-event", message, member="/serious_event_id")
 
 

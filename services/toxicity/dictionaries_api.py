@@ -21,7 +21,7 @@ class Category(BaseModel):
 
 
 class DictionaryShown(BaseModel):
-    """One version of CTCAE: how many terms it has, and its categories in the order of its table."""
+    """One version of CTCAE: the number of its terms, and its categories in the order of its table."""
 
     dictionary: str
     terms: int
@@ -33,7 +33,7 @@ class Dictionaries(BaseModel):
 
 
 class TermShown(BaseModel):
-    """`term` is what findings name. `grades` are those that exist; 0, looked for and not there, is not described."""
+    """`term` is the id that findings give. `grades` are the grades that exist; grade 0 (absent) has no description."""
 
     term: str
     name: str
@@ -43,20 +43,22 @@ class TermShown(BaseModel):
 
 
 class Terms(BaseModel):
-    """`next` is what `after` takes for the following page; null on the last."""
+    """One page. `next` is the value of `after` for the next page; it is null on the last page."""
 
     rows: list[TermShown]
     next: str | None
 
 
 class Sought(BaseModel):
-    """What to look for. A parameter that there is not is refused, not passed over."""
+    """What to search for. Unknown parameters are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
-    q: Annotated[str, Field(max_length=200, description="each word begins one of the name or site")] = ""
+    q: Annotated[
+        str, Field(max_length=200, description="words, or beginnings of words, of the term's name or site")
+    ] = ""
     category: Annotated[str | None, Field(max_length=200, description="only terms of this category")] = None
-    after: Annotated[str, Field(max_length=20, description="what `next` said")] = ""
+    after: Annotated[str, Field(max_length=20, description="`next` of the page before")] = ""
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
@@ -64,22 +66,26 @@ async def _named(name: Annotated[str, Path(alias="dictionary", examples=["ctcae-
     try:
         return ctcae.dictionary(name)
     except KeyError:
-        raise NotFound("There is no such dictionary.") from None
+        raise NotFound(
+            "There is no dictionary of this name. /toxicity/v1/dictionaries lists those that exist."
+        ) from None
 
 
 @routes.get("", **reads(Dictionaries))
 async def dictionaries() -> Dictionaries:
-    """The versions of CTCAE that there are."""
+    """Lists the available versions of CTCAE, with their categories."""
     return Dictionaries(rows=[_shown(ctcae.dictionary(name)) for name in ctcae.NAMES])
 
 
 @routes.get("/{dictionary}/terms", **reads(Terms))
 async def terms(named: Annotated[ctcae.Dictionary, Depends(_named)], sought: Annotated[Sought, Query()]) -> Terms:
-    """Terms, a page at a time: those whose name begins with the first word of `q` first, else in the table's order."""
+    """Lists terms in pages: those whose name begins with the first word of `q` first, then the others."""
     if sought.category is not None and sought.category not in named.categories:
-        raise wrong_parameter("category", "The dictionary has no such category.")
+        raise wrong_parameter(
+            "category", "The dictionary has no such category. /toxicity/v1/dictionaries lists its categories."
+        )
     if sought.after and sought.after not in named.terms:
-        raise wrong_parameter("after", "Give what `next` said.")
+        raise wrong_parameter("after", "Give `next` of the page before, as it was answered.")
     found = named.search(sought.q, category=sought.category, after=sought.after, limit=sought.limit + 1)
     rows, more = found[: sought.limit], len(found) > sought.limit
     return Terms(rows=[_row(term) for term in rows], next=rows[-1].term_id if more else None)

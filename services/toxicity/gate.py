@@ -81,16 +81,19 @@ class World(Surroundings):
             known |= {(kind, name) for _, kind, name in _treatments(before)}
         for pointer, kind, name in _treatments(said):
             if kind == "course" and (kind, name) not in known:
-                yield Objection("no-such-course", "No course of that id is known.", member=pointer, not_known=True)
+                message = "No course with this id has started. Check the id, or state radiotherapy.started first."
+                yield Objection("no-such-course", message, member=pointer, not_known=True)
             if kind == "line" and (kind, name) not in known:
-                yield Objection("no-such-line", "No line of that id is known.", member=pointer, not_known=True)
+                message = "No line with this id has started. Check the id, or state systemic_therapy.started first."
+                yield Objection("no-such-line", message, member=pointer, not_known=True)
 
     def _not_aware_yet(self, aware_at: datetime) -> Iterator[Objection]:
         """By the calendar of the site, whichever zone the moment was said in."""
         active = studies.site(self.study, self.site_id)
         zone = rules_of(active.time_zone if active else "UTC")
         if aware_at.astimezone(zone).date() > self.today:
-            yield Objection("in-the-future", "That moment has not come yet at the site.", member="/aware_at")
+            message = "This time is in the future at the site. Check the time and its offset."
+            yield Objection("in-the-future", message, member="/aware_at")
 
 
 def _graded_by(fact: Fact | None) -> Iterator[ctcae.Dictionary]:
@@ -129,12 +132,12 @@ def _not_of(dictionary: ctcae.Dictionary, graded: Iterable[Graded]) -> Iterator[
         if term in dictionary.terms:
             yield from _no_such_grade(pointer, term, grade)
         else:
-            message = f"The dictionary to grade by is {dictionary.name}: it has no such term."
+            message = f"Toxicity is graded by {dictionary.name}, which does not have this term. Give one of its terms."
             yield Objection("no-such-term", message, member=f"{pointer}/term")
 
 
 def _no_such_grade(pointer: str, term_id: str, grade: int | None) -> Iterator[Objection]:
     term = ctcae.dictionary_of(term_id).terms.get(term_id)
     if term and grade is not None and grade not in term.grades:
-        message = f"This term has the grades {', '.join(map(str, term.grades))}."
+        message = f"This term does not have that grade. Its grades are {', '.join(map(str, term.grades))}."
         yield Objection("no-such-grade", message, member=f"{pointer}/grade")

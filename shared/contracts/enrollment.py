@@ -10,6 +10,7 @@ from shared.contracts.streams import PARTICIPANT
 from shared.kernel.dates import ClinicalDate
 from shared.kernel.fact import Fact, Member
 from shared.kernel.ids import Code, LocalId, ParticipantId, SiteId
+from shared.kernel.patterns import ID_SENTENCE, explain_pattern
 from shared.kernel.sealed import Sealed
 
 Laterality = Literal["left", "right", "bilateral", "midline", "not_applicable"]
@@ -76,10 +77,17 @@ def _edition(value: object) -> object:
     return str(value) if type(value) is int else value
 
 
+def _pattern(pattern: str, sentence: str) -> StringConstraints:
+    return StringConstraints(strict=True, pattern=explain_pattern(pattern, sentence))
+
+
 _PREFIX = "(c|p|yc|yp|r)?"
-T = Annotated[str, StringConstraints(strict=True, pattern=f"^{_PREFIX}T(X|0|is|1[ab]?|2|3[ab]?|4[ab]?)$")]
-N = Annotated[str, StringConstraints(strict=True, pattern=f"^{_PREFIX}N(X|0[ab]?|1[ab]?)$")]
-M = Annotated[str, StringConstraints(strict=True, pattern="^(c?M0|c?M1|pM1)$")]
+_PREFIXES = "with the prefix c, p, yc, yp or r where it has one"
+_T_SENTENCE = f"Give TX, T0, Tis, T1, T1a, T1b, T2, T3, T3a, T3b, T4, T4a or T4b, {_PREFIXES}."
+_N_SENTENCE = f"Give NX, N0, N0a, N0b, N1, N1a or N1b, {_PREFIXES}."
+T = Annotated[str, _pattern(f"^{_PREFIX}T(X|0|is|1[ab]?|2|3[ab]?|4[ab]?)$", _T_SENTENCE)]
+N = Annotated[str, _pattern(f"^{_PREFIX}N(X|0[ab]?|1[ab]?)$", _N_SENTENCE)]
+M = Annotated[str, _pattern("^(c?M0|c?M1|pM1)$", "Give M0, cM0, M1, cM1 or pM1.")]
 
 
 class Tnm(Member):
@@ -100,17 +108,25 @@ class Performance(Member):
     @model_validator(mode="after")
     def _of_its_scale(self) -> Performance:
         if self.scale == "KPS" and self.value % 10:
-            raise ValueError("Karnofsky goes from 0 to 100 by tens")
+            raise ValueError("Give the Karnofsky performance status in tens, from 0 to 100.")
         if self.scale == "ECOG" and self.value > 5:
-            raise ValueError("ECOG goes from 0 to 5")
+            raise ValueError("Give the ECOG performance status as a number from 0 to 5.")
         return self
 
 
+_ALTERATION_SENTENCE = (
+    "Give 1 to 100 characters: letters without accents, digits, blanks, and _ . : > * + ( ) / , -; a protein change "
+    "such as p.V600E, for example."
+)
+_HISTOLOGY_SENTENCE = "Give a morphology code of ICD-O-3: four digits, a slash and one digit, such as 8070/3."
+_ICD_10_SENTENCE = (
+    "Give a code of ICD-10: a capital letter and two digits, and one or two more after a dot, such as C32.0 or C73."
+)
+
+
 class MolecularFinding(Member):
-    gene: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
-    alteration: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9_.:>*+()/, -]{1,100}$")] | None = (
-        None
-    )
+    gene: Annotated[str, _pattern(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$", ID_SENTENCE)]
+    alteration: Annotated[str, _pattern(r"^[A-Za-z0-9_.:>*+()/, -]{1,100}$", _ALTERATION_SENTENCE)] | None = None
     origin: Literal["tumour", "germline", "cfDNA", "not_stated"] = "tumour"
     result: (
         Literal["pathogenic", "likely_pathogenic", "vus", "detected", "not_detected", "not_tested", "failed"]
@@ -129,9 +145,9 @@ class BaselineRecorded(Fact):
 
     assessed_on: ClinicalDate
     diagnosed_on: ClinicalDate
-    histology: Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{4}/[0-9]$"), Field(description="ICD-O-3")]
+    histology: Annotated[str, _pattern(r"^[0-9]{4}/[0-9]$", _HISTOLOGY_SENTENCE), Field(description="ICD-O-3")]
     primary_site: Annotated[
-        str, StringConstraints(strict=True, pattern=r"^[A-Z][0-9]{2}(\.[0-9]{1,2})?$"), Field(description="ICD-10")
+        str, _pattern(r"^[A-Z][0-9]{2}(\.[0-9]{1,2})?$", _ICD_10_SENTENCE), Field(description="ICD-10")
     ]
     tnm: Tnm
     performance: Performance | NotReported

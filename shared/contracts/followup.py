@@ -12,8 +12,12 @@ from shared.contracts.toxicity import VisitNumber
 from shared.kernel.dates import ClinicalDate, Day
 from shared.kernel.fact import Fact, Member
 from shared.kernel.ids import Code, LocalId
+from shared.kernel.patterns import explain_pattern
 from shared.kernel.sealed import Sealed
 
+_QUERY_KEY = explain_pattern(
+    r"^[0-9a-f]{64}$", "Give the key of the data query: 64 digits and letters from a to f, as /queries.json lists it."
+)
 Basis = Literal["imaging", "clinical", "histology"]
 Extent = Literal["none", "stable", "progressed", "not_assessed"]
 Response = Literal["CR", "PR", "SD", "PD", "NON-CR/NON-PD", "NE"]
@@ -38,7 +42,7 @@ class DiseaseSeen(Member):
     @model_validator(mode="after")
     def _each_lesion_once(self) -> Self:
         if len({lesion.lesion_id for lesion in self.lesions}) < len(self.lesions):
-            raise ValueError("each lesion has one status")
+            raise ValueError("A lesion is named twice. Give each lesion once, with one status.")
         return self
 
 
@@ -120,7 +124,7 @@ class QueryExplained(Fact):
 
     query_key: Annotated[
         str,
-        StringConstraints(strict=True, pattern=r"^[0-9a-f]{64}$"),
+        StringConstraints(strict=True, pattern=_QUERY_KEY),
         Field(description="the query's key, as /queries.json lists it", examples=["0" * 64]),
     ]
     reason: Sealed

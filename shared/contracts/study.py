@@ -12,6 +12,7 @@ from shared.contracts.streams import STUDY
 from shared.kernel.dates import Day
 from shared.kernel.fact import Fact, Role
 from shared.kernel.ids import Code, SiteId
+from shared.kernel.patterns import explain_pattern
 from shared.kernel.sealed import STORED
 from shared.kernel.text import Line, Paragraph
 from shared.kernel.zones import suggestion
@@ -26,15 +27,20 @@ def _zones() -> frozenset[str]:
 def _known_zone(name: str, info: ValidationInfo) -> str:
     """Refuse what no machine has as a zone. A zone that was recorded stays readable where the tables are others."""
     if info.context != STORED and name not in _zones():
-        raise ValueError(f"give an IANA time zone, such as {suggestion(name) or 'Europe/Berlin'}")
+        raise ValueError(f"This is not an IANA time zone. Give one such as {suggestion(name) or 'Europe/Berlin'}.")
     return name
 
 
 TimeZone = Annotated[str, StringConstraints(strict=True, max_length=64), AfterValidator(_known_zone)]
-Country = Annotated[str, StringConstraints(strict=True, pattern="^[A-Z]{2}$"), Field(description="ISO 3166-1 alpha-2")]
+_COUNTRY = explain_pattern("^[A-Z]{2}$", "Give the country's code by ISO 3166-1: two capital letters, such as DE.")
+Country = Annotated[str, StringConstraints(strict=True, pattern=_COUNTRY), Field(description="ISO 3166-1 alpha-2")]
+_SUBJECT = explain_pattern(
+    r"^[^\s\x00-\x1f*]{1,200}$",
+    "Give the `sub` of the member's access token: 1 to 200 characters, without blanks and asterisks.",
+)
 Subject = Annotated[
     str,
-    StringConstraints(strict=True, pattern=r"^[^\s\x00-\x1f*]{1,200}$"),
+    StringConstraints(strict=True, pattern=_SUBJECT),
     Field(description="`sub` of the member's access token"),
 ]
 

@@ -11,11 +11,20 @@ from shared.kernel.dates import ClinicalDate, PartialDate
 from shared.kernel.fact import Fact, Member
 from shared.kernel.ids import LocalId
 from shared.kernel.moments import Moment
+from shared.kernel.patterns import explain_pattern
 from shared.kernel.sealed import STORED, Sealed
 
+_TERM = explain_pattern(
+    r"^(3\.0|4\.03|5\.0|6\.0):[0-9]{4}$",
+    "Give the id of a CTCAE term: the version (3.0, 4.03, 5.0 or 6.0), a colon and four digits, such as 3.0:0150.",
+)
+_CAUSE = explain_pattern(
+    r"^((course|line):[A-Za-z0-9][A-Za-z0-9_.-]{0,31}|disease|other)$",
+    "Give course: or line: and the id of the treatment, such as course:RT1; or disease; or other.",
+)
 TermId = Annotated[
     str,
-    StringConstraints(strict=True, pattern=r"^(3\.0|4\.03|5\.0|6\.0):[0-9]{4}$"),
+    StringConstraints(strict=True, pattern=_TERM),
     Field(description="a term of a CTCAE dictionary; of v3.0 it names the site too", examples=["3.0:0150"]),
 ]
 Grade = Annotated[int, Field(strict=True, ge=0, le=5)]
@@ -31,7 +40,7 @@ class Attribution(Member):
 
     to: Annotated[
         str,
-        StringConstraints(strict=True, pattern=r"^((course|line):[A-Za-z0-9][A-Za-z0-9_.-]{0,31}|disease|other)$"),
+        StringConstraints(strict=True, pattern=_CAUSE),
         Field(description="course:<id>, line:<id>, disease or other", examples=["course:RT1"]),
     ]
     level: Level
@@ -55,9 +64,9 @@ class Finding(Member):
     @model_validator(mode="after")
     def _graded_or_said_why(self, info: ValidationInfo) -> Self:
         if info.context != STORED and (self.grade is None) != (self.not_graded is not None):
-            raise ValueError("give a grade, or null and the reason in not_graded")
+            raise ValueError("Give either a grade, or null as the grade and the reason in not_graded.")
         if len({each.to for each in self.attribution}) < len(self.attribution):
-            raise ValueError("each cause has one level")
+            raise ValueError("A cause is named twice. Give each cause once, with one level.")
         return self
 
 

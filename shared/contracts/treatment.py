@@ -10,6 +10,7 @@ from shared.contracts.streams import PARTICIPANT
 from shared.kernel.dates import ClinicalDate
 from shared.kernel.fact import Fact, Member
 from shared.kernel.ids import Code, Label, LocalId
+from shared.kernel.patterns import explain_pattern
 from shared.protocol.protocol import Delivery
 
 Intent = Literal[
@@ -56,24 +57,32 @@ class Target(Member):
     @model_validator(mode="after")
     def _adds_up(self) -> Target:
         if self.fractions * self.dose_per_fraction_cgy != self.total_dose_cgy:
-            raise ValueError("fractions times dose per fraction is not the total dose")
+            raise ValueError(
+                "The number of fractions times the dose per fraction is not the total dose. Check the three numbers."
+            )
         if self.delivery == "SRS" and self.fractions != 1:
-            raise ValueError("SRS is one fraction; several are FSRT")
+            raise ValueError("SRS is given in one fraction. Give FSRT as the delivery where there are several.")
         if self.delivery == "SBRT" and self.fractions > MOST_SBRT_FRACTIONS:
-            raise ValueError(f"SBRT has at most {MOST_SBRT_FRACTIONS} fractions")
+            raise ValueError(
+                f"SBRT is given in at most {MOST_SBRT_FRACTIONS} fractions. Check the delivery and the fractions."
+            )
         return self
 
 
 def _boosts_share_fractions(targets: tuple[Target, ...]) -> tuple[Target, ...]:
     by_id = {target.target_id: target for target in targets}
     if len(by_id) < len(targets):
-        raise ValueError("a target id is used once within a course")
+        raise ValueError("Two targets have the same target_id. Give each target of the course its own.")
     for target in targets:
         base = by_id.get(target.boost_of) if target.boost_of else None
         if target.boost_of and (base is None or base is target):
-            raise ValueError("boost_of names another target of the same course")
+            raise ValueError(
+                "boost_of names no other target of this course. Give the target_id of the target that is boosted."
+            )
         if base and base.fractions != target.fractions:
-            raise ValueError("levels of a simultaneous integrated boost share the number of fractions")
+            raise ValueError(
+                "A boost and its target have different numbers of fractions. Give the same number for both."
+            )
     return targets
 
 
@@ -118,7 +127,7 @@ class _CourseEnd(Fact):
     @model_validator(mode="after")
     def _each_target_once(self) -> _CourseEnd:
         if len({delivered.target_id for delivered in self.delivered}) < len(self.delivered):
-            raise ValueError("what was delivered to a target is said once")
+            raise ValueError("A target is named twice. Give once what was delivered to each target.")
         return self
 
 
@@ -134,11 +143,25 @@ class RadiotherapyDiscontinued(_CourseEnd):
     reason_code: Literal["toxicity", "progression", "refusal", "death", "intercurrent_illness", "other"]
 
 
+_AGENT = explain_pattern(
+    r"^[A-Za-z0-9][A-Za-z0-9 ()/+.,-]{0,63}$",
+    "Give 1 to 64 letters without accents, digits, blanks and ( ) / + . , -. Begin with a letter or a digit.",
+)
+_UNIT = explain_pattern(
+    r"^[A-Za-z0-9/%.*^-]{1,16}$",
+    "Give 1 to 16 characters without blanks: letters without accents, digits, and / % . * ^ -, such as mg/m^2.",
+)
+_SCHEDULE = explain_pattern(
+    r"^[A-Za-z0-9 /,.;:+()-]{1,64}$",
+    "Give 1 to 64 characters: letters without accents, digits, blanks, and / , . ; : + ( ) -, such as every 3 weeks.",
+)
+
+
 class Agent(Member):
-    name: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ()/+.,-]{0,63}$")]
+    name: Annotated[str, StringConstraints(strict=True, pattern=_AGENT)]
     dose: Annotated[float, Field(strict=True, gt=0, le=1_000_000)] | None = None
-    unit: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9/%.*^-]{1,16}$")] | None = None
-    schedule: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9 /,.;:+()-]{1,64}$")] | None = None
+    unit: Annotated[str, StringConstraints(strict=True, pattern=_UNIT)] | None = None
+    schedule: Annotated[str, StringConstraints(strict=True, pattern=_SCHEDULE)] | None = None
 
 
 @PARTICIPANT.fact("systemic_therapy.started", on="on")

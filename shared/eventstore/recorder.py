@@ -189,7 +189,7 @@ class _Attempt:
     def _scopes(self) -> frozenset[str]:
         """Sites at which the caller may see the stream or state the facts; '*' is every site."""
         if not self._rights.grants and self._said.opens_study:
-            taken = "There is a study of that id."
+            taken = "There is a study with this study_id already. Give another one."
             raise Unacceptable(taken, code="study-exists", faults=[Fault("study-exists", taken, "/study_id")])
         if not self._rights.grants:
             raise self._unseen

@@ -37,7 +37,7 @@ class Repeats:
         if recalled.outcome is None:
             return await self._of_event(unit, recalled)
         if not await self._is_same_request(unit, recalled, recalled.outcome, site):
-            raise Unacceptable("The idempotency key was used for another request.", code=REUSED)
+            raise Unacceptable("The idempotency key was used for another request. Use a new key.", code=REUSED)
         return Recording.of(self.said.study_id, recalled.outcome.answer)
 
     async def _is_same_request(self, unit: Unit, recalled: Recalled, outcome: Outcome, site: str | None) -> bool:
@@ -64,7 +64,9 @@ class Repeats:
             return None
         told = [dict(texts(fact)) for fact in self.said.facts]
         if self._published() != [(event.type, event.content)] or told != [await self._comparable(unit, event)]:
-            raise Unacceptable("The key is the id of an event that says something else.", code=REUSED)
+            raise Unacceptable(
+                "The idempotency key is the id of an event with other content. Use a new key.", code=REUSED
+            )
         return Recording(
             event.study_id, event.stream_id, event.version, (event.event_id,), event.recorded_at, replayed=True
         )

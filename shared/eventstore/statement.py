@@ -81,7 +81,7 @@ def refuse_references(facts: Sequence[Fact], pointers: Sequence[str]) -> None:
 
     It is refused before anything is looked up or compared, so that nobody else can try references out.
     """
-    message = "Only the site states its own reference. Leave it out: a correction keeps the one that stands."
+    message = "Only the site states its own reference. Leave it out: a correction keeps the present one."
     faults = [
         Fault("local-reference", message, f"{pointer}{within}")
         for fact, pointer in zip(facts, pointers, strict=True)

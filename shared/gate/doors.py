@@ -88,7 +88,11 @@ class Surroundings:
     def _closed_doors(self, said: Fact, when: PartialDate) -> Iterator[Objection]:
         yield from after_closing(self.study, when, said.dated_by)
         if is_closed(self.study, self.site_id, when) and not isinstance(said, Screened | Transferred):
-            yield Objection("site-closed", "The site was closed before that day.", member=f"/{said.dated_by}")
+            yield Objection(
+                "site-closed",
+                "The site was closed before this day. Check the day.",
+                member=f"/{said.dated_by}",
+            )
 
 
 def _after_withdrawal(known: Record, said: Fact) -> Iterator[Objection]:
@@ -98,7 +102,7 @@ def _after_withdrawal(known: Record, said: Fact) -> Iterator[Objection]:
         return
     for withdrawal in known.all(Withdrawn):
         if withdrawal.fact.withdrawn_on.surely_before(on):
-            message = "The participant had withdrawn before that day."
+            message = "The participant withdrew consent before this day. Later facts are not accepted. Check the day."
             yield Objection("after-withdrawal", message, withdrawal.event_id, f"/{said.dated_by}")
 
 
@@ -129,22 +133,29 @@ def before_birth(known: Record, fact: Fact) -> Iterator[Objection]:
             continue
         for member, when in fact.dates:
             if when.latest.year < screening.fact.birth_year:
-                yield Objection("before-birth", "That is before the year of birth.", screening.event_id, member)
+                yield Objection(
+                    "before-birth",
+                    "This date is before the participant's year of birth. Check both.",
+                    screening.event_id,
+                    member,
+                )
 
 
 def _not_screened(known: Record) -> Iterator[Objection]:
     if not known.all(Screened):
-        yield Objection("no-such-participant", "Nobody of that number is screened.", not_known=True)
+        yield Objection(
+            "no-such-participant", "No participant with this number was screened. Check the number.", not_known=True
+        )
 
 
 def _voided(known: Record, fact: Fact) -> Iterator[Objection]:
     for voided in known.all(Voided):
         if voided.fact is not fact:
-            message = "The participant is voided: nothing new is stated, what there is can be corrected."
+            message = "The participant's record is void. It takes no new facts; its facts can be corrected."
             yield Objection("participant-voided", message, voided.event_id)
 
 
 def _in_the_future(said: Fact, today: date) -> Iterator[Objection]:
     for member, when in said.dates:
         if when.earliest > today:
-            yield Objection("in-the-future", "That day has not come yet at the site.", member=member)
+            yield Objection("in-the-future", "This date is in the future at the site. Check the date.", member=member)

@@ -93,7 +93,7 @@ def _twice(
     identities = [identity(entry) for entry in entries]
     for number, same in enumerate(identities):
         if same in identities[:number]:
-            message = "The list has this already: name each thing once, with all that tells it from the others."
+            message = "The list has this entry already. Give each thing once, with everything that makes it different."
             yield Flaw(Objection("listed-twice", message, member=f"{pointer}/{number}"), (place, same))
 
 
@@ -101,7 +101,7 @@ def _riding_on_each_other(targets: tuple[Target, ...]) -> Iterator[Flaw]:
     boosts = {target.target_id: target.boost_of for target in targets}
     for number, target in enumerate(targets):
         if target.target_id in (circle := _ridden_on(target.target_id, boosts)):
-            message = "Boosts ride on each other: one target of them is no boost and has no boost_of."
+            message = "These targets are boosts of each other. Leave boost_of out of the target that is no boost."
             objection = Objection("boost-circle", message, member=f"/targets/{number}/boost_of")
             yield Flaw(objection, (Target, "boost_of", frozenset(circle)))
 

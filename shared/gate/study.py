@@ -75,10 +75,20 @@ def is_closed(study: Record, site_id: str, when: PartialDate) -> bool:
 def after_closing(study: Record, when: PartialDate, member: str) -> Iterator[Objection]:
     for closed in study.all(Closed):
         if closed.fact.on < when.earliest:
-            yield Objection("study-closed", "The study was closed before that day.", closed.event_id, f"/{member}")
+            yield Objection(
+                "study-closed",
+                "The study was closed before this day, and takes no later facts. Check the day.",
+                closed.event_id,
+                f"/{member}",
+            )
 
 
 def after_accrual(study: Record, when: PartialDate, member: str) -> Iterator[Objection]:
     for closed in study.all(AccrualClosed):
         if closed.fact.on < when.earliest:
-            yield Objection("accrual-closed", "Accrual was closed before that day.", closed.event_id, f"/{member}")
+            yield Objection(
+                "accrual-closed",
+                "Accrual was closed before this day. Check the day.",
+                closed.event_id,
+                f"/{member}",
+            )

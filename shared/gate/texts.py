@@ -87,18 +87,18 @@ def _objections(text: Text) -> Iterator[Objection]:
 
 def _not_a_line(text: Text) -> Iterator[Objection]:
     if "\ufffd" in text.content:
-        message = "Characters were lost (U+FFFD stands for each): send the text as UTF-8."
+        message = "The text has lost characters (U+FFFD stands for each). Send the original text in UTF-8."
         yield Objection("damaged-text", message, member=text.pointer)
     if text.place in PARAGRAPHS:
         return
     if not is_line(text.content.strip() if text.place == REFERENCE else text.content):  # found without its blanks
         message = (
-            "Give one line of characters that can be seen: without line breaks, tabs, direction marks and zero-width "
-            "characters, and without blanks at its ends."
+            "The text is not one line of visible characters. Leave out line breaks, tabs, direction marks, zero-width "
+            "characters, and blanks at both ends."
         )
         yield Objection("not-one-line", message, member=text.pointer)
     if "=?" in text.content and _ENCODED_WORD.search(text.content):
-        message = "Give the text itself, not the form that mail encodes it in (=?UTF-8?Q?…?=)."
+        message = "The text is encoded as in a mail header (=?UTF-8?Q?…?=). Give the text itself."
         yield Objection("encoded-word", message, member=text.pointer)
 
 
@@ -122,14 +122,14 @@ def _made_a_date(text: Text) -> Iterator[Objection]:
         return
     if text.place == GENE:
         of_a_gene = (
-            "A spreadsheet has made a date of a gene's symbol. Give the symbol of today: MARCHF1 for MARCH1, MTARC1 "
-            "for MARC1, SEPTIN4 for SEPT4, DELEC1 or BHLHE40 for DEC1; and make the column one of text."
+            "A spreadsheet has turned the symbol of a gene into a date. Give the present symbol: MARCHF1 for MARCH1, "
+            "MTARC1 for MARC1, SEPTIN4 for SEPT4, DELEC1 or BHLHE40 for DEC1. Format the column as text."
         )
         yield Objection("spreadsheet-date", of_a_gene, member=text.pointer)
     else:
         of_a_name = (
-            "This is a date, which a spreadsheet makes of names such as 1-3 or MAR1. Give the name as it was, and make "
-            "the column one of text; a name that is meant to be a date begins with a letter, such as RT-2024-03."
+            "This is a date. Spreadsheets turn names such as 1-3 or MAR1 into dates. Give the original name, and "
+            "format the column as text. If the name is meant to be a date, begin it with a letter, as in RT-2024-03."
         )
         yield Objection("spreadsheet-date", of_a_name, member=text.pointer)
 
@@ -140,10 +140,10 @@ def _is_day_number(text: str) -> bool:
 
 def _no_reference(text: Text) -> Iterator[Objection]:
     if len(text.content) > LONGEST_REFERENCE:
-        message = "A site's own number of a participant has 200 characters at most."
+        message = "The site's own number is too long. Give at most 200 characters."
         yield Objection("reference-too-long", message, member=text.pointer)
     if _ROUNDED.fullmatch(text.content):
-        message = "A spreadsheet has rounded this number. Give all its digits, and make the column one of text."
+        message = "A spreadsheet has rounded this number. Give all its digits, and format the column as text."
         yield Objection("rounded-number", message, member=text.pointer)
 
 

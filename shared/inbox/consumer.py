@@ -52,7 +52,7 @@ async def consume(
             async with consuming(_member(pool, bootstrap, group, topics)) as consumer:
                 await _while_it_hears(consumer, _take_in(consumer, pool, effect, stop))
         except (KafkaError, OSError) as error:
-            _log.warning("Kafka is away (%s): trying again", type(error).__name__)
+            _log.warning("Kafka does not answer (%s): trying again", type(error).__name__)
             await asyncio.sleep(_AGAIN)
 
 
@@ -185,7 +185,7 @@ async def _untold(consumer: AIOKafkaConsumer, reached: dict[TopicPartition, int]
             async with asyncio.timeout(_TOLD_WITHIN):
                 await consumer.commit(mine)
     except (KafkaError, TimeoutError) as error:  # the group moved on, or the broker is away; what counts is stored
-        _log.info("offsets were not committed: %s", type(error).__name__)
+        _log.info("the offsets could not be committed to Kafka: %s", type(error).__name__)
         return reached
     return {}
 

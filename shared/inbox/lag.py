@@ -108,7 +108,7 @@ async def watch(
                         raise StandsStill(", ".join(f"{each.topic}/{each.partition}" for each in sorted(behind)))
                     await asyncio.sleep(every)
         except (KafkaError, *TRANSIENT, asyncpg.InterfaceError) as error:
-            _log.warning("the lag is not known (%s): looking again", type(error).__name__)
+            _log.warning("the lag could not be measured (%s): trying again", type(error).__name__)
         await asyncio.sleep(every)
 
 

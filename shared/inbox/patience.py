@@ -31,6 +31,6 @@ async def patiently(act: Callable[[], Awaitable[T]]) -> T:
         except (*TRANSIENT, asyncpg.InterfaceError) as error:
             if isinstance(error, asyncpg.InterfaceError) and "connection is closed" not in str(error):
                 raise  # a mistake of ours, not a connection that went away
-            _log.warning("%s: trying again in %.1f s", type(error).__name__, delay)
+            _log.warning("the database does not answer (%s): trying again in %.1f s", type(error).__name__, delay)
         await asyncio.sleep(delay)
         delay = min(2 * delay, 5.0)

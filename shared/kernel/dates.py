@@ -13,8 +13,8 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 _SHAPE = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?")
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 _HOW = (
-    "give a date as YYYY-MM-DD, or YYYY-MM or YYYY where only that is known; where nothing is known, null, if the "
-    "member may be null"
+    "Give a date as YYYY-MM-DD, or as YYYY-MM or YYYY where the day or the month is not known. Where nothing is known, "
+    "give null, if the member may be null."
 )
 
 
@@ -35,7 +35,7 @@ class PartialDate:
             raise ValueError(_HOW)
         year, month, day = (int(part) if part else None for part in shape.groups())
         if year is None or not _FIRST_YEAR <= year <= _LAST_YEAR:
-            raise ValueError(f"give a year between {_FIRST_YEAR} and {_LAST_YEAR}")
+            raise ValueError(f"Give a year from {_FIRST_YEAR} to {_LAST_YEAR}.")
         return cls(value, *_interval(year, month, day))
 
     @classmethod
@@ -59,7 +59,7 @@ def _interval(year: int, month: int | None, day: int | None) -> tuple[date, date
         first = date(year, 1 if month is None else month, 1 if day is None else day)
         return first, date(year, last_month, monthrange(year, last_month)[1] if day is None else day)
     except ValueError:
-        raise ValueError("there is no such day in the calendar") from None
+        raise ValueError("The calendar has no such day. Check the month and the day.") from None
 
 
 def _day(value: object) -> date:
@@ -67,7 +67,7 @@ def _day(value: object) -> date:
         return value
     shape = _SHAPE.fullmatch(value) if isinstance(value, str) else None
     if shape is None or shape[3] is None:
-        raise ValueError("give the day as YYYY-MM-DD")
+        raise ValueError("Give the whole day, as YYYY-MM-DD.")
     return PartialDate.parse(value).earliest
 
 

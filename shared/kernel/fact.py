@@ -139,9 +139,13 @@ def upcast(cls: type[Fact], version: int, data: dict[str, Any]) -> dict[str, Any
     """
     for step in range(version, cls.schema_version):
         if step not in cls.upcasts:
-            raise ValueError(f"{cls.type_name} had no schema version {step}")
+            raise ValueError(_unknown_version(cls))
         data = cls.upcasts[step](data)
     return data
+
+
+def _unknown_version(cls: type[Fact]) -> str:
+    return f"{cls.type_name} does not have this schema version here. Its present version is {cls.schema_version}."
 
 
 class Restated(Member):
@@ -223,7 +227,7 @@ def _restated_of(fact: type[Fact]) -> type[Restated]:
     def brought_up(value: Any, info: ValidationInfo) -> Any:
         said = value.get("schema_version") if isinstance(value, dict) else None
         if type(said) is int and said > fact.schema_version and info.context != STORED:
-            raise ValueError(f"{fact.type_name} has no schema version {said} here yet")  # it cannot be stated here
+            raise ValueError(_unknown_version(fact))  # it cannot be stated here
         return _brought_up(fact, value)
 
     members: Any = {

@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
 
 from shared.kernel.clock import real_time
+from shared.kernel.patterns import CODE_SENTENCE, DOTTED_ID_SENTENCE, ID_SENTENCE, explain_pattern
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 QUARTAL = UUID("6f8f2f57-8b0a-5d7e-9c55-51ab6e1d7a20")
@@ -29,7 +30,7 @@ def participant_id(value: object) -> str:
     """The number as it is shown, whatever case and hyphens it came in; ValueError if the check character is wrong."""
     plain = value.replace("-", "").upper() if isinstance(value, str) and value.isascii() else ""
     if len(plain) != _RANDOM_CHARACTERS + 1 or set(plain) - set(ALPHABET) or check_character(plain[:-1]) != plain[-1]:
-        raise ValueError("this is not a participant number: look for a typing error")
+        raise ValueError("This is not a participant number. Its check character does not fit: look for typing errors.")
     return _shown(plain)
 
 
@@ -62,16 +63,28 @@ def legacy_event_id(scope: str, index: int) -> UUID:
     return uuid5(QUARTAL, f"{scope}/{index}")
 
 
-def _pattern(pattern: str) -> StringConstraints:
-    return StringConstraints(strict=True, pattern=pattern)
+def _pattern(pattern: str, sentence: str) -> StringConstraints:
+    return StringConstraints(strict=True, pattern=explain_pattern(pattern, sentence))
 
 
-StudyId = Annotated[str, _pattern(r"^[a-z0-9][a-z0-9-]{0,30}[a-z0-9]$")]
-SiteId = Annotated[str, _pattern(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
-LocalId = Annotated[str, _pattern(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$")]
+StudyId = Annotated[
+    str,
+    _pattern(
+        r"^[a-z0-9][a-z0-9-]{0,30}[a-z0-9]$",
+        "Give 2 to 32 characters: lower-case letters without accents, digits and hyphens; no hyphen at either end.",
+    ),
+]
+SiteId = Annotated[str, _pattern(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$", ID_SENTENCE)]
+LocalId = Annotated[str, _pattern(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$", DOTTED_ID_SENTENCE)]
 """A site's own name for a lesion, course, target or line: unique within the participant."""
-Code = Annotated[str, _pattern(r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]
-Label = Annotated[str, _pattern(r"^[A-Za-z0-9_^~-]{1,32}$")]
+Code = Annotated[str, _pattern(r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$", CODE_SENTENCE)]
+Label = Annotated[
+    str,
+    _pattern(
+        r"^[A-Za-z0-9_^~-]{1,32}$",
+        "Give 1 to 32 characters without blanks: letters without accents, digits and _ ^ ~ -.",
+    ),
+]
 ParticipantId = Annotated[
     str,
     BeforeValidator(participant_id),

@@ -19,13 +19,13 @@ def moment(value: object) -> datetime:
     if isinstance(value, datetime) and value.tzinfo:
         return value
     if not (isinstance(value, str) and _SHAPE.fullmatch(value)):
-        raise ValueError("give a time with its zone, such as 2025-01-31T12:00:00+01:00")
+        raise ValueError("Give a time with its offset from UTC, such as 2025-01-31T12:00:00+01:00.")
     try:
         when = datetime.fromisoformat(value.upper())
     except ValueError:
-        raise ValueError("there is no such time") from None
+        raise ValueError("This time does not exist. Check the date, the time of day and the offset.") from None
     if not _FIRST_YEAR <= when.year <= _LAST_YEAR:
-        raise ValueError(f"give a year between {_FIRST_YEAR} and {_LAST_YEAR}")
+        raise ValueError(f"Give a year from {_FIRST_YEAR} to {_LAST_YEAR}.")
     return when
 
 

@@ -99,7 +99,7 @@ def standing(history: Iterable[Stated[Fact]]) -> Record:
         if not isinstance(stated.fact, Corrected):
             known[stated.event_id] = stands[stated.event_id] = stated
         elif (target := known.get(stated.fact.event_id)) is None:
-            message = "This record has no event of that id that can be corrected."
+            message = "The record has no event with this event_id that can be corrected. Check the event_id."
             raise Refused([(stated.event_id, Objection("no-such-event", message, member="/event_id"))])
         elif (replacement := stated.fact.restated) is None:
             stands.pop(target.event_id, None)
@@ -110,7 +110,7 @@ def standing(history: Iterable[Stated[Fact]]) -> Record:
 
 def _restate(correction: UUID, original: Stated[Fact], replacement: Fact) -> Stated[Fact]:
     if type(replacement) is not type(original.fact):
-        message = f"A {original.fact.type_name} is restated by another one only."
+        message = f"The event is a {original.fact.type_name}. Give a replacement of the same type."
         raise Refused([(correction, Objection("other-type", message, original.event_id, "/replacement/type"))])
     return Stated(original.event_id, replacement)
 

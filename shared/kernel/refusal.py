@@ -1,23 +1,23 @@
 """Why a request was not done: one tree, from which every problem document is made.
 
 Refusal
-├── Malformed               400  the body is not JSON, or JSON that no text can hold
-├── Unrecognised            401  no token, or one that does not hold
-├── NotYourRole             403  seen, but not yours to state or read
+├── Malformed               400  the body is not JSON, or has characters that no text can hold
+├── Unrecognised            401  no token, or an invalid one
+├── NotYourRole             403  the caller's role does not allow it
 ├── CrossSite               403  a page of another site made the browser send it
-├── NotFound                404  unknown, or not yours to see
+├── NotFound                404  unknown, or invisible to the caller
 ├── AlreadyRegistered       409  the site's own number is in use
 ├── NotKnownYet             409  another service has not heard of it yet
 ├── TooSlow                 408  the headers or the body took too long
-├── PositionGone            410  the journal began anew since
+├── PositionGone            410  the position belongs to an earlier epoch
 ├── VersionMismatch         412  the record is not at the version that If-Match names
 ├── TooLarge                413
 ├── UnsupportedMedia        415
-├── WrongHost               421  asked for under a name that is not this server's
-├── Unacceptable            422  schema, rule or gate object; or a key used for something else
+├── WrongHost               421  the host name is not this server's
+├── Unacceptable            422  schema, rule or gate object; or the key was used for another request
 ├── TooMany                 429
 ├── NotConfirmed            503  the database may be an earlier state than was published
-└── Busy                    503  try again: others were faster, or a database is away
+└── Busy                    503  others were faster, or a database is away
 """
 
 from __future__ import annotations
@@ -56,21 +56,31 @@ class Refusal(Exception):
 
 
 class Malformed(Refusal):
-    status, code, title = 400, "malformed", "The body is not JSON."
+    status, code, title = (
+        400,
+        "malformed",
+        "The body is not valid JSON. Send one JSON value in UTF-8, and name no member twice.",
+    )
 
 
 class Unrecognised(Refusal):
     """`reason` is the sentence that says what is wrong with the token; empty where none was sent."""
 
-    status, code, title = 401, "not-recognised", "Send a valid bearer token."
+    status, code, title = 401, "not-recognised", "The request has no valid access token. Send one."
 
     def __init__(self, code: str = "no-token", reason: str = "") -> None:
         self.reason = reason
-        super().__init__(faults=[Fault(code, reason or "Send the header Authorization: Bearer, and a token.")])
+        super().__init__(
+            faults=[Fault(code, reason or "The request has no token. Send the header Authorization: Bearer <token>.")]
+        )
 
 
 class NotYourRole(Refusal):
-    status, code, title = 403, "not-your-role", "Your role in this study does not include this."
+    status, code, title = (
+        403,
+        "not-your-role",
+        "Your role in this study does not allow this. An administrator of the study grants roles.",
+    )
 
 
 class CrossSite(Refusal):
@@ -79,16 +89,17 @@ class CrossSite(Refusal):
 
 
 class NotFound(Refusal):
-    status, code, title = 404, "not-found", "There is no such thing, or it is not yours to see."
+    status, code, title = 404, "not-found", "This does not exist, or you may not see it."
 
 
 class AlreadyRegistered(Refusal):
     status, code = 409, "already-registered"
-    title = "The site uses that reference for another participant."
+    title = "The site uses this reference for another participant. Search for that one, or give another reference."
 
 
 class NotKnownYet(Refusal):
-    status, code, title, retry_after = 409, "not-known-yet", "That is not known here yet.", 1
+    status, code, retry_after = 409, "not-known-yet", 1
+    title = "This is not known here yet, or it does not exist. Send the request again in a moment."
 
 
 class TooSlow(Refusal):
@@ -97,33 +108,37 @@ class TooSlow(Refusal):
 
 
 class PositionGone(Refusal):
-    status, code, title = 410, "position-gone", "That position belongs to a journal that is gone."
+    status, code = 410, "position-gone"
+    title = "This position belongs to an earlier epoch: positions were counted anew since. Read the present position."
 
 
 class VersionMismatch(Refusal):
     """Says the present version: it is raised only for callers who may state facts of the record, and so may read it."""
 
-    status, code, title = 412, "version-mismatch", "The record has moved on since the version in If-Match."
+    status, code = 412, "version-mismatch"
+    title = "The record has changed since the version in If-Match. Read it again before you state the fact."
 
     def __init__(self, version: int) -> None:
-        super().__init__(faults=[Fault(self.code, f"The record is at version {version}; If-Match does not name it.")])
+        super().__init__(
+            faults=[Fault(self.code, f"The record is at version {version}, which If-Match does not name.")]
+        )
 
 
 class TooLarge(Refusal):
-    status, code, title = 413, "too-large", "A body has at most 1 MiB."
+    status, code, title = 413, "too-large", "The body is too large. Send it in several parts."
 
 
 class UnsupportedMedia(Refusal):
-    status, code, title = 415, "unsupported-media", "Send application/json."
+    status, code, title = 415, "unsupported-media", "The body is not plain JSON. Send application/json, uncompressed."
 
 
 class WrongHost(Refusal):
     status, code = 421, "wrong-host"
-    title = "This Quartal answers only under its own loopback address, as `quartal demo` prints it."
+    title = "Quartal does not answer under this name. Use the loopback address that `quartal demo` prints."
 
 
 class Unacceptable(Refusal):
-    status, code, title = 422, "not-acceptable", "What was stated cannot stand."
+    status, code, title = 422, "not-acceptable", "The request cannot be accepted. `errors` says what is wrong."
 
 
 def wrong_parameter(parameter: str, message: str) -> Unacceptable:
@@ -132,17 +147,22 @@ def wrong_parameter(parameter: str, message: str) -> Unacceptable:
 
 
 class TooMany(Refusal):
-    status, code, title, retry_after = 429, "too-many-requests", "Too many requests.", 1
+    status, code, title, retry_after = (
+        429,
+        "too-many-requests",
+        "Too many requests are under way. Send this one again in a moment.",
+        1,
+    )
 
 
 class NotConfirmed(Refusal):
     status, code, retry_after = 503, "not-confirmed", 1
     title = (
-        "Nothing can be recorded yet: the database was not compared with the published events since PostgreSQL "
-        "started. The worker of the service does so in a few seconds. If it finds an earlier state, its log says "
-        "what to do."
+        "Nothing can be recorded yet: since PostgreSQL started, the database was not compared with the published "
+        "events. The worker of the service compares them within seconds. If it finds that the database was set back "
+        "to an earlier state, its log says what to do."
     )
 
 
 class Busy(Refusal):
-    status, code, title, retry_after = 503, "busy", "Try again in a moment.", 1
+    status, code, title, retry_after = 503, "busy", "The service is busy. Send the request again in a moment.", 1

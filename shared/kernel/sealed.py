@@ -31,9 +31,9 @@ def _seal(value: object, info: ValidationInfo) -> SealedText:
     if value is None and info.context == STORED:
         return SealedText(None)
     if not isinstance(value, str) or not value.strip():
-        raise ValueError("give a text")
+        raise ValueError("Give a text that is not blank.")
     if len(value) > LONGEST:
-        raise ValueError(f"give a text of at most {LONGEST} characters")
+        raise ValueError(f"The text is too long. Give at most {LONGEST} characters.")
     return SealedText(value)
 
 

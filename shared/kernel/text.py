@@ -7,6 +7,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
 
+from shared.kernel.patterns import explain_pattern
+
+_NOT_BLANK = explain_pattern(r"\S", "Give a text that is not blank.")
 _HIDDEN = {"Cc", "Cs", "Co", "Cn"}
 
 
@@ -19,13 +22,13 @@ def is_showable(text: str) -> bool:
 
 def _showable(text: str) -> str:
     if not is_showable(text):
-        raise ValueError("leave out control characters")
+        raise ValueError("The text has control characters. Leave them out.")
     return text
 
 
 Line = Annotated[
-    str, StringConstraints(strict=True, min_length=1, max_length=300, pattern=r"\S"), AfterValidator(_showable)
+    str, StringConstraints(strict=True, min_length=1, max_length=300, pattern=_NOT_BLANK), AfterValidator(_showable)
 ]
 Paragraph = Annotated[
-    str, StringConstraints(strict=True, min_length=1, max_length=4000, pattern=r"\S"), AfterValidator(_showable)
+    str, StringConstraints(strict=True, min_length=1, max_length=4000, pattern=_NOT_BLANK), AfterValidator(_showable)
 ]

@@ -37,7 +37,7 @@ class Bell:
             try:
                 await self._pool.execute(SQL["ring"], studies)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as failure:
-                _log.warning("the bell was not rung: %s", failure)
+                _log.warning("the relay could not be notified of new events: %s", failure)
             await asyncio.sleep(AT_MOST_EVERY)
 
     async def close(self) -> None:

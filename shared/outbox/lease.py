@@ -65,7 +65,9 @@ class Lease:
         held = Held(row["shard"], row["epoch"], row["done"], row["upto"], row["last_seq"])
         if not row["same_database"]:
             await self.release(held)
-            raise RestoredDatabase(f"shard {self.shard}: the relay's cursor is not of this database; run a resync")
+            raise RestoredDatabase(
+                f"shard {self.shard}: the relay's cursor belongs to another database; run `quartal relay resync`"
+            )
         self._note_renewal()
         return held
 
@@ -83,7 +85,7 @@ class Lease:
 
     async def _fenced(self, query: str, held: Held, *cursor: object) -> None:
         if await self._pool.execute(SQL[query], held.shard, held.epoch, self.seconds, *cursor) != "UPDATE 1":
-            raise LeaseLost(f"shard {held.shard}: epoch {held.epoch} is over")
+            raise LeaseLost(f"shard {held.shard} is no longer leased to this one (epoch {held.epoch})")
         self._note_renewal()
 
     def _note_renewal(self) -> None:

@@ -43,14 +43,14 @@ async def refuse_earlier_state(pool: asyncpg.Pool[Any], bootstrap: str, topic: s
             async for records in every:
                 missing |= await _missing(pool, [event for record in records for event in _event(record)])
     except (KafkaError, TimeoutError) as failure:
-        raise NotPublished(f"what {topic} has is not known: {type(failure).__name__}") from failure
+        raise NotPublished(f"{topic} could not be read: {type(failure).__name__}") from failure
     if missing:
         seen = "at least " if tail else ""
         raise RestoredDatabase(
-            f"{topic} has {seen}{len(missing)} events that this database has not, {max(missing)} for one: it was put "
-            "back to an earlier state than was published; restore a later one"
+            f"{topic} has {seen}{len(missing)} events that this database does not have, such as {max(missing)}: the "
+            "database was restored to an earlier state than was published; restore a later one"
         )
-    _log.info("the database has what %s has", topic)
+    _log.info("the database has the published events of %s", topic)
 
 
 async def _records(

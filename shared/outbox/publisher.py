@@ -143,7 +143,7 @@ async def ensure_topics(
             [NewTopic(name, partitions, replication, topic_configs=settings) for name in wanted]
         )
         if refused := [(error[0], error[1]) for error in made.topic_errors if error[1] not in (0, _EXISTS)]:
-            raise NotPublished(f"Kafka refused to make topics (name, error code): {refused}")
+            raise NotPublished(f"Kafka refused to create topics (name, error code): {refused}")
         await _check_partitions(admin, wanted, partitions)
 
 
@@ -151,7 +151,7 @@ async def check_topics(bootstrap: str, topics: Sequence[str], *, partitions: int
     """Are they there, with the partitions they must have? Raises WrongTopic, and makes nothing."""
     async with administration(bootstrap) as admin:
         if missing := sorted(set(topics) - set(await admin.list_topics())):
-            raise WrongTopic(f"There is no topic {', '.join(missing)}.")
+            raise WrongTopic(f"These topics do not exist: {', '.join(missing)}.")
         await _check_partitions(admin, topics, partitions)
 
 
@@ -161,7 +161,7 @@ async def _check_partitions(admin: AIOKafkaAdminClient, topics: Sequence[str], p
         described = await admin.describe_topics(list(topics))
         found = {each["topic"]: len(each["partitions"]) for each in described}
         if wrong := {name: number for name, number in found.items() if number not in (0, partitions)}:
-            raise WrongTopic(f"There must be {partitions} partitions; there are {wrong}.")
+            raise WrongTopic(f"Every topic must have {partitions} partitions; these have another number: {wrong}.")
         if all(found.get(name) for name in topics):
             return
         if attempt == 50:

@@ -139,9 +139,9 @@ class Relay:
                 else:
                     await _rest(stop, lease.seconds / 5)
             except LeaseLost as lost:
-                _log.warning("stepped back: %s", lost)
+                _log.warning("another relay has taken over: %s", lost)
             except (*AWAY, NotPublished) as failure:
-                _log.warning("shard %s waits %.1f s: %s", lease.shard, pause, failure)
+                _log.warning("shard %s could not be published, trying again in %.1f s: %s", lease.shard, pause, failure)
                 await _rest(stop, pause)
                 pause = min(2 * pause, MUCH_LATER)
 

@@ -45,7 +45,7 @@ class Stranded(Exception):
 async def refuse_stranded(pool: asyncpg.Pool[Any], shards: int) -> None:
     """Raises Stranded: nobody would publish those rows, and later events of their streams would wait for them."""
     if (shard := await pool.fetchval(SQL["stranded"], shards)) is not None:
-        raise Stranded(f"events wait in shard {shard}: relay at least {shard + 1} shards until they are published")
+        raise Stranded(f"events wait in shard {shard}; relay at least {shard + 1} shards until they are published")
 
 
 class RelayAtWork(Exception):

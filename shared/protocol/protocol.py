@@ -9,8 +9,10 @@ from pydantic import Field, model_validator
 from shared.kernel.dates import Day
 from shared.kernel.fact import Member
 from shared.kernel.ids import Code
+from shared.kernel.patterns import explain_pattern
 from shared.kernel.text import Paragraph
 
+_TIME_OF_DAY = explain_pattern("^([01][0-9]|2[0-3]):[0-5][0-9]$", "Give a time of day as HH:MM, such as 08:00.")
 Delivery = Literal["conventional", "hypofractionated", "FSRT", "SBRT", "SRS", "brachytherapy"]
 Origin = Literal["rt_start", "diagnosed", "enrolled", "rt_end"]
 SHORTEST_QUARTER = 89
@@ -60,11 +62,15 @@ class FollowUp(Member):
     @model_validator(mode="after")
     def _windows_fit(self) -> FollowUp:
         if not self.windows or len(self.windows) != self.for_months // self.every_months:
-            raise ValueError("give one window for all visits, or one for each")
+            raise ValueError(
+                "The number of windows does not fit the number of visits. Give one for all visits, or one for each."
+            )
         gap = self._shortest_gap()
         for earlier, later in zip(self.windows, (*self.windows[1:], self.windows[-1]), strict=True):
             if earlier.after + later.before >= gap:
-                raise ValueError("visit windows overlap")
+                raise ValueError(
+                    "The windows of two visits overlap. Make the windows shorter, or the time between visits longer."
+                )
         return self
 
     def _shortest_gap(self) -> int:
@@ -75,7 +81,7 @@ class FollowUp(Member):
 
 class Reminders(Member):
     steps: tuple[Code, ...] = ("open", "target", "overdue")
-    digest_at: Annotated[str, Field(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")] = "08:00"
+    digest_at: Annotated[str, Field(pattern=_TIME_OF_DAY)] = "08:00"
     escalate_after_days: Annotated[int, Field(strict=True, ge=1, le=180)] = 21
 
 
@@ -107,5 +113,7 @@ class Protocol(Member):
     def _named_once(self) -> Protocol:
         for named in ([c.id for c in self.criteria], [v.version for v in self.consent_versions]):
             if len(set(named)) < len(named):
-                raise ValueError("criteria and consent versions each have an id of their own")
+                raise ValueError(
+                    "Two criteria have the same id, or two consent forms the same version. Give each its own."
+                )
         return self

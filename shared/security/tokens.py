@@ -230,7 +230,7 @@ def _usable(jwk: dict[str, Any]) -> tuple[str, PublicKey] | None:
         key = JWKRegistry.import_key(jwk)
         return kid, PublicKey(key.thumbprint(), frozenset(algorithms), key)
     except (JoseError, ValueError, TypeError):
-        _logger.warning("A key of the issuer's key set is not readable and is passed over.")
+        _logger.warning("A key of the issuer's key set cannot be read and is ignored.")
         return None
 
 
@@ -257,7 +257,9 @@ class FileKeys:
         except OSError:
             return  # moved away for a moment or for good: what was read still holds
         except ValueError:
-            _logger.warning("The file of the issuer's public keys is no JWK set; the keys read before still hold.")
+            _logger.warning(
+                "The file of the issuer's public keys is not a JWK set; the keys that were read before stay in use."
+            )
 
 
 class HttpKeys:

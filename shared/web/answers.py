@@ -10,10 +10,10 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 _TAG = (
-    '`"3"` is version 3; what else the answer depends on follows after a hyphen. Send it back as `If-None-Match`, or, '
-    "to guard the version, as `If-Match`"
+    '`"3"` is version 3; after a hyphen follows what else the answer depends on. Send it as `If-None-Match` to read '
+    "only what has changed, or as `If-Match` to record a fact only at this version"
 )
-_CONTENT_TAG = "of the content; send it back as `If-None-Match`: 304 if it is the same still"
+_CONTENT_TAG = "of the content; send it as `If-None-Match`: the answer is 304 if nothing has changed"
 Headers = Mapping[str, Any]
 
 
@@ -21,25 +21,43 @@ def _header(description: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"}}
 
 
-VERSION_HEADER = {"Quartal-Version": _header("`enrollment=3`: the service, and the version there; for `Quartal-After`")}
+VERSION_HEADER = {
+    "Quartal-Version": _header(
+        "the service and the version there, such as `enrollment=3`; to be sent to other services as `Quartal-After`"
+    )
+}
 RECORD_HEADERS: Headers = {"ETag": _header(_TAG), **VERSION_HEADER}
 CONTENT_HEADERS: Headers = {"ETag": _header(_CONTENT_TAG)}
 RECORDED_HEADERS: Headers = {
     "ETag": _header("the version, `\"3\"`"), **VERSION_HEADER,
-    "Idempotency-Replayed": _header("`true`: the request was answered before under this key; nothing was recorded now"),
+    "Idempotency-Replayed": _header("`true`: the answer to an earlier request under this key; nothing was recorded"),
 }  # fmt: skip
-CREATED_HEADERS: Headers = {**RECORDED_HEADERS, "Location": _header("the address of what was registered")}
-RETRY_HEADERS: Headers = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
-CHALLENGE_HEADERS: Headers = {"WWW-Authenticate": _header("RFC 6750: what is wrong with the token")}
+CREATED_HEADERS: Headers = {**RECORDED_HEADERS, "Location": _header("the address of the new record")}
+RETRY_HEADERS: Headers = {
+    "Retry-After": {"description": "seconds after which to send the request again", "schema": {"type": "integer"}}
+}
+CHALLENGE_HEADERS: Headers = {"WWW-Authenticate": _header("what is wrong with the token (RFC 6750)")}
 ALLOW_HEADERS: Headers = {"Allow": _header("the methods of this address")}
 
+REFUSALS: Mapping[int, str] = {
+    400: "The body is not valid JSON", 401: "The access token is missing or invalid",
+    403: "The caller's role does not allow it", 404: "It does not exist, or the caller may not see it",
+    408: "The request took too long to arrive",
+    409: "The site uses the reference already, or the service does not know yet what the request names",
+    412: "The record is at another version than If-Match names", 413: "The body is too large",
+    415: "The body is not plain application/json", 422: "The form of the request or its content is refused",
+    429: "The caller has too many requests under way",
+    503: "The service or its database is busy: send the request again",
+}  # fmt: skip
+"""What the problem documents of every route say, by status."""
+
 NOT_MODIFIED: dict[str, Any] = {
-    "description": "The client holds it already (If-None-Match)", "headers": dict(CONTENT_HEADERS)
+    "description": "Nothing has changed since the answer that If-None-Match names", "headers": dict(CONTENT_HEADERS)
 }  # fmt: skip
 
 Content = Annotated[
     dict[str, Any],
-    Field(description="the content of a fact of that type, as in `/schemas/<type>.v<schema_version>.reader.json`"),
+    Field(description="the content of the fact; its schema is `/schemas/<type>.v<schema_version>.reader.json`"),
 ]
 
 
@@ -49,7 +67,7 @@ class StandingFact(BaseModel):
 
 
 class StudyAnswer(BaseModel):
-    """The study's own facts as they stand, in the order of recording."""
+    """The current facts of the study itself, in the order of recording."""
 
     study_id: str
     version: int
@@ -57,7 +75,7 @@ class StudyAnswer(BaseModel):
 
 
 class ParticipantRow(BaseModel):
-    """`status` is enrollment's; `enrollment_version`, of other services, is the version there that is known here."""
+    """Only enrollment gives `status`. Other services give `enrollment_version`: the version there that they know."""
 
     participant_id: str
     site_id: str | None
@@ -67,14 +85,14 @@ class ParticipantRow(BaseModel):
 
 
 class ParticipantPage(BaseModel):
-    """`next` is what `after` takes for the following page; null on the last."""
+    """One page. `next` is the value of `after` for the next page; it is null on the last page."""
 
     rows: list[ParticipantRow]
     next: str | None
 
 
 class FoundParticipants(BaseModel):
-    """Those of the caller's own sites with the reference that was searched for: one at most at each site."""
+    """Participants of the caller's own sites with that reference: at most one at each site."""
 
     rows: list[ParticipantRow]
 
@@ -86,14 +104,14 @@ class StandingEvent(BaseModel):
 
 
 class ParticipantAnswer(ParticipantRow):
-    """The participant as this service knows it: the facts that stand. Sealed texts are shown to their own site only."""
+    """The current facts of a participant in this service. Only the present site reads sealed texts."""
 
     facts: list[StandingEvent]
 
 
 class HistoryEvent(BaseModel):
-    """`standing`: nothing voided it. `schema_version` is given where it is not today's. `texts_shown`: the caller reads
-    the event's sealed texts, so that one that is null was not stated."""
+    """`standing` is false where the event was voided. `schema_version` is given where it is not the present one. Where
+    `texts_shown` is true, the caller may read the event's sealed texts: a text that is null was not stated."""
 
     event_id: UUID
     version: int
@@ -108,13 +126,13 @@ class HistoryEvent(BaseModel):
 
 
 class HistoryAnswer(BaseModel):
-    """Everything as first stated, in the order of versions."""
+    """Every event as it was first stated, in the order of versions."""
 
     events: list[HistoryEvent]
 
 
 class FeedRow(BaseModel):
-    """`site_id` is the site that stated it."""
+    """`site_id` is the site that stated the fact."""
 
     participant_id: str
     version: int
@@ -127,8 +145,8 @@ class FeedRow(BaseModel):
 
 
 class FeedAnswer(BaseModel):
-    """With `since`: `cursor`, which `since` takes the next time, even after an answer without rows. Else: `next`, which
-    `after` takes for the following page; null on the last."""
+    """With `since`, the answer has a `cursor`: give it as `since` the next time, even if there were no rows. Without
+    `since`, it has `next`: the value of `after` for the next page; null on the last page."""
 
     rows: list[FeedRow]
     next: str | None = None
@@ -147,14 +165,15 @@ class ExportRow(BaseModel):
 
 
 class ExportPage(BaseModel):
-    """`next` is what `after` takes for the following page; null on the last."""
+    """One page. `next` is the value of `after` for the next page; it is null on the last page."""
 
     rows: list[ExportRow]
     next: int | None
 
 
 class ReadRow(BaseModel):
-    """`site_id`, `participant_id`: what the read was restricted to. `address` is the client's."""
+    """`site_id` and `participant_id` are the site and the participant that the read was restricted to. `address` is the
+    address of the client."""
 
     read_by: str
     read_at: datetime
@@ -166,7 +185,7 @@ class ReadRow(BaseModel):
 
 
 class ReadPage(BaseModel):
-    """`next` is what `after` takes for the following page; null on the last."""
+    """One page. `next` is the value of `after` for the next page; it is null on the last page."""
 
     rows: list[ReadRow]
     next: int | None

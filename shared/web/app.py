@@ -122,7 +122,9 @@ def published_routes() -> APIRouter:
     async def schema(name: str) -> Response:
         known = _schemas().get(f"schemas/{name}")
         if known is None:
-            return problem(404, "not-found", "There is no such schema.")
+            return problem(
+                404, "not-found", "There is no schema of this name. `/asyncapi.json` names those that exist."
+            )
         return published_document(Response(known, media_type="application/schema+json"))
 
     @router.get("/problems")
@@ -132,7 +134,11 @@ def published_routes() -> APIRouter:
     @router.get("/problems/{code}")
     async def one(code: str) -> Response:
         said = _problems().get(code)
-        return JSONResponse({"code": code, "means": said}) if said else problem(404, "not-found", "No such problem.")
+        return (
+            JSONResponse({"code": code, "means": said})
+            if said
+            else problem(404, "not-found", "There is no problem type of this code. `/problems` lists them.")
+        )
 
     return router
 

@@ -61,7 +61,7 @@ def refuse_long_query(request: BoundedRequest) -> None:
     """Raises Unacceptable for more parameters than any route has: each of them costs a check, and a fault."""
     most = request.limits.max_parameters
     if request.scope["query_string"].count(b"&") >= most:
-        message = f"A request has at most {most} parameters."
+        message = f"The address has too many parameters. Give at most {most}."
         raise Unacceptable(message, code="parameter", faults=[Fault("parameter", message)])
 
 
@@ -70,7 +70,11 @@ def _length(header: str) -> int:
 
 
 def _largest(most: int) -> str:
-    return f"A body here has at most {most:,} bytes." if most % MIB else f"A body has at most {most // MIB} MiB."
+    return (
+        f"The body is too large. Send at most {most:,} bytes."
+        if most % MIB
+        else f"The body is too large. Send at most {most // MIB} MiB."
+    )
 
 
 class CheckedRequest(BoundedRequest):
@@ -90,7 +94,7 @@ class CheckedRequest(BoundedRequest):
         """Raises Unacceptable, UnsupportedMedia for what the headers show already."""
         for name in _ONCE:
             if len(self.headers.getlist(name)) > 1:
-                message = f"header {name}: Send this header once."
+                message = f"header {name}: This header is sent more than once. Send it once."
                 raise Unacceptable(message, code="schema", faults=[Fault("schema-too-long", message)])
         media = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != "application/json" or self.headers.get("content-encoding", "identity") != "identity":

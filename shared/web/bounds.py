@@ -35,7 +35,7 @@ def refuse_many_values(body: bytes, limits: Limits) -> None:
     if _values_at_most(body) > most and _has_more_values(body, most):
         if body.count(b"[") + body.count(b"{") > body.count(b"]") + body.count(b"}") + DEEPEST:
             raise Malformed(TOO_DEEP)
-        raise _too_many(f"A body has at most {most:,} values. Send it in several parts.", "")
+        raise _too_many(f"The body has too many values. Send at most {most:,} values in one request.", "")
 
 
 def _values_at_most(body: bytes) -> int:
@@ -54,7 +54,7 @@ def refuse_many_items(value: Any, limits: Limits, point: Point) -> None:
     try:
         for path, fact in _facts(value, limits.max_list_items):
             if _size(fact, limits.max_list_items, path) > limits.max_fact_values:
-                raise _too_many(f"A fact has at most {limits.max_fact_values:,} values.", point(path))
+                raise _too_many(f"The fact has too many values. Give at most {limits.max_fact_values:,}.", point(path))
     except _TooMany as wrong:
         raise _too_many(str(wrong), point(wrong.path)) from None
 
@@ -86,7 +86,11 @@ def _size(value: Any, most: int, path: list[str | int]) -> int:
 
 def _refuse_long(value: list[Any] | dict[str, Any], most: int, path: list[str | int]) -> None:
     if len(value) > most:
-        kind = "A list has at most {:,} entries." if isinstance(value, list) else "An object has at most {:,} members."
+        kind = (
+            "The list is too long. Give at most {:,} entries."
+            if isinstance(value, list)
+            else "The object has too many members. Give at most {:,}."
+        )
         raise _TooMany(kind.format(most), path)
 
 

@@ -8,12 +8,16 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
+from shared.kernel.patterns import explain_pattern
 from shared.kernel.refusal import NotFound
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Entitlement = Callable[[Request], Awaitable[None]]
 STUDY = re.compile(r"[a-z0-9][a-z0-9-]{0,30}[a-z0-9]")
-AFTER = r"^enrollment=[0-9]{1,9}$"
+AFTER = explain_pattern(
+    r"^enrollment=[0-9]{1,9}$",
+    "Give Quartal-Version of enrollment's answer, as it was answered: enrollment=7, for example.",
+)
 _ATTRIBUTE = "__entitlement__"
 
 

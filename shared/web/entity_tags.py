@@ -12,7 +12,9 @@ import re
 from collections.abc import Collection, Sequence
 
 ANY = "*"
-IF_MATCH_FORM = 'Send the version in quotation marks, as the ETag of an answer has it: If-Match: "3"; or a list; or *.'
+IF_MATCH_FORM = (
+    'Send the version in quotation marks, as in the ETag of an answer: If-Match: "3"; or a list of them; or *.'
+)
 _TAG = re.compile(r'\s*(?:(?P<tag>(?:W/)?"[\x21\x23-\x7e\x80-\xff]*")\s*)?(?:,|$)')
 _VERSION = re.compile(r'(?:W/)?"([0-9]{1,9})(?:-[a-z0-9-]+)?"')
 

@@ -18,7 +18,9 @@ from shared.web.routes import StudyOf, router
 from shared.web.service import Service
 
 AUDITING = frozenset({"administrator", "investigator", "auditor"})
-ExportOf = Annotated[UUID | None, Query(description="this read is part of that export, and is recorded as such")]
+ExportOf = Annotated[
+    UUID | None, Query(description="id of the export that this read is part of; the log of exports records it")
+]
 
 
 async def note_page(
@@ -40,10 +42,10 @@ def export_routes(service_name: str) -> APIRouter:
     async def listed(
         request: Request,
         study: StudyOf,
-        after: Annotated[int, Query(ge=0, le=2**63 - 1, description="what `next` said")] = 0,
+        after: Annotated[int, Query(ge=0, le=2**63 - 1, description="`next` of the page before")] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> JSONResponse:
-        """Exports of the study's facts from this service, in the order in which they began."""
+        """Lists the exports of the study's facts from this service, in the order in which they began."""
         service: Service = request.app.state.running
         rights, _ = await rights_in(service.studies, study, request.state.caller.subject)
         if not rights.at(None, AUDITING):
@@ -63,10 +65,10 @@ def read_log_routes(service_name: str) -> APIRouter:
     async def listed(
         request: Request,
         study: StudyOf,
-        after: Annotated[int, Query(ge=0, le=2**63 - 1, description="what `next` said")] = 0,
+        after: Annotated[int, Query(ge=0, le=2**63 - 1, description="`next` of the page before")] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> JSONResponse:
-        """Reads of single participants' rows from this service, in the order in which they were answered."""
+        """Lists the reads of participants' rows in this service, in the order in which they were answered."""
         rights, _ = await rights_in(request.app.state.studies, study, request.state.caller.subject)
         if not rights.at(None, AUDITING):
             raise NotYourRole

@@ -77,9 +77,14 @@ def _opened(service: Service, place: Sequence[str], scope: FeedScope, since: str
     try:
         name, done, upto, last_seq, database = service.cursors.open(place, since)
     except BadCursor:
-        raise wrong_parameter("since", "Give the cursor of an answer of this address, or nothing to begin.") from None
+        raise wrong_parameter(
+            "since",
+            "This is not a cursor of this address. Give the cursor of an earlier answer, or an empty one to begin.",
+        ) from None
     if name != scope.name:
-        raise wrong_parameter("since", "The cursor is for other sites than these. Begin again, with since= empty.")
+        raise wrong_parameter(
+            "since", "The cursor belongs to another choice of sites. Begin again with an empty since=."
+        )
     return FeedCursor(str(done), str(upto), int(last_seq), str(database))
 
 
@@ -87,7 +92,7 @@ async def _in_backlog(unit: Unit, cursor: FeedCursor) -> FeedCursor:
     """Raises PositionGone where the database is not the one that the cursor was given by, or an earlier state of it."""
     now = await unit.snapshot(cursor.latest)
     if cursor.database and (cursor.database != now.database or not now.follows):
-        raise PositionGone("The database was restored since the cursor was given. Begin again, with since= empty.")
+        raise PositionGone("The database was restored after this cursor was given. Begin again with an empty since=.")
     return cursor.within(now.text, now.database)
 
 

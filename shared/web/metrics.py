@@ -43,7 +43,7 @@ async def _tried(app: FastAPI, measure: Measure) -> list[Measured]:
     try:
         return await measure(app)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as away:
-        _log.warning("%s is not measured: %s", app.state.service, type(away).__name__)
+        _log.warning("metrics of %s could not be read: %s", app.state.service, type(away).__name__)
         return []
 
 

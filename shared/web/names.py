@@ -25,7 +25,7 @@ def probably_meant(name: str, declared: Collection[str]) -> str | None:
 def unknown(kind: str, name: str, declared: Collection[str]) -> str:
     """Return the sentence that refuses an unknown name. `kind` is a noun of which there are several, as `member`."""
     if not declared:
-        return f"There is no such {kind} here, and there are no {kind}s."
+        return f"There is no such {kind} here. No {kind}s are accepted here."
     listed = sorted(declared)
     shown = ", ".join(listed[:MOST_NAMES]) + (f" and {len(listed) - MOST_NAMES} more" if listed[MOST_NAMES:] else "")
     near = probably_meant(name, declared)

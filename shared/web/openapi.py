@@ -14,7 +14,7 @@ from shared.web.problems import ProblemShown
 BEARER = {
     "type": "http",
     "scheme": "bearer",
-    "description": "An access token; what its subject may do, the study's grants say.",
+    "description": "An access token. The study grants what its subject may do.",
 }
 _SCHEMAS = "#/components/schemas/"
 _HEADERS = {"401": CHALLENGE_HEADERS, "409": RETRY_HEADERS, "429": RETRY_HEADERS, "503": RETRY_HEADERS}

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from shared.kernel.refusal import Fault, Unacceptable
 from shared.web.names import unknown
 
-REFUSED = "A parameter of the address does not fit."
+REFUSED = "A parameter of the address cannot be accepted. `errors` says which, and why."
 
 
 def declared_parameters(dependant: Dependant) -> dict[str, bool]:
@@ -47,4 +47,4 @@ def _faults(sent: Mapping[str, int], declared: Mapping[str, bool]) -> Iterator[F
         if name not in declared:
             yield Fault("parameter", unknown("parameter", name, declared))
         elif count > 1 and not declared[name]:
-            yield Fault("parameter", f"{name}: Give this parameter once.")
+            yield Fault("parameter", f"{name}: This parameter is given more than once. Give it once.")

@@ -9,7 +9,7 @@ from shared.kernel.refusal import Malformed
 from shared.kernel.text import is_showable
 
 DEEPEST = 40
-TOO_DEEP = "The body has text with control characters, or is nested too deeply."
+TOO_DEEP = "The body has a text with control characters, or is nested too deeply. Leave both out."
 
 
 def parsed(body: bytes) -> Any:
@@ -26,7 +26,7 @@ def parsed(body: bytes) -> Any:
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        raise ValueError("a member is said twice")
+        raise ValueError("a member is named twice")
     return value
 
 

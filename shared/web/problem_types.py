@@ -13,19 +13,19 @@ from shared.kernel.refusal import Refusal
 PROBLEMS = HERE / "problems.json"
 """The types of all services together, as `make contracts` writes them: no service knows the others."""
 OF_REQUESTS = {
-    "schema": "What was sent is not of the form that is asked for; `errors` says where and how.",
-    "too-many-items": "A body, a fact, a list or an object has more members than are taken; `errors` says where.",
-    "more-faults": "Last of `errors`: there are more faults than an answer lists.",
-    "idempotency-key-reused": "The key was used for another request, or is the id of an event that says otherwise.",
-    "local-reference": "The site alone states its own reference; a correction by others keeps the one that stands.",
-    "bad-participant-number": "A participant's number has a check character; look for a typing error.",
-    "parameter": "A parameter of the query does not fit what is asked; `errors` names it.",
-    "refused": "The request was refused before it was looked at.",
-    "method-not-allowed": "There is no such method here.",
-    "unforeseen": "A fault of ours. Nothing was recorded.",
-    "study-exists": "There is a study of that id.",
-    "other-type": "A fact is restated by one of its own type only.",
-    "no-such-event": "The record has no event of that id that can be corrected.",
+    "schema": "The request does not have the required form. `errors` says what is wrong, and where.",
+    "too-many-items": "A body, a fact, a list or an object has too many members. `errors` says where.",
+    "more-faults": "The last entry of `errors`: there are more faults than an answer lists.",
+    "idempotency-key-reused": "The idempotency key was used for another request or event. Use a new key.",
+    "local-reference": "Only the site states its own reference. Others leave it out: their corrections keep it.",
+    "bad-participant-number": "This is not a participant number. Look for typing errors.",
+    "parameter": "A parameter of the address cannot be accepted. `errors` says which, and why.",
+    "refused": "The request was refused before its content was read.",
+    "method-not-allowed": "This address does not have that method. The header Allow lists its methods.",
+    "unforeseen": "The service failed, and recorded nothing. Its log says where it failed.",
+    "study-exists": "There is a study with this study_id already. Give another one.",
+    "other-type": "The replacement is not of the same type as the event. Give a replacement of the same type.",
+    "no-such-event": "The record has no event with this event_id that can be corrected. Check the event_id.",
 }
 
 

@@ -17,31 +17,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from shared.kernel.refusal import MOST_FAULTS, Busy, Fault, Refusal, Unrecognised
+from shared.kernel.refusal import MOST_FAULTS, Busy, Fault, NotFound, Refusal, Unrecognised
 from shared.web.names import unknown
+from shared.web.schema_sentences import sentence
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 _FRAMES = 8
-_SAID = {
-    "missing": "This is needed.",
-    "extra_forbidden": "There is no such member.",
-    "uuid_parsing": "Give a UUID.",
-    "uuid_type": "Give a UUID.",
-    "union_tag_not_found": "Say of which type it is.",
-    "union_tag_invalid": "There is no such type here.",
-    "bool_parsing": "Give true or false.",
-    "model_attributes_type": "Give an object.",
-    "dict_type": "Give an object.",
-    "list_type": "Give a list.",
-    "tuple_type": "Give a list.",
-    "too_short": "Too few of these.",
-    "too_long": "Too many of these.",
-    "int_parsing": "Give a whole number.",
-}
 Declared = Callable[..., Collection[str]]
-FORM_TITLE = "What was sent is not of the form that is asked for."
-MORE = Fault("more-faults", f"There are more faults than these {MOST_FAULTS}. Mend these, then send it again.")
+FORM_TITLE = "The request does not have the required form. `errors` says what is wrong, and where."
+MORE = Fault(
+    "more-faults", f"There are more faults than these {MOST_FAULTS}. Correct these, then send the request again."
+)
 _OF_STATUS = {404: "not-found"}
 
 
@@ -54,7 +41,8 @@ class FaultShown(BaseModel):
 
 
 class ProblemShown(BaseModel):
-    """RFC 9457. `errors` names all that is wrong, with JSON pointers into the body; it has one entry at least."""
+    """A problem document (RFC 9457). `errors` lists everything that is wrong, with JSON pointers into the body. It
+    has at least one entry."""
 
     model_config = ConfigDict(title="Problem")
     type: str
@@ -108,7 +96,7 @@ def install_problems(app: FastAPI) -> None:
         if error.status_code == 405:
             return _other_method(request)
         code = _OF_STATUS.get(error.status_code, "refused")
-        title = {404: "There is no such thing, or it is not yours to see."}
+        title = {404: NotFound.title}
         return problem(error.status_code, code, title.get(error.status_code, "The request was refused."))
 
     for away in AWAY:
@@ -120,7 +108,13 @@ def _other_method(request: Request) -> Response:
     headers = {"Allow": ", ".join(sorted(allowed_methods(request)))}
     if request.method == "OPTIONS":
         return Response(status_code=204, headers=headers)
-    return problem(405, "method-not-allowed", "There is no such method here.", (), headers)
+    return problem(
+        405,
+        "method-not-allowed",
+        "This address does not have that method. The header Allow lists its methods.",
+        (),
+        headers,
+    )
 
 
 def allowed_methods(request: Request) -> set[str]:
@@ -133,11 +127,11 @@ def allowed_methods(request: Request) -> set[str]:
 def unforeseen(error: Exception) -> Response:
     """A fault of ours: the log gets its type and where it happened, never its text, which may quote what was sent."""
     if isinstance(error, ClientDisconnect):
-        return problem(400, "malformed", "The body ended too soon.")
+        return problem(400, "malformed", "The body ended too soon. Send the request again.")
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
     way = " > ".join(f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
-    log.error("unforeseen %s at %s", type(error).__name__, way)
-    return problem(500, "unforeseen", "Something went wrong here; it was not recorded.")
+    log.error("unforeseen error %s at %s", type(error).__name__, way)
+    return problem(500, "unforeseen", "The service failed, and recorded nothing. Its log says where it failed.")
 
 
 def _connection_errors() -> tuple[type[Exception], ...]:
@@ -160,8 +154,8 @@ AWAY = _connection_errors()
 
 
 async def _away(_: Request, error: Exception) -> Response:
-    log.warning("database away: %s", type(error).__name__)
-    return of_refusal(Busy("The database is away for the moment."))
+    log.warning("the database does not answer: %s", type(error).__name__)
+    return of_refusal(Busy("The database does not answer at present. Send the request again in a moment."))
 
 
 def schema_faults(
@@ -189,7 +183,7 @@ def _is_within(inner: Sequence[Any], outer: Sequence[Any]) -> bool:
 
 def _schema_fault(error: Mapping[str, Any], body: Any, members: Collection[str], declared: Declared | None) -> Fault:
     kind = error["type"]
-    message = _SAID.get(kind) or str(error["msg"]).removeprefix("Value error, ")
+    message = sentence(error)
     where, *path = error["loc"]
     if where != "body":
         return Fault(f"schema-{_code(kind)}", f"{where} {path[0] if path else ''}: {message}".strip(), "")

@@ -18,6 +18,7 @@ from shared.eventstore.store import Head, Recalled, Unit
 from shared.eventstore.studies import rights_in
 from shared.kernel.fact import Corrected, Fact
 from shared.kernel.ids import SiteId
+from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
 from shared.kernel.record import standing
 from shared.kernel.refusal import NotFound, NotYourRole, wrong_parameter
 from shared.kernel.sealed import revealed
@@ -41,11 +42,13 @@ from shared.web.reads import logs_reads, note_rows
 from shared.web.routes import ParticipantOf, StudyOf, refusals, router
 from shared.web.service import Service
 
-Site = Annotated[SiteId | None, Query(description="of this site only")]
+Site = Annotated[SiteId | None, Query(description="only this site")]
+_NEXT_PARTICIPANT = explain_pattern("^[0-9A-Z-]{0,11}$", NEXT_SENTENCE)
+_NEXT_FACT = explain_pattern(r"^([0-9A-Z-]{1,11}\.[0-9]{1,9})?$", NEXT_SENTENCE)
 Limit = Annotated[int, Query(ge=1, le=1000)]
 _SINCE = (
-    "in the order of recording, behind the `cursor` of an earlier answer; empty: from the beginning. No fact is left "
-    "out, whatever is recorded meanwhile"
+    "`cursor` of an earlier answer; empty to begin. The facts recorded after it follow, in the order of recording. No "
+    "fact is left out, even if others are recorded at the same time"
 )
 UNCOMPRESSED = {"Cache-Control": "private, no-cache, no-transform"}
 """Of answers that show sealed texts: see `shared/web/compression.py`."""
@@ -53,8 +56,8 @@ Status = Literal["screening", "screen_failed", "consented", "enrolled", "withdra
 
 
 async def study(request: Request, study: StudyOf) -> JSONResponse:
-    """The study's own facts as they stand, and the version they are at. Staff of a site and readers see only their own
-    grants among those of members, and those of their own site."""
+    """Returns the current facts of the study itself, with their version. Staff of a site and readers see only their
+    own grants, and those at their own site."""
     rights, state = await member_rights(request, study)
     shown = (each.fact for each in state.record.stated if _is_shown(each.fact, rights))
     facts = [{"type": fact.type_name, "data": fact.model_dump(mode="json")} for fact in shown]
@@ -69,13 +72,15 @@ async def participants(
     study: StudyOf,
     site: Site = None,
     status: Status | None = None,
-    after: Annotated[str, Query(pattern="^[0-9A-Z-]{0,11}$")] = "",
+    after: Annotated[str, Query(pattern=_NEXT_PARTICIPANT, description="`next` of the page before")] = "",
     limit: Limit = 100,
 ) -> JSONResponse:
-    """Participants in a stable order, a page at a time."""
+    """Lists the participants that the caller may see, in a stable order, in pages."""
     rights, _ = await member_rights(request, study)
     if status and not running_service(request).recorder.registers:
-        raise wrong_parameter("status", "That is asked of enrollment.")
+        raise wrong_parameter(
+            "status", "Only enrollment knows the status of participants. Ask enrollment, or leave this parameter out."
+        )
     rows: list[tuple[str, Head]] = []
     for tenant in _sites(rights, site):
         async with running_service(request).store.unit(Tenant(study, tenant)) as unit:
@@ -88,7 +93,7 @@ async def participants(
 
 @logs_reads
 async def participant(request: Request, study: StudyOf, number: ParticipantOf) -> JSONResponse:
-    """The participant as this service knows it today: the facts that stand, sealed text for the own site only."""
+    """Returns the current facts of a participant in this service. Only the present site reads sealed texts."""
     _, recalled, opened = await _recalled(request, study, number)
     facts = []
     for each in standing(history(recalled.events)).stated:
@@ -104,9 +109,9 @@ async def participant(request: Request, study: StudyOf, number: ParticipantOf) -
 
 @logs_reads
 async def participant_history(request: Request, study: StudyOf, number: ParticipantOf) -> JSONResponse:
-    """Everything that was stated, as first stated, in order: what stands, and by what it was corrected.
+    """Lists every event of a participant as it was first stated, in order, and the corrections of each.
 
-    `texts_shown`: the caller reads the sealed texts of that event, so that a text that is null was not stated.
+    Where `texts_shown` is true, the caller may read the sealed texts of the event: a text that is null was not stated.
     """
     _, recalled, opened = await _recalled(request, study, number)
     corrected = _corrected_by(recalled.events)
@@ -135,21 +140,21 @@ async def facts(
     request: Request,
     study: StudyOf,
     site: Site = None,
-    after: Annotated[str, Query(pattern=r"^([0-9A-Z-]{1,11}\.[0-9]{1,9})?$", description="what `next` said")] = "",
+    after: Annotated[str, Query(pattern=_NEXT_FACT, description="`next` of the page before")] = "",
     since: Annotated[str | None, Query(max_length=LONGEST_CURSOR, description=_SINCE)] = None,
     limit: Limit = 100,
     export: ExportOf = None,
 ) -> JSONResponse:
-    """What sites stated, as stated: by participant, or, with `since`, in the order of recording.
+    """Lists the facts as sites stated them: participant by participant, or, with `since`, in the order of recording.
 
-    With `since` a site reads whatever it stated itself, after a transfer too, though then without sealed text; by
-    participant, only of those that it has today.
+    With `since` a site reads every fact that it stated itself; after a transfer without the sealed texts. Without
+    `since` it reads only the facts of participants who are at the site now.
     """
     rights, state = await member_rights(request, study)
     scope = FeedScope(study, _sites(rights, site), site, rights.has_site)
     if since is not None:
         if after:
-            raise wrong_parameter("after", "Give after or since, not both.")
+            raise wrong_parameter("after", "Give either after or since, not both.")
         page = await recorded_since(running_service(request), scope, since, limit)
         await note_page(request, study, export, "facts", site, "since" if since else "", len(page.events))
         return _feed(page.events, page.texts, cursor=page.cursor)
@@ -191,7 +196,7 @@ def reading_routes(service: str, *, registers: bool = False) -> APIRouter:
     made.get(one, **reads(ParticipantAnswer, RECORD_HEADERS))(participant)
     made.get(f"{one}/history", **reads(HistoryAnswer, RECORD_HEADERS))(participant_history)
     feed = reads(FeedAnswer)
-    feed["responses"] |= refusals({410: "The database was restored since the cursor was given"})
+    feed["responses"] |= refusals({410: "The database was restored after the cursor was given"})
     made.get("/facts", **feed)(facts)
     return made
 

@@ -16,8 +16,9 @@ from shared.apart import apart
 from shared.eventstore.statement import Recording, Statement, VersionGuard
 from shared.kernel.fact import Fact, Member, Stream, one_of
 from shared.kernel.ids import participant_id
+from shared.kernel.patterns import explain_pattern
 from shared.kernel.refusal import Fault, NotFound, Unacceptable
-from shared.web.answers import CREATED_HEADERS, RECORDED_HEADERS
+from shared.web.answers import CREATED_HEADERS, RECORDED_HEADERS, REFUSALS
 from shared.web.body import CheckedRequest, CheckedRoute
 from shared.web.entitlement import AFTER, STUDY, stated_by
 from shared.web.entity_tags import IF_MATCH_FORM, versions
@@ -25,12 +26,7 @@ from shared.web.problems import MEDIA_TYPE
 
 MOST_FACTS = 200
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_KEY = r"^[\x21-\x7e]{1,200}$"
-_REFUSALS = {
-    400: "Malformed", 401: "Not recognised", 403: "Not your role", 404: "Unknown, or not yours to see",
-    408: "Too slow", 409: "Registered already, or not known yet", 412: "Another version", 413: "Too large",
-    415: "Not JSON", 422: "Refused by schema, rule or gate", 429: "Too many requests", 503: "Busy",
-}  # fmt: skip
+_KEY = explain_pattern(r"^[\x21-\x7e]{1,200}$", "Give 1 to 200 printable ASCII characters without blanks.")
 Answers = dict[int | str, dict[str, Any]]
 
 
@@ -44,7 +40,7 @@ Record = Callable[[Statement], Awaitable[Recording]]
 
 
 class Recorded(BaseModel):
-    """What was recorded: the event, and the version that the stream has now. Times are RFC 3339, UTC."""
+    """The recorded event or events, and the version of the record after them. Times are RFC 3339, in UTC."""
 
     study_id: str | None = None
     participant_id: str | None = None
@@ -60,7 +56,7 @@ REPLAYED = {"Idempotency-Replayed": "true"}
 """The header of an answer that repeats the outcome of an earlier request."""
 _REPLAYED = {
     "Idempotency-Replayed": {
-        "description": "`true`: the key was used before, and this is the outcome of that request",
+        "description": "`true`: the key was used before, and this is the answer to that request",
         "schema": {"type": "string", "const": "true"},
     }
 }
@@ -69,7 +65,11 @@ RECORDS: dict[str, Any] = {
     "response_model": Recorded,
     "response_model_exclude_none": True,
     "responses": {
-        200: {"model": Recorded, "description": "Dry run: it would have been recorded", "headers": _REPLAYED},
+        200: {
+            "model": Recorded,
+            "description": "Dry run: the facts are acceptable, and nothing was recorded",
+            "headers": _REPLAYED,
+        },
         201: {"headers": {**RECORDED_HEADERS, **_REPLAYED}},
     },
     "tags": ["facts"],
@@ -82,20 +82,26 @@ REGISTERS: dict[str, Any] = {
 
 
 class Headers(BaseModel):
-    """What every POST may say besides its body."""
+    """Headers that every POST takes."""
 
     idempotency_key: Annotated[
         str | None,
-        Field(pattern=_KEY, description="makes it safe to send again: the same request gets the first answer"),
+        Field(
+            pattern=_KEY,
+            description="makes a repeat safe: the same request under the same key gets the first answer again",
+        ),
     ] = None
     if_match: Annotated[
         str | None,
-        Field(description='the ETag that was read, `"3"`; or several; or `*`: decide only at such a version'),
+        Field(description='ETag of the version that you read, such as `"3"`; or a list; or `*`. Others are refused'),
     ] = None
-    traceparent: Annotated[str | None, Field(description="W3C Trace Context; it goes along to Kafka")] = None
+    traceparent: Annotated[str | None, Field(description="W3C Trace Context; it is passed on to Kafka")] = None
     quartal_after: Annotated[
         str | None,
-        Field(pattern=AFTER, description="`Quartal-Version` of enrollment's answer that this comes after"),
+        Field(
+            pattern=AFTER,
+            description="`Quartal-Version` of an answer of enrollment: the service waits until it knows that version",
+        ),
     ] = None
 
 
@@ -109,17 +115,17 @@ def _participant(value: object) -> str:
     try:
         return participant_id(value)
     except ValueError as wrong:
-        raise Unacceptable(f"{wrong}".capitalize() + ".", code="bad-participant-number") from None
+        raise Unacceptable(str(wrong), code="bad-participant-number") from None
 
 
 StudyOf = Annotated[str, Path(alias="study_id", examples=["atc-rt"]), BeforeValidator(_study)]
 ParticipantOf = Annotated[str, Path(alias="participant_id", examples=["K7F2-9QXA-3"]), BeforeValidator(_participant)]
-DryRun = Annotated[bool, Query(description="decide, and record nothing")]
+DryRun = Annotated[bool, Query(description="check the request, and record nothing")]
 Said = Annotated[Headers, Header()]
 
 
 def router(prefix: str) -> APIRouter:
-    return APIRouter(prefix=prefix, route_class=CheckedRoute, responses=refusals(_REFUSALS))
+    return APIRouter(prefix=prefix, route_class=CheckedRoute, responses=refusals(REFUSALS))
 
 
 async def state(
@@ -163,7 +169,7 @@ def _version_guard(request: Request) -> VersionGuard | None:
         return VersionGuard(versions(lines)) if lines else None
     except ValueError:
         raise Unacceptable(
-            "If-Match cannot be read.",
+            "The header If-Match cannot be read.",
             code="schema",
             faults=[Fault("schema-if-match", f"header if-match: {IF_MATCH_FORM}")],
         ) from None
@@ -223,9 +229,9 @@ def fact_routes(stream: Stream, base: str, *, but: type[Fact] | None = None) -> 
     for fact in (each for each in stream.facts.values() if each is not but):
         made.post(f"/facts/{fact.type_name}", name=fact.type_name, **_as(fact))(_one(stream, fact))
     if stream.subject == "participant":
-        made.post(
-            "/facts", name="facts", **_as(None, "Several facts at once, in any order: all are recorded, or none.")
-        )(_many(stream))
+        made.post("/facts", name="facts", **_as(None, "Records several facts, in any order: all of them, or none."))(
+            _many(stream)
+        )
     return made
 
 
@@ -237,7 +243,7 @@ def _described(fact: type[Fact] | None) -> str:
     if fact is None:
         return ""
     own = fact.__doc__ if "__doc__" in vars(fact) and fact.__doc__ else ""
-    return f"{own.strip()}\n\nStated by: {', '.join(sorted(fact.by))}.".strip()
+    return f"{own.strip()}\n\nRoles that may state it: {', '.join(sorted(fact.by))}.".strip()
 
 
 def _one(stream: Stream, model: type[Fact]) -> Callable[..., Any]:
@@ -271,7 +277,7 @@ def _many(stream: Stream) -> Callable[..., Any]:
 
 
 def form_of_batch(body: object) -> str:
-    """Several facts are `{"facts": […]}`, or the list alone."""
+    """Return "list" for a list of facts, and "object" for `{"facts": […]}`."""
     return "list" if isinstance(body, list) else "object"
 
 

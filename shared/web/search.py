@@ -22,7 +22,7 @@ from shared.web.routes import StudyOf, router
 
 
 class Search(Member):
-    """A site's own number of a participant. It is in the body, since addresses are logged."""
+    """The site's own number of a participant. It is in the body because addresses are logged."""
 
     local_reference: Annotated[str, Field(min_length=1, max_length=LONGEST)]
 
@@ -36,8 +36,9 @@ async def require_site_staff(request: Request) -> None:
 @entitled(require_site_staff)
 @logs_reads
 async def search(request: Request, study: StudyOf, body: Search) -> JSONResponse:
-    """Find the participant of one's own site with that number, whatever its case and spacing. Nothing is recorded but
-    the read itself."""
+    """Finds a participant of your own site by the site's own number. Case and blanks make no difference.
+
+    The log of reads records the search."""
     rights, _ = await member_rights(request, study)
     service = running_service(request)
     rows: list[tuple[str, Head]] = []
@@ -54,7 +55,9 @@ def own_sites(rights: Rights) -> list[str]:
     """The sites whose references the member may search: their own."""
     own = sorted(grant.site_id for grant in rights.grants if grant.site_id and rights.has_site(grant.site_id))
     if not own:
-        raise NotYourRole("A site's own references are searched by that site.")
+        raise NotYourRole(
+            "You are at no site of this study. Only a site's staff and coordinators search its own references."
+        )
     return list(dict.fromkeys(own))
 
 

@@ -129,13 +129,13 @@ async def running(
 
 def _kek(settings: Settings) -> Path:
     if settings.kek is None:
-        raise ValueError("QUARTAL_KEK is not set: the file of the key-encryption key")
+        raise ValueError("QUARTAL_KEK is not set. It names the file of the key-encryption key.")
     return settings.kek
 
 
 def _event_key(settings: Settings) -> Path:
     if settings.event_key is None:
-        raise ValueError("QUARTAL_EVENT_KEY is not set: the file of the key for event ids")
+        raise ValueError("QUARTAL_EVENT_KEY is not set. It names the file of the key for event ids.")
     return settings.event_key
 
 

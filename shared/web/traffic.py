@@ -27,7 +27,9 @@ class Traffic:
         """Count a request while it is under way. Raises TooMany."""
         most = self._limits.max_requests_per_caller
         if self.requests[caller] >= most:
-            raise TooMany(f"At most {most} requests of one caller are under way at once. Try again in a moment.")
+            raise TooMany(
+                f"You have {most} requests under way, which is the most at one time. Send this one again in a moment."
+            )
         self.requests[caller] += 1
         try:
             yield
@@ -53,9 +55,11 @@ class Traffic:
         """Count an event stream while it is open. Raises TooMany, and Busy where all callers together have too many."""
         most = self._limits.max_streams_per_caller
         if self.streams[caller] >= most:
-            raise TooMany(f"At most {most} event streams of one caller are open at once. Close one, then try again.")
+            raise TooMany(
+                f"You have {most} event streams open, which is the most at one time. Close one, then try again."
+            )
         if self.streams.total() >= self._limits.max_streams:
-            raise Busy("Too many event streams are open. Try again in a moment.")
+            raise Busy("The service has too many event streams open. Try again in a moment.")
         self.streams[caller] += 1
         try:
             yield

@@ -17,7 +17,7 @@ from shared.web.problems import FORM_TITLE, pointer, schema_faults
 from shared.web.schema_members import Schema, members_at
 
 Error = Mapping[str, Any]
-_MISSING: Error = {"type": "missing", "loc": (), "msg": "Field required"}
+_MISSING: Error = {"type": "missing", "loc": (), "msg": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _attempted(adapter: TypeAdapter[Any], value: Any, errors: list[Error], place
     try:
         return adapter.validate_python(value, from_attributes=True)
     except ValidationError as wrong:
-        listed = wrong.errors(include_url=False, include_context=False, include_input=False)
+        listed = wrong.errors(include_url=False, include_input=False)
         moved = [_moved(each, isinstance(value, dict), place) for each in listed[: MOST_FAULTS + 1]]
         errors.extend(each for each in moved if each)
         return None

@@ -154,7 +154,7 @@ def test_a_caller_has_so_many_event_streams_and_the_others_have_theirs(study: Ow
             assert stack.enter_context(http.stream("GET", path, headers=study.bearer("reader"))).status_code == 200
         refused = http.get(path, headers=study.bearer("reader"))
         assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
-        assert refused.json()["title"].startswith(f"At most {most} event streams of one caller")
+        assert refused.json()["title"].startswith(f"You have {most} event streams open")
         with http.stream("GET", path, headers=study.bearer("monitor")) as other:
             assert other.status_code == 200
     waiting_for(lambda: opens(study, path), "streams that were closed count no more")

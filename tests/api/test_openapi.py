@@ -76,7 +76,7 @@ def references(value: Any) -> Iterator[str]:
 def test_every_fact_has_a_route_with_its_own_words(documents: dict[str, Any]) -> None:
     for stream, fact in FACTS:
         said = documents[stream.service]["paths"][route_of(stream, fact)]["post"]["description"]
-        assert said.endswith(f"Stated by: {', '.join(sorted(fact.by))}.")
+        assert said.endswith(f"Roles that may state it: {', '.join(sorted(fact.by))}.")
         own = vars(fact).get("__doc__")
         assert not own or own.splitlines()[0] in said
 

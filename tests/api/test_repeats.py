@@ -72,5 +72,8 @@ def test_a_header_that_is_sent_twice_is_refused(study: OwnStudy, name: str) -> N
     headers = [*study.bearer(SITE).items(), (name, value), (name, f"{value}")]
     answer = study.http.post(study.address("participants"), json=body(facts.screened()), headers=headers)
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/schema")
-    assert answer.json()["errors"][0]["message"] == f"header {name.lower()}: Send this header once."
+    assert (
+        answer.json()["errors"][0]["message"]
+        == f"header {name.lower()}: This header is sent more than once. Send it once."
+    )
     assert value not in answer.text

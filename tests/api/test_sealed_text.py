@@ -8,6 +8,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from shared.kernel.refusal import AlreadyRegistered
 from shared.testing import facts
 from tests.api.own_study import (
     EVERYBODY,
@@ -159,12 +160,12 @@ def test_a_reference_that_is_in_use_is_refused_without_saying_whose(study: OwnSt
     assert answer.status_code == 409
     assert answer.json() == {
         "type": "/problems/already-registered",
-        "title": "The site uses that reference for another participant.",
+        "title": AlreadyRegistered.title,
         "status": 409,
         "errors": [
             {
                 "code": "already-registered",
-                "message": "The site uses that reference for another participant.",
+                "message": AlreadyRegistered.title,
                 "pointer": "",
             }
         ],

@@ -56,9 +56,9 @@ def test_the_problem_types_of_all_services_are_those_that_are_kept() -> None:
 
 def test_a_type_that_is_said_in_several_ways_is_published_with_all_of_them() -> None:
     kept = json.loads(problems())
-    assert kept["no-such-reason"] == "A reason is a criterion's id, or refused, died or other."
-    assert "This is stated of a study once. Or: " in kept["stated-twice"]
-    assert "death is stated already" in kept["stated-twice"]
+    assert kept["no-such-reason"] == "A reason is not known. Give the id of a criterion, or refused, died or other."
+    assert "This was stated of the study already, and can be stated only once. Or: " in kept["stated-twice"]
+    assert "death is recorded already" in kept["stated-twice"]
 
 
 @pytest.mark.parametrize("name", TODAY)

@@ -148,7 +148,7 @@ def test_an_old_service_does_not_take_what_it_would_keep_only_in_part() -> None:
         "reason_code": "typing_error",
         "replacement": NEW_CORRECTION.content["replacement"],
     }
-    with pytest.raises(ValidationError, match="no schema version 2 here yet"):
+    with pytest.raises(ValidationError, match="does not have this schema version here"):
         BEFORE.correction(**said)
     assert AFTER.correction(**said).restated == taken(AFTER, kind="tissue", tubes=3)
 

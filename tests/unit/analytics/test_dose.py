@@ -114,5 +114,5 @@ def test_effective_doses_take_the_number_and_the_dose_of_fractions_each_for_itse
 ) -> None:
     computed = [form(fractions, Decimal(each) / 100, ratio) for ratio in (TUMOUR, LATE) for form in (bed, eqd2)]
     assert computed == [Decimal(text) for text in effective]
-    with pytest.raises(ValidationError, match="fractions times dose per fraction is not the total dose"):
+    with pytest.raises(ValidationError, match="fractions times the dose per fraction is not the total dose"):
         facts.course(0, "RT1", facts.target(fractions=fractions, each=each, total_dose_cgy=fractions * each + 1))

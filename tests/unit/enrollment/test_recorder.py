@@ -681,7 +681,7 @@ async def test_who_may_not_read_a_text_cannot_find_it_by_repeating_a_request(stu
     guesses.extend((None, "new", guess) for guess in waived)
     told = [await study.refusal("carl", of, guess, key=key, dry_run=dry_run) for of, key, guess in guesses]
     assert {(type(each), each.code, each.title, each.faults) for each in told} == {
-        (Unacceptable, "idempotency-key-reused", "The idempotency key was used for another request.", ())
+        (Unacceptable, "idempotency-key-reused", "The idempotency key was used for another request. Use a new key.", ())
     }
 
 

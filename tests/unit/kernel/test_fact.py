@@ -114,7 +114,7 @@ def test_a_version_that_is_not_here_yet_and_does_not_fit_is_refused(data: dict[s
 
 
 def test_a_version_that_is_not_here_yet_cannot_be_stated() -> None:
-    with pytest.raises(ValidationError, match="no schema version 4 here yet"):
+    with pytest.raises(ValidationError, match="does not have this schema version here"):
         LAB.correction(**correction(4, json.loads(TODAY.model_dump_json())))
 
 

@@ -30,5 +30,5 @@ def test_a_moment_is_kept_with_its_zone(said: str) -> None:
     ],
 )
 def test_nothing_else_is_a_moment(said: object) -> None:
-    with pytest.raises(ValueError, match=r"^(give|there is no)"):
+    with pytest.raises(ValueError, match=r"^(Give|This time does not exist)"):
         moment(said)

@@ -95,7 +95,7 @@ def test_every_grade_that_a_term_lacks_is_refused_and_every_other_is_taken(name:
 def test_a_refused_grade_is_answered_with_those_that_there_are() -> None:
     (said,) = objected(at().given().when(assessed(0, finding(), finding(V3_DRY_MOUTH, 4))))
     assert (said.code, said.member) == ("no-such-grade", "/findings/1/grade")
-    assert said.message == "This term has the grades 0, 1, 2, 3."
+    assert said.message == "This term does not have that grade. Its grades are 0, 1, 2, 3."
 
 
 def test_grade_zero_and_not_graded_suit_every_term() -> None:

@@ -196,7 +196,12 @@ async def test_a_revoked_grant_holds_as_soon_as_it_is_known(toxicity: Toxicity) 
 async def test_nobody_was_born_after_what_is_stated_of_them(toxicity: Toxicity) -> None:
     refusal = await toxicity.refusal("sam", await toxicity.somebody(), assessed("1946"))
     assert refusal.faults == (
-        Fault("before-birth", "That is before the year of birth.", "/assessed_on", refusal.faults[0].because_of),
+        Fault(
+            "before-birth",
+            "This date is before the participant's year of birth. Check both.",
+            "/assessed_on",
+            refusal.faults[0].because_of,
+        ),
     )
 
 

@@ -54,5 +54,5 @@ async def test_more_requests_than_a_caller_may_have_under_way_are_refused_with_w
         finish.set()
         served = [answer.status_code for answer in await asyncio.gather(other, *under_way)]
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
-    assert refused.json()["title"].startswith("At most 5 requests of one caller")
+    assert refused.json()["title"].startswith("You have 5 requests under way")
     assert (set(served), app.state.traffic.requests.total()) == ({200}, 0)

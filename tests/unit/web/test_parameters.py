@@ -56,7 +56,7 @@ async def test_declared_parameters_are_taken_and_a_list_may_be_repeated(http: ht
         ("local-reference=4711", "Probably local_reference was meant."),
         ("Local_Reference=4711", "Probably local_reference was meant."),
         ("MRN4711", "There is no such parameter here. The parameters are: local_reference, site, state."),
-        ("site=rome&site=milan", "site: Give this parameter once."),
+        ("site=rome&site=milan", "site: This parameter is given more than once. Give it once."),
     ],
 )
 async def test_any_other_is_refused_and_not_repeated(http: httpx.AsyncClient, query: str, message: str) -> None:
@@ -69,4 +69,4 @@ async def test_any_other_is_refused_and_not_repeated(http: httpx.AsyncClient, qu
 
 async def test_an_address_without_parameters_says_so(http: httpx.AsyncClient) -> None:
     answer = await http.get("/plain?page=2")
-    assert answer.json()["errors"][0]["message"] == "There is no such parameter here, and there are no parameters."
+    assert answer.json()["errors"][0]["message"] == "There is no such parameter here. No parameters are accepted here."

@@ -1,0 +1,26 @@
+"""Sentences for the patterns that texts must match: a regular expression tells people nothing.
+
+A pattern is declared together with the sentence that a refusal gives for it. The published schema has the pattern
+alone, so that a sentence may change.
+"""
+
+from __future__ import annotations
+
+_SENTENCES: dict[str, str] = {}
+_FIRST = "Begin with a letter or a digit."
+ID_SENTENCE = f"Give 1 to 32 characters: letters without accents, digits, hyphens and underscores. {_FIRST}"
+DOTTED_ID_SENTENCE = f"Give 1 to 32 characters: letters without accents, digits, hyphens, underscores, dots. {_FIRST}"
+CODE_SENTENCE = f"Give 1 to 64 characters without blanks: letters without accents, digits, and _ . : -. {_FIRST}"
+NEXT_SENTENCE = "Give `next` of the page before, as it was answered."
+
+
+def explain_pattern(pattern: str, sentence: str) -> str:
+    """Return the pattern, and remember the sentence for it. Raises TypeError where it has another one already."""
+    if _SENTENCES.setdefault(pattern, sentence) != sentence:
+        raise TypeError(f"the pattern {pattern} has two sentences")
+    return pattern
+
+
+def sentence_of(pattern: str) -> str | None:
+    """Return what a text must be to match the pattern; None for a pattern that was declared without a sentence."""
+    return _SENTENCES.get(pattern)

@@ -1,0 +1,92 @@
+"""What a refusal says of each kind of error that pydantic finds: pydantic's own sentences never leave a service.
+
+Only what our schemas declare is filled in (bounds, allowed values, patterns), never what was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.kernel.patterns import sentence_of
+
+FALLBACK = "This value does not have the required form. The service's reference page (docs) describes it."
+_WHOLE_NUMBER = "Give a whole number."
+_NUMBER = "Give a number."
+_TRUE_OR_FALSE = "Give true or false."
+_OBJECT = "Give an object."
+_LIST = "Give a list."
+_UUID = "Give a UUID, such as 018f3c5e-7a10-7cc1-b4a5-9a1d6b0c2f11."
+_DAY = "Give a day as YYYY-MM-DD."
+_TIME = "Give a time with its offset from UTC, such as 2025-01-31T12:00:00+01:00."
+_SENTENCES: Mapping[str, str] = {
+    "missing": "This is missing, and it is required.",
+    "extra_forbidden": "There is no such member.",
+    "literal_error": "Give {expected}.",
+    "enum": "Give {expected}.",
+    "union_tag_not_found": "The member `type` is missing. It says which fact this is.",
+    "union_tag_invalid": "There is no such type here. The types are: {expected_tags}.",
+    "string_type": "Give a text.",
+    "string_sub_type": "Give a text.",
+    "string_unicode": "Give a text that is encoded as UTF-8.",
+    "string_too_short": "The text is too short. Give at least {min_length} characters.",
+    "string_too_long": "The text is too long. Give at most {max_length} characters.",
+    "int_type": _WHOLE_NUMBER,
+    "int_parsing": _WHOLE_NUMBER,
+    "int_parsing_size": "The number has too many digits. Give a smaller one.",
+    "int_from_float": _WHOLE_NUMBER,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "finite_number": _NUMBER,
+    "greater_than": "Give a number greater than {gt}.",
+    "greater_than_equal": "The number is too small. Give at least {ge}.",
+    "less_than": "Give a number less than {lt}.",
+    "less_than_equal": "The number is too large. Give at most {le}.",
+    "multiple_of": "Give a multiple of {multiple_of}.",
+    "bool_type": _TRUE_OR_FALSE,
+    "bool_parsing": _TRUE_OR_FALSE,
+    "none_required": "Give null.",
+    "dict_type": _OBJECT,
+    "mapping_type": _OBJECT,
+    "model_type": _OBJECT,
+    "model_attributes_type": _OBJECT,
+    "list_type": _LIST,
+    "tuple_type": _LIST,
+    "too_short": "There are too few entries. Give at least {min_length}.",
+    "too_long": "There are too many entries. Give at most {max_length}.",
+    "uuid_type": _UUID,
+    "uuid_parsing": _UUID,
+    "uuid_version": _UUID,
+    "date_type": _DAY,
+    "date_parsing": _DAY,
+    "date_from_datetime_parsing": _DAY,
+    "date_from_datetime_inexact": _DAY,
+    "datetime_type": _TIME,
+    "datetime_parsing": _TIME,
+    "datetime_object_invalid": _TIME,
+    "datetime_from_date_parsing": _TIME,
+    "timezone_aware": _TIME,
+}
+
+
+def sentence(error: Mapping[str, Any]) -> str:
+    """Return the sentence for an error: that of the pattern, that of the error's kind, or the validator's own."""
+    kind, context = str(error["type"]), error.get("ctx", {})
+    if kind == "value_error":
+        return str(error["msg"]).removeprefix("Value error, ")
+    if kind == "string_pattern_mismatch":
+        return sentence_of(str(context.get("pattern"))) or FALLBACK
+    declared = {name: _plain(value) for name, value in context.items() if name in _DECLARED}
+    try:
+        return _SENTENCES.get(kind, FALLBACK).format_map(declared)
+    except KeyError:  # an error without its context
+        return FALLBACK
+
+
+_DECLARED = frozenset(
+    {"expected", "expected_tags", "min_length", "max_length", "gt", "ge", "lt", "le", "multiple_of"}
+)  # what the schema says, of all that an error's context holds
+
+
+def _plain(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
