@@ -10,6 +10,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
+from pydantic_core import to_json
 
 from shared.apart import apart
 from shared.contracts.event import Event, history
@@ -36,7 +37,7 @@ from shared.web.answers import (
     StudyAnswer,
     reads,
 )
-from shared.web.entity_tags import version_tag
+from shared.web.entity_tags import content_tag, version_tag
 from shared.web.exports import ExportOf, note_page
 from shared.web.feed import FeedScope, Texts, own_texts, recorded_since
 from shared.web.reads import logs_reads, note_rows
@@ -63,9 +64,9 @@ async def study(request: Request, study: StudyOf) -> JSONResponse:
     rights, state = await member_rights(request, study)
     shown = (each.fact for each in state.record.stated if _is_shown(each.fact, rights))
     facts = [{"type": fact.type_name, "data": fact.model_dump(mode="json")} for fact in shown]
-    return JSONResponse(
-        {"study_id": study, "version": state.version, "facts": facts}, headers=_versioned(request, state.version)
-    )
+    more = [] if len(facts) == len(state.record.stated) else [content_tag(to_json(facts)).strip('"')]
+    headers = _versioned(request, state.version, more)
+    return JSONResponse({"study_id": study, "version": state.version, "facts": facts}, headers=headers)
 
 
 @logs_reads
