@@ -6,7 +6,6 @@ either: what was never seen, what is another site's and what may no longer be us
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from services.analytics.projection.reading import Frontier
 from services.analytics.queries import Listed as Query
 from services.analytics.questions import Queries
 from services.analytics.timeline import status, timeline
+from shared.apart import apart
 from shared.contracts.enrollment import Screened
 from shared.contracts.event import Event, history
 from shared.eventstore.studies import StudyState, rights_in
@@ -77,7 +77,9 @@ class Participants:
         today = cut_on or self._figures.today(study_id, study.record)
         recorded = await reading.recorded_at(self._system, study_id, position)
         known_on = self._figures.known_on(study_id, recorded)
-        told = await asyncio.to_thread(timeline, events, today, self._names, restated, known_on)
+        told = await apart(
+            member, lambda: timeline(events, today, self._names, restated, known_on), if_large=len(events)
+        )
         return {"position": position, "recorded_at": recorded.isoformat() if recorded else None, **told}
 
     async def listed(self, study_id: str, member: str, after: str = "", limit: int = PAGE) -> Listed:

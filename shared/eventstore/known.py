@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
@@ -92,11 +92,20 @@ class Memory:
             self._events -= known.size
 
 
-def last_word(events: Sequence[Event], event_id: str) -> tuple[Event, str] | None:
-    """The event that gave a fact its content last, and where within it that lies (JSON pointer); None if unknown."""
-    for event in reversed(events):
-        if str(event.event_id) == event_id:
-            return event, ""
-        if event.meta.get("corrects") and event.content["event_id"] == event_id and event.content["replacement"]:
-            return event, "/replacement/data"
-    return None
+Word = tuple[Event, str]
+"""The event that gave a fact its content last, and where within it that lies (JSON pointer)."""
+
+
+def last_word(events: Sequence[Event], event_id: str) -> Word | None:
+    """Return the last word on one fact; None if it is unknown."""
+    return last_words(events).get(event_id)
+
+
+def last_words(events: Iterable[Event]) -> dict[str, Word]:
+    """Return the last word on every fact, by its event id. Each event is read once, however many there are."""
+    words: dict[str, Word] = {}
+    for event in events:
+        words[str(event.event_id)] = event, ""
+        if event.meta.get("corrects") and (corrected := event.content)["replacement"]:
+            words[corrected["event_id"]] = event, "/replacement/data"
+    return words

@@ -41,6 +41,8 @@ class Repeats:
         return Recording.of(self.said.study_id, recalled.outcome.answer)
 
     async def _is_same_request(self, unit: Unit, recalled: Recalled, outcome: Outcome, site: str | None) -> bool:
+        if self.said.stream_id not in (None, outcome.answer["stream_id"]):
+            return False
         first = await self._events(unit, recalled, outcome)
         if site is None or self._may_compare(first, site):
             return outcome.fingerprint == self.vault.fingerprint(self.said.request)

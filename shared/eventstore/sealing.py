@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from shared.apart import apart
 from shared.contracts.event import Event
 from shared.eventstore.judgement import Judgement, Open
-from shared.eventstore.known import Known, last_word
+from shared.eventstore.known import Known, Word, last_words
 from shared.eventstore.statement import Recording, Statement
 from shared.eventstore.store import Append, Head, Recalled
 from shared.eventstore.studies import StudyState
@@ -59,7 +59,8 @@ class Sealing:
         if not data_key and self._needs_key(recalled, events, stated):
             data_key = await self._data_key(tenant, recording.stream_id)
         opened = opener(self.recorder.vault, data_key)
-        stated = [self._carried(*pair, recalled, opened, site) for pair in zip(said.facts, stated, strict=True)]
+        words = last_words(recalled.events) if any(isinstance(fact, Corrected) for fact in said.facts) else {}
+        stated = [self._carried(*pair, words, opened, site) for pair in zip(said.facts, stated, strict=True)]
         made = None if data_key or not any(stated) else self.recorder.vault.new_data_key()
         data_key = data_key or made
         events = [self._sealed(*pair, data_key) for pair in zip(events, stated, strict=True)]
@@ -97,11 +98,11 @@ class Sealing:
         async with self.recorder.store.unit(tenant) as unit:
             return await unit.data_key(stream_id)
 
-    def _carried(self, fact: Fact, stated: Texts, recalled: Recalled, opened: Open, site: str | None) -> Texts:
+    def _carried(self, fact: Fact, stated: Texts, words: Mapping[str, Word], opened: Open, site: str | None) -> Texts:
         """Texts that a correction keeps, because who corrects was never shown them and so could not repeat them."""
         if not isinstance(fact, Corrected) or not fact.replacement or self.rights.has_site(site or ""):
             return stated
-        if (before := last_word(recalled.events, str(fact.event_id))) is None:
+        if (before := words.get(str(fact.event_id))) is None:
             return stated
         event, within = before
         if event.site_id != site:  # another site's words stay with it

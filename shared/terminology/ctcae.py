@@ -6,7 +6,7 @@ The tables lie in `dictionaries`, with a word on where they come from; each is r
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -51,10 +51,21 @@ class Term:
         names = dict.fromkeys((self.name, self.name.partition(SITE)[0]))
         return (others, *(others | phrase for name in names for phrase in phrases(name)))
 
-    def answers(self, words: Sequence[str]) -> bool:
-        """Does every one of them begin a word of the name, or stand for one in full?"""
-        own = {word for word in words if any(spelling.startswith(word) for spelling in self._spelled)}
-        return any(others.issuperset(word for word in words if word not in own) for others in self._other_words)
+    @cached_property
+    def _any_other_word(self) -> frozenset[str]:
+        return frozenset().union(*self._other_words)
+
+    def answers(self, words: Iterable[str]) -> bool:
+        """Does every one of them begin a word of the name, or stand for one in full? The first that does neither ends
+        the search."""
+        others = set[str]()
+        for word in words:
+            if any(spelling.startswith(word) for spelling in self._spelled):
+                continue
+            if word not in self._any_other_word:
+                return False
+            others.add(word)
+        return any(others <= each for each in self._other_words)
 
     def begins_with(self, words: Sequence[str]) -> bool:
         return bool(words) and any(first.startswith(words[0]) for first in spelled(self.words[:1]))
@@ -83,7 +94,7 @@ class Dictionary:
         Names that begin with the first word come first, and otherwise the table's order holds. `after` is the id of
         the term to go on behind, `limit` the number of terms at most. Raises KeyError for an `after` that is no term.
         """
-        words = words_of(sought)
+        words = tuple(dict.fromkeys(words_of(sought)))
         first = _place(self.terms[after], words) if after else (False, "")
         found = (term for term in self.terms.values() if category in (None, term.category) and term.answers(words))
         following = (term for term in found if _place(term, words) > first)

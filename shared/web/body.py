@@ -168,6 +168,9 @@ class CheckedRoute(StrictRoute):
             refuse_long_query(whole)
             traffic, caller = whole.app.state.traffic, whole.state.caller.subject
             with traffic.request(caller):
+                if self._entitlement:
+                    async with traffic.turn(caller):  # it may wait, and asks the database again and again meanwhile
+                        await self._entitlement(whole)
                 await self._receive(whole)
                 is_large = whole.method == "POST" and len(await whole.body()) > _LARGE
                 async with traffic.turn(caller, large=is_large):
@@ -178,8 +181,6 @@ class CheckedRoute(StrictRoute):
         return checked
 
     async def _receive(self, request: CheckedRequest) -> None:
-        if self._entitlement:
-            await self._entitlement(request)
         self.check_parameters(request)
         if request.method == "POST":
             request.check()

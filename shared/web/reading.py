@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
+from pydantic_core import to_json
 
+from shared.apart import apart
 from shared.contracts.event import Event, history
 from shared.contracts.study import MemberGranted, MemberRevoked, SiteActivated
-from shared.eventstore.known import last_word
+from shared.eventstore.known import last_words
 from shared.eventstore.sealing import opener
-from shared.eventstore.store import Head, Recalled, Unit
+from shared.eventstore.store import Head, Recalled
 from shared.eventstore.studies import rights_in
 from shared.kernel.fact import Corrected, Fact
 from shared.kernel.ids import SiteId
@@ -35,13 +38,16 @@ from shared.web.answers import (
     StudyAnswer,
     reads,
 )
-from shared.web.entity_tags import version_tag
+from shared.web.entity_tags import content_tag, version_tag
 from shared.web.exports import ExportOf, note_page
 from shared.web.feed import FeedScope, Texts, own_texts, recorded_since
 from shared.web.reads import logs_reads, note_rows
 from shared.web.routes import ParticipantOf, StudyOf, refusals, router
 from shared.web.service import Service
 
+T = TypeVar("T")
+Opened = Mapping[int, Mapping[str, str]]
+"""Sealed texts by the version of their event, as far as the caller may read them."""
 Site = Annotated[SiteId | None, Query(description="only this site")]
 _NEXT_PARTICIPANT = explain_pattern("^[0-9A-Z-]{0,11}$", NEXT_SENTENCE)
 _NEXT_FACT = explain_pattern(r"^([0-9A-Z-]{1,11}\.[0-9]{1,9})?$", NEXT_SENTENCE)
@@ -61,9 +67,9 @@ async def study(request: Request, study: StudyOf) -> JSONResponse:
     rights, state = await member_rights(request, study)
     shown = (each.fact for each in state.record.stated if _is_shown(each.fact, rights))
     facts = [{"type": fact.type_name, "data": fact.model_dump(mode="json")} for fact in shown]
-    return JSONResponse(
-        {"study_id": study, "version": state.version, "facts": facts}, headers=_versioned(request, state.version)
-    )
+    more = [] if len(facts) == len(state.record.stated) else [content_tag(to_json(facts)).strip('"')]
+    headers = _versioned(request, state.version, more)
+    return JSONResponse({"study_id": study, "version": state.version, "facts": facts}, headers=headers)
 
 
 @logs_reads
@@ -94,14 +100,8 @@ async def participants(
 @logs_reads
 async def participant(request: Request, study: StudyOf, number: ParticipantOf) -> JSONResponse:
     """Returns the current facts of a participant in this service. Only the present site reads sealed texts."""
-    _, recalled, opened = await _recalled(request, study, number)
-    facts = []
-    for each in standing(history(recalled.events)).stated:
-        event, within = last_word(recalled.events, str(each.event_id)) or (recalled.events[0], "")
-        data = each.fact.model_dump(mode="json")
-        said = opened.get(event.version, {}).items()  # besides the fact's own texts, a correction's reason
-        texts = {pointer.removeprefix(within): text for pointer, text in said if pointer.startswith(f"{within}/")}
-        facts.append({"event_id": str(each.event_id), "type": each.fact.type_name, "data": revealed(data, texts)})
+    recalled, opened = await _recalled(request, study, number)
+    facts = await _in_turn(request, recalled, lambda: _standing_facts(recalled.events, opened))
     head = {"participant_id": number, **describe_head(recalled.head)}
     note_rows(request, study, "participant", len(facts), participant=number)
     return JSONResponse({**head, "facts": facts}, headers=_of_record(request, recalled, opened))
@@ -113,11 +113,34 @@ async def participant_history(request: Request, study: StudyOf, number: Particip
 
     Where `texts_shown` is true, the caller may read the sealed texts of the event: a text that is null was not stated.
     """
-    _, recalled, opened = await _recalled(request, study, number)
-    corrected = _corrected_by(recalled.events)
-    stands = {str(stated.event_id) for stated in standing(history(recalled.events)).stated} | set(corrected.values())
-    rows = [
-        {
+    recalled, opened = await _recalled(request, study, number)
+    rows = await _in_turn(request, recalled, lambda: list(_told_events(recalled.events, opened)))
+    note_rows(request, study, "history", len(rows), participant=number)
+    return JSONResponse({"events": rows}, headers=_of_record(request, recalled, opened))
+
+
+async def _in_turn(request: Request, recalled: Recalled, work: Callable[[], T]) -> T:
+    """A long record is put into words in the event loop's lane, so that nobody else waits for it."""
+    return await apart(request.state.caller.subject, work, if_large=len(recalled.events))
+
+
+def _standing_facts(events: Sequence[Event], opened: Opened) -> list[dict[str, Any]]:
+    """The facts that stand. Besides its own texts, a correction's event has the reason of the correction."""
+    facts, words = [], last_words(events)
+    for each in standing(history(events)).stated:
+        event, within = words[str(each.event_id)]
+        data = each.fact.model_dump(mode="json")
+        said = opened.get(event.version, {}).items()
+        texts = {pointer.removeprefix(within): text for pointer, text in said if pointer.startswith(f"{within}/")}
+        facts.append({"event_id": str(each.event_id), "type": each.fact.type_name, "data": revealed(data, texts)})
+    return facts
+
+
+def _told_events(events: Sequence[Event], opened: Opened) -> Iterator[dict[str, Any]]:
+    corrected = _corrected_by(events)
+    stands = {str(stated.event_id) for stated in standing(history(events)).stated} | set(corrected.values())
+    for event in events:
+        yield {
             "event_id": str(event.event_id),
             "version": event.version,
             "type": event.type,
@@ -129,10 +152,6 @@ async def participant_history(request: Request, study: StudyOf, number: Particip
             "standing": str(event.event_id) in stands,
             "corrected_by": corrected.get(str(event.event_id)),
         }
-        for event in recalled.events
-    ]
-    note_rows(request, study, "history", len(rows), participant=number)
-    return JSONResponse({"events": rows}, headers=_of_record(request, recalled, opened))
 
 
 @logs_reads
@@ -228,24 +247,28 @@ def _is_shown(fact: Fact, rights: Rights) -> bool:
     return not isinstance(fact, MemberGranted | MemberRevoked) or rights.sees_member(fact.member, fact.site_id)
 
 
-async def _recalled(
-    request: Request, study: str, number: str
-) -> tuple[Rights, Recalled, Mapping[int, Mapping[str, str]]]:
+async def _recalled(request: Request, study: str, number: str) -> tuple[Recalled, Opened]:
     """The stream, and its sealed texts by version, as far as the caller may read them."""
     rights, _ = await member_rights(request, study)
+    service = running_service(request)
     for tenant in _sites(rights, None):
-        async with running_service(request).store.unit(Tenant(study, tenant)) as unit:
+        async with service.store.unit(Tenant(study, tenant)) as unit:
             recalled = await unit.recall(number)
-            if recalled.head.is_there:
-                return rights, recalled, await _texts(unit, running_service(request).vault, rights, recalled)
+            if not recalled.head.is_there:
+                continue
+            own = _own_events(rights, recalled)
+            key = await unit.data_key(own[0].stream_id) if own else None
+        return recalled, await _in_turn(request, recalled, partial(_opened_texts, service.vault, key, own))
     raise NotFound
 
 
-async def _texts(unit: Unit, vault: Vault, rights: Rights, recalled: Recalled) -> Mapping[int, Mapping[str, str]]:
-    """Return the texts of every event that the caller may read them of, by version."""
+def _own_events(rights: Rights, recalled: Recalled) -> list[Event]:
+    """The events that the participant's site stated, for its own staff."""
     site = recalled.head.site_id or ""
-    own = [event for event in recalled.events if event.site_id == site] if rights.has_site(site) else []
-    key = await unit.data_key(own[0].stream_id) if own else None
+    return [event for event in recalled.events if event.site_id == site] if rights.has_site(site) else []
+
+
+def _opened_texts(vault: Vault, key: bytes | None, own: Sequence[Event]) -> Opened:
     opened = opener(vault, key)
     return {event.version: opened(event) if event.sealed else {} for event in own if key or not event.sealed}
 
@@ -261,7 +284,7 @@ def describe_head(head: Head) -> dict[str, Any]:
     return {"site_id": head.site_id, **known, "version": head.version}
 
 
-def _of_record(request: Request, recalled: Recalled, opened: Mapping[int, Mapping[str, str]]) -> dict[str, str]:
+def _of_record(request: Request, recalled: Recalled, opened: Opened) -> dict[str, str]:
     """The tag names all that the answer depends on: the version, what is known from enrollment, and hidden texts."""
     more = [f"e{recalled.head.known}"] if recalled.head.known else []
     if len(opened) < len(recalled.events):

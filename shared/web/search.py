@@ -10,12 +10,12 @@ from pydantic import Field
 
 from shared.eventstore.store import Head
 from shared.kernel.fact import Member
-from shared.kernel.refusal import NotYourRole
+from shared.kernel.refusal import NotFound, NotYourRole
 from shared.kernel.sealed import LONGEST
 from shared.security.grants import Rights
 from shared.security.tenancy import Tenant
 from shared.web.answers import FoundParticipants
-from shared.web.entitlement import entitled
+from shared.web.entitlement import STUDY, entitled
 from shared.web.reading import describe_head, member_rights, running_service
 from shared.web.reads import logs_reads, note_rows
 from shared.web.routes import StudyOf, router
@@ -29,7 +29,10 @@ class Search(Member):
 
 async def require_site_staff(request: Request) -> None:
     """Raise NotYourRole for whoever is at no site whose references could be searched."""
-    rights, _ = await member_rights(request, request.path_params["study_id"])
+    study = request.path_params["study_id"]
+    if not STUDY.fullmatch(study):
+        raise NotFound
+    rights, _ = await member_rights(request, study)
     own_sites(rights)
 
 

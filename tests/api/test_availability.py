@@ -163,3 +163,30 @@ def test_a_caller_has_so_many_event_streams_and_the_others_have_theirs(study: Ow
 def opens(study: OwnStudy, path: str) -> bool:
     with httpx.stream("GET", study.demo.url + path, headers=study.bearer("reader"), trust_env=False) as again:
         return again.status_code == 200
+
+
+MANY_FACTS = 15 * 200
+TERMS = "/toxicity/v1/dictionaries/ctcae-3.0/terms"
+LETTERS = " ".join("abcdefghijklmnopqrstuvwxyz"[place % 26] for place in range(100))
+
+
+def test_a_participant_with_very_many_facts_is_read_while_others_are_answered(study: OwnStudy) -> None:
+    number = study.at_site("rome")
+    for _ in range(MANY_FACTS // 200):
+        batch = [{"type": "procedure.performed", "data": body(facts.procedure(detail="By telephone."))}] * 200
+        assert study.post(f"participants/{number}/facts", {"facts": batch}).status_code == 201
+    others = Others(study.demo)
+    with others.asking():
+        shown = study.get(f"participants/{number}")
+        told = study.get(f"participants/{number}/history")
+    assert len(shown.json()["facts"]) >= MANY_FACTS
+    assert len(told.json()["events"]) >= MANY_FACTS
+    assert max(others.waits) < OTHERS_WAIT
+
+
+def test_many_words_are_sought_while_others_are_answered(study: OwnStudy) -> None:
+    others = Others(study.demo)
+    with others.asking():
+        for _ in range(20):
+            assert study.http.get(TERMS, params={"q": LETTERS}, headers=study.bearer(SITE)).json()["rows"] == []
+    assert max(others.waits) < OTHERS_WAIT

@@ -82,6 +82,16 @@ def test_who_sees_no_sealed_text_holds_another_answer(study: OwnStudy, number: s
         assert "no-transform" not in other.headers["cache-control"]
 
 
+def test_who_sees_fewer_members_of_a_study_holds_another_answer(study: OwnStudy) -> None:
+    whole, reader = study.get("", "coordinator"), study.get("", "reader")
+    assert whole.json()["version"] == reader.json()["version"]
+    assert whole.json()["facts"] != reader.json()["facts"]
+    held = {"If-None-Match": whole.headers["etag"], **study.bearer("reader")}
+    assert study.http.get(study.address(""), headers=held).status_code == 200
+    held = {"If-None-Match": reader.headers["etag"], **study.bearer("reader")}
+    assert study.http.get(study.address(""), headers=held).status_code == 304
+
+
 def test_elsewhere_the_answer_depends_on_what_is_known_of_enrollment(study: OwnStudy) -> None:
     person = study.known_everywhere(study.at_site("rome"))
     before = study.of("toxicity", f"participants/{person}")

@@ -248,3 +248,16 @@ def test_a_screening_is_told_apart_by_its_own_site_alone(twins: Twins) -> None:
     said = [body(facts.screened(local_reference=text)) for text in (REFERENCE, f"Zq-{secrets.token_hex(4)}")]
     told = [twins.study.post("participants?dry_run=true", each).status_code for each in said]
     assert told == [409, 200]
+
+
+@pytest.mark.parametrize("name", ["a%00b", "%ED%A0%80", "x" * 2000, "Rome%20", "%7B"])
+def test_a_name_that_no_study_can_have_is_answered_like_one_that_is_not_there(study: OwnStudy, name: str) -> None:
+    """By every route, to whoever may do much in a study: a text that PostgreSQL cannot store reaches it by none."""
+    answered: dict[str, set[str]] = {}
+    for service, route in routes():
+        path = route.path.replace("{study_id}", name).replace("{participant_id}", new_participant_id())
+        path = path.replace("{name}", "flow")
+        for method in route.methods:
+            answer = study.http.request(method, path, headers=study.bearer("coordinator"))
+            answered.setdefault(f"{answer.status_code}", set()).add(f"{service} {method} {path[:80]}")
+    assert not {status: paths for status, paths in answered.items() if status not in ("404", "409")}

@@ -733,6 +733,19 @@ async def test_a_repeat_without_a_text_does_not_tell_whether_there_was_one(study
         assert (await study.refusal("carl", participant, procedure(1), key=key)).code == "idempotency-key-reused"
 
 
+async def test_a_key_that_was_used_for_another_participant_does_not_answer_for_this_one(study: Study) -> None:
+    """Nothing would be recorded of this participant, and the answer would be of another."""
+    participant, other = await study.new(), await study.new()
+    await study.state("sam", participant, procedure(), key="7")
+    for who in ("sam", "carl"):
+        for dry_run in (True, False):
+            refused = await study.refusal(who, other, procedure(), key="7", dry_run=dry_run)
+            assert refused.code == "idempotency-key-reused", who
+    registered = await study.state("sam", None, screened(), key="new")
+    assert await study.state("carl", None, screened(), key="new") == registered
+    assert (await study.refusal("carl", other, screened(), key="new")).code == "idempotency-key-reused"
+
+
 async def test_colleagues_of_the_site_and_the_sender_repeat_a_request_with_its_text(study: Study) -> None:
     participant = await study.new()
     first = await study.state("sam", participant, procedure(**SECRET_TEXT), key="k")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import get_args
 
 import pytest
@@ -91,6 +92,25 @@ def test_words_are_found_in_any_order_in_name_and_site() -> None:
     ]
     assert names(V3.search("muco oral")) == names(V3.search("cavity  STOMAT")) == oral
     assert names(V3.search("oral-mucositis: exam")) == oral[:1]
+
+
+def test_a_word_that_fits_nothing_ends_the_search() -> None:
+    """Anybody with a token may send a hundred words, and each term would be compared with all of them."""
+
+    def words() -> Iterator[str]:
+        yield "dysphagia"
+        yield "zzz"
+        pytest.fail("a term is compared with the rest")
+
+    assert not any(term.answers(words()) for term in V3.terms.values())
+
+
+def test_a_word_that_is_sent_many_times_is_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+    answers = Term.answers
+    monkeypatch.setattr(Term, "answers", lambda term, words: compared.append(len(words)) or answers(term, words))
+    assert V3.search("Pain neck pain, PAIN neck") == V3.search("pain neck")
+    assert set(compared) == {2}
 
 
 def test_every_word_has_to_begin_a_word() -> None:

@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 import httpx
 from fastapi import FastAPI, Request
 
+from shared.kernel.refusal import NotYourRole
 from shared.security.tokens import Caller
 from shared.settings import Limits
 from shared.web.app import bare_app
+from shared.web.entitlement import entitled
 from shared.web.routes import router
 
 
@@ -56,3 +58,32 @@ async def test_more_requests_than_a_caller_may_have_under_way_are_refused_with_w
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
     assert refused.json()["title"].startswith("You have 5 requests under way")
     assert (set(served), app.state.traffic.requests.total()) == ({200}, 0)
+
+
+async def test_of_one_callers_requests_few_wait_to_be_entitled_at_once() -> None:
+    """Whoever has no grant may ask to wait for one: each such request asks the database until it is over."""
+    entered, finish = asyncio.Semaphore(0), asyncio.Event()
+
+    async def check(_: Request) -> None:
+        entered.release()
+        await finish.wait()
+        raise NotYourRole
+
+    app, routes = slow_app(asyncio.Semaphore(0), finish), router("/closed")
+
+    @routes.post("")
+    @entitled(check)
+    async def closed() -> str:
+        return "stated"
+
+    app.include_router(routes)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as http:
+        under_way = [asyncio.create_task(http.post("/closed", headers={"caller": "wild"})) for _ in range(5)]
+        for _ in range(3):
+            await entered.acquire()
+        other = asyncio.create_task(http.post("/closed", headers={"caller": "calm"}))
+        await entered.acquire()
+        assert entered.locked(), "the caller's other two wait for their turn"
+        finish.set()
+        answers = await asyncio.gather(other, *under_way)
+    assert {answer.status_code for answer in answers} == {403}
