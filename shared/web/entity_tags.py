@@ -2,7 +2,8 @@
 
 The tag of a record is its version, `"3"`. Where an answer depends on more than the version, the rest follows after a
 hyphen: `"3-e7"` is version 3 here by version 7 of the participant in enrollment; `"3-r0"` shows no sealed text, though
-there is some. A proxy that compresses makes such a tag weak, `W/"3"`: it still names the version.
+there is some; `"3-m5feceb66"` shows some members of a study, and not the others. A proxy that compresses makes such a
+tag weak, `W/"3"`: it still names the version.
 """
 
 from __future__ import annotations
@@ -58,7 +59,11 @@ def opaque(tag: str) -> str:
 
 def content_tag(content: bytes) -> str:
     """Return the tag of an answer that has no version: a digest of its bytes."""
-    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    return f'"{digest(content)}"'
+
+
+def digest(content: bytes, length: int = 32) -> str:
+    return hashlib.sha256(content).hexdigest()[:length]
 
 
 def version_tag(version: int, more: Collection[str] = ()) -> str:

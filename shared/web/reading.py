@@ -34,7 +34,7 @@ from shared.web.answers import (
     StudyAnswer,
     reads,
 )
-from shared.web.entity_tags import version_tag
+from shared.web.entity_tags import digest, version_tag
 from shared.web.exports import ExportOf, note_page
 from shared.web.feed import FeedScope, Texts, own_texts, recorded_since
 from shared.web.reads import logs_reads, note_rows
@@ -56,10 +56,13 @@ async def study(request: Request, study: StudyOf) -> JSONResponse:
     """The study's own facts as they stand, and the version they are at. Staff of a site and readers see only their own
     grants among those of members, and those of their own site."""
     rights, state = await member_rights(request, study)
-    shown = (each.fact for each in state.record.stated if _is_shown(each.fact, rights))
-    facts = [{"type": fact.type_name, "data": fact.model_dump(mode="json")} for fact in shown]
+    stated = [each.fact for each in state.record.stated]
+    shown = [(place, fact) for place, fact in enumerate(stated) if _is_shown(fact, rights)]
+    facts = [{"type": fact.type_name, "data": fact.model_dump(mode="json")} for _, fact in shown]
+    places = ",".join(str(place) for place, _ in shown)
+    more = [f"m{digest(places.encode(), 8)}"] if len(shown) < len(stated) else []
     return JSONResponse(
-        {"study_id": study, "version": state.version, "facts": facts}, headers=_versioned(request, state.version)
+        {"study_id": study, "version": state.version, "facts": facts}, headers=_versioned(request, state.version, more)
     )
 
 

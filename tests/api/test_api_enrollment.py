@@ -35,7 +35,7 @@ def test_a_study_is_opened_with_its_administrator(demo: Demo) -> None:
             "/enrollment/v1/studies", json=opening(study.study_id), headers=study.bearer("administrator")
         )
         assert again.status_code == 422
-        answer = study.get(who="reader")
+        answer = study.get(who="administrator")
         said = answer.json()
         assert (said["study_id"], answer.headers["ETag"]) == (study.study_id, f'"{said["version"]}"')
         assert [fact["type"] for fact in said["facts"][:3]] == [

@@ -82,6 +82,14 @@ def test_who_sees_no_sealed_text_holds_another_answer(study: OwnStudy, number: s
         assert "no-transform" not in other.headers["cache-control"]
 
 
+def test_who_sees_other_members_of_a_study_holds_another_answer(study: OwnStudy) -> None:
+    own, other = study.get(""), study.get("", "investigator")
+    assert len(own.json()["facts"]) < len(other.json()["facts"])
+    assert own.headers["etag"] != other.headers["etag"]
+    held = {"If-None-Match": own.headers["etag"], **study.bearer("investigator")}
+    assert study.http.get(study.address(""), headers=held).json() == other.json()
+
+
 def test_elsewhere_the_answer_depends_on_what_is_known_of_enrollment(study: OwnStudy) -> None:
     person = study.known_everywhere(study.at_site("rome"))
     before = study.of("toxicity", f"participants/{person}")
