@@ -11,13 +11,14 @@ from infra.exchange.fact import canonical, read, stated
 from infra.exchange.line import Read, Wrong
 from infra.exchange.order import SERVICES, Said, Story, of_study, stories
 from infra.exchange.person import Person
-from infra.exchange.refusals import NOT_REGISTERED, refuse_story
+from infra.exchange.refusals import NOT_REGISTERED, NOT_SEEN, refuse_story, registered_by
 from infra.exchange.registration import Found, Registration
 from infra.exchange.study import NO_STUDY, REPLAYED, Ended, Study, faults_of
 from infra.exchange.tally import Tally
 from infra.reference.load import StudyApi
 from shared.kernel.refusal import Fault
 from shared.kernel.sealed import texts
+from shared.security.vault import normalised
 
 AT_ONCE = 8  # participants
 _UNKNOWN = Fault("not-found", "This participant does not exist, or you may not see it.", "/participant")
@@ -89,12 +90,26 @@ def _account_for_repeat(tally: Tally, number: int, first: int) -> None:
         tally.set(number, "repeated", repeats=first)
 
 
+def _with_same_reference(told: Iterable[Story]) -> dict[int, int]:
+    """Return, by the lines of screenings, the earlier line that has the same local_reference of the same site."""
+    first: dict[tuple[str, str], int] = {}
+    same: dict[int, int] = {}
+    screenings = [story.screening for story in told if story.is_ref and story.screening]
+    for said in sorted(screenings, key=lambda each: each.line.number):
+        data = stated(said.fact)
+        if reference := data.get("local_reference"):
+            line = first.setdefault((data["site_id"], normalised(reference)), said.line.number)
+            same |= {said.line.number: line} if line != said.line.number else {}
+    return same
+
+
 class _Import:
     def __init__(self, study: Study, tally: Tally, grants: bool) -> None:
         self._study, self._tally, self._grants = study, tally, grants
         self._registration = Registration(study, tally.dry_run)
         self._numbers: dict[str, str] = {}
         self._waits = False
+        self._same_reference: dict[int, int] = {}
         self._free = asyncio.Semaphore(AT_ONCE)
 
     async def run(self, said: Sequence[Said]) -> None:
@@ -108,6 +123,7 @@ class _Import:
             await self._grant()
         if not self._waits and any(story.is_ref for story in told):
             await self._registration.read()
+        self._same_reference = _with_same_reference(told)
         people = await self._find_all(told)
         await self._all(person.state_all for person in people if person)
         await self._state_of_study(last)
@@ -174,6 +190,8 @@ class _Import:
         if (screening := story.screening) is None:
             raise Wrong(NOT_REGISTERED)
         person.site = str(stated(screening.fact)["site_id"])
+        if first := self._same_reference.get(screening.line.number):
+            raise Wrong(registered_by(first))
         if not self._waits:
             self._refuse_unknown_site(person.site)
             self._refuse_unknown_criteria(screening)
@@ -184,8 +202,8 @@ class _Import:
         self._tally.name(screening.line, found.number, is_new=found.is_new)
         if found.is_new and not self._tally.dry_run:
             person.new = screening
-        if not found.is_new:
-            await person.find_site()
+        if not found.is_new and not await person.find_site():
+            raise Wrong(NOT_SEEN)
         self._numbers[story.person.rpartition("/")[2]] = person.number
 
     def _refuse_unknown_site(self, site: str) -> None:

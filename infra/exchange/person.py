@@ -225,7 +225,8 @@ class Person:
         if self.after and service != "enrollment":
             headers["Quartal-After"] = self.after
         if not self.tally.dry_run:
-            headers["Idempotency-Key"] = key_of(self.study.run, service, self.number, version, said)
+            lines = [each.line.number for each in batch]
+            headers["Idempotency-Key"] = key_of(self.study.run, service, self.number, version, said, lines)
         return await self.study.api.ask(
             "POST", path, ("site", self.site), json=said if self.number else {"facts": said}, headers=headers,
             params={"dry_run": "true"} if self.tally.dry_run else None,

@@ -17,6 +17,12 @@ NOT_REGISTERED = Fault("not-registered", "The file has no participant.screened f
 NOT_HEARD = Fault(
     "not-known-yet", "The service does not know the participant at the present site yet: run the import again."
 )
+NOT_SEEN = Fault(
+    "not-found",
+    "The participant of this ref is not yours to see any more, for instance because another site has taken over. Use a "
+    "token of the participant's present site.",
+    "/ref",
+)
 
 
 def reused(ref: str) -> Fault:
@@ -27,6 +33,16 @@ def reused(ref: str) -> Fault:
         "If it is the same person, correct the screening with a record.corrected, or name the participant by number; "
         "if it is somebody else, use another ref.",
         "/ref",
+    )
+
+
+def registered_by(line: int) -> Fault:
+    """Say that another line of the file registers a participant with the same local_reference."""
+    return Fault(
+        "already-registered",
+        f"Line {line} registers another ref with this local_reference, at the same site. If both are one person, use "
+        "one ref; if not, correct the reference.",
+        "/local_reference",
     )
 
 

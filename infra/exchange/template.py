@@ -23,6 +23,8 @@ from shared.kernel.fact import Corrected, Fact, Stream
 from shared.kernel.sealed import STORED, revealed
 
 _CRITERIA = "criteria"
+_OTHER_REASONS = {"refused", "died", "other"}
+"""Why a screening failed, beside the criteria of the protocol."""
 TEXT = "a text that only the own site reads"
 NUMBER = "K7F2-9QXA-3"
 
@@ -48,19 +50,24 @@ def template(type_name: str, study: Sequence[tuple[str, dict[str, Any]]] = ()) -
 
 def _of_study(cells: Mapping[str, str], facts: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, str]:
     """Put what the study has in place of the example's values, and words where only the user can know."""
-    sites = [data["site_id"] for name, data in facts if name == "study.site_activated"]
+    sites = [data["site_id"] for name, data in facts if name == "study.site_activated"] or ["the site's id"]
     protocol: dict[str, Any] = next((data["protocol"] for _, data in reversed(facts) if "protocol" in data), {})
     forms = [each["version"] for each in protocol.get("consent_versions", ())]
+    criteria = [each["id"] for each in protocol.get(_CRITERIA, ())]
     filled = {
         "participant": "the participant's number",
-        "site_id": sites[0] if sites else "the site's id",
+        "duplicate_of": "the number of the record that stays",
+        "site_id": sites[0],
+        "to_site": sites[-1],
         "form_version": forms[-1] if forms else "the form's version",
         "event_id": "the id of the event to correct",
     }
     adapted: dict[str, str] = {}
     for column, cell in cells.items():
         if column.startswith(f"{_CRITERIA}/"):
-            adapted |= {f"{_CRITERIA}/{each['id']}": "met" for each in protocol.get(_CRITERIA, ())}
+            adapted |= {f"{_CRITERIA}/{each}": "met" for each in criteria}
+        elif column.startswith("reason_codes/") and cell not in _OTHER_REASONS:
+            adapted[column] = criteria[0] if criteria else "other"
         elif not column.startswith("waivers/"):
             adapted[column] = filled.get(column.removeprefix("data/"), cell) if cell else cell
     return adapted

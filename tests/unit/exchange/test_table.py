@@ -294,6 +294,12 @@ def test_a_template_of_a_study_has_its_sites_criteria_and_forms() -> None:
     assert ",2," in template("participant.consented", OF_STUDY)
 
 
+def test_a_template_of_a_study_has_nothing_of_the_reference_study() -> None:
+    assert ",age,refused\n" in template("participant.screen_failed", OF_STUDY)
+    assert "rome" in template("participant.transferred", OF_STUDY)
+    assert NUMBER not in template("participant.voided", OF_STUDY)
+
+
 @every_fact
 def test_a_template_of_a_study_says_whose_number_is_needed(stream: Stream, kind: type[Fact]) -> None:
     header, example = csv.reader(io.StringIO(template(kind.type_name, OF_STUDY)))
