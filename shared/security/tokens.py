@@ -257,9 +257,7 @@ class FileKeys:
         except OSError:
             return  # moved away for a moment or for good: what was read still holds
         except ValueError:
-            _logger.warning(
-                "The file of the issuer's public keys is not a JWK set; the keys that were read before stay in use."
-            )
+            _logger.warning("The file of the issuer's public keys is not a JWK set; the earlier keys stay in use.")
 
 
 class HttpKeys:
