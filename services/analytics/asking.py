@@ -17,7 +17,7 @@ from services.analytics.projection import reading
 from shared.contracts.event import Event
 from shared.contracts.study import Opened, ProtocolAmended, SiteActivated
 from shared.eventstore.studies import StudyState, rights_in
-from shared.gate.study import latest_today
+from shared.gate.study import latest_today, require_site
 from shared.inbox.registry.reading import KnownStudies
 from shared.kernel.clock import Clock
 from shared.kernel.record import Record
@@ -94,6 +94,7 @@ class Figures:
         if asked.by and asked.by not in kind.by:
             raise wrong_parameter("by", f"This figure can be divided by: {', '.join(kind.by) or 'nothing'}.")
         scope = _scope(kind, rights, asked.site)
+        require_site(study.record, asked.site)
         position, cut_on = await self.position(study_id, frontier, asked)
         cut = self._cut(study_id, study.record, asked.cut, cut_on)
         selection = Selection(cut, scope.sites, asked.subset, asked.by)

@@ -15,6 +15,7 @@ from services.analytics.queries import Listed, listed
 from services.analytics.queries.case import Today, cases
 from shared.contracts.event import Event
 from shared.eventstore.studies import rights_in
+from shared.gate.study import require_site
 from shared.kernel.record import Record
 from shared.kernel.refusal import NotYourRole
 from shared.security.grants import EVERY_SITE
@@ -61,6 +62,7 @@ class Queries:
         rights, study = await rights_in(self._figures.studies, study_id, member)
         if not rights.visible or not (wanted.site is None or {wanted.site, EVERY_SITE} & rights.visible):
             raise NotYourRole
+        require_site(study.record, wanted.site)
         days, out = self._figures.todays(study_id, study.record), await self._figures.out(study_id)
         key = (study_id, frontier.epoch, frontier.position, rights.visible, out, frozenset(days.items()))
         if key not in self._kept:

@@ -8,6 +8,7 @@ from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.kernel.refusal import NotFound, wrong_parameter
+from shared.kernel.text import is_showable
 from shared.terminology import ctcae
 from shared.web.answers import reads
 from shared.web.routes import router
@@ -84,6 +85,10 @@ async def terms(named: Annotated[ctcae.Dictionary, Depends(_named)], sought: Ann
         raise wrong_parameter(
             "category", "The dictionary has no such category. /toxicity/v1/dictionaries lists its categories."
         )
+    if sought.q.strip() and not any(character.isalnum() for character in sought.q):
+        raise wrong_parameter("q", "Give words, or beginnings of words, of the name of a term.")
+    if not is_showable(sought.q):
+        raise wrong_parameter("q", "Leave out control characters.")
     if sought.after and sought.after not in named.terms:
         raise wrong_parameter("after", "Give `next` of the page before, as it was answered.")
     found = named.search(sought.q, category=sought.category, after=sought.after, limit=sought.limit + 1)

@@ -142,7 +142,9 @@ class _Attempt:
             return False
         if known.stated_at - {known.recalled.head.site_id}:
             return True
-        return key[14:15] in OWN_VERSIONS and any(str(stated.event_id) == key for stated in known.judged.history)
+        return key[14:15] in OWN_VERSIONS and any(
+            str(stated.event_id) == key.lower() for stated in known.judged.history
+        )
 
     async def anew(self) -> Recording:
         """By what is recorded now, looked for under each scope of the caller's."""

@@ -61,7 +61,8 @@ class Repeats:
         return self.rights.has_site(first[0].site_id or "") or self._sent(first[0])
 
     async def _of_event(self, unit: Unit, recalled: Recalled) -> Recording | None:
-        event = next((event for event in recalled.events if str(event.event_id) == self.said.key), None)
+        key = (self.said.key or "").lower()  # the digits of an id may come in capitals
+        event = next((event for event in recalled.events if str(event.event_id) == key), None)
         if event is None:
             return None
         told = [dict(texts(fact)) for fact in self.said.facts]

@@ -9,6 +9,7 @@ from shared.contracts.study import AccrualClosed, Closed, Opened, ProtocolAmende
 from shared.kernel.clock import Clock
 from shared.kernel.dates import PartialDate
 from shared.kernel.record import Objection, Record
+from shared.kernel.refusal import wrong_parameter
 from shared.protocol.protocol import ConsentVersion, Protocol
 
 
@@ -61,6 +62,12 @@ def latest_today(clock: Clock, study_id: str, study: Record) -> date:
 
 def site(study: Record, site_id: str) -> SiteActivated | None:
     return next((active for active in study.facts(SiteActivated) if active.site_id == site_id), None)
+
+
+def require_site(study: Record, site_id: str | None) -> None:
+    """Raise Unacceptable for a filter by a site that the study does not have: an empty answer would mean no facts."""
+    if site_id is not None and site(study, site_id) is None:
+        raise wrong_parameter("site", "The study has no site of this id.")
 
 
 def was_active(study: Record, site_id: str, when: PartialDate) -> bool:

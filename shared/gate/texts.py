@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -66,9 +66,12 @@ _UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u2800\u316
 
 @dataclass(frozen=True, slots=True)
 class Text:
+    """`is_free`: sealed prose of a site, which may have line breaks and whatever else its writer wants."""
+
     pointer: str
     place: Place
     content: str
+    is_free: bool = False
 
 
 def flaws(fact: Fact) -> Iterator[Flaw]:
@@ -79,16 +82,22 @@ def flaws(fact: Fact) -> Iterator[Flaw]:
 
 
 def _objections(text: Text) -> Iterator[Objection]:
+    yield from _damaged(text)
+    if text.is_free:
+        return
     yield from _not_a_line(text)
     yield from _made_a_date(text)
     if text.place == REFERENCE:
         yield from _no_reference(text)
 
 
-def _not_a_line(text: Text) -> Iterator[Objection]:
+def _damaged(text: Text) -> Iterator[Objection]:
     if "\ufffd" in text.content:
         message = "The text has lost characters (U+FFFD stands for each). Send the original text in UTF-8."
         yield Objection("damaged-text", message, member=text.pointer)
+
+
+def _not_a_line(text: Text) -> Iterator[Objection]:
     if text.place in PARAGRAPHS:
         return
     if not is_line(text.content.strip() if text.place == REFERENCE else text.content):  # found without its blanks
@@ -152,11 +161,14 @@ def _texts(value: object, pointer: str, place: Place | None = None) -> Iterator[
     match value:
         case str() if place:
             yield Text(pointer, place, value)
-        case SealedText(text=str() as reference) if place == REFERENCE:
-            yield Text(pointer, place, reference)
+        case SealedText(text=str() as content) if place:
+            yield Text(pointer, place, content, is_free=place != REFERENCE)
         case BaseModel():
             for name in members(type(value)):
                 yield from _texts(getattr(value, name), f"{pointer}/{name}", (type(value), name))
         case tuple():
             for number, each in enumerate(value):
                 yield from _texts(each, f"{pointer}/{number}", place)
+        case Mapping():  # the names are the client's, and are not repeated
+            for each in value.values():
+                yield from _texts(each, pointer, place)

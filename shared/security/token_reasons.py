@@ -8,6 +8,7 @@ from shared.security.tokens import LEEWAY, LONGEST_LIFETIME, LONGEST_TOKEN, Reas
 
 SENTENCES: Mapping[Reason, str] = {
     "oversized": f"The token is longer than {LONGEST_TOKEN} characters.",
+    "several": "The request has several Authorization headers. Send one.",
     "malformed": "The token is not a signed JSON Web Token: header, claims and signature, joined by dots.",
     "duplicate": "The token has a claim or a member of its header twice.",
     "header": "The header of the token has a member (crit, b64) that is not accepted here.",

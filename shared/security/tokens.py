@@ -40,7 +40,7 @@ _ALGORITHMS = frozenset().union(*_ALGORITHMS_OF.values())
 _logger = logging.getLogger(__name__)
 
 Reason = Literal[
-    "oversized", "malformed", "duplicate", "header", "algorithm", "type", "unknown-key", "signature",
+    "oversized", "several", "malformed", "duplicate", "header", "algorithm", "type", "unknown-key", "signature",
     "issuer", "audience", "subject", "lifetime", "not-yet-valid", "expired",
 ]  # fmt: skip
 

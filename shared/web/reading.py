@@ -19,6 +19,7 @@ from shared.eventstore.known import last_words
 from shared.eventstore.sealing import opener
 from shared.eventstore.store import Head, Recalled
 from shared.eventstore.studies import rights_in
+from shared.gate.study import require_site
 from shared.kernel.fact import Corrected, Fact
 from shared.kernel.ids import SiteId
 from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
@@ -82,7 +83,8 @@ async def participants(
     limit: Limit = 100,
 ) -> JSONResponse:
     """Lists the participants that the caller may see, in a stable order, in pages."""
-    rights, _ = await member_rights(request, study)
+    rights, state = await member_rights(request, study)
+    require_site(state.record, site)
     if status and not running_service(request).recorder.registers:
         raise wrong_parameter(
             "status", "Only enrollment knows the status of participants. Ask enrollment, or leave this parameter out."
@@ -170,6 +172,7 @@ async def facts(
     `since` it reads only the facts of participants who are at the site now.
     """
     rights, state = await member_rights(request, study)
+    require_site(state.record, site)
     scope = FeedScope(study, _sites(rights, site), site, rights.has_site)
     if since is not None:
         if after:

@@ -77,6 +77,8 @@ def admission(check: Verifier, *, cookie: str = "") -> Callable[[Request], Any]:
     """
 
     async def admit(request: Request) -> None:
+        if len(request.headers.getlist("authorization")) > 1:
+            raise _refused(request.app.state.service, "several")
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if not scheme and cookie and request.method == "GET":
             scheme, token = "bearer", request.cookies.get(cookie, "")

@@ -244,3 +244,13 @@ def test_a_corrected_fact_is_in_the_feed_as_it_was_stated(study: OwnStudy) -> No
     assert study.state(person, facts.correction(UUID(event), None)).status_code == 201
     (row,) = feed(study, SITE, cursor)[0]
     assert (row["type"], row["data"]["event_id"], row["data"]["replacement"]) == ("record.corrected", event, None)
+
+
+def test_a_filter_by_a_site_that_the_study_does_not_have_is_refused(study: OwnStudy) -> None:
+    for service, path in (
+        ("enrollment", "participants"), ("enrollment", "facts"), ("toxicity", "participants"),
+        ("analytics", "figures/flow.json"), ("analytics", "figures/treatments.json"), ("analytics", "queries.json"),
+    ):  # fmt: skip
+        answer = study.of(service, path, "coordinator", site="nope")
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "parameter"), path
+        assert study.of(service, path, "coordinator", site="milan").status_code == 200, path

@@ -35,6 +35,14 @@ def test_an_answer_that_repeats_an_outcome_says_so(study: OwnStudy) -> None:
     assert (by_event.status_code, by_event.json(), marked(by_event)) == (201, first.json(), "true")
 
 
+def test_the_id_of_an_event_is_recognized_in_capitals_too(study: OwnStudy) -> None:
+    number = study.at_site("rome")
+    first = study.state(number, facts.procedure()).json()
+    for _ in range(2):
+        again = study.state(number, facts.procedure(), Idempotency_Key=first["event_id"].upper())
+        assert (again.status_code, again.json()["event_id"], marked(again)) == (201, first["event_id"], "true")
+
+
 def test_a_registration_that_is_repeated_says_so_and_has_the_same_number(study: OwnStudy) -> None:
     said, key = {"facts": [entry(facts.screened()), entry(facts.consented())]}, secrets.token_hex(8)
     first, again = (study.post("participants", said, Idempotency_Key=key) for _ in range(2))

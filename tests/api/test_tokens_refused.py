@@ -125,6 +125,12 @@ def test_a_token_that_does_not_hold_is_not_recognised(demo: Demo, plain: httpx.C
         assert alike(answer, answers[0])
 
 
+def test_two_authorization_headers_are_refused(demo: Demo, plain: httpx.Client) -> None:
+    twice = [("Authorization", f"Bearer {signed(demo)}"), ("Authorization", f"Bearer {signed(demo)}")]
+    answer = plain.get(ASKED[0], headers=twice)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (401, "token-several")
+
+
 def challenged(header: str) -> str | None:
     """The description of the challenge, None where it has no error."""
     if header == "Bearer":

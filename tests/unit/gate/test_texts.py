@@ -278,6 +278,12 @@ def test_other_sealed_texts_keep_what_they_have() -> None:
     enrolling().when(screened(criteria=waived, waivers=reason)).then_admitted()
 
 
+def test_a_sealed_text_that_has_lost_characters_is_refused() -> None:
+    waived = {"histology": "waived", "rt-indicated": "met"}
+    (raised,) = objections(enrolling().when(screened(criteria=waived, waivers={"histology": "M\ufffdller"})))
+    assert (raised.code, raised.member) == ("damaged-text", "/waivers")
+
+
 def test_what_was_recorded_is_read_as_it_is() -> None:
     site = {**site_activated().model_dump(mode="json"), "name": BREAK, "time_zone": "localtime", "country": "UK"}
     read = STUDY.read("study.site_activated", 1, json.dumps({**site, "time_zone": "Nowhere/Any"}))
