@@ -187,7 +187,7 @@ def _schema_fault(error: Mapping[str, Any], body: Any, members: Collection[str],
     where, *path = error["loc"]
     if where != "body":
         return Fault(f"schema-{_code(kind)}", f"{where} {path[0] if path else ''}: {message}".strip(), "")
-    if kind == "extra_forbidden" and declared and (names := declared(path=path[:-1])):
+    if kind == "extra_forbidden" and declared and (names := declared(path=path[:-1], unknown=str(path[-1]))):
         message = unknown("member", str(path[-1]), names)
     return Fault(f"schema-{_code(kind)}", message, pointer(path, body, members))
 

@@ -19,7 +19,9 @@ def body_schema(request: Request) -> tuple[Schema, Schema]:
     return document, media.get("schema", {})
 
 
-def members_at(document: Schema, schema: Schema, path: Sequence[str | int], body: Any) -> list[str]:
+def members_at(
+    document: Schema, schema: Schema, path: Sequence[str | int], body: Any, *, unknown: str | None = None
+) -> list[str]:
     """Return the members of the object at pydantic's path, in which tags of unions are no members, sorted."""
     schemas, here = [schema], body
     for step in path:
@@ -29,7 +31,9 @@ def members_at(document: Schema, schema: Schema, path: Sequence[str | int], body
             schemas, here = list(_of_member(_plain(document, schemas), str(step))), here[step]
         else:
             schemas = list(_tagged(document, schemas, str(step)))
-    return sorted(_nearest([each["properties"] for each in _plain(document, schemas) if "properties" in each], here))
+    shapes = [each["properties"] for each in _plain(document, schemas) if "properties" in each]
+    meant = [properties for properties in shapes if unknown not in properties]  # the others have the member
+    return sorted(_nearest(meant or shapes, here))
 
 
 def _nearest(alternatives: list[Schema], here: Any) -> Schema:

@@ -171,6 +171,12 @@ def test_a_member_that_there_is_not_is_answered_with_those_that_there_are(study:
     )  # fmt: skip
 
 
+def test_a_batch_with_a_member_of_a_screening_is_told_the_members_of_a_batch(study: OwnStudy) -> None:
+    answer = study.post("participants", {"site_id": "rome", "facts": [entry(facts.screened())]})
+    messages = [error["message"] for error in answer.json()["errors"]]
+    assert messages == ["There is no such member here. The members are: facts."]
+
+
 def test_who_is_told_the_present_version(study: OwnStudy) -> None:
     person = study.at_site("rome")
     at, lesion = f"participants/{person}/facts/lesion.registered?dry_run=true", SAID["lesion.registered"]
