@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from shared.contracts.study import MemberGranted, MemberRevoked
 from shared.kernel.fact import Role
 from shared.kernel.record import Record
+from shared.kernel.refusal import NotYourRole
 
 EVERY_SITE = "*"
 SEEING = frozenset({"site", "coordinator", "investigator", "monitor", "auditor"})
@@ -59,6 +60,20 @@ class Rights:
         """May the member know of that grant? Members of other sites are shown to those who oversee the whole study."""
         own = any(grant.site_id and grant.site_id == site_id for grant in self.grants)
         return own or member == self.member or self.at(None, OVERSEEING)
+
+
+def readable_tenants(rights: Rights, site: str | None) -> list[str]:
+    """Tenants to read participants under: `*`, or each visible site; only `site`, where that is asked for.
+
+    Raises NotYourRole for a member who sees no participants, or not those of that site.
+    """
+    if not rights.visible:
+        raise NotYourRole
+    if EVERY_SITE in rights.visible:
+        return [EVERY_SITE]
+    if site is not None and site not in rights.visible:
+        raise NotYourRole
+    return sorted(rights.visible) if site is None else [site]
 
 
 def rights(study: Record, member: str) -> Rights:

@@ -24,10 +24,10 @@ from shared.kernel.fact import Corrected, Fact
 from shared.kernel.ids import SiteId
 from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
 from shared.kernel.record import standing
-from shared.kernel.refusal import NotFound, NotYourRole, wrong_parameter
+from shared.kernel.refusal import NotFound, wrong_parameter
 from shared.kernel.sealed import revealed
 from shared.security.cursors import LONGEST_CURSOR
-from shared.security.grants import EVERY_SITE, Rights
+from shared.security.grants import EVERY_SITE, Rights, readable_tenants
 from shared.security.tenancy import Tenant
 from shared.security.vault import Vault
 from shared.web.answers import (
@@ -84,13 +84,14 @@ async def participants(
 ) -> JSONResponse:
     """Lists the participants that the caller may see, in a stable order, in pages."""
     rights, state = await member_rights(request, study)
+    tenants = readable_tenants(rights, site)
     require_site(state.record, site)
     if status and not running_service(request).recorder.registers:
         raise wrong_parameter(
             "status", "Only enrollment knows the status of participants. Ask enrollment, or leave this parameter out."
         )
     rows: list[tuple[str, Head]] = []
-    for tenant in _sites(rights, site):
+    for tenant in tenants:
         async with running_service(request).store.unit(Tenant(study, tenant)) as unit:
             rows += await unit.listing(site=site, status=status, search_key=None, after=after, limit=limit + 1)
     rows = sorted(rows, key=lambda row: row[0])
@@ -172,8 +173,8 @@ async def facts(
     `since` it reads only the facts of participants who are at the site now.
     """
     rights, state = await member_rights(request, study)
+    scope = FeedScope(study, readable_tenants(rights, site), site, rights.has_site)
     require_site(state.record, site)
-    scope = FeedScope(study, _sites(rights, site), site, rights.has_site)
     if since is not None:
         if after:
             raise wrong_parameter("after", "Give either after or since, not both.")
@@ -238,14 +239,6 @@ async def member_rights(request: Request, study: str) -> tuple[Rights, Any]:
     return await rights_in(running_service(request).studies, study, request.state.caller.subject)
 
 
-def _sites(rights: Rights, site: str | None) -> list[str]:
-    """The scopes to look under: every site where the member sees every site, else each of the member's own."""
-    if not rights.visible:
-        raise NotYourRole
-    seen = [EVERY_SITE] if EVERY_SITE in rights.visible else sorted(rights.visible)
-    return [each for each in seen if site in (None, each) or each == EVERY_SITE]
-
-
 def _is_shown(fact: Fact, rights: Rights) -> bool:
     return not isinstance(fact, MemberGranted | MemberRevoked) or rights.sees_member(fact.member, fact.site_id)
 
@@ -254,7 +247,7 @@ async def _recalled(request: Request, study: str, number: str) -> tuple[Recalled
     """The stream, and its sealed texts by version, as far as the caller may read them."""
     rights, _ = await member_rights(request, study)
     service = running_service(request)
-    for tenant in _sites(rights, None):
+    for tenant in readable_tenants(rights, None):
         async with service.store.unit(Tenant(study, tenant)) as unit:
             recalled = await unit.recall(number)
             if not recalled.head.is_there:

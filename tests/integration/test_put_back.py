@@ -126,10 +126,12 @@ async def installed(tmp_path: Path) -> AsyncIterator[Installation]:
     with LocalPostgres(tmp_path / "postgres", fast=True) as server, kafka:
         urls = await ensure_databases(server.url(), PASSWORDS)
         issuer = Issuer.load(tmp_path / "issuer")
-        make_key_file(tmp_path / "kek")
+        for name in ("kek", "event_key"):
+            make_key_file(tmp_path / name)
         settings = settings_of({
             **urls, "KAFKA_BOOTSTRAP": kafka.bootstrap, "QUARTAL_ADMINISTRATORS": ADMINISTRATOR,
             "QUARTAL_JWKS": str(issuer.jwks), "QUARTAL_KEK": str(tmp_path / "kek"),
+            "QUARTAL_EVENT_KEY": str(tmp_path / "event_key"),
         })  # fmt: skip
         await migrate("enrollment", settings, PROCESS.migrations)
         yield Installation(server, kafka, settings, issuer)
