@@ -56,10 +56,15 @@ def test_a_browser_is_refused_in_words_and_a_program_with_a_document(cohort: Pag
     assert f"<h1>{document.json()['title']}</h1>" in said.text()
 
 
-def test_a_file_asked_for_after_the_session_is_refused_with_a_link_to_sign_in_and_back(page: Page) -> None:
+def test_a_file_asked_for_after_the_session_is_refused_with_a_link_to_sign_in_and_back(
+    page: Page, complaints: list[str]
+) -> None:
     file = f"/analytics/v1/studies/{STUDY_ID}/figures/flow.svg?by=sex"
     refused = page.goto(file)
     assert refused is not None
     assert refused.status == 401
+    (complaint,) = complaints
+    assert "401" in complaint, "the browser names the status of what it was refused"
+    complaints.clear()
     page.get_by_role("link", name="Sign in").click()
     expect(page.locator("[name=next]")).to_have_value(file)
