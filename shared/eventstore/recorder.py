@@ -162,8 +162,7 @@ class _Attempt:
                 if before := await Repeats(said, self._rights, self._by.vault).find(unit, recalled, site):
                     return before
                 recalled = replace(recalled, others=await self._others(unit))
-            known = await self._apart(len(recalled.events), lambda: Known.of(recalled, self._judgement.rules))  # noqa: B023
-            return await self._settled(tenant, known, stream_id)
+            return await self._settled(tenant, await self._evaluate(recalled), stream_id)
         raise self._unseen
 
     async def _others(self, unit: Unit) -> dict[str, Record]:
@@ -241,6 +240,9 @@ class _Attempt:
             after = await self._apart(many, lambda: known.after(proposal, judged, data_key))
             self._by.memory.remember(said.study_id, stream_id, after)
         return recording
+
+    async def _evaluate(self, recalled: Recalled) -> Known:
+        return await self._apart(len(recalled.events), lambda: Known.of(recalled, self._judgement.rules))
 
     async def _apart(self, many: int, work: Callable[[], T]) -> T:
         return await apart(self._said.by, work, if_large=many)
