@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from time import perf_counter
 from uuid import uuid4
 
@@ -49,21 +54,50 @@ async def run(size: Size) -> Measured:
 
 async def _longest(port: int, hostile: list[bytes], asked: bytes, connections: int) -> float:
     """Seconds of the slowest answer to `asked`, while each hostile request is sent over so many connections at once."""
-    over, waits = asyncio.Event(), list[float]()
-    asking = asyncio.create_task(_ask(port, asked, over, waits))
-    for request in hostile:
-        await asyncio.gather(*(_answered(port, request) for _ in range(connections)))
-    over.set()
-    await asking
-    return max(waits)
+    with _prober(port, asked) as parent:
+        for request in hostile:
+            await asyncio.gather(*(_answered(port, request) for _ in range(connections)))
+        parent.send(None)
+        waits: list[float] = await asyncio.to_thread(parent.recv)
+        return max(waits)
 
 
-async def _ask(port: int, request: bytes, over: asyncio.Event, waits: list[float]) -> None:
-    while not over.is_set():
-        began = perf_counter()
-        await _answered(port, request)
-        waits.append(perf_counter() - began)
-        await asyncio.sleep(ASKS_EVERY)
+@contextmanager
+def _prober(port: int, request: bytes) -> Iterator[Connection]:
+    """A process that asks until it receives a message, then sends the seconds of each answer.
+
+    It is a process of its own, so that it does not wait for the many bytes that the senders of this one write.
+    """
+    spawn = get_context("spawn")
+    parent, child = spawn.Pipe()
+    process = spawn.Process(target=_probe, args=(child, port, request), daemon=True)
+    process.start()
+    child.close()
+    try:
+        parent.recv()
+        yield parent
+    finally:
+        parent.close()
+        process.join()
+
+
+def _probe(parent: Connection, port: int, request: bytes) -> None:
+    waits = [_ask(port, request)]
+    parent.send(None)
+    while not parent.poll(ASKS_EVERY):
+        waits.append(_ask(port, request))
+    parent.send(waits)
+
+
+def _ask(port: int, request: bytes) -> float:
+    """Seconds until the whole answer has come. RuntimeError for an answer that is not 200."""
+    began = perf_counter()
+    with socket.create_connection((LOOPBACK, port)) as connection:
+        connection.sendall(request)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    if answer[9:12] != b"200":
+        raise RuntimeError(f"no answer: {answer[:200]!r}")
+    return perf_counter() - began
 
 
 async def _answered(port: int, request: bytes) -> None:

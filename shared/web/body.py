@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -24,7 +25,7 @@ from shared.web.validation import Content, Reader, declared_members
 _SMALL = 4096
 """Bytes of a body that is read at once on the event loop."""
 _LARGE = 64 * 1024
-"""Bytes of a body from which on a caller has few of them worked on at once."""
+"""Bytes of a body from which on a caller has few of them received and worked on at once."""
 _ONCE = ("idempotency-key", "quartal-after")
 """Headers of which a second one may mean another request."""
 
@@ -89,6 +90,11 @@ class CheckedRequest(BoundedRequest):
     async def json(self) -> Any:
         """What the route declares: FastAPI takes it as it is."""
         return self.content.made
+
+    @property
+    def is_large(self) -> bool:
+        """The body is large by its declared length, or has none declared."""
+        return self.method == "POST" and not 0 < _length(self.headers.get("content-length", "")) <= _LARGE
 
     def check(self) -> None:
         """Raises Unacceptable, UnsupportedMedia for what the headers show already."""
@@ -171,12 +177,12 @@ class CheckedRoute(StrictRoute):
                 if self._entitlement:
                     async with traffic.turn(caller):  # it may wait, and asks the database again and again meanwhile
                         await self._entitlement(whole)
-                await self._receive(whole)
-                is_large = whole.method == "POST" and len(await whole.body()) > _LARGE
-                async with traffic.turn(caller, large=is_large):
-                    if whole.method == "POST":
-                        await whole.read(self._reader(whole))
-                    return with_tag(request, await keep_read(whole, self.endpoint, await handle(whole)))
+                async with traffic.upload(caller) if whole.is_large else nullcontext():
+                    await self._receive(whole)
+                    async with traffic.turn(caller):
+                        if whole.method == "POST":
+                            await whole.read(self._reader(whole))
+                        return with_tag(request, await keep_read(whole, self.endpoint, await handle(whole)))
 
         return checked
 

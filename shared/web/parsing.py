@@ -9,13 +9,16 @@ from shared.kernel.refusal import Malformed
 from shared.kernel.text import is_showable
 
 DEEPEST = 40
+MAX_DIGITS = 20
+TOO_MANY_DIGITS = f"The body has a whole number of more than {MAX_DIGITS} digits. Give at most {MAX_DIGITS}."
 TOO_DEEP = "The body has a text with control characters, or is nested too deeply. Leave both out."
 
 
 def parsed(body: bytes) -> Any:
     """The JSON value; Malformed for what is not JSON, or JSON that says a member twice or that no text can hold."""
     try:
-        value = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_once_each, parse_constant=_no_number)
+        text = body.decode("utf-8-sig")
+        value = json.loads(text, object_pairs_hook=_once_each, parse_int=_whole_number, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise Malformed from None
     if not _holds(value, DEEPEST):
@@ -28,6 +31,13 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) < len(pairs):
         raise ValueError("a member is named twice")
     return value
+
+
+def _whole_number(digits: str) -> int:
+    """Reads the number of a JSON text. Long ones cost time that grows with the square of their digits."""
+    if len(digits.removeprefix("-")) > MAX_DIGITS:
+        raise Malformed(TOO_MANY_DIGITS)
+    return int(digits)
 
 
 def _no_number(_: str) -> float:

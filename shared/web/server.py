@@ -13,8 +13,8 @@ from shared.settings import Settings
 from shared.web.connection import connection
 
 SHUT_DOWN_WITHIN = 5  # seconds
-SWITCHES_EVERY = 0.001
-"""Seconds after which the event loop is let run again while a thread reads a large body."""
+SWITCHES_EVERY = 0.0001
+"""Seconds after which a thread that reads a large body lets the event loop run."""
 OTHER_FILES = 200
 """Files that a process has open besides connections of clients: databases, logs, libraries."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager
 
 from shared.kernel.refusal import Busy, TooMany
 from shared.settings import Limits
 
-LARGE_AT_ONCE = 2
+MAX_UPLOADS_PER_CALLER = 2
 
 
 class Traffic:
@@ -20,7 +20,7 @@ class Traffic:
         self._limits = limits
         self.requests, self.streams = Counter[str](), Counter[str]()
         self._turns: dict[str, asyncio.Semaphore] = {}
-        self._large: dict[str, asyncio.Semaphore] = {}
+        self._uploads: dict[str, asyncio.Semaphore] = {}
 
     @contextmanager
     def request(self, caller: str) -> Iterator[None]:
@@ -38,16 +38,18 @@ class Traffic:
             if not self.requests[caller]:
                 del self.requests[caller]
                 self._turns.pop(caller, None)
-                self._large.pop(caller, None)
+                self._uploads.pop(caller, None)
 
     @asynccontextmanager
-    async def turn(self, caller: str, *, large: bool = False) -> AsyncIterator[None]:
-        """Wait until few enough requests of the caller are worked on: the event loop serves in order of arrival.
+    async def upload(self, caller: str) -> AsyncIterator[None]:
+        """Wait until few enough large bodies of the caller are received: each is many pieces for the event loop."""
+        async with self._uploads.setdefault(caller, asyncio.Semaphore(MAX_UPLOADS_PER_CALLER)):
+            yield
 
-        Of `large` bodies fewer are: what is made of them is many objects, over which Python's collector walks.
-        """
-        few = self._large.setdefault(caller, asyncio.Semaphore(LARGE_AT_ONCE)) if large else nullcontext()
-        async with few, self._turns.setdefault(caller, asyncio.Semaphore(self._limits.max_turns_per_caller)):
+    @asynccontextmanager
+    async def turn(self, caller: str) -> AsyncIterator[None]:
+        """Wait until few enough requests of the caller are worked on: the event loop serves in order of arrival."""
+        async with self._turns.setdefault(caller, asyncio.Semaphore(self._limits.max_turns_per_caller)):
             yield
 
     @contextmanager

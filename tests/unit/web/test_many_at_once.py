@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Annotated
 
 import httpx
-from fastapi import FastAPI, Request
+from fastapi import Body, FastAPI, Request
 
 from shared.kernel.refusal import NotYourRole
 from shared.security.tokens import Caller
@@ -87,3 +88,33 @@ async def test_of_one_callers_requests_few_wait_to_be_entitled_at_once() -> None
         finish.set()
         answers = await asyncio.gather(other, *under_way)
     assert {answer.status_code for answer in answers} == {403}
+
+
+async def test_a_caller_sends_two_large_bodies_at_once_and_small_ones_beside_them() -> None:
+    """The event loop receives a large body in many pieces: many bodies at once would keep it from other callers."""
+    receiving, finish = asyncio.Semaphore(0), asyncio.Event()
+    app, routes = slow_app(asyncio.Semaphore(0), finish), router("/texts")
+
+    @routes.post("")
+    async def text(body: Annotated[str, Body()]) -> str:
+        return "done" if body else ""
+
+    async def large_body() -> AsyncIterator[bytes]:
+        receiving.release()
+        yield b'"' + b"a" * 100_000
+        await finish.wait()
+        yield b'"'
+
+    app.include_router(routes)
+    json = {"caller": "wild", "content-type": "application/json"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as http:
+        under_way = [asyncio.create_task(http.post("/texts", headers=json, content=large_body())) for _ in range(4)]
+        for _ in range(2):
+            await receiving.acquire()
+        other = asyncio.create_task(http.post("/texts", headers=json | {"caller": "calm"}, content=large_body()))
+        await receiving.acquire()
+        beside = await http.post("/texts", headers=json, content=b'"a"')
+        assert receiving.locked(), "the caller's other two wait"
+        finish.set()
+        answers = await asyncio.gather(other, *under_way)
+    assert {answer.status_code for answer in answers} == {beside.status_code} == {200}
