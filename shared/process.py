@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,7 @@ import uvloop
 
 from shared.collector import settle
 from shared.contracts.cloudevents import topic
+from shared.eventstore.migrate import Migrations
 from shared.eventstore.migrate import migrate as apply_migrations
 from shared.inbox.consumer import consume
 from shared.inbox.lag import watch
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 SHARED = Path(__file__).parent
-EVENT_STORE, OUTBOX, INBOX, REGISTRY = (
-    SHARED / part / "migrations" for part in ("eventstore", "outbox", "inbox", "inbox/registry")
-)
+EVENT_STORE = Migrations("eventstore", SHARED / "eventstore" / "migrations")
+INBOX = Migrations("inbox", SHARED / "inbox" / "migrations")
+REGISTRY = Migrations("registry", SHARED / "inbox" / "registry" / "migrations")
 RELAY_LEASE = 3.0  # seconds that others wait for a relay that was killed
 _log = logging.getLogger(__name__)
 _PUBLISHER_ENDS_WITHIN = 5  # seconds
@@ -45,12 +46,10 @@ _ENDS_WITHIN = 6.0  # seconds
 Work = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
 
 
-async def migrate(service: str, settings: Settings, folders: Sequence[Path]) -> list[str]:
-    """Bring one service's database to today's schema; the names of what was applied."""
+async def migrate(service: str, settings: Settings, parts: Iterable[Migrations]) -> list[str]:
+    """Bring one service's database to today's schema; return the names of the files applied."""
     roles = {role: unquote(urlsplit(settings.database(service, role)).username or "") for role in ("app", "system")}
-    return await apply_migrations(
-        settings.database(service, "owner"), [each for each in folders if each.exists()], roles
-    )
+    return await apply_migrations(settings.database(service, "owner"), parts, roles)
 
 
 def relay_of(service: str) -> Work:
@@ -132,7 +131,7 @@ class Process:
     name: str
     app: str
     work: Callable[[Settings], None]
-    migrations: Sequence[Path]
+    migrations: Sequence[Migrations]
 
     def create_app(self, settings: Settings) -> FastAPI:
         made: FastAPI = import_module(self.app).create_app(settings)

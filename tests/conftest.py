@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +25,14 @@ from infra.local.kafka import LocalKafka, install
 from infra.local.kafka_home import VERSION
 from infra.local.ports import LOOPBACK, free_port
 from infra.local.postgres import LocalPostgres
+from infra.postgres.init import PROCESSES
 from infra.postgres.roles import ROLES, ensure_databases, url_for
 from shared.collector import settle, walk_seldom
-from shared.eventstore.migrate import migrate
+from shared.eventstore.migrate import Migrations, migrate
 from shared.eventstore.store import PostgresStore
 from shared.outbox.confirmation import confirm
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
+from shared.process import EVENT_STORE
 from shared.security.tenancy import open_pool
 
 pytest_plugins = ("tests.demo",)
@@ -41,12 +43,7 @@ settings.load_profile("quartal")
 
 ROOT = Path(__file__).parents[1]
 TOPICS = tuple(f"quartal.{name}.v1" for name in ("enrollment", "toxicity", "followup", "reminders"))
-MIGRATIONS = {
-    "enrollment": ("shared/eventstore", "shared/outbox"),
-    "toxicity": ("shared/eventstore", "shared/outbox", "shared/inbox", "shared/inbox/registry"),
-    "followup": ("shared/eventstore", "shared/outbox", "shared/inbox", "shared/inbox/registry"),
-    "analytics": ("shared/inbox", "services/analytics/projection"),
-}
+MIGRATIONS: Mapping[str, Sequence[Migrations]] = {service.name: service.migrations for service in PROCESSES}
 PASSWORDS = {role: secrets.token_urlsafe(12) for role in ROLES}
 
 
@@ -185,17 +182,13 @@ async def publisher(kafka: KafkaServer, topics: tuple[str, ...]) -> AsyncIterato
     await publisher.close()
 
 
-def folders(service: str) -> list[Path]:
-    return [ROOT / part / "migrations" for part in MIGRATIONS[service]]
-
-
 @pytest.fixture(scope="session")
 async def databases(postgres: PostgresServer) -> Mapping[str, str]:
     """The four databases, migrated: URLs by setting (`QUARTAL_ENROLLMENT_APP_URL` …)."""
     urls = await ensure_databases(postgres.url(), PASSWORDS)
     for service in MIGRATIONS:
-        await migrate(urls[f"QUARTAL_{service.upper()}_OWNER_URL"], folders(service), roles_of(service))
-        if "shared/eventstore" in MIGRATIONS[service]:
+        await migrate(urls[f"QUARTAL_{service.upper()}_OWNER_URL"], MIGRATIONS[service], roles_of(service))
+        if EVENT_STORE in MIGRATIONS[service]:
             async with await open_pool(urls[f"QUARTAL_{service.upper()}_SYSTEM_URL"]) as pool:
                 await confirm(pool)  # no worker runs here, and its topic is as empty as it is
     return urls
@@ -236,7 +229,7 @@ async def fresh_database(postgres: PostgresServer, databases: Mapping[str, str])
         owned = postgres.url(name)
         await on_server(Somewhere(server=owned), "alter schema public owner to quartal_enrollment_owner", name)
         owner = url_for(owned, name, "quartal_enrollment_owner", PASSWORDS["quartal_enrollment_owner"])
-        await migrate(owner, folders("enrollment"), roles_of("enrollment"))
+        await migrate(owner, MIGRATIONS["enrollment"], roles_of("enrollment"))
         async with opened(postgres, name, "enrollment") as database:
             await confirm(database.system)
             yield database

@@ -5,10 +5,11 @@ from pathlib import Path
 import uvloop
 
 from shared.collector import settle
+from shared.eventstore.migrate import Migrations
 from shared.process import INBOX, Process
 from shared.settings import Settings
 
-PROJECTION = Path(__file__).parent / "projection" / "migrations"
+PROJECTION = Migrations("projection", Path(__file__).parent / "projection" / "migrations")
 
 
 def work(settings: Settings) -> None:

@@ -10,7 +10,8 @@ from fastapi import Depends, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from services.analytics.queries import RULES, Listed
+from services.analytics.queries import Listed
+from services.analytics.queries.case import RULES
 from services.analytics.questions import Queries, State, Wanted
 from shared.kernel.ids import ParticipantId, SiteId
 from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from shared.process import EVENT_STORE, OUTBOX, Process, relay_of, until_stopped
+from shared.process import EVENT_STORE, Process, relay_of, until_stopped
 from shared.settings import Settings
 
 
@@ -8,7 +8,7 @@ def work(settings: Settings) -> None:
     until_stopped(settings, relay_of("enrollment"))
 
 
-PROCESS = Process("enrollment", "services.enrollment.app", work, (EVENT_STORE, OUTBOX))
+PROCESS = Process("enrollment", "services.enrollment.app", work, (EVENT_STORE,))
 
 if __name__ == "__main__":
     PROCESS.main()

@@ -1,11 +1,16 @@
-"""Numbered SQL files, applied once each, in order, by whoever comes first; a file that was changed since is refused."""
+"""Applies numbered SQL files once each, in order. A file that was changed after it was applied is refused.
+
+A migration's identity, under which a database knows it, is the name of its part and the name of its file. The name of
+a part is fixed: its folder may move.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
@@ -14,14 +19,27 @@ _LOCK = 7_265_941
 _ROLE = re.compile(r"[a-z_][a-z0-9_]*")
 
 
+@dataclass(frozen=True, slots=True)
+class Migrations:
+    """The numbered SQL files of a folder, under a name that databases keep."""
+
+    part: str
+    folder: Path
+
+    @property
+    def files(self) -> list[Path]:
+        return sorted(self.folder.glob("*.sql"))
+
+
 class ChangedMigration(Exception):
     """A file that was applied once reads differently now."""
 
 
-async def migrate(url: str, folders: Sequence[Path], roles: Mapping[str, str]) -> list[str]:
+async def migrate(url: str, parts: Iterable[Migrations], roles: Mapping[str, str]) -> list[str]:
     """Apply what is new, all in one transaction; return the names of the files applied.
 
     `url` connects as the owner; `roles` fills `{app}` and `{system}` in. Several callers at once apply once.
+    Raises ChangedMigration, and ValueError for a role that is not a plain name.
     """
     if not all(_ROLE.fullmatch(role) for role in roles.values()):
         raise ValueError("a role is a plain lower-case name")
@@ -32,18 +50,19 @@ async def migrate(url: str, folders: Sequence[Path], roles: Mapping[str, str]) -
             await connection.execute(
                 "create table if not exists migration (name text primary key, sha256 text not null)"
             )
-            return [file.name for file in _files(folders) if await _apply(connection, file, roles)]
+            return [
+                file.name
+                for migrations in parts
+                for file in migrations.files
+                if await _apply(connection, f"{migrations.part}/{file.name}", file, roles)
+            ]
     finally:
         await connection.close()
 
 
-def _files(folders: Sequence[Path]) -> list[Path]:
-    return [file for folder in folders for file in sorted(folder.glob("*.sql"))]
-
-
-async def _apply(connection: asyncpg.Connection, file: Path, roles: Mapping[str, str]) -> bool:
+async def _apply(connection: asyncpg.Connection, name: str, file: Path, roles: Mapping[str, str]) -> bool:
     text = await asyncio.to_thread(file.read_text, encoding="utf-8")
-    name, digest = f"{file.parent.parent.name}/{file.name}", hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(text.encode()).hexdigest()
     applied = await connection.fetchval("select sha256 from migration where name = $1", name)
     if applied == digest:
         return False

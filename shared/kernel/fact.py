@@ -28,9 +28,16 @@ Role = Literal["administrator", "investigator", "site", "coordinator", "monitor"
 
 
 class Member(BaseModel):
-    """A part of a fact: closed, frozen, and silent about its input when it refuses."""
+    """A part of a fact: closed, frozen, and silent about its input when it refuses.
+
+    `class StudyOpened(Fact, schema_name="Opened")` has the name Opened in published schemas: there names never change.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    def __init_subclass__(cls, *, schema_name: str = "", **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        cls.__qualname__ = schema_name or cls.__qualname__  # pydantic takes the names of `$defs` from it
 
 
 class Fact(Member):
@@ -236,7 +243,7 @@ def _restated_of(fact: type[Fact]) -> type[Restated]:
         "data": (fact, ...),
     }
     validators: Any = {"brought_up": model_validator(mode="before")(brought_up)}
-    return create_model(f"Restated{fact.__name__}", __base__=Restated, __validators__=validators, **members)
+    return create_model(f"Restated{fact.__qualname__}", __base__=Restated, __validators__=validators, **members)
 
 
 def clinical_dates(value: object, pointer: str = "") -> Iterator[tuple[str, PartialDate]]:

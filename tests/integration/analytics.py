@@ -15,7 +15,7 @@ from shared.inbox.apply import Applied, Effect, apply_batch
 from shared.inbox.facts import Standing, standing
 from shared.inbox.line import Received
 from shared.security.tenancy import Tenant, transaction
-from tests.conftest import Database, PostgresServer, Somewhere, folders, on_server, opened, roles_of
+from tests.conftest import MIGRATIONS, Database, PostgresServer, Somewhere, on_server, opened, roles_of
 
 
 @asynccontextmanager
@@ -27,7 +27,7 @@ async def made(server: PostgresServer, template: str = "template0") -> AsyncIter
         owned = Somewhere(server=server.url(name))
         await on_server(owned, "alter schema public owner to quartal_analytics_owner", name)
         async with opened(server, name, "analytics") as database:
-            await migrate(database.urls["owner"], folders("analytics"), roles_of("analytics"))
+            await migrate(database.urls["owner"], MIGRATIONS["analytics"], roles_of("analytics"))
         yield name
     finally:
         await on_server(server, f"drop database {name} with (force)")

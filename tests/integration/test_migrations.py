@@ -9,17 +9,34 @@ import asyncpg
 import pytest
 
 from infra.postgres.roles import url_for
-from shared.eventstore.migrate import ChangedMigration, migrate
+from shared.eventstore.migrate import ChangedMigration, Migrations, migrate
 from tests.conftest import (
     MIGRATIONS,
     PASSWORDS,
     PostgresServer,
-    folders,
     on_server,
     roles_of,
 )
 
 ROLES = {"app": "quartal_enrollment_app", "system": "quartal_enrollment_system"}
+APPLIED_ANYWHERE = {
+    "eventstore/0001_event_store.sql",
+    "eventstore/0002_known_elsewhere.sql",
+    "eventstore/0003_export_log.sql",
+    "eventstore/0004_append_cheaply.sql",
+    "eventstore/0005_keyed_hashes.sql",
+    "eventstore/0006_read_log.sql",
+    "eventstore/0007_feed.sql",
+    "eventstore/0008_confirmation.sql",
+    "inbox/0001_facts.sql",
+    "inbox/0002_inbox.sql",
+    "inbox/0003_watch.sql",
+    "registry/0004_registry.sql",
+    "projection/0001_journal.sql",
+    "projection/0002_fact_of_subject.sql",
+    "projection/0003_by_time.sql",
+    "projection/0004_read_log.sql",
+}
 
 
 @pytest.fixture
@@ -33,12 +50,12 @@ async def url(postgres: PostgresServer, databases: object) -> AsyncIterator[str]
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def part(tmp_path: Path) -> Migrations:
     """One migration, that makes a table and gives it to the application."""
     folder = tmp_path / "part" / "migrations"
     folder.mkdir(parents=True)
     (folder / "0001_first.sql").write_text("create table first (n int);\ngrant select on first to {app};\n")
-    return folder
+    return Migrations("part", folder)
 
 
 async def fetched(url: str, query: str) -> list[tuple[object, ...]]:
@@ -49,34 +66,34 @@ async def fetched(url: str, query: str) -> list[tuple[object, ...]]:
         await connection.close()
 
 
-async def test_a_migration_is_applied_once(url: str, folder: Path) -> None:
-    assert await migrate(url, [folder], ROLES) == ["0001_first.sql"]
-    assert await migrate(url, [folder], ROLES) == []
-    (folder / "0002_second.sql").write_text("alter table first add m int;")
-    assert await migrate(url, [folder], ROLES) == ["0002_second.sql"]
+async def test_a_migration_is_applied_once(url: str, part: Migrations) -> None:
+    assert await migrate(url, [part], ROLES) == ["0001_first.sql"]
+    assert await migrate(url, [part], ROLES) == []
+    (part.folder / "0002_second.sql").write_text("alter table first add m int;")
+    assert await migrate(url, [part], ROLES) == ["0002_second.sql"]
 
 
-async def test_several_at_once_apply_it_once(url: str, folder: Path) -> None:
-    applied = await asyncio.gather(*(migrate(url, [folder], ROLES) for _ in range(4)))
+async def test_several_at_once_apply_it_once(url: str, part: Migrations) -> None:
+    applied = await asyncio.gather(*(migrate(url, [part], ROLES) for _ in range(4)))
     assert sorted(applied) == [[], [], [], ["0001_first.sql"]]
 
 
-async def test_a_migration_that_was_changed_since_is_refused(url: str, folder: Path) -> None:
-    await migrate(url, [folder], ROLES)
-    (folder / "0001_first.sql").write_text("create table first (n bigint);")
+async def test_a_migration_that_was_changed_since_is_refused(url: str, part: Migrations) -> None:
+    await migrate(url, [part], ROLES)
+    (part.folder / "0001_first.sql").write_text("create table first (n bigint);")
     with pytest.raises(ChangedMigration):
-        await migrate(url, [folder], ROLES)
+        await migrate(url, [part], ROLES)
 
 
-async def test_one_that_fails_leaves_nothing_of_those_before_it(url: str, folder: Path) -> None:
-    (folder / "0002_second.sql").write_text("create table second (n int); select 1 / 0;")
+async def test_one_that_fails_leaves_nothing_of_those_before_it(url: str, part: Migrations) -> None:
+    (part.folder / "0002_second.sql").write_text("create table second (n int); select 1 / 0;")
     with pytest.raises(asyncpg.DivisionByZeroError):
-        await migrate(url, [folder], ROLES)
+        await migrate(url, [part], ROLES)
     assert await fetched(url, "select relname from pg_class where relname in ('first', 'second', 'migration')") == []
 
 
-async def test_the_roles_are_those_that_were_named(url: str, folder: Path) -> None:
-    await migrate(url, [folder], ROLES)
+async def test_the_roles_are_those_that_were_named(url: str, part: Migrations) -> None:
+    await migrate(url, [part], ROLES)
     query = """
         select grantee, privilege_type from information_schema.role_table_grants
          where table_name = 'first' and grantee <> current_user
@@ -85,15 +102,21 @@ async def test_the_roles_are_those_that_were_named(url: str, folder: Path) -> No
 
 
 @pytest.mark.parametrize("role", ["", "x; drop table first", 'a"b', "Upper", "public, postgres"])
-async def test_a_role_that_is_not_a_plain_name_is_refused(url: str, folder: Path, role: str) -> None:
+async def test_a_role_that_is_not_a_plain_name_is_refused(url: str, part: Migrations, role: str) -> None:
     with pytest.raises(ValueError, match="plain lower-case name"):
-        await migrate(url, [folder], {**ROLES, "app": role})
+        await migrate(url, [part], {**ROLES, "app": role})
 
 
 @pytest.mark.parametrize("service", MIGRATIONS)
 async def test_every_services_migrations_apply_to_an_empty_database_once(url: str, service: str) -> None:
     """Roles are the server's, not the database's: any service's may be named."""
-    applied = await migrate(url, folders(service), roles_of(service))
-    assert applied == [file.name for folder in folders(service) for file in sorted(folder.glob("*.sql"))]
+    applied = await migrate(url, MIGRATIONS[service], roles_of(service))
+    assert applied == [file.name for part in MIGRATIONS[service] for file in part.files]
     assert applied != []
-    assert await migrate(url, folders(service), roles_of(service)) == []
+    assert await migrate(url, MIGRATIONS[service], roles_of(service)) == []
+
+
+def test_migrations_keep_the_names_under_which_databases_know_them() -> None:
+    """A database would apply a migration again whose part has another name."""
+    names = {f"{part.part}/{file.name}" for parts in MIGRATIONS.values() for part in parts for file in part.files}
+    assert names >= APPLIED_ANYWHERE

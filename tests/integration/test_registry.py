@@ -21,7 +21,7 @@ from shared.security.tenancy import Tenant
 from shared.testing.appends import keep, seen
 from shared.testing.elsewhere_contract import ElsewhereContract, Tell, published, stating
 from shared.testing.facts import correction, enrolled, opened, protocol, screened, site_activated, transferred
-from tests.conftest import Database, PostgresServer, Somewhere, folders, on_server, roles_of
+from tests.conftest import MIGRATIONS, Database, PostgresServer, Somewhere, on_server, roles_of
 from tests.conftest import opened as opened_database
 from tests.integration.analytics import apply
 from tests.integration.stated import arrived
@@ -135,11 +135,11 @@ async def test_what_was_taken_in_before_there_was_a_registry_is_known_by_it(
             Somewhere(server=postgres.url(name)), "alter schema public owner to quartal_followup_owner", name
         )
         async with opened_database(postgres, name, "followup") as database:
-            *earlier, _ = folders("followup")
+            *earlier, _ = MIGRATIONS["followup"]
             await migrate(database.url, earlier, roles_of("followup"))
             told = [told_study(study_id), told_participant(study_id)]
             await apply(database.system, arrived([event for each in told for event in each.events]), state_by_version)
-            await migrate(database.url, folders("followup"), roles_of("followup"))
+            await migrate(database.url, MIGRATIONS["followup"], roles_of("followup"))
             await confirm(database.system)
             store = PostgresStore("followup", database.app, elsewhere=read_participant)
             recalled = await seen(store, Tenant(study_id, "north"), told[1].stream_id)

@@ -5,48 +5,17 @@ Nothing is kept: a query is there for as long as the facts are as they are, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date
 from hashlib import sha256
 from uuid import UUID
 
 from services.analytics.queries import followup, survival, toxicity, treatment
-from services.analytics.queries.case import Case, Question
+from services.analytics.queries.case import RULES, Case, Question
 from shared.contracts.followup import QueryExplained
 
-Rule = Callable[[Case], Iterator[Question]]
-_RULES: tuple[Rule, ...] = (
-    toxicity.grade_5_without_death,
-    toxicity.death_of_treatment_without_grade_5,
-    toxicity.ungraded_event,
-    toxicity.baseline_toxicity_after_course_start,
-    toxicity.assessed_before_course,
-    toxicity.attributed_to_later_treatment,
-    toxicity.serious_event_reported_late,
-    survival.fact_after_death,
-    survival.fact_after_withdrawal,
-    survival.death_without_date,
-    survival.imprecise_end_of_follow_up,
-    treatment.missing_baseline,
-    treatment.imprecise_course_end,
-    treatment.course_without_end,
-    treatment.sbrt_fractionation,
-    treatment.high_fraction_dose,
-    treatment.two_prescriptions_on_one_day,
-    treatment.no_assessment_after_index_course,
-    followup.imprecise_contact,
-    followup.visit_slot_conflict,
-    followup.missed_visit_not_planned,
-    followup.visit_missed_though_done,
-    followup.local_progression_not_stated,
-    followup.regional_progression_not_stated,
-    followup.distant_progression_not_stated,
-    followup.response_without_progression,
-    followup.lesion_before_it_was_found,
-)
-RULES: Mapping[str, Rule] = {rule.__name__: rule for rule in _RULES}
-"""Every rule by its name, which is published: it is part of the key of its queries."""
+RULE_MODULES = (followup, survival, toxicity, treatment)
+"""Importing them registers their rules."""
 
 
 @dataclass(frozen=True, slots=True)

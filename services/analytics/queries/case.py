@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
@@ -21,6 +21,9 @@ from shared.protocol.protocol import Protocol
 
 Today = Callable[[str], date]
 """The calendar day at a site, by its id."""
+Rule = Callable[["Case"], Iterator["Question"]]
+RULES: dict[str, Rule] = {}
+"""Every rule by its published name, which is part of the key of its queries and of every stored explanation."""
 Anchor = tuple[Stated[CourseEnd], date]
 """The end of a course, and the day from which its visits are counted."""
 
@@ -32,6 +35,17 @@ class Question:
     text: str
     about: tuple[Stated[Fact], ...]
     due: date = date.min
+
+
+def query_rule(name: str) -> Callable[[Rule], Rule]:
+    """Register a rule under a name that never changes. Raises TypeError for a name that another rule has."""
+
+    def register(rule: Rule) -> Rule:
+        if RULES.setdefault(name, rule) is not rule:
+            raise TypeError(f"two rules are named {name!r}")
+        return rule
+
+    return register
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 from services.analytics.figures import counted
-from services.analytics.queries.case import Anchor, Case, Question
+from services.analytics.queries.case import Anchor, Case, Question, query_rule
 from services.analytics.queries.words import named, partial_date, sentence
 from shared.contracts.enrollment import LesionRegistered
 from shared.contracts.followup import FollowUpRecorded, Progressed, VisitMissed
@@ -19,6 +19,7 @@ NEAR = timedelta(days=30)
 _NOT_RECORDED = f"no matching progression is recorded within {NEAR.days} days"
 
 
+@query_rule("imprecise_contact")
 def imprecise_contact(case: Case) -> Iterator[Question]:
     """A contact is known by month or year only; it is taken for the middle of it."""
     for stated in case.all(FollowUpRecorded):
@@ -26,6 +27,7 @@ def imprecise_contact(case: Case) -> Iterator[Question]:
             yield Question(partial_date(stated.fact, case.day(stated.fact)), (stated,))
 
 
+@query_rule("visit_slot_conflict")
 def visit_slot_conflict(case: Case) -> Iterator[Question]:
     """A contact or an assessment is taken for a visit in whose slot its date surely does not lie."""
     dated: list[Stated[FollowUpRecorded | Assessed]] = [*case.all(FollowUpRecorded), *case.all(Assessed)]
@@ -40,6 +42,7 @@ def visit_slot_conflict(case: Case) -> Iterator[Question]:
             yield Question(sentence(text), _with_end(stated, anchor))
 
 
+@query_rule("missed_visit_not_planned")
 def missed_visit_not_planned(case: Case) -> Iterator[Question]:
     """A visit is declared missed that the plan does not have. A contact taken for such a one has no slot."""
     planned = len(case.protocol.follow_up.windows)
@@ -49,6 +52,7 @@ def missed_visit_not_planned(case: Case) -> Iterator[Question]:
             yield Question(f"Visit {missed.fact.visit} is recorded as missed, but {plan}.", (missed,))
 
 
+@query_rule("visit_missed_though_done")
 def visit_missed_though_done(case: Case) -> Iterator[Question]:
     """A visit is declared missed, and a contact lies in its slot, or is declared that visit where there is no slot."""
     for missed in case.all(VisitMissed):
@@ -90,6 +94,7 @@ def _meets(on: PartialDate, first: date, last: date) -> bool:
     return on.earliest <= last and first <= on.latest
 
 
+@query_rule("local_progression_not_stated")
 def local_progression_not_stated(case: Case) -> Iterator[Question]:
     """A lesion is seen progressed at a contact, and no progression of it is stated within 30 days."""
     registered = {lesion.fact.lesion_id: lesion for lesion in case.all(LesionRegistered)}
@@ -102,11 +107,13 @@ def local_progression_not_stated(case: Case) -> Iterator[Question]:
             yield Question(sentence(text), about)
 
 
+@query_rule("regional_progression_not_stated")
 def regional_progression_not_stated(case: Case) -> Iterator[Question]:
     """Regional progression is seen at a contact, and none is stated within 30 days."""
     yield from _extent_not_stated(case, "regional")
 
 
+@query_rule("distant_progression_not_stated")
 def distant_progression_not_stated(case: Case) -> Iterator[Question]:
     """Distant progression is seen at a contact, and none is stated within 30 days."""
     yield from _extent_not_stated(case, "distant")
@@ -120,6 +127,7 @@ def _extent_not_stated(case: Case, kind: str) -> Iterator[Question]:
             yield Question(sentence(text), (contact,))
 
 
+@query_rule("response_without_progression")
 def response_without_progression(case: Case) -> Iterator[Question]:
     """The response is PD, no disease is seen progressed, and no progression is stated within 30 days."""
     for contact in case.all(FollowUpRecorded):
@@ -132,6 +140,7 @@ def response_without_progression(case: Case) -> Iterator[Question]:
             yield Question(sentence(text), (contact,))
 
 
+@query_rule("lesion_before_it_was_found")
 def lesion_before_it_was_found(case: Case) -> Iterator[Question]:
     """A lesion is seen, or its progression is stated, surely before the lesion was found."""
     registered = {lesion.fact.lesion_id: lesion for lesion in case.all(LesionRegistered)}

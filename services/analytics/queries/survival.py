@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from services.analytics.days import needs_life
-from services.analytics.queries.case import Case, Question
+from services.analytics.queries.case import Case, Question, query_rule
 from services.analytics.queries.words import named, partial_date, sentence
 from shared.contracts.enrollment import Withdrawn
 from shared.contracts.followup import Died, Lost
@@ -15,6 +15,7 @@ from shared.kernel.fact import Fact
 _ENDS: tuple[type[Fact], ...] = (Died, Withdrawn, Lost)
 
 
+@query_rule("fact_after_death")
 def fact_after_death(case: Case) -> Iterator[Question]:
     """What needs a living participant is dated surely after the death."""
     for death in case.all(Died):
@@ -25,6 +26,7 @@ def fact_after_death(case: Case) -> Iterator[Question]:
                 yield Question(text, (stated, death))
 
 
+@query_rule("fact_after_withdrawal")
 def fact_after_withdrawal(case: Case) -> Iterator[Question]:
     """A fact is dated surely after the withdrawal of consent; it stays, and leaves every analysis."""
     for withdrawal in case.all(Withdrawn):
@@ -35,6 +37,7 @@ def fact_after_withdrawal(case: Case) -> Iterator[Question]:
                 yield Question(text, (stated, withdrawal))
 
 
+@query_rule("death_without_date")
 def death_without_date(case: Case) -> Iterator[Question]:
     """The day of death is not known, not even its year."""
     for death in case.all(Died):
@@ -42,6 +45,7 @@ def death_without_date(case: Case) -> Iterator[Question]:
             yield Question("The death is recorded without a date.", (death,))
 
 
+@query_rule("imprecise_end_of_follow_up")
 def imprecise_end_of_follow_up(case: Case) -> Iterator[Question]:
     """Death, withdrawal or loss is known by month or year only, and ends the schedule on a day that is assumed."""
     for kind in _ENDS:

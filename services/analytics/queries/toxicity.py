@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.analytics.queries.case import Case, Question
+from services.analytics.queries.case import Case, Question, query_rule
 from services.analytics.queries.words import listed, named, sentence
 from shared.contracts.followup import Died
 from shared.contracts.toxicity import (
@@ -27,6 +27,7 @@ _TREATMENT = {"line": "systemic therapy", "course": "course"}
 Serious = SeriousEventReported | SeriousEventUpdated | SeriousEventResolved
 
 
+@query_rule("grade_5_without_death")
 def grade_5_without_death(case: Case) -> Iterator[Question]:
     """An event of grade 5, or a serious event with a fatal outcome, and no death is stated."""
     if case.record.all(Died):
@@ -39,6 +40,7 @@ def grade_5_without_death(case: Case) -> Iterator[Question]:
             yield Question(sentence(text), (event.ended,))
 
 
+@query_rule("death_of_treatment_without_grade_5")
 def death_of_treatment_without_grade_5(case: Case) -> Iterator[Question]:
     """The death is put down to treatment, and no event of grade 5 is stated."""
     for death in case.all(Died):
@@ -47,6 +49,7 @@ def death_of_treatment_without_grade_5(case: Case) -> Iterator[Question]:
             yield Question(text, (death,))
 
 
+@query_rule("ungraded_event")
 def ungraded_event(case: Case) -> Iterator[Question]:
     """A term was found and not graded."""
     for stated in case.all(Assessed):
@@ -56,6 +59,7 @@ def ungraded_event(case: Case) -> Iterator[Question]:
             yield Question(sentence(f"{named(stated.fact)} has no grade for {terms}"), (stated,))
 
 
+@query_rule("baseline_toxicity_after_course_start")
 def baseline_toxicity_after_course_start(case: Case) -> Iterator[Question]:
     """A baseline of toxicity is dated surely after its course began (the index course, where none is named)."""
     for stated in case.all(Assessed):
@@ -67,6 +71,7 @@ def baseline_toxicity_after_course_start(case: Case) -> Iterator[Question]:
             yield Question(text, (stated, course))
 
 
+@query_rule("assessed_before_course")
 def assessed_before_course(case: Case) -> Iterator[Question]:
     """An assessment during or after a course is dated surely before that course began."""
     for stated in case.all(Assessed):
@@ -77,6 +82,7 @@ def assessed_before_course(case: Case) -> Iterator[Question]:
             yield Question(sentence(text), (stated, course))
 
 
+@query_rule("attributed_to_later_treatment")
 def attributed_to_later_treatment(case: Case) -> Iterator[Question]:
     """An event is put down to a treatment that began surely after the assessment."""
     lines = {("line", line.fact.line_id): line for line in case.all(SystemicTherapyStarted)}
@@ -91,6 +97,7 @@ def attributed_to_later_treatment(case: Case) -> Iterator[Question]:
                 yield Question(sentence(text), (stated, start))
 
 
+@query_rule("serious_event_reported_late")
 def serious_event_reported_late(case: Case) -> Iterator[Question]:
     """A serious event was reported later than 24 hours after the site was aware of it."""
     for stated in case.all(SeriousEventReported):

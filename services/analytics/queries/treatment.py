@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import combinations
 
-from services.analytics.queries.case import Case, Question
+from services.analytics.queries.case import Case, Question, query_rule
 from services.analytics.queries.words import listed
 from shared.contracts.enrollment import BaselineRecorded, Enrolled
 from shared.contracts.toxicity import Assessed
@@ -19,6 +19,7 @@ BASELINE_WITHIN = timedelta(days=14)
 MOST_SBRT_FRACTIONS, LEAST_SBRT_FRACTION_CGY, HIGHEST_FRACTION_CGY = 5, 500, 2400
 
 
+@query_rule("missing_baseline")
 def missing_baseline(case: Case) -> Iterator[Question]:
     """Enrolled without a baseline 14 days later, or once the first course begins: it describes the time before."""
     if case.record.all(BaselineRecorded):
@@ -30,6 +31,7 @@ def missing_baseline(case: Case) -> Iterator[Question]:
             yield Question("The participant is enrolled, but no baseline assessment is recorded.", (enrolment,), due)
 
 
+@query_rule("imprecise_course_end")
 def imprecise_course_end(case: Case) -> Iterator[Question]:
     """The end of the index course, from which every visit is counted, is known by month or year only."""
     anchor = case.anchor(None)
@@ -39,6 +41,7 @@ def imprecise_course_end(case: Case) -> Iterator[Question]:
         yield Question(f"{text} What is the exact date?", (end,))
 
 
+@query_rule("course_without_end")
 def course_without_end(case: Case) -> Iterator[Question]:
     """A course has no end more than 120 days after its start."""
     for name, course in case.courses.items():
@@ -48,6 +51,7 @@ def course_without_end(case: Case) -> Iterator[Question]:
             yield Question(text, (course,), due)
 
 
+@query_rule("sbrt_fractionation")
 def sbrt_fractionation(case: Case) -> Iterator[Question]:
     """SBRT of more than 5 fractions, or of less than 500 cGy a fraction."""
     for prescription in _prescriptions(case):
@@ -58,6 +62,7 @@ def sbrt_fractionation(case: Case) -> Iterator[Question]:
             yield Question(text, (prescription,))
 
 
+@query_rule("two_prescriptions_on_one_day")
 def two_prescriptions_on_one_day(case: Case) -> Iterator[Question]:
     """A course's prescription is changed twice on one day, to different targets: nothing says which of them holds."""
     changes = case.all(PrescriptionChanged)
@@ -69,6 +74,7 @@ def two_prescriptions_on_one_day(case: Case) -> Iterator[Question]:
             yield Question(text, (one, other))
 
 
+@query_rule("high_fraction_dose")
 def high_fraction_dose(case: Case) -> Iterator[Question]:
     """A fraction of more than 2400 cGy."""
     for prescription in _prescriptions(case):
@@ -80,6 +86,7 @@ def high_fraction_dose(case: Case) -> Iterator[Question]:
             yield Question(text, (prescription,))
 
 
+@query_rule("no_assessment_after_index_course")
 def no_assessment_after_index_course(case: Case) -> Iterator[Question]:
     """The index course ended, and toxicity was not assessed by the close of visit 1, on or after the last fraction.
 

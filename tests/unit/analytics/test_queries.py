@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.queries import RULES
+from services.analytics.queries.case import RULES
 from shared.contracts.enrollment import Consented
 from shared.contracts.followup import FollowUpResumed, Lost, VitalStatusConfirmed
 from shared.contracts.toxicity import SeriousEventResolved, SeriousEventUpdated
