@@ -21,23 +21,17 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationInfo
 
 from shared.kernel.dates import PartialDate
 from shared.kernel.ids import Code
+from shared.kernel.schema_name import NamedSchema
 from shared.kernel.sealed import STORED, Sealed, members_holding
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 Role = Literal["administrator", "investigator", "site", "coordinator", "monitor", "auditor", "reader"]
 
 
-class Member(BaseModel):
-    """A part of a fact: closed, frozen, and silent about its input when it refuses.
-
-    `class StudyOpened(Fact, schema_name="Opened")` has the name Opened in published schemas: there names never change.
-    """
+class Member(NamedSchema):
+    """A part of a fact: closed, frozen, and silent about its input when it refuses."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    def __init_subclass__(cls, *, schema_name: str = "", **settings: Any) -> None:
-        super().__init_subclass__(**settings)
-        cls.__qualname__ = schema_name or cls.__qualname__  # pydantic takes the names of `$defs` from it
 
 
 class Fact(Member):

@@ -18,7 +18,7 @@ from shared.contracts.study import MemberGranted, MemberRevoked, SiteActivated
 from shared.eventstore.known import last_words
 from shared.eventstore.sealing import opener
 from shared.eventstore.store import Head, Recalled
-from shared.eventstore.studies import rights_in
+from shared.eventstore.studies import StudyState, rights_in
 from shared.gate.study import require_site
 from shared.kernel.fact import Corrected, Fact
 from shared.kernel.ids import SiteId
@@ -235,7 +235,7 @@ def running_service(request: Request) -> Service:
     return running
 
 
-async def member_rights(request: Request, study: str) -> tuple[Rights, Any]:
+async def member_rights(request: Request, study: str) -> tuple[Rights, StudyState]:
     return await rights_in(running_service(request).studies, study, request.state.caller.subject)
 
 

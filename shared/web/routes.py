@@ -153,7 +153,7 @@ async def state(
         traceparent=_trace(headers.traceparent),
         after=int(headers.quartal_after.partition("=")[2]) if headers.quartal_after else None,
     )
-    recording = await request.app.state.record(statement)
+    recording: Recording = await request.app.state.record(statement)
     several = len(facts) > 1 or bool(facts[0][0])
     if dry_run and recording.replayed:
         return _tried_again(recording)
