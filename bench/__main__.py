@@ -14,30 +14,30 @@ BENCHES: tuple[Bench, ...] = (append.BENCH, api.BENCH, fairness.BENCH, relay.BEN
 
 
 def main() -> None:
-    asked = _arguments()
+    arguments = _parse_arguments()
     for bench in BENCHES:
-        if bench.name in (asked.names or {bench.name}):
-            _measure(bench, Size(asked.small))
+        if bench.name in (arguments.names or {bench.name}):
+            _measure(bench, Size(arguments.small))
 
 
 def _measure(bench: Bench, size: Size) -> None:
     load = os.getloadavg()[0]
     measured = uvloop.run(bench.run(size))
     for ratio in bench.ratios:
-        print(report.said(ratio, measured[ratio.name]), flush=True)
+        print(report.format_ratio(ratio, measured[ratio.name]), flush=True)
     if not size.small:
-        report.keep(bench, measured, load)
+        report.store_measurements(bench, measured, load)
         report.write_page(BENCHES)
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Ratios of ours to the least that could do.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(bench.name for bench in BENCHES))
     parser.add_argument("--small", action="store_true", help="only see that they run; keep nothing")
-    asked = parser.parse_args()
-    if unknown := set(asked.names) - {bench.name for bench in BENCHES}:
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - {bench.name for bench in BENCHES}:
         parser.error(f"no such bench: {', '.join(sorted(unknown))}")
-    return asked
+    return arguments
 
 
 if __name__ == "__main__":

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 
-from bench.cohort import SITE, STUDY, known_people
-from bench.ground import answering, ground, port_of, programs, token
+from bench.cohort import SITE, STUDY, replicate_participants
+from bench.ground import bench_environment, create_token, port_of, run_programs, wait_until_answering
 from bench.http_client import post_all, post_request
-from bench.pairs import Bench, Measured, Pair, Ratio, Size, alternately
-from bench.serving import READY
+from bench.pairs import Bench, Measurements, Pair, Ratio, Size, run_alternately
+from bench.serving import READY_PATH
 from infra.local.ports import free_port
 from infra.local.supervisor import python_module
-from shared.testing.followup_facts import contact
+from shared.testing.followup_facts import follow_up_recorded
 
 CONNECTIONS = 16
 RATIO = Ratio(
@@ -25,32 +25,32 @@ RATIO = Ratio(
 )
 
 
-async def run(size: Size) -> Measured:
-    async with ground(broker=False) as stack:
-        ours, smallest = port_of(stack), free_port()
+async def run(size: Size) -> Measurements:
+    async with bench_environment(broker=False) as stack:
+        product_port, smallest_port = port_of(stack), free_port()
         commands = {
             "ours": python_module("bench.serving", "followup"),
-            "smallest": python_module("bench.serving", "smallest", str(smallest)),
+            "smallest": python_module("bench.serving", "smallest", str(smallest_port)),
         }
-        async with programs(stack, commands):
-            await answering(ours, "/followup/health/ready")
-            await answering(smallest, READY)
-            numbers, requests = await known_people(stack, size.of(500, 5)), size.of(3_000, 40)
+        async with run_programs(stack, commands):
+            await wait_until_answering(product_port, "/followup/health/ready")
+            await wait_until_answering(smallest_port, READY_PATH)
+            numbers, requests = await replicate_participants(stack, size.choose(500, 5)), size.choose(3_000, 40)
 
-            def asked(base: str) -> list[bytes]:
-                bearer = token(stack, STUDY, "site", SITE.site_id)
+            def build_requests(base: str) -> list[bytes]:
+                bearer = create_token(stack, STUDY, "site", SITE.site_id)
                 return [_request(base, random.choice(numbers), bearer) for _ in range(requests)]
 
-            rounds = await alternately(
+            rounds = await run_alternately(
                 size,
-                lambda: post_all(ours, CONNECTIONS, asked(f"/followup/v1/studies/{STUDY}")),
-                lambda: post_all(smallest, CONNECTIONS, asked("")),
+                lambda: post_all(product_port, CONNECTIONS, build_requests(f"/followup/v1/studies/{STUDY}")),
+                lambda: post_all(smallest_port, CONNECTIONS, build_requests("")),
             )
     return {RATIO.name: [Pair(*each) for each in rounds]}
 
 
 def _request(base: str, number: str, bearer: str) -> bytes:
-    fact = contact(random.randrange(300)).model_dump_json(exclude_none=True)
+    fact = follow_up_recorded(random.randrange(300)).model_dump_json(exclude_none=True)
     return post_request(f"{base}/participants/{number}/facts/followup.recorded", fact, bearer)
 
 

@@ -12,22 +12,22 @@ from uuid import uuid4
 
 import asyncpg
 
-from bench.ground import ground, spread
-from bench.pairs import Bench, Measured, Pair, Ratio, Size, alternately
-from infra.cli.environment import settings_of
-from services.enrollment.judgement import judgements
-from shared.eventstore.recorder import Recorder
-from shared.eventstore.statement import Recording, Statement
+from bench.ground import bench_environment, run_concurrently
+from bench.pairs import Bench, Measurements, Pair, Ratio, Size, run_alternately
+from infra.cli.environment import read_settings
+from services.enrollment.judgement import stream_policies
+from shared.eventstore.recorder import CommandHandler
+from shared.eventstore.statement import RecordedFacts, RecordFacts
 from shared.kernel.fact import Fact
 from shared.security.tenancy import open_pool
 from shared.settings import Settings
-from shared.testing.facts import ON_STUDY, granted, opened, procedure, site_activated
-from shared.web.service import running
+from shared.testing.facts import ENROLLMENT_FACTS, member_granted, procedure_performed, site_activated, study_opened
+from shared.web.service import open_service
 
 STUDY, SITE = "bench", "rome"
 ADMINISTRATOR, STAFF = "administrator", "staff"
 CONNECTIONS = 8
-PLAIN = """
+CREATE_PLAIN_TABLE = """
     create table plain (
         study_id text, stream_id text, version integer, event_id uuid, type text, schema_version integer, site_id text,
         data jsonb, sealed bytea, meta jsonb, recorded_at timestamptz, primary key (study_id, stream_id, version)
@@ -44,60 +44,66 @@ RATIO = Ratio(
 )
 
 
-async def run(size: Size) -> Measured:
-    facts = size.of(3_000, 40)
-    async with ground(broker=False) as stack:
-        settings = settings_of({**stack.environment, "QUARTAL_POOL_SIZE": str(CONNECTIONS)})
+async def run(size: Size) -> Measurements:
+    facts = size.choose(3_000, 40)
+    async with bench_environment(broker=False) as stack:
+        settings = read_settings({**stack.environment, "QUARTAL_POOL_SIZE": str(CONNECTIONS)})
         async with (
-            running("enrollment", settings, judgements, registers=True) as service,
+            open_service("enrollment", settings, stream_policies, owns_participants=True) as service,
             plain_rows(settings) as plain,
         ):
-            ours = await on_study(service.recorder, size.of(1_000, 10))
-            rounds = await alternately(size, lambda: ours.told(facts), lambda: spread(CONNECTIONS, plain.add, facts))
+            participants = await enroll_participants(service.command_handler, size.choose(1_000, 10))
+            rounds = await run_alternately(
+                size,
+                lambda: participants.measure_rate(facts),
+                lambda: run_concurrently(CONNECTIONS, plain.add_row, facts),
+            )
     return {RATIO.name: [Pair(*each) for each in rounds]}
 
 
 @dataclass
-class Participants:
+class EnrolledParticipants:
     """People on study, and the recorder that is told more of them."""
 
-    recorder: Recorder
+    recorder: CommandHandler
     numbers: list[str] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
 
-    async def told(self, facts: int) -> float:
+    async def measure_rate(self, facts: int) -> float:
         """How many facts a second; like the plain rows, they are there before the clock runs."""
-        self.facts = [procedure(random.randrange(300)) for _ in range(facts)]
-        return await spread(CONNECTIONS, self.add, facts)
+        self.facts = [procedure_performed(random.randrange(300)) for _ in range(facts)]
+        return await run_concurrently(CONNECTIONS, self.add_fact, facts)
 
-    async def enrol(self, _: int) -> None:
-        self.numbers.append((await state(self.recorder, None, STAFF, *ON_STUDY)).stream_id)
+    async def enroll(self, _: int) -> None:
+        self.numbers.append((await record_facts(self.recorder, None, STAFF, *ENROLLMENT_FACTS)).stream_id)
 
-    async def add(self, place: int) -> None:
-        await state(self.recorder, random.choice(self.numbers), STAFF, self.facts[place], key=str(uuid4()))
-
-
-async def on_study(recorder: Recorder, participants: int) -> Participants:
-    opening = (opened(), granted(ADMINISTRATOR, "administrator"))
-    await recorder.record(Statement(STUDY, STUDY, opening, ("", ""), ADMINISTRATOR, opens_study=True))
-    await state(recorder, STUDY, ADMINISTRATOR, site_activated(SITE), granted(STAFF, "site", SITE))
-    made = Participants(recorder)
-    await spread(CONNECTIONS, made.enrol, participants)
-    return made
+    async def add_fact(self, index: int) -> None:
+        await record_facts(self.recorder, random.choice(self.numbers), STAFF, self.facts[index], key=str(uuid4()))
 
 
-async def state(recorder: Recorder, stream_id: str | None, by: str, *facts: Fact, key: str | None = None) -> Recording:
+async def enroll_participants(recorder: CommandHandler, participants: int) -> EnrolledParticipants:
+    opening = (study_opened(), member_granted(ADMINISTRATOR, "administrator"))
+    await recorder.record(RecordFacts(STUDY, STUDY, opening, ("", ""), ADMINISTRATOR, opens_study=True))
+    await record_facts(recorder, STUDY, ADMINISTRATOR, site_activated(SITE), member_granted(STAFF, "site", SITE))
+    enrolled = EnrolledParticipants(recorder)
+    await run_concurrently(CONNECTIONS, enrolled.enroll, participants)
+    return enrolled
+
+
+async def record_facts(
+    recorder: CommandHandler, stream_id: str | None, member: str, *facts: Fact, key: str | None = None
+) -> RecordedFacts:
     request = (key or "").encode()
-    return await recorder.record(Statement(STUDY, stream_id, facts, ("",) * len(facts), by, request, key))
+    return await recorder.record(RecordFacts(STUDY, stream_id, facts, ("",) * len(facts), member, request, key))
 
 
 @dataclass
 class PlainRows:
     pool: asyncpg.Pool[Any]
-    data: str = procedure(7).model_dump_json()
+    data: str = procedure_performed(7).model_dump_json()
     versions: count[int] = field(default_factory=count)
 
-    async def add(self, _: int) -> None:
+    async def add_row(self, _: int) -> None:
         row = (STUDY, "K7F2-9QXA-3", next(self.versions), uuid4(), "procedure.performed", 1, SITE, self.data)
         await self.pool.execute(INSERT, *row, None, META)
 
@@ -105,9 +111,9 @@ class PlainRows:
 @asynccontextmanager
 async def plain_rows(settings: Settings) -> AsyncIterator[PlainRows]:
     """As the owner of the table, so that no row-level security and no trigger is in the way."""
-    url = settings.database("enrollment", "owner")
-    async with await open_pool(url, smallest=CONNECTIONS, largest=CONNECTIONS) as pool:
-        await pool.execute(PLAIN)
+    url = settings.database_url("enrollment", "owner")
+    async with await open_pool(url, min_size=CONNECTIONS, max_size=CONNECTIONS) as pool:
+        await pool.execute(CREATE_PLAIN_TABLE)
         yield PlainRows(pool)
 
 

@@ -11,16 +11,16 @@ from multiprocessing.connection import Connection
 from time import perf_counter
 from uuid import uuid4
 
-from bench.cohort import SITE, STUDY, known_people
-from bench.ground import answering, ground, port_of, programs, token
-from bench.pairs import Bench, Measured, Pair, Ratio, Size
+from bench.cohort import SITE, STUDY, replicate_participants
+from bench.ground import bench_environment, create_token, port_of, run_programs, wait_until_answering
+from bench.pairs import Bench, Measurements, Pair, Ratio, Size
 from infra.local.ports import LOOPBACK
 from infra.local.supervisor import python_module
 from shared.testing.hostile import BATCH_BODIES, FACT_BODIES
 
 CONNECTIONS = 16
-PROMISED = 100.0  # ms
-ASKS_EVERY = 0.01  # seconds
+PROMISED_MS = 100.0  # ms
+PROBE_INTERVAL_SECONDS = 0.01  # seconds
 RATIO = Ratio(
     "fairness",
     "the longest that another caller waits for a small answer while one caller sends the worst bodies there are, each "
@@ -28,42 +28,42 @@ RATIO = Ratio(
     "what is promised",
     "ms",
     1.0,
-    most=True,
+    is_upper_bound=True,
 )
 
 
-async def run(size: Size) -> Measured:
-    async with ground(broker=False) as stack:
+async def run(size: Size) -> Measurements:
+    async with bench_environment(broker=False) as stack:
         port = port_of(stack)
-        async with programs(stack, {"ours": python_module("bench.serving", "toxicity")}):
-            await answering(port, "/toxicity/health/ready")
-            [number] = await known_people(stack, 1, "toxicity")
-            bearer = token(stack, STUDY, "site", SITE.site_id)
+        async with run_programs(stack, {"ours": python_module("bench.serving", "toxicity")}):
+            await wait_until_answering(port, "/toxicity/health/ready")
+            [number] = await replicate_participants(stack, 1, "toxicity")
+            bearer = create_token(stack, STUDY, "site", SITE.site_id)
             base = f"/toxicity/v1/studies/{STUDY}/participants/{number}/facts"
             hostile = [
                 _request("POST", f"{base}/toxicity.assessed?dry_run=true", bearer, body())
                 for body in FACT_BODIES.values()
             ]
             hostile += [_request("POST", f"{base}?dry_run=true", bearer, body()) for body in BATCH_BODIES.values()]
-            asked = _request("GET", "/toxicity/v1/dictionaries", token(stack, STUDY, "investigator"))
-            connections = size.of(CONNECTIONS, 2)
-            await _longest(port, hostile, asked, 1)  # what is made once, at the first request
-            rounds = [await _longest(port, hostile, asked, connections) for _ in range(size.pairs)]
-    return {RATIO.name: [Pair(1000 * longest, PROMISED) for longest in rounds]}
+            probe_request = _request("GET", "/toxicity/v1/dictionaries", create_token(stack, STUDY, "investigator"))
+            connections = size.choose(CONNECTIONS, 2)
+            await _measure_longest_wait(port, hostile, probe_request, 1)  # what is made once, at the first request
+            rounds = [await _measure_longest_wait(port, hostile, probe_request, connections) for _ in range(size.pairs)]
+    return {RATIO.name: [Pair(1000 * longest, PROMISED_MS) for longest in rounds]}
 
 
-async def _longest(port: int, hostile: list[bytes], asked: bytes, connections: int) -> float:
+async def _measure_longest_wait(port: int, hostile: list[bytes], probe_request: bytes, connections: int) -> float:
     """Seconds of the slowest answer to `asked`, while each hostile request is sent over so many connections at once."""
-    with _prober(port, asked) as parent:
+    with _start_prober(port, probe_request) as parent:
         for request in hostile:
-            await asyncio.gather(*(_answered(port, request) for _ in range(connections)))
+            await asyncio.gather(*(_send_request(port, request) for _ in range(connections)))
         parent.send(None)
         waits: list[float] = await asyncio.to_thread(parent.recv)
         return max(waits)
 
 
 @contextmanager
-def _prober(port: int, request: bytes) -> Iterator[Connection]:
+def _start_prober(port: int, request: bytes) -> Iterator[Connection]:
     """A process that asks until it receives a message, then sends the seconds of each answer.
 
     It is a process of its own, so that it does not wait for the many bytes that the senders of this one write.
@@ -82,25 +82,25 @@ def _prober(port: int, request: bytes) -> Iterator[Connection]:
 
 
 def _probe(parent: Connection, port: int, request: bytes) -> None:
-    waits = [_ask(port, request)]
+    waits = [_time_request(port, request)]
     parent.send(None)
-    while not parent.poll(ASKS_EVERY):
-        waits.append(_ask(port, request))
+    while not parent.poll(PROBE_INTERVAL_SECONDS):
+        waits.append(_time_request(port, request))
     parent.send(waits)
 
 
-def _ask(port: int, request: bytes) -> float:
+def _time_request(port: int, request: bytes) -> float:
     """Seconds until the whole answer has come. RuntimeError for an answer that is not 200."""
-    began = perf_counter()
+    started_at = perf_counter()
     with socket.create_connection((LOOPBACK, port)) as connection:
         connection.sendall(request)
         answer = b"".join(iter(lambda: connection.recv(65_536), b""))
     if answer[9:12] != b"200":
         raise RuntimeError(f"no answer: {answer[:200]!r}")
-    return perf_counter() - began
+    return perf_counter() - started_at
 
 
-async def _answered(port: int, request: bytes) -> None:
+async def _send_request(port: int, request: bytes) -> None:
     """Send a request over a connection of its own, and read the answer. RuntimeError for none, and for a fault."""
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
     try:

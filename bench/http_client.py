@@ -9,19 +9,19 @@ from contextlib import closing
 from typing import cast
 from uuid import uuid4
 
-from bench.ground import spread
+from bench.ground import run_concurrently
 from infra.local.ports import LOOPBACK
 
-_LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 
 
-class Refused(Exception):
+class UnexpectedStatus(Exception):
     """An answer that is not 201."""
 
 
-class Line(asyncio.Protocol):
+class KeepAliveConnection(asyncio.Protocol):
     def __init__(self) -> None:
-        self._got = b""
+        self._buffer = b""
         self._transport: asyncio.Transport
         self._answer: asyncio.Future[bytes]
 
@@ -31,25 +31,25 @@ class Line(asyncio.Protocol):
         self._transport.write(request)
         answer = await self._answer
         if answer[9:12] != b"201":
-            raise Refused(answer.decode(errors="replace"))
+            raise UnexpectedStatus(answer.decode(errors="replace"))
         return answer.partition(b"\r\n\r\n")[2]
 
     def close(self) -> None:
         self._transport.close()
 
     @property
-    def closed(self) -> bool:
+    def is_closed(self) -> bool:
         return self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        self._got += data
-        end = self._got.find(b"\r\n\r\n")
-        length = _LENGTH.search(self._got, 0, end) if end >= 0 else None
-        if length and len(self._got) >= end + 4 + int(length[1]):
-            answer, self._got = self._got, b""
+        self._buffer += data
+        end = self._buffer.find(b"\r\n\r\n")
+        length = _CONTENT_LENGTH.search(self._buffer, 0, end) if end >= 0 else None
+        if length and len(self._buffer) >= end + 4 + int(length[1]):
+            answer, self._buffer = self._buffer, b""
             self._answer.set_result(answer)
 
     def connection_lost(self, _: Exception | None) -> None:
@@ -57,34 +57,34 @@ class Line(asyncio.Protocol):
             self._answer.set_exception(ConnectionError("the server closed the connection"))
 
 
-class Lines:
+class ConnectionPool:
     """Connections to one server; there is one more whenever all are in use, or were closed for being idle."""
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._free: list[Line] = []
+        self._idle: list[KeepAliveConnection] = []
 
     async def post(self, request: bytes) -> bytes:
-        while self._free and self._free[-1].closed:
-            self._free.pop()
-        line = self._free.pop() if self._free else await self._connected()
-        answer = await line.post(request)
-        self._free.append(line)
+        while self._idle and self._idle[-1].is_closed:
+            self._idle.pop()
+        connection = self._idle.pop() if self._idle else await self._connect()
+        answer = await connection.post(request)
+        self._idle.append(connection)
         return answer
 
-    async def _connected(self) -> Line:
-        _, line = await asyncio.get_running_loop().create_connection(Line, LOOPBACK, self._port)
-        return line
+    async def _connect(self) -> KeepAliveConnection:
+        _, connection = await asyncio.get_running_loop().create_connection(KeepAliveConnection, LOOPBACK, self._port)
+        return connection
 
     def close(self) -> None:
-        for line in self._free:
-            line.close()
+        for connection in self._idle:
+            connection.close()
 
 
 async def post_all(port: int, connections: int, requests: Sequence[bytes]) -> float:
     """Every request answered by 201; how many a second."""
-    with closing(Lines(port)) as lines:
-        return await spread(connections, lambda number: lines.post(requests[number]), len(requests))
+    with closing(ConnectionPool(port)) as pool:
+        return await run_concurrently(connections, lambda number: pool.post(requests[number]), len(requests))
 
 
 def post_request(path: str, body: str, token: str, host: str = LOOPBACK) -> bytes:

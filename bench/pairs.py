@@ -20,7 +20,7 @@ class Size:
     def pairs(self) -> int:
         return 1 if self.small else 5
 
-    def of(self, large: int, small: int) -> int:
+    def choose(self, large: int, small: int) -> int:
         return small if self.small else large
 
 
@@ -45,16 +45,16 @@ class Ratio:
     against: str
     unit: str
     goal: float
-    most: bool = False
+    is_upper_bound: bool = False
 
-    def met(self, ratio: float) -> bool:
-        return ratio <= self.goal if self.most else ratio >= self.goal
+    def is_met(self, ratio: float) -> bool:
+        return ratio <= self.goal if self.is_upper_bound else ratio >= self.goal
 
-    def worse_than_half(self, ratio: float) -> bool:
-        return ratio > 2 * self.goal if self.most else ratio < self.goal / 2
+    def is_worse_than_half(self, ratio: float) -> bool:
+        return ratio > 2 * self.goal if self.is_upper_bound else ratio < self.goal / 2
 
 
-Measured = Mapping[str, Sequence[Pair]]
+Measurements = Mapping[str, Sequence[Pair]]
 """Pairs by the name of their ratio."""
 
 
@@ -62,16 +62,16 @@ Measured = Mapping[str, Sequence[Pair]]
 class Bench:
     name: str
     ratios: tuple[Ratio, ...]
-    run: Callable[[Size], Awaitable[Measured]]
+    run: Callable[[Size], Awaitable[Measurements]]
 
 
-async def alternately(size: Size, *sides: Callable[[], Awaitable[T]]) -> list[tuple[T, ...]]:
+async def run_alternately(size: Size, *sides: Callable[[], Awaitable[T]]) -> list[tuple[T, ...]]:
     """What the sides gave in each round, by side. Every other round goes backwards; a first one warms up, uncounted."""
     rounds = []
     for number in range(size.pairs + (not size.small)):
         order = range(len(sides)) if number % 2 else reversed(range(len(sides)))
-        gave = {place: await sides[place]() for place in order}
-        rounds.append(tuple(gave[place] for place in range(len(sides))))
+        results = {side: await sides[side]() for side in order}
+        rounds.append(tuple(results[place] for place in range(len(sides))))
     return rounds if size.small else rounds[1:]
 
 

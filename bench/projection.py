@@ -9,26 +9,33 @@ from typing import Any
 
 import asyncpg
 
-from bench.cohort import STUDY, streams
-from bench.ground import ground, programs, server, until
-from bench.pairs import Bench, Measured, Pair, Ratio, Size, alternately
+from bench.cohort import STUDY, event_streams
+from bench.ground import bench_environment, postgres_of, run_programs, wait_until
+from bench.pairs import Bench, Measurements, Pair, Ratio, Size, run_alternately
 from infra.local.stack import Stack
 from infra.local.supervisor import python_module
-from infra.postgres.roles import url_for
+from infra.postgres.roles import database_url
 from services.analytics.projection.worker import TOPICS
 from shared.contracts.cloudevents import encode
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
 
-TEMPLATE, SETTING = "quartal_analytics", "QUARTAL_ANALYTICS_SYSTEM_URL"
-AGAINST = "bare aiokafka getmany, the same statements in batches of 500, nothing checked"
+TEMPLATE_DATABASE, URL_SETTING = "quartal_analytics", "QUARTAL_ANALYTICS_SYSTEM_URL"
+REFERENCE_DESCRIPTION = "bare aiokafka getmany, the same statements in batches of 500, nothing checked"
 FAUST = Ratio(
-    "projection, Faust", "topic to journal and facts, the Faust worker as a process", AGAINST, "events/s", 0.45
+    "projection, Faust",
+    "topic to journal and facts, the Faust worker as a process",
+    REFERENCE_DESCRIPTION,
+    "events/s",
+    0.45,
 )
 PLAIN = Ratio(
-    "projection, aiokafka shell", "topic to journal and facts, the same core below the plain shell", AGAINST,
-    "events/s", 0.90,
-)  # fmt: skip
-RATE = """
+    "projection, aiokafka shell",
+    "topic to journal and facts, the same core below the plain shell",
+    REFERENCE_DESCRIPTION,
+    "events/s",
+    0.90,
+)
+RATE_QUERY = """
     with batch as (select applied_at, count(*) as events from journal group by applied_at),
          span as (select min(applied_at) as began, max(applied_at) as ended from batch)
     select (sum(events) / extract(epoch from max(ended) - min(began)))::float8 from batch, span where applied_at > began
@@ -36,15 +43,15 @@ RATE = """
 """From the first batch on, so that the start of a process does not count."""
 
 
-async def run(size: Size) -> Measured:
-    events = size.of(30_000, 3_000)
-    async with ground() as stack:
+async def run(size: Size) -> Measurements:
+    events = size.choose(30_000, 3_000)
+    async with bench_environment() as stack:
         await _publish(stack, events)
-        rounds = await alternately(
+        rounds = await run_alternately(
             size,
-            lambda: _projected(stack, python_module("services.analytics", "worker"), events),
-            lambda: _projected(stack, _shell("plain"), events),
-            lambda: _projected(stack, _shell("bare"), events),
+            lambda: _measure_projection(stack, python_module("services.analytics", "worker"), events),
+            lambda: _measure_projection(stack, _projector_command("plain"), events),
+            lambda: _measure_projection(stack, _projector_command("bare"), events),
         )
     return {
         FAUST.name: [Pair(faust, bare) for faust, _, bare in rounds],
@@ -52,7 +59,7 @@ async def run(size: Size) -> Measured:
     }
 
 
-def _shell(name: str) -> list[str]:
+def _projector_command(name: str) -> list[str]:
     return python_module("bench.projecting", name, f"{name}-{secrets.token_hex(4)}")
 
 
@@ -60,33 +67,33 @@ async def _publish(stack: Stack, events: int) -> None:
     bootstrap = stack.environment["KAFKA_BOOTSTRAP"]
     await ensure_topics(bootstrap, TOPICS)
     publisher = KafkaPublisher(bootstrap)
-    await publisher.publish([encode(event) for stream in streams(events) for event in stream])
+    await publisher.publish([encode(event) for stream in event_streams(events) for event in stream])
     await publisher.close()
 
 
-async def _projected(stack: Stack, worker: Sequence[str], events: int) -> float:
+async def _measure_projection(stack: Stack, worker: Sequence[str], events: int) -> float:
     """A worker on a database that has seen nothing; events a second."""
     async with fresh_database(stack) as (connection, url):
-        async with programs(stack, {"projection": worker}, {SETTING: url}):
-            await until(lambda: _is_at(connection, events), "the projection of all events")
-        rate: float = await connection.fetchval(RATE)
+        async with run_programs(stack, {"projection": worker}, {URL_SETTING: url}):
+            await wait_until(lambda: _has_reached(connection, events), "the projection of all events")
+        rate: float = await connection.fetchval(RATE_QUERY)
         return rate
 
 
-async def _is_at(connection: asyncpg.Connection[Any], position: int) -> bool:
-    at = await connection.fetchval("select position from study_position where study_id = $1", STUDY)
-    return bool(at == position)
+async def _has_reached(connection: asyncpg.Connection[Any], position: int) -> bool:
+    current = await connection.fetchval("select position from study_position where study_id = $1", STUDY)
+    return bool(current == position)
 
 
 @asynccontextmanager
 async def fresh_database(stack: Stack) -> AsyncIterator[tuple[asyncpg.Connection[Any], str]]:
     """A copy of the migrated, empty database: a superuser's connection to it, and the URL of the system role."""
     name = f"bench_{secrets.token_hex(4)}"
-    superuser: asyncpg.Connection[Any] = await asyncpg.connect(server(stack).url())
-    await superuser.execute(f"create database {name} template {TEMPLATE}")
+    superuser: asyncpg.Connection[Any] = await asyncpg.connect(postgres_of(stack).url())
+    await superuser.execute(f"create database {name} template {TEMPLATE_DATABASE}")
     try:
-        connection: asyncpg.Connection[Any] = await asyncpg.connect(server(stack).url(name))
-        yield connection, url_for(stack.environment[SETTING], name)
+        connection: asyncpg.Connection[Any] = await asyncpg.connect(postgres_of(stack).url(name))
+        yield connection, database_url(stack.environment[URL_SETTING], name)
         await connection.close()
     finally:
         await superuser.execute(f"drop database {name} with (force)")

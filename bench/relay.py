@@ -11,15 +11,15 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaProducer
 
-from bench.cohort import STUDY, streams
-from bench.ground import ground, server, spread
-from bench.pairs import Bench, Measured, Pair, Ratio, Size, alternately
-from infra.cli.environment import settings_of
+from bench.cohort import STUDY, event_streams
+from bench.ground import bench_environment, postgres_of, run_concurrently
+from bench.pairs import Bench, Measurements, Pair, Ratio, Size, run_alternately
+from infra.cli.environment import read_settings
 from infra.local.stack import Stack
 from shared.contracts.cloudevents import Message, encode
 from shared.contracts.event import Event
-from shared.eventstore.store import Append, Head, PostgresStore
-from shared.outbox.publisher import LARGEST, KafkaPublisher, ensure_topics
+from shared.eventstore.store import AppendRequest, PostgresStore, StreamHead
+from shared.outbox.publisher import MAX_RECORD_BYTES, KafkaPublisher, ensure_topics
 from shared.outbox.relay import Relay
 from shared.security.tenancy import Tenant, open_pool
 
@@ -34,49 +34,51 @@ RATIO = Ratio(
 )
 
 
-class Counted:
+class CountingPublisher:
     """A publisher that tells when so many messages were acknowledged."""
 
     def __init__(self, bootstrap: str, messages: int) -> None:
-        self._publisher, self._left = KafkaPublisher(bootstrap), messages
-        self.all = asyncio.Event()
+        self._publisher, self._remaining = KafkaPublisher(bootstrap), messages
+        self.all_published = asyncio.Event()
 
     async def publish(self, messages: Sequence[Message]) -> None:
         await self._publisher.publish(messages)
-        self._left -= len(messages)
-        if self._left <= 0:
-            self.all.set()
+        self._remaining -= len(messages)
+        if self._remaining <= 0:
+            self.all_published.set()
 
     async def close(self) -> None:
         await self._publisher.close()
 
 
-async def run(size: Size) -> Measured:
-    events = [event for stream in streams(size.of(200_000, 2_000)) for event in stream]
-    async with ground() as stack:
+async def run(size: Size) -> Measurements:
+    events = [event for stream in event_streams(size.choose(200_000, 2_000)) for event in stream]
+    async with bench_environment() as stack:
         bootstrap = stack.environment["KAFKA_BOOTSTRAP"]
         await ensure_topics(bootstrap, [TOPIC])
         await _record(stack, events)
         messages = [encode(event) for event in events]
         gc.freeze()  # or the collector walks what only waits to be sent
-        rounds = await alternately(
-            size, lambda: _relayed(stack, bootstrap, len(events)), lambda: _sent(bootstrap, messages)
+        rounds = await run_alternately(
+            size,
+            lambda: _measure_relay(stack, bootstrap, len(events)),
+            lambda: _measure_bare_producer(bootstrap, messages),
         )
     return {RATIO.name: [Pair(*each) for each in rounds]}
 
 
 async def _record(stack: Stack, events: Sequence[Event]) -> None:
     """Each participant's events in a transaction of their own, as they are when a site imports."""
-    url = settings_of(stack.environment).database("enrollment", "app")
-    async with await open_pool(url, largest=CONNECTIONS) as pool:
-        store, told = PostgresStore("enrollment", pool), list(_by_stream(events))
+    url = read_settings(stack.environment).database_url("enrollment", "app")
+    async with await open_pool(url, max_size=CONNECTIONS) as pool:
+        store, event_streams = PostgresStore("enrollment", pool), list(_by_stream(events))
 
-        async def append(place: int) -> None:
-            stream = told[place]
+        async def append(index: int) -> None:
+            stream = event_streams[index]
             async with store.unit(Tenant(STUDY)) as unit:
-                await unit.append(Append(0, None, Head(len(stream), stream[0].site_id), stream))
+                await unit.append(AppendRequest(0, None, StreamHead(len(stream), stream[0].site_id), stream))
 
-        await spread(CONNECTIONS, append, len(told))
+        await run_concurrently(CONNECTIONS, append, len(event_streams))
 
 
 def _by_stream(events: Sequence[Event]) -> Iterator[list[Event]]:
@@ -89,44 +91,51 @@ def _by_stream(events: Sequence[Event]) -> Iterator[list[Event]]:
     yield stream
 
 
-async def _relayed(stack: Stack, bootstrap: str, events: int) -> float:
+async def _measure_relay(stack: Stack, bootstrap: str, events: int) -> float:
     """From a cursor that has published nothing to the last acknowledgement; events a second."""
-    await _forget_the_cursor(stack)
-    stop, publisher = asyncio.Event(), Counted(bootstrap, events)
-    async with await open_pool(settings_of(stack.environment).database("enrollment", "system")) as pool:
-        began = perf_counter()
-        relaying = asyncio.create_task(Relay(pool, publisher, "enrollment").run(stop))
+    await _delete_cursor(stack)
+    stop, publisher = asyncio.Event(), CountingPublisher(bootstrap, events)
+    async with await open_pool(read_settings(stack.environment).database_url("enrollment", "system")) as pool:
+        started_at = perf_counter()
+        relay_task = asyncio.create_task(Relay(pool, publisher, "enrollment").run(stop))
         await asyncio.wait(
-            [relaying, waiting := asyncio.create_task(publisher.all.wait())], return_when="FIRST_COMPLETED"
+            [relay_task, publication := asyncio.create_task(publisher.all_published.wait())],
+            return_when="FIRST_COMPLETED",
         )
-        seconds = perf_counter() - began
-        waiting.cancel()
+        seconds = perf_counter() - started_at
+        publication.cancel()
         stop.set()
-        await relaying
+        await relay_task
     await publisher.close()
     return events / seconds
 
 
-async def _forget_the_cursor(stack: Stack) -> None:
-    connection: asyncpg.Connection[Any] = await asyncpg.connect(server(stack).url("quartal_enrollment"))
+async def _delete_cursor(stack: Stack) -> None:
+    connection: asyncpg.Connection[Any] = await asyncpg.connect(postgres_of(stack).url("quartal_enrollment"))
     try:
         await connection.execute("delete from relay_cursor")
     finally:
         await connection.close()
 
 
-async def _sent(bootstrap: str, messages: Sequence[Message]) -> float:
+async def _measure_bare_producer(bootstrap: str, messages: Sequence[Message]) -> float:
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, enable_idempotence=True, acks="all", linger_ms=0, max_batch_size=128 * 1024,
-        max_request_size=LARGEST,
-    )  # fmt: skip
-    began = perf_counter()
+        bootstrap_servers=bootstrap,
+        enable_idempotence=True,
+        acks="all",
+        linger_ms=0,
+        max_batch_size=128 * 1024,
+        max_request_size=MAX_RECORD_BYTES,
+    )
+    started_at = perf_counter()
     async with producer:
-        for each in messages:
-            last = await producer.send(each.topic, each.value, each.key, headers=list(each.headers))
+        for message in messages:
+            last_delivery = await producer.send(
+                message.topic, message.value, message.key, headers=list(message.headers)
+            )
         await producer.flush()
-        await last
-    return len(messages) / (perf_counter() - began)
+        await last_delivery
+    return len(messages) / (perf_counter() - started_at)
 
 
 BENCH = Bench("relay", (RATIO,), run)

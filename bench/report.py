@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.pairs import Bench, Measured, Pair, Ratio, median_and_spread
-from infra.local.kafka_home import VERSION as KAFKA
+from bench.pairs import Bench, Measurements, Pair, Ratio, median_and_spread
+from infra.local.kafka_home import KAFKA_VERSION as KAFKA
 from infra.local.postgres import find_binaries
 from shared.kernel.clock import Clock
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "bench" / "results.json"
-PAGE = ROOT / "docs" / "performance.md"
+RESULTS_PATH = ROOT / "bench" / "results.json"
+PAGE_PATH = ROOT / "docs" / "performance.md"
 _INTRODUCTION = """# Performance
 
 Machines differ, and are noisy. So what is promised is a **ratio** of two things that run alternately on one machine:
@@ -25,7 +25,7 @@ ours, and the least that could do the same. Each row is the median of at least f
 greatest ratio beside it. `make bench` measures all of them and writes this page; `python -m bench append api` measures
 some; `--small` is for seeing that they run, and writes nothing.
 """
-_READING = """
+_EXPLANATION = """
 A goal is a lower bound for rates and an upper bound for times. *worse than half*: a rate below half of its goal, or a
 time above twice its goal.
 PostgreSQL is durable in every bench (fsync on, commits are waited for), Kafka acknowledges by `acks=all`. A load above
@@ -34,25 +34,31 @@ should be measured again before anything is concluded from it.
 """
 
 
-def said(ratio: Ratio, pairs: Sequence[Pair]) -> str:
-    middle, least, greatest = median_and_spread(pairs)
-    ours, reference = _typical(pairs)
-    bound = "at most" if ratio.most else "at least"
+def format_ratio(ratio: Ratio, pairs: Sequence[Pair]) -> str:
+    median, least, greatest = median_and_spread(pairs)
+    ours, reference = _median_pair(pairs)
+    bound = "at most" if ratio.is_upper_bound else "at least"
     return (
-        f"{ratio.name:30} {middle:6.2f} ({least:.2f} to {greatest:.2f}), {bound} {ratio.goal:g} wanted: "
-        f"{_verdict(ratio, middle)}; {ours:,.4g} against {reference:,.4g} {ratio.unit}"
+        f"{ratio.name:30} {median:6.2f} ({least:.2f} to {greatest:.2f}), {bound} {ratio.goal:g} wanted: "
+        f"{_verdict(ratio, median)}; {ours:,.4g} against {reference:,.4g} {ratio.unit}"
     )
 
 
-def keep(bench: Bench, measured: Measured, load: float) -> None:
+def store_measurements(bench: Bench, measured: Measurements, load: float) -> None:
     """Replace what `results.json` has of that bench; `load` is what the machine had to do when it began."""
-    kept: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    ratios = kept.setdefault("ratios", {})
+    results: dict[str, Any] = json.loads(RESULTS_PATH.read_text()) if RESULTS_PATH.exists() else {}
+    ratios = results.setdefault("ratios", {})
     for ratio in bench.ratios:
         pairs = [[each.ours, each.reference] for each in measured[ratio.name]]
-        on = Clock().now().date().isoformat()
-        ratios[ratio.name] = {"unit": ratio.unit, "goal": ratio.goal, "measured_on": on, "load": load, "pairs": pairs}
-    RESULTS.write_text(json.dumps({"machine": machine(), "ratios": ratios}, indent=1) + "\n")
+        today = Clock().now().date().isoformat()
+        ratios[ratio.name] = {
+            "unit": ratio.unit,
+            "goal": ratio.goal,
+            "measured_on": today,
+            "load": load,
+            "pairs": pairs,
+        }
+    RESULTS_PATH.write_text(json.dumps({"machine": machine(), "ratios": ratios}, indent=1) + "\n")
 
 
 def machine() -> dict[str, str | int]:
@@ -61,61 +67,66 @@ def machine() -> dict[str, str | int]:
         "system": platform.system(),
         "python": platform.python_version(),
         "kafka": KAFKA,
-        "postgres": _postgres(),
+        "postgres": _postgres_version(),
     }
 
 
-def _postgres() -> str:
-    said = subprocess.run([find_binaries() / "postgres", "--version"], capture_output=True, text=True, check=True)
-    return said.stdout.split()[2]
+def _postgres_version() -> str:
+    output = subprocess.run([find_binaries() / "postgres", "--version"], capture_output=True, text=True, check=True)
+    return output.stdout.split()[2]
 
 
 def write_page(benches: Sequence[Bench]) -> None:
     """The page, from everything that `results.json` has."""
-    kept = json.loads(RESULTS.read_text())
-    lines = [_INTRODUCTION, *_table(benches, kept["ratios"]), _READING, _facts(kept["machine"])]
-    PAGE.write_text("\n".join(lines))
+    results = json.loads(RESULTS_PATH.read_text())
+    lines = [_INTRODUCTION, *_table(benches, results["ratios"]), _EXPLANATION, _machine_sentence(results["machine"])]
+    PAGE_PATH.write_text("\n".join(lines))
 
 
-def _table(benches: Sequence[Bench], kept: Mapping[str, Any]) -> Iterator[str]:
+def _table(benches: Sequence[Bench], stored_ratios: Mapping[str, Any]) -> Iterator[str]:
     yield "| bench | ours | against | ratio (spread) | goal | | ours / against | load |"
     yield "|---|---|---|---|---|---|---|---|"
     for ratio in (ratio for bench in benches for ratio in bench.ratios):
-        if row := kept.get(ratio.name):
+        if row := stored_ratios.get(ratio.name):
             yield _row(ratio, [Pair(*each) for each in row["pairs"]], row["load"])
 
 
 def _row(ratio: Ratio, pairs: Sequence[Pair], load: float) -> str:
-    middle, least, greatest = median_and_spread(pairs)
-    ours, reference = _typical(pairs)
-    bound = "≤" if ratio.most else "≥"
+    median, least, greatest = median_and_spread(pairs)
+    ours, reference = _median_pair(pairs)
+    bound = "≤" if ratio.is_upper_bound else "≥"
     cells = (
-        ratio.name, ratio.ours, ratio.against, f"**{middle:.2f}** ({least:.2f} to {greatest:.2f})",
-        f"{bound} {ratio.goal:g}", _verdict(ratio, middle), f"{_number(ours)} / {_number(reference)} {ratio.unit}",
+        ratio.name,
+        ratio.ours,
+        ratio.against,
+        f"**{median:.2f}** ({least:.2f} to {greatest:.2f})",
+        f"{bound} {ratio.goal:g}",
+        _verdict(ratio, median),
+        f"{_format_number(ours)} / {_format_number(reference)} {ratio.unit}",
         f"{load:.1f}",
-    )  # fmt: skip
+    )
     return f"| {' | '.join(cells)} |"
 
 
-def _typical(pairs: Sequence[Pair]) -> tuple[float, float]:
+def _median_pair(pairs: Sequence[Pair]) -> tuple[float, float]:
     """The pair whose ratio is the median."""
-    middle = sorted(pairs, key=lambda pair: pair.ratio)[len(pairs) // 2]
-    return middle.ours, middle.reference
+    median_pair = sorted(pairs, key=lambda pair: pair.ratio)[len(pairs) // 2]
+    return median_pair.ours, median_pair.reference
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
-def _verdict(ratio: Ratio, middle: float) -> str:
-    if ratio.met(middle):
+def _verdict(ratio: Ratio, median: float) -> str:
+    if ratio.is_met(median):
         return "met"
-    return "worse than half" if ratio.worse_than_half(middle) else "not met"
+    return "worse than half" if ratio.is_worse_than_half(median) else "not met"
 
 
-def _facts(facts: Mapping[str, Any]) -> str:
+def _machine_sentence(machine: Mapping[str, Any]) -> str:
     return (
-        f"Measured on {facts['cores']} cores, which servers, clients and product share; {facts['system']}, "
-        f"Python {facts['python']}, PostgreSQL {facts['postgres']}, Kafka {facts['kafka']}. "
+        f"Measured on {machine['cores']} cores, which servers, clients and product share; {machine['system']}, "
+        f"Python {machine['python']}, PostgreSQL {machine['postgres']}, Kafka {machine['kafka']}. "
         "*load*: the machine's load average when the bench began.\n"
     )

@@ -12,35 +12,35 @@ from fastapi import FastAPI
 from services.followup.app import create_app as followup
 from services.toxicity.app import create_app as toxicity
 from shared.contracts.followup import FollowUpRecorded
-from shared.observability.logging import configure
+from shared.observability.logging import configure_logging
 from shared.security.tenancy import open_pool
 from shared.settings import Settings
 from shared.web.server import serve
 
-OURS = {"followup": followup, "toxicity": toxicity}
-READY = "/ready"
-TABLE = "create table smallest (id uuid primary key, participant_id text, data jsonb, recorded_at timestamptz)"
+SERVICES = {"followup": followup, "toxicity": toxicity}
+READY_PATH = "/ready"
+CREATE_TABLE = "create table smallest (id uuid primary key, participant_id text, data jsonb, recorded_at timestamptz)"
 INSERT = "insert into smallest values ($1, $2, $3, now())"
 
 
-def smallest(settings: Settings) -> FastAPI:
+def create_smallest_app(settings: Settings) -> FastAPI:
     """The smallest honest handler: it validates the same model, inserts one row, and commits."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        url = settings.database("followup", "owner")
-        async with await open_pool(url, largest=settings.pool_size) as app.state.pool:
-            await app.state.pool.execute(TABLE)
+        url = settings.database_url("followup", "owner")
+        async with await open_pool(url, max_size=settings.pool_size) as app.state.pool:
+            await app.state.pool.execute(CREATE_TABLE)
             yield
 
     app = FastAPI(lifespan=lifespan)
 
-    @app.get(READY)
+    @app.get(READY_PATH)
     async def ready() -> dict[str, str]:
         return {"status": "ready"}
 
     @app.post("/participants/{participant_id}/facts/followup.recorded", status_code=201)
-    async def recorded(participant_id: str, fact: FollowUpRecorded) -> dict[str, str]:
+    async def post_fact(participant_id: str, fact: FollowUpRecorded) -> dict[str, str]:
         event_id = uuid4()
         await app.state.pool.execute(INSERT, event_id, participant_id, fact.model_dump_json())
         return {"participant_id": participant_id, "event_id": str(event_id)}
@@ -50,11 +50,11 @@ def smallest(settings: Settings) -> FastAPI:
 
 def main() -> None:
     settings = Settings()
-    configure("bench")
-    if made := OURS.get(sys.argv[1]):
-        serve(made(settings), settings)
+    configure_logging("bench")
+    if create_app := SERVICES.get(sys.argv[1]):
+        serve(create_app(settings), settings)
     else:
-        serve(smallest(settings), settings.model_copy(update={"port": int(sys.argv[2])}))
+        serve(create_smallest_app(settings), settings.model_copy(update={"port": int(sys.argv[2])}))
 
 
 if __name__ == "__main__":

@@ -33,9 +33,9 @@ class Issuer:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         private, public = folder / "issuer.json", folder / "jwks.json"
         if not private.exists():
-            write_once(private, _encoded(_new_key().as_dict(private=True)))
+            write_once(private, _encode_json(_new_key().as_dict(private=True)))
         key = ECKey.import_key(json.loads(private.read_bytes()))
-        _publish(public, _encoded({"keys": [key.as_dict(private=False)]}))
+        _publish(public, _encode_json({"keys": [key.as_dict(private=False)]}))
         return cls(public, key)
 
     def token(self, subject: str, *, now: datetime, minutes: int = 15) -> str:
@@ -51,7 +51,7 @@ def _new_key() -> ECKey:
     return ECKey.generate_key("P-256", {"alg": ALGORITHM, "use": "sig"}, auto_kid=True)
 
 
-def _encoded(document: object) -> bytes:
+def _encode_json(document: object) -> bytes:
     return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
 
 

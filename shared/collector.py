@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 
-SELDOM = (20_000, 20, 100)
+RARE_THRESHOLDS = (20_000, 20, 100)
 
 
-def settle() -> None:
+def freeze_startup_objects() -> None:
     """Before the work begins: what is there by now stays, and is not walked over again.
 
     Modules and their classes are 50,000 to 100,000 objects, and a walk over them takes 50 to 100 ms.
@@ -15,6 +15,6 @@ def settle() -> None:
     gc.freeze()
 
 
-def walk_seldom() -> None:
+def collect_rarely() -> None:
     """For who remembers much: remembered streams are many objects and no cycles, and each walk visits all."""
-    gc.set_threshold(*SELDOM)
+    gc.set_threshold(*RARE_THRESHOLDS)

@@ -24,36 +24,36 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 
-LOOKS_EVERY_MS = 2_000  # as often as a heartbeat
-_STARTS_WITHIN = 60.0  # seconds: a rebalance may have to wait for a member that died
-_STOPS_WITHIN = 3.0
-_LOOKS_AGAIN = 0.5
+METADATA_MAX_AGE_MS = 2_000  # as often as a heartbeat
+_START_TIMEOUT_SECONDS = 60.0  # seconds: a rebalance may have to wait for a member that died
+_STOP_TIMEOUT_SECONDS = 3.0
+_TOPIC_POLL_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def consuming(consumer: AIOKafkaConsumer) -> AsyncIterator[AIOKafkaConsumer]:
+async def open_consumer(consumer: AIOKafkaConsumer) -> AsyncIterator[AIOKafkaConsumer]:
     """Starts and ends it. Raises TimeoutError where it does not start."""
     try:
-        async with asyncio.timeout(_STARTS_WITHIN):
+        async with asyncio.timeout(_START_TIMEOUT_SECONDS):
             await consumer.start()
         yield consumer
     finally:
-        await ended(consumer.stop(), _STOPS_WITHIN)
-        await _cancelled(_tasks(consumer))
-        await close(consumer._client, _STOPS_WITHIN)
+        await stop_quietly(consumer.stop(), _STOP_TIMEOUT_SECONDS)
+        await _cancel_all(_client_tasks(consumer))
+        await close_client(consumer._client, _STOP_TIMEOUT_SECONDS)
 
 
 @asynccontextmanager
-async def administration(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+async def open_admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
     """Starts and ends it. Raises TimeoutError where it does not start."""
     client = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
-        async with asyncio.timeout(_STARTS_WITHIN):
+        async with asyncio.timeout(_START_TIMEOUT_SECONDS):
             await client.start()
         yield client
     finally:
-        await close(client._client, _STOPS_WITHIN)
+        await close_client(client._client, _STOP_TIMEOUT_SECONDS)
 
 
 def vital_tasks(consumer: AIOKafkaConsumer) -> set[asyncio.Task[None]]:
@@ -61,34 +61,34 @@ def vital_tasks(consumer: AIOKafkaConsumer) -> set[asyncio.Task[None]]:
     return {consumer._client._sync_task, consumer._fetcher._fetch_task}
 
 
-async def partitions_of(bootstrap: str, topics: Collection[str]) -> list[TopicPartition]:
+async def list_partitions(bootstrap: str, topics: Collection[str]) -> list[TopicPartition]:
     """Of all the topics, once they are all there. Logs one line for each set of topics that it waits for."""
-    async with administration(bootstrap) as admin:
-        waited_for = list[str]()
+    async with open_admin(bootstrap) as admin:
+        last_missing = list[str]()
         while True:
-            described = await admin.describe_topics(list(topics))
-            missing = sorted(each["topic"] for each in described if each["error_code"])
+            descriptions = await admin.describe_topics(list(topics))
+            missing = sorted(each["topic"] for each in descriptions if each["error_code"])
             if not missing:
                 break
-            if missing != waited_for:
+            if missing != last_missing:
                 _log.warning("waiting for the topics %s", ", ".join(missing))
-            waited_for = missing
-            await asyncio.sleep(_LOOKS_AGAIN)
-    return [TopicPartition(each["topic"], part["partition"]) for each in described for part in each["partitions"]]
+            last_missing = missing
+            await asyncio.sleep(_TOPIC_POLL_SECONDS)
+    return [TopicPartition(each["topic"], part["partition"]) for each in descriptions for part in each["partitions"]]
 
 
-async def close(client: AIOKafkaClient, within: float) -> None:
+async def close_client(client: AIOKafkaClient, timeout_seconds: float) -> None:
     """Close its connections, whatever became of it; give up after `within` seconds. Raises nothing of its own."""
     if client._sync_task and client._sync_task.done():
         client._sync_task = None
-    await ended(client.close(), within)
+    await stop_quietly(client.close(), timeout_seconds)
 
 
-async def ended(ending: Coroutine[Any, Any, None], within: float) -> None:
+async def stop_quietly(stop: Coroutine[Any, Any, None], timeout_seconds: float) -> None:
     """Wait for an end, `within` seconds at most. What it raises is logged; a cancellation inside of it is not ours."""
-    task = asyncio.create_task(ending)
+    task = asyncio.create_task(stop)
     try:
-        await asyncio.wait({task}, timeout=within)
+        await asyncio.wait({task}, timeout=timeout_seconds)
     finally:
         task.cancel()
         await asyncio.wait({task})
@@ -96,7 +96,7 @@ async def ended(ending: Coroutine[Any, Any, None], within: float) -> None:
         _log.info("a Kafka client failed while it closed: %s", type(error).__name__)
 
 
-def _tasks(consumer: AIOKafkaConsumer) -> Iterator[asyncio.Task[Any] | None]:
+def _client_tasks(consumer: AIOKafkaConsumer) -> Iterator[asyncio.Task[Any] | None]:
     """What it runs, and would go on running where its end was cut short."""
     if coordinator := consumer._coordinator:
         for name in ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_reset_committed_task"):
@@ -105,8 +105,8 @@ def _tasks(consumer: AIOKafkaConsumer) -> Iterator[asyncio.Task[Any] | None]:
         yield from (fetcher._fetch_task, *fetcher._pending_tasks)
 
 
-async def _cancelled(tasks: Iterator[asyncio.Task[Any] | None]) -> None:
-    if left := {task for task in tasks if task and not task.done()}:
-        for task in left:
+async def _cancel_all(tasks: Iterator[asyncio.Task[Any] | None]) -> None:
+    if unfinished := {task for task in tasks if task and not task.done()}:
+        for task in unfinished:
             task.cancel()
-        await asyncio.wait(left, timeout=_STOPS_WITHIN)
+        await asyncio.wait(unfinished, timeout=_STOP_TIMEOUT_SECONDS)

@@ -17,14 +17,14 @@ from urllib.parse import unquote, urlsplit
 
 import uvloop
 
-from shared.collector import settle
+from shared.collector import freeze_startup_objects
 from shared.contracts.cloudevents import topic
 from shared.eventstore.migrate import Migrations
 from shared.eventstore.migrate import migrate as apply_migrations
 from shared.inbox.consumer import consume
-from shared.inbox.lag import watch
-from shared.inbox.registry.effect import register
-from shared.observability.logging import configure
+from shared.inbox.lag import monitor_lag
+from shared.inbox.registry.effect import apply_enrollment_events
+from shared.observability.logging import configure_logging
 from shared.outbox.confirmation import compare_and_confirm
 from shared.outbox.lease import RestoredDatabase
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
@@ -38,59 +38,68 @@ if TYPE_CHECKING:
 SHARED = Path(__file__).parent
 EVENT_STORE = Migrations("eventstore", SHARED / "eventstore" / "migrations")
 INBOX = Migrations("inbox", SHARED / "inbox" / "migrations")
-REGISTRY = Migrations("registry", SHARED / "inbox" / "registry" / "migrations")
-RELAY_LEASE = 3.0  # seconds that others wait for a relay that was killed
+PARTICIPANT_REGISTRY = Migrations("registry", SHARED / "inbox" / "registry" / "migrations")
+RELAY_LEASE_SECONDS = 3.0  # seconds that others wait for a relay that was killed
 _log = logging.getLogger(__name__)
-_PUBLISHER_ENDS_WITHIN = 5  # seconds
-_ENDS_WITHIN = 6.0  # seconds
-Work = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
+_PUBLISHER_CLOSE_TIMEOUT_SECONDS = 5  # seconds
+_STOP_TIMEOUT_SECONDS = 6.0  # seconds
+WorkerTask = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
 
 
 async def migrate(service: str, settings: Settings, parts: Iterable[Migrations]) -> list[str]:
     """Bring one service's database to today's schema; return the names of the files applied."""
-    roles = {role: unquote(urlsplit(settings.database(service, role)).username or "") for role in ("app", "system")}
-    return await apply_migrations(settings.database(service, "owner"), parts, roles)
+    roles = {role: unquote(urlsplit(settings.database_url(service, role)).username or "") for role in ("app", "system")}
+    return await apply_migrations(settings.database_url(service, "owner"), parts, roles)
 
 
-def relay_of(service: str) -> Work:
+def relay_task(service: str) -> WorkerTask:
     """Publishes what the service records, until told to stop."""
 
     async def relay(settings: Settings, stop: asyncio.Event) -> None:
         await ensure_topics(settings.kafka_bootstrap, [topic(service)])
-        pool = await open_pool(settings.database(service, "system"), largest=settings.relay_shards + 3)
+        pool = await open_pool(settings.database_url(service, "system"), max_size=settings.relay_shards + 3)
         publisher = KafkaPublisher(settings.kafka_bootstrap)
-        doubt = partial(compare_and_confirm, pool, settings.kafka_bootstrap, topic(service))
-        relay = Relay(pool, publisher, service, doubt=doubt, shards=settings.relay_shards, lease=RELAY_LEASE)
+        restore_check = partial(compare_and_confirm, pool, settings.kafka_bootstrap, topic(service))
+        relay = Relay(
+            pool,
+            publisher,
+            service,
+            restore_check=restore_check,
+            shards=settings.relay_shards,
+            lease_seconds=RELAY_LEASE_SECONDS,
+        )
         try:
             await relay.run(stop)
-        except RestoredDatabase as restored:
-            _log.critical("nothing is published or recorded: %s", restored)
+        except RestoredDatabase as error:
+            _log.critical("nothing is published or recorded: %s", error)
             raise
         finally:
             with suppress(TimeoutError):  # what the broker did not acknowledge is published again
-                await asyncio.wait_for(publisher.close(), _PUBLISHER_ENDS_WITHIN)
+                await asyncio.wait_for(publisher.close(), _PUBLISHER_CLOSE_TIMEOUT_SECONDS)
             await pool.close()
 
     return relay
 
 
-def inbox_of(service: str, topics: Sequence[str]) -> Work:
+def inbox_task(service: str, topics: Sequence[str]) -> WorkerTask:
     """Takes in what other services publish, until told to stop."""
 
     async def inbox(settings: Settings, stop: asyncio.Event) -> None:
-        pool = await open_pool(settings.database(service, "system"))
+        pool = await open_pool(settings.database_url(service, "system"))
         try:
-            async with asyncio.TaskGroup() as together:
-                watching = together.create_task(watch(pool, settings.kafka_bootstrap, topics))
-                await consume(pool, settings.kafka_bootstrap, f"quartal-{service}", topics, register, stop)
-                watching.cancel()
+            async with asyncio.TaskGroup() as group:
+                lag_monitor = group.create_task(monitor_lag(pool, settings.kafka_bootstrap, topics))
+                await consume(
+                    pool, settings.kafka_bootstrap, f"quartal-{service}", topics, apply_enrollment_events, stop
+                )
+                lag_monitor.cancel()
         finally:
             await pool.close()
 
     return inbox
 
 
-def until_stopped(settings: Settings, *works: Work) -> None:
+def run_until_signal(settings: Settings, *worker_tasks: WorkerTask) -> None:
     """Run all of them until SIGTERM or SIGINT; an error in one ends the process, for its supervisor to start again.
 
     What does not end by itself when it is told to, because it waits for a server that is away, is cancelled.
@@ -98,56 +107,56 @@ def until_stopped(settings: Settings, *works: Work) -> None:
 
     async def run() -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        async with asyncio.TaskGroup() as together:
-            tasks = [together.create_task(_to_its_end(work(settings, stop))) for work in works]
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signal_number, stop.set)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_run_uncancelled(work(settings, stop))) for work in worker_tasks]
             await stop.wait()
-            _, late = await asyncio.wait(tasks, timeout=_ENDS_WITHIN)
-            for each in late:
-                each.cancel()
+            _, unfinished = await asyncio.wait(tasks, timeout=_STOP_TIMEOUT_SECONDS)
+            for task in unfinished:
+                task.cancel()
 
-    settle()
+    freeze_startup_objects()
     uvloop.run(run())
 
 
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+async def _run_uncancelled(coroutine: Coroutine[Any, Any, None]) -> None:
     """A task group takes a cancelled task for one that was not wanted any more; only `until_stopped` cancels these."""
     try:
-        await work
-    except asyncio.CancelledError as stray:
+        await coroutine
+    except asyncio.CancelledError as cancellation:
         if (task := asyncio.current_task()) and not task.cancelling():
-            raise RuntimeError("a work was cancelled from within") from stray
+            raise RuntimeError("a work was cancelled from within") from cancellation
         raise
 
 
 @dataclass(frozen=True)
-class Process:
+class ServiceProcess:
     """One service's commands. `work` runs its worker until the process is told to stop.
 
     `app` is the module with `create_app`: a worker has no use for it, and it is most of what there is to import.
     """
 
     name: str
-    app: str
-    work: Callable[[Settings], None]
+    app_module: str
+    run_worker: Callable[[Settings], None]
     migrations: Sequence[Migrations]
 
     def create_app(self, settings: Settings) -> FastAPI:
-        made: FastAPI = import_module(self.app).create_app(settings)
-        return made
+        app: FastAPI = import_module(self.app_module).create_app(settings)
+        return app
 
     def main(self) -> None:
         settings = Settings()
         commands: Mapping[str, Callable[[], Any]] = {
             "api": lambda: self._serve(settings),
-            "worker": lambda: self.work(settings),
+            "worker": lambda: self.run_worker(settings),
             "migrate": lambda: asyncio.run(migrate(self.name, settings, self.migrations)),
         }
         command = commands.get(sys.argv[1] if len(sys.argv) == 2 else "")
         if command is None:
             sys.exit(f"usage: python -m services.{self.name} {' | '.join(commands)}")
-        configure(f"{self.name}-{sys.argv[1]}")
+        configure_logging(f"{self.name}-{sys.argv[1]}")
         command()
 
     def _serve(self, settings: Settings) -> None:

@@ -79,10 +79,10 @@ class Settings(Limits):
 
     @field_validator("administrators", mode="before")
     @classmethod
-    def _comma_separated(cls, value: object) -> object:
+    def _split_commas(cls, value: object) -> object:
         return tuple(value.split(",")) if isinstance(value, str) else value
 
-    def database(self, service: str, role: str) -> str:
+    def database_url(self, service: str, role: str) -> str:
         """The URL of a service's database as `owner`, `app` or `system`; ValueError where it was not told."""
         url: SecretStr = getattr(self, f"{service}_{role}_url")
         if not url.get_secret_value():
@@ -92,12 +92,14 @@ class Settings(Limits):
     def study_clock(self) -> Clock:
         return Clock.parse(self.clock)
 
-    def may_open_some(self, subject: str) -> bool:
+    def may_open_any_study(self, subject: str) -> bool:
         """Is there an id under which the subject may open a study?"""
-        listed = (re.escape(entry.strip()).replace(re.escape("{study}"), "[a-z0-9-]+") for entry in self.administrators)
-        return any(re.fullmatch(entry, subject) for entry in listed if entry)
+        patterns = (
+            re.escape(entry.strip()).replace(re.escape("{study}"), "[a-z0-9-]+") for entry in self.administrators
+        )
+        return any(re.fullmatch(entry, subject) for entry in patterns if entry)
 
-    def may_open(self, subject: str, study_id: str) -> bool:
+    def may_open_study(self, subject: str, study_id: str) -> bool:
         """Is the subject listed among those who may open studies? `{study}` in an entry stands for the study's id."""
-        listed = (entry.strip() for entry in self.administrators)
-        return any(subject == entry.replace("{study}", study_id) for entry in listed if entry)
+        entries = (entry.strip() for entry in self.administrators)
+        return any(subject == entry.replace("{study}", study_id) for entry in entries if entry)

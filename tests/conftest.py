@@ -21,16 +21,16 @@ from aiokafka import AIOKafkaConsumer
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
-from infra.local.kafka import LocalKafka, install
-from infra.local.kafka_home import VERSION
+from infra.local.kafka import LocalKafka, install_kafka
+from infra.local.kafka_home import KAFKA_VERSION
 from infra.local.ports import LOOPBACK, free_port
 from infra.local.postgres import LocalPostgres
 from infra.postgres.init import PROCESSES
-from infra.postgres.roles import ROLES, ensure_databases, url_for
-from shared.collector import settle, walk_seldom
+from infra.postgres.roles import ROLES, database_url, ensure_databases
+from shared.collector import collect_rarely, freeze_startup_objects
 from shared.eventstore.migrate import Migrations, migrate
 from shared.eventstore.store import PostgresStore
-from shared.outbox.confirmation import confirm
+from shared.outbox.confirmation import confirm_database
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from shared.process import EVENT_STORE
 from shared.security.tenancy import open_pool
@@ -47,7 +47,7 @@ MIGRATIONS: Mapping[str, Sequence[Migrations]] = {service.name: service.migratio
 PASSWORDS = {role: secrets.token_urlsafe(12) for role in ROLES}
 
 
-class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
+class PerFileScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
     """Deals out tests file by file, but those of tests/api together: a second demo would only take time."""
 
     def _split_scope(self, nodeid: str) -> str:
@@ -55,18 +55,18 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
         return "tests/api" if file.startswith("tests/api/") else file
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
-    return ByFile(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> PerFileScheduling:
+    return PerFileScheduling(config, log)
 
 
 def pytest_collection_finish() -> None:
     """A tenth of a run went into walks over modules and collected tests."""
-    settle()
-    walk_seldom()
+    freeze_startup_objects()
+    collect_rarely()
 
 
 @pytest.fixture(autouse=True, scope="module")
-def collected() -> Iterator[None]:
+def collect_garbage() -> Iterator[None]:
     """What a file's tests leave open is found while there is somebody to fail."""
     yield
     gc.collect()
@@ -84,14 +84,14 @@ class KafkaServer(Protocol):
 
 
 @dataclass(frozen=True)
-class Somewhere:
+class ServerAddress:
     """A server that others run."""
 
     bootstrap: str = ""
     server: str = ""
 
     def url(self, database: str = "postgres") -> str:
-        return url_for(self.server, database)
+        return database_url(self.server, database)
 
 
 @dataclass(frozen=True)
@@ -113,15 +113,15 @@ class Database:
 
 
 @contextmanager
-def postgres_container() -> Iterator[Somewhere]:
+def postgres_container() -> Iterator[ServerAddress]:
     from testcontainers.community.postgres import PostgresContainer
 
     with PostgresContainer("postgres:18", driver=None) as container:
-        yield Somewhere(server=container.get_connection_url())
+        yield ServerAddress(server=container.get_connection_url())
 
 
 @contextmanager
-def kafka_container() -> Iterator[Somewhere]:
+def kafka_container() -> Iterator[ServerAddress]:
     """The broker tells clients its address, so its port on this machine must be known before it starts."""
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.wait_strategies import LogMessageWaitStrategy
@@ -139,19 +139,19 @@ def kafka_container() -> Iterator[Somewhere]:
         "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
         "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
     }
-    container = DockerContainer(f"apache/kafka:{VERSION}").with_envs(**settings).with_bind_ports(9092, port)
+    container = DockerContainer(f"apache/kafka:{KAFKA_VERSION}").with_envs(**settings).with_bind_ports(9092, port)
     with container.waiting_for(LogMessageWaitStrategy("Kafka Server started")):
-        yield Somewhere(bootstrap=f"{LOOPBACK}:{port}")
+        yield ServerAddress(bootstrap=f"{LOOPBACK}:{port}")
 
 
-def in_containers() -> bool:
+def use_containers() -> bool:
     return os.environ.get("QUARTAL_TEST_BACKEND") == "containers"
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     server: AbstractContextManager[PostgresServer] = (
-        postgres_container() if in_containers() else LocalPostgres(tmp_path_factory.mktemp("postgres"), fast=True)
+        postgres_container() if use_containers() else LocalPostgres(tmp_path_factory.mktemp("postgres"), fast=True)
     )
     with server as running:
         yield running
@@ -161,8 +161,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     server: AbstractContextManager[KafkaServer] = (
         kafka_container()
-        if in_containers()
-        else LocalKafka(tmp_path_factory.mktemp("kafka"), home=install(lambda _: None))
+        if use_containers()
+        else LocalKafka(tmp_path_factory.mktemp("kafka"), home=install_kafka(lambda _: None))
     )
     with server as running:
         yield running
@@ -187,36 +187,36 @@ async def databases(postgres: PostgresServer) -> Mapping[str, str]:
     """The four databases, migrated: URLs by setting (`QUARTAL_ENROLLMENT_APP_URL` …)."""
     urls = await ensure_databases(postgres.url(), PASSWORDS)
     for service in MIGRATIONS:
-        await migrate(urls[f"QUARTAL_{service.upper()}_OWNER_URL"], MIGRATIONS[service], roles_of(service))
+        await migrate(urls[f"QUARTAL_{service.upper()}_OWNER_URL"], MIGRATIONS[service], runtime_roles(service))
         if EVENT_STORE in MIGRATIONS[service]:
             async with await open_pool(urls[f"QUARTAL_{service.upper()}_SYSTEM_URL"]) as pool:
-                await confirm(pool)  # no worker runs here, and its topic is as empty as it is
+                await confirm_database(pool)  # no worker runs here, and its topic is as empty as it is
     return urls
 
 
-def roles_of(service: str) -> dict[str, str]:
+def runtime_roles(service: str) -> dict[str, str]:
     return {purpose: f"quartal_{service}_{purpose}" for purpose in ("app", "system")}
 
 
 @asynccontextmanager
-async def opened(server: PostgresServer, database: str, service: str) -> AsyncIterator[Database]:
+async def open_database(server: PostgresServer, database: str, service: str) -> AsyncIterator[Database]:
     """A migrated database with pools for the roles of a service."""
     superuser_url = server.url(database)
     roles = {purpose: f"quartal_{service}_{purpose}" for purpose in ("owner", "app", "system")}
-    urls = {purpose: url_for(superuser_url, database, role, PASSWORDS[role]) for purpose, role in roles.items()}
-    async with await open_pool(urls["app"], largest=20) as app, await open_pool(urls["system"], largest=20) as system:
+    urls = {purpose: database_url(superuser_url, database, role, PASSWORDS[role]) for purpose, role in roles.items()}
+    async with await open_pool(urls["app"], max_size=20) as app, await open_pool(urls["system"], max_size=20) as system:
         yield Database(urls, superuser_url, app, system)
 
 
 @pytest.fixture(scope="session")
 async def enrollment_database(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIterator[Database]:
-    async with opened(postgres, "quartal_enrollment", "enrollment") as database:
+    async with open_database(postgres, "quartal_enrollment", "enrollment") as database:
         yield database
 
 
 @pytest.fixture(scope="session")
 async def analytics_database(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIterator[Database]:
-    async with opened(postgres, "quartal_analytics", "analytics") as database:
+    async with open_database(postgres, "quartal_analytics", "analytics") as database:
         yield database
 
 
@@ -224,20 +224,22 @@ async def analytics_database(postgres: PostgresServer, databases: Mapping[str, s
 async def fresh_database(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIterator[Database]:
     """An enrollment database of its own, for this test alone: its outbox and its relay cursor are nobody else's."""
     name = f"test_{secrets.token_hex(6)}"
-    await on_server(postgres, f"create database {name} owner quartal_enrollment_owner template template0")
+    await execute_as_superuser(postgres, f"create database {name} owner quartal_enrollment_owner template template0")
     try:
-        owned = postgres.url(name)
-        await on_server(Somewhere(server=owned), "alter schema public owner to quartal_enrollment_owner", name)
-        owner = url_for(owned, name, "quartal_enrollment_owner", PASSWORDS["quartal_enrollment_owner"])
-        await migrate(owner, MIGRATIONS["enrollment"], roles_of("enrollment"))
-        async with opened(postgres, name, "enrollment") as database:
-            await confirm(database.system)
+        superuser_url = postgres.url(name)
+        await execute_as_superuser(
+            ServerAddress(server=superuser_url), "alter schema public owner to quartal_enrollment_owner", name
+        )
+        owner_url = database_url(superuser_url, name, "quartal_enrollment_owner", PASSWORDS["quartal_enrollment_owner"])
+        await migrate(owner_url, MIGRATIONS["enrollment"], runtime_roles("enrollment"))
+        async with open_database(postgres, name, "enrollment") as database:
+            await confirm_database(database.system)
             yield database
     finally:
-        await on_server(postgres, f"drop database {name} with (force)")
+        await execute_as_superuser(postgres, f"drop database {name} with (force)")
 
 
-async def on_server(server: PostgresServer, statement: str, database: str = "postgres") -> None:
+async def execute_as_superuser(server: PostgresServer, statement: str, database: str = "postgres") -> None:
     connection = await asyncpg.connect(server.url(database))
     try:
         await connection.execute(statement)
@@ -251,7 +253,7 @@ def study_id() -> str:
     return f"study-{secrets.token_hex(6)}"
 
 
-async def everything_in(bootstrap: str, topic: str) -> list[Any]:
+async def read_topic(bootstrap: str, topic: str) -> list[Any]:
     """All records of a topic that are there now, partition by partition, as aiokafka gives them."""
     async with AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
         partitions = sorted(consumer.assignment())

@@ -23,8 +23,8 @@ from infra.reference.study import subject
 from shared.kernel.clock import Clock
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-READY_WITHIN = 180.0
-FROM_A_PAGE = {"Sec-Fetch-Site": "same-origin"}
+READY_TIMEOUT_SECONDS = 180.0
+SAME_ORIGIN_HEADERS = {"Sec-Fetch-Site": "same-origin"}
 """What a browser adds to a form of ours; no other client says where a request comes from."""
 
 
@@ -43,33 +43,38 @@ class Demo:
 
     @property
     def environment(self) -> dict[str, str]:
-        told = {"QUARTAL_DATA": str(self.data), "QUARTAL_PORT": str(self.port), **self.settings}
-        return {**os.environ, **told, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        settings = {"QUARTAL_DATA": str(self.data), "QUARTAL_PORT": str(self.port), **self.settings}
+        return {**os.environ, **settings, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
     @property
     def log(self) -> Path:
         return self.data.parent / f"{self.data.name}.log"
 
     def start(self) -> None:
-        said = self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("ab") as out:
+        log_offset = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log_file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "infra.cli", "demo"], cwd=CHECKOUT, env=self.environment,
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
-            )  # fmt: skip
-        self._until_ready(said)
+                [sys.executable, "-m", "infra.cli", "demo"],
+                cwd=CHECKOUT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log_file,
+                stderr=log_file,
+                start_new_session=True,
+            )
+        self._wait_until_ready(log_offset)
 
-    def _until_ready(self, said: int) -> None:
-        end = time.monotonic() + READY_WITHIN
-        while f"Ready: {self.url}" not in self.log.read_text()[said:]:
-            if self.process is None or self.process.poll() is not None or time.monotonic() > end:
+    def _wait_until_ready(self, log_offset: int) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+        while f"Ready: {self.url}" not in self.log.read_text()[log_offset:]:
+            if self.process is None or self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the demo is not ready:\n{self.log.read_text()[-4000:]}")
             time.sleep(0.05)
 
-    def stop(self, number: int = signal.SIGTERM) -> int:
+    def stop(self, signal_number: int = signal.SIGTERM) -> int:
         """Its exit code after that signal."""
         assert self.process is not None
-        self.process.send_signal(number)
+        self.process.send_signal(signal_number)
         return self.process.wait(60)
 
     def token(self, role: str, site: str | None = None, study: str = "atc-rt", name: str | None = None) -> str:
@@ -78,17 +83,17 @@ class Demo:
 
     def client(self, role: str, site: str | None = None, study: str = "atc-rt", **headers: str) -> httpx.Client:
         """A client of somebody with that role, whose paths begin at the server's root."""
-        said = {"Authorization": f"Bearer {self.token(role, site, study)}", **headers}
-        return httpx.Client(base_url=self.url, headers=said, timeout=30, trust_env=False)
+        all_headers = {"Authorization": f"Bearer {self.token(role, site, study)}", **headers}
+        return httpx.Client(base_url=self.url, headers=all_headers, timeout=30, trust_env=False)
 
-    def figure(self, name: str, study: str = "atc-rt", role: str = "investigator", **asked: str) -> dict[str, Any]:
+    def figure(self, name: str, study: str = "atc-rt", role: str = "investigator", **params: str) -> dict[str, Any]:
         with self.client(role, study=study) as http:
-            answer = http.get(f"/analytics/v1/studies/{study}/figures/{name}.json", params=asked)
-            answer.raise_for_status()
-            return dict(answer.json())
+            response = http.get(f"/analytics/v1/studies/{study}/figures/{name}.json", params=params)
+            response.raise_for_status()
+            return dict(response.json())
 
 
-def new_demo(**settings: str) -> Demo:
+def create_demo(**settings: str) -> Demo:
     folder = Path(tempfile.mkdtemp(prefix="quartal-"))
     return Demo(folder / "data", free_port(), settings=settings)
 
@@ -96,7 +101,7 @@ def new_demo(**settings: str) -> Demo:
 @pytest.fixture(scope="session")
 def demo() -> Iterator[Demo]:
     """The session's demo: for tests that add to it, and leave it running."""
-    running = new_demo()
+    running = create_demo()
     try:
         running.start()
         yield running

@@ -8,6 +8,6 @@ from pathlib import Path
 CHECKOUT = Path(__file__).parents[1]
 README = (CHECKOUT / "README.md").read_text("utf-8")
 BLOCKS: list[str] = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-COMMANDS = ["make demo\n", "make test\n"]
-TYPED = [block for block in BLOCKS if block not in COMMANDS]
+UNTYPED_BLOCKS = ["make demo\n", "make test\n"]
+DEMO_BLOCKS = [block for block in BLOCKS if block not in UNTYPED_BLOCKS]
 """What is typed while the demo runs."""

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from shared.collector import settle, walk_seldom
+from shared.collector import collect_rarely, freeze_startup_objects
 from shared.version import VERSION
 
 _MODULES = {
@@ -27,7 +27,7 @@ _MODULES = {
 }
 
 
-class _OnDemand(Mapping[str, Any]):
+class _LazyCommands(Mapping[str, Any]):
     """Commands by name, each imported when it is asked for: `quartal token` need not wait for all four services."""
 
     def __getitem__(self, name: str) -> Any:
@@ -45,34 +45,38 @@ class _OnDemand(Mapping[str, Any]):
         return len(_MODULES)
 
 
-class _Commands(TyperGroup):
+class _CommandGroup(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands: Any = _OnDemand()
+        self.commands: Any = _LazyCommands()
 
 
 app = typer.Typer(
-    cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
+    cls=_CommandGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
     help="Start, use and look after a Quartal installation.",
-)  # fmt: skip
+)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(value: bool) -> None:
+    if value:
         typer.echo(f"quartal {VERSION}")
         raise typer.Exit
 
 
-Version = Annotated[
+VersionOption = Annotated[
     bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
 ]
 
 
 @app.callback()
-def _quartal(version: Version = False) -> None:
-    settle()  # what a command imports need not be walked over when Python ends: that takes a quarter of a second
+def _quartal(version: VersionOption = False) -> None:
+    # What a command imports need not be walked over when Python ends: that takes a quarter of a second.
+    freeze_startup_objects()
 
 
 def main() -> None:
-    walk_seldom()
+    collect_rarely()
     app()

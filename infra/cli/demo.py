@@ -9,67 +9,75 @@ import httpx
 import typer
 
 from infra.cli import up
-from infra.cli.progress import Told, progress
-from infra.cli.running import client, data_folder, port, tokens
-from infra.local.roles import LIVE_STUDY, doors
+from infra.cli.progress import ProgressCallback, progress
+from infra.cli.running import configured_port, data_folder, http_client, token_source
+from infra.local.roles import LIVE_STUDY, demo_links
 from infra.local.stack import Stack
 from infra.local.supervisor import python_module
-from infra.reference.load import load
-from infra.reference.study import FROZEN_TODAY, STUDY_ID, members
+from infra.reference.load import load_reference_study
+from infra.reference.study import FROZEN_TODAY, STUDY_ID, default_grants
 from infra.simulator.study import SITES
 from shared.settings import SERVICES
 
-CAUGHT_UP_WITHIN, _LOOKS_EVERY = 60.0, 0.05
-CLOCK = f"{STUDY_ID}={FROZEN_TODAY},{LIVE_STUDY}=+0"
-OPENED_WITHIN = 20.0  # seconds; the demo is of use without the simulated study, so it begins without it then
-OPENING = 2 + len(SITES) + len(members(LIVE_STUDY, [site.site_id for site in SITES]))
+CATCH_UP_TIMEOUT_SECONDS, _POLL_INTERVAL_SECONDS = 60.0, 0.05
+DEMO_CLOCK = f"{STUDY_ID}={FROZEN_TODAY},{LIVE_STUDY}=+0"
+OPENING_TIMEOUT_SECONDS = 20.0  # seconds; the demo is of use without the simulated study, so it begins without it then
+OPENING_FACT_COUNT = 2 + len(SITES) + len(default_grants(LIVE_STUDY, [site.site_id for site in SITES]))
 """Facts that open the simulated study; before the last of them not every link leads somewhere."""
-GENERATION = "200"  # participants: once through the days of accrual
+GENERATION_SIZE = "200"  # participants: once through the days of accrual
 
 
 def command() -> None:
     """Start everything with the reference study and a simulated study, and run until Ctrl-C."""
-    kept_in = str(data_folder().path / "simulated.json")
-    simulator = python_module("infra.simulator", "--participants", GENERATION, "--endless", "--progress", kept_in)
-    up.start({**up.COMMANDS, "simulator": simulator}, _loaded, {**up.DEFAULTS, "QUARTAL_CLOCK": CLOCK})
+    progress_file = str(data_folder().path / "simulated.json")
+    simulator = python_module(
+        "infra.simulator", "--participants", GENERATION_SIZE, "--endless", "--progress", progress_file
+    )
+    up.start({**up.COMMANDS, "simulator": simulator}, _load_demo, {**up.DEFAULTS, "QUARTAL_CLOCK": DEMO_CLOCK})
 
 
-async def _loaded(_: Stack) -> None:
-    await up.answering()
-    base = f"http://127.0.0.1:{port()}"
-    async with client(base) as http:
-        said: list[str] = []
-        with progress("Loading the reference study", "facts") as so_far:
-            facts = await load(http, tokens(STUDY_ID), said.append, so_far)
-        typer.echo("\n".join(said))
-        with progress("Waiting until the pages show the reference study", "facts") as so_far:
-            await _shown(http, STUDY_ID, facts, so_far)
+async def _load_demo(_: Stack) -> None:
+    await up.wait_until_ready()
+    base = f"http://127.0.0.1:{configured_port()}"
+    async with http_client(base) as http:
+        messages: list[str] = []
+        with progress("Loading the reference study", "facts") as report_progress:
+            facts = await load_reference_study(http, token_source(STUDY_ID), messages.append, report_progress)
+        typer.echo("\n".join(messages))
+        with progress("Waiting until the pages show the reference study", "facts") as report_progress:
+            await _wait_until_shown(http, STUDY_ID, facts, report_progress)
         try:
-            with progress("Waiting for the simulated study", "facts") as so_far:
-                await _shown(http, LIVE_STUDY, OPENING, so_far, within=OPENED_WITHIN)
+            with progress("Waiting for the simulated study", "facts") as report_progress:
+                await _wait_until_shown(
+                    http, LIVE_STUDY, OPENING_FACT_COUNT, report_progress, timeout_seconds=OPENING_TIMEOUT_SECONDS
+                )
         except TimeoutError:
             typer.echo(f"{LIVE_STUDY} is not open yet. Its links work as soon as the simulator has opened it.")
     typer.echo(f"\nReady: {base}")
-    for title, of_study in groupby(doors(), lambda door: f"{door.title} ({door.study}), signed in as"):
+    for title, links in groupby(demo_links(), lambda door: f"{door.title} ({door.study}), signed in as"):
         typer.echo(f"  {title}")
-        for door in of_study:
-            typer.echo(f"    {door.role:14} {base}{door.way_in}")
+        for door in links:
+            typer.echo(f"    {door.role:14} {base}{door.sign_in_url}")
     typer.echo("  API reference")
     for service in SERVICES:
         typer.echo(f"    {service:14} {base}/{service}/docs")
     typer.echo("Press Ctrl-C to stop. Recorded facts are kept.")
 
 
-async def _shown(
-    http: httpx.AsyncClient, study: str, facts: int, so_far: Told, within: float = CAUGHT_UP_WITHIN
+async def _wait_until_shown(
+    http: httpx.AsyncClient,
+    study: str,
+    facts: int,
+    report_progress: ProgressCallback,
+    timeout_seconds: float = CATCH_UP_TIMEOUT_SECONDS,
 ) -> None:
     """Return when the projection has that many facts of a study; TimeoutError after `within` seconds."""
-    asked, token_for = f"/analytics/v1/studies/{study}/position", tokens(study)
-    async with asyncio.timeout(within):
+    path, token_for = f"/analytics/v1/studies/{study}/position", token_source(study)
+    async with asyncio.timeout(timeout_seconds):
         while True:
-            answer = await http.get(asked, headers={"Authorization": f"Bearer {token_for('administrator', None)}"})
+            answer = await http.get(path, headers={"Authorization": f"Bearer {token_for('administrator', None)}"})
             position = answer.json()["position"] if answer.status_code == 200 else 0
-            so_far(min(position, facts), facts)
+            report_progress(min(position, facts), facts)
             if position >= facts:
                 return
-            await asyncio.sleep(_LOOKS_EVERY)
+            await asyncio.sleep(_POLL_INTERVAL_SECONDS)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.analytics.projection.journal import project
-from shared.inbox.apply import Effect
-from shared.inbox.registry.effect import register
+from services.analytics.projection.journal import apply_events
+from shared.inbox.apply import EventHandler
+from shared.inbox.registry.effect import apply_enrollment_events
 
-EFFECTS: Mapping[str, Effect] = {"toxicity": register, "followup": register, "analytics": project}
+EVENT_HANDLERS: Mapping[str, EventHandler] = {
+    "toxicity": apply_enrollment_events,
+    "followup": apply_enrollment_events,
+    "analytics": apply_events,
+}

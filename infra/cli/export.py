@@ -14,43 +14,43 @@ from typing import Annotated, TextIO
 import httpx
 import typer
 
-from infra.cli.files import NotWritten, written
-from infra.cli.import_ import NO_ANSWER, Token
-from infra.cli.running import TokenFor, client, tokens
+from infra.cli.files import UnwritableFile, write_atomically
+from infra.cli.import_ import NO_ANSWER_MESSAGE, TokenOption
+from infra.cli.running import TokenFor, http_client, token_source
 from infra.exchange.exporting import Export
 from infra.exchange.order import SERVICES
-from infra.exchange.study import Ended
-from infra.reference.load import StudyApi
+from infra.exchange.study import ExchangeAborted
+from infra.reference.load import StudyClient
 from shared.kernel.ids import new_event_id
 from shared.security.grants import EVERY_SITE
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
-Study = Annotated[str, typer.Option(help="the study's id")]
-Site = Annotated[str | None, typer.Option(help="only what this site stated, read as its staff")]
-Services = Annotated[list[str], typer.Option("--service", help="of these services; without it, of all")]
+StudyOption = Annotated[str, typer.Option(help="the study's id")]
+SiteOption = Annotated[str | None, typer.Option(help="only what this site stated, read as its staff")]
+ServicesOption = Annotated[list[str], typer.Option("--service", help="of these services; without it, of all")]
 
 
 @app.command("facts")
 def facts_command(
-    study: Study,
-    site: Site = None,
+    study: StudyOption,
+    site: SiteOption = None,
     out: Annotated[Path | None, typer.Option(help="a file; without it, the terminal")] = None,
-    service: Services = list(SERVICES),  # noqa: B006 - typer reads it and changes nothing
-    token: Token = None,
+    service: ServicesOption = list(SERVICES),  # noqa: B006 - typer reads it and changes nothing
+    token: TokenOption = None,
 ) -> None:
     """Every fact as stated, corrections too, as JSON lines that `quartal import` reads. Sealed texts are not in it."""
     if set(service) - set(SERVICES):
         typer.echo(f"A service is one of {', '.join(SERVICES)}.", err=True)
         raise typer.Exit(2)
-    token_for: TokenFor = (lambda _role, _site: token) if token else tokens(study)
+    token_for: TokenFor = (lambda _role, _site: token) if token else token_source(study)
     try:
-        with written(out) if out else nullcontext(sys.stdout) as file:
-            export, counts = asyncio.run(_exported(study, token_for, service, site, file, grants=token is None))
-    except NotWritten as why:
-        typer.echo(str(why), err=True)
+        with write_atomically(out) if out else nullcontext(sys.stdout) as file:
+            export, counts = asyncio.run(_run_export(study, token_for, service, site, file, grants=token is None))
+    except UnwritableFile as error:
+        typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    except (Ended, httpx.TransportError) as ended:
-        reason = str(ended) if isinstance(ended, Ended) else NO_ANSWER
+    except (ExchangeAborted, httpx.TransportError) as aborted:
+        reason = str(aborted) if isinstance(aborted, ExchangeAborted) else NO_ANSWER_MESSAGE
         typer.echo(f"Nothing was exported: {reason}", err=True)
         raise typer.Exit(1) from None
     for line in summary(export, counts):
@@ -59,26 +59,35 @@ def facts_command(
 
 def summary(export: Export, counts: Counter[str]) -> Iterator[str]:
     """Say what is in the file, of whom, and until when."""
-    told = ", ".join(f"{count} of {name}" for name, count in counts.items())
-    yield f"{counts.total()} facts were exported ({told}). The services recorded this as export {export.id}."
-    if EVERY_SITE not in export.visible:
-        seen = sorted(export.visible)
-        sites = f"Only site {seen[0]} is" if len(seen) == 1 else f"Only the sites {', '.join(seen)} are"
-        yield (f"{sites} visible to this token: the file has what {len(seen)} of {len(export.sites)} sites stated.")
+    counts_by_service = ", ".join(f"{count} of {name}" for name, count in counts.items())
+    yield (
+        f"{counts.total()} facts were exported ({counts_by_service}). The services recorded this as export {export.id}."
+    )
+    if EVERY_SITE not in export.visible_sites:
+        visible_sites = sorted(export.visible_sites)
+        sites = (
+            f"Only site {visible_sites[0]} is"
+            if len(visible_sites) == 1
+            else f"Only the sites {', '.join(visible_sites)} are"
+        )
+        yield (
+            f"{sites} visible to this token: the file has what {len(visible_sites)} of "
+            f"{len(export.sites)} sites stated."
+        )
     if export.site:
         yield f"The file has only what site {export.site} stated, and the study's own facts."
-    newer = f" It has {export.newer} that came since; others may be missing." if export.newer else ""
-    yield f"The file has everything that was recorded before {export.begun_at:%Y-%m-%d %H:%M:%S} UTC.{newer}"
+    newer = f" It has {export.newer_count} that came since; others may be missing." if export.newer_count else ""
+    yield f"The file has everything that was recorded before {export.started_at:%Y-%m-%d %H:%M:%S} UTC.{newer}"
     yield "Sealed texts are not in it."
 
 
-async def _exported(
+async def _run_export(
     study: str, token_for: TokenFor, services: list[str], site: str | None, file: TextIO, *, grants: bool
 ) -> tuple[Export, Counter[str]]:
     counts = Counter[str]()
-    async with client() as http:
+    async with http_client() as http:
         caller = ("site", site) if site else ("coordinator", None)
-        export = Export(StudyApi(http, study, token_for), caller, new_event_id(), services, site, grants)
+        export = Export(StudyClient(http, study, token_for), caller, new_event_id(), services, site, grants)
         async for line in export.lines():
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
             counts[line.get("service", "the study")] += 1

@@ -15,103 +15,110 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.cli import standing
-from infra.cli.effects import EFFECTS
-from shared.inbox.apply import Applied
-from shared.inbox.parked import NotParked
+from infra.cli.effects import EVENT_HANDLERS
+from shared.inbox.apply import BatchResult
+from shared.inbox.parked import ParkedItemNotFound
 
 app = typer.Typer(
     no_args_is_help=True, help="List, retry or discard the streams and messages that a consumer could not apply."
 )
 T = TypeVar("T")
-Service = Annotated[str, typer.Argument(help=" | ".join(EFFECTS))]
-Source = Annotated[str | None, typer.Argument(help="source of the stream, as `list` shows it: /studies/…/enrollment")]
-Subject = Annotated[str | None, typer.Argument(help="subject of the stream: a participant's number or the study")]
-Message = Annotated[int | None, typer.Option(help="number of an unreadable message, instead of a stream")]
+ConsumerArgument = Annotated[str, typer.Argument(help=" | ".join(EVENT_HANDLERS))]
+SourceArgument = Annotated[
+    str | None, typer.Argument(help="source of the stream, as `list` shows it: /studies/…/enrollment")
+]
+SubjectArgument = Annotated[
+    str | None, typer.Argument(help="subject of the stream: a participant's number or the study")
+]
+MessageOption = Annotated[int | None, typer.Option(help="number of an unreadable message, instead of a stream")]
 
 
-STREAM = ("consumer", "source", "subject", "applied up to", "reason", "since", "waiting")
-MESSAGE = ("consumer", "message", "topic", "partition", "offset", "reason", "since")
+STREAM_COLUMNS = ("consumer", "source", "subject", "applied up to", "reason", "since", "waiting")
+MESSAGE_COLUMNS = ("consumer", "message", "topic", "partition", "offset", "reason", "since")
 
 
 @app.command("list")
 def list_command(service: Annotated[str | None, typer.Option(help="only this consumer")] = None) -> None:
     """List parked streams and unreadable messages with their reasons. Other programs get lines separated by tabs."""
-    found = {each: _run(standing.found(each)) for each in ([_known(service)] if service else EFFECTS)}
-    shown = False
+    stuck_by_consumer = {
+        each: _run_or_exit(standing.find_stuck(each))
+        for each in ([_require_consumer(service)] if service else EVENT_HANDLERS)
+    }
+    has_rows = False
     for title, columns, rows in (
-        ("Parked streams", STREAM, _streams(found)),
-        ("Unreadable messages", MESSAGE, _messages(found)),
+        ("Parked streams", STREAM_COLUMNS, _stream_rows(stuck_by_consumer)),
+        ("Unreadable messages", MESSAGE_COLUMNS, _message_rows(stuck_by_consumer)),
     ):
-        shown = _show(title, columns, list(rows)) or shown
-    if not shown:
+        has_rows = _print_rows(title, columns, list(rows)) or has_rows
+    if not has_rows:
         typer.echo("There are no parked streams and no unreadable messages.", err=True)
 
 
 @app.command("retry")
 def retry_command(
-    service: Service,
-    source: Source = None,
-    subject: Subject = None,
-    message: Message = None,
+    service: ConsumerArgument,
+    source: SourceArgument = None,
+    subject: SubjectArgument = None,
+    message: MessageOption = None,
     everything: Annotated[bool, typer.Option("--all", help="every parked stream and unreadable message")] = False,
 ) -> None:
     """Try again to apply a parked stream or an unreadable message. Exit code 1: something is still parked."""
-    _one_of(everything, message is not None, bool(source and subject))
+    _require_exactly_one(everything, message is not None, bool(source and subject))
     if everything:
-        done = _run(standing.retry_all(_known(service)))
+        results = _run_or_exit(standing.retry_all(_require_consumer(service)))
     elif message is not None:
-        done = [_run(standing.retry_message(_known(service), message))]
+        results = [_run_or_exit(standing.retry_message(_require_consumer(service), message))]
     else:
-        done = [_run(standing.retry(_known(service), str(source), str(subject)))]
-    raise typer.Exit(_tell(done))
+        results = [_run_or_exit(standing.retry(_require_consumer(service), str(source), str(subject)))]
+    raise typer.Exit(_print_results(results))
 
 
 @app.command("discard")
 def discard_command(
-    service: Service,
+    service: ConsumerArgument,
     reason: Annotated[str, typer.Option(help="the reason; it is stored with your name")],
-    source: Source = None,
-    subject: Subject = None,
-    message: Message = None,
+    source: SourceArgument = None,
+    subject: SubjectArgument = None,
+    message: MessageOption = None,
     by: Annotated[str | None, typer.Option(help="name of the person who decides; without it, the login name")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")] = False,
 ) -> None:
     """Skip the next event of a parked stream, or an unreadable message, for good. Apply the events behind it."""
-    _one_of(message is not None, bool(source and subject))
-    name, why = (by or getpass.getuser()).strip(), reason.strip()
-    if not (name and why):
-        _end("The reason and the name of the person who decides must not be empty.")
+    _require_exactly_one(message is not None, bool(source and subject))
+    name, trimmed_reason = (by or getpass.getuser()).strip(), reason.strip()
+    if not (name and trimmed_reason):
+        _exit_with_usage_error("The reason and the name of the person who decides must not be empty.")
     if message is not None:
-        _confirmed(yes, f"Discard message {message} of {_known(service)}?")
-        _run(standing.discard_message(service, message, name, why))
+        _confirm(yes, f"Discard message {message} of {_require_consumer(service)}?")
+        _run_or_exit(standing.discard_message(service, message, name, trimmed_reason))
         return typer.echo(f"message {message}: discarded")
-    stream = _run(standing.stream(_known(service), str(source), str(subject)))
+    stream = _run_or_exit(standing.find_stream(_require_consumer(service), str(source), str(subject)))
     version = f"version {stream.version + 1} of {source} {subject}"
-    _confirmed(yes, f"Discard {version} in {service} ({stream.reason})?")
-    applied = _run(standing.discard(service, stream, name, why))
+    _confirm(yes, f"Discard {version} in {service} ({stream.reason})?")
+    applied = _run_or_exit(standing.discard(service, stream, name, trimmed_reason))
     typer.echo(f"{version}: discarded")
-    raise typer.Exit(_tell([applied]))
+    raise typer.Exit(_print_results([applied]))
 
 
-def _streams(found: Mapping[str, standing.Found]) -> Iterator[tuple[str, ...]]:
-    for service, (streams, _) in found.items():
-        for each in streams:
-            waits = _time(each.since), str(each.waiting)
-            yield service, each.source, each.subject, str(each.version), each.reason, *waits
+def _stream_rows(stuck_by_consumer: Mapping[str, standing.StuckItems]) -> Iterator[tuple[str, ...]]:
+    for service, (streams, _) in stuck_by_consumer.items():
+        for stream in streams:
+            waiting = _format_time(stream.since), str(stream.waiting)
+            yield service, stream.source, stream.subject, str(stream.version), stream.reason, *waiting
 
 
-def _messages(found: Mapping[str, standing.Found]) -> Iterator[tuple[str, ...]]:
-    for service, (_, messages) in found.items():
-        for each in messages:
-            where = each.topic, str(each.partition), str(each.offset)
-            yield service, str(each.id), *where, each.reason, _time(each.since)
+def _message_rows(stuck_by_consumer: Mapping[str, standing.StuckItems]) -> Iterator[tuple[str, ...]]:
+    for service, (_, messages) in stuck_by_consumer.items():
+        for message in messages:
+            location = message.topic, str(message.partition), str(message.offset)
+            yield service, str(message.id), *location, message.reason, _format_time(message.since)
 
 
-def _time(when: datetime) -> str:
+def _format_time(when: datetime) -> str:
     return f"{when.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+def _print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Is there anything to show? Lines have no heading and tabs between, for other programs."""
     if rows and sys.stdout.isatty():
         table = Table(*columns, title=title)
@@ -123,44 +130,46 @@ def _show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     return bool(rows)
 
 
-def _known(service: str) -> str:
-    if service not in EFFECTS:
-        _end(f"There is no consumer {service!r}. Use one of: {', '.join(EFFECTS)}.")
+def _require_consumer(service: str) -> str:
+    if service not in EVENT_HANDLERS:
+        _exit_with_usage_error(f"There is no consumer {service!r}. Use one of: {', '.join(EVENT_HANDLERS)}.")
     return service
 
 
-def _one_of(*said: bool) -> None:
-    if sum(said) != 1:
-        _end("Give either SOURCE and SUBJECT of one stream, or --message with a number, or, for retry, --all.")
+def _require_exactly_one(*choices: bool) -> None:
+    if sum(choices) != 1:
+        _exit_with_usage_error(
+            "Give either SOURCE and SUBJECT of one stream, or --message with a number, or, for retry, --all."
+        )
 
 
-def _confirmed(yes: bool, question: str) -> None:
+def _confirm(yes: bool, question: str) -> None:
     if not yes and not typer.confirm(f"{question} It will never be applied."):
         raise typer.Exit(1)
 
 
-def _tell(done: Sequence[Applied]) -> int:
+def _print_results(results: Sequence[BatchResult]) -> int:
     """One line on each thing that stands still, and one on what was applied; the command's exit code."""
-    still = [each for applied in done for each in applied.parked]
-    for each in still:
+    still_parked = [parked_stream for applied in results for parked_stream in applied.parked]
+    for each in still_parked:
         typer.echo(f"{each.source} {each.subject}: still parked after version {each.version}: {each.reason}")
-    unreadable = [reason for applied in done for reason in applied.unreadable]
+    unreadable = [reason for applied in results for reason in applied.unreadable]
     for reason in unreadable:
         typer.echo(f"a message is still unreadable: {reason}")
-    typer.echo(f"events applied: {sum(len(applied.events) for applied in done)}")
-    return 1 if still or unreadable else 0
+    typer.echo(f"events applied: {sum(len(applied.events) for applied in results)}")
+    return 1 if still_parked or unreadable else 0
 
 
-def _end(sentence: str) -> NoReturn:
+def _exit_with_usage_error(sentence: str) -> NoReturn:
     typer.echo(sentence, err=True)
     raise typer.Exit(2)
 
 
-def _run(act: Coroutine[Any, Any, T]) -> T:
+def _run_or_exit(act: Coroutine[Any, Any, T]) -> T:
     """What `act` gives; ends the command with a sentence and code 1 where it cannot be done."""
     try:
         return asyncio.run(act)
-    except NotParked:
+    except ParkedItemNotFound:
         typer.echo("This stream or message is not parked. `quartal parked list` shows what is.", err=True)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
         typer.echo(f"The database refused or does not answer ({type(fault).__name__}). Try again.", err=True)

@@ -10,32 +10,32 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-Told = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 """Hears how much is done, and of how much."""
 
-TOLD_EVERY = 3.0  # seconds, where there is no terminal
+PRINT_INTERVAL_SECONDS = 3.0  # seconds, where there is no terminal
 
 
 @contextmanager
-def progress(what: str, unit: str) -> Iterator[Told]:
+def progress(title: str, unit: str) -> Iterator[ProgressCallback]:
     """On standard error: what a command says on standard output is for others to read."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _now_and_then(what, unit)
+        yield _print_progress(title, unit)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task(what, total=None)
+        task = bar.add_task(title, total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
-def _now_and_then(what: str, unit: str) -> Told:
-    told_at = time.monotonic()
+def _print_progress(title: str, unit: str) -> ProgressCallback:
+    printed_at = time.monotonic()
 
-    def told(done: int, of: int) -> None:
-        nonlocal told_at
-        if time.monotonic() - told_at >= TOLD_EVERY:
-            told_at = time.monotonic()
-            typer.echo(f"{what}: {done} of {of} {unit}", err=True)
+    def report(done: int, of: int) -> None:
+        nonlocal printed_at
+        if time.monotonic() - printed_at >= PRINT_INTERVAL_SECONDS:
+            printed_at = time.monotonic()
+            typer.echo(f"{title}: {done} of {of} {unit}", err=True)
 
-    return told
+    return report

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from infra.cli.environment import environment, settings_of
+from infra.cli.environment import command_environment, read_settings
 from services.analytics.projection.journal import rebuild
 from shared.security.tenancy import open_pool
 from shared.settings import Settings
@@ -15,10 +15,10 @@ from shared.settings import Settings
 
 def command(what: Annotated[Literal["analytics"], typer.Argument(help="the only value")]) -> None:
     """Rebuild the tables of analytics from its journal. The figures do not change."""
-    asyncio.run(_rebuilt(settings_of(environment())))
+    asyncio.run(_rebuild(read_settings(command_environment())))
     typer.echo(f"{what}: rebuilt from the journal")
 
 
-async def _rebuilt(settings: Settings) -> None:
-    async with await open_pool(settings.database("analytics", "system")) as pool:
+async def _rebuild(settings: Settings) -> None:
+    async with await open_pool(settings.database_url("analytics", "system")) as pool:
         await rebuild(pool)

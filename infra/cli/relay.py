@@ -10,17 +10,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from infra.cli.environment import environment, settings_of
+from infra.cli.environment import command_environment, read_settings
 from shared.contracts.cloudevents import topic
 from shared.outbox.confirmation import compare_and_confirm
 from shared.outbox.lease import RestoredDatabase
-from shared.outbox.publisher import KafkaPublisher, NotPublished, ensure_topics
-from shared.outbox.upkeep import RelayAtWork, count_events, refuse_relay_at_work, resync, status
-from shared.process import RELAY_LEASE
+from shared.outbox.publisher import KafkaPublisher, PublishError, ensure_topics
+from shared.outbox.upkeep import RelayRunning, count_events, load_shard_status, require_no_running_relay, resync
+from shared.process import RELAY_LEASE_SECONDS
 from shared.security.tenancy import open_pool
 from shared.settings import PRODUCERS, Settings
 
-Service = Annotated[str | None, typer.Option(help=f"{' | '.join(PRODUCERS)}; without it, all")]
+ServiceOption = Annotated[str | None, typer.Option(help=f"{' | '.join(PRODUCERS)}; without it, all")]
 app = typer.Typer(
     no_args_is_help=True, help="Show how far events are published to Kafka, and publish them again after a restore."
 )
@@ -30,24 +30,24 @@ app = typer.Typer(
 def status_command() -> None:
     """Show for each service how many events are not published yet, how old they are, and who publishes them."""
     table = Table("service", "shard", "owner", "epoch", "to publish", "oldest (s)")
-    for service, shard in asyncio.run(_statuses(settings_of(environment()))):
+    for service, shard in asyncio.run(_shard_statuses(read_settings(command_environment()))):
         owner = shard.owner if shard.held else "no worker"
         oldest = "" if shard.oldest is None else f"{shard.oldest:.1f}"
         table.add_row(service, str(shard.shard), owner, str(shard.epoch), str(shard.lag), oldest)
     Console().print(table)
 
 
-async def _statuses(settings: Settings) -> list[tuple[str, Any]]:
-    found = []
+async def _shard_statuses(settings: Settings) -> list[tuple[str, Any]]:
+    statuses = []
     for service in PRODUCERS:
-        async with await open_pool(settings.database(service, "system")) as pool:
-            found += [(service, shard) for shard in await status(pool)]
-    return found
+        async with await open_pool(settings.database_url(service, "system")) as pool:
+            statuses += [(service, shard) for shard in await load_shard_status(pool)]
+    return statuses
 
 
 @app.command("resync")
 def resync_command(
-    service: Service = None, yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False
+    service: ServiceOption = None, yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False
 ) -> None:
     """Publish every event of a service again, in order, after its database was restored. Stop its worker first.
 
@@ -56,9 +56,9 @@ def resync_command(
     if service not in (None, *PRODUCERS):
         typer.echo(f"There is no service {service!r}. Use one of: {', '.join(PRODUCERS)}.", err=True)
         raise typer.Exit(2)
-    settings = settings_of(environment())
-    for each in [service] if service else PRODUCERS:
-        _resync(settings, each, yes=yes)
+    settings = read_settings(command_environment())
+    for producer in [service] if service else PRODUCERS:
+        _resync(settings, producer, yes=yes)
 
 
 def _resync(settings: Settings, service: str, *, yes: bool) -> None:
@@ -67,8 +67,8 @@ def _resync(settings: Settings, service: str, *, yes: bool) -> None:
         events = asyncio.run(_count_without_relay(settings, service))
         if not yes:
             typer.confirm(f"{service}: publish all {events} events again to {topic(service)}?", abort=True)
-        published = asyncio.run(resynced(settings, service))
-    except (RestoredDatabase, NotPublished, RelayAtWork) as refused:
+        published = asyncio.run(republish(settings, service))
+    except (RestoredDatabase, PublishError, RelayRunning) as refused:
         typer.echo(f"{service}: the events were not published again: {refused}.", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"{service}: {published} events published again. Its worker publishes what comes next, once it runs.")
@@ -76,19 +76,19 @@ def _resync(settings: Settings, service: str, *, yes: bool) -> None:
 
 async def _count_without_relay(settings: Settings, service: str) -> int:
     """How many events there are. Raises RelayAtWork where a worker publishes and does not end within a lease."""
-    async with await open_pool(settings.database(service, "system")) as pool:
-        await refuse_relay_at_work(pool, within=2 * RELAY_LEASE)
+    async with await open_pool(settings.database_url(service, "system")) as pool:
+        await require_no_running_relay(pool, timeout_seconds=2 * RELAY_LEASE_SECONDS)
         return await count_events(pool)
 
 
-async def resynced(settings: Settings, service: str) -> int:
+async def republish(settings: Settings, service: str) -> int:
     """How many events were published again. Raises RestoredDatabase where one was published that is not there."""
     await ensure_topics(settings.kafka_bootstrap, [topic(service)])
     publisher = KafkaPublisher(settings.kafka_bootstrap)
     pool: asyncpg.Pool[Any]
-    async with await open_pool(settings.database(service, "system")) as pool:
+    async with await open_pool(settings.database_url(service, "system")) as pool:
         try:
-            await refuse_relay_at_work(pool, within=2 * RELAY_LEASE)
+            await require_no_running_relay(pool, timeout_seconds=2 * RELAY_LEASE_SECONDS)
             await compare_and_confirm(pool, settings.kafka_bootstrap, topic(service), tail=None)
             return await resync(pool, publisher, service, shards=settings.relay_shards)
         finally:

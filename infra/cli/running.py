@@ -21,17 +21,17 @@ def data_folder() -> DataFolder:
     return DataFolder(Path(os.environ.get("QUARTAL_DATA", ".quartal")))
 
 
-def port() -> int:
+def configured_port() -> int:
     return int(os.environ.get("QUARTAL_PORT", "8000"))
 
 
-def address() -> str:
+def base_url() -> str:
     """Where the Quartal of QUARTAL_DATA listens; else QUARTAL_PORT on this machine."""
-    notes = data_folder().running()
-    return f"http://127.0.0.1:{notes['port'] if notes else port()}"
+    notes = data_folder().holder_notes()
+    return f"http://127.0.0.1:{notes['port'] if notes else configured_port()}"
 
 
-def issuer() -> Issuer:
+def development_issuer() -> Issuer:
     """Ends the command with a sentence where no Quartal was ever started on the folder."""
     folder = data_folder().path / "issuer"
     if not (folder / "issuer.json").exists():
@@ -44,11 +44,11 @@ def issuer() -> Issuer:
     return Issuer.load(folder)
 
 
-def tokens(study: str) -> TokenFor:
+def token_source(study: str) -> TokenFor:
     """A fresh token for (role, site), under the name that the role has by default."""
-    signing, clock = issuer(), Clock()
+    signing, clock = development_issuer(), Clock()
     return lambda role, site: signing.token(subject(study, role, site), now=clock.now())
 
 
-def client(base: str | None = None) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=base or address(), timeout=30, trust_env=False)
+def http_client(url: str | None = None) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=url or base_url(), timeout=30, trust_env=False)

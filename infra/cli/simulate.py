@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.running import address, data_folder, issuer
+from infra.cli.running import base_url, data_folder, development_issuer
 from infra.simulator import run
 
 
@@ -19,10 +19,22 @@ def command(
     rate: Annotated[float, typer.Option(min=0.01, max=1000, help="facts per second")] = 1.0,
 ) -> None:
     """Simulate participants and record their facts through the public API. Repeating adds nothing."""
-    issuer()
+    development_issuer()
     sys.argv = [
-        "quartal simulate", "--url", address(), "--study", study, "--sites", str(sites),
-        "--participants", str(participants), "--seed", str(seed), "--rate", str(rate),
-        "--keys", str(data_folder().path / "issuer"),
-    ]  # fmt: skip
+        "quartal simulate",
+        "--url",
+        base_url(),
+        "--study",
+        study,
+        "--sites",
+        str(sites),
+        "--participants",
+        str(participants),
+        "--seed",
+        str(seed),
+        "--rate",
+        str(rate),
+        "--keys",
+        str(data_folder().path / "issuer"),
+    ]
     run.main()

@@ -8,23 +8,23 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from infra.cli.running import address, client, issuer
+from infra.cli.running import base_url, development_issuer, http_client
 from infra.reference.study import subject
 from shared.kernel.clock import Clock
 
-HONOURED_WITHIN = 10.0  # seconds
-_LOOKS_EVERY = 0.05
-HONOURED_BY = (
+GRANT_TIMEOUT_SECONDS = 10.0  # seconds
+_POLL_INTERVAL_SECONDS = 0.05
+GRANT_CHECK_PATHS = (
     "/toxicity/v1/studies/{}/participants",
     "/followup/v1/studies/{}/participants",
     "/analytics/v1/studies/{}/position",
 )
-HONOURED = (200, 403)
+GRANTED_STATUSES = (200, 403)
 """403: the role is known, and this is not for it."""
 ROLES = ("administrator", "investigator", "site", "coordinator", "monitor", "auditor", "reader")
 
 
-class NoSuch(Exception):
+class NoSuchStudyOrSite(Exception):
     """The study, or the site in it, is not there; the message says so."""
 
 
@@ -46,11 +46,11 @@ def command(
     if role == "administrator" and site is not None:
         typer.echo("The role administrator is for the whole study. Leave --site out.", err=True)
         raise typer.Exit(2)
-    token = issuer().token(name or subject(study, role, site), now=Clock().now())
+    token = development_issuer().token(name or subject(study, role, site), now=Clock().now())
     grant = {"member": name or subject(study, role, site), "role": role, **({"site_id": site} if site else {})}
     try:
-        asyncio.run(_granted(study, grant, token))
-    except NoSuch as missing:
+        asyncio.run(_grant_role(study, grant, token))
+    except NoSuchStudyOrSite as missing:
         typer.echo(f"{missing} Nothing was recorded.", err=True)
         raise typer.Exit(2) from None
     except (httpx.HTTPError, TimeoutError, PermissionError) as problem:
@@ -58,63 +58,69 @@ def command(
     typer.echo(token)
 
 
-async def _granted(study: str, grant: dict[str, Any], token: str) -> None:
-    async with client(address()) as http:
-        administrator = issuer().token(subject(study, "administrator"), now=Clock().now())
-        answer = await http.get(f"/enrollment/v1/studies/{study}", headers=_bearer(administrator))
+async def _grant_role(study: str, grant: dict[str, Any], token: str) -> None:
+    async with http_client(base_url()) as http:
+        administrator = development_issuer().token(subject(study, "administrator"), now=Clock().now())
+        answer = await http.get(f"/enrollment/v1/studies/{study}", headers=_authorization(administrator))
         if answer.status_code == 404:
             await _require_grant(http, study, grant["role"], token)
             return
         answer.raise_for_status()
         facts = answer.json()["facts"]
         _require_site(study, facts, grant.get("site_id"))
-        if not _holds(facts, grant):
-            recorded = await http.post(
-                f"/enrollment/v1/studies/{study}/facts/study.member_granted", json=grant, headers=_bearer(administrator)
+        if not _has_grant(facts, grant):
+            grant_answer = await http.post(
+                f"/enrollment/v1/studies/{study}/facts/study.member_granted",
+                json=grant,
+                headers=_authorization(administrator),
             )
-            if recorded.status_code != 201:
-                raise PermissionError(f"the study's administrator could not grant the role ({recorded.status_code})")
-        await _until_honoured(http, study, token)
+            if grant_answer.status_code != 201:
+                raise PermissionError(
+                    f"the study's administrator could not grant the role ({grant_answer.status_code})"
+                )
+        await _wait_until_granted(http, study, token)
 
 
 async def _require_grant(http: httpx.AsyncClient, study: str, role: str, token: str) -> None:
     """Raises NoSuch where nobody but an administrator, who opens the study, could do anything with the token."""
     if role == "administrator":
         return
-    answer = await http.get(f"/enrollment/v1/studies/{study}", headers=_bearer(token))
+    answer = await http.get(f"/enrollment/v1/studies/{study}", headers=_authorization(token))
     if answer.status_code == 404:
-        raise NoSuch("There is no study of that id here, or nobody of this installation administers it.")
+        raise NoSuchStudyOrSite("There is no study of that id here, or nobody of this installation administers it.")
 
 
 def _require_site(study: str, facts: list[dict[str, Any]], site: str | None) -> None:
     """Raises NoSuch for a site that was never activated; one that is closed still has staff."""
     sites = sorted(fact["data"]["site_id"] for fact in facts if fact["type"] == "study.site_activated")
     if site is not None and site not in sites:
-        raise NoSuch(f"The study {study} has no site of that id. Its sites: {', '.join(sites) or 'none yet'}.")
+        raise NoSuchStudyOrSite(
+            f"The study {study} has no site of that id. Its sites: {', '.join(sites) or 'none yet'}."
+        )
 
 
-def _holds(facts: list[dict[str, Any]], grant: dict[str, Any]) -> bool:
+def _has_grant(facts: list[dict[str, Any]], grant: dict[str, Any]) -> bool:
     """Is the grant the last word on that member, role and site?"""
-    wanted = (grant["member"], grant["role"], grant.get("site_id"))
-    said = [
+    grant_key = (grant["member"], grant["role"], grant.get("site_id"))
+    fact_types = [
         fact["type"]
         for fact in facts
         if fact["type"].startswith("study.member_")
-        and (fact["data"]["member"], fact["data"]["role"], fact["data"]["site_id"]) == wanted
+        and (fact["data"]["member"], fact["data"]["role"], fact["data"]["site_id"]) == grant_key
     ]
-    return bool(said) and said[-1] == "study.member_granted"
+    return bool(fact_types) and fact_types[-1] == "study.member_granted"
 
 
-async def _until_honoured(http: httpx.AsyncClient, study: str, token: str) -> None:
+async def _wait_until_granted(http: httpx.AsyncClient, study: str, token: str) -> None:
     """Each service hears of a grant by itself; until then the study is not to be seen for who holds it."""
-    async with asyncio.timeout(HONOURED_WITHIN):
-        for path in HONOURED_BY:
+    async with asyncio.timeout(GRANT_TIMEOUT_SECONDS):
+        for path in GRANT_CHECK_PATHS:
             while True:
-                answer = await http.get(path.format(study), headers=_bearer(token))
-                if answer.status_code in HONOURED:
+                answer = await http.get(path.format(study), headers=_authorization(token))
+                if answer.status_code in GRANTED_STATUSES:
                     break
-                await asyncio.sleep(_LOOKS_EVERY)
+                await asyncio.sleep(_POLL_INTERVAL_SECONDS)
 
 
-def _bearer(token: str) -> dict[str, str]:
+def _authorization(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}

@@ -9,24 +9,24 @@ from collections.abc import Mapping, Sequence
 import httpx
 import typer
 
-from infra.cli.environment import settings_of
-from infra.cli.running import client, data_folder, port
-from infra.local.claim import InUse
+from infra.cli.environment import read_settings
+from infra.cli.running import configured_port, data_folder, http_client
+from infra.local.claim import LockHeld
 from infra.local.folder import DataFolder
 from infra.local.kafka import KafkaFailed
 from infra.local.kafka_home import KafkaMissing
 from infra.local.ports import is_free
 from infra.local.postgres import PostgresFailed
-from infra.local.stack import Stack, Step, run
-from infra.local.supervisor import Change, python_module
+from infra.local.stack import Stack, Step, run_stack
+from infra.local.supervisor import StateChange, python_module
 from services.analytics.__main__ import PROCESS as ANALYTICS
-from services.enrollment.__main__ import PROCESS as ENROLLMENT
-from services.followup.__main__ import PROCESS as FOLLOWUP
-from services.toxicity.__main__ import PROCESS as TOXICITY
+from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
+from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
+from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
 from shared.eventstore.migrate import ChangedMigration
 from shared.process import migrate
 
-SERVICES = (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)
+PROCESSES = (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)
 COMMANDS: Mapping[str, Sequence[str]] = {
     "web": python_module("infra.local.web"),
     "enrollment": python_module("services.enrollment", "worker"),
@@ -35,8 +35,8 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "analytics": python_module("services.analytics", "worker"),
 }
 DEFAULTS = {"QUARTAL_ADMINISTRATORS": "administrator@study-wide.{study}", "QUARTAL_PLAIN_HTTP": "true"}
-READY_WITHIN, _LOOKS_EVERY = 60.0, 0.1
-TAKES_OVER_WITHIN = 10.0  # seconds in which the web process of a killed predecessor ends
+READY_TIMEOUT_SECONDS, _POLL_INTERVAL_SECONDS = 60.0, 0.1
+TAKEOVER_TIMEOUT_SECONDS = 10.0  # seconds in which the web process of a killed predecessor ends
 
 
 class PortTaken(RuntimeError):
@@ -47,49 +47,49 @@ class NotReady(RuntimeError):
     """Something does not answer, or nothing can be stated; the message says what was answered last."""
 
 
-CANNOT_START = (InUse, PortTaken, NotReady, PostgresFailed, KafkaFailed, KafkaMissing, ChangedMigration)
+START_ERRORS = (LockHeld, PortTaken, NotReady, PostgresFailed, KafkaFailed, KafkaMissing, ChangedMigration)
 
 
 def command() -> None:
     """Start PostgreSQL, Kafka and all services on the data folder QUARTAL_DATA, and run until Ctrl-C."""
-    start(COMMANDS, _ready, DEFAULTS)
+    start(COMMANDS, _report_ready, DEFAULTS)
 
 
-def start(commands: Mapping[str, Sequence[str]], meanwhile: Step, defaults: Mapping[str, str]) -> None:
+def start(commands: Mapping[str, Sequence[str]], while_running: Step, defaults: Mapping[str, str]) -> None:
     """Hold the folder, run the stack; end with a sentence and code 1 where that cannot be."""
     folder = data_folder()
     try:
-        with folder.held(port()):
-            asyncio.run(_up(folder, commands, meanwhile, {**defaults, **os.environ}))
-    except CANNOT_START as why:
-        typer.echo(str(why), err=True)
+        with folder.hold(configured_port()):
+            asyncio.run(_run_stack(folder, commands, while_running, {**defaults, **os.environ}))
+    except START_ERRORS as error:
+        typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
 
 
-async def _up(
-    folder: DataFolder, commands: Mapping[str, Sequence[str]], meanwhile: Step, environment: Mapping[str, str]
+async def _run_stack(
+    folder: DataFolder, commands: Mapping[str, Sequence[str]], while_running: Step, environment: Mapping[str, str]
 ) -> None:
-    await _port_is_free(port())
-    stack = Stack(folder, port(), environment, typer.echo)
-    await run(stack, commands, _tell, prepare=_migrated, meanwhile=meanwhile)
+    await _wait_for_free_port(configured_port())
+    stack = Stack(folder, configured_port(), environment, typer.echo)
+    await run_stack(stack, commands, _print_change, prepare=_migrate_databases, while_running=while_running)
 
 
-async def _port_is_free(number: int) -> None:
+async def _wait_for_free_port(number: int) -> None:
     """Otherwise the one who has it would answer in our place."""
-    deadline = asyncio.get_running_loop().time() + TAKES_OVER_WITHIN
+    deadline = asyncio.get_running_loop().time() + TAKEOVER_TIMEOUT_SECONDS
     if not is_free(number):
         typer.echo(f"Another process uses port {number}. Waiting for it to end.")
     while not is_free(number):
         if asyncio.get_running_loop().time() > deadline:
             raise PortTaken(f"Another process uses port {number}. Stop it, or set QUARTAL_PORT to another port.")
-        await asyncio.sleep(_LOOKS_EVERY)
+        await asyncio.sleep(_POLL_INTERVAL_SECONDS)
 
 
-async def _migrated(stack: Stack) -> None:
+async def _migrate_databases(stack: Stack) -> None:
     """Every database at today's schema."""
-    settings = settings_of(stack.environment)
-    stack.folder.note(environment={name: stack.environment[name] for name in stack.environment if _is_ours(name)})
-    applied = await asyncio.gather(*(migrate(each.name, settings, each.migrations) for each in SERVICES))
+    settings = read_settings(stack.environment)
+    stack.folder.add_notes(environment={name: stack.environment[name] for name in stack.environment if _is_ours(name)})
+    applied = await asyncio.gather(*(migrate(each.name, settings, each.migrations) for each in PROCESSES))
     if any(applied):
         typer.echo("The databases are migrated")
 
@@ -98,32 +98,34 @@ def _is_ours(setting: str) -> bool:
     return setting.startswith("QUARTAL_") or setting == "KAFKA_BOOTSTRAP"
 
 
-def _tell(change: Change) -> None:
+def _print_change(change: StateChange) -> None:
     if change.state in ("exited", "killed"):
         typer.echo(str(change))
 
 
-async def _ready(stack: Stack) -> None:
+async def _report_ready(stack: Stack) -> None:
     try:
-        await answering()
-    except NotReady as why:  # it stays up: what is there can be read, and what is wrong be mended
-        typer.echo(str(why), err=True)
+        await wait_until_ready()
+    except NotReady as error:  # it stays up: what is there can be read, and what is wrong be mended
+        typer.echo(str(error), err=True)
         return
-    typer.echo(f"Ready: http://127.0.0.1:{port()}")
+    typer.echo(f"Ready: http://127.0.0.1:{configured_port()}")
 
 
-async def answering() -> None:
+async def wait_until_ready() -> None:
     """Return when the web process answers and facts may be stated. Raises NotReady after a minute."""
     loop = asyncio.get_running_loop()
-    deadline, said = loop.time() + READY_WITHIN, "The web process does not answer."
-    async with client(f"http://127.0.0.1:{port()}") as http:
+    deadline, last_answer = loop.time() + READY_TIMEOUT_SECONDS, "The web process does not answer."
+    async with http_client(f"http://127.0.0.1:{configured_port()}") as http:
         while loop.time() < deadline:
             try:
                 answer = await http.get("/health/ready")
                 if answer.status_code == 200:
                     return
-                said = answer.json()["title"]
+                last_answer = answer.json()["title"]
             except httpx.TransportError:
                 pass
-            await asyncio.sleep(_LOOKS_EVERY)
-    raise NotReady(f"Not ready after {READY_WITHIN:g} s. {said} The logs are in {data_folder().path / 'logs'}.")
+            await asyncio.sleep(_POLL_INTERVAL_SECONDS)
+    raise NotReady(
+        f"Not ready after {READY_TIMEOUT_SECONDS:g} s. {last_answer} The logs are in {data_folder().path / 'logs'}."
+    )

@@ -9,25 +9,26 @@ from typing import Any
 from uuid import UUID
 
 from shared.contracts.catalogue import STUDY
-from shared.kernel.fact import Stated
+from shared.kernel.fact import StatedFact
 from shared.kernel.record import Record
-from shared.security.grants import EVERY_SITE, rights
+from shared.security.grants import EVERY_SITE, rights_from_record
 
-Facts = Iterable[tuple[str, dict[str, Any]]]
+FactContents = Iterable[tuple[str, dict[str, Any]]]
 
 
-def visible_sites(facts: Facts, token: str) -> frozenset[str]:
+def visible_sites(facts: FactContents, token: str) -> frozenset[str]:
     """Return the sites whose participants the token's subject may see; `*` stands for every site."""
-    stated = (Stated(UUID(int=place), STUDY.facts[name].model_validate(data))
-              for place, (name, data) in enumerate(facts))  # fmt: skip
-    return rights(Record(tuple(stated)), subject_of(token)).visible
+    stated_facts = (
+        StatedFact(UUID(int=place), STUDY.facts[name].model_validate(data)) for place, (name, data) in enumerate(facts)
+    )
+    return rights_from_record(Record(tuple(stated_facts)), token_subject(token)).visible_sites
 
 
-def sees(visible: frozenset[str], site: str) -> bool:
+def can_see(visible: frozenset[str], site: str) -> bool:
     return bool(visible & {EVERY_SITE, site})
 
 
-def subject_of(token: str) -> str:
+def token_subject(token: str) -> str:
     """Return whom a token names, without a proof: '' for what is no token. The services prove it."""
     part = token.split(".")[1] if token.count(".") == 2 else ""
     try:

@@ -21,16 +21,24 @@ from uuid import UUID
 
 import httpx
 
-from infra.exchange.access import sees, visible_sites
-from infra.exchange.fact import published
+from infra.exchange.access import can_see, visible_sites
+from infra.exchange.fact import public_content
 from infra.exchange.order import SERVICES
-from infra.exchange.study import ADMINISTRATOR, NO_STUDY, Caller, Ended, Study, checked, recorded
-from infra.reference.load import StudyApi
-from infra.reference.study import grant
+from infra.exchange.study import (
+    ADMINISTRATOR,
+    NO_STUDY,
+    Caller,
+    ExchangeAborted,
+    TargetStudy,
+    read_recorded_facts,
+    require_usable,
+)
+from infra.reference.load import StudyClient
+from infra.reference.study import member_grant
 from shared.contracts import catalogue
 from shared.kernel.clock import real_time
 
-_NEVER = datetime.min.replace(tzinfo=UTC)
+_EARLIEST_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass
@@ -42,26 +50,29 @@ class Export:
     the sites that the caller sees and those that there are.
     """
 
-    api: StudyApi
+    client: StudyClient
     caller: Caller
     id: UUID
     services: Sequence[str]
     site: str | None = None
-    grants: bool = False
-    begun_at: datetime = _NEVER
-    newer: int = 0
-    visible: frozenset[str] = frozenset()
+    may_grant: bool = False
+    started_at: datetime = _EARLIEST_TIME
+    newer_count: int = 0
+    visible_sites: frozenset[str] = frozenset()
     sites: Sequence[str] = field(default_factory=list)
 
     async def lines(self) -> AsyncIterator[dict[str, Any]]:
         """Raises Ended where the caller may not read."""
-        self.begun_at = _time_of(checked(await self.api.ask("GET", f"/enrollment/v1/studies/{self.api.study_id}",
-                                                            self.caller)))  # fmt: skip
-        study = await self._study()
+        self.started_at = _answered_at(
+            require_usable(
+                await self.client.request("GET", f"/enrollment/v1/studies/{self.client.study_id}", self.caller)
+            )
+        )
+        study = await self._open_study()
         with ExitStack() as stack:
             files = {name: stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for name in SERVICES}
             for service in reversed([name for name in SERVICES if name in self.services]):
-                await self._read(study, service, files[service])
+                await self._spool_service(study, service, files[service])
             await study.read(self.caller)
             for name, data in study.facts:
                 yield {"study": study.id, "type": name, "data": data}
@@ -70,48 +81,60 @@ class Export:
                 for line in file:
                     yield json.loads(line)
 
-    async def _read(self, study: Study, service: str, file: IO[str]) -> None:
+    async def _spool_service(self, study: TargetStudy, service: str, file: IO[str]) -> None:
         """Keep the service's lines until the others are read."""
-        asked = {"export": str(self.id), **({"site": self.site} if self.site else {})}
-        async for row in recorded(self.api, service, self.caller, **asked):
-            self.newer += datetime.fromisoformat(row["recorded_at"]) > self.begun_at
-            file.write(json.dumps(_line(study.id, service, row)) + "\n")
+        query = {"export": str(self.id), **({"site": self.site} if self.site else {})}
+        async for row in read_recorded_facts(self.client, service, self.caller, **query):
+            self.newer_count += datetime.fromisoformat(row["recorded_at"]) > self.started_at
+            file.write(json.dumps(_export_line(study.id, service, row)) + "\n")
 
-    async def _study(self) -> Study:
-        study = Study(self.api)
-        await study.read(ADMINISTRATOR if self.grants else self.caller)
+    async def _open_study(self) -> TargetStudy:
+        study = TargetStudy(self.client)
+        await study.read(ADMINISTRATOR if self.may_grant else self.caller)
         if not study.version:
-            raise Ended(NO_STUDY, may_go_on=False)
+            raise ExchangeAborted(NO_STUDY, can_resume=False)
         if self.site and self.site not in study.sites:
-            raise Ended(f"The study has no such site. Its sites are {', '.join(study.sites)}.", may_go_on=False)
-        if self.grants and not study.grants(wanted := grant(study.id, *self.caller)):
-            await study.grant([wanted])
-            await study.honoured(self.caller, self.services)
+            raise ExchangeAborted(
+                f"The study has no such site. Its sites are {', '.join(study.sites)}.", can_resume=False
+            )
+        if self.may_grant and not study.has_grant(missing_grant := member_grant(study.id, *self.caller)):
+            await study.record_grants([missing_grant])
+            await study.wait_for_grant(self.caller, self.services)
             await study.read()
         self._check_access(study)
         return study
 
-    def _check_access(self, study: Study) -> None:
-        self.visible = visible_sites(study.facts, self.api.token_for(*self.caller))
+    def _check_access(self, study: TargetStudy) -> None:
+        self.visible_sites = visible_sites(study.facts, self.client.token_for(*self.caller))
         self.sites = study.sites
-        if not self.visible:
-            raise Ended("The token's role sees no participants: their facts are not its to export.", may_go_on=False)
-        if self.site and not sees(self.visible, self.site):
-            raise Ended(f"The token sees the facts of {', '.join(sorted(self.visible))} only.", may_go_on=False)
+        if not self.visible_sites:
+            raise ExchangeAborted(
+                "The token's role sees no participants: their facts are not its to export.", can_resume=False
+            )
+        if self.site and not can_see(self.visible_sites, self.site):
+            raise ExchangeAborted(
+                f"The token sees the facts of {', '.join(sorted(self.visible_sites))} only.", can_resume=False
+            )
 
 
-def _line(study_id: str, service: str, row: dict[str, Any]) -> dict[str, Any]:
+def _export_line(study_id: str, service: str, row: dict[str, Any]) -> dict[str, Any]:
     """In today's schema version: what was written in an earlier one is brought up."""
-    stream = catalogue.stream(service, of_study=False)
+    stream = catalogue.find_stream(service, is_study=False)
     fact = stream.read(row["type"], row["schema_version"], json.dumps(row["data"]))
     return {
-        "study": study_id, "service": service, "participant": row["participant_id"], "type": row["type"],
-        "schema_version": fact.schema_version, "event_id": row["event_id"], "version": row["version"],
-        "recorded_at": row["recorded_at"], "data": published(fact),
-    }  # fmt: skip
+        "study": study_id,
+        "service": service,
+        "participant": row["participant_id"],
+        "type": row["type"],
+        "schema_version": fact.schema_version,
+        "event_id": row["event_id"],
+        "version": row["version"],
+        "recorded_at": row["recorded_at"],
+        "data": public_content(fact),
+    }
 
 
-def _time_of(answer: httpx.Response) -> datetime:
+def _answered_at(answer: httpx.Response) -> datetime:
     """Return when the service answered, by its own clock."""
-    told = answer.headers.get("Date")
-    return parsedate_to_datetime(told) if told else real_time().replace(microsecond=0)
+    date_header = answer.headers.get("Date")
+    return parsedate_to_datetime(date_header) if date_header else real_time().replace(microsecond=0)

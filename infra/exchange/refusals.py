@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 import httpx
 
-from infra.exchange.order import Said, Story
-from infra.exchange.study import faults_of
-from infra.exchange.tally import Tally
+from infra.exchange.order import ImportFact, ParticipantFacts
+from infra.exchange.study import response_faults
+from infra.exchange.tally import ImportReport
 from shared.kernel.refusal import Fault
 
-_POINTER = re.compile(r"(?:/facts)?/([0-9]+)(?:/data)?(/.*)?")
+_POINTER_PATTERN = re.compile(r"(?:/facts)?/([0-9]+)(?:/data)?(/.*)?")
 NOT_REGISTERED = Fault("not-registered", "The file has no participant.screened for that ref.", "/ref")
-NOT_HEARD = Fault(
+NOT_KNOWN_YET = Fault(
     "not-known-yet", "The service does not know the participant at the present site yet: run the import again."
 )
-NOT_SEEN = Fault(
+NOT_VISIBLE = Fault(
     "not-found",
     "The participant of this ref is not yours to see any more, for instance because another site has taken over. Use a "
     "token of the participant's present site.",
@@ -25,7 +25,7 @@ NOT_SEEN = Fault(
 )
 
 
-def reused(ref: str) -> Fault:
+def ref_reused(ref: str) -> Fault:
     """Say that a ref stands for a participant with another screening."""
     return Fault(
         "ref-used-before",
@@ -36,7 +36,7 @@ def reused(ref: str) -> Fault:
     )
 
 
-def registered_by(line: int) -> Fault:
+def already_registered(line: int) -> Fault:
     """Say that another line of the file registers a participant with the same local_reference."""
     return Fault(
         "already-registered",
@@ -46,34 +46,36 @@ def registered_by(line: int) -> Fault:
     )
 
 
-def refuse_story(tally: Tally, story: Story, faults: Sequence[Fault]) -> None:
+def refuse_participant(report: ImportReport, participant: ParticipantFacts, faults: Sequence[Fault]) -> None:
     """Refuse everything of a participant: the screening by a ref with the reasons, the rest because of it."""
-    screening = story.screening if story.is_ref else None
-    for each in story.said:
-        because = [_depends(screening, faults[-1].code)] if screening and each is not screening else faults
-        tally.refuse(each.line, because)
+    screening = participant.screening if participant.is_ref else None
+    for fact in participant.facts:
+        line_faults = (
+            [_screening_refused(screening, faults[-1].code)] if screening and fact is not screening else faults
+        )
+        report.refuse(fact.line, line_faults)
 
 
-def _depends(screening: Said, code: str) -> Fault:
+def _screening_refused(screening: ImportFact, code: str) -> Fault:
     code = code if code.startswith("ref-") else NOT_REGISTERED.code
     return Fault(code, f"The screening of this ref is refused: see line {screening.line.number}.", "/ref")
 
 
-def other_person(ref: str, said: Said) -> Fault:
+def ref_in_doubt(ref: str, fact: ImportFact) -> Fault:
     """Say that a ref was recognized, and that the file says something else of its participant than the record."""
     return Fault(
         "ref-in-doubt",
-        f"The ref {ref} is known from an earlier import, but line {said.line.number} ({said.line.type}) differs from "
+        f"The ref {ref} is known from an earlier import, but line {fact.line.number} ({fact.line.type}) differs from "
         "what is recorded. If it is the same person, correct the record with a record.corrected, or name the "
         "participant by number; if it is somebody else, use another ref. Nothing of this ref was recorded.",
         "/ref",
     )
 
 
-def faults_by_place(answer: httpx.Response) -> dict[int, list[Fault]]:
+def faults_by_position(answer: httpx.Response) -> dict[int, list[Fault]]:
     """What the refusal of a batch says of its members, by their places; pointers are within the fact's content."""
-    blamed: dict[int, list[Fault]] = {}
-    for fault in faults_of(answer):
-        if at := _POINTER.fullmatch(fault.pointer):
-            blamed.setdefault(int(at[1]), []).append(Fault(fault.code, fault.message, at[2] or ""))
-    return blamed
+    faults: dict[int, list[Fault]] = {}
+    for fault in response_faults(answer):
+        if match := _POINTER_PATTERN.fullmatch(fault.pointer):
+            faults.setdefault(int(match[1]), []).append(Fault(fault.code, fault.message, match[2] or ""))
+    return faults

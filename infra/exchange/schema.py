@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from infra.exchange.layout import folded
+from infra.exchange.layout import fold_name
 from shared.contracts import catalogue
 
 Schema = Mapping[str, Any]
@@ -16,39 +16,39 @@ Schema = Mapping[str, Any]
 @cache
 def schema_of(type_name: str, service: str | None = None) -> dict[str, Any]:
     """Return the schema of what is stated under that name; {} for a name that is no fact's."""
-    for stream, fact in catalogue.facts():
+    for stream, fact in catalogue.all_facts():
         if fact.type_name == type_name and service in (None, stream.service):
             return fact.model_json_schema()
     return {}
 
 
-def steps_of(column: str) -> list[str]:
+def path_steps(column: str) -> list[str]:
     """`/targets/0/fractions`, `targets/0/fractions`, `targets.0.fractions`: with a slash in it, a dot is a dot."""
     plain = re.sub(r"^/?data[/.]", "", column, flags=re.IGNORECASE).strip("/")
     return [step.strip() for step in (plain.split("/") if "/" in plain else plain.split("."))]
 
 
 @cache
-def declared(type_name: str, service: str | None, column: str) -> tuple[str, ...] | None:
+def declared_path(type_name: str, service: str | None, column: str) -> tuple[str, ...] | None:
     """Return the path that the column names, spelled as the schema has it; None where the fact has no such member."""
     root = schema_of(type_name, service)
     schemas, path = alternatives(root, root), []
-    for step in steps_of(column):
-        name = _spelled(schemas, step)
-        schemas = [] if name is None else inner(schemas, name, root)
+    for step in path_steps(column):
+        name = _schema_spelling(schemas, step)
+        schemas = [] if name is None else inner_schemas(schemas, name, root)
         if name is None or not schemas:
             return None
         path.append(name)
     return tuple(path)
 
 
-def names_of(type_name: str, service: str | None = None) -> set[str]:
+def declared_names(type_name: str, service: str | None = None) -> set[str]:
     """Return every member that the fact's schema declares."""
     root = schema_of(type_name, service)
     return {name for each in (root, *root.get("$defs", {}).values()) for name in each.get("properties", ())}
 
 
-def _spelled(schemas: Sequence[Schema], step: str) -> str | None:
+def _schema_spelling(schemas: Sequence[Schema], step: str) -> str | None:
     """Return the step as the schema spells it; the names of criteria and other ids are the study's, and stay."""
     names = [name for schema in schemas for name in schema.get("properties", ())]
     if step in names:
@@ -58,24 +58,24 @@ def _spelled(schemas: Sequence[Schema], step: str) -> str | None:
             return step
         if schema.get("type") == "array" and re.fullmatch("[0-9]{1,9}", step):
             return str(int(step))
-    return next((name for name in names if folded(name) == folded(step)), None)
+    return next((name for name in names if fold_name(name) == fold_name(step)), None)
 
 
-def within(root: Schema, steps: Sequence[str]) -> list[Schema]:
+def schemas_at(root: Schema, steps: Sequence[str]) -> list[Schema]:
     """Return every schema that the value at the end of the path may be of."""
     schemas = alternatives(root, root)
     for step in steps:
-        schemas = inner(schemas, step, root)
+        schemas = inner_schemas(schemas, step, root)
     return schemas
 
 
-def inner(schemas: Sequence[Schema], step: str, root: Schema) -> list[Schema]:
+def inner_schemas(schemas: Sequence[Schema], step: str, root: Schema) -> list[Schema]:
     """Return the schemas of a member, or of an element."""
-    found = (_member(schema, step) for schema in schemas)
-    return [each for schema in found if schema is not None for each in alternatives(schema, root)]
+    members = (_member_schema(schema, step) for schema in schemas)
+    return [each for schema in members if schema is not None for each in alternatives(schema, root)]
 
 
-def _member(schema: Schema, step: str) -> Any:
+def _member_schema(schema: Schema, step: str) -> Any:
     if step in schema.get("properties", {}):
         return schema["properties"][step]
     for pattern, member in schema.get("patternProperties", {}).items():
@@ -92,8 +92,8 @@ def alternatives(schema: Schema, root: Schema) -> list[Schema]:
 def _alternatives(schema: Schema, defs: Mapping[str, Any]) -> Iterator[Schema]:
     if "$ref" in schema:
         yield from _alternatives(defs[schema["$ref"].rpartition("/")[2]], defs)
-    elif several := schema.get("anyOf") or schema.get("oneOf"):
-        for each in several:
-            yield from _alternatives(each, defs)
+    elif options := schema.get("anyOf") or schema.get("oneOf"):
+        for alternative in options:
+            yield from _alternatives(alternative, defs)
     else:
         yield schema

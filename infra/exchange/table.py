@@ -15,40 +15,40 @@ from difflib import get_close_matches
 from typing import Any
 
 from infra.exchange.cell import cell_of
-from infra.exchange.content import CONTROL, Content, Tree, fill, put
+from infra.exchange.content import CONTROL_CHARACTERS_MESSAGE, RowContent, Tree, convert_cells, put_cell
 from infra.exchange.layout import (
-    HEAD,
-    Layout,
+    HEADER_COLUMNS,
+    TableLayout,
     check_names,
-    folded,
-    head_name,
-    layout_of,
-    numbered,
-    shown,
-    unnamed,
+    find_layout,
+    fold_name,
+    header_column,
+    join_numbers,
+    printable_name,
+    unnamed_columns_message,
 )
-from infra.exchange.line import Line, NotAFile, Read, Wrong, line_of
-from infra.exchange.schema import declared, names_of, schema_of, steps_of
+from infra.exchange.line import ImportLine, InvalidLine, NumberedLine, UnreadableFile, build_line
+from infra.exchange.schema import declared_names, declared_path, path_steps, schema_of
 from shared.kernel.refusal import Fault
 from shared.kernel.text import is_showable
 
-_COUNTS = ("version", "schema_version")
+_COUNT_COLUMNS = ("version", "schema_version")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 csv.field_size_limit(1024 * 1024)
 
 
-def flat(data: Any, path: str = "") -> Iterator[tuple[str, str]]:
+def flatten(data: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """(column, cell) of every value in a fact's content; nulls are written out."""
     if isinstance(data, dict | list) and data:
         members = data.items() if isinstance(data, dict) else enumerate(data)
         for name, member in members:
-            yield from flat(member, f"{path}/{name}" if path else str(name))
+            yield from flatten(member, f"{path}/{name}" if path else str(name))
     else:
-        yield f"data/{path}" if path in HEAD else path, cell_of(data)
+        yield f"data/{path}" if path in HEADER_COLUMNS else path, cell_of(data)
 
 
 @dataclass(frozen=True)
-class _Record:
+class _TableRow:
     """`number` is that of the line where the record begins; `cells` are those that are not empty, by their place."""
 
     number: int
@@ -57,169 +57,177 @@ class _Record:
 
 @dataclass(frozen=True)
 class _Table:
-    layout: Layout
+    layout: TableLayout
     type_name: str | None
 
     @property
     def names(self) -> Sequence[str]:
         return self.layout.names
 
-    def head(self, record: _Record) -> dict[str, str]:
+    def header_cells(self, row: _TableRow) -> dict[str, str]:
         """Return the cells beside those of the fact."""
-        named = ((head_name(self.names[place]), cell) for place, cell in record.cells.items() if self._has(place))
-        return {name: cell for name, cell in named if name}
+        named_cells = (
+            (header_column(self.names[place]), cell) for place, cell in row.cells.items() if self._has_column(place)
+        )
+        return {name: cell for name, cell in named_cells if name}
 
-    def kind(self, record: _Record) -> tuple[str, str | None]:
+    def fact_type(self, row: _TableRow) -> tuple[str, str | None]:
         """Return the type of the record's fact, and the service where the record names it."""
-        head = self.head(record)
+        head = self.header_cells(row)
         return head.get("type") or self.type_name or "", head.get("service")
 
-    def members(self, record: _Record) -> Iterator[tuple[int, str]]:
+    def fact_cells(self, row: _TableRow) -> Iterator[tuple[int, str]]:
         """The place and the cell of every member of the fact."""
-        for place, cell in record.cells.items():
-            if self._has(place) and head_name(self.names[place]) is None:
-                yield place, cell
+        for index, cell in row.cells.items():
+            if self._has_column(index) and header_column(self.names[index]) is None:
+                yield index, cell
 
-    def _has(self, place: int) -> bool:
-        return place < len(self.names)
+    def _has_column(self, index: int) -> bool:
+        return index < len(self.names)
 
 
-def rows(text: str, type_name: str | None = None) -> list[Read]:
+def read_rows(text: str, type_name: str | None = None) -> list[NumberedLine]:
     """Return every row below the header, by the number of the line where it begins.
 
     `type_name`: the fact, where no column says it. Raises NotAFile for what is no table, or has columns that no fact of
     it has.
     """
     if type_name and not schema_of(type_name):
-        raise NotAFile("There is no fact of the type that --type names: /enrollment/docs lists them.")
-    layout = layout_of(text, (lambda name: declared(type_name, None, name) is not None) if type_name else None)
+        raise UnreadableFile("There is no fact of the type that --type names: /enrollment/docs lists them.")
+    layout = find_layout(text, (lambda name: declared_path(type_name, None, name) is not None) if type_name else None)
     check_names(layout.names)
     table = _Table(layout, type_name)
-    records = list(_records(text, layout))
+    records = list(_read_rows(text, layout))
     if not records:
-        raise NotAFile("The file has a header and no row below it.")
+        raise UnreadableFile("The file has a header and no row below it.")
     _refuse_unnamed(table, records)
     _refuse_undeclared(table, records)
-    return [(record.number, _row(table, record)) for record in records]
+    return [(record.number, _parse_row(table, record)) for record in records]
 
 
-def column_at(text: str, number: int, before: str) -> str:
+def column_at(text: str, number: int, preceding: str) -> str:
     """Return the name of the column that a line's cell behind `before` stands in; '' where the text is no table."""
     try:
-        layout = layout_of(text)
-    except NotAFile:
+        layout = find_layout(text)
+    except UnreadableFile:
         return ""
-    place = len(next(csv.reader([f"{before}."], delimiter=layout.separator))) - 1
-    return shown(layout.names[place]) if number > layout.header and place < len(layout.names) else ""
+    index = len(next(csv.reader([f"{preceding}."], delimiter=layout.separator))) - 1
+    return printable_name(layout.names[index]) if number > layout.header_line and index < len(layout.names) else ""
 
 
-def _records(text: str, layout: Layout) -> Iterator[_Record]:
+def _read_rows(text: str, layout: TableLayout) -> Iterator[_TableRow]:
     """The records below the header that are not empty."""
-    reader = csv.reader(io.StringIO(text[layout.begins :], newline=""), delimiter=layout.separator, strict=True)
-    begins, above = layout.header, layout.header - 1
+    reader = csv.reader(io.StringIO(text[layout.offset :], newline=""), delimiter=layout.separator, strict=True)
+    first_line, above = layout.header_line, layout.header_line - 1
     try:
         for cells in reader:
-            _refuse_swallowed_rows(cells, layout, begins)
+            _refuse_swallowed_rows(cells, layout, first_line)
             filled = {place: cell.strip() for place, cell in enumerate(cells) if cell.strip()}
-            if begins > layout.header and filled:
-                yield _Record(begins, filled)
-            begins = above + reader.line_num + 1
+            if first_line > layout.header_line and filled:
+                yield _TableRow(first_line, filled)
+            first_line = above + reader.line_num + 1
     except csv.Error as error:
-        raise _stray_mark(begins, str(error)) from None
+        raise _stray_quote_error(first_line, str(error)) from None
 
 
-def _stray_mark(number: int, error: str) -> NotAFile:
+def _stray_quote_error(number: int, error: str) -> UnreadableFile:
     if "expected after" in error:
-        why = "behind the closing quotation mark of a cell stands more text"
+        problem = "behind the closing quotation mark of a cell stands more text"
     else:
-        why = "a quotation mark opens there that is never closed"
-    return NotAFile(
-        f"The row that begins in line {number} cannot be read: {why}. Write a quotation mark that is part of a text "
+        problem = "a quotation mark opens there that is never closed"
+    return UnreadableFile(
+        f"The row that begins in line {number} cannot be read: {problem}. Write a quotation mark "
+        f"that is part of a text "
         'twice, and the whole cell between quotation marks: "the ""seen"" node".'
     )
 
 
-def _refuse_swallowed_rows(cells: Sequence[str], layout: Layout, number: int) -> None:
+def _refuse_swallowed_rows(cells: Sequence[str], layout: TableLayout, number: int) -> None:
     """Raise NotAFile where a stray quotation mark has made rows a part of a cell."""
     last = len(layout.names) - 1
-    for place, cell in enumerate(cells):
+    for index, cell in enumerate(cells):
         if last < 1 or ("\n" not in cell and "\r" not in cell):
             continue
-        first, *between, end = (part.count(layout.separator) for part in _LINE_END.split(cell))
-        if any(count >= last for count in between) or (first >= last - place and end >= min(place, last)):
-            raise NotAFile(
+        leading, *between, trailing = (part.count(layout.separator) for part in _LINE_END.split(cell))
+        if any(count >= last for count in between) or (leading >= last - index and trailing >= min(index, last)):
+            raise UnreadableFile(
                 f"The row that begins in line {number} has a quoted cell of {len(between) + 2} lines that look like "
                 "rows of their own: look for a quotation mark too many. If they are one text, put it into one line."
             )
 
 
-def _refuse_unnamed(table: _Table, records: Sequence[_Record]) -> None:
-    places = [place for place, name in enumerate(table.names) if not name]
-    filled = {place: record.number for record in reversed(records) for place in places if place in record.cells}
-    if filled:
-        raise NotAFile(unnamed([place + 1 for place in sorted(filled)], min(filled.values())))
+def _refuse_unnamed(table: _Table, records: Sequence[_TableRow]) -> None:
+    indices = [place for place, name in enumerate(table.names) if not name]
+    first_use = {place: record.number for record in reversed(records) for place in indices if place in record.cells}
+    if first_use:
+        raise UnreadableFile(
+            unnamed_columns_message([place + 1 for place in sorted(first_use)], min(first_use.values()))
+        )
 
 
-def _refuse_undeclared(table: _Table, records: Sequence[_Record]) -> None:
+def _refuse_undeclared(table: _Table, records: Sequence[_TableRow]) -> None:
     """Raise NotAFile with the columns that have values, and that no fact of the file has."""
-    kinds = {kind for kind in map(table.kind, records) if schema_of(*kind)}
-    used = {place: record.number for record in reversed(records) for place, _ in table.members(record)}
-    foreign = [place for place in sorted(used)
-               if kinds and not any(declared(*kind, table.names[place]) for kind in kinds)]  # fmt: skip
-    if foreign:
-        raise NotAFile(" ".join(_undeclared(table.names[place], place, kinds) for place in foreign))
+    kinds = {kind for kind in map(table.fact_type, records) if schema_of(*kind)}
+    first_use = {place: record.number for record in reversed(records) for place, _ in table.fact_cells(record)}
+    undeclared = [
+        place
+        for place in sorted(first_use)
+        if kinds and not any(declared_path(*kind, table.names[place]) for kind in kinds)
+    ]
+    if undeclared:
+        raise UnreadableFile(" ".join(_undeclared_message(table.names[place], place, kinds) for place in undeclared))
 
 
-def _undeclared(name: str, place: int, kinds: set[tuple[str, str | None]]) -> str:
-    known = {each for kind in kinds for each in names_of(*kind)} | set(HEAD)
-    near = get_close_matches(folded(steps_of(name)[-1]), sorted(known), 1, 0.7)
+def _undeclared_message(name: str, index: int, kinds: set[tuple[str, str | None]]) -> str:
+    known_names = {each for kind in kinds for each in declared_names(*kind)} | set(HEADER_COLUMNS)
+    near = get_close_matches(fold_name(path_steps(name)[-1]), sorted(known_names), 1, 0.7)
     advice = f"correct its name (is it {near[0]}?)" if near else "correct its name"
     hidden = " Its name has a sign that no screen shows." if not name.isprintable() else ""
     whose = next(iter(kinds))[0] if len(kinds) == 1 else "no fact of the file"
     has = f"The fact {whose} has no member" if len(kinds) == 1 else "No fact of the file has a member"
-    return f"{has} for column {place + 1}, {shown(name)}: {advice}, or remove the column.{hidden}"
+    return f"{has} for column {index + 1}, {printable_name(name)}: {advice}, or remove the column.{hidden}"
 
 
-def _row(table: _Table, record: _Record) -> Line | Wrong:
-    head = table.head(record)
-    columns = {f"/{name}": shown(written) for written in table.names if (name := head_name(written))}
-    kind = table.kind(record)
-    faults = [*_outside(table, record), *_contradiction(table, head)]
-    content = _content(table, record, kind)
-    counts = {name: int(head[name]) for name in _COUNTS if head.get(name, "").isdecimal()}
-    said = {**head, **counts, "type": kind[0], "data": content.data}
+def _parse_row(table: _Table, row: _TableRow) -> ImportLine | InvalidLine:
+    head = table.header_cells(row)
+    columns = {f"/{name}": printable_name(written) for written in table.names if (name := header_column(written))}
+    kind = table.fact_type(row)
+    faults = [*_row_faults(table, row), *_type_conflicts(table, head)]
+    content = _read_content(table, row, kind)
+    counts = {name: int(head[name]) for name in _COUNT_COLUMNS if head.get(name, "").isdecimal()}
+    members = {**head, **counts, "type": kind[0], "data": content.data}
     try:
-        return line_of(record.number, said, [*faults, *content.faults], {**columns, **content.columns})
-    except Wrong as found:
-        found.columns = {**content.columns, **columns}
-        return found
+        return build_line(row.number, members, [*faults, *content.faults], {**columns, **content.columns})
+    except InvalidLine as invalid:
+        invalid.columns = {**content.columns, **columns}
+        return invalid
 
 
-def _outside(table: _Table, record: _Record) -> Iterator[Fault]:
+def _row_faults(table: _Table, row: _TableRow) -> Iterator[Fault]:
     """What is wrong beside the single members: cells without a column, and signs that no text has."""
-    beyond = [place + 1 for place in record.cells if place >= len(table.names)]
-    if beyond:
-        columns = f"{numbered(beyond, 'column' if len(beyond) == 1 else 'columns')}"
+    positions = [place + 1 for place in row.cells if place >= len(table.names)]
+    if positions:
+        columns = f"{join_numbers(positions, 'column' if len(positions) == 1 else 'columns')}"
         yield Fault("schema-columns", f"The row has values in {columns}, where the header has no column.")
-    for name, cell in table.head(record).items():
+    for name, cell in table.header_cells(row).items():
         if not is_showable(cell):
-            yield Fault("malformed", CONTROL, f"/{name}")
+            yield Fault("malformed", CONTROL_CHARACTERS_MESSAGE, f"/{name}")
 
 
-def _contradiction(table: _Table, head: Mapping[str, str]) -> Iterator[Fault]:
+def _type_conflicts(table: _Table, head: Mapping[str, str]) -> Iterator[Fault]:
     if table.type_name and head.get("type", table.type_name) != table.type_name:
         yield Fault("schema-columns", "The column type says another fact than --type does.", "/type")
 
 
-def _content(table: _Table, record: _Record, kind: tuple[str, str | None]) -> Content:
-    content, tree = Content(), Tree()
-    for place, cell in table.members(record):
-        name, path = table.names[place], declared(*kind, table.names[place])
+def _read_content(table: _Table, row: _TableRow, fact_type: tuple[str, str | None]) -> RowContent:
+    content, tree = RowContent(), Tree()
+    for index, cell in table.fact_cells(row):
+        name, path = table.names[index], declared_path(*fact_type, table.names[index])
         if path is not None:
-            put(tree, path, (shown(name), cell), content)
-        elif schema_of(*kind):
-            message = f"This fact has no member for column {place + 1}, {shown(name)}: leave the cell empty."
+            put_cell(tree, path, (printable_name(name), cell), content)
+        elif schema_of(*fact_type):
+            message = f"This fact has no member for column {index + 1}, {printable_name(name)}: leave the cell empty."
             content.faults.append(Fault("schema-extra-forbidden", message))
     point_is_plain = table.layout.separator == ","
-    content.data = fill(tree, schema_of(*kind), content, point_is_plain=point_is_plain)
+    content.data = convert_cells(tree, schema_of(*fact_type), content, point_is_plain=point_is_plain)
     return content

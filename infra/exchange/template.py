@@ -13,48 +13,48 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from infra.exchange.content import built
-from infra.exchange.fact import withheld
+from infra.exchange.content import build_content
+from infra.exchange.fact import withheld_pointers
 from infra.exchange.schema import schema_of
-from infra.exchange.table import flat
+from infra.exchange.table import flatten
 from shared.contracts import catalogue
-from shared.contracts.schemas import HERE, golden_path
-from shared.kernel.fact import Corrected, Fact, Stream
-from shared.kernel.sealed import STORED, revealed
+from shared.contracts.schemas import CONTRACTS_FOLDER, golden_path
+from shared.kernel.fact import Correction, Fact, Stream
+from shared.kernel.sealed import READING_STORED, insert_texts
 
 _CRITERIA = "criteria"
-_OTHER_REASONS = {"refused", "died", "other"}
+_GENERAL_FAILURE_REASONS = {"refused", "died", "other"}
 """Why a screening failed, beside the criteria of the protocol."""
-TEXT = "a text that only the own site reads"
-NUMBER = "K7F2-9QXA-3"
+SEALED_TEXT_EXAMPLE = "a text that only the own site reads"
+EXAMPLE_NUMBER = "K7F2-9QXA-3"
 
 
-class NoSuchFact(Exception):
+class UnknownFactType(Exception):
     """There is no fact of that type."""
 
 
-def template(type_name: str, study: Sequence[tuple[str, dict[str, Any]]] = ()) -> str:
+def render_template(type_name: str, study: Sequence[tuple[str, dict[str, Any]]] = ()) -> str:
     """Return two lines of CSV, with the sites, criteria and forms of a study where its facts are given.
 
     Raises NoSuchFact.
     """
-    stream, kind = _kind(type_name)
-    cells, schema = dict(flat(_example(stream, kind))), schema_of(type_name, stream.service)
-    filled = {**_head(stream, kind), **_without_nulls(kind, schema, cells)}
+    stream, kind = _find_fact(type_name)
+    cells, schema = dict(flatten(_example_content(stream, kind))), schema_of(type_name, stream.service)
+    filled_cells = {**_header_cells(stream, kind), **_blank_optional_nulls(kind, schema, cells)}
     if study:
-        filled = _of_study(filled, study)
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([list(filled), list(filled.values())])
-    return out.getvalue()
+        filled_cells = _adapt_to_study(filled_cells, study)
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows([list(filled_cells), list(filled_cells.values())])
+    return buffer.getvalue()
 
 
-def _of_study(cells: Mapping[str, str], facts: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, str]:
+def _adapt_to_study(cells: Mapping[str, str], facts: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, str]:
     """Put what the study has in place of the example's values, and words where only the user can know."""
     sites = [data["site_id"] for name, data in facts if name == "study.site_activated"] or ["the site's id"]
     protocol: dict[str, Any] = next((data["protocol"] for _, data in reversed(facts) if "protocol" in data), {})
     forms = [each["version"] for each in protocol.get("consent_versions", ())]
     criteria = [each["id"] for each in protocol.get(_CRITERIA, ())]
-    filled = {
+    replacements = {
         "participant": "the participant's number",
         "duplicate_of": "the number of the record that stays",
         "site_id": sites[0],
@@ -66,21 +66,21 @@ def _of_study(cells: Mapping[str, str], facts: Sequence[tuple[str, dict[str, Any
     for column, cell in cells.items():
         if column.startswith(f"{_CRITERIA}/"):
             adapted |= {f"{_CRITERIA}/{each}": "met" for each in criteria}
-        elif column.startswith("reason_codes/") and cell not in _OTHER_REASONS:
+        elif column.startswith("reason_codes/") and cell not in _GENERAL_FAILURE_REASONS:
             adapted[column] = criteria[0] if criteria else "other"
         elif not column.startswith("waivers/"):
-            adapted[column] = filled.get(column.removeprefix("data/"), cell) if cell else cell
+            adapted[column] = replacements.get(column.removeprefix("data/"), cell) if cell else cell
     return adapted
 
 
-def _head(stream: Stream, kind: type[Fact]) -> dict[str, str]:
+def _header_cells(stream: Stream, kind: type[Fact]) -> dict[str, str]:
     head = {"type": kind.type_name}
     if stream.subject == "participant":
-        head |= {"ref": "p1"} if kind.type_name == "participant.screened" else {"participant": NUMBER}
-    return head | ({"service": stream.service} if kind.type_name == Corrected.type_name else {})
+        head |= {"ref": "p1"} if kind.type_name == "participant.screened" else {"participant": EXAMPLE_NUMBER}
+    return head | ({"service": stream.service} if kind.type_name == Correction.type_name else {})
 
 
-def _without_nulls(kind: type[Fact], schema: Mapping[str, Any], cells: Mapping[str, str]) -> dict[str, str]:
+def _blank_optional_nulls(kind: type[Fact], schema: Mapping[str, Any], cells: Mapping[str, str]) -> dict[str, str]:
     """Return the cells with an empty one for every null that the fact can do without."""
     filled = dict(cells)
     for column in [column for column, cell in cells.items() if cell == "null"]:
@@ -90,24 +90,26 @@ def _without_nulls(kind: type[Fact], schema: Mapping[str, Any], cells: Mapping[s
     return filled
 
 
-def _kind(type_name: str) -> tuple[Stream, type[Fact]]:
-    for stream, kind in catalogue.facts():
+def _find_fact(type_name: str) -> tuple[Stream, type[Fact]]:
+    for stream, kind in catalogue.all_facts():
         if kind.type_name == type_name:
             return stream, kind
-    raise NoSuchFact(type_name)
+    raise UnknownFactType(type_name)
 
 
-def _example(stream: Stream, kind: type[Fact]) -> dict[str, Any]:
-    golden = HERE / golden_path(stream.service, kind.type_name, kind.schema_version)
-    said: dict[str, Any] = json.loads(golden.read_text("utf-8"))
-    fact = kind.model_validate(said, context=STORED)
-    whole: dict[str, Any] = revealed(said, dict.fromkeys(withheld(fact), TEXT))
-    return whole
+def _example_content(stream: Stream, kind: type[Fact]) -> dict[str, Any]:
+    golden = CONTRACTS_FOLDER / golden_path(stream.service, kind.type_name, kind.schema_version)
+    golden_content: dict[str, Any] = json.loads(golden.read_text("utf-8"))
+    fact = kind.model_validate(golden_content, context=READING_STORED)
+    content: dict[str, Any] = insert_texts(golden_content, dict.fromkeys(withheld_pointers(fact), SEALED_TEXT_EXAMPLE))
+    return content
 
 
 def _is_valid(kind: type[Fact], schema: Mapping[str, Any], cells: Mapping[str, str]) -> bool:
     try:
-        kind.model_validate(built({name: cell for name, cell in cells.items() if cell}, schema), context=STORED)
+        kind.model_validate(
+            build_content({name: cell for name, cell in cells.items() if cell}, schema), context=READING_STORED
+        )
     except ValidationError:
         return False
     return True

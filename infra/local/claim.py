@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_ABOVE_THE_SHELL = 10  # the guard's shell script uses descriptor 3 itself
+_MIN_DESCRIPTOR = 10  # the guard's shell script uses descriptor 3 itself
 
 
-class InUse(RuntimeError):
+class LockHeld(RuntimeError):
     """Somebody else holds the claim on the lock file `path`."""
 
     def __init__(self, path: Path, message: str) -> None:
@@ -25,34 +25,34 @@ class InUse(RuntimeError):
 
 
 @contextmanager
-def claimed(path: Path, wait: float = 0.0) -> Iterator[int]:
+def hold_lock(path: Path, timeout_seconds: float = 0.0) -> Iterator[int]:
     """Hold the lock file `path` inside the block and yield its descriptor, which is not inherited unless passed on.
 
     Raises InUse when another holder is still there after `wait` seconds.
     """
-    descriptor = open_claim(path, wait)
+    descriptor = acquire_lock(path, timeout_seconds)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def open_claim(path: Path, wait: float = 0.0) -> int:
+def acquire_lock(path: Path, timeout_seconds: float = 0.0) -> int:
     opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        descriptor = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, _ABOVE_THE_SHELL)
+        descriptor = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, _MIN_DESCRIPTOR)
     finally:
         os.close(opened)
-    deadline = time.monotonic() + wait
-    while not _lock(descriptor):
+    deadline = time.monotonic() + timeout_seconds
+    while not _try_lock(descriptor):
         if time.monotonic() >= deadline:
             os.close(descriptor)
-            raise InUse(path, f"{path.parent} is in use by another process.")
+            raise LockHeld(path, f"{path.parent} is in use by another process.")
         time.sleep(0.02)
     return descriptor
 
 
-def _lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int) -> bool:
     with suppress(BlockingIOError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True

@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from infra.local.claim import InUse, claimed, open_claim
+from infra.local.claim import LockHeld, acquire_lock, hold_lock
 
 
-class FolderInUse(InUse):
+class FolderInUse(LockHeld):
     """Another Quartal runs on the folder; the message says which."""
 
 
@@ -25,79 +25,80 @@ class DataFolder:
         self._state = self.path / "state.json"
 
     @contextmanager
-    def held(self, port: int) -> Iterator[DataFolder]:
+    def hold(self, port: int) -> Iterator[DataFolder]:
         """Keep every other start away for the length of the block, and note who we are.
 
         Raises FolderInUse, with the process and the address of the holder, when somebody was first.
         """
-        _private(self.path)
-        claim = self._claim()
+        _make_private(self.path)
+        lock_descriptor = self._acquire_lock()
         try:
             self._state.unlink(missing_ok=True)
-            self.note(pid=os.getpid(), port=port)
+            self.add_notes(pid=os.getpid(), port=port)
             yield self
         finally:
             self._state.unlink(missing_ok=True)
-            os.close(claim)
+            os.close(lock_descriptor)
 
-    def _claim(self) -> int:
+    def _acquire_lock(self) -> int:
         try:
-            return open_claim(self.path / "lock")
-        except InUse as taken:
-            raise FolderInUse(taken.path, self._refusal()) from taken
+            return acquire_lock(self.path / "lock")
+        except LockHeld as error:
+            raise FolderInUse(error.path, self._in_use_message()) from error
 
-    def running(self) -> dict[str, Any] | None:
+    def holder_notes(self) -> dict[str, Any] | None:
         """What the holder noted (`pid`, `port`, and what it added), or None if nobody holds the folder."""
         if not self.path.is_dir():
             return None
-        with suppress(InUse), claimed(self.path / "lock"):
+        with suppress(LockHeld), hold_lock(self.path / "lock"):
             return None
-        return self._notes()
+        return self._read_notes()
 
-    def note(self, **facts: Any) -> None:
+    def add_notes(self, **notes: Any) -> None:
         """Add to what `running` tells others."""
-        _write(self._state, json.dumps({**self._notes(), **facts}))
+        _write_private(self._state, json.dumps({**self._read_notes(), **notes}))
 
-    def secret(self, name: str, make: Callable[[], str]) -> str:
+    def secret(self, name: str, generate: Callable[[], str]) -> str:
         """The secret of that name, made on first use; of several first uses at once, one wins for all."""
         path = self.subfolder("secrets") / name
         if not path.exists():
             with suppress(FileExistsError):
-                _write(path, make(), replace=False)
+                _write_private(path, generate(), replace=False)
         return path.read_text()
 
     def subfolder(self, name: str) -> Path:
         """A folder in it that only we can enter, made if absent."""
-        return _private(_private(self.path) / name)
+        return _make_private(_make_private(self.path) / name)
 
-    def _notes(self) -> dict[str, Any]:
+    def _read_notes(self) -> dict[str, Any]:
         with suppress(FileNotFoundError):
             notes: dict[str, Any] = json.loads(self._state.read_text())
             return notes
         return {}
 
-    def _refusal(self) -> str:
-        notes = self._notes()
-        who = f"process {notes['pid']} at http://127.0.0.1:{notes['port']}" if "pid" in notes else "another process"
+    def _in_use_message(self) -> str:
+        notes = self._read_notes()
+        holder = f"process {notes['pid']} at http://127.0.0.1:{notes['port']}" if "pid" in notes else "another process"
         return (
-            f"{self.path} is in use by a running Quartal ({who}). Stop it first, or set QUARTAL_DATA to another folder."
+            f"{self.path} is in use by a running Quartal ({holder}). Stop it first, or set "
+            f"QUARTAL_DATA to another folder."
         )
 
 
-def _private(folder: Path) -> Path:
+def _make_private(folder: Path) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     return folder
 
 
-def _write(path: Path, text: str, *, replace: bool = True) -> None:
+def _write_private(path: Path, text: str, *, replace: bool = True) -> None:
     """Write a private file whole or not at all; without `replace` an existing one raises FileExistsError."""
-    descriptor, unfinished = tempfile.mkstemp(dir=path.parent)  # mode 0600
+    descriptor, draft = tempfile.mkstemp(dir=path.parent)  # mode 0600
     try:
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        (os.replace if replace else os.link)(unfinished, path)
+        (os.replace if replace else os.link)(draft, path)
     finally:
-        Path(unfinished).unlink(missing_ok=True)
+        Path(draft).unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
-LOG_LIMIT = 10 * 1024 * 1024  # bytes
+MAX_LOG_BYTES = 10 * 1024 * 1024  # bytes
 
 # $1 signal, $2 tenths of a second between the signal and SIGKILL to the whole group, then the program.
 # The watcher ignores SIGTERM once the pipe is closed, so that the end of the program does not end its sweep.
@@ -46,7 +46,7 @@ exit "$code"
 """
 
 
-class Account(TypedDict, total=False):
+class PopenUser(TypedDict, total=False):
     """Whom a program runs as, in the words of subprocess.Popen; nothing means as ourselves."""
 
     user: int
@@ -54,7 +54,7 @@ class Account(TypedDict, total=False):
     extra_groups: list[int]
 
 
-class Plumbing(TypedDict):
+class PopenArguments(TypedDict):
     """What every start of a Program passes to subprocess.Popen or to asyncio's equivalent."""
 
     stdin: int
@@ -70,76 +70,78 @@ class Program:
     argv: Sequence[str | Path]
     log: Path
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
-    ends_on: signal.Signals = signal.SIGTERM
-    grace: float = 10.0  # seconds from `ends_on` to SIGKILL
-    account: Account = field(default_factory=lambda: Account())
+    stop_signal: signal.Signals = signal.SIGTERM
+    grace_seconds: float = 10.0  # seconds from `ends_on` to SIGKILL
+    account: PopenUser = field(default_factory=lambda: PopenUser())
     folder: Path = Path("/")
 
-    def guard(self) -> list[str]:
+    def guarded_command(self) -> list[str]:
         """The argument list that runs this program below its guard; standard input must be the pipe."""
-        wanted = [self.ends_on.name.removeprefix("SIG"), str(round(self.grace * 10))]
-        return ["sh", "-c", _GUARD, "guard", *wanted, *map(str, self.argv)]
+        guard_arguments = [self.stop_signal.name.removeprefix("SIG"), str(round(self.grace_seconds * 10))]
+        return ["sh", "-c", _GUARD, "guard", *guard_arguments, *map(str, self.argv)]
 
     def rotate_log(self) -> None:
         """A log past its limit begins anew; the old one stays as `.1`."""
         with suppress(FileNotFoundError):
-            if self.log.stat().st_size > LOG_LIMIT:
+            if self.log.stat().st_size > MAX_LOG_BYTES:
                 self.log.replace(self.log.with_name(self.log.name + ".1"))
 
 
-class Hold:
+class Lifeline:
     """Our end of a running program's pipe. Letting go asks the program to end."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
 
 @contextmanager
-def held(program: Program) -> Iterator[tuple[Hold, Plumbing]]:
+def launch(program: Program) -> Iterator[tuple[Lifeline, PopenArguments]]:
     """What is needed to start `program` inside the block; a failed start lets go again."""
     program.rotate_log()
     log = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    theirs, ours = os.pipe()
-    hold = Hold(ours)
-    plumbing = Plumbing(
-        stdin=theirs, stdout=log, stderr=log, cwd=program.folder, env=program.environment, start_new_session=True
+    read_end, write_end = os.pipe()
+    lifeline = Lifeline(write_end)
+    popen_arguments = PopenArguments(
+        stdin=read_end, stdout=log, stderr=log, cwd=program.folder, env=program.environment, start_new_session=True
     )
     try:
-        yield hold, plumbing
+        yield lifeline, popen_arguments
     except BaseException:
-        hold.let_go()
+        lifeline.release()
         raise
     finally:
-        os.close(theirs)
+        os.close(read_end)
         os.close(log)
 
 
-class Running:
+class RunningProgram:
     """A started Program. It has its own session; `stop` and `kill` end every process of its group."""
 
-    def __init__(self, program: Program, handed_on: Sequence[int] = ()) -> None:
+    def __init__(self, program: Program, inherited_descriptors: Sequence[int] = ()) -> None:
         self.program = program
-        with held(program) as (self.hold, plumbing):
-            self._process = subprocess.Popen(program.guard(), pass_fds=handed_on, **plumbing, **program.account)
+        with launch(program) as (self.lifeline, popen_arguments):
+            self._process = subprocess.Popen(
+                program.guarded_command(), pass_fds=inherited_descriptors, **popen_arguments, **program.account
+            )
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         return self._process.poll() is not None
 
     def stop(self) -> None:
         """Ask it to end, and insist after its grace. Returns when it has ended."""
-        self.hold.let_go()
+        self.lifeline.release()
         try:
-            self._process.wait(self.program.grace + 2.0)
+            self._process.wait(self.program.grace_seconds + 2.0)
         except subprocess.TimeoutExpired:
             end_group(self.pid)
             self._process.wait()
@@ -151,15 +153,15 @@ class Running:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
-        self.hold.let_go()
+        self.lifeline.release()
 
-    def wait_until(self, ready: Path, says: bytes, start: int, patience: float) -> bool:
+    def wait_for_text(self, file: Path, expected: bytes, start: int, timeout_seconds: float) -> bool:
         """Whether `says` appears in the file `ready` past byte `start` before the program ends or time is up."""
-        deadline = time.monotonic() + patience
-        while not self.ended and time.monotonic() < deadline:
-            with suppress(FileNotFoundError), ready.open("rb") as text:
+        deadline = time.monotonic() + timeout_seconds
+        while not self.has_ended and time.monotonic() < deadline:
+            with suppress(FileNotFoundError), file.open("rb") as text:
                 text.seek(start)
-                if says in text.read():
+                if expected in text.read():
                     return True
             time.sleep(0.01)
         return False
@@ -174,7 +176,7 @@ def end_group(leader: int) -> None:
 def process_tree(root: int) -> list[int]:
     """`root` and every process below it, parents first."""
     children: dict[int, list[int]] = {}
-    for pid, parent in _parents():
+    for pid, parent in _parent_processes():
         children.setdefault(parent, []).append(pid)
     tree = [root]
     for pid in tree:
@@ -182,13 +184,13 @@ def process_tree(root: int) -> list[int]:
     return tree
 
 
-def _parents() -> list[tuple[int, int]]:
+def _parent_processes() -> list[tuple[int, int]]:
     if not Path("/proc/self/stat").exists():
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-        return [(int(pid), int(parent)) for pid, parent in map(str.split, listed.splitlines())]
-    found = []
+        output = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+        return [(int(pid), int(parent)) for pid, parent in map(str.split, output.splitlines())]
+    pairs = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            after_name = (folder / "stat").read_text().rpartition(")")[2].split()
-            found.append((int(folder.name), int(after_name[1])))
-    return found
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            pairs.append((int(folder.name), int(fields[1])))
+    return pairs

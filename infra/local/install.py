@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from infra.local.claim import InUse
-from infra.local.kafka import KafkaFailed, install
+from infra.local.claim import LockHeld
+from infra.local.kafka import KafkaFailed, install_kafka
 from infra.local.kafka_home import KafkaMissing
 
 
-def report(line: str) -> None:
+def print_line(line: str) -> None:
     print(line, flush=True)
 
 
 def main() -> int:
     try:
-        install(report)
-    except (InUse, KafkaFailed, KafkaMissing, OSError) as failure:
+        install_kafka(print_line)
+    except (LockHeld, KafkaFailed, KafkaMissing, OSError) as failure:
         print(f"Kafka could not be prepared: {failure}", file=sys.stderr)
         return 1
     return 0

@@ -8,13 +8,13 @@ import uuid
 from pathlib import Path
 from types import TracebackType
 
-from infra.local.claim import claimed
-from infra.local.guarded import Program, Running
-from infra.local.kafka_home import KafkaHome, Report, java_ends_well
-from infra.local.ports import LOOPBACK, free_port, kept_port
+from infra.local.claim import hold_lock
+from infra.local.guarded import Program, RunningProgram
+from infra.local.kafka_home import KafkaHome, Report, run_java
+from infra.local.ports import LOOPBACK, free_port, persistent_port
 
-_TAKES_OVER_WITHIN = 25.0  # seconds in which the broker of a killed predecessor shuts down
-_RECORDING_TAKES = 180.0  # seconds: the recording is written when the broker ends
+_TAKEOVER_TIMEOUT_SECONDS = 25.0  # seconds in which the broker of a killed predecessor shuts down
+_RECORDING_TIMEOUT_SECONDS = 180.0  # seconds: the recording is written when the broker ends
 # The quorum's voter is written down here and not on disk, so the same data start on any port. The session timeout
 # bounds a restart after SIGKILL (the old registration must expire: 3 s instead of 12 s); the small buffer of the
 # cleaner and the two threads of each kind save about 100 MB.
@@ -47,14 +47,14 @@ class KafkaFailed(RuntimeError):
     """The broker did not start; the message ends with its log."""
 
 
-def install(report: Report, home: KafkaHome | None = None) -> KafkaHome:
+def install_kafka(report: Report, home: KafkaHome | None = None) -> KafkaHome:
     """Fetch Kafka where it is missing, and record a first start so that later ones are fast. Safe to repeat.
 
     Raises KafkaMissing when the files cannot be had as locked.
     """
     home = home or KafkaHome()
     home.install(report)
-    with home.recorded() as recording, tempfile.TemporaryDirectory(prefix="quartal-") as scratch:
+    with home.record_start() as recording, tempfile.TemporaryDirectory(prefix="quartal-") as scratch:
         if recording:
             report("Starting Kafka once to make later starts faster (about 15 s)")
             with LocalKafka(Path(scratch), home=home, record_to=recording):
@@ -73,8 +73,8 @@ class LocalKafka:
         self.log = self.folder / "kafka.log"
         self.port = port
         self._home = home or KafkaHome()
-        self._fixed, self._record_to = bool(port), record_to
-        self._running: Running | None = None
+        self._has_fixed_port, self._record_to = bool(port), record_to
+        self._running: RunningProgram | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -88,11 +88,11 @@ class LocalKafka:
         self.stop()  # what is left of a crash
         self._home.verify()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with claimed(self.folder / "lock", _TAKES_OVER_WITHIN) as claim:
+        with hold_lock(self.folder / "lock", _TAKEOVER_TIMEOUT_SECONDS) as lock_descriptor:
             for _ in range(3):  # between the choice of a port and its use somebody else may take it
                 properties = self._write_properties()
                 self._format(properties)
-                if self._launch(properties, claim):
+                if self._launch(properties, lock_descriptor):
                     return self
         raise KafkaFailed(f"Kafka did not start:\n{self.log.read_text()[-2000:]}")
 
@@ -108,9 +108,9 @@ class LocalKafka:
         self._running = None
 
     @property
-    def crashed(self) -> bool:
+    def has_crashed(self) -> bool:
         """Whether it ended though nobody stopped or killed it through this object."""
-        return self._running is not None and self._running.ended
+        return self._running is not None and self._running.has_ended
 
     def __enter__(self) -> LocalKafka:
         return self.start()
@@ -119,8 +119,8 @@ class LocalKafka:
         self.stop()
 
     def _write_properties(self) -> Path:
-        if not self._fixed:
-            self.port = kept_port(self.folder / "port")
+        if not self._has_fixed_port:
+            self.port = persistent_port(self.folder / "port")
         path = self.folder / "server.properties"
         data = self.folder / "data"
         path.write_text(_PROPERTIES.format(host=LOOPBACK, port=self.port, controller=free_port(), data=data))
@@ -129,16 +129,18 @@ class LocalKafka:
     def _format(self, properties: Path) -> None:
         if not (self.folder / "data" / "meta.properties").exists():
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            named = f"--cluster-id={cluster}"  # one word: a name that begins with a dash would pass for an option
-            tool = self._home.command("kafka.tools.StorageTool", "format", named, "-c", properties)
-            java_ends_well(tool)
+            cluster_option = (
+                f"--cluster-id={cluster}"  # one word: a name that begins with a dash would pass for an option
+            )
+            tool = self._home.command("kafka.tools.StorageTool", "format", cluster_option, "-c", properties)
+            run_java(tool)
 
-    def _launch(self, properties: Path, claim: int) -> bool:
+    def _launch(self, properties: Path, lock_descriptor: int) -> bool:
         argv = self._home.command("kafka.Kafka", properties, record_to=self._record_to)
-        program = Program(argv, self.log, grace=_RECORDING_TAKES if self._record_to else 15.0)
+        program = Program(argv, self.log, grace_seconds=_RECORDING_TIMEOUT_SECONDS if self._record_to else 15.0)
         program.rotate_log()
         start = self.log.stat().st_size if self.log.exists() else 0
-        self._running = Running(program, (claim,))
-        if not self._running.wait_until(self.log, b"Kafka Server started", start, patience=60.0):
+        self._running = RunningProgram(program, (lock_descriptor,))
+        if not self._running.wait_for_text(self.log, b"Kafka Server started", start, timeout_seconds=60.0):
             self.stop()
         return self._running is not None

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
-FIRST, LAST = 20_000, 32_000  # below the range from which systems lend ports to outgoing connections
+FIRST_PORT, LAST_PORT = 20_000, 32_000  # below the range from which systems lend ports to outgoing connections
 
 
 def is_free(port: int) -> bool:
@@ -21,16 +21,16 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    while not is_free(port := FIRST + secrets.randbelow(LAST - FIRST)):
+    while not is_free(port := FIRST_PORT + secrets.randbelow(LAST_PORT - FIRST_PORT)):
         pass
     return port
 
 
-def kept_port(note: Path) -> int:
+def persistent_port(port_file: Path) -> int:
     """The port written in `note` if nobody has taken it meanwhile, else another; `note` then says which."""
-    text = note.read_text().strip() if note.exists() else ""
+    text = port_file.read_text().strip() if port_file.exists() else ""
     if text.isdigit() and is_free(int(text)):
         return int(text)
     port = free_port()
-    note.write_text(f"{port}\n")
+    port_file.write_text(f"{port}\n")
     return port

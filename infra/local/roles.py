@@ -14,7 +14,7 @@ LIVE_STUDY = "demo-live"
 
 
 @dataclass(frozen=True)
-class Door:
+class DemoLink:
     study: str
     title: str
     """The study's, for people."""
@@ -24,14 +24,14 @@ class Door:
     notes: tuple[str, ...] = ()
 
     @property
-    def way_in(self) -> str:
+    def sign_in_url(self) -> str:
         """The address that signs in and leads to the study's page."""
         site = {"site": self.site} if self.site else {}
-        asked = {"study": self.study, "role": self.role, **site, "next": f"/analytics/studies/{self.study}"}
-        return f"/session/development?{urlencode(asked)}"
+        query = {"study": self.study, "role": self.role, **site, "next": f"/analytics/studies/{self.study}"}
+        return f"/session/development?{urlencode(query)}"
 
 
-SEEN_BY: Mapping[Role, str] = {
+ROLE_DESCRIPTIONS: Mapping[Role, str] = {
     "investigator": "All figures, participants and data queries, and the operations page.",
     "site": "Figures, participants and data queries of one site.",
     "coordinator": "Figures, participants and data queries of all sites.",
@@ -52,14 +52,14 @@ _REFERENCE_NOTES = (
 _LIVE_NOTES = ("This study is simulated. Its records describe no real people.",)
 
 
-def doors() -> list[Door]:
+def demo_links() -> list[DemoLink]:
     """One for each role in each study, study after study."""
     studies = (
         (reference.STUDY_ID, "Reference study", reference.SITE_ID, _REFERENCE_NOTES),
         (LIVE_STUDY, "Simulated study", simulated.SITES[0].site_id, _LIVE_NOTES),
     )
     return [
-        Door(study, title, role, seen, site if role == "site" else None, notes)
+        DemoLink(study, title, role, seen, site if role == "site" else None, notes)
         for study, title, site, notes in studies
-        for role, seen in SEEN_BY.items()
+        for role, seen in ROLE_DESCRIPTIONS.items()
     ]

@@ -13,16 +13,16 @@ from typing import Any
 from infra.issuer import Issuer
 from infra.local.folder import DataFolder
 from infra.local.guarded import Program
-from infra.local.kafka import LocalKafka, install
+from infra.local.kafka import LocalKafka, install_kafka
 from infra.local.postgres import LocalPostgres
-from infra.local.supervisor import Change, Command, Supervisor, on_signals
-from infra.postgres.roles import ROLES, SETTINGS, ensure_databases
+from infra.local.supervisor import StateChange, SupervisedCommand, Supervisor, call_on_signals
+from infra.postgres.roles import ROLES, URL_SETTINGS, ensure_databases
 from shared.security.vault import make_key_file
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 Report = Callable[[str], None]
 Step = Callable[["Stack"], Coroutine[Any, Any, None]]
-_LOOKS_EVERY = 0.5  # seconds between two looks at a server that may have crashed
+_POLL_INTERVAL_SECONDS = 0.5  # seconds between two looks at a server that may have crashed
 
 
 class Stack:
@@ -37,11 +37,13 @@ class Stack:
         self.environment = dict(environment)
         self._settings = {"QUARTAL_DATA": str(folder.path), "QUARTAL_PORT": str(port)}
         self._report = report
-        elsewhere = environment.get("DATABASE_URL") or all(environment.get(setting) for setting in SETTINGS.values())
-        self.postgres = None if elsewhere else LocalPostgres(folder.path / "postgres")
+        has_external_server = environment.get("DATABASE_URL") or all(
+            environment.get(setting) for setting in URL_SETTINGS.values()
+        )
+        self.postgres = None if has_external_server else LocalPostgres(folder.path / "postgres")
         self.kafka: LocalKafka | None = None
-        self._ending = asyncio.Event()
-        self._watch: asyncio.Task[None] | None = None
+        self._is_ending = asyncio.Event()
+        self._watch_task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Stack:
         try:
@@ -49,7 +51,7 @@ class Stack:
         except BaseException:
             await self._stop()
             raise
-        self._watch = asyncio.create_task(self._restart_what_crashes())
+        self._watch_task = asyncio.create_task(self._restart_crashed_servers())
         return self
 
     async def __aexit__(
@@ -58,7 +60,7 @@ class Stack:
         await self._stop()
 
     async def _start(self) -> None:
-        starts = [asyncio.create_task(start) for start in (self._databases(), self._broker())]
+        starts = [asyncio.create_task(start) for start in (self._start_databases(), self._start_broker())]
         try:
             await asyncio.wait(starts)
         except asyncio.CancelledError:  # a thread cannot be interrupted, and what it started must be stopped
@@ -66,11 +68,11 @@ class Stack:
             raise
         for start in starts:
             self._settings |= start.result()
-        self._settings |= self._keys()
+        self._settings |= self._key_settings()
         self.environment |= {name: value for name, value in self._settings.items() if not self.environment.get(name)}
         self.environment |= {name: self._settings[name] for name in ("QUARTAL_DATA", "QUARTAL_PORT")}
 
-    async def _databases(self) -> dict[str, str]:
+    async def _start_databases(self) -> dict[str, str]:
         server = self.environment.get("DATABASE_URL", "")
         if self.postgres:
             await asyncio.to_thread(self.postgres.start)
@@ -81,7 +83,7 @@ class Stack:
         passwords = {role: self.folder.secret(role, lambda: secrets.token_urlsafe(24)) for role in ROLES}
         return await ensure_databases(server, passwords)
 
-    async def _broker(self) -> dict[str, str]:
+    async def _start_broker(self) -> dict[str, str]:
         if self.environment.get("KAFKA_BOOTSTRAP"):
             return {}
         await asyncio.to_thread(self._start_kafka)
@@ -89,11 +91,11 @@ class Stack:
         return {"KAFKA_BOOTSTRAP": self.kafka.bootstrap} if self.kafka else {}
 
     def _start_kafka(self) -> None:
-        home = install(self._report)
+        home = install_kafka(self._report)
         self.kafka = LocalKafka(self.folder.path / "kafka", home=home)
         self.kafka.start()
 
-    def _keys(self) -> dict[str, str]:
+    def _key_settings(self) -> dict[str, str]:
         """Say where the services find the public keys of the development issuer, and the two keys of their own."""
         files = {f"QUARTAL_{name.upper()}": self.folder.subfolder("secrets") / name for name in ("kek", "event_key")}
         for file in files.values():
@@ -102,65 +104,65 @@ class Stack:
         jwks = Issuer.load(self.folder.subfolder("issuer")).jwks
         return {"QUARTAL_JWKS": str(jwks), **{setting: str(file) for setting, file in files.items()}}
 
-    async def _restart_what_crashes(self) -> None:
-        while not self._ending.is_set():
+    async def _restart_crashed_servers(self) -> None:
+        while not self._is_ending.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._ending.wait(), _LOOKS_EVERY)
+                await asyncio.wait_for(self._is_ending.wait(), _POLL_INTERVAL_SECONDS)
             for server in (self.postgres, self.kafka):
-                if server and server.crashed and not self._ending.is_set():
+                if server and server.has_crashed and not self._is_ending.is_set():
                     name = {self.postgres: "PostgreSQL", self.kafka: "Kafka"}[server]
                     self._report(f"{name} crashed and is started again. Its log is {server.log}")
                     with suppress(RuntimeError):  # the next look tries again
                         await asyncio.to_thread(server.start)
 
     async def _stop(self) -> None:
-        self._ending.set()
-        if self._watch:
-            await asyncio.wait([self._watch])
+        self._is_ending.set()
+        if self._watch_task:
+            await asyncio.wait([self._watch_task])
         await asyncio.gather(*(asyncio.to_thread(server.stop) for server in (self.kafka, self.postgres) if server))
 
 
-def service(stack: Stack, name: str, argv: Sequence[str]) -> Command:
+def service_command(stack: Stack, name: str, argv: Sequence[str]) -> SupervisedCommand:
     """A command in the stack's environment; its log is `logs/<name>.log` in the data folder."""
     log = stack.folder.subfolder("logs") / f"{name}.log"
-    return Command(name, Program(argv, log, stack.environment, folder=CHECKOUT))
+    return SupervisedCommand(name, Program(argv, log, stack.environment, folder=CHECKOUT))
 
 
-async def _nothing(_: Stack) -> None:
+async def _do_nothing(_: Stack) -> None:
     """What a run does besides, unless it is told otherwise."""
 
 
-async def run(
+async def run_stack(
     stack: Stack,
     commands: Mapping[str, Sequence[str]],
-    report: Callable[[Change], None],
-    prepare: Step = _nothing,
-    meanwhile: Step = _nothing,
+    report: Callable[[StateChange], None],
+    prepare: Step = _do_nothing,
+    while_running: Step = _do_nothing,
 ) -> None:
     """Run the stack and, in it, the commands (argument lists by name, in order of start) until a signal ends all.
 
     `prepare` is done when the servers are up and before any command; `meanwhile` once the commands are started, and an
     error of it ends all. A signal during the start ends what has started; one while all is being stopped does nothing.
     """
-    start, told = asyncio.create_task(_started(stack, prepare)), asyncio.Event()
+    starting, stop_requested = asyncio.create_task(_start_and_prepare(stack, prepare)), asyncio.Event()
 
-    def end() -> None:
-        told.set()
-        start.cancel()
+    def request_stop() -> None:
+        stop_requested.set()
+        starting.cancel()
 
-    with on_signals(end):
-        await asyncio.wait([start])
-        if start.cancelled():
+    with call_on_signals(request_stop):
+        await asyncio.wait([starting])
+        if starting.cancelled():
             return
-        start.result()
+        starting.result()
         try:
-            if not told.is_set():
-                await _supervised(stack, commands, report, meanwhile)
+            if not stop_requested.is_set():
+                await _supervise(stack, commands, report, while_running)
         finally:
             await stack.__aexit__(None, None, None)
 
 
-async def _started(stack: Stack, prepare: Step) -> None:
+async def _start_and_prepare(stack: Stack, prepare: Step) -> None:
     await stack.__aenter__()
     try:
         await prepare(stack)
@@ -169,13 +171,13 @@ async def _started(stack: Stack, prepare: Step) -> None:
         raise
 
 
-async def _supervised(
-    stack: Stack, commands: Mapping[str, Sequence[str]], report: Callable[[Change], None], meanwhile: Step
+async def _supervise(
+    stack: Stack, commands: Mapping[str, Sequence[str]], report: Callable[[StateChange], None], while_running: Step
 ) -> None:
-    supervisor = Supervisor([service(stack, name, argv) for name, argv in commands.items()], report)
-    besides = asyncio.create_task(meanwhile(stack))
-    besides.add_done_callback(lambda done: supervisor.stop() if not done.cancelled() and done.exception() else None)
+    supervisor = Supervisor([service_command(stack, name, argv) for name, argv in commands.items()], report)
+    companion = asyncio.create_task(while_running(stack))
+    companion.add_done_callback(lambda done: supervisor.stop() if not done.cancelled() and done.exception() else None)
     await supervisor.run()
-    besides.cancel()
+    companion.cancel()
     with suppress(asyncio.CancelledError):
-        await besides
+        await companion

@@ -11,17 +11,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from infra.local.guarded import Hold, Program, end_group, held
+from infra.local.guarded import Lifeline, Program, end_group, launch
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between an exit and the next start; doubled each time
-STEADY = 10.0  # seconds of life after which an exit counts as a first one
-STOPS_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+RESTART_MIN_SECONDS, RESTART_MAX_SECONDS = 0.1, 5.0  # seconds between an exit and the next start; doubled each time
+STEADY_AFTER_SECONDS = 10.0  # seconds of life after which an exit counts as a first one
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-State = Literal["started", "exited", "stopped", "killed"]
+CommandState = Literal["started", "exited", "stopped", "killed"]
 
 
 @dataclass(frozen=True)
-class Command:
+class SupervisedCommand:
     """A program with a name for people and for its log file."""
 
     name: str
@@ -29,68 +29,68 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Change:
+class StateChange:
     """What happened to a command. `code` is its exit code (negative: the signal), `again_in` the pause in seconds."""
 
     name: str
-    state: State
+    state: CommandState
     pid: int
     code: int | None = None
-    again_in: float | None = None
+    restart_in_seconds: float | None = None
 
     def __str__(self) -> str:
         match self.state:
             case "started":
                 return f"{self.name}: started (process {self.pid})"
             case "exited":
-                return f"{self.name}: exited with code {self.code} and starts again in {self.again_in:g} s"
+                return f"{self.name}: exited with code {self.code} and starts again in {self.restart_in_seconds:g} s"
             case _:
                 return f"{self.name}: {self.state}"
 
 
 @contextmanager
-def on_signals(react: Callable[[], object]) -> Iterator[None]:
+def call_on_signals(callback: Callable[[], object]) -> Iterator[None]:
     """Call `react` for each of STOPS_ON inside the block, even where they were ignored; the innermost block counts."""
     loop = asyncio.get_running_loop()
-    _reactions.append(react)
-    for number in STOPS_ON:
-        loop.add_signal_handler(number, lambda: _reactions[-1]())
+    _signal_callbacks.append(callback)
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, lambda: _signal_callbacks[-1]())
     try:
         yield
     finally:
-        _reactions.pop()
-        for number in STOPS_ON if not _reactions else ():
+        _signal_callbacks.pop()
+        for number in STOP_SIGNALS if not _signal_callbacks else ():
             loop.remove_signal_handler(number)
 
 
-_reactions: list[Callable[[], object]] = []
+_signal_callbacks: list[Callable[[], object]] = []
 
 
 class _Child:
     """One life of a command."""
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, command: SupervisedCommand) -> None:
         self.command = command
         self._process: Process
-        self._hold: Hold
+        self._lifeline: Lifeline
 
     async def start(self) -> int:
         program = self.command.program
-        with held(program) as (self._hold, plumbing):
-            self._process = await asyncio.create_subprocess_exec(*program.guard(), **plumbing)
+        with launch(program) as (self._lifeline, popen_arguments):
+            self._process = await asyncio.create_subprocess_exec(*program.guarded_command(), **popen_arguments)
         return self._process.pid
 
     async def wait(self) -> int:
         """Its exit code, once it has ended and nothing of its group is left."""
         code = await self._process.wait()
         end_group(self._process.pid)
-        self._hold.let_go()
+        self._lifeline.release()
         return code
 
-    async def end(self, patience: float) -> State:
-        self._hold.let_go()
+    async def end(self, timeout_seconds: float) -> CommandState:
+        self._lifeline.release()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), patience)
+            await asyncio.wait_for(self._process.wait(), timeout_seconds)
             return "stopped"
         end_group(self._process.pid)
         await self._process.wait()
@@ -111,11 +111,16 @@ class Supervisor:
     together; what is left then is killed. A second signal kills at once.
     """
 
-    def __init__(self, commands: Sequence[Command], report: Callable[[Change], None], patience: float = 15.0) -> None:
+    def __init__(
+        self,
+        commands: Sequence[SupervisedCommand],
+        report: Callable[[StateChange], None],
+        stop_timeout_seconds: float = 15.0,
+    ) -> None:
         self.commands = tuple(commands)
-        self.states: dict[str, Change] = {}
+        self.states: dict[str, StateChange] = {}
         self._report = report
-        self._patience = patience
+        self._stop_timeout_seconds = stop_timeout_seconds
         self._children: dict[str, _Child] = {}
         self._stopping = asyncio.Event()
 
@@ -126,53 +131,53 @@ class Supervisor:
         self._stopping.set()
 
     async def run(self) -> None:
-        keepers = [asyncio.create_task(self._keep(command)) for command in self.commands]
-        with on_signals(self.stop):
+        tasks = [asyncio.create_task(self._keep_running(command)) for command in self.commands]
+        with call_on_signals(self.stop):
             try:
-                await self._until_stopped(keepers)
+                await self._wait_until_stopped(tasks)
             finally:
                 self._stopping.set()
                 await self._end_all()
-                await asyncio.gather(*keepers, return_exceptions=True)
+                await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _until_stopped(self, keepers: Sequence[asyncio.Task[None]]) -> None:
+    async def _wait_until_stopped(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         """A keeper ends early only by an error of ours (a full disk, no more processes): then all end with it."""
-        stopped = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait([stopped, *keepers], return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        for keeper in keepers:
-            if keeper.done():
-                keeper.result()
+        stop_task = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait([stop_task, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        stop_task.cancel()
+        for task in tasks:
+            if task.done():
+                task.result()
 
-    async def _keep(self, command: Command) -> None:
-        loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
+    async def _keep_running(self, command: SupervisedCommand) -> None:
+        loop, restart_delay = asyncio.get_running_loop(), RESTART_MIN_SECONDS
         while not self._stopping.is_set():
-            child, born = _Child(command), loop.time()
+            child, started_at = _Child(command), loop.time()
             pid = await child.start()
             if self._stopping.is_set():  # meanwhile: whoever ends the others has not seen this one
-                await child.end(self._patience)
+                await child.end(self._stop_timeout_seconds)
                 return
             self._children[command.name] = child
-            self._tell(Change(command.name, "started", pid))
+            self._publish_change(StateChange(command.name, "started", pid))
             code = await child.wait()
             if self._stopping.is_set():
                 return
-            pause = FIRST_PAUSE if loop.time() - born >= STEADY else pause
+            restart_delay = RESTART_MIN_SECONDS if loop.time() - started_at >= STEADY_AFTER_SECONDS else restart_delay
             del self._children[command.name]
-            self._tell(Change(command.name, "exited", pid, code, pause))
+            self._publish_change(StateChange(command.name, "exited", pid, code, restart_delay))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+                await asyncio.wait_for(self._stopping.wait(), restart_delay)
+            restart_delay = min(2 * restart_delay, RESTART_MAX_SECONDS)
 
     async def _end_all(self) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._patience
+        deadline = loop.time() + self._stop_timeout_seconds
         for command in reversed(self.commands):
             if child := self._children.get(command.name):
                 state = await child.end(max(0.0, deadline - loop.time()))
-                self._tell(Change(command.name, state, child.pid))
+                self._publish_change(StateChange(command.name, state, child.pid))
 
-    def _tell(self, change: Change) -> None:
+    def _publish_change(self, change: StateChange) -> None:
         self.states[change.name] = change
         self._report(change)
 

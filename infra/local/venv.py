@@ -11,7 +11,7 @@ from os.path import relpath
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-COMMAND = """#!/bin/sh
+COMMAND_SCRIPT = """#!/bin/sh
 '''exec' "$(dirname "$0")/python" "$0" "$@"
 '''
 import sys
@@ -23,13 +23,13 @@ sys.exit(main())
 """
 
 
-def link(environment: Path, checkout: Path, packages: Path) -> None:
+def link_checkout(environment: Path, checkout: Path, packages: Path) -> None:
     """Write the path file and the command into `environment`, whose modules are in `packages`."""
     (packages / "quartal.pth").write_text(f"{relpath(checkout, packages)}\n")
     command = environment / "bin" / "quartal"
-    command.write_text(COMMAND)
+    command.write_text(COMMAND_SCRIPT)
     command.chmod(0o755)
 
 
 if __name__ == "__main__":
-    link(Path(sys.prefix), CHECKOUT, Path(sysconfig.get_paths()["purelib"]))
+    link_checkout(Path(sys.prefix), CHECKOUT, Path(sysconfig.get_paths()["purelib"]))

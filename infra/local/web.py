@@ -20,68 +20,68 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from infra.issuer import Issuer
-from infra.local.roles import doors
+from infra.local.roles import demo_links
 from infra.reference.study import subject
 from services.analytics.__main__ import PROCESS as ANALYTICS
 from services.analytics.pages.render import Link, local_address
-from services.analytics.pages.routes import with_session
-from services.enrollment.__main__ import PROCESS as ENROLLMENT
-from services.followup.__main__ import PROCESS as FOLLOWUP
-from services.toxicity.__main__ import PROCESS as TOXICITY
+from services.analytics.pages.routes import redirect_with_session
+from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
+from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
+from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
 from shared.kernel.fact import Role
 from shared.kernel.ids import SiteId, StudyId
-from shared.kernel.refusal import NotConfirmed, NotFound, WrongHost
-from shared.observability.logging import configure
+from shared.kernel.refusal import DatabaseNotConfirmed, MisdirectedRequest, NotFound
+from shared.observability.logging import configure_logging
 from shared.outbox.confirmation import is_confirmed
 from shared.settings import PRODUCERS, Settings
-from shared.web.answering import Answered
-from shared.web.app import bare_app, published_routes, readiness
+from shared.web.answering import ResponseMiddleware
+from shared.web.app import create_bare_app, published_routes, ready_response
 from shared.web.body import StrictRoute
-from shared.web.metrics import exposition
-from shared.web.problems import of_refusal
+from shared.web.metrics import metrics_response
+from shared.web.problems import refusal_response
 from shared.web.same_origin import require_own_navigation
 from shared.web.server import serve
 
-FRONT = "analytics"
+DEFAULT_SERVICE = "analytics"
 """The service that answers what no service's name begins: the start page and the session."""
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 HTTP_PORT = 80
 """A browser leaves it out of `Host`."""
-OWN = ("health", "metrics", "problems", "schemas", "asyncapi.json")
+SHARED_PATHS = ("health", "metrics", "problems", "schemas", "asyncapi.json")
 """First parts of paths that are of all services together."""
 
 
-class Web:
+class SinglePortApp:
     """An ASGI application that hands each request, unchanged, to the service that its path names."""
 
     def __init__(self, settings: Settings) -> None:
         processes = (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)
         self.apps: Mapping[str, FastAPI] = {each.name: each.create_app(settings) for each in processes}
-        self.streams = [self.apps[FRONT].state.live]
-        self.own = _own(self.apps, settings)
-        self._misdirected = Answered(of_refusal(WrongHost()), "web")
-        self._hosts = own_hosts(settings.port) if issuer_folder(settings) else None
+        self.streams = [self.apps[DEFAULT_SERVICE].state.live]
+        self.shared_app = _create_shared_app(self.apps, settings)
+        self._wrong_host_response = ResponseMiddleware(refusal_response(MisdirectedRequest()), "web")
+        self._allowed_hosts = allowed_hosts(settings.port) if issuer_folder(settings) else None
         for app in self.apps.values():
-            app.state.traffic = self.own.state.traffic  # a caller's share is one of the process
-        self.apps[FRONT].state.links = {
-            f"{title}: sign in as": [Link(door.way_in, door.role, door.description) for door in of_study]
-            for title, of_study in groupby(doors(), lambda door: f"{door.title} ({door.study})")
+            app.state.traffic = self.shared_app.state.traffic  # a caller's share is one of the process
+        self.apps[DEFAULT_SERVICE].state.links = {
+            f"{title}: sign in as": [Link(door.sign_in_url, door.role, door.description) for door in of_study]
+            for title, of_study in groupby(demo_links(), lambda door: f"{door.title} ({door.study})")
         }
-        self.apps[FRONT].state.notes = {door.study: list(door.notes) for door in doors()}
+        self.apps[DEFAULT_SERVICE].state.notes = {door.study: list(door.notes) for door in demo_links()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            return await self.own(scope, receive, send)
-        if self._hosts is not None and Headers(scope=scope).get("host", "").lower() not in self._hosts:
-            return await self._misdirected(scope, receive, send)
-        first = scope["path"].removeprefix("/").partition("/")[0]
-        if first in OWN or scope["path"] == "/session/development":
-            return await self.own(scope, receive, send)
-        return await self.apps.get(first, self.apps[FRONT])(scope, receive, send)
+            return await self.shared_app(scope, receive, send)
+        if self._allowed_hosts is not None and Headers(scope=scope).get("host", "").lower() not in self._allowed_hosts:
+            return await self._wrong_host_response(scope, receive, send)
+        first_part = scope["path"].removeprefix("/").partition("/")[0]
+        if first_part in SHARED_PATHS or scope["path"] == "/session/development":
+            return await self.shared_app(scope, receive, send)
+        return await self.apps.get(first_part, self.apps[DEFAULT_SERVICE])(scope, receive, send)
 
 
-def own_hosts(port: int) -> frozenset[str]:
+def allowed_hosts(port: int) -> frozenset[str]:
     """The values of `Host` by which a browser on this machine asks for this server."""
     with_port = {f"{name}:{port}" for name in LOOPBACK_NAMES}
     return frozenset(with_port | set(LOOPBACK_NAMES) if port == HTTP_PORT else with_port)
@@ -93,7 +93,7 @@ def issuer_folder(settings: Settings) -> Path | None:
     return folder if settings.jwks and (folder / "issuer.json").exists() else None
 
 
-def _own(apps: Mapping[str, FastAPI], settings: Settings) -> FastAPI:
+def _create_shared_app(apps: Mapping[str, FastAPI], settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as entered:
@@ -101,43 +101,43 @@ def _own(apps: Mapping[str, FastAPI], settings: Settings) -> FastAPI:
                 await entered.enter_async_context(app.router.lifespan_context(app))
             yield
 
-    own = bare_app("web", lifespan, limits=settings)
-    own.state.plain_http = settings.plain_http
-    own.router.routes.extend(_about(apps).routes)
+    shared_app = create_bare_app("web", lifespan, limits=settings)
+    shared_app.state.plain_http = settings.plain_http
+    shared_app.router.routes.extend(_shared_routes(apps).routes)
     if folder := issuer_folder(settings):
-        own.router.routes.extend(_development(settings, folder).routes)
-    return own
+        shared_app.router.routes.extend(_development_routes(settings, folder).routes)
+    return shared_app
 
 
-def _about(apps: Mapping[str, FastAPI]) -> APIRouter:
-    about = APIRouter(route_class=StrictRoute)
+def _shared_routes(apps: Mapping[str, FastAPI]) -> APIRouter:
+    router = APIRouter(route_class=StrictRoute)
 
-    @about.get("/health/live")
+    @router.get("/health/live")
     async def live() -> JSONResponse:
         return JSONResponse({"status": "live"})
 
-    @about.get("/health/ready")
+    @router.get("/health/ready")
     async def ready() -> JSONResponse:
         for name, app in apps.items():
-            await readiness(app.state.pool)
+            await ready_response(app.state.pool)
             if name in PRODUCERS and not await is_confirmed(app.state.pool):
-                raise NotConfirmed
+                raise DatabaseNotConfirmed
         return JSONResponse({"status": "ready"})
 
-    @about.get("/metrics")
+    @router.get("/metrics")
     async def metrics() -> Response:
-        return await exposition(apps.values())
+        return await metrics_response(apps.values())
 
-    about.routes.extend(published_routes().routes)
-    return about
+    router.routes.extend(published_routes().routes)
+    return router
 
 
-def _development(settings: Settings, folder: Path) -> APIRouter:
+def _development_routes(settings: Settings, folder: Path) -> APIRouter:
     """Sign-in without a password: on a developer's own machine, with the keys in `folder`, which were made there."""
     router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
     @router.get("/session/development")
-    async def enter(
+    async def sign_in(
         request: Request,
         study: Annotated[StudyId, Query()],
         role: Annotated[Role, Query()],
@@ -147,7 +147,7 @@ def _development(settings: Settings, folder: Path) -> APIRouter:
         require_loopback(request)
         require_own_navigation(request)
         token = Issuer.load(folder).token(subject(study, role, site), now=settings.study_clock().now())
-        return with_session(request, token, local_address(next))
+        return redirect_with_session(request, token, local_address(next))
 
     return router
 
@@ -160,8 +160,8 @@ def require_loopback(request: Request) -> None:
 
 def main() -> None:
     settings = Settings()
-    configure("web")
-    serve(Web(settings), settings)
+    configure_logging("web")
+    serve(SinglePortApp(settings), settings)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from urllib.parse import unquote, urlsplit
 
 from infra.postgres.roles import PURPOSES, SERVICES, ensure_databases
 from services.analytics.__main__ import PROCESS as ANALYTICS
-from services.enrollment.__main__ import PROCESS as ENROLLMENT
-from services.followup.__main__ import PROCESS as FOLLOWUP
-from services.toxicity.__main__ import PROCESS as TOXICITY
+from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
+from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
+from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
 from shared.process import migrate
 from shared.settings import Settings
 
@@ -24,14 +24,14 @@ PROCESSES = (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)
 
 def passwords(settings: Settings) -> dict[str, str]:
     """By role. Raises ValueError where a URL is missing or names another role than its own."""
-    found = {}
+    passwords_by_role = {}
     for service in SERVICES:
         for purpose in PURPOSES:
-            role, said = f"quartal_{service}_{purpose}", urlsplit(settings.database(service, purpose))
-            if said.username != role or not said.password:
+            role, url_parts = f"quartal_{service}_{purpose}", urlsplit(settings.database_url(service, purpose))
+            if url_parts.username != role or not url_parts.password:
                 raise ValueError(f"QUARTAL_{service.upper()}_{purpose.upper()}_URL is not one of {role} and a password")
-            found[role] = unquote(said.password)
-    return found
+            passwords_by_role[role] = unquote(url_parts.password)
+    return passwords_by_role
 
 
 async def prepare(server: str, settings: Settings) -> list[str]:

@@ -19,16 +19,16 @@ SERVICES = ("enrollment", "toxicity", "followup", "analytics")
 PURPOSES = ("owner", "app", "system")
 DATABASES = tuple(f"quartal_{service}" for service in SERVICES)
 ROLES = tuple(f"{database}_{purpose}" for database in DATABASES for purpose in PURPOSES)
-SETTINGS = {role: f"{role}_url".upper() for role in ROLES}  # each role's URL: QUARTAL_ENROLLMENT_OWNER_URL …
-_ONE_AT_A_TIME = 0x5155415254414C  # advisory lock: "QUARTAL"
-_ITERATIONS = 4096  # PostgreSQL's own default for scram-sha-256
-_OUR_ROLES = """
+URL_SETTINGS = {role: f"{role}_url".upper() for role in ROLES}  # each role's URL: QUARTAL_ENROLLMENT_OWNER_URL …
+_ADVISORY_LOCK_ID = 0x5155415254414C  # advisory lock: "QUARTAL"
+_SCRAM_ITERATIONS = 4096  # PostgreSQL's own default for scram-sha-256
+_ROLES_QUERY = """
     select rolname, rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication as mighty
     from pg_roles where rolname = any($1)
 """
 
 
-class RoleTooMighty(RuntimeError):
+class RoleTooPrivileged(RuntimeError):
     """A role of ours exists with rights that would defeat row-level security; nothing was changed."""
 
 
@@ -41,29 +41,31 @@ async def ensure_databases(server: str, passwords: Mapping[str, str]) -> dict[st
     """
     connection = await asyncpg.connect(server)
     try:
-        await connection.execute("select pg_advisory_lock($1)", _ONE_AT_A_TIME)
+        await connection.execute("select pg_advisory_lock($1)", _ADVISORY_LOCK_ID)
         await _ensure_roles(connection, passwords)
         for database in DATABASES:
             await _ensure_database(connection, database)
         for database in DATABASES:
-            await _give_to_owner(url_for(server, database), database)
+            await _restrict_schema_to_owner(database_url(server, database), database)
     finally:
         await connection.close()
-    return urls(server, passwords)
+    return role_urls(server, passwords)
 
 
-def urls(server: str, passwords: Mapping[str, str]) -> dict[str, str]:
+def role_urls(server: str, passwords: Mapping[str, str]) -> dict[str, str]:
     """The URL of each role at its database, by the name of its setting."""
     databases = {role: role.rpartition("_")[0] for role in ROLES}
-    return {SETTINGS[role]: url_for(server, databases[role], role, passwords[role]) for role in ROLES}
+    return {URL_SETTINGS[role]: database_url(server, databases[role], role, passwords[role]) for role in ROLES}
 
 
-def url_for(server: str, database: str, role: str | None = None, password: str = "") -> str:
+def database_url(server: str, database: str, role: str | None = None, password: str = "") -> str:
     """`server` with another database and, if given, another role; host, port and options stay."""
     parts = urlsplit(server)
-    where = parts.netloc.rpartition("@")[2]
-    who = parts.netloc.rpartition("@")[0] if role is None else f"{quote(role, safe='')}:{quote(password, safe='')}"
-    return urlunsplit(parts._replace(netloc=f"{who}@{where}", path=f"/{database}"))
+    address = parts.netloc.rpartition("@")[2]
+    credentials = (
+        parts.netloc.rpartition("@")[0] if role is None else f"{quote(role, safe='')}:{quote(password, safe='')}"
+    )
+    return urlunsplit(parts._replace(netloc=f"{credentials}@{address}", path=f"/{database}"))
 
 
 def scram_verifier(password: str) -> str:
@@ -71,20 +73,20 @@ def scram_verifier(password: str) -> str:
     if not password.isascii() or not password:
         raise ValueError("a role's password must be plain ASCII and not empty")
     salt = os.urandom(16)
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _ITERATIONS)
-    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
-    of_server = hmac.digest(salted, b"Server Key", "sha256")
-    salt_text, stored_text, server_text = (base64.b64encode(part).decode() for part in (salt, stored, of_server))
-    return f"SCRAM-SHA-256${_ITERATIONS}:{salt_text}${stored_text}:{server_text}"
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _SCRAM_ITERATIONS)
+    stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    salt_text, stored_text, server_text = (base64.b64encode(part).decode() for part in (salt, stored_key, server_key))
+    return f"SCRAM-SHA-256${_SCRAM_ITERATIONS}:{salt_text}${stored_text}:{server_text}"
 
 
 async def _ensure_roles(connection: asyncpg.Connection, passwords: Mapping[str, str]) -> None:
-    rows = await connection.fetch(_OUR_ROLES, ROLES)
-    if mighty := [row["rolname"] for row in rows if row["mighty"]]:
-        raise RoleTooMighty(f"These roles have rights they must not have: {', '.join(sorted(mighty))}.")
-    known = {row["rolname"] for row in rows}
+    rows = await connection.fetch(_ROLES_QUERY, ROLES)
+    if privileged := [row["rolname"] for row in rows if row["mighty"]]:
+        raise RoleTooPrivileged(f"These roles have rights they must not have: {', '.join(sorted(privileged))}.")
+    existing = {row["rolname"] for row in rows}
     for role in ROLES:
-        verb = "alter" if role in known else "create"
+        verb = "alter" if role in existing else "create"
         await connection.execute(f"{verb} role {role} login password '{scram_verifier(passwords[role])}'")
 
 
@@ -101,7 +103,7 @@ async def _ensure_database(connection: asyncpg.Connection, database: str) -> Non
     """)
 
 
-async def _give_to_owner(url: str, database: str) -> None:
+async def _restrict_schema_to_owner(url: str, database: str) -> None:
     """Nobody but the owner creates anything in the one schema; the others may look names up in it."""
     connection = await asyncpg.connect(url)
     try:

@@ -11,53 +11,53 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any, Literal
 
-from infra.reference.study import StatedFact
+from infra.reference.study import ReferenceFact
 
 Stage = Literal["IVA", "IVB", "IVC"]
 SATURDAY = 5
 
-TNM: dict[Stage, list[tuple[str, str]]] = {
+TNM_BY_STAGE: dict[Stage, list[tuple[str, str]]] = {
     "IVA": [("cT2", "cN0"), ("pT2", "pN0"), ("pT3a", "pN0"), ("cT3a", "cN0")],
     "IVB": [("cT4a", "cN1b"), ("pT4a", "pN1b"), ("cT4b", "cN0"), ("cT4b", "cN1b"), ("pT3b", "pN1a")],
     "IVC": [("cT4a", "cN1b"), ("cT4b", "cN1b"), ("cT4b", "cN1a"), ("cT3b", "cN0")],
 }
-METASTASES = ["lung", "lung", "lung", "bone", "liver", "adrenal", "brain"]
+METASTASIS_SITES = ["lung", "lung", "lung", "bone", "liver", "adrenal", "brain"]
 SEVERITIES = ["mild", "moderate", "severe"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class ScreeningSetup:
     """What a study asks at the door: its criteria, its consent forms (first to last), the symptoms it follows."""
 
     site_id: str
     local_reference: str
     criteria: Sequence[str]
-    forms: Sequence[dict[str, str]]
+    consent_versions: Sequence[dict[str, str]]
     symptoms: Sequence[str]
 
-    def form(self, day: date) -> str:
+    def consent_version_on(self, day: date) -> str:
         """The form that is valid on that day."""
-        return [form["version"] for form in self.forms if form["valid_from"] <= day.isoformat()][-1]
+        return [form["version"] for form in self.consent_versions if form["valid_from"] <= day.isoformat()][-1]
 
 
 @dataclass
-class Chart:
+class FactBuilder:
     """One participant's facts; `day` is the day that the chart has come to."""
 
     rng: Random
-    entry: Entry
+    setup: ScreeningSetup
     day: date
-    facts: list[StatedFact] = field(default_factory=list)
+    facts: list[ReferenceFact] = field(default_factory=list)
 
-    def state(self, type_name: str, dated: str, on: date | None = None, /, **data: Any) -> None:
+    def add_fact(self, type_name: str, date_member: str, on: date | None = None, /, **data: Any) -> None:
         """Add a fact that is dated `on` (today of the chart, if not said) in its member `dated`."""
-        self.facts.append({"type": type_name, "data": {dated: (on or self.day).isoformat(), **data}})
+        self.facts.append({"type": type_name, "data": {date_member: (on or self.day).isoformat(), **data}})
 
-    def later(self, fewest: int, most: int) -> date:
-        self.day += timedelta(days=self.rng.randint(fewest, most))
+    def advance(self, min_days: int, max_days: int) -> date:
+        self.day += timedelta(days=self.rng.randint(min_days, max_days))
         return self.day
 
-    def next_working_day(self) -> date:
+    def advance_to_working_day(self) -> date:
         self.day = working_day(self.day, 1)
         return self.day
 
@@ -72,51 +72,60 @@ def working_day(start: date, number: int) -> date:
         day += timedelta(days=1)
 
 
-def screen(chart: Chart, *, unmet: str | None = None) -> None:
+def add_screening(builder: FactBuilder, *, unmet: str | None = None) -> None:
     """Somebody of the age at which this cancer occurs: about 70, seldom below 50."""
-    age = min(91, max(44, round(chart.rng.gauss(70, 9))))
-    chart.state(
+    age = min(91, max(44, round(builder.rng.gauss(70, 9))))
+    builder.add_fact(
         "participant.screened",
         "screened_on",
-        site_id=chart.entry.site_id,
-        sex=chart.rng.choice(["female", "female", "female", "male", "male"]),
-        birth_year=chart.day.year - age,
-        criteria={criterion: "not_met" if criterion == unmet else "met" for criterion in chart.entry.criteria},
-        local_reference=chart.entry.local_reference,
+        site_id=builder.setup.site_id,
+        sex=builder.rng.choice(["female", "female", "female", "male", "male"]),
+        birth_year=builder.day.year - age,
+        criteria={criterion: "not_met" if criterion == unmet else "met" for criterion in builder.setup.criteria},
+        local_reference=builder.setup.local_reference,
     )
 
 
-def consent(chart: Chart) -> None:
-    options = {"data_use": True, "registry": chart.rng.random() < 0.8, "recontact": chart.rng.random() < 0.5}
-    chart.state("participant.consented", "signed_on", form_version=chart.entry.form(chart.day), options=options)
+def add_consent(builder: FactBuilder) -> None:
+    options = {"data_use": True, "registry": builder.rng.random() < 0.8, "recontact": builder.rng.random() < 0.5}
+    builder.add_fact(
+        "participant.consented",
+        "signed_on",
+        form_version=builder.setup.consent_version_on(builder.day),
+        options=options,
+    )
 
 
-def enrol(chart: Chart, stage: Stage) -> list[str]:
+def add_enrollment(builder: FactBuilder, stage: Stage) -> list[str]:
     """Consent, enrolment, baseline and the known lesions; returns the sites of distant metastases."""
-    diagnosed = chart.day - timedelta(days=chart.rng.randint(5, 25))
-    chart.later(0, 3)
-    consent(chart)
-    chart.later(0, 4)
-    chart.state("participant.enrolled", "enrolled_on")
-    sites = list(dict.fromkeys(chart.rng.choices(METASTASES, k=chart.rng.randint(1, 3)))) if stage == "IVC" else []
-    t, n = chart.rng.choice(TNM[stage])
-    chart.state(
+    diagnosed = builder.day - timedelta(days=builder.rng.randint(5, 25))
+    builder.advance(0, 3)
+    add_consent(builder)
+    builder.advance(0, 4)
+    builder.add_fact("participant.enrolled", "enrolled_on")
+    sites = (
+        list(dict.fromkeys(builder.rng.choices(METASTASIS_SITES, k=builder.rng.randint(1, 3))))
+        if stage == "IVC"
+        else []
+    )
+    t, n = builder.rng.choice(TNM_BY_STAGE[stage])
+    builder.add_fact(
         "participant.baseline_recorded",
         "assessed_on",
         diagnosed_on=diagnosed.isoformat(),
-        histology=chart.rng.choice(["8021/3", "8021/3", "8020/3"]),
+        histology=builder.rng.choice(["8021/3", "8021/3", "8020/3"]),
         primary_site="C73",
         tnm={"t": t, "n": n, "m": "cM1" if sites else "cM0", "edition": "8"},
-        performance={"scale": "KPS", "value": chart.rng.choice([60, 70, 70, 80, 80, 80, 90, 90, 100])},
+        performance={"scale": "KPS", "value": builder.rng.choice([60, 70, 70, 80, 80, 80, 90, 90, 100])},
         metastatic_sites=sites,
-        molecular_findings=_molecular(chart.rng),
-        symptoms=_symptoms(chart),
+        molecular_findings=_draw_molecular_findings(builder.rng),
+        symptoms=_draw_symptoms(builder),
     )
-    _find(chart, diagnosed, t, n, sites)
+    _add_known_lesions(builder, diagnosed, t, n, sites)
     return sites
 
 
-def _molecular(rng: Random) -> list[dict[str, str]]:
+def _draw_molecular_findings(rng: Random) -> list[dict[str, str]]:
     if rng.random() < 0.1:
         return [{"gene": "BRAF", "alteration": "V600E", "origin": "tumour", "result": "not_tested"}]
     braf = "detected" if rng.random() < 0.35 else "not_detected"
@@ -126,103 +135,122 @@ def _molecular(rng: Random) -> list[dict[str, str]]:
     return findings
 
 
-def _symptoms(chart: Chart) -> list[dict[str, str]]:
-    named = chart.rng.sample(list(chart.entry.symptoms), k=chart.rng.randint(1, 3))
-    return [{"symptom": symptom, "severity": chart.rng.choice(SEVERITIES)} for symptom in named]
+def _draw_symptoms(builder: FactBuilder) -> list[dict[str, str]]:
+    symptoms = builder.rng.sample(list(builder.setup.symptoms), k=builder.rng.randint(1, 3))
+    return [{"symptom": symptom, "severity": builder.rng.choice(SEVERITIES)} for symptom in symptoms]
 
 
-def _find(chart: Chart, diagnosed: date, t: str, n: str, sites: list[str]) -> None:
-    size = chart.rng.randint(25, 95)
+def _add_known_lesions(builder: FactBuilder, diagnosed: date, t: str, n: str, sites: list[str]) -> None:
+    size = builder.rng.randint(25, 95)
     kind = "thyroidectomy" if t.startswith("p") else "biopsy"
-    chart.state("procedure.performed", "performed_on", diagnosed, kind=kind, body_site="thyroid")
-    found: list[dict[str, Any]] = [{"lesion_id": "T", "kind": "primary", "body_site": "thyroid", "size_mm": size}]
+    builder.add_fact("procedure.performed", "performed_on", diagnosed, kind=kind, body_site="thyroid")
+    lesions: list[dict[str, Any]] = [{"lesion_id": "T", "kind": "primary", "body_site": "thyroid", "size_mm": size}]
     if "N1" in n:
-        found.append({"lesion_id": "N", "kind": "node", "body_site": "neck"})
+        lesions.append({"lesion_id": "N", "kind": "node", "body_site": "neck"})
     for number, site in enumerate(sites, 1):
-        found.append({"lesion_id": f"M{number}", "kind": "metastasis", "body_site": site})
-    for lesion in found:
-        chart.state("lesion.registered", "found_on", diagnosed, **lesion)
+        lesions.append({"lesion_id": f"M{number}", "kind": "metastasis", "body_site": site})
+    for lesion in lesions:
+        builder.add_fact("lesion.registered", "found_on", diagnosed, **lesion)
 
 
-def operated(chart: Chart) -> bool:
-    return any(fact["data"].get("kind") == "thyroidectomy" for fact in chart.facts)
+def had_thyroidectomy(builder: FactBuilder) -> bool:
+    return any(fact["data"].get("kind") == "thyroidectomy" for fact in builder.facts)
 
 
-def lesions(chart: Chart, *kinds: str) -> list[str]:
+def lesion_ids_of_kinds(builder: FactBuilder, *kinds: str) -> list[str]:
     """Ids of the lesions of these kinds that the chart holds."""
-    registered = [fact["data"] for fact in chart.facts if fact["type"] == "lesion.registered"]
+    registered = [fact["data"] for fact in builder.facts if fact["type"] == "lesion.registered"]
     return [lesion["lesion_id"] for lesion in registered if lesion["kind"] in kinds]
 
 
-def target(target_id: str, label: str, fractions: int, dose_cgy: int, **members: Any) -> dict[str, Any]:
+def target_volume(target_id: str, label: str, fractions: int, dose_cgy: int, **members: Any) -> dict[str, Any]:
     """A volume with `fractions` times `dose_cgy` prescribed to it, by photons if not said otherwise."""
-    prescribed = {"fractions": fractions, "dose_per_fraction_cgy": dose_cgy, "total_dose_cgy": fractions * dose_cgy}
-    return {"target_id": target_id, "label": label, "modality": "photons", **prescribed, **members}
+    prescription = {"fractions": fractions, "dose_per_fraction_cgy": dose_cgy, "total_dose_cgy": fractions * dose_cgy}
+    return {"target_id": target_id, "label": label, "modality": "photons", **prescription, **members}
 
 
-def start_course(chart: Chart, course_id: str, intent: str, targets: list[dict[str, Any]], *, index: bool) -> date:
+def start_course(
+    builder: FactBuilder, course_id: str, intent: str, targets: list[dict[str, Any]], *, index: bool
+) -> date:
     """Begin on the next working day; returns the day of the last fraction as planned."""
-    started = chart.next_working_day()
-    chart.state("radiotherapy.started", "started_on", course_id=course_id, intent=intent, index=index, targets=targets)
+    started = builder.advance_to_working_day()
+    builder.add_fact(
+        "radiotherapy.started", "started_on", course_id=course_id, intent=intent, index=index, targets=targets
+    )
     return working_day(started, targets[0]["fractions"])
 
 
-def end_course(chart: Chart, course_id: str, ended: date) -> None:
-    chart.day = ended
-    chart.state("radiotherapy.completed", "ended_on", course_id=course_id)
+def complete_course(builder: FactBuilder, course_id: str, ended: date) -> None:
+    builder.day = ended
+    builder.add_fact("radiotherapy.completed", "ended_on", course_id=course_id)
 
 
-def break_off(chart: Chart, course_id: str, targets: list[dict[str, Any]], given: int) -> None:
+def discontinue_course(
+    builder: FactBuilder, course_id: str, targets: list[dict[str, Any]], fraction_count: int
+) -> None:
     """The course ends after `given` fractions to each target."""
-    chart.day = working_day(chart.day, given)
-    delivered = [_delivered(each, given) for each in targets]
-    reason = chart.rng.choice(["toxicity", "progression", "intercurrent_illness"])
-    chart.state("radiotherapy.discontinued", "ended_on", course_id=course_id, delivered=delivered, reason_code=reason)
+    builder.day = working_day(builder.day, fraction_count)
+    delivered = [_delivered_dose(each, fraction_count) for each in targets]
+    reason = builder.rng.choice(["toxicity", "progression", "intercurrent_illness"])
+    builder.add_fact(
+        "radiotherapy.discontinued", "ended_on", course_id=course_id, delivered=delivered, reason_code=reason
+    )
 
 
-def break_off_at_death(chart: Chart, died_on: date) -> None:
+def end_at_death(builder: FactBuilder, died_on: date) -> None:
     """Nothing later is in the chart; a course that was under way ends that day, with the fractions given by then."""
-    chart.facts = dated_up_to(chart.facts, died_on.isoformat())
-    courses = {fact["data"]["course_id"] for fact in chart.facts if fact["type"] in COURSE_ENDS}
-    for fact in [fact for fact in chart.facts if fact["type"] == "radiotherapy.started"]:
-        if (course_id := fact["data"]["course_id"]) not in courses:
-            days = (date.fromisoformat(day_of(fact)) + timedelta(days=n) for n in range(_days_until(fact, died_on)))
-            given = sum(day.weekday() < SATURDAY for day in days)
-            delivered = [_delivered(each, given) for each in fact["data"]["targets"]]
-            ended: dict[str, Any] = {"course_id": course_id, "delivered": delivered, "reason_code": "death"}
-            chart.state("radiotherapy.discontinued", "ended_on", died_on, **ended)
+    builder.facts = facts_dated_until(builder.facts, died_on.isoformat())
+    ended_courses = {fact["data"]["course_id"] for fact in builder.facts if fact["type"] in COURSE_ENDS}
+    for fact in [fact for fact in builder.facts if fact["type"] == "radiotherapy.started"]:
+        if (course_id := fact["data"]["course_id"]) not in ended_courses:
+            days = (
+                date.fromisoformat(clinical_date(fact)) + timedelta(days=n) for n in range(_days_before(fact, died_on))
+            )
+            fraction_count = sum(day.weekday() < SATURDAY for day in days)
+            delivered = [_delivered_dose(each, fraction_count) for each in fact["data"]["targets"]]
+            end_data: dict[str, Any] = {"course_id": course_id, "delivered": delivered, "reason_code": "death"}
+            builder.add_fact("radiotherapy.discontinued", "ended_on", died_on, **end_data)
 
 
 COURSE_ENDS = ("radiotherapy.completed", "radiotherapy.discontinued")
 
 
-def _days_until(fact: StatedFact, day: date) -> int:
-    return (day - date.fromisoformat(day_of(fact))).days
+def _days_before(fact: ReferenceFact, day: date) -> int:
+    return (day - date.fromisoformat(clinical_date(fact))).days
 
 
-def _delivered(volume: dict[str, Any], given: int) -> dict[str, Any]:
-    fractions = min(given, volume["fractions"])
+def _delivered_dose(volume: dict[str, Any], fraction_count: int) -> dict[str, Any]:
+    fractions = min(fraction_count, volume["fractions"])
     dose = fractions * volume["dose_per_fraction_cgy"]
     return {"target_id": volume["target_id"], "fractions": fractions, "dose_cgy": dose}
 
 
-def withdraw(chart: Chart) -> None:
+def add_withdrawal(builder: FactBuilder) -> None:
     """Follow-up consent is taken back; nothing later is in the chart."""
-    until = chart.day.isoformat()
-    chart.facts = dated_up_to(chart.facts, until)
-    chart.state("participant.withdrawn", "withdrawn_on", scope="follow_up")
+    until = builder.day.isoformat()
+    builder.facts = facts_dated_until(builder.facts, until)
+    builder.add_fact("participant.withdrawn", "withdrawn_on", scope="follow_up")
 
 
-DATED = (
-    "screened_on", "failed_on", "signed_on", "enrolled_on", "assessed_on", "withdrawn_on", "found_on", "performed_on",
-    "started_on", "ended_on", "on",
-)  # fmt: skip
+DATE_MEMBERS = (
+    "screened_on",
+    "failed_on",
+    "signed_on",
+    "enrolled_on",
+    "assessed_on",
+    "withdrawn_on",
+    "found_on",
+    "performed_on",
+    "started_on",
+    "ended_on",
+    "on",
+)
 
 
-def day_of(fact: StatedFact) -> str:
+def clinical_date(fact: ReferenceFact) -> str:
     """The clinical date of an enrollment fact."""
-    return next(str(fact["data"][member]) for member in DATED if member in fact["data"])
+    return next(str(fact["data"][member]) for member in DATE_MEMBERS if member in fact["data"])
 
 
-def dated_up_to(facts: list[StatedFact], last: str) -> list[StatedFact]:
-    return [fact for fact in facts if day_of(fact) <= last]
+def facts_dated_until(facts: list[ReferenceFact], last: str) -> list[ReferenceFact]:
+    return [fact for fact in facts if clinical_date(fact) <= last]

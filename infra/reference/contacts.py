@@ -9,14 +9,14 @@ from random import Random
 from typing import Any
 
 from infra.reference import odds
-from infra.reference.outlook import SEEN_FOR_MONTHS, Outlook, Progression
-from infra.reference.treated import Happening, Treated
-from shared.protocol.protocol import FollowUp
-from shared.protocol.schedule import Visit, add_months, visits
+from infra.reference.outlook import OBSERVATION_MONTHS, DiseaseCourse, Progression
+from infra.reference.treated import SimulatedFact, TreatedParticipant
+from shared.protocol.protocol import FollowUpPlan
+from shared.protocol.schedule import Visit, add_months, planned_visits
 
-FOUND_AT_THE_NEXT_VISIT = timedelta(days=30)
+FOUND_AT_VISIT_WITHIN = timedelta(days=30)
 """Progression this long before a visit to the clinic is found there; else it brings a contact of its own."""
-ACUTE = (28, 60)
+EARLY_CONTACT_DAYS = (28, 60)
 
 
 @dataclass(frozen=True)
@@ -24,156 +24,219 @@ class Contact:
     day: date
     visit: int | None = None
     mode: str = "clinic"
-    found: tuple[Progression, ...] = ()
+    progressions: tuple[Progression, ...] = ()
 
     @property
     def in_clinic(self) -> bool:
         return self.mode == "clinic"
 
 
-def contacts(rng: Random, treated: Treated, outlook: Outlook, plan: FollowUp) -> list[Contact]:
+def draw_contacts(
+    rng: Random, participant: TreatedParticipant, disease_course: DiseaseCourse, plan: FollowUpPlan
+) -> list[Contact]:
     """Every contact that takes place, by day; none before the end of the index course, none while lost."""
-    ended = treated.index and treated.index.ended
+    ended = participant.index_course and participant.index_course.ended_on
     if not ended:
         return []
-    planned = list(_visits(rng, outlook, visits(plan, ended)))
-    if odds.happens(rng, odds.COMES_BEFORE_THE_FIRST_VISIT):
-        planned.append(Contact(ended + timedelta(days=rng.randint(*ACUTE))))
-    attended = [each for each in planned if each.day < outlook.until and not outlook.away(each.day)]
-    return sorted(_with_progressions(attended, outlook, ended), key=lambda contact: contact.day)
+    planned = list(_draw_visits(rng, disease_course, planned_visits(plan, ended)))
+    if odds.draw_bool(rng, odds.EARLY_CONTACT_PROBABILITY):
+        planned.append(Contact(ended + timedelta(days=rng.randint(*EARLY_CONTACT_DAYS))))
+    contacts = [
+        each for each in planned if each.day < disease_course.observed_until and not disease_course.is_lost_on(each.day)
+    ]
+    return sorted(_assign_progressions(contacts, disease_course, ended), key=lambda contact: contact.day)
 
 
-def _visits(rng: Random, outlook: Outlook, slots: tuple[Visit, ...]) -> Iterator[Contact]:
+def _draw_visits(rng: Random, disease_course: DiseaseCourse, slots: tuple[Visit, ...]) -> Iterator[Contact]:
     for visit in slots:
-        how, mode = odds.draw(rng, odds.VISITS), odds.draw(rng, odds.MODES)
-        named = visit.number if odds.happens(rng, odds.NAMES_THE_VISIT) else None
-        in_window = visit.opens + timedelta(days=round(rng.triangular(0, (visit.closes - visit.opens).days)))
-        late = odds.day_between(rng, visit.closes + timedelta(days=1), visit.slot_ends)
-        if how in ("in_window", "late"):
-            yield Contact(in_window if how == "in_window" else late, named, mode)
+        outcome, mode = odds.draw(rng, odds.VISIT_OUTCOME_WEIGHTS), odds.draw(rng, odds.CONTACT_MODE_WEIGHTS)
+        stated_visit = visit.number if odds.draw_bool(rng, odds.VISIT_NAMED_PROBABILITY) else None
+        day_in_window = visit.opens + timedelta(days=round(rng.triangular(0, (visit.closes - visit.opens).days)))
+        late_day = odds.draw_day_between(rng, visit.closes + timedelta(days=1), visit.slot_ends)
+        if outcome in ("in_window", "late"):
+            yield Contact(day_in_window if outcome == "in_window" else late_day, stated_visit, mode)
 
 
-def _with_progressions(attended: list[Contact], outlook: Outlook, ended: date) -> list[Contact]:
+def _assign_progressions(contacts: list[Contact], disease_course: DiseaseCourse, ended: date) -> list[Contact]:
     """Each progression at the visit that finds it; those before the end of the index course are found after it."""
-    by_day = {contact.day: contact for contact in attended}
-    for progression in outlook.progressions:
-        on = max(progression.on, ended + timedelta(days=14))
-        if on >= outlook.until or outlook.away(on):
+    by_day = {contact.day: contact for contact in contacts}
+    for progression in disease_course.progressions:
+        detectable_on = max(progression.occurred_on, ended + timedelta(days=14))
+        if detectable_on >= disease_course.observed_until or disease_course.is_lost_on(detectable_on):
             continue
-        near = [day for day, each in by_day.items() if on <= day <= on + FOUND_AT_THE_NEXT_VISIT and each.in_clinic]
-        day = min(near, default=on)
+        nearby_days = [
+            day
+            for day, each in by_day.items()
+            if detectable_on <= day <= detectable_on + FOUND_AT_VISIT_WITHIN and each.in_clinic
+        ]
+        day = min(nearby_days, default=detectable_on)
         contact = by_day.get(day, Contact(day))
-        by_day[day] = replace(contact, mode="clinic", found=(*contact.found, progression))
+        by_day[day] = replace(contact, mode="clinic", progressions=(*contact.progressions, progression))
     return list(by_day.values())
 
 
-def follow(rng: Random, treated: Treated, outlook: Outlook, plan: FollowUp, met: list[Contact]) -> list[Happening]:
+def draw_follow_up_facts(
+    rng: Random,
+    participant: TreatedParticipant,
+    disease_course: DiseaseCourse,
+    plan: FollowUpPlan,
+    contacts: list[Contact],
+) -> list[SimulatedFact]:
     """Everything that is stated of somebody to the follow-up service, in the order of its days."""
-    said = [each for contact in met for each in _told(rng, treated, outlook, contact, met)]
-    said += _missed(rng, treated, outlook, plan, met)
-    said += _lost(rng, outlook)
-    said += _death(rng, treated, outlook)
-    return sorted(said, key=lambda happening: happening.day)
+    facts = [
+        each for contact in contacts for each in _contact_facts(rng, participant, disease_course, contact, contacts)
+    ]
+    facts += _missed_visit_facts(rng, participant, disease_course, plan, contacts)
+    facts += _loss_facts(rng, disease_course)
+    facts += _death_facts(rng, participant, disease_course)
+    return sorted(facts, key=lambda happening: happening.day)
 
 
-def _told(rng: Random, treated: Treated, outlook: Outlook, contact: Contact, met: list[Contact]) -> Iterator[Happening]:
-    earlier = [each for before in met if before.day < contact.day for each in before.found]
+def _contact_facts(
+    rng: Random,
+    participant: TreatedParticipant,
+    disease_course: DiseaseCourse,
+    contact: Contact,
+    contacts: list[Contact],
+) -> Iterator[SimulatedFact]:
+    earlier = [each for before in contacts if before.day < contact.day for each in before.progressions]
     data: dict[str, Any] = {"seen_on": contact.day.isoformat(), "mode": contact.mode}
     if contact.visit:
         data["visit"] = contact.visit
-    data["performance"] = _performance(rng, treated, outlook, contact.day)
-    if contact.found or (contact.in_clinic and odds.happens(rng, odds.IMAGED)):
-        data["disease"] = _disease(rng, treated, contact, earlier)
-        data["response"] = "PD" if contact.found else odds.draw(rng, odds.RESPONSES)
-    data["symptoms"] = [{"symptom": each, "change": odds.draw(rng, odds.SYMPTOMS)} for each in treated.symptoms]
-    yield Happening("followup", "followup.recorded", data, contact.day)
-    for progression in contact.found:
-        yield Happening("followup", "disease.progressed", _progressed(treated, contact, progression), contact.day)
+    data["performance"] = _draw_performance(rng, participant, disease_course, contact.day)
+    if contact.progressions or (contact.in_clinic and odds.draw_bool(rng, odds.IMAGING_PROBABILITY)):
+        data["disease"] = _disease_assessment(rng, participant, contact, earlier)
+        data["response"] = "PD" if contact.progressions else odds.draw(rng, odds.RESPONSE_WEIGHTS)
+    data["symptoms"] = [
+        {"symptom": each, "change": odds.draw(rng, odds.SYMPTOM_CHANGE_WEIGHTS)} for each in participant.symptoms
+    ]
+    yield SimulatedFact("followup", "followup.recorded", data, contact.day)
+    for progression in contact.progressions:
+        yield SimulatedFact(
+            "followup", "disease.progressed", _progression_data(participant, contact, progression), contact.day
+        )
 
 
-def _performance(rng: Random, treated: Treated, outlook: Outlook, day: date) -> dict[str, Any]:
+def _draw_performance(
+    rng: Random, participant: TreatedParticipant, disease_course: DiseaseCourse, day: date
+) -> dict[str, Any]:
     """Worse the nearer death is: the last months take most of it."""
-    if odds.happens(rng, odds.PERFORMANCE_NOT_REPORTED):
+    if odds.draw_bool(rng, odds.PERFORMANCE_NOT_REPORTED_PROBABILITY):
         return {"not_reported": "not asked"}
-    left = max(0, (outlook.dies_on - day).days)
-    lower = 10 * sum(left < within for within in (240, 120, 60, 30)) - odds.draw(rng, {0: 70, 10: 15, -10: 15})
-    return {"scale": "KPS", "value": min(100, max(20, treated.performance - lower))}
+    days_to_death = max(0, (disease_course.dies_on - day).days)
+    decline = 10 * sum(days_to_death < within for within in (240, 120, 60, 30)) - odds.draw(
+        rng, {0: 70, 10: 15, -10: 15}
+    )
+    return {"scale": "KPS", "value": min(100, max(20, participant.performance - decline))}
 
 
-def _disease(rng: Random, treated: Treated, contact: Contact, earlier: list[Progression]) -> dict[str, Any]:
-    kinds, before = {each.kind for each in contact.found}, {each.kind for each in earlier}
-    seen = []
-    for course in treated.courses:
-        if course.ended and course.ended <= contact.day:
-            seen += [_lesion(rng, treated, lesion, kinds, before, course.stereotactic) for lesion in course.lesion_ids]
-    started_with = {"regional": "stable" if "N" in treated.lesions else "none"}
-    started_with["distant"] = "stable" if treated.stage == "IVC" else "none"
+def _disease_assessment(
+    rng: Random, participant: TreatedParticipant, contact: Contact, earlier: list[Progression]
+) -> dict[str, Any]:
+    kinds, earlier_kinds = {each.kind for each in contact.progressions}, {each.kind for each in earlier}
+    lesion_statuses = []
+    for course in participant.courses:
+        if course.ended_on and course.ended_on <= contact.day:
+            lesion_statuses += [
+                _lesion_status(rng, participant, lesion, kinds, earlier_kinds, course.stereotactic)
+                for lesion in course.lesion_ids
+            ]
+    started_with = {"regional": "stable" if "N" in participant.lesions else "none"}
+    started_with["distant"] = "stable" if participant.stage == "IVC" else "none"
     extent = {
-        where: "progressed" if where in kinds else "stable" if where in before else started_with[where]
+        where: "progressed" if where in kinds else "stable" if where in earlier_kinds else started_with[where]
         for where in ("regional", "distant")
     }
-    return {"lesions": list({lesion["lesion_id"]: lesion for lesion in seen}.values()), **extent}
+    return {"lesions": list({lesion["lesion_id"]: lesion for lesion in lesion_statuses}.values()), **extent}
 
 
-def _lesion(
-    rng: Random, treated: Treated, lesion: str, kinds: set[str], before: set[str], ablated: bool
+def _lesion_status(
+    rng: Random, participant: TreatedParticipant, lesion: str, kinds: set[str], earlier_kinds: set[str], ablated: bool
 ) -> dict[str, str]:
     """The first lesion of the index course is the one that progresses locally; what had, is not judged again."""
-    is_it = treated.index is not None and lesion == treated.index.lesion_ids[0]
-    necrosis = ablated and treated.lesions[lesion][1] == "brain" and odds.happens(rng, odds.NECROSIS)
-    if is_it and "local" in kinds:
+    is_first_index_lesion = participant.index_course is not None and lesion == participant.index_course.lesion_ids[0]
+    necrosis = ablated and participant.lesions[lesion][1] == "brain" and odds.draw_bool(rng, odds.NECROSIS_PROBABILITY)
+    if is_first_index_lesion and "local" in kinds:
         status = "progressed"
-    elif is_it and "local" in before:
+    elif is_first_index_lesion and "local" in earlier_kinds:
         status = "not_assessed"
     else:
         status = "necrosis" if necrosis else odds.draw(rng, {"controlled": 93, "indeterminate": 5, "not_assessed": 2})
     return {"lesion_id": lesion, "status": status, "basis": "imaging"}
 
 
-def _progressed(treated: Treated, contact: Contact, progression: Progression) -> dict[str, Any]:
+def _progression_data(participant: TreatedParticipant, contact: Contact, progression: Progression) -> dict[str, Any]:
     data = {"detected_on": contact.day.isoformat(), "kind": progression.kind, "basis": progression.basis}
-    if progression.kind == "local" and treated.index:
-        return {**data, "lesion_id": treated.index.lesion_ids[0]}
+    if progression.kind == "local" and participant.index_course:
+        return {**data, "lesion_id": participant.index_course.lesion_ids[0]}
     return {**data, "body_site": progression.body_site}
 
 
-def _missed(rng: Random, treated: Treated, outlook: Outlook, plan: FollowUp, met: list[Contact]) -> Iterator[Happening]:
+def _missed_visit_facts(
+    rng: Random,
+    participant: TreatedParticipant,
+    disease_course: DiseaseCourse,
+    plan: FollowUpPlan,
+    contacts: list[Contact],
+) -> Iterator[SimulatedFact]:
     """A visit without a contact: some sites declare it missed, some ask elsewhere whether the participant lives."""
-    ended = treated.index and treated.index.ended
-    for visit in visits(plan, ended) if ended else ():
-        declared = visit.closes + timedelta(days=rng.randint(1, 30))
-        asked = visit.closes + timedelta(days=rng.randint(5, 40))
-        declares = odds.happens(rng, odds.VISITS["declared"] / (odds.VISITS["declared"] + odds.VISITS["missed"]))
-        asks, why = odds.happens(rng, odds.ASKED_ELSEWHERE), odds.draw(rng, odds.MISSED_BECAUSE)
-        source = odds.draw(rng, odds.SOURCES)
-        if any(visit.opens <= contact.day <= visit.slot_ends for contact in met):
+    ended = participant.index_course and participant.index_course.ended_on
+    for visit in planned_visits(plan, ended) if ended else ():
+        declared_on = visit.closes + timedelta(days=rng.randint(1, 30))
+        inquired_on = visit.closes + timedelta(days=rng.randint(5, 40))
+        is_declared = odds.draw_bool(
+            rng,
+            odds.VISIT_OUTCOME_WEIGHTS["declared"]
+            / (odds.VISIT_OUTCOME_WEIGHTS["declared"] + odds.VISIT_OUTCOME_WEIGHTS["missed"]),
+        )
+        is_inquired, reason_code = (
+            odds.draw_bool(rng, odds.EXTERNAL_INQUIRY_PROBABILITY),
+            odds.draw(rng, odds.MISSED_VISIT_REASON_WEIGHTS),
+        )
+        source = odds.draw(rng, odds.VITAL_STATUS_SOURCE_WEIGHTS)
+        if any(visit.opens <= contact.day <= visit.slot_ends for contact in contacts):
             continue
-        if declares and declared < outlook.until and not outlook.away(visit.opens):
-            data = {"visit": visit.number, "declared_on": declared.isoformat(), "reason_code": why}
-            yield Happening("followup", "followup.visit_missed", data, declared)
-        if asks and asked < outlook.until:
-            data = {"alive_on": asked.isoformat(), "source": source}
-            yield Happening("followup", "vital_status.confirmed", data, asked)
+        if is_declared and declared_on < disease_course.observed_until and not disease_course.is_lost_on(visit.opens):
+            data = {"visit": visit.number, "declared_on": declared_on.isoformat(), "reason_code": reason_code}
+            yield SimulatedFact("followup", "followup.visit_missed", data, declared_on)
+        if is_inquired and inquired_on < disease_course.observed_until:
+            data = {"alive_on": inquired_on.isoformat(), "source": source}
+            yield SimulatedFact("followup", "vital_status.confirmed", data, inquired_on)
 
 
-def _lost(rng: Random, outlook: Outlook) -> Iterator[Happening]:
-    if outlook.lost_on is None:
+def _loss_facts(rng: Random, disease_course: DiseaseCourse) -> Iterator[SimulatedFact]:
+    if disease_course.lost_on is None:
         return
-    data = {"on": outlook.lost_on.isoformat(), "reason_code": odds.draw(rng, odds.LOST_BECAUSE)}
-    lost = Happening("followup", "participant.lost", data, outlook.lost_on)
-    yield lost
-    if outlook.resumes_on:
-        resumed = {"on": outlook.resumes_on.isoformat()}
-        yield Happening("followup", "participant.follow_up_resumed", resumed, outlook.resumes_on, after=lost)
+    data = {"on": disease_course.lost_on.isoformat(), "reason_code": odds.draw(rng, odds.LOSS_REASON_WEIGHTS)}
+    loss = SimulatedFact("followup", "participant.lost", data, disease_course.lost_on)
+    yield loss
+    if disease_course.resumes_on:
+        resumed = {"on": disease_course.resumes_on.isoformat()}
+        yield SimulatedFact("followup", "participant.follow_up_resumed", resumed, disease_course.resumes_on, after=loss)
 
 
-def _death(rng: Random, treated: Treated, outlook: Outlook) -> Iterator[Happening]:
-    if treated.index and outlook.dies_on > add_months(treated.index.began, SEEN_FOR_MONTHS):
+def _death_facts(
+    rng: Random, participant: TreatedParticipant, disease_course: DiseaseCourse
+) -> Iterator[SimulatedFact]:
+    if participant.index_course and disease_course.dies_on > add_months(
+        participant.index_course.started_on, OBSERVATION_MONTHS
+    ):
         return
-    said = {"day": outlook.dies_on.isoformat(), "month": outlook.dies_on.isoformat()[:7], "unknown": None}
-    presumed, precision = odds.happens(rng, odds.PRESUMED), odds.draw(rng, odds.DATE_OF_DEATH)
-    lost = outlook.lost_on is not None and outlook.resumes_on is None
-    how = "withdrawn" if treated.withdrawn_on else "lost" if lost else "followed"
-    if odds.happens(rng, odds.DEATH_BECOMES_KNOWN[how]):
-        data = {"died_on": said[precision], "cause": "unknown" if presumed else outlook.cause, "presumed": presumed}
-        yield Happening("followup", "participant.died", data, outlook.dies_on)
+    date_by_precision = {
+        "day": disease_course.dies_on.isoformat(),
+        "month": disease_course.dies_on.isoformat()[:7],
+        "unknown": None,
+    }
+    presumed, precision = (
+        odds.draw_bool(rng, odds.PRESUMED_DEATH_PROBABILITY),
+        odds.draw(rng, odds.DEATH_DATE_PRECISION_WEIGHTS),
+    )
+    is_lost = disease_course.lost_on is not None and disease_course.resumes_on is None
+    follow_up_status = "withdrawn" if participant.withdrawn_on else "lost" if is_lost else "followed"
+    if odds.draw_bool(rng, odds.DEATH_REPORTED_PROBABILITIES[follow_up_status]):
+        data = {
+            "died_on": date_by_precision[precision],
+            "cause": "unknown" if presumed else disease_course.cause,
+            "presumed": presumed,
+        }
+        yield SimulatedFact("followup", "participant.died", data, disease_course.dies_on)

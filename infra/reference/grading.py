@@ -10,14 +10,14 @@ from typing import Any
 
 from infra.reference import odds
 from infra.reference.contacts import Contact
-from infra.reference.outlook import Outlook
-from infra.reference.terms import PNEUMONIA, SERIOUS, TERMS, Dictionary, Phase, Term
-from infra.reference.treated import Happening, Treated
-from shared.kernel.zones import zone
+from infra.reference.outlook import DiseaseCourse
+from infra.reference.terms import PNEUMONIA, SERIOUS_EVENTS, TERMS, Dictionary, GradedTerm, Phase
+from infra.reference.treated import SimulatedFact, TreatedParticipant
+from shared.kernel.zones import zone_rules
 
-DURING = ((10, 18), (24, 30))
+ON_TREATMENT_DAYS = ((10, 18), (24, 30))
 """Days after the start on which toxicity is graded under treatment, if that goes on."""
-EVENTS_WITHIN = 240  # days after the start: when serious events happen
+SERIOUS_EVENT_WITHIN_DAYS = 240  # days after the start: when serious events happen
 
 
 @dataclass(frozen=True)
@@ -29,130 +29,180 @@ class Grader:
 
 
 @dataclass(frozen=True)
-class _Point:
+class _Timepoint:
     day: date
     phase: Phase
     visit: int | None = None
     course_id: str | None = None
 
 
-def grade(rng: Random, treated: Treated, outlook: Outlook | None, met: list[Contact], by: Grader) -> list[Happening]:
+def draw_toxicity_facts(
+    rng: Random,
+    participant: TreatedParticipant,
+    disease_course: DiseaseCourse | None,
+    contacts: list[Contact],
+    grader: Grader,
+) -> list[SimulatedFact]:
     """Everything that is stated of somebody to the toxicity service, in the order of its days.
 
     `met` are the contacts at which there is something to grade; no outlook: radiotherapy has not begun.
     """
-    until = outlook.until if outlook else date.max
-    points = [each for each in _points(rng, treated, met) if each.day < until]
-    said = [_assessed(rng, treated, point, by) for point in points if odds.happens(rng, odds.ASSESSED[point.phase])]
-    if outlook:
-        said += _serious(rng, treated, outlook, by)
-        said += _fatal(rng, treated, outlook, by)
-    return sorted(said, key=lambda happening: happening.day)
+    observed_until = disease_course.observed_until if disease_course else date.max
+    timepoints = [each for each in _draw_timepoints(rng, participant, contacts) if each.day < observed_until]
+    facts = [
+        _assessment_fact(rng, participant, point, grader)
+        for point in timepoints
+        if odds.draw_bool(rng, odds.TOXICITY_ASSESSED_PROBABILITIES[point.phase])
+    ]
+    if disease_course:
+        facts += _serious_event_facts(rng, participant, disease_course, grader)
+        facts += _fatal_event_facts(rng, participant, disease_course, grader)
+    return sorted(facts, key=lambda happening: happening.day)
 
 
-def _points(rng: Random, treated: Treated, met: list[Contact]) -> Iterator[_Point]:
-    index = treated.index
+def _draw_timepoints(rng: Random, participant: TreatedParticipant, contacts: list[Contact]) -> Iterator[_Timepoint]:
+    index = participant.index_course
     if index is None:
-        yield _Point(treated.enrolled_on, "baseline")
+        yield _Timepoint(participant.enrolled_on, "baseline")
         return
-    last = index.ended or treated.last_on
-    yield _Point(odds.day_between(rng, treated.enrolled_on, index.began), "baseline")
-    for first, latest in DURING:
-        day = index.began + timedelta(days=rng.randint(first, latest))
-        if day < last:
-            yield _Point(day, "during_rt", None, index.course_id)
-    for course in treated.courses:
-        if course.ended:
-            yield _Point(course.ended + timedelta(days=rng.randint(0, 3)), "end_of_rt", None, course.course_id)
-    for contact in met:
+    treatment_end = index.ended_on or participant.last_fact_on
+    yield _Timepoint(odds.draw_day_between(rng, participant.enrolled_on, index.started_on), "baseline")
+    for first, latest in ON_TREATMENT_DAYS:
+        day = index.started_on + timedelta(days=rng.randint(first, latest))
+        if day < treatment_end:
+            yield _Timepoint(day, "during_rt", None, index.course_id)
+    for course in participant.courses:
+        if course.ended_on:
+            yield _Timepoint(course.ended_on + timedelta(days=rng.randint(0, 3)), "end_of_rt", None, course.course_id)
+    for contact in contacts:
         if contact.in_clinic:
-            yield _Point(contact.day, "follow_up", contact.visit)
+            yield _Timepoint(contact.day, "follow_up", contact.visit)
 
 
-def _assessed(rng: Random, treated: Treated, point: _Point, by: Grader) -> Happening:
-    data: dict[str, Any] = {"assessed_on": point.day.isoformat(), "timepoint": point.phase}
-    if point.visit:
-        data["visit"] = point.visit
-    if point.course_id:
-        data["course_id"] = point.course_id
-    data["findings"] = [found for term in _looked_for(treated) if (found := _finding(rng, treated, point, term, by))]
-    data["checklist_complete"] = odds.happens(rng, odds.CHECKLIST_COMPLETE)
-    return Happening("toxicity", "toxicity.assessed", data, point.day)
+def _assessment_fact(
+    rng: Random, participant: TreatedParticipant, timepoint: _Timepoint, grader: Grader
+) -> SimulatedFact:
+    data: dict[str, Any] = {"assessed_on": timepoint.day.isoformat(), "timepoint": timepoint.phase}
+    if timepoint.visit:
+        data["visit"] = timepoint.visit
+    if timepoint.course_id:
+        data["course_id"] = timepoint.course_id
+    data["findings"] = [
+        found
+        for term in _applicable_terms(participant)
+        if (found := _finding(rng, participant, timepoint, term, grader))
+    ]
+    data["checklist_complete"] = odds.draw_bool(rng, odds.CHECKLIST_COMPLETE_PROBABILITY)
+    return SimulatedFact("toxicity", "toxicity.assessed", data, timepoint.day)
 
 
-def _looked_for(treated: Treated) -> list[Term]:
+def _applicable_terms(participant: TreatedParticipant) -> list[GradedTerm]:
     """Terms of the brain where a lesion of the brain was treated."""
-    ablated = {treated.lesions[lesion][1] for course in treated.courses for lesion in course.lesion_ids}
-    return [term for term in TERMS if term.where == "neck" or "brain" in ablated]
+    treated_sites = {participant.lesions[lesion][1] for course in participant.courses for lesion in course.lesion_ids}
+    return [term for term in TERMS if term.treated_region == "neck" or "brain" in treated_sites]
 
 
-def _finding(rng: Random, treated: Treated, point: _Point, term: Term, by: Grader) -> dict[str, Any] | None:
-    given, listed = odds.draw(rng, term.odds(by.dictionary, point.phase)), odds.happens(rng, odds.ABSENCE_SAID)
-    if not given:
-        return {"term": term.named(by.dictionary)[0], "grade": 0} if listed else None
-    finding: dict[str, Any] = {"term": term.named(by.dictionary)[0], "grade": given}
-    finding["attribution"] = _attribution(rng, treated, point, term)
-    if point.phase != "baseline" and odds.happens(rng, odds.ONSET_SAID):
-        earliest = treated.index.began if treated.index else point.day
-        finding["onset_on"] = max(earliest, point.day - timedelta(days=rng.randint(1, 21))).isoformat()
+def _finding(
+    rng: Random, participant: TreatedParticipant, timepoint: _Timepoint, term: GradedTerm, grader: Grader
+) -> dict[str, Any] | None:
+    grade, is_absence_listed = (
+        odds.draw(rng, term.grade_weights(grader.dictionary, timepoint.phase)),
+        odds.draw_bool(rng, odds.ABSENT_TERM_LISTED_PROBABILITY),
+    )
+    if not grade:
+        return {"term": term.term_version(grader.dictionary)[0], "grade": 0} if is_absence_listed else None
+    finding: dict[str, Any] = {"term": term.term_version(grader.dictionary)[0], "grade": grade}
+    finding["attribution"] = _attribution(rng, participant, timepoint, term)
+    if timepoint.phase != "baseline" and odds.draw_bool(rng, odds.ONSET_STATED_PROBABILITY):
+        earliest = participant.index_course.started_on if participant.index_course else timepoint.day
+        finding["onset_on"] = max(earliest, timepoint.day - timedelta(days=rng.randint(1, 21))).isoformat()
     return finding
 
 
-def _attribution(rng: Random, treated: Treated, point: _Point, term: Term) -> list[dict[str, str]]:
+def _attribution(
+    rng: Random, participant: TreatedParticipant, timepoint: _Timepoint, term: GradedTerm
+) -> list[dict[str, str]]:
     """To the index course, to the last line that has begun, to the disease: as far as the term goes back to them."""
     levels = []
-    lines = [line for line, began in treated.lines.items() if began <= point.day]
-    if point.phase != "baseline" and treated.index:
+    lines = [line for line, began in participant.line_starts.items() if began <= timepoint.day]
+    if timepoint.phase != "baseline" and participant.index_course:
         if "radiotherapy" in term.causes:
-            course = point.course_id or treated.index.course_id
-            levels.append({"to": f"course:{course}", "level": odds.draw(rng, odds.BY_RADIOTHERAPY)})
+            course = timepoint.course_id or participant.index_course.course_id
+            levels.append({"to": f"course:{course}", "level": odds.draw(rng, odds.RADIOTHERAPY_ATTRIBUTION_WEIGHTS)})
         if "line" in term.causes and lines:
-            levels.append({"to": f"line:{lines[-1]}", "level": odds.draw(rng, odds.BY_A_LINE)})
+            levels.append({"to": f"line:{lines[-1]}", "level": odds.draw(rng, odds.LINE_ATTRIBUTION_WEIGHTS)})
     if "disease" in term.causes:
-        levels.append({"to": "disease", "level": odds.draw(rng, odds.BY_DISEASE)})
+        levels.append({"to": "disease", "level": odds.draw(rng, odds.DISEASE_ATTRIBUTION_WEIGHTS)})
     return levels
 
 
-def _serious(rng: Random, treated: Treated, outlook: Outlook, by: Grader) -> Iterator[Happening]:
+def _serious_event_facts(
+    rng: Random, participant: TreatedParticipant, disease_course: DiseaseCourse, grader: Grader
+) -> Iterator[SimulatedFact]:
     """One event, perhaps with more known later, perhaps over."""
-    terms, (grades, reasons) = rng.choice(list(SERIOUS.items()))
-    began = treated.index.began if treated.index else treated.enrolled_on
-    onset = began + timedelta(days=rng.randint(10, EVENTS_WITHIN))
-    given, why = odds.draw(rng, grades), odds.draw(rng, reasons)
-    if not odds.happens(rng, odds.SERIOUS) or onset + timedelta(days=2) >= outlook.until:
+    terms, (grades, reasons) = rng.choice(list(SERIOUS_EVENTS.items()))
+    started_on = participant.index_course.started_on if participant.index_course else participant.enrolled_on
+    onset = started_on + timedelta(days=rng.randint(10, SERIOUS_EVENT_WITHIN_DAYS))
+    grade, seriousness = odds.draw(rng, grades), odds.draw(rng, reasons)
+    if (
+        not odds.draw_bool(rng, odds.SERIOUS_EVENT_PROBABILITY)
+        or onset + timedelta(days=2) >= disease_course.observed_until
+    ):
         return
-    aware, term = onset + timedelta(days=rng.randint(0, 2)), terms[by.dictionary == "ctcae-5.0"][0]
-    said = {"serious_event_id": "SAE-1", "aware_at": _at(rng, aware, by), "term": term, "grade": given}
-    said |= {"onset_on": onset.isoformat(), "seriousness": [why], "narrative": "made up", "outcome": "UNKNOWN"}
-    first = Happening("toxicity", "toxicity.serious_event_reported", said, aware)
+    aware_on, term = onset + timedelta(days=rng.randint(0, 2)), terms[grader.dictionary == "ctcae-5.0"][0]
+    data = {"serious_event_id": "SAE-1", "aware_at": _draw_time_on(rng, aware_on, grader), "term": term, "grade": grade}
+    data |= {"onset_on": onset.isoformat(), "seriousness": [seriousness], "narrative": "made up", "outcome": "UNKNOWN"}
+    first = SimulatedFact("toxicity", "toxicity.serious_event_reported", data, aware_on)
     yield first
-    yield from _sequels(rng, first, outlook, by)
+    yield from _serious_event_follow_ups(rng, first, disease_course, grader)
 
 
-def _sequels(rng: Random, first: Happening, outlook: Outlook, by: Grader) -> Iterator[Happening]:
-    updated, resolved = first.day + timedelta(days=rng.randint(3, 8)), first.day + timedelta(days=rng.randint(9, 60))
-    known = {"serious_event_id": first.data["serious_event_id"]}
-    if odds.happens(rng, odds.SERIOUS_UPDATED) and updated < outlook.until:
-        data = {**known, "aware_at": _at(rng, updated, by), "outcome": "RECOVERING/RESOLVING", "narrative": "made up"}
-        yield Happening("toxicity", "toxicity.serious_event_updated", data, updated, after=first)
-    if odds.happens(rng, odds.SERIOUS_RESOLVED) and resolved < outlook.until:
-        data = {**known, "aware_at": _at(rng, resolved, by), "outcome": odds.draw(rng, odds.OUTCOMES)}
-        data["resolved_on"] = resolved.isoformat()
-        yield Happening("toxicity", "toxicity.serious_event_resolved", data, resolved, after=first)
+def _serious_event_follow_ups(
+    rng: Random, first: SimulatedFact, disease_course: DiseaseCourse, grader: Grader
+) -> Iterator[SimulatedFact]:
+    updated_on, resolved_on = (
+        first.day + timedelta(days=rng.randint(3, 8)),
+        first.day + timedelta(days=rng.randint(9, 60)),
+    )
+    event_id_data = {"serious_event_id": first.data["serious_event_id"]}
+    if odds.draw_bool(rng, odds.SERIOUS_EVENT_UPDATED_PROBABILITY) and updated_on < disease_course.observed_until:
+        data = {
+            **event_id_data,
+            "aware_at": _draw_time_on(rng, updated_on, grader),
+            "outcome": "RECOVERING/RESOLVING",
+            "narrative": "made up",
+        }
+        yield SimulatedFact("toxicity", "toxicity.serious_event_updated", data, updated_on, after=first)
+    if odds.draw_bool(rng, odds.SERIOUS_EVENT_RESOLVED_PROBABILITY) and resolved_on < disease_course.observed_until:
+        data = {
+            **event_id_data,
+            "aware_at": _draw_time_on(rng, resolved_on, grader),
+            "outcome": odds.draw(rng, odds.SERIOUS_EVENT_OUTCOME_WEIGHTS),
+        }
+        data["resolved_on"] = resolved_on.isoformat()
+        yield SimulatedFact("toxicity", "toxicity.serious_event_resolved", data, resolved_on, after=first)
 
 
-def _at(rng: Random, day: date, by: Grader) -> str:
+def _draw_time_on(rng: Random, day: date, grader: Grader) -> str:
     """A time on that day with the zone of the site, RFC 3339."""
-    return datetime.combine(day, time(rng.randint(7, 17), rng.randint(0, 59)), zone(by.time_zone)).isoformat()
+    return datetime.combine(day, time(rng.randint(7, 17), rng.randint(0, 59)), zone_rules(grader.time_zone)).isoformat()
 
 
-def _fatal(rng: Random, treated: Treated, outlook: Outlook, by: Grader) -> Iterator[Happening]:
+def _fatal_event_facts(
+    rng: Random, participant: TreatedParticipant, disease_course: DiseaseCourse, grader: Grader
+) -> Iterator[SimulatedFact]:
     """The event of grade 5 that somebody died of, where it was no tumour: graded on the day of death."""
-    day, graded = outlook.dies_on, odds.happens(rng, odds.FATAL_EVENT_GRADED.get(outlook.cause, 0))
-    if not graded or day > outlook.until or treated.index is None:
+    day, is_graded = (
+        disease_course.dies_on,
+        odds.draw_bool(rng, odds.FATAL_EVENT_GRADED_PROBABILITIES.get(disease_course.cause, 0)),
+    )
+    if not is_graded or day > disease_course.observed_until or participant.index_course is None:
         return
-    level = "possible" if outlook.cause == "treatment" else "unrelated"
-    attribution = [{"to": f"course:{treated.index.course_id}", "level": level}, {"to": "other", "level": "probable"}]
-    finding = {"term": PNEUMONIA.named(by.dictionary)[0], "grade": 5, "attribution": attribution}
+    level = "possible" if disease_course.cause == "treatment" else "unrelated"
+    attribution = [
+        {"to": f"course:{participant.index_course.course_id}", "level": level},
+        {"to": "other", "level": "probable"},
+    ]
+    finding = {"term": PNEUMONIA.term_version(grader.dictionary)[0], "grade": 5, "attribution": attribution}
     data = {"assessed_on": day.isoformat(), "timepoint": "follow_up", "findings": [finding]}
-    yield Happening("toxicity", "toxicity.assessed", {**data, "checklist_complete": False}, day)
+    yield SimulatedFact("toxicity", "toxicity.assessed", {**data, "checklist_complete": False}, day)

@@ -7,23 +7,23 @@ from datetime import date, timedelta
 from random import Random
 
 from infra.reference import odds
-from infra.reference.treated import Treated
+from infra.reference.treated import TreatedParticipant
 from shared.protocol.schedule import add_months
 
-SEEN_FOR_MONTHS = 27
+OBSERVATION_MONTHS = 27
 """From the start of radiotherapy; nothing that happens later is in a life."""
 
 
 @dataclass(frozen=True)
 class Progression:
-    on: date
+    occurred_on: date
     kind: str
     basis: str
     body_site: str
 
 
 @dataclass(frozen=True)
-class Outlook:
+class DiseaseCourse:
     """Days that are not yet facts: nobody may ever hear of them. `until`: the first day on which nobody is seen."""
 
     dies_on: date
@@ -31,46 +31,52 @@ class Outlook:
     progressions: tuple[Progression, ...]
     lost_on: date | None
     resumes_on: date | None
-    until: date
+    observed_until: date
 
-    def away(self, day: date) -> bool:
+    def is_lost_on(self, day: date) -> bool:
         """Is the participant lost on that day?"""
         lost = self.lost_on is not None and day >= self.lost_on
         return lost and (self.resumes_on is None or day < self.resumes_on)
 
 
-def foresee(rng: Random, treated: Treated, began: date, *, not_before: date | None = None) -> Outlook:
+def draw_course(
+    rng: Random, participant: TreatedParticipant, started_on: date, *, not_before: date | None = None
+) -> DiseaseCourse:
     """Of somebody whose radiotherapy began on that day; death comes no sooner than `not_before`."""
-    dies_on = max(began + odds.survival(rng, treated.stage), not_before or began)
-    last = add_months(began, SEEN_FOR_MONTHS)
-    until = min(dies_on, last, (treated.withdrawn_on or last) + timedelta(days=1))
-    lost_on, resumes_on = _lost(rng, began, until)
-    progressions = tuple(_progressions(rng, treated, began, dies_on))
-    return Outlook(dies_on, odds.draw(rng, odds.DEATHS), progressions, lost_on, resumes_on, until)
+    dies_on = max(started_on + odds.draw_survival(rng, participant.stage), not_before or started_on)
+    last = add_months(started_on, OBSERVATION_MONTHS)
+    observed_until = min(dies_on, last, (participant.withdrawn_on or last) + timedelta(days=1))
+    lost_on, resumes_on = _draw_loss(rng, started_on, observed_until)
+    progressions = tuple(_draw_progressions(rng, participant, started_on, dies_on))
+    return DiseaseCourse(
+        dies_on, odds.draw(rng, odds.CAUSE_OF_DEATH_WEIGHTS), progressions, lost_on, resumes_on, observed_until
+    )
 
 
-def _lost(rng: Random, began: date, until: date) -> tuple[date | None, date | None]:
-    lost, resumes = odds.happens(rng, odds.LOST), odds.happens(rng, odds.RESUMES)
-    lost_on = began + (until - began) * rng.uniform(0.3, 0.9)
+def _draw_loss(rng: Random, started_on: date, observed_until: date) -> tuple[date | None, date | None]:
+    is_lost, does_resume = odds.draw_bool(rng, odds.LOSS_PROBABILITY), odds.draw_bool(rng, odds.RESUMPTION_PROBABILITY)
+    lost_on = started_on + (observed_until - started_on) * rng.uniform(0.3, 0.9)
     resumes_on = lost_on + timedelta(days=rng.randint(60, 200))
-    if not lost or lost_on >= until:
+    if not is_lost or lost_on >= observed_until:
         return None, None
-    return lost_on, resumes_on if resumes and resumes_on < until else None
+    return lost_on, resumes_on if does_resume and resumes_on < observed_until else None
 
 
-def _progressions(rng: Random, treated: Treated, began: date, dies_on: date) -> list[Progression]:
-    if not odds.happens(rng, odds.PROGRESSES):
+def _draw_progressions(
+    rng: Random, participant: TreatedParticipant, started_on: date, dies_on: date
+) -> list[Progression]:
+    if not odds.draw_bool(rng, odds.PROGRESSION_PROBABILITY):
         return []
-    first = began + (dies_on - began) * rng.betavariate(3, 2)
-    found = [_progression(rng, treated, first)]
-    if odds.happens(rng, odds.PROGRESSES_AGAIN):
-        found.append(_progression(rng, treated, first + (dies_on - first) * rng.uniform(0.2, 0.9)))
-    return found
+    first = started_on + (dies_on - started_on) * rng.betavariate(3, 2)
+    progressions = [_draw_progression(rng, participant, first)]
+    if odds.draw_bool(rng, odds.SECOND_PROGRESSION_PROBABILITY):
+        progressions.append(_draw_progression(rng, participant, first + (dies_on - first) * rng.uniform(0.2, 0.9)))
+    return progressions
 
 
-def _progression(rng: Random, treated: Treated, on: date) -> Progression:
-    kind = odds.draw(rng, odds.PROGRESSIONS)
-    if kind == "local" and not (treated.index and treated.index.lesion_ids):
+def _draw_progression(rng: Random, participant: TreatedParticipant, occurred_on: date) -> Progression:
+    kind = odds.draw(rng, odds.PROGRESSION_KIND_WEIGHTS)
+    if kind == "local" and not (participant.index_course and participant.index_course.lesion_ids):
         kind = "regional"
-    site = odds.draw(rng, odds.SPREADS_TO) if kind == "distant" else "neck"
-    return Progression(on, kind, odds.draw(rng, odds.BASES), site)
+    site = odds.draw(rng, odds.METASTASIS_SITE_WEIGHTS) if kind == "distant" else "neck"
+    return Progression(occurred_on, kind, odds.draw(rng, odds.PROGRESSION_BASIS_WEIGHTS), site)

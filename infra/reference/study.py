@@ -16,14 +16,14 @@ FROZEN_TODAY = "2025-01-31"
 """The study's today: the end of its accrual. Nothing in the reference is dated later."""
 
 
-class StatedFact(TypedDict):
+class ReferenceFact(TypedDict):
     """A fact as a batch holds it."""
 
     type: str
     data: dict[str, Any]
 
 
-class Grant(TypedDict):
+class MemberGrant(TypedDict):
     member: str
     role: str
     site_id: str | None
@@ -95,7 +95,7 @@ PROTOCOL: dict[str, Any] = {
     "survival_origin": "rt_start",
 }
 
-OPENED: dict[str, Any] = {
+OPENING_DATA: dict[str, Any] = {
     "title": (
         "Radiotherapy of anaplastic thyroid carcinoma: a prospective cohort "
         "(reference study: 4 published cases, 27 synthetic participants)"
@@ -118,11 +118,15 @@ def subject(study_id: str, role: str, site_id: str | None = None) -> str:
     return f"{role}@{site_id or 'study-wide'}.{study_id}"
 
 
-def grant(study_id: str, role: str, site_id: str | None = None) -> Grant:
+def member_grant(study_id: str, role: str, site_id: str | None = None) -> MemberGrant:
     return {"member": subject(study_id, role, site_id), "role": role, "site_id": site_id}
 
 
-def members(study_id: str, site_ids: list[str]) -> list[Grant]:
+def default_grants(study_id: str, site_ids: list[str]) -> list[MemberGrant]:
     """Five study-wide roles, and staff at each site; the administrator is one by opening the study."""
-    wide = [grant(study_id, role) for role in ("investigator", "coordinator", "monitor", "auditor", "reader")]
-    return wide + [grant(study_id, role, site_id) for site_id in site_ids for role in ("site", "coordinator")]
+    study_wide = [
+        member_grant(study_id, role) for role in ("investigator", "coordinator", "monitor", "auditor", "reader")
+    ]
+    return study_wide + [
+        member_grant(study_id, role, site_id) for site_id in site_ids for role in ("site", "coordinator")
+    ]

@@ -12,94 +12,149 @@ from typing import Literal
 Phase = Literal["baseline", "during_rt", "end_of_rt", "follow_up"]
 Dictionary = Literal["ctcae-3.0", "ctcae-5.0"]
 Cause = Literal["radiotherapy", "line", "disease"]
-Named = tuple[str, str]
+TermVersion = tuple[str, str]
 """A term's id, and the grades that it has."""
-Grades = tuple[float, ...]
+GradeWeights = tuple[float, ...]
 """Weights of grades 0, 1, 2 …"""
-ABSENT: Grades = (1,)
+ONLY_GRADE_0: GradeWeights = (1,)
 
 
 @dataclass(frozen=True)
-class Term:
+class GradedTerm:
     """`causes`: what it may be attributed to; `where`: what must have been treated for it to be looked for."""
 
-    v3: Named
-    v5: Named
+    v3: TermVersion
+    v5: TermVersion
     causes: tuple[Cause, ...]
-    baseline: Grades = ABSENT
-    during_rt: Grades = ABSENT
-    end_of_rt: Grades = ABSENT
-    follow_up: Grades = ABSENT
-    where: Literal["neck", "brain"] = "neck"
+    baseline: GradeWeights = ONLY_GRADE_0
+    during_rt: GradeWeights = ONLY_GRADE_0
+    end_of_rt: GradeWeights = ONLY_GRADE_0
+    follow_up: GradeWeights = ONLY_GRADE_0
+    treated_region: Literal["neck", "brain"] = "neck"
 
-    def named(self, dictionary: Dictionary) -> Named:
+    def term_version(self, dictionary: Dictionary) -> TermVersion:
         return self.v3 if dictionary == "ctcae-3.0" else self.v5
 
-    def odds(self, dictionary: Dictionary, phase: Phase) -> dict[int, float]:
+    def grade_weights(self, dictionary: Dictionary, phase: Phase) -> dict[int, float]:
         """Weights of the grades that the term has in that version; 0 is always among them."""
-        weights: Grades = getattr(self, phase)
-        exist = self.named(dictionary)[1]
-        return {grade: weight for grade, weight in enumerate(weights) if not grade or str(grade) in exist}
+        weights: GradeWeights = getattr(self, phase)
+        existing_grades = self.term_version(dictionary)[1]
+        return {grade: weight for grade, weight in enumerate(weights) if not grade or str(grade) in existing_grades}
 
 
-RADIOTHERAPY: tuple[Cause, ...] = ("radiotherapy",)
-ALL: tuple[Cause, ...] = ("radiotherapy", "line", "disease")
-TERMS: tuple[Term, ...] = (
-    Term(  # dermatitis, radiation
-        ("3.0:0114", "12345"), ("5.0:0362", "12345"), RADIOTHERAPY,
-        during_rt=(35, 45, 17, 3), end_of_rt=(10, 35, 36, 18, 1), follow_up=(66, 26, 7, 1),
+RADIOTHERAPY_ONLY: tuple[Cause, ...] = ("radiotherapy",)
+ALL_CAUSES: tuple[Cause, ...] = ("radiotherapy", "line", "disease")
+TERMS: tuple[GradedTerm, ...] = (
+    GradedTerm(  # dermatitis, radiation
+        ("3.0:0114", "12345"),
+        ("5.0:0362", "12345"),
+        RADIOTHERAPY_ONLY,
+        during_rt=(35, 45, 17, 3),
+        end_of_rt=(10, 35, 36, 18, 1),
+        follow_up=(66, 26, 7, 1),
     ),
-    Term(  # mucositis, oral
-        ("3.0:0191", "12345"), ("5.0:0177", "12345"), ("radiotherapy", "line"),
-        baseline=(98, 2), during_rt=(38, 34, 23, 5), end_of_rt=(20, 30, 36, 13, 1), follow_up=(72, 21, 6, 1),
+    GradedTerm(  # mucositis, oral
+        ("3.0:0191", "12345"),
+        ("5.0:0177", "12345"),
+        ("radiotherapy", "line"),
+        baseline=(98, 2),
+        during_rt=(38, 34, 23, 5),
+        end_of_rt=(20, 30, 36, 13, 1),
+        follow_up=(72, 21, 6, 1),
     ),
-    Term(  # dysphagia
-        ("3.0:0150", "12345"), ("5.0:0130", "12345"), ALL,
-        (62, 24, 11, 3), (32, 35, 24, 9), (16, 31, 35, 17, 1), (47, 29, 17, 6.5, 0.5),
+    GradedTerm(  # dysphagia
+        ("3.0:0150", "12345"),
+        ("5.0:0130", "12345"),
+        ALL_CAUSES,
+        (62, 24, 11, 3),
+        (32, 35, 24, 9),
+        (16, 31, 35, 17, 1),
+        (47, 29, 17, 6.5, 0.5),
     ),
-    Term(  # dry mouth
-        ("3.0:0149", "123"), ("5.0:0122", "123"), RADIOTHERAPY,
-        baseline=(95, 5), during_rt=(52, 38, 10), end_of_rt=(28, 47, 24, 1), follow_up=(33, 46, 20, 1),
+    GradedTerm(  # dry mouth
+        ("3.0:0149", "123"),
+        ("5.0:0122", "123"),
+        RADIOTHERAPY_ONLY,
+        baseline=(95, 5),
+        during_rt=(52, 38, 10),
+        end_of_rt=(28, 47, 24, 1),
+        follow_up=(33, 46, 20, 1),
     ),
-    Term(  # fatigue
-        ("3.0:0081", "1234"), ("5.0:0226", "123"), ALL,
-        (60, 30, 10), (36, 44, 18, 2), (26, 44, 25, 5), (44, 37, 16, 3),
+    GradedTerm(  # fatigue
+        ("3.0:0081", "1234"),
+        ("5.0:0226", "123"),
+        ALL_CAUSES,
+        (60, 30, 10),
+        (36, 44, 18, 2),
+        (26, 44, 25, 5),
+        (44, 37, 16, 3),
     ),
-    Term(  # weight loss
-        ("3.0:0090", "123"), ("5.0:0474", "123"), ALL,
-        (76, 18, 6), (66, 25, 8, 1), (50, 31, 16, 3), (60, 25, 13, 2),
+    GradedTerm(  # weight loss
+        ("3.0:0090", "123"),
+        ("5.0:0474", "123"),
+        ALL_CAUSES,
+        (76, 18, 6),
+        (66, 25, 8, 1),
+        (50, 31, 16, 3),
+        (60, 25, 13, 2),
     ),
-    Term(  # voice changes, hoarseness
-        ("3.0:0811", "12345"), ("5.0:0734", "123"), ("radiotherapy", "disease"),
-        (65, 25, 9, 1), (56, 30, 12, 2), (46, 36, 16, 2), (55, 29, 14, 2),
+    GradedTerm(  # voice changes, hoarseness
+        ("3.0:0811", "12345"),
+        ("5.0:0734", "123"),
+        ("radiotherapy", "disease"),
+        (65, 25, 9, 1),
+        (56, 30, 12, 2),
+        (46, 36, 16, 2),
+        (55, 29, 14, 2),
     ),
-    Term(  # nausea
-        ("3.0:0207", "12345"), ("5.0:0178", "123"), ("line",),
-        baseline=(97, 3), during_rt=(66, 24, 9, 1), end_of_rt=(74, 19, 6, 1), follow_up=(88, 9, 3),
+    GradedTerm(  # nausea
+        ("3.0:0207", "12345"),
+        ("5.0:0178", "123"),
+        ("line",),
+        baseline=(97, 3),
+        during_rt=(66, 24, 9, 1),
+        end_of_rt=(74, 19, 6, 1),
+        follow_up=(88, 9, 3),
     ),
-    Term(  # pneumonitis
-        ("3.0:0804", "12345"), ("5.0:0757", "12345"), ("radiotherapy", "line"),
-        end_of_rt=(99, 1), follow_up=(92, 4, 3, 1),
+    GradedTerm(  # pneumonitis
+        ("3.0:0804", "12345"),
+        ("5.0:0757", "12345"),
+        ("radiotherapy", "line"),
+        end_of_rt=(99, 1),
+        follow_up=(92, 4, 3, 1),
     ),
-    Term(  # low thyroid function
-        ("3.0:0137", "12345"), ("5.0:0066", "12345"), RADIOTHERAPY,
-        baseline=(80, 8, 12), follow_up=(66, 12, 22),
+    GradedTerm(  # low thyroid function
+        ("3.0:0137", "12345"),
+        ("5.0:0066", "12345"),
+        RADIOTHERAPY_ONLY,
+        baseline=(80, 8, 12),
+        follow_up=(66, 12, 22),
     ),
-    Term(  # seizure: of CTCAE 3.0 there is no grade 1
-        ("3.0:0699", "2345"), ("5.0:0608", "12345"), ("radiotherapy", "disease"),
-        baseline=(97, 1, 2), follow_up=(93, 2, 4, 1), where="brain",
+    GradedTerm(  # seizure: of CTCAE 3.0 there is no grade 1
+        ("3.0:0699", "2345"),
+        ("5.0:0608", "12345"),
+        ("radiotherapy", "disease"),
+        baseline=(97, 1, 2),
+        follow_up=(93, 2, 4, 1),
+        treated_region="brain",
     ),
-    Term(  # necrosis of the central nervous system
-        ("3.0:0662", "12345"), ("5.0:0563", "12345"), RADIOTHERAPY,
-        follow_up=(95, 3, 1.5, 0.5), where="brain",
+    GradedTerm(  # necrosis of the central nervous system
+        ("3.0:0662", "12345"),
+        ("5.0:0563", "12345"),
+        RADIOTHERAPY_ONLY,
+        follow_up=(95, 3, 1.5, 0.5),
+        treated_region="brain",
     ),
-)  # fmt: skip
+)
 
-PNEUMONIA = Term(
-    ("3.0:0534", "2345"), ("5.0:0310", "2345"), ("line", "disease"), follow_up=(94, 0, 4, 2),
-)  # fmt: skip
+PNEUMONIA = GradedTerm(
+    ("3.0:0534", "2345"),
+    ("5.0:0310", "2345"),
+    ("line", "disease"),
+    follow_up=(94, 0, 4, 2),
+)
 """Infection of the lung: what those die of who do not die of the tumour."""
-SERIOUS: dict[tuple[Named, Named], tuple[dict[int, float], dict[str, float]]] = {
+SERIOUS_EVENTS: dict[tuple[TermVersion, TermVersion], tuple[dict[int, float], dict[str, float]]] = {
     (PNEUMONIA.v3, PNEUMONIA.v5): ({3: 75, 4: 25}, {"hospitalisation": 90, "life_threatening": 10}),
     (("3.0:0150", "12345"), ("5.0:0130", "12345")): ({3: 95, 4: 5}, {"hospitalisation": 85, "important": 15}),
     (("3.0:0787", "12345"), ("5.0:0736", "12345")): ({3: 60, 4: 40}, {"life_threatening": 60, "hospitalisation": 40}),

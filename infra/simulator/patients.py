@@ -13,114 +13,154 @@ from random import Random
 
 from infra.reference import odds
 from infra.reference.chart import (
-    Chart,
-    Entry,
-    break_off_at_death,
-    day_of,
-    end_course,
-    enrol,
-    lesions,
-    screen,
+    FactBuilder,
+    ScreeningSetup,
+    add_enrollment,
+    add_screening,
+    clinical_date,
+    complete_course,
+    end_at_death,
+    lesion_ids_of_kinds,
     start_course,
-    target,
+    target_volume,
 )
-from infra.reference.contacts import contacts, follow
-from infra.reference.grading import Grader, grade
-from infra.reference.outlook import foresee
+from infra.reference.contacts import draw_contacts, draw_follow_up_facts
+from infra.reference.grading import Grader, draw_toxicity_facts
+from infra.reference.outlook import draw_course
 from infra.reference.study import CRITERIA, PROTOCOL
-from infra.reference.synthetic import curative_course, fail, only_consent, treat
-from infra.reference.treated import Happening, Treated
+from infra.reference.synthetic import (
+    add_consent_only,
+    add_curative_course,
+    add_screening_failure,
+    add_treatment_history,
+)
+from infra.reference.treated import SimulatedFact, TreatedParticipant
 from infra.simulator import rates
-from infra.simulator.rates import COURSES, Course
-from infra.simulator.slips import CONTRADICTIONS, CORRECTIONS, know_less
-from infra.simulator.story import Story, take
+from infra.simulator.rates import PARTICIPANT_PATH_WEIGHTS, ParticipantPath
+from infra.simulator.slips import CONTRADICTIONS, CORRECTIONS, coarsen_dates
+from infra.simulator.story import ParticipantStory, choose_events
 from infra.simulator.study import (
-    DAYS_BETWEEN,
-    DAYS_OF_ACCRUAL,
-    FORMS,
-    OPENED,
-    SINCE,
+    ACCRUAL_DAYS,
+    CONSENT_VERSIONS,
+    FIRST_SCREENING_DAY,
+    OPENING_DATA,
+    SCREENING_INTERVAL_DAYS,
     SITES,
     STUDY_ID,
     SYMPTOMS,
-    Site,
+    SimulatedSite,
 )
-from infra.simulator.telling import Life, Told, tell
-from infra.simulator.turns import TURNS
-from shared.protocol.protocol import FollowUp
+from infra.simulator.telling import ReportedFact, SimulatedParticipant, schedule_reports
+from infra.simulator.turns import OPTIONAL_EVENTS
+from shared.protocol.protocol import FollowUpPlan
 
-__all__ = ["COURSES", "OPENED", "SINCE", "SITES", "STUDY_ID", "Life", "Site", "Told", "life", "lives", "story"]
+__all__ = [
+    "FIRST_SCREENING_DAY",
+    "OPENING_DATA",
+    "PARTICIPANT_PATH_WEIGHTS",
+    "SITES",
+    "STUDY_ID",
+    "ReportedFact",
+    "SimulatedParticipant",
+    "SimulatedSite",
+    "draw_story",
+    "simulate_participant",
+    "simulate_participants",
+]
 
-PLAN = FollowUp.model_validate(PROTOCOL["follow_up"])
-ABLATIVE = {"brain": [("SRS", 1, 1800), ("SRS", 1, 2000), ("FSRT", 5, 600)]}
-ABLATIVE_ELSEWHERE = [("SBRT", 5, 600)] * 6 + [("SBRT", 3, 900)] * 6 + [("SBRT", 5, 700)] * 6 + [("SBRT", 8, 500)]
+FOLLOW_UP_PLAN = FollowUpPlan.model_validate(PROTOCOL["follow_up"])
+ABLATIVE_SCHEDULES = {"brain": [("SRS", 1, 1800), ("SRS", 1, 2000), ("FSRT", 5, 600)]}
+ABLATIVE_SCHEDULES_ELSEWHERE = (
+    [("SBRT", 5, 600)] * 6 + [("SBRT", 3, 900)] * 6 + [("SBRT", 5, 700)] * 6 + [("SBRT", 8, 500)]
+)
 """The last of them has more than five fractions, which is questioned."""
 
 
-def lives(seed: int, number: int, sites: Sequence[Site] = SITES, since: date = SINCE) -> Iterator[Life]:
+def simulate_participants(
+    seed: int, number: int, sites: Sequence[SimulatedSite] = SITES, since: date = FIRST_SCREENING_DAY
+) -> Iterator[SimulatedParticipant]:
     """The first so many participants of that seed."""
-    return (life(seed, index, sites, since) for index in range(number))
+    return (simulate_participant(seed, index, sites, since) for index in range(number))
 
 
-def life(seed: int, index: int, sites: Sequence[Site] = SITES, since: date = SINCE) -> Life:
+def simulate_participant(
+    seed: int, index: int, sites: Sequence[SimulatedSite] = SITES, since: date = FIRST_SCREENING_DAY
+) -> SimulatedParticipant:
     """Participant `index` (0, 1, …) of that seed: screened some time after `since`, at one of the sites."""
-    return tell(story(seed, index, sites, since))
+    return schedule_reports(draw_story(seed, index, sites, since))
 
 
-def story(seed: int, index: int, sites: Sequence[Site] = SITES, since: date = SINCE) -> Story:
+def draw_story(
+    seed: int, index: int, sites: Sequence[SimulatedSite] = SITES, since: date = FIRST_SCREENING_DAY
+) -> ParticipantStory:
     """What happens in that life, and what its sites get wrong."""
     rng = Random(f"{seed}/{index}")
     site = rng.choice(sites)
-    day = since + timedelta(days=index * DAYS_BETWEEN % DAYS_OF_ACCRUAL + rng.randrange(DAYS_BETWEEN))
+    day = since + timedelta(
+        days=index * SCREENING_INTERVAL_DAYS % ACCRUAL_DAYS + rng.randrange(SCREENING_INTERVAL_DAYS)
+    )
     reference = f"SIMULATED-{seed}-{index + 1:05}"
-    chart = Chart(rng, Entry(site.site_id, reference, [each["id"] for each in CRITERIA], FORMS, SYMPTOMS), day)
-    written = _afterwards(_lived(chart, odds.draw(rng, COURSES)), Story(rng, site, sites, []))
-    take(written, TURNS, rates.TURNS)
-    take(written, CONTRADICTIONS, rates.CONTRADICTIONS)
-    take(written, CORRECTIONS, rates.CORRECTIONS)
-    know_less(written, rates.EXACT_TO)
-    return written
+    builder = FactBuilder(
+        rng, ScreeningSetup(site.site_id, reference, [each["id"] for each in CRITERIA], CONSENT_VERSIONS, SYMPTOMS), day
+    )
+    participant_story = _add_later_facts(
+        _add_enrollment_facts(builder, odds.draw(rng, PARTICIPANT_PATH_WEIGHTS)), ParticipantStory(rng, site, sites, [])
+    )
+    choose_events(participant_story, OPTIONAL_EVENTS, rates.OPTIONAL_EVENT_RATES)
+    choose_events(participant_story, CONTRADICTIONS, rates.CONTRADICTION_RATES)
+    choose_events(participant_story, CORRECTIONS, rates.CORRECTION_RATES)
+    coarsen_dates(participant_story, rates.PARTIAL_DATE_RATES)
+    return participant_story
 
 
-def _lived(chart: Chart, drawn: Course) -> Chart:
-    match drawn:
+def _add_enrollment_facts(builder: FactBuilder, path: ParticipantPath) -> FactBuilder:
+    match path:
         case "failed":
-            return fail(chart, chart.rng.choice(["histology", "radiotherapy", "refused"]))
+            return add_screening_failure(builder, builder.rng.choice(["histology", "radiotherapy", "refused"]))
         case "consented":
-            return only_consent(chart)
+            return add_consent_only(builder)
         case "stereotactic":
-            return _stereotactic(chart)
+            return _add_stereotactic_history(builder)
         case _:
-            return treat(chart, drawn)
+            return add_treatment_history(builder, path)
 
 
-def _stereotactic(chart: Chart) -> Chart:
+def _add_stereotactic_history(builder: FactBuilder) -> FactBuilder:
     """Radiotherapy of the neck, then ablation of one metastasis."""
-    screen(chart)
-    sites = enrol(chart, "IVC")
-    chart.later(8, 16)
-    curative_course(chart)
-    chart.later(30, 120)
-    delivery, fractions, dose = chart.rng.choice(ABLATIVE.get(sites[0], ABLATIVE_ELSEWHERE))
-    treated = {"lesion_ids": lesions(chart, "metastasis")[:1], "prescription_isodose_percent": 80}
-    volume = target("met", "PTV_Met", fractions, dose, technique="stereotactic", delivery=delivery, **treated)
-    end_course(chart, "RT-2", start_course(chart, "RT-2", "ablative", [volume], index=False))
-    return chart
+    add_screening(builder)
+    sites = add_enrollment(builder, "IVC")
+    builder.advance(8, 16)
+    add_curative_course(builder)
+    builder.advance(30, 120)
+    delivery, fractions, dose = builder.rng.choice(ABLATIVE_SCHEDULES.get(sites[0], ABLATIVE_SCHEDULES_ELSEWHERE))
+    prescription = {"lesion_ids": lesion_ids_of_kinds(builder, "metastasis")[:1], "prescription_isodose_percent": 80}
+    volume = target_volume(
+        "met", "PTV_Met", fractions, dose, technique="stereotactic", delivery=delivery, **prescription
+    )
+    complete_course(builder, "RT-2", start_course(builder, "RT-2", "ablative", [volume], index=False))
+    return builder
 
 
-def _afterwards(chart: Chart, written: Story) -> Story:
+def _add_later_facts(builder: FactBuilder, participant_story: ParticipantStory) -> ParticipantStory:
     """Death cuts off what the chart had planned; what follows treatment is told to the other services."""
-    treated = Treated.of(chart.facts)
-    if treated and treated.index:
-        written.outlook = foresee(chart.rng, treated, treated.index.began)
-        break_off_at_death(chart, written.outlook.dies_on)
-    written.happenings = [
-        Happening("enrollment", fact["type"], fact["data"], date.fromisoformat(day_of(fact))) for fact in chart.facts
+    participant = TreatedParticipant.from_facts(builder.facts)
+    if participant and participant.index_course:
+        participant_story.disease_course = draw_course(builder.rng, participant, participant.index_course.started_on)
+        end_at_death(builder, participant_story.disease_course.dies_on)
+    participant_story.facts = [
+        SimulatedFact("enrollment", fact["type"], fact["data"], date.fromisoformat(clinical_date(fact)))
+        for fact in builder.facts
     ]
-    written.treated = Treated.of(chart.facts)
-    if written.treated and written.outlook:
-        met = contacts(chart.rng, written.treated, written.outlook, PLAN)
-        by = Grader("ctcae-5.0", written.site.time_zone)
-        written.happenings += follow(chart.rng, written.treated, written.outlook, PLAN, met)
-        written.happenings += grade(chart.rng, written.treated, written.outlook, met, by)
-    return written
+    participant_story.participant = TreatedParticipant.from_facts(builder.facts)
+    if participant_story.participant and participant_story.disease_course:
+        contacts = draw_contacts(
+            builder.rng, participant_story.participant, participant_story.disease_course, FOLLOW_UP_PLAN
+        )
+        grader = Grader("ctcae-5.0", participant_story.site.time_zone)
+        participant_story.facts += draw_follow_up_facts(
+            builder.rng, participant_story.participant, participant_story.disease_course, FOLLOW_UP_PLAN, contacts
+        )
+        participant_story.facts += draw_toxicity_facts(
+            builder.rng, participant_story.participant, participant_story.disease_course, contacts, grader
+        )
+    return participant_story

@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-WRITTEN_EVERY = 1.0  # seconds, at most so often
+WRITE_INTERVAL_SECONDS = 1.0  # seconds, at most so often
 
-Next = tuple[str, int, int]
+NextFact = tuple[str, int, int]
 """The fact of a participant that is told next: its day, the participant, its place in the life."""
 
 
 @dataclass
-class Known:
+class ParticipantProgress:
     """What was answered about one participant, as far as more that is to be told needs it.
 
     `heard` is the last `Quartal-Version` of enrollment; `events` are the ids of the events that will be corrected, by
@@ -30,12 +30,12 @@ class Known:
     events: dict[int, str] = field(default_factory=dict)
 
     @classmethod
-    def kept(cls, said: dict[str, Any]) -> Known:
-        events = {int(place): str(event_id) for place, event_id in said["events"].items()}
-        return cls(str(said["number"]), str(said["heard"]), events)
+    def from_json(cls, entry: dict[str, Any]) -> ParticipantProgress:
+        events = {int(place): str(event_id) for place, event_id in entry["events"].items()}
+        return cls(str(entry["number"]), str(entry["heard"]), events)
 
 
-class Progress:
+class SimulationProgress:
     """`told` facts were answered, of the first `begun` participants. `ahead` is a heap of what comes next of each of
     whom more is to be told, the earliest first; `known` is what was answered of them.
 
@@ -43,45 +43,58 @@ class Progress:
     `path`. What was answered after the last writing is asked again, under the same keys.
     """
 
-    def __init__(self, path: Path | None, name: list[Any]) -> None:
-        self.told, self.begun = 0, 0
-        self.ahead, self.known = list[Next](), dict[int, Known]()
-        self._path, self._name = path, name
+    def __init__(self, path: Path | None, simulation_key: list[Any]) -> None:
+        self.recorded_count, self.participant_count = 0, 0
+        self.queue, self.participants = list[NextFact](), dict[int, ParticipantProgress]()
+        self._path, self._simulation_key = path, simulation_key
         self._written_at = time.monotonic()
         if path:
             with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-                self._go_on(json.loads(path.read_text()))
+                self._restore(json.loads(path.read_text()))
 
-    def _go_on(self, kept: dict[str, Any]) -> None:
-        if kept["name"] == self._name:
-            known = {int(index): Known.kept(said) for index, said in kept["known"].items()}
-            ahead = sorted((str(day), int(index), int(place)) for day, index, place in kept["ahead"])
-            self.told, self.begun, self.ahead, self.known = int(kept["told"]), int(kept["begun"]), ahead, known
+    def _restore(self, document: dict[str, Any]) -> None:
+        if document["name"] == self._simulation_key:
+            participants = {
+                int(index): ParticipantProgress.from_json(said) for index, said in document["known"].items()
+            }
+            queue = sorted((str(day), int(index), int(place)) for day, index, place in document["ahead"])
+            self.recorded_count, self.participant_count, self.queue, self.participants = (
+                int(document["told"]),
+                int(document["begun"]),
+                queue,
+                participants,
+            )
 
-    def begin(self, first: list[Next]) -> None:
+    def start_participants(self, first_facts: list[NextFact]) -> None:
         """So many participants more, each with the first fact."""
-        for each in first:
-            heapq.heappush(self.ahead, each)
-        self.begun += len(first)
+        for next_fact in first_facts:
+            heapq.heappush(self.queue, next_fact)
+        self.participant_count += len(first_facts)
 
-    def one_more(self, then: Next | None) -> None:
+    def complete_fact(self, following: NextFact | None) -> None:
         """The first of `ahead` was told; what comes next of that participant, if anything does."""
-        _, index, _ = heapq.heapreplace(self.ahead, then) if then else heapq.heappop(self.ahead)
-        if not then:
-            self.known.pop(index, None)
-        self.told += 1
-        if time.monotonic() - self._written_at >= WRITTEN_EVERY:
+        _, index, _ = heapq.heapreplace(self.queue, following) if following else heapq.heappop(self.queue)
+        if not following:
+            self.participants.pop(index, None)
+        self.recorded_count += 1
+        if time.monotonic() - self._written_at >= WRITE_INTERVAL_SECONDS:
             self.write()
 
     def write(self) -> None:
         """Replace the file at once: it is the old one or the new one, whatever happens meanwhile."""
         if self._path is None:
             return
-        known = {index: asdict(each) for index, each in self.known.items()}
-        kept = {"name": self._name, "told": self.told, "begun": self.begun, "ahead": self.ahead, "known": known}
+        participants = {index: asdict(each) for index, each in self.participants.items()}
+        document = {
+            "name": self._simulation_key,
+            "told": self.recorded_count,
+            "begun": self.participant_count,
+            "ahead": self.queue,
+            "known": participants,
+        }
         draft = self._path.with_name(f"{self._path.name}.part")
         with draft.open("w") as file:
-            json.dump(kept, file)
+            json.dump(document, file)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self._path)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from infra.reference.odds import Spans
-from infra.reference.synthetic import Fate
+from infra.reference.odds import DaySpanWeights
+from infra.reference.synthetic import TreatmentPath
 
-Course = Fate | Literal["stereotactic", "failed", "consented"]
-COURSES: Mapping[Course, int] = {
+ParticipantPath = TreatmentPath | Literal["stereotactic", "failed", "consented"]
+PARTICIPANT_PATH_WEIGHTS: Mapping[ParticipantPath, int] = {
     "curative": 42,
     "palliative": 20,
     "stereotactic": 15,
@@ -24,9 +24,9 @@ COURSES: Mapping[Course, int] = {
 }
 """How often each course of events is drawn, in percent."""
 
-TOLD_AFTER: Spans = {(0, 0): 56, (1, 3): 22, (4, 14): 14, (15, 60): 6.5, (61, 150): 1.5}
+REPORT_DELAYS: DaySpanWeights = {(0, 0): 56, (1, 3): 22, (4, 14): 14, (15, 60): 6.5, (61, 150): 1.5}
 """Days from what happened to the day on which the site tells it."""
-TOLD_SOONER_OR_LATER: Mapping[str, Spans] = {
+REPORT_DELAYS_BY_TYPE: Mapping[str, DaySpanWeights] = {
     "participant.screened": {(0, 0): 95, (1, 5): 5},
     "participant.consented": {(0, 0): 95, (1, 5): 5},
     "participant.enrolled": {(0, 0): 95, (1, 5): 5},
@@ -43,7 +43,7 @@ TOLD_SOONER_OR_LATER: Mapping[str, Spans] = {
 }
 """The same for facts that are told at a pace of their own; a correction's days count from what it corrects."""
 
-EXACT_TO: Mapping[tuple[str, str], Mapping[str, float]] = {
+PARTIAL_DATE_RATES: Mapping[tuple[str, str], Mapping[str, float]] = {
     ("participant.baseline_recorded", "diagnosed_on"): {"month": 0.12, "year": 0.01},
     ("procedure.performed", "performed_on"): {"month": 0.08, "year": 0.01},
     ("lesion.registered", "found_on"): {"month": 0.05},
@@ -56,7 +56,7 @@ EXACT_TO: Mapping[tuple[str, str], Mapping[str, float]] = {
 
 # What happens to some, as a share of those to whom it can.
 
-TURNS: Mapping[str, float] = {
+OPTIONAL_EVENT_RATES: Mapping[str, float] = {
     "a criterion is waived": 0.02,
     "the prescription is changed": 0.08,
     "consent is renewed": 0.05,
@@ -70,7 +70,7 @@ TURNS: Mapping[str, float] = {
     "a duplicate": 0.012,
 }
 
-CONTRADICTIONS: Mapping[str, float] = {
+CONTRADICTION_RATES: Mapping[str, float] = {
     "a response of PD without progression": 0.02,
     "grade 5 of somebody who lives": 0.02,
     "a finding without a grade": 0.03,
@@ -85,7 +85,7 @@ CONTRADICTIONS: Mapping[str, float] = {
 }
 """What is possible but contradictory, and becomes a query. A rate here is what a monitor would call too high."""
 
-CORRECTIONS: Mapping[str, float] = {
+CORRECTION_RATES: Mapping[str, float] = {
     "a year of birth mistyped": 0.02,
     "a performance mistyped": 0.03,
     "the end of a course mistyped": 0.025,

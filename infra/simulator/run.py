@@ -25,32 +25,40 @@ from pathlib import Path
 import httpx
 
 from infra.issuer import Issuer
-from infra.reference.load import NotAccepted, Report, Stopped, StudyApi, TokenFor, pause
-from infra.reference.study import members, subject
-from infra.simulator.patients import OPENED, SINCE, SITES, STUDY_ID, Life, Site, life
-from infra.simulator.progress import Known, Next, Progress
+from infra.reference.load import ApiError, Cancelled, Report, StudyClient, TokenFor, interruptible_sleep
+from infra.reference.study import default_grants, subject
+from infra.simulator.patients import (
+    FIRST_SCREENING_DAY,
+    OPENING_DATA,
+    SITES,
+    STUDY_ID,
+    SimulatedParticipant,
+    SimulatedSite,
+    simulate_participant,
+)
+from infra.simulator.progress import NextFact, ParticipantProgress, SimulationProgress
 from shared.kernel.clock import Clock
 
-REPLAYED_AFTER = timedelta(seconds=5)
-LOOK_AT_THE_CALENDAR_EVERY_S = 30.0
-REFUSED_FOR_ONE = frozenset({404, 409, 410, 422})
+REPLAY_THRESHOLD = timedelta(seconds=5)
+DUE_CHECK_INTERVAL_SECONDS = 30.0
+PARTICIPANT_REFUSAL_STATUSES = frozenset({404, 409, 410, 422})
 """Answers that concern one participant (voided, transferred, withdrawn by somebody's hand), not the simulation."""
-NOT_SEEN_THERE = 404
-THERE_ALREADY = frozenset({"stated-twice", "study-exists", "site-exists"})
+NOT_VISIBLE_STATUS = 404
+ALREADY_RECORDED_CODES = frozenset({"stated-twice", "study-exists", "site-exists"})
 
 
 async def simulate(
     client: httpx.AsyncClient,
     token_for: TokenFor,
     study_id: str,
-    sites: Sequence[Site],
+    sites: Sequence[SimulatedSite],
     seed: int,
     rate: float,
     participants: int,
     today: Callable[[str], date],
     stop: asyncio.Event,
     report: Report = print,
-    kept_in: Path | None = None,
+    progress_file: Path | None = None,
     *,
     endless: bool = False,
 ) -> int:
@@ -63,41 +71,46 @@ async def simulate(
     How far it came is kept in the file `kept_in`.
     Raises NotAccepted where the services do not let the simulation in.
     """
-    api = StudyApi(client, study_id, token_for, attempts=None, stop=stop)
+    study_client = StudyClient(client, study_id, token_for, attempts=None, stop=stop)
     try:
-        await _open(api, sites)
-    except Stopped:
+        await _open_study(study_client, sites)
+    except Cancelled:
         return 0
-    telling = _Telling(api, seed, sites, participants, endless, 1 / rate, today, report, kept_in)
-    each_time = " at a time" if endless else ""
-    report(f"{study_id}: {participants} simulated participants{each_time} at {len(sites)} sites{telling.behind}")
+    simulation = _Simulation(study_client, seed, sites, participants, endless, 1 / rate, today, report, progress_file)
+    generation_note = " at a time" if endless else ""
+    report(
+        f"{study_id}: {participants} simulated participants{generation_note} at {len(sites)} "
+        f"sites{simulation.resume_note}"
+    )
     try:
-        await telling.all()
-    except Stopped:
+        await simulation.run()
+    except Cancelled:
         report(f"{study_id}: stopped")
-    return telling.told
+    return simulation.recorded_count
 
 
-async def _open(api: StudyApi, sites: Sequence[Site]) -> None:
+async def _open_study(study_client: StudyClient, sites: Sequence[SimulatedSite]) -> None:
     try:
-        await api.open(OPENED, f"{api.study_id}/opened")
-    except NotAccepted as refused:
-        _only_there_already(refused)
+        await study_client.open_study(OPENING_DATA, f"{study_client.study_id}/opened")
+    except ApiError as refused:
+        _require_already_recorded(refused)
     for site in sites:
-        activated = {**vars(site), "on": SINCE.isoformat()}
+        site_data = {**vars(site), "on": FIRST_SCREENING_DAY.isoformat()}
         try:
-            await api.state("study.site_activated", activated, f"{api.study_id}/site/{site.site_id}")
-        except NotAccepted as refused:
-            _only_there_already(refused)
-    await api.grant(members(api.study_id, [site.site_id for site in sites]))
+            await study_client.record_study_fact(
+                "study.site_activated", site_data, f"{study_client.study_id}/site/{site.site_id}"
+            )
+        except ApiError as refused:
+            _require_already_recorded(refused)
+    await study_client.record_grants(default_grants(study_client.study_id, [site.site_id for site in sites]))
 
 
-def _only_there_already(refused: NotAccepted) -> None:
-    if not {refused.code, *(code for code, _ in refused.errors)} & THERE_ALREADY:
+def _require_already_recorded(refused: ApiError) -> None:
+    if not {refused.code, *(code for code, _ in refused.errors)} & ALREADY_RECORDED_CODES:
         raise refused
 
 
-class _Telling:
+class _Simulation:
     """Lives merged by day: a fact is (day, participant, place in the life), and the earliest is told first.
 
     They begin a generation at a time: so many participants, of whom all is told that is due before the next begin.
@@ -106,163 +119,192 @@ class _Telling:
 
     def __init__(
         self,
-        api: StudyApi,
+        study_client: StudyClient,
         seed: int,
-        sites: Sequence[Site],
+        sites: Sequence[SimulatedSite],
         participants: int,
         endless: bool,
         seconds_between: float,
         today: Callable[[str], date],
         report: Report,
-        kept_in: Path | None,
+        progress_file: Path | None,
     ) -> None:
-        self._api, self._seed, self._sites, self._participants, self._endless = api, seed, sites, participants, endless
+        self._study_client, self._seed, self._sites, self._generation_size, self._endless = (
+            study_client,
+            seed,
+            sites,
+            participants,
+            endless,
+        )
         self._seconds_between, self._today, self._report = seconds_between, today, report
         self._zones = {site.site_id: site.time_zone for site in sites}
-        self._lives = dict[int, Life]()
-        self._progress = Progress(kept_in, [api.study_id, seed, list(self._zones), participants, endless])
-        self.told = 0
+        self._participants_by_index = dict[int, SimulatedParticipant]()
+        self._progress = SimulationProgress(
+            progress_file, [study_client.study_id, seed, list(self._zones), participants, endless]
+        )
+        self.recorded_count = 0
 
     @property
-    def behind(self) -> str:
-        return f", going on after fact {self._progress.told}" if self._progress.told else ""
+    def resume_note(self) -> str:
+        return f", going on after fact {self._progress.recorded_count}" if self._progress.recorded_count else ""
 
-    async def all(self) -> None:
-        ahead = self._progress.ahead
+    async def run(self) -> None:
+        queue = self._progress.queue
         try:
             while True:
-                if ahead and not self._is_as_begun(ahead[0]):
-                    self._progress.one_more(None)
-                elif ahead and self._is_due(ahead[0]):
-                    await self._tell(ahead[0])
-                elif self._may_begin():
-                    self._begin()
-                elif ahead:
-                    await pause(self._api.stop, LOOK_AT_THE_CALENDAR_EVERY_S)
+                if queue and not self._is_unchanged(queue[0]):
+                    self._progress.complete_fact(None)
+                elif queue and self._is_due(queue[0]):
+                    await self._record_next(queue[0])
+                elif self._may_start_generation():
+                    self._start_generation()
+                elif queue:
+                    await interruptible_sleep(self._study_client.stop, DUE_CHECK_INTERVAL_SECONDS)
                 else:
                     return
         finally:
             self._progress.write()
 
-    def _may_begin(self) -> bool:
+    def _may_start_generation(self) -> bool:
         """Whether another generation may. Not while nothing is told of the latest: there would be no end of them."""
-        latest = self._progress.begun - self._participants
-        untold = sum(index >= latest and not place for _, index, place in self._progress.ahead)
-        return not self._progress.begun or (self._endless and untold < self._participants)
+        generation_start = self._progress.participant_count - self._generation_size
+        unreported = sum(index >= generation_start and not place for _, index, place in self._progress.queue)
+        return not self._progress.participant_count or (self._endless and unreported < self._generation_size)
 
-    def _begin(self) -> None:
-        first = self._progress.begun
-        self._lives = {index: self._drawn(index) for index in range(first, first + self._participants)}
-        self._progress.begin([(each.days[0], index, 0) for index, each in self._lives.items()])
+    def _start_generation(self) -> None:
+        first = self._progress.participant_count
+        self._participants_by_index = {
+            index: self._simulate(index) for index in range(first, first + self._generation_size)
+        }
+        self._progress.start_participants(
+            [(each.report_days[0], index, 0) for index, each in self._participants_by_index.items()]
+        )
         if first:
-            self._report(f"{self._api.study_id}: going on with participants {first + 1} to {self._progress.begun}")
+            self._report(
+                f"{self._study_client.study_id}: going on with participants {first + 1} to "
+                f"{self._progress.participant_count}"
+            )
 
-    def _drawn(self, index: int) -> Life:
-        return life(self._seed, index, self._sites)
+    def _simulate(self, index: int) -> SimulatedParticipant:
+        return simulate_participant(self._seed, index, self._sites)
 
-    def _life(self, index: int) -> Life:
-        if index not in self._lives:
-            self._lives[index] = self._drawn(index)
-        return self._lives[index]
+    def _participant(self, index: int) -> SimulatedParticipant:
+        if index not in self._participants_by_index:
+            self._participants_by_index[index] = self._simulate(index)
+        return self._participants_by_index[index]
 
-    def _is_as_begun(self, coming: Next) -> bool:
+    def _is_unchanged(self, next_fact: NextFact) -> bool:
         """Whether the life is the one that was begun: a newer version of the tables draws another."""
-        day, index, place = coming
-        return self._life(index).days[place : place + 1] == [day]
+        day, index, fact_index = next_fact
+        return self._participant(index).report_days[fact_index : fact_index + 1] == [day]
 
-    def _is_due(self, coming: Next) -> bool:
-        day, index, place = coming
-        return day <= self._today(self._zones[self._life(index).facts[place].site_id]).isoformat()
+    def _is_due(self, next_fact: NextFact) -> bool:
+        day, index, fact_index = next_fact
+        return day <= self._today(self._zones[self._participant(index).facts[fact_index].site_id]).isoformat()
 
-    async def _tell(self, coming: Next) -> None:
+    async def _record_next(self, next_fact: NextFact) -> None:
         """State one fact; a participant whose fact is refused is told no further."""
-        _, index, place = coming
-        is_new = await self._state(index, place)
-        days = self._life(index).days
-        goes_on = index in self._progress.known and place + 1 < len(days)
-        self._progress.one_more((days[place + 1], index, place + 1) if goes_on else None)
+        _, index, fact_index = next_fact
+        is_new = await self._record(index, fact_index)
+        days = self._participant(index).report_days
+        continues = index in self._progress.participants and fact_index + 1 < len(days)
+        self._progress.complete_fact((days[fact_index + 1], index, fact_index + 1) if continues else None)
         if is_new:
-            await pause(self._api.stop, self._seconds_between)
+            await interruptible_sleep(self._study_client.stop, self._seconds_between)
 
-    async def _state(self, index: int, place: int) -> bool:
+    async def _record(self, index: int, fact_index: int) -> bool:
         """Whether that was something new, so that the next fact has to wait."""
         try:
-            answer = await self._answered(index, place)
-        except NotAccepted as refused:
-            if refused.status not in REFUSED_FOR_ONE:
+            answer = await self._record_by_visible_site(index, fact_index)
+        except ApiError as refused:
+            if refused.status not in PARTICIPANT_REFUSAL_STATUSES:
                 raise
             self._report(str(refused))
-            self._progress.known.pop(index, None)
+            self._progress.participants.pop(index, None)
             return True
-        self.told += 1
-        self._note(index, place, answer)
-        return not _replayed(answer)
+        self.recorded_count += 1
+        self._remember_response(index, fact_index, answer)
+        return not _is_replay(answer)
 
-    async def _answered(self, index: int, place: int) -> httpx.Response:
+    async def _record_by_visible_site(self, index: int, fact_index: int) -> httpx.Response:
         """By the site that tells it. Where that does not see the participant, who has moved on since, somebody who
         does asks in its stead, and is answered as it was then."""
-        fact = self._life(index).facts[place]
+        fact = self._participant(index).facts[fact_index]
         try:
-            return await self._said(index, place, fact.site_id)
-        except NotAccepted as refused:
-            if refused.status != NOT_SEEN_THERE or fact.site_id == self._life(index).facts[-1].site_id:
+            return await self._send(index, fact_index, fact.site_id)
+        except ApiError as refused:
+            if refused.status != NOT_VISIBLE_STATUS or fact.site_id == self._participant(index).facts[-1].site_id:
                 raise
-            return await self._said(index, place, None)
+            return await self._send(index, fact_index, None)
 
-    async def _said(self, index: int, place: int, site_id: str | None) -> httpx.Response:
-        fact, key = self._life(index).facts[place], f"{self._api.study_id}/simulated/{self._seed}/{index}/{place}"
-        if not place:
-            return await self._api.register(fact.site_id, fact.data, key)
-        known = self._progress.known[index]
-        about = fact.about(None if fact.corrects is None else known.events.get(fact.corrects))
-        after = None if fact.service == "enrollment" else known.heard
-        return await self._api.add(site_id, known.number, about, key, service=fact.service, after=after)
+    async def _send(self, index: int, fact_index: int, site_id: str | None) -> httpx.Response:
+        fact, key = (
+            self._participant(index).facts[fact_index],
+            f"{self._study_client.study_id}/simulated/{self._seed}/{index}/{fact_index}",
+        )
+        if not fact_index:
+            return await self._study_client.register(fact.site_id, fact.data, key)
+        progress = self._progress.participants[index]
+        fact_data = fact.with_event_id(None if fact.corrects is None else progress.events.get(fact.corrects))
+        after = None if fact.service == "enrollment" else progress.heard
+        return await self._study_client.record_fact(
+            site_id, progress.number, fact_data, key, service=fact.service, after=after
+        )
 
-    def _note(self, index: int, place: int, answer: httpx.Response) -> None:
+    def _remember_response(self, index: int, fact_index: int, answer: httpx.Response) -> None:
         """Keep of the answer what later facts of that participant need; what was corrected last is needed no more."""
-        told, said = self._life(index), answer.json()
-        known = self._progress.known.setdefault(index, Known(said["participant_id"]))
-        if told.facts[place].service == "enrollment":
-            known.heard = answer.headers.get("quartal-version", known.heard)
-        if place in told.corrected:
-            known.events[place] = said["event_id"]
-        corrects = told.facts[place].corrects
-        if corrects is not None and told.corrected[corrects] == place:
-            known.events.pop(corrects, None)
+        participant, content = self._participant(index), answer.json()
+        progress = self._progress.participants.setdefault(index, ParticipantProgress(content["participant_id"]))
+        if participant.facts[fact_index].service == "enrollment":
+            progress.heard = answer.headers.get("quartal-version", progress.heard)
+        if fact_index in participant.last_corrections:
+            progress.events[fact_index] = content["event_id"]
+        corrects = participant.facts[fact_index].corrects
+        if corrects is not None and participant.last_corrections[corrects] == fact_index:
+            progress.events.pop(corrects, None)
 
 
-def _replayed(answer: httpx.Response) -> bool:
+def _is_replay(answer: httpx.Response) -> bool:
     """Whether the answer tells of something recorded before, by the server's own clock."""
     recorded_at, answered_at = answer.json().get("recorded_at"), answer.headers.get("date")
     if not recorded_at or not answered_at:
         return False
-    return parsedate_to_datetime(answered_at) - datetime.fromisoformat(recorded_at) > REPLAYED_AFTER
+    return parsedate_to_datetime(answered_at) - datetime.fromisoformat(recorded_at) > REPLAY_THRESHOLD
 
 
 def main() -> None:
     """Runs until all is told or SIGINT or SIGTERM comes. Signs with the development issuer beside QUARTAL_JWKS."""
-    asked = _arguments()
-    issuer, clock = Issuer.load(asked.keys), Clock.parse(os.environ.get("QUARTAL_CLOCK", ""))
+    arguments = _arguments()
+    issuer, clock = Issuer.load(arguments.keys), Clock.parse(os.environ.get("QUARTAL_CLOCK", ""))
 
     def token_for(role: str, site_id: str | None) -> str:
-        return issuer.token(subject(asked.study, role, site_id), now=clock.now())
+        return issuer.token(subject(arguments.study, role, site_id), now=clock.now())
 
     async def run() -> int:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with httpx.AsyncClient(base_url=asked.url, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=arguments.url, timeout=30) as client:
             return await simulate(
-                client, token_for, asked.study, SITES[: asked.sites], asked.seed, asked.rate, asked.participants,
-                lambda zone: clock.today(asked.study, zone), stop, partial(print, flush=True), asked.progress,
-                endless=asked.endless,
-            )  # fmt: skip
+                client,
+                token_for,
+                arguments.study,
+                SITES[: arguments.sites],
+                arguments.seed,
+                arguments.rate,
+                arguments.participants,
+                lambda zone: clock.today(arguments.study, zone),
+                stop,
+                partial(print, flush=True),
+                arguments.progress,
+                endless=arguments.endless,
+            )
 
     print(f"{asyncio.run(run())} facts recorded")
 
 
-def _several(said: str) -> int:
-    if (number := int(said)) < 1:
+def _positive_int(text: str) -> int:
+    if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError("at least one")
     return number
 
@@ -274,7 +316,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--url", default=f"http://127.0.0.1:{os.environ.get('QUARTAL_PORT', '8000')}")
     parser.add_argument("--study", default=STUDY_ID)
     parser.add_argument("--sites", type=int, default=len(SITES), choices=range(1, len(SITES) + 1), metavar="N")
-    parser.add_argument("--participants", type=_several, default=120)
+    parser.add_argument("--participants", type=_positive_int, default=120)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=1.0, help="facts per second")
     keys = Path(os.environ.get("QUARTAL_JWKS", ".quartal/issuer/jwks.json")).parent

@@ -9,13 +9,13 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
-from infra.reference.outlook import Outlook
-from infra.reference.treated import Happening, Service, Treated
-from infra.simulator.study import Site
+from infra.reference.outlook import DiseaseCourse
+from infra.reference.treated import Service, SimulatedFact, TreatedParticipant
+from infra.simulator.study import SimulatedSite
 
 
 @dataclass
-class Story:
+class ParticipantStory:
     """`happenings` are in an order in which they can be told, service by service.
 
     `could` and `did` name the turns that were possible and those that were taken; `voided` is the end of a record that
@@ -23,65 +23,69 @@ class Story:
     """
 
     rng: Random
-    site: Site
-    sites: Sequence[Site]
-    happenings: list[Happening]
-    treated: Treated | None = None
-    outlook: Outlook | None = None
-    could: set[str] = field(default_factory=set)
-    did: set[str] = field(default_factory=set)
-    voided: tuple[int, dict[str, Any]] | None = None
+    site: SimulatedSite
+    sites: Sequence[SimulatedSite]
+    facts: list[SimulatedFact]
+    participant: TreatedParticipant | None = None
+    disease_course: DiseaseCourse | None = None
+    possible_events: set[str] = field(default_factory=set)
+    chosen_events: set[str] = field(default_factory=set)
+    void_after: tuple[int, dict[str, Any]] | None = None
 
-    def all(self, type_name: str) -> list[Happening]:
-        return [each for each in self.happenings if each.type == type_name]
+    def facts_of(self, type_name: str) -> list[SimulatedFact]:
+        return [each for each in self.facts if each.type == type_name]
 
-    def untouched(self, type_name: str) -> list[Happening]:
+    def uncorrected_facts(self, type_name: str) -> list[SimulatedFact]:
         """Those that no correction is about yet."""
-        corrected = {id(each.corrects) for each in self.happenings}
-        return [each for each in self.all(type_name) if id(each) not in corrected]
+        corrected = {id(each.corrects) for each in self.facts}
+        return [each for each in self.facts_of(type_name) if id(each) not in corrected]
 
-    def add(self, service: Service, type_name: str, data: dict[str, Any], day: date, **linked: Happening) -> Happening:
+    def add(
+        self, service: Service, type_name: str, data: dict[str, Any], day: date, **linked: SimulatedFact
+    ) -> SimulatedFact:
         """Among enrollment's facts, which are told in their order, before the first that happens later."""
-        happening = Happening(service, type_name, data, day, **linked)
-        in_order = service == "enrollment" and not happening.corrects
-        later = (place for place, each in enumerate(self.happenings) if each.service != service or each.day > day)
-        self.happenings.insert(next(later, len(self.happenings)) if in_order else len(self.happenings), happening)
-        return happening
+        fact = SimulatedFact(service, type_name, data, day, **linked)
+        is_ordered = service == "enrollment" and not fact.corrects
+        later_positions = (place for place, each in enumerate(self.facts) if each.service != service or each.day > day)
+        self.facts.insert(next(later_positions, len(self.facts)) if is_ordered else len(self.facts), fact)
+        return fact
 
-    def correct(self, wrong: Happening, why: str, restated: dict[str, Any] | None, **linked: Happening) -> Happening:
+    def correct(
+        self, original: SimulatedFact, reason_code: str, new_data: dict[str, Any] | None, **linked: SimulatedFact
+    ) -> SimulatedFact:
         """Restate what was told by `restated`, its whole new content; None voids it."""
-        replacement = restated and {"type": wrong.type, "schema_version": 1, "data": restated}
-        data = {"reason_code": why, "replacement": replacement}
-        return self.add(wrong.service, "record.corrected", data, wrong.day, corrects=wrong, **linked)
+        replacement = new_data and {"type": original.type, "schema_version": 1, "data": new_data}
+        data = {"reason_code": reason_code, "replacement": replacement}
+        return self.add(original.service, "record.corrected", data, original.day, corrects=original, **linked)
 
-    def told_wrong(self, happening: Happening, why: str = "typing_error", **wrong: Any) -> None:
+    def misreport(self, fact: SimulatedFact, reason_code: str = "typing_error", **wrong_data: Any) -> None:
         """`happening` is told with other members first, and then restated as it was."""
-        right = deepcopy(happening.data)
-        happening.data = {**happening.data, **wrong}
-        self.correct(happening, why, right)
+        right_data = deepcopy(fact.data)
+        fact.data = {**fact.data, **wrong_data}
+        self.correct(fact, reason_code, right_data)
 
-    def forget(self, of_no_use: Callable[[Happening], bool]) -> None:
-        self.happenings = [each for each in self.happenings if not of_no_use(each)]
+    def drop_facts(self, is_dropped: Callable[[SimulatedFact], bool]) -> None:
+        self.facts = [each for each in self.facts if not is_dropped(each)]
 
 
-class Turn(NamedTuple):
+class OptionalEvent(NamedTuple):
     """Something that happens to some: at one of the places `where` it can, with a probability of its own."""
 
     name: str
-    where: Callable[[Story], Sequence[Happening]]
-    what: Callable[[Story, Happening], None]
+    find_candidates: Callable[[ParticipantStory], Sequence[SimulatedFact]]
+    apply: Callable[[ParticipantStory, SimulatedFact], None]
 
 
-def take(story: Story, turns: Sequence[Turn], rates: Mapping[str, float]) -> None:
-    for turn in turns:
-        places = turn.where(story)
-        taken = story.rng.random() < rates[turn.name]
-        if places:
-            story.could.add(turn.name)
-        if places and taken:
-            story.did.add(turn.name)
-            turn.what(story, story.rng.choice(places))
+def choose_events(story: ParticipantStory, events: Sequence[OptionalEvent], rates: Mapping[str, float]) -> None:
+    for event in events:
+        candidates = event.find_candidates(story)
+        is_chosen = story.rng.random() < rates[event.name]
+        if candidates:
+            story.possible_events.add(event.name)
+        if candidates and is_chosen:
+            story.chosen_events.add(event.name)
+            event.apply(story, story.rng.choice(candidates))
 
 
-def iso(day: date, later: int = 0) -> str:
-    return (day + timedelta(days=later)).isoformat()
+def iso_day(day: date, offset_days: int = 0) -> str:
+    return (day + timedelta(days=offset_days)).isoformat()

@@ -9,14 +9,14 @@ from typing import Any
 from infra.reference.study import PROTOCOL
 
 STUDY_ID = "demo-live"
-SINCE = date(2024, 1, 8)
+FIRST_SCREENING_DAY = date(2024, 1, 8)
 """The first day on which somebody may be screened."""
-DAYS_BETWEEN, DAYS_OF_ACCRUAL = 4, 800
+SCREENING_INTERVAL_DAYS, ACCRUAL_DAYS = 4, 800
 """A screening every so many days; after the last day of accrual the next participants are screened from SINCE on."""
 
 
 @dataclass(frozen=True)
-class Site:
+class SimulatedSite:
     site_id: str
     name: str
     country: str
@@ -24,17 +24,17 @@ class Site:
 
 
 SITES = (
-    Site("berlin", "Simulated centre Berlin", "DE", "Europe/Berlin"),
-    Site("rome", "Simulated centre Rome", "IT", "Europe/Rome"),
-    Site("tokyo", "Simulated centre Tokyo", "JP", "Asia/Tokyo"),
-    Site("new-york", "Simulated centre New York", "US", "America/New_York"),
-    Site("sao-paulo", "Simulated centre Sao Paulo", "BR", "America/Sao_Paulo"),
-    Site("sydney", "Simulated centre Sydney", "AU", "Australia/Sydney"),
-    Site("johannesburg", "Simulated centre Johannesburg", "ZA", "Africa/Johannesburg"),
-    Site("kolkata", "Simulated centre Kolkata", "IN", "Asia/Kolkata"),
+    SimulatedSite("berlin", "Simulated centre Berlin", "DE", "Europe/Berlin"),
+    SimulatedSite("rome", "Simulated centre Rome", "IT", "Europe/Rome"),
+    SimulatedSite("tokyo", "Simulated centre Tokyo", "JP", "Asia/Tokyo"),
+    SimulatedSite("new-york", "Simulated centre New York", "US", "America/New_York"),
+    SimulatedSite("sao-paulo", "Simulated centre Sao Paulo", "BR", "America/Sao_Paulo"),
+    SimulatedSite("sydney", "Simulated centre Sydney", "AU", "Australia/Sydney"),
+    SimulatedSite("johannesburg", "Simulated centre Johannesburg", "ZA", "Africa/Johannesburg"),
+    SimulatedSite("kolkata", "Simulated centre Kolkata", "IN", "Asia/Kolkata"),
 )
 
-FORMS = [{"version": "1.0", "valid_from": "2023-12-01"}, {"version": "1.1", "valid_from": "2025-01-01"}]
+CONSENT_VERSIONS = [{"version": "1.0", "valid_from": "2023-12-01"}, {"version": "1.1", "valid_from": "2025-01-01"}]
 SYMPTOMS = ["dysphagia", "dyspnoea", "hoarseness", "pain", "headache"]
 CHECKLIST = [
     "5.0:0362",  # Dermatitis radiation
@@ -48,14 +48,14 @@ CHECKLIST = [
     "5.0:0608",  # Seizure
     "5.0:0563",  # Central nervous system necrosis
 ]
-OPENED: dict[str, Any] = {
+OPENING_DATA: dict[str, Any] = {
     "title": "Simulated multicentre registry of radiotherapy for thyroid carcinoma (nobody in it ever lived)",
     "ethics_approval": "none needed: simulated",
     "protocol": {
         **PROTOCOL,
-        "consent_versions": FORMS,
+        "consent_versions": CONSENT_VERSIONS,
         "toxicity": {"dictionary": "ctcae-5.0", "checklist": CHECKLIST},
         "symptoms": SYMPTOMS,
-        "accrual_target": {"participants": 150, "by": (SINCE + timedelta(days=DAYS_OF_ACCRUAL)).isoformat()},
+        "accrual_target": {"participants": 150, "by": (FIRST_SCREENING_DAY + timedelta(days=ACCRUAL_DAYS)).isoformat()},
     },
 }

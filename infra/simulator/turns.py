@@ -7,148 +7,153 @@ from copy import deepcopy
 from datetime import date, timedelta
 from itertools import pairwise
 
-from infra.reference.treated import Happening
-from infra.simulator.story import Story, Turn, iso
-from infra.simulator.study import FORMS
+from infra.reference.treated import SimulatedFact
+from infra.simulator.story import OptionalEvent, ParticipantStory, iso_day
+from infra.simulator.study import CONSENT_VERSIONS
 
 
-def _screening(story: Story) -> Sequence[Happening]:
-    return story.all("participant.screened")
+def _screenings(story: ParticipantStory) -> Sequence[SimulatedFact]:
+    return story.facts_of("participant.screened")
 
 
-def _enrolled_screening(story: Story) -> Sequence[Happening]:
-    return _screening(story) if story.treated else []
+def _screenings_of_enrolled(story: ParticipantStory) -> Sequence[SimulatedFact]:
+    return _screenings(story) if story.participant else []
 
 
-def _contacts(story: Story) -> list[Happening]:
-    return [each for each in story.all("followup.recorded") if each.data["mode"] == "clinic"]
+def _clinic_contacts(story: ParticipantStory) -> list[SimulatedFact]:
+    return [each for each in story.facts_of("followup.recorded") if each.data["mode"] == "clinic"]
 
 
-def _before_withdrawal(story: Story) -> list[Happening]:
+def _contacts_before_withdrawal(story: ParticipantStory) -> list[SimulatedFact]:
     """Contacts of whoever has not withdrawn; it is then that something can be arranged."""
-    return [] if story.all("participant.withdrawn") else _contacts(story)
+    return [] if story.facts_of("participant.withdrawn") else _clinic_contacts(story)
 
 
-def _waive(story: Story, screening: Happening) -> None:
+def _waive_criterion(story: ParticipantStory, screening: SimulatedFact) -> None:
     screening.data["criteria"] = {**screening.data["criteria"], "other-malignancy": "waived"}
     screening.data["waivers"] = {"other-malignancy": "made up"}
 
 
-def _long_courses(story: Story) -> list[Happening]:
-    index = story.treated.index if story.treated else None
-    if not index or not index.ended or (index.ended - index.began).days < 14:
+def _long_courses(story: ParticipantStory) -> list[SimulatedFact]:
+    index = story.participant.index_course if story.participant else None
+    if not index or not index.ended_on or (index.ended_on - index.started_on).days < 14:
         return []
-    return [each for each in story.all("radiotherapy.started") if each.data["index"]]
+    return [each for each in story.facts_of("radiotherapy.started") if each.data["index"]]
 
 
-def _change_prescription(story: Story, started: Happening) -> None:
+def _change_prescription(story: ParticipantStory, course_start: SimulatedFact) -> None:
     """Planned anew on the changed anatomy: the same doses to new volumes."""
-    on = started.day + timedelta(days=story.rng.randint(7, 12))
-    targets = [{**target, "label": f"{target['label']}_R1"} for target in started.data["targets"]]
-    data = {"course_id": started.data["course_id"], "on": iso(on), "targets": targets, "reason_code": "anatomy"}
+    on = course_start.day + timedelta(days=story.rng.randint(7, 12))
+    targets = [{**target, "label": f"{target['label']}_R1"} for target in course_start.data["targets"]]
+    data = {
+        "course_id": course_start.data["course_id"],
+        "on": iso_day(on),
+        "targets": targets,
+        "reason_code": "anatomy",
+    }
     story.add("enrollment", "radiotherapy.prescription_changed", data, on)
 
 
-def _since_the_new_form(story: Story) -> list[Happening]:
-    new = date.fromisoformat(FORMS[-1]["valid_from"])
-    signed = story.all("participant.consented")
-    if not signed or signed[0].day >= new:
+def _contacts_under_new_form(story: ParticipantStory) -> list[SimulatedFact]:
+    new_form_from = date.fromisoformat(CONSENT_VERSIONS[-1]["valid_from"])
+    consents = story.facts_of("participant.consented")
+    if not consents or consents[0].day >= new_form_from:
         return []
-    return [each for each in _before_withdrawal(story) if each.day >= new]
+    return [each for each in _contacts_before_withdrawal(story) if each.day >= new_form_from]
 
 
-def _renew_consent(story: Story, contact: Happening) -> None:
-    options = deepcopy(story.all("participant.consented")[0].data["options"])
-    data = {"signed_on": iso(contact.day), "form_version": FORMS[-1]["version"], "options": options}
+def _renew_consent(story: ParticipantStory, contact: SimulatedFact) -> None:
+    options = deepcopy(story.facts_of("participant.consented")[0].data["options"])
+    data = {"signed_on": iso_day(contact.day), "form_version": CONSENT_VERSIONS[-1]["version"], "options": options}
     story.add("enrollment", "participant.consented", data, contact.day)
 
 
-def _elsewhere(story: Story) -> list[Happening]:
-    return _before_withdrawal(story) if len(story.sites) > 1 else []
+def _transfer_contacts(story: ParticipantStory) -> list[SimulatedFact]:
+    return _contacts_before_withdrawal(story) if len(story.sites) > 1 else []
 
 
-def _transfer(story: Story, contact: Happening) -> None:
+def _transfer(story: ParticipantStory, contact: SimulatedFact) -> None:
     """The new site gives the participant a number of its own, by restating the screening."""
     to = story.rng.choice([site for site in story.sites if site is not story.site])
     on = contact.day + timedelta(days=1)
-    moved = story.add("enrollment", "participant.transferred", {"to_site": to.site_id, "on": iso(on)}, on)
-    screening = story.all("participant.screened")[0]
-    restated = {**deepcopy(screening.data), "local_reference": f"{screening.data['local_reference']}-T"}
-    story.correct(screening, "source_corrected", restated, after=moved)
+    transfer = story.add("enrollment", "participant.transferred", {"to_site": to.site_id, "on": iso_day(on)}, on)
+    screening = story.facts_of("participant.screened")[0]
+    new_data = {**deepcopy(screening.data), "local_reference": f"{screening.data['local_reference']}-T"}
+    story.correct(screening, "source_corrected", new_data, after=transfer)
 
 
-def _withdraw_all(story: Story, contact: Happening) -> None:
+def _withdraw_data_use(story: ParticipantStory, contact: SimulatedFact) -> None:
     """Nothing that happened later is told any more, except death."""
     on = contact.day
-    story.forget(lambda each: each.day > on and each.type != "participant.died")
-    data = {"withdrawn_on": iso(on), "scope": "data_use", "reason": "made up"}
+    story.drop_facts(lambda each: each.day > on and each.type != "participant.died")
+    data = {"withdrawn_on": iso_day(on), "scope": "data_use", "reason": "made up"}
     story.add("enrollment", "participant.withdrawn", data, on)
 
 
-def _in_a_registry(story: Story) -> list[Happening]:
+def _registry_withdrawals(story: ParticipantStory) -> list[SimulatedFact]:
     """Withdrawals after which a registry may still be asked, since consent says so and the participant lives."""
-    if not story.treated or not story.treated.registry or not story.outlook:
+    if not story.participant or not story.participant.registry or not story.disease_course:
         return []
-    dies_on = story.outlook.dies_on
-    return [each for each in story.all("participant.withdrawn") if each.day + timedelta(days=91) < dies_on]
+    dies_on = story.disease_course.dies_on
+    return [each for each in story.facts_of("participant.withdrawn") if each.day + timedelta(days=91) < dies_on]
 
 
-def _ask_registry(story: Story, withdrawal: Happening) -> None:
+def _ask_registry(story: ParticipantStory, withdrawal: SimulatedFact) -> None:
     on = withdrawal.day + timedelta(days=story.rng.randint(30, 90))
-    story.add("followup", "vital_status.confirmed", {"alive_on": iso(on), "source": "registry"}, on)
+    story.add("followup", "vital_status.confirmed", {"alive_on": iso_day(on), "source": "registry"}, on)
 
 
-def _spread(story: Story) -> list[Happening]:
-    return [each for each in story.all("disease.progressed") if each.data["kind"] == "distant"]
+def _distant_progressions(story: ParticipantStory) -> list[SimulatedFact]:
+    return [each for each in story.facts_of("disease.progressed") if each.data["kind"] == "distant"]
 
 
-def _register_lesion(story: Story, progression: Happening) -> None:
+def _register_lesion(story: ParticipantStory, progression: SimulatedFact) -> None:
     """The new lesion gets an id, which the progression names."""
     site = progression.data["body_site"]
-    data = {"lesion_id": "P1", "kind": "metastasis", "body_site": site, "found_on": iso(progression.day)}
+    data = {"lesion_id": "P1", "kind": "metastasis", "body_site": site, "found_on": iso_day(progression.day)}
     story.add("enrollment", "lesion.registered", data, progression.day)
     progression.data["lesion_id"] = "P1"
 
 
-def _late(story: Story) -> list[Happening]:
+def _late_contacts(story: ParticipantStory) -> list[SimulatedFact]:
     """Contacts of a visit that somebody had to be reminded of: four months or more after what was before."""
-    contacts, quarter = story.all("followup.recorded"), timedelta(days=110)
+    contacts, quarter = story.facts_of("followup.recorded"), timedelta(days=110)
     return [late for before, late in pairwise(contacts) if "visit" in late.data and late.day - before.day > quarter]
 
 
-def _snooze(story: Story, late: Happening) -> None:
+def _snooze_reminder(story: ParticipantStory, contact: SimulatedFact) -> None:
     """Without a day until when: that would have to lie ahead of the day on which it is told, whenever that is."""
-    story.add("followup", "reminder.snoozed", {"visit": late.data["visit"]}, late.day - timedelta(days=10))
+    story.add("followup", "reminder.snoozed", {"visit": contact.data["visit"]}, contact.day - timedelta(days=10))
 
 
-def _acknowledge(story: Story, late: Happening) -> None:
-    story.add("followup", "reminder.acknowledged", {"visit": late.data["visit"]}, late.day - timedelta(days=3))
+def _acknowledge_reminder(story: ParticipantStory, contact: SimulatedFact) -> None:
+    story.add("followup", "reminder.acknowledged", {"visit": contact.data["visit"]}, contact.day - timedelta(days=3))
 
 
-def _entered_in_error(story: Story, _: Happening) -> None:
-    story.voided = story.rng.randint(2, 60), {"reason": "entered_in_error"}
+def _void_as_error(story: ParticipantStory, _: SimulatedFact) -> None:
+    story.void_after = story.rng.randint(2, 60), {"reason": "entered_in_error"}
 
 
-def _duplicate(story: Story, screening: Happening) -> None:
+def _void_as_duplicate(story: ParticipantStory, screening: SimulatedFact) -> None:
     """The same person was entered before, under another number; so the site's own number is not given again."""
     screening.data.pop("local_reference", None)
-    story.voided = story.rng.randint(2, 60), {"reason": "duplicate"}
+    story.void_after = story.rng.randint(2, 60), {"reason": "duplicate"}
 
 
-def _not_moved(story: Story) -> Sequence[Happening]:
-    return [] if story.all("participant.transferred") or story.voided else _screening(story)
+def _untransferred_screenings(story: ParticipantStory) -> Sequence[SimulatedFact]:
+    return [] if story.facts_of("participant.transferred") or story.void_after else _screenings(story)
 
 
-TURNS = (
-    Turn("a criterion is waived", _enrolled_screening, _waive),
-    Turn("the prescription is changed", _long_courses, _change_prescription),
-    Turn("consent is renewed", _since_the_new_form, _renew_consent),
-    Turn("transferred to another site", _elsewhere, _transfer),
-    Turn("all use of the data is withdrawn", _before_withdrawal, _withdraw_all),
-    Turn("a registry is asked after the withdrawal", _in_a_registry, _ask_registry),
-    Turn("a new lesion is registered", _spread, _register_lesion),
-    Turn("a reminder is snoozed", _late, _snooze),
-    Turn("a reminder is acknowledged", _late, _acknowledge),
-    Turn("entered in error", _not_moved, _entered_in_error),
-    Turn("a duplicate", _not_moved, _duplicate),
+OPTIONAL_EVENTS = (
+    OptionalEvent("a criterion is waived", _screenings_of_enrolled, _waive_criterion),
+    OptionalEvent("the prescription is changed", _long_courses, _change_prescription),
+    OptionalEvent("consent is renewed", _contacts_under_new_form, _renew_consent),
+    OptionalEvent("transferred to another site", _transfer_contacts, _transfer),
+    OptionalEvent("all use of the data is withdrawn", _contacts_before_withdrawal, _withdraw_data_use),
+    OptionalEvent("a registry is asked after the withdrawal", _registry_withdrawals, _ask_registry),
+    OptionalEvent("a new lesion is registered", _distant_progressions, _register_lesion),
+    OptionalEvent("a reminder is snoozed", _late_contacts, _snooze_reminder),
+    OptionalEvent("a reminder is acknowledged", _late_contacts, _acknowledge_reminder),
+    OptionalEvent("entered in error", _untransferred_screenings, _void_as_error),
+    OptionalEvent("a duplicate", _untransferred_screenings, _void_as_duplicate),
 )

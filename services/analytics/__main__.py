@@ -4,12 +4,12 @@ from pathlib import Path
 
 import uvloop
 
-from shared.collector import settle
+from shared.collector import freeze_startup_objects
 from shared.eventstore.migrate import Migrations
-from shared.process import INBOX, Process
+from shared.process import INBOX, ServiceProcess
 from shared.settings import Settings
 
-PROJECTION = Migrations("projection", Path(__file__).parent / "projection" / "migrations")
+PROJECTION_MIGRATIONS = Migrations("projection", Path(__file__).parent / "projection" / "migrations")
 
 
 def work(settings: Settings) -> None:
@@ -17,11 +17,11 @@ def work(settings: Settings) -> None:
 
     folder = settings.data / "faust"
     folder.mkdir(parents=True, exist_ok=True)
-    settle()
-    uvloop.run(worker.run(settings.database("analytics", "system"), settings.kafka_bootstrap, folder))
+    freeze_startup_objects()
+    uvloop.run(worker.run(settings.database_url("analytics", "system"), settings.kafka_bootstrap, folder))
 
 
-PROCESS = Process("analytics", "services.analytics.app", work, (INBOX, PROJECTION))
+PROCESS = ServiceProcess("analytics", "services.analytics.app", work, (INBOX, PROJECTION_MIGRATIONS))
 
 if __name__ == "__main__":
     PROCESS.main()

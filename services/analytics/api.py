@@ -14,32 +14,32 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from starlette.types import Receive, Scope, Send
 
 from services.analytics.answers import FigureNames, TimelineAnswer
-from services.analytics.asking import Asked, Figures
-from services.analytics.figures import parameters
+from services.analytics.asking import FigureRequest, FigureService
+from services.analytics.figures import active_parameters
 from services.analytics.figures import timeline as draw_timeline
 from services.analytics.figures.catalogue import FIGURES
-from services.analytics.pages.live import Live
-from services.analytics.pages.render import csv_text
-from services.analytics.participants import Participants
+from services.analytics.pages.live import LiveUpdates
+from services.analytics.pages.render import to_csv
+from services.analytics.participants import ParticipantService
 from shared.kernel.dates import Day
 from shared.kernel.ids import SiteId
-from shared.kernel.refusal import NotFound, NotYourRole, Refusal
-from shared.security.grants import rights
-from shared.web.answers import CONTENT_HEADERS, NOT_MODIFIED, reads
+from shared.kernel.refusal import Forbidden, NotFound, RequestError
+from shared.security.grants import rights_from_record
+from shared.web.answers import CONTENT_HEADERS, NOT_MODIFIED, read_route_options
 from shared.web.reads import logs_reads, note_no_rows, note_rows
-from shared.web.routes import ParticipantOf, StudyOf, refusals, router
+from shared.web.routes import ParticipantIdPath, StudyIdPath, create_router, refusal_responses
 
-routes = router("/analytics/v1/studies/{study_id}")
-LISTS = ("queries", "timeline", "participants")
+routes = create_router("/analytics/v1/studies/{study_id}")
+LIVE_LISTS = ("queries", "timeline", "participants")
 """What people watch besides figures."""
-PARTS = (*FIGURES, *LISTS)
-LONGEST_NAME = 200  # characters: file systems take 255 bytes, and some browsers add to a name that is taken
-_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
-_LOST_PLUS = re.compile(r"^(.+[0-9]) ([0-9]{2}:[0-9]{2})$")
-MEDIA = {"json": "application/json", "csv": "text/csv; charset=utf-8", "svg": "image/svg+xml"}
+LIVE_PARTS = (*FIGURES, *LIVE_LISTS)
+MAX_FILE_NAME_LENGTH = 200  # characters: file systems take 255 bytes, and some browsers add to a name that is taken
+_UNSAFE_IN_FILE_NAME = re.compile(r"[^A-Za-z0-9_.-]")
+_OFFSET_WITHOUT_PLUS = re.compile(r"^(.+[0-9]) ([0-9]{2}:[0-9]{2})$")
+MEDIA_TYPES = {"json": "application/json", "csv": "text/csv; charset=utf-8", "svg": "image/svg+xml"}
 
 
-def _moment(value: object) -> object:
+def _require_rfc3339(value: object) -> object:
     """Only RFC 3339 text is a time: no bare numbers. A plus sign before the offset, which an address turns into a blank
     unless it is written %2B, is read as a plus sign: nothing else can have stood there."""
     if isinstance(value, datetime):
@@ -49,20 +49,20 @@ def _moment(value: object) -> object:
         raise ValueError(
             "Give a time with its offset (RFC 3339), for example 2025-01-31T12:00:00Z; in an address write + as %2B."
         )
-    return _LOST_PLUS.sub(r"\1+\2", text)
+    return _OFFSET_WITHOUT_PLUS.sub(r"\1+\2", text)
 
 
-def _in_utc(value: datetime) -> datetime:
+def _to_utc(value: datetime) -> datetime:
     try:
         return value.astimezone(UTC)
     except OverflowError:
         raise ValueError("Give a time in the years 1 to 9999, UTC.") from None
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_moment), AfterValidator(_in_utc)]
+TimestampParameter = Annotated[AwareDatetime, BeforeValidator(_require_rfc3339), AfterValidator(_to_utc)]
 
 
-class Parameters(BaseModel):
+class FigureParameters(BaseModel):
     """Parameters that filter, date or divide a figure. Unknown parameters are refused."""
 
     model_config = ConfigDict(extra="forbid")
@@ -73,7 +73,7 @@ class Parameters(BaseModel):
     at: Annotated[str | None, Field(max_length=80, description="the record at this position, or at `cut:<name>`")] = (
         None
     )
-    as_of: Annotated[Moment | None, Field(description="the record as of this time (RFC 3339)")] = None
+    as_of: Annotated[TimestampParameter | None, Field(description="the record as of this time (RFC 3339)")] = None
     site: Annotated[SiteId | None, Field(description="only participants enrolled at this site")] = None
     subset: Literal["all", "stereotactic"] = "all"
     by: Annotated[Literal["site", "sex", "subset"] | None, Field(description="divide the figure by this")] = None
@@ -81,12 +81,12 @@ class Parameters(BaseModel):
         str | None, Field(max_length=36, description="epoch of `at`; 410 if positions have been counted anew since")
     ] = None
 
-    def asked(self) -> Asked:
+    def to_request(self) -> FigureRequest:
         cut: date | None = self.cut
-        return Asked(cut, self.at, self.as_of, self.site, self.subset, self.by, self.epoch)
+        return FigureRequest(cut, self.at, self.as_of, self.site, self.subset, self.by, self.epoch)
 
 
-Wanted = Annotated[Parameters, Query()]
+FigureQuery = Annotated[FigureParameters, Query()]
 
 
 class Position(BaseModel):
@@ -97,27 +97,29 @@ class Position(BaseModel):
     recorded_at: datetime | None
 
 
-async def figures(request: Request) -> Figures:
-    held: Figures = request.app.state.figures
-    return held
+async def get_figure_service(request: Request) -> FigureService:
+    service: FigureService = request.app.state.figures
+    return service
 
 
-Held = Annotated[Figures, Depends(figures)]
+FigureServiceDep = Annotated[FigureService, Depends(get_figure_service)]
 
 
-@routes.get("/position", **reads(Position))
-async def position(request: Request, study: StudyOf, held: Held) -> Position:
+@routes.get("/position", **read_route_options(Position))
+async def position(request: Request, study: StudyIdPath, service: FigureServiceDep) -> Position:
     """Returns the position of the study, and when the last applied fact was recorded."""
-    at = await held.frontier(study, request.state.caller.subject)
-    return Position(position=at.position, epoch=at.epoch, recorded_at=at.recorded_at)
+    current = await service.current_position(study, request.state.caller.subject)
+    return Position(position=current.position, epoch=current.epoch, recorded_at=current.recorded_at)
 
 
-@routes.get("/figures", **reads(FigureNames), summary="List of figures")
-async def names(request: Request, study: StudyOf, held: Held) -> dict[str, Any]:
+@routes.get("/figures", **read_route_options(FigureNames), summary="List of figures")
+async def names(request: Request, study: StudyIdPath, service: FigureServiceDep) -> dict[str, Any]:
     """Lists the figures, and the parameters that can divide each of them."""
-    await held.frontier(study, request.state.caller.subject)
-    rows = [{"name": name, "title": kind.drawn.TITLE, "by": list(kind.by)} for name, kind in FIGURES.items()]
-    return {"rows": rows, "parameters": list(Parameters.model_fields)}
+    await service.current_position(study, request.state.caller.subject)
+    rows = [
+        {"name": name, "title": kind.renderer.TITLE, "by": list(kind.stratifications)} for name, kind in FIGURES.items()
+    ]
+    return {"rows": rows, "parameters": list(FigureParameters.model_fields)}
 
 
 @routes.get(
@@ -125,69 +127,73 @@ async def names(request: Request, study: StudyOf, held: Held) -> dict[str, Any]:
     tags=["reading"],
     responses={
         200: {
-            "content": {media: {} for media in MEDIA.values()},
+            "content": {media: {} for media in MEDIA_TYPES.values()},
             "description": "The figure",
             "headers": dict(CONTENT_HEADERS),
         },
         304: NOT_MODIFIED,
-        **refusals({410: "The position belongs to an earlier epoch"}),
+        **refusal_responses({410: "The position belongs to an earlier epoch"}),
     },
     response_class=Response,
 )
 @logs_reads
-async def figure(request: Request, study: StudyOf, name: str, kind: str, wanted: Wanted, held: Held) -> Response:
+async def figure(
+    request: Request, study: StudyIdPath, name: str, kind: str, figure_query: FigureQuery, service: FigureServiceDep
+) -> Response:
     """Returns a figure as numbers (.json), as a table (.csv) or as a picture (.svg)."""
-    if kind not in MEDIA or name not in FIGURES:
+    if kind not in MEDIA_TYPES or name not in FIGURES:
         raise NotFound
-    answer = await held.figure(name, study, request.state.caller.subject, wanted.asked())
+    answer = await service.figure(name, study, request.state.caller.subject, figure_query.to_request())
     note_figure(request, answer)
-    said = [name, *(f"{key}-{value}" for key, value in parameters(answer).items()), f"cut-{answer['cut']}"]
-    headers = kept_as(answer, said, kind)
+    name_parts = [name, *(f"{key}-{value}" for key, value in active_parameters(answer).items()), f"cut-{answer['cut']}"]
+    headers = content_disposition(answer, name_parts, kind)
     if kind == "json":
         return JSONResponse(answer, headers=headers)
-    return Response(_as(kind, name, answer), media_type=MEDIA[kind], headers=headers)
+    return Response(_render_as(kind, name, answer), media_type=MEDIA_TYPES[kind], headers=headers)
 
 
 def note_figure(request: Request, answer: Mapping[str, Any]) -> None:
     """Note for the log of reads how many rows of single participants a figure shows."""
     name = answer["figure"]
-    if of_participants := FIGURES[name].rows:
+    if participant_rows := FIGURES[name].participant_rows:
         site = answer["parameters"].get("site")
-        note_rows(request, answer["study_id"], name, len(answer[of_participants]), site=site)
+        note_rows(request, answer["study_id"], name, len(answer[participant_rows]), site=site)
     else:
         note_no_rows(request)
 
 
-def kept_as(answer: dict[str, Any], said: Sequence[str], kind: str) -> dict[str, str]:
+def content_disposition(answer: dict[str, Any], name_parts: Sequence[str], file_format: str) -> dict[str, str]:
     """As which file a browser keeps it: the name has the study and the position, so that it can be asked for again."""
     return {
-        "Content-Disposition": f'inline; filename="{file_name([answer["study_id"], *said], answer["position"], kind)}"'
+        "Content-Disposition": (
+            f'inline; filename="{file_name([answer["study_id"], *name_parts], answer["position"], file_format)}"'
+        )
     }
 
 
-def file_name(parts: Sequence[str], position: int, kind: str) -> str:
+def file_name(parts: Sequence[str], position: int, file_format: str) -> str:
     """A name in ASCII of at most LONGEST_NAME characters; what is too long ends in a digest that no other name has."""
-    whole, end = "_".join(parts), f"_position-{position}.{kind}"
-    name = _NOT_IN_A_NAME.sub("-", whole)
-    if len(name + end) > LONGEST_NAME:
-        digest = sha256(whole.encode()).hexdigest()[:16]
-        name = f"{name[: LONGEST_NAME - len(end) - len(digest) - 1]}-{digest}"
-    return name + end
+    full_name, suffix = "_".join(parts), f"_position-{position}.{file_format}"
+    name = _UNSAFE_IN_FILE_NAME.sub("-", full_name)
+    if len(name + suffix) > MAX_FILE_NAME_LENGTH:
+        digest = sha256(full_name.encode()).hexdigest()[:16]
+        name = f"{name[: MAX_FILE_NAME_LENGTH - len(suffix) - len(digest) - 1]}-{digest}"
+    return name + suffix
 
 
-def drawable(answer: dict[str, Any]) -> dict[str, Any]:
+def require_unsuppressed(answer: dict[str, Any]) -> dict[str, Any]:
     """The answer, if it has all its counts: pictures and tables are made of whole figures."""
     if "withheld_below" in answer:
-        raise NotYourRole(
+        raise Forbidden(
             "Readers do not see small counts, so they get no table and no picture. The .json has the other counts."
         )
     return answer
 
 
-def _as(kind: str, name: str, answer: dict[str, Any]) -> str:
-    drawn = FIGURES[name].drawn
-    drawable(answer)
-    return csv_text(*drawn.table(answer)) if kind == "csv" else str(drawn.draw(answer))
+def _render_as(file_format: str, name: str, answer: dict[str, Any]) -> str:
+    renderer = FIGURES[name].renderer
+    require_unsuppressed(answer)
+    return to_csv(*renderer.table(answer)) if file_format == "csv" else str(renderer.draw(answer))
 
 
 @routes.get(
@@ -198,25 +204,25 @@ def _as(kind: str, name: str, answer: dict[str, Any]) -> str:
     responses={
         200: {
             "content": {"text/event-stream": {}},
-            "description": f"`event`: one of {', '.join(PARTS)}; `data`: the position to read it at",
+            "description": f"`event`: one of {', '.join(LIVE_PARTS)}; `data`: the position to read it at",
         },
-        **refusals({429: "Too many event streams of this caller", 503: "Too many event streams"}),
+        **refusal_responses({429: "Too many event streams of this caller", 503: "Too many event streams"}),
     },
 )
-async def live(request: Request, study: StudyOf, held: Held) -> StreamingResponse:
+async def live(request: Request, study: StudyIdPath, service: FigureServiceDep) -> StreamingResponse:
     """Sends server-sent events: the name of each figure or list that may have changed, with its new position."""
-    since = request.app.state.live.beginnings
-    at = await held.frontier(study, request.state.caller.subject)
+    generation = request.app.state.live.beginnings
+    current = await service.current_position(study, request.state.caller.subject)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    frames = _while_admitted(request, study, held, at.position, since)
+    frames = _stream_while_authorized(request, study, service, current.position, generation)
     return CountedStream(request, frames, media_type="text/event-stream", headers=headers)
 
 
 class CountedStream(StreamingResponse):
     """An event stream that counts as one of its caller's for as long as it is open."""
 
-    def __init__(self, request: Request, frames: AsyncIterator[bytes], **how: Any) -> None:
-        super().__init__(frames, **how)
+    def __init__(self, request: Request, frames: AsyncIterator[bytes], **response_options: Any) -> None:
+        super().__init__(frames, **response_options)
         self._traffic, self._caller = request.app.state.traffic, request.state.caller.subject
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -224,26 +230,28 @@ class CountedStream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _while_admitted(request: Request, study: str, held: Figures, at: int, since: int) -> AsyncIterator[bytes]:
+async def _stream_while_authorized(
+    request: Request, study: str, service: FigureService, loaded_position: int, generation: int
+) -> AsyncIterator[bytes]:
     """The stream ends when the caller's token or grants do: a page then asks again, and is told."""
-    hub: Live = request.app.state.live
-    async for frame in hub.stream(study, dict.fromkeys(PARTS, str(at)), since):
+    live_updates: LiveUpdates = request.app.state.live
+    async for frame in live_updates.stream(study, dict.fromkeys(LIVE_PARTS, str(loaded_position)), generation):
         try:
             await request.app.state.admit(request)
-        except Refusal:
+        except RequestError:
             return
-        known = await held.studies.current(study)
-        if not rights(known.record, request.state.caller.subject).grants:
+        study_state = await service.studies.current(study)
+        if not rights_from_record(study_state.record, request.state.caller.subject).grants:
             return
         yield frame
 
 
-def changed(hub: Live, study: str, at: int) -> None:
-    for name in PARTS:
-        hub.publish(f"{study}/{name}", str(at))
+def publish_change(live_updates: LiveUpdates, study: str, new_position: int) -> None:
+    for name in LIVE_PARTS:
+        live_updates.publish(f"{study}/{name}", str(new_position))
 
 
-class Past(BaseModel):
+class AsOfParameters(BaseModel):
     """Parameters that select an earlier state of the record. Unknown parameters are refused."""
 
     model_config = ConfigDict(extra="forbid")
@@ -251,16 +259,16 @@ class Past(BaseModel):
     at: Annotated[str | None, Field(max_length=80, description="the record at this position, or at `cut:<name>`")] = (
         None
     )
-    as_of: Annotated[Moment | None, Field(description="the record as of this time (RFC 3339)")] = None
+    as_of: Annotated[TimestampParameter | None, Field(description="the record as of this time (RFC 3339)")] = None
     epoch: Annotated[
         str | None, Field(max_length=36, description="epoch of `at`; 410 if positions have been counted anew since")
     ] = None
 
-    def asked(self) -> Asked:
-        return Asked(at=self.at, as_of=self.as_of, epoch=self.epoch)
+    def to_request(self) -> FigureRequest:
+        return FigureRequest(at=self.at, as_of=self.as_of, epoch=self.epoch)
 
 
-WhenShown = Annotated[Past, Query()]
+AsOfQuery = Annotated[AsOfParameters, Query()]
 
 
 @routes.get(
@@ -270,23 +278,25 @@ WhenShown = Annotated[Past, Query()]
         304: NOT_MODIFIED,
         200: {
             "model": TimelineAnswer,
-            "content": {MEDIA["svg"]: {}},
+            "content": {MEDIA_TYPES["svg"]: {}},
             "description": "The participant's timeline",
             "headers": dict(CONTENT_HEADERS),
         },
-        **refusals({410: "The position belongs to an earlier epoch"}),
+        **refusal_responses({410: "The position belongs to an earlier epoch"}),
     },
     response_class=Response,
 )
 @logs_reads
-async def timeline(request: Request, study: StudyOf, number: ParticipantOf, kind: str, past: WhenShown) -> Response:
+async def timeline(
+    request: Request, study: StudyIdPath, participant_id: ParticipantIdPath, kind: str, as_of: AsOfQuery
+) -> Response:
     """Returns every current fact of one participant in clinical order (.json), or as a picture (.svg)."""
     if kind not in ("json", "svg"):
         raise NotFound
-    people: Participants = request.app.state.participants
-    answer = await people.timeline(study, number, request.state.caller.subject, past.asked())
-    note_rows(request, study, "timeline", len(answer["entries"]), participant=number)
-    headers = kept_as(answer, [answer["participant_id"], "timeline"], kind)
+    service: ParticipantService = request.app.state.participants
+    answer = await service.timeline(study, participant_id, request.state.caller.subject, as_of.to_request())
+    note_rows(request, study, "timeline", len(answer["entries"]), participant=participant_id)
+    headers = content_disposition(answer, [answer["participant_id"], "timeline"], kind)
     if kind == "json":
         return JSONResponse(answer, headers=headers)
-    return Response(draw_timeline.draw(answer), media_type=MEDIA["svg"], headers=headers)
+    return Response(draw_timeline.draw(answer), media_type=MEDIA_TYPES["svg"], headers=headers)

@@ -9,14 +9,14 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.analytics.answers import ParticipantList, ParticipantRow
-from services.analytics.participants import PAGE, Participants
+from services.analytics.participants import PAGE_SIZE, ParticipantService
 from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
-from shared.web.answers import reads
+from shared.web.answers import read_route_options
 from shared.web.reads import logs_reads, note_rows
-from shared.web.routes import StudyOf, router
+from shared.web.routes import StudyIdPath, create_router
 
-_NEXT = explain_pattern(r"^[0-9A-Z-]{0,11}$", NEXT_SENTENCE)
-routes = router("/analytics/v1/studies/{study_id}")
+_NEXT_PATTERN = explain_pattern(r"^[0-9A-Z-]{0,11}$", NEXT_SENTENCE)
+routes = create_router("/analytics/v1/studies/{study_id}")
 
 
 class ParticipantPageParameters(BaseModel):
@@ -24,21 +24,24 @@ class ParticipantPageParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    after: Annotated[str, Field(pattern=_NEXT, description="`next` of the page before")] = ""
-    limit: Annotated[int, Field(ge=1, le=1000)] = PAGE
+    after: Annotated[str, Field(pattern=_NEXT_PATTERN, description="`next` of the page before")] = ""
+    limit: Annotated[int, Field(ge=1, le=1000)] = PAGE_SIZE
 
 
-@routes.get("/participants.json", **reads(ParticipantList), summary="Participants")
+@routes.get("/participants.json", **read_route_options(ParticipantList), summary="Participants")
 @logs_reads
 async def list_participants(
-    request: Request, study: StudyOf, page: Annotated[ParticipantPageParameters, Query()]
+    request: Request, study: StudyIdPath, page: Annotated[ParticipantPageParameters, Query()]
 ) -> JSONResponse:
     """Lists the participants that the caller may see, with their site, status and number of open data queries."""
-    people: Participants = request.app.state.participants
-    listed = await people.listed(study, request.state.caller.subject, page.after, page.limit)
-    note_rows(request, study, "participants", len(listed.rows))
-    rows = [ParticipantRow.model_validate(row) for row in listed.rows]
+    service: ParticipantService = request.app.state.participants
+    participant_page = await service.list_page(study, request.state.caller.subject, page.after, page.limit)
+    note_rows(request, study, "participants", len(participant_page.rows))
+    rows = [ParticipantRow.model_validate(row) for row in participant_page.rows]
     answer = ParticipantList(
-        rows=rows, next=listed.next, position=listed.at.position, recorded_at=listed.at.recorded_at
+        rows=rows,
+        next=participant_page.next,
+        position=participant_page.current.position,
+        recorded_at=participant_page.current.recorded_at,
     )
     return JSONResponse(answer.model_dump(mode="json"))

@@ -10,26 +10,27 @@ from fastapi import Depends, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from services.analytics.queries import Listed
+from services.analytics.queries import QueryWithStatus
 from services.analytics.queries.case import RULES
-from services.analytics.questions import Queries, State, Wanted
+from services.analytics.questions import QueryFilter, QueryService, QueryState
 from shared.kernel.ids import ParticipantId, SiteId
 from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
-from shared.web.answers import reads
+from shared.kernel.schema_name import NamedSchema
+from shared.web.answers import read_route_options
 from shared.web.reads import logs_reads, note_rows
-from shared.web.routes import StudyOf, router
+from shared.web.routes import StudyIdPath, create_router
 
-_NEXT = explain_pattern(r"^([0-9A-Z-]{1,11}\.[0-9a-f]{64})?$", NEXT_SENTENCE)
-routes = router("/analytics/v1/studies/{study_id}")
+_NEXT_PATTERN = explain_pattern(r"^([0-9A-Z-]{1,11}\.[0-9a-f]{64})?$", NEXT_SENTENCE)
+routes = create_router("/analytics/v1/studies/{study_id}")
 
 
-def _rule(value: str | None) -> str | None:
+def _require_rule(value: str | None) -> str | None:
     if value is not None and value not in RULES:
         raise ValueError("There is no rule of that name. `rule` of each query in this list gives its name.")
     return value
 
 
-class Narrowed(BaseModel):
+class QueryFilterParameters(BaseModel):
     """Which queries are listed."""
 
     model_config = ConfigDict(extra="forbid")
@@ -37,20 +38,20 @@ class Narrowed(BaseModel):
     site: Annotated[SiteId | None, Field(description="only participants who are followed at this site now")] = None
     participant: Annotated[ParticipantId | None, Field(description="only this participant")] = None
     rule: Annotated[
-        str | None, AfterValidator(_rule), Field(max_length=64, description="only queries of this rule")
+        str | None, AfterValidator(_require_rule), Field(max_length=64, description="only queries of this rule")
     ] = None
-    state: Annotated[State, Field(description="open queries, explained queries, or all")] = "open"
+    state: Annotated[QueryState, Field(description="open queries, explained queries, or all")] = "open"
 
-    def wanted(self) -> Wanted:
-        return Wanted(self.site, self.participant, self.rule, self.state)
+    def to_filter(self) -> QueryFilter:
+        return QueryFilter(self.site, self.participant, self.rule, self.state)
 
 
-class Paged(Narrowed):
-    after: Annotated[str, Field(pattern=_NEXT, description="`next` of the page before")] = ""
+class QueryPageParameters(QueryFilterParameters):
+    after: Annotated[str, Field(pattern=_NEXT_PATTERN, description="`next` of the page before")] = ""
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
-class QueryShown(BaseModel):
+class QueryResponse(NamedSchema, schema_name="QueryShown"):
     """A data query. `rule` is null for an explanation whose query no longer exists."""
 
     query_key: str
@@ -60,54 +61,56 @@ class QueryShown(BaseModel):
     event_ids: list[UUID]
     text: str
     since: date
-    explained_by: Annotated[
-        list[UUID], Field(description="events that explain the query; absent while it is open")
-    ] = []
+    explained_by: list[UUID] = Field(default=[], description="events that explain the query; absent while it is open")
 
 
-class QueriesShown(BaseModel):
+class QueryListResponse(NamedSchema, schema_name="QueriesShown"):
     """A page of data queries, sorted by participant and key. `next` is null on the last page."""
 
-    rows: list[QueryShown]
+    rows: list[QueryResponse]
     next: str | None
     position: int
 
 
-async def queries(request: Request) -> Queries:
-    held: Queries = request.app.state.queries
-    return held
+async def get_query_service(request: Request) -> QueryService:
+    service: QueryService = request.app.state.queries
+    return service
 
 
-Asked = Annotated[Queries, Depends(queries)]
+QueryServiceDep = Annotated[QueryService, Depends(get_query_service)]
 
 
-@routes.get("/queries.json", **reads(QueriesShown), summary="Data queries")
+@routes.get("/queries.json", **read_route_options(QueryListResponse), summary="Data queries")
 @logs_reads
-async def listing(request: Request, study: StudyOf, paged: Annotated[Paged, Query()], asked: Asked) -> JSONResponse:
+async def listing(
+    request: Request, study: StudyIdPath, parameters: Annotated[QueryPageParameters, Query()], service: QueryServiceDep
+) -> JSONResponse:
     """Lists the data queries of the study: facts that contradict each other, are incomplete, or are missing.
 
     A query closes by itself when the facts are corrected or completed. A `query.explained` with its key explains it."""
-    frontier, seen = await asked.seen(study, request.state.caller.subject, paged.wanted())
-    rest = [row for row in seen if _place(row) > paged.after]
-    page = rest[: paged.limit]
-    note_rows(request, study, "queries", len(page), site=paged.site, participant=paged.participant)
-    following = _place(page[-1]) if len(rest) > len(page) else None
-    return JSONResponse({"rows": [shown(row) for row in page], "next": following, "position": frontier.position})
+    current, visible_queries = await service.visible_queries(
+        study, request.state.caller.subject, parameters.to_filter()
+    )
+    remaining = [row for row in visible_queries if _cursor(row) > parameters.after]
+    page = remaining[: parameters.limit]
+    note_rows(request, study, "queries", len(page), site=parameters.site, participant=parameters.participant)
+    next_cursor = _cursor(page[-1]) if len(remaining) > len(page) else None
+    return JSONResponse({"rows": [query_json(row) for row in page], "next": next_cursor, "position": current.position})
 
 
-def _place(row: Listed) -> str:
-    return f"{row.participant_id}.{row.key}"
+def _cursor(entry: QueryWithStatus) -> str:
+    return f"{entry.participant_id}.{entry.key}"
 
 
-def shown(row: Listed) -> dict[str, Any]:
-    query = row.query
-    said = {
-        "query_key": row.key,
+def query_json(entry: QueryWithStatus) -> dict[str, Any]:
+    query = entry.query
+    fields = {
+        "query_key": entry.key,
         "rule": query.rule if query else None,
-        "participant_id": row.participant_id,
-        "site_id": row.site_id,
+        "participant_id": entry.participant_id,
+        "site_id": entry.site_id,
         "event_ids": [str(event) for event in query.event_ids] if query else [],
-        "text": row.text,
-        "since": row.since.isoformat(),
+        "text": entry.text,
+        "since": entry.since.isoformat(),
     }
-    return {**said, "explained_by": [str(event) for event in row.explained_by]} if row.explained_by else said
+    return {**fields, "explained_by": [str(event) for event in entry.explained_by]} if entry.explained_by else fields

@@ -7,35 +7,35 @@ import logging
 
 import asyncpg
 
-from services.analytics.api import changed
-from services.analytics.asking import Figures
-from services.analytics.pages.live import Live
+from services.analytics.api import publish_change
+from services.analytics.asking import FigureService
+from services.analytics.pages.live import LiveUpdates
 
-CHANNEL = "quartal_live"
-PAUSE = 1.0
+NOTIFY_CHANNEL = "quartal_live"
+RECONNECT_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
-async def listen(url: str, figures: Figures, live: Live) -> None:
+async def listen(url: str, figures: FigureService, live: LiveUpdates) -> None:
     """Until cancelled. A lost connection is made again, and whoever watches a study then looks at it anew."""
     while True:
         try:
-            await _listen(url, figures, live)
-        except Exception as away:  # of whatever kind: pages that no longer live and do not say so are worse
-            log.warning("no notifications from the projection, connecting again: %s", type(away).__name__)
-        await asyncio.sleep(PAUSE)
+            await _listen_until_disconnected(url, figures, live)
+        except Exception as error:  # of whatever kind: pages that no longer live and do not say so are worse
+            log.warning("no notifications from the projection, connecting again: %s", type(error).__name__)
+        await asyncio.sleep(RECONNECT_SECONDS)
 
 
-async def _listen(url: str, figures: Figures, live: Live) -> None:
-    moved: asyncio.Queue[str] = asyncio.Queue()
+async def _listen_until_disconnected(url: str, figures: FigureService, live: LiveUpdates) -> None:
+    notifications: asyncio.Queue[str] = asyncio.Queue()
     connection = await asyncpg.connect(url)
     try:
-        connection.add_termination_listener(lambda _: moved.put_nowait(""))
-        await connection.add_listener(CHANNEL, lambda *said: moved.put_nowait(str(said[3])))
-        live.begin_anew()
-        while payload := await moved.get():
-            study, at, *version = payload.split(":")
-            await (figures.studies.at(study, int(version[0])) if version else figures.studies.reload(study))
-            changed(live, study, int(at))
+        connection.add_termination_listener(lambda _: notifications.put_nowait(""))
+        await connection.add_listener(NOTIFY_CHANNEL, lambda *said: notifications.put_nowait(str(said[3])))
+        live.reset()
+        while payload := await notifications.get():
+            study, position, *version = payload.split(":")
+            await (figures.studies.at_version(study, int(version[0])) if version else figures.studies.reload(study))
+            publish_change(live, study, int(position))
     finally:
         await connection.close()

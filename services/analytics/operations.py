@@ -10,26 +10,27 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.analytics.projection import operations as found
 from services.analytics.projection import reading
-from shared.eventstore.studies import rights_in
-from shared.inbox.lag import lags
-from shared.kernel.refusal import NotYourRole
+from shared.eventstore.studies import load_rights
+from shared.inbox.lag import load_lags
+from shared.kernel.refusal import Forbidden
+from shared.kernel.schema_name import NamedSchema
 from shared.security.grants import EVERY_SITE
-from shared.web.answers import reads
-from shared.web.metrics import Measured
+from shared.web.answers import read_route_options
+from shared.web.metrics import Sample
 from shared.web.reads import logs_reads, note_rows
-from shared.web.routes import StudyOf, router
+from shared.web.routes import StudyIdPath, create_router
 
-OPERATING = frozenset({"administrator", "investigator", "monitor", "auditor"})
+OPERATIONS_ROLES = frozenset({"administrator", "investigator", "monitor", "auditor"})
 """Who sees it, with a grant for the whole study: which participants it concerns no single site can tell."""
-MOST_ROWS = 500
-routes = router("/analytics/v1/studies/{study_id}")
+MAX_ROWS = 500
+routes = create_router("/analytics/v1/studies/{study_id}")
 
 
-class _Row(BaseModel):
+class _FromAttributes(NamedSchema):
     model_config = ConfigDict(from_attributes=True)
 
 
-class ParkedStream(_Row):
+class ParkedStream(_FromAttributes):
     """A parked stream: applied up to `version`, with `waiting` messages behind an event that cannot be applied."""
 
     source: str
@@ -40,7 +41,7 @@ class ParkedStream(_Row):
     waiting: int
 
 
-class Unscreened(_Row):
+class UnscreenedParticipant(_FromAttributes, schema_name="Unscreened"):
     """A participant with facts but no current screening, whom no figure counts."""
 
     participant_id: str
@@ -49,11 +50,11 @@ class Unscreened(_Row):
     since: datetime
 
 
-class Missing(BaseModel):
+class UnscreenedList(NamedSchema, schema_name="Missing"):
     """Participants without a screening: their number, and the first 500 of them."""
 
     count: int
-    rows: list[Unscreened]
+    rows: list[UnscreenedParticipant]
 
 
 class TopicLag(BaseModel):
@@ -74,46 +75,48 @@ class Operations(BaseModel):
     lag: list[TopicLag] = Field(description="empty until a worker has measured")
     unreadable: int = Field(description="messages whose stream cannot be read")
     parked: list[ParkedStream]
-    without_screening: Missing
+    without_screening: UnscreenedList
 
 
-async def operations(app: FastAPI, study: str, member: str) -> Operations:
+async def load_operations(app: FastAPI, study: str, member: str) -> Operations:
     """Raises NotFound for who has no grant, NotYourRole for who has another one."""
-    held, _ = await rights_in(app.state.figures.studies, study, member)
-    if EVERY_SITE not in held.sites(OPERATING):
-        raise NotYourRole
-    at = await reading.frontier(app.state.system, study)
-    missing = await found.unscreened(app.state.pool, study)
-    still = await found.parked(app.state.pool, app.state.system, study)
-    behind = await lags(app.state.pool)
+    rights, _ = await load_rights(app.state.figures.studies, study, member)
+    if EVERY_SITE not in rights.sites_with_role(OPERATIONS_ROLES):
+        raise Forbidden
+    current = await reading.projection_position(app.state.system, study)
+    unscreened = await found.load_unscreened(app.state.pool, study)
+    parked_streams = await found.load_parked_streams(app.state.pool, app.state.system, study)
+    topic_lags = await load_lags(app.state.pool)
     return Operations(
         study_id=study,
-        position=at.position,
-        epoch=at.epoch,
-        recorded_at=at.recorded_at,
-        lag=[TopicLag(topic=each.topic, behind=each.behind, looked_seconds=each.age) for each in behind],
-        unreadable=await found.unreadable(app.state.system),
-        parked=[ParkedStream.model_validate(each) for each in still],
-        without_screening=Missing(
-            count=len(missing), rows=[Unscreened.model_validate(each) for each in missing[:MOST_ROWS]]
+        position=current.position,
+        epoch=current.epoch,
+        recorded_at=current.recorded_at,
+        lag=[TopicLag(topic=each.topic, behind=each.behind, looked_seconds=each.age) for each in topic_lags],
+        unreadable=await found.count_unreadable_messages(app.state.system),
+        parked=[ParkedStream.model_validate(each) for each in parked_streams],
+        without_screening=UnscreenedList(
+            count=len(unscreened), rows=[UnscreenedParticipant.model_validate(each) for each in unscreened[:MAX_ROWS]]
         ),
     )
 
 
-def note_operations(request: Request, told: Operations) -> None:
-    note_rows(request, told.study_id, "operations", len(told.parked) + len(told.without_screening.rows))
+def note_operations(request: Request, state: Operations) -> None:
+    note_rows(request, state.study_id, "operations", len(state.parked) + len(state.without_screening.rows))
 
 
-@routes.get("/operations.json", **reads(Operations), summary="Operations")
+@routes.get("/operations.json", **read_route_options(Operations), summary="Operations")
 @logs_reads
-async def as_numbers(request: Request, study: StudyOf) -> Any:
+async def as_numbers(request: Request, study: StudyIdPath) -> Any:
     """Returns how far analytics has processed a study, to its administrators, investigators, monitors and auditors."""
-    told = await operations(request.app, study, request.state.caller.subject)
-    note_operations(request, told)
-    return told
+    state = await load_operations(request.app, study, request.state.caller.subject)
+    note_operations(request, state)
+    return state
 
 
-async def measured(app: FastAPI) -> list[Measured]:
-    means = "Participants with facts but no current screening"
-    counts = await found.unscreened_by_study(app.state.system)
-    return [Measured("quartal_participants_without_screening", means, n, {"study": name}) for name, n in counts.items()]
+async def collect_metrics(app: FastAPI) -> list[Sample]:
+    help_text = "Participants with facts but no current screening"
+    counts = await found.count_unscreened_by_study(app.state.system)
+    return [
+        Sample("quartal_participants_without_screening", help_text, n, {"study": name}) for name, n in counts.items()
+    ]

@@ -16,27 +16,27 @@ from uuid import UUID
 
 import asyncpg
 
-from services.analytics.asking import Asked, Figures, tenants
-from services.analytics.cohort import is_out, present_site
+from services.analytics.asking import FigureRequest, FigureService, readable_tenants
+from services.analytics.cohort import current_site, excludes_participant
 from services.analytics.projection import reading
-from services.analytics.projection.reading import Frontier
-from services.analytics.queries import Listed as Query
-from services.analytics.questions import Queries
-from services.analytics.timeline import status, timeline
-from shared.apart import apart
-from shared.contracts.enrollment import Screened
-from shared.contracts.event import Event, history
-from shared.eventstore.studies import StudyState, rights_in
+from services.analytics.projection.reading import ProjectionPosition
+from services.analytics.queries import QueryWithStatus as Query
+from services.analytics.questions import QueryService
+from services.analytics.timeline import assemble_timeline, participation_status
+from shared.apart import offload
+from shared.contracts.enrollment import ParticipantScreened
+from shared.contracts.event import Event, stated_facts
+from shared.eventstore.studies import StudyState, load_rights
 from shared.kernel.record import Record
-from shared.kernel.refusal import NotFound, NotYourRole
+from shared.kernel.refusal import Forbidden, NotFound
 from shared.security.grants import Rights
 from shared.security.tenancy import Tenant, transaction
 
-PAGE = 200
+PAGE_SIZE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ParticipantSummary:
     participant_id: str
     site_id: str
     status: str
@@ -44,106 +44,133 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ParticipantListPage:
     """Participants by number, at `at`; `next` is the number after which the list goes on, if it does."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ParticipantSummary, ...]
     next: str | None
-    at: Frontier
+    current: ProjectionPosition
 
 
-class Participants:
+class ParticipantService:
     """`names`: toxicity terms by their ids, as timelines show them."""
 
     def __init__(
         self,
-        app: asyncpg.Pool[Any],
-        system: asyncpg.Pool[Any],
-        figures: Figures,
-        queries: Queries,
-        names: Mapping[str, str] | None = None,
+        app_pool: asyncpg.Pool[Any],
+        system_pool: asyncpg.Pool[Any],
+        figures: FigureService,
+        queries: QueryService,
+        term_names: Mapping[str, str] | None = None,
     ) -> None:
-        self._app, self._system, self._figures = app, system, figures
-        self._queries, self._names = queries, names or {}
+        self._app_pool, self._system_pool, self._figures = app_pool, system_pool, figures
+        self._queries, self._term_names = queries, term_names or {}
 
-    async def timeline(self, study_id: str, participant: str, member: str, asked: Asked) -> dict[str, Any]:
+    async def timeline(self, study_id: str, participant_id: str, member: str, request: FigureRequest) -> dict[str, Any]:
         """The `.json` answer. Raises NotFound, NotYourRole, PositionGone or Unacceptable."""
-        frontier = await reading.frontier(self._system, study_id)  # before the facts: what is applied later is newer
-        rights, study = await self._seeing(study_id, member)
-        position, cut_on = await self._figures.position(study_id, frontier, asked)
-        events, restated = await self._told(study_id, participant, rights, position)
-        if not _screened(events) or await self._is_out(study_id, participant):
+        current = await reading.projection_position(
+            self._system_pool, study_id
+        )  # before the facts: what is applied later is newer
+        rights, study = await self._require_visible(study_id, member)
+        position, named_cut_day = await self._figures.resolve_position(study_id, current, request)
+        events, corrected_ids = await self._read_events(study_id, participant_id, rights, position)
+        if not _is_screened(events) or await self._is_excluded(study_id, participant_id):
             raise NotFound
-        today = cut_on or self._figures.today(study_id, study.record)
-        recorded = await reading.recorded_at(self._system, study_id, position)
-        known_on = self._figures.known_on(study_id, recorded)
-        told = await apart(
-            member, lambda: timeline(events, today, self._names, restated, known_on), if_large=len(events)
+        today = named_cut_day or self._figures.latest_today(study_id, study.record)
+        recorded_at = await reading.recorded_at(self._system_pool, study_id, position)
+        known_on = self._figures.data_known_until(study_id, recorded_at)
+        answer = await offload(
+            member,
+            lambda: assemble_timeline(events, today, self._term_names, corrected_ids, known_on),
+            item_count=len(events),
         )
-        return {"position": position, "recorded_at": recorded.isoformat() if recorded else None, **told}
+        return {"position": position, "recorded_at": recorded_at.isoformat() if recorded_at else None, **answer}
 
-    async def listed(self, study_id: str, member: str, after: str = "", limit: int = PAGE) -> Listed:
+    async def list_page(
+        self, study_id: str, member: str, after: str = "", limit: int = PAGE_SIZE
+    ) -> ParticipantListPage:
         """Those whom the member sees, at most `limit` of them. Raises NotFound or NotYourRole."""
-        frontier = await reading.frontier(self._system, study_id)
-        rights, study = await self._seeing(study_id, member)
-        numbers, found = set[str](), dict[str, list[Event]]()
-        for site in tenants(rights):
-            async with transaction(self._app, Tenant(study_id, site)) as connection:
-                seen = await reading.participants(connection, study_id, after, limit + 1)
-                facts = await reading.facts_of(connection, study_id, seen, frontier.position)
-            numbers |= set(seen)
-            found |= {number: list(events) for number, events in groupby(facts, lambda event: event.stream_id)}
-        page, known_on = sorted(numbers)[:limit], self._figures.known_on(study_id, frontier.recorded_at)
-        events = [event for number in page for event in found.get(number, [])]
-        asked = Counter(query.participant_id for query in await self._open(study_id, study, events, frontier))
-        rows = tuple(row for number in page if (row := _row(number, found.get(number, []), known_on, asked[number])))
-        return Listed(rows, page[-1] if len(numbers) > limit else None, frontier)
+        current = await reading.projection_position(self._system_pool, study_id)
+        rights, study = await self._require_visible(study_id, member)
+        participant_ids, events_by_participant = set[str](), dict[str, list[Event]]()
+        for site in readable_tenants(rights):
+            async with transaction(self._app_pool, Tenant(study_id, site)) as connection:
+                visible_ids = await reading.visible_participants(connection, study_id, after, limit + 1)
+                facts = await reading.facts_of_participants(connection, study_id, visible_ids, current.position)
+            participant_ids |= set(visible_ids)
+            events_by_participant |= {
+                participant_id: list(events) for participant_id, events in groupby(facts, lambda event: event.stream_id)
+            }
+        page, known_on = sorted(participant_ids)[:limit], self._figures.data_known_until(study_id, current.recorded_at)
+        events = [event for number in page for event in events_by_participant.get(number, [])]
+        open_counts = Counter(
+            query.participant_id for query in await self._derive_open_queries(study_id, study, events, current)
+        )
+        rows = tuple(
+            row
+            for number in page
+            if (row := _summarize(number, events_by_participant.get(number, []), known_on, open_counts[number]))
+        )
+        return ParticipantListPage(rows, page[-1] if len(participant_ids) > limit else None, current)
 
-    async def queries(self, study_id: str, participant: str, member: str) -> tuple[Frontier, list[Query]]:
+    async def open_queries(
+        self, study_id: str, participant_id: str, member: str
+    ) -> tuple[ProjectionPosition, list[Query]]:
         """What is open of one participant now, the oldest first. Raises NotFound or NotYourRole."""
-        frontier = await reading.frontier(self._system, study_id)
-        rights, study = await self._seeing(study_id, member)
-        events, _ = await self._told(study_id, participant, rights, frontier.position)
-        if not _screened(events) or await self._is_out(study_id, participant):
+        current = await reading.projection_position(self._system_pool, study_id)
+        rights, study = await self._require_visible(study_id, member)
+        events, _ = await self._read_events(study_id, participant_id, rights, current.position)
+        if not _is_screened(events) or await self._is_excluded(study_id, participant_id):
             raise NotFound
-        return frontier, sorted(
-            await self._open(study_id, study, events, frontier), key=lambda query: (query.since, query.key)
+        return current, sorted(
+            await self._derive_open_queries(study_id, study, events, current),
+            key=lambda query: (query.since, query.key),
         )
 
-    async def _open(self, study_id: str, study: StudyState, events: list[Event], at: Frontier) -> list[Query]:
-        asked = await self._queries.about(study_id, study.record, events, at)
-        return [query for query in asked if query.state == "open"]
+    async def _derive_open_queries(
+        self, study_id: str, study: StudyState, events: list[Event], current: ProjectionPosition
+    ) -> list[Query]:
+        derived = await self._queries.derive_for(study_id, study.record, events, current)
+        return [query for query in derived if query.state == "open"]
 
-    async def _seeing(self, study_id: str, member: str) -> tuple[Rights, StudyState]:
-        rights, study = await rights_in(self._figures.studies, study_id, member)
-        if not rights.visible:
-            raise NotYourRole
+    async def _require_visible(self, study_id: str, member: str) -> tuple[Rights, StudyState]:
+        rights, study = await load_rights(self._figures.studies, study_id, member)
+        if not rights.visible_sites:
+            raise Forbidden
         return rights, study
 
-    async def _told(
-        self, study_id: str, participant: str, rights: Rights, position: int
+    async def _read_events(
+        self, study_id: str, participant_id: str, rights: Rights, position: int
     ) -> tuple[list[Event], frozenset[UUID]]:
         """As the first of the member's sites that sees the participant."""
-        for site in tenants(rights):
-            async with transaction(self._app, Tenant(study_id, site)) as connection:
-                events = await reading.facts_of(connection, study_id, [participant], position)
+        for site in readable_tenants(rights):
+            async with transaction(self._app_pool, Tenant(study_id, site)) as connection:
+                events = await reading.facts_of_participants(connection, study_id, [participant_id], position)
                 if events:
-                    return events, await reading.restated(connection, study_id, participant, position)
+                    return events, await reading.corrected_event_ids(connection, study_id, participant_id, position)
         return [], frozenset()
 
-    async def _is_out(self, study_id: str, participant: str) -> bool:
+    async def _is_excluded(self, study_id: str, participant_id: str) -> bool:
         """Today, whatever position is asked for."""
-        closing = await reading.closing_facts(self._system, study_id)
-        return any(event.stream_id == participant and is_out(event.stated().fact) for event in closing)
+        exclusions = await reading.exclusion_facts(self._system_pool, study_id)
+        return any(
+            event.stream_id == participant_id and excludes_participant(event.stated_fact().fact) for event in exclusions
+        )
 
 
-def _screened(events: list[Event]) -> bool:
-    return any(event.type == Screened.type_name for event in events)
+def _is_screened(events: list[Event]) -> bool:
+    return any(event.type == ParticipantScreened.type_name for event in events)
 
 
-def _row(number: str, events: list[Event], known_on: date, open_queries: int) -> Row | None:
+def _summarize(
+    participant_id: str, events: list[Event], known_on: date, open_queries: int
+) -> ParticipantSummary | None:
     """None for who is in no figure."""
-    record = Record(tuple(history(event for event in events if event.is_known)))
-    if not record.all(Screened) or any(is_out(stated.fact) for stated in record.stated):
+    record = Record(tuple(stated_facts(event for event in events if event.is_readable)))
+    if not record.stated_of(ParticipantScreened) or any(
+        excludes_participant(stated.fact) for stated in record.stated_facts
+    ):
         return None
-    return Row(number, present_site(record), status(record, known_on), open_queries)
+    return ParticipantSummary(
+        participant_id, current_site(record), participation_status(record, known_on), open_queries
+    )

@@ -9,81 +9,120 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from services.analytics.asking import Figures
-from services.analytics.projection.reading import Frontier
-from services.analytics.queries import Listed, listed
-from services.analytics.queries.case import Today, cases
+from services.analytics.asking import FigureService
+from services.analytics.projection.reading import ProjectionPosition
+from services.analytics.queries import QueryWithStatus, queries_with_status
+from services.analytics.queries.case import TodayAtSite, build_cases
 from shared.contracts.event import Event
-from shared.eventstore.studies import rights_in
+from shared.eventstore.studies import load_rights
 from shared.gate.study import require_site
 from shared.kernel.record import Record
-from shared.kernel.refusal import NotYourRole
+from shared.kernel.refusal import Forbidden
 from shared.security.grants import EVERY_SITE
 
-State = Literal["open", "explained", "all"]
-MOST_KEPT = 16
-Key = tuple[str, str, int, frozenset[str], frozenset[str], frozenset[tuple[str, date]]]
+QueryState = Literal["open", "explained", "all"]
+CACHE_SIZE = 16
+CacheKey = tuple[str, str, int, frozenset[str], frozenset[str], frozenset[tuple[str, date]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class QueryFilter:
     """Which queries: None and `all` stand for every one."""
 
     site: str | None = None
     participant: str | None = None
     rule: str | None = None
-    state: State = "open"
+    state: QueryState = "open"
 
-    def has(self, row: Listed) -> bool:
+    def matches(self, entry: QueryWithStatus) -> bool:
         return (
-            self.site in (None, row.site_id)
-            and self.participant in (None, row.participant_id)
-            and self.rule in (None, row.query.rule if row.query else None)
-            and self.state in ("all", row.state)
+            self.site in (None, entry.site_id)
+            and self.participant in (None, entry.participant_id)
+            and self.rule in (None, entry.query.rule if entry.query else None)
+            and self.state in ("all", entry.state)
         )
 
 
-class Queries:
+class QueryService:
     """Queries are derived when they are asked for; the newest answers are kept for as long as nothing has moved.
 
     `names`: toxicity terms by their ids, as sentences have them.
     """
 
-    def __init__(self, figures: Figures, names: Mapping[str, str] | None = None) -> None:
-        self._figures, self._names = figures, names or {}
-        self._kept: OrderedDict[Key, list[Listed]] = OrderedDict()
+    def __init__(self, figures: FigureService, term_names: Mapping[str, str] | None = None) -> None:
+        self._figures, self._term_names = figures, term_names or {}
+        self._cache: OrderedDict[CacheKey, list[QueryWithStatus]] = OrderedDict()
 
-    async def seen(self, study_id: str, member: str, wanted: Wanted) -> tuple[Frontier, list[Listed]]:
+    async def visible_queries(
+        self, study_id: str, member: str, query_filter: QueryFilter
+    ) -> tuple[ProjectionPosition, list[QueryWithStatus]]:
         """What the member may see of what is wanted, by participant and key, and the position that it is of.
 
         Raises NotFound for who has no grant, NotYourRole for who sees no participants, or not that site's.
         """
-        frontier = await self._figures.frontier(study_id, member)  # before the facts: what is applied later is newer
-        rights, study = await rights_in(self._figures.studies, study_id, member)
-        if not rights.visible or not (wanted.site is None or {wanted.site, EVERY_SITE} & rights.visible):
-            raise NotYourRole
-        require_site(study.record, wanted.site)
-        days, out = self._figures.todays(study_id, study.record), await self._figures.out(study_id)
-        key = (study_id, frontier.epoch, frontier.position, rights.visible, out, frozenset(days.items()))
-        if key not in self._kept:
-            events = await self._figures.facts_seen(study_id, rights, frontier.position)
-            self._kept[key] = await self.about(study_id, study.record, events, frontier, out)
-            while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
-        return frontier, [row for row in self._kept[key] if wanted.has(row)]
+        current = await self._figures.current_position(
+            study_id, member
+        )  # before the facts: what is applied later is newer
+        rights, study = await load_rights(self._figures.studies, study_id, member)
+        if not rights.visible_sites or not (
+            query_filter.site is None or {query_filter.site, EVERY_SITE} & rights.visible_sites
+        ):
+            raise Forbidden
+        require_site(study.record, query_filter.site)
+        today_by_site, excluded = (
+            self._figures.today_by_site(study_id, study.record),
+            await self._figures.excluded_participants(study_id),
+        )
+        cache_key = (
+            study_id,
+            current.epoch,
+            current.position,
+            rights.visible_sites,
+            excluded,
+            frozenset(today_by_site.items()),
+        )
+        if cache_key not in self._cache:
+            events = await self._figures.visible_facts(study_id, rights, current.position)
+            self._cache[cache_key] = await self.derive_for(study_id, study.record, events, current, excluded)
+            while len(self._cache) > CACHE_SIZE:
+                self._cache.popitem(last=False)
+        return current, [row for row in self._cache[cache_key] if query_filter.matches(row)]
 
-    async def about(
-        self, study_id: str, study: Record, events: Sequence[Event], at: Frontier, out: frozenset[str] = frozenset()
-    ) -> list[Listed]:
+    async def derive_for(
+        self,
+        study_id: str,
+        study: Record,
+        events: Sequence[Event],
+        current: ProjectionPosition,
+        excluded: frozenset[str] = frozenset(),
+    ) -> list[QueryWithStatus]:
         """What these facts of whole participants, who are not out, raise today at their sites."""
-        days, latest = self._figures.todays(study_id, study), self._figures.today(study_id, study)
-        known_on = self._figures.known_on(study_id, at.recorded_at)
+        today_by_site, latest_today = (
+            self._figures.today_by_site(study_id, study),
+            self._figures.latest_today(study_id, study),
+        )
+        known_on = self._figures.data_known_until(study_id, current.recorded_at)
         return await asyncio.to_thread(
-            _listed, study, events, out, lambda site: days.get(site, latest), self._names, known_on
+            _derive,
+            study,
+            events,
+            excluded,
+            lambda site: today_by_site.get(site, latest_today),
+            self._term_names,
+            known_on,
         )
 
 
-def _listed(
-    study: Record, events: Sequence[Event], out: frozenset[str], today: Today, names: Mapping[str, str], known_on: date
-) -> list[Listed]:
-    return [row for case in cases(study, events, out, today, names, known_on) for row in listed(case)]
+def _derive(
+    study: Record,
+    events: Sequence[Event],
+    excluded: frozenset[str],
+    today: TodayAtSite,
+    term_names: Mapping[str, str],
+    known_on: date,
+) -> list[QueryWithStatus]:
+    return [
+        row
+        for case in build_cases(study, events, excluded, today, term_names, known_on)
+        for row in queries_with_status(case)
+    ]

@@ -12,31 +12,31 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from services.analytics.cohort import Participant, present_site
-from services.analytics.days import Thread, thread
-from services.analytics.telling import LANES, UNTOLD, Known, told
+from services.analytics.cohort import Participant, current_site
+from services.analytics.days import EpisodeId, episode_of
+from services.analytics.telling import LANES, NOT_ON_TIMELINE, DescriptionContext, describe
 from shared.contracts.enrollment import (
     BaselineRecorded,
-    Consented,
-    Enrolled,
+    ConsentSigned,
+    ConsentWithdrawn,
     LesionRegistered,
+    ParticipantEnrolled,
+    ParticipantScreened,
+    ParticipantTransferred,
     ProcedurePerformed,
-    Screened,
-    ScreenFailed,
-    Transferred,
-    Withdrawn,
+    ScreeningFailed,
 )
 from shared.contracts.event import Event
 from shared.contracts.followup import (
-    Died,
+    DiseaseProgressed,
     FollowUpRecorded,
     FollowUpResumed,
-    Lost,
-    Progressed,
+    LostToFollowUp,
+    ParticipantDied,
     VisitMissed,
     VitalStatusConfirmed,
 )
-from shared.contracts.toxicity import Assessed, SeriousEventReported, SeriousEventResolved, SeriousEventUpdated
+from shared.contracts.toxicity import SeriousEventReported, SeriousEventResolved, SeriousEventUpdated, ToxicityAssessed
 from shared.contracts.treatment import (
     PrescriptionChanged,
     RadiotherapyCompleted,
@@ -49,36 +49,57 @@ from shared.kernel.dates import PartialDate
 from shared.kernel.fact import Fact
 from shared.kernel.record import Record
 
-_ON_ONE_DAY: tuple[type[Fact], ...] = (
-    Screened, ScreenFailed, Consented, Enrolled, BaselineRecorded, LesionRegistered, ProcedurePerformed,
-    FollowUpRecorded, VisitMissed, Progressed, RadiotherapyStarted, PrescriptionChanged, SystemicTherapyStarted,
-    RadiotherapyCompleted, RadiotherapyDiscontinued, SystemicTherapyStopped, Assessed, SeriousEventReported,
-    SeriousEventUpdated, SeriousEventResolved, VitalStatusConfirmed, Lost, FollowUpResumed, Transferred, Withdrawn,
-    Died,
-)  # fmt: skip
+_SAME_DAY_ORDER: tuple[type[Fact], ...] = (
+    ParticipantScreened,
+    ScreeningFailed,
+    ConsentSigned,
+    ParticipantEnrolled,
+    BaselineRecorded,
+    LesionRegistered,
+    ProcedurePerformed,
+    FollowUpRecorded,
+    VisitMissed,
+    DiseaseProgressed,
+    RadiotherapyStarted,
+    PrescriptionChanged,
+    SystemicTherapyStarted,
+    RadiotherapyCompleted,
+    RadiotherapyDiscontinued,
+    SystemicTherapyStopped,
+    ToxicityAssessed,
+    SeriousEventReported,
+    SeriousEventUpdated,
+    SeriousEventResolved,
+    VitalStatusConfirmed,
+    LostToFollowUp,
+    FollowUpResumed,
+    ParticipantTransferred,
+    ConsentWithdrawn,
+    ParticipantDied,
+)
 """What comes first of two facts of one day: people are seen, then it is decided, then treated, then tolerated."""
-_RANK = {kind: float(place) for place, kind in enumerate(_ON_ONE_DAY)}
-_ENDS = (RadiotherapyCompleted, RadiotherapyDiscontinued, SystemicTherapyStopped, SeriousEventResolved)
-_BEGINNINGS = (RadiotherapyStarted, SystemicTherapyStarted, SeriousEventReported)
-_OVER = {"RECOVERED/RESOLVED", "RECOVERED/RESOLVED WITH SEQUELAE", "FATAL"}
-_JUST_AFTER = 0.5
+_RANK = {kind: float(rank) for rank, kind in enumerate(_SAME_DAY_ORDER)}
+_SPAN_ENDS = (RadiotherapyCompleted, RadiotherapyDiscontinued, SystemicTherapyStopped, SeriousEventResolved)
+_SPAN_STARTS = (RadiotherapyStarted, SystemicTherapyStarted, SeriousEventReported)
+_ENDED_OUTCOMES = {"RECOVERED/RESOLVED", "RECOVERED/RESOLVED WITH SEQUELAE", "FATAL"}
+_RANK_AFTER = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class _Dated:
+class DatedFact:
     """A fact with the date that it is placed by, and the day that date is taken for."""
 
     event: Event
     fact: Fact
-    when: PartialDate | None
+    partial_date: PartialDate | None
     day: date | None
 
 
-def timeline(
+def assemble_timeline(
     events: Sequence[Event],
     today: date,
-    names: Mapping[str, str] | None = None,
-    corrected: Collection[UUID] = (),
+    term_names: Mapping[str, str] | None = None,
+    corrected_ids: Collection[UUID] = (),
     known_on: date | None = None,
 ) -> dict[str, Any]:
     """What the standing events of one screened participant tell, ready for JSON.
@@ -86,153 +107,178 @@ def timeline(
     `names`: toxicity terms by id, where they are known. `corrected`: events that were stated otherwise at first. A fact
     about the record (an explained query, a reminder) is no part of a life and is not told.
     """
-    known = [(event, event.stated()) for event in events if event.is_known]
-    record = Record(tuple(stated for _, stated in known))
-    by_then = known_on or today
-    one = Participant(events[0].stream_id, record, by_then)
-    told_of = [(event, stated.fact) for event, stated in known if not isinstance(stated.fact, UNTOLD)]
-    dated = list(_dated(told_of, one))
-    close = _close(dated, today)
-    entries = [_entry(each, _Around(dated, close, by_then), Known(record, names or {})) for each in _in_order(dated)]
+    readable = [(event, event.stated_fact()) for event in events if event.is_readable]
+    record = Record(tuple(stated for _, stated in readable))
+    known_until = known_on or today
+    participant = Participant(events[0].stream_id, record, known_until)
+    events_and_facts = [
+        (event, stated.fact) for event, stated in readable if not isinstance(stated.fact, NOT_ON_TIMELINE)
+    ]
+    dated_facts = list(_with_imputed_days(events_and_facts, participant))
+    open_end = _open_end(dated_facts, today)
+    entries = [
+        _entry(
+            dated_fact, SpanContext(dated_facts, open_end, known_until), DescriptionContext(record, term_names or {})
+        )
+        for dated_fact in _sort_clinically(dated_facts)
+    ]
     for entry in entries:
-        entry["corrected"] = UUID(entry["event_id"]) in corrected
-    present = {entry["lane"] for entry in entries}
+        entry["corrected"] = UUID(entry["event_id"]) in corrected_ids
+    lanes_present = {entry["lane"] for entry in entries}
     return {
         "study_id": events[0].study_id,
         "participant_id": events[0].stream_id,
-        "site_id": present_site(record),
-        "status": status(record, by_then),
+        "site_id": current_site(record),
+        "status": participation_status(record, known_until),
         "today": today.isoformat(),
-        "ends_on": max([close, *(each.day for each in dated if each.day)]).isoformat(),
+        "ends_on": max([open_end, *(each.day for each in dated_facts if each.day)]).isoformat(),
         "imputed_dates": sum(entry["imputed"] for entry in entries),
-        "lanes": [{"lane": lane, "title": title} for lane, title in LANES.items() if lane in present],
+        "lanes": [{"lane": lane, "title": title} for lane, title in LANES.items() if lane in lanes_present],
         "entries": entries,
     }
 
 
-def status(record: Record, known_on: date) -> str:
+def participation_status(record: Record, known_on: date) -> str:
     """Where a participant is in the study: of what holds, what weighs most."""
-    if record.facts(Died):
+    if record.facts_of(ParticipantDied):
         return "died"
-    if record.facts(Withdrawn):
+    if record.facts_of(ConsentWithdrawn):
         return "withdrawn"
-    if Participant("", record, known_on).lost_on(date.max):
+    if Participant("", record, known_on).lost_to_follow_up_on(date.max):
         return "lost"
-    reached = ((Enrolled, "enrolled"), (ScreenFailed, "screen_failed"), (Consented, "consented"))
-    return next((name for kind, name in reached if record.facts(kind)), "screening")
+    milestones = ((ParticipantEnrolled, "enrolled"), (ScreeningFailed, "screen_failed"), (ConsentSigned, "consented"))
+    return next((name for kind, name in milestones if record.facts_of(kind)), "screening")
 
 
-def _dated(told_of: Sequence[tuple[Event, Fact]], one: Participant) -> Iterator[_Dated]:
+def _with_imputed_days(events_and_facts: Sequence[tuple[Event, Fact]], participant: Participant) -> Iterator[DatedFact]:
     """With the days that figures take them for."""
-    for event, fact in told_of:
-        when = _when(fact)
-        if when is None:
-            yield _Dated(event, fact, None, None)
+    for event, fact in events_and_facts:
+        partial_date = _placement_date(fact)
+        if partial_date is None:
+            yield DatedFact(event, fact, None, None)
         else:
-            yield _Dated(event, fact, when, one.day(fact) if when == fact.happened_on else when.earliest)
+            yield DatedFact(
+                event,
+                fact,
+                partial_date,
+                participant.day(fact) if partial_date == fact.happened_on else partial_date.earliest,
+            )
 
 
-def _when(fact: Fact) -> PartialDate | None:
+def _placement_date(fact: Fact) -> PartialDate | None:
     """What is learnt of a serious event later goes by the day on which it was learnt."""
     match fact:
         case SeriousEventResolved(resolved_on=PartialDate() as resolved):
             return resolved
         case SeriousEventUpdated() | SeriousEventResolved():
-            return PartialDate.of(fact.aware_at.date())
+            return PartialDate.from_day(fact.aware_at.date())
     return fact.happened_on
 
 
-def _close(dated: Sequence[_Dated], today: date) -> date:
+def _open_end(dated_facts: Sequence[DatedFact], today: date) -> date:
     """Up to which day what has no end goes on: death, the last known day where that has no date, else today."""
-    deaths = [each for each in dated if isinstance(each.fact, Died)]
+    deaths = [dated_fact for dated_fact in dated_facts if isinstance(dated_fact.fact, ParticipantDied)]
     if not deaths:
         return today
-    return deaths[0].day or max((each.day for each in dated if each.day), default=today)
+    return deaths[0].day or max((each.day for each in dated_facts if each.day), default=today)
 
 
-def _in_order(dated: Sequence[_Dated]) -> list[_Dated]:
+def _sort_clinically(dated_facts: Sequence[DatedFact]) -> list[DatedFact]:
     """By day, then as things follow each other within a day, then by what they say, so that the order in which they
     were stated does not show; undated ones last."""
-    begun = {thread(each.fact): each.day for each in dated if isinstance(each.fact, _BEGINNINGS)}
+    start_days = {
+        episode_of(dated_fact.fact): dated_fact.day
+        for dated_fact in dated_facts
+        if isinstance(dated_fact.fact, _SPAN_STARTS)
+    }
 
-    def place(each: _Dated) -> tuple[bool, date, float, str, str, int]:
-        earlier = (begun.get(thread(each.fact)) or date.max) < (each.day or date.max)
-        rank = _rank(each.fact, begun_earlier=earlier)
-        said = each.fact.model_dump_json()
-        return each.day is None, each.day or date.max, rank, each.event.type, said, each.event.version
+    def sort_key(dated_fact: DatedFact) -> tuple[bool, date, float, str, str, int]:
+        begun_earlier = (start_days.get(episode_of(dated_fact.fact)) or date.max) < (dated_fact.day or date.max)
+        rank = _rank(dated_fact.fact, begun_earlier=begun_earlier)
+        content = dated_fact.fact.model_dump_json()
+        return (
+            dated_fact.day is None,
+            dated_fact.day or date.max,
+            rank,
+            dated_fact.event.type,
+            content,
+            dated_fact.event.version,
+        )
 
-    return sorted(dated, key=place)
+    return sorted(dated_facts, key=sort_key)
 
 
 def _rank(fact: Fact, *, begun_earlier: bool) -> float:
     """A treatment ends before what the day brings next, but never before its own beginning."""
     match fact:
-        case Assessed(timepoint="baseline"):
-            return _RANK[BaselineRecorded] + _JUST_AFTER
+        case ToxicityAssessed(timepoint="baseline"):
+            return _RANK[BaselineRecorded] + _RANK_AFTER
         case RadiotherapyCompleted() | RadiotherapyDiscontinued() if begun_earlier:
-            return _RANK[ProcedurePerformed] + _JUST_AFTER
+            return _RANK[ProcedurePerformed] + _RANK_AFTER
         case SystemicTherapyStopped() if begun_earlier:
-            return _RANK[Progressed] + _JUST_AFTER
+            return _RANK[DiseaseProgressed] + _RANK_AFTER
     return _RANK.get(type(fact), _RANK[VitalStatusConfirmed])
 
 
 @dataclass(frozen=True, slots=True)
-class _Around:
+class SpanContext:
     """What an entry's end is found in."""
 
-    dated: Sequence[_Dated]
-    close: date
+    dated_facts: Sequence[DatedFact]
+    open_end: date
     known_on: date
 
-    def end_of(self, each: _Dated) -> tuple[date, bool] | None:
+    def end_of(self, dated_fact: DatedFact) -> tuple[date, bool] | None:
         """Last day of what lasts, and whether no end is stated; None for what happens on a day."""
-        if each.day is None or not self._lasts(each.fact):
+        if dated_fact.day is None or not self._lasts(dated_fact.fact):
             return None
-        end = min((other for other in self._ends(each) if other >= each.day), default=None)
-        return (end, False) if end else (max(self.close, each.day), True)
+        end = min((other for other in self._end_days(dated_fact) if other >= dated_fact.day), default=None)
+        return (end, False) if end else (max(self.open_end, dated_fact.day), True)
 
     def _lasts(self, fact: Fact) -> bool:
         if isinstance(fact, SeriousEventReported):
-            return fact.outcome not in _OVER or any(self._ends_thread(thread(fact)))
-        return isinstance(fact, (*_BEGINNINGS, Lost))
+            return fact.outcome not in _ENDED_OUTCOMES or any(self._episode_end_days(episode_of(fact)))
+        return isinstance(fact, (*_SPAN_STARTS, LostToFollowUp))
 
-    def _ends(self, each: _Dated) -> Iterable[date]:
-        if isinstance(each.fact, Lost):
-            return [other.day for other in self.dated if isinstance(other.fact, FollowUpResumed) and other.day]
-        return self._ends_thread(thread(each.fact))
+    def _end_days(self, dated_fact: DatedFact) -> Iterable[date]:
+        if isinstance(dated_fact.fact, LostToFollowUp):
+            return [other.day for other in self.dated_facts if isinstance(other.fact, FollowUpResumed) and other.day]
+        return self._episode_end_days(episode_of(dated_fact.fact))
 
-    def _ends_thread(self, of: Thread | None) -> Iterator[date]:
-        for other in self.dated:
-            if isinstance(other.fact, _ENDS) and thread(other.fact) == of and other.day:
-                yield other.day
+    def _episode_end_days(self, episode: EpisodeId | None) -> Iterator[date]:
+        for candidate in self.dated_facts:
+            if isinstance(candidate.fact, _SPAN_ENDS) and episode_of(candidate.fact) == episode and candidate.day:
+                yield candidate.day
 
 
-def _entry(each: _Dated, around: _Around, known: Known) -> dict[str, Any]:
+def _entry(dated_fact: DatedFact, span_context: SpanContext, description_context: DescriptionContext) -> dict[str, Any]:
     """`on` is as stated. `from` to `until`: of what lasts its first and last day, else the days it may have been on."""
-    said, lasting = told(each.fact, known), around.end_of(each)
-    first, last = _may_be(each.when, around.known_on) if lasting is None else (each.day, lasting[0])
+    description, span = describe(dated_fact.fact, description_context), span_context.end_of(dated_fact)
+    first_day, last_day = (
+        _possible_range(dated_fact.partial_date, span_context.known_on) if span is None else (dated_fact.day, span[0])
+    )
     return {
-        "event_id": str(each.event.event_id),
-        "service": each.event.service,
-        "type": each.event.type,
-        "version": each.event.version,
-        "recorded_at": each.event.recorded_at.isoformat(),
-        "on": str(each.when) if each.when else None,
-        "day": each.day.isoformat() if each.day else None,
-        "from": first.isoformat() if first else None,
-        "until": last.isoformat() if last else None,
-        "lasts": lasting is not None,
-        "ongoing": lasting is not None and lasting[1],
-        "imputed": each.when is not None and not each.when.is_exact,
-        "lane": said.lane,
-        "title": said.title,
-        "label": said.label,
-        "detail": list(said.detail),
-        **said.more,
+        "event_id": str(dated_fact.event.event_id),
+        "service": dated_fact.event.service,
+        "type": dated_fact.event.type,
+        "version": dated_fact.event.version,
+        "recorded_at": dated_fact.event.recorded_at.isoformat(),
+        "on": str(dated_fact.partial_date) if dated_fact.partial_date else None,
+        "day": dated_fact.day.isoformat() if dated_fact.day else None,
+        "from": first_day.isoformat() if first_day else None,
+        "until": last_day.isoformat() if last_day else None,
+        "lasts": span is not None,
+        "ongoing": span is not None and span[1],
+        "imputed": dated_fact.partial_date is not None and not dated_fact.partial_date.is_exact,
+        "lane": description.lane,
+        "title": description.title,
+        "label": description.label,
+        "detail": list(description.detail),
+        **description.data,
     }
 
 
-def _may_be(when: PartialDate | None, known_on: date) -> tuple[date | None, date | None]:
-    if when is None:
+def _possible_range(partial_date: PartialDate | None, known_on: date) -> tuple[date | None, date | None]:
+    if partial_date is None:
         return None, None
-    return when.earliest, max(when.earliest, min(when.latest, known_on))
+    return partial_date.earliest, max(partial_date.earliest, min(partial_date.latest, known_on))

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from shared.process import EVENT_STORE, Process, relay_of, until_stopped
+from shared.process import EVENT_STORE, ServiceProcess, relay_task, run_until_signal
 from shared.settings import Settings
 
 
-def work(settings: Settings) -> None:
-    until_stopped(settings, relay_of("enrollment"))
+def run_worker(settings: Settings) -> None:
+    run_until_signal(settings, relay_task("enrollment"))
 
 
-PROCESS = Process("enrollment", "services.enrollment.app", work, (EVENT_STORE,))
+SERVICE_PROCESS = ServiceProcess("enrollment", "services.enrollment.app", run_worker, (EVENT_STORE,))
 
 if __name__ == "__main__":
-    PROCESS.main()
+    SERVICE_PROCESS.main()

@@ -9,109 +9,115 @@ from pydantic import Discriminator, Tag
 
 from services.enrollment import gate, judgement, participant, study, treatment
 from shared.contracts.catalogue import PARTICIPANT, STUDY
-from shared.contracts.enrollment import Screened
-from shared.contracts.study import MemberGranted, Opened
+from shared.contracts.enrollment import ParticipantScreened
+from shared.contracts.study import MemberGranted, StudyOpened
 from shared.gate import doors, lists, texts
 from shared.gate import study as studies
 from shared.kernel.fact import Fact
 from shared.kernel.ids import StudyId
-from shared.kernel.refusal import NotYourRole
+from shared.kernel.refusal import Forbidden
 from shared.settings import Settings
 from shared.web.app import create_service_app
-from shared.web.entitlement import entitled, stated_by
+from shared.web.entitlement import require_entitlement, require_roles
 from shared.web.exports import export_routes, read_log_routes
-from shared.web.reading import reading_routes
+from shared.web.reading import read_routes
 from shared.web.routes import (
-    RECORDS,
-    REGISTERS,
+    FACT_ROUTE_OPTIONS,
+    REGISTRATION_ROUTE_OPTIONS,
     DryRun,
-    Said,
-    StudyOf,
-    batch_of,
+    FactHeaders,
+    StudyIdPath,
+    batch_form,
+    batch_models,
+    create_router,
     fact_routes,
-    facts_of,
-    form_of_batch,
-    refuse_pointer,
-    router,
-    state,
+    facts_with_pointers,
+    record_facts,
+    rejection_at,
 )
 from shared.web.search import search_routes
-from shared.web.service import service_start
+from shared.web.service import service_lifespan
 
 STUDIES = "/enrollment/v1/studies"
-RULES = (study, participant, treatment, gate, doors, studies, texts, lists)
+PROBLEM_MODULES = (study, participant, treatment, gate, doors, studies, texts, lists)
 """Modules that object, of which the problem types are read off."""
-routes = router(STUDIES)
-Listed, Several = batch_of(PARTICIPANT, "NewParticipant")
+routes = create_router(STUDIES)
+NewParticipantList, NewParticipantBatch = batch_models(PARTICIPANT, "NewParticipant")
 
 
-def _form(body: object) -> str:
-    is_screening = isinstance(body, Screened) or (isinstance(body, dict) and "facts" not in body)
-    return "screened" if is_screening else form_of_batch(body)
+def _body_form(body: object) -> str:
+    is_screening = isinstance(body, ParticipantScreened) or (isinstance(body, dict) and "facts" not in body)
+    return "screened" if is_screening else batch_form(body)
 
 
 NewParticipant = Annotated[
-    Annotated[Screened, Tag("screened")] | Annotated[Several, Tag("object")] | Annotated[Listed, Tag("list")],  # type: ignore[valid-type] # made at run time
-    Discriminator(_form),
+    Annotated[ParticipantScreened, Tag("screened")]
+    | Annotated[NewParticipantBatch, Tag("object")]  # type: ignore[valid-type] # made at run time
+    | Annotated[NewParticipantList, Tag("list")],  # type: ignore[valid-type] # made at run time
+    Discriminator(_body_form),
 ]
 OPENING_IS_GRANTED = (
     "You may not open this study. The operators of this installation grant that (QUARTAL_ADMINISTRATORS)."
 )
 
 
-class NewStudy(Opened):
+class NewStudy(StudyOpened):
     """A new study: its first fact, and the id that it gets."""
 
     study_id: StudyId
 
 
-async def may_open_some(request: Request) -> None:
+async def require_study_opener(request: Request) -> None:
     if not request.app.state.running.settings.may_open_some(request.state.caller.subject):
-        raise NotYourRole(OPENING_IS_GRANTED)
+        raise Forbidden(OPENING_IS_GRANTED)
 
 
-@routes.post("", **RECORDS)
-@entitled(may_open_some)
-async def open_study(request: Request, said: Said, body: NewStudy, dry_run: DryRun = False) -> Any:
+@routes.post("", **FACT_ROUTE_OPTIONS)
+@require_entitlement(require_study_opener)
+async def open_study(request: Request, headers: FactHeaders, body: NewStudy, dry_run: DryRun = False) -> Any:
     """Opens a study. The caller becomes its administrator."""
     caller = request.state.caller.subject
     if not request.app.state.running.settings.may_open(caller, body.study_id):
-        raise NotYourRole(OPENING_IS_GRANTED)
-    opened = Opened.model_validate(body.model_dump(exclude={"study_id"}))
+        raise Forbidden(OPENING_IS_GRANTED)
+    opened = StudyOpened.model_validate(body.model_dump(exclude={"study_id"}))
     granted: Fact = MemberGranted(member=caller, role="administrator")
-    return await state(
-        request, said, body.study_id, body.study_id, [("", opened), ("", granted)], dry_run, opens_study=True
+    return await record_facts(
+        request, headers, body.study_id, body.study_id, [("", opened), ("", granted)], dry_run, opens_study=True
     )
 
 
-@routes.post("/{study_id}/participants", **REGISTERS)
-@stated_by(Screened.by)
+@routes.post("/{study_id}/participants", **REGISTRATION_ROUTE_OPTIONS)
+@require_roles(ParticipantScreened.stated_by_roles)
 async def new_participant(
-    request: Request, said: Said, study_id: StudyOf, body: NewParticipant, dry_run: DryRun = False
+    request: Request, headers: FactHeaders, study_id: StudyIdPath, body: NewParticipant, dry_run: DryRun = False
 ) -> Any:
     """Registers a participant by `participant.screened`, alone or with further facts. The answer has the new number."""
-    if isinstance(body, Screened):
-        return await state(request, said, study_id, None, [("", body)], dry_run)
-    facts = facts_of(body)
+    if isinstance(body, ParticipantScreened):
+        return await record_facts(request, headers, study_id, None, [("", body)], dry_run)
+    facts = facts_with_pointers(body)
     pointer, first = facts[0]
-    if not isinstance(first, Screened):
-        raise refuse_pointer(
+    if not isinstance(first, ParticipantScreened):
+        raise rejection_at(
             "not-screened",
             "The first fact of a new participant must be participant.screened. Put it first.",
-            _beside(pointer),
+            _type_pointer(pointer),
         )
-    return await state(request, said, study_id, None, facts, dry_run)
+    return await record_facts(request, headers, study_id, None, facts, dry_run)
 
 
-def _beside(pointer: str) -> str:
+def _type_pointer(pointer: str) -> str:
     """The type that stands beside the data at the pointer."""
     return pointer.removesuffix("/data") + "/type"
 
 
 def create_app(settings: Settings) -> FastAPI:
-    start = service_start("enrollment", settings, judgement.judgements, registers=True)
-    one_study, one_participant = f"{STUDIES}/{{study_id}}", f"{STUDIES}/{{study_id}}/participants/{{participant_id}}"
-    stating = [routes, fact_routes(STUDY, one_study, but=Opened), fact_routes(PARTICIPANT, one_participant)]
-    logs = [export_routes("enrollment"), read_log_routes("enrollment")]
-    reading = [reading_routes("enrollment", registers=True), search_routes("enrollment"), *logs]
-    return create_service_app("enrollment", "Quartal enrollment", start, [*stating, *reading], settings)
+    start = service_lifespan("enrollment", settings, judgement.stream_policies, owns_participants=True)
+    study_path, participant_path = f"{STUDIES}/{{study_id}}", f"{STUDIES}/{{study_id}}/participants/{{participant_id}}"
+    fact_routers = [
+        routes,
+        fact_routes(STUDY, study_path, excluded=StudyOpened),
+        fact_routes(PARTICIPANT, participant_path),
+    ]
+    log_routers = [export_routes("enrollment"), read_log_routes("enrollment")]
+    read_routers = [read_routes("enrollment", owns_participants=True), search_routes("enrollment"), *log_routers]
+    return create_service_app("enrollment", "Quartal enrollment", start, [*fact_routers, *read_routers], settings)

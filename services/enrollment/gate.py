@@ -5,131 +5,164 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from shared.contracts.enrollment import Consented, Enrolled, Screened, ScreenFailed, Transferred, Voided
+from shared.contracts.enrollment import (
+    ConsentSigned,
+    ParticipantEnrolled,
+    ParticipantScreened,
+    ParticipantTransferred,
+    ParticipantVoided,
+    ScreeningFailed,
+)
 from shared.gate import study as studies
-from shared.gate.doors import Surroundings
+from shared.gate.doors import ParticipantGate
 from shared.kernel.dates import PartialDate
 from shared.kernel.fact import Fact
 from shared.kernel.record import Objection, Record
 from shared.protocol.protocol import Protocol
 
-OTHER_SCREEN_FAILURES = {"refused", "died", "other"}
+GENERAL_FAILURE_REASONS = {"refused", "died", "other"}
 Answers = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class World(Surroundings):
+class EnrollmentGate(ParticipantGate):
     """`number` is the participant's own, '' while there is none; `others` are the participants whom a fact names, and
     whom these name in turn: empty for somebody whom the caller does not see, and for a number that nobody has."""
 
     enrolling_site: str
-    number: str = field(default="", kw_only=True)
-    others: Mapping[str, Record] = field(default_factory=dict, kw_only=True)
+    participant_id: str = field(default="", kw_only=True)
+    named_participants: Mapping[str, Record] = field(default_factory=dict, kw_only=True)
 
-    def doors(self, known: Record, said: Fact) -> Iterator[Objection]:
-        yield from super().doors(known, said)
-        match said:
-            case Screened(screened_on=on):
-                yield from studies.after_accrual(self.study, on, "screened_on")
-            case Enrolled(enrolled_on=on):
-                yield from studies.after_accrual(self.study, on, "enrolled_on")
+    def closures(self, enrollment_record: Record, content: Fact) -> Iterator[Objection]:
+        yield from super().closures(enrollment_record, content)
+        match content:
+            case ParticipantScreened(screened_on=day):
+                yield from studies.accrual_closed_before(self.study, day, "screened_on")
+            case ParticipantEnrolled(enrolled_on=day):
+                yield from studies.accrual_closed_before(self.study, day, "enrolled_on")
 
-    def own(self, record: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
-        before = self.stood(fact)
-        match said:
-            case Screened():
-                yield from self._screening(said, before)
-            case ScreenFailed(failed_on=on, reason_codes=codes):
-                if set(codes) - self._criteria(on) - OTHER_SCREEN_FAILURES:
+    def service_checks(self, record: Record, fact: Fact, content: Fact) -> Iterator[Objection]:
+        content_before = self.fact_before_correction(fact)
+        match content:
+            case ParticipantScreened():
+                yield from self._check_screening(content, content_before)
+            case ScreeningFailed(failed_on=day, reason_codes=reason_codes):
+                if set(reason_codes) - self._criterion_ids(day) - GENERAL_FAILURE_REASONS:
                     message = "A reason is not known. Give the id of a criterion, or refused, died or other."
-                    yield Objection("no-such-reason", message, member="/reason_codes")
-            case Consented(signed_on=on, form_version=version):
-                plans = studies.in_force(self.study, on)
+                    yield Objection("no-such-reason", message, pointer="/reason_codes")
+            case ConsentSigned(signed_on=day, form_version=version):
+                plans = studies.protocols_in_force(self.study, day)
                 if not any(version in studies.consent_versions_on(plan, days) for plan, days in plans):
                     message = (
                         "The consent was signed on a day on which this version of the form was not valid. Give the "
                         "version that was valid on that day."
                     )
-                    yield Objection("consent-version", message, member="/form_version")
-            case Voided(duplicate_of=str() as original):
-                if not (isinstance(before, Voided) and before.duplicate_of == original):
-                    yield from self._duplicate(original)
-            case Transferred(to_site=site, on=on):
-                if site == self.site_id and not (isinstance(before, Transferred) and before.to_site == site):
+                    yield Objection("consent-version", message, pointer="/form_version")
+            case ParticipantVoided(duplicate_of=str() as duplicate_of):
+                if not (isinstance(content_before, ParticipantVoided) and content_before.duplicate_of == duplicate_of):
+                    yield from self._check_duplicate(duplicate_of)
+            case ParticipantTransferred(to_site=to_site, on=day):
+                if to_site == self.site_id and not (
+                    isinstance(content_before, ParticipantTransferred) and content_before.to_site == to_site
+                ):
                     yield Objection(
                         "already-there",
                         "The participant is at this site already. Give the site to which they move.",
-                        member="/to_site",
+                        pointer="/to_site",
                     )
-                if not studies.was_active(self.study, site, on):
+                if not studies.site_was_active(self.study, to_site, day):
                     yield Objection(
                         "site-not-active",
                         "The site was not active on this day. Check the site and the day.",
-                        member="/to_site",
+                        pointer="/to_site",
                     )
 
-    def _duplicate(self, original: str) -> Iterator[Objection]:
+    def _check_duplicate(self, original: str) -> Iterator[Objection]:
         """A record that is void as a duplicate names another one, which leads to a participant who is none.
 
         That participant may be void, for somebody else's duplicate too. Who is at another site and who does not exist
         have one answer: the caller learns nothing of either. Two records that name each other at the same moment are
         not found out: each is decided by what the other was before.
         """
-        if original == self.number:
+        if original == self.participant_id:
             message = "A participant is not a duplicate of itself. Give the number of the record that stays."
-            yield Objection("duplicate-of-itself", message, member="/duplicate_of")
-        elif not self.others.get(original, Record()).stated:
+            yield Objection("duplicate-of-itself", message, pointer="/duplicate_of")
+        elif not self.named_participants.get(original, Record()).stated_facts:
             message = "You see no participant with this number. Give one whom you may see, or leave duplicate_of out."
-            yield Objection("no-such-participant", message, member="/duplicate_of")
-        elif self.number in self._originals(original):
+            yield Objection("no-such-participant", message, pointer="/duplicate_of")
+        elif self.participant_id in self._originals(original):
             message = "The other record is void as a duplicate of this one. Only one of the two can be void."
-            yield Objection("duplicate-circle", message, member="/duplicate_of")
+            yield Objection("duplicate-circle", message, pointer="/duplicate_of")
 
-    def _originals(self, number: str) -> set[str]:
+    def _originals(self, participant_id: str) -> set[str]:
         """The participants whom one is said to be a duplicate of, directly or through others."""
         reached: set[str] = set()
-        numbers = {number}
-        while numbers:
-            named = {void.duplicate_of for each in numbers for void in self.others.get(each, Record()).facts(Voided)}
-            numbers = {each for each in named if each} - reached
-            reached |= numbers
+        next_ids = {participant_id}
+        while next_ids:
+            named_ids = {
+                void.duplicate_of
+                for each in next_ids
+                for void in self.named_participants.get(each, Record()).facts_of(ParticipantVoided)
+            }
+            next_ids = {each for each in named_ids if each} - reached
+            reached |= next_ids
         return reached
 
-    def _criteria(self, when: PartialDate) -> set[str]:
-        return {criterion.id for plan, _ in studies.in_force(self.study, when) for criterion in plan.criteria}
+    def _criterion_ids(self, when: PartialDate) -> set[str]:
+        return {criterion.id for plan, _ in studies.protocols_in_force(self.study, when) for criterion in plan.criteria}
 
-    def _screening(self, said: Screened, before: Fact | None) -> Iterator[Objection]:
-        on = said.screened_on
-        if said.site_id != self.enrolling_site:
+    def _check_screening(self, screening: ParticipantScreened, content_before: Fact | None) -> Iterator[Objection]:
+        screened_on = screening.screened_on
+        if screening.site_id != self.enrolling_site:
             message = "The site of a screening cannot be corrected. Void the record, or transfer the participant."
-            yield Objection("site-fixed", message, member="/site_id")
-        elif not studies.was_active(self.study, said.site_id, on):
+            yield Objection("site-fixed", message, pointer="/site_id")
+        elif not studies.site_was_active(self.study, screening.site_id, screened_on):
             yield Objection(
-                "site-not-active", "The site was not active on this day. Check the site and the day.", member="/site_id"
+                "site-not-active",
+                "The site was not active on this day. Check the site and the day.",
+                pointer="/site_id",
             )
-        stood = before.criteria if isinstance(before, Screened) and before.screened_on == on else None
-        judged = [list(_by_plan(said, plan, days, stood)) for plan, days in studies.in_force(self.study, on)]
-        if all(judged):  # where the date leaves open which protocol held, it is enough that one admits
-            yield from judged[-1] if judged else ()
+        answers_before = (
+            content_before.criteria
+            if isinstance(content_before, ParticipantScreened) and content_before.screened_on == screened_on
+            else None
+        )
+        objections_by_protocol = [
+            list(_check_against_protocol(screening, plan, days, answers_before))
+            for plan, days in studies.protocols_in_force(self.study, screened_on)
+        ]
+        if all(objections_by_protocol):  # where the date leaves open which protocol held, it is enough that one admits
+            yield from objections_by_protocol[-1] if objections_by_protocol else ()
 
 
-def _by_plan(said: Screened, plan: Protocol, days: PartialDate, stood: Answers | None) -> Iterator[Objection]:
-    if days.latest.year - said.birth_year < plan.minimum_age:
+def _check_against_protocol(
+    screening: ParticipantScreened, plan: Protocol, days: PartialDate, answers_before: Answers | None
+) -> Iterator[Objection]:
+    if days.latest.year - screening.birth_year < plan.minimum_age:
         message = "The participant was younger than the protocol's minimum age on this day. Check the year and the day."
-        yield Objection("too-young", message, member="/birth_year")
-    yield from _criteria_answered(said, {criterion.id for criterion in plan.criteria}, stood)
+        yield Objection("too-young", message, pointer="/birth_year")
+    yield from _check_answers(screening, {criterion.id for criterion in plan.criteria}, answers_before)
 
 
-def _criteria_answered(said: Screened, asked: set[str], stood: Answers | None) -> Iterator[Objection]:
+def _check_answers(
+    screening: ParticipantScreened, criterion_ids: set[str], answers_before: Answers | None
+) -> Iterator[Objection]:
     """`stood`: the answers that are corrected, unless the day is; what they left open or went beyond stays so."""
-    left_open, beyond = (asked - set(stood), set(stood) - asked) if stood is not None else (set[str](), set[str]())
-    if missing := sorted(asked - set(said.criteria) - left_open):
-        message = f"These criteria have no answer: {', '.join(missing)}. Answer every criterion of the protocol."
-        yield Objection("criterion-unanswered", message, member="/criteria")
-    if set(said.criteria) - asked - beyond:
-        message = f"The protocol of that day has no such criterion. Its criteria: {', '.join(sorted(asked)) or 'none'}."
-        yield Objection("no-such-criterion", message, member="/criteria")
-    waived = {name for name, answer in said.criteria.items() if answer == "waived"}
-    if set(said.waivers) - waived:
+    unanswered_before, superfluous = (
+        (criterion_ids - set(answers_before), set(answers_before) - criterion_ids)
+        if answers_before is not None
+        else (set[str](), set[str]())
+    )
+    if unanswered := sorted(criterion_ids - set(screening.criteria) - unanswered_before):
+        message = f"These criteria have no answer: {', '.join(unanswered)}. Answer every criterion of the protocol."
+        yield Objection("criterion-unanswered", message, pointer="/criteria")
+    if set(screening.criteria) - criterion_ids - superfluous:
+        message = (
+            f"The protocol of that day has no such criterion. Its criteria: "
+            f"{', '.join(sorted(criterion_ids)) or 'none'}."
+        )
+        yield Objection("no-such-criterion", message, pointer="/criteria")
+    waived = {criterion_id for criterion_id, answer in screening.criteria.items() if answer == "waived"}
+    if set(screening.waivers) - waived:
         message = "A waiver belongs to a criterion that is not waived. Leave the waiver out, or answer with waived."
-        yield Objection("not-waived", message, member="/waivers")
+        yield Objection("not-waived", message, pointer="/waivers")

@@ -1,14 +1,24 @@
 from __future__ import annotations
 
-from shared.process import EVENT_STORE, INBOX, REGISTRY, Process, inbox_of, relay_of, until_stopped
+from shared.process import (
+    EVENT_STORE,
+    INBOX,
+    PARTICIPANT_REGISTRY,
+    ServiceProcess,
+    inbox_task,
+    relay_task,
+    run_until_signal,
+)
 from shared.settings import Settings
 
 
-def work(settings: Settings) -> None:
-    until_stopped(settings, relay_of("followup"), inbox_of("followup", ["quartal.enrollment.v1"]))
+def run_worker(settings: Settings) -> None:
+    run_until_signal(settings, relay_task("followup"), inbox_task("followup", ["quartal.enrollment.v1"]))
 
 
-PROCESS = Process("followup", "services.followup.app", work, (EVENT_STORE, INBOX, REGISTRY))
+SERVICE_PROCESS = ServiceProcess(
+    "followup", "services.followup.app", run_worker, (EVENT_STORE, INBOX, PARTICIPANT_REGISTRY)
+)
 
 if __name__ == "__main__":
-    PROCESS.main()
+    SERVICE_PROCESS.main()

@@ -8,23 +8,25 @@ from services.followup import contact, gate
 from shared.contracts.catalogue import FOLLOWUP
 from shared.gate import doors, lists, texts
 from shared.gate import study as studies
-from shared.inbox.registry.judgement import RegisteredElsewhere
+from shared.inbox.registry.judgement import ForeignParticipantPolicy
 from shared.settings import Settings
 from shared.web.app import create_service_app
 from shared.web.exports import export_routes, read_log_routes
-from shared.web.reading import reading_routes
+from shared.web.reading import read_routes
 from shared.web.routes import fact_routes
-from shared.web.service import service_start
+from shared.web.service import service_lifespan
 
-PARTICIPANT = "/followup/v1/studies/{study_id}/participants/{participant_id}"
-RULES = (contact, gate, doors, studies, texts, lists)
+PARTICIPANT_PATH = "/followup/v1/studies/{study_id}/participants/{participant_id}"
+PROBLEM_MODULES = (contact, gate, doors, studies, texts, lists)
 """Modules that object, of which the problem types are read off."""
 
 
 def create_app(settings: Settings) -> FastAPI:
-    start = service_start(
-        "followup", settings, lambda clock, _: {False: RegisteredElsewhere(clock, contact.objections, gate.World)}
+    start = service_lifespan(
+        "followup",
+        settings,
+        lambda clock, _: {False: ForeignParticipantPolicy(clock, contact.objections, gate.FollowUpGate)},
     )
     logs = [export_routes("followup"), read_log_routes("followup")]
-    routes = [fact_routes(FOLLOWUP, PARTICIPANT), reading_routes("followup"), *logs]
+    routes = [fact_routes(FOLLOWUP, PARTICIPANT_PATH), read_routes("followup"), *logs]
     return create_service_app("followup", "Quartal followup", start, routes, settings)

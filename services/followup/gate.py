@@ -13,66 +13,72 @@ from datetime import timedelta
 
 from shared.contracts.enrollment import LesionRegistered
 from shared.contracts.followup import (
-    DiseaseSeen,
+    DiseaseProgressed,
+    DiseaseStatus,
     FollowUpRecorded,
-    Progressed,
     ReminderAcknowledged,
     ReminderSnoozed,
     VisitMissed,
 )
 from shared.contracts.treatment import RadiotherapyStarted
-from shared.gate.doors import Surroundings
+from shared.gate.doors import ParticipantGate
 from shared.kernel.fact import Fact
 from shared.kernel.record import Objection, Record
 
-LONGEST_SNOOZE = timedelta(days=14)
-OfReminder = ReminderSnoozed | ReminderAcknowledged
-OfVisit = FollowUpRecorded | VisitMissed | ReminderSnoozed | ReminderAcknowledged
+MAX_SNOOZE = timedelta(days=14)
+ReminderFact = ReminderSnoozed | ReminderAcknowledged
+VisitFact = FollowUpRecorded | VisitMissed | ReminderSnoozed | ReminderAcknowledged
 
 
 @dataclass(frozen=True)
-class World(Surroundings):
-    participant: Record = field(kw_only=True)
+class FollowUpGate(ParticipantGate):
+    enrollment_record: Record = field(kw_only=True)
 
-    def own(self, record: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
-        before = self.stood(fact)
-        yield from self._lesions(said, before)
-        if isinstance(said, OfVisit):
-            yield from self._course(said, before)
-        if isinstance(said, OfReminder):
-            yield from self._until(said, before)
+    def service_checks(self, record: Record, fact: Fact, content: Fact) -> Iterator[Objection]:
+        content_before = self.fact_before_correction(fact)
+        yield from self._check_lesions(content, content_before)
+        if isinstance(content, VisitFact):
+            yield from self._check_course(content, content_before)
+        if isinstance(content, ReminderFact):
+            yield from self._check_snooze(content, content_before)
 
-    def _lesions(self, said: Fact, before: Fact | None) -> Iterator[Objection]:
-        registered = {lesion.lesion_id for lesion in self.participant.facts(LesionRegistered)}
-        for member, lesion in _named_lesions(said).items():
-            if lesion not in registered and lesion not in _named_lesions(before).values():
+    def _check_lesions(self, content: Fact, content_before: Fact | None) -> Iterator[Objection]:
+        registered = {lesion_id.lesion_id for lesion_id in self.enrollment_record.facts_of(LesionRegistered)}
+        for pointer, lesion in _named_lesions(content).items():
+            if lesion not in registered and lesion not in _named_lesions(content_before).values():
                 message = "No lesion with this id is registered. Check the id, or state lesion.registered first."
-                yield Objection("no-such-lesion", message, member=member, not_known=True)
+                yield Objection("no-such-lesion", message, pointer=pointer, may_arrive_later=True)
 
-    def _course(self, said: OfVisit, before: Fact | None) -> Iterator[Objection]:
-        if said.course_id is None or (isinstance(before, OfVisit) and before.course_id == said.course_id):
+    def _check_course(self, content: VisitFact, content_before: Fact | None) -> Iterator[Objection]:
+        if content.course_id is None or (
+            isinstance(content_before, VisitFact) and content_before.course_id == content.course_id
+        ):
             return
-        if not any(course.course_id == said.course_id for course in self.participant.facts(RadiotherapyStarted)):
+        if not any(
+            course.course_id == content.course_id for course in self.enrollment_record.facts_of(RadiotherapyStarted)
+        ):
             message = "No course with this id has started. Check the id, or state radiotherapy.started first."
-            yield Objection("no-such-course", message, member="/course_id", not_known=True)
+            yield Objection("no-such-course", message, pointer="/course_id", may_arrive_later=True)
 
-    def _until(self, said: OfReminder, before: Fact | None) -> Iterator[Objection]:
-        if said.until is None or (isinstance(before, OfReminder) and before.until == said.until):
+    def _check_snooze(self, reminder: ReminderFact, content_before: Fact | None) -> Iterator[Objection]:
+        if reminder.until is None or (
+            isinstance(content_before, ReminderFact) and content_before.until == reminder.until
+        ):
             return
-        if said.until < self.today:
+        if reminder.until < self.today:
             yield Objection(
-                "snooze-in-the-past", "This day is over at the site. Give today or a later day.", member="/until"
+                "snooze-in-the-past", "This day is over at the site. Give today or a later day.", pointer="/until"
             )
-        if said.until > self.today + LONGEST_SNOOZE:
+        if reminder.until > self.today + MAX_SNOOZE:
             message = "A reminder can be snoozed for at most 14 days. Give an earlier day."
-            yield Objection("snooze-too-long", message, member="/until")
+            yield Objection("snooze-too-long", message, pointer="/until")
 
 
 def _named_lesions(fact: Fact | None) -> dict[str, str]:
     """Every lesion that a fact names, by its JSON pointer."""
     match fact:
-        case Progressed(lesion_id=str() as lesion):
+        case DiseaseProgressed(lesion_id=str() as lesion):
             return {"/lesion_id": lesion}
-        case FollowUpRecorded(disease=DiseaseSeen(lesions=seen)):
-            return {f"/disease/lesions/{place}/lesion_id": each.lesion_id for place, each in enumerate(seen)}
+        case FollowUpRecorded(disease=DiseaseStatus(lesions=statuses)):
+            return {f"/disease/lesions/{index}/lesion_id": status.lesion_id for index, status in enumerate(statuses)}
     return {}

@@ -1,14 +1,24 @@
 from __future__ import annotations
 
-from shared.process import EVENT_STORE, INBOX, REGISTRY, Process, inbox_of, relay_of, until_stopped
+from shared.process import (
+    EVENT_STORE,
+    INBOX,
+    PARTICIPANT_REGISTRY,
+    ServiceProcess,
+    inbox_task,
+    relay_task,
+    run_until_signal,
+)
 from shared.settings import Settings
 
 
-def work(settings: Settings) -> None:
-    until_stopped(settings, relay_of("toxicity"), inbox_of("toxicity", ["quartal.enrollment.v1"]))
+def run_worker(settings: Settings) -> None:
+    run_until_signal(settings, relay_task("toxicity"), inbox_task("toxicity", ["quartal.enrollment.v1"]))
 
 
-PROCESS = Process("toxicity", "services.toxicity.app", work, (EVENT_STORE, INBOX, REGISTRY))
+SERVICE_PROCESS = ServiceProcess(
+    "toxicity", "services.toxicity.app", run_worker, (EVENT_STORE, INBOX, PARTICIPANT_REGISTRY)
+)
 
 if __name__ == "__main__":
-    PROCESS.main()
+    SERVICE_PROCESS.main()

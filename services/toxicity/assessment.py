@@ -5,57 +5,65 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from shared.contracts.toxicity import (
-    Assessed,
     Finding,
     SeriousEventReported,
     SeriousEventResolved,
     SeriousEventUpdated,
+    ToxicityAssessed,
 )
-from shared.kernel.fact import Fact, Stated
+from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.record import Objection, Record
 
 
-def objections(record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
+def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
     match stated.fact:
-        case Assessed(findings=findings):
-            yield from _term_twice(findings)
-        case SeriousEventReported(serious_event_id=event):
-            same = [other for other in record.all(SeriousEventReported, but=stated) if _is_of(other, event)]
-            yield from _in_the_way(
+        case ToxicityAssessed(findings=findings):
+            yield from _check_terms_unique(findings)
+        case SeriousEventReported(serious_event_id=event_id):
+            reports = [
+                other
+                for other in record.stated_of(SeriousEventReported, except_for=stated)
+                if _has_event_id(other, event_id)
+            ]
+            yield from _conflicts_with(
                 "serious-event-exists",
                 "The participant has a serious adverse event with this id already. Give another id.",
-                same,
+                reports,
             )
-        case SeriousEventUpdated(serious_event_id=event):
-            yield from _not_reported(record, event)
-        case SeriousEventResolved(serious_event_id=event):
-            yield from _not_reported(record, event)
-            ends = [other for other in record.all(SeriousEventResolved, but=stated) if _is_of(other, event)]
-            yield from _in_the_way(
+        case SeriousEventUpdated(serious_event_id=event_id):
+            yield from _check_reported(record, event_id)
+        case SeriousEventResolved(serious_event_id=event_id):
+            yield from _check_reported(record, event_id)
+            ends = [
+                other
+                for other in record.stated_of(SeriousEventResolved, except_for=stated)
+                if _has_event_id(other, event_id)
+            ]
+            yield from _conflicts_with(
                 "serious-event-resolved",
                 "The serious adverse event is resolved already. To change that, correct the fact.",
                 ends,
             )
 
 
-def _term_twice(findings: tuple[Finding, ...]) -> Iterator[Objection]:
+def _check_terms_unique(findings: tuple[Finding, ...]) -> Iterator[Objection]:
     terms = [finding.term for finding in findings]
-    for place, term in enumerate(terms):
-        if term in terms[:place]:
+    for index, term in enumerate(terms):
+        if term in terms[:index]:
             message = "The assessment has this term already. Give each term once."
-            yield Objection("term-twice", message, member=f"/findings/{place}/term")
+            yield Objection("term-twice", message, pointer=f"/findings/{index}/term")
 
 
-def _not_reported(record: Record, event: str) -> Iterator[Objection]:
-    if not any(_is_of(report, event) for report in record.all(SeriousEventReported)):
+def _check_reported(record: Record, event_id: str) -> Iterator[Objection]:
+    if not any(_has_event_id(report, event_id) for report in record.stated_of(SeriousEventReported)):
         message = "No serious adverse event with this id was reported. Check the id, or report it first."
-        yield Objection("no-such-serious-event", message, member="/serious_event_id")
+        yield Objection("no-such-serious-event", message, pointer="/serious_event_id")
 
 
-def _is_of(stated: Stated[SeriousEventReported] | Stated[SeriousEventResolved], event: str) -> bool:
-    return stated.fact.serious_event_id == event
+def _has_event_id(stated: StatedFact[SeriousEventReported] | StatedFact[SeriousEventResolved], event_id: str) -> bool:
+    return stated.fact.serious_event_id == event_id
 
 
-def _in_the_way(code: str, message: str, others: Sequence[Stated[Fact]]) -> Iterator[Objection]:
+def _conflicts_with(code: str, message: str, others: Sequence[StatedFact[Fact]]) -> Iterator[Objection]:
     for other in others:
         yield Objection(code, message, other.event_id, "/serious_event_id")

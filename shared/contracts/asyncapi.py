@@ -12,12 +12,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared.contracts import catalogue
-from shared.contracts.cloudevents import OPTIONAL, PARTITIONS, REQUIRED, key_shape, subject_shape, topic
-from shared.contracts.schemas import HERE, golden_path, schema_name, schema_reference
-from shared.kernel.fact import Corrected, Fact, Stream
+from shared.contracts.cloudevents import (
+    OPTIONAL_HEADERS,
+    PARTITIONS_PER_TOPIC,
+    REQUIRED_HEADERS,
+    key_pattern,
+    subject_pattern,
+    topic,
+)
+from shared.contracts.schemas import CONTRACTS_FOLDER, golden_path, schema_name, schema_reference
+from shared.kernel.fact import Correction, Fact, Stream
 
-_BINDING = "0.5.0"
-_EXAMPLE = {
+_KAFKA_BINDING_VERSION = "0.5.0"
+_EXAMPLE_HEADERS = {
     "ce_id": "018e18a2-5c00-7a01-8b3c-0123456789ab",
     "ce_time": "2024-03-07T09:30:00.000000Z",
     "ce_streamversion": "7",
@@ -25,7 +32,7 @@ _EXAMPLE = {
     "ce_correctstype": "lesion.registered",
     "ce_correctsversion": "4",
 }
-_SAYS = {
+_HEADER_DESCRIPTIONS = {
     "ce_id": "the event's id",
     "ce_source": "the service's part of the study",
     "ce_subject": "whom or what the fact is about: the participant's number, or the study's id",
@@ -39,18 +46,19 @@ _SAYS = {
 }
 
 
-def document(version: str, bootstrap: str = "") -> dict[str, Any]:
+def asyncapi_document(version: str, bootstrap: str = "") -> dict[str, Any]:
     """The document of this release. Raises OSError where a schema or an example was not published.
 
     `bootstrap` are the brokers' addresses, separated by commas; without them the server has a variable.
     """
     messages = {name: message for stream in catalogue.STREAMS for name, message in _messages(stream)}
-    schemas = {name: _payload(name) for name in messages}
+    schemas = {name: _payload_schema(name) for name in messages}
     services = sorted({stream.service for stream in catalogue.STREAMS})
     return {
         "asyncapi": "3.0.0",
         "info": {
-            "title": "Quartal events", "version": version,
+            "title": "Quartal events",
+            "version": version,
             "description": "Every fact that a site stated, as a CloudEvent in Kafka's binary content mode. Delivery is "
             "at least once; order holds within a key. Sealed texts are null.",
             "license": {"name": "Apache-2.0"},
@@ -60,28 +68,29 @@ def document(version: str, bootstrap: str = "") -> dict[str, Any]:
         "channels": {service: _channel(service) for service in services},
         "operations": {f"publish-{service}": _operation(service) for service in services},
         "components": {"messages": messages, "schemas": schemas},
-    }  # fmt: skip
+    }
 
 
 def _servers(bootstrap: str) -> dict[str, Any]:
     """One server for each address to begin from; they are one cluster."""
-    named = {"protocol": "kafka", "description": "To begin from: the broker names the others."}
+    common = {"protocol": "kafka", "description": "To begin from: the broker names the others."}
     hosts = [host.strip() for host in bootstrap.split(",") if host.strip()]
     if not hosts:
         variable = {"description": "as the installation has it: KAFKA_BOOTSTRAP", "default": "localhost:9092"}
-        return {"kafka": {"host": "{bootstrap}", **named, "variables": {"bootstrap": variable}}}
+        return {"kafka": {"host": "{bootstrap}", **common, "variables": {"bootstrap": variable}}}
     return {
-        f"kafka-{place}" if len(hosts) > 1 else "kafka": {"host": host, **named} for place, host in enumerate(hosts, 1)
+        f"kafka-{number}" if len(hosts) > 1 else "kafka": {"host": host, **common}
+        for number, host in enumerate(hosts, 1)
     }
 
 
-def _published(service: str) -> Iterator[str]:
+def _message_names(service: str) -> Iterator[str]:
     for stream in catalogue.STREAMS:
         if stream.service == service:
-            yield from (name for name, _, _ in _versions(stream))
+            yield from (name for name, _, _ in _fact_versions(stream))
 
 
-def _versions(stream: Stream) -> Iterator[tuple[str, type[Fact], int]]:
+def _fact_versions(stream: Stream) -> Iterator[tuple[str, type[Fact], int]]:
     for fact in stream.facts.values():
         for version in range(1, fact.schema_version + 1):
             yield schema_name(stream.service, fact.type_name, version), fact, version
@@ -89,17 +98,20 @@ def _versions(stream: Stream) -> Iterator[tuple[str, type[Fact], int]]:
 
 def _channel(service: str) -> dict[str, Any]:
     address = topic(service)
-    kept = {"cleanup.policy": ["delete"], "retention.ms": -1}
+    topic_configuration = {"cleanup.policy": ["delete"], "retention.ms": -1}
     return {
         "address": address,
         "title": f"Facts that the {service} service recorded",
-        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in _published(service)},
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in _message_names(service)},
         "bindings": {
             "kafka": {
-                "topic": address, "partitions": PARTITIONS, "topicConfiguration": kept, "bindingVersion": _BINDING,
+                "topic": address,
+                "partitions": PARTITIONS_PER_TOPIC,
+                "topicConfiguration": topic_configuration,
+                "bindingVersion": _KAFKA_BINDING_VERSION,
             }
         },
-    }  # fmt: skip
+    }
 
 
 def _operation(service: str) -> dict[str, Any]:
@@ -111,9 +123,11 @@ def _operation(service: str) -> dict[str, Any]:
 
 
 def _messages(stream: Stream) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, fact, version in _versions(stream):
+    for name, fact, version in _fact_versions(stream):
         headers = _headers(stream, fact, version)
-        example = json.loads((HERE / golden_path(stream.service, fact.type_name, version)).read_text("utf-8"))
+        example = json.loads(
+            (CONTRACTS_FOLDER / golden_path(stream.service, fact.type_name, version)).read_text("utf-8")
+        )
         yield (
             name,
             {
@@ -123,54 +137,67 @@ def _messages(stream: Stream) -> Iterator[tuple[str, dict[str, Any]]]:
                 "contentType": "application/json",
                 "headers": headers,
                 "payload": {"$ref": f"#/components/schemas/{name}"},
-                "bindings": {"kafka": {"key": _shaped(key_shape(stream)), "bindingVersion": _BINDING}},
-                "examples": [{"name": name, "headers": _example(stream, headers), "payload": example}],
+                "bindings": {
+                    "kafka": {"key": _pattern_schema(key_pattern(stream)), "bindingVersion": _KAFKA_BINDING_VERSION}
+                },
+                "examples": [{"name": name, "headers": _example_headers(stream, headers), "payload": example}],
             },
         )
 
 
 def _headers(stream: Stream, fact: type[Fact], version: int) -> dict[str, Any]:
-    said = {
-        "ce_source": _shaped(f"/studies/{subject_shape(catalogue.STUDY)}/{stream.service}"),
+    fixed_schemas = {
+        "ce_source": _pattern_schema(f"/studies/{subject_pattern(catalogue.STUDY)}/{stream.service}"),
         "ce_type": {"const": f"quartal.{fact.type_name}"},
-        "ce_subject": _shaped(subject_shape(stream)),
+        "ce_subject": _pattern_schema(subject_pattern(stream)),
         "ce_dataschema": {"const": schema_reference(stream.service, fact.type_name, version)},
         "ce_specversion": {"const": "1.0"},
         "content-type": {"const": "application/json"},
     }
-    corrects = {name for name in OPTIONAL if name.startswith("ce_corrects")} if _corrects(fact) else set()
-    of_site = {"ce_siteid"} if stream.subject == "participant" else set()
-    names = [*REQUIRED, *(of_site | corrects), "ce_traceparent"]
-    members = {name: said.get(name) or _shaped({**REQUIRED, **OPTIONAL}[name]) for name in sorted(names)}
+    correction_headers = (
+        {name for name in OPTIONAL_HEADERS if name.startswith("ce_corrects")} if _is_correction(fact) else set()
+    )
+    site_headers = {"ce_siteid"} if stream.subject == "participant" else set()
+    names = [*REQUIRED_HEADERS, *(site_headers | correction_headers), "ce_traceparent"]
+    schemas_by_name = {
+        name: fixed_schemas.get(name) or _pattern_schema({**REQUIRED_HEADERS, **OPTIONAL_HEADERS}[name])
+        for name in sorted(names)
+    }
     return {
         "type": "object",
         "properties": {
-            name: {"type": "string", **shape, **({"description": _SAYS[name]} if name in _SAYS else {})}
-            for name, shape in members.items()
+            name: {
+                "type": "string",
+                **shape,
+                **({"description": _HEADER_DESCRIPTIONS[name]} if name in _HEADER_DESCRIPTIONS else {}),
+            }
+            for name, shape in schemas_by_name.items()
         },
-        "required": sorted({*REQUIRED, *corrects}),
+        "required": sorted({*REQUIRED_HEADERS, *correction_headers}),
     }
 
 
-def _corrects(fact: type[Fact]) -> bool:
-    return issubclass(fact, Corrected)
+def _is_correction(fact: type[Fact]) -> bool:
+    return issubclass(fact, Correction)
 
 
-def _shaped(pattern: str) -> dict[str, Any]:
+def _pattern_schema(pattern: str) -> dict[str, Any]:
     return {"type": "string", "pattern": f"^(?:{pattern})$"}
 
 
-def _example(stream: Stream, headers: dict[str, Any]) -> dict[str, str]:
+def _example_headers(stream: Stream, headers: dict[str, Any]) -> dict[str, str]:
     subject = "atc-rt" if stream.subject == "study" else "K7F2-9QXA-3"
-    own = {**_EXAMPLE, "ce_source": f"/studies/atc-rt/{stream.service}", "ce_subject": subject}
+    values = {**_EXAMPLE_HEADERS, "ce_source": f"/studies/atc-rt/{stream.service}", "ce_subject": subject}
     members = headers["properties"]
     return {
-        name: members[name].get("const") or own[name] for name in members if name in own or "const" in members[name]
+        name: members[name].get("const") or values[name]
+        for name in members
+        if name in values or "const" in members[name]
     }
 
 
-def _payload(name: str) -> dict[str, Any]:
+def _payload_schema(name: str) -> dict[str, Any]:
     """The writer schema as a part of this document: references begin at its root."""
-    text = (HERE / "schemas" / f"{name}.writer.json").read_text("utf-8")
+    text = (CONTRACTS_FOLDER / "schemas" / f"{name}.writer.json").read_text("utf-8")
     schema = json.loads(text.replace('"#/$defs/', f'"#/components/schemas/{name}/$defs/'))
     return {keyword: value for keyword, value in schema.items() if keyword not in ("$id", "$schema")}

@@ -8,30 +8,40 @@ from shared.contracts import enrollment, followup, study, toxicity, treatment
 from shared.contracts.streams import FOLLOWUP, PARTICIPANT, STUDY, TOXICITY
 from shared.kernel.fact import Fact, Stream
 
-__all__ = ["FOLLOWUP", "LANGUAGE", "PARTICIPANT", "STREAMS", "STUDY", "TOXICITY", "fact_class", "facts", "stream"]
+__all__ = [
+    "FACT_MODULES",
+    "FOLLOWUP",
+    "PARTICIPANT",
+    "STREAMS",
+    "STUDY",
+    "TOXICITY",
+    "all_facts",
+    "fact_class",
+    "find_stream",
+]
 
 STREAMS = (STUDY, PARTICIPANT, TOXICITY, FOLLOWUP)
-LANGUAGE = (study, enrollment, treatment, toxicity, followup)
+FACT_MODULES = (study, enrollment, treatment, toxicity, followup)
 """The modules in which facts are declared; importing them is what fills the streams."""
 
 
-def stream(service: str, *, of_study: bool) -> Stream:
+def find_stream(service: str, *, is_study: bool) -> Stream:
     """The stream of a service about its study or its participants; KeyError if it has none."""
     for candidate in STREAMS:
-        if candidate.service == service and (candidate.subject == "study") == of_study:
+        if candidate.service == service and (candidate.subject == "study") == is_study:
             return candidate
     raise KeyError(service)
 
 
-def facts() -> Iterator[tuple[Stream, type[Fact]]]:
-    for each in STREAMS:
-        for fact in each.facts.values():
-            yield each, fact
+def all_facts() -> Iterator[tuple[Stream, type[Fact]]]:
+    for stream in STREAMS:
+        for fact in stream.facts.values():
+            yield stream, fact
 
 
 def fact_class(service: str, type_name: str) -> type[Fact]:
     """The class of a fact by its name on the wire; KeyError if the service does not know it."""
-    for each in STREAMS:
-        if each.service == service and type_name in each.facts:
-            return each.facts[type_name]
+    for stream in STREAMS:
+        if stream.service == service and type_name in stream.facts:
+            return stream.facts[type_name]
     raise KeyError(type_name)

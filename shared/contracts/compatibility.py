@@ -18,94 +18,103 @@ from jsonschema import Draft202012Validator
 
 from shared.contracts import catalogue
 from shared.contracts.schemas import (
-    HERE,
-    Language,
-    each_schema,
+    CONTRACTS_FOLDER,
+    FactSource,
     golden_path,
-    plain,
+    map_subschemas,
     reader_schema,
+    sample_value,
     schema_name,
     writer_schema,
 )
-from shared.kernel.fact import Corrected, Fact, upcast
+from shared.kernel.fact import Correction, Fact, upcast
 
 Schema = Mapping[str, Any]
-_ABOUT_TEXT = ("pattern", "format", "minLength", "maxLength")
+_TEXT_KEYWORDS = ("pattern", "format", "minLength", "maxLength")
 
 
-def breaks(folder: Path = HERE, language: Language = catalogue.facts) -> list[str]:
+def find_incompatibilities(folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = catalogue.all_facts) -> list[str]:
     """Who can no longer read what, a line each; nothing where everybody can. `folder` is what was published."""
     return [
-        line
-        for stream, fact in language()
-        for line in (*_forward(folder, stream.service, fact), *_backward(folder, stream.service, fact))
+        finding
+        for stream, fact in fact_source()
+        for finding in (
+            *_find_unreadable_forward(folder, stream.service, fact),
+            *_find_unreadable_backward(folder, stream.service, fact),
+        )
     ]
 
 
-def _forward(folder: Path, service: str, fact: type[Fact]) -> Iterator[str]:
+def _find_unreadable_forward(folder: Path, service: str, fact: type[Fact]) -> Iterator[str]:
     written = writer_schema(service, fact)
     for version in range(1, fact.schema_version + 1):
-        reader = _kept(folder, service, fact, version, "reader")
-        if not readable(written, reader, of_correction=issubclass(fact, Corrected)):
+        reader = _load_published(folder, service, fact, version, "reader")
+        if not is_readable_by(written, reader, of_correction=issubclass(fact, Correction)):
             yield f"what is written today is not for readers of {schema_name(service, fact.type_name, version)}"
 
 
-def _backward(folder: Path, service: str, fact: type[Fact]) -> Iterator[str]:
+def _find_unreadable_backward(folder: Path, service: str, fact: type[Fact]) -> Iterator[str]:
     reader = reader_schema(service, fact)
-    if not readable(_kept(folder, service, fact, fact.schema_version, "writer"), reader):
+    if not is_readable_by(_load_published(folder, service, fact, fact.schema_version, "writer"), reader):
         yield f"what was written as {schema_name(service, fact.type_name, fact.schema_version)} is not read today"
     for version in range(1, fact.schema_version):
-        written = _kept(folder, service, fact, version, "writer")
-        kept = json.loads((folder / golden_path(service, fact.type_name, version)).read_text("utf-8"))
-        tried = [kept, *alternatives(written, written.get("$defs", {}))]
-        if why := next(_unreadable(fact, version, tried, written, reader), ""):
+        written = _load_published(folder, service, fact, version, "writer")
+        golden = json.loads((folder / golden_path(service, fact.type_name, version)).read_text("utf-8"))
+        contents = [golden, *alternatives(written, written.get("$defs", {}))]
+        if why := next(_explain_unreadable(fact, version, contents, written, reader), ""):
             yield f"what was written as {schema_name(service, fact.type_name, version)} is not read today: {why}"
 
 
-def _unreadable(fact: type[Fact], version: int, tried: Iterable[Any], written: Schema, reader: Schema) -> Iterator[str]:
+def _explain_unreadable(
+    fact: type[Fact], version: int, contents: Iterable[Any], written: Schema, reader: Schema
+) -> Iterator[str]:
     """Why content of an earlier version, brought up, is not of the reader schema of today."""
-    left_alone = set(written["properties"])
-    for said in tried:
+    unchanged_members = set(written["properties"])
+    for content in contents:
         try:
-            brought_up = upcast(fact, version, said)
+            current_content = upcast(fact, version, content)
         except Exception as failure:  # whatever an upcast raises is what is looked for here
             yield f"its upcast raises {type(failure).__name__}"
             continue
         yield from (
             f"{error.json_path} fails {error.validator}"
-            for error in Draft202012Validator(reader).iter_errors(brought_up)
+            for error in Draft202012Validator(reader).iter_errors(current_content)
         )
-        left_alone = {name for name in left_alone if brought_up.get(name, said) == said.get(name, said)}
-    for name in sorted(left_alone):  # no upcast makes up for a member that is narrower now
-        if not readable(_only(written, name), _only(reader, name)):
+        unchanged_members = {
+            name for name in unchanged_members if current_content.get(name, content) == content.get(name, content)
+        }
+    for name in sorted(unchanged_members):  # no upcast makes up for a member that is narrower now
+        if not is_readable_by(_with_single_member(written, name), _with_single_member(reader, name)):
             yield f"$.{name} is narrower"
 
 
-def _only(schema: Schema, name: str) -> Schema:
+def _with_single_member(schema: Schema, name: str) -> Schema:
     return {**schema, "properties": {name: schema["properties"].get(name, {})}, "required": []}
 
 
-def _kept(folder: Path, service: str, fact: type[Fact], version: int, side: str) -> Schema:
+def _load_published(folder: Path, service: str, fact: type[Fact], version: int, side: str) -> Schema:
     path = folder / "schemas" / f"{schema_name(service, fact.type_name, version)}.{side}.json"
     return dict(json.loads(path.read_text("utf-8")))
 
 
-def readable(written: Schema, read: Schema, *, of_correction: bool = False) -> bool:
+def is_readable_by(written: Schema, reader: Schema, *, of_correction: bool = False) -> bool:
     """Is everything of the one schema of the other too? A correction of a kind of fact that the reader never heard of
     is left out: it does not read that kind either."""
-    kinds = frozenset(_kinds(read)) if of_correction else None
-    as_text = json.dumps(_comparable(written, written.get("$defs", {}), kinds))
-    return jsoncompat.check_compat(as_text, json.dumps(_comparable(read, read.get("$defs", {}), None)), "deserializer")
+    kinds = frozenset(_fact_types(reader)) if of_correction else None
+    as_text = json.dumps(_to_comparable(written, written.get("$defs", {}), kinds))
+    return jsoncompat.check_compat(
+        as_text, json.dumps(_to_comparable(reader, reader.get("$defs", {}), None)), "deserializer"
+    )
 
 
-def _kinds(schema: Schema) -> Iterator[str]:
+def _fact_types(schema: Schema) -> Iterator[str]:
     for definition in schema.get("$defs", {}).values():
         match definition:
             case {"properties": {"type": {"const": str(kind)}, "data": _}}:
                 yield kind
 
 
-def _comparable(schema: Any, defs: Schema, kinds: frozenset[str] | None) -> Any:
+def _to_comparable(schema: Any, defs: Schema, kinds: frozenset[str] | None) -> Any:
     """The schema in words that jsoncompat compares rightly.
 
     It passes over `pattern` and `format`, so texts of one shape become the only value of a member of an object, which
@@ -115,26 +124,31 @@ def _comparable(schema: Any, defs: Schema, kinds: frozenset[str] | None) -> Any:
     if not isinstance(schema, dict):
         return schema
     if schema.get("type") == "string" and not {"const", "enum"} & schema.keys():
-        return _text({name: schema[name] for name in _ABOUT_TEXT if name in schema})
-    made = {
-        keyword: each_schema(keyword, value, partial(_comparable, defs=defs, kinds=kinds))
+        return _text_as_object({name: schema[name] for name in _TEXT_KEYWORDS if name in schema})
+    comparable = {
+        keyword: map_subschemas(keyword, value, partial(_to_comparable, defs=defs, kinds=kinds))
         for keyword, value in schema.items()
         if keyword not in ("$id", "$schema")
     }
-    tags = [_tag(each, defs) for each in schema.get("oneOf", ())]
+    tags = [_type_tag(alternative, defs) for alternative in schema.get("oneOf", ())]
     if tags and None not in tags and len(set(tags)) == len(tags):
-        branches = zip(tags, made.pop("oneOf"), strict=True)
-        made["anyOf"] = [branch for tag, branch in branches if kinds is None or tag in kinds]
-    return made
+        branches = zip(tags, comparable.pop("oneOf"), strict=True)
+        comparable["anyOf"] = [branch for tag, branch in branches if kinds is None or tag in kinds]
+    return comparable
 
 
-def _text(shape: Schema) -> dict[str, Any]:
+def _text_as_object(shape: Schema) -> dict[str, Any]:
     member = {"const": json.dumps(shape, sort_keys=True)} if shape else {}
-    shaped = {"type": "object", "properties": {"text": member}, "required": ["text"], "additionalProperties": False}
-    return shaped if shape else {"anyOf": [{"type": "string"}, shaped]}
+    text_object = {
+        "type": "object",
+        "properties": {"text": member},
+        "required": ["text"],
+        "additionalProperties": False,
+    }
+    return text_object if shape else {"anyOf": [{"type": "string"}, text_object]}
 
 
-def _tag(branch: Schema, defs: Schema) -> str | None:
+def _type_tag(branch: Schema, defs: Schema) -> str | None:
     match defs.get(branch.get("$ref", "").rpartition("/")[2], branch):
         case {"properties": {"type": {"const": str(tag)}}, "required": [*required]} if "type" in required:
             return tag
@@ -154,18 +168,18 @@ def alternatives(schema: Schema, defs: Schema) -> Iterator[Any]:
             for branch in branches:
                 yield from alternatives(branch, defs)
         case {"type": "object"}:
-            yield from _objects(schema, defs)
+            yield from _object_alternatives(schema, defs)
         case {"type": "array", "items": items}:
-            fewest = schema.get("minItems", 0)
-            yield from ([[]] if not fewest else [])
-            yield from ([each] * max(1, fewest) for each in alternatives(items, defs))
+            min_items = schema.get("minItems", 0)
+            yield from ([[]] if not min_items else [])
+            yield from ([item] * max(1, min_items) for item in alternatives(items, defs))
         case _:
-            yield plain(schema)
+            yield sample_value(schema)
 
 
-def _objects(schema: Schema, defs: Schema) -> Iterator[dict[str, Any]]:
+def _object_alternatives(schema: Schema, defs: Schema) -> Iterator[dict[str, Any]]:
     members = schema.get("properties", {})
-    least = {name: next(alternatives(members[name], defs)) for name in schema.get("required", ())}
-    yield least
+    required_members = {name: next(alternatives(members[name], defs)) for name in schema.get("required", ())}
+    yield required_members
     for name, member in members.items():
-        yield from ({**least, name: each} for each in alternatives(member, defs))
+        yield from ({**required_members, name: alternative} for alternative in alternatives(member, defs))

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.contracts import catalogue
-from shared.kernel.fact import Fact, Stated, Stream
+from shared.kernel.fact import Fact, StatedFact, Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +39,31 @@ class Event:
         return f"/studies/{self.study_id}/{self.service}"
 
     @property
-    def of_study(self) -> bool:
+    def is_study_event(self) -> bool:
         return self.stream_id == self.study_id
 
     @property
     def stream(self) -> Stream:
-        return catalogue.stream(self.service, of_study=self.of_study)
+        return catalogue.find_stream(self.service, is_study=self.is_study_event)
 
     @property
     def key(self) -> str:
         """The Kafka key: events of one key keep their order."""
-        return self.study_id if self.of_study else f"{self.study_id}/{self.stream_id}"
+        return self.study_id if self.is_study_event else f"{self.study_id}/{self.stream_id}"
 
     @property
-    def is_known(self) -> bool:
+    def is_readable(self) -> bool:
         """Does today's language have such a fact? A later writer may say what an earlier reader cannot read yet."""
         return self.type in self.stream.facts
 
-    def stated(self) -> Stated[Fact]:
+    def stated_fact(self) -> StatedFact[Fact]:
         """KeyError or ValueError for a type or content that today's language does not have."""
-        return self.stream.stated(self.event_id, self.type, self.schema_version, self.data)
+        return self.stream.stated_fact(self.event_id, self.type, self.schema_version, self.data)
 
     @property
     def content(self) -> dict[str, Any]:
         return dict(json.loads(self.data))
 
 
-def history(events: Iterable[Event]) -> list[Stated[Fact]]:
-    return [event.stated() for event in events]
+def stated_facts(events: Iterable[Event]) -> list[StatedFact[Fact]]:
+    return [event.stated_fact() for event in events]

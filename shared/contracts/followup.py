@@ -10,10 +10,10 @@ from shared.contracts.enrollment import BodySite, NotReported, Performance
 from shared.contracts.streams import FOLLOWUP
 from shared.contracts.toxicity import VisitNumber
 from shared.kernel.dates import ClinicalDate, Day
-from shared.kernel.fact import Fact, Member
+from shared.kernel.fact import Fact, FactPart
 from shared.kernel.ids import Code, LocalId
 from shared.kernel.patterns import explain_pattern
-from shared.kernel.sealed import Sealed
+from shared.kernel.sealed import SealedString
 
 _QUERY_KEY = explain_pattern(
     r"^[0-9a-f]{64}$", "Give the key of the data query: 64 digits and letters from a to f, as /queries.json lists it."
@@ -24,7 +24,7 @@ Response = Literal["CR", "PR", "SD", "PD", "NON-CR/NON-PD", "NE"]
 """RECIST 1.1."""
 
 
-class LesionSeen(Member):
+class LesionStatus(FactPart, schema_name="LesionSeen"):
     """How a lesion is at a contact. Necrosis is no failure."""
 
     lesion_id: LocalId
@@ -32,21 +32,21 @@ class LesionSeen(Member):
     basis: Basis
 
 
-class DiseaseSeen(Member):
+class DiseaseStatus(FactPart, schema_name="DiseaseSeen"):
     """Disease at a contact: each lesion that was looked at, the region, and elsewhere."""
 
-    lesions: Annotated[tuple[LesionSeen, ...], Field(max_length=100)] = ()
+    lesions: Annotated[tuple[LesionStatus, ...], Field(max_length=100)] = ()
     regional: Extent
     distant: Extent
 
     @model_validator(mode="after")
-    def _each_lesion_once(self) -> Self:
+    def _require_each_lesion_once(self) -> Self:
         if len({lesion.lesion_id for lesion in self.lesions}) < len(self.lesions):
             raise ValueError("A lesion is named twice. Give each lesion once, with one status.")
         return self
 
 
-class SymptomChange(Member):
+class SymptomChange(FactPart):
     symptom: Code
     change: Literal["improved", "stable", "worse", "resolved"]
 
@@ -60,10 +60,10 @@ class FollowUpRecorded(Fact):
     course_id: LocalId | None = None
     mode: Literal["clinic", "phone", "video", "letter", "registry"]
     performance: Performance | NotReported | None = None
-    disease: DiseaseSeen | None = None
+    disease: DiseaseStatus | None = None
     response: Response | None = None
     symptoms: Annotated[tuple[SymptomChange, ...], Field(max_length=50)] = ()
-    note: Sealed | None = None
+    note: SealedString | None = None
 
 
 @FOLLOWUP.fact("followup.visit_missed", on="declared_on")
@@ -77,7 +77,7 @@ class VisitMissed(Fact):
 
 
 @FOLLOWUP.fact("disease.progressed", on="detected_on")
-class Progressed(Fact):
+class DiseaseProgressed(Fact, schema_name="Progressed"):
     """Disease has grown or appeared: where it was treated (local, of a lesion), in the region, or elsewhere."""
 
     detected_on: ClinicalDate
@@ -96,17 +96,17 @@ class VitalStatusConfirmed(Fact):
 
 
 @FOLLOWUP.fact("participant.died", on="died_on")
-class Died(Fact):
+class ParticipantDied(Fact, schema_name="Died"):
     """Death of any cause. `died_on` is null where the day is not known; presumed where death is not confirmed."""
 
     died_on: ClinicalDate | None
     cause: Literal["tumour", "treatment", "other", "unknown"]
     presumed: StrictBool = False
-    detail: Sealed | None = None
+    detail: SealedString | None = None
 
 
 @FOLLOWUP.fact("participant.lost", on="on")
-class Lost(Fact):
+class LostToFollowUp(Fact, schema_name="Lost"):
     """Nobody can reach the participant any more; reversible."""
 
     on: ClinicalDate
@@ -127,20 +127,20 @@ class QueryExplained(Fact):
         StringConstraints(strict=True, pattern=_QUERY_KEY),
         Field(description="the query's key, as /queries.json lists it", examples=["0" * 64]),
     ]
-    reason: Sealed
+    reason: SealedString
 
 
-class _OfReminder(Fact):
+class _ReminderFact(Fact):
     visit: VisitNumber
     course_id: LocalId | None = None
     until: Annotated[Day | None, Field(description="14 days ahead at most")] = None
 
 
 @FOLLOWUP.fact("reminder.snoozed")
-class ReminderSnoozed(_OfReminder):
+class ReminderSnoozed(_ReminderFact):
     """No reminder of that visit before that day."""
 
 
 @FOLLOWUP.fact("reminder.acknowledged")
-class ReminderAcknowledged(_OfReminder):
+class ReminderAcknowledged(_ReminderFact):
     """Somebody has seen the reminder and sees to the visit."""

@@ -13,25 +13,25 @@ from shared.kernel.dates import Day
 from shared.kernel.fact import Fact, Role
 from shared.kernel.ids import Code, SiteId
 from shared.kernel.patterns import explain_pattern
-from shared.kernel.sealed import STORED
-from shared.kernel.text import Line, Paragraph
-from shared.kernel.zones import suggestion
+from shared.kernel.sealed import READING_STORED
+from shared.kernel.text import LongText, ShortText
+from shared.kernel.zones import suggest_zone
 from shared.protocol.protocol import Protocol
 
 
 @cache
-def _zones() -> frozenset[str]:
+def _machine_zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _known_zone(name: str, info: ValidationInfo) -> str:
+def _require_known_zone(name: str, info: ValidationInfo) -> str:
     """Refuse what no machine has as a zone. A zone that was recorded stays readable where the tables are others."""
-    if info.context != STORED and name not in _zones():
-        raise ValueError(f"This is not an IANA time zone. Give one such as {suggestion(name) or 'Europe/Berlin'}.")
+    if info.context != READING_STORED and name not in _machine_zones():
+        raise ValueError(f"This is not an IANA time zone. Give one such as {suggest_zone(name) or 'Europe/Berlin'}.")
     return name
 
 
-TimeZone = Annotated[str, StringConstraints(strict=True, max_length=64), AfterValidator(_known_zone)]
+TimeZone = Annotated[str, StringConstraints(strict=True, max_length=64), AfterValidator(_require_known_zone)]
 _COUNTRY = explain_pattern("^[A-Z]{2}$", "Give the country's code by ISO 3166-1: two capital letters, such as DE.")
 Country = Annotated[str, StringConstraints(strict=True, pattern=_COUNTRY), Field(description="ISO 3166-1 alpha-2")]
 _SUBJECT = explain_pattern(
@@ -46,12 +46,12 @@ Subject = Annotated[
 
 
 @STUDY.fact("study.opened", by="administrator")
-class Opened(Fact):
+class StudyOpened(Fact, schema_name="Opened"):
     """The study exists, with its first protocol. Who opens it becomes its administrator."""
 
-    title: Line
-    ethics_approval: Line
-    registration: Line | None = None
+    title: ShortText
+    ethics_approval: ShortText
+    registration: ShortText | None = None
     protocol: Protocol
 
 
@@ -62,13 +62,13 @@ class ProtocolAmended(Fact):
     amendment: Code
     effective_on: Day
     protocol: Protocol
-    reason: Paragraph
+    reason: LongText
 
 
 @STUDY.fact("study.site_activated", on="on", by="administrator")
 class SiteActivated(Fact):
     site_id: SiteId
-    name: Line
+    name: ShortText
     country: Country
     time_zone: TimeZone
     on: Day
@@ -106,7 +106,7 @@ class AccrualClosed(Fact):
 
 
 @STUDY.fact("study.closed", on="on", by="administrator investigator")
-class Closed(Fact):
+class StudyClosed(Fact, schema_name="Closed"):
     """Nothing dated after that day is stated any more, but corrections."""
 
     on: Day

@@ -8,11 +8,11 @@ from pydantic import BeforeValidator, Field, StrictBool, StringConstraints, Vali
 
 from shared.contracts.streams import TOXICITY
 from shared.kernel.dates import ClinicalDate, PartialDate
-from shared.kernel.fact import Fact, Member
+from shared.kernel.fact import Fact, FactPart
 from shared.kernel.ids import LocalId
-from shared.kernel.moments import Moment
+from shared.kernel.moments import Timestamp
 from shared.kernel.patterns import explain_pattern
-from shared.kernel.sealed import STORED, Sealed
+from shared.kernel.sealed import READING_STORED, SealedString
 
 _TERM = explain_pattern(
     r"^(3\.0|4\.03|5\.0|6\.0):[0-9]{4}$",
@@ -30,12 +30,12 @@ TermId = Annotated[
 Grade = Annotated[int, Field(strict=True, ge=0, le=5)]
 VisitNumber = Annotated[int, Field(strict=True, ge=1, le=120, description="the visit k that the protocol plans")]
 Timepoint = Literal["baseline", "during_rt", "end_of_rt", "follow_up"]
-Level = Literal["unrelated", "unlikely", "possible", "probable", "definite"]
-RELATED: frozenset[Level] = frozenset({"possible", "probable", "definite"})
+AttributionLevel = Literal["unrelated", "unlikely", "possible", "probable", "definite"]
+RELATED_LEVELS: frozenset[AttributionLevel] = frozenset({"possible", "probable", "definite"})
 """Levels from which on an event counts as related to a treatment."""
 
 
-class Attribution(Member):
+class Attribution(FactPart):
     """How far an event goes back to one treatment, or to something else; a level for each that was considered."""
 
     to: Annotated[
@@ -43,7 +43,7 @@ class Attribution(Member):
         StringConstraints(strict=True, pattern=_CAUSE),
         Field(description="course:<id>, line:<id>, disease or other", examples=["course:RT1"]),
     ]
-    level: Level
+    level: AttributionLevel
 
     @property
     def treatment(self) -> tuple[str, str] | None:
@@ -52,26 +52,26 @@ class Attribution(Member):
         return (kind, name) if name else None
 
 
-class Finding(Member):
+class Finding(FactPart):
     """One term with its grade. Grade 0: looked for and not there. null: not graded, and why."""
 
     term: TermId
     grade: Grade | None
-    not_graded: Annotated[Sealed | None, Field(description="the reason, where the grade is null")] = None
+    not_graded: Annotated[SealedString | None, Field(description="the reason, where the grade is null")] = None
     attribution: Annotated[tuple[Attribution, ...], Field(max_length=50)] = ()
     onset_on: ClinicalDate | None = None
 
     @model_validator(mode="after")
-    def _graded_or_said_why(self, info: ValidationInfo) -> Self:
-        if info.context != STORED and (self.grade is None) != (self.not_graded is not None):
+    def _require_grade_or_reason(self, info: ValidationInfo) -> Self:
+        if info.context != READING_STORED and (self.grade is None) != (self.not_graded is not None):
             raise ValueError("Give either a grade, or null as the grade and the reason in not_graded.")
-        if len({each.to for each in self.attribution}) < len(self.attribution):
+        if len({attribution.to for attribution in self.attribution}) < len(self.attribution):
             raise ValueError("A cause is named twice. Give each cause once, with one level.")
         return self
 
 
 @TOXICITY.fact("toxicity.assessed", on="assessed_on")
-class Assessed(Fact):
+class ToxicityAssessed(Fact, schema_name="Assessed"):
     """Toxicity graded at one time point. `checklist_complete`: every term of the protocol's checklist was looked for,
     and those without a finding are absent."""
 
@@ -83,21 +83,25 @@ class Assessed(Fact):
     checklist_complete: StrictBool
 
 
-def _with_underscores(value: object) -> object:
+def _replace_hyphens(value: object) -> object:
     return value.replace("-", "_") if isinstance(value, str) else value
 
 
 Seriousness = Annotated[
     Literal["death", "life_threatening", "hospitalisation", "disability", "congenital", "important"],
-    BeforeValidator(_with_underscores),
+    BeforeValidator(_replace_hyphens),
 ]
 """ICH E2A. Serious is not severe: a hospital stay makes an event serious, not grade 3."""
 Outcome = Literal[
-    "RECOVERED/RESOLVED", "RECOVERED/RESOLVED WITH SEQUELAE", "RECOVERING/RESOLVING", "NOT RECOVERED/NOT RESOLVED",
-    "FATAL", "UNKNOWN",
-]  # fmt: skip
+    "RECOVERED/RESOLVED",
+    "RECOVERED/RESOLVED WITH SEQUELAE",
+    "RECOVERING/RESOLVING",
+    "NOT RECOVERED/NOT RESOLVED",
+    "FATAL",
+    "UNKNOWN",
+]
 """CDISC codelist OUT."""
-Reasons = Annotated[tuple[Seriousness, ...], Field(min_length=1, max_length=6)]
+SeriousnessCriteria = Annotated[tuple[Seriousness, ...], Field(min_length=1, max_length=6)]
 
 
 @TOXICITY.fact("toxicity.serious_event_reported", on="onset_on")
@@ -105,45 +109,45 @@ class SeriousEventReported(Fact):
     """A serious adverse event, within 24 hours of becoming aware of it; later is accepted, and questioned."""
 
     serious_event_id: LocalId
-    aware_at: Moment
+    aware_at: Timestamp
     term: TermId
     grade: Grade
     onset_on: ClinicalDate
-    seriousness: Reasons
-    narrative: Sealed
+    seriousness: SeriousnessCriteria
+    narrative: SealedString
     outcome: Outcome
 
 
-class _Sequel(Fact):
+class _SeriousEventFollowUp(Fact):
     """What is known by now of a serious event; what is left out is as it was."""
 
     serious_event_id: LocalId
-    aware_at: Moment
+    aware_at: Timestamp
     term: TermId | None = None
     grade: Grade | None = None
     onset_on: ClinicalDate | None = None
-    seriousness: Reasons | None = None
-    narrative: Sealed | None = None
+    seriousness: SeriousnessCriteria | None = None
+    narrative: SealedString | None = None
 
     @property
     def happened_on(self) -> PartialDate | None:
         """Where no clinical day is said, that on which the site became aware."""
-        return super().happened_on or PartialDate.of(self.aware_at.date())
+        return super().happened_on or PartialDate.from_day(self.aware_at.date())
 
     @property
-    def dated_by(self) -> str:
-        return super().dated_by if super().happened_on else "aware_at"
+    def date_member(self) -> str:
+        return super().date_member if super().happened_on else "aware_at"
 
 
 @TOXICITY.fact("toxicity.serious_event_updated", on="onset_on")
-class SeriousEventUpdated(_Sequel):
+class SeriousEventUpdated(_SeriousEventFollowUp):
     """More is known of a serious event. What is left out is as it was."""
 
     outcome: Outcome | None = None
 
 
 @TOXICITY.fact("toxicity.serious_event_resolved", on="resolved_on")
-class SeriousEventResolved(_Sequel):
+class SeriousEventResolved(_SeriousEventFollowUp):
     """A serious event came to its end, one way or the other."""
 
     outcome: Outcome

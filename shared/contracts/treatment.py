@@ -8,19 +8,35 @@ from pydantic import Field, StrictBool, StringConstraints, model_validator
 
 from shared.contracts.streams import PARTICIPANT
 from shared.kernel.dates import ClinicalDate
-from shared.kernel.fact import Fact, Member
+from shared.kernel.fact import Fact, FactPart
 from shared.kernel.ids import Code, Label, LocalId
 from shared.kernel.patterns import explain_pattern
 from shared.protocol.protocol import Delivery
 
 Intent = Literal[
-    "definitive", "curative", "adjuvant", "neoadjuvant", "ablative", "ablative_metastasis", "consolidative",
-    "palliative", "salvage", "not_stated",
-]  # fmt: skip
+    "definitive",
+    "curative",
+    "adjuvant",
+    "neoadjuvant",
+    "ablative",
+    "ablative_metastasis",
+    "consolidative",
+    "palliative",
+    "salvage",
+    "not_stated",
+]
 Modality = Literal[
-    "photons", "electrons", "protons", "carbon_ions", "neutrons", "brachytherapy_hdr", "brachytherapy_pdr",
-    "brachytherapy_ldr", "radiopharmaceutical", "other",
-]  # fmt: skip
+    "photons",
+    "electrons",
+    "protons",
+    "carbon_ions",
+    "neutrons",
+    "brachytherapy_hdr",
+    "brachytherapy_pdr",
+    "brachytherapy_ldr",
+    "radiopharmaceutical",
+    "other",
+]
 Technique = Literal[
     "2D", "3D-CRT", "IMRT", "VMAT", "stereotactic", "interstitial", "intracavitary", "other", "not_stated"
 ]
@@ -36,10 +52,10 @@ Setting = Literal[
     "later_line",
     "other",
 ]
-HIGHEST_FRACTION_DOSE_CGY, HIGHEST_TOTAL_DOSE_CGY, MOST_SBRT_FRACTIONS = 3000, 12000, 8
+MAX_FRACTION_DOSE_CGY, MAX_TOTAL_DOSE_CGY, MAX_SBRT_FRACTIONS = 3000, 12000, 8
 
 
-class Target(Member):
+class Target(FactPart):
     """A volume and what is prescribed to it (ICRU: the PTV). A boost names the target that it rides on."""
 
     target_id: LocalId
@@ -49,27 +65,27 @@ class Target(Member):
     technique: Technique
     delivery: Delivery
     fractions: Fractions
-    dose_per_fraction_cgy: Annotated[int, Field(strict=True, gt=0, le=HIGHEST_FRACTION_DOSE_CGY)]
-    total_dose_cgy: Annotated[int, Field(strict=True, gt=0, le=HIGHEST_TOTAL_DOSE_CGY)]
+    dose_per_fraction_cgy: Annotated[int, Field(strict=True, gt=0, le=MAX_FRACTION_DOSE_CGY)]
+    total_dose_cgy: Annotated[int, Field(strict=True, gt=0, le=MAX_TOTAL_DOSE_CGY)]
     prescription_isodose_percent: Annotated[int, Field(strict=True, ge=30, le=100)] | None = None
     boost_of: LocalId | None = None
 
     @model_validator(mode="after")
-    def _adds_up(self) -> Target:
+    def _require_consistent_dose(self) -> Target:
         if self.fractions * self.dose_per_fraction_cgy != self.total_dose_cgy:
             raise ValueError(
                 "The number of fractions times the dose per fraction is not the total dose. Check the three numbers."
             )
         if self.delivery == "SRS" and self.fractions != 1:
             raise ValueError("SRS is given in one fraction. Give FSRT as the delivery where there are several.")
-        if self.delivery == "SBRT" and self.fractions > MOST_SBRT_FRACTIONS:
+        if self.delivery == "SBRT" and self.fractions > MAX_SBRT_FRACTIONS:
             raise ValueError(
-                f"SBRT is given in at most {MOST_SBRT_FRACTIONS} fractions. Check the delivery and the fractions."
+                f"SBRT is given in at most {MAX_SBRT_FRACTIONS} fractions. Check the delivery and the fractions."
             )
         return self
 
 
-def _boosts_share_fractions(targets: tuple[Target, ...]) -> tuple[Target, ...]:
+def _require_boosts_to_fit(targets: tuple[Target, ...]) -> tuple[Target, ...]:
     by_id = {target.target_id: target for target in targets}
     if len(by_id) < len(targets):
         raise ValueError("Two targets have the same target_id. Give each target of the course its own.")
@@ -91,8 +107,8 @@ class _Prescription(Fact):
     targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=50)]
 
     @model_validator(mode="after")
-    def _targets_fit(self) -> _Prescription:
-        _boosts_share_fractions(self.targets)
+    def _require_targets_to_fit(self) -> _Prescription:
+        _require_boosts_to_fit(self.targets)
         return self
 
 
@@ -113,31 +129,31 @@ class PrescriptionChanged(_Prescription):
     reason_code: Code
 
 
-class Delivered(Member):
+class DeliveredDose(FactPart, schema_name="Delivered"):
     target_id: LocalId
     fractions: Annotated[int, Field(strict=True, ge=0, le=80)]
-    dose_cgy: Annotated[int, Field(strict=True, ge=0, le=HIGHEST_TOTAL_DOSE_CGY)]
+    dose_cgy: Annotated[int, Field(strict=True, ge=0, le=MAX_TOTAL_DOSE_CGY)]
 
 
-class _CourseEnd(Fact):
+class _CourseEnded(Fact):
     course_id: LocalId
     ended_on: ClinicalDate
-    delivered: Annotated[tuple[Delivered, ...], Field(max_length=50)] = ()
+    delivered: Annotated[tuple[DeliveredDose, ...], Field(max_length=50)] = ()
 
     @model_validator(mode="after")
-    def _each_target_once(self) -> _CourseEnd:
+    def _require_each_target_once(self) -> _CourseEnded:
         if len({delivered.target_id for delivered in self.delivered}) < len(self.delivered):
             raise ValueError("A target is named twice. Give once what was delivered to each target.")
         return self
 
 
 @PARTICIPANT.fact("radiotherapy.completed", on="ended_on")
-class RadiotherapyCompleted(_CourseEnd):
+class RadiotherapyCompleted(_CourseEnded):
     """The last fraction was given. A target that `delivered` does not name was treated as prescribed."""
 
 
 @PARTICIPANT.fact("radiotherapy.discontinued", on="ended_on")
-class RadiotherapyDiscontinued(_CourseEnd):
+class RadiotherapyDiscontinued(_CourseEnded):
     """The course ended early; `delivered` says how far it came."""
 
     reason_code: Literal["toxicity", "progression", "refusal", "death", "intercurrent_illness", "other"]
@@ -157,7 +173,7 @@ _SCHEDULE = explain_pattern(
 )
 
 
-class Agent(Member):
+class Agent(FactPart):
     name: Annotated[str, StringConstraints(strict=True, pattern=_AGENT)]
     dose: Annotated[float, Field(strict=True, gt=0, le=1_000_000)] | None = None
     unit: Annotated[str, StringConstraints(strict=True, pattern=_UNIT)] | None = None

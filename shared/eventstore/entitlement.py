@@ -7,47 +7,47 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from shared.eventstore.studies import Studies, StudyState
-from shared.kernel.refusal import NotFound, NotKnownYet, NotYourRole, Refusal
+from shared.kernel.refusal import Forbidden, NotFound, NotKnownYet, RequestError
 
 T = TypeVar("T")
-WAITS_FOR_OTHERS = 2.0
+MAX_WAIT_SECONDS = 2.0
 """Seconds that a statement waits, if it asks for it, until this service knows what another one published."""
 
 
-async def once_known(attempt: Callable[[], Awaitable[T]], *, waits: bool) -> T:
+async def retry_while_unknown(attempt: Callable[[], Awaitable[T]], *, waits: bool) -> T:
     """Return what the attempt gives; with `waits`, try again for a while where something is not known here yet."""
-    waited, pause = 0.0, 0.01
+    waited_seconds, pause_seconds = 0.0, 0.01
     while True:
         try:
             return await attempt()
         except NotKnownYet:
-            if not waits or waited >= WAITS_FOR_OTHERS:
+            if not waits or waited_seconds >= MAX_WAIT_SECONDS:
                 raise
-        await asyncio.sleep(pause)
-        waited, pause = waited + pause, min(2 * pause, 0.1)
+        await asyncio.sleep(pause_seconds)
+        waited_seconds, pause_seconds = waited_seconds + pause_seconds, min(2 * pause_seconds, 0.1)
 
 
 async def require_role(
-    studies: Studies, study_id: str, member: str, roles: frozenset[str], *, registers: bool, waits: bool
+    studies: Studies, study_id: str, member: str, roles: frozenset[str], *, owns_participants: bool, waits: bool
 ) -> None:
     """Raise what the recorder would raise for somebody without a grant, or without one of the roles at any site."""
-    unseen = NotFound if registers else NotKnownYet
+    not_visible = NotFound if owns_participants else NotKnownYet
 
     def check(study: StudyState) -> None:
-        rights = study.rights(member)
-        if not rights.grants:
-            raise unseen
-        if not rights.sites(roles):
-            raise NotYourRole
+        member_rights = study.rights(member)
+        if not member_rights.grants:
+            raise not_visible
+        if not member_rights.sites_with_role(roles):
+            raise Forbidden
 
     async def attempt() -> None:
         study = await studies.current(study_id)
         try:
             check(study)
-        except Refusal:
-            fresh = await studies.reload(study_id)
-            if fresh.version == study.version:
+        except RequestError:
+            reloaded = await studies.reload(study_id)
+            if reloaded.version == study.version:
                 raise
-            check(fresh)
+            check(reloaded)
 
-    await once_known(attempt, waits=waits)
+    await retry_while_unknown(attempt, waits=waits)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-NOTHING = "1:1:"
+EMPTY_SNAPSHOT = "1:1:"
 """A snapshot in which nothing is visible."""
 
 
@@ -19,31 +19,31 @@ class FeedCursor:
     `last_seq` how far; empty and 0 between two backlogs. `database` is the one in which the snapshots mean something.
     """
 
-    done: str = NOTHING
-    upto: str = ""
+    read_until: str = EMPTY_SNAPSHOT
+    backlog_until: str = ""
     last_seq: int = 0
     database: str = ""
 
     @property
     def latest(self) -> str:
-        return self.upto or self.done
+        return self.backlog_until or self.read_until
 
-    def within(self, snapshot: str, database: str) -> FeedCursor:
+    def in_backlog(self, snapshot: str, database: str) -> FeedCursor:
         """The same in a backlog: the one that is being read, or what is visible in this snapshot."""
-        return self if self.upto else replace(self, upto=snapshot, database=database)
+        return self if self.backlog_until else replace(self, backlog_until=snapshot, database=database)
 
-    def behind(self, last_seq: int) -> FeedCursor:
+    def after_row(self, last_seq: int) -> FeedCursor:
         return replace(self, last_seq=last_seq)
 
-    def at_the_end(self) -> FeedCursor:
+    def at_end(self) -> FeedCursor:
         """The backlog is read."""
-        return FeedCursor(done=self.upto, database=self.database)
+        return FeedCursor(read_until=self.backlog_until, database=self.database)
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class FeedSnapshot:
     """What is visible now, and in which database. `follows`: it may come after the snapshot that was asked about."""
 
     text: str
     database: str
-    follows: bool
+    follows_previous: bool

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import asyncpg
 
-_LOCK = 7_265_941
-_ROLE = re.compile(r"[a-z_][a-z0-9_]*")
+_ADVISORY_LOCK_ID = 7_265_941
+_ROLE_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,12 @@ async def migrate(url: str, parts: Iterable[Migrations], roles: Mapping[str, str
     `url` connects as the owner; `roles` fills `{app}` and `{system}` in. Several callers at once apply once.
     Raises ChangedMigration, and ValueError for a role that is not a plain name.
     """
-    if not all(_ROLE.fullmatch(role) for role in roles.values()):
+    if not all(_ROLE_NAME.fullmatch(role) for role in roles.values()):
         raise ValueError("a role is a plain lower-case name")
     connection = await asyncpg.connect(url)
     try:
         async with connection.transaction():
-            await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
+            await connection.execute("select pg_advisory_xact_lock($1)", _ADVISORY_LOCK_ID)
             await connection.execute(
                 "create table if not exists migration (name text primary key, sha256 text not null)"
             )
@@ -63,10 +63,10 @@ async def migrate(url: str, parts: Iterable[Migrations], roles: Mapping[str, str
 async def _apply(connection: asyncpg.Connection, name: str, file: Path, roles: Mapping[str, str]) -> bool:
     text = await asyncio.to_thread(file.read_text, encoding="utf-8")
     digest = hashlib.sha256(text.encode()).hexdigest()
-    applied = await connection.fetchval("select sha256 from migration where name = $1", name)
-    if applied == digest:
+    applied_digest = await connection.fetchval("select sha256 from migration where name = $1", name)
+    if applied_digest == digest:
         return False
-    if applied is not None:
+    if applied_digest is not None:
         raise ChangedMigration(f"{name} was changed after it was applied")
     for placeholder, role in roles.items():
         text = text.replace(f"{{{placeholder}}}", role)

@@ -11,81 +11,92 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.contracts.event import Event
-from shared.eventstore.sealing import opener
-from shared.eventstore.statement import Recording, Statement
-from shared.eventstore.store import Outcome, Recalled, Unit
-from shared.kernel.fact import Corrected
-from shared.kernel.refusal import Unacceptable
-from shared.kernel.sealed import texts
+from shared.eventstore.sealing import text_opener
+from shared.eventstore.statement import RecordedFacts, RecordFacts
+from shared.eventstore.store import IdempotentResult, LoadedStream, UnitOfWork
+from shared.kernel.fact import Correction
+from shared.kernel.refusal import RequestRejected
+from shared.kernel.sealed import extract_texts
 from shared.security.grants import Rights
 from shared.security.vault import Vault
 
-REUSED = "idempotency-key-reused"
+KEY_REUSED_CODE = "idempotency-key-reused"
 
 
 @dataclass(frozen=True, slots=True)
-class Repeats:
-    said: Statement
+class IdempotencyCheck:
+    command: RecordFacts
     rights: Rights
     vault: Vault
 
-    async def find(self, unit: Unit, recalled: Recalled, site: str | None) -> Recording | None:
+    async def find_repeat(self, unit: UnitOfWork, stream: LoadedStream, site: str | None) -> RecordedFacts | None:
         """Return the stored outcome of the statement's key, or of the event that the key names; None if it is new.
 
         `site` is where it is stated. Raises Unacceptable where the key belongs to something else.
         """
-        if recalled.outcome is None:
-            return await self._of_event(unit, recalled)
-        if not await self._is_same_request(unit, recalled, recalled.outcome, site):
-            raise Unacceptable("The idempotency key was used for another request. Use a new key.", code=REUSED)
-        return Recording.of(self.said.study_id, recalled.outcome.answer)
+        if stream.outcome is None:
+            return await self._find_repeat_of_event(unit, stream)
+        if not await self._is_same_request(unit, stream, stream.outcome, site):
+            raise RequestRejected(
+                "The idempotency key was used for another request. Use a new key.", code=KEY_REUSED_CODE
+            )
+        return RecordedFacts.from_json(self.command.study_id, stream.outcome.answer)
 
-    async def _is_same_request(self, unit: Unit, recalled: Recalled, outcome: Outcome, site: str | None) -> bool:
-        if self.said.stream_id not in (None, outcome.answer["stream_id"]):
+    async def _is_same_request(
+        self, unit: UnitOfWork, stream: LoadedStream, outcome: IdempotentResult, site: str | None
+    ) -> bool:
+        if self.command.stream_id not in (None, outcome.answer["stream_id"]):
             return False
-        first = await self._events(unit, recalled, outcome)
-        if site is None or self._may_compare(first, site):
-            return outcome.fingerprint == self.vault.fingerprint(self.said.request)
-        return not self._has_texts() and [(event.type, event.content) for event in first] == self._published()
+        first_events = await self._events_of_first_request(unit, stream, outcome)
+        if site is None or self._may_compare(first_events, site):
+            return outcome.fingerprint == self.vault.fingerprint(self.command.request)
+        return (
+            not self._has_texts()
+            and [(event.type, event.content) for event in first_events] == self._published_content()
+        )
 
-    async def _events(self, unit: Unit, recalled: Recalled, outcome: Outcome) -> Sequence[Event]:
+    async def _events_of_first_request(
+        self, unit: UnitOfWork, stream: LoadedStream, outcome: IdempotentResult
+    ) -> Sequence[Event]:
         """The events of the first request; none where they are no longer the caller's to see."""
         stream_id, ids = outcome.answer["stream_id"], set(outcome.answer["event_ids"])
-        if not any(event.stream_id == stream_id for event in recalled.events):
-            recalled = await unit.recall(stream_id)
-        return [event for event in recalled.events if str(event.event_id) in ids]
+        if not any(event.stream_id == stream_id for event in stream.events):
+            stream = await unit.load_stream(stream_id)
+        return [event for event in stream.events if str(event.event_id) in ids]
 
-    def _may_compare(self, first: Sequence[Event], site: str) -> bool:
-        if not first:
-            return self.rights.has_site(site)
-        return self.rights.has_site(first[0].site_id or "") or self._sent(first[0])
+    def _may_compare(self, first_events: Sequence[Event], site: str) -> bool:
+        if not first_events:
+            return self.rights.is_site_staff(site)
+        return self.rights.is_site_staff(first_events[0].site_id or "") or self._was_sent_by_caller(first_events[0])
 
-    async def _of_event(self, unit: Unit, recalled: Recalled) -> Recording | None:
-        key = (self.said.key or "").lower()  # the digits of an id may come in capitals
-        event = next((event for event in recalled.events if str(event.event_id) == key), None)
+    async def _find_repeat_of_event(self, unit: UnitOfWork, stream: LoadedStream) -> RecordedFacts | None:
+        key = (self.command.key or "").lower()  # the digits of an id may come in capitals
+        event = next((event for event in stream.events if str(event.event_id) == key), None)
         if event is None:
             return None
-        told = [dict(texts(fact)) for fact in self.said.facts]
-        if self._published() != [(event.type, event.content)] or told != [await self._comparable(unit, event)]:
-            raise Unacceptable(
-                "The idempotency key is the id of an event with other content. Use a new key.", code=REUSED
+        stated_texts = [dict(extract_texts(fact)) for fact in self.command.facts]
+        if self._published_content() != [(event.type, event.content)] or stated_texts != [
+            await self._comparable_texts(unit, event)
+        ]:
+            raise RequestRejected(
+                "The idempotency key is the id of an event with other content. Use a new key.", code=KEY_REUSED_CODE
             )
-        return Recording(
+        return RecordedFacts(
             event.study_id, event.stream_id, event.version, (event.event_id,), event.recorded_at, replayed=True
         )
 
-    async def _comparable(self, unit: Unit, event: Event) -> dict[str, str]:
+    async def _comparable_texts(self, unit: UnitOfWork, event: Event) -> dict[str, str]:
         """The event's texts, for who may know them; a correction may hold texts that its own sender was never shown."""
-        own = self._sent(event) and event.type != Corrected.type_name
-        if not (own or self.rights.has_site(event.site_id or "")):
+        is_own_event = self._was_sent_by_caller(event) and event.type != Correction.type_name
+        if not (is_own_event or self.rights.is_site_staff(event.site_id or "")):
             return {}
-        return dict(opener(self.vault, await unit.data_key(event.stream_id))(event))
+        return dict(text_opener(self.vault, await unit.data_key(event.stream_id))(event))
 
-    def _sent(self, event: Event) -> bool:
-        return bool(event.meta.get("recorded_by") == self.said.by)
+    def _was_sent_by_caller(self, event: Event) -> bool:
+        return bool(event.meta.get("recorded_by") == self.command.member)
 
     def _has_texts(self) -> bool:
-        return any(True for fact in self.said.facts for _ in texts(fact))
+        return any(True for fact in self.command.facts for _ in extract_texts(fact))
 
-    def _published(self) -> list[tuple[str, object]]:
-        return [(fact.type_name, fact.model_dump(mode="json")) for fact in self.said.facts]
+    def _published_content(self) -> list[tuple[str, object]]:
+        return [(fact.type_name, fact.model_dump(mode="json")) for fact in self.command.facts]

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from shared.kernel.fact import Corrected, Fact, Stated
-from shared.kernel.record import Objection, Raised, Refused
-from shared.kernel.refusal import Fault, NotKnownYet, Refusal, Unacceptable
-from shared.kernel.sealed import texts
+from shared.kernel.fact import Correction, Fact, StatedFact
+from shared.kernel.record import Objection, RaisedObjection, RuleViolation
+from shared.kernel.refusal import Fault, NotKnownYet, RequestError, RequestRejected
+from shared.kernel.sealed import extract_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,12 @@ class VersionGuard:
 
     versions: frozenset[int] | None
 
-    def allows(self, version: int, is_there: bool) -> bool:
-        return is_there if self.versions is None else version in self.versions
+    def allows(self, version: int, exists: bool) -> bool:
+        return exists if self.versions is None else version in self.versions
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class RecordFacts:
     """What somebody states, at once, of one study or participant. `stream_id` None: of a participant yet unknown.
 
     `pointers[i]` is where fact i stands in the request's body; `request` is what makes two requests the same.
@@ -37,7 +37,7 @@ class Statement:
     stream_id: str | None
     facts: tuple[Fact, ...]
     pointers: tuple[str, ...]
-    by: str
+    member: str
     request: bytes = b""
     key: str | None = None
     if_match: VersionGuard | None = None
@@ -48,7 +48,7 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class RecordedFacts:
     """What came of it: the events' ids, and the stream's version after them. Times are real, in UTC.
 
     `replayed`: the outcome of an earlier request is repeated; nothing was recorded now.
@@ -61,19 +61,19 @@ class Recording:
     recorded_at: datetime
     replayed: bool = field(default=False, compare=False)
 
-    def answer(self) -> dict[str, Any]:
-        ids, at = [str(event_id) for event_id in self.event_ids], self.recorded_at.isoformat()
-        return {"stream_id": self.stream_id, "version": self.version, "event_ids": ids, "recorded_at": at}
+    def to_json(self) -> dict[str, Any]:
+        ids, timestamp = [str(event_id) for event_id in self.event_ids], self.recorded_at.isoformat()
+        return {"stream_id": self.stream_id, "version": self.version, "event_ids": ids, "recorded_at": timestamp}
 
     @classmethod
-    def of(cls, study_id: str, answer: Mapping[str, Any]) -> Recording:
+    def from_json(cls, study_id: str, answer: Mapping[str, Any]) -> RecordedFacts:
         """Restore a stored answer."""
         ids = tuple(UUID(event_id) for event_id in answer["event_ids"])
-        at = datetime.fromisoformat(answer["recorded_at"])
-        return cls(study_id, answer["stream_id"], answer["version"], ids, at, replayed=True)
+        timestamp = datetime.fromisoformat(answer["recorded_at"])
+        return cls(study_id, answer["stream_id"], answer["version"], ids, timestamp, replayed=True)
 
 
-_OF_THE_SITE = "/local_reference"
+_LOCAL_REFERENCE = "/local_reference"
 
 
 def refuse_references(facts: Sequence[Fact], pointers: Sequence[str]) -> None:
@@ -83,46 +83,67 @@ def refuse_references(facts: Sequence[Fact], pointers: Sequence[str]) -> None:
     """
     message = "Only the site states its own reference. Leave it out: a correction keeps the present one."
     faults = [
-        Fault("local-reference", message, f"{pointer}{within}")
+        Fault("local-reference", message, f"{pointer}{text_pointer}")
         for fact, pointer in zip(facts, pointers, strict=True)
-        for within, _ in texts(fact)
-        if within.endswith(_OF_THE_SITE)
+        for text_pointer, _ in extract_texts(fact)
+        if text_pointer.endswith(_LOCAL_REFERENCE)
     ]
     if faults:
-        raise Unacceptable(message, code="local-reference", faults=faults)
+        raise RequestRejected(message, code="local-reference", faults=faults)
 
 
-def unacceptable(
-    refused: Refused, proposed: Sequence[Stated[Fact]], pointers: Sequence[str], *, may_be_on_its_way: bool = False
-) -> Refusal:
+def to_request_error(
+    violation: RuleViolation,
+    proposed: Sequence[StatedFact[Fact]],
+    pointers: Sequence[str],
+    *,
+    may_be_on_its_way: bool = False,
+) -> RequestError:
     """Each objection, with a pointer into the body where it is about what is proposed.
 
     Where all of them are to what may be on its way here from another service, it is too early to refuse.
     """
-    place = {stated.event_id: pointer for stated, pointer in zip(proposed, pointers, strict=True)}
-    mended = {
+    pointer_by_event = {stated.event_id: pointer for stated, pointer in zip(proposed, pointers, strict=True)}
+    pointer_by_corrected_event = {
         stated.fact.event_id: f"{pointer}/replacement/data"
         for stated, pointer in zip(proposed, pointers, strict=True)
-        if isinstance(stated.fact, Corrected) and stated.fact.replacement
+        if isinstance(stated.fact, Correction) and stated.fact.replacement
     }
-    raised = [pair for pair in refused.raised if not _is_mirrored(pair, refused.raised, place)]
-    faults = [_fault(event_id, objection, place, mended) for event_id, objection in raised]
-    if may_be_on_its_way and all(objection.not_known for _, objection in refused.raised):
+    reported = [
+        pair
+        for pair in violation.raised_objections
+        if not _is_mirrored(pair, violation.raised_objections, pointer_by_event)
+    ]
+    faults = [
+        _fault(event_id, objection, pointer_by_event, pointer_by_corrected_event) for event_id, objection in reported
+    ]
+    if may_be_on_its_way and all(objection.may_arrive_later for _, objection in violation.raised_objections):
         return NotKnownYet(faults=faults)
-    return Unacceptable(faults[0].message, code=faults[0].code, faults=faults)
+    return RequestRejected(faults[0].message, code=faults[0].code, faults=faults)
 
 
-def _is_mirrored(pair: Raised, raised: Sequence[Raised], proposed: Container[UUID]) -> bool:
+def _is_mirrored(
+    raised_objection: RaisedObjection, all_raised: Sequence[RaisedObjection], proposed_ids: Container[UUID]
+) -> bool:
     """Two facts that exclude each other object to each other: of what is recorded, that says nothing new."""
-    (event_id, objection), in_the_way = pair, pair[1].because_of
-    return event_id not in proposed and any(
-        (other, each.code, each.because_of) == (in_the_way, objection.code, event_id) for other, each in raised
+    (event_id, objection), excluded_event_id = raised_objection, raised_objection[1].because_of
+    return event_id not in proposed_ids and any(
+        (other_event_id, other_objection.code, other_objection.because_of)
+        == (excluded_event_id, objection.code, event_id)
+        for other_event_id, other_objection in all_raised
     )
 
 
-def _fault(event_id: UUID, objection: Objection, place: Mapping[UUID, str], mended: Mapping[UUID, str]) -> Fault:
-    because = objection.because_of
-    if event_id in place or event_id in mended:
-        within = place[event_id] if event_id in place else mended[event_id]
-        return Fault(objection.code, objection.message, within + objection.member, str(because) if because else None)
+def _fault(
+    event_id: UUID,
+    objection: Objection,
+    pointer_by_event: Mapping[UUID, str],
+    pointer_by_corrected_event: Mapping[UUID, str],
+) -> Fault:
+    because_of = objection.because_of
+    if event_id in pointer_by_event or event_id in pointer_by_corrected_event:
+        base = pointer_by_event[event_id] if event_id in pointer_by_event else pointer_by_corrected_event[event_id]
+        return Fault(
+            objection.code, objection.message, base + objection.pointer, str(because_of) if because_of else None
+        )
     return Fault(objection.code, objection.message, "", str(event_id))

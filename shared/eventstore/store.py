@@ -24,38 +24,38 @@ import asyncpg
 from pydantic_core import to_json
 
 from shared.contracts.event import Event
-from shared.eventstore.feed_cursor import NOTHING, FeedCursor, Snapshot
-from shared.eventstore.sql import queries
-from shared.eventstore.together import Together
+from shared.eventstore.feed_cursor import EMPTY_SNAPSHOT, FeedCursor, FeedSnapshot
+from shared.eventstore.sql import load_queries
+from shared.eventstore.together import AppendBatcher
 from shared.kernel.record import Record
-from shared.kernel.refusal import NotConfirmed
+from shared.kernel.refusal import DatabaseNotConfirmed
 from shared.security.tenancy import Tenant, transaction
 
-SQL = queries(Path(__file__).with_name("queries.sql"))
+SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
-class Moved(Exception):
+class Conflict(Exception):
     """Decide again on what is there now."""
 
 
-class StreamMoved(Moved):
+class StreamVersionConflict(Conflict):
     pass
 
 
-class StudyMoved(Moved):
+class StudyVersionConflict(Conflict):
     pass
 
 
-class KeyTaken(Moved):
+class IdempotencyKeyConflict(Conflict):
     pass
 
 
-class SearchKeyTaken(Exception):
+class SearchKeyConflict(Exception):
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class IdempotentResult:
     """What was answered to the first request under a key, and the fingerprint of that request."""
 
     fingerprint: bytes
@@ -63,7 +63,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class StreamHead:
     """A stream as a whole: its version (0: nothing stated here yet), its present site, its view.
 
     `known`: the version up to which this service knows, from the one that registers them, whom the stream is about.
@@ -73,31 +73,31 @@ class Head:
     site_id: str | None = None
     search_key: bytes | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
-    known: int = 0
+    enrollment_version: int = 0
 
     @property
-    def is_there(self) -> bool:
+    def exists(self) -> bool:
         """False: there is no such stream, or it is not this tenant's to see."""
-        return self.version + self.known > 0
+        return self.version + self.enrollment_version > 0
 
 
 @dataclass(frozen=True, slots=True)
-class Recalled:
+class LoadedStream:
     """`elsewhere`: what stands of the participant in the service that registers them, at least up to `head.known`.
 
     `others`: what stands of other participants whom a statement names, as far as the tenant sees them.
     """
 
     study_version: int
-    head: Head
+    head: StreamHead
     events: tuple[Event, ...]
-    outcome: Outcome | None = None
-    elsewhere: Record | None = None
-    others: Mapping[str, Record] = field(default_factory=dict)
+    outcome: IdempotentResult | None = None
+    foreign_facts: Record | None = None
+    other_streams: Mapping[str, Record] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Append:
+class AppendRequest:
     """Events for versions `expected + 1 …` of one stream, and the stream's head after them.
 
     `study_version`: that of the study's stream by which was decided; None when the stream is the study's own.
@@ -105,33 +105,35 @@ class Append:
     `yields`: where the search key is another stream's, this one has none, and nobody is told.
     """
 
-    expected: int
+    expected_version: int
     study_version: int | None
-    head: Head
+    head: StreamHead
     events: Sequence[Event]
     data_key: bytes | None = None
     key: str | None = None
     clear_key: str | None = None
     key_site: str = "*"
-    outcome: Outcome | None = None
-    yields: bool = False
+    outcome: IdempotentResult | None = None
+    drops_search_key_if_taken: bool = False
 
 
-class Unit(Protocol):
-    async def recall(
+class UnitOfWork(Protocol):
+    async def load_stream(
         self, stream_id: str, *, key: str | None = None, clear_key: str | None = None, key_site: str = "*"
-    ) -> Recalled: ...
+    ) -> LoadedStream: ...
     async def data_key(self, stream_id: str) -> bytes | None: ...
-    async def append(self, proposal: Append) -> None: ...
-    async def listing(
+    async def append(self, request: AppendRequest) -> None: ...
+    async def list_streams(
         self, *, site: str | None, status: str | None, search_key: bytes | None, after: str, limit: int
-    ) -> list[tuple[str, Head]]: ...
-    async def feed(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]: ...
-    async def snapshot(self, before: str) -> Snapshot:
+    ) -> list[tuple[str, StreamHead]]: ...
+    async def list_events(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]: ...
+    async def current_snapshot(self, previous: str) -> FeedSnapshot:
         """What is visible now; `before` is a snapshot that it should come after."""
         ...
 
-    async def recorded(self, cursor: FeedCursor, *, sites: Sequence[str] | None, limit: int) -> list[tuple[int, Event]]:
+    async def list_recorded_events(
+        self, cursor: FeedCursor, *, sites: Sequence[str] | None, limit: int
+    ) -> list[tuple[int, Event]]:
         """Events of participants in the cursor's backlog, behind its place there, in the order of recording."""
         ...
 
@@ -139,16 +141,16 @@ class Unit(Protocol):
 class Store(Protocol):
     service: str
 
-    def unit(self, tenant: Tenant) -> AbstractAsyncContextManager[Unit]:
+    def unit(self, tenant: Tenant) -> AbstractAsyncContextManager[UnitOfWork]:
         """One transaction: kept if the block ends well, undone if an exception leaves it."""
         ...
 
-    async def append(self, tenant: Tenant, proposal: Append) -> None:
+    async def append(self, tenant: Tenant, request: AppendRequest) -> None:
         """The same as a unit's append and nothing else. What others append at the same time may share its commit."""
         ...
 
 
-Elsewhere = Callable[["asyncpg.Connection[Any]", str, str], Awaitable[Record]]
+ForeignFactsReader = Callable[["asyncpg.Connection[Any]", str, str], Awaitable[Record]]
 """Of a connection, a study and a participant: what stands of them in the service that registers participants."""
 
 
@@ -159,111 +161,154 @@ class PostgresStore:
     """
 
     def __init__(
-        self, service: str, pool: asyncpg.Pool[Any], *, shards: int = 1, elsewhere: Elsewhere | None = None
+        self,
+        service: str,
+        pool: asyncpg.Pool[Any],
+        *,
+        shards: int = 1,
+        foreign_facts_reader: ForeignFactsReader | None = None,
     ) -> None:
-        self.service, self._pool, self._shards, self._elsewhere = service, pool, shards, elsewhere
-        self._appends = Together(pool, SQL["append"])
+        self.service, self._pool, self._shards, self._foreign_facts_reader = service, pool, shards, foreign_facts_reader
+        self._batcher = AppendBatcher(pool, SQL["append"])
 
     @asynccontextmanager
-    async def unit(self, tenant: Tenant) -> AsyncIterator[Unit]:
+    async def unit(self, tenant: Tenant) -> AsyncIterator[UnitOfWork]:
         async with transaction(self._pool, tenant) as connection:
-            yield _PostgresUnit(self.service, tenant, connection, self._shards, self._elsewhere)
+            yield _PostgresUnitOfWork(self.service, tenant, connection, self._shards, self._foreign_facts_reader)
 
-    async def append(self, tenant: Tenant, proposal: Append) -> None:
-        if proposal.study_version is None:  # it locks its study for itself alone
+    async def append(self, tenant: Tenant, request: AppendRequest) -> None:
+        if request.study_version is None:  # it locks its study for itself alone
             async with self.unit(tenant) as unit:
-                return await unit.append(proposal)
+                return await unit.append(request)
         try:
-            await self._appends.run(*_arguments(tenant, proposal, self._shards))
+            await self._batcher.append(*_append_arguments(tenant, request, self._shards))
         except asyncpg.PostgresError as error:
-            raise _named(error, proposal) from error
+            raise _translate_error(error, request) from error
 
 
-class _PostgresUnit:
+class _PostgresUnitOfWork:
     def __init__(
-        self, service: str, tenant: Tenant, connection: asyncpg.Connection[Any], shards: int,
-        elsewhere: Elsewhere | None = None,
-    ) -> None:  # fmt: skip
-        self._service, self._tenant, self._study = service, tenant, tenant.study_id
-        self._connection, self._shards, self._elsewhere = connection, shards, elsewhere
+        self,
+        service: str,
+        tenant: Tenant,
+        connection: asyncpg.Connection[Any],
+        shards: int,
+        foreign_facts_reader: ForeignFactsReader | None = None,
+    ) -> None:
+        self._service, self._tenant, self._study_id = service, tenant, tenant.study_id
+        self._connection, self._shards, self._foreign_facts_reader = connection, shards, foreign_facts_reader
 
-    async def recall(
+    async def load_stream(
         self, stream_id: str, *, key: str | None = None, clear_key: str | None = None, key_site: str = "*"
-    ) -> Recalled:
-        rows = await self._connection.fetch(SQL["recall"], self._study, stream_id, key, key_site, clear_key)
-        first = rows[0]
-        head = _head(first)
+    ) -> LoadedStream:
+        rows = await self._connection.fetch(SQL["recall"], self._study_id, stream_id, key, key_site, clear_key)
+        first_row = rows[0]
+        head = _head_from_row(first_row)
         if head.version != sum(row["event_id"] is not None for row in rows):
-            head, rows = Head(), []
-        outcome = Outcome(first["fingerprint"], json.loads(first["outcome"])) if first["fingerprint"] else None
+            head, rows = StreamHead(), []
+        outcome = (
+            IdempotentResult(first_row["fingerprint"], json.loads(first_row["outcome"]))
+            if first_row["fingerprint"]
+            else None
+        )
         events = tuple(self._event(stream_id, row) for row in rows if row["event_id"])
         # Read after the head: what is known by then is at least what the head says, and the append finds out the rest.
-        reads = self._elsewhere if head.known else None
-        known = await reads(self._connection, self._study, stream_id) if reads else None
-        return Recalled(first["study_version"] or 0, head, events, outcome, known)
+        read_foreign_facts = self._foreign_facts_reader if head.enrollment_version else None
+        foreign_facts = (
+            await read_foreign_facts(self._connection, self._study_id, stream_id) if read_foreign_facts else None
+        )
+        return LoadedStream(first_row["study_version"] or 0, head, events, outcome, foreign_facts)
 
     def _event(self, stream_id: str, row: asyncpg.Record) -> Event:
         return Event(
-            self._study, self._service, stream_id, row["version"], UUID(int=row["event_id"].int), row["type"],
-            row["schema_version"], row["site_id"], row["data"], row["recorded_at"], json.loads(row["meta"]),
+            self._study_id,
+            self._service,
+            stream_id,
+            row["version"],
+            UUID(int=row["event_id"].int),
+            row["type"],
+            row["schema_version"],
+            row["site_id"],
+            row["data"],
+            row["recorded_at"],
+            json.loads(row["meta"]),
             row["sealed"],
-        )  # fmt: skip
+        )
 
     async def data_key(self, stream_id: str) -> bytes | None:
-        wrapped: bytes | None = await self._connection.fetchval(SQL["data_key"], self._study, stream_id)
+        wrapped: bytes | None = await self._connection.fetchval(SQL["data_key"], self._study_id, stream_id)
         return wrapped
 
-    async def append(self, proposal: Append) -> None:
+    async def append(self, request: AppendRequest) -> None:
         try:
-            await self._connection.execute(SQL["append"], *_arguments(self._tenant, proposal, self._shards))
+            await self._connection.execute(SQL["append"], *_append_arguments(self._tenant, request, self._shards))
         except asyncpg.PostgresError as error:
-            raise _named(error, proposal) from error
+            raise _translate_error(error, request) from error
 
-    async def listing(
+    async def list_streams(
         self, *, site: str | None, status: str | None, search_key: bytes | None, after: str, limit: int
-    ) -> list[tuple[str, Head]]:
-        rows = await self._connection.fetch(SQL["listing"], self._study, after, site, status, search_key, limit)
-        return [(row["stream_id"], _head(row)) for row in rows]
+    ) -> list[tuple[str, StreamHead]]:
+        rows = await self._connection.fetch(SQL["listing"], self._study_id, after, site, status, search_key, limit)
+        return [(row["stream_id"], _head_from_row(row)) for row in rows]
 
-    async def feed(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]:
-        rows = await self._connection.fetch(SQL["feed"], self._study, *after, list(sites), limit)
+    async def list_events(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]:
+        rows = await self._connection.fetch(SQL["feed"], self._study_id, *after, list(sites), limit)
         return [self._event(row["stream_id"], row) for row in rows]
 
-    async def snapshot(self, before: str) -> Snapshot:
-        (row,) = await self._connection.fetch(SQL["snapshot"], before)
-        return Snapshot(row["text"], row["database"], row["follows"])
+    async def current_snapshot(self, previous: str) -> FeedSnapshot:
+        (row,) = await self._connection.fetch(SQL["snapshot"], previous)
+        return FeedSnapshot(row["text"], row["database"], row["follows"])
 
-    async def recorded(self, cursor: FeedCursor, *, sites: Sequence[str] | None, limit: int) -> list[tuple[int, Event]]:
-        is_short = not cursor.last_seq and cursor.done != NOTHING
-        query = SQL["recorded_since" if is_short else "recorded_behind"]
-        named = None if sites is None else list(sites)
-        window = cursor.done, cursor.upto, cursor.last_seq
-        rows = await self._connection.fetch(query, self._study, *window, limit, named)
+    async def list_recorded_events(
+        self, cursor: FeedCursor, *, sites: Sequence[str] | None, limit: int
+    ) -> list[tuple[int, Event]]:
+        is_incremental = not cursor.last_seq and cursor.read_until != EMPTY_SNAPSHOT
+        query = SQL["recorded_since" if is_incremental else "recorded_behind"]
+        site_ids = None if sites is None else list(sites)
+        window = cursor.read_until, cursor.backlog_until, cursor.last_seq
+        rows = await self._connection.fetch(query, self._study_id, *window, limit, site_ids)
         return [(row["seq"], self._event(row["stream_id"], row)) for row in rows]
 
 
-def _arguments(tenant: Tenant, proposal: Append, shards: int) -> tuple[Any, ...]:
-    first, head, events = proposal.events[0], proposal.head, proposal.events
+def _append_arguments(tenant: Tenant, request: AppendRequest, shards: int) -> tuple[Any, ...]:
+    first_event, head, events = request.events[0], request.head, request.events
     return (
-        tenant.study_id, first.stream_id, proposal.expected, proposal.study_version,
-        head.site_id, head.search_key, _json(head.summary), proposal.data_key,
-        [event.event_id for event in events], [event.type for event in events],
-        [event.schema_version for event in events], first.site_id, [event.data for event in events],
-        [event.sealed for event in events], [_json(event.meta) for event in events], first.recorded_at,
-        shard_of(first.stream_id, shards), proposal.key, proposal.key_site,
-        proposal.outcome and proposal.outcome.fingerprint, proposal.outcome and _json(proposal.outcome.answer),
-        tenant.site_id, head.known, proposal.clear_key, proposal.yields,
-    )  # fmt: skip
+        tenant.study_id,
+        first_event.stream_id,
+        request.expected_version,
+        request.study_version,
+        head.site_id,
+        head.search_key,
+        _to_json(head.summary),
+        request.data_key,
+        [event.event_id for event in events],
+        [event.type for event in events],
+        [event.schema_version for event in events],
+        first_event.site_id,
+        [event.data for event in events],
+        [event.sealed for event in events],
+        [_to_json(event.meta) for event in events],
+        first_event.recorded_at,
+        shard_of(first_event.stream_id, shards),
+        request.key,
+        request.key_site,
+        request.outcome and request.outcome.fingerprint,
+        request.outcome and _to_json(request.outcome.answer),
+        tenant.site_id,
+        head.enrollment_version,
+        request.clear_key,
+        request.drops_search_key_if_taken,
+    )
 
 
-def _head(row: asyncpg.Record) -> Head:
+def _head_from_row(row: asyncpg.Record) -> StreamHead:
     if row["stream_version"] is None:
-        return Head()
+        return StreamHead()
     summary = json.loads(row["summary"])
-    return Head(row["stream_version"], row["stream_site"], row["search_key"], summary, row["known"])
+    return StreamHead(row["stream_version"], row["stream_site"], row["search_key"], summary, row["known"])
 
 
-def _json(value: Mapping[str, Any]) -> str:
+def _to_json(value: Mapping[str, Any]) -> str:
     return to_json(value).decode()
 
 
@@ -271,17 +316,19 @@ def shard_of(stream_id: str, shards: int) -> int:
     return sum(stream_id.encode()) % shards
 
 
-def _named(error: asyncpg.PostgresError, proposal: Append) -> Exception:
+def _translate_error(error: asyncpg.PostgresError, request: AppendRequest) -> Exception:
     match error.sqlstate:
         case "QR001":
-            return StreamMoved()
+            return StreamVersionConflict()
         case "QR002":
-            return StudyMoved()
+            return StudyVersionConflict()
         case "QR003":
-            return KeyTaken()
+            return IdempotencyKeyConflict()
         case "QR004":
-            return NotConfirmed()
+            return DatabaseNotConfirmed()
         case "23505" if getattr(error, "constraint_name", "") == "streams_search_key":
-            return StreamMoved() if proposal.yields else SearchKeyTaken()  # taken a moment ago: it yields the next time
+            return (
+                StreamVersionConflict() if request.drops_search_key_if_taken else SearchKeyConflict()
+            )  # taken a moment ago: it yields the next time
         case _:
             return error

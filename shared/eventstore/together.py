@@ -14,36 +14,36 @@ from typing import Any
 
 import asyncpg
 
-LANES = 2
+MAX_IN_FLIGHT = 2
 """Sendings of a study under way at a time: while one is in the database, what goes into the next is decided here."""
-FEW = 4
+MIN_BATCH = 4
 """So many go together at once; of more, half, so that both lanes have something to carry."""
-_OF_ONE = (asyncpg.PostgresError, asyncpg.InterfaceError)
+_SINGLE_APPEND_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
 """What may be the fault of one of them: its rows, or an argument that cannot be sent."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _PendingAppend:
     stream_id: str
     arguments: tuple[Any, ...]
-    kept: asyncio.Future[None]
+    completed: asyncio.Future[None]
 
-    def settle(self, failure: BaseException | None = None) -> None:
-        if self.kept.done():  # who asked has gone
+    def complete(self, error: BaseException | None = None) -> None:
+        if self.completed.done():  # who asked has gone
             return
-        if failure is None:
-            self.kept.set_result(None)
+        if error is None:
+            self.completed.set_result(None)
         else:
-            self.kept.set_exception(failure)
+            self.completed.set_exception(error)
 
 
 @dataclass(eq=False, slots=True)
-class _Study:
-    waiting: list[_Asked] = field(default_factory=list)
-    sending: int = 0
+class _StudyQueue:
+    pending: list[_PendingAppend] = field(default_factory=list)
+    in_flight: int = 0
 
 
-class Together:
+class AppendBatcher:
     """Runs one statement for many callers, whose first two arguments are the study and the stream.
 
     A study that is locked holds up its own appends only, and one transaction is of one study.
@@ -51,59 +51,63 @@ class Together:
 
     def __init__(self, pool: asyncpg.Pool[Any], statement: str) -> None:
         self._pool, self._statement = pool, statement
-        self._studies: dict[str, _Study] = {}
-        self._sendings: set[asyncio.Task[None]] = set()  # a loop alone would not keep them
+        self._queues: dict[str, _StudyQueue] = {}
+        self._tasks: set[asyncio.Task[None]] = set()  # a loop alone would not keep them
 
-    async def run(self, study_id: str, stream_id: str, *more: Any) -> None:
+    async def append(self, study_id: str, stream_id: str, *further_arguments: Any) -> None:
         """Return when it is kept. Raises what the database says of this one, or that the connection was lost."""
-        asked = _Asked(stream_id, (study_id, stream_id, *more), asyncio.get_running_loop().create_future())
-        study = self._studies.setdefault(study_id, _Study())
-        study.waiting.append(asked)
-        if study.sending < LANES:
-            study.sending += 1
-            sending = asyncio.create_task(self._send(study_id, study))
-            self._sendings.add(sending)
-            sending.add_done_callback(self._sendings.discard)
-        await asked.kept
+        pending_append = _PendingAppend(
+            stream_id, (study_id, stream_id, *further_arguments), asyncio.get_running_loop().create_future()
+        )
+        queue = self._queues.setdefault(study_id, _StudyQueue())
+        queue.pending.append(pending_append)
+        if queue.in_flight < MAX_IN_FLIGHT:
+            queue.in_flight += 1
+            task = asyncio.create_task(self._drain(study_id, queue))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        await pending_append.completed
 
-    async def _send(self, study_id: str, study: _Study) -> None:
+    async def _drain(self, study_id: str, queue: _StudyQueue) -> None:
         try:
-            while study.waiting:
-                many = max(FEW, len(study.waiting) // 2)
-                batch, study.waiting = study.waiting[:many], study.waiting[many:]
-                await self._settle(batch)
+            while queue.pending:
+                batch_size = max(MIN_BATCH, len(queue.pending) // 2)
+                batch, queue.pending = queue.pending[:batch_size], queue.pending[batch_size:]
+                await self._flush(batch)
         finally:  # in the step that found nothing waiting: who comes after it sees a free lane
-            study.sending -= 1
-            if not study.sending:
-                self._studies.pop(study_id, None)
+            queue.in_flight -= 1
+            if not queue.in_flight:
+                self._queues.pop(study_id, None)
 
-    async def _settle(self, batch: Sequence[_Asked]) -> None:
+    async def _flush(self, batch: Sequence[_PendingAppend]) -> None:
         try:
             async with self._pool.acquire() as connection:
-                if len(batch) == 1 or not await self._kept_together(connection, batch):
-                    await self._keep_each(connection, batch)
-        except BaseException as failure:  # whatever it is, it is theirs who asked
-            for asked in batch:
-                asked.settle(failure)
-            if not isinstance(failure, Exception):
+                if len(batch) == 1 or not await self._append_batch(connection, batch):
+                    await self._append_one_by_one(connection, batch)
+        except BaseException as error:  # whatever it is, it is theirs who asked
+            for pending_append in batch:
+                pending_append.complete(error)
+            if not isinstance(error, Exception):
                 raise
 
-    async def _kept_together(self, connection: Any, batch: Sequence[_Asked]) -> bool:
+    async def _append_batch(self, connection: Any, batch: Sequence[_PendingAppend]) -> bool:
         """Streams are locked in one order by everybody. Keys are not: a cycle of those is broken by the database."""
-        every = [asked.arguments for asked in sorted(batch, key=lambda asked: asked.stream_id)]
+        argument_rows = [
+            pending_append.arguments for pending_append in sorted(batch, key=lambda asked: asked.stream_id)
+        ]
         try:
-            await connection.executemany(self._statement, every)
-        except _OF_ONE:
+            await connection.executemany(self._statement, argument_rows)
+        except _SINGLE_APPEND_ERRORS:
             return False
         for asked in batch:
-            asked.settle()
+            asked.complete()
         return True
 
-    async def _keep_each(self, connection: Any, batch: Sequence[_Asked]) -> None:
-        for asked in batch:
+    async def _append_one_by_one(self, connection: Any, batch: Sequence[_PendingAppend]) -> None:
+        for pending_append in batch:
             try:
-                await connection.execute(self._statement, *asked.arguments)
-            except _OF_ONE as failure:
-                asked.settle(failure)
+                await connection.execute(self._statement, *pending_append.arguments)
+            except _SINGLE_APPEND_ERRORS as error:
+                pending_append.complete(error)
             else:
-                asked.settle()
+                pending_append.complete()

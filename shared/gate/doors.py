@@ -13,17 +13,23 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 
-from shared.contracts.enrollment import Consented, Screened, Transferred, Voided, Withdrawn
-from shared.contracts.followup import Died, VitalStatusConfirmed
+from shared.contracts.enrollment import (
+    ConsentSigned,
+    ConsentWithdrawn,
+    ParticipantScreened,
+    ParticipantTransferred,
+    ParticipantVoided,
+)
+from shared.contracts.followup import ParticipantDied, VitalStatusConfirmed
 from shared.gate import values
-from shared.gate.study import after_closing, is_closed
+from shared.gate.study import closed_before, site_is_closed
 from shared.kernel.dates import PartialDate
-from shared.kernel.fact import Corrected, Fact, Stated, content
+from shared.kernel.fact import Correction, Fact, StatedFact, effective_fact
 from shared.kernel.record import Objection, Record
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ParticipantGate:
     """What a participant's facts are judged by besides each other: the study, and the present site and its today.
 
     `participant` are enrollment's facts, in a service that has them from elsewhere; None where they are the record
@@ -33,41 +39,58 @@ class Surroundings:
     study: Record
     today: date
     site_id: str
-    participant: Record | None = field(default=None, kw_only=True)
-    earlier: Callable[[], Record] = field(default=Record, kw_only=True)
+    enrollment_record: Record | None = field(default=None, kw_only=True)
+    record_before: Callable[[], Record] = field(default=Record, kw_only=True)
 
-    def gate(self, record: Record, stated: Stated[Fact]) -> Iterator[Objection]:
-        fact, said = stated.fact, content(stated.fact)
-        known = record if self.participant is None else self.participant
-        if not isinstance(fact, Corrected):
-            yield from _voided(known, fact)
-        if isinstance(said, Corrected):
+    def objections(self, record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
+        fact, content = stated.fact, effective_fact(stated.fact)
+        enrollment_record = record if self.enrollment_record is None else self.enrollment_record
+        if not isinstance(fact, Correction):
+            yield from _check_not_voided(enrollment_record, fact)
+        if isinstance(content, Correction):
             return
-        within = "/replacement/data" if isinstance(fact, Corrected) else ""
-        for objection in self._objections(record, known, fact, said):
-            yield objection.within(within)
+        prefix = "/replacement/data" if isinstance(fact, Correction) else ""
+        for objection in self._content_objections(record, enrollment_record, fact, content):
+            yield objection.with_pointer_prefix(prefix)
 
-    def _objections(self, record: Record, known: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
-        yield from values.objections(said, lambda: self._before.stated)
-        yield from _in_the_future(said, self.today)
-        if self.participant is not None:
-            yield from _not_screened(self.participant)
-            yield from before_birth(self.participant, said)
-        if said.happened_on and not isinstance(fact, Corrected):
-            yield from self._closed_doors(said, said.happened_on)
-        stood = self.stood(fact)
-        behind = {(each.code, each.because_of) for each in self.doors(known, stood)} if stood else set()
-        yield from (each for each in self.doors(known, said) if (each.code, each.because_of) not in behind)
-        raised = list(self.own(record, fact, stood)) if stood and stood.happened_on == said.happened_on else []
-        for objection in self.own(record, fact, said):
-            if not any(_same(objection, each) and _left(each.member, stood, said) for each in raised):
+    def _content_objections(
+        self, record: Record, enrollment_record: Record, fact: Fact, content: Fact
+    ) -> Iterator[Objection]:
+        yield from values.objections(content, lambda: self._record_before.stated_facts)
+        yield from _dated_in_future(content, self.today)
+        if self.enrollment_record is not None:
+            yield from _check_screened(self.enrollment_record)
+            yield from dated_before_birth(self.enrollment_record, content)
+        if content.happened_on and not isinstance(fact, Correction):
+            yield from self._study_closures(content, content.happened_on)
+        content_before = self.fact_before_correction(fact)
+        already_raised = (
+            {(earlier.code, earlier.because_of) for earlier in self.closures(enrollment_record, content_before)}
+            if content_before
+            else set()
+        )
+        yield from (
+            each
+            for each in self.closures(enrollment_record, content)
+            if (each.code, each.because_of) not in already_raised
+        )
+        raised_before = (
+            list(self.service_checks(record, fact, content_before))
+            if content_before and content_before.happened_on == content.happened_on
+            else []
+        )
+        for objection in self.service_checks(record, fact, content):
+            if not any(
+                _same_including_message(objection, each) and _unchanged(each.pointer, content_before, content)
+                for each in raised_before
+            ):
                 yield objection
 
-    def doors(self, known: Record, said: Fact) -> Iterator[Objection]:
+    def closures(self, enrollment_record: Record, content: Fact) -> Iterator[Objection]:
         """What is closed for a later day. A correction carries no fact through such a door; one behind it may stay."""
-        yield from _after_withdrawal(known, said)
+        yield from _dated_after_withdrawal(enrollment_record, content)
 
-    def own(self, record: Record, fact: Fact, said: Fact) -> Iterator[Objection]:
+    def service_checks(self, record: Record, fact: Fact, content: Fact) -> Iterator[Objection]:
         """What this service asks of `said`, which `fact` states or restates, or which stood before `fact` restates it.
 
         Pointers are within `said`. An objection to a correction is dropped where the fact raised the same as it stood,
@@ -76,86 +99,94 @@ class Surroundings:
         yield from ()
 
     @cached_property
-    def _before(self) -> Record:
-        return self.earlier()
+    def _record_before(self) -> Record:
+        return self.record_before()
 
-    def stood(self, fact: Fact) -> Fact | None:
+    def fact_before_correction(self, fact: Fact) -> Fact | None:
         """What a correction restates, as it stood before; None for a new fact, and for one that was void."""
-        if not isinstance(fact, Corrected):
+        if not isinstance(fact, Correction):
             return None
-        return next((stated.fact for stated in self._before.stated if stated.event_id == fact.event_id), None)
+        return next(
+            (stated.fact for stated in self._record_before.stated_facts if stated.event_id == fact.event_id), None
+        )
 
-    def _closed_doors(self, said: Fact, when: PartialDate) -> Iterator[Objection]:
-        yield from after_closing(self.study, when, said.dated_by)
-        if is_closed(self.study, self.site_id, when) and not isinstance(said, Screened | Transferred):
+    def _study_closures(self, content: Fact, when: PartialDate) -> Iterator[Objection]:
+        yield from closed_before(self.study, when, content.date_member)
+        if site_is_closed(self.study, self.site_id, when) and not isinstance(
+            content, ParticipantScreened | ParticipantTransferred
+        ):
             yield Objection(
                 "site-closed",
                 "The site was closed before this day. Check the day.",
-                member=f"/{said.dated_by}",
+                pointer=f"/{content.date_member}",
             )
 
 
-def _after_withdrawal(known: Record, said: Fact) -> Iterator[Objection]:
+def _dated_after_withdrawal(enrollment_record: Record, content: Fact) -> Iterator[Objection]:
     """A withdrawal closes the door to what is dated later; it neither judges nor freezes what is there."""
-    on = said.happened_on
-    if not on or stays_open(known, said):
+    happened_on = content.happened_on
+    if not happened_on or allowed_after_withdrawal(enrollment_record, content):
         return
-    for withdrawal in known.all(Withdrawn):
-        if withdrawal.fact.withdrawn_on.surely_before(on):
+    for withdrawal in enrollment_record.stated_of(ConsentWithdrawn):
+        if withdrawal.fact.withdrawn_on.definitely_before(happened_on):
             message = "The participant withdrew consent before this day. Later facts are not accepted. Check the day."
-            yield Objection("after-withdrawal", message, withdrawal.event_id, f"/{said.dated_by}")
+            yield Objection("after-withdrawal", message, withdrawal.event_id, f"/{content.date_member}")
 
 
-def _same(one: Objection, other: Objection) -> bool:
+def _same_including_message(first: Objection, second: Objection) -> bool:
     """In its words as well: they name what a protocol of another day may want."""
-    return one == other and one.message == other.message
+    return first == second and first.message == second.message
 
 
-def _left(member: str, stood: Fact | None, said: Fact) -> bool:
+def _unchanged(member: str, content_before: Fact | None, content: Fact) -> bool:
     name = member[1:].partition("/")[0]
-    return bool(getattr(stood, name, stood) == getattr(said, name, said))
+    return bool(getattr(content_before, name, content_before) == getattr(content, name, content))
 
 
-def stays_open(known: Record, said: Fact) -> bool:
+def allowed_after_withdrawal(enrollment_record: Record, content: Fact) -> bool:
     """May this be stated of who has withdrawn, whenever it is dated? Registries are asked only with consent."""
-    match said:
-        case Withdrawn() | Died():
+    match content:
+        case ConsentWithdrawn() | ParticipantDied():
             return True
         case VitalStatusConfirmed(source="registry"):
-            last = max(known.facts(Consented), key=lambda consent: consent.signed_on.latest, default=None)
+            last = max(
+                enrollment_record.facts_of(ConsentSigned), key=lambda consent: consent.signed_on.latest, default=None
+            )
             return last is not None and last.options.registry
     return False
 
 
-def before_birth(known: Record, fact: Fact) -> Iterator[Objection]:
-    for screening in known.all(Screened):
+def dated_before_birth(enrollment_record: Record, fact: Fact) -> Iterator[Objection]:
+    for screening in enrollment_record.stated_of(ParticipantScreened):
         if fact.first_year >= screening.fact.birth_year:
             continue
-        for member, when in fact.dates:
-            if when.latest.year < screening.fact.birth_year:
+        for pointer, clinical_date in fact.clinical_dates_by_pointer:
+            if clinical_date.latest.year < screening.fact.birth_year:
                 yield Objection(
                     "before-birth",
                     "This date is before the participant's year of birth. Check both.",
                     screening.event_id,
-                    member,
+                    pointer,
                 )
 
 
-def _not_screened(known: Record) -> Iterator[Objection]:
-    if not known.all(Screened):
+def _check_screened(enrollment_record: Record) -> Iterator[Objection]:
+    if not enrollment_record.stated_of(ParticipantScreened):
         yield Objection(
-            "no-such-participant", "No participant with this number was screened. Check the number.", not_known=True
+            "no-such-participant",
+            "No participant with this number was screened. Check the number.",
+            may_arrive_later=True,
         )
 
 
-def _voided(known: Record, fact: Fact) -> Iterator[Objection]:
-    for voided in known.all(Voided):
-        if voided.fact is not fact:
+def _check_not_voided(enrollment_record: Record, fact: Fact) -> Iterator[Objection]:
+    for voiding in enrollment_record.stated_of(ParticipantVoided):
+        if voiding.fact is not fact:
             message = "The participant's record is void. It takes no new facts; its facts can be corrected."
-            yield Objection("participant-voided", message, voided.event_id)
+            yield Objection("participant-voided", message, voiding.event_id)
 
 
-def _in_the_future(said: Fact, today: date) -> Iterator[Objection]:
-    for member, when in said.dates:
-        if when.earliest > today:
-            yield Objection("in-the-future", "This date is in the future at the site. Check the date.", member=member)
+def _dated_in_future(content: Fact, today: date) -> Iterator[Objection]:
+    for pointer, clinical_date in content.clinical_dates_by_pointer:
+        if clinical_date.earliest > today:
+            yield Objection("in-the-future", "This date is in the future at the site. Check the date.", pointer=pointer)

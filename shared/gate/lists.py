@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shared.contracts.enrollment import BaselineRecorded, MolecularFinding, ScreenFailed, SymptomAtBaseline
+from shared.contracts.enrollment import BaselineRecorded, MolecularFinding, ScreeningFailed, SymptomAtBaseline
 from shared.contracts.followup import FollowUpRecorded, SymptomChange
 from shared.contracts.toxicity import SeriousEventReported, SeriousEventResolved, SeriousEventUpdated
 from shared.contracts.treatment import (
@@ -24,93 +24,93 @@ from shared.contracts.treatment import (
 from shared.gate.flaw import Flaw
 from shared.kernel.fact import Fact
 from shared.kernel.record import Objection
-from shared.kernel.sealed import members
-from shared.protocol.protocol import Protocol, Reminders, Stereotactic, Toxicity
+from shared.kernel.sealed import field_names
+from shared.protocol.protocol import Protocol, ReminderPlan, StereotacticDefinition, ToxicityPlan
 
 Identity = Callable[[Any], Hashable]
 
 
-def _itself(value: Hashable) -> Hashable:
+def _entry_itself(value: Hashable) -> Hashable:
     return value
 
 
-def _symptom(entry: SymptomAtBaseline | SymptomChange) -> Hashable:
+def _symptom_code(entry: SymptomAtBaseline | SymptomChange) -> Hashable:
     return entry.symptom
 
 
-def _finding(entry: MolecularFinding) -> Hashable:
+def _finding_identity(entry: MolecularFinding) -> Hashable:
     """A gene may be altered twice, and be looked at in the tumor and in blood."""
     return entry.gene.casefold(), entry.alteration, entry.origin
 
 
-def _agent(entry: Agent) -> Hashable:
+def _agent_identity(entry: Agent) -> Hashable:
     """One agent may be given in two ways within a line: as a bolus and as an infusion."""
     return entry.name.casefold(), entry.schedule
 
 
 IDENTITIES: Mapping[tuple[type[BaseModel], str], Identity] = {
-    (ScreenFailed, "reason_codes"): _itself,
-    (BaselineRecorded, "metastatic_sites"): _itself,
-    (BaselineRecorded, "molecular_findings"): _finding,
-    (BaselineRecorded, "symptoms"): _symptom,
-    (FollowUpRecorded, "symptoms"): _symptom,
-    (SystemicTherapyStarted, "agents"): _agent,
-    (Target, "lesion_ids"): _itself,
-    (SeriousEventReported, "seriousness"): _itself,
-    (SeriousEventUpdated, "seriousness"): _itself,
-    (SeriousEventResolved, "seriousness"): _itself,
-    (Protocol, "symptoms"): _itself,
-    (Toxicity, "checklist"): _itself,
-    (Reminders, "steps"): _itself,
-    (Stereotactic, "deliveries"): _itself,
+    (ScreeningFailed, "reason_codes"): _entry_itself,
+    (BaselineRecorded, "metastatic_sites"): _entry_itself,
+    (BaselineRecorded, "molecular_findings"): _finding_identity,
+    (BaselineRecorded, "symptoms"): _symptom_code,
+    (FollowUpRecorded, "symptoms"): _symptom_code,
+    (SystemicTherapyStarted, "agents"): _agent_identity,
+    (Target, "lesion_ids"): _entry_itself,
+    (SeriousEventReported, "seriousness"): _entry_itself,
+    (SeriousEventUpdated, "seriousness"): _entry_itself,
+    (SeriousEventResolved, "seriousness"): _entry_itself,
+    (Protocol, "symptoms"): _entry_itself,
+    (ToxicityPlan, "checklist"): _entry_itself,
+    (ReminderPlan, "steps"): _entry_itself,
+    (StereotacticDefinition, "deliveries"): _entry_itself,
 }
 """What makes two entries of a list the same thing."""
 
 
-def flaws(fact: Fact) -> Iterator[Flaw]:
+def find_flaws(fact: Fact) -> Iterator[Flaw]:
     """Everything that is wrong with the lists of a fact."""
-    yield from _repeated(fact, "")
+    yield from _find_repetitions(fact, "")
     if isinstance(fact, RadiotherapyStarted | PrescriptionChanged):
-        yield from _riding_on_each_other(fact.targets)
+        yield from _circular_boosts(fact.targets)
 
 
-def _repeated(value: object, pointer: str) -> Iterator[Flaw]:
+def _find_repetitions(value: object, pointer: str) -> Iterator[Flaw]:
     match value:
         case BaseModel():
-            for name in members(type(value)):
-                within = getattr(value, name)
-                if isinstance(within, tuple) and (identity := IDENTITIES.get((type(value), name))):
-                    yield from _twice(within, f"{pointer}/{name}", identity, (type(value), name))
-                yield from _repeated(within, f"{pointer}/{name}")
+            for name in field_names(type(value)):
+                member = getattr(value, name)
+                if isinstance(member, tuple) and (identity := IDENTITIES.get((type(value), name))):
+                    yield from _repeated_entries(member, f"{pointer}/{name}", identity, (type(value), name))
+                yield from _find_repetitions(member, f"{pointer}/{name}")
         case tuple():
             for number, entry in enumerate(value):
-                yield from _repeated(entry, f"{pointer}/{number}")
+                yield from _find_repetitions(entry, f"{pointer}/{number}")
 
 
-def _twice(
-    entries: tuple[Any, ...], pointer: str, identity: Identity, place: tuple[type[BaseModel], str]
+def _repeated_entries(
+    entries: tuple[Any, ...], pointer: str, identity: Identity, list_member: tuple[type[BaseModel], str]
 ) -> Iterator[Flaw]:
     identities = [identity(entry) for entry in entries]
-    for number, same in enumerate(identities):
-        if same in identities[:number]:
+    for number, repeated in enumerate(identities):
+        if repeated in identities[:number]:
             message = "The list has this entry already. Give each thing once, with everything that makes it different."
-            yield Flaw(Objection("listed-twice", message, member=f"{pointer}/{number}"), (place, same))
+            yield Flaw(Objection("listed-twice", message, pointer=f"{pointer}/{number}"), (list_member, repeated))
 
 
-def _riding_on_each_other(targets: tuple[Target, ...]) -> Iterator[Flaw]:
+def _circular_boosts(targets: tuple[Target, ...]) -> Iterator[Flaw]:
     boosts = {target.target_id: target.boost_of for target in targets}
     for number, target in enumerate(targets):
-        if target.target_id in (circle := _ridden_on(target.target_id, boosts)):
+        if target.target_id in (circle := _boosted_targets(target.target_id, boosts)):
             message = "These targets are boosts of each other. Leave boost_of out of the target that is no boost."
-            objection = Objection("boost-circle", message, member=f"/targets/{number}/boost_of")
+            objection = Objection("boost-circle", message, pointer=f"/targets/{number}/boost_of")
             yield Flaw(objection, (Target, "boost_of", frozenset(circle)))
 
 
-def _ridden_on(target: str, boosts: Mapping[str, str | None]) -> list[str]:
+def _boosted_targets(target: str, boosts: Mapping[str, str | None]) -> list[str]:
     """The targets that one rides on, directly or through others, each once."""
-    ridden: list[str] = []
-    below = boosts[target]
-    while below is not None and below not in ridden:
-        ridden.append(below)
-        below = boosts.get(below)
-    return ridden
+    boosted: list[str] = []
+    base = boosts[target]
+    while base is not None and base not in boosted:
+        boosted.append(base)
+        base = boosts.get(base)
+    return boosted

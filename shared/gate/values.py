@@ -10,19 +10,19 @@ from collections.abc import Callable, Iterable, Iterator
 
 from shared.gate import lists, texts
 from shared.gate.flaw import Flaw
-from shared.kernel.fact import Fact, Stated
+from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.record import Objection
 
 
-def objections(fact: Fact, earlier: Callable[[], Iterable[Stated[Fact]]]) -> Iterator[Objection]:
+def objections(fact: Fact, facts_before: Callable[[], Iterable[StatedFact[Fact]]]) -> Iterator[Objection]:
     """Objections to the values of a fact; `earlier` gives the facts that stand without it, and is seldom asked."""
-    flaws = list(_flaws(fact))
+    flaws = list(_find_flaws(fact))
     if not flaws:
         return
-    recorded = {flaw.trait for stated in earlier() for flaw in _flaws(stated.fact)}
-    yield from (flaw.objection for flaw in flaws if flaw.trait not in recorded)
+    recorded_traits = {flaw.trait for stated in facts_before() for flaw in _find_flaws(stated.fact)}
+    yield from (flaw.objection for flaw in flaws if flaw.trait not in recorded_traits)
 
 
-def _flaws(fact: Fact) -> Iterator[Flaw]:
-    yield from texts.flaws(fact)
-    yield from lists.flaws(fact)
+def _find_flaws(fact: Fact) -> Iterator[Flaw]:
+    yield from texts.find_flaws(fact)
+    yield from lists.find_flaws(fact)

@@ -15,19 +15,21 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from shared.inbox.apply import SQL, Effect, apply_patiently
-from shared.inbox.line import Received
-from shared.inbox.patience import patiently
-from shared.kafka import LOOKS_EVERY_MS, consuming, partitions_of, vital_tasks
+from shared.inbox.apply import SQL, EventHandler, apply_with_retry
+from shared.inbox.line import KafkaMessage
+from shared.inbox.patience import retry_while_unavailable
+from shared.kafka import METADATA_MAX_AGE_MS, list_partitions, open_consumer, vital_tasks
 
-BATCH = 500
-_POLL_MS = 250
-_TELLS_EVERY = 1.0  # seconds between the hints to the group: each costs the broker as much as a message
-_TOLD_WITHIN = 2.0
-_GATHERS = 0.1  # seconds from a small batch to the next: the first message is taken in at once, a trickle together
-_SMALL = 50  # messages
-_AGAIN = 0.5
-_ANSWERS_WITHIN = 60.0
+BATCH_SIZE = 500
+_POLL_TIMEOUT_MS = 250
+_COMMIT_INTERVAL_SECONDS = 1.0  # seconds between the hints to the group: each costs the broker as much as a message
+_COMMIT_TIMEOUT_SECONDS = 2.0
+_SMALL_BATCH_DELAY_SECONDS = (
+    0.1  # seconds from a small batch to the next: the first message is taken in at once, a trickle together
+)
+_SMALL_BATCH_SIZE = 50  # messages
+_RETRY_SECONDS = 0.5
+_BROKER_TIMEOUT_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 Offsets = Mapping[TopicPartition, int]
 
@@ -37,7 +39,7 @@ async def consume(
     bootstrap: str,
     group: str,
     topics: Collection[str],
-    effect: Effect,
+    handler: EventHandler,
     stop: asyncio.Event,
 ) -> None:
     """Take in the topics, at least once, until `stop` is set. Outlives broker, database and rebalances.
@@ -46,32 +48,32 @@ async def consume(
     """
     while not stop.is_set():
         try:
-            await _until_there(bootstrap, topics, stop)
+            await _wait_for_topics(bootstrap, topics, stop)
             if stop.is_set():
                 return
-            async with consuming(_member(pool, bootstrap, group, topics)) as consumer:
-                await _while_it_hears(consumer, _take_in(consumer, pool, effect, stop))
+            async with open_consumer(_create_consumer(pool, bootstrap, group, topics)) as consumer:
+                await _run_until_client_dies(consumer, _consume(consumer, pool, handler, stop))
         except (KafkaError, OSError) as error:
             _log.warning("Kafka does not answer (%s): trying again", type(error).__name__)
-            await asyncio.sleep(_AGAIN)
+            await asyncio.sleep(_RETRY_SECONDS)
 
 
-async def _until_there(bootstrap: str, topics: Collection[str], stop: asyncio.Event) -> None:
+async def _wait_for_topics(bootstrap: str, topics: Collection[str], stop: asyncio.Event) -> None:
     """Wait until the topics are there, or `stop` is set: a consumer of one that is not there logs error after error."""
-    there, stopped = asyncio.create_task(partitions_of(bootstrap, topics)), asyncio.create_task(stop.wait())
+    lookup, stopping = asyncio.create_task(list_partitions(bootstrap, topics)), asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait({there, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if there.done():
-            there.result()
+        await asyncio.wait({lookup, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if lookup.done():
+            lookup.result()
     finally:
-        for task in (there, stopped):
+        for task in (lookup, stopping):
             task.cancel()
-        await asyncio.wait({there, stopped})
+        await asyncio.wait({lookup, stopping})
 
 
 async def stored_offsets(pool: asyncpg.Pool[Any], topics: Collection[str]) -> Offsets:
     """How far the topics were taken in, as the database says."""
-    rows = await patiently(lambda: pool.fetch(SQL["offsets"], list(topics)))
+    rows = await retry_while_unavailable(lambda: pool.fetch(SQL["offsets"], list(topics)))
     return {TopicPartition(row["topic"], row["partition"]): row["next"] for row in rows}
 
 
@@ -80,7 +82,7 @@ async def rewind_group(
     bootstrap: str,
     group: str,
     topics: Collection[str],
-    restored: Callable[[], Awaitable[None]],
+    on_restore: Callable[[], Awaitable[None]],
 ) -> None:
     """Set the group's offsets back where they are ahead of the database, which must have been restored then.
 
@@ -89,28 +91,28 @@ async def rewind_group(
     """
     while True:
         try:
-            partitions = await partitions_of(bootstrap, topics)
-            one = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
-            async with consuming(one) as consumer, asyncio.timeout(_ANSWERS_WITHIN):
-                ahead = await _ahead(consumer, partitions, await stored_offsets(pool, topics))
+            partitions = await list_partitions(bootstrap, topics)
+            client = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+            async with open_consumer(client) as consumer, asyncio.timeout(_BROKER_TIMEOUT_SECONDS):
+                ahead = await _offsets_ahead_of_database(consumer, partitions, await stored_offsets(pool, topics))
                 if ahead:
-                    await restored()
+                    await on_restore()
                     consumer.assign(partitions)
                     await consumer.commit(ahead)
                 return
         except (KafkaError, OSError) as error:
             _log.warning("Kafka is not ready (%s): trying again", type(error).__name__)
-        await asyncio.sleep(_AGAIN)
+        await asyncio.sleep(_RETRY_SECONDS)
 
 
-async def _ahead(
+async def _offsets_ahead_of_database(
     consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], stored: Offsets
 ) -> dict[TopicPartition, int]:
     committed = {partition: await consumer.committed(partition) or 0 for partition in partitions}
     return {place: stored.get(place, 0) for place, offset in committed.items() if offset > stored.get(place, 0)}
 
 
-def _member(pool: asyncpg.Pool[Any], bootstrap: str, group: str, topics: Collection[str]) -> AIOKafkaConsumer:
+def _create_consumer(pool: asyncpg.Pool[Any], bootstrap: str, group: str, topics: Collection[str]) -> AIOKafkaConsumer:
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=group,
@@ -119,13 +121,13 @@ def _member(pool: asyncpg.Pool[Any], bootstrap: str, group: str, topics: Collect
         session_timeout_ms=10_000,
         heartbeat_interval_ms=2_000,
         max_partition_fetch_bytes=4 * 1024 * 1024,
-        metadata_max_age_ms=LOOKS_EVERY_MS,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
     )
-    consumer.subscribe(list(topics), listener=_GoesOn(consumer, pool, topics))
+    consumer.subscribe(list(topics), listener=_SeekToStoredOffsets(consumer, pool, topics))
     return consumer
 
 
-class _GoesOn(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
+class _SeekToStoredOffsets(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
     """Goes on where the earlier of the two left off: the database, or the group (whose topic may be a new one)."""
 
     def __init__(self, consumer: AIOKafkaConsumer, pool: asyncpg.Pool[Any], topics: Collection[str]) -> None:
@@ -145,52 +147,60 @@ class _GoesOn(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has n
             self._consumer.resume(*(self._consumer.assignment() & set(assigned)))
 
 
-async def _while_it_hears(consumer: AIOKafkaConsumer, taking_in: Coroutine[Any, Any, None]) -> None:
+async def _run_until_client_dies(consumer: AIOKafkaConsumer, consumption: Coroutine[Any, Any, None]) -> None:
     """Raises KafkaConnectionError when the client no longer learns what the cluster looks like, or fetches no more.
 
     It brings nothing then, and who asks for the group's coordinator waits for ever. Why, `shared.kafka` says.
     """
-    taking = asyncio.create_task(taking_in)
+    task = asyncio.create_task(consumption)
     try:
-        await asyncio.wait({taking, *vital_tasks(consumer)}, return_when=asyncio.FIRST_COMPLETED)
-        if not taking.done():
+        await asyncio.wait({task, *vital_tasks(consumer)}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
             raise KafkaConnectionError("a task of the client has died")
-        await taking
+        await task
     finally:
-        taking.cancel()
-        await asyncio.wait({taking})
+        task.cancel()
+        await asyncio.wait({task})
 
 
-async def _take_in(consumer: AIOKafkaConsumer, pool: asyncpg.Pool[Any], effect: Effect, stop: asyncio.Event) -> None:
-    now = asyncio.get_running_loop().time
-    reached, told_at = dict[TopicPartition, int](), now()
+async def _consume(
+    consumer: AIOKafkaConsumer, pool: asyncpg.Pool[Any], handler: EventHandler, stop: asyncio.Event
+) -> None:
+    clock = asyncio.get_running_loop().time
+    next_offsets, committed_at = dict[TopicPartition, int](), clock()
     while not stop.is_set():
-        fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=BATCH)
-        began = now()
-        if messages := [received(record) for records in fetched.values() for record in records]:
-            await apply_patiently(pool, messages, effect)
-            reached |= {TopicPartition(each.topic, each.partition): each.offset + 1 for each in messages}
-        if reached and now() > told_at + _TELLS_EVERY:
-            reached, told_at = await _untold(consumer, reached), now()
-        if 0 < len(messages) < _SMALL:
-            await asyncio.sleep(began + _GATHERS - now())
-    await _untold(consumer, reached)
+        fetched = await consumer.getmany(timeout_ms=_POLL_TIMEOUT_MS, max_records=BATCH_SIZE)
+        started_at = clock()
+        if messages := [message_from_record(record) for records in fetched.values() for record in records]:
+            await apply_with_retry(pool, messages, handler)
+            next_offsets |= {
+                TopicPartition(message.topic, message.partition): message.offset + 1 for message in messages
+            }
+        if next_offsets and clock() > committed_at + _COMMIT_INTERVAL_SECONDS:
+            next_offsets, committed_at = await _commit_offsets(consumer, next_offsets), clock()
+        if 0 < len(messages) < _SMALL_BATCH_SIZE:
+            await asyncio.sleep(started_at + _SMALL_BATCH_DELAY_SECONDS - clock())
+    await _commit_offsets(consumer, next_offsets)
 
 
-async def _untold(consumer: AIOKafkaConsumer, reached: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
+async def _commit_offsets(
+    consumer: AIOKafkaConsumer, next_offsets: dict[TopicPartition, int]
+) -> dict[TopicPartition, int]:
     """Tell the group how far its partitions were taken in; what it could not be told."""
-    mine = {place: offset for place, offset in reached.items() if place in consumer.assignment()}
+    assigned_offsets = {
+        partition: offset for partition, offset in next_offsets.items() if partition in consumer.assignment()
+    }
     try:
-        if mine:
-            async with asyncio.timeout(_TOLD_WITHIN):
-                await consumer.commit(mine)
+        if assigned_offsets:
+            async with asyncio.timeout(_COMMIT_TIMEOUT_SECONDS):
+                await consumer.commit(assigned_offsets)
     except (KafkaError, TimeoutError) as error:  # the group moved on, or the broker is away; what counts is stored
         _log.info("the offsets could not be committed to Kafka: %s", type(error).__name__)
-        return reached
+        return next_offsets
     return {}
 
 
-def received(record: ConsumerRecord[bytes, bytes]) -> Received:
-    return Received(
+def message_from_record(record: ConsumerRecord[bytes, bytes]) -> KafkaMessage:
+    return KafkaMessage(
         record.topic, record.partition, record.offset, record.key, tuple(record.headers or ()), record.value
     )

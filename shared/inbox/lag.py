@@ -19,30 +19,30 @@ from aiokafka.errors import KafkaError
 
 from shared.inbox.apply import SQL
 from shared.inbox.consumer import Offsets, stored_offsets
-from shared.inbox.patience import TRANSIENT
-from shared.kafka import consuming, partitions_of
+from shared.inbox.patience import TRANSIENT_ERRORS
+from shared.kafka import list_partitions, open_consumer
 
-LOOKS_EVERY = 5.0
-STANDS_STILL = 60.0  # seconds: more than a broker's return, a rebalance and the largest batch take together
-KAFKA_SILENT = 15.0  # seconds: three looks
-WORKER_SILENT = 60.0  # seconds: a look may wait that long for Kafka
-_ANSWERS_WITHIN = 5_000  # milliseconds
+MEASURE_INTERVAL_SECONDS = 5.0
+STALL_SECONDS = 60.0  # seconds: more than a broker's return, a rebalance and the largest batch take together
+KAFKA_SILENT_SECONDS = 15.0  # seconds: three looks
+WORKER_SILENT_SECONDS = 60.0  # seconds: a look may wait that long for Kafka
+_REQUEST_TIMEOUT_MS = 5_000  # milliseconds
 _log = logging.getLogger(__name__)
 
 
-class StandsStill(Exception):
+class WorkerStalled(Exception):
     """There is something to take in and for a long time nothing of it was: the worker had better begin anew."""
 
 
 @dataclass(frozen=True, slots=True)
-class Still:
+class StallDetector:
     """How far the partitions were taken in, and since when that is so though there is more."""
 
-    taken: Offsets
-    since: float
+    offsets: Offsets
+    unchanged_since: float
 
-    def next(self, taken: Offsets, now: float, *, done: bool) -> Still:
-        return Still(taken, now if done or taken != self.taken else self.since)
+    def observe(self, offsets: Offsets, now: float, *, caught_up: bool) -> StallDetector:
+        return StallDetector(offsets, now if caught_up or offsets != self.offsets else self.unchanged_since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Lag:
 
 
 @dataclass(frozen=True, slots=True)
-class Standstill:
+class StuckCounts:
     """Parked streams and unreadable messages, seconds since the first of them waits, and since it was looked."""
 
     parked: int
@@ -65,71 +65,71 @@ class Standstill:
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class SilentComponent:
     """The part that has not been heard of for `seconds`; nothing new is taken in meanwhile."""
 
     part: Literal["worker", "kafka"]
     seconds: float
 
 
-def silence(topics: Sequence[Lag], still: Standstill | None) -> Silence | None:
+def detect_silence(topics: Sequence[Lag], stuck: StuckCounts | None) -> SilentComponent | None:
     """None where the worker lives and Kafka answers it, and where nobody has looked yet."""
-    if still and still.age > WORKER_SILENT:
-        return Silence("worker", still.age)
-    oldest = max((each.age for each in topics), default=0.0)
-    return Silence("kafka", oldest) if oldest > KAFKA_SILENT else None
+    if stuck and stuck.age > WORKER_SILENT_SECONDS:
+        return SilentComponent("worker", stuck.age)
+    oldest_age = max((each.age for each in topics), default=0.0)
+    return SilentComponent("kafka", oldest_age) if oldest_age > KAFKA_SILENT_SECONDS else None
 
 
-async def watch(
+async def monitor_lag(
     pool: asyncpg.Pool[Any],
     bootstrap: str,
     topics: Collection[str],
     *,
-    every: float = LOOKS_EVERY,
-    patience: float = STANDS_STILL,
+    interval: float = MEASURE_INTERVAL_SECONDS,
+    stall_after: float = STALL_SECONDS,
 ) -> None:
     """Look, write down, and look again, until cancelled. Outlives broker and database. `pool` is the system role's.
 
     Raises StandsStill when there is more to take in and no offset moved for `patience` seconds. One partition may wait
     for longer: whoever catches up takes them in turn.
     """
-    now = asyncio.get_running_loop().time
+    clock = asyncio.get_running_loop().time
     while True:
         try:
             await pool.execute(SQL["store_standstill"])
-            partitions = await partitions_of(bootstrap, topics)
-            one = AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=_ANSWERS_WITHIN)
-            async with consuming(one) as consumer:
-                still = Still({}, now())
+            partitions = await list_partitions(bootstrap, topics)
+            client = AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=_REQUEST_TIMEOUT_MS)
+            async with open_consumer(client) as consumer:
+                detector = StallDetector({}, clock())
                 while True:
-                    taken, behind = await _look(pool, consumer, partitions)
-                    still = still.next(taken, looked := now(), done=not behind)
-                    if looked - still.since > patience:
-                        raise StandsStill(", ".join(f"{each.topic}/{each.partition}" for each in sorted(behind)))
-                    await asyncio.sleep(every)
-        except (KafkaError, *TRANSIENT, asyncpg.InterfaceError) as error:
+                    offsets, lagging = await _measure(pool, consumer, partitions)
+                    detector = detector.observe(offsets, measured_at := clock(), caught_up=not lagging)
+                    if measured_at - detector.unchanged_since > stall_after:
+                        raise WorkerStalled(", ".join(f"{each.topic}/{each.partition}" for each in sorted(lagging)))
+                    await asyncio.sleep(interval)
+        except (KafkaError, *TRANSIENT_ERRORS, asyncpg.InterfaceError) as error:
             _log.warning("the lag could not be measured (%s): trying again", type(error).__name__)
-        await asyncio.sleep(every)
+        await asyncio.sleep(interval)
 
 
-async def _look(
+async def _measure(
     pool: asyncpg.Pool[Any], consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
 ) -> tuple[Offsets, set[TopicPartition]]:
     """How far the partitions were taken in, and which of them have more."""
     await pool.execute(SQL["store_standstill"])
     ends = await consumer.end_offsets(partitions)
-    topics, numbers = [each.topic for each in ends], [each.partition for each in ends]
-    await pool.execute(SQL["store_ends"], topics, numbers, list(ends.values()))
-    taken = await stored_offsets(pool, set(topics))
-    return taken, {place for place, end in ends.items() if taken.get(place, 0) < end}
+    topics, partition_numbers = [each.topic for each in ends], [each.partition for each in ends]
+    await pool.execute(SQL["store_ends"], topics, partition_numbers, list(ends.values()))
+    offsets = await stored_offsets(pool, set(topics))
+    return offsets, {partition for partition, end in ends.items() if offsets.get(partition, 0) < end}
 
 
-async def lags(pool: asyncpg.Pool[Any]) -> list[Lag]:
+async def load_lags(pool: asyncpg.Pool[Any]) -> list[Lag]:
     """By topic; empty where nobody has looked yet. Any role may ask."""
     return [Lag(**row) for row in await pool.fetch(SQL["lag"])]
 
 
-async def standstill(pool: asyncpg.Pool[Any]) -> Standstill | None:
+async def load_stuck_counts(pool: asyncpg.Pool[Any]) -> StuckCounts | None:
     """None where nobody has looked yet. Any role may ask."""
     row = await pool.fetchrow(SQL["standstill"])
-    return Standstill(**row) if row else None
+    return StuckCounts(**row) if row else None

@@ -6,20 +6,20 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from shared.contracts.cloudevents import Malformed, decode, may_speak
+from shared.contracts.cloudevents import MalformedMessage, decode, topic_carries
 from shared.contracts.event import Event
 
-MISSING = "version-missing"
-Key = tuple[str, str]
+VERSION_MISSING = "version-missing"
+StreamKey = tuple[str, str]
 """Source and subject: which stream."""
 
-_SOURCE = re.compile(r"/studies/([a-z0-9][a-z0-9-]{0,30}[a-z0-9])/([a-z]{1,32})")
-_SUBJECT = re.compile(r"[A-Za-z0-9-]{1,32}")
-_VERSION = re.compile(r"[1-9][0-9]{0,8}")
+_SOURCE_PATTERN = re.compile(r"/studies/([a-z0-9][a-z0-9-]{0,30}[a-z0-9])/([a-z]{1,32})")
+_SUBJECT_PATTERN = re.compile(r"[A-Za-z0-9-]{1,32}")
+_VERSION_PATTERN = re.compile(r"[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class KafkaMessage:
     """A Kafka message as it came."""
 
     topic: str
@@ -31,18 +31,18 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class InboundEvent:
     """A message with the stream and version that its headers tell; without an event where it is poison, and why."""
 
-    received: Received
+    message: KafkaMessage
     study_id: str
-    key: Key
+    key: StreamKey
     version: int
     event: Event | None
     reason: str = ""
 
 
-class Unreadable(ValueError):
+class UnaddressableMessage(ValueError):
     """Nobody can tell which stream the message belongs to. `reason` never quotes it."""
 
     def __init__(self, reason: str) -> None:
@@ -50,90 +50,90 @@ class Unreadable(ValueError):
         super().__init__(reason)
 
 
-def read(received: Received) -> Arrival:
+def parse_message(message: KafkaMessage) -> InboundEvent:
     """Poison stays in its line as an arrival without an event. Raises Unreadable where there is no line for it."""
     reason = ""
     try:
-        event = decode(received.key, received.headers, received.value)
-    except Malformed as malformed:
-        return _poison(received, malformed.reason_code)
-    if not may_speak(received.topic, event.service):
-        raise Unreadable("topic-of-another-service")
+        event = decode(message.key, message.headers, message.value)
+    except MalformedMessage as malformed:
+        return _poison_event(message, malformed.reason_code)
+    if not topic_carries(message.topic, event.service):
+        raise UnaddressableMessage("topic-of-another-service")
     try:
-        event.stated()
+        event.stated_fact()
     except KeyError:
         reason = "type-unknown"
     except Exception:  # whatever reading a message raises, an upcast's mistake too, is that message's fault alone
         reason = "not-of-its-schema"
-    return Arrival(
-        received, event.study_id, (event.source, event.stream_id), event.version, None if reason else event, reason
+    return InboundEvent(
+        message, event.study_id, (event.source, event.stream_id), event.version, None if reason else event, reason
     )
 
 
-def _poison(received: Received, reason: str) -> Arrival:
-    source = _SOURCE.fullmatch(_header(received, "ce_source"))
-    subject = _SUBJECT.fullmatch(_header(received, "ce_subject"))
-    version = _VERSION.fullmatch(_header(received, "ce_streamversion"))
-    if not (source and subject and version and may_speak(received.topic, source[2])):
-        raise Unreadable(reason)
-    return Arrival(received, source[1], (source[0], subject[0]), int(version[0]), None, reason)
+def _poison_event(message: KafkaMessage, reason: str) -> InboundEvent:
+    source = _SOURCE_PATTERN.fullmatch(_single_header(message, "ce_source"))
+    subject = _SUBJECT_PATTERN.fullmatch(_single_header(message, "ce_subject"))
+    version = _VERSION_PATTERN.fullmatch(_single_header(message, "ce_streamversion"))
+    if not (source and subject and version and topic_carries(message.topic, source[2])):
+        raise UnaddressableMessage(reason)
+    return InboundEvent(message, source[1], (source[0], subject[0]), int(version[0]), None, reason)
 
 
-def _header(received: Received, name: str) -> str:
+def _single_header(message: KafkaMessage, name: str) -> str:
     """'' unless it is there exactly once."""
-    values = [value for header, value in received.headers if header == name]
+    values = [value for header, value in message.headers if header == name]
     return values[0].decode("ascii", "replace") if len(values) == 1 and values[0] else ""
 
 
 @dataclass
-class Line:
+class StreamCursor:
     """A stream at the version up to which it was applied, and what waits behind that.
 
     `parked` is why it stands still (None: it does not). `stored` are the versions that wait in the database already.
     """
 
     study_id: str
-    key: Key
+    key: StreamKey
     version: int
-    parked: str | None = None
-    waiting: dict[int, Arrival] = field(default_factory=dict)
-    stored: set[int] = field(default_factory=set)
-    moved: bool = False
+    parked_reason: str | None = None
+    waiting: dict[int, InboundEvent] = field(default_factory=dict)
+    persisted: set[int] = field(default_factory=set)
+    changed: bool = False
 
-    def stood(self, waiting: Iterable[Arrival]) -> None:
+    def load_waiting(self, waiting: Iterable[InboundEvent]) -> None:
         """What waited in the database."""
-        self.waiting = {arrival.version: arrival for arrival in waiting}
-        self.stored = set(self.waiting)
+        self.waiting = {inbound.version: inbound for inbound in waiting}
+        self.persisted = set(self.waiting)
 
-    def take(self, arrival: Arrival) -> Iterator[Arrival]:
+    def accept(self, inbound: InboundEvent) -> Iterator[InboundEvent]:
         """What can be applied now, in order."""
-        if arrival.version <= self.version:
+        if inbound.version <= self.version:
             return
-        self.waiting[arrival.version] = arrival
-        self.stored.discard(arrival.version)
+        self.waiting[inbound.version] = inbound
+        self.persisted.discard(inbound.version)
         yield from self.advance()
 
-    def advance(self) -> Iterator[Arrival]:
-        self.moved = True
-        while (following := self.waiting.get(self.version + 1)) and following.event:
-            self.version, self.parked = following.version, None
+    def advance(self) -> Iterator[InboundEvent]:
+        self.changed = True
+        while (next_event := self.waiting.get(self.version + 1)) and next_event.event:
+            self.version, self.parked_reason = next_event.version, None
             del self.waiting[self.version]
-            yield following
-        self._stand()
+            yield next_event
+        self._update_parked()
 
-    def give_back(self, arrivals: Sequence[Arrival], reason: str) -> None:
+    def reject(self, inbound_events: Sequence[InboundEvent], reason: str) -> None:
         """The first of them turned out to be poison; none of them was applied."""
-        first, *behind = arrivals
-        self.version = first.version - 1
-        self.waiting[first.version] = replace(first, event=None, reason=reason)
-        self.waiting.update((arrival.version, arrival) for arrival in behind)
-        self._stand()
+        poison, *later_events = inbound_events
+        self.version = poison.version - 1
+        self.waiting[poison.version] = replace(poison, event=None, reason=reason)
+        self.waiting.update((inbound.version, inbound) for inbound in later_events)
+        self._update_parked()
 
-    def _stand(self) -> None:
-        if following := self.waiting.get(self.version + 1):
-            self.parked = following.reason
+    def _update_parked(self) -> None:
+        if next_event := self.waiting.get(self.version + 1):
+            self.parked_reason = next_event.reason
         else:
-            self.parked = (self.parked or MISSING) if self.waiting else None
+            self.parked_reason = (self.parked_reason or VERSION_MISSING) if self.waiting else None
 
-    def unstored(self) -> list[Arrival]:
-        return [arrival for version, arrival in self.waiting.items() if version not in self.stored]
+    def unpersisted(self) -> list[InboundEvent]:
+        return [inbound for version, inbound in self.waiting.items() if version not in self.persisted]

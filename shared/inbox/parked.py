@@ -7,25 +7,25 @@ from datetime import datetime
 
 from shared.inbox.apply import (
     SQL,
-    Applied,
+    BatchResult,
     Connection,
-    Effect,
+    EventHandler,
     apply_messages,
-    lock_lines,
-    parked_of,
-    recall_waiting,
-    received,
-    take_effect,
+    apply_with_savepoints,
+    load_waiting,
+    lock_cursors,
+    message_from_row,
+    parked_cursors,
 )
-from shared.inbox.line import Line
+from shared.inbox.line import StreamCursor
 
 
-class NotParked(Exception):
+class ParkedItemNotFound(Exception):
     """There is nothing of that name that stands still."""
 
 
 @dataclass(frozen=True, slots=True)
-class ParkedStream:
+class ParkedStreamStatus:
     """Applied up to `version`; `waiting` messages are kept, the earliest of them for version `first`."""
 
     study_id: str
@@ -50,18 +50,18 @@ class UnreadableMessage:
     since: datetime
 
 
-async def parked_streams(connection: Connection) -> list[ParkedStream]:
-    return [ParkedStream(**row) for row in await connection.fetch(SQL["parked"])]
+async def parked_streams(connection: Connection) -> list[ParkedStreamStatus]:
+    return [ParkedStreamStatus(**row) for row in await connection.fetch(SQL["parked"])]
 
 
 async def unreadable_messages(connection: Connection) -> list[UnreadableMessage]:
     return [UnreadableMessage(**row) for row in await connection.fetch(SQL["unreadable"])]
 
 
-async def retry(connection: Connection, source: str, subject: str, effect: Effect) -> Applied:
+async def retry(connection: Connection, source: str, subject: str, handler: EventHandler) -> BatchResult:
     """Apply what waits, as far as it goes today. Raises NotParked."""
     async with connection.transaction():
-        return await _go_on(connection, await _standing_still(connection, source, subject), effect)
+        return await _apply_waiting(connection, await _lock_parked_cursor(connection, source, subject), handler)
 
 
 async def discard(
@@ -69,50 +69,50 @@ async def discard(
     source: str,
     subject: str,
     *,
-    by: str,
+    discarded_by: str,
     reason: str,
-    effect: Effect,
+    handler: EventHandler,
     version: int | None = None,
-) -> Applied:
+) -> BatchResult:
     """Pass over the next version, whether it is poison or never came, and apply what waits behind.
 
     Raises NotParked, also where the next version is no longer `version`: nobody decided on another one.
     """
     async with connection.transaction():
-        line = await _standing_still(connection, source, subject)
-        if version not in (None, line.version + 1):
-            raise NotParked
-        line.version += 1
-        line.parked = None
-        line.waiting.pop(line.version, None)
-        await connection.execute(SQL["discard_waiting"], source, subject, line.version, by, reason)
-        return await _go_on(connection, line, effect)
+        cursor = await _lock_parked_cursor(connection, source, subject)
+        if version not in (None, cursor.version + 1):
+            raise ParkedItemNotFound
+        cursor.version += 1
+        cursor.parked_reason = None
+        cursor.waiting.pop(cursor.version, None)
+        await connection.execute(SQL["discard_waiting"], source, subject, cursor.version, discarded_by, reason)
+        return await _apply_waiting(connection, cursor, handler)
 
 
-async def retry_unreadable(connection: Connection, message_id: int, effect: Effect) -> Applied:
+async def retry_unreadable(connection: Connection, message_id: int, handler: EventHandler) -> BatchResult:
     """Read the message again; if it still cannot be told whose it is, it is kept again. Raises NotParked."""
     async with connection.transaction():
         row = await connection.fetchrow(SQL["take_unreadable"], message_id)
         if row is None:
-            raise NotParked
-        return await apply_messages(connection, [received(row)], effect)
+            raise ParkedItemNotFound
+        return await apply_messages(connection, [message_from_row(row)], handler)
 
 
-async def discard_unreadable(connection: Connection, message_id: int, *, by: str, reason: str) -> None:
+async def discard_unreadable(connection: Connection, message_id: int, *, discarded_by: str, reason: str) -> None:
     """Raises NotParked."""
-    if not await connection.fetchval(SQL["discard_unreadable"], message_id, by, reason):
-        raise NotParked
+    if not await connection.fetchval(SQL["discard_unreadable"], message_id, discarded_by, reason):
+        raise ParkedItemNotFound
 
 
-async def _standing_still(connection: Connection, source: str, subject: str) -> Line:
+async def _lock_parked_cursor(connection: Connection, source: str, subject: str) -> StreamCursor:
     key = source, subject
-    lines = await lock_lines(connection, [key], {key: source.split("/")[2]})
-    if key not in lines or not lines[key].parked:
-        raise NotParked
-    await recall_waiting(connection, lines)
-    return lines[key]
+    cursors = await lock_cursors(connection, [key], {key: source.split("/")[2]})
+    if key not in cursors or not cursors[key].parked_reason:
+        raise ParkedItemNotFound
+    await load_waiting(connection, cursors)
+    return cursors[key]
 
 
-async def _go_on(connection: Connection, line: Line, effect: Effect) -> Applied:
-    events = await take_effect(connection, {line.key: line}, list(line.advance()), effect)
-    return Applied(events, parked_of([line]))
+async def _apply_waiting(connection: Connection, cursor: StreamCursor, handler: EventHandler) -> BatchResult:
+    events = await apply_with_savepoints(connection, {cursor.key: cursor}, list(cursor.advance()), handler)
+    return BatchResult(events, parked_cursors([cursor]))

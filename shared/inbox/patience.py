@@ -10,7 +10,7 @@ from typing import TypeVar
 import asyncpg
 
 T = TypeVar("T")
-TRANSIENT = (
+TRANSIENT_ERRORS = (
     OSError,
     TimeoutError,
     asyncpg.InternalClientError,  # a connection that was cut in the middle of a conversation
@@ -22,13 +22,13 @@ TRANSIENT = (
 _log = logging.getLogger(__name__)
 
 
-async def patiently(act: Callable[[], Awaitable[T]]) -> T:
+async def retry_while_unavailable(operation: Callable[[], Awaitable[T]]) -> T:
     """What `act` gives, tried again for as long as the database is away or busy."""
     delay = 0.1
     while True:
         try:
-            return await act()
-        except (*TRANSIENT, asyncpg.InterfaceError) as error:
+            return await operation()
+        except (*TRANSIENT_ERRORS, asyncpg.InterfaceError) as error:
             if isinstance(error, asyncpg.InterfaceError) and "connection is closed" not in str(error):
                 raise  # a mistake of ours, not a connection that went away
             _log.warning("the database does not answer (%s): trying again in %.1f s", type(error).__name__, delay)

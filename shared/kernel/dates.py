@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-_SHAPE = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?")
+_DATE_PATTERN = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?")
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
-_HOW = (
+_FORMAT_SENTENCE = (
     "Give a date as YYYY-MM-DD, or as YYYY-MM or YYYY where the day or the month is not known. Where nothing is known, "
     "give null, if the member may be null."
 )
@@ -31,29 +31,29 @@ class PartialDate:
         """Raise ValueError for anything but the three shapes: no 0, no timestamp, no 07.03.2024."""
         if isinstance(value, PartialDate):
             return value
-        if not (isinstance(value, str) and (shape := _SHAPE.fullmatch(value))):
-            raise ValueError(_HOW)
-        year, month, day = (int(part) if part else None for part in shape.groups())
+        if not (isinstance(value, str) and (match := _DATE_PATTERN.fullmatch(value))):
+            raise ValueError(_FORMAT_SENTENCE)
+        year, month, day = (int(part) if part else None for part in match.groups())
         if year is None or not _FIRST_YEAR <= year <= _LAST_YEAR:
             raise ValueError(f"Give a year from {_FIRST_YEAR} to {_LAST_YEAR}.")
-        return cls(value, *_interval(year, month, day))
+        return cls(value, *_day_range(year, month, day))
 
     @classmethod
-    def of(cls, day: date) -> PartialDate:
+    def from_day(cls, day: date) -> PartialDate:
         return cls(day.isoformat(), day, day)
 
     @property
     def is_exact(self) -> bool:
         return self.earliest == self.latest
 
-    def surely_before(self, other: PartialDate) -> bool:
+    def definitely_before(self, other: PartialDate) -> bool:
         return self.latest < other.earliest
 
     def __str__(self) -> str:
         return self.text
 
 
-def _interval(year: int, month: int | None, day: int | None) -> tuple[date, date]:
+def _day_range(year: int, month: int | None, day: int | None) -> tuple[date, date]:
     try:
         last_month = 12 if month is None else month
         first = date(year, 1 if month is None else month, 1 if day is None else day)
@@ -62,16 +62,16 @@ def _interval(year: int, month: int | None, day: int | None) -> tuple[date, date
         raise ValueError("The calendar has no such day. Check the month and the day.") from None
 
 
-def _day(value: object) -> date:
+def _parse_day(value: object) -> date:
     if isinstance(value, date):
         return value
-    shape = _SHAPE.fullmatch(value) if isinstance(value, str) else None
-    if shape is None or shape[3] is None:
+    match = _DATE_PATTERN.fullmatch(value) if isinstance(value, str) else None
+    if match is None or match[3] is None:
         raise ValueError("Give the whole day, as YYYY-MM-DD.")
     return PartialDate.parse(value).earliest
 
 
-_MONTH, _DAY = "(0[1-9]|1[0-2])", "(0[1-9]|[12][0-9]|3[01])"
+_MONTH_PATTERN, _DAY_PATTERN = "(0[1-9]|1[0-2])", "(0[1-9]|[12][0-9]|3[01])"
 
 
 def _json_schema(pattern: str, *examples: str) -> Any:
@@ -82,13 +82,13 @@ ClinicalDate = Annotated[
     PartialDate,
     BeforeValidator(PartialDate.parse),
     PlainSerializer(str, return_type=str),
-    _json_schema(f"^(19[0-9]{{2}}|20[0-9]{{2}}|2100)(-{_MONTH}(-{_DAY})?)?$", "2024-03-07", "2024-03"),
+    _json_schema(f"^(19[0-9]{{2}}|20[0-9]{{2}}|2100)(-{_MONTH_PATTERN}(-{_DAY_PATTERN})?)?$", "2024-03-07", "2024-03"),
 ]
 """A date as the site knows it: `YYYY-MM-DD`, `YYYY-MM` or `YYYY`."""
 
 Day = Annotated[
     date,
-    BeforeValidator(_day),
-    _json_schema(f"^(19[0-9]{{2}}|20[0-9]{{2}}|2100)-{_MONTH}-{_DAY}$", "2024-03-07"),
+    BeforeValidator(_parse_day),
+    _json_schema(f"^(19[0-9]{{2}}|20[0-9]{{2}}|2100)-{_MONTH_PATTERN}-{_DAY_PATTERN}$", "2024-03-07"),
 ]
 """A whole calendar day, where a plan or a deadline needs one."""

@@ -22,47 +22,47 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationInfo
 from shared.kernel.dates import PartialDate
 from shared.kernel.ids import Code
 from shared.kernel.schema_name import NamedSchema
-from shared.kernel.sealed import STORED, Sealed, members_holding
+from shared.kernel.sealed import READING_STORED, SealedString, fields_containing
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 Role = Literal["administrator", "investigator", "site", "coordinator", "monitor", "auditor", "reader"]
 
 
-class Member(NamedSchema):
+class FactPart(NamedSchema):
     """A part of a fact: closed, frozen, and silent about its input when it refuses."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Fact(Member):
+class Fact(FactPart):
     """Base of every event's content. A subclass is named, dated and given to roles by its stream's decorator."""
 
     type_name: ClassVar[str]
     schema_version: ClassVar[int] = 1
     date_field: ClassVar[str | None] = None
-    by: ClassVar[frozenset[str]] = frozenset()
+    stated_by_roles: ClassVar[frozenset[str]] = frozenset()
     upcasts: ClassVar[Mapping[int, Upcast]] = {}
 
     @property
     def happened_on(self) -> PartialDate | None:
         """The clinical date: what rules and analyses go by. When we were told is the event's `recorded_at`."""
         value = getattr(self, self.date_field) if self.date_field else None
-        return value if value is None or isinstance(value, PartialDate) else PartialDate.of(value)
+        return value if value is None or isinstance(value, PartialDate) else PartialDate.from_day(value)
 
     @property
-    def dated_by(self) -> str:
+    def date_member(self) -> str:
         """The member that tells `happened_on`."""
         return self.date_field or ""
 
     @cached_property
-    def dates(self) -> tuple[tuple[str, PartialDate], ...]:
+    def clinical_dates_by_pointer(self) -> tuple[tuple[str, PartialDate], ...]:
         """(JSON pointer, date) of every clinical date in it."""
-        return tuple(clinical_dates(self))
+        return tuple(find_clinical_dates(self))
 
     @cached_property
     def first_year(self) -> int:
         """The earliest year that any of its dates must lie in; the last there is, for a fact without dates."""
-        return min((when.latest.year for _, when in self.dates), default=MAXYEAR)
+        return min((when.latest.year for _, when in self.clinical_dates_by_pointer), default=MAXYEAR)
 
 
 F = TypeVar("F", bound=Fact)
@@ -70,7 +70,7 @@ F_co = TypeVar("F_co", bound=Fact, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Stated(Generic[F_co]):
+class StatedFact(Generic[F_co]):
     """A fact with the identity of the event that states it."""
 
     event_id: UUID
@@ -84,21 +84,26 @@ class Stream:
     service: str
     subject: Literal["study", "participant"]
     correctable: bool = True
-    declared: dict[str, type[Fact]] = field(default_factory=dict)
+    declared_facts: dict[str, type[Fact]] = field(default_factory=dict)
 
     def fact(
-        self, type_name: str, *, on: str | None = None, by: str = "site coordinator",
-        version: int = 1, upcasts: Mapping[int, Upcast] | None = None,
-    ) -> Callable[[type[F]], type[F]]:  # fmt: skip
+        self,
+        type_name: str,
+        *,
+        on: str | None = None,
+        by: str = "site coordinator",
+        version: int = 1,
+        upcasts: Mapping[int, Upcast] | None = None,
+    ) -> Callable[[type[F]], type[F]]:
         """Name a fact for the wire; say which member is its clinical date and which roles may state it.
 
         `upcasts[n]` turns the content of schema version n into that of n + 1.
         """
 
         def register(cls: type[F]) -> type[F]:
-            cls.type_name, cls.date_field, cls.by = type_name, on, frozenset(by.split())
+            cls.type_name, cls.date_field, cls.stated_by_roles = type_name, on, frozenset(by.split())
             cls.schema_version, cls.upcasts = version, dict(upcasts or {})
-            if self.declared.setdefault(type_name, cls) is not cls:
+            if self.declared_facts.setdefault(type_name, cls) is not cls:
                 raise TypeError(f"two facts are named {type_name!r}")
             return cls
 
@@ -107,9 +112,9 @@ class Stream:
     @cached_property
     def facts(self) -> dict[str, type[Fact]]:
         """Every fact that the stream takes, by type; with the correction that is made of the others."""
-        if not (self.correctable and self.declared):
-            return dict(self.declared)
-        return {**self.declared, Corrected.type_name: correction_of(self.declared.values())}
+        if not (self.correctable and self.declared_facts):
+            return dict(self.declared_facts)
+        return {**self.declared_facts, Correction.type_name: correction_model(self.declared_facts.values())}
 
     def read(self, type_name: str, version: int, data: str | bytes) -> Fact:
         """A stored or published fact, brought to today's schema. Nothing is judged by rules.
@@ -120,17 +125,17 @@ class Stream:
         """
         cls = self.facts[type_name]
         if version >= cls.schema_version:
-            return cls.model_validate_json(data, extra="ignore", context=STORED)
-        return cls.model_validate(upcast(cls, version, json.loads(data)), extra="ignore", context=STORED)
+            return cls.model_validate_json(data, extra="ignore", context=READING_STORED)
+        return cls.model_validate(upcast(cls, version, json.loads(data)), extra="ignore", context=READING_STORED)
 
-    def stated(self, event_id: UUID, type_name: str, version: int, data: str | bytes) -> Stated[Fact]:
-        return Stated(event_id, self.read(type_name, version, data))
+    def stated_fact(self, event_id: UUID, type_name: str, version: int, data: str | bytes) -> StatedFact[Fact]:
+        return StatedFact(event_id, self.read(type_name, version, data))
 
-    def correction(self, **members: Any) -> Corrected:
+    def correction(self, **fields: Any) -> Correction:
         """A `record.corrected` of this stream, from its members (replacement as `{type, data}` or a fact)."""
-        if isinstance(fact := members.get("replacement"), Fact):
-            members["replacement"] = restated(fact)
-        return cast("Corrected", self.facts[Corrected.type_name].model_validate(members))
+        if isinstance(fact := fields.get("replacement"), Fact):
+            fields["replacement"] = as_typed(fact)
+        return cast("Correction", self.facts[Correction.type_name].model_validate(fields))
 
 
 def upcast(cls: type[Fact], version: int, data: dict[str, Any]) -> dict[str, Any]:
@@ -140,16 +145,16 @@ def upcast(cls: type[Fact], version: int, data: dict[str, Any]) -> dict[str, Any
     """
     for step in range(version, cls.schema_version):
         if step not in cls.upcasts:
-            raise ValueError(_unknown_version(cls))
+            raise ValueError(_unknown_version_message(cls))
         data = cls.upcasts[step](data)
     return data
 
 
-def _unknown_version(cls: type[Fact]) -> str:
+def _unknown_version_message(cls: type[Fact]) -> str:
     return f"{cls.type_name} does not have this schema version here. Its present version is {cls.schema_version}."
 
 
-class Restated(Member):
+class TypedFact(FactPart):
     """The whole new content of an event, with the type and schema version that it is written in."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)  # a version is always written
@@ -159,101 +164,115 @@ class Restated(Member):
     data: Fact
 
 
-class Corrected(Fact):
+class Correction(Fact, schema_name="Corrected"):
     """Restates, voids or re-instates an earlier event of the same record. The earlier event stays in the stream."""
 
     type_name = "record.corrected"
-    by = frozenset({"site", "coordinator", "investigator"})
+    stated_by_roles = frozenset({"site", "coordinator", "investigator"})
 
     event_id: UUID
     reason_code: Literal["typing_error", "source_corrected", "entered_in_error", "wrong_participant", "other"]
-    reason: Sealed | None = None
-    replacement: Restated | None
+    reason: SealedString | None = None
+    replacement: TypedFact | None
 
     @property
-    def restated(self) -> Fact | None:
+    def replacement_fact(self) -> Fact | None:
         return self.replacement.data if self.replacement else None
 
 
-def content(fact: Fact) -> Fact:
+def effective_fact(fact: Fact) -> Fact:
     """What a fact states: for a correction its replacement, or itself where it voids."""
-    return fact.restated or fact if isinstance(fact, Corrected) else fact
+    return fact.replacement_fact or fact if isinstance(fact, Correction) else fact
 
 
-def restated(fact: Fact) -> dict[str, Any]:
+def as_typed(fact: Fact) -> dict[str, Any]:
     return {"type": fact.type_name, "schema_version": fact.schema_version, "data": fact}
 
 
-def correction_of(facts: Iterable[type[Fact]]) -> type[Corrected]:
+def correction_model(facts: Iterable[type[Fact]]) -> type[Correction]:
     """`record.corrected` over exactly these facts: a union told apart by `type`, old schema versions brought up.
 
     It says what the facts say, so with each new version of one of them it has a new version too.
     """
-    kinds = {fact.type_name: fact for fact in facts}
-    union: Any = one_of(kinds.values())
+    classes_by_type = {fact.type_name: fact for fact in facts}
+    union: Any = fact_union(classes_by_type.values())
     description = "the event's whole new content, of the same type; null voids the event"
-    made = create_model(
+    model = create_model(
         "Corrected",
-        __base__=Corrected,
-        __doc__=Corrected.__doc__,
+        __base__=Correction,
+        __doc__=Correction.__doc__,
         replacement=(union | None, Field(description=description)),
     )
-    made.type_name, made.by = Corrected.type_name, Corrected.by
-    made.schema_version = 1 + sum(fact.schema_version - 1 for fact in kinds.values())
-    made.upcasts = dict.fromkeys(range(1, made.schema_version), partial(_with_replacement_brought_up, kinds))
-    return made
+    model.type_name, model.stated_by_roles = Correction.type_name, Correction.stated_by_roles
+    model.schema_version = 1 + sum(fact.schema_version - 1 for fact in classes_by_type.values())
+    model.upcasts = dict.fromkeys(range(1, model.schema_version), partial(_upcast_replacement, classes_by_type))
+    return model
 
 
-def _with_replacement_brought_up(kinds: Mapping[str, type[Fact]], said: dict[str, Any]) -> dict[str, Any]:
-    replacement = said.get("replacement")
-    fact = kinds.get(replacement.get("type", "")) if isinstance(replacement, dict) else None
-    return {**said, "replacement": _brought_up(fact, replacement)} if fact else said
+def _upcast_replacement(classes_by_type: Mapping[str, type[Fact]], correction: dict[str, Any]) -> dict[str, Any]:
+    replacement = correction.get("replacement")
+    fact = classes_by_type.get(replacement.get("type", "")) if isinstance(replacement, dict) else None
+    return {**correction, "replacement": _upcast_typed(fact, replacement)} if fact else correction
 
 
-def _brought_up(fact: type[Fact], said: Any) -> Any:
+def _upcast_typed(fact: type[Fact], typed_fact: Any) -> Any:
     """`{type, schema_version, data}` in today's version; as it is where that is not what it is."""
-    version = said.get("schema_version") if isinstance(said, dict) else None
-    if type(version) is not int or version == fact.schema_version or not isinstance(said.get("data"), dict):
-        return said
-    return {**said, "schema_version": fact.schema_version, "data": upcast(fact, version, said["data"])}
+    version = typed_fact.get("schema_version") if isinstance(typed_fact, dict) else None
+    if type(version) is not int or version == fact.schema_version or not isinstance(typed_fact.get("data"), dict):
+        return typed_fact
+    return {**typed_fact, "schema_version": fact.schema_version, "data": upcast(fact, version, typed_fact["data"])}
 
 
-def one_of(facts: Iterable[type[Fact]]) -> Any:
+def fact_union(facts: Iterable[type[Fact]]) -> Any:
     """The type of `{type, schema_version, data}` over these facts, told apart by `type`."""
-    members = tuple(_restated_of(fact) for fact in facts)
-    return Annotated[Union[members], Discriminator("type")]  # noqa: UP007 - made of a tuple at run time
+    models = tuple(_typed_fact_model(fact) for fact in facts)
+    return Annotated[Union[models], Discriminator("type")]  # noqa: UP007 - made of a tuple at run time
 
 
-def _restated_of(fact: type[Fact]) -> type[Restated]:
-    def brought_up(value: Any, info: ValidationInfo) -> Any:
-        said = value.get("schema_version") if isinstance(value, dict) else None
-        if type(said) is int and said > fact.schema_version and info.context != STORED:
-            raise ValueError(_unknown_version(fact))  # it cannot be stated here
-        return _brought_up(fact, value)
+def _typed_fact_model(fact: type[Fact]) -> type[TypedFact]:
+    def upcast_value(value: Any, info: ValidationInfo) -> Any:
+        version = value.get("schema_version") if isinstance(value, dict) else None
+        if type(version) is int and version > fact.schema_version and info.context != READING_STORED:
+            raise ValueError(_unknown_version_message(fact))  # it cannot be stated here
+        return _upcast_typed(fact, value)
 
-    members: Any = {
+    fields: Any = {
         "type": (Literal[fact.type_name], ...),
         "schema_version": (Literal[fact.schema_version], fact.schema_version),
         "data": (fact, ...),
     }
-    validators: Any = {"brought_up": model_validator(mode="before")(brought_up)}
-    return create_model(f"Restated{fact.__qualname__}", __base__=Restated, __validators__=validators, **members)
+    validators: Any = {"brought_up": model_validator(mode="before")(upcast_value)}
+    return create_model(f"Restated{fact.__qualname__}", __base__=TypedFact, __validators__=validators, **fields)
 
 
-def clinical_dates(value: object, pointer: str = "") -> Iterator[tuple[str, PartialDate]]:
+def find_clinical_dates(value: object, pointer: str = "") -> Iterator[tuple[str, PartialDate]]:
     """(JSON pointer, date) of every clinical date within a fact."""
     match value:
         case PartialDate():
             yield pointer, value
         case BaseModel():
-            for name in members_holding(type(value), PartialDate):
-                yield from clinical_dates(getattr(value, name), f"{pointer}/{name}")
+            for name in fields_containing(type(value), PartialDate):
+                yield from find_clinical_dates(getattr(value, name), f"{pointer}/{name}")
         case tuple():
-            for place, member in enumerate(value):
-                yield from clinical_dates(member, f"{pointer}/{place}")
+            for index, item in enumerate(value):
+                yield from find_clinical_dates(item, f"{pointer}/{index}")
 
 
 __all__ = [
-    "Code", "Corrected", "F", "F_co", "Fact", "Member", "Restated", "Role", "Stated", "Stream",
-    "clinical_dates", "content", "correction_of", "one_of", "restated", "upcast",
-]  # fmt: skip
+    "Code",
+    "Correction",
+    "F",
+    "F_co",
+    "Fact",
+    "FactPart",
+    "Role",
+    "StatedFact",
+    "Stream",
+    "TypedFact",
+    "as_typed",
+    "correction_model",
+    "effective_fact",
+    "fact_union",
+    "find_clinical_dates",
+    "upcast",
+]

@@ -16,35 +16,39 @@ from shared.kernel.clock import real_time
 from shared.kernel.patterns import CODE_SENTENCE, DOTTED_ID_SENTENCE, ID_SENTENCE, explain_pattern
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-QUARTAL = UUID("6f8f2f57-8b0a-5d7e-9c55-51ab6e1d7a20")
+QUARTAL_NAMESPACE = UUID("6f8f2f57-8b0a-5d7e-9c55-51ab6e1d7a20")
 _RANDOM_CHARACTERS = 8
 
 
 def new_participant_id() -> str:
     """A fresh number: 40 random bits and the check character."""
     body = "".join(secrets.choice(ALPHABET) for _ in range(_RANDOM_CHARACTERS))
-    return _shown(body + check_character(body))
+    return _hyphenate(body + check_character(body))
 
 
-def participant_id(value: object) -> str:
+def normalize_participant_id(value: object) -> str:
     """The number as it is shown, whatever case and hyphens it came in; ValueError if the check character is wrong."""
-    plain = value.replace("-", "").upper() if isinstance(value, str) and value.isascii() else ""
-    if len(plain) != _RANDOM_CHARACTERS + 1 or set(plain) - set(ALPHABET) or check_character(plain[:-1]) != plain[-1]:
+    characters = value.replace("-", "").upper() if isinstance(value, str) and value.isascii() else ""
+    if (
+        len(characters) != _RANDOM_CHARACTERS + 1
+        or set(characters) - set(ALPHABET)
+        or check_character(characters[:-1]) != characters[-1]
+    ):
         raise ValueError("This is not a participant number. Its check character does not fit: look for typing errors.")
-    return _shown(plain)
+    return _hyphenate(characters)
 
 
 def check_character(body: str) -> str:
     """Luhn mod 32, factor 2 at the rightmost character."""
-    total = 0
-    for place, character in enumerate(reversed(body)):
-        addend = ALPHABET.index(character) * (2 if place % 2 == 0 else 1)
-        total += addend // len(ALPHABET) + addend % len(ALPHABET)
-    return ALPHABET[-total % len(ALPHABET)]
+    checksum = 0
+    for index, character in enumerate(reversed(body)):
+        addend = ALPHABET.index(character) * (2 if index % 2 == 0 else 1)
+        checksum += addend // len(ALPHABET) + addend % len(ALPHABET)
+    return ALPHABET[-checksum % len(ALPHABET)]
 
 
-def _shown(plain: str) -> str:
-    return f"{plain[:4]}-{plain[4:8]}-{plain[8]}"
+def _hyphenate(characters: str) -> str:
+    return f"{characters[:4]}-{characters[4:8]}-{characters[8]}"
 
 
 def new_event_id() -> UUID:
@@ -60,33 +64,33 @@ def legacy_event_id(scope: str, index: int) -> UUID:
 
     Events that were recorded then have such ids for good.
     """
-    return uuid5(QUARTAL, f"{scope}/{index}")
+    return uuid5(QUARTAL_NAMESPACE, f"{scope}/{index}")
 
 
-def _pattern(pattern: str, sentence: str) -> StringConstraints:
+def _text_pattern(pattern: str, sentence: str) -> StringConstraints:
     return StringConstraints(strict=True, pattern=explain_pattern(pattern, sentence))
 
 
 StudyId = Annotated[
     str,
-    _pattern(
+    _text_pattern(
         r"^[a-z0-9][a-z0-9-]{0,30}[a-z0-9]$",
         "Give 2 to 32 characters: lower-case letters without accents, digits and hyphens; no hyphen at either end.",
     ),
 ]
-SiteId = Annotated[str, _pattern(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$", ID_SENTENCE)]
-LocalId = Annotated[str, _pattern(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$", DOTTED_ID_SENTENCE)]
+SiteId = Annotated[str, _text_pattern(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$", ID_SENTENCE)]
+LocalId = Annotated[str, _text_pattern(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$", DOTTED_ID_SENTENCE)]
 """A site's own name for a lesion, course, target or line: unique within the participant."""
-Code = Annotated[str, _pattern(r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$", CODE_SENTENCE)]
+Code = Annotated[str, _text_pattern(r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$", CODE_SENTENCE)]
 Label = Annotated[
     str,
-    _pattern(
+    _text_pattern(
         r"^[A-Za-z0-9_^~-]{1,32}$",
         "Give 1 to 32 characters without blanks: letters without accents, digits and _ ^ ~ -.",
     ),
 ]
 ParticipantId = Annotated[
     str,
-    BeforeValidator(participant_id),
+    BeforeValidator(normalize_participant_id),
     WithJsonSchema({"type": "string", "pattern": "^[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]$"}),
 ]

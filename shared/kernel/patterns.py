@@ -7,10 +7,16 @@ alone, so that a sentence may change.
 from __future__ import annotations
 
 _SENTENCES: dict[str, str] = {}
-_FIRST = "Begin with a letter or a digit."
-ID_SENTENCE = f"Give 1 to 32 characters: letters without accents, digits, hyphens and underscores. {_FIRST}"
-DOTTED_ID_SENTENCE = f"Give 1 to 32 characters: letters without accents, digits, hyphens, underscores, dots. {_FIRST}"
-CODE_SENTENCE = f"Give 1 to 64 characters without blanks: letters without accents, digits, and _ . : -. {_FIRST}"
+_FIRST_CHARACTER_SENTENCE = "Begin with a letter or a digit."
+ID_SENTENCE = (
+    f"Give 1 to 32 characters: letters without accents, digits, hyphens and underscores. {_FIRST_CHARACTER_SENTENCE}"
+)
+DOTTED_ID_SENTENCE = (
+    f"Give 1 to 32 characters: letters without accents, digits, hyphens, underscores, dots. {_FIRST_CHARACTER_SENTENCE}"
+)
+CODE_SENTENCE = (
+    f"Give 1 to 64 characters without blanks: letters without accents, digits, and _ . : -. {_FIRST_CHARACTER_SENTENCE}"
+)
 NEXT_SENTENCE = "Give `next` of the page before, as it was answered."
 
 
@@ -21,6 +27,6 @@ def explain_pattern(pattern: str, sentence: str) -> str:
     return pattern
 
 
-def sentence_of(pattern: str) -> str | None:
+def find_sentence(pattern: str) -> str | None:
     """Return what a text must be to match the pattern; None for a pattern that was declared without a sentence."""
     return _SENTENCES.get(pattern)

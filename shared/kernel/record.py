@@ -19,8 +19,8 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from shared.kernel.fact import Corrected, F, Fact, Stated
-from shared.kernel.refusal import MOST_FAULTS
+from shared.kernel.fact import Correction, F, Fact, StatedFact
+from shared.kernel.refusal import MAX_FAULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,196 +34,233 @@ class Objection:
     code: str
     message: str = field(compare=False)
     because_of: UUID | None = None
-    member: str = ""
-    not_known: bool = False
+    pointer: str = ""
+    may_arrive_later: bool = False
 
-    def within(self, pointer: str) -> Objection:
+    def with_pointer_prefix(self, prefix: str) -> Objection:
         """The same of a fact that lies at that pointer within another."""
-        return replace(self, member=pointer + self.member) if pointer else self
+        return replace(self, pointer=prefix + self.pointer) if prefix else self
 
 
-Raised = tuple[UUID, Objection]  # an objection and the event it is raised against
+RaisedObjection = tuple[UUID, Objection]  # an objection and the event it is raised against
 
 
-class Refused(Exception):
+class RuleViolation(Exception):
     """What was proposed would leave the record with objections that it did not have before."""
 
-    def __init__(self, raised: Iterable[Raised]) -> None:
-        self.raised = sorted(raised, key=lambda pair: (pair[1].code, str(pair[0]), str(pair[1].because_of)))
-        super().__init__("; ".join(objection.message for _, objection in self.raised))
+    def __init__(self, raised_objections: Iterable[RaisedObjection]) -> None:
+        self.raised_objections = sorted(
+            raised_objections, key=lambda pair: (pair[1].code, str(pair[0]), str(pair[1].because_of))
+        )
+        super().__init__("; ".join(objection.message for _, objection in self.raised_objections))
 
 
 @dataclass(frozen=True)
 class Record:
     """The facts of one stream that stand. It notes which kinds of fact it was asked for."""
 
-    stated: tuple[Stated[Fact], ...] = ()
-    asked_for: set[type[Fact]] = field(default_factory=set, compare=False, repr=False)
+    stated_facts: tuple[StatedFact[Fact], ...] = ()
+    read_kinds: set[type[Fact]] = field(default_factory=set, compare=False, repr=False)
 
     @cached_property
-    def _by_kind(self) -> dict[type[Fact], list[Stated[Any]]]:
-        kinds: dict[type[Fact], list[Stated[Any]]] = {}
-        for stated in self.stated:
+    def _by_kind(self) -> dict[type[Fact], list[StatedFact[Any]]]:
+        kinds: dict[type[Fact], list[StatedFact[Any]]] = {}
+        for stated in self.stated_facts:
             kinds.setdefault(type(stated.fact), []).append(stated)
         return kinds
 
-    def and_also(self, more: Sequence[Stated[Fact]]) -> Record:
+    def with_facts(self, newer_facts: Sequence[StatedFact[Fact]]) -> Record:
         """The record with newer facts; what is sorted by kind already is not sorted again."""
-        grown, kinds = Record((*self.stated, *more)), dict(self._by_kind)
-        for stated in more:
+        extended, kinds = Record((*self.stated_facts, *newer_facts)), dict(self._by_kind)
+        for stated in newer_facts:
             kinds[type(stated.fact)] = [*kinds.get(type(stated.fact), ()), stated]
-        vars(grown)["_by_kind"] = kinds  # where the cached property looks
-        return grown
+        vars(extended)["_by_kind"] = kinds  # where the cached property looks
+        return extended
 
-    def all(self, kind: type[F], *, but: Stated[Fact] | None = None) -> Sequence[Stated[F]]:
-        self.asked_for.add(kind)
-        of_kind = self._by_kind.get(kind, ())
-        return [stated for stated in of_kind if stated is not but] if but else of_kind
+    def stated_of(self, kind: type[F], *, except_for: StatedFact[Fact] | None = None) -> Sequence[StatedFact[F]]:
+        self.read_kinds.add(kind)
+        matching = self._by_kind.get(kind, ())
+        return [stated for stated in matching if stated is not except_for] if except_for else matching
 
-    def facts(self, kind: type[F]) -> list[F]:
-        return [stated.fact for stated in self.all(kind)]
-
-
-Rules = Callable[[Record, Stated[Fact]], Iterator[Objection]]
-Gate = Callable[[Record, Stated[Fact]], Iterator[Objection]]
+    def facts_of(self, kind: type[F]) -> list[F]:
+        return [stated.fact for stated in self.stated_of(kind)]
 
 
-def standing(history: Iterable[Stated[Fact]]) -> Record:
+Rules = Callable[[Record, StatedFact[Fact]], Iterator[Objection]]
+Gate = Callable[[Record, StatedFact[Fact]], Iterator[Objection]]
+
+
+def current_record(history: Iterable[StatedFact[Fact]]) -> Record:
     """The record as it reads today, in the order in which its facts were first stated, whatever corrects them.
 
     Nothing is judged: what is recorded was stated.
     """
-    known: dict[UUID, Stated[Fact]] = {}
-    stands: dict[UUID, Stated[Fact]] = {}
+    originals: dict[UUID, StatedFact[Fact]] = {}
+    current: dict[UUID, StatedFact[Fact]] = {}
     for stated in history:
-        if not isinstance(stated.fact, Corrected):
-            known[stated.event_id] = stands[stated.event_id] = stated
-        elif (target := known.get(stated.fact.event_id)) is None:
+        if not isinstance(stated.fact, Correction):
+            originals[stated.event_id] = current[stated.event_id] = stated
+        elif (target := originals.get(stated.fact.event_id)) is None:
             message = "The record has no event with this event_id that can be corrected. Check the event_id."
-            raise Refused([(stated.event_id, Objection("no-such-event", message, member="/event_id"))])
-        elif (replacement := stated.fact.restated) is None:
-            stands.pop(target.event_id, None)
+            raise RuleViolation([(stated.event_id, Objection("no-such-event", message, pointer="/event_id"))])
+        elif (replacement := stated.fact.replacement_fact) is None:
+            current.pop(target.event_id, None)
         else:
-            stands[target.event_id] = _restate(stated.event_id, target, replacement)
-    return Record(tuple(stands[event_id] for event_id in known if event_id in stands))
+            current[target.event_id] = _restate(stated.event_id, target, replacement)
+    return Record(tuple(current[event_id] for event_id in originals if event_id in current))
 
 
-def _restate(correction: UUID, original: Stated[Fact], replacement: Fact) -> Stated[Fact]:
+def _restate(correction: UUID, original: StatedFact[Fact], replacement: Fact) -> StatedFact[Fact]:
     if type(replacement) is not type(original.fact):
         message = f"The event is a {original.fact.type_name}. Give a replacement of the same type."
-        raise Refused([(correction, Objection("other-type", message, original.event_id, "/replacement/type"))])
-    return Stated(original.event_id, replacement)
+        raise RuleViolation([(correction, Objection("other-type", message, original.event_id, "/replacement/type"))])
+    return StatedFact(original.event_id, replacement)
 
 
-def judge(record: Record, rules: Rules) -> set[Raised]:
-    return {(stated.event_id, objection) for stated in record.stated for objection in rules(record, stated)}
+def all_objections(record: Record, rules: Rules) -> set[RaisedObjection]:
+    return {(stated.event_id, objection) for stated in record.stated_facts for objection in rules(record, stated)}
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FactEvaluation:
     """What the rules object to in one fact, and the kinds of fact that they looked at to say so."""
 
     objections: frozenset[Objection]
-    looked_at: frozenset[type[Fact]]
+    dependencies: frozenset[type[Fact]]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class EvaluatedRecord:
     """A history with the record that it leads to, and the verdicts on the facts that stand, in their order.
 
     `raised` and `looked_at` are what the verdicts say together.
     """
 
-    history: tuple[Stated[Fact], ...]
+    history: tuple[StatedFact[Fact], ...]
     record: Record
-    verdicts: tuple[Verdict, ...]
-    raised: frozenset[Raised] = frozenset()
-    looked_at: frozenset[type[Fact]] = frozenset()
+    evaluations: tuple[FactEvaluation, ...]
+    raised_objections: frozenset[RaisedObjection] = frozenset()
+    dependencies: frozenset[type[Fact]] = frozenset()
 
     @classmethod
-    def of(cls, history: Iterable[Stated[Fact]], rules: Rules, before: frozenset[Raised] | None = None) -> Judged:
+    def evaluate(
+        cls,
+        history: Iterable[StatedFact[Fact]],
+        rules: Rules,
+        existing_objections: frozenset[RaisedObjection] | None = None,
+    ) -> EvaluatedRecord:
         """Judge a whole history; Refused for too many objections that are not among those `before`, where given."""
-        stated = tuple(history)
-        record = standing(stated)
-        verdicts = _verdicts(record, record.stated, rules, before)
-        return cls(stated, record, verdicts, _raised(record.stated, verdicts), _looked_at(verdicts))
+        stated_facts = tuple(history)
+        record = current_record(stated_facts)
+        evaluations = _evaluate_facts(record, record.stated_facts, rules, existing_objections)
+        return cls(
+            stated_facts,
+            record,
+            evaluations,
+            _raised_objections(record.stated_facts, evaluations),
+            _dependencies(evaluations),
+        )
 
-    def with_all(self, proposed: Sequence[Stated[Fact]], rules: Rules, gate: Gate) -> Judged:
+    def accept(self, proposed: Sequence[StatedFact[Fact]], rules: Rules, gate: Gate) -> EvaluatedRecord:
         """What `proposed` leads to, if all of it may be appended together; else Refused with every objection.
 
         Where there are more objections than an answer lists, the others are not looked for.
         """
-        after = self._then(proposed, rules)
-        raised = set(after.raised - self.raised)
+        evaluated = self._append(proposed, rules)
+        new_objections = set(evaluated.raised_objections - self.raised_objections)
         for stated in proposed:
-            raised |= {
-                (stated.event_id, objection) for objection in islice(gate(after.record, stated), MOST_FAULTS + 1)
+            new_objections |= {
+                (stated.event_id, objection) for objection in islice(gate(evaluated.record, stated), MAX_FAULTS + 1)
             }
-            if len(raised) > MOST_FAULTS:
+            if len(new_objections) > MAX_FAULTS:
                 break
-        if raised:
-            raise Refused(raised)
-        return after
+        if new_objections:
+            raise RuleViolation(new_objections)
+        return evaluated
 
-    def _then(self, more: Sequence[Stated[Fact]], rules: Rules) -> Judged:
+    def _append(self, newer_facts: Sequence[StatedFact[Fact]], rules: Rules) -> EvaluatedRecord:
         """Rules are pure: a verdict changes only where a fact is new, or of a kind that the verdict looked at."""
-        history = (*self.history, *more)
-        if _correct_something(more):
-            return Judged.of(history, rules, self.raised)
-        record, kinds = self.record.and_also(more), {type(each.fact) for each in more}
-        new = _verdicts(record, more, rules, self.raised)
-        if self.looked_at.isdisjoint(kinds):
-            raised, looked_at = self.raised | _raised(more, new), self.looked_at | _looked_at(new)
-            return Judged(history, record, (*self.verdicts, *new), raised, looked_at)
-        known = zip(self.record.stated, self.verdicts, strict=True)
-        again = [
-            old if old.looked_at.isdisjoint(kinds) else _verdicts(record, [each], rules, self.raised)[0]
-            for each, old in known
+        history = (*self.history, *newer_facts)
+        if _contains_correction(newer_facts):
+            return EvaluatedRecord.evaluate(history, rules, self.raised_objections)
+        record, new_kinds = self.record.with_facts(newer_facts), {type(stated.fact) for stated in newer_facts}
+        new_evaluations = _evaluate_facts(record, newer_facts, rules, self.raised_objections)
+        if self.dependencies.isdisjoint(new_kinds):
+            raised_objections, dependencies = (
+                self.raised_objections | _raised_objections(newer_facts, new_evaluations),
+                self.dependencies | _dependencies(new_evaluations),
+            )
+            return EvaluatedRecord(
+                history, record, (*self.evaluations, *new_evaluations), raised_objections, dependencies
+            )
+        evaluated_facts = zip(self.record.stated_facts, self.evaluations, strict=True)
+        updated_evaluations = [
+            evaluation
+            if evaluation.dependencies.isdisjoint(new_kinds)
+            else _evaluate_facts(record, [each], rules, self.raised_objections)[0]
+            for each, evaluation in evaluated_facts
         ]
-        verdicts = (*again, *new)
-        return Judged(history, record, verdicts, _raised(record.stated, verdicts), _looked_at(verdicts))
+        evaluations = (*updated_evaluations, *new_evaluations)
+        return EvaluatedRecord(
+            history,
+            record,
+            evaluations,
+            _raised_objections(record.stated_facts, evaluations),
+            _dependencies(evaluations),
+        )
 
-    def restating(self, last: Sequence[Stated[Fact]]) -> Judged:
+    def with_stored(self, stored_facts: Sequence[StatedFact[Fact]]) -> EvaluatedRecord:
         """The same with its newest facts given again, as they were stored."""
-        older = self.history[: len(self.history) - len(last)]
-        if _correct_something(last):
-            return replace(self, history=(*older, *last), record=standing((*older, *last)))
-        stood = self.record.stated[: len(self.record.stated) - len(last)]
-        return replace(self, history=(*older, *last), record=Record((*stood, *last)))
+        older_history = self.history[: len(self.history) - len(stored_facts)]
+        if _contains_correction(stored_facts):
+            return replace(
+                self, history=(*older_history, *stored_facts), record=current_record((*older_history, *stored_facts))
+            )
+        older_facts = self.record.stated_facts[: len(self.record.stated_facts) - len(stored_facts)]
+        return replace(self, history=(*older_history, *stored_facts), record=Record((*older_facts, *stored_facts)))
 
 
-def _correct_something(stated: Iterable[Stated[Fact]]) -> bool:
-    return any(isinstance(each.fact, Corrected) for each in stated)
+def _contains_correction(stated_facts: Iterable[StatedFact[Fact]]) -> bool:
+    return any(isinstance(stated.fact, Correction) for stated in stated_facts)
 
 
-def _raised(stated: Iterable[Stated[Fact]], verdicts: Iterable[Verdict]) -> frozenset[Raised]:
-    judged = zip(stated, verdicts, strict=True)
-    return frozenset((each.event_id, objection) for each, verdict in judged for objection in verdict.objections)
+def _raised_objections(
+    stated_facts: Iterable[StatedFact[Fact]], evaluations: Iterable[FactEvaluation]
+) -> frozenset[RaisedObjection]:
+    evaluated_facts = zip(stated_facts, evaluations, strict=True)
+    return frozenset(
+        (stated.event_id, objection) for stated, evaluation in evaluated_facts for objection in evaluation.objections
+    )
 
 
-def _looked_at(verdicts: Iterable[Verdict]) -> frozenset[type[Fact]]:
-    return frozenset().union(*(verdict.looked_at for verdict in verdicts))
+def _dependencies(evaluations: Iterable[FactEvaluation]) -> frozenset[type[Fact]]:
+    return frozenset().union(*(evaluation.dependencies for evaluation in evaluations))
 
 
-def _verdicts(
-    record: Record, stated: Iterable[Stated[Fact]], rules: Rules, before: frozenset[Raised] | None
-) -> tuple[Verdict, ...]:
+def _evaluate_facts(
+    record: Record,
+    stated_facts: Iterable[StatedFact[Fact]],
+    rules: Rules,
+    existing_objections: frozenset[RaisedObjection] | None,
+) -> tuple[FactEvaluation, ...]:
     """Judge these facts; Refused as soon as more is objected to than was `before` and than an answer lists."""
-    verdicts: list[Verdict] = []
-    new: set[Raised] = set()
-    for each in stated:
-        record.asked_for.clear()
+    evaluations: list[FactEvaluation] = []
+    new_objections: set[RaisedObjection] = set()
+    for stated in stated_facts:
+        record.read_kinds.clear()
         objections: list[Objection] = []
-        for objection in rules(record, each):
+        for objection in rules(record, stated):
             objections.append(objection)
-            if before is not None and (each.event_id, objection) not in before:
-                new.add((each.event_id, objection))
-                if len(new) > MOST_FAULTS:
-                    raise Refused(new)
-        verdicts.append(Verdict(frozenset(objections), frozenset(record.asked_for)))
-    return tuple(verdicts)
+            if existing_objections is not None and (stated.event_id, objection) not in existing_objections:
+                new_objections.add((stated.event_id, objection))
+                if len(new_objections) > MAX_FAULTS:
+                    raise RuleViolation(new_objections)
+        evaluations.append(FactEvaluation(frozenset(objections), frozenset(record.read_kinds)))
+    return tuple(evaluations)
 
 
-def decide(history: Sequence[Stated[Fact]], proposed: Sequence[Stated[Fact]], rules: Rules, gate: Gate) -> Record:
+def decide(
+    history: Sequence[StatedFact[Fact]], proposed: Sequence[StatedFact[Fact]], rules: Rules, gate: Gate
+) -> Record:
     """The record that `proposed` leads to; Refused with every objection that was not there before."""
-    return Judged.of(history, rules).with_all(proposed, rules, gate).record
+    return EvaluatedRecord.evaluate(history, rules).accept(proposed, rules, gate).record

@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-MOST_FAULTS = 100
+MAX_FAULTS = 100
 """Faults that an answer lists; a last entry says that there are more."""
 
 
@@ -40,7 +40,7 @@ class Fault:
     because_of: str | None = None
 
 
-class Refusal(Exception):
+class RequestError(Exception):
     """Base: a status, a stable code, one sentence for a person, and the faults. Never patient data."""
 
     status: ClassVar[int] = 500
@@ -55,7 +55,7 @@ class Refusal(Exception):
         super().__init__(self.title)
 
 
-class Malformed(Refusal):
+class MalformedBody(RequestError):
     status, code, title = (
         400,
         "malformed",
@@ -63,7 +63,7 @@ class Malformed(Refusal):
     )
 
 
-class Unrecognised(Refusal):
+class Unauthenticated(RequestError):
     """`reason` is the sentence that says what is wrong with the token; empty where none was sent."""
 
     status, code, title = 401, "not-recognised", "The request has no valid access token. Send one."
@@ -75,7 +75,7 @@ class Unrecognised(Refusal):
         )
 
 
-class NotYourRole(Refusal):
+class Forbidden(RequestError):
     status, code, title = (
         403,
         "not-your-role",
@@ -83,36 +83,36 @@ class NotYourRole(Refusal):
     )
 
 
-class CrossSite(Refusal):
+class CrossSiteRequest(RequestError):
     status, code = 403, "cross-site"
     title = "This request did not come from a page of this Quartal. Open the page here and send it again."
 
 
-class NotFound(Refusal):
+class NotFound(RequestError):
     status, code, title = 404, "not-found", "This does not exist, or you may not see it."
 
 
-class AlreadyRegistered(Refusal):
+class ReferenceInUse(RequestError):
     status, code = 409, "already-registered"
     title = "The site uses this reference for another participant. Search for that one, or give another reference."
 
 
-class NotKnownYet(Refusal):
+class NotKnownYet(RequestError):
     status, code, retry_after = 409, "not-known-yet", 1
     title = "This is not known here yet, or it does not exist. Send the request again in a moment."
 
 
-class TooSlow(Refusal):
+class RequestTooSlow(RequestError):
     status, code = 408, "too-slow"
     title = "The request took too long to arrive. Send it again, faster or in smaller parts."
 
 
-class PositionGone(Refusal):
+class PositionGone(RequestError):
     status, code = 410, "position-gone"
     title = "This position belongs to an earlier epoch: positions were counted anew since. Read the present position."
 
 
-class VersionMismatch(Refusal):
+class VersionMismatch(RequestError):
     """Says the present version: it is raised only for callers who may state facts of the record, and so may read it."""
 
     status, code = 412, "version-mismatch"
@@ -124,29 +124,29 @@ class VersionMismatch(Refusal):
         )
 
 
-class TooLarge(Refusal):
+class BodyTooLarge(RequestError):
     status, code, title = 413, "too-large", "The body is too large. Send it in several parts."
 
 
-class UnsupportedMedia(Refusal):
+class UnsupportedMediaType(RequestError):
     status, code, title = 415, "unsupported-media", "The body is not plain JSON. Send application/json, uncompressed."
 
 
-class WrongHost(Refusal):
+class MisdirectedRequest(RequestError):
     status, code = 421, "wrong-host"
     title = "Quartal does not answer under this name. Use the loopback address that `quartal demo` prints."
 
 
-class Unacceptable(Refusal):
+class RequestRejected(RequestError):
     status, code, title = 422, "not-acceptable", "The request cannot be accepted. `errors` says what is wrong."
 
 
-def wrong_parameter(parameter: str, message: str) -> Unacceptable:
+def parameter_error(parameter: str, message: str) -> RequestRejected:
     """A parameter of the query that does not fit what is asked."""
-    return Unacceptable(message, code="parameter", faults=[Fault("parameter", f"{parameter}: {message}")])
+    return RequestRejected(message, code="parameter", faults=[Fault("parameter", f"{parameter}: {message}")])
 
 
-class TooMany(Refusal):
+class TooManyRequests(RequestError):
     status, code, title, retry_after = (
         429,
         "too-many-requests",
@@ -155,7 +155,7 @@ class TooMany(Refusal):
     )
 
 
-class NotConfirmed(Refusal):
+class DatabaseNotConfirmed(RequestError):
     status, code, retry_after = 503, "not-confirmed", 1
     title = (
         "Nothing can be recorded yet: since PostgreSQL started, the database was not compared with the published "
@@ -164,5 +164,5 @@ class NotConfirmed(Refusal):
     )
 
 
-class Busy(Refusal):
+class ServiceUnavailable(RequestError):
     status, code, title, retry_after = 503, "busy", "The service is busy. Send the request again in a moment.", 1

@@ -15,8 +15,8 @@ from pydantic import BaseModel, BeforeValidator, GetJsonSchemaHandler, PlainSeri
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-LONGEST = 4000
-STORED = {"stored": True}
+MAX_TEXT_CHARACTERS = 4000
+READING_STORED = {"stored": True}
 """Validation context under which a sealed text may be absent: it lies encrypted beside the event."""
 
 
@@ -28,76 +28,78 @@ class SealedText:
 def _seal(value: object, info: ValidationInfo) -> SealedText:
     if isinstance(value, SealedText):
         return value
-    if value is None and info.context == STORED:
+    if value is None and info.context == READING_STORED:
         return SealedText(None)
     if not isinstance(value, str) or not value.strip():
         raise ValueError("Give a text that is not blank.")
-    if len(value) > LONGEST:
-        raise ValueError(f"The text is too long. Give at most {LONGEST} characters.")
+    if len(value) > MAX_TEXT_CHARACTERS:
+        raise ValueError(f"The text is too long. Give at most {MAX_TEXT_CHARACTERS} characters.")
     return SealedText(value)
 
 
-class _Schema:
+class _SealedJsonSchema:
     """Stated: a text. Published: null."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         if handler.mode == "serialization":
             return {"type": "null", "description": "free text, sealed: not published"}
-        return {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": r"\S", "x-sealed": True}
+        return {"type": "string", "minLength": 1, "maxLength": MAX_TEXT_CHARACTERS, "pattern": r"\S", "x-sealed": True}
 
 
-Sealed = Annotated[SealedText, BeforeValidator(_seal), PlainSerializer(lambda _: None, return_type=None), _Schema]
+SealedString = Annotated[
+    SealedText, BeforeValidator(_seal), PlainSerializer(lambda _: None, return_type=None), _SealedJsonSchema
+]
 
 
 @cache
-def members(model: type[BaseModel]) -> tuple[str, ...]:
+def field_names(model: type[BaseModel]) -> tuple[str, ...]:
     """The names of its fields. Remembered: pydantic looks for them anew each time."""
     return tuple(model.model_fields)
 
 
 @cache
-def members_holding(model: type[BaseModel], kind: type) -> tuple[str, ...]:
+def fields_containing(model: type[BaseModel], kind: type) -> tuple[str, ...]:
     """The names of its fields in which there may be a value of that kind, however deep. Most of a fact holds none."""
-    return tuple(name for name, field in model.model_fields.items() if _may_hold(field.annotation, kind, (model,)))
+    return tuple(name for name, field in model.model_fields.items() if _may_contain(field.annotation, kind, (model,)))
 
 
-def _may_hold(annotation: Any, kind: type, within: tuple[type, ...]) -> bool:
+def _may_contain(annotation: Any, kind: type, enclosing: tuple[type, ...]) -> bool:
     """A model without fields of its own is a base: its subclasses may have any."""
     if not isinstance(annotation, type) or get_args(annotation):
-        return annotation is Any or any(_may_hold(each, kind, within) for each in get_args(annotation))
+        return annotation is Any or any(_may_contain(argument, kind, enclosing) for argument in get_args(annotation))
     if not issubclass(annotation, BaseModel):
         return issubclass(kind, annotation) or issubclass(annotation, kind)
-    if annotation in within:
+    if annotation in enclosing:
         return False
     fields = annotation.model_fields.values()
-    return not fields or any(_may_hold(field.annotation, kind, (*within, annotation)) for field in fields)
+    return not fields or any(_may_contain(field.annotation, kind, (*enclosing, annotation)) for field in fields)
 
 
-def texts(value: object, pointer: str = "") -> Iterator[tuple[str, str]]:
+def extract_texts(value: object, pointer: str = "") -> Iterator[tuple[str, str]]:
     """(JSON pointer, text) of every sealed text within a fact, a collection or a member."""
     match value:
         case SealedText(text=str() as text):
             yield pointer, text
         case BaseModel():
-            for name in members_holding(type(value), SealedText):
-                yield from texts(getattr(value, name), f"{pointer}/{name}")
+            for name in fields_containing(type(value), SealedText):
+                yield from extract_texts(getattr(value, name), f"{pointer}/{name}")
         case Mapping():
-            for name, member in value.items():
-                yield from texts(member, f"{pointer}/{name}")
+            for name, item in value.items():
+                yield from extract_texts(item, f"{pointer}/{name}")
         case tuple() | list():
-            for place, member in enumerate(value):
-                yield from texts(member, f"{pointer}/{place}")
+            for index, item in enumerate(value):
+                yield from extract_texts(item, f"{pointer}/{index}")
 
 
-def revealed(data: Any, opened: Mapping[str, str]) -> Any:
+def insert_texts(data: Any, texts_by_pointer: Mapping[str, str]) -> Any:
     """`data` (a dumped fact) with the texts put back at their pointers; `data` itself is left alone."""
-    return _revealed(data, opened, "") if opened else data
+    return _insert_texts(data, texts_by_pointer, "") if texts_by_pointer else data
 
 
-def _revealed(value: Any, opened: Mapping[str, str], pointer: str) -> Any:
+def _insert_texts(value: Any, texts_by_pointer: Mapping[str, str], pointer: str) -> Any:
     if isinstance(value, dict):
-        return {name: _revealed(member, opened, f"{pointer}/{name}") for name, member in value.items()}
+        return {name: _insert_texts(item, texts_by_pointer, f"{pointer}/{name}") for name, item in value.items()}
     if isinstance(value, list):
-        return [_revealed(member, opened, f"{pointer}/{place}") for place, member in enumerate(value)]
-    return opened.get(pointer, value)
+        return [_insert_texts(member, texts_by_pointer, f"{pointer}/{index}") for index, member in enumerate(value)]
+    return texts_by_pointer.get(pointer, value)

@@ -9,26 +9,30 @@ from pydantic import AfterValidator, StringConstraints
 
 from shared.kernel.patterns import explain_pattern
 
-_NOT_BLANK = explain_pattern(r"\S", "Give a text that is not blank.")
-_HIDDEN = {"Cc", "Cs", "Co", "Cn"}
+_NOT_BLANK_PATTERN = explain_pattern(r"\S", "Give a text that is not blank.")
+_HIDDEN_CATEGORIES = {"Cc", "Cs", "Co", "Cn"}
 
 
 def is_showable(text: str) -> bool:
     """No control characters but tab and line breaks, no lone surrogates: what JSON admits and PostgreSQL does not."""
     return text.isprintable() or all(
-        character in "\t\n\r" or unicodedata.category(character) not in _HIDDEN for character in set(text)
+        character in "\t\n\r" or unicodedata.category(character) not in _HIDDEN_CATEGORIES for character in set(text)
     )
 
 
-def _showable(text: str) -> str:
+def _require_showable(text: str) -> str:
     if not is_showable(text):
         raise ValueError("The text has control characters. Leave them out.")
     return text
 
 
-Line = Annotated[
-    str, StringConstraints(strict=True, min_length=1, max_length=300, pattern=_NOT_BLANK), AfterValidator(_showable)
+ShortText = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=300, pattern=_NOT_BLANK_PATTERN),
+    AfterValidator(_require_showable),
 ]
-Paragraph = Annotated[
-    str, StringConstraints(strict=True, min_length=1, max_length=4000, pattern=_NOT_BLANK), AfterValidator(_showable)
+LongText = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=4000, pattern=_NOT_BLANK_PATTERN),
+    AfterValidator(_require_showable),
 ]

@@ -11,14 +11,14 @@ from math import inf
 import structlog
 import structlog.tracebacks
 
-_WITHOUT_VALUES = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+_TRACEBACK_WITHOUT_LOCALS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 """Where it happened: local variables hold what sites have sent, and tokens."""
 
 
-_OF_KAFKA = ("aiokafka", "faust", "mode", "shared.kafka")
+_KAFKA_LOGGERS = ("aiokafka", "faust", "mode", "shared.kafka")
 
 
-class Unrepeated(logging.Filter):
+class RepeatFilter(logging.Filter):
     """Shows what the Kafka clients say again and again while a broker or a topic is away once in `seconds`.
 
     The next line of the same words says how many were left out.
@@ -27,26 +27,26 @@ class Unrepeated(logging.Filter):
     def __init__(self, seconds: float = 30.0, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._seconds, self._now = seconds, now
-        self._shown: dict[tuple[str, str], tuple[float, int]] = {}
+        self._last_logged: dict[tuple[str, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not record.name.startswith(_OF_KAFKA):
+        if not record.name.startswith(_KAFKA_LOGGERS):
             return True
         key, now = (record.name, record.getMessage()), self._now()
-        shown_at, left_out = self._shown.get(key, (-inf, 0))
-        if now - shown_at < self._seconds:
-            self._shown[key] = shown_at, left_out + 1
+        logged_at, suppressed = self._last_logged.get(key, (-inf, 0))
+        if now - logged_at < self._seconds:
+            self._last_logged[key] = logged_at, suppressed + 1
             return False
-        self._shown = {each: at for each, at in self._shown.items() if now - at[0] < 2 * self._seconds}
-        self._shown[key] = now, 0
-        if left_out:
-            record.msg, record.args = f"{key[1]} (and {left_out} times since it was last logged)", ()
+        self._last_logged = {each: at for each, at in self._last_logged.items() if now - at[0] < 2 * self._seconds}
+        self._last_logged[key] = now, 0
+        if suppressed:
+            record.msg, record.args = f"{key[1]} (and {suppressed} times since it was last logged)", ()
         return True
 
 
-def configure(process: str, level: str = "INFO") -> None:
+def configure_logging(process: str, level: str = "INFO") -> None:
     """Send the standard library's logging, and structlog's, through one renderer to standard error."""
-    shared: list[structlog.typing.Processor] = [
+    processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -55,20 +55,20 @@ def configure(process: str, level: str = "INFO") -> None:
     renderer = structlog.stdlib.ProcessorFormatter(
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.ExceptionRenderer(_WITHOUT_VALUES),
+            structlog.processors.ExceptionRenderer(_TRACEBACK_WITHOUT_LOCALS),
             structlog.processors.JSONRenderer(),
         ],
-        foreign_pre_chain=[*shared, _named(process)],
+        foreign_pre_chain=[*processors, _add_process_name(process)],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(renderer)
-    handler.addFilter(Unrepeated())
+    handler.addFilter(RepeatFilter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for chatty in ("aiokafka", "httpx", "httpcore", "faust", "mode"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for logger_name in ("aiokafka", "httpx", "httpcore", "faust", "mode"):
+        logging.getLogger(logger_name).setLevel(logging.WARNING)
 
 
-def _named(process: str) -> structlog.typing.Processor:
+def _add_process_name(process: str) -> structlog.typing.Processor:
     def add(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         return {"process": process, **event}
 

@@ -15,32 +15,32 @@ import asyncpg
 from shared.outbox.lease import SQL
 
 CHANNEL = "quartal_bell"
-AT_MOST_EVERY = 0.01  # seconds
+NOTIFY_INTERVAL_SECONDS = 0.01  # seconds
 _log = logging.getLogger(__name__)
 
 
-class Bell:
+class AppendNotifier:
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
-        self._rung: set[str] = set()
-        self._ringing: asyncio.Task[None] | None = None
+        self._pending_studies: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
 
-    def ring(self, study_id: str) -> None:
+    def notify(self, study_id: str) -> None:
         """Returns at once. Rings within 10 ms of each other are one notification per study."""
-        self._rung.add(study_id)
-        if self._ringing is None or self._ringing.done():
-            self._ringing = asyncio.create_task(self._ring())
+        self._pending_studies.add(study_id)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._send_notifications())
 
-    async def _ring(self) -> None:
-        while self._rung:
-            studies, self._rung = sorted(self._rung), set()
+    async def _send_notifications(self) -> None:
+        while self._pending_studies:
+            studies, self._pending_studies = sorted(self._pending_studies), set()
             try:
                 await self._pool.execute(SQL["ring"], studies)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as failure:
                 _log.warning("the relay could not be notified of new events: %s", failure)
-            await asyncio.sleep(AT_MOST_EVERY)
+            await asyncio.sleep(NOTIFY_INTERVAL_SECONDS)
 
     async def close(self) -> None:
         """Rings what is still to be rung."""
-        if self._ringing:
-            await self._ringing
+        if self._task:
+            await self._task

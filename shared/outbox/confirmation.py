@@ -11,29 +11,31 @@ from typing import Any
 import asyncpg
 
 from shared.outbox.lease import SQL, RestoredDatabase
-from shared.outbox.lineage import TAIL, refuse_earlier_state
+from shared.outbox.lineage import TAIL_RECORDS, require_published_events
 
 
-async def compare_and_confirm(pool: asyncpg.Pool[Any], bootstrap: str, topic: str, *, tail: int | None = TAIL) -> None:
+async def compare_and_confirm(
+    pool: asyncpg.Pool[Any], bootstrap: str, topic: str, *, tail: int | None = TAIL_RECORDS
+) -> None:
     """Compare the database with the topic and let the service record, or withdraw that where an event is missing.
 
     Raises RestoredDatabase, or NotPublished where Kafka is away: then a confirmation stays as it was.
     """
     incarnation = await _incarnation(pool)  # before the comparison: a server that starts anew meanwhile is another
     try:
-        await refuse_earlier_state(pool, bootstrap, topic, tail=tail)
+        await require_published_events(pool, bootstrap, topic, tail=tail)
     except RestoredDatabase:
-        await withdraw(pool)
+        await withdraw_confirmation(pool)
         raise
     await pool.execute(SQL["confirm"], *incarnation)
 
 
-async def confirm(pool: asyncpg.Pool[Any]) -> None:
+async def confirm_database(pool: asyncpg.Pool[Any]) -> None:
     """Let the service record into a database whose topic is known to be empty."""
     await pool.execute(SQL["confirm"], *await _incarnation(pool))
 
 
-async def withdraw(pool: asyncpg.Pool[Any]) -> None:
+async def withdraw_confirmation(pool: asyncpg.Pool[Any]) -> None:
     """Let the service record nothing until its database was compared again."""
     await pool.execute(SQL["withdraw"])
 

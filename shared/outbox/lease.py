@@ -13,9 +13,9 @@ from typing import Any
 
 import asyncpg
 
-from shared.eventstore.sql import queries
+from shared.eventstore.sql import load_queries
 
-SQL = queries(Path(__file__).with_name("queries.sql"))
+SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
 class LeaseLost(Exception):
@@ -27,7 +27,7 @@ class RestoredDatabase(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LeaseState:
     """A lease: what is visible in snapshot `done` was published, and of what `upto` adds to it all through `last_seq`.
 
     `upto` is None except between the pages of a backlog.
@@ -39,7 +39,7 @@ class Held:
     upto: str | None
     last_seq: int
 
-    def past(self, upto: str, last_seq: int | None, *, full: bool) -> Held:
+    def advanced(self, upto: str, last_seq: int | None, *, full: bool) -> LeaseState:
         """After a page was published that ended at `last_seq` (None: an empty one); a full one may not be the last."""
         if full and last_seq is not None:
             return replace(self, upto=upto, last_seq=last_seq)
@@ -56,36 +56,36 @@ class Lease:
         self._pool, self._owner = pool, owner
         self._renew_at = 0.0
 
-    async def acquire(self) -> Held | None:
+    async def acquire(self) -> LeaseState | None:
         """None while another one has it. Raises RestoredDatabase."""
         await self._pool.execute(SQL["make_cursor"], self.shard)
         row = await self._pool.fetchrow(SQL["acquire"], self.shard, self._owner, self.seconds)
         if row is None:
             return None
-        held = Held(row["shard"], row["epoch"], row["done"], row["upto"], row["last_seq"])
+        state = LeaseState(row["shard"], row["epoch"], row["done"], row["upto"], row["last_seq"])
         if not row["same_database"]:
-            await self.release(held)
+            await self.release(state)
             raise RestoredDatabase(
                 f"shard {self.shard}: the relay's cursor belongs to another database; run `quartal relay resync`"
             )
         self._note_renewal()
-        return held
+        return state
 
-    async def keep(self, held: Held) -> None:
+    async def renew(self, state: LeaseState) -> None:
         """Renew when a third of the time is over. Raises LeaseLost."""
         if asyncio.get_running_loop().time() >= self._renew_at:
-            await self._fenced("renew", held)
+            await self._update_fenced("renew", state)
 
-    async def move(self, held: Held) -> None:
+    async def store_cursor(self, state: LeaseState) -> None:
         """Write the cursor down. Raises LeaseLost, and then nothing is written."""
-        await self._fenced("move", held, held.done, held.upto, held.last_seq)
+        await self._update_fenced("move", state, state.done, state.upto, state.last_seq)
 
-    async def release(self, held: Held) -> None:
-        await self._pool.execute(SQL["release"], held.shard, held.epoch)
+    async def release(self, state: LeaseState) -> None:
+        await self._pool.execute(SQL["release"], state.shard, state.epoch)
 
-    async def _fenced(self, query: str, held: Held, *cursor: object) -> None:
-        if await self._pool.execute(SQL[query], held.shard, held.epoch, self.seconds, *cursor) != "UPDATE 1":
-            raise LeaseLost(f"shard {held.shard} is no longer leased to this one (epoch {held.epoch})")
+    async def _update_fenced(self, query: str, state: LeaseState, *cursor: object) -> None:
+        if await self._pool.execute(SQL[query], state.shard, state.epoch, self.seconds, *cursor) != "UPDATE 1":
+            raise LeaseLost(f"shard {state.shard} is no longer leased to this one (epoch {state.epoch})")
         self._note_renewal()
 
     def _note_renewal(self) -> None:

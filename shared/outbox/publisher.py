@@ -13,17 +13,17 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from shared.contracts.cloudevents import PARTITIONS, Message
-from shared.kafka import administration, close, ended
+from shared.contracts.cloudevents import PARTITIONS_PER_TOPIC, Message
+from shared.kafka import close_client, open_admin, stop_quietly
 
-LARGEST = 2 * 1024 * 1024  # bytes of one record: a request body has at most 1 MiB
-IN_FLIGHT = 500
-_ENDS_WITHIN = 5.0  # seconds
-_EXISTS = 36  # TOPIC_ALREADY_EXISTS
+MAX_RECORD_BYTES = 2 * 1024 * 1024  # bytes of one record: a request body has at most 1 MiB
+SEND_BATCH_SIZE = 500
+_STOP_TIMEOUT_SECONDS = 5.0  # seconds
+_TOPIC_ALREADY_EXISTS = 36  # TOPIC_ALREADY_EXISTS
 _log = logging.getLogger(__name__)
 
 
-class NotPublished(Exception):
+class PublishError(Exception):
     """Not every message was acknowledged. Some may have been: publish all of them again."""
 
 
@@ -45,87 +45,87 @@ class KafkaPublisher:
     `patience`: seconds after which a publication that the broker has not acknowledged is given up.
     """
 
-    def __init__(self, bootstrap: str, *, patience: float = 15.0) -> None:
-        self._bootstrap, self._patience = bootstrap, patience
+    def __init__(self, bootstrap: str, *, timeout_seconds: float = 15.0) -> None:
+        self._bootstrap, self._timeout = bootstrap, timeout_seconds
         self._producer: AIOKafkaProducer | None = None
-        self._ending: asyncio.Task[None] | None = None
-        self._one_at_a_time = asyncio.Lock()
+        self._stopping: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        async with self._one_at_a_time:
+        async with self._lock:
             try:
-                async with asyncio.timeout(self._patience):
+                async with asyncio.timeout(self._timeout):
                     producer = self._producer or await self._connect()
-                    for start in range(0, len(messages), IN_FLIGHT):
-                        await _acknowledged(producer, messages[start : start + IN_FLIGHT])
+                    for start in range(0, len(messages), SEND_BATCH_SIZE):
+                        await _send_and_await_acks(producer, messages[start : start + SEND_BATCH_SIZE])
             except (KafkaError, OSError, TimeoutError) as failure:
-                await self._end(0.0)
-                raise NotPublished(str(failure) or type(failure).__name__) from failure
+                await self._stop_producer(0.0)
+                raise PublishError(str(failure) or type(failure).__name__) from failure
 
     async def close(self) -> None:
         """Sends what is under way, for as long as there is patience, then ends."""
-        async with self._one_at_a_time:
-            await self._end(self._patience)
+        async with self._lock:
+            await self._stop_producer(self._timeout)
 
     async def _connect(self) -> AIOKafkaProducer:
-        await self._end(0.0)
+        await self._stop_producer(0.0)
         producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             enable_idempotence=True,
             acks="all",
             linger_ms=0,
             max_batch_size=128 * 1024,
-            max_request_size=LARGEST,
-            request_timeout_ms=round(self._patience * 1000),
+            max_request_size=MAX_RECORD_BYTES,
+            request_timeout_ms=round(self._timeout * 1000),
         )
         starting = asyncio.create_task(producer.start())
         try:
             await asyncio.shield(starting)
         except BaseException:
-            self._ending = asyncio.create_task(self._end_a_start(producer, starting))
+            self._stopping = asyncio.create_task(self._abort_start(producer, starting))
             raise
         self._producer = producer
         return producer
 
-    async def _end_a_start(self, producer: AIOKafkaProducer, starting: asyncio.Task[None]) -> None:
+    async def _abort_start(self, producer: AIOKafkaProducer, starting: asyncio.Task[None]) -> None:
         """A start that is cancelled half-way would leave its connection open, so it may end by itself first."""
-        await asyncio.wait([starting], timeout=self._patience)
+        await asyncio.wait([starting], timeout=self._timeout)
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
         await _stop(producer, 0.0)
 
-    async def _end(self, patience: float) -> None:
+    async def _stop_producer(self, timeout_seconds: float) -> None:
         """The old producer ends, even if we are cancelled, before a new one begins."""
         if self._producer:
-            self._ending = asyncio.create_task(_stop(self._producer, patience))
+            self._stopping = asyncio.create_task(_stop(self._producer, timeout_seconds))
         self._producer = None
-        if self._ending:
+        if self._stopping:
             with suppress(KafkaError, OSError):
-                await asyncio.shield(self._ending)
-        self._ending = None
+                await asyncio.shield(self._stopping)
+        self._stopping = None
 
 
-async def _stop(producer: AIOKafkaProducer, patience: float) -> None:
+async def _stop(producer: AIOKafkaProducer, timeout_seconds: float) -> None:
     """An idempotent producer never gives up by itself, and its `stop` waits until a broker that is away is back."""
     try:
-        await asyncio.wait_for(producer.flush(), patience)
+        await asyncio.wait_for(producer.flush(), timeout_seconds)
     except (TimeoutError, KafkaError):
         producer._closed = True
-        await ended(producer._sender.close(), _ENDS_WITHIN)
+        await stop_quietly(producer._sender.close(), _STOP_TIMEOUT_SECONDS)
     else:
-        await ended(producer.stop(), _ENDS_WITHIN)
-    await close(producer.client, _ENDS_WITHIN)
+        await stop_quietly(producer.stop(), _STOP_TIMEOUT_SECONDS)
+    await close_client(producer.client, _STOP_TIMEOUT_SECONDS)
 
 
-async def _acknowledged(producer: AIOKafkaProducer, messages: Iterable[Message]) -> None:
+async def _send_and_await_acks(producer: AIOKafkaProducer, messages: Iterable[Message]) -> None:
     sending: list[asyncio.Future[object]] = []
     try:
         for message in messages:
             headers = list(message.headers)
             sending.append(await producer.send(message.topic, message.value, message.key, headers=headers))
     except BaseException:
-        for sent in sending:
-            sent.cancel()
+        for future in sending:
+            future.cancel()
         raise
     for outcome in await asyncio.gather(*sending, return_exceptions=True):
         if isinstance(outcome, BaseException):
@@ -133,23 +133,25 @@ async def _acknowledged(producer: AIOKafkaProducer, messages: Iterable[Message])
 
 
 async def ensure_topics(
-    bootstrap: str, topics: Iterable[str], *, partitions: int = PARTITIONS, replication: int = 1
+    bootstrap: str, topics: Iterable[str], *, partitions: int = PARTITIONS_PER_TOPIC, replication: int = 1
 ) -> None:
     """Make what is missing: records are kept for ever. Raises WrongTopic, NotPublished when the broker refuses."""
-    wanted = list(topics)
-    async with administration(bootstrap) as admin:
-        settings = {"retention.ms": "-1", "cleanup.policy": "delete", "max.message.bytes": str(LARGEST)}
-        made = await admin.create_topics(
-            [NewTopic(name, partitions, replication, topic_configs=settings) for name in wanted]
+    topic_names = list(topics)
+    async with open_admin(bootstrap) as admin:
+        topic_configs = {"retention.ms": "-1", "cleanup.policy": "delete", "max.message.bytes": str(MAX_RECORD_BYTES)}
+        response = await admin.create_topics(
+            [NewTopic(name, partitions, replication, topic_configs=topic_configs) for name in topic_names]
         )
-        if refused := [(error[0], error[1]) for error in made.topic_errors if error[1] not in (0, _EXISTS)]:
-            raise NotPublished(f"Kafka refused to create topics (name, error code): {refused}")
-        await _check_partitions(admin, wanted, partitions)
+        if creation_errors := [
+            (error[0], error[1]) for error in response.topic_errors if error[1] not in (0, _TOPIC_ALREADY_EXISTS)
+        ]:
+            raise PublishError(f"Kafka refused to create topics (name, error code): {creation_errors}")
+        await _check_partitions(admin, topic_names, partitions)
 
 
-async def check_topics(bootstrap: str, topics: Sequence[str], *, partitions: int = PARTITIONS) -> None:
+async def check_topics(bootstrap: str, topics: Sequence[str], *, partitions: int = PARTITIONS_PER_TOPIC) -> None:
     """Are they there, with the partitions they must have? Raises WrongTopic, and makes nothing."""
-    async with administration(bootstrap) as admin:
+    async with open_admin(bootstrap) as admin:
         if missing := sorted(set(topics) - set(await admin.list_topics())):
             raise WrongTopic(f"These topics do not exist: {', '.join(missing)}.")
         await _check_partitions(admin, topics, partitions)
@@ -158,12 +160,16 @@ async def check_topics(bootstrap: str, topics: Sequence[str], *, partitions: int
 async def _check_partitions(admin: AIOKafkaAdminClient, topics: Sequence[str], partitions: int) -> None:
     """A topic that was made this moment may not be described yet."""
     for attempt in count():
-        described = await admin.describe_topics(list(topics))
-        found = {each["topic"]: len(each["partitions"]) for each in described}
-        if wrong := {name: number for name, number in found.items() if number not in (0, partitions)}:
-            raise WrongTopic(f"Every topic must have {partitions} partitions; these have another number: {wrong}.")
-        if all(found.get(name) for name in topics):
+        descriptions = await admin.describe_topics(list(topics))
+        partition_counts = {description["topic"]: len(description["partitions"]) for description in descriptions}
+        if wrong_counts := {name: number for name, number in partition_counts.items() if number not in (0, partitions)}:
+            raise WrongTopic(
+                f"Every topic must have {partitions} partitions; these have another number: {wrong_counts}."
+            )
+        if all(partition_counts.get(name) for name in topics):
             return
         if attempt == 50:
-            raise NotPublished(f"Kafka does not describe {sorted(name for name in topics if not found.get(name))}.")
+            raise PublishError(
+                f"Kafka does not describe {sorted(name for name in topics if not partition_counts.get(name))}."
+            )
         await asyncio.sleep(0.1)

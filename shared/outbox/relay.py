@@ -20,15 +20,21 @@ import asyncpg
 
 from shared.contracts.cloudevents import Message, encode
 from shared.outbox.bell import CHANNEL
-from shared.outbox.lease import SQL, Held, Lease, LeaseLost
-from shared.outbox.publisher import NotPublished, Publisher
-from shared.outbox.rows import event
-from shared.outbox.upkeep import prune, refuse_stranded
+from shared.outbox.lease import SQL, Lease, LeaseLost, LeaseState
+from shared.outbox.publisher import Publisher, PublishError
+from shared.outbox.rows import event_from_row
+from shared.outbox.upkeep import prune, require_no_orphaned_shard
 
-BUSY, IDLE = 0.05, 0.25  # seconds between two looks that no bell asked for: after something was there, and at last
-AGAIN, MUCH_LATER = 0.1, 2.0  # seconds until another attempt: after the first failure, and after many
-TIDY_EVERY = 60.0  # seconds
-AWAY = (
+POLL_BUSY_SECONDS, POLL_IDLE_SECONDS = (
+    0.05,
+    0.25,
+)  # seconds between two looks that no bell asked for: after something was there, and at last
+RETRY_MIN_SECONDS, RETRY_MAX_SECONDS = (
+    0.1,
+    2.0,
+)  # seconds until another attempt: after the first failure, and after many
+PRUNE_INTERVAL_SECONDS = 60.0  # seconds
+UNAVAILABLE = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
@@ -48,7 +54,7 @@ class _Page:
     messages: Sequence[Message]
     upto: str
     last_seq: int | None
-    full: bool
+    is_full: bool
 
 
 class Relay:
@@ -64,148 +70,158 @@ class Relay:
         pool: asyncpg.Pool[Any],
         publisher: Publisher,
         service: str,
-        bell: asyncio.Event | None = None,
+        local_appends: asyncio.Event | None = None,
         *,
-        doubt: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        restore_check: Callable[[], Coroutine[Any, Any, None]] | None = None,
         shards: int = 1,
-        lease: float = 10.0,
-        page: int = 1_000,
+        lease_seconds: float = 10.0,
+        page_size: int = 1_000,
     ) -> None:
-        self._pool, self._publisher, self._service, self._page = pool, publisher, service, page
-        self._bell, self._doubt = bell or asyncio.Event(), doubt
+        self._pool, self._publisher, self._service, self._page_size = pool, publisher, service, page_size
+        self._local_appends, self._restore_check = local_appends or asyncio.Event(), restore_check
         owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-        self._leases = [Lease(pool, shard, owner, lease) for shard in range(shards)]
-        self._rung = [asyncio.Event() for _ in range(shards)]
-        self._breaks = 0
+        self._leases = [Lease(pool, shard, owner, lease_seconds) for shard in range(shards)]
+        self._wakeups = [asyncio.Event() for _ in range(shards)]
+        self._connection_losses = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. Outages are waited for. Raises RestoredDatabase or Stranded."""
-        working = {asyncio.create_task(self._work(lease, stop)) for lease in self._leases}
-        beside = {asyncio.create_task(each) for each in (self._listen(), self._tidy(), self._pass_on(), _until(stop))}
-        every = working | beside
+        shard_tasks = {asyncio.create_task(self._run_shard(lease, stop)) for lease in self._leases}
+        service_tasks = {
+            asyncio.create_task(task)
+            for task in (
+                self._listen(),
+                self._prune_periodically(),
+                self._forward_local_notifications(),
+                _wait_until_set(stop),
+            )
+        }
+        all_tasks = shard_tasks | service_tasks
         try:
-            while working:
-                done, _ = await asyncio.wait(working | beside, return_when=asyncio.FIRST_COMPLETED)
-                for each in done:
+            while shard_tasks:
+                finished, _ = await asyncio.wait(shard_tasks | service_tasks, return_when=asyncio.FIRST_COMPLETED)
+                for each in finished:
                     each.result()
-                working, beside = working - done, beside - done
-                self._ring()
+                shard_tasks, service_tasks = shard_tasks - finished, service_tasks - finished
+                self._wake_shards()
         finally:
-            for each in every:
+            for each in all_tasks:
                 each.cancel()
-            await asyncio.gather(*every, return_exceptions=True)
+            await asyncio.gather(*all_tasks, return_exceptions=True)
 
-    def _ring(self, *_: object) -> None:
-        for rung in self._rung:
-            rung.set()
+    def _wake_shards(self, *_: object) -> None:
+        for wakeup in self._wakeups:
+            wakeup.set()
 
-    async def _pass_on(self) -> None:
+    async def _forward_local_notifications(self) -> None:
         while True:
-            await self._bell.wait()
-            self._bell.clear()
-            self._ring()
+            await self._local_appends.wait()
+            self._local_appends.clear()
+            self._wake_shards()
 
     async def _listen(self) -> None:
         while True:
-            with suppress(*AWAY):
+            with suppress(*UNAVAILABLE):
                 await self._listen_on_one_connection()
-            self._breaks += 1
-            await asyncio.sleep(MUCH_LATER)
+            self._connection_losses += 1
+            await asyncio.sleep(RETRY_MAX_SECONDS)
 
     async def _listen_on_one_connection(self) -> None:
-        ended = asyncio.Event()
+        connection_lost = asyncio.Event()
         async with self._pool.acquire() as connection:
-            connection.add_termination_listener(lambda _: ended.set())
-            await connection.add_listener(CHANNEL, self._ring)
+            connection.add_termination_listener(lambda _: connection_lost.set())
+            await connection.add_listener(CHANNEL, self._wake_shards)
             try:
-                await ended.wait()
+                await connection_lost.wait()
             finally:
-                await connection.remove_listener(CHANNEL, self._ring)
+                await connection.remove_listener(CHANNEL, self._wake_shards)
 
-    async def _tidy(self) -> None:
+    async def _prune_periodically(self) -> None:
         while True:
-            with suppress(*AWAY):
-                await refuse_stranded(self._pool, len(self._leases))
+            with suppress(*UNAVAILABLE):
+                await require_no_orphaned_shard(self._pool, len(self._leases))
                 await prune(self._pool)
-            await asyncio.sleep(TIDY_EVERY)
+            await asyncio.sleep(PRUNE_INTERVAL_SECONDS)
 
-    async def _work(self, lease: Lease, stop: asyncio.Event) -> None:
-        pause = AGAIN
+    async def _run_shard(self, lease: Lease, stop: asyncio.Event) -> None:
+        delay = RETRY_MIN_SECONDS
         while not stop.is_set():
             try:
-                if held := await lease.acquire():
-                    await self._relay(lease, held, stop)
-                    pause = AGAIN
+                if state := await lease.acquire():
+                    await self._publish_while_leased(lease, state, stop)
+                    delay = RETRY_MIN_SECONDS
                 else:
-                    await _rest(stop, lease.seconds / 5)
-            except LeaseLost as lost:
-                _log.warning("another relay has taken over: %s", lost)
-            except (*AWAY, NotPublished) as failure:
-                _log.warning("shard %s could not be published, trying again in %.1f s: %s", lease.shard, pause, failure)
-                await _rest(stop, pause)
-                pause = min(2 * pause, MUCH_LATER)
+                    await _wait(stop, lease.seconds / 5)
+            except LeaseLost as error:
+                _log.warning("another relay has taken over: %s", error)
+            except (*UNAVAILABLE, PublishError) as failure:
+                _log.warning("shard %s could not be published, trying again in %.1f s: %s", lease.shard, delay, failure)
+                await _wait(stop, delay)
+                delay = min(2 * delay, RETRY_MAX_SECONDS)
 
-    async def _relay(self, lease: Lease, held: Held, stop: asyncio.Event) -> None:
+    async def _publish_while_leased(self, lease: Lease, state: LeaseState, stop: asyncio.Event) -> None:
         """Publish what comes for as long as the lease is ours, and the database certainly the one that it began on."""
-        pause, begun = BUSY, self._breaks
+        poll_delay, initial_losses = POLL_BUSY_SECONDS, self._connection_losses
         try:
-            if self._doubt:
-                await _keeping(lease, held, stop, self._doubt())
-            while not stop.is_set() and self._breaks == begun:
-                self._rung[lease.shard].clear()
-                before, held = held, await self._step(lease, held, stop)
-                pause = BUSY if held != before else min(2 * pause, IDLE)
-                if held.upto is None:
-                    await _rest(self._rung[lease.shard], pause)
+            if self._restore_check:
+                await _with_lease_renewal(lease, state, stop, self._restore_check())
+            while not stop.is_set() and self._connection_losses == initial_losses:
+                self._wakeups[lease.shard].clear()
+                previous, state = state, await self._publish_new_events(lease, state, stop)
+                poll_delay = POLL_BUSY_SECONDS if state != previous else min(2 * poll_delay, POLL_IDLE_SECONDS)
+                if state.upto is None:
+                    await _wait(self._wakeups[lease.shard], poll_delay)
         finally:
-            with suppress(*AWAY):
-                await lease.release(held)
+            with suppress(*UNAVAILABLE):
+                await lease.release(state)
 
-    async def _step(self, lease: Lease, held: Held, stop: asyncio.Event) -> Held:
+    async def _publish_new_events(self, lease: Lease, state: LeaseState, stop: asyncio.Event) -> LeaseState:
         """What is new by now: each page published, and only then noted in the cursor, while the next one is read."""
-        reading = asyncio.create_task(self._read(held))
+        reading = asyncio.create_task(self._read_page(state))
         try:
             while True:
                 page = await reading
-                moved = held.past(page.upto, page.last_seq, full=page.full)
-                if page.full:
-                    reading = asyncio.create_task(self._read(moved))
+                next_state = state.advanced(page.upto, page.last_seq, full=page.is_full)
+                if page.is_full:
+                    reading = asyncio.create_task(self._read_page(next_state))
                 if page.messages:
-                    await _keeping(lease, held, stop, self._publisher.publish(page.messages))
-                await (lease.keep(held) if moved == held else lease.move(moved))
-                held = moved
-                if not page.full or stop.is_set():
-                    return held
+                    await _with_lease_renewal(lease, state, stop, self._publisher.publish(page.messages))
+                await (lease.renew(state) if next_state == state else lease.store_cursor(next_state))
+                state = next_state
+                if not page.is_full or stop.is_set():
+                    return state
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
-    async def _read(self, held: Held) -> _Page:
-        query = SQL["next_page" if held.upto else "first_page"]
-        upto = held.upto or str(await self._pool.fetchval(SQL["snapshot"]))
-        rows = await self._pool.fetch(query, held.shard, held.done, upto, held.last_seq, self._page)
-        messages = [encode(event(self._service, row)) for row in rows]
-        return _Page(messages, upto, rows[-1]["seq"] if rows else None, len(rows) == self._page)
+    async def _read_page(self, state: LeaseState) -> _Page:
+        query = SQL["next_page" if state.upto else "first_page"]
+        upto = state.upto or str(await self._pool.fetchval(SQL["snapshot"]))
+        rows = await self._pool.fetch(query, state.shard, state.done, upto, state.last_seq, self._page_size)
+        messages = [encode(event_from_row(self._service, row)) for row in rows]
+        return _Page(messages, upto, rows[-1]["seq"] if rows else None, len(rows) == self._page_size)
 
 
-async def _keeping(lease: Lease, held: Held, stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+async def _with_lease_renewal(
+    lease: Lease, state: LeaseState, stop: asyncio.Event, work: Coroutine[Any, Any, None]
+) -> None:
     """Wait for it, with the lease kept. Raises LeaseLost when that was over before; NotPublished when told to stop."""
-    working = asyncio.create_task(work)
+    task = asyncio.create_task(work)
     try:
-        while not (await asyncio.wait({working}, timeout=min(lease.seconds / 3, 1.0)))[0]:
-            await lease.keep(held)
+        while not (await asyncio.wait({task}, timeout=min(lease.seconds / 3, 1.0)))[0]:
+            await lease.renew(state)
             if stop.is_set():
-                raise NotPublished("the relay is stopped")
-        await working
+                raise PublishError("the relay is stopped")
+        await task
     finally:
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
-async def _rest(event: asyncio.Event, seconds: float) -> None:
+async def _wait(event: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
 
 
-async def _until(stop: asyncio.Event) -> None:
-    await stop.wait()
+async def _wait_until_set(event: asyncio.Event) -> None:
+    await event.wait()

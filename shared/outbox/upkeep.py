@@ -11,11 +11,11 @@ import asyncpg
 from shared.contracts.cloudevents import encode
 from shared.outbox.lease import SQL
 from shared.outbox.publisher import Publisher
-from shared.outbox.rows import event
+from shared.outbox.rows import event_from_row
 
-PRUNED_AT_ONCE = 5_000
-PAGE = 500
-_LOOKS_EVERY = 0.2  # seconds
+PRUNE_BATCH_SIZE = 5_000
+RESYNC_PAGE_SIZE = 500
+_POLL_INTERVAL_SECONDS = 0.2  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,12 @@ class ShardStatus:
     shard: int
     owner: str | None
     epoch: int
-    held: bool
+    is_leased: bool
     lag: int
     oldest: float | None
 
 
-async def status(pool: asyncpg.Pool[Any]) -> list[ShardStatus]:
+async def load_shard_status(pool: asyncpg.Pool[Any]) -> list[ShardStatus]:
     """Of every shard that was ever relayed. `pool` is the system role's, here and below."""
     rows = await pool.fetch(SQL["status"])
     return [
@@ -38,27 +38,27 @@ async def status(pool: asyncpg.Pool[Any]) -> list[ShardStatus]:
     ]
 
 
-class Stranded(Exception):
+class OrphanedShard(Exception):
     """Rows wait in a shard that this relay does not look at: it was started with fewer than there were."""
 
 
-async def refuse_stranded(pool: asyncpg.Pool[Any], shards: int) -> None:
+async def require_no_orphaned_shard(pool: asyncpg.Pool[Any], shards: int) -> None:
     """Raises Stranded: nobody would publish those rows, and later events of their streams would wait for them."""
     if (shard := await pool.fetchval(SQL["stranded"], shards)) is not None:
-        raise Stranded(f"events wait in shard {shard}; relay at least {shard + 1} shards until they are published")
+        raise OrphanedShard(f"events wait in shard {shard}; relay at least {shard + 1} shards until they are published")
 
 
-class RelayAtWork(Exception):
+class RelayRunning(Exception):
     """A relay has the lease of a shard, and publishes."""
 
 
-async def refuse_relay_at_work(pool: asyncpg.Pool[Any], *, within: float) -> None:
+async def require_no_running_relay(pool: asyncpg.Pool[Any], *, timeout_seconds: float) -> None:
     """Raises RelayAtWork where a relay still has a lease after `within` seconds; a killed one's ends by itself."""
-    deadline = asyncio.get_running_loop().time() + within
-    while held := [shard for shard in await status(pool) if shard.held]:
+    deadline = asyncio.get_running_loop().time() + timeout_seconds
+    while leased_shards := [shard for shard in await load_shard_status(pool) if shard.is_leased]:
         if asyncio.get_running_loop().time() > deadline:
-            raise RelayAtWork(f"a worker publishes now ({held[0].owner}); stop it, and run this again")
-        await asyncio.sleep(_LOOKS_EVERY)
+            raise RelayRunning(f"a worker publishes now ({leased_shards[0].owner}); stop it, and run this again")
+        await asyncio.sleep(_POLL_INTERVAL_SECONDS)
 
 
 async def count_events(pool: asyncpg.Pool[Any]) -> int:
@@ -67,16 +67,16 @@ async def count_events(pool: asyncpg.Pool[Any]) -> int:
     return count
 
 
-async def prune(pool: asyncpg.Pool[Any], *, most: int = 100 * PRUNED_AT_ONCE) -> int:
+async def prune(pool: asyncpg.Pool[Any], *, max_rows: int = 100 * PRUNE_BATCH_SIZE) -> int:
     """Delete outbox rows that every snapshot from the cursor on sees as published; return how many, at most `most`."""
-    pruned = 0
-    while pruned < most:
-        size = min(PRUNED_AT_ONCE, most - pruned)
+    pruned_rows = 0
+    while pruned_rows < max_rows:
+        size = min(PRUNE_BATCH_SIZE, max_rows - pruned_rows)
         deleted = int((await pool.execute(SQL["prune"], size)).split()[1])
-        pruned += deleted
+        pruned_rows += deleted
         if deleted < size:
             break
-    return pruned
+    return pruned_rows
 
 
 async def resync(pool: asyncpg.Pool[Any], publisher: Publisher, service: str, *, shards: int = 1) -> int:
@@ -87,10 +87,10 @@ async def resync(pool: asyncpg.Pool[Any], publisher: Publisher, service: str, *,
     async with pool.acquire() as connection:
         snapshot = await connection.fetchval(SQL["snapshot"])
         async with connection.transaction():
-            published, history = 0, await connection.cursor(SQL["history"])
-            while rows := await history.fetch(PAGE):
-                await publisher.publish([encode(event(service, row)) for row in rows])
-                published += len(rows)
+            published_count, event_cursor = 0, await connection.cursor(SQL["history"])
+            while rows := await event_cursor.fetch(RESYNC_PAGE_SIZE):
+                await publisher.publish([encode(event_from_row(service, row)) for row in rows])
+                published_count += len(rows)
             await connection.execute(SQL["forget"], snapshot)
             await connection.execute(SQL["begin_anew"], shards, snapshot)
-    return published
+    return published_count

@@ -9,7 +9,7 @@ from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from shared.protocol.protocol import FollowUp
+from shared.protocol.protocol import FollowUpPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def add_months(day: date, months: int) -> date:
     return date(year, month, min(day.day, monthrange(year, month)[1]))
 
 
-def visits(plan: FollowUp, anchor: date) -> tuple[Visit, ...]:
+def planned_visits(plan: FollowUpPlan, anchor: date) -> tuple[Visit, ...]:
     """Every visit of the plan. Slots tile the calendar; the last ends where the next would open."""
     windows = (*plan.windows, plan.windows[-1])
     targets = [add_months(anchor, plan.every_months * number) for number in range(1, len(windows) + 1)]

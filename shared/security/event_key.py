@@ -15,7 +15,7 @@ from shared.security.vault import KEY_BYTES, BadKeyFile, read_key
 
 _ID_BYTES = 8
 _VERSION, _VARIANT = 0x8 << 76, 0x2 << 62
-_STORED = "\0idempotency-key"
+_IDEMPOTENCY_KEY_SCOPE = "\0idempotency-key"
 """Scopes of event ids begin with a study's id: none begins like this."""
 
 
@@ -41,9 +41,9 @@ class EventKey:
         value = (value & ~(0xF << 76)) | _VERSION
         return UUID(int=(value & ~(0x3 << 62)) | _VARIANT)
 
-    def stored(self, service: str, study_id: str, key: str) -> str:
+    def stored_key(self, service: str, study_id: str, key: str) -> str:
         """An idempotency key as it is stored. It has a space, which no key in clear can have."""
-        return f"hmac {self._digest(f'{_STORED}/{service}/{study_id}/{key}').hex()}"
+        return f"hmac {self._digest(f'{_IDEMPOTENCY_KEY_SCOPE}/{service}/{study_id}/{key}').hex()}"
 
     def _digest(self, text: str) -> bytes:
         return hmac.digest(self._secret, text.encode(), "sha256")

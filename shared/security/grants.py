@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from shared.contracts.study import MemberGranted, MemberRevoked
 from shared.kernel.fact import Role
 from shared.kernel.record import Record
-from shared.kernel.refusal import NotYourRole
+from shared.kernel.refusal import Forbidden
 
 EVERY_SITE = "*"
-SEEING = frozenset({"site", "coordinator", "investigator", "monitor", "auditor"})
+PARTICIPANT_ROLES = frozenset({"site", "coordinator", "investigator", "monitor", "auditor"})
 """Roles that see participants; readers and administrators see figures only."""
-OVERSEEING = frozenset({"administrator", "investigator", "coordinator", "monitor", "auditor"})
+OVERSIGHT_ROLES = frozenset({"administrator", "investigator", "coordinator", "monitor", "auditor"})
 """Roles that, study-wide, see every member of the study."""
 
 
@@ -34,32 +34,32 @@ class Rights:
 
     member: str
     grants: frozenset[Grant]
-    _sites: dict[frozenset[str], frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
+    _sites_by_roles: dict[frozenset[str], frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
 
-    def sites(self, roles: frozenset[str]) -> frozenset[str]:
+    def sites_with_role(self, roles: frozenset[str]) -> frozenset[str]:
         """Sites at which the member has one of the roles; '*' stands for every site."""
-        if roles not in self._sites:
-            self._sites[roles] = frozenset(grant.scope for grant in self.grants if grant.role in roles)
-        return self._sites[roles]
+        if roles not in self._sites_by_roles:
+            self._sites_by_roles[roles] = frozenset(grant.scope for grant in self.grants if grant.role in roles)
+        return self._sites_by_roles[roles]
 
-    def at(self, site_id: str | None, roles: frozenset[str]) -> bool:
+    def has_role_at(self, site_id: str | None, roles: frozenset[str]) -> bool:
         """Has the member one of the roles at that site (None: in the study as a whole)?"""
-        sites = self.sites(roles)
+        sites = self.sites_with_role(roles)
         return EVERY_SITE in sites or site_id in sites
 
     @property
-    def visible(self) -> frozenset[str]:
+    def visible_sites(self) -> frozenset[str]:
         """Sites whose participants the member may see at all."""
-        return self.sites(SEEING)
+        return self.sites_with_role(PARTICIPANT_ROLES)
 
-    def has_site(self, site_id: str) -> bool:
+    def is_site_staff(self, site_id: str) -> bool:
         """Is the member of that site itself, and so allowed to read its sealed text?"""
         return any(grant.site_id == site_id and grant.role in ("site", "coordinator") for grant in self.grants)
 
-    def sees_member(self, member: str, site_id: str | None) -> bool:
+    def may_see_member(self, member: str, site_id: str | None) -> bool:
         """May the member know of that grant? Members of other sites are shown to those who oversee the whole study."""
-        own = any(grant.site_id and grant.site_id == site_id for grant in self.grants)
-        return own or member == self.member or self.at(None, OVERSEEING)
+        is_own_site = any(grant.site_id and grant.site_id == site_id for grant in self.grants)
+        return is_own_site or member == self.member or self.has_role_at(None, OVERSIGHT_ROLES)
 
 
 def readable_tenants(rights: Rights, site: str | None) -> list[str]:
@@ -67,22 +67,22 @@ def readable_tenants(rights: Rights, site: str | None) -> list[str]:
 
     Raises NotYourRole for a member who sees no participants, or not those of that site.
     """
-    if not rights.visible:
-        raise NotYourRole
-    if EVERY_SITE in rights.visible:
+    if not rights.visible_sites:
+        raise Forbidden
+    if EVERY_SITE in rights.visible_sites:
         return [EVERY_SITE]
-    if site is not None and site not in rights.visible:
-        raise NotYourRole
-    return sorted(rights.visible) if site is None else [site]
+    if site is not None and site not in rights.visible_sites:
+        raise Forbidden
+    return sorted(rights.visible_sites) if site is None else [site]
 
 
-def rights(study: Record, member: str) -> Rights:
+def rights_from_record(study_record: Record, member: str) -> Rights:
     """A member's standing grants: a revocation takes back the same role and site, a later grant gives it again."""
-    held: dict[Grant, None] = {}
-    for stated in study.stated:
+    current_grants: dict[Grant, None] = {}
+    for stated in study_record.stated_facts:
         match stated.fact:
-            case MemberGranted(member=who, role=role, site_id=site) if who == member:
-                held[Grant(role, site)] = None
-            case MemberRevoked(member=who, role=role, site_id=site) if who == member:
-                held.pop(Grant(role, site), None)
-    return Rights(member, frozenset(held))
+            case MemberGranted(member=grantee, role=role, site_id=site) if grantee == member:
+                current_grants[Grant(role, site)] = None
+            case MemberRevoked(member=grantee, role=role, site_id=site) if grantee == member:
+                current_grants.pop(Grant(role, site), None)
+    return Rights(member, frozenset(current_grants))

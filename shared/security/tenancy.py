@@ -24,41 +24,41 @@ class UnsafeRole(Exception):
     """The role could see past row-level security: the service refuses to start."""
 
 
-class OtherEventKey(Exception):
+class EventKeyMismatch(Exception):
     """The database was used with another key for event ids: the service refuses to start."""
 
 
-async def _keep(_: asyncpg.Connection[Any]) -> None:
+async def _skip_reset(_: asyncpg.Connection[Any]) -> None:
     """Nothing outlives a transaction here (settings and locks are transaction-local), so nothing has to be reset."""
 
 
-async def open_pool(url: str, *, smallest: int = 1, largest: int = 10) -> asyncpg.Pool[Any]:
+async def open_pool(url: str, *, min_size: int = 1, max_size: int = 10) -> asyncpg.Pool[Any]:
     return await asyncpg.create_pool(
         url,
-        min_size=smallest,
-        max_size=largest,
-        reset=_keep,
+        min_size=min_size,
+        max_size=max_size,
+        reset=_skip_reset,
         server_settings={"search_path": "public", "timezone": "UTC"},
     )
 
 
-async def refuse_unsafe_role(pool: asyncpg.Pool[Any]) -> None:
+async def require_safe_role(pool: asyncpg.Pool[Any]) -> None:
     """Raise UnsafeRole when the role is a superuser, bypasses row-level security, or owns a table."""
-    unsafe = await pool.fetchval(
+    is_unsafe = await pool.fetchval(
         "select rolsuper or rolbypassrls or exists (select from pg_class where relowner = pg_roles.oid)"
         " from pg_roles where rolname = current_user"
     )
-    if unsafe is not False:
+    if is_unsafe is not False:
         raise UnsafeRole("the application's database role is a superuser, bypasses row-level security, or owns tables")
 
 
-async def refuse_other_event_key(pool: asyncpg.Pool[Any], key_id: bytes) -> None:
+async def require_event_key(pool: asyncpg.Pool[Any], key_id: bytes) -> None:
     """Note the key in the service's database the first time; raise OtherEventKey where another one is noted."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("insert into event_key (key_id) values ($1) on conflict do nothing", key_id)
-        noted = await connection.fetchval("select key_id from event_key")
-    if noted != key_id:
-        raise OtherEventKey("QUARTAL_EVENT_KEY names another key than the one that this database was used with")
+        stored_key_id = await connection.fetchval("select key_id from event_key")
+    if stored_key_id != key_id:
+        raise EventKeyMismatch("QUARTAL_EVENT_KEY names another key than the one that this database was used with")
 
 
 @asynccontextmanager

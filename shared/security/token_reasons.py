@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from shared.security.tokens import LEEWAY, LONGEST_LIFETIME, LONGEST_TOKEN, Reason
+from shared.security.tokens import CLOCK_LEEWAY_SECONDS, MAX_LIFETIME_SECONDS, MAX_TOKEN_LENGTH, TokenRefusalReason
 
-SENTENCES: Mapping[Reason, str] = {
-    "oversized": f"The token is longer than {LONGEST_TOKEN} characters.",
+SENTENCES: Mapping[TokenRefusalReason, str] = {
+    "oversized": f"The token is longer than {MAX_TOKEN_LENGTH} characters.",
     "several": "The request has several Authorization headers. Send one.",
     "malformed": "The token is not a signed JSON Web Token: header, claims and signature, joined by dots.",
     "duplicate": "The token has a claim or a member of its header twice.",
@@ -20,13 +20,17 @@ SENTENCES: Mapping[Reason, str] = {
     "issuer": "The issuer (iss) of the token is not the issuer that this installation trusts.",
     "audience": "The token is for another audience (aud), not for this installation.",
     "subject": "The token has no subject (sub), or one that cannot be used.",
-    "lifetime": f"The token has no iat or exp, or is valid for more than {LONGEST_LIFETIME} seconds from iat to exp.",
-    "not-yet-valid": f"The token is not valid yet (iat, nbf). Check the clocks: they may differ by {LEEWAY} seconds.",
-    "expired": f"The token has expired (exp). Get a new one. Clocks may differ by {LEEWAY} seconds.",
+    "lifetime": (
+        f"The token has no iat or exp, or is valid for more than {MAX_LIFETIME_SECONDS} seconds from iat to exp."
+    ),
+    "not-yet-valid": (
+        f"The token is not valid yet (iat, nbf). Check the clocks: they may differ by {CLOCK_LEEWAY_SECONDS} seconds."
+    ),
+    "expired": f"The token has expired (exp). Get a new one. Clocks may differ by {CLOCK_LEEWAY_SECONDS} seconds.",
 }
 """By the reason's stable code. RFC 6750 allows neither quotation marks nor backslashes in these."""
 
 
-def refused_token(reason: Reason) -> tuple[str, str]:
+def describe_refusal(reason: TokenRefusalReason) -> tuple[str, str]:
     """The code and the sentence."""
     return f"token-{reason}", SENTENCES[reason]

@@ -22,33 +22,46 @@ from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import JWKRegistry, Key
 from joserfc.util import urlsafe_b64decode
 
-LONGEST_TOKEN = 8192  # characters
-LONGEST_LIFETIME = 15 * 60  # seconds from `iat` to `exp`
-LONGEST_SUBJECT = 255  # characters, as OpenID Connect has it
-LEEWAY = 5  # seconds by which the clocks of issuer and service may differ
-REMEMBERED = 1024  # verified tokens
-KEYS_FRESH_FOR = 600.0  # seconds
-REFETCH_AFTER = 30.0  # seconds between two requests to an issuer whose keys are known
-FIRST_RETRY_AFTER = 1.0  # seconds, as long as no keys were ever seen
+MAX_TOKEN_LENGTH = 8192  # characters
+MAX_LIFETIME_SECONDS = 15 * 60  # seconds from `iat` to `exp`
+MAX_SUBJECT_LENGTH = 255  # characters, as OpenID Connect has it
+CLOCK_LEEWAY_SECONDS = 5  # seconds by which the clocks of issuer and service may differ
+VERIFIED_TOKEN_CACHE_SIZE = 1024  # verified tokens
+KEY_SET_MAX_AGE_SECONDS = 600.0  # seconds
+REFETCH_MIN_SECONDS = 30.0  # seconds between two requests to an issuer whose keys are known
+FIRST_RETRY_SECONDS = 1.0  # seconds, as long as no keys were ever seen
 
-_ALGORITHMS_OF = {
+_ALGORITHMS_BY_KEY_TYPE = {
     ("EC", "P-256"): frozenset({"ES256"}),
     ("OKP", "Ed25519"): frozenset({"EdDSA", "Ed25519"}),
     ("RSA", ""): frozenset({"RS256"}),
 }
-_ALGORITHMS = frozenset().union(*_ALGORITHMS_OF.values())
+_ALGORITHMS = frozenset().union(*_ALGORITHMS_BY_KEY_TYPE.values())
 _logger = logging.getLogger(__name__)
 
-Reason = Literal[
-    "oversized", "several", "malformed", "duplicate", "header", "algorithm", "type", "unknown-key", "signature",
-    "issuer", "audience", "subject", "lifetime", "not-yet-valid", "expired",
-]  # fmt: skip
+TokenRefusalReason = Literal[
+    "oversized",
+    "several",
+    "malformed",
+    "duplicate",
+    "header",
+    "algorithm",
+    "type",
+    "unknown-key",
+    "signature",
+    "issuer",
+    "audience",
+    "subject",
+    "lifetime",
+    "not-yet-valid",
+    "expired",
+]
 
 
 class BadToken(Exception):
     """A token that is not honoured. `reason` is a stable code for programs; the token is never quoted."""
 
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: TokenRefusalReason) -> None:
         self.reason = reason
         super().__init__(reason)
 
@@ -77,11 +90,11 @@ class KeySource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Proven:
+class _VerifiedToken:
     caller: Caller
     kid: str
     key: PublicKey
-    until: float  # seconds since 1970, leeway included
+    valid_until: float  # seconds since 1970, leeway included
 
 
 class Verifier:
@@ -92,28 +105,28 @@ class Verifier:
 
     def __init__(self, keys: KeySource, issuer: str, audience: str, *, now: Callable[[], datetime]) -> None:
         self._keys, self._issuer, self._audience, self._now = keys, issuer, audience, now
-        self._proven: OrderedDict[bytes, _Proven] = OrderedDict()
+        self._verified: OrderedDict[bytes, _VerifiedToken] = OrderedDict()
 
     async def verify(self, token: str) -> Caller:
         """Who the token speaks for; raises BadToken or KeysUnavailable."""
-        if len(token) > LONGEST_TOKEN:
+        if len(token) > MAX_TOKEN_LENGTH:
             raise BadToken("oversized")
         digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
-        proven = self._proven.get(digest)
-        if proven is None or await self._keys.key(proven.kid) != proven.key:
-            self._proven.pop(digest, None)
-            proven = await self._prove(token)
-        if self._now().timestamp() >= proven.until:
-            self._proven.pop(digest, None)
+        verified = self._verified.get(digest)
+        if verified is None or await self._keys.key(verified.kid) != verified.key:
+            self._verified.pop(digest, None)
+            verified = await self._verify(token)
+        if self._now().timestamp() >= verified.valid_until:
+            self._verified.pop(digest, None)
             raise BadToken("expired")
-        self._proven[digest] = proven
-        self._proven.move_to_end(digest)
-        if len(self._proven) > REMEMBERED:
-            self._proven.popitem(last=False)
-        return proven.caller
+        self._verified[digest] = verified
+        self._verified.move_to_end(digest)
+        if len(self._verified) > VERIFIED_TOKEN_CACHE_SIZE:
+            self._verified.popitem(last=False)
+        return verified.caller
 
-    async def _prove(self, token: str) -> _Proven:
-        algorithm, kid = _announced(token)
+    async def _verify(self, token: str) -> _VerifiedToken:
+        algorithm, kid = _parse_header(token)
         key = await self._keys.key(kid)
         if key is None:
             raise BadToken("unknown-key")
@@ -125,13 +138,13 @@ class Verifier:
         audience = claims.get("aud")
         if self._audience not in (audience if isinstance(audience, list) else [audience]):
             raise BadToken("audience")
-        return _Proven(Caller(_subject(claims)), kid, key, _expiry(claims, self._now().timestamp()))
+        return _VerifiedToken(Caller(_subject(claims)), kid, key, _expiry(claims, self._now().timestamp()))
 
 
-def _announced(token: str) -> tuple[str, str]:
+def _parse_header(token: str) -> tuple[str, str]:
     """The algorithm and key id that the header names. Nothing in it is trusted before the signature is checked."""
     try:
-        header = _object(urlsafe_b64decode(token.encode("ascii").partition(b".")[0]))
+        header = _parse_object(urlsafe_b64decode(token.encode("ascii").partition(b".")[0]))
     except ValueError:
         raise BadToken("malformed") from None
     if "crit" in header or "b64" in header:
@@ -151,12 +164,12 @@ def _signed_claims(token: str, key: PublicKey) -> dict[str, Any]:
         payload = jws.deserialize_compact(token, key.key, registry=_REGISTRY).payload
     except (JoseError, ValueError, TypeError):
         raise BadToken("signature") from None
-    return _object(payload)
+    return _parse_object(payload)
 
 
-def _object(text: bytes) -> dict[str, Any]:
+def _parse_object(text: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(text, object_pairs_hook=_without_doubles)
+        value = json.loads(text, object_pairs_hook=_reject_duplicate_members)
     except (ValueError, RecursionError):
         raise BadToken("malformed") from None
     if not isinstance(value, dict):
@@ -164,7 +177,7 @@ def _object(text: bytes) -> dict[str, Any]:
     return value
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):  # two readers of one token could see two different things
         raise BadToken("duplicate")
@@ -173,15 +186,15 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _expiry(claims: Mapping[str, Any], now: float) -> float:
     """Until when the token holds, leeway included, in seconds since 1970; raises BadToken if it does not hold now."""
-    issued, expires = _instant(claims.get("iat")), _instant(claims.get("exp"))
-    if not 0 < expires - issued <= LONGEST_LIFETIME:
+    issued_at, expires_at = _parse_timestamp(claims.get("iat")), _parse_timestamp(claims.get("exp"))
+    if not 0 < expires_at - issued_at <= MAX_LIFETIME_SECONDS:
         raise BadToken("lifetime")
-    if max(issued, _instant(claims.get("nbf", issued))) > now + LEEWAY:
+    if max(issued_at, _parse_timestamp(claims.get("nbf", issued_at))) > now + CLOCK_LEEWAY_SECONDS:
         raise BadToken("not-yet-valid")
-    return expires + LEEWAY
+    return expires_at + CLOCK_LEEWAY_SECONDS
 
 
-def _instant(value: object) -> float:
+def _parse_timestamp(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**40:
         raise BadToken("lifetime")
     return float(value)
@@ -189,15 +202,15 @@ def _instant(value: object) -> float:
 
 def _subject(claims: Mapping[str, Any]) -> str:
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT or not subject.isprintable():
+    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT_LENGTH or not subject.isprintable():
         raise BadToken("subject")
     return subject
 
 
-class _Registry(jws.JWSRegistry):
+class _AlgorithmRegistry(jws.JWSRegistry):
     """Our algorithms only. `EdDSA` is what most issuers still write for Ed25519; the library warns at every one."""
 
-    max_header_length = LONGEST_TOKEN
+    max_header_length = MAX_TOKEN_LENGTH
 
     def get_alg(self, name: str) -> Any:
         if name not in _ALGORITHMS:
@@ -205,7 +218,7 @@ class _Registry(jws.JWSRegistry):
         return self.algorithms[name]
 
 
-_REGISTRY = _Registry(strict_check_header=False)
+_REGISTRY = _AlgorithmRegistry(strict_check_header=False)
 
 
 def parse_keys(document: bytes) -> dict[str, PublicKey]:
@@ -215,14 +228,14 @@ def parse_keys(document: bytes) -> dict[str, PublicKey]:
     """
     try:
         jwks = json.loads(document)["keys"]
-        return dict(named for jwk in jwks if (named := _usable(jwk)))
+        return dict(named for jwk in jwks if (named := _parse_key(jwk)))
     except (KeyError, TypeError, AttributeError, RecursionError):
         raise ValueError("not a JWK set") from None
 
 
-def _usable(jwk: dict[str, Any]) -> tuple[str, PublicKey] | None:
+def _parse_key(jwk: dict[str, Any]) -> tuple[str, PublicKey] | None:
     kty, curve, kid = str(jwk.get("kty")), str(jwk.get("crv", "")), jwk.get("kid")
-    algorithms = {a for a in _ALGORITHMS_OF.get((kty, curve), ()) if jwk.get("alg", a) == a}
+    algorithms = {a for a in _ALGORITHMS_BY_KEY_TYPE.get((kty, curve), ()) if jwk.get("alg", a) == a}
     too_short = kty == "RSA" and len(str(jwk.get("n"))) * 6 < 2048  # six bits in a letter of base64
     if not algorithms or too_short or jwk.get("use", "sig") != "sig" or not isinstance(kid, str):
         return None
@@ -239,20 +252,20 @@ class FileKeys:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._read: tuple[int, int, int] | None = None
+        self._file_state: tuple[int, int, int] | None = None
         self._keys: dict[str, PublicKey] | None = None
 
     async def key(self, kid: str) -> PublicKey | None:
-        self._follow()
+        self._reload_if_changed()
         if self._keys is None:
             raise KeysUnavailable("The file of the issuer's public keys is absent or not readable.")
         return self._keys.get(kid)
 
-    def _follow(self) -> None:
+    def _reload_if_changed(self) -> None:
         try:
             stat = self._path.stat()
-            if (state := (stat.st_mtime_ns, stat.st_size, stat.st_ino)) != self._read:
-                self._read = state
+            if (state := (stat.st_mtime_ns, stat.st_size, stat.st_ino)) != self._file_state:
+                self._file_state = state
                 self._keys = parse_keys(self._path.read_bytes())
         except OSError:
             return  # moved away for a moment or for good: what was read still holds
@@ -266,34 +279,34 @@ class HttpKeys:
     At most one request in 30 s leaves. While the issuer is away, or answers nonsense, the old keys hold.
     """
 
-    def __init__(self, url: str, *, seconds: Callable[[], float] | None = None, timeout: float = 3.0) -> None:
+    def __init__(self, url: str, *, clock: Callable[[], float] | None = None, timeout: float = 3.0) -> None:
         self._url, self._timeout = url, timeout
-        self._seconds = seconds or (lambda: asyncio.get_running_loop().time())
+        self._clock = clock or (lambda: asyncio.get_running_loop().time())
         self._keys: dict[str, PublicKey] | None = None
-        self._fetched = self._tried = float("-inf")
-        self._one_at_a_time = asyncio.Lock()
+        self._fetched_at = self._tried_at = float("-inf")
+        self._fetch_lock = asyncio.Lock()
 
     async def key(self, kid: str) -> PublicKey | None:
-        known = self._keys is not None and kid in self._keys
-        if not known or (self._due(kid) and not self._one_at_a_time.locked()):
-            async with self._one_at_a_time:
-                if self._due(kid):
+        is_cached = self._keys is not None and kid in self._keys
+        if not is_cached or (self._is_fetch_due(kid) and not self._fetch_lock.locked()):
+            async with self._fetch_lock:
+                if self._is_fetch_due(kid):
                     await self._fetch()
         if self._keys is None:
             raise KeysUnavailable("The issuer's public keys could not be fetched yet.")
         return self._keys.get(kid)
 
-    def _due(self, kid: str) -> bool:
-        now = self._seconds()
-        stale = self._keys is None or kid not in self._keys or now - self._fetched >= KEYS_FRESH_FOR
-        return stale and now - self._tried >= (FIRST_RETRY_AFTER if self._keys is None else REFETCH_AFTER)
+    def _is_fetch_due(self, kid: str) -> bool:
+        now = self._clock()
+        stale = self._keys is None or kid not in self._keys or now - self._fetched_at >= KEY_SET_MAX_AGE_SECONDS
+        return stale and now - self._tried_at >= (FIRST_RETRY_SECONDS if self._keys is None else REFETCH_MIN_SECONDS)
 
     async def _fetch(self) -> None:
-        self._tried = self._seconds()
+        self._tried_at = self._clock()
         try:
             async with httpx.AsyncClient(timeout=self._timeout) as client:
-                answer = await client.get(self._url)
-            self._keys = parse_keys(answer.raise_for_status().content)
-            self._fetched = self._seconds()
+                response = await client.get(self._url)
+            self._keys = parse_keys(response.raise_for_status().content)
+            self._fetched_at = self._clock()
         except (httpx.HTTPError, ValueError) as error:
             _logger.warning("The issuer's public keys could not be fetched (%s).", type(error).__name__)

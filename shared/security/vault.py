@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_BYTES = 32
-UNWRAPPED_KEYS = 1024
+UNWRAPPED_KEY_CACHE_SIZE = 1024
 
 _FORMAT = b"\x01"
 _KEK_ID_BYTES = 8
@@ -39,7 +39,7 @@ class VaultError(Exception):
     """Tree: VaultError ← Tampered, UnknownKey, BadKeyFile. No message quotes a text or a key."""
 
 
-class Tampered(VaultError):
+class TamperedCiphertext(VaultError):
     """The bytes are not what was sealed, or not sealed for this place, or not under this key."""
 
 
@@ -68,10 +68,10 @@ def write_once(path: Path, content: bytes) -> None:
             os.link(draft, path)
     finally:
         os.unlink(draft)
-    _sync(path.parent)
+    _sync_folder(path.parent)
 
 
-def _sync(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -105,8 +105,8 @@ class KeyEncryptionKey:
 
     def derive(self, purpose: str, *context: str) -> bytes:
         """32 bytes for one purpose in one context (RFC 5869), which say nothing about those for another."""
-        described = _joined(b"quartal", _bytes(purpose), *map(_bytes, context))
-        return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=described).derive(self._secret)
+        info = _join_with_lengths(b"quartal", _encode(purpose), *map(_encode, context))
+        return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(self._secret)
 
     def __repr__(self) -> str:
         return f"KeyEncryptionKey({self.id.hex()})"
@@ -120,17 +120,17 @@ class DataKey:
     def __init__(self, secret: bytes) -> None:
         self._cipher = AESGCM(secret)
 
-    def encrypt(self, text: bytes, place: bytes) -> bytes:
+    def encrypt(self, text: bytes, associated_data: bytes) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, text, place)
+        return nonce + self._cipher.encrypt(nonce, text, associated_data)
 
-    def decrypt(self, box: bytes, place: bytes) -> bytes:
+    def decrypt(self, box: bytes, associated_data: bytes) -> bytes:
         if len(box) < _NONCE_BYTES + _TAG_BYTES:
-            raise Tampered("A box is too short.")
+            raise TamperedCiphertext("A box is too short.")
         try:
-            return self._cipher.decrypt(box[:_NONCE_BYTES], box[_NONCE_BYTES:], place)
+            return self._cipher.decrypt(box[:_NONCE_BYTES], box[_NONCE_BYTES:], associated_data)
         except InvalidTag:
-            raise Tampered("A box does not open here.") from None
+            raise TamperedCiphertext("A box does not open here.") from None
 
 
 class Vault:
@@ -148,89 +148,94 @@ class Vault:
 
     def __init__(self, kek: KeyEncryptionKey) -> None:
         self._kek = kek
-        self._wrapping = DataKey(kek.derive("wrap"))
-        self._fingerprints = kek.derive("fingerprint")
-        self._unwrapped = lru_cache(maxsize=UNWRAPPED_KEYS)(self._unwrap)
-        self._index_key = lru_cache(maxsize=UNWRAPPED_KEYS)(kek.derive)
+        self._wrapping_key = DataKey(kek.derive("wrap"))
+        self._fingerprint_key = kek.derive("fingerprint")
+        self._cached_unwrap = lru_cache(maxsize=UNWRAPPED_KEY_CACHE_SIZE)(self._unwrap)
+        self._index_key = lru_cache(maxsize=UNWRAPPED_KEY_CACHE_SIZE)(kek.derive)
 
     def new_data_key(self) -> bytes:
         """A new data key, wrapped as it is to be stored."""
         head = _FORMAT + self._kek.id
-        return head + self._wrapping.encrypt(os.urandom(KEY_BYTES), head)
+        return head + self._wrapping_key.encrypt(os.urandom(KEY_BYTES), head)
 
     def unwrap(self, wrapped: bytes) -> DataKey:
         """Raises UnknownKey or Tampered. The last 1024 are kept, found only by who still has the wrapped bytes."""
-        return self._unwrapped(wrapped)
+        return self._cached_unwrap(wrapped)
 
     def _unwrap(self, wrapped: bytes) -> DataKey:
         head, box = wrapped[: 1 + _KEK_ID_BYTES], wrapped[1 + _KEK_ID_BYTES :]
         if head[:1] != _FORMAT:
-            raise Tampered("That is no wrapped data key.")
+            raise TamperedCiphertext("That is no wrapped data key.")
         if head[1:] != self._kek.id:
             raise UnknownKey("The data key is wrapped by another key-encryption key.")
-        return DataKey(self._wrapping.decrypt(box, head))
+        return DataKey(self._wrapping_key.decrypt(box, head))
 
     def seal(
         self, data_key: DataKey, texts: Mapping[str, str], *, study_id: str, stream_id: str, version: int
     ) -> bytes:
         """Encrypt each text by itself, for its place. `texts`: JSON pointer of the field → text."""
-        fields = sorted(map(_bytes, texts))
-        place = _place(_joined(*fields), study_id, stream_id, version)
-        clear = {_bytes(field): _bytes(text) for field, text in texts.items()}
-        boxes = [data_key.encrypt(clear[field], place + _joined(field)) for field in fields]
-        return _FORMAT + _joined(_joined(*fields), *boxes)
+        fields = sorted(map(_encode, texts))
+        location = _location(_join_with_lengths(*fields), study_id, stream_id, version)
+        plaintexts = {_encode(field): _encode(text) for field, text in texts.items()}
+        boxes = [data_key.encrypt(plaintexts[field], location + _join_with_lengths(field)) for field in fields]
+        return _FORMAT + _join_with_lengths(_join_with_lengths(*fields), *boxes)
 
     def open(self, data_key: DataKey, sealed: bytes, *, study_id: str, stream_id: str, version: int) -> dict[str, str]:
         """The texts by field; raises Tampered unless exactly these were sealed for this place under this key."""
-        if not sealed.startswith(_FORMAT) or not (parts := _split(sealed[1:])):
-            raise Tampered("Those are no sealed texts.")
+        if not sealed.startswith(_FORMAT) or not (parts := _split_by_lengths(sealed[1:])):
+            raise TamperedCiphertext("Those are no sealed texts.")
         contents, *boxes = parts
-        if len(fields := _split(contents)) != len(boxes):
-            raise Tampered("Some texts were left out or added.")
-        place = _place(contents, study_id, stream_id, version)
-        opened = [data_key.decrypt(box, place + _joined(field)) for field, box in zip(fields, boxes, strict=True)]
-        return {_text(field): _text(text) for field, text in zip(fields, opened, strict=True)}
+        if len(fields := _split_by_lengths(contents)) != len(boxes):
+            raise TamperedCiphertext("Some texts were left out or added.")
+        location = _location(contents, study_id, stream_id, version)
+        plaintexts = [
+            data_key.decrypt(box, location + _join_with_lengths(field))
+            for field, box in zip(fields, boxes, strict=True)
+        ]
+        return {_decode(field): _decode(text) for field, text in zip(fields, plaintexts, strict=True)}
 
     def blind_index(self, study_id: str, site_id: str, reference: str) -> bytes:
         """32 bytes that are equal for equal references of one site, and say nothing without the key."""
         key = self._index_key("blind-index", study_id, site_id)
-        return hmac.digest(key, _bytes(normalised(reference)), "sha256")
+        return hmac.digest(key, _encode(normalize_reference(reference)), "sha256")
 
     def fingerprint(self, *parts: bytes) -> bytes:
         """32 bytes that tell whether the same parts come again, and cannot be searched for them without the key."""
-        return hmac.digest(self._fingerprints, _joined(*parts), "sha256")
+        return hmac.digest(self._fingerprint_key, _join_with_lengths(*parts), "sha256")
 
 
-def normalised(reference: str) -> str:
+def normalize_reference(reference: str) -> str:
     """As people mean it: NFKC, without case, inner white space as one space, none at the ends."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", reference).casefold())
-    return " ".join(folded.split())
+    normalized = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", reference).casefold())
+    return " ".join(normalized.split())
 
 
-def _place(contents: bytes, study_id: str, stream_id: str, version: int) -> bytes:
-    number = version.to_bytes(8, "big")
-    return _joined(b"quartal.sealed", _FORMAT, contents, _bytes(study_id), _bytes(stream_id), number)
+def _location(contents: bytes, study_id: str, stream_id: str, version: int) -> bytes:
+    version_bytes = version.to_bytes(8, "big")
+    return _join_with_lengths(
+        b"quartal.sealed", _FORMAT, contents, _encode(study_id), _encode(stream_id), version_bytes
+    )
 
 
-def _joined(*parts: bytes) -> bytes:
+def _join_with_lengths(*parts: bytes) -> bytes:
     return b"".join(len(part).to_bytes(_LENGTH_BYTES, "big") + part for part in parts)
 
 
-def _split(joined: bytes) -> list[bytes]:
+def _split_by_lengths(data: bytes) -> list[bytes]:
     """The inverse of `_joined`; raises Tampered for bytes that it never makes."""
-    parts, at = [], 0
-    while at < len(joined):
-        start = at + _LENGTH_BYTES
-        at = start + int.from_bytes(joined[at:start], "big")
-        parts.append(joined[start:at])
-    if at != len(joined):
-        raise Tampered("The lengths do not add up.")
+    parts, offset = [], 0
+    while offset < len(data):
+        start = offset + _LENGTH_BYTES
+        offset = start + int.from_bytes(data[offset:start], "big")
+        parts.append(data[start:offset])
+    if offset != len(data):
+        raise TamperedCiphertext("The lengths do not add up.")
     return parts
 
 
-def _bytes(text: str) -> bytes:
+def _encode(text: str) -> bytes:
     return text.encode(errors="surrogatepass")  # what JSON can say can be sealed, halves of a pair too
 
 
-def _text(encoded: bytes) -> str:
+def _decode(encoded: bytes) -> str:
     return encoded.decode(errors="surrogatepass")

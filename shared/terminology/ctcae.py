@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-from shared.terminology.spellings import phrases, spelled, synonyms, words_of
+from shared.terminology.spellings import all_spellings, phrases_for, split_words, synonyms_for
 
-NAMES = ("ctcae-3.0", "ctcae-4.03", "ctcae-5.0", "ctcae-6.0")
-NOT_THERE = 0
+DICTIONARY_NAMES = ("ctcae-3.0", "ctcae-4.03", "ctcae-5.0", "ctcae-6.0")
+GRADE_ABSENT = 0
 """Grade 0, looked for and not there: every term has it, and no table describes it."""
-SITE = " / "
+SITE_SEPARATOR = " / "
 """Parts the name of a term of v3.0 from its site."""
-_TABLES = Path(__file__).with_name("dictionaries")
-_DESCRIBED = range(1, 6)
+_TABLE_FOLDER = Path(__file__).with_name("dictionaries")
+_DESCRIBED_GRADES = range(1, 6)
 
 
 @dataclass(frozen=True)
-class Term:
+class CtcaeTerm:
     """One row of a table. `name` has the site too, where v3.0 asks for one: `Pain / Neck`."""
 
     term_id: str
@@ -34,49 +34,49 @@ class Term:
 
     @property
     def grades(self) -> tuple[int, ...]:
-        return (NOT_THERE, *self.descriptions)
+        return (GRADE_ABSENT, *self.descriptions)
 
     @cached_property
     def words(self) -> tuple[str, ...]:
-        return words_of(self.name)
+        return split_words(self.name)
 
     @cached_property
-    def _spelled(self) -> frozenset[str]:
-        return frozenset(spelled(self.words))
+    def _spellings(self) -> frozenset[str]:
+        return frozenset(all_spellings(self.words))
 
     @cached_property
-    def _other_words(self) -> tuple[frozenset[str], ...]:
+    def _synonym_sets(self) -> tuple[frozenset[str], ...]:
         """Words that stand for those of the name: alone, and with each phrase that stands for the term."""
-        others = synonyms(self.words)
-        names = dict.fromkeys((self.name, self.name.partition(SITE)[0]))
-        return (others, *(others | phrase for name in names for phrase in phrases(name)))
+        word_synonyms = synonyms_for(self.words)
+        names = dict.fromkeys((self.name, self.name.partition(SITE_SEPARATOR)[0]))
+        return (word_synonyms, *(word_synonyms | phrase for name in names for phrase in phrases_for(name)))
 
     @cached_property
-    def _any_other_word(self) -> frozenset[str]:
-        return frozenset().union(*self._other_words)
+    def _all_synonyms(self) -> frozenset[str]:
+        return frozenset().union(*self._synonym_sets)
 
-    def answers(self, words: Iterable[str]) -> bool:
+    def matches(self, words: Iterable[str]) -> bool:
         """Does every one of them begin a word of the name, or stand for one in full? The first that does neither ends
         the search."""
-        others = set[str]()
+        needed_synonyms = set[str]()
         for word in words:
-            if any(spelling.startswith(word) for spelling in self._spelled):
+            if any(spelling.startswith(word) for spelling in self._spellings):
                 continue
-            if word not in self._any_other_word:
+            if word not in self._all_synonyms:
                 return False
-            others.add(word)
-        return any(others <= each for each in self._other_words)
+            needed_synonyms.add(word)
+        return any(needed_synonyms <= synonym_set for synonym_set in self._synonym_sets)
 
     def begins_with(self, words: Sequence[str]) -> bool:
-        return bool(words) and any(first.startswith(words[0]) for first in spelled(self.words[:1]))
+        return bool(words) and any(first.startswith(words[0]) for first in all_spellings(self.words[:1]))
 
 
 @dataclass(frozen=True)
-class Dictionary:
+class CtcaeDictionary:
     """One version of CTCAE. `terms` are in the order of the table, by id."""
 
     name: str
-    terms: Mapping[str, Term]
+    terms: Mapping[str, CtcaeTerm]
 
     @cached_property
     def categories(self) -> Mapping[str, int]:
@@ -86,7 +86,9 @@ class Dictionary:
             counts[term.category] = counts.get(term.category, 0) + 1
         return counts
 
-    def search(self, sought: str = "", *, category: str | None = None, after: str = "", limit: int = 100) -> list[Term]:
+    def search(
+        self, query: str = "", *, category: str | None = None, after: str = "", limit: int = 100
+    ) -> list[CtcaeTerm]:
         """Terms in whose name (site included) every word of `sought` begins a word; all, where nothing is sought.
 
         Other spellings of a word and other names of a term count too (`shared.terminology.spellings`).
@@ -94,46 +96,46 @@ class Dictionary:
         Names that begin with the first word come first, and otherwise the table's order holds. `after` is the id of
         the term to go on behind, `limit` the number of terms at most. Raises KeyError for an `after` that is no term.
         """
-        words = tuple(dict.fromkeys(words_of(sought)))
-        first = _place(self.terms[after], words) if after else (False, "")
-        found = (term for term in self.terms.values() if category in (None, term.category) and term.answers(words))
-        following = (term for term in found if _place(term, words) > first)
-        return sorted(following, key=lambda term: _place(term, words))[:limit]
+        words = tuple(dict.fromkeys(split_words(query)))
+        after_key = _sort_key(self.terms[after], words) if after else (False, "")
+        matching = (term for term in self.terms.values() if category in (None, term.category) and term.matches(words))
+        following = (term for term in matching if _sort_key(term, words) > after_key)
+        return sorted(following, key=lambda term: _sort_key(term, words))[:limit]
 
 
-def _place(term: Term, words: Sequence[str]) -> tuple[bool, str]:
+def _sort_key(term: CtcaeTerm, words: Sequence[str]) -> tuple[bool, str]:
     return not term.begins_with(words), term.term_id
 
 
 @cache
-def dictionary(name: str) -> Dictionary:
+def load_dictionary(name: str) -> CtcaeDictionary:
     """The dictionary of that name, such as `ctcae-3.0`. Raises KeyError for one that there is not."""
-    if name not in NAMES:
+    if name not in DICTIONARY_NAMES:
         raise KeyError(name)
-    with (_TABLES / f"{name}.csv").open(encoding="utf-8", newline="") as table:
-        terms = [_term(row) for row in csv.DictReader(table)]
-    return Dictionary(name, {term.term_id: term for term in terms})
+    with (_TABLE_FOLDER / f"{name}.csv").open(encoding="utf-8", newline="") as table:
+        terms = [_term_from_row(row) for row in csv.DictReader(table)]
+    return CtcaeDictionary(name, {term.term_id: term for term in terms})
 
 
-def dictionary_of(term_id: str) -> Dictionary:
+def dictionary_for_term(term_id: str) -> CtcaeDictionary:
     """The dictionary that a term's id (`3.0:0150`) belongs to. Raises KeyError for one that there is not."""
-    return dictionary(f"ctcae-{term_id.partition(':')[0]}")
+    return load_dictionary(f"ctcae-{term_id.partition(':')[0]}")
 
 
-def _term(row: Mapping[str, str]) -> Term:
-    name = f"{row['term']}{SITE}{row['site']}" if row["site"] else row["term"]
-    texts = {grade: row[f"grade{grade}"] for grade in _DESCRIBED if row[f"grade{grade}"]}
-    return Term(row["term_id"], row["category"], name, texts)
+def _term_from_row(row: Mapping[str, str]) -> CtcaeTerm:
+    name = f"{row['term']}{SITE_SEPARATOR}{row['site']}" if row["site"] else row["term"]
+    texts = {grade: row[f"grade{grade}"] for grade in _DESCRIBED_GRADES if row[f"grade{grade}"]}
+    return CtcaeTerm(row["term_id"], row["category"], name, texts)
 
 
-class Names(Mapping[str, str]):
+class TermNames(Mapping[str, str]):
     """The name of every term of every version, by its id; KeyError for what is no term."""
 
     def __getitem__(self, term_id: str) -> str:
-        return dictionary_of(term_id).terms[term_id].name
+        return dictionary_for_term(term_id).terms[term_id].name
 
     def __iter__(self) -> Iterator[str]:
-        return (term_id for name in NAMES for term_id in dictionary(name).terms)
+        return (term_id for name in DICTIONARY_NAMES for term_id in load_dictionary(name).terms)
 
     def __len__(self) -> int:
-        return sum(len(dictionary(name).terms) for name in NAMES)
+        return sum(len(load_dictionary(name).terms) for name in DICTIONARY_NAMES)

@@ -13,47 +13,47 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-TABLE = Path(__file__).with_name("spellings.csv")
+TABLE_PATH = Path(__file__).with_name("spellings.csv")
 _LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d"})
 """Letters that Unicode does not take apart, after `casefold`."""
 
 
-def words_of(text: str) -> tuple[str, ...]:
+def split_words(text: str) -> tuple[str, ...]:
     """The words to compare: in one case, without accents; whatever is neither letter nor digit parts them."""
     folded = unicodedata.normalize("NFKD", text.casefold().translate(_LETTERS))
-    plain = (letter for letter in folded if not unicodedata.combining(letter))
-    return tuple("".join(letter if letter.isalnum() else " " for letter in plain).split())
+    letters = (letter for letter in folded if not unicodedata.combining(letter))
+    return tuple("".join(letter if letter.isalnum() else " " for letter in letters).split())
 
 
-def spelled(words: Iterable[str]) -> Iterator[str]:
+def all_spellings(words: Iterable[str]) -> Iterator[str]:
     """Each of the words, and every other spelling of it."""
     for word in words:
         yield word
-        yield from _of_kind("spelling").get(word, ())
+        yield from _alternatives_of_kind("spelling").get(word, ())
 
 
-def synonyms(words: Iterable[str]) -> frozenset[str]:
+def synonyms_for(words: Iterable[str]) -> frozenset[str]:
     """Other words that stand for one of these."""
-    return frozenset(other for word in words for other in _of_kind("word").get(word, ()))
+    return frozenset(synonym for word in words for synonym in _alternatives_of_kind("word").get(word, ()))
 
 
-def phrases(name: str) -> Iterator[frozenset[str]]:
+def phrases_for(name: str) -> Iterator[frozenset[str]]:
     """The words of each phrase that stands for a term of that name, in every spelling."""
-    for phrase in _of_kind("phrase").get(name, ()):
-        yield frozenset(spelled(words_of(phrase)))
+    for phrase in _alternatives_of_kind("phrase").get(name, ()):
+        yield frozenset(all_spellings(split_words(phrase)))
 
 
 @cache
-def _of_kind(kind: str) -> dict[str, tuple[str, ...]]:
+def _alternatives_of_kind(kind: str) -> dict[str, tuple[str, ...]]:
     """What each word or term is also sought by."""
-    others: dict[str, tuple[str, ...]] = {}
+    alternatives: dict[str, tuple[str, ...]] = {}
     for row in _rows():
         if row["kind"] == kind:
-            others[row["found"]] = (*others.get(row["found"], ()), row["sought"])
-    return others
+            alternatives[row["found"]] = (*alternatives.get(row["found"], ()), row["sought"])
+    return alternatives
 
 
 @cache
 def _rows() -> tuple[dict[str, str], ...]:
-    with TABLE.open(encoding="utf-8", newline="") as table:
+    with TABLE_PATH.open(encoding="utf-8", newline="") as table:
         return tuple(csv.DictReader(table))

@@ -8,74 +8,98 @@ from typing import Any
 from uuid import UUID
 
 from shared.contracts.event import Event
-from shared.eventstore.store import Append, Head, Outcome, Recalled, Store
+from shared.eventstore.store import AppendRequest, IdempotentResult, LoadedStream, Store, StreamHead
 from shared.kernel.ids import new_event_id
 from shared.security.tenancy import Tenant
 
-AT = datetime(2024, 3, 7, 12, 30, 15, 123456, UTC)
+RECORDED_AT = datetime(2024, 3, 7, 12, 30, 15, 123456, UTC)
 CONTENT = '{"signed_on": "2024-03-07", "form_version": "2.1", "options": {"data_use": true}}'
 STUDY_CONTENT = '{"on": "2024-03-07"}'
 
 
-class Undone(Exception):
+class RollbackRequested(Exception):
     """Leaves a unit, so that it is rolled back."""
 
 
-def event(
+def build_event(
     study_id: str, stream_id: str, version: int, *, site: str | None = "S1", sealed: bytes | None = None
 ) -> Event:
-    of_study = stream_id == study_id
-    type_name, content = ("study.accrual_closed", STUDY_CONTENT) if of_study else ("participant.consented", CONTENT)
+    is_study_event = stream_id == study_id
+    type_name, content = (
+        ("study.accrual_closed", STUDY_CONTENT) if is_study_event else ("participant.consented", CONTENT)
+    )
     return Event(
-        study_id, "enrollment", stream_id, version, new_event_id(), type_name, 1, None if of_study else site, content,
-        AT, {"recorded_by": "someone"}, sealed,
-    )  # fmt: skip
+        study_id,
+        "enrollment",
+        stream_id,
+        version,
+        new_event_id(),
+        type_name,
+        1,
+        None if is_study_event else site,
+        content,
+        RECORDED_AT,
+        {"recorded_by": "someone"},
+        sealed,
+    )
 
 
-def append(
+def build_append(
     study_id: str,
     stream_id: str,
     expected: int = 0,
     *,
     count: int = 1,
     site: str | None = "S1",
-    stated_at: str | None = None,
+    stating_site: str | None = None,
     study_version: int | None = 1,
     search_key: bytes | None = None,
     status: str = "enrolled",
-    **others: Any,
-) -> Append:
+    **append_fields: Any,
+) -> AppendRequest:
     """`count` consents (for the study: closings of accrual) after version `expected`; `stated_at`: by another site."""
-    own = stream_id == study_id
-    head = Head(expected + count, None if own else site, search_key, {"status": status})
-    events = [event(study_id, stream_id, expected + place + 1, site=stated_at or site) for place in range(count)]
-    return Append(expected, None if own else study_version, head, events, **others)
+    is_study_stream = stream_id == study_id
+    head = StreamHead(expected + count, None if is_study_stream else site, search_key, {"status": status})
+    events = [
+        build_event(study_id, stream_id, expected + index + 1, site=stating_site or site) for index in range(count)
+    ]
+    return AppendRequest(expected, None if is_study_stream else study_version, head, events, **append_fields)
 
 
-async def keep(store: Store, proposal: Append, site: str = "*") -> None:
+async def append_in_unit(store: Store, request: AppendRequest, site: str = "*") -> None:
     """The proposal in a unit of its own."""
-    async with store.unit(Tenant(proposal.events[0].study_id, site)) as unit:
-        await unit.append(proposal)
+    async with store.unit(Tenant(request.events[0].study_id, site)) as unit:
+        await unit.append(request)
 
 
-async def keep_and_undo(store: Store, proposal: Append) -> None:
-    async with store.unit(Tenant(proposal.events[0].study_id)) as unit:
-        await unit.append(proposal)
-        raise Undone
+async def append_and_roll_back(store: Store, request: AppendRequest) -> None:
+    async with store.unit(Tenant(request.events[0].study_id)) as unit:
+        await unit.append(request)
+        raise RollbackRequested
 
 
-async def seen(store: Store, tenant: Tenant, stream_id: str, **by: Any) -> Recalled:
+async def load_stream(store: Store, tenant: Tenant, stream_id: str, **criteria: Any) -> LoadedStream:
     async with store.unit(tenant) as unit:
-        return await unit.recall(stream_id, **by)
+        return await unit.load_stream(stream_id, **criteria)
 
 
-def answered(text: str) -> Outcome:
-    return Outcome(text.encode(), {"said": text})
+def build_outcome(text: str) -> IdempotentResult:
+    return IdempotentResult(text.encode(), {"said": text})
 
 
-def shown(event: Event) -> tuple[object, ...]:
+def comparable_event(event: Event) -> tuple[object, ...]:
     """An event for comparison: its content by value, since a database may write the same JSON in another way."""
     return (
-        event.study_id, event.service, event.stream_id, event.version, UUID(str(event.event_id)), event.type,
-        event.schema_version, event.site_id, json.loads(event.data), event.recorded_at, dict(event.meta), event.sealed,
-    )  # fmt: skip
+        event.study_id,
+        event.service,
+        event.stream_id,
+        event.version,
+        UUID(str(event.event_id)),
+        event.type,
+        event.schema_version,
+        event.site_id,
+        json.loads(event.data),
+        event.recorded_at,
+        dict(event.meta),
+        event.sealed,
+    )

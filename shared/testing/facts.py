@@ -12,26 +12,26 @@ from uuid import UUID
 from shared.contracts.catalogue import PARTICIPANT, STREAMS
 from shared.contracts.enrollment import (
     BaselineRecorded,
-    Consented,
-    Enrolled,
+    ConsentSigned,
+    ConsentWithdrawn,
     LesionRegistered,
+    ParticipantEnrolled,
+    ParticipantScreened,
+    ParticipantTransferred,
+    ParticipantVoided,
     ProcedurePerformed,
-    Screened,
-    ScreenFailed,
-    Transferred,
-    Voided,
-    Withdrawn,
+    ScreeningFailed,
 )
 from shared.contracts.study import (
     AccrualClosed,
-    Closed,
     CutTaken,
     MemberGranted,
     MemberRevoked,
-    Opened,
     ProtocolAmended,
     SiteActivated,
     SiteClosed,
+    StudyClosed,
+    StudyOpened,
 )
 from shared.contracts.treatment import (
     PrescriptionChanged,
@@ -41,16 +41,16 @@ from shared.contracts.treatment import (
     SystemicTherapyStarted,
     SystemicTherapyStopped,
 )
-from shared.kernel.fact import Corrected, Fact, Stream
+from shared.kernel.fact import Correction, Fact, Stream
 from shared.protocol.protocol import Protocol
 
-START = date(2024, 2, 1)
-MET = {"histology": "met", "rt-indicated": "met"}
-When = int | str
+START_DATE = date(2024, 2, 1)
+CRITERIA_MET = {"histology": "met", "rt-indicated": "met"}
+DateSpec = int | str
 
 
-def day(when: When = 0) -> str:
-    return when if isinstance(when, str) else (START + timedelta(days=when)).isoformat()
+def day(when: DateSpec = 0) -> str:
+    return when if isinstance(when, str) else (START_DATE + timedelta(days=when)).isoformat()
 
 
 # A study's
@@ -70,66 +70,72 @@ def protocol(criteria: tuple[str, ...] = ("histology", "rt-indicated"), **change
     return Protocol.model_validate({**plan, **changes})
 
 
-def opened(plan: Protocol | None = None) -> Opened:
-    return Opened(title="Cohort", ethics_approval="2020-117", protocol=plan or protocol())
+def study_opened(plan: Protocol | None = None) -> StudyOpened:
+    return StudyOpened(title="Cohort", ethics_approval="2020-117", protocol=plan or protocol())
 
 
-def amended(when: When, plan: Protocol, amendment: str = "A1") -> ProtocolAmended:
-    said = {"amendment": amendment, "effective_on": day(when), "protocol": plan, "reason": "Experience."}
-    return ProtocolAmended.model_validate(said)
+def protocol_amended(when: DateSpec, plan: Protocol, amendment: str = "A1") -> ProtocolAmended:
+    content = {"amendment": amendment, "effective_on": day(when), "protocol": plan, "reason": "Experience."}
+    return ProtocolAmended.model_validate(content)
 
 
-def site_activated(site: str = "rome", when: When = "2020-12-01", zone: str = "Europe/Rome") -> SiteActivated:
-    said = {"site_id": site, "name": site.title(), "country": "IT", "time_zone": zone, "on": day(when)}
-    return SiteActivated.model_validate(said)
+def site_activated(site: str = "rome", when: DateSpec = "2020-12-01", zone: str = "Europe/Rome") -> SiteActivated:
+    content = {"site_id": site, "name": site.title(), "country": "IT", "time_zone": zone, "on": day(when)}
+    return SiteActivated.model_validate(content)
 
 
-def site_closed(site: str = "rome", when: When = 0) -> SiteClosed:
+def site_closed(site: str = "rome", when: DateSpec = 0) -> SiteClosed:
     return SiteClosed.model_validate({"site_id": site, "on": day(when)})
 
 
-def granted(member: str, role: str, site: str | None = None) -> MemberGranted:
+def member_granted(member: str, role: str, site: str | None = None) -> MemberGranted:
     return MemberGranted.model_validate({"member": member, "role": role, "site_id": site})
 
 
-def revoked(member: str, role: str, site: str | None = None) -> MemberRevoked:
+def member_revoked(member: str, role: str, site: str | None = None) -> MemberRevoked:
     return MemberRevoked.model_validate({"member": member, "role": role, "site_id": site})
 
 
-def accrual_closed(when: When = 0) -> AccrualClosed:
+def accrual_closed(when: DateSpec = 0) -> AccrualClosed:
     return AccrualClosed.model_validate({"on": day(when)})
 
 
-def study_closed(when: When = 0) -> Closed:
-    return Closed.model_validate({"on": day(when)})
+def study_closed(when: DateSpec = 0) -> StudyClosed:
+    return StudyClosed.model_validate({"on": day(when)})
 
 
-def cut_taken(name: str = "first", when: When = 0) -> CutTaken:
+def cut_taken(name: str = "first", when: DateSpec = 0) -> CutTaken:
     return CutTaken.model_validate({"name": name, "cut_on": day(when)})
 
 
 # A participant's
 
 
-def screened(when: When = 0, **changes: Any) -> Screened:
-    said = {"site_id": "rome", "screened_on": day(when), "sex": "female", "birth_year": 1947, "criteria": MET}
-    return Screened.model_validate({**said, **changes})
+def participant_screened(when: DateSpec = 0, **changes: Any) -> ParticipantScreened:
+    content = {
+        "site_id": "rome",
+        "screened_on": day(when),
+        "sex": "female",
+        "birth_year": 1947,
+        "criteria": CRITERIA_MET,
+    }
+    return ParticipantScreened.model_validate({**content, **changes})
 
 
-def screen_failed(when: When = 0, *reasons: str) -> ScreenFailed:
-    return ScreenFailed.model_validate({"failed_on": day(when), "reason_codes": reasons or ("histology",)})
+def screening_failed(when: DateSpec = 0, *reasons: str) -> ScreeningFailed:
+    return ScreeningFailed.model_validate({"failed_on": day(when), "reason_codes": reasons or ("histology",)})
 
 
-def consented(when: When = 0, version: str = "2.1") -> Consented:
-    return Consented.model_validate({"signed_on": day(when), "form_version": version})
+def consent_signed(when: DateSpec = 0, version: str = "2.1") -> ConsentSigned:
+    return ConsentSigned.model_validate({"signed_on": day(when), "form_version": version})
 
 
-def enrolled(when: When = 0) -> Enrolled:
-    return Enrolled.model_validate({"enrolled_on": day(when)})
+def participant_enrolled(when: DateSpec = 0) -> ParticipantEnrolled:
+    return ParticipantEnrolled.model_validate({"enrolled_on": day(when)})
 
 
-def baseline(when: When = 0, **changes: Any) -> BaselineRecorded:
-    said = {
+def baseline_recorded(when: DateSpec = 0, **changes: Any) -> BaselineRecorded:
+    content = {
         "assessed_on": day(when),
         "diagnosed_on": "2024-01",
         "histology": "8021/3",
@@ -137,85 +143,97 @@ def baseline(when: When = 0, **changes: Any) -> BaselineRecorded:
         "tnm": {"t": "T4b", "n": "N1b", "m": "M1"},
         "performance": {"scale": "KPS", "value": 80},
     }
-    return BaselineRecorded.model_validate({**said, **changes})
+    return BaselineRecorded.model_validate({**content, **changes})
 
 
-def withdrawn(when: When = 0, scope: str = "follow_up", **changes: Any) -> Withdrawn:
-    return Withdrawn.model_validate({"withdrawn_on": day(when), "scope": scope, **changes})
+def consent_withdrawn(when: DateSpec = 0, scope: str = "follow_up", **changes: Any) -> ConsentWithdrawn:
+    return ConsentWithdrawn.model_validate({"withdrawn_on": day(when), "scope": scope, **changes})
 
 
-def transferred(site: str = "milan", when: When = 0) -> Transferred:
-    return Transferred.model_validate({"to_site": site, "on": day(when)})
+def participant_transferred(site: str = "milan", when: DateSpec = 0) -> ParticipantTransferred:
+    return ParticipantTransferred.model_validate({"to_site": site, "on": day(when)})
 
 
-def voided(reason: str = "entered_in_error", duplicate_of: str | None = None) -> Voided:
-    return Voided.model_validate({"reason": reason, "duplicate_of": duplicate_of})
+def participant_voided(reason: str = "entered_in_error", duplicate_of: str | None = None) -> ParticipantVoided:
+    return ParticipantVoided.model_validate({"reason": reason, "duplicate_of": duplicate_of})
 
 
-def lesion(name: str = "L1", when: When = 0, **changes: Any) -> LesionRegistered:
-    said = {"lesion_id": name, "kind": "metastasis", "body_site": "brain", "found_on": day(when)}
-    return LesionRegistered.model_validate({**said, **changes})
+def lesion_registered(name: str = "L1", when: DateSpec = 0, **changes: Any) -> LesionRegistered:
+    content = {"lesion_id": name, "kind": "metastasis", "body_site": "brain", "found_on": day(when)}
+    return LesionRegistered.model_validate({**content, **changes})
 
 
-def procedure(when: When = 0, **changes: Any) -> ProcedurePerformed:
-    said = {"performed_on": day(when), "kind": "tracheostomy", "body_site": "neck"}
-    return ProcedurePerformed.model_validate({**said, **changes})
+def procedure_performed(when: DateSpec = 0, **changes: Any) -> ProcedurePerformed:
+    content = {"performed_on": day(when), "kind": "tracheostomy", "body_site": "neck"}
+    return ProcedurePerformed.model_validate({**content, **changes})
 
 
-def target(name: str = "T1", *lesions: str, fractions: int = 20, each: int = 250, **changes: Any) -> dict[str, Any]:
+def target(
+    name: str = "T1", *lesions: str, fractions: int = 20, cgy_per_fraction: int = 250, **changes: Any
+) -> dict[str, Any]:
     """Twenty fractions of 2.5 Gy. `each`: centigray per fraction."""
-    said = {
-        "target_id": name, "lesion_ids": lesions, "label": "PTV_50", "modality": "photons", "technique": "VMAT",
-        "delivery": "hypofractionated", "fractions": fractions, "dose_per_fraction_cgy": each,
-        "total_dose_cgy": fractions * each,
-    }  # fmt: skip
-    return {**said, **changes}
+    content = {
+        "target_id": name,
+        "lesion_ids": lesions,
+        "label": "PTV_50",
+        "modality": "photons",
+        "technique": "VMAT",
+        "delivery": "hypofractionated",
+        "fractions": fractions,
+        "dose_per_fraction_cgy": cgy_per_fraction,
+        "total_dose_cgy": fractions * cgy_per_fraction,
+    }
+    return {**content, **changes}
 
 
-def course(when: When = 0, name: str = "RT1", *targets: dict[str, Any], index: bool = True) -> RadiotherapyStarted:
-    said = {"course_id": name, "started_on": day(when), "intent": "palliative", "index": index}
-    return RadiotherapyStarted.model_validate({**said, "targets": targets or [target()]})
+def radiotherapy_started(
+    when: DateSpec = 0, name: str = "RT1", *targets: dict[str, Any], index: bool = True
+) -> RadiotherapyStarted:
+    content = {"course_id": name, "started_on": day(when), "intent": "palliative", "index": index}
+    return RadiotherapyStarted.model_validate({**content, "targets": targets or [target()]})
 
 
-def changed(when: When = 0, name: str = "RT1", *targets: dict[str, Any]) -> PrescriptionChanged:
-    said = {"course_id": name, "on": day(when), "reason_code": "anatomy", "targets": targets or [target()]}
-    return PrescriptionChanged.model_validate(said)
+def prescription_changed(when: DateSpec = 0, name: str = "RT1", *targets: dict[str, Any]) -> PrescriptionChanged:
+    content = {"course_id": name, "on": day(when), "reason_code": "anatomy", "targets": targets or [target()]}
+    return PrescriptionChanged.model_validate(content)
 
 
-def given(name: str = "T1", fractions: int = 20, dose: int = 5000) -> dict[str, Any]:
+def delivered_dose(name: str = "T1", fractions: int = 20, dose: int = 5000) -> dict[str, Any]:
     return {"target_id": name, "fractions": fractions, "dose_cgy": dose}
 
 
-def completed(when: When = 28, name: str = "RT1", *delivered: dict[str, Any]) -> RadiotherapyCompleted:
-    said = {"course_id": name, "ended_on": day(when), "delivered": delivered}
-    return RadiotherapyCompleted.model_validate(said)
+def radiotherapy_completed(when: DateSpec = 28, name: str = "RT1", *delivered: dict[str, Any]) -> RadiotherapyCompleted:
+    content = {"course_id": name, "ended_on": day(when), "delivered": delivered}
+    return RadiotherapyCompleted.model_validate(content)
 
 
-def discontinued(when: When = 14, name: str = "RT1", *delivered: dict[str, Any]) -> RadiotherapyDiscontinued:
-    said = {"course_id": name, "ended_on": day(when), "delivered": delivered, "reason_code": "toxicity"}
-    return RadiotherapyDiscontinued.model_validate(said)
+def radiotherapy_discontinued(
+    when: DateSpec = 14, name: str = "RT1", *delivered: dict[str, Any]
+) -> RadiotherapyDiscontinued:
+    content = {"course_id": name, "ended_on": day(when), "delivered": delivered, "reason_code": "toxicity"}
+    return RadiotherapyDiscontinued.model_validate(content)
 
 
-def line(when: When = 0, name: str = "S1") -> SystemicTherapyStarted:
-    said = {"line_id": name, "on": day(when), "agents": [{"name": "doxorubicin"}], "setting": "palliative"}
-    return SystemicTherapyStarted.model_validate(said)
+def systemic_therapy_started(when: DateSpec = 0, name: str = "S1") -> SystemicTherapyStarted:
+    content = {"line_id": name, "on": day(when), "agents": [{"name": "doxorubicin"}], "setting": "palliative"}
+    return SystemicTherapyStarted.model_validate(content)
 
 
-def line_stopped(when: When = 0, name: str = "S1") -> SystemicTherapyStopped:
+def systemic_therapy_stopped(when: DateSpec = 0, name: str = "S1") -> SystemicTherapyStopped:
     return SystemicTherapyStopped.model_validate({"line_id": name, "on": day(when), "reason_code": "progression"})
 
 
-def correction(event: int | UUID, replacement: Fact | None, **changes: Any) -> Corrected:
+def correction(event: int | UUID, replacement: Fact | None, **changes: Any) -> Correction:
     """Restates the event of that number (or id), or voids it."""
     event_id = event if isinstance(event, UUID) else UUID(int=event)
-    said = {"event_id": event_id, "reason_code": "typing_error", "replacement": replacement}
-    return _stream_of(replacement).correction(**{**said, **changes})
+    content = {"event_id": event_id, "reason_code": "typing_error", "replacement": replacement}
+    return _stream_of(replacement).correction(**{**content, **changes})
 
 
 def _stream_of(fact: Fact | None) -> Stream:
     """Whose fact it is. A void says the same in every stream."""
-    return next((stream for stream in STREAMS if type(fact) in stream.declared.values()), PARTICIPANT)
+    return next((stream for stream in STREAMS if type(fact) in stream.declared_facts.values()), PARTICIPANT)
 
 
-ON_STUDY: tuple[Fact, ...] = (screened(), consented(), enrolled())
+ENROLLMENT_FACTS: tuple[Fact, ...] = (participant_screened(), consent_signed(), participant_enrolled())
 """Events 1, 2 and 3 of whoever takes part."""

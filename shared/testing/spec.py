@@ -8,16 +8,16 @@ from uuid import UUID
 
 import pytest
 
-from shared.kernel.fact import Fact, Stated
-from shared.kernel.record import Gate, Objection, Record, Refused, Rules, decide
+from shared.kernel.fact import Fact, StatedFact
+from shared.kernel.record import Gate, Objection, Record, Rules, RuleViolation, decide
 
 
-def history(facts: Iterable[Fact], start: int = 1) -> list[Stated[Fact]]:
+def numbered_facts(facts: Iterable[Fact], start: int = 1) -> list[StatedFact[Fact]]:
     """Facts as events 1, 2, 3 …, so that a correction can name the one it means."""
-    return [Stated(UUID(int=number), fact) for number, fact in enumerate(facts, start)]
+    return [StatedFact(UUID(int=number), fact) for number, fact in enumerate(facts, start)]
 
 
-def open_gate(_: Record, __: Stated[Fact]) -> Iterator[Objection]:
+def open_gate(_: Record, __: StatedFact[Fact]) -> Iterator[Objection]:
     yield from ()
 
 
@@ -35,9 +35,9 @@ class Spec:
         return replace(self, proposed=proposed)
 
     def then_admitted(self) -> None:
-        decide(history(self.past), history(self.proposed, len(self.past) + 1), self.rules, self.gate)
+        decide(numbered_facts(self.past), numbered_facts(self.proposed, len(self.past) + 1), self.rules, self.gate)
 
     def then_refused(self, *codes: str) -> None:
-        with pytest.raises(Refused) as refusal:
+        with pytest.raises(RuleViolation) as refusal:
             self.then_admitted()
-        assert {objection.code for _, objection in refusal.value.raised} == set(codes)
+        assert {objection.code for _, objection in refusal.value.raised_objections} == set(codes)

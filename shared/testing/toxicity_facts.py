@@ -6,9 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from shared.contracts.streams import TOXICITY
-from shared.contracts.toxicity import Assessed, SeriousEventReported, SeriousEventResolved, SeriousEventUpdated
-from shared.kernel.fact import Corrected, Fact
-from shared.testing.facts import When, day
+from shared.contracts.toxicity import SeriousEventReported, SeriousEventResolved, SeriousEventUpdated, ToxicityAssessed
+from shared.kernel.fact import Correction, Fact
+from shared.testing.facts import DateSpec, day
 
 DYSPHAGIA = "3.0:0150"
 """Of v3.0, with every grade."""
@@ -19,18 +19,18 @@ def finding(term: str = DYSPHAGIA, grade: int | None = 1, **changes: Any) -> dic
     return {"term": term, "grade": grade, **reason, **changes}
 
 
-def due_to(*causes: str, level: str = "possible") -> list[dict[str, str]]:
+def attributions(*causes: str, level: str = "possible") -> list[dict[str, str]]:
     """Attributions of one level: `due_to("course:RT1", "disease")`."""
     return [{"to": cause, "level": level} for cause in causes]
 
 
-def assessed(when: When = 0, *findings: dict[str, Any], **changes: Any) -> Assessed:
-    said = {"assessed_on": day(when), "timepoint": "follow_up", "checklist_complete": True, "findings": findings}
-    return Assessed.model_validate({**said, **changes})
+def toxicity_assessed(when: DateSpec = 0, *findings: dict[str, Any], **changes: Any) -> ToxicityAssessed:
+    content = {"assessed_on": day(when), "timepoint": "follow_up", "checklist_complete": True, "findings": findings}
+    return ToxicityAssessed.model_validate({**content, **changes})
 
 
-def serious(name: str = "SAE1", when: When = 0, **changes: Any) -> SeriousEventReported:
-    said = {
+def serious_event_reported(name: str = "SAE1", when: DateSpec = 0, **changes: Any) -> SeriousEventReported:
+    content = {
         "serious_event_id": name,
         "aware_at": "2024-02-01T08:00:00+01:00",
         "term": DYSPHAGIA,
@@ -40,21 +40,21 @@ def serious(name: str = "SAE1", when: When = 0, **changes: Any) -> SeriousEventR
         "narrative": "Admitted for tube feeding.",
         "outcome": "NOT RECOVERED/NOT RESOLVED",
     }
-    return SeriousEventReported.model_validate({**said, **changes})
+    return SeriousEventReported.model_validate({**content, **changes})
 
 
-def serious_updated(name: str = "SAE1", **changes: Any) -> SeriousEventUpdated:
-    said = {"serious_event_id": name, "aware_at": "2024-02-05T08:00:00+01:00"}
-    return SeriousEventUpdated.model_validate({**said, **changes})
+def serious_event_updated(name: str = "SAE1", **changes: Any) -> SeriousEventUpdated:
+    content = {"serious_event_id": name, "aware_at": "2024-02-05T08:00:00+01:00"}
+    return SeriousEventUpdated.model_validate({**content, **changes})
 
 
-def serious_resolved(name: str = "SAE1", **changes: Any) -> SeriousEventResolved:
-    said = {"serious_event_id": name, "aware_at": "2024-02-20T08:00:00+01:00", "outcome": "RECOVERED/RESOLVED"}
-    return SeriousEventResolved.model_validate({**said, **changes})
+def serious_event_resolved(name: str = "SAE1", **changes: Any) -> SeriousEventResolved:
+    content = {"serious_event_id": name, "aware_at": "2024-02-20T08:00:00+01:00", "outcome": "RECOVERED/RESOLVED"}
+    return SeriousEventResolved.model_validate({**content, **changes})
 
 
-def correction(event: int | UUID, replacement: Fact | None, **changes: Any) -> Corrected:
+def correction(event: int | UUID, replacement: Fact | None, **changes: Any) -> Correction:
     """Restates the event of that number (or id) of the toxicity stream, or voids it."""
     event_id = event if isinstance(event, UUID) else UUID(int=event)
-    said = {"event_id": event_id, "reason_code": "typing_error", "replacement": replacement}
-    return TOXICITY.correction(**{**said, **changes})
+    content = {"event_id": event_id, "reason_code": "typing_error", "replacement": replacement}
+    return TOXICITY.correction(**{**content, **changes})

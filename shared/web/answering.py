@@ -8,11 +8,11 @@ from prometheus_client import Counter
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.web.compression import accepts_gzip, compressed, may_be_compressed
-from shared.web.entity_tags import is_held, opaque
-from shared.web.problems import unforeseen
+from shared.web.compression import accepts_gzip, compress, may_be_compressed
+from shared.web.entity_tags import matches_if_none_match, opaque_tag
+from shared.web.problems import internal_error
 
-HEADERS = {
+SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
@@ -20,14 +20,14 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; style-src 'self'",
     "Cache-Control": "no-store",
 }
-FOR_PAGES = {"Referrer-Policy": "same-origin"}
+PAGE_HEADERS = {"Referrer-Policy": "same-origin"}
 """Differs for HTML: under `no-referrer` a browser sends a form of ours with `Origin: null`."""
 REQUESTS = Counter("quartal_http_requests", "Requests answered", ["service", "method", "status"])
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
-_OF_CONTENT = ("content-length", "content-type", "content-encoding", "content-disposition")
+_CONTENT_HEADERS = ("content-length", "content-type", "content-encoding", "content-disposition")
 
 
-class Answered:
+class ResponseMiddleware:
     """ASGI middleware. A stream that breaks half-way is left broken: its status is sent already."""
 
     def __init__(self, app: ASGIApp, service: str) -> None:
@@ -37,45 +37,45 @@ class Answered:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         if scope["method"] == "HEAD":
-            return await self._head(scope, receive, send)
-        return await self._whole(scope, receive, _Answer(self._service, scope["method"], scope, send))
+            return await self._answer_head(scope, receive, send)
+        return await self._run_app(scope, receive, _ResponseSender(self._service, scope["method"], scope, send))
 
-    async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer_head(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as to GET, without the content. A stream would have no end: it is left at its beginning."""
-        answer = _Answer(self._service, "HEAD", scope, send)
-        working = asyncio.create_task(self._whole({**scope, "method": "GET"}, receive, answer))
-        stream = asyncio.create_task(answer.is_stream.wait())
+        sender = _ResponseSender(self._service, "HEAD", scope, send)
+        app_task = asyncio.create_task(self._run_app({**scope, "method": "GET"}, receive, sender))
+        stream_task = asyncio.create_task(sender.is_stream.wait())
         try:
-            await asyncio.wait({working, stream}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({app_task, stream_task}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            working.cancel()
-            stream.cancel()
-            await asyncio.gather(working, stream, return_exceptions=True)
+            app_task.cancel()
+            stream_task.cancel()
+            await asyncio.gather(app_task, stream_task, return_exceptions=True)
 
-    async def _whole(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+    async def _run_app(self, scope: Scope, receive: Receive, sender: _ResponseSender) -> None:
         try:
-            await self._app(scope, receive, answer)
+            await self._app(scope, receive, sender)
         except Exception as error:  # what leaves here would be logged by the server, with values
-            failure = unforeseen(error)
-            if not answer.begun:
-                await failure(scope, receive, answer)
+            error_response = internal_error(error)
+            if not sender.has_begun:
+                await error_response(scope, receive, sender)
 
 
-class _Answer:
+class _ResponseSender:
     """Passes one answer on. The start is kept until the first piece of content: an answer in one piece can be left out
     or compressed as a whole."""
 
     def __init__(self, service: str, method: str, scope: Scope, send: Send) -> None:
         self._labels, self._send = (service, method if method in _METHODS else "other"), send
-        self._reads, self._without_content = method in ("GET", "HEAD"), method == "HEAD"
-        self._asked = Headers(scope=scope)
+        self._is_read, self._without_content = method in ("GET", "HEAD"), method == "HEAD"
+        self._request_headers = Headers(scope=scope)
         self._start: Message = {}
-        self.begun, self.is_stream = False, asyncio.Event()
+        self.has_begun, self.is_stream = False, asyncio.Event()
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._start = message
-        elif self.begun:
+        elif self.has_begun:
             await self._pass_on(message)
         else:
             await self._begin(message)
@@ -85,33 +85,33 @@ class _Answer:
         if "etag" in headers:
             headers.setdefault("Cache-Control", "private, no-cache")
         is_page = headers.get("content-type", "").startswith("text/html")
-        for name, value in (HEADERS | FOR_PAGES if is_page else HEADERS).items():
+        for name, value in (SECURITY_HEADERS | PAGE_HEADERS if is_page else SECURITY_HEADERS).items():
             headers.setdefault(name, value)
-        if self._reads and self._start["status"] == 200 and not message.get("more_body", False):
-            message = await self._fitted(headers, message)
-        self.begun = True
+        if self._is_read and self._start["status"] == 200 and not message.get("more_body", False):
+            message = await self._fit_to_client(headers, message)
+        self.has_begun = True
         REQUESTS.labels(*self._labels, self._start["status"]).inc()
         await self._send(self._start)
         await self._pass_on(message)
 
-    async def _fitted(self, headers: MutableHeaders, message: Message) -> Message:
+    async def _fit_to_client(self, headers: MutableHeaders, message: Message) -> Message:
         """Leave the content out where the client holds it, or compress it where that is safe and the client can.
 
         The tag stays as it is, for a client compares versions by it. Of files a part can be asked for: there the tag of
         other bytes is weak, so that no client puts parts of both together.
         """
         content, tag = message.get("body", b""), headers.get("etag")
-        if packs := may_be_compressed(self._asked, headers, len(content)):
+        if is_compressible := may_be_compressed(self._request_headers, headers, len(content)):
             headers.add_vary_header("Accept-Encoding")
-        if tag and is_held(tag, self._asked.getlist("if-none-match")):
+        if tag and matches_if_none_match(tag, self._request_headers.getlist("if-none-match")):
             self._start["status"] = 304
-            for name in _OF_CONTENT:
+            for name in _CONTENT_HEADERS:
                 del headers[name]
             return {**message, "body": b""}
-        if packs and accepts_gzip(self._asked):
+        if is_compressible and accepts_gzip(self._request_headers):
             if tag and "accept-ranges" in headers:
-                headers["ETag"] = f"W/{opaque(tag)}"
-            content = await compressed(content)
+                headers["ETag"] = f"W/{opaque_tag(tag)}"
+            content = await compress(content)
             headers["Content-Encoding"], headers["Content-Length"] = "gzip", str(len(content))
         return {**message, "body": content}
 

@@ -9,12 +9,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-_TAG = (
+_TAG_DESCRIPTION = (
     '`"3"` is version 3; after a hyphen follows what else the answer depends on. Send it as `If-None-Match` to read '
     "only what has changed, or as `If-Match` to record a fact only at this version"
 )
-_CONTENT_TAG = "of the content; send it as `If-None-Match`: the answer is 304 if nothing has changed"
-Headers = Mapping[str, Any]
+_CONTENT_TAG_DESCRIPTION = "of the content; send it as `If-None-Match`: the answer is 304 if nothing has changed"
+ResponseHeaders = Mapping[str, Any]
 
 
 def _header(description: str) -> dict[str, Any]:
@@ -26,36 +26,42 @@ VERSION_HEADER = {
         "the service and the version there, such as `enrollment=3`; to be sent to other services as `Quartal-After`"
     )
 }
-RECORD_HEADERS: Headers = {"ETag": _header(_TAG), **VERSION_HEADER}
-CONTENT_HEADERS: Headers = {"ETag": _header(_CONTENT_TAG)}
-RECORDED_HEADERS: Headers = {
-    "ETag": _header("the version, `\"3\"`"), **VERSION_HEADER,
+RECORD_HEADERS: ResponseHeaders = {"ETag": _header(_TAG_DESCRIPTION), **VERSION_HEADER}
+CONTENT_HEADERS: ResponseHeaders = {"ETag": _header(_CONTENT_TAG_DESCRIPTION)}
+RECORDED_HEADERS: ResponseHeaders = {
+    "ETag": _header('the version, `"3"`'),
+    **VERSION_HEADER,
     "Idempotency-Replayed": _header("`true`: the answer to an earlier request under this key; nothing was recorded"),
-}  # fmt: skip
-CREATED_HEADERS: Headers = {**RECORDED_HEADERS, "Location": _header("the address of the new record")}
-RETRY_HEADERS: Headers = {
+}
+CREATED_HEADERS: ResponseHeaders = {**RECORDED_HEADERS, "Location": _header("the address of the new record")}
+RETRY_HEADERS: ResponseHeaders = {
     "Retry-After": {"description": "seconds after which to send the request again", "schema": {"type": "integer"}}
 }
-CHALLENGE_HEADERS: Headers = {"WWW-Authenticate": _header("what is wrong with the token (RFC 6750)")}
-ALLOW_HEADERS: Headers = {"Allow": _header("the methods of this address")}
+CHALLENGE_HEADERS: ResponseHeaders = {"WWW-Authenticate": _header("what is wrong with the token (RFC 6750)")}
+ALLOW_HEADERS: ResponseHeaders = {"Allow": _header("the methods of this address")}
 
-REFUSALS: Mapping[int, str] = {
-    400: "The body is not valid JSON", 401: "The access token is missing or invalid",
-    403: "The caller's role does not allow it", 404: "It does not exist, or the caller may not see it",
+REFUSAL_DESCRIPTIONS: Mapping[int, str] = {
+    400: "The body is not valid JSON",
+    401: "The access token is missing or invalid",
+    403: "The caller's role does not allow it",
+    404: "It does not exist, or the caller may not see it",
     408: "The request took too long to arrive",
     409: "The site uses the reference already, or the service does not know yet what the request names",
-    412: "The record is at another version than If-Match names", 413: "The body is too large",
-    415: "The body is not plain application/json", 422: "The form of the request or its content is refused",
+    412: "The record is at another version than If-Match names",
+    413: "The body is too large",
+    415: "The body is not plain application/json",
+    422: "The form of the request or its content is refused",
     429: "The caller has too many requests under way",
     503: "The service or its database is busy: send the request again",
-}  # fmt: skip
+}
 """What the problem documents of every route say, by status."""
 
 NOT_MODIFIED: dict[str, Any] = {
-    "description": "Nothing has changed since the answer that If-None-Match names", "headers": dict(CONTENT_HEADERS)
-}  # fmt: skip
+    "description": "Nothing has changed since the answer that If-None-Match names",
+    "headers": dict(CONTENT_HEADERS),
+}
 
-Content = Annotated[
+FactContent = Annotated[
     dict[str, Any],
     Field(description="the content of the fact; its schema is `/schemas/<type>.v<schema_version>.reader.json`"),
 ]
@@ -63,7 +69,7 @@ Content = Annotated[
 
 class StandingFact(BaseModel):
     type: str
-    data: Content
+    data: FactContent
 
 
 class StudyAnswer(BaseModel):
@@ -100,7 +106,7 @@ class FoundParticipants(BaseModel):
 class StandingEvent(BaseModel):
     event_id: UUID
     type: str
-    data: Content
+    data: FactContent
 
 
 class ParticipantAnswer(ParticipantRow):
@@ -117,7 +123,7 @@ class HistoryEvent(BaseModel):
     version: int
     type: str
     schema_version: int | None = None
-    data: Content
+    data: FactContent
     texts_shown: bool
     recorded_at: datetime
     recorded_by: str | None
@@ -140,7 +146,7 @@ class FeedRow(BaseModel):
     type: str
     schema_version: int
     site_id: str | None
-    data: Content
+    data: FactContent
     recorded_at: datetime
 
 
@@ -191,7 +197,11 @@ class ReadPage(BaseModel):
     next: int | None
 
 
-def reads(model: type[BaseModel], headers: Headers = CONTENT_HEADERS) -> dict[str, Any]:
+def read_route_options(model: type[BaseModel], headers: ResponseHeaders = CONTENT_HEADERS) -> dict[str, Any]:
     """How a route that reads is declared: what it answers with, under which headers, and 304."""
-    held = {**NOT_MODIFIED, "headers": dict(headers)}
-    return {"response_model": model, "tags": ["reading"], "responses": {200: {"headers": dict(headers)}, 304: held}}
+    not_modified = {**NOT_MODIFIED, "headers": dict(headers)}
+    return {
+        "response_model": model,
+        "tags": ["reading"],
+        "responses": {200: {"headers": dict(headers)}, 304: not_modified},
+    }

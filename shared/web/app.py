@@ -12,99 +12,108 @@ import asyncpg
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from shared.contracts.asyncapi import document
-from shared.contracts.schemas import published
+from shared.contracts.asyncapi import asyncapi_document
+from shared.contracts.schemas import load_published_schemas
 from shared.settings import CONSUMERS, Limits, Settings
 from shared.version import VERSION
-from shared.web.answering import Answered
+from shared.web.answering import ResponseMiddleware
 from shared.web.body import StrictRoute
-from shared.web.documentation import STYLE, page
+from shared.web.documentation import STYLE, render_page
 from shared.web.entity_tags import content_tag
-from shared.web.metrics import Measure, exposition, of_inbox
+from shared.web.metrics import MetricsCollector, inbox_metrics, metrics_response
 from shared.web.openapi import openapi_document
 from shared.web.problem_types import PROBLEMS
-from shared.web.problems import install_problems, problem
+from shared.web.problems import install_problems, problem_response
 from shared.web.traffic import Traffic
 
-PUBLIC = "public, no-cache"
+PUBLIC_CACHE_CONTROL = "public, no-cache"
 """Cache-Control of documents and files that are nobody's: caches keep them, and ask whether they are the same still."""
-Start = Callable[[FastAPI], Any]
+LifespanFactory = Callable[[FastAPI], Any]
 
 
-def create_service_app(name: str, title: str, start: Start, routers: Sequence[APIRouter], limits: Limits) -> FastAPI:
+def create_service_app(
+    name: str, title: str, open_app: LifespanFactory, routers: Sequence[APIRouter], limits: Limits
+) -> FastAPI:
     """`start(app)` is an asynchronous context that fills `app.state` (at least `pool`, `admit`) while the app lives."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with start(app):
+        async with open_app(app):
             yield
 
-    app = bare_app(name, lifespan, title, limits)
-    measures: list[Measure] = [of_inbox] if name in CONSUMERS else []
-    app.state.measures = measures
-    for router in (*routers, _about(name)):
+    app = create_bare_app(name, lifespan, title, limits)
+    collectors: list[MetricsCollector] = [inbox_metrics] if name in CONSUMERS else []
+    app.state.measures = collectors
+    for router in (*routers, _common_routes(name)):
         app.router.routes.extend(router.routes)  # as they are: an included router is searched at every request
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
+    app.openapi = lambda: _cached_openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
 
 
-def bare_app(name: str, lifespan: Callable[[FastAPI], Any], title: str = "", limits: Limits | None = None) -> FastAPI:
+def create_bare_app(
+    name: str, lifespan: Callable[[FastAPI], Any], title: str = "", limits: Limits | None = None
+) -> FastAPI:
     """Without a route: problems, headers and counts. A path with a slash too many is unknown, not sent elsewhere."""
     app = FastAPI(
-        title=title or name, version=VERSION, lifespan=lifespan, redirect_slashes=False,
-        openapi_url=None, docs_url=None, redoc_url=None,
-    )  # fmt: skip
+        title=title or name,
+        version=VERSION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.service, app.state.limits = name, limits or Limits()
     app.state.traffic = Traffic(app.state.limits)
     app.state.plain_http = False
     install_problems(app)
-    app.add_middleware(Answered, service=name)
+    app.add_middleware(ResponseMiddleware, service=name)
     return app
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
+def _cached_openapi(app: FastAPI) -> dict[str, Any]:
     if not app.openapi_schema:
         app.openapi_schema = openapi_document(app)
     return app.openapi_schema
 
 
-def _about(name: str) -> APIRouter:
-    about = APIRouter(include_in_schema=False, route_class=StrictRoute)
+def _common_routes(name: str) -> APIRouter:
+    routes = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
-    @about.get(f"/{name}/openapi.json")
+    @routes.get(f"/{name}/openapi.json")
     async def openapi(request: Request) -> Response:
         return published_document(JSONResponse(request.app.openapi()))
 
-    @about.get(f"/{name}/docs")
+    @routes.get(f"/{name}/docs")
     async def docs(request: Request) -> Response:
-        return published_document(HTMLResponse(page(request.app.openapi(), f"/{name}/docs.css")))
+        return published_document(HTMLResponse(render_page(request.app.openapi(), f"/{name}/docs.css")))
 
-    @about.get(f"/{name}/docs.css")
+    @routes.get(f"/{name}/docs.css")
     async def style() -> Response:
         return published_document(Response(STYLE, media_type="text/css"))
 
-    @about.get("/health/live")
-    @about.get(f"/{name}/health/live")
+    @routes.get("/health/live")
+    @routes.get(f"/{name}/health/live")
     async def live() -> JSONResponse:
         return JSONResponse({"status": "live"})
 
-    @about.get("/health/ready")
-    @about.get(f"/{name}/health/ready")
+    @routes.get("/health/ready")
+    @routes.get(f"/{name}/health/ready")
     async def ready(request: Request) -> Response:
-        return await readiness(request.app.state.pool)
+        return await ready_response(request.app.state.pool)
 
-    @about.get("/metrics")
-    @about.get(f"/{name}/metrics")
+    @routes.get("/metrics")
+    @routes.get(f"/{name}/metrics")
     async def metrics(request: Request) -> Response:
-        return await exposition([request.app])
+        return await metrics_response([request.app])
 
-    about.routes.extend(published_routes().routes)
-    return about
+    routes.routes.extend(published_routes().routes)
+    return routes
 
 
 def published_document(response: Response) -> Response:
     """What everybody may read and keep, and asks again for, whether it is the same still."""
-    response.headers["Cache-Control"] = PUBLIC
+    response.headers["Cache-Control"] = PUBLIC_CACHE_CONTROL
     response.headers["ETag"] = content_tag(bytes(response.body))
     return response
 
@@ -116,49 +125,49 @@ def published_routes() -> APIRouter:
 
     @router.get("/asyncapi.json")
     def asyncapi() -> Response:  # in a thread: it is read from many files the first time
-        return published_document(Response(_asyncapi(), media_type="application/json"))
+        return published_document(Response(_asyncapi_json(), media_type="application/json"))
 
     @router.get("/schemas/{name}")
     async def schema(name: str) -> Response:
-        known = _schemas().get(f"schemas/{name}")
-        if known is None:
-            return problem(
+        text = _published_schemas().get(f"schemas/{name}")
+        if text is None:
+            return problem_response(
                 404, "not-found", "There is no schema of this name. `/asyncapi.json` names those that exist."
             )
-        return published_document(Response(known, media_type="application/schema+json"))
+        return published_document(Response(text, media_type="application/schema+json"))
 
     @router.get("/problems")
     async def problems() -> Response:
-        return published_document(JSONResponse(_problems()))
+        return published_document(JSONResponse(_problem_meanings()))
 
     @router.get("/problems/{code}")
-    async def one(code: str) -> Response:
-        said = _problems().get(code)
+    async def problem_type(code: str) -> Response:
+        meaning = _problem_meanings().get(code)
         return (
-            JSONResponse({"code": code, "means": said})
-            if said
-            else problem(404, "not-found", "There is no problem type of this code. `/problems` lists them.")
+            JSONResponse({"code": code, "means": meaning})
+            if meaning
+            else problem_response(404, "not-found", "There is no problem type of this code. `/problems` lists them.")
         )
 
     return router
 
 
 @cache
-def _problems() -> dict[str, str]:
+def _problem_meanings() -> dict[str, str]:
     types: dict[str, str] = json.loads(PROBLEMS.read_text("utf-8"))
     return types
 
 
 @cache
-def _schemas() -> dict[str, str]:
-    return published()
+def _published_schemas() -> dict[str, str]:
+    return load_published_schemas()
 
 
 @cache
-def _asyncapi() -> str:
-    return json.dumps(document(VERSION, Settings().kafka_bootstrap))
+def _asyncapi_json() -> str:
+    return json.dumps(asyncapi_document(VERSION, Settings().kafka_bootstrap))
 
 
-async def readiness(pool: asyncpg.Pool[Any]) -> Response:
+async def ready_response(pool: asyncpg.Pool[Any]) -> Response:
     await pool.fetchval("select 1")
     return JSONResponse({"status": "ready"})

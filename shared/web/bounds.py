@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-from shared.kernel.refusal import Fault, Malformed, Unacceptable
+from shared.kernel.refusal import Fault, MalformedBody, RequestRejected
 from shared.settings import Limits
-from shared.web.parsing import DEEPEST, TOO_DEEP
+from shared.web.parsing import MAX_DEPTH, TOO_DEEP
 
-Point = Callable[[list[str | int]], str]
+PointerBuilder = Callable[[list[str | int]], str]
 """A JSON pointer along a path, which repeats no name that the sender made up."""
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{,]', re.DOTALL)
 """A text, or what a value follows. It never goes back, so that no text makes the search long."""
 _QUOTATION_MARK = ord('"')
 
 
-class _TooMany(Exception):
+class _ItemLimitExceeded(Exception):
     """A list or object with too many members; `path` leads to it."""
 
     def __init__(self, message: str, path: list[str | int]) -> None:
@@ -31,68 +31,71 @@ def refuse_many_values(body: bytes, limits: Limits) -> None:
 
     A list or an object without members counts twice.
     """
-    most = limits.max_body_values
-    if _values_at_most(body) > most and _has_more_values(body, most):
-        if body.count(b"[") + body.count(b"{") > body.count(b"]") + body.count(b"}") + DEEPEST:
-            raise Malformed(TOO_DEEP)
-        raise _too_many(f"The body has too many values. Send at most {most:,} values in one request.", "")
+    max_values = limits.max_body_values
+    if _max_value_count(body) > max_values and _has_more_values(body, max_values):
+        if body.count(b"[") + body.count(b"{") > body.count(b"]") + body.count(b"}") + MAX_DEPTH:
+            raise MalformedBody(TOO_DEEP)
+        raise _too_many_items(f"The body has too many values. Send at most {max_values:,} values in one request.", "")
 
 
-def _values_at_most(body: bytes) -> int:
+def _max_value_count(body: bytes) -> int:
     """A bound that is quick to find: each value but the first follows one of these, which texts can hold as well."""
     return body.count(b",") + body.count(b"[") + body.count(b"{") + 1
 
 
-def _has_more_values(body: bytes, most: int) -> bool:
+def _has_more_values(body: bytes, max_values: int) -> bool:
     """JSON has at most two texts for each value: its name, and the value itself."""
-    tokens = islice(_TOKEN.finditer(body), 3 * most + 3)
-    return sum(body[token.start()] != _QUOTATION_MARK for token in tokens) >= most
+    tokens = islice(_TOKEN.finditer(body), 3 * max_values + 3)
+    return sum(body[token.start()] != _QUOTATION_MARK for token in tokens) >= max_values
 
 
-def refuse_many_items(value: Any, limits: Limits, point: Point) -> None:
+def refuse_many_items(value: Any, limits: Limits, pointer_of: PointerBuilder) -> None:
     """Raises Unacceptable for a list or an object with too many members, and for a fact with too many values."""
     try:
-        for path, fact in _facts(value, limits.max_list_items):
-            if _size(fact, limits.max_list_items, path) > limits.max_fact_values:
-                raise _too_many(f"The fact has too many values. Give at most {limits.max_fact_values:,}.", point(path))
-    except _TooMany as wrong:
-        raise _too_many(str(wrong), point(wrong.path)) from None
+        for path, fact in _facts_with_paths(value, limits.max_list_items):
+            if _count_values(fact, limits.max_list_items, path) > limits.max_fact_values:
+                raise _too_many_items(
+                    f"The fact has too many values. Give at most {limits.max_fact_values:,}.", pointer_of(path)
+                )
+    except _ItemLimitExceeded as error:
+        raise _too_many_items(str(error), pointer_of(error.path)) from None
 
 
-def _facts(value: Any, most: int) -> Iterator[tuple[list[str | int], Any]]:
+def _facts_with_paths(value: Any, max_items: int) -> Iterator[tuple[list[str | int], Any]]:
     """Each fact of a batch, with the path to it; the value itself where it is no batch."""
     entries = value.get("facts") if isinstance(value, dict) else value
     if not isinstance(entries, list):
         yield [], value
         return
-    base: list[str | int] = ["facts"] if isinstance(value, dict) else []
+    base_path: list[str | int] = ["facts"] if isinstance(value, dict) else []
     if isinstance(value, dict):
         yield [], {**value, "facts": None}
-    _refuse_long(entries, most, base)
-    for place, entry in enumerate(entries):
-        yield [*base, place], entry
+    _refuse_long_list(entries, max_items, base_path)
+    for index, entry in enumerate(entries):
+        yield [*base_path, index], entry
 
 
-def _size(value: Any, most: int, path: list[str | int]) -> int:
+def _count_values(value: Any, max_items: int, path: list[str | int]) -> int:
     """Count the values in it, itself included."""
     if not isinstance(value, list | dict):
         return 1
-    _refuse_long(value, most, path)
+    _refuse_long_list(value, max_items, path)
     members = value.items() if isinstance(value, dict) else enumerate(value)
     return 1 + sum(
-        _size(member, most, [*path, step]) if isinstance(member, list | dict) else 1 for step, member in members
+        _count_values(member, max_items, [*path, step]) if isinstance(member, list | dict) else 1
+        for step, member in members
     )
 
 
-def _refuse_long(value: list[Any] | dict[str, Any], most: int, path: list[str | int]) -> None:
-    if len(value) > most:
-        kind = (
+def _refuse_long_list(value: list[Any] | dict[str, Any], max_items: int, path: list[str | int]) -> None:
+    if len(value) > max_items:
+        message = (
             "The list is too long. Give at most {:,} entries."
             if isinstance(value, list)
             else "The object has too many members. Give at most {:,}."
         )
-        raise _TooMany(kind.format(most), path)
+        raise _ItemLimitExceeded(message.format(max_items), path)
 
 
-def _too_many(message: str, pointer: str) -> Unacceptable:
-    return Unacceptable(message, code="too-many-items", faults=[Fault("too-many-items", message, pointer)])
+def _too_many_items(message: str, pointer: str) -> RequestRejected:
+    return RequestRejected(message, code="too-many-items", faults=[Fault("too-many-items", message, pointer)])

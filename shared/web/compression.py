@@ -14,38 +14,46 @@ import gzip
 
 from starlette.datastructures import Headers
 
-SMALLEST = 1024  # bytes of an answer that is worth compressing
-LARGE = 128 * 1024  # bytes that are compressed in a thread: more would keep others waiting
-LEVEL = 6
-_MEDIA = frozenset({
-    "application/json", "application/schema+json", "image/svg+xml", "text/css", "text/csv", "text/html",
-    "text/javascript", "text/plain",
-})  # fmt: skip
+COMPRESS_MIN_BYTES = 1024  # bytes of an answer that is worth compressing
+THREAD_MIN_BYTES = 128 * 1024  # bytes that are compressed in a thread: more would keep others waiting
+GZIP_LEVEL = 6
+_COMPRESSIBLE_TYPES = frozenset(
+    {
+        "application/json",
+        "application/schema+json",
+        "image/svg+xml",
+        "text/css",
+        "text/csv",
+        "text/html",
+        "text/javascript",
+        "text/plain",
+    }
+)
 
 
-def may_be_compressed(asked: Headers, answered: Headers, size: int) -> bool:
+def may_be_compressed(request_headers: Headers, response_headers: Headers, size: int) -> bool:
     """Would an answer to this request be compressed, if the client takes gzip?"""
-    control = answered.get("cache-control", "")
-    media = answered.get("content-type", "").partition(";")[0]
-    is_safe = "public" in control or "cookie" not in asked
-    return size >= SMALLEST and media in _MEDIA and is_safe and "no-transform" not in control
+    control = response_headers.get("cache-control", "")
+    media = response_headers.get("content-type", "").partition(";")[0]
+    is_safe = "public" in control or "cookie" not in request_headers
+    return size >= COMPRESS_MIN_BYTES and media in _COMPRESSIBLE_TYPES and is_safe and "no-transform" not in control
 
 
-def accepts_gzip(asked: Headers) -> bool:
+def accepts_gzip(request_headers: Headers) -> bool:
     """Read Accept-Encoding: gzip, or any coding, with a weight that is not 0."""
     weights = {}
-    for each in ",".join(asked.getlist("accept-encoding")).split(","):
-        name, _, weight = each.partition(";")
+    for coding in ",".join(request_headers.getlist("accept-encoding")).split(","):
+        name, _, weight = coding.partition(";")
         weights[name.strip().lower()] = weight.replace(" ", "").removeprefix("q=").rstrip("0.") != "" or not weight
     return weights.get("gzip", weights.get("*", False))
 
 
-async def compressed(content: bytes) -> bytes:
+async def compress(content: bytes) -> bytes:
     """Return the same bytes for the same content: the time of day is left out."""
-    if len(content) > LARGE:
+    if len(content) > THREAD_MIN_BYTES:
         return await asyncio.to_thread(_gzip, content)
     return _gzip(content)
 
 
 def _gzip(content: bytes) -> bytes:
-    return gzip.compress(content, LEVEL, mtime=0)
+    return gzip.compress(content, GZIP_LEVEL, mtime=0)

@@ -11,24 +11,24 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from shared.kernel.refusal import Malformed, Refusal, TooMany, TooSlow
+from shared.kernel.refusal import MalformedBody, RequestError, RequestTooSlow, TooManyRequests
 from shared.settings import Limits
 from shared.web.problems import MEDIA_TYPE, problem_document
 
-_FED_AT_ONCE = 16 * 1024
+_FEED_BYTES = 16 * 1024
 """Bytes given to the parser at once: it measures what is incomplete, not what is there."""
-_MOST_CHUNKS = 1_000
+_MAX_CHUNKS = 1_000
 """Pieces of a body: each costs the parser more than its bytes do."""
-_CHUNKS_AT_ONCE = 50
+_CHUNKS_PER_TURN = 50
 """Of these, as many as one connection has parsed before the others have their turn."""
-_READ_AT_LEAST = 64 * 1024
+_MIN_BYTES_PER_STALL = 64 * 1024
 """Bytes of an answer that its reader takes within `max_stall_seconds`."""
 
 
-TOO_MANY = "Too many connections are open. Close one, then try again."
+TOO_MANY_CONNECTIONS = "Too many connections are open. Close one, then try again."
 
 
-class Connections:
+class ConnectionCounter:
     """Counts open connections, all of them and by address."""
 
     def __init__(self, limits: Limits) -> None:
@@ -38,8 +38,8 @@ class Connections:
     def enter(self, address: str) -> bool:
         """Count one more, even if it is too many: the answer says whether it may stay."""
         self.by_address[address] += 1
-        few = self.by_address[address] <= self._limits.max_connections_per_address
-        return few and self.by_address.total() <= self._limits.max_connections
+        is_within_address_limit = self.by_address[address] <= self._limits.max_connections_per_address
+        return is_within_address_limit and self.by_address.total() <= self._limits.max_connections
 
     def leave(self, address: str) -> None:
         self.by_address[address] -= 1
@@ -47,102 +47,102 @@ class Connections:
             del self.by_address[address]
 
 
-class _Http(h11.Connection):
+class _ChunkLimitedH11(h11.Connection):
     """Refuses a body in very many pieces, and gives few of them at once: `is_over` says that there may be more."""
 
-    _chunks = _given = 0
+    _chunks = _chunks_this_turn = 0
 
     def begin_turn(self) -> None:
-        self._given = 0
+        self._chunks_this_turn = 0
 
     @property
-    def is_over(self) -> bool:
-        return self._given >= _CHUNKS_AT_ONCE
+    def is_turn_over(self) -> bool:
+        return self._chunks_this_turn >= _CHUNKS_PER_TURN
 
     def next_event(self) -> Any:
-        if self.is_over:
+        if self.is_turn_over:
             return h11.NEED_DATA
         event = super().next_event()
         if type(event) is h11.Request:
             self._chunks = 0
         elif type(event) is h11.Data:
-            self._chunks, self._given = self._chunks + 1, self._given + 1
-        if self._chunks > _MOST_CHUNKS:
+            self._chunks, self._chunks_this_turn = self._chunks + 1, self._chunks_this_turn + 1
+        if self._chunks > _MAX_CHUNKS:
             raise h11.RemoteProtocolError("too many pieces")
         return event
 
 
-class Connection(H11Protocol):
+class BoundedConnection(H11Protocol):
     """Ends a request whose headers or body do not arrive in time, and an answer that nobody reads."""
 
     transport: Transport
 
-    def __init__(self, limits: Limits, connections: Connections, **uvicorn: Any) -> None:
+    def __init__(self, limits: Limits, connections: ConnectionCounter, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
-        self.conn: _Http = _Http(h11.SERVER)
-        self._unfed = bytearray()
+        self.conn: _ChunkLimitedH11 = _ChunkLimitedH11(h11.SERVER)
+        self._unparsed = bytearray()
         self._next_turn: Handle | None = None
         self._limits, self._connections = limits, connections
         self._address = ""
-        self._awaited: tuple[str, object] | None = None
-        self._arrival: TimerHandle | None = None
-        self._reading: TimerHandle | None = None
+        self._awaited_part: tuple[str, object] | None = None
+        self._arrival_timer: TimerHandle | None = None
+        self._stall_timer: TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
         if self._connections.enter(self._address):
-            self._watch()
+            self._watch_arrival()
         else:
-            self._refuse(TooMany(TOO_MANY))
+            self._refuse(TooManyRequests(TOO_MANY_CONNECTIONS))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.leave(self._address)
-        _stop(self._arrival)
-        _stop(self._reading)
+        _cancel_timer(self._arrival_timer)
+        _cancel_timer(self._stall_timer)
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._unfed += data
+        self._unparsed += data
         if self._next_turn is None:
             self._feed()
 
     def _feed(self) -> None:
         """Parse what has arrived, as much as one turn allows."""
-        goes_on, self._next_turn = self._next_turn is not None, None
+        is_continuing, self._next_turn = self._next_turn is not None, None
         self.conn.begin_turn()
-        if goes_on and not self.transport.is_closing():
+        if is_continuing and not self.transport.is_closing():
             self.handle_events()
-        while self._unfed and self._next_turn is None and not self.transport.is_closing():
-            piece = bytes(self._unfed[:_FED_AT_ONCE])
-            del self._unfed[:_FED_AT_ONCE]
+        while self._unparsed and self._next_turn is None and not self.transport.is_closing():
+            piece = bytes(self._unparsed[:_FEED_BYTES])
+            del self._unparsed[:_FEED_BYTES]
             super().data_received(piece)
 
     def handle_events(self) -> None:
         super().handle_events()
-        if self.conn.is_over and self._next_turn is None:
+        if self.conn.is_turn_over and self._next_turn is None:
             self.flow.pause_reading()
             self._next_turn = self.loop.call_soon(self._feed)
-        self._watch()
+        self._watch_arrival()
 
     def send_400_response(self, msg: str) -> None:
         """uvicorn calls this for what is no HTTP."""
-        self._refuse(Malformed("That is no HTTP/1.1 request, or its headers or pieces are too many."))
+        self._refuse(MalformedBody("That is no HTTP/1.1 request, or its headers or pieces are too many."))
 
-    def _watch(self) -> None:
+    def _watch_arrival(self) -> None:
         """Start the clock of what is awaited from the client now, unless it runs already."""
-        awaited = self._what_is_awaited()
-        if awaited == self._awaited:
+        awaited_part = self._awaited_from_client()
+        if awaited_part == self._awaited_part:
             return
-        _stop(self._arrival)
-        self._awaited, self._arrival = awaited, None
-        if awaited:
+        _cancel_timer(self._arrival_timer)
+        self._awaited_part, self._arrival_timer = awaited_part, None
+        if awaited_part:
             limits = self._limits
-            seconds = limits.max_header_seconds if awaited[0] == "headers" else limits.max_body_seconds
-            self._arrival = self.loop.call_later(seconds, self._give_up)
+            seconds = limits.max_header_seconds if awaited_part[0] == "headers" else limits.max_body_seconds
+            self._arrival_timer = self.loop.call_later(seconds, self._give_up)
 
-    def _what_is_awaited(self) -> tuple[str, object] | None:
+    def _awaited_from_client(self) -> tuple[str, object] | None:
         """The rest of which request; None between requests: uvicorn ends a connection that is idle."""
         if self.transport.is_closing():
             return None
@@ -157,12 +157,12 @@ class Connection(H11Protocol):
         if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
             self.transport.close()
         else:
-            self._refuse(TooSlow())
+            self._refuse(RequestTooSlow())
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: RequestError) -> None:
         """Answer by a problem document where no answer has begun; end the request and the connection."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self.transport.write(_answer(self.conn, refusal))
+            self.transport.write(_problem_bytes(self.conn, refusal))
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -175,46 +175,48 @@ class Connection(H11Protocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        _stop(self._reading)
-        self._reading = None
+        _cancel_timer(self._stall_timer)
+        self._stall_timer = None
 
     def _watch_reader(self) -> None:
-        if self._reading is None:
-            left = self.transport.get_write_buffer_size()
-            self._reading = self.loop.call_later(self._limits.max_stall_seconds, self._look_at_reader, left)
+        if self._stall_timer is None:
+            unsent_bytes = self.transport.get_write_buffer_size()
+            self._stall_timer = self.loop.call_later(self._limits.max_stall_seconds, self._check_reader, unsent_bytes)
 
-    def _look_at_reader(self, before: int) -> None:
+    def _check_reader(self, unsent_before: int) -> None:
         """Cut a connection whose reader took too little of what was written."""
-        self._reading = None
-        left = self.transport.get_write_buffer_size()
-        if left and before - left < _READ_AT_LEAST:
+        self._stall_timer = None
+        unsent_bytes = self.transport.get_write_buffer_size()
+        if unsent_bytes and unsent_before - unsent_bytes < _MIN_BYTES_PER_STALL:
             self.transport.abort()
-        elif left:
+        elif unsent_bytes:
             self._watch_reader()
 
 
-def connection(limits: Limits) -> Callable[..., Connection]:
+def connection_factory(limits: Limits) -> Callable[..., BoundedConnection]:
     """Make the protocol of every connection of one server."""
-    connections = Connections(limits)
+    connections = ConnectionCounter(limits)
 
-    def made(**uvicorn: Any) -> Connection:
-        return Connection(limits, connections, **uvicorn)
+    def create(**uvicorn: Any) -> BoundedConnection:
+        return BoundedConnection(limits, connections, **uvicorn)
 
-    return made
+    return create
 
 
-def _stop(timer: TimerHandle | None) -> None:
+def _cancel_timer(timer: TimerHandle | None) -> None:
     if timer is not None:
         timer.cancel()
 
 
-def _answer(conn: h11.Connection, refusal: Refusal) -> bytes:
+def _problem_bytes(conn: h11.Connection, refusal: RequestError) -> bytes:
     document = problem_document(refusal.status, refusal.code, refusal.title)
     body = json.dumps(document).encode()
     headers = [
-        ("content-type", MEDIA_TYPE), ("content-length", str(len(body))), ("cache-control", "no-store"),
+        ("content-type", MEDIA_TYPE),
+        ("content-length", str(len(body))),
+        ("cache-control", "no-store"),
         ("connection", "close"),
-    ]  # fmt: skip
+    ]
     if refusal.retry_after is not None:
         headers.append(("retry-after", str(refusal.retry_after)))
     response = h11.Response(status_code=refusal.status, headers=headers)

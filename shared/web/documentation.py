@@ -25,11 +25,11 @@ nav ul { columns: 18rem; padding-inline-start: 1.25rem; overflow-wrap: anywhere 
 """
 
 
-def page(openapi: dict[str, Any], style: str) -> str:
+def render_page(openapi: dict[str, Any], style: str) -> str:
     """Return the page; `style` is the address of its style sheet."""
     operations = list(_operations(openapi))
-    stated = [each for each in operations if each[0] == "POST"]
-    read = [each for each in operations if each[0] == "GET"]
+    post_operations = [each for each in operations if each[0] == "POST"]
+    get_operations = [each for each in operations if each[0] == "GET"]
     title, schemas = escape(openapi["info"]["title"]), openapi["components"]["schemas"]
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -37,8 +37,10 @@ def page(openapi: dict[str, Any], style: str) -> str:
         f'<link rel="stylesheet" href="{style}"></head>'
         f'<body><header><h1>{title}</h1><p>The same for programs: <a href="openapi.json">OpenAPI document</a>. '
         'What refusals mean: <a href="/problems">problem types</a>. What is on Kafka: '
-        f'<a href="/asyncapi.json">AsyncAPI document</a>.</p></header>{_contents(stated, read)}<main>'
-        f"{_stating(stated, schemas)}{_reading(read)}{_objects(schemas)}</main></body></html>"
+        f'<a href="/asyncapi.json">AsyncAPI '
+        f"document</a>.</p></header>{_table_of_contents(post_operations, get_operations)}<main>"
+        f"{_fact_section(post_operations, schemas)}{_read_section(get_operations)}{_object_section(schemas)}"
+        f"</main></body></html>"
     )
 
 
@@ -48,10 +50,10 @@ def _operations(openapi: dict[str, Any]) -> Iterator[tuple[str, str, Operation]]
             yield method.upper(), path, operation
 
 
-def _name(method: str, path: str) -> str:
+def _section_name(method: str, path: str) -> str:
     """What the section is called: a fact by its type, a read by the end of its address."""
-    within = path.partition("/v1/")[2]
-    tail = within.partition("/facts/")[2] if method == "POST" and "/facts/" in within else within
+    path_in_api = path.partition("/v1/")[2]
+    tail = path_in_api.partition("/facts/")[2] if method == "POST" and "/facts/" in path_in_api else path_in_api
     return escape(tail)
 
 
@@ -59,60 +61,72 @@ def _anchor(method: str, path: str) -> str:
     return escape(f"{method}-{path}".replace("/", "-").replace("{", "").replace("}", ""), quote=True)
 
 
-def _contents(stated: list[tuple[str, str, Operation]], read: list[tuple[str, str, Operation]]) -> str:
+def _table_of_contents(
+    post_operations: list[tuple[str, str, Operation]], get_operations: list[tuple[str, str, Operation]]
+) -> str:
     lists = "".join(
         f"<h2>{title}</h2><ul>"
-        + "".join(f'<li><a href="#{_anchor(*each[:2])}">{_name(*each[:2])}</a></li>' for each in operations)
+        + "".join(f'<li><a href="#{_anchor(*each[:2])}">{_section_name(*each[:2])}</a></li>' for each in operations)
         + "</ul>"
-        for title, operations in (("What can be stated", stated), ("What can be read", read))
+        for title, operations in (("What can be stated", post_operations), ("What can be read", get_operations))
         if operations
     )
     return f'<nav aria-label="Contents">{lists}</nav>'
 
 
-def _stating(operations: list[tuple[str, str, Operation]], schemas: dict[str, Any]) -> str:
+def _fact_section(operations: list[tuple[str, str, Operation]], schemas: dict[str, Any]) -> str:
     if not operations:
         return ""
-    common = _parameters([each for each in operations[0][2].get("parameters", ()) if each["in"] != "path"])
-    sections = "".join(_stated(*each, schemas) for each in operations)
-    return f"<section><h2>Stating</h2><p>Every request that states something takes:</p>{common}{sections}</section>"
+    common_parameters = _parameter_table(
+        [each for each in operations[0][2].get("parameters", ()) if each["in"] != "path"]
+    )
+    sections = "".join(_fact_entry(*each, schemas) for each in operations)
+    return (
+        f"<section><h2>Stating</h2><p>Every request that states something "
+        f"takes:</p>{common_parameters}{sections}</section>"
+    )
 
 
-def _stated(method: str, path: str, operation: Operation, schemas: dict[str, Any]) -> str:
+def _fact_entry(method: str, path: str, operation: Operation, schemas: dict[str, Any]) -> str:
     body = operation["requestBody"]["content"]["application/json"]["schema"]
     name = body.get("$ref", "").rpartition("/")[2]
-    what = members_table(name, schemas[name]) if name else f"<p>Body: {schema_link(body)}.</p>"
-    return f"{_head(method, path, operation)}{what}"
+    body_table = members_table(name, schemas[name]) if name else f"<p>Body: {schema_link(body)}.</p>"
+    return f"{_entry_header(method, path, operation)}{body_table}"
 
 
-def _reading(operations: list[tuple[str, str, Operation]]) -> str:
+def _read_section(operations: list[tuple[str, str, Operation]]) -> str:
     sections = "".join(
-        f"{_head(*each)}{_parameters(each[2].get('parameters', []))}{_answer(each[2])}" for each in operations
+        (
+            f"{_entry_header(*operation)}{_parameter_table(operation[2].get('parameters', []))}"
+            f"{_response_types(operation[2])}"
+        )
+        for operation in operations
     )
     return f"<section><h2>Reading</h2>{sections}</section>" if sections else ""
 
 
-def _head(method: str, path: str, operation: Operation) -> str:
-    said = escape(operation.get("description", "")).replace("\n\n", "</p><p>")
-    answers = ", ".join(escape(f"{status} {each['description']}") for status, each in operation["responses"].items())
+def _entry_header(method: str, path: str, operation: Operation) -> str:
+    paragraphs = escape(operation.get("description", "")).replace("\n\n", "</p><p>")
+    statuses = ", ".join(escape(f"{status} {each['description']}") for status, each in operation["responses"].items())
     return (
-        f'<h3 id="{_anchor(method, path)}">{_name(method, path)}</h3><p><code>{method} {escape(path)}</code></p>'
-        f"<p>{said}</p><details><summary>Answers</summary><p>{answers}</p></details>"
+        f'<h3 id="{_anchor(method, path)}">{_section_name(method, path)}</h3><p><code>{method} '
+        f"{escape(path)}</code></p>"
+        f"<p>{paragraphs}</p><details><summary>Answers</summary><p>{statuses}</p></details>"
     )
 
 
-def _answer(operation: Operation) -> str:
+def _response_types(operation: Operation) -> str:
     media = operation["responses"]["200"].get("content", {})
-    shown = [f"<code>{escape(name)}</code> {schema_link(each.get('schema', {}))}" for name, each in media.items()]
-    return f"<p>Answers with: {', '.join(shown)}</p>"
+    media_types = [f"<code>{escape(name)}</code> {schema_link(each.get('schema', {}))}" for name, each in media.items()]
+    return f"<p>Answers with: {', '.join(media_types)}</p>"
 
 
-def _parameters(parameters: list[dict[str, Any]]) -> str:
+def _parameter_table(parameters: list[dict[str, Any]]) -> str:
     rows = "".join(
-        f"<tr><td><code>{escape(each['name'])}</code></td><td>{escape(each['in'])}</td>"
-        f"<td>{schema_link(each.get('schema', {}))}</td><td>{'yes' if each.get('required') else 'no'}</td>"
-        f"<td>{escape(each.get('description', ''))}</td></tr>"
-        for each in parameters
+        f"<tr><td><code>{escape(parameter['name'])}</code></td><td>{escape(parameter['in'])}</td>"
+        f"<td>{schema_link(parameter.get('schema', {}))}</td><td>{'yes' if parameter.get('required') else 'no'}</td>"
+        f"<td>{escape(parameter.get('description', ''))}</td></tr>"
+        for parameter in parameters
     )
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Parameter", "In", "Type", "Required", "Meaning"))
     return (
@@ -120,7 +134,7 @@ def _parameters(parameters: list[dict[str, Any]]) -> str:
     )
 
 
-def _objects(schemas: dict[str, Any]) -> str:
+def _object_section(schemas: dict[str, Any]) -> str:
     sections = "".join(
         f'<h3 id="{escape(name, quote=True)}">{escape(name)}</h3><p>{escape(schema.get("description", ""))}</p>'
         + members_table(name, schema)

@@ -13,37 +13,37 @@ from shared.kernel.refusal import NotFound
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Entitlement = Callable[[Request], Awaitable[None]]
-STUDY = re.compile(r"[a-z0-9][a-z0-9-]{0,30}[a-z0-9]")
-AFTER = explain_pattern(
+STUDY_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,30}[a-z0-9]")
+AFTER_PATTERN = explain_pattern(
     r"^enrollment=[0-9]{1,9}$",
     "Give Quartal-Version of enrollment's answer, as it was answered: enrollment=7, for example.",
 )
-_ATTRIBUTE = "__entitlement__"
+_ENTITLEMENT_ATTRIBUTE = "__entitlement__"
 
 
-def entitled(check: Entitlement) -> Callable[[Endpoint], Endpoint]:
+def require_entitlement(check: Entitlement) -> Callable[[Endpoint], Endpoint]:
     """Let only callers state something for whom `check` raises no refusal."""
 
     def mark(endpoint: Endpoint) -> Endpoint:
-        setattr(endpoint, _ATTRIBUTE, check)
+        setattr(endpoint, _ENTITLEMENT_ATTRIBUTE, check)
         return endpoint
 
     return mark
 
 
 def entitlement_of(endpoint: Callable[..., Any]) -> Entitlement | None:
-    return getattr(endpoint, _ATTRIBUTE, None)
+    return getattr(endpoint, _ENTITLEMENT_ATTRIBUTE, None)
 
 
-def stated_by(roles: Iterable[str]) -> Callable[[Endpoint], Endpoint]:
+def require_roles(roles: Iterable[str]) -> Callable[[Endpoint], Endpoint]:
     """Let only callers state something who have one of the roles in the study, at whatever site."""
-    any_of = frozenset(roles)
+    accepted_roles = frozenset(roles)
 
     async def check(request: Request) -> None:
         study = request.path_params["study_id"]
-        if not STUDY.fullmatch(study):
+        if not STUDY_ID.fullmatch(study):
             raise NotFound
-        waits = re.search(AFTER, request.headers.get("quartal-after", "")) is not None
-        await request.app.state.require_role(study, request.state.caller.subject, any_of, waits=waits)
+        waits = re.search(AFTER_PATTERN, request.headers.get("quartal-after", "")) is not None
+        await request.app.state.require_role(study, request.state.caller.subject, accepted_roles, waits=waits)
 
-    return entitled(check)
+    return require_entitlement(check)

@@ -19,42 +19,42 @@ _TAG = re.compile(r'\s*(?:(?P<tag>(?:W/)?"[\x21\x23-\x7e\x80-\xff]*")\s*)?(?:,|$
 _VERSION = re.compile(r'(?:W/)?"([0-9]{1,9})(?:-[a-z0-9-]+)?"')
 
 
-def entity_tags(values: Sequence[str]) -> list[str]:
+def parse_entity_tags(field_lines: Sequence[str]) -> list[str]:
     """Return the tags of the lines of a header field, or `*` alone. Raises ValueError for anything else."""
-    field = ", ".join(values)
+    field = ", ".join(field_lines)
     if field.strip() == ANY:
         return [ANY]
-    tags, place = [], 0
-    while place < len(field):
-        found = _TAG.match(field, place)
-        if not found or found.end() == place:
+    tags, position = [], 0
+    while position < len(field):
+        match = _TAG.match(field, position)
+        if not match or match.end() == position:
             raise ValueError("no list of entity tags")
-        tags += [found["tag"]] if found["tag"] else []
-        place = found.end()
+        tags += [match["tag"]] if match["tag"] else []
+        position = match.end()
     if not tags:
         raise ValueError("no entity tag")
     return tags
 
 
-def versions(values: Sequence[str]) -> frozenset[int] | None:
+def parse_if_match(field_lines: Sequence[str]) -> frozenset[int] | None:
     """Return the versions that If-Match names; None for `*`. A tag that is none of ours names no version.
 
     Raises ValueError for what is no list of entity tags.
     """
-    tags = entity_tags(values)
+    tags = parse_entity_tags(field_lines)
     return None if tags == [ANY] else frozenset(int(found[1]) for tag in tags if (found := _VERSION.fullmatch(tag)))
 
 
-def is_held(tag: str, values: Sequence[str]) -> bool:
+def matches_if_none_match(tag: str, field_lines: Sequence[str]) -> bool:
     """Does If-None-Match name the tag? Weak comparison; a field that cannot be read names nothing."""
     try:
-        tags = entity_tags(values)
+        tags = parse_entity_tags(field_lines)
     except ValueError:
         return False
-    return tags == [ANY] or opaque(tag) in map(opaque, tags)
+    return tags == [ANY] or opaque_tag(tag) in map(opaque_tag, tags)
 
 
-def opaque(tag: str) -> str:
+def opaque_tag(tag: str) -> str:
     return tag.removeprefix("W/")
 
 
@@ -63,6 +63,6 @@ def content_tag(content: bytes) -> str:
     return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
-def version_tag(version: int, more: Collection[str] = ()) -> str:
+def version_tag(version: int, dependencies: Collection[str] = ()) -> str:
     """Return the tag of a record at a version; `more` names what else the answer depends on."""
-    return f'"{"-".join([str(version), *more])}"'
+    return f'"{"-".join([str(version), *dependencies])}"'

@@ -8,88 +8,102 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
-from shared.eventstore.studies import rights_in
-from shared.kernel.refusal import NotYourRole
-from shared.security.read_log import Exported, LoggedRead, Page, exports, note_export
-from shared.security.read_log import reads as logged_reads
-from shared.web.answers import ExportPage, ReadPage, reads
+from shared.eventstore.studies import load_rights
+from shared.kernel.refusal import Forbidden
+from shared.security.read_log import ExportLogEntry, ExportSummary, ReadLogEntry, list_exports, log_export_page
+from shared.security.read_log import list_reads as logged_reads
+from shared.web.answers import ExportPage, ReadPage, read_route_options
 from shared.web.reads import note_rows
-from shared.web.routes import StudyOf, router
+from shared.web.routes import StudyIdPath, create_router
 from shared.web.service import Service
 
-AUDITING = frozenset({"administrator", "investigator", "auditor"})
-ExportOf = Annotated[
+EXPORT_AUDITOR_ROLES = frozenset({"administrator", "investigator", "auditor"})
+ExportParameter = Annotated[
     UUID | None, Query(description="id of the export that this read is part of; the log of exports records it")
 ]
 
 
-async def note_page(
-    request: Request, study: str, export: UUID | None, what: str, site: str | None, after: str, rows: int
+async def log_page(
+    request: Request, study: str, export: UUID | None, resource: str, site: str | None, after: str, rows: int
 ) -> None:
     """Note a page for the log of reads; and, if it is part of an export, for that of exports, before it is answered."""
-    note_rows(request, study, what, rows, site=site)
+    note_rows(request, study, resource, rows, site=site)
     if export is not None:
         service: Service = request.app.state.running
-        page = Page(export, what, request.state.caller.subject, service.clock.now(), site, after, rows)
-        await note_export(service.pool, study, page)
+        page = ExportLogEntry(export, resource, request.state.caller.subject, service.clock.now(), site, after, rows)
+        await log_export_page(service.pool, study, page)
 
 
 def export_routes(service_name: str) -> APIRouter:
     """`GET …/exports` of a service: by whom, what, when, how much. For administrators, investigators and auditors."""
-    routes = router(f"/{service_name}/v1/studies/{{study_id}}")
+    routes = create_router(f"/{service_name}/v1/studies/{{study_id}}")
 
-    @routes.get("/exports", name="exports", **reads(ExportPage))
-    async def listed(
+    @routes.get("/exports", name="exports", **read_route_options(ExportPage))
+    async def list_exports_of_study(
         request: Request,
-        study: StudyOf,
+        study: StudyIdPath,
         after: Annotated[int, Query(ge=0, le=2**63 - 1, description="`next` of the page before")] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> JSONResponse:
         """Lists the exports of the study's facts from this service, in the order in which they began."""
         service: Service = request.app.state.running
-        rights, _ = await rights_in(service.studies, study, request.state.caller.subject)
-        if not rights.at(None, AUDITING):
-            raise NotYourRole
-        found = await exports(service.pool, study, after=after, limit=limit + 1)
-        page, more = found[:limit], len(found) > limit
-        return JSONResponse({"rows": [_shown(each) for each in page], "next": page[-1].place if more else None})
+        rights, _ = await load_rights(service.studies, study, request.state.caller.subject)
+        if not rights.has_role_at(None, EXPORT_AUDITOR_ROLES):
+            raise Forbidden
+        entries = await list_exports(service.pool, study, after=after, limit=limit + 1)
+        page, has_more = entries[:limit], len(entries) > limit
+        return JSONResponse(
+            {"rows": [_export_as_json(each) for each in page], "next": page[-1].position if has_more else None}
+        )
 
     return routes
 
 
 def read_log_routes(service_name: str) -> APIRouter:
     """`GET …/reads` of a service: every read of rows about single participants. For the same roles as `…/exports`."""
-    routes = router(f"/{service_name}/v1/studies/{{study_id}}")
+    routes = create_router(f"/{service_name}/v1/studies/{{study_id}}")
 
-    @routes.get("/reads", name="reads", **reads(ReadPage))
-    async def listed(
+    @routes.get("/reads", name="reads", **read_route_options(ReadPage))
+    async def list_reads_of_study(
         request: Request,
-        study: StudyOf,
+        study: StudyIdPath,
         after: Annotated[int, Query(ge=0, le=2**63 - 1, description="`next` of the page before")] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> JSONResponse:
         """Lists the reads of participants' rows in this service, in the order in which they were answered."""
-        rights, _ = await rights_in(request.app.state.studies, study, request.state.caller.subject)
-        if not rights.at(None, AUDITING):
-            raise NotYourRole
-        found = await logged_reads(request.app.state.pool, study, after=after, limit=limit + 1)
-        page, more = found[:limit], len(found) > limit
-        return JSONResponse({"rows": [_read_shown(each) for each in page], "next": page[-1].place if more else None})
+        rights, _ = await load_rights(request.app.state.studies, study, request.state.caller.subject)
+        if not rights.has_role_at(None, EXPORT_AUDITOR_ROLES):
+            raise Forbidden
+        entries = await logged_reads(request.app.state.pool, study, after=after, limit=limit + 1)
+        page, has_more = entries[:limit], len(entries) > limit
+        return JSONResponse(
+            {"rows": [_read_as_json(each) for each in page], "next": page[-1].position if has_more else None}
+        )
 
     return routes
 
 
-def _read_shown(logged: LoggedRead) -> dict[str, Any]:
-    read = logged.read
+def _read_as_json(entry: ReadLogEntry) -> dict[str, Any]:
+    read = entry.read
     return {
-        "read_by": logged.by, "read_at": logged.at.isoformat(), "address": logged.address, "what": read.what,
-        "site_id": read.site_id, "participant_id": read.participant_id, "rows": read.rows,
-    }  # fmt: skip
+        "read_by": entry.read_by,
+        "read_at": entry.read_at.isoformat(),
+        "address": entry.address,
+        "what": read.resource,
+        "site_id": read.site_id,
+        "participant_id": read.participant_id,
+        "rows": read.rows,
+    }
 
 
-def _shown(export: Exported) -> dict[str, Any]:
+def _export_as_json(export: ExportSummary) -> dict[str, Any]:
     return {
-        "export_id": str(export.export_id), "what": export.what, "exported_by": export.by, "site_id": export.site_id,
-        "begun_at": export.begun_at.isoformat(), "ended_at": export.ended_at.isoformat(),
-        "pages": export.pages, "rows": export.rows,
-    }  # fmt: skip
+        "export_id": str(export.export_id),
+        "what": export.resource,
+        "exported_by": export.exported_by,
+        "site_id": export.site_id,
+        "begun_at": export.begun_at.isoformat(),
+        "ended_at": export.ended_at.isoformat(),
+        "pages": export.pages,
+        "rows": export.rows,
+    }

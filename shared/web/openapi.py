@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from shared.web.answers import CHALLENGE_HEADERS, RETRY_HEADERS
-from shared.web.problems import ProblemShown
+from shared.web.problems import ProblemModel
 
 BEARER = {
     "type": "http",
@@ -17,7 +17,7 @@ BEARER = {
     "description": "An access token. The study grants what its subject may do.",
 }
 _SCHEMAS = "#/components/schemas/"
-_HEADERS = {"401": CHALLENGE_HEADERS, "409": RETRY_HEADERS, "429": RETRY_HEADERS, "503": RETRY_HEADERS}
+_REFUSAL_HEADERS = {"401": CHALLENGE_HEADERS, "409": RETRY_HEADERS, "429": RETRY_HEADERS, "503": RETRY_HEADERS}
 """What a refusal of that status may have in its head."""
 
 
@@ -26,27 +26,27 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, routes=app.routes)
     for operation in (each for path in document["paths"].values() for each in path.values()):
         operation["security"] = [{"bearer": []}]
-        for status, headers in _HEADERS.items():
+        for status, headers in _REFUSAL_HEADERS.items():
             operation["responses"].get(status, {})["headers"] = dict(headers)
     schemas = document.setdefault("components", {}).get("schemas", {})
-    problem = ProblemShown.model_json_schema(ref_template=_SCHEMAS + "{model}")
+    problem = ProblemModel.model_json_schema(ref_template=_SCHEMAS + "{model}")
     schemas |= {**problem.pop("$defs"), "Problem": problem}
-    used = _used(document["paths"], schemas)
-    document["components"]["schemas"] = {name: schemas[name] for name in sorted(used)}
+    referenced = _referenced_components(document["paths"], schemas)
+    document["components"]["schemas"] = {name: schemas[name] for name in sorted(referenced)}
     document["components"]["securitySchemes"] = {"bearer": BEARER}
     return document
 
 
-def _used(value: Any, schemas: dict[str, Any]) -> set[str]:
+def _referenced_components(value: Any, schemas: dict[str, Any]) -> set[str]:
     """The names of the components that the value refers to, directly or by another one."""
-    found: set[str] = set()
-    waiting = list(_references(value))
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += _references(schemas[name])
-    return found
+    referenced: set[str] = set()
+    pending = list(_references(value))
+    while pending:
+        name = pending.pop()
+        if name not in referenced:
+            referenced.add(name)
+            pending += _references(schemas[name])
+    return referenced
 
 
 def _references(value: Any) -> Iterator[str]:

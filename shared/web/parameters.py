@@ -13,10 +13,10 @@ from fastapi._compat import field_annotation_is_sequence
 from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel
 
-from shared.kernel.refusal import Fault, Unacceptable
-from shared.web.names import unknown
+from shared.kernel.refusal import Fault, RequestRejected
+from shared.web.names import unknown_name_message
 
-REFUSED = "A parameter of the address cannot be accepted. `errors` says which, and why."
+REFUSED_TITLE = "A parameter of the address cannot be accepted. `errors` says which, and why."
 
 
 def declared_parameters(dependant: Dependant) -> dict[str, bool]:
@@ -26,25 +26,27 @@ def declared_parameters(dependant: Dependant) -> dict[str, bool]:
 
 def _annotations(dependant: Dependant) -> Iterator[tuple[str, Any]]:
     for parameter in dependant.query_params:
-        kind = parameter.field_info.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):  # a model declares one parameter per member
-            yield from ((field.alias or name, field.annotation) for name, field in kind.model_fields.items())
+        annotation = parameter.field_info.annotation
+        if isinstance(annotation, type) and issubclass(
+            annotation, BaseModel
+        ):  # a model declares one parameter per member
+            yield from ((field.alias or name, field.annotation) for name, field in annotation.model_fields.items())
         else:
-            yield parameter.alias, kind
+            yield parameter.alias, annotation
     for dependency in dependant.dependencies:
         yield from _annotations(dependency)
 
 
-def refuse_unknown_parameters(sent: Iterable[str], declared: Mapping[str, bool]) -> None:
+def refuse_unknown_parameters(sent_names: Iterable[str], declared: Mapping[str, bool]) -> None:
     """Raise Unacceptable for a name that is not declared, and for a repeated one that may stand once."""
-    faults = list(dict.fromkeys(_faults(Counter(sent), declared)))
+    faults = list(dict.fromkeys(_faults(Counter(sent_names), declared)))
     if faults:
-        raise Unacceptable(REFUSED, code="parameter", faults=faults)
+        raise RequestRejected(REFUSED_TITLE, code="parameter", faults=faults)
 
 
-def _faults(sent: Mapping[str, int], declared: Mapping[str, bool]) -> Iterator[Fault]:
-    for name, count in sent.items():
+def _faults(counts: Mapping[str, int], declared: Mapping[str, bool]) -> Iterator[Fault]:
+    for name, count in counts.items():
         if name not in declared:
-            yield Fault("parameter", unknown("parameter", name, declared))
+            yield Fault("parameter", unknown_name_message("parameter", name, declared))
         elif count > 1 and not declared[name]:
             yield Fault("parameter", f"{name}: This parameter is given more than once. Give it once.")

@@ -7,12 +7,12 @@ import inspect
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 
-from shared.contracts.schemas import HERE
-from shared.kernel.refusal import Refusal
+from shared.contracts.schemas import CONTRACTS_FOLDER
+from shared.kernel.refusal import RequestError
 
-PROBLEMS = HERE / "problems.json"
+PROBLEMS = CONTRACTS_FOLDER / "problems.json"
 """The types of all services together, as `make contracts` writes them: no service knows the others."""
-OF_REQUESTS = {
+REQUEST_PROBLEMS = {
     "schema": "The request does not have the required form. `errors` says what is wrong, and where.",
     "too-many-items": "A body, a fact, a list or an object has too many members. `errors` says where.",
     "more-faults": "The last entry of `errors`: there are more faults than an answer lists.",
@@ -31,45 +31,50 @@ OF_REQUESTS = {
 
 def problem_types(modules: Iterable[ModuleType]) -> dict[str, str]:
     """Code → sentence; where a code is said in several ways, all of them."""
-    refusals = {kind.code: kind.title for kind in _all(Refusal) if kind is not Refusal}
+    refusals = {
+        refusal.code: refusal.title for refusal in _with_subclasses(RequestError) if refusal is not RequestError
+    }
     rules: dict[str, list[str]] = {}
     for module in modules:
         for code, message in _objections(module):
             rules.setdefault(code, []).append(message)
-    said = {code: " Or: ".join(dict.fromkeys(messages)) for code, messages in rules.items()}
-    return dict(sorted({**refusals, **OF_REQUESTS, **said}.items()))
+    rule_problems = {code: " Or: ".join(dict.fromkeys(messages)) for code, messages in rules.items()}
+    return dict(sorted({**refusals, **REQUEST_PROBLEMS, **rule_problems}.items()))
 
 
-def _all(kind: type[Refusal]) -> Iterator[type[Refusal]]:
+def _with_subclasses(kind: type[RequestError]) -> Iterator[type[RequestError]]:
     yield kind
-    for below in kind.__subclasses__():
-        yield from _all(below)
+    for subclass in kind.__subclasses__():
+        yield from _with_subclasses(subclass)
 
 
 def _objections(module: ModuleType) -> Iterator[tuple[str, str]]:
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         if isinstance(node, ast.FunctionDef):
-            said = list(_assigned(node))
+            assignments = list(_assignments(node))
             for call in ast.walk(node):
                 match call:
                     case ast.Call(
                         func=ast.Name(id="Objection" | "_in_the_way"),
                         args=[ast.Constant(value=str(code)), message, *_],
                     ):
-                        yield code, _named(said, message) if isinstance(message, ast.Name) else _text(message)
+                        yield (
+                            code,
+                            _latest_text(assignments, message) if isinstance(message, ast.Name) else _text(message),
+                        )
 
 
-def _assigned(function: ast.FunctionDef) -> Iterator[tuple[int, str, ast.expr]]:
+def _assignments(function: ast.FunctionDef) -> Iterator[tuple[int, str, ast.expr]]:
     for node in ast.walk(function):
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 yield node.lineno, name, value
 
 
-def _named(said: list[tuple[int, str, ast.expr]], message: ast.Name) -> str:
+def _latest_text(assignments: list[tuple[int, str, ast.expr]], message: ast.Name) -> str:
     """What the name was given last above the place where it is used; empty where that is no text."""
-    above = [(line, value) for line, name, value in said if name == message.id and line < message.lineno]
-    return _text(max(above, key=lambda each: each[0])[1]) if above else ""
+    earlier = [(line, value) for line, name, value in assignments if name == message.id and line < message.lineno]
+    return _text(max(earlier, key=lambda each: each[0])[1]) if earlier else ""
 
 
 def _text(value: ast.expr) -> str:

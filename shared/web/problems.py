@@ -17,22 +17,23 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from shared.kernel.refusal import MOST_FAULTS, Busy, Fault, NotFound, Refusal, Unrecognised
-from shared.web.names import unknown
-from shared.web.schema_sentences import sentence
+from shared.kernel.refusal import MAX_FAULTS, Fault, NotFound, RequestError, ServiceUnavailable, Unauthenticated
+from shared.kernel.schema_name import NamedSchema
+from shared.web.names import unknown_name_message
+from shared.web.schema_sentences import validation_message
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
-_FRAMES = 8
-Declared = Callable[..., Collection[str]]
+_LOGGED_FRAMES = 8
+DeclaredMembers = Callable[..., Collection[str]]
 FORM_TITLE = "The request does not have the required form. `errors` says what is wrong, and where."
-MORE = Fault(
-    "more-faults", f"There are more faults than these {MOST_FAULTS}. Correct these, then send the request again."
+MORE_FAULTS = Fault(
+    "more-faults", f"There are more faults than these {MAX_FAULTS}. Correct these, then send the request again."
 )
-_OF_STATUS = {404: "not-found"}
+_CODE_BY_STATUS = {404: "not-found"}
 
 
-class FaultShown(BaseModel):
+class FaultModel(NamedSchema, schema_name="FaultShown"):
     model_config = ConfigDict(title="Fault")
     code: str
     message: str
@@ -40,7 +41,7 @@ class FaultShown(BaseModel):
     because_of: str | None = None
 
 
-class ProblemShown(BaseModel):
+class ProblemModel(BaseModel):
     """A problem document (RFC 9457). `errors` lists everything that is wrong, with JSON pointers into the body. It
     has at least one entry."""
 
@@ -48,10 +49,10 @@ class ProblemShown(BaseModel):
     type: str
     title: str
     status: int
-    errors: Annotated[list[FaultShown], Field(min_length=1)]
+    errors: Annotated[list[FaultModel], Field(min_length=1)]
 
 
-def problem(
+def problem_response(
     status: int, code: str, title: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
     document = problem_document(status, code, title, faults)
@@ -60,21 +61,21 @@ def problem(
 
 def problem_document(status: int, code: str, title: str, faults: Iterable[Fault] = ()) -> dict[str, Any]:
     """List the first MOST_FAULTS faults; a last entry says that there are more."""
-    first = list(islice(faults, MOST_FAULTS + 1))
-    listed = [*first[:MOST_FAULTS], MORE] if len(first) > MOST_FAULTS else first
-    shown = [
+    first_faults = list(islice(faults, MAX_FAULTS + 1))
+    listed_faults = [*first_faults[:MAX_FAULTS], MORE_FAULTS] if len(first_faults) > MAX_FAULTS else first_faults
+    entries = [
         {"code": fault.code, "message": fault.message, "pointer": fault.pointer}
         | ({"because_of": fault.because_of} if fault.because_of else {})
-        for fault in listed or [Fault(code, title)]
+        for fault in listed_faults or [Fault(code, title)]
     ]
-    return {"type": f"/problems/{code}", "title": title, "status": status, "errors": shown}
+    return {"type": f"/problems/{code}", "title": title, "status": status, "errors": entries}
 
 
-def of_refusal(refusal: Refusal) -> Response:
+def refusal_response(refusal: RequestError) -> Response:
     headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after is not None else {}
-    if isinstance(refusal, Unrecognised):
+    if isinstance(refusal, Unauthenticated):
         headers["WWW-Authenticate"] = _challenge(refusal.reason)
-    return problem(refusal.status, refusal.code, refusal.title, refusal.faults, headers)
+    return problem_response(refusal.status, refusal.code, refusal.title, refusal.faults, headers)
 
 
 def _challenge(reason: str) -> str:
@@ -83,32 +84,32 @@ def _challenge(reason: str) -> str:
 
 
 def install_problems(app: FastAPI) -> None:
-    @app.exception_handler(Refusal)
-    async def refused(_: Request, refusal: Refusal) -> Response:
-        return of_refusal(refusal)
+    @app.exception_handler(RequestError)
+    async def handle_refusal(_: Request, refusal: RequestError) -> Response:
+        return refusal_response(refusal)
 
     @app.exception_handler(RequestValidationError)
-    async def not_of_the_schema(_: Request, error: RequestValidationError) -> Response:
-        return problem(422, "schema", FORM_TITLE, schema_faults(error.errors()[: MOST_FAULTS + 1], None, ()))
+    async def handle_validation_error(_: Request, error: RequestValidationError) -> Response:
+        return problem_response(422, "schema", FORM_TITLE, schema_faults(error.errors()[: MAX_FAULTS + 1], None, ()))
 
     @app.exception_handler(HTTPException)
-    async def of_the_framework(request: Request, error: HTTPException) -> Response:
+    async def handle_http_exception(request: Request, error: HTTPException) -> Response:
         if error.status_code == 405:
-            return _other_method(request)
-        code = _OF_STATUS.get(error.status_code, "refused")
-        title = {404: NotFound.title}
-        return problem(error.status_code, code, title.get(error.status_code, "The request was refused."))
+            return _method_not_allowed(request)
+        code = _CODE_BY_STATUS.get(error.status_code, "refused")
+        titles = {404: NotFound.title}
+        return problem_response(error.status_code, code, titles.get(error.status_code, "The request was refused."))
 
-    for away in AWAY:
-        app.add_exception_handler(away, _away)
+    for error_type in UNAVAILABLE_ERRORS:
+        app.add_exception_handler(error_type, _handle_unavailable)
 
 
-def _other_method(request: Request) -> Response:
+def _method_not_allowed(request: Request) -> Response:
     """Answer OPTIONS with the methods that the address has; refuse any other that it has not."""
     headers = {"Allow": ", ".join(sorted(allowed_methods(request)))}
     if request.method == "OPTIONS":
         return Response(status_code=204, headers=headers)
-    return problem(
+    return problem_response(
         405,
         "method-not-allowed",
         "This address does not have that method. The header Allow lists its methods.",
@@ -124,14 +125,16 @@ def allowed_methods(request: Request) -> set[str]:
     return methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
 
 
-def unforeseen(error: Exception) -> Response:
+def internal_error(error: Exception) -> Response:
     """A fault of ours: the log gets its type and where it happened, never its text, which may quote what was sent."""
     if isinstance(error, ClientDisconnect):
-        return problem(400, "malformed", "The body ended too soon. Send the request again.")
-    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
-    way = " > ".join(f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
-    log.error("unforeseen error %s at %s", type(error).__name__, way)
-    return problem(500, "unforeseen", "The service failed, and recorded nothing. Its log says where it failed.")
+        return problem_response(400, "malformed", "The body ended too soon. Send the request again.")
+    frames = traceback.extract_tb(error.__traceback__)[-_LOGGED_FRAMES:]
+    call_path = " > ".join(f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+    log.error("unforeseen error %s at %s", type(error).__name__, call_path)
+    return problem_response(
+        500, "unforeseen", "The service failed, and recorded nothing. Its log says where it failed."
+    )
 
 
 def _connection_errors() -> tuple[type[Exception], ...]:
@@ -149,66 +152,77 @@ def _connection_errors() -> tuple[type[Exception], ...]:
     )
 
 
-AWAY = _connection_errors()
+UNAVAILABLE_ERRORS = _connection_errors()
 """What is raised while the database is away or comes back: nothing was recorded, the client tries again."""
 
 
-async def _away(_: Request, error: Exception) -> Response:
+async def _handle_unavailable(_: Request, error: Exception) -> Response:
     log.warning("the database does not answer: %s", type(error).__name__)
-    return of_refusal(Busy("The database does not answer at present. Send the request again in a moment."))
+    return refusal_response(
+        ServiceUnavailable("The database does not answer at present. Send the request again in a moment.")
+    )
 
 
 def schema_faults(
-    errors: Sequence[Mapping[str, Any]], body: Any, members: Collection[str], declared: Declared | None = None
+    errors: Sequence[Mapping[str, Any]],
+    body: Any,
+    members: Collection[str],
+    declared_members: DeclaredMembers | None = None,
 ) -> list[Fault]:
     """What pydantic objects to in a request, of which `members` are the only names that may be repeated.
 
     `declared` gives the members that the object at a path may have.
     """
-    return [_schema_fault(each, body, members, declared) for each in _telling(errors)]
+    return [_schema_fault(each, body, members, declared_members) for each in _drop_consequential(errors)]
 
 
-def _telling(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _drop_consequential(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Without the complaint that a list is too short for want of members that are at fault themselves."""
     return [
         error
         for error in errors
-        if error["type"] != "too_short" or not any(_is_within(other["loc"], error["loc"]) for other in errors)
+        if error["type"] != "too_short" or not any(_is_inside(other["loc"], error["loc"]) for other in errors)
     ]
 
 
-def _is_within(inner: Sequence[Any], outer: Sequence[Any]) -> bool:
+def _is_inside(inner: Sequence[Any], outer: Sequence[Any]) -> bool:
     return len(inner) > len(outer) and tuple(inner[: len(outer)]) == tuple(outer)
 
 
-def _schema_fault(error: Mapping[str, Any], body: Any, members: Collection[str], declared: Declared | None) -> Fault:
+def _schema_fault(
+    error: Mapping[str, Any], body: Any, members: Collection[str], declared_members: DeclaredMembers | None
+) -> Fault:
     kind = error["type"]
-    message = sentence(error)
-    where, *path = error["loc"]
-    if where != "body":
-        return Fault(f"schema-{_code(kind)}", f"{where} {path[0] if path else ''}: {message}".strip(), "")
-    if kind == "extra_forbidden" and declared and (names := declared(path=path[:-1], unknown=str(path[-1]))):
-        message = unknown("member", str(path[-1]), names)
-    return Fault(f"schema-{_code(kind)}", message, pointer(path, body, members))
+    message = validation_message(error)
+    source, *path = error["loc"]
+    if source != "body":
+        return Fault(f"schema-{_code(kind)}", f"{source} {path[0] if path else ''}: {message}".strip(), "")
+    if (
+        kind == "extra_forbidden"
+        and declared_members
+        and (names := declared_members(path=path[:-1], unknown=str(path[-1])))
+    ):
+        message = unknown_name_message("member", str(path[-1]), names)
+    return Fault(f"schema-{_code(kind)}", message, json_pointer(path, body, members))
 
 
 def _code(kind: str) -> str:
     return kind.replace("_", "-")
 
 
-def pointer(path: Iterable[str | int], body: Any, members: Collection[str]) -> str:
+def json_pointer(path: Iterable[str | int], body: Any, members: Collection[str]) -> str:
     """A JSON pointer into the body along pydantic's path, in which tags of unions are no members.
 
     It ends at the object that has an undeclared member: that name is the client's, and is not repeated.
     """
-    steps, here, path = [""], body, list(path)
-    for place, step in enumerate(path):
-        if isinstance(here, list) and isinstance(step, int) and 0 <= step < len(here):
-            here = here[step]
-        elif isinstance(here, dict) and isinstance(step, str) and (step in here or place == len(path) - 1):
+    steps, value, path = [""], body, list(path)
+    for index, step in enumerate(path):
+        if isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value):
+            value = value[step]
+        elif isinstance(value, dict) and isinstance(step, str) and (step in value or index == len(path) - 1):
             if step not in members:
                 break
-            here = here.get(step)
+            value = value.get(step)
         else:
             continue
         steps.append(str(step))

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared.security.read_log import Read, note_read
+from shared.security.read_log import ReadAccess, log_read
 
 C = TypeVar("C", bound=Callable[..., Any])
 _OK = 200
@@ -30,18 +30,18 @@ def logs_reads(endpoint: C) -> C:
     return endpoint
 
 
-def is_logged(endpoint: Callable[..., Any]) -> bool:
+def is_read_logged(endpoint: Callable[..., Any]) -> bool:
     return getattr(endpoint, "logs_reads", False)
 
 
 def note_rows(
-    request: Request, study: str, what: str, rows: int, *, site: str | None = None, participant: str | None = None
+    request: Request, study: str, resource: str, rows: int, *, site: str | None = None, participant: str | None = None
 ) -> None:
     """Say what the answer under way shows; of several parts of one page the rows are added up."""
-    before: Read | None = getattr(request.state, "read", None)
-    if before:
-        what, rows = f"{before.what}, {what}", before.rows + rows
-    request.state.read = Read(study, what, rows, site, participant)
+    noted: ReadAccess | None = getattr(request.state, "read", None)
+    if noted:
+        resource, rows = f"{noted.resource}, {resource}", noted.rows + rows
+    request.state.read = ReadAccess(study, resource, rows, site, participant)
 
 
 def note_no_rows(request: Request) -> None:
@@ -49,12 +49,12 @@ def note_no_rows(request: Request) -> None:
     request.state.read = getattr(request.state, "read", None)
 
 
-async def keep_read(request: Request, endpoint: Callable[..., Any], answer: Response) -> Response:
+async def log_noted_read(request: Request, endpoint: Callable[..., Any], response: Response) -> Response:
     """Return the answer once the read is in the log. What is refused shows no rows."""
-    if not is_logged(endpoint) or answer.status_code != _OK:
-        return answer
-    read: Read | None = request.state.read
-    if read is not None:
+    if not is_read_logged(endpoint) or response.status_code != _OK:
+        return response
+    access: ReadAccess | None = request.state.read
+    if access is not None:
         address = request.client.host if request.client else ""
-        await note_read(request.app.state.pool, read, request.state.caller.subject, address)
-    return answer
+        await log_read(request.app.state.pool, access, request.state.caller.subject, address)
+    return response

@@ -11,10 +11,10 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from shared.kernel.refusal import CrossSite
+from shared.kernel.refusal import CrossSiteRequest
 from shared.web.body import BoundedRoute
 
-_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class PageRoute(BoundedRoute):
@@ -26,12 +26,12 @@ class PageRoute(BoundedRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
-        async def guarded(request: Request) -> Response:
-            if request.method not in _READS:
+        async def handle_guarded(request: Request) -> Response:
+            if request.method not in _SAFE_METHODS:
                 require_same_origin(request)
             return await handle(request)
 
-        return guarded
+        return handle_guarded
 
 
 def require_same_origin(request: Request) -> None:
@@ -41,15 +41,15 @@ def require_same_origin(request: Request) -> None:
     `Origin` with every POST.
     """
     site = request.headers.get("sec-fetch-site")
-    from_here = request.headers.get("origin") == own_origin(request) if site is None else site == "same-origin"
-    if not from_here:
-        raise CrossSite
+    is_same_origin = request.headers.get("origin") == own_origin(request) if site is None else site == "same-origin"
+    if not is_same_origin:
+        raise CrossSiteRequest
 
 
 def require_own_navigation(request: Request) -> None:
     """Raises CrossSite unless a page of this server led here, or the user did (address bar, terminal, bookmark)."""
     if request.headers.get("sec-fetch-site") not in ("none", "same-origin"):
-        raise CrossSite
+        raise CrossSiteRequest
 
 
 def own_origin(request: Request) -> str:

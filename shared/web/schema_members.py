@@ -23,26 +23,29 @@ def members_at(
     document: Schema, schema: Schema, path: Sequence[str | int], body: Any, *, unknown: str | None = None
 ) -> list[str]:
     """Return the members of the object at pydantic's path, in which tags of unions are no members, sorted."""
-    schemas, here = [schema], body
+    schemas, value = [schema], body
     for step in path:
-        if isinstance(here, list) and isinstance(step, int) and 0 <= step < len(here):
-            schemas, here = [each["items"] for each in _plain(document, schemas) if "items" in each], here[step]
-        elif isinstance(here, dict) and step in here:
-            schemas, here = list(_of_member(_plain(document, schemas), str(step))), here[step]
+        if isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value):
+            schemas, value = (
+                [each["items"] for each in _alternatives(document, schemas) if "items" in each],
+                value[step],
+            )
+        elif isinstance(value, dict) and step in value:
+            schemas, value = list(_member_schemas(_alternatives(document, schemas), str(step))), value[step]
         else:
-            schemas = list(_tagged(document, schemas, str(step)))
-    shapes = [each["properties"] for each in _plain(document, schemas) if "properties" in each]
-    meant = [properties for properties in shapes if unknown not in properties]  # the others have the member
-    return sorted(_nearest(meant or shapes, here))
+            schemas = list(_alternatives_for_tag(document, schemas, str(step)))
+    property_sets = [each["properties"] for each in _alternatives(document, schemas) if "properties" in each]
+    candidates = [properties for properties in property_sets if unknown not in properties]  # the others have the member
+    return sorted(_most_similar(candidates or property_sets, value))
 
 
-def _nearest(alternatives: list[Schema], here: Any) -> Schema:
+def _most_similar(alternatives: list[Schema], value: Any) -> Schema:
     """Of several shapes that an object may have, the one that shares most members with it."""
-    names = here.keys() if isinstance(here, dict) else ()
+    names = value.keys() if isinstance(value, dict) else ()
     return max(alternatives, key=lambda properties: len(properties.keys() & names), default={})
 
 
-def _of_member(schemas: Iterator[Schema], name: str) -> Iterator[Schema]:
+def _member_schemas(schemas: Iterator[Schema], name: str) -> Iterator[Schema]:
     for schema in schemas:
         if name in schema.get("properties", {}):
             yield schema["properties"][name]
@@ -50,29 +53,29 @@ def _of_member(schemas: Iterator[Schema], name: str) -> Iterator[Schema]:
             yield schema["additionalProperties"]
 
 
-def _plain(document: Schema, schemas: list[Schema]) -> Iterator[Schema]:
+def _alternatives(document: Schema, schemas: list[Schema]) -> Iterator[Schema]:
     """Schemas without references and unions: every alternative by itself."""
     for schema in schemas:
-        whole = _resolved(document, schema)
-        alternatives = [each for kind in ("anyOf", "oneOf", "allOf") for each in whole.get(kind, ())]
-        yield from _plain(document, alternatives) if alternatives else (whole,)
+        resolved = _resolve(document, schema)
+        alternatives = [each for kind in ("anyOf", "oneOf", "allOf") for each in resolved.get(kind, ())]
+        yield from _alternatives(document, alternatives) if alternatives else (resolved,)
 
 
-def _tagged(document: Schema, schemas: list[Schema], tag: str) -> Iterator[Schema]:
+def _alternatives_for_tag(document: Schema, schemas: list[Schema], tag: str) -> Iterator[Schema]:
     """The alternatives that a discriminator maps the tag to; everything, where none does."""
     for schema in schemas:
-        whole = _resolved(document, schema)
-        mapping = whole.get("discriminator", {}).get("mapping", {})
-        inner = [each for kind in ("anyOf", "oneOf") for each in whole.get(kind, ())]
+        resolved = _resolve(document, schema)
+        mapping = resolved.get("discriminator", {}).get("mapping", {})
+        alternatives = [each for kind in ("anyOf", "oneOf") for each in resolved.get(kind, ())]
         if tag in mapping:
             yield {"$ref": mapping[tag]}
-        elif inner and "discriminator" not in whole:
-            yield from _tagged(document, inner, tag)
+        elif alternatives and "discriminator" not in resolved:
+            yield from _alternatives_for_tag(document, alternatives, tag)
         else:
-            yield whole
+            yield resolved
 
 
-def _resolved(document: Schema, schema: Schema) -> Schema:
+def _resolve(document: Schema, schema: Schema) -> Schema:
     while "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     return schema

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.kernel.patterns import sentence_of
+from shared.kernel.patterns import find_sentence
 
 FALLBACK = "This value does not have the required form. The service's reference page (docs) describes it."
 _WHOLE_NUMBER = "Give a whole number."
@@ -69,24 +69,24 @@ _SENTENCES: Mapping[str, str] = {
 }
 
 
-def sentence(error: Mapping[str, Any]) -> str:
+def validation_message(error: Mapping[str, Any]) -> str:
     """Return the sentence for an error: that of the pattern, that of the error's kind, or the validator's own."""
     kind, context = str(error["type"]), error.get("ctx", {})
     if kind == "value_error":
         return str(error["msg"]).removeprefix("Value error, ")
     if kind == "string_pattern_mismatch":
-        return sentence_of(str(context.get("pattern"))) or FALLBACK
-    declared = {name: _plain(value) for name, value in context.items() if name in _DECLARED}
+        return find_sentence(str(context.get("pattern"))) or FALLBACK
+    schema_values = {name: _without_fraction(value) for name, value in context.items() if name in _SCHEMA_CONTEXT}
     try:
-        return _SENTENCES.get(kind, FALLBACK).format_map(declared)
+        return _SENTENCES.get(kind, FALLBACK).format_map(schema_values)
     except KeyError:  # an error without its context
         return FALLBACK
 
 
-_DECLARED = frozenset(
+_SCHEMA_CONTEXT = frozenset(
     {"expected", "expected_tags", "min_length", "max_length", "gt", "ge", "lt", "le", "multiple_of"}
 )  # what the schema says, of all that an error's context holds
 
 
-def _plain(value: object) -> object:
+def _without_fraction(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -9,10 +9,19 @@ from typing import Any
 from shared.web.member_meanings import meaning
 
 Schema = dict[str, Any]
-_TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "null": "null",
-          "object": "object", "array": "list"}  # fmt: skip
-_DATES = {("2024-03-07", "2024-03"): "date: YYYY-MM-DD, or YYYY-MM or YYYY where only that is known",
-          ("2024-03-07",): "day: YYYY-MM-DD"}  # fmt: skip
+_TYPES = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "null": "null",
+    "object": "object",
+    "array": "list",
+}
+_DATE_TYPES = {
+    ("2024-03-07", "2024-03"): "date: YYYY-MM-DD, or YYYY-MM or YYYY where only that is known",
+    ("2024-03-07",): "day: YYYY-MM-DD",
+}
 _FORMATS = {"uuid": "UUID", "date-time": "time, RFC 3339", "date": "day: YYYY-MM-DD"}
 _COLUMNS = ("Member", "Type", "Required", "Values", "Meaning")
 
@@ -21,21 +30,23 @@ def members_table(name: str, schema: Schema) -> str:
     """Return a table with a row for every member of an object; a sentence for what has none."""
     properties: dict[str, Schema] = schema.get("properties", {})
     if not properties:
-        nothing = "It has no members: send <code>{}</code>."
-        return f"<p>{nothing if schema.get('type') == 'object' else schema_link(schema)}</p>"
+        empty_message = "It has no members: send <code>{}</code>."
+        return f"<p>{empty_message if schema.get('type') == 'object' else schema_link(schema)}</p>"
     required = schema.get("required", ())
-    rows = "".join(_row(name, member, each, member in required) for member, each in properties.items())
+    rows = "".join(_member_row(name, member, each, member in required) for member, each in properties.items())
     head = "".join(f'<th scope="col">{column}</th>' for column in _COLUMNS)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
-def _row(name: str, member: str, schema: Schema, required: bool) -> str:
-    means = schema.get("description") or meaning(name, member)
+def _member_row(name: str, member: str, schema: Schema, required: bool) -> str:
+    meaning_text = schema.get("description") or meaning(name, member)
     cells = (
-        f'<th scope="row"><code>{escape(member)}</code></th>', f"<td>{schema_link(schema)}</td>",
-        f"<td>{'yes' if required else 'no'}</td>", f"<td>{'; '.join(_values(schema))}</td>",
-        f"<td>{escape(means)}</td>",
-    )  # fmt: skip
+        f'<th scope="row"><code>{escape(member)}</code></th>',
+        f"<td>{schema_link(schema)}</td>",
+        f"<td>{'yes' if required else 'no'}</td>",
+        f"<td>{'; '.join(_constraints(schema))}</td>",
+        f"<td>{escape(meaning_text)}</td>",
+    )
     return f"<tr>{''.join(cells)}</tr>"
 
 
@@ -50,9 +61,9 @@ def schema_link(schema: Schema) -> str:
         return "one of these values"
     if schema.get("type") == "array":
         return f"list of {schema_link(schema.get('items', {}))}"
-    if named := _named_members(schema):
-        return f"object of {' or '.join(dict.fromkeys(map(schema_link, named)))}, by name"
-    date = _DATES.get(tuple(schema.get("examples", ())))
+    if value_schemas := _map_value_schemas(schema):
+        return f"object of {' or '.join(dict.fromkeys(map(schema_link, value_schemas)))}, by name"
+    date = _DATE_TYPES.get(tuple(schema.get("examples", ())))
     return date or _FORMATS.get(schema.get("format", "")) or _TYPES.get(schema.get("type", ""), "any")
 
 
@@ -60,20 +71,20 @@ def _alternatives(schema: Schema) -> list[Schema]:
     return [each for kind in ("anyOf", "oneOf", "allOf") for each in schema.get(kind, ())]
 
 
-def _named_members(schema: Schema) -> list[Schema]:
+def _map_value_schemas(schema: Schema) -> list[Schema]:
     patterns = list(schema.get("patternProperties", {}).values())
-    more = schema.get("additionalProperties")
-    return patterns + ([more] if isinstance(more, dict) and more else [])
+    additional = schema.get("additionalProperties")
+    return patterns + ([additional] if isinstance(additional, dict) and additional else [])
 
 
-def _values(schema: Schema) -> Iterator[str]:
+def _constraints(schema: Schema) -> Iterator[str]:
     """What a value must fit, as HTML."""
-    inner = [schema["items"]] if "items" in schema else []
-    for each in (*_alternatives(schema), *_named_members(schema), *inner):
-        yield from _values(each)
+    item_schemas = [schema["items"]] if "items" in schema else []
+    for subschema in (*_alternatives(schema), *_map_value_schemas(schema), *item_schemas):
+        yield from _constraints(subschema)
     if values := [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else ())]:
         yield ", ".join(f"<code>{escape(str(value))}</code>" for value in values)
-    if tuple(schema.get("examples", ())) not in _DATES and "pattern" in schema and schema["pattern"] != r"\S":
+    if tuple(schema.get("examples", ())) not in _DATE_TYPES and "pattern" in schema and schema["pattern"] != r"\S":
         yield f"pattern <code>{escape(schema['pattern'])}</code>"
     for keyword, words in _BOUNDS.items():
         if keyword in schema:

@@ -8,64 +8,64 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from shared.eventstore.store import Head
-from shared.kernel.fact import Member
-from shared.kernel.refusal import NotFound, NotYourRole
-from shared.kernel.sealed import LONGEST
+from shared.eventstore.store import StreamHead
+from shared.kernel.fact import FactPart
+from shared.kernel.refusal import Forbidden, NotFound
+from shared.kernel.sealed import MAX_TEXT_CHARACTERS
 from shared.security.grants import Rights
 from shared.security.tenancy import Tenant
 from shared.web.answers import FoundParticipants
-from shared.web.entitlement import STUDY, entitled
-from shared.web.reading import describe_head, member_rights, running_service
+from shared.web.entitlement import STUDY_ID, require_entitlement
+from shared.web.reading import describe_head, get_service, load_caller_rights
 from shared.web.reads import logs_reads, note_rows
-from shared.web.routes import StudyOf, router
+from shared.web.routes import StudyIdPath, create_router
 
 
-class Search(Member):
+class Search(FactPart):
     """The site's own number of a participant. It is in the body because addresses are logged."""
 
-    local_reference: Annotated[str, Field(min_length=1, max_length=LONGEST)]
+    local_reference: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
 
 
 async def require_site_staff(request: Request) -> None:
     """Raise NotYourRole for whoever is at no site whose references could be searched."""
     study = request.path_params["study_id"]
-    if not STUDY.fullmatch(study):
+    if not STUDY_ID.fullmatch(study):
         raise NotFound
-    rights, _ = await member_rights(request, study)
+    rights, _ = await load_caller_rights(request, study)
     own_sites(rights)
 
 
-@entitled(require_site_staff)
+@require_entitlement(require_site_staff)
 @logs_reads
-async def search(request: Request, study: StudyOf, body: Search) -> JSONResponse:
+async def search(request: Request, study: StudyIdPath, body: Search) -> JSONResponse:
     """Finds a participant of your own site by the site's own number. Case and blanks make no difference.
 
     The log of reads records the search."""
-    rights, _ = await member_rights(request, study)
-    service = running_service(request)
-    rows: list[tuple[str, Head]] = []
+    rights, _ = await load_caller_rights(request, study)
+    service = get_service(request)
+    rows: list[tuple[str, StreamHead]] = []
     for site in own_sites(rights):
         key = service.vault.blind_index(study, site, body.local_reference)
         async with service.store.unit(Tenant(study, site)) as unit:
-            rows += await unit.listing(site=None, status=None, search_key=key, after="", limit=2)
+            rows += await unit.list_streams(site=None, status=None, search_key=key, after="", limit=2)
     note_rows(request, study, "search", len(rows))
-    shown = [{"participant_id": name, **describe_head(head)} for name, head in sorted(rows, key=lambda row: row[0])]
-    return JSONResponse({"rows": shown})
+    matches = [{"participant_id": name, **describe_head(head)} for name, head in sorted(rows, key=lambda row: row[0])]
+    return JSONResponse({"rows": matches})
 
 
 def own_sites(rights: Rights) -> list[str]:
     """The sites whose references the member may search: their own."""
-    own = sorted(grant.site_id for grant in rights.grants if grant.site_id and rights.has_site(grant.site_id))
-    if not own:
-        raise NotYourRole(
+    site_ids = sorted(grant.site_id for grant in rights.grants if grant.site_id and rights.is_site_staff(grant.site_id))
+    if not site_ids:
+        raise Forbidden(
             "You are at no site of this study. Only a site's staff and coordinators search its own references."
         )
-    return list(dict.fromkeys(own))
+    return list(dict.fromkeys(site_ids))
 
 
 def search_routes(service: str) -> APIRouter:
     """`POST …/participants/search`, where participants are registered."""
-    made = router(f"/{service}/v1/studies/{{study_id}}")
-    made.post("/participants/search", response_model=FoundParticipants, tags=["reading"])(search)
-    return made
+    routes = create_router(f"/{service}/v1/studies/{{study_id}}")
+    routes.post("/participants/search", response_model=FoundParticipants, tags=["reading"])(search)
+    return routes

@@ -14,22 +14,22 @@ import asyncpg
 from fastapi import FastAPI, Request
 from prometheus_client import Counter
 
-from shared.collector import walk_seldom
+from shared.collector import collect_rarely
 from shared.eventstore.entitlement import require_role
-from shared.eventstore.judgement import Judgement
-from shared.eventstore.recorder import Recorder
-from shared.eventstore.statement import Recording, Statement
+from shared.eventstore.judgement import StreamPolicy
+from shared.eventstore.recorder import CommandHandler
+from shared.eventstore.statement import RecordedFacts, RecordFacts
 from shared.eventstore.store import PostgresStore
-from shared.eventstore.studies import StoredStudies, Studies
-from shared.inbox.registry.reading import KnownStudies, participant
+from shared.eventstore.studies import OwnStudies, Studies
+from shared.inbox.registry.reading import ReplicatedStudies, load_participant
 from shared.kernel.clock import Clock
-from shared.kernel.refusal import Busy, Unrecognised
-from shared.outbox.bell import Bell
-from shared.security.cursors import Cursors
+from shared.kernel.refusal import ServiceUnavailable, Unauthenticated
+from shared.outbox.bell import AppendNotifier
+from shared.security.cursors import CursorCipher
 from shared.security.event_key import EventKey
-from shared.security.tenancy import open_pool, refuse_other_event_key, refuse_unsafe_role
-from shared.security.token_reasons import refused_token
-from shared.security.tokens import BadToken, FileKeys, HttpKeys, KeysUnavailable, Reason, Verifier
+from shared.security.tenancy import open_pool, require_event_key, require_safe_role
+from shared.security.token_reasons import describe_refusal
+from shared.security.tokens import BadToken, FileKeys, HttpKeys, KeysUnavailable, TokenRefusalReason, Verifier
 from shared.security.vault import KeyEncryptionKey, Vault
 from shared.settings import Settings
 
@@ -43,114 +43,125 @@ class Service:
     store: PostgresStore
     studies: Studies
     vault: Vault
-    cursors: Cursors
-    recorder: Recorder
-    bell: Bell
+    cursors: CursorCipher
+    command_handler: CommandHandler
+    notifier: AppendNotifier
 
-    async def record(self, statement: Statement) -> Recording:
-        recording = await self.recorder.record(statement)
-        if not statement.dry_run:
-            self.bell.ring(statement.study_id)
-        return recording
+    async def record(self, command: RecordFacts) -> RecordedFacts:
+        recorded_facts = await self.command_handler.record(command)
+        if not command.dry_run:
+            self.notifier.notify(command.study_id)
+        return recorded_facts
 
     async def require_role(self, study_id: str, member: str, roles: frozenset[str], *, waits: bool) -> None:
         """Refuse who may state nothing of that kind in the study, as the recorder would refuse them."""
-        await require_role(self.studies, study_id, member, roles, registers=self.recorder.registers, waits=waits)
+        await require_role(
+            self.studies, study_id, member, roles, owns_participants=self.command_handler.owns_participants, waits=waits
+        )
 
 
-CLOSES_WITHIN = 3.0  # seconds
+POOL_CLOSE_TIMEOUT_SECONDS = 3.0  # seconds
 REFUSED_TOKENS = Counter("quartal_tokens_refused", "Tokens that were refused", ["service", "reason"])
 _log = logging.getLogger(__name__)
-Start = Callable[[FastAPI], Any]
-Judgements = Callable[[Clock, Vault], Mapping[bool, Judgement]]
+LifespanFactory = Callable[[FastAPI], Any]
+StreamPolicyFactory = Callable[[Clock, Vault], Mapping[bool, StreamPolicy]]
 
 
-def verifier(settings: Settings, clock: Clock) -> Verifier:
+def create_verifier(settings: Settings, clock: Clock) -> Verifier:
     source = HttpKeys(settings.jwks) if settings.jwks.startswith("http") else FileKeys(Path(settings.jwks))
     return Verifier(source, settings.issuer, settings.audience, now=clock.now)
 
 
-def admission(check: Verifier, *, cookie: str = "") -> Callable[[Request], Any]:
+def authentication(token_verifier: Verifier, *, cookie: str = "") -> Callable[[Request], Any]:
     """Puts the caller into the request's state, or refuses: the token says who, and nothing else.
 
     A page's reads may carry the token in a cookie; what changes something never does.
     """
 
-    async def admit(request: Request) -> None:
+    async def authenticate(request: Request) -> None:
         if len(request.headers.getlist("authorization")) > 1:
-            raise _refused(request.app.state.service, "several")
+            raise _count_refusal(request.app.state.service, "several")
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if not scheme and cookie and request.method == "GET":
             scheme, token = "bearer", request.cookies.get(cookie, "")
         if scheme.lower() != "bearer" or not token:
-            raise Unrecognised
+            raise Unauthenticated
         try:
-            request.state.caller = await check.verify(token.strip())
-        except BadToken as bad:
-            raise _refused(request.app.state.service, bad.reason) from None
+            request.state.caller = await token_verifier.verify(token.strip())
+        except BadToken as error:
+            raise _count_refusal(request.app.state.service, error.reason) from None
         except KeysUnavailable:
-            raise Busy from None
+            raise ServiceUnavailable from None
 
-    return admit
+    return authenticate
 
 
-def _refused(service: str, reason: Reason) -> Unrecognised:
+def _count_refusal(service: str, reason: TokenRefusalReason) -> Unauthenticated:
     """Count and log the reason, which is a code: no token and no subject."""
     REFUSED_TOKENS.labels(service, reason).inc()
     _log.info("token refused: %s", reason)
-    return Unrecognised(*refused_token(reason))
+    return Unauthenticated(*describe_refusal(reason))
 
 
 @asynccontextmanager
-async def running(
-    name: str, settings: Settings, judgements: Judgements, *, registers: bool = False
+async def open_service(
+    name: str, settings: Settings, policy_factory: StreamPolicyFactory, *, owns_participants: bool = False
 ) -> AsyncIterator[Service]:
     """Open what the service needs; refuse to start under a role that could see past row-level security.
 
     `registers`: studies and participants are its own facts; otherwise it has them from Kafka.
     """
     clock = settings.study_clock()
-    pool = await open_pool(settings.database(name, "app"), largest=settings.pool_size)
+    pool = await open_pool(settings.database_url(name, "app"), max_size=settings.pool_size)
     try:
-        await refuse_unsafe_role(pool)
-        store = PostgresStore(name, pool, shards=settings.relay_shards, elsewhere=None if registers else participant)
-        studies: Studies = StoredStudies(store) if registers else KnownStudies(pool)
-        key = KeyEncryptionKey.load(_kek(settings))
-        vault, cursors = Vault(key), Cursors(key)
-        event_key = EventKey.load(_event_key(settings))
-        await refuse_other_event_key(pool, event_key.id)
-        recorder = Recorder(store, studies, judgements(clock, vault), vault, clock, event_key, registers=registers)
-        bell = Bell(pool)
-        walk_seldom()
-        yield Service(name, settings, clock, pool, store, studies, vault, cursors, recorder, bell)
-        await bell.close()
+        await require_safe_role(pool)
+        store = PostgresStore(
+            name,
+            pool,
+            shards=settings.relay_shards,
+            foreign_facts_reader=None if owns_participants else load_participant,
+        )
+        studies: Studies = OwnStudies(store) if owns_participants else ReplicatedStudies(pool)
+        key = KeyEncryptionKey.load(_kek_path(settings))
+        vault, cursors = Vault(key), CursorCipher(key)
+        event_key = EventKey.load(_event_key_path(settings))
+        await require_event_key(pool, event_key.id)
+        command_handler = CommandHandler(
+            store, studies, policy_factory(clock, vault), vault, clock, event_key, owns_participants=owns_participants
+        )
+        notifier = AppendNotifier(pool)
+        collect_rarely()
+        yield Service(name, settings, clock, pool, store, studies, vault, cursors, command_handler, notifier)
+        await notifier.close()
     finally:
         with suppress(TimeoutError):  # what waits for a lock that others hold does not keep the process
-            await asyncio.wait_for(pool.close(), CLOSES_WITHIN)
+            await asyncio.wait_for(pool.close(), POOL_CLOSE_TIMEOUT_SECONDS)
 
 
-def _kek(settings: Settings) -> Path:
+def _kek_path(settings: Settings) -> Path:
     if settings.kek is None:
         raise ValueError("QUARTAL_KEK is not set. It names the file of the key-encryption key.")
     return settings.kek
 
 
-def _event_key(settings: Settings) -> Path:
+def _event_key_path(settings: Settings) -> Path:
     if settings.event_key is None:
         raise ValueError("QUARTAL_EVENT_KEY is not set. It names the file of the key for event ids.")
     return settings.event_key
 
 
-def service_start(name: str, settings: Settings, judgements: Judgements, *, registers: bool = False) -> Start:
+def service_lifespan(
+    name: str, settings: Settings, policy_factory: StreamPolicyFactory, *, owns_participants: bool = False
+) -> LifespanFactory:
     """The life of a service's application: what its handlers find in `app.state`."""
 
     @asynccontextmanager
     async def start(app: FastAPI) -> AsyncIterator[None]:
-        async with running(name, settings, judgements, registers=registers) as service:
+        async with open_service(name, settings, policy_factory, owns_participants=owns_participants) as service:
             app.state.running, app.state.pool, app.state.record = service, service.pool, service.record
             app.state.studies = service.studies
             app.state.require_role = service.require_role
-            app.state.admit = admission(verifier(settings, service.clock))
+            app.state.admit = authentication(create_verifier(settings, service.clock))
             yield
 
     return start

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from shared.kernel.refusal import Busy, TooMany
+from shared.kernel.refusal import ServiceUnavailable, TooManyRequests
 from shared.settings import Limits
 
 MAX_UPLOADS_PER_CALLER = 2
@@ -25,10 +25,11 @@ class Traffic:
     @contextmanager
     def request(self, caller: str) -> Iterator[None]:
         """Count a request while it is under way. Raises TooMany."""
-        most = self._limits.max_requests_per_caller
-        if self.requests[caller] >= most:
-            raise TooMany(
-                f"You have {most} requests under way, which is the most at one time. Send this one again in a moment."
+        max_requests = self._limits.max_requests_per_caller
+        if self.requests[caller] >= max_requests:
+            raise TooManyRequests(
+                f"You have {max_requests} requests under way, which is the most at one time. Send "
+                f"this one again in a moment."
             )
         self.requests[caller] += 1
         try:
@@ -55,13 +56,13 @@ class Traffic:
     @contextmanager
     def stream(self, caller: str) -> Iterator[None]:
         """Count an event stream while it is open. Raises TooMany, and Busy where all callers together have too many."""
-        most = self._limits.max_streams_per_caller
-        if self.streams[caller] >= most:
-            raise TooMany(
-                f"You have {most} event streams open, which is the most at one time. Close one, then try again."
+        max_streams = self._limits.max_streams_per_caller
+        if self.streams[caller] >= max_streams:
+            raise TooManyRequests(
+                f"You have {max_streams} event streams open, which is the most at one time. Close one, then try again."
             )
         if self.streams.total() >= self._limits.max_streams:
-            raise Busy("The service has too many event streams open. Try again in a moment.")
+            raise ServiceUnavailable("The service has too many event streams open. Try again in a moment.")
         self.streams[caller] += 1
         try:
             yield

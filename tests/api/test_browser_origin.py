@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from infra.reference.study import STUDY_ID
-from tests.demo import FROM_A_PAGE, Demo
+from tests.demo import SAME_ORIGIN_HEADERS, Demo
 
-MARK = "MARK-7f3a"
+MARKER = "MARK-7f3a"
 SIGN_IN = f"/session/development?study={STUDY_ID}&role=investigator"
 
 
@@ -21,7 +21,7 @@ def browser(demo: Demo) -> Iterator[httpx.Client]:
         yield client
 
 
-def foreign(demo: Demo) -> dict[str, dict[str, str]]:
+def foreign_origin_headers(demo: Demo) -> dict[str, dict[str, str]]:
     return {
         "another site": {"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"},
         "another port": {"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:1"},
@@ -35,39 +35,39 @@ def foreign(demo: Demo) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("path", ["/session", "/session/end"])
-@pytest.mark.parametrize("case", foreign(Demo(__file__, 1)))  # type: ignore[arg-type] # the names alone
-def test_a_form_of_another_site_neither_signs_in_nor_out(
-    demo: Demo, browser: httpx.Client, path: str, case: str
-) -> None:
-    form = {"token": demo.token("investigator"), "next": f"/{MARK}"}
-    answer = browser.post(path, data=form, headers={**foreign(demo)[case], "Cookie": "quartal_session=kept"})
+@pytest.mark.parametrize("case", foreign_origin_headers(Demo(__file__, 1)))  # type: ignore[arg-type] # the names alone
+def test_cross_site_form_can_neither_sign_in_nor_out(demo: Demo, browser: httpx.Client, path: str, case: str) -> None:
+    form = {"token": demo.token("investigator"), "next": f"/{MARKER}"}
+    answer = browser.post(
+        path, data=form, headers={**foreign_origin_headers(demo)[case], "Cookie": "quartal_session=kept"}
+    )
     assert (answer.status_code, answer.json()["type"]) == (403, "/problems/cross-site")
     assert "set-cookie" not in answer.headers
-    assert MARK not in answer.text
+    assert MARKER not in answer.text
     assert form["token"] not in answer.text
 
 
-def test_a_form_of_ours_signs_in_and_out(demo: Demo, browser: httpx.Client) -> None:
-    for said in (FROM_A_PAGE, {"Origin": demo.url}):
-        signed_in = browser.post("/session", data={"token": demo.token("investigator")}, headers=said)
+def test_same_origin_form_signs_in_and_out(demo: Demo, browser: httpx.Client) -> None:
+    for origin_headers in (SAME_ORIGIN_HEADERS, {"Origin": demo.url}):
+        signed_in = browser.post("/session", data={"token": demo.token("investigator")}, headers=origin_headers)
         assert signed_in.status_code == 303
         cookie = signed_in.headers["set-cookie"].lower()
         assert {"httponly", "samesite=strict", "path=/"} <= set(cookie.replace(" ", "").split(";"))
-        assert browser.post("/session/end", headers=said).status_code == 303
+        assert browser.post("/session/end", headers=origin_headers).status_code == 303
         assert "quartal_session" not in browser.cookies
 
 
-def test_a_token_in_an_address_signs_nobody_in(demo: Demo, browser: httpx.Client) -> None:
+def test_token_in_a_url_does_not_sign_in(demo: Demo, browser: httpx.Client) -> None:
     token = demo.token("investigator")
     for path in (f"/session?token={token}", f"/?token={token}", f"/session?next=/&token={token}"):
         answer = browser.get(path, headers={"Sec-Fetch-Site": "cross-site"})
         assert "set-cookie" not in answer.headers
         assert token not in answer.text
-    posted = browser.post(f"/session?token={token}", headers=FROM_A_PAGE)
+    posted = browser.post(f"/session?token={token}", headers=SAME_ORIGIN_HEADERS)
     assert (posted.status_code, "set-cookie" in posted.headers) == (422, False)
 
 
-def test_the_development_sign_in_follows_no_link_of_another_site(browser: httpx.Client) -> None:
+def test_development_sign_in_rejects_links_from_other_sites(browser: httpx.Client) -> None:
     for site in ("cross-site", "same-site", "anything"):
         answer = browser.get(SIGN_IN, headers={"Sec-Fetch-Site": site})
         assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
@@ -77,36 +77,45 @@ def test_the_development_sign_in_follows_no_link_of_another_site(browser: httpx.
         assert (answer.status_code, "set-cookie" in answer.headers) == (303, True)
 
 
-@pytest.mark.parametrize("host", ["elsewhere.example:{}", "127.0.0.1:1", "127.0.0.1", "localhost",
-                                  "127.0.0.1.elsewhere.example:{}", "[::2]:{}", "0.0.0.0:{}", "localhost.:{}",
-                                  ""])  # fmt: skip
-def test_nothing_is_answered_under_a_name_that_is_not_the_loopback_address(
-    demo: Demo, browser: httpx.Client, host: str
-) -> None:
-    asked = {"Host": host.format(demo.port), "Sec-Fetch-Site": "same-origin"}
+@pytest.mark.parametrize(
+    "host",
+    [
+        "elsewhere.example:{}",
+        "127.0.0.1:1",
+        "127.0.0.1",
+        "localhost",
+        "127.0.0.1.elsewhere.example:{}",
+        "[::2]:{}",
+        "0.0.0.0:{}",
+        "localhost.:{}",
+        "",
+    ],
+)
+def test_requests_under_a_foreign_host_name_are_rejected(demo: Demo, browser: httpx.Client, host: str) -> None:
+    host_headers = {"Host": host.format(demo.port), "Sec-Fetch-Site": "same-origin"}
     participants = f"/enrollment/v1/studies/{STUDY_ID}/participants"
     bearer = {"Authorization": f"Bearer {demo.token('investigator')}"}
     for path in (SIGN_IN, "/", "/health/ready", "/metrics", participants):
-        answer = browser.get(path, headers={**asked, **bearer})
+        answer = browser.get(path, headers={**host_headers, **bearer})
         assert (answer.status_code, answer.json()["type"]) == (421, "/problems/wrong-host"), path
         assert "set-cookie" not in answer.headers
         assert "elsewhere" not in answer.text
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST", "[::1]"])
-def test_every_loopback_name_is_answered(demo: Demo, browser: httpx.Client, name: str) -> None:
-    asked = {"Host": f"{name}:{demo.port}", "Sec-Fetch-Site": "none"}
-    assert browser.get(SIGN_IN, headers=asked).status_code == 303
+def test_every_loopback_host_name_is_accepted(demo: Demo, browser: httpx.Client, name: str) -> None:
+    host_headers = {"Host": f"{name}:{demo.port}", "Sec-Fetch-Site": "none"}
+    assert browser.get(SIGN_IN, headers=host_headers).status_code == 303
 
 
-def test_a_request_without_a_host_is_refused(demo: Demo) -> None:
-    with socket.create_connection(("127.0.0.1", demo.port), timeout=10) as line:
-        line.sendall(f"GET {SIGN_IN} HTTP/1.0\r\n\r\n".encode())
-        answer = b"".join(iter(lambda: line.recv(65536), b""))
+def test_request_without_a_host_is_rejected(demo: Demo) -> None:
+    with socket.create_connection(("127.0.0.1", demo.port), timeout=10) as connection:
+        connection.sendall(f"GET {SIGN_IN} HTTP/1.0\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 421 ")
 
 
-def test_a_page_tells_its_address_to_pages_of_ours_alone_and_a_document_to_nobody(browser: httpx.Client) -> None:
+def test_referrer_policy_is_same_origin_for_pages_and_none_for_documents(browser: httpx.Client) -> None:
     for path in ("/", "/session", "/enrollment/docs", f"/analytics/studies/{STUDY_ID}?by=nothing"):
         page = browser.get(path, headers={"Accept": "text/html"}, follow_redirects=True)
         assert page.headers["content-type"].startswith("text/html")

@@ -14,125 +14,189 @@ from shared.kernel.fact import Fact
 from shared.testing import facts
 from shared.testing import followup_facts as followup
 from shared.testing import toxicity_facts as toxicity
-from tests.api.own_study import DECLARED, OwnStudy, entry, environment, own_study, published
+from tests.api.own_study import DECLARED_FACTS, StudyUnderTest, batch_entry, demo_environment, golden_fact, open_study
 from tests.demo import Demo
 
-SCREENED, CONSENTED, ENROLLED = facts.screened(), facts.consented(), facts.enrolled()
-TREATED = (SCREENED, CONSENTED, ENROLLED, facts.lesion(), facts.course(), facts.line())
-STORIES: dict[str, tuple[tuple[Fact, ...], Fact, Fact]] = {
-    "participant.screened": ((), SCREENED, facts.screened(3, birth_year=1950)),
-    "participant.screen_failed": ((SCREENED,), facts.screen_failed(), facts.screen_failed(4)),
-    "participant.consented": ((SCREENED,), CONSENTED, facts.consented(2)),
-    "participant.enrolled": ((SCREENED, CONSENTED), ENROLLED, facts.enrolled(6)),
-    "participant.baseline_recorded": (TREATED, facts.baseline(), facts.baseline(2)),
-    "participant.withdrawn": (TREATED, facts.withdrawn(40), facts.withdrawn(50)),
-    "participant.transferred": (TREATED, facts.transferred("milan", 50), facts.transferred("milan", 60)),
-    "participant.voided": (TREATED, facts.voided(), facts.voided("duplicate")),
-    "lesion.registered": (TREATED[:3], facts.lesion("L7"), facts.lesion("L8", 3)),
-    "procedure.performed": (TREATED, facts.procedure(), facts.procedure(9)),
-    "radiotherapy.started": (TREATED[:4], facts.course(1), facts.course(5)),
-    "radiotherapy.prescription_changed": (TREATED, facts.changed(4), facts.changed(6)),
-    "radiotherapy.completed": (TREATED, facts.completed(), facts.completed(30)),
-    "radiotherapy.discontinued": (TREATED, facts.discontinued(), facts.discontinued(15)),
-    "systemic_therapy.started": (TREATED[:4], facts.line(), facts.line(3)),
-    "systemic_therapy.stopped": (TREATED, facts.line_stopped(20), facts.line_stopped(25)),
-    "toxicity.assessed": (TREATED, toxicity.assessed(5, toxicity.finding()), toxicity.assessed(7)),
-    "toxicity.serious_event_reported": (TREATED, toxicity.serious("A", 5), toxicity.serious("A", 6)),
+SCREENED, CONSENTED, ENROLLED = facts.participant_screened(), facts.consent_signed(), facts.participant_enrolled()
+TREATMENT_FACTS = (
+    SCREENED,
+    CONSENTED,
+    ENROLLED,
+    facts.lesion_registered(),
+    facts.radiotherapy_started(),
+    facts.systemic_therapy_started(),
+)
+CORRECTION_CASES: dict[str, tuple[tuple[Fact, ...], Fact, Fact]] = {
+    "participant.screened": ((), SCREENED, facts.participant_screened(3, birth_year=1950)),
+    "participant.screen_failed": ((SCREENED,), facts.screening_failed(), facts.screening_failed(4)),
+    "participant.consented": ((SCREENED,), CONSENTED, facts.consent_signed(2)),
+    "participant.enrolled": ((SCREENED, CONSENTED), ENROLLED, facts.participant_enrolled(6)),
+    "participant.baseline_recorded": (TREATMENT_FACTS, facts.baseline_recorded(), facts.baseline_recorded(2)),
+    "participant.withdrawn": (TREATMENT_FACTS, facts.consent_withdrawn(40), facts.consent_withdrawn(50)),
+    "participant.transferred": (
+        TREATMENT_FACTS,
+        facts.participant_transferred("milan", 50),
+        facts.participant_transferred("milan", 60),
+    ),
+    "participant.voided": (TREATMENT_FACTS, facts.participant_voided(), facts.participant_voided("duplicate")),
+    "lesion.registered": (TREATMENT_FACTS[:3], facts.lesion_registered("L7"), facts.lesion_registered("L8", 3)),
+    "procedure.performed": (TREATMENT_FACTS, facts.procedure_performed(), facts.procedure_performed(9)),
+    "radiotherapy.started": (TREATMENT_FACTS[:4], facts.radiotherapy_started(1), facts.radiotherapy_started(5)),
+    "radiotherapy.prescription_changed": (
+        TREATMENT_FACTS,
+        facts.prescription_changed(4),
+        facts.prescription_changed(6),
+    ),
+    "radiotherapy.completed": (TREATMENT_FACTS, facts.radiotherapy_completed(), facts.radiotherapy_completed(30)),
+    "radiotherapy.discontinued": (
+        TREATMENT_FACTS,
+        facts.radiotherapy_discontinued(),
+        facts.radiotherapy_discontinued(15),
+    ),
+    "systemic_therapy.started": (
+        TREATMENT_FACTS[:4],
+        facts.systemic_therapy_started(),
+        facts.systemic_therapy_started(3),
+    ),
+    "systemic_therapy.stopped": (
+        TREATMENT_FACTS,
+        facts.systemic_therapy_stopped(20),
+        facts.systemic_therapy_stopped(25),
+    ),
+    "toxicity.assessed": (
+        TREATMENT_FACTS,
+        toxicity.toxicity_assessed(5, toxicity.finding()),
+        toxicity.toxicity_assessed(7),
+    ),
+    "toxicity.serious_event_reported": (
+        TREATMENT_FACTS,
+        toxicity.serious_event_reported("A", 5),
+        toxicity.serious_event_reported("A", 6),
+    ),
     "toxicity.serious_event_updated": (
-        (*TREATED, toxicity.serious("A", 5)), toxicity.serious_updated("A"), toxicity.serious_updated("A", grade=4)
+        (*TREATMENT_FACTS, toxicity.serious_event_reported("A", 5)),
+        toxicity.serious_event_updated("A"),
+        toxicity.serious_event_updated("A", grade=4),
     ),
     "toxicity.serious_event_resolved": (
-        (*TREATED, toxicity.serious("A", 5)), toxicity.serious_resolved("A"),
-        toxicity.serious_resolved("A", resolved_on="2024-02-20"),
+        (*TREATMENT_FACTS, toxicity.serious_event_reported("A", 5)),
+        toxicity.serious_event_resolved("A"),
+        toxicity.serious_event_resolved("A", resolved_on="2024-02-20"),
     ),
-    "followup.recorded": (TREATED, followup.contact(40, "L1"), followup.contact(42)),
-    "followup.visit_missed": (TREATED, followup.missed(90), followup.missed(95, 2)),
-    "disease.progressed": (TREATED, followup.progressed(40, "L1"), followup.progressed(42, "L1")),
-    "vital_status.confirmed": (TREATED, followup.alive(40), followup.alive(42, "registry")),
-    "participant.died": (TREATED, followup.died(60), followup.died("2024-03", presumed=True)),
-    "participant.lost": (TREATED, followup.lost(60), followup.lost(62)),
-    "participant.follow_up_resumed": (TREATED, followup.resumed(70), followup.resumed(72)),
-    "query.explained": (TREATED, followup.explained(), followup.explained("1" * 64)),
-    "reminder.snoozed": (TREATED, followup.snoozed(), followup.snoozed(visit=2)),
-    "reminder.acknowledged": (TREATED, followup.acknowledged(), followup.acknowledged(visit=2)),
-}  # fmt: skip
+    "followup.recorded": (TREATMENT_FACTS, followup.follow_up_recorded(40, "L1"), followup.follow_up_recorded(42)),
+    "followup.visit_missed": (TREATMENT_FACTS, followup.visit_missed(90), followup.visit_missed(95, 2)),
+    "disease.progressed": (
+        TREATMENT_FACTS,
+        followup.disease_progressed(40, "L1"),
+        followup.disease_progressed(42, "L1"),
+    ),
+    "vital_status.confirmed": (
+        TREATMENT_FACTS,
+        followup.vital_status_confirmed(40),
+        followup.vital_status_confirmed(42, "registry"),
+    ),
+    "participant.died": (
+        TREATMENT_FACTS,
+        followup.participant_died(60),
+        followup.participant_died("2024-03", presumed=True),
+    ),
+    "participant.lost": (TREATMENT_FACTS, followup.lost_to_follow_up(60), followup.lost_to_follow_up(62)),
+    "participant.follow_up_resumed": (TREATMENT_FACTS, followup.follow_up_resumed(70), followup.follow_up_resumed(72)),
+    "query.explained": (TREATMENT_FACTS, followup.query_explained(), followup.query_explained("1" * 64)),
+    "reminder.snoozed": (TREATMENT_FACTS, followup.reminder_snoozed(), followup.reminder_snoozed(visit=2)),
+    "reminder.acknowledged": (
+        TREATMENT_FACTS,
+        followup.reminder_acknowledged(),
+        followup.reminder_acknowledged(visit=2),
+    ),
+}
 """What came before, the fact, and what it is restated as."""
-PARTICIPANTS = [(stream, kind) for stream, kind in DECLARED if stream.subject == "participant"]
-STORIES |= {
-    kind.type_name: (TREATED, published(stream, kind), published(stream, kind))
-    for stream, kind in PARTICIPANTS
-    if kind.type_name not in STORIES
+PARTICIPANT_FACTS = [(stream, kind) for stream, kind in DECLARED_FACTS if stream.subject == "participant"]
+CORRECTION_CASES |= {
+    kind.type_name: (TREATMENT_FACTS, golden_fact(stream, kind), golden_fact(stream, kind))
+    for stream, kind in PARTICIPANT_FACTS
+    if kind.type_name not in CORRECTION_CASES
 }
 
 
 @pytest.fixture(scope="module")
-def study(demo: Demo) -> Iterator[OwnStudy]:
-    with own_study(demo) as opened:
-        yield opened
+def study(demo: Demo) -> Iterator[StudyUnderTest]:
+    with open_study(demo) as study:
+        yield study
 
 
-def service_of(type_name: str) -> str:
-    return next(stream.service for stream, kind in PARTICIPANTS if kind.type_name == type_name)
+def service_of_type(type_name: str) -> str:
+    return next(stream.service for stream, kind in PARTICIPANT_FACTS if kind.type_name == type_name)
 
 
-def told(study: OwnStudy, *before: Fact) -> str:
+def register_with_facts(study: StudyUnderTest, *earlier_facts: Fact) -> str:
     """The number of somebody of whom this was stated, by whatever services take it."""
-    number = study.participant(*(before or (SCREENED,))[:1])
-    for fact in before[1:]:
-        answer = study.state(number, fact)
+    number = study.register(*(earlier_facts or (SCREENED,))[:1])
+    for fact in earlier_facts[1:]:
+        answer = study.record_fact(number, fact)
         assert answer.status_code == 201, answer.text
     return number
 
 
-def corrected(study: OwnStudy, number: str, service: str, event: str, replacement: Fact | None) -> None:
-    said = {"event_id": event, "reason_code": "other", "replacement": entry(replacement) if replacement else None}
+def correct_event(study: StudyUnderTest, number: str, service: str, event: str, replacement: Fact | None) -> None:
+    correction = {
+        "event_id": event,
+        "reason_code": "other",
+        "replacement": batch_entry(replacement) if replacement else None,
+    }
     path = study.address(f"participants/{number}/facts/record.corrected", service)
-    answer = study.send(path, said, "investigator")
+    answer = study.send(path, correction, "investigator")
     assert answer.status_code == 201, answer.text
 
 
-def stands(study: OwnStudy, number: str, service: str) -> list[Any]:
+def current_facts(study: StudyUnderTest, number: str, service: str) -> list[Any]:
     """The facts that the service says stand, by their ids."""
-    rows = study.of(service, f"participants/{number}", "investigator").json()["facts"]
+    rows = study.get_from(service, f"participants/{number}", "investigator").json()["facts"]
     return sorted(([row["event_id"], row["type"], row["data"]] for row in rows), key=lambda row: str(row[0]))
 
 
-def projected(study: OwnStudy, number: str, service: str) -> list[Any]:
+def projected_facts(study: StudyUnderTest, number: str, service: str) -> list[Any]:
     """The same as analytics has it, once it has heard everything."""
-    study.position()
-    return asyncio.run(_projected(environment(study.demo)["QUARTAL_ANALYTICS_SYSTEM_URL"], study, number, service))
+    study.wait_for_analytics()
+    return asyncio.run(
+        _fetch_projected_facts(demo_environment(study.demo)["QUARTAL_ANALYTICS_SYSTEM_URL"], study, number, service)
+    )
 
 
-async def _projected(url: str, study: OwnStudy, number: str, service: str) -> list[Any]:
+async def _fetch_projected_facts(url: str, study: StudyUnderTest, number: str, service: str) -> list[Any]:
     connection = await asyncpg.connect(url)
     try:
         rows = await connection.fetch(
             "select event_id, type, data from fact"
             " where study_id = $1 and subject = $2 and service = $3 and to_position is null order by event_id::text",
-            study.study_id, number, service,
-        )  # fmt: skip
+            study.study_id,
+            number,
+            service,
+        )
         return [[str(row["event_id"]), row["type"], json.loads(row["data"])] for row in rows]
     finally:
         await connection.close()
 
 
-@pytest.mark.parametrize("type_name", STORIES)
-def test_a_fact_is_restated_voided_and_said_again_and_analytics_follows(study: OwnStudy, type_name: str) -> None:
-    before, first, then = STORIES[type_name]
-    service = service_of(type_name)
+@pytest.mark.parametrize("type_name", CORRECTION_CASES)
+def test_every_fact_can_be_restated_voided_and_reinstated_and_analytics_follows(
+    study: StudyUnderTest, type_name: str
+) -> None:
+    earlier_facts, first, second = CORRECTION_CASES[type_name]
+    service = service_of_type(type_name)
     if type_name == "participant.screened":
-        number = study.participant(first)
+        number = study.register(first)
         event = study.get(f"participants/{number}/history", "monitor").json()["events"][0]["event_id"]
     else:
-        number = told(study, *before)
-        event = study.state(number, first).json()["event_id"]
-    for replacement in (then, None, first, then):
-        corrected(study, number, service, event, replacement)
-        standing = stands(study, number, service)
-        said = [data for each, _, data in standing if each == event]
-        assert said == ([] if replacement is None else [replacement.model_dump(mode="json")])
-        assert projected(study, number, service) == standing
-    events = study.of(service, f"participants/{number}/history", "monitor").json()["events"]
+        number = register_with_facts(study, *earlier_facts)
+        event = study.record_fact(number, first).json()["event_id"]
+    for replacement in (second, None, first, second):
+        correct_event(study, number, service, event, replacement)
+        current = current_facts(study, number, service)
+        contents = [data for each, _, data in current if each == event]
+        assert contents == ([] if replacement is None else [replacement.model_dump(mode="json")])
+        assert projected_facts(study, number, service) == current
+    events = study.get_from(service, f"participants/{number}/history", "monitor").json()["events"]
     original = next(each for each in events if each["event_id"] == event)
     assert original["data"] == first.model_dump(mode="json"), "first values first"
     assert original["corrected_by"] == events[-1]["event_id"]
@@ -140,40 +204,44 @@ def test_a_fact_is_restated_voided_and_said_again_and_analytics_follows(study: O
     assert {each["recorded_by"].partition("@")[0] for each in events[-4:]} == {"investigator"}
 
 
-def test_a_death_moves_in_the_figure_leaves_it_and_stays_where_it_was(study: OwnStudy) -> None:
-    number = told(study, *TREATED)
-    event = study.state(number, followup.died(60)).json()["event_id"]
-    study.position()
-    dead = study.figure("flow")
-    corrected(study, number, "followup", event, followup.died(80))
-    study.position()
-    on = {"cut": facts.day(70)}
-    assert study.figure("flow", **on)["died"] == dead["died"] - 1
-    assert study.figure("flow", at=dead["position"], **on)["died"] == dead["died"]
-    corrected(study, number, "followup", event, None)
-    study.position()
-    assert study.figure("flow")["died"] == dead["died"] - 1
-    assert study.figure("flow", at=dead["position"])["died"] == dead["died"]
-    timeline = study.read(f"participants/{number}/timeline.json").json()
+def test_corrected_death_changes_the_current_figure_but_not_past_positions(study: StudyUnderTest) -> None:
+    number = register_with_facts(study, *TREATMENT_FACTS)
+    event = study.record_fact(number, followup.participant_died(60)).json()["event_id"]
+    study.wait_for_analytics()
+    flow_with_death = study.figure("flow")
+    correct_event(study, number, "followup", event, followup.participant_died(80))
+    study.wait_for_analytics()
+    cut = {"cut": facts.day(70)}
+    assert study.figure("flow", **cut)["died"] == flow_with_death["died"] - 1
+    assert study.figure("flow", at=flow_with_death["position"], **cut)["died"] == flow_with_death["died"]
+    correct_event(study, number, "followup", event, None)
+    study.wait_for_analytics()
+    assert study.figure("flow")["died"] == flow_with_death["died"] - 1
+    assert study.figure("flow", at=flow_with_death["position"])["died"] == flow_with_death["died"]
+    timeline = study.get_analytics(f"participants/{number}/timeline.json").json()
     assert "participant.died" not in {each["type"] for each in timeline["entries"]}
 
 
-@pytest.mark.parametrize("closing", [facts.withdrawn(90, "data_use"), facts.voided()], ids=lambda fact: fact.type_name)
-def test_whose_data_may_not_be_used_is_in_no_figure_past_or_live_and_in_no_list(study: OwnStudy, closing: Fact) -> None:
-    number = told(study, *TREATED, toxicity.assessed(5, toxicity.finding("3.0:0699", None)))
-    study.position()
-    with_them = study.figure("flow")
-    asked = {row["participant_id"] for row in study.read("queries.json").json()["rows"]}
-    assert number in asked
-    event = study.state(number, closing).json()["event_id"]
-    study.position()
-    for at in ({}, {"at": with_them["position"]}):
-        without = study.figure("flow", **at)
-        assert without["enrolled"] == with_them["enrolled"] - 1
-        assert without["left_out"] == with_them["left_out"] + 1
-    assert number not in {row["participant_id"] for row in study.read("queries.json").json()["rows"]}
-    assert study.read(f"participants/{number}/timeline.json").status_code == 404
+@pytest.mark.parametrize(
+    "closing", [facts.consent_withdrawn(90, "data_use"), facts.participant_voided()], ids=lambda fact: fact.type_name
+)
+def test_excluded_participant_is_in_no_figure_or_list_but_keeps_a_history(study: StudyUnderTest, closing: Fact) -> None:
+    number = register_with_facts(
+        study, *TREATMENT_FACTS, toxicity.toxicity_assessed(5, toxicity.finding("3.0:0699", None))
+    )
+    study.wait_for_analytics()
+    flow_before = study.figure("flow")
+    queried = {row["participant_id"] for row in study.get_analytics("queries.json").json()["rows"]}
+    assert number in queried
+    event = study.record_fact(number, closing).json()["event_id"]
+    study.wait_for_analytics()
+    for params in ({}, {"at": flow_before["position"]}):
+        flow_after = study.figure("flow", **params)
+        assert flow_after["enrolled"] == flow_before["enrolled"] - 1
+        assert flow_after["left_out"] == flow_before["left_out"] + 1
+    assert number not in {row["participant_id"] for row in study.get_analytics("queries.json").json()["rows"]}
+    assert study.get_analytics(f"participants/{number}/timeline.json").status_code == 404
     assert study.get(f"participants/{number}/history", "monitor").status_code == 200, "the history stays"
-    corrected(study, number, "enrollment", event, None)
-    study.position()
-    assert study.figure("flow")["enrolled"] == with_them["enrolled"]
+    correct_event(study, number, "enrollment", event, None)
+    study.wait_for_analytics()
+    assert study.figure("flow")["enrolled"] == flow_before["enrolled"]

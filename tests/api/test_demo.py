@@ -17,9 +17,9 @@ import pytest
 
 from infra.local.ports import free_port
 from infra.local.roles import LIVE_STUDY
-from infra.reference.study import CRITERIA, FROZEN_TODAY, OPENED, SITE_ID, STUDY_ID
+from infra.reference.study import CRITERIA, FROZEN_TODAY, OPENING_DATA, SITE_ID, STUDY_ID
 from shared.kernel.fact import Role
-from tests.chaos.processes import eventually
+from tests.chaos.processes import wait_until
 from tests.demo import CHECKOUT, Demo
 
 ENROLLMENT, ANALYTICS = f"/enrollment/v1/studies/{STUDY_ID}", f"/analytics/v1/studies/{STUDY_ID}"
@@ -30,11 +30,11 @@ SCREENED = {
     "birth_year": 1952,
     "criteria": {criterion["id"]: "met" for criterion in CRITERIA},
 }
-SEEN_WITHIN = 20.0  # seconds until a promise counts as broken
+TIMEOUT_SECONDS = 20.0  # seconds until a promise counts as broken
 FILES = [f"{figure}.{kind}" for figure in ("flow", "accrual", "treatments") for kind in ("json", "csv", "svg")]
 
 
-def screen(demo: Demo, key: str | None = None) -> dict[str, Any]:
+def screen_participant(demo: Demo, key: str | None = None) -> dict[str, Any]:
     """The answer to a new participant's screening, as the site sends it."""
     with demo.client("site", SITE_ID, **{"Idempotency-Key": key or secrets.token_hex(8)}) as http:
         answer = http.post(f"{ENROLLMENT}/participants", json=SCREENED)
@@ -42,72 +42,72 @@ def screen(demo: Demo, key: str | None = None) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def quartal(demo: Demo, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_cli(demo: Demo, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "infra.cli", *arguments]
     return subprocess.run(
         command, cwd=CHECKOUT, env=demo.environment, capture_output=True, text=True, timeout=60, check=False
     )
 
 
-def said_by(demo: Demo, *arguments: str) -> str:
-    ended = quartal(demo, *arguments)
-    assert ended.returncode == 0, ended.stderr or ended.stdout
-    return ended.stdout
+def cli_output(demo: Demo, *arguments: str) -> str:
+    result = run_cli(demo, *arguments)
+    assert result.returncode == 0, result.stderr or result.stdout
+    return result.stdout
 
 
-def files(demo: Demo, position: int, **asked: str) -> dict[str, bytes]:
+def figure_files(demo: Demo, position: int, **params: str) -> dict[str, bytes]:
     """Every file of every figure as it was at a position, byte for byte."""
     with demo.client("investigator") as http:
-        answers = {name: http.get(f"{ANALYTICS}/figures/{name}", params={"at": position, **asked}) for name in FILES}
+        answers = {name: http.get(f"{ANALYTICS}/figures/{name}", params={"at": position, **params}) for name in FILES}
     assert {answer.status_code for answer in answers.values()} == {200}
     return {name: answer.content for name, answer in answers.items()}
 
 
-def test_the_reference_study_has_the_numbers_of_the_published_cohort(demo: Demo) -> None:
+def test_reference_study_has_the_numbers_of_the_published_cohort(demo: Demo) -> None:
     flow = demo.figure("flow")
     assert (flow["enrolled"], flow["stereotactic"]) == (31, 4)
     assert (flow["stereotactic_percent"], flow["stereotactic_interval"]) == (12.9, [3.6, 29.8])
 
 
-def test_a_stated_fact_changes_the_figure_and_the_earlier_position_shows_what_was(demo: Demo) -> None:
+def test_recorded_fact_changes_the_figure_but_not_its_earlier_position(demo: Demo) -> None:
     before = demo.figure("flow")
-    screen(demo)
-    eventually(lambda: demo.figure("flow") != before, "the figure changes", SEEN_WITHIN)
+    screen_participant(demo)
+    wait_until(lambda: demo.figure("flow") != before, "the figure changes", TIMEOUT_SECONDS)
     after = demo.figure("flow")
     assert (after["position"], after["screened"]) == (before["position"] + 1, before["screened"] + 1)
     assert demo.figure("flow", at=str(before["position"])) == before
 
 
-def test_the_same_request_twice_with_one_key_is_one_event(demo: Demo) -> None:
+def test_repeated_request_with_one_key_records_one_event(demo: Demo) -> None:
     before, key = demo.figure("flow"), secrets.token_hex(8)
-    first = screen(demo, key)
-    assert screen(demo, key) == first
+    first = screen_participant(demo, key)
+    assert screen_participant(demo, key) == first
     participant = f"{ENROLLMENT}/participants/{first['participant_id']}"
-    failed = {"failed_on": FROZEN_TODAY, "reason_codes": ["refused"]}
+    failure = {"failed_on": FROZEN_TODAY, "reason_codes": ["refused"]}
     with demo.client("site", SITE_ID) as http:
-        http.post(f"{participant}/facts/participant.screen_failed", json=failed).raise_for_status()
-        told = [event["type"] for event in http.get(f"{participant}/history").json()["events"]]
-    assert told == ["participant.screened", "participant.screen_failed"]
-    eventually(lambda: demo.figure("flow")["screen_failed"] > before["screen_failed"], "the last fact is counted")
+        http.post(f"{participant}/facts/participant.screen_failed", json=failure).raise_for_status()
+        event_types = [event["type"] for event in http.get(f"{participant}/history").json()["events"]]
+    assert event_types == ["participant.screened", "participant.screen_failed"]
+    wait_until(lambda: demo.figure("flow")["screen_failed"] > before["screen_failed"], "the last fact is counted")
     after = demo.figure("flow")
     assert (after["position"], after["screened"]) == (before["position"] + 2, before["screened"] + 1)
 
 
-def test_whoever_listens_hears_of_a_fact_within_a_second(demo: Demo) -> None:
-    took = []
-    with demo.client("investigator") as http, http.stream("GET", f"{ANALYTICS}/live") as heard:
-        lines = heard.iter_lines()
+def test_live_stream_announces_a_fact_within_a_second(demo: Demo) -> None:
+    delays = []
+    with demo.client("investigator") as http, http.stream("GET", f"{ANALYTICS}/live") as stream:
+        lines = stream.iter_lines()
         for _ in range(5):
             before = demo.figure("flow")
-            screen(demo)
-            answered = time.monotonic()
-            position = _heard_of(lines, "flow", before["position"])
-            took.append(time.monotonic() - answered)
+            screen_participant(demo)
+            answered_at = time.monotonic()
+            position = _next_position(lines, "flow", before["position"])
+            delays.append(time.monotonic() - answered_at)
             assert demo.figure("flow", at=str(position))["screened"] == before["screened"] + 1
-    assert median(took) < 1.0
+    assert median(delays) < 1.0
 
 
-def _heard_of(lines: Any, figure: str, since: int) -> int:
+def _next_position(lines: Any, figure: str, since: int) -> int:
     """The first position after `since` that the event of a figure tells."""
     event = ""
     for line in lines:
@@ -120,25 +120,25 @@ def _heard_of(lines: Any, figure: str, since: int) -> int:
 
 
 @pytest.mark.parametrize("role", ["reader", "monitor"])
-def test_the_token_of_a_new_member_works_at_once(demo: Demo, role: str) -> None:
-    token = said_by(demo, "token", "--study", STUDY_ID, "--role", role, "--subject", f"new-{secrets.token_hex(4)}")
+def test_token_of_a_new_member_works_at_once(demo: Demo, role: str) -> None:
+    token = cli_output(demo, "token", "--study", STUDY_ID, "--role", role, "--subject", f"new-{secrets.token_hex(4)}")
     answer = httpx.get(f"{demo.url}{ANALYTICS}/figures/flow.json", headers=_bearer(token), trust_env=False)
     assert (answer.status_code, answer.json()["enrolled"]) == (200, 31)
 
 
-def test_the_token_of_a_new_member_of_a_site_works_at_once(demo: Demo) -> None:
-    nurse = ("--role", "site", "--site", SITE_ID, "--subject", f"nurse-{secrets.token_hex(4)}")
-    token = said_by(demo, "token", "--study", STUDY_ID, *nurse)
+def test_token_of_a_new_site_member_works_at_once(demo: Demo) -> None:
+    options = ("--role", "site", "--site", SITE_ID, "--subject", f"nurse-{secrets.token_hex(4)}")
+    token = cli_output(demo, "token", "--study", STUDY_ID, *options)
     answer = httpx.post(f"{demo.url}{ENROLLMENT}/participants", json=SCREENED, headers=_bearer(token), trust_env=False)
     assert answer.status_code == 201, answer.text
 
 
-def test_the_token_of_a_new_studys_administrator_opens_the_study(demo: Demo) -> None:
+def test_administrator_token_can_open_a_new_study(demo: Demo) -> None:
     study = f"new-{secrets.token_hex(4)}"
-    token = said_by(demo, "token", "--study", study, "--role", "administrator")
-    opened = {"study_id": study, **OPENED}
+    token = cli_output(demo, "token", "--study", study, "--role", "administrator")
+    request = {"study_id": study, **OPENING_DATA}
     answer = httpx.post(
-        f"{demo.url}/enrollment/v1/studies", json=opened, headers=_bearer(token), timeout=30, trust_env=False
+        f"{demo.url}/enrollment/v1/studies", json=request, headers=_bearer(token), timeout=30, trust_env=False
     )
     assert answer.status_code == 201, answer.text
 
@@ -147,15 +147,15 @@ def _bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token.strip()}"}
 
 
-def test_relay_status_says_who_publishes_for_each_service(demo: Demo) -> None:
-    table = said_by(demo, "relay", "status")
+def test_relay_status_lists_the_publisher_of_each_service(demo: Demo) -> None:
+    table = cli_output(demo, "relay", "status")
     for service in ("enrollment", "toxicity", "followup"):
         assert re.search(rf"│ {service}\s+│ 0\s+│", table), table
     assert "no worker" not in table
 
 
-def test_doctor_finds_everything_in_order_and_shows_no_secret(demo: Demo) -> None:
-    table = said_by(demo, "doctor")
+def test_doctor_reports_no_problem_and_prints_no_secret(demo: Demo) -> None:
+    table = cli_output(demo, "doctor")
     assert len(re.findall("^ok  ", table, re.MULTILINE)) == 10
     environment = json.loads((demo.data / "state.json").read_text())["environment"]
     passwords = [httpx.URL(url).password for name, url in environment.items() if name.endswith("_URL")]
@@ -163,13 +163,13 @@ def test_doctor_finds_everything_in_order_and_shows_no_secret(demo: Demo) -> Non
     assert not [password for password in passwords if password in table]
 
 
-def test_rebuilt_from_the_journal_every_figure_is_the_same(demo: Demo) -> None:
+def test_rebuild_from_the_journal_reproduces_every_figure(demo: Demo) -> None:
     with demo.client("investigator") as http:
-        at = http.get(f"{ANALYTICS}/position").json()
-    before = files(demo, at["position"])
-    assert said_by(demo, "rebuild", "analytics") == "analytics: rebuilt from the journal\n"
-    computed_again = {"epoch": at["epoch"]}  # the same positions; answers that are kept are kept by what was asked
-    assert files(demo, at["position"], **computed_again) == before
+        position = http.get(f"{ANALYTICS}/position").json()
+    before = figure_files(demo, position["position"])
+    assert cli_output(demo, "rebuild", "analytics") == "analytics: rebuilt from the journal\n"
+    cache_bypass = {"epoch": position["epoch"]}  # the same positions; answers that are kept are kept by what was asked
+    assert figure_files(demo, position["position"], **cache_bypass) == before
 
 
 @pytest.mark.parametrize(
@@ -184,37 +184,39 @@ def test_rebuilt_from_the_journal_every_figure_is_the_same(demo: Demo) -> None:
         (("--study", STUDY_ID, "--role", "nurse"), "There is no role"),
     ],
 )
-def test_a_token_for_what_there_is_not_is_refused_before_anything_is_recorded(
+def test_token_for_an_unknown_scope_is_refused_and_records_nothing(
     demo: Demo, asked: tuple[str, ...], said: str
 ) -> None:
-    before = granted(demo)
-    ended = quartal(demo, "token", *asked)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert said in ended.stderr
-    assert granted(demo) == before
+    fact_count = count_study_facts(demo)
+    result = run_cli(demo, "token", *asked)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert count_study_facts(demo) == fact_count
 
 
-def test_nothing_is_published_again_while_a_worker_publishes(demo: Demo) -> None:
-    ended = quartal(demo, "relay", "resync", "--service", "enrollment", "--yes")
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert "a worker publishes now" in ended.stderr
+def test_resync_is_refused_while_a_worker_publishes(demo: Demo) -> None:
+    result = run_cli(demo, "relay", "resync", "--service", "enrollment", "--yes")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "a worker publishes now" in result.stderr
 
 
-def test_a_running_demo_was_compared_with_what_was_published(demo: Demo) -> None:
-    said = said_by(demo, "doctor")
+def test_running_demo_was_checked_against_the_published_events(demo: Demo) -> None:
+    report = cli_output(demo, "doctor")
     for service in ("enrollment", "toxicity", "followup"):
-        assert f"ok      {service}: the database was compared with what was published, so facts can be recorded" in said
+        assert (
+            f"ok      {service}: the database was compared with what was published, so facts can be recorded" in report
+        )
 
 
-def granted(demo: Demo) -> int:
+def count_study_facts(demo: Demo) -> int:
     """How many facts the study has of its own."""
     with demo.client("administrator") as http:
         return len(http.get(ENROLLMENT).raise_for_status().json()["facts"])
 
 
-def test_a_second_demo_on_the_same_data_says_so_and_leaves_the_first_alone(demo: Demo) -> None:
+def test_second_demo_on_the_same_data_is_refused_and_leaves_the_first_running(demo: Demo) -> None:
     assert demo.process
-    second = quartal(Demo(demo.data, free_port()), "demo")
+    second = run_cli(Demo(demo.data, free_port()), "demo")
     assert second.returncode == 1
     assert second.stderr == (
         f"{demo.data} is in use by a running Quartal (process {demo.process.pid} at {demo.url}). "
@@ -224,16 +226,16 @@ def test_a_second_demo_on_the_same_data_says_so_and_leaves_the_first_alone(demo:
     assert demo.figure("flow")["enrolled"] == 31
 
 
-def test_every_role_of_each_study_has_a_link_that_leads_to_a_page_with_numbers(demo: Demo) -> None:
+def test_demo_prints_a_working_sign_in_link_for_every_role_of_each_study(demo: Demo) -> None:
     printed = demo.log.read_text().rpartition("Ready: ")[2]
     links = re.findall(rf"{demo.url}/session/development\S+", printed)
-    doors = [(link.params["study"], link.params["role"]) for link in map(httpx.URL, links)]
-    assert sorted(doors) == sorted(product((STUDY_ID, LIVE_STUDY), get_args(Role)))
+    studies_and_roles = [(link.params["study"], link.params["role"]) for link in map(httpx.URL, links)]
+    assert sorted(studies_and_roles) == sorted(product((STUDY_ID, LIVE_STUDY), get_args(Role)))
     for link in links:
         with httpx.Client(trust_env=False, timeout=30) as browser:
-            entered = browser.get(link, headers={"Sec-Fetch-Site": "none"})  # opened from the terminal
-            assert (entered.status_code, "quartal_session" in entered.cookies) == (303, True)
-            page = browser.get(f"{demo.url}{entered.headers['location']}")
+            sign_in = browser.get(link, headers={"Sec-Fetch-Site": "none"})  # opened from the terminal
+            assert (sign_in.status_code, "quartal_session" in sign_in.cookies) == (303, True)
+            page = browser.get(f"{demo.url}{sign_in.headers['location']}")
         assert page.status_code == 200
         enrolled = re.findall(r'data-number="?enrolled"?[^>]*>([0-9]+)<', page.text)
         assert enrolled

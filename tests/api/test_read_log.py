@@ -9,122 +9,138 @@ import pytest
 
 from infra.reference.study import subject
 from shared.testing import facts
-from tests.api.own_study import EVERYBODY, OwnStudy, own_study, role_and_site
+from tests.api.own_study import ALL_USERS, StudyUnderTest, open_study, split_user
 from tests.demo import Demo
 
 REFERENCE = "Zq-read-log-1"
 
 
 @pytest.fixture(scope="module")
-def study(demo: Demo) -> Iterator[OwnStudy]:
-    with own_study(demo) as opened:
-        yield opened
+def study(demo: Demo) -> Iterator[StudyUnderTest]:
+    with open_study(demo) as study:
+        yield study
 
 
 @pytest.fixture(scope="module")
-def roman(study: OwnStudy) -> str:
-    number = study.at_site("rome", facts.lesion(), facts.course(), local_reference=REFERENCE)
-    return study.known_everywhere(number)
+def rome_participant(study: StudyUnderTest) -> str:
+    number = study.enroll_at("rome", facts.lesion_registered(), facts.radiotherapy_started(), local_reference=REFERENCE)
+    return study.wait_until_known(number)
 
 
-def log(study: OwnStudy, service: str, who: str = "auditor") -> list[dict[str, Any]]:
+def read_log(study: StudyUnderTest, service: str, user: str = "auditor") -> list[dict[str, Any]]:
     """Every line of the log, a page at a time."""
     rows, after = list[dict[str, Any]](), 0
     while after is not None:
-        page = study.of(service, "reads", who, after=after, limit=3).json()
+        page = study.get_from(service, "reads", user, after=after, limit=3).json()
         rows, after = rows + page["rows"], page["next"]
     return rows
 
 
 READS = [
-    ("enrollment", "participants", "participants"), ("enrollment", "participants/{}", "participant"),
-    ("enrollment", "participants/{}/history", "history"), ("enrollment", "facts", "facts"),
-    ("toxicity", "participants", "participants"), ("toxicity", "participants/{}", "participant"),
-    ("followup", "participants/{}/history", "history"), ("followup", "facts", "facts"),
-    ("analytics", "figures/treatments.json", "treatments"), ("analytics", "figures/treatments.csv", "treatments"),
-    ("analytics", "figures/treatments.svg", "treatments"), ("analytics", "queries.json", "queries"),
+    ("enrollment", "participants", "participants"),
+    ("enrollment", "participants/{}", "participant"),
+    ("enrollment", "participants/{}/history", "history"),
+    ("enrollment", "facts", "facts"),
+    ("toxicity", "participants", "participants"),
+    ("toxicity", "participants/{}", "participant"),
+    ("followup", "participants/{}/history", "history"),
+    ("followup", "facts", "facts"),
+    ("analytics", "figures/treatments.json", "treatments"),
+    ("analytics", "figures/treatments.csv", "treatments"),
+    ("analytics", "figures/treatments.svg", "treatments"),
+    ("analytics", "queries.json", "queries"),
     ("analytics", "participants/{}/timeline.json", "timeline"),
-    ("analytics", "participants/{}/timeline.svg", "timeline"), ("analytics", "operations.json", "operations"),
-]  # fmt: skip
+    ("analytics", "participants/{}/timeline.svg", "timeline"),
+    ("analytics", "operations.json", "operations"),
+]
 PAGES = [
-    ("", "treatments"), ("/figures/treatments", "treatments"), ("/participants", "participants"),
-    ("/participants/{}", "queries, timeline"), ("/participants/{}/queries", "queries"),
-    ("/participants/{}/timeline", "timeline"), ("/queries", "queries"), ("/operations", "operations"),
-]  # fmt: skip
+    ("", "treatments"),
+    ("/figures/treatments", "treatments"),
+    ("/participants", "participants"),
+    ("/participants/{}", "queries, timeline"),
+    ("/participants/{}/queries", "queries"),
+    ("/participants/{}/timeline", "timeline"),
+    ("/queries", "queries"),
+    ("/operations", "operations"),
+]
 
 
 @pytest.mark.parametrize(("service", "path", "what"), READS)
-def test_a_read_is_logged_before_it_is_answered(
-    study: OwnStudy, roman: str, service: str, path: str, what: str
+def test_read_of_participant_rows_is_logged(
+    study: StudyUnderTest, rome_participant: str, service: str, path: str, what: str
 ) -> None:
-    before = log(study, service)
-    answer = study.of(service, path.format(roman), "monitor")
+    before = read_log(study, service)
+    answer = study.get_from(service, path.format(rome_participant), "monitor")
     assert answer.status_code == 200
-    (line,) = log(study, service)[len(before) :]
+    (line,) = read_log(study, service)[len(before) :]
     assert (line["read_by"], line["what"], line["address"]) == (
-        subject(study.study_id, "monitor", None), what, "127.0.0.1",
-    )  # fmt: skip
-    assert line["participant_id"] == (roman if "{}" in path else None)
+        subject(study.study_id, "monitor", None),
+        what,
+        "127.0.0.1",
+    )
+    assert line["participant_id"] == (rome_participant if "{}" in path else None)
     if answer.headers["content-type"] == "application/json":
-        shown = answer.json()
+        document = answer.json()
         rows: list[Any] = next(
-            (shown[name] for name in ("rows", "facts", "events", "targets", "entries") if name in shown), []
+            (document[name] for name in ("rows", "facts", "events", "targets", "entries") if name in document), []
         )
         assert line["rows"] == len(rows)
 
 
 @pytest.mark.parametrize(("path", "what"), PAGES)
-def test_a_page_is_logged_too(study: OwnStudy, roman: str, path: str, what: str) -> None:
-    before = log(study, "analytics")
-    address = f"/analytics/studies/{study.study_id}{path.format(roman)}"
-    assert study.http.get(address, headers=study.bearer("investigator")).status_code == 200
-    (line,) = log(study, "analytics")[len(before) :]
+def test_page_view_of_participant_rows_is_logged(
+    study: StudyUnderTest, rome_participant: str, path: str, what: str
+) -> None:
+    before = read_log(study, "analytics")
+    address = f"/analytics/studies/{study.study_id}{path.format(rome_participant)}"
+    assert study.http.get(address, headers=study.authorization("investigator")).status_code == 200
+    (line,) = read_log(study, "analytics")[len(before) :]
     assert (line["read_by"], line["what"]) == (subject(study.study_id, "investigator", None), what)
 
 
-def test_a_search_is_logged_without_what_was_searched_for(study: OwnStudy, roman: str) -> None:
-    before = log(study, "enrollment")
-    for asked in (REFERENCE, "Zq-nobody"):
-        study.post("participants/search", {"local_reference": asked})
-    lines = log(study, "enrollment")[len(before) :]
+def test_search_is_logged_without_the_search_term(study: StudyUnderTest, rome_participant: str) -> None:
+    before = read_log(study, "enrollment")
+    for reference in (REFERENCE, "Zq-nobody"):
+        study.post("participants/search", {"local_reference": reference})
+    lines = read_log(study, "enrollment")[len(before) :]
     assert [(line["what"], line["rows"]) for line in lines] == [("search", 1), ("search", 0)]
     assert "Zq" not in str(lines)
 
 
-def test_the_site_that_a_read_was_restricted_to_is_in_the_log(study: OwnStudy, roman: str) -> None:
+def test_read_log_states_the_site_filter(study: StudyUnderTest, rome_participant: str) -> None:
     study.get("facts", "monitor", site="rome")
-    assert log(study, "enrollment")[-1]["site_id"] == "rome"
+    assert read_log(study, "enrollment")[-1]["site_id"] == "rome"
 
 
-def test_what_shows_no_participant_and_what_is_refused_is_not_in_the_log(study: OwnStudy, roman: str) -> None:
-    before = log(study, "analytics")
+def test_aggregate_reads_and_refused_reads_are_not_logged(study: StudyUnderTest, rome_participant: str) -> None:
+    before = read_log(study, "analytics")
     for path in ("position", "figures", "figures/flow.json", "figures/accrual.svg"):
-        assert study.read(path).status_code == 200
-    assert study.read("participants/0000-0000-0/timeline.json").status_code == 404
-    assert study.read("queries.json", "administrator").status_code == 403
-    assert log(study, "analytics") == before
+        assert study.get_analytics(path).status_code == 200
+    assert study.get_analytics("participants/0000-0000-0/timeline.json").status_code == 404
+    assert study.get_analytics("queries.json", "administrator").status_code == 403
+    assert read_log(study, "analytics") == before
 
 
 @pytest.mark.parametrize("service", ["enrollment", "toxicity", "followup", "analytics"])
-def test_the_log_is_read_by_administrators_investigators_and_auditors(
-    study: OwnStudy, roman: str, service: str
+def test_read_log_is_readable_by_administrators_investigators_and_auditors(
+    study: StudyUnderTest, rome_participant: str, service: str
 ) -> None:
-    may = {who for who in EVERYBODY if study.of(service, "reads", who).status_code == 200}
-    assert may == {"administrator", "investigator", "auditor"}
-    assert study.of(service, "reads", "nobody").status_code == 404
+    readers = {who for who in ALL_USERS if study.get_from(service, "reads", who).status_code == 200}
+    assert readers == {"administrator", "investigator", "auditor"}
+    assert study.get_from(service, "reads", "nobody").status_code == 404
 
 
-def test_a_client_cannot_name_another_address_than_its_own(study: OwnStudy, roman: str) -> None:
-    headers = {**study.bearer("monitor"), "X-Forwarded-For": "203.0.113.9"}
+def test_logged_address_ignores_forwarded_for_headers(study: StudyUnderTest, rome_participant: str) -> None:
+    headers = {**study.authorization("monitor"), "X-Forwarded-For": "203.0.113.9"}
     assert study.http.get(study.address("facts"), headers=headers).status_code == 200
-    assert log(study, "enrollment")[-1]["address"] == "127.0.0.1"
+    assert read_log(study, "enrollment")[-1]["address"] == "127.0.0.1"
 
 
-def test_members_are_shown_their_own_site_and_overseers_the_whole_study(study: OwnStudy) -> None:
-    for who in EVERYBODY:
-        shown = study.get("", who).json()["facts"]
-        members = {fact["data"]["member"] for fact in shown if fact["type"] == "study.member_granted"}
-        role, _, site = who.partition("@")
-        visible = {each for each in EVERYBODY if site and each.endswith(f"@{site}")} or {who}
-        visible = visible if site or role == "reader" else set(EVERYBODY)
-        assert members == {subject(study.study_id, *role_and_site(each)) for each in visible}, who
+def test_site_members_see_their_own_site_and_overseers_the_whole_study(study: StudyUnderTest) -> None:
+    for user in ALL_USERS:
+        facts_shown = study.get("", user).json()["facts"]
+        members = {fact["data"]["member"] for fact in facts_shown if fact["type"] == "study.member_granted"}
+        role, _, site = user.partition("@")
+        visible = {each for each in ALL_USERS if site and each.endswith(f"@{site}")} or {user}
+        visible = visible if site or role == "reader" else set(ALL_USERS)
+        assert members == {subject(study.study_id, *split_user(each)) for each in visible}, user

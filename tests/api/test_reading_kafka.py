@@ -11,7 +11,7 @@ import pytest
 
 from shared.testing import facts
 from shared.testing import followup_facts as followup
-from tests.api.own_study import OwnStudy, environment, event_of, own_study
+from tests.api.own_study import StudyUnderTest, demo_environment, find_event_id, open_study
 from tests.demo import Demo
 from tests.readme import CHECKOUT
 
@@ -26,12 +26,12 @@ def example() -> dict[str, Any]:
     return namespace
 
 
-async def follow_until(example: dict[str, Any], demo: Demo, copy: Any, wanted: dict[Any, int]) -> None:
-    bootstrap = environment(demo)["KAFKA_BOOTSTRAP"]
+async def follow_until(example: dict[str, Any], demo: Demo, copy: Any, expected_versions: dict[Any, int]) -> None:
+    bootstrap = demo_environment(demo)["KAFKA_BOOTSTRAP"]
     following = asyncio.create_task(example["follow"](bootstrap, f"reader-{id(copy)}", copy))
     try:
         async with asyncio.timeout(60):
-            while any(copy.versions.get(stream, 0) < version for stream, version in wanted.items()):
+            while any(copy.versions.get(stream, 0) < version for stream, version in expected_versions.items()):
                 assert not following.done(), following.exception()
                 await asyncio.sleep(0.05)
     finally:
@@ -39,30 +39,47 @@ async def follow_until(example: dict[str, Any], demo: Demo, copy: Any, wanted: d
         await asyncio.gather(following, return_exceptions=True)
 
 
-async def test_it_keeps_what_stands_and_knows_who_is_excluded(demo: Demo, example: dict[str, Any]) -> None:
-    with own_study(demo) as study:
-        person = study.at_site("rome", facts.lesion("L1"), facts.lesion("L2"), facts.procedure(detail="Sealed."))
-        first, second = _lesions(study, person)
-        assert study.state(person, facts.correction(UUID(first), facts.lesion("L1", 7))).status_code == 201
-        assert study.state(person, facts.correction(UUID(second), None)).status_code == 201
-        assert study.state(person, followup.contact(40)).status_code == 201
-        gone, back = study.at_site("rome"), study.at_site("milan")
-        assert study.state(gone, facts.withdrawn(20, scope="data_use")).status_code == 201
-        assert study.state(back, facts.voided(), "site@milan").status_code == 201
-        voided = event_of(study, back, "participant.voided", who="site@milan")
-        assert study.state(back, facts.correction(UUID(voided), None), "site@milan").status_code == 201
-        enrollment, elsewhere = (f"/studies/{study.study_id}/{name}" for name in ("enrollment", "followup"))
-        streams = {(enrollment, person): 8, (elsewhere, person): 1, (enrollment, gone): 4, (enrollment, back): 5}
-        copy = _of_study(example, study.study_id)
+async def test_example_reader_keeps_current_facts_and_excluded_participants(
+    demo: Demo, example: dict[str, Any]
+) -> None:
+    with open_study(demo) as study:
+        participant = study.enroll_at(
+            "rome",
+            facts.lesion_registered("L1"),
+            facts.lesion_registered("L2"),
+            facts.procedure_performed(detail="Sealed."),
+        )
+        first, second = _lesion_event_ids(study, participant)
+        assert (
+            study.record_fact(participant, facts.correction(UUID(first), facts.lesion_registered("L1", 7))).status_code
+            == 201
+        )
+        assert study.record_fact(participant, facts.correction(UUID(second), None)).status_code == 201
+        assert study.record_fact(participant, followup.follow_up_recorded(40)).status_code == 201
+        withdrawn, reinstated = study.enroll_at("rome"), study.enroll_at("milan")
+        assert study.record_fact(withdrawn, facts.consent_withdrawn(20, scope="data_use")).status_code == 201
+        assert study.record_fact(reinstated, facts.participant_voided(), "site@milan").status_code == 201
+        voided = find_event_id(study, reinstated, "participant.voided", user="site@milan")
+        assert study.record_fact(reinstated, facts.correction(UUID(voided), None), "site@milan").status_code == 201
+        enrollment_source, followup_source = (
+            f"/studies/{study.study_id}/{name}" for name in ("enrollment", "followup")
+        )
+        streams = {
+            (enrollment_source, participant): 8,
+            (followup_source, participant): 1,
+            (enrollment_source, withdrawn): 4,
+            (enrollment_source, reinstated): 5,
+        }
+        copy = _copy_of_study(example, study.study_id)
         await follow_until(example, demo, copy, streams)
-        stands = study.get(f"participants/{person}", "investigator").json()["facts"]
-        own = copy.facts[enrollment, person]
-        assert own == {fact["event_id"]: (fact["type"], fact["data"]) for fact in stands}
+        expected_facts = study.get(f"participants/{participant}", "investigator").json()["facts"]
+        copied_facts = copy.facts[enrollment_source, participant]
+        assert copied_facts == {fact["event_id"]: (fact["type"], fact["data"]) for fact in expected_facts}
         excluded = {number for study_id, number in copy.excluded() if study_id == study.study_id}
-        assert excluded == {gone}
+        assert excluded == {withdrawn}
 
 
-def _of_study(example: dict[str, Any], study_id: str) -> Any:
+def _copy_of_study(example: dict[str, Any], study_id: str) -> Any:
     """The example's copy, of one study: other tests leave gaps and broken messages on the topics."""
     copy = example["Copy"]()
     take = copy.take
@@ -75,12 +92,12 @@ def _of_study(example: dict[str, Any], study_id: str) -> Any:
     return copy
 
 
-def _lesions(study: OwnStudy, person: str) -> list[str]:
+def _lesion_event_ids(study: StudyUnderTest, person: str) -> list[str]:
     events = study.get(f"participants/{person}/history").json()["events"]
     return [event["event_id"] for event in events if event["type"] == "lesion.registered"]
 
 
-def test_a_duplicate_is_passed_over_and_a_gap_stops_it(example: dict[str, Any]) -> None:
+def test_example_reader_skips_a_duplicate_and_stops_at_a_gap(example: dict[str, Any]) -> None:
     copy = example["Copy"]()
     headers = {
         "ce_source": "/studies/s/enrollment",
@@ -91,13 +108,13 @@ def test_a_duplicate_is_passed_over_and_a_gap_stops_it(example: dict[str, Any]) 
     }
     copy.take(headers, b'{"enrolled_on": "2024-03-06"}')
     copy.take(headers, b'{"enrolled_on": "2024-03-07"}')
-    (stands,) = copy.facts["/studies/s/enrollment", "K7F2-9QXA-3"].values()
-    assert stands == ("participant.enrolled", {"enrolled_on": "2024-03-06"})
+    (current_fact,) = copy.facts["/studies/s/enrollment", "K7F2-9QXA-3"].values()
+    assert current_fact == ("participant.enrolled", {"enrolled_on": "2024-03-06"})
     with pytest.raises(RuntimeError, match="version 2"):
         copy.take({**headers, "ce_streamversion": "3"}, b"{}")
 
 
-async def test_the_document_names_the_broker(demo: Demo) -> None:
-    with own_study(demo) as study:
+async def test_asyncapi_document_names_the_broker(demo: Demo) -> None:
+    with open_study(demo) as study:
         servers = study.http.get("/asyncapi.json").json()["servers"]
-    assert {server["host"] for server in servers.values()} == {environment(demo)["KAFKA_BOOTSTRAP"]}
+    assert {server["host"] for server in servers.values()} == {demo_environment(demo)["KAFKA_BOOTSTRAP"]}

@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 
 from tests.demo import Demo
-from tests.readme import CHECKOUT, TYPED
+from tests.readme import CHECKOUT, DEMO_BLOCKS
 
-SEEN_WITHIN, LOOKS_EVERY = 20.0, 0.2  # seconds
+TIMEOUT_SECONDS, POLL_INTERVAL_SECONDS = 20.0, 0.2  # seconds
 
 
 @dataclass(frozen=True)
@@ -21,41 +21,48 @@ class Shell:
 
     def run(self, *blocks: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)], cwd=CHECKOUT, capture_output=True, text=True,
-            env={**self.demo.environment, "no_proxy": "127.0.0.1"}, timeout=120, check=False,
-        )  # fmt: skip
+            ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            env={**self.demo.environment, "no_proxy": "127.0.0.1"},
+            timeout=120,
+            check=False,
+        )
 
-    def type(self, *blocks: str) -> str:
-        ended = self.run(*blocks)
-        assert ended.returncode == 0, ended.stderr or ended.stdout
-        return ended.stdout
+    def run_checked(self, *blocks: str) -> str:
+        result = self.run(*blocks)
+        assert result.returncode == 0, result.stderr or result.stdout
+        return result.stdout
 
 
-def test_every_command_of_the_readme_does_what_it_says(demo: Demo) -> None:
+def test_every_readme_command_works_and_is_repeatable(demo: Demo) -> None:
     shell = Shell(demo)
-    first = shell.type(*TYPED[:-1])
-    assert first.count('"version":') == 3
-    assert re.search(r'"participant_id":"[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]"', first)
-    deadline = time.monotonic() + SEEN_WITHIN
-    while not _counted(shell):
+    first_output = shell.run_checked(*DEMO_BLOCKS[:-1])
+    assert first_output.count('"version":') == 3
+    assert re.search(r'"participant_id":"[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]"', first_output)
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not _is_counted(shell):
         assert time.monotonic() < deadline, "the figure does not count the participant"
-        time.sleep(LOOKS_EVERY)
-    assert shell.type(*TYPED[:-1]) == first, "the same requests again give the same answers"
+        time.sleep(POLL_INTERVAL_SECONDS)
+    assert shell.run_checked(*DEMO_BLOCKS[:-1]) == first_output, "the same requests again give the same answers"
 
 
-def test_a_refusal_can_be_read(demo: Demo) -> None:
+def test_readme_example_of_a_refusal_returns_code_and_pointer(demo: Demo) -> None:
     """As the README proposes: something that cannot be is stated, by its own commands."""
     shell = Shell(demo)
-    shell.type(*TYPED[:-1])
-    wrong = TYPED[1].replace("2024-03-06", "2099-03-06").replace("Idempotency-Key: first", "Idempotency-Key: wrong")
-    ended = shell.run(TYPED[0], wrong)
-    assert ended.returncode == 22
-    assert '"code":"in-the-future"' in ended.stdout
-    assert '"pointer":"/facts/2/data/enrolled_on"' in ended.stdout
+    shell.run_checked(*DEMO_BLOCKS[:-1])
+    invalid_request = (
+        DEMO_BLOCKS[1].replace("2024-03-06", "2099-03-06").replace("Idempotency-Key: first", "Idempotency-Key: wrong")
+    )
+    result = shell.run(DEMO_BLOCKS[0], invalid_request)
+    assert result.returncode == 22
+    assert '"code":"in-the-future"' in result.stdout
+    assert '"pointer":"/facts/2/data/enrolled_on"' in result.stdout
 
 
-def _counted(shell: Shell) -> bool:
+def _is_counted(shell: Shell) -> bool:
     """Has the figure counted the participant, and is it shown as it was before her?"""
-    now, before = re.findall(r'"enrolled":(\d+)', shell.type(*TYPED))[-2:]
-    assert before == "0"
-    return bool(now == "1")
+    current_count, past_count = re.findall(r'"enrolled":(\d+)', shell.run_checked(*DEMO_BLOCKS))[-2:]
+    assert past_count == "0"
+    return bool(current_count == "1")

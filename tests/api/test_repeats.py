@@ -9,76 +9,91 @@ import httpx
 import pytest
 
 from shared.testing import facts
-from tests.api.own_study import SITE, OwnStudy, body, entry, own_study
+from tests.api.own_study import ROME_USER, StudyUnderTest, batch_entry, body, open_study
 from tests.demo import Demo
 
-REPLAYED = "Idempotency-Replayed"
+REPLAY_HEADER = "Idempotency-Replayed"
 
 
 @pytest.fixture(scope="module")
-def study(demo: Demo) -> Iterator[OwnStudy]:
-    with own_study(demo) as opened:
-        yield opened
+def study(demo: Demo) -> Iterator[StudyUnderTest]:
+    with open_study(demo) as study:
+        yield study
 
 
-def marked(answer: httpx.Response) -> str | None:
-    value: str | None = answer.headers.get(REPLAYED)
+def replay_marker(answer: httpx.Response) -> str | None:
+    value: str | None = answer.headers.get(REPLAY_HEADER)
     return value
 
 
-def test_an_answer_that_repeats_an_outcome_says_so(study: OwnStudy) -> None:
-    number, key = study.at_site("rome"), secrets.token_hex(8)
-    first, again = (study.state(number, facts.procedure(), Idempotency_Key=key) for _ in range(2))
-    assert [(answer.status_code, marked(answer)) for answer in (first, again)] == [(201, None), (201, "true")]
-    assert first.json() == again.json()
-    by_event = study.state(number, facts.procedure(), Idempotency_Key=first.json()["event_id"])
-    assert (by_event.status_code, by_event.json(), marked(by_event)) == (201, first.json(), "true")
+def test_repeated_request_is_marked_as_replayed(study: StudyUnderTest) -> None:
+    number, key = study.enroll_at("rome"), secrets.token_hex(8)
+    first, repeated = (study.record_fact(number, facts.procedure_performed(), Idempotency_Key=key) for _ in range(2))
+    assert [(answer.status_code, replay_marker(answer)) for answer in (first, repeated)] == [(201, None), (201, "true")]
+    assert first.json() == repeated.json()
+    by_event = study.record_fact(number, facts.procedure_performed(), Idempotency_Key=first.json()["event_id"])
+    assert (by_event.status_code, by_event.json(), replay_marker(by_event)) == (201, first.json(), "true")
 
 
-def test_the_id_of_an_event_is_recognized_in_capitals_too(study: OwnStudy) -> None:
-    number = study.at_site("rome")
-    first = study.state(number, facts.procedure()).json()
+def test_event_id_as_key_is_recognized_in_upper_case(study: StudyUnderTest) -> None:
+    number = study.enroll_at("rome")
+    first = study.record_fact(number, facts.procedure_performed()).json()
     for _ in range(2):
-        again = study.state(number, facts.procedure(), Idempotency_Key=first["event_id"].upper())
-        assert (again.status_code, again.json()["event_id"], marked(again)) == (201, first["event_id"], "true")
+        repeated = study.record_fact(number, facts.procedure_performed(), Idempotency_Key=first["event_id"].upper())
+        assert (repeated.status_code, repeated.json()["event_id"], replay_marker(repeated)) == (
+            201,
+            first["event_id"],
+            "true",
+        )
 
 
-def test_a_registration_that_is_repeated_says_so_and_has_the_same_number(study: OwnStudy) -> None:
-    said, key = {"facts": [entry(facts.screened()), entry(facts.consented())]}, secrets.token_hex(8)
-    first, again = (study.post("participants", said, Idempotency_Key=key) for _ in range(2))
-    assert (marked(first), marked(again)) == (None, "true")
-    assert (again.json(), again.headers["Location"]) == (first.json(), first.headers["Location"])
+def test_repeated_registration_is_marked_and_returns_the_same_number(study: StudyUnderTest) -> None:
+    body, key = (
+        {"facts": [batch_entry(facts.participant_screened()), batch_entry(facts.consent_signed())]},
+        secrets.token_hex(8),
+    )
+    first, repeated = (study.post("participants", body, Idempotency_Key=key) for _ in range(2))
+    assert (replay_marker(first), replay_marker(repeated)) == (None, "true")
+    assert (repeated.json(), repeated.headers["Location"]) == (first.json(), first.headers["Location"])
 
 
-def test_a_dry_run_under_a_used_key_answers_what_was_recorded(study: OwnStudy) -> None:
-    said, key = body(facts.screened()), secrets.token_hex(8)
-    before = study.post("participants?dry_run=true", said, Idempotency_Key=key)
-    assert (before.status_code, marked(before), len(before.json()["would_record"])) == (200, None, 1)
-    first = study.post("participants", said, Idempotency_Key=key).json()
-    after = study.post("participants?dry_run=true", said, Idempotency_Key=key)
-    assert (after.status_code, marked(after)) == (200, "true")
+def test_dry_run_with_a_used_key_returns_the_recorded_outcome(study: StudyUnderTest) -> None:
+    content, key = body(facts.participant_screened()), secrets.token_hex(8)
+    before = study.post("participants?dry_run=true", content, Idempotency_Key=key)
+    assert (before.status_code, replay_marker(before), len(before.json()["would_record"])) == (200, None, 1)
+    first = study.post("participants", content, Idempotency_Key=key).json()
+    after = study.post("participants?dry_run=true", content, Idempotency_Key=key)
+    assert (after.status_code, replay_marker(after)) == (200, "true")
     assert after.json() == {
-        "participant_id": first["participant_id"], "version": first["version"], "recorded_at": first["recorded_at"],
-        "event_ids": [first["event_id"]], "dry_run": True, "would_record": [],
-    }  # fmt: skip
-    other = study.post("participants?dry_run=true", body(facts.screened(1)), Idempotency_Key=key)
+        "participant_id": first["participant_id"],
+        "version": first["version"],
+        "recorded_at": first["recorded_at"],
+        "event_ids": [first["event_id"]],
+        "dry_run": True,
+        "would_record": [],
+    }
+    other = study.post("participants?dry_run=true", body(facts.participant_screened(1)), Idempotency_Key=key)
     assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency-key-reused")
     assert study.get(f"participants/{first['participant_id']}").json()["version"] == 1
 
 
-def test_a_dry_run_under_the_id_of_an_event_answers_what_was_recorded(study: OwnStudy) -> None:
-    number = study.at_site("rome")
-    first = study.state(number, facts.procedure()).json()
+def test_dry_run_with_an_event_id_as_key_returns_the_recorded_outcome(study: StudyUnderTest) -> None:
+    number = study.enroll_at("rome")
+    first = study.record_fact(number, facts.procedure_performed()).json()
     path = f"participants/{number}/facts/procedure.performed?dry_run=true"
-    again = study.post(path, body(facts.procedure()), Idempotency_Key=first["event_id"])
-    assert (again.status_code, marked(again), again.json()["event_ids"]) == (200, "true", [first["event_id"]])
+    repeated = study.post(path, body(facts.procedure_performed()), Idempotency_Key=first["event_id"])
+    assert (repeated.status_code, replay_marker(repeated), repeated.json()["event_ids"]) == (
+        200,
+        "true",
+        [first["event_id"]],
+    )
 
 
 @pytest.mark.parametrize("name", ["Idempotency-Key", "Quartal-After"])
-def test_a_header_that_is_sent_twice_is_refused(study: OwnStudy, name: str) -> None:
+def test_header_sent_twice_is_rejected(study: StudyUnderTest, name: str) -> None:
     value = {"Idempotency-Key": secrets.token_hex(8), "Quartal-After": "enrollment=1"}[name]
-    headers = [*study.bearer(SITE).items(), (name, value), (name, f"{value}")]
-    answer = study.http.post(study.address("participants"), json=body(facts.screened()), headers=headers)
+    headers = [*study.authorization(ROME_USER).items(), (name, value), (name, f"{value}")]
+    answer = study.http.post(study.address("participants"), json=body(facts.participant_screened()), headers=headers)
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/schema")
     assert (
         answer.json()["errors"][0]["message"]

@@ -18,69 +18,78 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from shared.testing import facts
-from tests.api.own_study import SITE, OwnStudy, own_study
+from tests.api.own_study import ROME_USER, StudyUnderTest, open_study
 from tests.demo import Demo
 
 CHECKS = [
-    not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
     response_headers_conformance,
-]  # fmt: skip
-EXAMPLES = {
-    ("enrollment", SITE): 5,
+]
+EXAMPLE_COUNTS = {
+    ("enrollment", ROME_USER): 5,
     ("enrollment", "investigator"): 3,
-    ("toxicity", SITE): 12,
+    ("toxicity", ROME_USER): 12,
     ("toxicity", "investigator"): 3,
-    ("followup", SITE): 8,
+    ("followup", ROME_USER): 8,
     ("followup", "investigator"): 3,
-    ("analytics", SITE): 15,
+    ("analytics", ROME_USER): 15,
     ("analytics", "investigator"): 30,
 }
 """Requests for each operation, twice: about what is there, and about what was made up. Few where most are refused."""
 
 
 @pytest.fixture(scope="module")
-def study(demo: Demo) -> Iterator[OwnStudy]:
-    with own_study(demo) as opened:
-        opened.known_everywhere(opened.at_site("rome", facts.lesion(), facts.course()))
-        yield opened
+def study(demo: Demo) -> Iterator[StudyUnderTest]:
+    with open_study(demo) as study:
+        study.wait_until_known(study.enroll_at("rome", facts.lesion_registered(), facts.radiotherapy_started()))
+        yield study
 
 
-@pytest.mark.parametrize(("service", "who"), EXAMPLES)
-def test_no_request_gets_an_answer_that_is_not_documented(study: OwnStudy, service: str, who: str) -> None:
+@pytest.mark.parametrize(("service", "who"), EXAMPLE_COUNTS)
+def test_generated_requests_get_only_documented_responses(study: StudyUnderTest, service: str, who: str) -> None:
     schema = schemathesis.openapi.from_url(f"{study.demo.url}/{service}/openapi.json")
     number = study.get("participants").json()["rows"][0]["participant_id"]
-    known = {
+    path_values = {
         "study_id": study.study_id,
         "participant_id": number,
         "name": "flow",
         "kind": "svg",
         "dictionary": "ctcae-3.0",
     }
-    tried = 0
-    for found in schema.get_all_operations():
-        assert isinstance(found, Ok), found
-        operation = found.ok()
+    operation_count = 0
+    for parsed in schema.get_all_operations():
+        assert isinstance(parsed, Ok), parsed
+        operation = parsed.ok()
         if operation.path.endswith("/live"):
             continue  # a stream without end
-        tried += 1
-        _try(study, operation, who, known, EXAMPLES[service, who])
-    assert tried >= {"enrollment": 30, "toxicity": 10, "followup": 16, "analytics": 6}[service]
+        operation_count += 1
+        _run_generated_requests(study, operation, who, path_values, EXAMPLE_COUNTS[service, who])
+    assert operation_count >= {"enrollment": 30, "toxicity": 10, "followup": 16, "analytics": 6}[service]
 
 
-def _try(study: OwnStudy, operation: Any, who: str, known: dict[str, str], examples: int) -> None:
+def _run_generated_requests(
+    study: StudyUnderTest, operation: Any, user: str, path_values: dict[str, str], examples: int
+) -> None:
     @settings(
-        max_examples=examples, derandomize=True, database=None, deadline=None,
-        phases=[Phase.generate], suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(case=operation.as_strategy())
-    def run(case: Any) -> None:
-        for there in (True, False):
-            if there:
-                case.path_parameters = {**(case.path_parameters or {}), **_own(operation, known)}
-            case.call_and_validate(checks=CHECKS, headers=study.bearer(who), session=None)
+    def run_case(case: Any) -> None:
+        for exists in (True, False):
+            if exists:
+                case.path_parameters = {**(case.path_parameters or {}), **_existing_path_values(operation, path_values)}
+            case.call_and_validate(checks=CHECKS, headers=study.authorization(user), session=None)
 
-    run()
+    run_case()
 
 
-def _own(operation: Any, known: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in known.items() if f"{{{name}}}" in operation.path}
+def _existing_path_values(operation: Any, path_values: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in path_values.items() if f"{{{name}}}" in operation.path}

@@ -8,189 +8,216 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.kernel.refusal import AlreadyRegistered
+from shared.kernel.refusal import ReferenceInUse
 from shared.testing import facts
 from tests.api.own_study import (
-    EVERYBODY,
-    SITE,
-    WHOLE,
-    OwnStudy,
+    ALL_USERS,
+    ROME_USER,
+    STUDY_WIDE_READERS,
+    StudyUnderTest,
     body,
-    environment,
-    of_site,
-    own_study,
+    demo_environment,
+    open_study,
+    users_of_site,
 )
-from tests.conftest import everything_in
+from tests.conftest import read_topic
 from tests.demo import Demo
 
 SECRETS = tuple(
     f"Zq{name}Xw-{number}" for number, name in enumerate(("Reference", "Waiver", "Reason", "Detail", "Tnm"))
 )
 REFERENCE, WAIVER, REASON, DETAIL, STAGE = SECRETS
-OTHERS = "Xq-reference of Rome"  # no participant number, no identifier can hold it
+OTHER_REFERENCE = "Xq-reference of Rome"  # no participant number, no identifier can hold it
 
 
 @pytest.fixture(scope="module")
-def study(demo: Demo) -> Iterator[OwnStudy]:
-    with own_study(demo) as opened:
-        yield opened
+def study(demo: Demo) -> Iterator[StudyUnderTest]:
+    with open_study(demo) as study:
+        yield study
 
 
 @pytest.fixture(scope="module")
-def roman(study: OwnStudy) -> str:
+def rome_participant(study: StudyUnderTest) -> str:
     """A participant at Rome with every kind of sealed text."""
-    number = study.participant(
-        facts.screened(
+    number = study.register(
+        facts.participant_screened(
             local_reference=REFERENCE,
             criteria={"histology": "met", "rt-indicated": "waived"},
             waivers={"rt-indicated": WAIVER},
         ),
-        facts.consented(),
-        facts.enrolled(),
-        facts.baseline(tnm={"t": {"not_reported": STAGE}, "n": "N1b", "m": "M1"}),
-        facts.procedure(detail=DETAIL),
-        facts.lesion(),
-        facts.course(),
+        facts.consent_signed(),
+        facts.participant_enrolled(),
+        facts.baseline_recorded(tnm={"t": {"not_reported": STAGE}, "n": "N1b", "m": "M1"}),
+        facts.procedure_performed(detail=DETAIL),
+        facts.lesion_registered(),
+        facts.radiotherapy_started(),
     )
-    assert study.state(number, facts.withdrawn(9, reason=REASON)).status_code == 201
+    assert study.record_fact(number, facts.consent_withdrawn(9, reason=REASON)).status_code == 201
     return number
 
 
 READS = (
-    ("enrollment", ""), ("enrollment", "participants"), ("enrollment", "participants/{}"),
-    ("enrollment", "participants/{}/history"), ("enrollment", "facts"), ("analytics", "position"),
-    ("analytics", "figures"), ("analytics", "figures/flow.json"), ("analytics", "figures/accrual.csv"),
-    ("analytics", "figures/flow.svg"), ("analytics", "figures/treatments.json"),
-)  # fmt: skip
+    ("enrollment", ""),
+    ("enrollment", "participants"),
+    ("enrollment", "participants/{}"),
+    ("enrollment", "participants/{}/history"),
+    ("enrollment", "facts"),
+    ("analytics", "position"),
+    ("analytics", "figures"),
+    ("analytics", "figures/flow.json"),
+    ("analytics", "figures/accrual.csv"),
+    ("analytics", "figures/flow.svg"),
+    ("analytics", "figures/treatments.json"),
+)
 
 
-def sealed_in(answer: httpx.Response) -> set[str]:
+def sealed_texts_in(answer: httpx.Response) -> set[str]:
     return {text for text in SECRETS if text in answer.text or text in str(answer.headers)}
 
 
-def test_a_site_reads_its_own_sealed_text(study: OwnStudy, roman: str) -> None:
-    for who in of_site("rome"):
-        for path in (f"participants/{roman}", f"participants/{roman}/history"):
-            assert sealed_in(study.get(path, who)) == set(SECRETS)
+def test_site_reads_its_own_sealed_texts(study: StudyUnderTest, rome_participant: str) -> None:
+    for user in users_of_site("rome"):
+        for path in (f"participants/{rome_participant}", f"participants/{rome_participant}/history"):
+            assert sealed_texts_in(study.get(path, user)) == set(SECRETS)
 
 
-def test_the_reason_of_a_correction_is_not_shown_as_the_facts_own(study: OwnStudy) -> None:
-    number = study.at_site("rome")
-    event = study.state(number, facts.withdrawn(9, reason=REASON)).json()["event_id"]
-    mended = facts.correction(UUID(event), facts.withdrawn(8), reason=WAIVER)
-    assert study.state(number, mended).status_code == 201
-    (shown,) = (
+def test_correction_reason_is_not_shown_as_the_reason_of_the_fact(study: StudyUnderTest) -> None:
+    number = study.enroll_at("rome")
+    event = study.record_fact(number, facts.consent_withdrawn(9, reason=REASON)).json()["event_id"]
+    restatement = facts.correction(UUID(event), facts.consent_withdrawn(8), reason=WAIVER)
+    assert study.record_fact(number, restatement).status_code == 201
+    (current_fact,) = (
         fact["data"]
         for fact in study.get(f"participants/{number}").json()["facts"]
         if fact["type"] == "participant.withdrawn"
     )
-    assert (shown["withdrawn_on"], shown["reason"]) == (body(facts.withdrawn(8))["withdrawn_on"], None)
-    told = study.get(f"participants/{number}/history").json()["events"][-1]["data"]
-    assert (told["reason"], told["replacement"]["data"]["reason"]) == (WAIVER, None)
+    assert (current_fact["withdrawn_on"], current_fact["reason"]) == (
+        body(facts.consent_withdrawn(8))["withdrawn_on"],
+        None,
+    )
+    correction = study.get(f"participants/{number}/history").json()["events"][-1]["data"]
+    assert (correction["reason"], correction["replacement"]["data"]["reason"]) == (WAIVER, None)
 
 
-def test_sealed_text_is_in_no_answer_to_anybody_else(study: OwnStudy, roman: str) -> None:
-    study.position()
-    for who in (*EVERYBODY, "nobody"):
+def test_sealed_texts_are_returned_to_no_other_caller(study: StudyUnderTest, rome_participant: str) -> None:
+    study.wait_for_analytics()
+    for user in (*ALL_USERS, "nobody"):
         for service, path in READS:
-            answer = study.http.get(study.address(path.format(roman), service), headers=study.bearer(who))
-            if who not in of_site("rome") or service == "analytics":
-                assert sealed_in(answer) == set(), (who, path)
+            answer = study.http.get(
+                study.address(path.format(rome_participant), service), headers=study.authorization(user)
+            )
+            if user not in users_of_site("rome") or service == "analytics":
+                assert sealed_texts_in(answer) == set(), (user, path)
 
 
-def test_a_refusal_quotes_no_sealed_text(study: OwnStudy, roman: str) -> None:
-    again = [study.state(roman, fact) for fact in (facts.screened(local_reference=REFERENCE), facts.withdrawn(9))]
-    again.append(study.post("participants", body(facts.screened(local_reference=REFERENCE))))
-    assert [answer.status_code for answer in again] == [422, 422, 409]
-    assert [sealed_in(answer) for answer in again] == [set()] * 3
+def test_error_responses_quote_no_sealed_text(study: StudyUnderTest, rome_participant: str) -> None:
+    responses = [
+        study.record_fact(rome_participant, fact)
+        for fact in (facts.participant_screened(local_reference=REFERENCE), facts.consent_withdrawn(9))
+    ]
+    responses.append(study.post("participants", body(facts.participant_screened(local_reference=REFERENCE))))
+    assert [answer.status_code for answer in responses] == [422, 422, 409]
+    assert [sealed_texts_in(answer) for answer in responses] == [set()] * 3
 
 
-async def test_sealed_text_is_not_on_kafka(study: OwnStudy, roman: str) -> None:
-    study.position()
-    records = await everything_in(environment(study.demo)["KAFKA_BOOTSTRAP"], "quartal.enrollment.v1")
-    told = [record for record in records if roman.encode() in (record.key or b"")]
-    assert len(told) == 8
-    for record in told:
-        said = b"\n".join([record.key, record.value, *(part for _, part in record.headers)])
-        assert not [text for text in SECRETS if text.encode() in said]
+async def test_sealed_texts_are_not_published_to_kafka(study: StudyUnderTest, rome_participant: str) -> None:
+    study.wait_for_analytics()
+    records = await read_topic(demo_environment(study.demo)["KAFKA_BOOTSTRAP"], "quartal.enrollment.v1")
+    participant_records = [record for record in records if rome_participant.encode() in (record.key or b"")]
+    assert len(participant_records) == 8
+    for record in participant_records:
+        message_bytes = b"\n".join([record.key, record.value, *(part for _, part in record.headers)])
+        assert not [text for text in SECRETS if text.encode() in message_bytes]
 
 
-def test_neither_sealed_text_nor_tokens_are_in_the_logs(study: OwnStudy, roman: str) -> None:
-    study.position()
-    token = study.bearer(SITE)["Authorization"].partition(" ")[2]
-    study.http.get(study.address(f"participants/{roman}"), headers={"Authorization": f"Bearer {token}"})
+def test_logs_contain_neither_sealed_texts_nor_tokens(study: StudyUnderTest, rome_participant: str) -> None:
+    study.wait_for_analytics()
+    token = study.authorization(ROME_USER)["Authorization"].partition(" ")[2]
+    study.http.get(study.address(f"participants/{rome_participant}"), headers={"Authorization": f"Bearer {token}"})
     logs = [path for path in study.demo.data.rglob("*.log") if path.is_file()]
     assert {"web.log", "enrollment.log", "analytics.log"} <= {path.name for path in logs}
     for path in logs:
-        written = path.read_bytes()
-        assert not [text for text in (*SECRETS, token) if text.encode() in written], path
+        content = path.read_bytes()
+        assert not [text for text in (*SECRETS, token) if text.encode() in content], path
 
 
-def test_a_reference_is_found_by_its_own_site_only(study: OwnStudy, roman: str) -> None:
-    asked = {"local_reference": f"  {REFERENCE.lower()} "}
-    for who in of_site("rome"):
-        found = study.post("participants/search", asked, who)
-        assert (found.status_code, [row["participant_id"] for row in found.json()["rows"]]) == (200, [roman])
-    for who in of_site("milan"):
-        assert study.post("participants/search", asked, who).json() == {"rows": []}
-    for who in (*WHOLE, "administrator", "reader"):
-        assert study.post("participants/search", asked, who).status_code == 403
-    assert study.post("participants/search", asked, "nobody").status_code == 404
-    before = study.get(f"participants/{roman}").json()["version"]
-    for wrong in ({}, {"local_reference": ""}, {**asked, "site": "rome"}, {"local_reference": 7}, [asked]):
-        assert study.post("participants/search", wrong).status_code == 422
-    assert study.post("participants/search?dry_run=true", asked).status_code == 422
-    assert study.get(f"participants/{roman}").json()["version"] == before
+def test_local_reference_is_found_only_by_its_own_site(study: StudyUnderTest, rome_participant: str) -> None:
+    search = {"local_reference": f"  {REFERENCE.lower()} "}
+    for user in users_of_site("rome"):
+        response = study.post("participants/search", search, user)
+        assert (response.status_code, [row["participant_id"] for row in response.json()["rows"]]) == (
+            200,
+            [rome_participant],
+        )
+    for user in users_of_site("milan"):
+        assert study.post("participants/search", search, user).json() == {"rows": []}
+    for user in (*STUDY_WIDE_READERS, "administrator", "reader"):
+        assert study.post("participants/search", search, user).status_code == 403
+    assert study.post("participants/search", search, "nobody").status_code == 404
+    before = study.get(f"participants/{rome_participant}").json()["version"]
+    for invalid_search in ({}, {"local_reference": ""}, {**search, "site": "rome"}, {"local_reference": 7}, [search]):
+        assert study.post("participants/search", invalid_search).status_code == 422
+    assert study.post("participants/search?dry_run=true", search).status_code == 422
+    assert study.get(f"participants/{rome_participant}").json()["version"] == before
 
 
-def test_a_reference_is_taken_in_no_address(study: OwnStudy, roman: str) -> None:
-    for who in (*EVERYBODY, "nobody"):
-        for path in ("participants", f"participants/{roman}", "facts"):
-            answer = study.get(path, who, local_reference=REFERENCE)
+def test_local_reference_is_rejected_in_urls(study: StudyUnderTest, rome_participant: str) -> None:
+    for user in (*ALL_USERS, "nobody"):
+        for path in ("participants", f"participants/{rome_participant}", "facts"):
+            answer = study.get(path, user, local_reference=REFERENCE)
             if path == "participants":
                 assert (answer.status_code, answer.json()["type"]) == (422, "/problems/parameter")
-            assert REFERENCE not in answer.text or who in of_site("rome")
+            assert REFERENCE not in answer.text or user in users_of_site("rome")
 
 
-def test_a_reference_that_is_in_use_is_refused_without_saying_whose(study: OwnStudy) -> None:
-    first = study.participant(facts.screened(local_reference="Zw-12"))
-    second = body(facts.screened(local_reference="zW-12"))
+def test_local_reference_in_use_is_refused_without_naming_the_participant(study: StudyUnderTest) -> None:
+    first = study.register(facts.participant_screened(local_reference="Zw-12"))
+    second = body(facts.participant_screened(local_reference="zW-12"))
     assert study.post("participants?dry_run=true", second).status_code == 409
     answer = study.post("participants", second)
     assert answer.status_code == 409
     assert answer.json() == {
         "type": "/problems/already-registered",
-        "title": AlreadyRegistered.title,
+        "title": ReferenceInUse.title,
         "status": 409,
         "errors": [
             {
                 "code": "already-registered",
-                "message": AlreadyRegistered.title,
+                "message": ReferenceInUse.title,
                 "pointer": "",
             }
         ],
     }
     assert first not in str(answer.headers)
-    assert study.participant(facts.screened(site_id="milan", local_reference="Zw-12"), who="site@milan") != first
+    assert (
+        study.register(facts.participant_screened(site_id="milan", local_reference="Zw-12"), user="site@milan") != first
+    )
 
 
-def test_who_was_transferred_is_seen_by_the_new_site_without_the_old_ones_texts(study: OwnStudy) -> None:
-    treated = (facts.lesion(), facts.course(), facts.procedure(detail=DETAIL))
-    number = study.at_site("rome", *treated, local_reference=OTHERS)
-    assert study.state(number, facts.transferred("milan", 9)).status_code == 201
+def test_new_site_sees_a_transferred_participant_without_the_old_sites_texts(study: StudyUnderTest) -> None:
+    treatment_facts = (
+        facts.lesion_registered(),
+        facts.radiotherapy_started(),
+        facts.procedure_performed(detail=DETAIL),
+    )
+    number = study.enroll_at("rome", *treatment_facts, local_reference=OTHER_REFERENCE)
+    assert study.record_fact(number, facts.participant_transferred("milan", 9)).status_code == 201
     for path in (f"participants/{number}", f"participants/{number}/history"):
         assert study.get(path).status_code == 404
-        seen = study.get(path, "site@milan")
-        assert "lesion.registered" in seen.text
-        assert OTHERS not in seen.text
-        assert sealed_in(seen) == set()
-    assert study.state(number, facts.lesion("L2")).status_code == 404
+        new_site_response = study.get(path, "site@milan")
+        assert "lesion.registered" in new_site_response.text
+        assert OTHER_REFERENCE not in new_site_response.text
+        assert sealed_texts_in(new_site_response) == set()
+    assert study.record_fact(number, facts.lesion_registered("L2")).status_code == 404
     assert number not in study.get("facts", limit=1000).text
-    assert study.post("participants/search", {"local_reference": OTHERS}).json()["rows"] == []
-    assert study.state(number, facts.procedure(12, detail="said in Milan"), "site@milan").status_code == 201
+    assert study.post("participants/search", {"local_reference": OTHER_REFERENCE}).json()["rows"] == []
+    assert (
+        study.record_fact(number, facts.procedure_performed(12, detail="said in Milan"), "site@milan").status_code
+        == 201
+    )
     for path in (f"participants/{number}", f"participants/{number}/history", "facts"):
-        own = study.get(path, "site@milan")
-        assert ("said in Milan" in own.text, sealed_in(own)) == (True, set())
-    study.position()
-    for who, sees in (("site@rome", False), ("site@milan", True), ("investigator", True)):
-        assert (number in study.read("figures/treatments.json", who).text) is sees, who
+        new_site_page = study.get(path, "site@milan")
+        assert ("said in Milan" in new_site_page.text, sealed_texts_in(new_site_page)) == (True, set())
+    study.wait_for_analytics()
+    for user, is_visible in (("site@rome", False), ("site@milan", True), ("investigator", True)):
+        assert (number in study.get_analytics("figures/treatments.json", user).text) is is_visible, user

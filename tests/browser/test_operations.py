@@ -7,46 +7,46 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from shared.contracts.followup import FollowUpRecorded
-from tests.api.own_study import OwnStudy, own_study
-from tests.demo import FROM_A_PAGE, Demo
-from tests.integration.publishing import publish
-from tests.integration.stated import Telling, lesion, participant
+from tests.api.own_study import StudyUnderTest, open_study
+from tests.demo import SAME_ORIGIN_HEADERS, Demo
+from tests.integration.publishing import publish_events
+from tests.integration.stated import StreamBuilder, lesion_registered, participant_stream
 
 
 @pytest.fixture(scope="module")
-def study(demo: Demo) -> Iterator[OwnStudy]:
+def study(demo: Demo) -> Iterator[StudyUnderTest]:
     """With a stream that stands still, which is mended at the end, and somebody without a screening."""
-    with own_study(demo) as opened:
-        gapped = participant(opened.study_id, lesion())
-        late = Telling(opened.study_id, service="followup")
-        late.tell(FollowUpRecorded.model_validate({"seen_on": "2024-05-01", "mode": "clinic"}))
-        publish(demo, [gapped.events[0], gapped.events[2], *late.events])
-        opened.others += 2
-        opened.position()
-        yield opened
-        publish(demo, gapped.events)
+    with open_study(demo) as study:
+        gapped_stream = participant_stream(study.study_id, lesion_registered())
+        unscreened_stream = StreamBuilder(study.study_id, service="followup")
+        unscreened_stream.add(FollowUpRecorded.model_validate({"seen_on": "2024-05-01", "mode": "clinic"}))
+        publish_events(demo, [gapped_stream.events[0], gapped_stream.events[2], *unscreened_stream.events])
+        study.external_event_count += 2
+        study.wait_for_analytics()
+        yield study
+        publish_events(demo, gapped_stream.events)
 
 
 @pytest.fixture
-def operations(page: Page, demo: Demo, study: OwnStudy) -> Page:
+def operations_page(page: Page, demo: Demo, study: StudyUnderTest) -> Page:
     address = f"/analytics/studies/{study.study_id}/operations"
     token = demo.token("administrator", study=study.study_id)
-    page.request.post("/session", form={"token": token, "next": address}, headers=FROM_A_PAGE)
+    page.request.post("/session", form={"token": token, "next": address}, headers=SAME_ORIGIN_HEADERS)
     page.goto(address)
     return page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_operations_page_breaks_no_rule_of_accessibility(
-    operations: Page, violations: Callable[[], list[tuple[str, list[str]]]], scheme: Literal["light", "dark"]
+def test_operations_page_is_accessible(
+    operations_page: Page, find_violations: Callable[[], list[tuple[str, list[str]]]], scheme: Literal["light", "dark"]
 ) -> None:
-    operations.emulate_media(color_scheme=scheme)
-    expect(operations.locator("[data-number=unscreened]")).to_have_text("1")
-    expect(operations.locator("#parked tbody tr")).to_have_count(1)
-    assert violations() == []
+    operations_page.emulate_media(color_scheme=scheme)
+    expect(operations_page.locator("[data-number=unscreened]")).to_have_text("1")
+    expect(operations_page.locator("#parked tbody tr")).to_have_count(1)
+    assert find_violations() == []
 
 
-def test_the_operations_page_is_no_wider_than_a_phone(operations: Page) -> None:
-    operations.set_viewport_size({"width": 390, "height": 844})
-    wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert operations.evaluate(wider) == 0
+def test_operations_page_fits_a_phone(operations_page: Page) -> None:
+    operations_page.set_viewport_size({"width": 390, "height": 844})
+    overflow_script = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert operations_page.evaluate(overflow_script) == 0

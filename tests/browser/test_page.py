@@ -11,8 +11,8 @@ from infra.reference.study import CRITERIA, FROZEN_TODAY, SITE_ID, STUDY_ID
 from tests.browser.conftest import IMAGES
 
 FIGURES = ("flow", "accrual", "treatments")
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-SCREENED = {
+DESKTOP_SIZE, PHONE_SIZE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+SCREENING_DATA = {
     "site_id": SITE_ID,
     "screened_on": FROZEN_TODAY,
     "sex": "female",
@@ -20,11 +20,11 @@ SCREENED = {
     "criteria": {criterion["id"]: "met" for criterion in CRITERIA},
 }
 
-Screen = Callable[[dict[str, Any]], object]
-Violations = Callable[[], list[tuple[str, list[str]]]]
+ScreenParticipant = Callable[[dict[str, Any]], object]
+FindViolations = Callable[[], list[tuple[str, list[str]]]]
 
 
-def overflow(page: Page) -> int:
+def horizontal_overflow(page: Page) -> int:
     """By how many pixels the page is wider than the window."""
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
@@ -34,7 +34,7 @@ def open_tables(page: Page) -> None:
         page.locator(f"#{figure}-summary").click()
 
 
-def test_the_page_shows_its_figures_and_is_live(cohort: Page) -> None:
+def test_cohort_page_shows_its_figures_and_is_live(cohort: Page) -> None:
     for figure in FIGURES:
         expect(cohort.locator(f"#{figure} svg[role=img]")).to_be_visible()
     expect(cohort.locator("#state")).to_have_text("Live")
@@ -42,18 +42,18 @@ def test_the_page_shows_its_figures_and_is_live(cohort: Page) -> None:
     expect(cohort.locator("#flow figcaption")).to_contain_text("4 / 31 = 12.9 % (95 % CI 3.6–29.8)")
 
 
-def test_a_stated_fact_changes_the_figure_without_a_reload_and_keeps_the_readers_place(
-    cohort: Page, screen: Screen
+def test_recorded_fact_updates_the_figure_without_reload_and_keeps_the_focus(
+    cohort: Page, screen_participant: ScreenParticipant
 ) -> None:
     flow, screened = cohort.locator("#flow"), cohort.locator("#flow [data-number=screened]")
     expect(cohort.locator("#state")).to_have_text("Live")
-    before, shown = int(flow.get_attribute("data-version") or 0), int(screened.inner_text())
+    version_before, screened_count = int(flow.get_attribute("data-version") or 0), int(screened.inner_text())
     cohort.locator("#flow-summary").click()
     cohort.locator("#flow-file2").focus()
     cohort.evaluate("window.sameDocument = true")
-    screen(SCREENED)
-    expect(screened).to_have_text(str(shown + 1), timeout=20_000)
-    assert int(flow.get_attribute("data-version") or 0) > before
+    screen_participant(SCREENING_DATA)
+    expect(screened).to_have_text(str(screened_count + 1), timeout=20_000)
+    assert int(flow.get_attribute("data-version") or 0) > version_before
     expect(cohort.locator("[data-show=version]")).to_have_text(flow.get_attribute("data-version") or "")
     expect(cohort.locator("#flow-table")).to_have_attribute("open", "")
     expect(cohort.locator("#flow-file2")).to_be_focused()
@@ -61,34 +61,34 @@ def test_a_stated_fact_changes_the_figure_without_a_reload_and_keeps_the_readers
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_cohort_page_breaks_no_rule_of_accessibility(
-    cohort: Page, violations: Violations, scheme: Literal["light", "dark"]
+def test_cohort_page_is_accessible(
+    cohort: Page, find_violations: FindViolations, scheme: Literal["light", "dark"]
 ) -> None:
     cohort.emulate_media(color_scheme=scheme)
     open_tables(cohort)
-    assert violations() == []
+    assert find_violations() == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["/", "/session"])
-def test_the_way_in_breaks_no_rule_of_accessibility(
-    page: Page, violations: Violations, path: str, scheme: Literal["light", "dark"]
+def test_home_and_sign_in_pages_are_accessible(
+    page: Page, find_violations: FindViolations, path: str, scheme: Literal["light", "dark"]
 ) -> None:
     page.emulate_media(color_scheme=scheme)
     page.goto(path)
-    assert violations() == []
+    assert find_violations() == []
 
 
-def test_nothing_is_wider_than_a_phone(cohort: Page) -> None:
-    cohort.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
+def test_cohort_home_and_sign_in_pages_fit_a_phone(cohort: Page) -> None:
+    cohort.set_viewport_size({"width": PHONE_SIZE["width"], "height": PHONE_SIZE["height"]})
     open_tables(cohort)
-    assert overflow(cohort) == 0
+    assert horizontal_overflow(cohort) == 0
     for path in ("/", "/session"):
         cohort.goto(path)
-        assert overflow(cohort) == 0
+        assert horizontal_overflow(cohort) == 0
 
 
-def test_signing_in_leads_to_the_page_that_was_asked_for(page: Page, token: str) -> None:
+def test_sign_in_leads_to_the_requested_page(page: Page, token: str) -> None:
     page.goto(f"/session?next=/analytics/studies/{STUDY_ID}")
     page.get_by_label("Access token").fill(token)
     page.get_by_role("button", name="Sign in").click()
@@ -97,14 +97,14 @@ def test_signing_in_leads_to_the_page_that_was_asked_for(page: Page, token: str)
 
 
 @pytest.mark.parametrize("figure", FIGURES)
-def test_every_file_that_a_figure_offers_can_be_had(cohort: Page, figure: str) -> None:
+def test_every_file_offered_by_a_figure_can_be_downloaded(cohort: Page, figure: str) -> None:
     links = cohort.locator(f"#{figure} .downloads a")
     addresses = [links.nth(index).get_attribute("href") or "" for index in range(links.count())]
     assert [address.rpartition(".")[2] for address in addresses] == ["json", "csv", "svg"]
     assert [cohort.request.get(address).status for address in addresses] == [200, 200, 200]
 
 
-def test_the_page_as_it_is_printed_shows_every_figure_and_no_controls(cohort: Page) -> None:
+def test_printed_page_shows_every_figure_and_no_controls(cohort: Page) -> None:
     cohort.emulate_media(media="print")
     for figure in FIGURES:
         expect(cohort.locator(f"#{figure} svg")).to_be_visible()
@@ -114,8 +114,8 @@ def test_the_page_as_it_is_printed_shows_every_figure_and_no_controls(cohort: Pa
 
 if os.environ.get("QUARTAL_SCREENSHOTS") == "1":
 
-    def test_the_documentation_shows_the_page_as_it_is(cohort: Page) -> None:
-        cohort.set_viewport_size({"width": DESK["width"], "height": DESK["height"]})
+    def test_documentation_screenshot_is_taken(cohort: Page) -> None:
+        cohort.set_viewport_size({"width": DESKTOP_SIZE["width"], "height": DESKTOP_SIZE["height"]})
         expect(cohort.locator("#state")).to_have_text("Live")
         IMAGES.mkdir(parents=True, exist_ok=True)
         cohort.screenshot(path=IMAGES / "cohort.png", full_page=True)

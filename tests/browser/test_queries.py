@@ -7,114 +7,119 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from infra.reference.study import CONSENT_VERSIONS, FROZEN_TODAY, SITE_ID, STUDY_ID
-from tests.browser.test_page import PHONE, SCREENED, Screen, Violations, overflow
-from tests.demo import FROM_A_PAGE, Demo
+from tests.browser.test_page import PHONE_SIZE, SCREENING_DATA, FindViolations, ScreenParticipant, horizontal_overflow
+from tests.demo import SAME_ORIGIN_HEADERS, Demo
 
-ADDRESS = f"/analytics/studies/{STUDY_ID}/queries"
-CONSENTED = {"signed_on": FROZEN_TODAY, "form_version": CONSENT_VERSIONS[-1]["version"]}
-WITHDRAWN = {"withdrawn_on": "2025-01-30", "scope": "follow_up"}
+QUERIES_PATH = f"/analytics/studies/{STUDY_ID}/queries"
+CONSENT_DATA = {"signed_on": FROZEN_TODAY, "form_version": CONSENT_VERSIONS[-1]["version"]}
+WITHDRAWAL_DATA = {"withdrawn_on": "2025-01-30", "scope": "follow_up"}
 
 
 @pytest.fixture(scope="session")
-def contradiction(demo: Demo) -> str:
+def contradictory_participant(demo: Demo) -> str:
     """The number of somebody who consented on the day after withdrawing."""
-    facts = [{"type": "participant.screened", "data": SCREENED}, {"type": "participant.consented", "data": CONSENTED}]
+    facts = [
+        {"type": "participant.screened", "data": SCREENING_DATA},
+        {"type": "participant.consented", "data": CONSENT_DATA},
+    ]
     participants = f"/enrollment/v1/studies/{STUDY_ID}/participants"
     with demo.client("site", SITE_ID) as http:
-        stated = http.post(participants, json={"facts": facts}).raise_for_status()
-        number = str(stated.json()["participant_id"])
-        http.post(f"{participants}/{number}/facts/participant.withdrawn", json=WITHDRAWN).raise_for_status()
+        response = http.post(participants, json={"facts": facts}).raise_for_status()
+        number = str(response.json()["participant_id"])
+        http.post(f"{participants}/{number}/facts/participant.withdrawn", json=WITHDRAWAL_DATA).raise_for_status()
     return number
 
 
 @pytest.fixture
-def queries(page: Page, token: str, contradiction: str) -> Page:
+def queries_page(page: Page, token: str, contradictory_participant: str) -> Page:
     """The reference study's queries, as its investigator sees them."""
-    page.request.post("/session", form={"token": token, "next": ADDRESS}, headers=FROM_A_PAGE)
-    page.goto(ADDRESS)
-    expect(page.get_by_role("link", name=contradiction).first).to_be_visible()
+    page.request.post("/session", form={"token": token, "next": QUERIES_PATH}, headers=SAME_ORIGIN_HEADERS)
+    page.goto(QUERIES_PATH)
+    expect(page.get_by_role("link", name=contradictory_participant).first).to_be_visible()
     return page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_queries_break_no_rule_of_accessibility(
-    queries: Page, violations: Violations, scheme: Literal["light", "dark"]
+def test_queries_page_is_accessible(
+    queries_page: Page, find_violations: FindViolations, scheme: Literal["light", "dark"]
 ) -> None:
-    queries.emulate_media(color_scheme=scheme)
-    queries.locator("tbody summary").first.click()
-    assert violations() == []
+    queries_page.emulate_media(color_scheme=scheme)
+    queries_page.locator("tbody summary").first.click()
+    assert find_violations() == []
 
 
-def test_the_queries_fit_a_phone(queries: Page) -> None:
-    queries.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
-    queries.locator("tbody summary").first.click()
-    assert overflow(queries) == 0
+def test_queries_page_fits_a_phone(queries_page: Page) -> None:
+    queries_page.set_viewport_size({"width": PHONE_SIZE["width"], "height": PHONE_SIZE["height"]})
+    queries_page.locator("tbody summary").first.click()
+    assert horizontal_overflow(queries_page) == 0
 
 
-def test_the_cohort_leads_to_the_queries_and_back(cohort: Page) -> None:
+def test_cohort_and_queries_pages_link_to_each_other(cohort: Page) -> None:
     cohort.get_by_role("link", name="Data queries").click()
-    expect(cohort).to_have_url(ADDRESS)
+    expect(cohort).to_have_url(QUERIES_PATH)
     cohort.get_by_role("link", name="Cohort").click()
     expect(cohort).to_have_url(f"/analytics/studies/{STUDY_ID}")
 
 
-def test_an_open_page_follows_the_record_without_a_reload(queries: Page, screen: Screen) -> None:
-    expect(queries.locator("#state")).to_have_text("Live")
-    shown = queries.locator("[data-show=version]")
-    before = shown.inner_text()
-    queries.evaluate("window.sameDocument = true")
-    screen(SCREENED)
-    expect(shown).not_to_have_text(before, timeout=20_000)
-    assert queries.evaluate("window.sameDocument") is True
+def test_open_queries_page_is_updated_without_reload(queries_page: Page, screen_participant: ScreenParticipant) -> None:
+    expect(queries_page.locator("#state")).to_have_text("Live")
+    version_label = queries_page.locator("[data-show=version]")
+    before = version_label.inner_text()
+    queries_page.evaluate("window.sameDocument = true")
+    screen_participant(SCREENING_DATA)
+    expect(version_label).not_to_have_text(before, timeout=20_000)
+    assert queries_page.evaluate("window.sameDocument") is True
 
 
-def test_what_is_explained_is_reached_by_a_link(queries: Page) -> None:
-    queries.get_by_role("navigation", name="State of the data queries").get_by_role("link", name="Explained").click()
-    expect(queries.locator("[data-number=queries]")).to_have_text("0")
+def test_explained_queries_are_reached_by_a_link(queries_page: Page) -> None:
+    queries_page.get_by_role("navigation", name="State of the data queries").get_by_role(
+        "link", name="Explained"
+    ).click()
+    expect(queries_page.locator("[data-number=queries]")).to_have_text("0")
 
 
-def test_a_question_leads_to_each_fact_that_it_is_about(queries: Page, contradiction: str) -> None:
-    row = queries.get_by_role("row", name=contradiction).filter(has_text="The consent of")
+def test_query_links_to_each_of_its_facts(queries_page: Page, contradictory_participant: str) -> None:
+    row = queries_page.get_by_role("row", name=contradictory_participant).filter(has_text="The consent of")
     row.get_by_role("link", name="fact").last.click()
-    expect(queries).to_have_url(re.compile(f"/participants/{contradiction}#fact-"))
-    expect(queries.locator("ol.events > li:target")).to_be_in_viewport()
+    expect(queries_page).to_have_url(re.compile(f"/participants/{contradictory_participant}#fact-"))
+    expect(queries_page.locator("ol.events > li:target")).to_be_in_viewport()
 
 
-def test_a_participant_has_its_open_queries_above_its_timeline_and_a_count_in_the_list(
-    queries: Page, contradiction: str
+def test_open_queries_are_listed_above_the_timeline_and_counted_in_the_list(
+    queries_page: Page, contradictory_participant: str
 ) -> None:
-    asked = queries.get_by_role("row", name=contradiction).count()
-    queries.get_by_role("link", name="Participants").click()
-    row = queries.get_by_role("row", name=contradiction)
-    expect(row.get_by_role("cell").last).to_have_text(str(asked))
+    query_count = queries_page.get_by_role("row", name=contradictory_participant).count()
+    queries_page.get_by_role("link", name="Participants").click()
+    row = queries_page.get_by_role("row", name=contradictory_participant)
+    expect(row.get_by_role("cell").last).to_have_text(str(query_count))
     row.get_by_role("link").click()
-    expect(queries.get_by_role("heading", name=f"{asked} open data queries")).to_be_visible()
-    expect(queries.locator(".questions > li")).to_have_count(asked)
-    queries.locator(".questions").get_by_role("link", name="fact").first.click()
-    expect(queries.locator("ol.events > li:target")).to_be_in_viewport()
+    expect(queries_page.get_by_role("heading", name=f"{query_count} open data queries")).to_be_visible()
+    expect(queries_page.locator(".questions > li")).to_have_count(query_count)
+    queries_page.locator(".questions").get_by_role("link", name="fact").first.click()
+    expect(queries_page.locator("ol.events > li:target")).to_be_in_viewport()
 
 
-def test_what_is_narrowed_says_to_what_and_leads_back_to_all(queries: Page, contradiction: str) -> None:
-    queries.goto(f"{ADDRESS}?participant={contradiction}&state=all")
-    expect(queries.locator("main")).to_contain_text(f"Filtered by participant {contradiction}.")
-    queries.get_by_role("link", name="Show the whole study").click()
-    expect(queries).to_have_url(f"{ADDRESS}?state=all")
-
-
-def test_a_new_query_appears_on_an_open_page_of_its_participant_and_in_the_list(
-    page: Page, demo: Demo, token: str
+def test_filtered_queries_page_states_its_filter_and_links_to_all(
+    queries_page: Page, contradictory_participant: str
 ) -> None:
+    queries_page.goto(f"{QUERIES_PATH}?participant={contradictory_participant}&state=all")
+    expect(queries_page.locator("main")).to_contain_text(f"Filtered by participant {contradictory_participant}.")
+    queries_page.get_by_role("link", name="Show the whole study").click()
+    expect(queries_page).to_have_url(f"{QUERIES_PATH}?state=all")
+
+
+def test_new_query_appears_on_open_participant_and_list_pages(page: Page, demo: Demo, token: str) -> None:
     participants = f"/enrollment/v1/studies/{STUDY_ID}/participants"
     with demo.client("site", SITE_ID) as http:
-        number = http.post(participants, json=SCREENED).raise_for_status().json()["participant_id"]
-        page.request.post("/session", form={"token": token, "next": ADDRESS}, headers=FROM_A_PAGE)
-        other = page.context.new_page()
-        for each, path in ((page, f"participants/{number}"), (other, "participants")):
-            each.goto(f"/analytics/studies/{STUDY_ID}/{path}")
-            expect(each.locator("#state")).to_have_text("Live")
-        expect(other.get_by_role("row", name=number).get_by_role("cell").last).to_have_text("0")
-        for fact, data in (("consented", CONSENTED), ("withdrawn", WITHDRAWN)):
+        number = http.post(participants, json=SCREENING_DATA).raise_for_status().json()["participant_id"]
+        page.request.post("/session", form={"token": token, "next": QUERIES_PATH}, headers=SAME_ORIGIN_HEADERS)
+        list_window = page.context.new_page()
+        for window, path in ((page, f"participants/{number}"), (list_window, "participants")):
+            window.goto(f"/analytics/studies/{STUDY_ID}/{path}")
+            expect(window.locator("#state")).to_have_text("Live")
+        expect(list_window.get_by_role("row", name=number).get_by_role("cell").last).to_have_text("0")
+        for fact, data in (("consented", CONSENT_DATA), ("withdrawn", WITHDRAWAL_DATA)):
             http.post(f"{participants}/{number}/facts/participant.{fact}", json=data).raise_for_status()
     expect(page.get_by_role("heading", name="2 open data queries")).to_be_visible(timeout=20_000)
     expect(page.locator("ol.events")).to_contain_text("Withdrew")
-    expect(other.get_by_role("row", name=number).get_by_role("cell").last).to_have_text("2", timeout=20_000)
+    expect(list_window.get_by_role("row", name=number).get_by_role("cell").last).to_have_text("2", timeout=20_000)

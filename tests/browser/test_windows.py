@@ -8,39 +8,45 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from infra.reference.study import STUDY_ID
-from tests.browser.test_page import SCREENED
+from tests.browser.test_page import SCREENING_DATA
 
-ADDRESS = f"/analytics/studies/{STUDY_ID}"
-PATIENCE = 20_000  # milliseconds
+COHORT_PATH = f"/analytics/studies/{STUDY_ID}"
+TIMEOUT_MILLISECONDS = 20_000  # milliseconds
 
 
-def screened(window: Page) -> int:
+def screened_count(window: Page) -> int:
     return int(window.locator("#flow [data-number=screened]").inner_text())
 
 
-def test_seven_visible_windows_load_and_are_live(cohort: Page, screen: Callable[[dict[str, Any]], None]) -> None:
+def test_seven_visible_windows_load_and_are_live(
+    cohort: Page, screen_participant: Callable[[dict[str, Any]], None]
+) -> None:
     windows = [cohort, *(cohort.context.new_page() for _ in range(6))]
     for window in windows[1:]:
-        window.goto(ADDRESS, timeout=PATIENCE)
+        window.goto(COHORT_PATH, timeout=TIMEOUT_MILLISECONDS)
     for window in windows:
-        expect(window.locator("#state")).to_have_text("Live", timeout=PATIENCE)
-    before = screened(cohort)
-    screen(SCREENED)
+        expect(window.locator("#state")).to_have_text("Live", timeout=TIMEOUT_MILLISECONDS)
+    before = screened_count(cohort)
+    screen_participant(SCREENING_DATA)
     for window in windows:
-        expect(window.locator("#flow [data-number=screened]")).to_have_text(str(before + 1), timeout=PATIENCE)
+        expect(window.locator("#flow [data-number=screened]")).to_have_text(
+            str(before + 1), timeout=TIMEOUT_MILLISECONDS
+        )
 
 
-def test_another_window_takes_over_when_the_one_with_the_stream_is_closed(
-    cohort: Page, screen: Callable[[dict[str, Any]], None]
+def test_another_window_takes_over_when_the_streaming_one_is_closed(
+    cohort: Page, screen_participant: Callable[[dict[str, Any]], None]
 ) -> None:
     expect(cohort.locator("#state")).to_have_text("Live")
-    others = [cohort.context.new_page() for _ in range(2)]
-    for window in others:
-        window.goto(ADDRESS)
+    other_windows = [cohort.context.new_page() for _ in range(2)]
+    for window in other_windows:
+        window.goto(COHORT_PATH)
         expect(window.locator("#state")).to_have_text("Live")
-    before = screened(cohort)
+    before = screened_count(cohort)
     cohort.close()
-    screen(SCREENED)
-    for window in others:
-        expect(window.locator("#flow [data-number=screened]")).to_have_text(str(before + 1), timeout=PATIENCE)
-        expect(window.locator("#state")).to_have_text("Live", timeout=PATIENCE)
+    screen_participant(SCREENING_DATA)
+    for window in other_windows:
+        expect(window.locator("#flow [data-number=screened]")).to_have_text(
+            str(before + 1), timeout=TIMEOUT_MILLISECONDS
+        )
+        expect(window.locator("#state")).to_have_text("Live", timeout=TIMEOUT_MILLISECONDS)

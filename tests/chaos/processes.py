@@ -11,32 +11,36 @@ from pathlib import Path
 
 from tests.demo import Demo
 
-PATIENCE = 60.0  # seconds until a promise counts as broken
-_LOOKS_EVERY = 0.05
+TIMEOUT_SECONDS = 60.0  # seconds until a promise counts as broken
+_POLL_INTERVAL_SECONDS = 0.05
 
 
-def eventually(holds: Callable[[], object], what: str, within: float = PATIENCE) -> None:
+def wait_until(condition: Callable[[], object], description: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
     """Return when it holds; AssertionError when it does not within so many seconds."""
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {within:g} s: {what}"
-        time.sleep(_LOOKS_EVERY)
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_seconds:g} s: {description}"
+        time.sleep(_POLL_INTERVAL_SECONDS)
 
 
-def processes_of(folder: Path) -> dict[int, str]:
+def find_processes(folder: Path) -> dict[int, str]:
     """Command lines of the processes that have the data folder in their arguments, environment or working folder."""
-    found = {}
-    for place in Path("/proc").glob("[0-9]*"):
+    command_lines = {}
+    for process_folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it ended meanwhile
-            said = (place / "cmdline").read_bytes()
-            around = said + (place / "environ").read_bytes() + os.fsencode(os.readlink(place / "cwd"))
-            if said and os.fsencode(folder) in around:
-                found[int(place.name)] = said.replace(b"\0", b" ").decode(errors="replace")
-    return found
+            command_line = (process_folder / "cmdline").read_bytes()
+            context = (
+                command_line
+                + (process_folder / "environ").read_bytes()
+                + os.fsencode(os.readlink(process_folder / "cwd"))
+            )
+            if command_line and os.fsencode(folder) in context:
+                command_lines[int(process_folder.name)] = command_line.replace(b"\0", b" ").decode(errors="replace")
+    return command_lines
 
 
-def none_left(folder: Path, within: float = PATIENCE) -> None:
-    eventually(lambda: not processes_of(folder), f"no process of {folder} is left", within)
+def wait_until_none_left(folder: Path, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    wait_until(lambda: not find_processes(folder), f"no process of {folder} is left", timeout_seconds)
 
 
 def kill(pids: Iterable[int]) -> None:
@@ -46,13 +50,13 @@ def kill(pids: Iterable[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def kill_all_of(demo: Demo) -> None:
+def kill_demo(demo: Demo) -> None:
     """SIGKILL until nothing of it runs: what a supervisor starts while we look is killed at the next look."""
 
-    def all_killed() -> bool:
-        kill(found := processes_of(demo.data))
-        return not found
+    def all_are_killed() -> bool:
+        kill(processes := find_processes(demo.data))
+        return not processes
 
-    eventually(all_killed, f"everything of {demo.data} is killed")
+    wait_until(all_are_killed, f"everything of {demo.data} is killed")
     if demo.process:
         demo.process.wait(10)

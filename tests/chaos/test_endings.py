@@ -18,19 +18,21 @@ import pytest
 
 from infra.local.ports import free_port
 from infra.local.roles import LIVE_STUDY
-from infra.reference.study import STUDY_ID, members
+from infra.reference.study import STUDY_ID, default_grants
 from infra.simulator.patients import SITES
-from tests.chaos.processes import eventually, kill_all_of, none_left
-from tests.demo import CHECKOUT, READY_WITHIN, Demo
+from tests.chaos.processes import kill_demo, wait_until, wait_until_none_left
+from tests.demo import CHECKOUT, READY_TIMEOUT_SECONDS, Demo
 
-GOES_ON_WITHIN = 20.0  # seconds
-OPENING = 2 + len(SITES) + len(members(LIVE_STUDY, [site.site_id for site in SITES]))  # facts of the live study itself
-IN_A_TERMINAL = 'exec "$0" -m infra.cli demo <"$1" >"$1" 2>&1'  # the first terminal that a session opens is its own
+RECOVERY_TIMEOUT_SECONDS = 20.0  # seconds
+OPENING_FACT_COUNT = (
+    2 + len(SITES) + len(default_grants(LIVE_STUDY, [site.site_id for site in SITES]))
+)  # facts of the live study itself
+TERMINAL_COMMAND = 'exec "$0" -m infra.cli demo <"$1" >"$1" 2>&1'  # the first terminal that a session opens is its own
 _log = logging.getLogger(__name__)
 
 
 @dataclass
-class Terminal:
+class DemoTerminal:
     """A terminal window with a demo in it."""
 
     demo: Demo
@@ -39,15 +41,15 @@ class Terminal:
 
     def start(self) -> float:
         """Seconds until it was ready."""
-        began, self.text = time.monotonic(), ""
-        self.screen, inside = os.openpty()
-        command = ["sh", "-c", IN_A_TERMINAL, sys.executable, os.ttyname(inside)]
+        started_at, self.text = time.monotonic(), ""
+        self.screen, terminal_end = os.openpty()
+        command = ["sh", "-c", TERMINAL_COMMAND, sys.executable, os.ttyname(terminal_end)]
         self.demo.process = subprocess.Popen(
             command, cwd=CHECKOUT, env=self.demo.environment, stdin=subprocess.DEVNULL, start_new_session=True
         )
-        eventually(self._is_ready, "the demo is ready", READY_WITHIN)
-        os.close(inside)
-        return time.monotonic() - began
+        wait_until(self._is_ready, "the demo is ready", READY_TIMEOUT_SECONDS)
+        os.close(terminal_end)
+        return time.monotonic() - started_at
 
     def _is_ready(self) -> bool:
         assert self.demo.process
@@ -61,7 +63,7 @@ class Terminal:
         os.close(self.screen)
         self.screen = -1
 
-    def ended(self) -> int:
+    def wait_for_exit(self) -> int:
         """The demo's exit code."""
         assert self.demo.process
         code = self.demo.process.wait(60)
@@ -71,55 +73,59 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Terminal]:
-    own = Terminal(Demo(tmp_path / "data", free_port()))
+def terminal(tmp_path: Path) -> Iterator[DemoTerminal]:
+    demo_terminal = DemoTerminal(Demo(tmp_path / "data", free_port()))
     try:
-        yield own
+        yield demo_terminal
     finally:
-        kill_all_of(own.demo)
+        kill_demo(demo_terminal.demo)
 
 
-def sent(number: signal.Signals) -> Callable[[Terminal], None]:
-    def send(terminal: Terminal) -> None:
+def send_signal_with(signal_number: signal.Signals) -> Callable[[DemoTerminal], None]:
+    def send(terminal: DemoTerminal) -> None:
         assert terminal.demo.process
-        terminal.demo.process.send_signal(number)
+        terminal.demo.process.send_signal(signal_number)
 
     return send
 
 
-ENDS: dict[str, tuple[Callable[[Terminal], None], int]] = {
-    "the terminal is closed": (Terminal.close, 0),
-    "SIGINT": (sent(signal.SIGINT), 0),
-    "SIGKILL": (sent(signal.SIGKILL), -signal.SIGKILL),
-    "SIGTERM": (sent(signal.SIGTERM), 0),
+SHUTDOWNS: dict[str, tuple[Callable[[DemoTerminal], None], int]] = {
+    "the terminal is closed": (DemoTerminal.close, 0),
+    "SIGINT": (send_signal_with(signal.SIGINT), 0),
+    "SIGKILL": (send_signal_with(signal.SIGKILL), -signal.SIGKILL),
+    "SIGTERM": (send_signal_with(signal.SIGTERM), 0),
 }
 
 
-def position(demo: Demo, study: str) -> int:
+def read_position(demo: Demo, study: str) -> int:
     return int(demo.figure("flow", study=study)["position"])
 
 
-def told_before(demo: Demo) -> int:
+def simulated_before(demo: Demo) -> int:
     """How many facts the simulator went on after, by its own word."""
     lines = (demo.data / "logs" / "simulator.log").read_text().splitlines()
-    said = [line for line in lines if "simulated participants" in line][-1]
-    found = re.search(r"going on after fact (\d+)$", said)
-    return int(found[1]) if found else 0
+    resume_line = [line for line in lines if "simulated participants" in line][-1]
+    match = re.search(r"going on after fact (\d+)$", resume_line)
+    return int(match[1]) if match else 0
 
 
-def lives_on(demo: Demo, since: int) -> None:
-    eventually(lambda: position(demo, LIVE_STUDY) > since, "the live study goes on", GOES_ON_WITHIN)
+def wait_until_study_continues(demo: Demo, position_before: int) -> None:
+    wait_until(
+        lambda: read_position(demo, LIVE_STUDY) > position_before, "the live study goes on", RECOVERY_TIMEOUT_SECONDS
+    )
 
 
-def test_whatever_ends_it_no_process_is_left_and_the_next_start_goes_on(terminal: Terminal) -> None:
-    demo, reference, live = terminal.demo, 0, 0
-    for name, (end, code) in ENDS.items():
+def test_demo_ends_completely_and_continues_on_the_next_start(terminal: DemoTerminal) -> None:
+    demo, reference_position, live_position = terminal.demo, 0, 0
+    for name, (end_demo, code) in SHUTDOWNS.items():
         _log.info("ready after %.1f s", terminal.start())
         assert demo.figure("flow")["enrolled"] == 31
-        assert position(demo, STUDY_ID) == (reference or position(demo, STUDY_ID)), "nothing was loaded twice"
-        lives_on(demo, max(live, OPENING + 3))
-        assert told_before(demo) >= live - OPENING - 3, "the simulation goes on where it was"
-        reference, live = position(demo, STUDY_ID), position(demo, LIVE_STUDY)
-        end(terminal)
-        assert terminal.ended() == code, f"{name}:\n{terminal.text}"
-        none_left(demo.data)
+        assert read_position(demo, STUDY_ID) == (reference_position or read_position(demo, STUDY_ID)), (
+            "nothing was loaded twice"
+        )
+        wait_until_study_continues(demo, max(live_position, OPENING_FACT_COUNT + 3))
+        assert simulated_before(demo) >= live_position - OPENING_FACT_COUNT - 3, "the simulation goes on where it was"
+        reference_position, live_position = read_position(demo, STUDY_ID), read_position(demo, LIVE_STUDY)
+        end_demo(terminal)
+        assert terminal.wait_for_exit() == code, f"{name}:\n{terminal.text}"
+        wait_until_none_left(demo.data)

@@ -17,16 +17,24 @@ from random import Random
 import pytest
 from asyncpg import Record
 
-from infra.cli.demo import CLOCK
+from infra.cli.demo import DEMO_CLOCK
 from infra.local.ports import free_port
 from infra.reference.study import STUDY_ID as REFERENCE
 from shared.contracts.event import Event
-from tests.chaos.books import CONSUMERS, RECORDING, Books, computed_afresh, standing_now, streams, until
-from tests.chaos.processes import kill, kill_all_of, processes_of
-from tests.chaos.sites import AT_ONCE, STUDY_ID, TODAY, TRANSFERRED, Reporting
+from tests.chaos.books import (
+    CONSUMED_SERVICES,
+    RECORDING_SERVICES,
+    StoredStudy,
+    compute_figures,
+    events_by_stream,
+    standing_events,
+    wait_until,
+)
+from tests.chaos.processes import find_processes, kill, kill_demo
+from tests.chaos.sites import CONCURRENT_PARTICIPANTS, STUDY_ID, TODAY, TRANSFERRED, SiteClients
 from tests.demo import CHECKOUT, Demo
 
-PARTS = {
+PROCESS_PATTERNS = {
     "relay": r"\S*python\S* -m services\.enrollment worker",
     "toxicity": r"\S*python\S* -m services\.toxicity worker",
     "follow-up": r"\S*python\S* -m services\.followup worker",
@@ -35,115 +43,120 @@ PARTS = {
     "broker": r"\S*/java .* kafka\.Kafka ",
     "database": r"\S*/postgres -D |postgres: ",
 }
-MOMENTS = Random("kills")  # noqa: S311 - when to kill is no secret
-RECOVERS_WITHIN, ALL_WITHIN = 60.0, 240.0  # seconds
+RANDOM_SOURCE = Random("kills")  # noqa: S311 - when to kill is no secret
+RECOVERY_TIMEOUT_SECONDS, TEST_TIMEOUT_SECONDS = 60.0, 240.0  # seconds
 _log = logging.getLogger(__name__)
 
 
 @pytest.fixture
 async def demo(tmp_path: Path) -> AsyncIterator[Demo]:
-    own = Demo(tmp_path / "data", free_port(), settings={"QUARTAL_CLOCK": f"{CLOCK},{STUDY_ID}={TODAY}"})
+    own_demo = Demo(tmp_path / "data", free_port(), settings={"QUARTAL_CLOCK": f"{DEMO_CLOCK},{STUDY_ID}={TODAY}"})
     try:
-        await asyncio.to_thread(own.start)
-        yield own
+        await asyncio.to_thread(own_demo.start)
+        yield own_demo
     finally:
-        kill_all_of(own)
+        kill_demo(own_demo)
 
 
-def a_few() -> int:
-    return MOMENTS.randrange(20, 60)
+def random_fact_count() -> int:
+    return RANDOM_SOURCE.randrange(20, 60)
 
 
-def kill_part(demo: Demo, part: str) -> None:
-    pids = [pid for pid, line in processes_of(demo.data).items() if re.match(PARTS[part], line)]
+def kill_process_group(demo: Demo, part: str) -> None:
+    pids = [pid for pid, line in find_processes(demo.data).items() if re.match(PROCESS_PATTERNS[part], line)]
     assert pids, f"there is no {part} to kill"
     kill(sorted(pids))
 
 
-async def afflicted(demo: Demo, reporting: Reporting, books: Books) -> None:
+async def kill_each_part(demo: Demo, clients: SiteClients, stored: StoredStudy) -> None:
     """Kill every part once while the sites report, and at last all of them and what watches over them."""
-    for part in MOMENTS.sample(sorted(PARTS), len(PARTS)):
-        await reporting.further(a_few())
-        kill_part(demo, part)
-        told, killed = len(reporting.events) + AT_ONCE, time.monotonic()  # each may wait for one answer
-        await until(partial(books.has, told + 1), RECOVERS_WITHIN)
-        _log.info("%s: %d facts told; projected again after %.1f s", part, told, time.monotonic() - killed)
-    await reporting.further(a_few())
-    await asyncio.to_thread(kill_all_of, demo)
+    for part in RANDOM_SOURCE.sample(sorted(PROCESS_PATTERNS), len(PROCESS_PATTERNS)):
+        await clients.wait_for_answers(random_fact_count())
+        kill_process_group(demo, part)
+        reported_count, killed_at = (
+            len(clients.event_ids) + CONCURRENT_PARTICIPANTS,
+            time.monotonic(),
+        )  # each may wait for one answer
+        await wait_until(partial(stored.has_projected, reported_count + 1), RECOVERY_TIMEOUT_SECONDS)
+        _log.info("%s: %d facts told; projected again after %.1f s", part, reported_count, time.monotonic() - killed_at)
+    await clients.wait_for_answers(random_fact_count())
+    await asyncio.to_thread(kill_demo, demo)
     await asyncio.to_thread(demo.start)
-    await reporting.further(a_few())
-    reporting.end()
+    await clients.wait_for_answers(random_fact_count())
+    clients.stop()
 
 
-async def test_killed_at_any_moment_and_started_again_it_has_every_fact_once(demo: Demo) -> None:
-    reporting, books = Reporting(demo), Books(demo, STUDY_ID)
-    before = demo.figure("flow")
-    async with asyncio.timeout(ALL_WITHIN), reporting.client:
-        await reporting.open()
+async def test_every_fact_is_stored_once_after_kills_at_any_moment(demo: Demo) -> None:
+    clients, stored = SiteClients(demo), StoredStudy(demo, STUDY_ID)
+    flow_before = demo.figure("flow")
+    async with asyncio.timeout(TEST_TIMEOUT_SECONDS), clients.client:
+        await clients.open()
         async with asyncio.TaskGroup() as meanwhile:
-            meanwhile.create_task(reporting.report())
-            meanwhile.create_task(afflicted(demo, reporting, books))
-    await until(partial(books.has, len(reporting.events)), RECOVERS_WITHIN)
-    events = await books.recorded()
-    assert sorted(str(event.event_id) for event in events) == reporting.events, "what was answered is what is recorded"
-    assert all(each_version_once(stream) for stream in streams(events).values())
-    assert {event.service for event in events} == set(RECORDING)
-    await the_books_agree(books, events)
-    await everybody_is_seen_where_they_are(books, events)
-    await the_figures_are_those_of_the_store(demo, books, events)
-    assert demo.figure("flow") == before, "the reference study is as it was"
-    assert logged_secrets(demo) == []
+            meanwhile.create_task(clients.report())
+            meanwhile.create_task(kill_each_part(demo, clients, stored))
+    await wait_until(partial(stored.has_projected, len(clients.event_ids)), RECOVERY_TIMEOUT_SECONDS)
+    events = await stored.recorded_events()
+    assert sorted(str(event.event_id) for event in events) == clients.event_ids, "what was answered is what is recorded"
+    assert all(has_each_version_once(stream) for stream in events_by_stream(events).values())
+    assert {event.service for event in events} == set(RECORDING_SERVICES)
+    await assert_services_agree(stored, events)
+    await assert_current_sites_agree(stored, events)
+    await assert_figures_match_store(demo, stored, events)
+    assert demo.figure("flow") == flow_before, "the reference study is as it was"
+    assert find_logged_secrets(demo) == []
 
 
-def logged_secrets(demo: Demo) -> list[str]:
+def find_logged_secrets(demo: Demo) -> list[str]:
     """Names of the secrets that are found in what was logged of all this."""
     logs = b"".join(log.read_bytes() for log in (demo.data / "logs").iterdir())
     return [secret.name for secret in (demo.data / "secrets").iterdir() if secret.read_bytes().strip() in logs]
 
 
-def each_version_once(stream: list[Event]) -> bool:
+def has_each_version_once(stream: list[Event]) -> bool:
     return [event.version for event in stream] == list(range(1, len(stream) + 1))
 
 
-async def the_books_agree(books: Books, events: list[Event]) -> None:
+async def assert_services_agree(stored: StoredStudy, events: list[Event]) -> None:
     """Every consumer has every stream to its end and takes the same facts to stand; nothing waits for anybody."""
-    for consumer, services in CONSUMERS.items():
-        heard = [event for event in events if event.service in services]
-        ends = {stream: len(told) for stream, told in streams(heard).items()}
-        await until(partial(books.is_at, consumer, ends), RECOVERS_WITHIN)
-        stands = {(event.stream_id, str(event.event_id)): event.stated().fact for event in standing_now(heard)}
-        assert await books.stands(consumer) == stands, consumer
-        assert await books.stuck(consumer) == 0, consumer
-    the_journal_has(await books.journal(), events)
+    for consumer, services in CONSUMED_SERVICES.items():
+        consumed = [event for event in events if event.service in services]
+        ends = {stream: len(told) for stream, told in events_by_stream(consumed).items()}
+        await wait_until(partial(stored.has_reached, consumer, ends), RECOVERY_TIMEOUT_SECONDS)
+        expected = {
+            (event.stream_id, str(event.event_id)): event.stated_fact().fact for event in standing_events(consumed)
+        }
+        assert await stored.standing_facts(consumer) == expected, consumer
+        assert await stored.count_stuck(consumer) == 0, consumer
+    assert_journal_is_complete(await stored.journal_rows(), events)
 
 
-def the_journal_has(journal: list[Record], events: list[Event]) -> None:
+def assert_journal_is_complete(journal: list[Record], events: list[Event]) -> None:
     """Every event once, each stream in its order, at positions without a gap."""
     assert [row["position"] for row in journal] == list(range(1, len(events) + 1))
-    applied = [(row["source"], row["subject"], row["version"], row["event_id"].int) for row in journal]
-    recorded = sorted((event.source, event.stream_id, event.version, event.event_id.int) for event in events)
-    assert sorted(applied, key=lambda row: row[:2]) == recorded, "each stream was applied in its order"
+    applied_rows = [(row["source"], row["subject"], row["version"], row["event_id"].int) for row in journal]
+    recorded_rows = sorted((event.source, event.stream_id, event.version, event.event_id.int) for event in events)
+    assert sorted(applied_rows, key=lambda row: row[:2]) == recorded_rows, "each stream was applied in its order"
 
 
-async def everybody_is_seen_where_they_are(books: Books, events: list[Event]) -> None:
+async def assert_current_sites_agree(stored: StoredStudy, events: list[Event]) -> None:
     """Where enrollment has a participant, there every service shows the participant, also who was handed over."""
     assert TRANSFERRED in {event.type for event in events}
-    present = await books.sites("enrollment")
-    for consumer in CONSUMERS:
-        assert await books.sites(consumer) == present, consumer
+    expected_sites = await stored.current_sites("enrollment")
+    for consumer in CONSUMED_SERVICES:
+        assert await stored.current_sites(consumer) == expected_sites, consumer
 
 
-async def the_figures_are_those_of_the_store(demo: Demo, books: Books, events: list[Event]) -> None:
+async def assert_figures_match_store(demo: Demo, stored: StoredStudy, events: list[Event]) -> None:
     """Also after the tables were made anew, which are then the same row by row."""
-    tables = await books.tables()
+    tables = await stored.table_rows()
     rebuilt = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-m", "infra.cli", "rebuild", "analytics"], cwd=CHECKOUT, env=demo.environment
     )
     assert rebuilt.returncode == 0
-    assert await books.tables() == tables
-    computed = computed_afresh(STUDY_ID, events, date.fromisoformat(TODAY))
-    assert computed["flow"]["enrolled"] > 0
-    for name, figure in computed.items():
-        shown = demo.figure(name, study=STUDY_ID)
-        assert {member: shown[member] for member in figure} == figure
+    assert await stored.table_rows() == tables
+    computed_figures = compute_figures(STUDY_ID, events, date.fromisoformat(TODAY))
+    assert computed_figures["flow"]["enrolled"] > 0
+    for name, figure in computed_figures.items():
+        served_figure = demo.figure(name, study=STUDY_ID)
+        assert {member: served_figure[member] for member in figure} == figure
     assert demo.figure("flow", study=REFERENCE)["enrolled"] == 31

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from services.analytics.__main__ import PROCESS as ANALYTICS
 from services.enrollment import app as enrollment
-from services.enrollment.__main__ import PROCESS as ENROLLMENT
+from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
 from services.followup import app as followup
-from services.followup.__main__ import PROCESS as FOLLOWUP
+from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
 from services.toxicity import app as toxicity
-from services.toxicity.__main__ import PROCESS as TOXICITY
+from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
 from shared.settings import Settings
 from shared.web.problem_types import PROBLEMS, problem_types
 
@@ -23,32 +23,36 @@ FOLDER = Path(__file__).parent / "openapi"
 
 
 @cache
-def documents() -> dict[str, str]:
+def openapi_documents() -> dict[str, str]:
     """Today's document of each service as text, laid out for review, by its file's name."""
-    made = {}
+    documents = {}
     for process in (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS):
         document = process.create_app(Settings()).openapi()
-        made[f"{process.name}.json"] = json.dumps(document, sort_keys=True, indent=2) + "\n"
-    return made
+        documents[f"{process.name}.json"] = json.dumps(document, sort_keys=True, indent=2) + "\n"
+    return documents
 
 
-def problems() -> str:
+def problem_types_json() -> str:
     """Every problem type that any service answers with, as text."""
     return (
-        json.dumps(problem_types([*enrollment.RULES, *toxicity.RULES, *followup.RULES]), indent=2, ensure_ascii=False)
+        json.dumps(
+            problem_types([*enrollment.PROBLEM_MODULES, *toxicity.PROBLEM_MODULES, *followup.PROBLEM_MODULES]),
+            indent=2,
+            ensure_ascii=False,
+        )
         + "\n"
     )
 
 
-def write(folder: Path = FOLDER) -> None:
+def write_openapi_documents(folder: Path = FOLDER) -> None:
     folder.mkdir(exist_ok=True)
-    for name, text in documents().items():
+    for name, text in openapi_documents().items():
         (folder / name).write_text(text, "utf-8")
 
 
 def main() -> None:
-    write()
-    PROBLEMS.write_text(problems(), "utf-8")
+    write_openapi_documents()
+    PROBLEMS.write_text(problem_types_json(), "utf-8")
 
 
 if __name__ == "__main__":

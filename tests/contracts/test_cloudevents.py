@@ -13,18 +13,25 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shared.contracts import catalogue, schemas
-from shared.contracts.cloudevents import Malformed, Message, decode, encode
+from shared.contracts.cloudevents import MalformedMessage, Message, decode, encode
 from shared.contracts.event import Event
 from shared.kernel.ids import ALPHABET, check_character
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 CORRECTION = Event(
-    "atc-rt", "enrollment", "K7F2-9QXA-3", 7, UUID("018e18a2-5c00-7a01-8b3c-0123456789ab"), "record.corrected", 1,
-    "site-01", '{"event_id": "018e6f42-3b10-7c55-9d1e-5a0c7b2f4e61", "reason_code": "other", "replacement": null}',
+    "atc-rt",
+    "enrollment",
+    "K7F2-9QXA-3",
+    7,
+    UUID("018e18a2-5c00-7a01-8b3c-0123456789ab"),
+    "record.corrected",
+    1,
+    "site-01",
+    '{"event_id": "018e6f42-3b10-7c55-9d1e-5a0c7b2f4e61", "reason_code": "other", "replacement": null}',
     datetime(2024, 3, 7, 9, 30, 0, 250_000, UTC),
     {"recorded_by": "jane.doe@site-01", "traceparent": TRACE, "corrects": {"type": "lesion.registered", "version": 4}},
-)  # fmt: skip
-OURS = encode(CORRECTION)
+)
+ENCODED_CORRECTION = encode(CORRECTION)
 
 study_ids = st.from_regex(r"[a-z0-9][a-z0-9-]{0,30}[a-z0-9]", fullmatch=True)
 site_ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", fullmatch=True)
@@ -43,48 +50,64 @@ contents = st.dictionaries(texts, texts | st.integers(-(2**53), 2**53) | st.bool
 
 @st.composite
 def events(draw: st.DrawFn) -> Event:
-    stream, fact = draw(st.sampled_from(list(catalogue.facts())))
+    stream, fact = draw(st.sampled_from(list(catalogue.all_facts())))
     study_id = draw(study_ids)
     of_study = stream.subject == "study"
     meta: dict[str, Any] = {"recorded_by": "jane.doe@site-01", "judged_by": {"study_version": 3}}
     if draw(st.booleans()):
         meta["traceparent"] = TRACE
     if fact.type_name == "record.corrected":
-        corrected = draw(st.sampled_from(sorted(stream.declared)))
+        corrected = draw(st.sampled_from(sorted(stream.declared_facts)))
         meta["corrects"] = {"type": corrected, "version": draw(st.integers(1, 999_999_999))}
     return Event(
-        study_id, stream.service, study_id if of_study else draw(participant_ids), draw(st.integers(1, 999_999_999)),
-        draw(st.uuids()), fact.type_name, fact.schema_version, None if of_study else draw(site_ids),
-        json.dumps(draw(contents), ensure_ascii=draw(st.booleans())), draw(times), meta, draw(st.none() | st.binary()),
-    )  # fmt: skip
+        study_id,
+        stream.service,
+        study_id if of_study else draw(participant_ids),
+        draw(st.integers(1, 999_999_999)),
+        draw(st.uuids()),
+        fact.type_name,
+        fact.schema_version,
+        None if of_study else draw(site_ids),
+        json.dumps(draw(contents), ensure_ascii=draw(st.booleans())),
+        draw(times),
+        meta,
+        draw(st.none() | st.binary()),
+    )
 
 
-def published(event: Event) -> Event:
+def published_part(event: Event) -> Event:
     meta = {name: event.meta[name] for name in ("traceparent", "corrects") if name in event.meta}
     return replace(event, meta=meta, sealed=None)
 
 
-def received(message: Message) -> Event:
+def decode_message(message: Message) -> Event:
     return decode(message.key, message.headers, message.value)
 
 
-def with_header(name: str, value: bytes | None, message: Message = OURS) -> tuple[tuple[str, bytes | None], ...]:
+def with_header(
+    name: str, value: bytes | None, message: Message = ENCODED_CORRECTION
+) -> tuple[tuple[str, bytes | None], ...]:
     return (*(header for header in message.headers if header[0] != name), (name, value))
 
 
-def refusal(*, key: bytes | None = OURS.key, headers: Any = OURS.headers, value: bytes | None = OURS.value) -> str:
-    with pytest.raises(Malformed) as refused:
+def decode_error_code(
+    *,
+    key: bytes | None = ENCODED_CORRECTION.key,
+    headers: Any = ENCODED_CORRECTION.headers,
+    value: bytes | None = ENCODED_CORRECTION.value,
+) -> str:
+    with pytest.raises(MalformedMessage) as error:
         decode(key, headers, value)
-    assert str(refused.value) == refused.value.reason_code
-    return refused.value.reason_code
+    assert str(error.value) == error.value.reason_code
+    return error.value.reason_code
 
 
 @given(events())
-def test_an_event_arrives_as_it_was_sent(event: Event) -> None:
-    assert received(encode(event)) == published(event)
+def test_event_survives_encoding_and_decoding(event: Event) -> None:
+    assert decode_message(encode(event)) == published_part(event)
 
 
-def test_a_correction_says_in_its_headers_what_it_corrects_and_when() -> None:
+def test_correction_headers_name_the_corrected_type_and_version() -> None:
     message = encode(CORRECTION)
     assert replace(message, headers=tuple(sorted(message.headers))) == Message(
         "quartal.enrollment.v1",
@@ -113,7 +136,7 @@ def test_a_correction_says_in_its_headers_what_it_corrects_and_when() -> None:
 
 
 @given(events(), st.binary(min_size=1), st.text(min_size=1))
-def test_who_recorded_an_event_and_what_is_sealed_stay_behind(event: Event, sealed: bytes, name: str) -> None:
+def test_recorder_and_sealed_texts_are_not_published(event: Event, sealed: bytes, name: str) -> None:
     known_to_few = replace(event, sealed=sealed, meta={**event.meta, "recorded_by": name, "judged_by": {name: 1}})
     assert encode(known_to_few) == encode(event)
 
@@ -126,32 +149,32 @@ def test_no_header_needs_percent_encoding_in_any_binding(event: Event) -> None:
 
 
 @pytest.mark.parametrize("trace", ["", "not a trace", TRACE + "-extra", TRACE.upper(), "00-Ärzte", None])
-def test_a_trace_that_is_none_is_left_out_and_the_event_still_arrives(trace: str | None) -> None:
+def test_invalid_traceparent_is_omitted_from_the_message(trace: str | None) -> None:
     event = replace(CORRECTION, meta={**CORRECTION.meta, "traceparent": trace})
-    assert "traceparent" not in received(encode(event)).meta
+    assert "traceparent" not in decode_message(encode(event)).meta
 
 
-def test_every_fact_names_a_schema_that_is_published() -> None:
-    ids = {json.loads(text)["$id"] for text in schemas.documents().values()}
-    for stream, fact in catalogue.facts():
+def test_every_fact_names_a_published_schema() -> None:
+    ids = {json.loads(text)["$id"] for text in schemas.schema_documents().values()}
+    for stream, fact in catalogue.all_facts():
         event = replace(CORRECTION, service=stream.service, type=fact.type_name, schema_version=fact.schema_version)
         assert dict(encode(event).headers)["ce_dataschema"].decode() in ids
 
 
 @given(events())
-def test_the_sdk_reads_what_we_send_but_adds_the_key_to_the_event(event: Event) -> None:
+def test_sdk_reads_our_messages_and_adds_partitionkey(event: Event) -> None:
     message = encode(event)
     read = sdk.from_binary_event(sdk.KafkaMessage(dict(message.headers), message.key, message.value))
     attributes = dict(read.get_attributes())
     assert attributes.pop("partitionkey") == event.key  # the first difference: the binding forbids it (3.1)
     assert attributes.pop("datacontenttype") == "application/json"
     assert attributes.pop("time") == event.recorded_at
-    said = {name.removeprefix("ce_"): value.decode() for name, value in message.headers if name.startswith("ce_")}
-    assert attributes == {name: value for name, value in said.items() if name != "time"}
+    ce_headers = {name.removeprefix("ce_"): value.decode() for name, value in message.headers if name.startswith("ce_")}
+    assert attributes == {name: value for name, value in ce_headers.items() if name != "time"}
     assert (read.get_data() or {}) == event.content
 
 
-def by_the_sdk(event: Event) -> sdk.KafkaMessage:
+def sdk_message(event: Event) -> sdk.KafkaMessage:
     attributes: dict[str, Any] = {
         "datacontenttype" if name == "content-type" else name.removeprefix("ce_"): value.decode()
         for name, value in encode(event).headers
@@ -163,41 +186,45 @@ def by_the_sdk(event: Event) -> sdk.KafkaMessage:
 
 
 @given(events())
-def test_we_read_what_the_sdk_sends(event: Event) -> None:
-    message = by_the_sdk(event)
+def test_decoder_reads_messages_of_the_sdk(event: Event) -> None:
+    message = sdk_message(event)
     assert isinstance(message.key, bytes)
-    assert decode(message.key, list(message.headers.items()), message.value) == published(event)
+    assert decode(message.key, list(message.headers.items()), message.value) == published_part(event)
 
 
 @given(events())
-def test_the_sdk_sends_what_we_send(event: Event) -> None:
+def test_sdk_encodes_events_identically(event: Event) -> None:
     assume(event.recorded_at.microsecond)  # it drops the fraction of a whole second, which RFC 3339 allows
-    ours, theirs = encode(event), by_the_sdk(event)
+    ours, theirs = encode(event), sdk_message(event)
     assert (theirs.headers, theirs.key, theirs.value) == (dict(ours.headers), ours.key, ours.value)
 
 
-def test_the_sdk_takes_a_structured_message_for_a_binary_one_and_we_refuse_it() -> None:
+def test_structured_mode_is_refused_although_the_sdk_reads_it() -> None:
     headers = with_header("content-type", b"application/cloudevents+json")
-    guessed = sdk.from_kafka_event(sdk.KafkaMessage({name: value or b"" for name, value in headers}, None, OURS.value))
+    guessed = sdk.from_kafka_event(
+        sdk.KafkaMessage({name: value or b"" for name, value in headers}, None, ENCODED_CORRECTION.value)
+    )
     assert guessed.get_data() == CORRECTION.content
-    assert refusal(headers=headers) == "content-type-malformed"
+    assert decode_error_code(headers=headers) == "content-type-malformed"
 
 
-def test_the_sdk_sends_no_content_as_an_empty_value_and_we_refuse_both() -> None:
+def test_empty_and_missing_values_are_refused() -> None:
     empty = sdk.to_binary_event(CloudEvent({"type": "quartal.participant.enrolled", "source": "/studies/atc-rt"}))
     assert empty.value == b""
-    assert refusal(value=b"") == refusal(value=None) == "value-missing"
+    assert decode_error_code(value=b"") == decode_error_code(value=None) == "value-missing"
 
 
-@pytest.mark.parametrize("name", [name for name, _ in OURS.headers if name not in ("ce_siteid", "ce_traceparent")])
-def test_a_header_that_is_missing_is_named(name: str) -> None:
-    said = refusal(headers=[header for header in OURS.headers if header[0] != name])
-    assert said == ("ce_correctstype-missing" if name.startswith("ce_corrects") else f"{name}-missing")
+@pytest.mark.parametrize(
+    "name", [name for name, _ in ENCODED_CORRECTION.headers if name not in ("ce_siteid", "ce_traceparent")]
+)
+def test_missing_header_is_named_in_the_reason(name: str) -> None:
+    reason_code = decode_error_code(headers=[header for header in ENCODED_CORRECTION.headers if header[0] != name])
+    assert reason_code == ("ce_correctstype-missing" if name.startswith("ce_corrects") else f"{name}-missing")
 
 
-@pytest.mark.parametrize(("name", "value"), OURS.headers)
-def test_a_header_that_is_there_twice_is_refused_even_if_both_agree(name: str, value: bytes) -> None:
-    assert refusal(headers=[*OURS.headers, (name, value)]) == f"{name}-twice"
+@pytest.mark.parametrize(("name", "value"), ENCODED_CORRECTION.headers)
+def test_duplicate_header_is_refused_even_with_equal_values(name: str, value: bytes) -> None:
+    assert decode_error_code(headers=[*ENCODED_CORRECTION.headers, (name, value)]) == f"{name}-twice"
 
 
 @pytest.mark.parametrize(
@@ -231,68 +258,86 @@ def test_a_header_that_is_there_twice_is_refused_even_if_both_agree(name: str, v
         ("ce_correctsversion", b"four"),
     ],
 )
-def test_a_header_of_another_shape_is_refused(name: str, value: bytes) -> None:
-    assert refusal(headers=with_header(name, value)) == f"{name}-malformed"
+def test_malformed_header_is_refused(name: str, value: bytes) -> None:
+    assert decode_error_code(headers=with_header(name, value)) == f"{name}-malformed"
 
 
-@pytest.mark.parametrize("name", [name for name, _ in OURS.headers])
+@pytest.mark.parametrize("name", [name for name, _ in ENCODED_CORRECTION.headers])
 @pytest.mark.parametrize("value", [None, b"\xff\xfe", b"\x00", b"a" * 100_000, b"1" * 5000])
-def test_no_header_is_empty_binary_or_oversized(name: str, value: bytes | None) -> None:
-    assert refusal(headers=with_header(name, value)) == f"{name}-malformed"
+def test_empty_binary_and_oversized_headers_are_refused(name: str, value: bytes | None) -> None:
+    assert decode_error_code(headers=with_header(name, value)) == f"{name}-malformed"
 
 
-def test_a_schema_of_another_type_or_service_is_refused() -> None:
+def test_dataschema_of_another_type_or_service_is_refused() -> None:
     for other in (b"/schemas/record.corrected.toxicity.v1.writer.json", b"/schemas/lesion.registered.v1.writer.json"):
-        assert refusal(headers=with_header("ce_dataschema", other)) == "ce_dataschema-of-another-type"
+        assert decode_error_code(headers=with_header("ce_dataschema", other)) == "ce_dataschema-of-another-type"
 
 
-def test_only_a_correction_corrects() -> None:
+def test_correction_headers_on_other_types_are_refused() -> None:
     enrolled = encode(replace(CORRECTION, type="participant.enrolled"))
-    assert refusal(headers=enrolled.headers) == "ce_correctstype-malformed"
+    assert decode_error_code(headers=enrolled.headers) == "ce_correctstype-malformed"
 
 
 @pytest.mark.parametrize("key", [None, b"", b"atc-rt", b"atc-rt/K7F2-9QXA-4", b"atc-rt/K7F2-9QXA-3 ", b"\xff"])
-def test_a_message_under_another_key_is_refused(key: bytes | None) -> None:
-    assert refusal(key=key) == "key-of-another-stream"
+def test_message_key_must_match_the_stream(key: bytes | None) -> None:
+    assert decode_error_code(key=key) == "key-of-another-stream"
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        b"null", b"[]", b'"text"', b"{", b"{} {}", b'{"a": NaN}', b'{"a": "\xff"}', b'{"a": "\\ud800"}',
-        b'{"a": "\\u0000"}', b'{"\\u0000": 1}', b'{"a": "\\\\\\u0000"}', b'{"a": 1e99999}', b'{"a": 1E-99999}',
-        b"[" * 100_000, b"\xef\xbb\xbf{}", "{}".encode("utf-16"),
+        b"null",
+        b"[]",
+        b'"text"',
+        b"{",
+        b"{} {}",
+        b'{"a": NaN}',
+        b'{"a": "\xff"}',
+        b'{"a": "\\ud800"}',
+        b'{"a": "\\u0000"}',
+        b'{"\\u0000": 1}',
+        b'{"a": "\\\\\\u0000"}',
+        b'{"a": 1e99999}',
+        b'{"a": 1E-99999}',
+        b"[" * 100_000,
+        b"\xef\xbb\xbf{}",
+        "{}".encode("utf-16"),
     ],
-)  # fmt: skip
-def test_content_that_is_no_object_or_that_no_database_can_hold_is_refused(value: bytes) -> None:
-    assert refusal(value=value) == "value-malformed"
+)
+def test_content_must_be_a_storable_json_object(value: bytes) -> None:
+    assert decode_error_code(value=value) == "value-malformed"
 
 
 @pytest.mark.parametrize("value", [b'{"a": "\\\\u0000"}', b'{"a": "1e99999, \\"2e99999"}', b'{"a": 1e-300}'])
-def test_content_that_only_looks_like_that_arrives(value: bytes) -> None:
-    assert decode(OURS.key, OURS.headers, value).data == value.decode()
+def test_content_that_resembles_unstorable_json_is_accepted(value: bytes) -> None:
+    assert decode(ENCODED_CORRECTION.key, ENCODED_CORRECTION.headers, value).data == value.decode()
 
 
-def test_headers_of_others_are_passed_over() -> None:
+def test_unknown_headers_are_ignored() -> None:
     others = [("b3", b"80f198"), ("ce_partitionkey", b"x"), ("ce_partitionkey", b"y"), ("CE_ID", b"\xff")]
-    assert decode(OURS.key, [*others, *OURS.headers], OURS.value) == published(CORRECTION)
+    assert decode(
+        ENCODED_CORRECTION.key, [*others, *ENCODED_CORRECTION.headers], ENCODED_CORRECTION.value
+    ) == published_part(CORRECTION)
 
 
-def test_a_fact_that_nobody_knows_yet_arrives_and_cannot_be_stated() -> None:
+def test_unknown_fact_type_is_decoded_but_has_no_fact_class() -> None:
     event = replace(CORRECTION, type="lesion.remeasured", meta={})
-    assert received(encode(event)) == event
+    assert decode_message(encode(event)) == event
     with pytest.raises(KeyError):
-        event.stated()
+        event.stated_fact()
 
 
-junk = st.binary(min_size=9, max_size=60)
-names = st.sampled_from([name for name, _ in OURS.headers])
+random_bytes = st.binary(min_size=9, max_size=60)
+header_names = st.sampled_from([name for name, _ in ENCODED_CORRECTION.headers])
 
 
-@given(names, junk, st.sampled_from(["header", "key", "value"]))
-def test_a_refusal_never_quotes_what_it_refuses(name: str, text: bytes, place: str) -> None:
-    headers = with_header(name, text) if place == "header" else OURS.headers
-    key, value = text if place == "key" else OURS.key, text if place == "value" else OURS.value
-    said = refusal(key=key, headers=headers, value=value)
-    assert said.rpartition("-")[0] in {name, "key-of-another", "value"}
-    assert text.decode("latin-1") not in said
+@given(header_names, random_bytes, st.sampled_from(["header", "key", "value"]))
+def test_refusal_does_not_quote_the_message(name: str, text: bytes, message_part: str) -> None:
+    headers = with_header(name, text) if message_part == "header" else ENCODED_CORRECTION.headers
+    key, value = (
+        text if message_part == "key" else ENCODED_CORRECTION.key,
+        text if message_part == "value" else ENCODED_CORRECTION.value,
+    )
+    reason_code = decode_error_code(key=key, headers=headers, value=value)
+    assert reason_code.rpartition("-")[0] in {name, "key-of-another", "value"}
+    assert text.decode("latin-1") not in reason_code

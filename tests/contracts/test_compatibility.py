@@ -9,15 +9,15 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field, StringConstraints, create_model
 
-from shared.contracts.compatibility import breaks, readable
-from shared.contracts.schemas import Language, check, write
+from shared.contracts.compatibility import find_incompatibilities, is_readable_by
+from shared.contracts.schemas import FactSource, find_differences, write_schemas
 from shared.kernel.dates import ClinicalDate
-from shared.kernel.fact import Fact, Member, Stream, Upcast
+from shared.kernel.fact import Fact, FactPart, Stream, Upcast
 
 Code = Annotated[str, StringConstraints(pattern="^[a-z]{1,8}$")]
 
 
-class Tube(Member):
+class Tube(FactPart):
     code: Code
     volume_ml: Annotated[int, Field(ge=1, le=20)]
 
@@ -43,13 +43,15 @@ FIRST: Mapping[str, Any] = {
 }
 
 
-def language(members: Mapping[str, Any], version: int = 1, by: Upcast | None = None, *more: str) -> Language:
+def fact_source(
+    members: Mapping[str, Any], version: int = 1, upcast: Upcast | None = None, *extra_names: str
+) -> FactSource:
     """One kind of fact, `sample.taken`, with these members; and others, which never change."""
     stream = Stream("laboratory", "participant")
-    upcasts = {1: by or dict} if version == 2 else {}
-    made = create_model("SampleTaken", __base__=Fact, **members)
-    stream.fact("sample.taken", on="taken_on", version=version, upcasts=upcasts)(made)
-    for name in more:
+    upcasts = {1: upcast or dict} if version == 2 else {}
+    model = create_model("SampleTaken", __base__=Fact, **members)
+    stream.fact("sample.taken", on="taken_on", version=version, upcasts=upcasts)(model)
+    for name in extra_names:
         stream.fact(f"sample.{name}")(create_model(name.title(), __base__=Fact, taken_on=(ClinicalDate, ...)))
     return lambda: [(stream, fact) for fact in stream.facts.values()]
 
@@ -57,55 +59,61 @@ def language(members: Mapping[str, Any], version: int = 1, by: Upcast | None = N
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """What was published of version 1."""
-    write(tmp_path, language(FIRST))
+    write_schemas(tmp_path, fact_source(FIRST))
     return tmp_path
 
 
-def changed(**members: Any) -> Mapping[str, Any]:
+def members_with(**members: Any) -> Mapping[str, Any]:
     return {**FIRST, **members}
 
 
-def without(*names: str) -> Mapping[str, Any]:
+def members_without(*names: str) -> Mapping[str, Any]:
     return {name: member for name, member in FIRST.items() if name not in names}
 
 
-def second(folder: Path, members: Mapping[str, Any], by: Upcast | None = None) -> list[str]:
+def incompatibilities_of_version_2(folder: Path, members: Mapping[str, Any], upcast: Upcast | None = None) -> list[str]:
     """What breaks with a version 2 that is published as the recipe says."""
-    later = language(members, 2, by)
-    write(folder, later)
-    assert check(folder, later) == []
-    return breaks(folder, later)
+    later = fact_source(members, 2, upcast)
+    write_schemas(folder, later)
+    assert find_differences(folder, later) == []
+    return find_incompatibilities(folder, later)
 
 
-def test_everybody_can_read_what_is_published() -> None:
-    assert breaks() == []
+def test_published_versions_are_mutually_readable() -> None:
+    assert find_incompatibilities() == []
 
 
-def test_a_language_that_did_not_change_breaks_nothing(folder: Path) -> None:
-    assert breaks(folder, language(FIRST)) == []
+def test_unchanged_facts_are_compatible(folder: Path) -> None:
+    assert find_incompatibilities(folder, fact_source(FIRST)) == []
 
 
 @pytest.mark.parametrize(
     ("members", "by"),
     [
-        (changed(fasting=(bool | None, None)), dict),
-        (changed(fasting=(bool, ...)), lambda said: {**said, "fasting": False}),
-        (without("label"), lambda said: {name: said[name] for name in said if name != "label"}),
-        (changed(label=(Code, ...)), lambda said: {**said, "label": said.get("label") or "none"}),
-        (changed(kind=(Literal["blood"], ...)), lambda said: {**said, "kind": "blood"}),
-        (changed(tubes=(tuple[NumberedTube, ...], ...)),
-         lambda said: {**said, "tubes": [{**tube, "number": place} for place, tube in enumerate(said["tubes"])]}),
+        (members_with(fasting=(bool | None, None)), dict),
+        (members_with(fasting=(bool, ...)), lambda said: {**said, "fasting": False}),
+        (members_without("label"), lambda said: {name: said[name] for name in said if name != "label"}),
+        (members_with(label=(Code, ...)), lambda said: {**said, "label": said.get("label") or "none"}),
+        (members_with(kind=(Literal["blood"], ...)), lambda said: {**said, "kind": "blood"}),
+        (
+            members_with(tubes=(tuple[NumberedTube, ...], ...)),
+            lambda said: {**said, "tubes": [{**tube, "number": place} for place, tube in enumerate(said["tubes"])]},
+        ),
     ],
-    ids=["optional-member", "required-member", "optional-member-less", "required-from-now-on", "fewer-kinds",
-         "required-within"],
-)  # fmt: skip
-def test_a_version_that_says_more_or_less_and_brings_the_old_one_up_breaks_nothing(
-    folder: Path, members: Mapping[str, Any], by: Upcast
-) -> None:
-    assert second(folder, members, by) == []
+    ids=[
+        "optional-member",
+        "required-member",
+        "optional-member-less",
+        "required-from-now-on",
+        "fewer-kinds",
+        "required-within",
+    ],
+)
+def test_new_version_with_a_correct_upcast_is_compatible(folder: Path, members: Mapping[str, Any], by: Upcast) -> None:
+    assert incompatibilities_of_version_2(folder, members, by) == []
 
 
-FORWARD = [
+FORWARD_INCOMPATIBILITIES = [
     "what is written today is not for readers of sample.taken.v1",
     "what is written today is not for readers of record.corrected.laboratory.v1",
 ]
@@ -114,83 +122,110 @@ FORWARD = [
 @pytest.mark.parametrize(
     "members",
     [
-        without("kind"),
-        changed(kind=(Literal["blood", "tissue"] | None, None)),
-        changed(kind=(Literal["blood", "tissue", "saliva"], ...)),
-        changed(kind=(Code, ...)),
-        changed(code=(int, ...)),
-        changed(code=(Annotated[str, StringConstraints(pattern="^[a-z0-9]{1,8}$")], ...)),
-        changed(code=(str, ...)),
-        changed(label=(int | None, None)),
-        changed(tubes=(tuple[LargerTube, ...], ...)),
-        changed(tubes=(Tube, ...)),
+        members_without("kind"),
+        members_with(kind=(Literal["blood", "tissue"] | None, None)),
+        members_with(kind=(Literal["blood", "tissue", "saliva"], ...)),
+        members_with(kind=(Code, ...)),
+        members_with(code=(int, ...)),
+        members_with(code=(Annotated[str, StringConstraints(pattern="^[a-z0-9]{1,8}$")], ...)),
+        members_with(code=(str, ...)),
+        members_with(label=(int | None, None)),
+        members_with(tubes=(tuple[LargerTube, ...], ...)),
+        members_with(tubes=(Tube, ...)),
     ],
-    ids=["member-removed", "member-optional", "enumeration-wider", "enumeration-open", "other-type", "pattern-wider",
-         "pattern-gone", "optional-member-of-other-type", "range-wider-within", "list-gone"],
-)  # fmt: skip
-def test_what_a_reader_of_the_version_before_cannot_read_is_found_in_a_fact_and_in_its_correction(
+    ids=[
+        "member-removed",
+        "member-optional",
+        "enumeration-wider",
+        "enumeration-open",
+        "other-type",
+        "pattern-wider",
+        "pattern-gone",
+        "optional-member-of-other-type",
+        "range-wider-within",
+        "list-gone",
+    ],
+)
+def test_version_unreadable_by_old_readers_is_reported_for_fact_and_correction(
     folder: Path, members: Mapping[str, Any]
 ) -> None:
-    assert [line for line in second(folder, members) if line.startswith("what is written")] == FORWARD
+    assert [
+        line for line in incompatibilities_of_version_2(folder, members) if line.startswith("what is written")
+    ] == FORWARD_INCOMPATIBILITIES
 
 
-def fails(why: str) -> str:
+def expected_failure(why: str) -> str:
     return f"what was written as sample.taken.v1 is not read today: {why}"
 
 
-def half(said: dict[str, Any]) -> dict[str, Any]:
+def upcast_required_members(data: dict[str, Any]) -> dict[str, Any]:
     """Brings up the required members alone."""
-    return {**said, "shelf": said["label"][:1]} if said["label"] else {**said, "shelf": said["none"]}
+    return {**data, "shelf": data["label"][:1]} if data["label"] else {**data, "shelf": data["none"]}
 
 
 @pytest.mark.parametrize(
     ("members", "by", "why"),
     [
-        (changed(fasting=(bool, ...)), None, "$ fails required"),
-        (changed(kind=(Literal["blood"], ...)), None, "$.kind fails const"),
-        (changed(shelf=(Code, ...)), lambda said: {**said, "shelf": "A"}, "$.shelf fails pattern"),
-        (changed(tubes=(tuple[SmallerTube, ...], ...)), None, "$.tubes is narrower"),
-        (changed(code=(Annotated[str, StringConstraints(pattern="^[a-z]{1,7}$")], ...)), None, "$.code is narrower"),
-        (changed(tubes=(tuple[NumberedTube, ...], ...)), None, "$.tubes[0] fails required"),
-        (changed(label=(Code, ...)), None, "$.label fails type"),
-        (changed(shelf=(Code, ...)), half, "its upcast raises KeyError"),
+        (members_with(fasting=(bool, ...)), None, "$ fails required"),
+        (members_with(kind=(Literal["blood"], ...)), None, "$.kind fails const"),
+        (members_with(shelf=(Code, ...)), lambda said: {**said, "shelf": "A"}, "$.shelf fails pattern"),
+        (members_with(tubes=(tuple[SmallerTube, ...], ...)), None, "$.tubes is narrower"),
+        (
+            members_with(code=(Annotated[str, StringConstraints(pattern="^[a-z]{1,7}$")], ...)),
+            None,
+            "$.code is narrower",
+        ),
+        (members_with(tubes=(tuple[NumberedTube, ...], ...)), None, "$.tubes[0] fails required"),
+        (members_with(label=(Code, ...)), None, "$.label fails type"),
+        (members_with(shelf=(Code, ...)), upcast_required_members, "its upcast raises KeyError"),
     ],
-    ids=["required-member-without-upcast", "narrower-enumeration", "upcast-to-another-pattern", "narrower-range-within",
-         "narrower-pattern", "required-within",
-         "required-from-now-on", "upcast-of-some"],
-)  # fmt: skip
-def test_what_was_written_and_is_not_brought_up_right_is_found(
+    ids=[
+        "required-member-without-upcast",
+        "narrower-enumeration",
+        "upcast-to-another-pattern",
+        "narrower-range-within",
+        "narrower-pattern",
+        "required-within",
+        "required-from-now-on",
+        "upcast-of-some",
+    ],
+)
+def test_old_data_that_is_not_upcast_correctly_is_reported(
     folder: Path, members: Mapping[str, Any], by: Upcast | None, why: str
 ) -> None:
-    found = second(folder, members, by)
-    assert fails(why) in found
-    corrected = [line for line in found if line.startswith("what was written as record.corrected.laboratory.v1")]
+    incompatibilities = incompatibilities_of_version_2(folder, members, by)
+    assert expected_failure(why) in incompatibilities
+    corrected = [
+        line for line in incompatibilities if line.startswith("what was written as record.corrected.laboratory.v1")
+    ]
     assert bool(corrected) is not why.endswith("narrower")  # that is said once, of the fact
 
 
 @pytest.mark.parametrize(
     ("members", "broken"),
     [
-        (without("label"), 0),
-        (changed(fasting=(bool | None, None)), 0),
-        (changed(kind=(Literal["blood"], ...)), 1),
-        (changed(fasting=(bool, ...)), 1),
-        (without("kind"), 1),
+        (members_without("label"), 0),
+        (members_with(fasting=(bool | None, None)), 0),
+        (members_with(kind=(Literal["blood"], ...)), 1),
+        (members_with(fasting=(bool, ...)), 1),
+        (members_without("kind"), 1),
     ],
 )
-def test_a_change_without_a_new_version_is_never_published_and_what_it_breaks_is_said(
+def test_change_without_new_version_is_not_published_and_its_breaks_are_reported(
     folder: Path, members: Mapping[str, Any], broken: int
 ) -> None:
-    write(folder, language(members))
-    assert len(check(folder, language(members))) == 4  # writer and reader of the fact and of its correction
-    assert len(breaks(folder, language(members))) == 2 * broken
+    write_schemas(folder, fact_source(members))
+    assert (
+        len(find_differences(folder, fact_source(members))) == 4
+    )  # writer and reader of the fact and of its correction
+    assert len(find_incompatibilities(folder, fact_source(members))) == 2 * broken
 
 
-def test_a_new_kind_of_fact_in_a_correction_breaks_nothing(folder: Path) -> None:
-    wider = language(FIRST, 1, None, "thawed")
-    write(folder, wider)
-    assert check(folder, wider) == []
-    assert breaks(folder, wider) == []
+def test_new_fact_type_in_a_correction_is_compatible(folder: Path) -> None:
+    wider = fact_source(FIRST, 1, None, "thawed")
+    write_schemas(folder, wider)
+    assert find_differences(folder, wider) == []
+    assert find_incompatibilities(folder, wider) == []
 
 
 NAME = {"type": "string", "pattern": "^[a-z]+$"}
@@ -211,8 +246,10 @@ NAME = {"type": "string", "pattern": "^[a-z]+$"}
         ({"type": "string"}, {"anyOf": [{"type": "null"}, {"type": "string"}]}, True),
     ],
 )
-def test_a_text_fits_where_any_text_does_or_one_of_just_its_shape(written: Any, read: Any, fits: bool) -> None:
+def test_text_schemas_are_readable_if_the_reader_accepts_any_or_the_same_shape(
+    written: Any, read: Any, fits: bool
+) -> None:
     def holding(member: Any) -> Any:
         return {"type": "object", "properties": {"a": member}, "required": ["a"], "additionalProperties": True}
 
-    assert readable(holding(written), holding(read)) is fits
+    assert is_readable_by(holding(written), holding(read)) is fits

@@ -16,25 +16,40 @@ from shared.contracts import catalogue, streams
 from shared.contracts.schemas import schema_name
 from shared.kernel import dates, fact, ids, sealed, text
 from shared.kernel.dates import ClinicalDate, Day
-from shared.kernel.fact import Fact, Member, Role
+from shared.kernel.fact import Fact, FactPart, Role
 from shared.kernel.ids import Code, ParticipantId
-from shared.kernel.sealed import Sealed
-from shared.kernel.text import Line
+from shared.kernel.sealed import SealedString
+from shared.kernel.text import ShortText
 from shared.protocol import protocol
 
 FACTS = {
-    schema_name(stream.service, cls.type_name, cls.schema_version): (stream, cls) for stream, cls in catalogue.facts()
+    schema_name(stream.service, cls.type_name, cls.schema_version): (stream, cls)
+    for stream, cls in catalogue.all_facts()
 }
-OF_PARTICIPANTS = {name: cls for name, (stream, cls) in FACTS.items() if stream.subject == "participant"}
+PARTICIPANT_FACTS = {name: cls for name, (stream, cls) in FACTS.items() if stream.subject == "participant"}
 LISTED_EXCEPTIONS: frozenset[tuple[str, str]] = frozenset()
 """(fact, JSON pointer) of texts in the clear, held to no pattern, in a participant's fact. There are none."""
 IRREGULAR = {"lost", "taken", "withdrawn"}
-MODULES = (*catalogue.LANGUAGE, catalogue, streams, protocol, dates, fact, ids, sealed, text)
-PURE = {
-    "__future__", "calendar", "collections", "dataclasses", "datetime", "functools", "json", "pydantic",
-    "pydantic_core", "re", "secrets", "time", "typing", "unicodedata", "uuid", "zoneinfo",
-}  # fmt: skip
-OURS = ("shared.kernel", "shared.contracts", "shared.protocol")
+MODULES = (*catalogue.FACT_MODULES, catalogue, streams, protocol, dates, fact, ids, sealed, text)
+ALLOWED_IMPORTS = {
+    "__future__",
+    "calendar",
+    "collections",
+    "dataclasses",
+    "datetime",
+    "functools",
+    "json",
+    "pydantic",
+    "pydantic_core",
+    "re",
+    "secrets",
+    "time",
+    "typing",
+    "unicodedata",
+    "uuid",
+    "zoneinfo",
+}
+OWN_PACKAGES = ("shared.kernel", "shared.contracts", "shared.protocol")
 every_fact = pytest.mark.parametrize("cls", [cls for _, cls in FACTS.values()], ids=FACTS.keys())
 
 
@@ -68,9 +83,9 @@ def _members(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _could_be_any_text(schema: dict[str, Any]) -> bool:
-    told = {"type", "enum", "const", "$ref", "anyOf", "oneOf", "allOf"} & schema.keys()
+    type_keywords = {"type", "enum", "const", "$ref", "anyOf", "oneOf", "allOf"} & schema.keys()
     if schema.get("type") != "string":
-        return not told
+        return not type_keywords
     named = {"enum", "const"} & schema.keys() or schema.get("format") in ("uuid", "date", "date-time")
     return not (named or schema.get("x-sealed") or _anchored(schema.get("pattern", "")))
 
@@ -87,19 +102,19 @@ def _has_free_keys(schema: dict[str, Any]) -> bool:
     )
 
 
-@pytest.mark.parametrize("cls", OF_PARTICIPANTS.values(), ids=OF_PARTICIPANTS.keys())
-def test_a_fact_about_a_participant_holds_no_text_in_the_clear(cls: type[Fact]) -> None:
-    found = {(cls.type_name, pointer) for pointer in texts_in_the_clear(cls)}
-    assert found <= LISTED_EXCEPTIONS, "seal it, or hold it to an enumeration or a pattern"
+@pytest.mark.parametrize("cls", PARTICIPANT_FACTS.values(), ids=PARTICIPANT_FACTS.keys())
+def test_participant_facts_have_no_unsealed_free_text(cls: type[Fact]) -> None:
+    clear_texts = {(cls.type_name, pointer) for pointer in texts_in_the_clear(cls)}
+    assert clear_texts <= LISTED_EXCEPTIONS, "seal it, or hold it to an enumeration or a pattern"
 
 
-class Inner(Member):
+class Inner(FactPart):
     note: str
 
 
-class Clear(Fact):
+class FactWithClearTexts(Fact):
     plain: str
-    line: Line
+    line: ShortText
     unanchored: Annotated[str, StringConstraints(pattern="[a-z]+")]
     optional: str | None
     listed: tuple[str, ...]
@@ -109,36 +124,43 @@ class Clear(Fact):
     inner: Inner
 
 
-class Covered(Fact):
+class FactWithoutClearTexts(Fact):
     code: Code
     participant: ParticipantId
     on: ClinicalDate
     day: Day | None
-    reason: Sealed
-    remarks: dict[Code, Sealed]
+    reason: SealedString
+    remarks: dict[Code, SealedString]
     counts: Annotated[tuple[int, ...], Field(max_length=3)]
 
 
-def test_the_lint_finds_every_way_to_state_a_text_in_the_clear() -> None:
-    assert sorted(texts_in_the_clear(Clear)) == [
-        "/Inner/note", "/anything", "/by_code/*", "/by_text/*", "/line", "/listed/*", "/optional", "/plain",
+def test_lint_finds_every_kind_of_unsealed_free_text() -> None:
+    assert sorted(texts_in_the_clear(FactWithClearTexts)) == [
+        "/Inner/note",
+        "/anything",
+        "/by_code/*",
+        "/by_text/*",
+        "/line",
+        "/listed/*",
+        "/optional",
+        "/plain",
         "/unanchored",
-    ]  # fmt: skip
+    ]
 
 
-def test_the_lint_lets_ids_dates_and_sealed_texts_pass() -> None:
-    assert list(texts_in_the_clear(Covered)) == []
+def test_lint_accepts_ids_dates_and_sealed_texts() -> None:
+    assert list(texts_in_the_clear(FactWithoutClearTexts)) == []
 
 
 @every_fact
-def test_a_fact_is_named_for_a_thing_and_what_happened_to_it(cls: type[Fact]) -> None:
+def test_type_names_are_a_subject_and_a_past_participle(cls: type[Fact]) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*", cls.type_name)
     happened = cls.type_name.rpartition(".")[2].rpartition("_")[2]
     assert happened.endswith("ed") or happened in IRREGULAR, f"{happened} is no past participle"
 
 
 @every_fact
-def test_the_clinical_date_of_a_fact_is_a_member_and_a_date(cls: type[Fact]) -> None:
+def test_date_member_of_a_fact_is_a_clinical_date(cls: type[Fact]) -> None:
     if cls.date_field is None:
         return
     member = cls.model_json_schema()["properties"][cls.date_field]
@@ -148,27 +170,27 @@ def test_the_clinical_date_of_a_fact_is_a_member_and_a_date(cls: type[Fact]) -> 
 
 
 @every_fact
-def test_a_fact_may_be_stated_by_roles_that_exist(cls: type[Fact]) -> None:
-    assert cls.by
-    assert cls.by <= set(get_args(Role))
+def test_facts_name_existing_roles(cls: type[Fact]) -> None:
+    assert cls.stated_by_roles
+    assert cls.stated_by_roles <= set(get_args(Role))
 
 
 @every_fact
-def test_every_earlier_version_of_a_fact_can_be_brought_up(cls: type[Fact]) -> None:
+def test_every_earlier_version_has_an_upcast(cls: type[Fact]) -> None:
     assert set(cls.upcasts) == set(range(1, cls.schema_version))
 
 
-def test_a_type_is_stated_in_one_stream_only_but_for_corrections() -> None:
-    names = [cls.type_name for _, cls in catalogue.facts() if cls.type_name != "record.corrected"]
+def test_type_names_are_unique_across_streams_except_corrections() -> None:
+    names = [cls.type_name for _, cls in catalogue.all_facts() if cls.type_name != "record.corrected"]
     assert len(names) == len(set(names))
 
 
-def test_every_module_of_the_language_declares_a_fact() -> None:
-    declared = {cls.__module__ for _, cls in catalogue.facts()}
-    assert {module.__name__ for module in catalogue.LANGUAGE} <= declared
+def test_every_fact_module_declares_a_fact() -> None:
+    declared = {cls.__module__ for _, cls in catalogue.all_facts()}
+    assert {module.__name__ for module in catalogue.FACT_MODULES} <= declared
 
 
-def imported(module: ModuleType) -> Iterator[str]:
+def imported_modules(module: ModuleType) -> Iterator[str]:
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         match node:
             case ast.Import(names=names):
@@ -177,14 +199,18 @@ def imported(module: ModuleType) -> Iterator[str]:
                 yield name
 
 
-def called(module: ModuleType) -> Iterator[str]:
+def called_functions(module: ModuleType) -> Iterator[str]:
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             yield node.func.id
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.__name__))
-def test_stating_a_fact_touches_no_file_network_or_service(module: ModuleType) -> None:
-    foreign = [name for name in imported(module) if name.partition(".")[0] not in PURE and not name.startswith(OURS)]
+def test_fact_modules_are_pure(module: ModuleType) -> None:
+    foreign = [
+        name
+        for name in imported_modules(module)
+        if name.partition(".")[0] not in ALLOWED_IMPORTS and not name.startswith(OWN_PACKAGES)
+    ]
     assert foreign == []
-    assert not {"open", "print", "input", "exec", "eval", "__import__"} & set(called(module))
+    assert not {"open", "print", "input", "exec", "eval", "__import__"} & set(called_functions(module))

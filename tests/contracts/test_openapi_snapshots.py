@@ -10,64 +10,70 @@ from typing import Any
 import pytest
 
 from shared.web.problem_types import PROBLEMS
-from tests.contracts.snapshots import FOLDER, documents, problems, write
+from tests.contracts.snapshots import FOLDER, openapi_documents, problem_types_json, write_openapi_documents
 
-TODAY = documents()
+CURRENT_DOCUMENTS = openapi_documents()
 
 
-def places(value: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
+def json_leaves(value: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
     """(JSON pointer, value) of everything in a document that holds nothing else."""
     members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     if not members:
         yield pointer, value
     for name, member in members:
-        yield from places(member, f"{pointer}/{name}")
+        yield from json_leaves(member, f"{pointer}/{name}")
 
 
-def kept(name: str, folder: Path = FOLDER) -> Any:
+def load_snapshot(name: str, folder: Path = FOLDER) -> Any:
     return json.loads((folder / name).read_text("utf-8"))
 
 
 def differences(name: str, folder: Path = FOLDER) -> list[str]:
     """Where today's document is another than the kept one."""
-    today, before = dict(places(json.loads(TODAY[name]))), dict(places(kept(name, folder)))
+    today, snapshot = (
+        dict(json_leaves(json.loads(CURRENT_DOCUMENTS[name]))),
+        dict(json_leaves(load_snapshot(name, folder))),
+    )
     absent = object()
     return sorted(
-        place for place in today.keys() | before.keys() if today.get(place, absent) != before.get(place, absent)
+        place for place in today.keys() | snapshot.keys() if today.get(place, absent) != snapshot.get(place, absent)
     )
 
 
-def test_the_document_of_every_service_is_kept_and_no_other() -> None:
-    assert {path.name for path in FOLDER.iterdir()} == TODAY.keys()
+def test_every_service_has_a_snapshot() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == CURRENT_DOCUMENTS.keys()
 
 
-@pytest.mark.parametrize("name", TODAY)
-def test_the_document_is_the_one_that_is_kept(name: str) -> None:
+@pytest.mark.parametrize("name", CURRENT_DOCUMENTS)
+def test_openapi_document_equals_its_snapshot(name: str) -> None:
     assert differences(name) == [], "the API has changed: run `make contracts` and look at what it changed"
-    assert (FOLDER / name).read_text("utf-8") == TODAY[name]
+    assert (FOLDER / name).read_text("utf-8") == CURRENT_DOCUMENTS[name]
 
 
-def test_the_problem_types_of_all_services_are_those_that_are_kept() -> None:
-    assert PROBLEMS.read_text("utf-8") == problems(), "run `make contracts`"
-    kept = json.loads(problems())
-    assert {"too-young", "no-such-grade", "snooze-too-long"} <= kept.keys()
-    assert all(kept.values())
+def test_problem_types_equal_their_snapshot() -> None:
+    assert PROBLEMS.read_text("utf-8") == problem_types_json(), "run `make contracts`"
+    problem_types = json.loads(problem_types_json())
+    assert {"too-young", "no-such-grade", "snooze-too-long"} <= problem_types.keys()
+    assert all(problem_types.values())
 
 
-def test_a_type_that_is_said_in_several_ways_is_published_with_all_of_them() -> None:
-    kept = json.loads(problems())
-    assert kept["no-such-reason"] == "A reason is not known. Give the id of a criterion, or refused, died or other."
-    assert "This was stated of the study already, and can be stated only once. Or: " in kept["stated-twice"]
-    assert "death is recorded already" in kept["stated-twice"]
+def test_problem_type_with_several_messages_lists_all_of_them() -> None:
+    problem_types = json.loads(problem_types_json())
+    assert (
+        problem_types["no-such-reason"]
+        == "A reason is not known. Give the id of a criterion, or refused, died or other."
+    )
+    assert "This was stated of the study already, and can be stated only once. Or: " in problem_types["stated-twice"]
+    assert "death is recorded already" in problem_types["stated-twice"]
 
 
-@pytest.mark.parametrize("name", TODAY)
-def test_every_change_is_found_where_it_is_and_writing_mends_it(tmp_path: Path, name: str) -> None:
-    write(tmp_path)
-    document = kept(name, tmp_path)
+@pytest.mark.parametrize("name", CURRENT_DOCUMENTS)
+def test_changes_are_located_and_rewriting_the_snapshot_removes_them(tmp_path: Path, name: str) -> None:
+    write_openapi_documents(tmp_path)
+    document = load_snapshot(name, tmp_path)
     document["info"]["title"] = "Another"
     document["servers"] = ["elsewhere"]
     (tmp_path / name).write_text(json.dumps(document), "utf-8")
     assert differences(name, tmp_path) == ["/info/title", "/servers/0"]
-    write(tmp_path)
+    write_openapi_documents(tmp_path)
     assert differences(name, tmp_path) == []

@@ -11,10 +11,10 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-PATIENCE = 60.0  # seconds until a promise counts as broken
+TIMEOUT_SECONDS = 60.0  # seconds until a promise counts as broken
 
 
-async def sql(url: str, *statements: str) -> object:
+async def query_value(url: str, *statements: str) -> object:
     """The first value that the last statement yields."""
     connection = await asyncpg.connect(url)
     try:
@@ -25,20 +25,20 @@ async def sql(url: str, *statements: str) -> object:
         await connection.close()
 
 
-async def say(bootstrap: str, text: bytes) -> None:
+async def send_message(bootstrap: str, text: bytes) -> None:
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
         await producer.send_and_wait("said", text, partition=0)
 
 
-async def said(bootstrap: str) -> list[bytes]:
+async def read_messages(bootstrap: str) -> list[bytes]:
     partition = TopicPartition("said", 0)
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
         consumer.assign([partition])
         end = (await consumer.end_offsets([partition]))[partition]
-        return [(await asyncio.wait_for(consumer.getone(), PATIENCE)).value for _ in range(end)]
+        return [(await asyncio.wait_for(consumer.getone(), TIMEOUT_SECONDS)).value for _ in range(end)]
 
 
-async def make_topic(bootstrap: str) -> None:
+async def create_topic(bootstrap: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
@@ -48,12 +48,12 @@ async def make_topic(bootstrap: str) -> None:
         await admin.close()
 
 
-async def parent_that_starts(code: str) -> asyncio.subprocess.Process:
+async def start_parent_process(code: str) -> asyncio.subprocess.Process:
     """A Python process that runs `code`, prints a line, and stays."""
     script = textwrap.dedent(code) + "\nprint('started', flush=True)\ninput()"
     parent = await asyncio.create_subprocess_exec(
         sys.executable, "-c", script, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert parent.stdout
-    assert await asyncio.wait_for(parent.stdout.readline(), PATIENCE) == b"started\n"
+    assert await asyncio.wait_for(parent.stdout.readline(), TIMEOUT_SECONDS) == b"started\n"
     return parent

@@ -14,11 +14,11 @@ from pathlib import Path
 from shared.contracts.cloudevents import encode
 from shared.outbox.publisher import KafkaPublisher
 from tests.conftest import Database, KafkaServer
-from tests.integration.analytics import journal
-from tests.integration.stated import Telling, enrolled, lesion, participant
+from tests.integration.analytics import journal_rows
+from tests.integration.stated import StreamBuilder, lesion_registered, participant_enrolled, participant_stream
 
-PATIENCE = 40.0  # seconds until a promise counts as broken
-WORKER = """
+TIMEOUT_SECONDS = 40.0  # seconds until a promise counts as broken
+WORKER_SCRIPT = """
 import asyncio, logging, sys
 from pathlib import Path
 from services.analytics.projection.worker import run
@@ -26,7 +26,7 @@ url, bootstrap, datadir, group = sys.argv[1:]
 logging.basicConfig(level=logging.INFO)
 asyncio.run(run(url, bootstrap, Path(datadir), group=group))
 """
-LOSES_ITS_CLIENT = """
+CLIENT_FAILURE_SCRIPT = """
 import signal
 from aiokafka.client import AIOKafkaClient
 async def dies(*_):
@@ -35,11 +35,14 @@ signal.signal(signal.SIGUSR1, lambda *_: setattr(AIOKafkaClient, "_metadata_upda
 """
 
 
-class Worker:
+class FaustWorkerProcess:
     """The real worker, a process of its own. SIGUSR1 breaks its Kafka clients at their next look at the cluster."""
 
     def __init__(self, argv: Sequence[str], folder: Path) -> None:
-        self._argv, self._log = [sys.executable, "-c", LOSES_ITS_CLIENT + WORKER, *argv], folder / "worker.log"
+        self._argv, self._log = (
+            [sys.executable, "-c", CLIENT_FAILURE_SCRIPT + WORKER_SCRIPT, *argv],
+            folder / "worker.log",
+        )
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -47,25 +50,25 @@ class Worker:
             return subprocess.Popen(self._argv, stdout=log, stderr=log)
 
     def restart(self) -> None:
-        self.end(signal.SIGKILL)
+        self.stop(signal.SIGKILL)
         self.process = self._start()
 
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+    def stop(self, signal_number: signal.Signals = signal.SIGTERM) -> int:
         """Its exit code; it ends within the patience of a supervisor."""
         if self.process.poll() is None:
-            self.process.send_signal(number)
+            self.process.send_signal(signal_number)
         return self.process.wait(15.0)
 
-    async def says(self, words: str) -> bool:
+    async def has_logged(self, text: str) -> bool:
         assert self.process.poll() is None
-        return words in self._log.read_text("utf-8")
+        return text in self._log.read_text("utf-8")
 
-    async def ended(self) -> int:
-        return await asyncio.to_thread(self.process.wait, PATIENCE)
+    async def wait_for_exit(self) -> int:
+        return await asyncio.to_thread(self.process.wait, TIMEOUT_SECONDS)
 
 
 @dataclass(frozen=True)
-class Site:
+class FaustWorkerHarness:
     """What a worker needs, and who publishes to it."""
 
     kafka: KafkaServer
@@ -74,41 +77,44 @@ class Site:
     group: str
 
     @contextmanager
-    def worker(self, database: Database, bootstrap: str = "") -> Iterator[Worker]:
-        worker = Worker(
+    def worker(self, database: Database, bootstrap: str = "") -> Iterator[FaustWorkerProcess]:
+        worker = FaustWorkerProcess(
             [database.urls["system"], bootstrap or self.kafka.bootstrap, str(self.folder), self.group], self.folder
         )
         try:
             yield worker
         finally:
-            worker.end(signal.SIGKILL)
+            worker.stop(signal.SIGKILL)
 
-    async def publish(self, *tellings: Telling, since: int = 0) -> None:
-        await self.publisher.publish([encode(event) for each in tellings for event in each.events[since:]])
-
-
-def crowd(study_id: str, size: int) -> list[Telling]:
-    return [participant(study_id, lesion("L1"), lesion("L2"), enrolled()) for _ in range(size)]
+    async def publish(self, *streams: StreamBuilder, start: int = 0) -> None:
+        await self.publisher.publish([encode(event) for each in streams for event in each.events[start:]])
 
 
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not await holds():  # noqa: ASYNC110 - another process, which has no event to wait for
+def participant_streams(study_id: str, size: int) -> list[StreamBuilder]:
+    return [
+        participant_stream(study_id, lesion_registered("L1"), lesion_registered("L2"), participant_enrolled())
+        for _ in range(size)
+    ]
+
+
+async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while not await condition():  # noqa: ASYNC110 - another process, which has no event to wait for
             await asyncio.sleep(0.05)
 
 
-async def applied(database: Database, *tellings: Telling) -> None:
+async def wait_until_applied(database: Database, *streams: StreamBuilder) -> None:
     """Wait until all that they tell is in the journal."""
-    study_id, events = tellings[0].study_id, sum(len(telling.events) for telling in tellings)
+    study_id, events = streams[0].study_id, sum(len(telling.events) for telling in streams)
 
-    async def all_there() -> bool:
-        return len(await journal(database.system, study_id)) >= events
+    async def is_applied() -> bool:
+        return len(await journal_rows(database.system, study_id)) >= events
 
-    await until(all_there)
+    await wait_until(is_applied)
 
 
-async def nothing_lost_nothing_doubled(database: Database, *tellings: Telling) -> None:
-    rows = await journal(database.system, tellings[0].study_id)
+async def assert_applied_exactly_once(database: Database, *streams: StreamBuilder) -> None:
+    rows = await journal_rows(database.system, streams[0].study_id)
     assert [row["position"] for row in rows] == list(range(1, len(rows) + 1))
-    told = [(telling.stream_id, event.version) for telling in tellings for event in telling.events]
-    assert sorted((row["subject"], row["version"]) for row in rows) == sorted(told)
+    stated_versions = [(telling.stream_id, event.version) for telling in streams for event in telling.events]
+    assert sorted((row["subject"], row["version"]) for row in rows) == sorted(stated_versions)

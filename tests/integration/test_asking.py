@@ -8,51 +8,60 @@ from typing import Any
 
 import pytest
 
-from services.analytics.asking import Asked, Figures
+from services.analytics.asking import FigureRequest, FigureService
 from services.analytics.figures.catalogue import FIGURES
-from services.analytics.participants import Participants
-from services.analytics.questions import Queries, Wanted
+from services.analytics.participants import ParticipantService
+from services.analytics.questions import QueryFilter, QueryService
 from shared.kernel.clock import Clock
-from shared.kernel.refusal import Unacceptable
+from shared.kernel.refusal import RequestRejected
 from shared.testing import facts
 from tests.conftest import Database
-from tests.integration.lives import told_study
-from tests.integration.stated import FIRST, enrolled, screened
+from tests.integration.lives import open_analytics_study
+from tests.integration.stated import FIRST_RECORDED_AT, participant_enrolled, participant_screened
 
-MONTH = "2024-03"
-KNOWN_ON = f"{MONTH}-06"  # everything is recorded in the morning of the 7th, when that day has not begun everywhere
+PARTIAL_DATE = "2024-03"
+KNOWN_UNTIL = (
+    f"{PARTIAL_DATE}-06"  # everything is recorded in the morning of the 7th, when that day has not begun everywhere
+)
 CUT = date(2024, 3, 10)
 
 
-def days_later(days: int) -> Clock:
-    return Clock(now=lambda: FIRST + timedelta(days=days))
+def clock_days_later(days: int) -> Clock:
+    return Clock(now=lambda: FIRST_RECORDED_AT + timedelta(days=days))
 
 
-async def test_a_position_and_a_cut_fix_what_is_said_whatever_the_calendar_says(
+async def test_figures_at_a_position_and_cut_do_not_depend_on_todays_date(
     analytics_database: Database, tmp_path: Path, study_id: str
 ) -> None:
-    async with told_study(analytics_database, tmp_path, study_id) as told:
-        course = facts.course(MONTH)
-        left = facts.withdrawn(MONTH)
-        life = await told.life("north", screened(), enrolled(MONTH), course, facts.completed(MONTH), left)
+    async with open_analytics_study(analytics_database, tmp_path, study_id) as analytics_study:
+        course = facts.radiotherapy_started(PARTIAL_DATE)
+        withdrawal = facts.consent_withdrawn(PARTIAL_DATE)
+        participant = await analytics_study.add_participant(
+            "north",
+            participant_screened(),
+            participant_enrolled(PARTIAL_DATE),
+            course,
+            facts.radiotherapy_completed(PARTIAL_DATE),
+            withdrawal,
+        )
         plan = facts.protocol(stereotactic={"deliveries": [course.targets[0].delivery]})
-        await told.project([told.study.tell(facts.amended("2024-03-20", plan))])
-        member, asked = f"investigator.{study_id}", Asked(cut=CUT, at=str(told.projected))
-        said: list[dict[str, Any]] = []
+        await analytics_study.project([analytics_study.study.add(facts.protocol_amended("2024-03-20", plan))])
+        user, parameters = f"investigator.{study_id}", FigureRequest(cut=CUT, at=str(analytics_study.position))
+        snapshots: list[dict[str, Any]] = []
         for days in (3, 5, 10, 400):  # from the day of the cut on; before, it is refused
-            figures = Figures(analytics_database.app, analytics_database.system, days_later(days))
-            queries = Queries(figures)
-            people = Participants(analytics_database.app, analytics_database.system, figures, queries)
-            _, rows = await queries.seen(study_id, member, Wanted(rule="imprecise_end_of_follow_up"))
-            entries = (await people.timeline(study_id, life.number, member, asked))["entries"]
-            answers = {name: await figures.figure(name, study_id, member, asked) for name in FIGURES}
-            said.append(
+            figures = FigureService(analytics_database.app, analytics_database.system, clock_days_later(days))
+            queries = QueryService(figures)
+            timeline_service = ParticipantService(analytics_database.app, analytics_database.system, figures, queries)
+            _, rows = await queries.visible_queries(study_id, user, QueryFilter(rule="imprecise_end_of_follow_up"))
+            entries = (await timeline_service.timeline(study_id, participant.number, user, parameters))["entries"]
+            answers = {name: await figures.figure(name, study_id, user, parameters) for name in FIGURES}
+            snapshots.append(
                 {**answers, "days": [entry["day"] for entry in entries], "queries": [row.query for row in rows]}
             )
-        assert all(each == said[0] for each in said)
-        on_the_7th = Figures(analytics_database.app, analytics_database.system, days_later(0))
-        with pytest.raises(Unacceptable, match="no day after the study's today"):
-            await on_the_7th.figure("flow", study_id, member, asked)
-        assert said[0]["accrual"]["groups"][0]["curve"] == [{"on": KNOWN_ON, "cumulative": 1}]
-        assert said[0]["days"] == ["2024-02-01", *[KNOWN_ON] * 4]
-        assert f"Analyses use {KNOWN_ON}" in str(said[0]["queries"])
+        assert all(each == snapshots[0] for each in snapshots)
+        figures_before_cut = FigureService(analytics_database.app, analytics_database.system, clock_days_later(0))
+        with pytest.raises(RequestRejected, match="no day after the study's today"):
+            await figures_before_cut.figure("flow", study_id, user, parameters)
+        assert snapshots[0]["accrual"]["groups"][0]["curve"] == [{"on": KNOWN_UNTIL, "cumulative": 1}]
+        assert snapshots[0]["days"] == ["2024-02-01", *[KNOWN_UNTIL] * 4]
+        assert f"Analyses use {KNOWN_UNTIL}" in str(snapshots[0]["queries"])

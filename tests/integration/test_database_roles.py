@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from infra.local.postgres import LocalPostgres
-from infra.postgres.roles import ROLES, RoleTooMighty, ensure_databases
-from tests.integration.asking import sql
+from infra.postgres.roles import ROLES, RoleTooPrivileged, ensure_databases
+from tests.integration.asking import query_value
 
 PASSWORDS = {role: f"p/:@% {role}" for role in ROLES}
 
@@ -21,49 +21,49 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
         yield server
 
 
-async def test_databases_and_roles_can_be_ensured_again_and_at_once(server: LocalPostgres) -> None:
-    first, *others = await asyncio.gather(*(ensure_databases(server.url(), PASSWORDS) for _ in range(3)))
-    assert others == [first, first]
+async def test_databases_and_roles_can_be_ensured_repeatedly_and_concurrently(server: LocalPostgres) -> None:
+    first, *repeated = await asyncio.gather(*(ensure_databases(server.url(), PASSWORDS) for _ in range(3)))
+    assert repeated == [first, first]
     assert len(first) == 12
     for setting, url in first.items():
         service = re.fullmatch(r"QUARTAL_(\w+)_(OWNER|APP|SYSTEM)_URL", setting)
         assert service
-        assert await sql(url, "select current_database()") == f"quartal_{service[1].lower()}"
+        assert await query_value(url, "select current_database()") == f"quartal_{service[1].lower()}"
 
 
-async def test_owners_create_and_the_others_may_only_connect(server: LocalPostgres) -> None:
+async def test_only_owners_can_create_and_read_tables(server: LocalPostgres) -> None:
     urls = await ensure_databases(server.url(), PASSWORDS)
-    await sql(urls["QUARTAL_TOXICITY_OWNER_URL"], "create table own (n int)", "select count(*) from own")
+    await query_value(urls["QUARTAL_TOXICITY_OWNER_URL"], "create table own (n int)", "select count(*) from own")
     for purpose in ("APP", "SYSTEM"):
         url = urls[f"QUARTAL_TOXICITY_{purpose}_URL"]
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await sql(url, "create table other (n int)")
+            await query_value(url, "create table other (n int)")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await sql(url, "select n from own")
+            await query_value(url, "select n from own")
 
 
-async def test_no_role_enters_the_database_of_another_service(server: LocalPostgres) -> None:
+async def test_no_role_can_connect_to_the_database_of_another_service(server: LocalPostgres) -> None:
     urls = await ensure_databases(server.url(), PASSWORDS)
     for setting, url in urls.items():
         foreign = "quartal_toxicity" if "TOXICITY" not in setting else "quartal_followup"
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await sql(url.rpartition("/")[0] + f"/{foreign}", "select 7")
+            await query_value(url.rpartition("/")[0] + f"/{foreign}", "select 7")
 
 
-async def test_a_role_that_could_bypass_row_level_security_is_refused(server: LocalPostgres) -> None:
+async def test_role_that_bypasses_row_level_security_is_rejected(server: LocalPostgres) -> None:
     await ensure_databases(server.url(), PASSWORDS)
-    await sql(server.url(), "alter role quartal_followup_app bypassrls", "select 7")
+    await query_value(server.url(), "alter role quartal_followup_app bypassrls", "select 7")
     try:
-        with pytest.raises(RoleTooMighty, match="quartal_followup_app"):
+        with pytest.raises(RoleTooPrivileged, match="quartal_followup_app"):
             await ensure_databases(server.url(), PASSWORDS)
     finally:
-        await sql(server.url(), "alter role quartal_followup_app nobypassrls", "select 7")
+        await query_value(server.url(), "alter role quartal_followup_app nobypassrls", "select 7")
 
 
-async def test_databases_can_be_made_by_who_is_no_superuser(tmp_path: Path) -> None:
+async def test_databases_can_be_created_by_a_role_that_is_no_superuser(tmp_path: Path) -> None:
     with LocalPostgres(tmp_path, fast=True) as server:
-        await sql(server.url(), "create role boss login createdb createrole password 'boss'", "select 7")
-        boss = server.url(user="boss", password="boss")
-        await ensure_databases(boss, PASSWORDS)
-        urls = await ensure_databases(boss, PASSWORDS)
-        assert await sql(urls["QUARTAL_ANALYTICS_OWNER_URL"], "create table own (n int)", "select 7") == 7
+        await query_value(server.url(), "create role boss login createdb createrole password 'boss'", "select 7")
+        admin_url = server.url(user="boss", password="boss")
+        await ensure_databases(admin_url, PASSWORDS)
+        urls = await ensure_databases(admin_url, PASSWORDS)
+        assert await query_value(urls["QUARTAL_ANALYTICS_OWNER_URL"], "create table own (n int)", "select 7") == 7

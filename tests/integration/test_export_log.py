@@ -8,28 +8,30 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from shared.security.read_log import Page, exports, note_export
+from shared.security.read_log import ExportLogEntry, list_exports, log_export_page
 from shared.security.tenancy import Tenant, transaction
 from tests.conftest import Database
 
-AT = datetime(2025, 1, 31, 12, tzinfo=UTC)
+EXPORTED_AT = datetime(2025, 1, 31, 12, tzinfo=UTC)
 
 
-async def test_pages_of_an_export_are_told_as_one(enrollment_database: Database, study_id: str) -> None:
+async def test_pages_of_one_export_are_listed_as_one_export(enrollment_database: Database, study_id: str) -> None:
     first, second = uuid4(), uuid4()
     for minute, (export, after, rows) in enumerate([(first, "", 100), (second, "", 7), (first, "K7F2-9QXA-3.2", 50)]):
-        page = Page(export, "facts", "monitor", AT + timedelta(minutes=minute), "rome", after, rows)
-        await note_export(enrollment_database.app, study_id, page)
-    told = await exports(enrollment_database.app, study_id, after=0, limit=10)
-    assert [(each.export_id, each.pages, each.rows) for each in told] == [(first, 2, 150), (second, 1, 7)]
-    assert (told[0].begun_at, told[0].ended_at) == (AT, AT + timedelta(minutes=2))
-    assert await exports(enrollment_database.app, study_id, after=told[0].place, limit=10) == told[1:]
-    assert await exports(enrollment_database.app, f"{study_id}-other", after=0, limit=10) == []
+        page = ExportLogEntry(export, "facts", "monitor", EXPORTED_AT + timedelta(minutes=minute), "rome", after, rows)
+        await log_export_page(enrollment_database.app, study_id, page)
+    entries = await list_exports(enrollment_database.app, study_id, after=0, limit=10)
+    assert [(each.export_id, each.pages, each.rows) for each in entries] == [(first, 2, 150), (second, 1, 7)]
+    assert (entries[0].begun_at, entries[0].ended_at) == (EXPORTED_AT, EXPORTED_AT + timedelta(minutes=2))
+    assert await list_exports(enrollment_database.app, study_id, after=entries[0].position, limit=10) == entries[1:]
+    assert await list_exports(enrollment_database.app, f"{study_id}-other", after=0, limit=10) == []
 
 
 @pytest.mark.parametrize("change", ["update export_log set row_count = 0", "delete from export_log"])
-async def test_nobody_changes_what_was_kept(enrollment_database: Database, study_id: str, change: str) -> None:
-    await note_export(enrollment_database.app, study_id, Page(uuid4(), "facts", "monitor", AT, None, "", 1))
+async def test_export_log_cannot_be_changed(enrollment_database: Database, study_id: str, change: str) -> None:
+    await log_export_page(
+        enrollment_database.app, study_id, ExportLogEntry(uuid4(), "facts", "monitor", EXPORTED_AT, None, "", 1)
+    )
     for pool in (enrollment_database.app, enrollment_database.system):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             async with transaction(pool, Tenant(study_id)) as connection:
@@ -42,8 +44,10 @@ async def test_nobody_changes_what_was_kept(enrollment_database: Database, study
         await superuser.close()
 
 
-async def test_the_log_is_not_shown_to_one_site(enrollment_database: Database, study_id: str) -> None:
-    await note_export(enrollment_database.app, study_id, Page(uuid4(), "facts", "monitor", AT, None, "", 1))
-    for site, seen in (("*", 1), ("rome", 0)):
+async def test_export_log_is_hidden_from_a_single_site(enrollment_database: Database, study_id: str) -> None:
+    await log_export_page(
+        enrollment_database.app, study_id, ExportLogEntry(uuid4(), "facts", "monitor", EXPORTED_AT, None, "", 1)
+    )
+    for site, expected in (("*", 1), ("rome", 0)):
         async with transaction(enrollment_database.app, Tenant(study_id, site)) as connection:
-            assert await connection.fetchval("select count(*) from export_log") == seen
+            assert await connection.fetchval("select count(*) from export_log") == expected

@@ -11,23 +11,23 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import NodeNotReadyError
 
-from infra.local.kafka import LocalKafka, install
+from infra.local.kafka import LocalKafka, install_kafka
 from shared.contracts.cloudevents import Message, encode
 from shared.contracts.event import Event
-from shared.inbox.apply import Connection, Effect, Skipped
+from shared.inbox.apply import Connection, EventHandler, OffsetGap
 from shared.inbox.consumer import consume, rewind_group, stored_offsets
-from shared.inbox.facts import state_by_version
+from shared.inbox.facts import apply_by_version
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from tests.conftest import Database, KafkaServer, PostgresServer
-from tests.integration.analytics import analytics_of_its_own, lines, stands
-from tests.integration.stated import Telling, enrolled, lesion, participant
+from tests.integration.analytics import own_analytics_database, read_standing_facts, stream_states
+from tests.integration.stated import StreamBuilder, lesion_registered, participant_enrolled, participant_stream
 
-PATIENCE = 40.0  # seconds until a promise counts as broken
+TIMEOUT_SECONDS = 40.0  # seconds until a promise counts as broken
 
 
 @pytest.fixture
-async def own(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIterator[Database]:
-    async with analytics_of_its_own(postgres) as database:
+async def own_database(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIterator[Database]:
+    async with own_analytics_database(postgres) as database:
         yield database
 
 
@@ -44,193 +44,215 @@ def group() -> str:
     return f"group-{secrets.token_hex(4)}"
 
 
-def crowd(study_id: str, size: int) -> list[Telling]:
-    return [participant(study_id, lesion("L1"), lesion("L2"), enrolled()) for _ in range(size)]
+def participant_streams(study_id: str, size: int) -> list[StreamBuilder]:
+    return [
+        participant_stream(study_id, lesion_registered("L1"), lesion_registered("L2"), participant_enrolled())
+        for _ in range(size)
+    ]
 
 
-def messages(topic: str, tellings: Sequence[Telling]) -> list[Message]:
-    said = [encode(event) for telling in tellings for event in telling.events]
-    return [Message(topic, each.key, each.headers, each.value) for each in said]
+def encode_streams(topic: str, streams: Sequence[StreamBuilder]) -> list[Message]:
+    encoded = [encode(event) for telling in streams for event in telling.events]
+    return [Message(topic, each.key, each.headers, each.value) for each in encoded]
 
 
 @asynccontextmanager
-async def consuming(
-    database: Database, bootstrap: str, group: str, topics: Collection[str], effect: Effect = state_by_version
+async def running_consumer(
+    database: Database, bootstrap: str, group: str, topics: Collection[str], handler: EventHandler = apply_by_version
 ) -> AsyncIterator[asyncio.Task[None]]:
     stop = asyncio.Event()
-    consumer = asyncio.create_task(consume(database.system, bootstrap, group, topics, effect, stop))
+    consumer = asyncio.create_task(consume(database.system, bootstrap, group, topics, handler, stop))
     try:
         yield consumer
     finally:
         stop.set()
-        ended, _ = await asyncio.wait({consumer}, timeout=PATIENCE)
-    assert ended, "it does not end when it is told to stop"
+        finished, _ = await asyncio.wait({consumer}, timeout=TIMEOUT_SECONDS)
+    assert finished, "it does not end when it is told to stop"
 
 
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not await holds():  # noqa: ASYNC110 - Kafka and another task, which have no event to wait for
+async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while not await condition():  # noqa: ASYNC110 - Kafka and another task, which have no event to wait for
             await asyncio.sleep(0.05)
 
 
-async def told(database: Database, tellings: Sequence[Telling]) -> None:
+async def wait_until_applied(database: Database, streams: Sequence[StreamBuilder]) -> None:
     """Wait until every stream was applied to its end."""
-    ends = {telling.stream_id: (len(telling.events), None) for telling in tellings}
+    ends = {telling.stream_id: (len(telling.events), None) for telling in streams}
 
-    async def all_there() -> bool:
-        return await lines(database.system, tellings[0].study_id) == ends
+    async def is_applied() -> bool:
+        return await stream_states(database.system, streams[0].study_id) == ends
 
-    await until(all_there)
+    await wait_until(is_applied)
 
 
-async def once_each(database: Database, tellings: Sequence[Telling]) -> bool:
-    rows = await stands(database.system, tellings[0].study_id)
-    events = [event.event_id for telling in tellings for event in telling.events]
+async def is_applied_exactly_once(database: Database, streams: Sequence[StreamBuilder]) -> bool:
+    rows = await read_standing_facts(database.system, streams[0].study_id)
+    events = [event.event_id for telling in streams for event in telling.events]
     return sorted(row.event_id for row in rows) == sorted(events)
 
 
-async def committed(bootstrap: str, group: str, topic: str) -> dict[TopicPartition, int]:
+async def committed_offsets(bootstrap: str, group: str, topic: str) -> dict[TopicPartition, int]:
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False) as consumer:
         partitions = [TopicPartition(topic, number) for number in range(16)]
         return {each: offset for each in partitions if (offset := await consumer.committed(each))}
 
 
-async def test_what_is_published_takes_effect_and_database_and_group_know_how_far(
-    own: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str
+async def test_published_events_are_applied_and_offsets_stored_in_database_and_group(
+    own_database: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str
 ) -> None:
-    tellings = crowd(study_id, 40)
-    await publisher.publish(messages(topic, tellings))
-    async with consuming(own, kafka.bootstrap, group, [topic]) as consumer:
-        await told(own, tellings)
+    streams = participant_streams(study_id, 40)
+    await publisher.publish(encode_streams(topic, streams))
+    async with running_consumer(own_database, kafka.bootstrap, group, [topic]) as consumer:
+        await wait_until_applied(own_database, streams)
     assert consumer.exception() is None
-    assert await once_each(own, tellings)
-    offsets = await stored_offsets(own.system, [topic])
+    assert await is_applied_exactly_once(own_database, streams)
+    offsets = await stored_offsets(own_database.system, [topic])
     assert sum(offsets.values()) == 200
-    assert await committed(kafka.bootstrap, group, topic) == offsets
+    assert await committed_offsets(kafka.bootstrap, group, topic) == offsets
 
 
-async def test_another_database_under_the_same_group_gets_everything_from_the_beginning(
-    own: Database, postgres: PostgresServer, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str,
+async def test_new_database_under_the_same_group_is_filled_from_the_beginning(
+    own_database: Database,
+    postgres: PostgresServer,
+    kafka: KafkaServer,
+    publisher: KafkaPublisher,
+    topic: str,
+    group: str,
     study_id: str,
-) -> None:  # fmt: skip
-    tellings = crowd(study_id, 10)
-    await publisher.publish(messages(topic, tellings))
-    async with consuming(own, kafka.bootstrap, group, [topic]):
-        await told(own, tellings)
-    async with analytics_of_its_own(postgres) as empty:
-        async with consuming(empty, kafka.bootstrap, group, [topic]):
-            await told(empty, tellings)
-        assert await once_each(empty, tellings)
-
-
-async def test_members_that_come_and_go_lose_nothing_and_double_nothing(
-    own: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str
 ) -> None:
-    tellings = crowd(study_id, 60)
-    async with consuming(own, kafka.bootstrap, group, [topic]) as second:
-        async with consuming(own, kafka.bootstrap, group, [topic]) as first:
-            await publisher.publish(messages(topic, tellings[:20]))
-            await told(own, tellings[:20])
-            await publisher.publish(messages(topic, tellings[20:40]))
-        await publisher.publish(messages(topic, tellings[40:]))
-        await told(own, tellings)
+    streams = participant_streams(study_id, 10)
+    await publisher.publish(encode_streams(topic, streams))
+    async with running_consumer(own_database, kafka.bootstrap, group, [topic]):
+        await wait_until_applied(own_database, streams)
+    async with own_analytics_database(postgres) as empty_database:
+        async with running_consumer(empty_database, kafka.bootstrap, group, [topic]):
+            await wait_until_applied(empty_database, streams)
+        assert await is_applied_exactly_once(empty_database, streams)
+
+
+async def test_consumers_joining_and_leaving_apply_each_event_exactly_once(
+    own_database: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str
+) -> None:
+    streams = participant_streams(study_id, 60)
+    async with running_consumer(own_database, kafka.bootstrap, group, [topic]) as second:
+        async with running_consumer(own_database, kafka.bootstrap, group, [topic]) as first:
+            await publisher.publish(encode_streams(topic, streams[:20]))
+            await wait_until_applied(own_database, streams[:20])
+            await publisher.publish(encode_streams(topic, streams[20:40]))
+        await publisher.publish(encode_streams(topic, streams[40:]))
+        await wait_until_applied(own_database, streams)
     assert (first.exception(), second.exception()) == (None, None)
-    assert await once_each(own, tellings)
+    assert await is_applied_exactly_once(own_database, streams)
 
 
-async def test_a_broker_that_is_killed_and_comes_back_is_waited_for(
-    own: Database, tmp_path: Path, group: str, study_id: str
+async def test_consumer_waits_for_a_killed_broker_to_return(
+    own_database: Database, tmp_path: Path, group: str, study_id: str
 ) -> None:
-    tellings = crowd(study_id, 20)
-    with LocalKafka(tmp_path, home=install(lambda _: None)) as broker:
+    streams = participant_streams(study_id, 20)
+    with LocalKafka(tmp_path, home=install_kafka(lambda _: None)) as broker:
         await ensure_topics(broker.bootstrap, ["own.enrollment.v1"])
-        async with consuming(own, broker.bootstrap, group, ["own.enrollment.v1"]) as consumer:
+        async with running_consumer(own_database, broker.bootstrap, group, ["own.enrollment.v1"]) as consumer:
             before = KafkaPublisher(broker.bootstrap)
-            await before.publish(messages("own.enrollment.v1", tellings[:10]))
+            await before.publish(encode_streams("own.enrollment.v1", streams[:10]))
             await before.close()
-            await told(own, tellings[:10])
+            await wait_until_applied(own_database, streams[:10])
             broker.kill()
             await asyncio.to_thread(broker.start)
             after = KafkaPublisher(broker.bootstrap)
-            await after.publish(messages("own.enrollment.v1", tellings[10:]))
+            await after.publish(encode_streams("own.enrollment.v1", streams[10:]))
             await after.close()
-            await told(own, tellings)
+            await wait_until_applied(own_database, streams)
         assert consumer.exception() is None
-    assert await once_each(own, tellings)
+    assert await is_applied_exactly_once(own_database, streams)
 
 
-async def dies(*asked: object) -> bool:
+async def raise_closed_handler(*args: object) -> bool:
     raise RuntimeError("the handler is closed")  # as uvloop says it of a connection that was just lost
 
 
 @pytest.fixture
-def members(monkeypatch: pytest.MonkeyPatch) -> list[AIOKafkaConsumer]:
+def created_consumers(monkeypatch: pytest.MonkeyPatch) -> list[AIOKafkaConsumer]:
     """The clients that a consumer makes, one after another."""
-    made: list[AIOKafkaConsumer] = []
+    consumers: list[AIOKafkaConsumer] = []
 
-    class Noted(AIOKafkaConsumer):  # type: ignore[misc] # aiokafka has no types
-        def __init__(self, *asked: object, **said: object) -> None:
-            super().__init__(*asked, **said)
-            made.append(self)
+    class TrackedConsumer(AIOKafkaConsumer):  # type: ignore[misc] # aiokafka has no types
+        def __init__(self, *args: object, **kwargs: object) -> None:
+            super().__init__(*args, **kwargs)
+            consumers.append(self)
 
-    monkeypatch.setattr("shared.inbox.consumer.AIOKafkaConsumer", Noted)
-    return made
+    monkeypatch.setattr("shared.inbox.consumer.AIOKafkaConsumer", TrackedConsumer)
+    return consumers
 
 
-def at_work(member: AIOKafkaConsumer) -> list[object]:
+def open_activities(consumer: AIOKafkaConsumer) -> list[object]:
     """What a client still holds or does."""
-    coordinator, fetcher = member._coordinator, member._fetcher
+    coordinator, fetcher = consumer._coordinator, consumer._fetcher
     tasks = (coordinator._coordination_task, coordinator._heartbeat_task, fetcher._fetch_task, *fetcher._pending_tasks)
-    connected = [each for each in member._client._conns.values() if each.connected()]
+    connected = [each for each in consumer._client._conns.values() if each.connected()]
     return [task for task in tasks if task and not task.done()] + connected
 
 
-async def test_a_client_that_no_longer_learns_of_the_cluster_is_replaced(
-    own: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str,
-    members: list[AIOKafkaConsumer], monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    tellings = crowd(study_id, 20)
-    async with consuming(own, kafka.bootstrap, group, [topic]) as consumer:
-        await publisher.publish(messages(topic, tellings[:10]))
-        await told(own, tellings[:10])
-        monkeypatch.setattr(members[0]._client, "_metadata_update", dies)
-        members[0]._fetcher._pending_tasks.add(asyncio.create_task(asyncio.sleep(PATIENCE)))  # as after a failed fetch
-        monkeypatch.setattr(members[0]._client, "coordinator_lookup", no_coordinator)
-        members[0]._client.force_metadata_update()
-        members[0]._coordinator.coordinator_dead()
-        await publisher.publish(messages(topic, tellings[10:]))
-        await told(own, tellings)
+async def test_consumer_whose_client_stops_refreshing_metadata_is_replaced(
+    own_database: Database,
+    kafka: KafkaServer,
+    publisher: KafkaPublisher,
+    topic: str,
+    group: str,
+    study_id: str,
+    created_consumers: list[AIOKafkaConsumer],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    streams = participant_streams(study_id, 20)
+    async with running_consumer(own_database, kafka.bootstrap, group, [topic]) as consumer:
+        await publisher.publish(encode_streams(topic, streams[:10]))
+        await wait_until_applied(own_database, streams[:10])
+        monkeypatch.setattr(created_consumers[0]._client, "_metadata_update", raise_closed_handler)
+        created_consumers[0]._fetcher._pending_tasks.add(
+            asyncio.create_task(asyncio.sleep(TIMEOUT_SECONDS))
+        )  # as after a failed fetch
+        monkeypatch.setattr(created_consumers[0]._client, "coordinator_lookup", raise_no_coordinator)
+        created_consumers[0]._client.force_metadata_update()
+        created_consumers[0]._coordinator.coordinator_dead()
+        await publisher.publish(encode_streams(topic, streams[10:]))
+        await wait_until_applied(own_database, streams)
         assert not consumer.done()
-    assert len(members) == 2
-    assert at_work(members[0]) == []
-    assert await once_each(own, tellings)
+    assert len(created_consumers) == 2
+    assert open_activities(created_consumers[0]) == []
+    assert await is_applied_exactly_once(own_database, streams)
 
 
-async def no_coordinator(*asked: object) -> int:
+async def raise_no_coordinator(*args: object) -> int:
     raise NodeNotReadyError("it was the broker that died")
 
 
-async def test_a_client_that_fetches_no_more_is_replaced(
-    own: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str,
-    members: list[AIOKafkaConsumer], monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    tellings = crowd(study_id, 20)
-    async with consuming(own, kafka.bootstrap, group, [topic]):
-        await publisher.publish(messages(topic, tellings[:10]))
-        await told(own, tellings[:10])
-        monkeypatch.setattr(members[0]._fetcher, "_proc_fetch_request", dies)
-        await publisher.publish(messages(topic, tellings[10:]))
-        await told(own, tellings)
-    assert len(members) == 2
-    assert at_work(members[0]) == []
-    assert await once_each(own, tellings)
+async def test_consumer_that_stops_fetching_is_replaced(
+    own_database: Database,
+    kafka: KafkaServer,
+    publisher: KafkaPublisher,
+    topic: str,
+    group: str,
+    study_id: str,
+    created_consumers: list[AIOKafkaConsumer],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    streams = participant_streams(study_id, 20)
+    async with running_consumer(own_database, kafka.bootstrap, group, [topic]):
+        await publisher.publish(encode_streams(topic, streams[:10]))
+        await wait_until_applied(own_database, streams[:10])
+        monkeypatch.setattr(created_consumers[0]._fetcher, "_proc_fetch_request", raise_closed_handler)
+        await publisher.publish(encode_streams(topic, streams[10:]))
+        await wait_until_applied(own_database, streams)
+    assert len(created_consumers) == 2
+    assert open_activities(created_consumers[0]) == []
+    assert await is_applied_exactly_once(own_database, streams)
 
 
-async def group_knows(database: Database, bootstrap: str, group: str, topic: str) -> bool:
-    return await committed(bootstrap, group, topic) == await stored_offsets(database.system, [topic])
+async def group_is_synchronized(database: Database, bootstrap: str, group: str, topic: str) -> bool:
+    return await committed_offsets(bootstrap, group, topic) == await stored_offsets(database.system, [topic])
 
 
-async def set_back(database: Database) -> None:
+async def truncate_inbox(database: Database) -> None:
     """To where it was before anything was taken in, as whoever restores a backup."""
     connection = await asyncpg.connect(database.superuser_url)
     try:
@@ -239,66 +261,68 @@ async def set_back(database: Database) -> None:
         await connection.close()
 
 
-async def test_a_database_that_is_set_back_under_a_consumer_gets_what_it_lacks(
-    own: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str
+async def test_consumer_of_a_reset_database_exits_and_its_successor_refills_it(
+    own_database: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str
 ) -> None:
     """The consumer ends, and the next one goes on from what the database says."""
-    tellings = crowd(study_id, 20)
-    await publisher.publish(messages(topic, tellings[:10]))
-    async with consuming(own, kafka.bootstrap, group, [topic]) as consumer:
-        await told(own, tellings[:10])
-        await until(lambda: group_knows(own, kafka.bootstrap, group, topic))
-        await set_back(own)
-        await publisher.publish(messages(topic, tellings[10:]))
-        await asyncio.wait({consumer}, timeout=PATIENCE)
-    assert isinstance(consumer.exception(), Skipped)
-    async with consuming(own, kafka.bootstrap, group, [topic]):
-        await told(own, tellings)
-    assert await once_each(own, tellings)
+    streams = participant_streams(study_id, 20)
+    await publisher.publish(encode_streams(topic, streams[:10]))
+    async with running_consumer(own_database, kafka.bootstrap, group, [topic]) as consumer:
+        await wait_until_applied(own_database, streams[:10])
+        await wait_until(lambda: group_is_synchronized(own_database, kafka.bootstrap, group, topic))
+        await truncate_inbox(own_database)
+        await publisher.publish(encode_streams(topic, streams[10:]))
+        await asyncio.wait({consumer}, timeout=TIMEOUT_SECONDS)
+    assert isinstance(consumer.exception(), OffsetGap)
+    async with running_consumer(own_database, kafka.bootstrap, group, [topic]):
+        await wait_until_applied(own_database, streams)
+    assert await is_applied_exactly_once(own_database, streams)
 
 
-async def test_an_error_of_ours_comes_out_and_nothing_of_the_batch_is_taken_for_done(
-    own: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str
+async def test_handler_error_ends_the_consumer_and_applies_nothing_of_the_batch(
+    own_database: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str
 ) -> None:
-    async def fails(connection: Connection, events: Sequence[Event]) -> None:
-        await state_by_version(connection, events)
+    async def fail(connection: Connection, events: Sequence[Event]) -> None:
+        await apply_by_version(connection, events)
         raise ZeroDivisionError
 
-    tellings = crowd(study_id, 10)
-    await publisher.publish(messages(topic, tellings))
-    async with consuming(own, kafka.bootstrap, group, [topic], fails) as failing:
-        await asyncio.wait({failing}, timeout=PATIENCE)
-    assert isinstance(failing.exception(), ZeroDivisionError)
-    assert await stands(own.system, study_id) == []
-    async with consuming(own, kafka.bootstrap, group, [topic]):
-        await told(own, tellings)
-    assert await once_each(own, tellings)
+    streams = participant_streams(study_id, 10)
+    await publisher.publish(encode_streams(topic, streams))
+    async with running_consumer(own_database, kafka.bootstrap, group, [topic], fail) as consumer:
+        await asyncio.wait({consumer}, timeout=TIMEOUT_SECONDS)
+    assert isinstance(consumer.exception(), ZeroDivisionError)
+    assert await read_standing_facts(own_database.system, study_id) == []
+    async with running_consumer(own_database, kafka.bootstrap, group, [topic]):
+        await wait_until_applied(own_database, streams)
+    assert await is_applied_exactly_once(own_database, streams)
 
 
-async def test_a_group_that_is_ahead_of_the_database_is_set_back_once_its_topics_are_there(
-    own: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str
+async def test_group_ahead_of_the_database_is_rewound_once_all_topics_exist(
+    own_database: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str
 ) -> None:
-    await publisher.publish(messages(topic, crowd(study_id, 10)))
-    known = await everything_committed(kafka.bootstrap, group, topic)
-    later = f"test-{secrets.token_hex(4)}.toxicity.v1"
-    rewound = 0
+    await publisher.publish(encode_streams(topic, participant_streams(study_id, 10)))
+    committed_before = await commit_all_offsets(kafka.bootstrap, group, topic)
+    late_topic = f"test-{secrets.token_hex(4)}.toxicity.v1"
+    rewind_count = 0
 
-    async def restored() -> None:
-        nonlocal rewound
-        rewound += 1
+    async def count_rewind() -> None:
+        nonlocal rewind_count
+        rewind_count += 1
 
-    rewinding = asyncio.create_task(rewind_group(own.system, kafka.bootstrap, group, [topic, later], restored))
+    rewinding = asyncio.create_task(
+        rewind_group(own_database.system, kafka.bootstrap, group, [topic, late_topic], count_rewind)
+    )
     done, _ = await asyncio.wait({rewinding}, timeout=1.0)
     assert not done
-    assert await committed(kafka.bootstrap, group, topic) == known
-    await ensure_topics(kafka.bootstrap, [later])
-    await asyncio.wait_for(rewinding, PATIENCE)
-    assert (rewound, await committed(kafka.bootstrap, group, topic)) == (1, {})
-    await rewind_group(own.system, kafka.bootstrap, group, [topic, later], restored)
-    assert rewound == 1
+    assert await committed_offsets(kafka.bootstrap, group, topic) == committed_before
+    await ensure_topics(kafka.bootstrap, [late_topic])
+    await asyncio.wait_for(rewinding, TIMEOUT_SECONDS)
+    assert (rewind_count, await committed_offsets(kafka.bootstrap, group, topic)) == (1, {})
+    await rewind_group(own_database.system, kafka.bootstrap, group, [topic, late_topic], count_rewind)
+    assert rewind_count == 1
 
 
-async def everything_committed(bootstrap: str, group: str, topic: str) -> dict[TopicPartition, int]:
+async def commit_all_offsets(bootstrap: str, group: str, topic: str) -> dict[TopicPartition, int]:
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False) as consumer:
         partitions = [TopicPartition(topic, number) for number in range(16)]
         consumer.assign(partitions)

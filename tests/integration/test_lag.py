@@ -13,19 +13,19 @@ from aiokafka import TopicPartition
 
 from infra.local.ports import LOOPBACK, free_port
 from shared.contracts.cloudevents import Message, encode
-from shared.inbox.lag import StandsStill, Still, lags, standstill, watch
-from shared.inbox.line import Received
+from shared.inbox.lag import StallDetector, WorkerStalled, load_lags, load_stuck_counts, monitor_lag
+from shared.inbox.line import KafkaMessage
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from tests.conftest import Database, KafkaServer, PostgresServer
-from tests.integration.analytics import analytics_of_its_own, apply
-from tests.integration.stated import Telling, as_received, lesion, participant
+from tests.integration.analytics import own_analytics_database, project_messages
+from tests.integration.stated import StreamBuilder, as_message, lesion_registered, participant_stream
 
-PATIENCE = 40.0  # seconds until a promise counts as broken
+TIMEOUT_SECONDS = 40.0  # seconds until a promise counts as broken
 
 
 @pytest.fixture
-async def own(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIterator[Database]:
-    async with analytics_of_its_own(postgres) as database:
+async def own_database(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIterator[Database]:
+    async with own_analytics_database(postgres) as database:
         yield database
 
 
@@ -37,92 +37,98 @@ async def topic(kafka: KafkaServer) -> str:
 
 
 @asynccontextmanager
-async def watched(database: Database, bootstrap: str, topic: str) -> AsyncIterator[None]:
-    watching = asyncio.create_task(watch(database.system, bootstrap, [topic], every=0.05))
+async def running_monitor(database: Database, bootstrap: str, topic: str) -> AsyncIterator[None]:
+    monitor_task = asyncio.create_task(monitor_lag(database.system, bootstrap, [topic], interval=0.05))
     try:
         yield
     finally:
-        assert not watching.done()
-        watching.cancel()
-        await asyncio.wait({watching})
+        assert not monitor_task.done()
+        monitor_task.cancel()
+        await asyncio.wait({monitor_task})
 
 
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not await holds():  # noqa: ASYNC110 - another task, which has no event to wait for
+async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while not await condition():  # noqa: ASYNC110 - another task, which has no event to wait for
             await asyncio.sleep(0.02)
 
 
-async def behind(database: Database, topic: str, wanted: int) -> None:
+async def wait_for_lag(database: Database, topic: str, expected: int) -> None:
     """Wait until the application's role is told so."""
 
-    async def so_far() -> bool:
-        return {lag.topic: lag.behind for lag in await lags(database.app)} == {topic: wanted}
+    async def has_expected_lag() -> bool:
+        return {lag.topic: lag.behind for lag in await load_lags(database.app)} == {topic: expected}
 
-    await until(so_far)
-
-
-def messages(topic: str, telling: Telling) -> list[Message]:
-    said = [encode(event) for event in telling.events]
-    return [Message(topic, each.key, each.headers, each.value) for each in said]
+    await wait_until(has_expected_lag)
 
 
-async def test_the_lag_is_what_was_published_and_not_taken_in(
-    own: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, study_id: str
+def encode_stream(topic: str, stream: StreamBuilder) -> list[Message]:
+    encoded = [encode(event) for event in stream.events]
+    return [Message(topic, each.key, each.headers, each.value) for each in encoded]
+
+
+async def test_lag_counts_published_messages_that_were_not_applied(
+    own_database: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, study_id: str
 ) -> None:
-    telling = participant(study_id, lesion())
-    async with watched(own, kafka.bootstrap, topic):
-        await behind(own, topic, 0)
-        await publisher.publish(messages(topic, telling))
-        await behind(own, topic, 3)
+    stream = participant_stream(study_id, lesion_registered())
+    async with running_monitor(own_database, kafka.bootstrap, topic):
+        await wait_for_lag(own_database, topic, 0)
+        await publisher.publish(encode_stream(topic, stream))
+        await wait_for_lag(own_database, topic, 3)
         for partition in range(16):  # each as if it had taken in the first two messages of every partition
-            await apply(own.system, [received(telling, topic, partition, 1)])
-        await behind(own, topic, 1)
-        assert all(lag.age < PATIENCE for lag in await lags(own.app))
+            await project_messages(own_database.system, [message_in(stream, topic, partition, 1)])
+        await wait_for_lag(own_database, topic, 1)
+        assert all(lag.age < TIMEOUT_SECONDS for lag in await load_lags(own_database.app))
 
 
-async def test_a_worker_that_takes_nothing_in_though_there_is_something_is_told_to_begin_anew(
-    own: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, study_id: str
+async def test_monitor_raises_when_a_backlog_makes_no_progress(
+    own_database: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, study_id: str
 ) -> None:
-    watching = asyncio.create_task(watch(own.system, kafka.bootstrap, [topic], every=0.05, patience=0.0))
-    await behind(own, topic, 0)
-    assert not watching.done(), "nothing to take in is no standstill"
-    await publisher.publish(messages(topic, participant(study_id, lesion())))
-    async with asyncio.timeout(PATIENCE):
-        with pytest.raises(StandsStill, match=topic):
-            await watching
+    monitor_task = asyncio.create_task(
+        monitor_lag(own_database.system, kafka.bootstrap, [topic], interval=0.05, stall_after=0.0)
+    )
+    await wait_for_lag(own_database, topic, 0)
+    assert not monitor_task.done(), "nothing to take in is no standstill"
+    await publisher.publish(encode_stream(topic, participant_stream(study_id, lesion_registered())))
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        with pytest.raises(WorkerStalled, match=topic):
+            await monitor_task
 
 
-def test_only_who_moves_no_offset_at_all_though_there_is_more_stands_still() -> None:
+def test_stall_is_detected_only_when_no_offset_moves_despite_a_backlog() -> None:
     first, second = TopicPartition("told", 0), TopicPartition("told", 1)
-    still = Still({first: 5}, 0.0).next({first: 5}, 10.0, done=False)
-    assert still.since == 0.0
-    assert still.next({first: 5}, 20.0, done=True).since == 20.0
-    for moved in ({first: 6}, {first: 5, second: 1}):  # the other waits for its turn
-        assert still.next(moved, 30.0, done=False) == Still(moved, 30.0)
+    detector = StallDetector({first: 5}, 0.0).observe({first: 5}, 10.0, caught_up=False)
+    assert detector.unchanged_since == 0.0
+    assert detector.observe({first: 5}, 20.0, caught_up=True).unchanged_since == 20.0
+    for offsets in ({first: 6}, {first: 5, second: 1}):  # the other waits for its turn
+        assert detector.observe(offsets, 30.0, caught_up=False) == StallDetector(offsets, 30.0)
 
 
-def received(telling: Telling, topic: str, partition: int, offset: int) -> Received:
-    return replace(as_received(telling.events[0], offset, partition), topic=topic)
+def message_in(stream: StreamBuilder, topic: str, partition: int, offset: int) -> KafkaMessage:
+    return replace(as_message(stream.events[0], offset, partition), topic=topic)
 
 
-async def test_what_stands_still_is_counted_whether_or_not_kafka_answers(own: Database, study_id: str) -> None:
-    gapped, whole = participant(study_id, lesion()), participant(study_id)
-    nobodys = replace(as_received(whole.events[0], 9), headers=())
-    await apply(own.system, [as_received(gapped.events[0]), as_received(gapped.events[2]), nobodys])
-    assert await standstill(own.app) is None
+async def test_parked_streams_and_unreadable_messages_are_counted_even_without_kafka(
+    own_database: Database, study_id: str
+) -> None:
+    gapped_stream, complete_stream = participant_stream(study_id, lesion_registered()), participant_stream(study_id)
+    unaddressable = replace(as_message(complete_stream.events[0], 9), headers=())
+    await project_messages(
+        own_database.system, [as_message(gapped_stream.events[0]), as_message(gapped_stream.events[2]), unaddressable]
+    )
+    assert await load_stuck_counts(own_database.app) is None
 
-    async def counted() -> bool:
-        still = await standstill(own.app)
-        return still is not None and (still.parked, still.unreadable) == (1, 1) and still.oldest is not None
+    async def is_counted() -> bool:
+        counts = await load_stuck_counts(own_database.app)
+        return counts is not None and (counts.parked, counts.unreadable) == (1, 1) and counts.oldest is not None
 
-    async with watched(own, f"{LOOPBACK}:{free_port()}", "nowhere.enrollment.v1"):
-        await until(counted)
-        await apply(own.system, [as_received(gapped.events[1])])
-        await until(lambda: _parked(own, 0))
-    assert await lags(own.app) == []
+    async with running_monitor(own_database, f"{LOOPBACK}:{free_port()}", "nowhere.enrollment.v1"):
+        await wait_until(is_counted)
+        await project_messages(own_database.system, [as_message(gapped_stream.events[1])])
+        await wait_until(lambda: _has_parked_streams(own_database, 0))
+    assert await load_lags(own_database.app) == []
 
 
-async def _parked(database: Database, streams: int) -> bool:
-    still = await standstill(database.app)
-    return still is not None and still.parked == streams
+async def _has_parked_streams(database: Database, expected: int) -> bool:
+    counts = await load_stuck_counts(database.app)
+    return counts is not None and counts.parked == expected

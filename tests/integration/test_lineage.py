@@ -11,20 +11,27 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from infra.cli.relay import resynced
+from infra.cli.relay import republish
 from infra.local.ports import LOOPBACK, free_port
 from shared.contracts.cloudevents import Message, encode
 from shared.outbox.lease import RestoredDatabase
-from shared.outbox.lineage import TAIL, refuse_earlier_state
+from shared.outbox.lineage import TAIL_RECORDS, require_published_events
 from shared.outbox.publisher import KafkaPublisher, Publisher, ensure_topics
 from shared.outbox.relay import Relay
-from shared.process import relay_of
+from shared.process import relay_task
 from shared.settings import Settings
-from shared.testing.appends import append, event, keep
+from shared.testing.appends import append_in_unit, build_append, build_event
 from tests.conftest import Database, KafkaServer
-from tests.integration.relaying import PATIENCE, at_work, nothing_left, open_study, relaying, write
+from tests.integration.relaying import (
+    TIMEOUT_SECONDS,
+    open_study,
+    running_relay,
+    wait_until_leased,
+    wait_until_published,
+    write_versions,
+)
 
-PUT_BACK = """
+RESET_TO_VERSION_2_SQL = """
     set session_replication_role = replica;
     delete from events where version > 2;
     update streams set version = 2 where version > 2;
@@ -34,115 +41,122 @@ PUT_BACK = """
 
 
 @dataclass
-class OnItsOwnTopic:
+class SingleTopicPublisher:
     """The real publisher; what it publishes goes to a topic that no other test's database publishes to."""
 
-    to: Publisher
+    target: Publisher
     topic: str
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        await self.to.publish([replace(message, topic=self.topic) for message in messages])
+        await self.target.publish([replace(message, topic=self.topic) for message in messages])
 
     async def close(self) -> None: ...
 
 
 @pytest.fixture
-async def own(kafka: KafkaServer, publisher: KafkaPublisher, study_id: str) -> OnItsOwnTopic:
-    of_its_own = f"{study_id}.enrollment.v1"
-    await ensure_topics(kafka.bootstrap, [of_its_own])
-    return OnItsOwnTopic(publisher, of_its_own)
+async def own_topic_publisher(kafka: KafkaServer, publisher: KafkaPublisher, study_id: str) -> SingleTopicPublisher:
+    own_topic = f"{study_id}.enrollment.v1"
+    await ensure_topics(kafka.bootstrap, [own_topic])
+    return SingleTopicPublisher(publisher, own_topic)
 
 
-async def put_back(database: Database) -> None:
+async def reset_database(database: Database) -> None:
     superuser = await asyncpg.connect(database.superuser_url)
-    await superuser.execute(PUT_BACK)
+    await superuser.execute(RESET_TO_VERSION_2_SQL)
     await superuser.close()
 
 
-async def test_the_latest_state_is_relayed_and_an_earlier_one_is_not(
-    fresh_database: Database, kafka: KafkaServer, own: OnItsOwnTopic, study_id: str
+async def test_relay_runs_on_the_latest_state_and_refuses_an_earlier_one(
+    fresh_database: Database, kafka: KafkaServer, own_topic_publisher: SingleTopicPublisher, study_id: str
 ) -> None:
-    doubt = partial(refuse_earlier_state, fresh_database.system, kafka.bootstrap, own.topic)
+    restore_check = partial(require_published_events, fresh_database.system, kafka.bootstrap, own_topic_publisher.topic)
     store = fresh_database.store()
     names = await open_study(store, study_id, 3)
-    async with relaying(fresh_database, own, doubt=doubt):
-        await write(store, study_id, names, 3)
-        await nothing_left(fresh_database)
-    async with relaying(fresh_database, own, doubt=doubt):
-        await at_work(fresh_database)
-    await put_back(fresh_database)
+    async with running_relay(fresh_database, own_topic_publisher, doubt=restore_check):
+        await write_versions(store, study_id, names, 3)
+        await wait_until_published(fresh_database)
+    async with running_relay(fresh_database, own_topic_publisher, doubt=restore_check):
+        await wait_until_leased(fresh_database)
+    await reset_database(fresh_database)
     for _ in range(2):
         with pytest.raises(RestoredDatabase, match="at least 3 events"):
-            async with asyncio.timeout(PATIENCE):
-                await Relay(fresh_database.system, own, "enrollment", doubt=doubt).run(asyncio.Event())
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await Relay(fresh_database.system, own_topic_publisher, "enrollment", restore_check=restore_check).run(
+                    asyncio.Event()
+                )
 
 
-async def test_another_event_in_the_place_of_a_published_one_shows_an_earlier_state(
-    fresh_database: Database, kafka: KafkaServer, own: OnItsOwnTopic, study_id: str
+async def test_different_event_at_a_published_version_reveals_a_restored_database(
+    fresh_database: Database, kafka: KafkaServer, own_topic_publisher: SingleTopicPublisher, study_id: str
 ) -> None:
     store = fresh_database.store()
     [name] = await open_study(store, study_id, 1)
-    await write(store, study_id, [name], 2)
-    published = event(study_id, name, 3)
-    await own.publish([encode(published)])
-    await keep(store, append(study_id, name, 2))
+    await write_versions(store, study_id, [name], 2)
+    published = build_event(study_id, name, 3)
+    await own_topic_publisher.publish([encode(published)])
+    await append_in_unit(store, build_append(study_id, name, 2))
     with pytest.raises(RestoredDatabase, match=str(published.event_id)):
-        await refuse_earlier_state(fresh_database.system, kafka.bootstrap, own.topic)
+        await require_published_events(fresh_database.system, kafka.bootstrap, own_topic_publisher.topic)
 
 
-async def test_every_record_is_looked_at_where_all_are_to_be_published_again(
-    fresh_database: Database, kafka: KafkaServer, own: OnItsOwnTopic, study_id: str
+async def test_restore_check_without_a_tail_limit_reads_every_published_record(
+    fresh_database: Database, kafka: KafkaServer, own_topic_publisher: SingleTopicPublisher, study_id: str
 ) -> None:
     store = fresh_database.store()
     [name] = await open_study(store, study_id, 1)
-    known = append(study_id, name)
-    await keep(store, known)
-    await own.publish([encode(event(study_id, name, 2)), *[encode(known.events[0])] * TAIL])
-    await refuse_earlier_state(fresh_database.system, kafka.bootstrap, own.topic)
+    stored = build_append(study_id, name)
+    await append_in_unit(store, stored)
+    await own_topic_publisher.publish(
+        [encode(build_event(study_id, name, 2)), *[encode(stored.events[0])] * TAIL_RECORDS]
+    )
+    await require_published_events(fresh_database.system, kafka.bootstrap, own_topic_publisher.topic)
     with pytest.raises(RestoredDatabase, match=" has 1 events"):
-        await refuse_earlier_state(fresh_database.system, kafka.bootstrap, own.topic, tail=None)
+        await require_published_events(fresh_database.system, kafka.bootstrap, own_topic_publisher.topic, tail=None)
 
 
-async def test_what_is_no_event_of_ours_says_nothing_about_the_database(
-    fresh_database: Database, kafka: KafkaServer, own: OnItsOwnTopic
+async def test_foreign_records_on_the_topic_do_not_affect_the_restore_check(
+    fresh_database: Database, kafka: KafkaServer, own_topic_publisher: SingleTopicPublisher
 ) -> None:
-    of_another_service = encode(replace(event("study", "study", 1), service="toxicity"))
-    await own.publish([Message(own.topic, b"key", (), b"{}"), of_another_service])
-    await refuse_earlier_state(fresh_database.system, kafka.bootstrap, own.topic, tail=None)
+    foreign_message = encode(replace(build_event("study", "study", 1), service="toxicity"))
+    await own_topic_publisher.publish([Message(own_topic_publisher.topic, b"key", (), b"{}"), foreign_message])
+    await require_published_events(fresh_database.system, kafka.bootstrap, own_topic_publisher.topic, tail=None)
 
 
-async def test_a_relay_waits_for_a_broker_that_does_not_say_what_it_has(
-    fresh_database: Database, own: OnItsOwnTopic
+async def test_relay_retries_the_restore_check_until_the_broker_answers(
+    fresh_database: Database, own_topic_publisher: SingleTopicPublisher
 ) -> None:
-    asked: list[str] = []
+    attempts: list[str] = []
 
-    async def doubt() -> None:
-        asked.append("again")
-        await refuse_earlier_state(fresh_database.system, f"{LOOPBACK}:{free_port()}", own.topic)
+    async def failing_check() -> None:
+        attempts.append("again")
+        await require_published_events(fresh_database.system, f"{LOOPBACK}:{free_port()}", own_topic_publisher.topic)
 
-    async with relaying(fresh_database, own, doubt=doubt), asyncio.timeout(PATIENCE):
-        while len(asked) < 3:  # noqa: ASYNC110 - another task asks
+    async with (
+        running_relay(fresh_database, own_topic_publisher, doubt=failing_check),
+        asyncio.timeout(TIMEOUT_SECONDS),
+    ):
+        while len(attempts) < 3:  # noqa: ASYNC110 - another task asks
             await asyncio.sleep(0.02)
 
 
-async def test_relays_whose_doubt_lasts_longer_than_a_lease_get_on(
-    fresh_database: Database, own: OnItsOwnTopic, study_id: str
+async def test_relays_make_progress_when_the_restore_check_outlasts_a_lease(
+    fresh_database: Database, own_topic_publisher: SingleTopicPublisher, study_id: str
 ) -> None:
-    doubt = partial(asyncio.sleep, 1.0)
+    slow_check = partial(asyncio.sleep, 1.0)
     await open_study(fresh_database.store(), study_id, 0)
     async with (
-        relaying(fresh_database, own, doubt=doubt, lease=0.3),
-        relaying(fresh_database, own, doubt=doubt, lease=0.3),
+        running_relay(fresh_database, own_topic_publisher, doubt=slow_check, lease=0.3),
+        running_relay(fresh_database, own_topic_publisher, doubt=slow_check, lease=0.3),
     ):
-        await nothing_left(fresh_database)
+        await wait_until_published(fresh_database)
 
 
-async def test_a_worker_and_a_resync_refuse_it(
+async def test_worker_and_resync_refuse_a_restored_database(
     fresh_database: Database, kafka: KafkaServer, publisher: KafkaPublisher, study_id: str
 ) -> None:
-    await publisher.publish([encode(event(study_id, study_id, 1))])
+    await publisher.publish([encode(build_event(study_id, study_id, 1))])
     settings = Settings(KAFKA_BOOTSTRAP=kafka.bootstrap, enrollment_system_url=SecretStr(fresh_database.urls["system"]))
-    for refusing in (relay_of("enrollment")(settings, asyncio.Event()), resynced(settings, "enrollment")):
+    for attempt in (relay_task("enrollment")(settings, asyncio.Event()), republish(settings, "enrollment")):
         with pytest.raises(RestoredDatabase):
-            async with asyncio.timeout(PATIENCE):
-                await refusing
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await attempt

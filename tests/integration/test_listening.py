@@ -4,59 +4,61 @@ from __future__ import annotations
 
 import asyncio
 
-from services.analytics.asking import Figures
+from services.analytics.asking import FigureService
 from services.analytics.listening import listen
-from services.analytics.pages.live import Live
+from services.analytics.pages.live import LiveUpdates
 from shared.kernel.clock import Clock
 from tests.conftest import Database
 
-PATIENCE = 20.0  # seconds until a promise counts as broken
-LISTENS = "select pid from pg_stat_activity where datname = current_database() and query like 'LISTEN%quartal_live%'"
+TIMEOUT_SECONDS = 20.0  # seconds until a promise counts as broken
+LISTENER_PID_QUERY = (
+    "select pid from pg_stat_activity where datname = current_database() and query like 'LISTEN%quartal_live%'"
+)
 
 
-async def listener(database: Database, but: int | None = None) -> int:
-    async with asyncio.timeout(PATIENCE):
+async def wait_for_listener(database: Database, except_pid: int | None = None) -> int:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while (  # noqa: ASYNC110 - another connection, which has no event to wait for
-            pid := await database.system.fetchval(f"{LISTENS} and pid is distinct from $1", but)
+            pid := await database.system.fetchval(f"{LISTENER_PID_QUERY} and pid is distinct from $1", except_pid)
         ) is None:
             await asyncio.sleep(0.02)
     return int(pid)
 
 
-async def test_whoever_watches_comes_again_when_the_projection_was_not_heard(analytics_database: Database) -> None:
-    live, figures = Live(), Figures(analytics_database.app, analytics_database.system, Clock())
-    early = live.stream("study")
-    await anext(early)
-    listening = asyncio.create_task(listen(analytics_database.urls["system"], figures, live))
+async def test_live_streams_are_closed_when_the_listener_connection_is_lost(analytics_database: Database) -> None:
+    live, figures = LiveUpdates(), FigureService(analytics_database.app, analytics_database.system, Clock())
+    early_stream = live.stream("study")
+    await anext(early_stream)
+    listener_task = asyncio.create_task(listen(analytics_database.urls["system"], figures, live))
     try:
-        async with asyncio.timeout(PATIENCE):
-            assert [frame async for frame in early] == [], "it hears from now on"
-        first = await listener(analytics_database)
-        watching = live.stream("study")
-        await anext(watching)
-        await analytics_database.system.execute("select pg_terminate_backend($1)", first)
-        async with asyncio.timeout(PATIENCE):
-            assert [frame async for frame in watching] == []
-        again = live.stream("study")
-        await anext(again)
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            assert [frame async for frame in early_stream] == [], "it hears from now on"
+        listener_pid = await wait_for_listener(analytics_database)
+        open_stream = live.stream("study")
+        await anext(open_stream)
+        await analytics_database.system.execute("select pg_terminate_backend($1)", listener_pid)
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            assert [frame async for frame in open_stream] == []
+        new_stream = live.stream("study")
+        await anext(new_stream)
         await analytics_database.system.execute("select pg_notify('quartal_live', 'study:7')")
-        async with asyncio.timeout(PATIENCE):
-            assert b"data: 7" in await anext(again)
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            assert b"data: 7" in await anext(new_stream)
         live.close()
-        assert [frame async for frame in again] == []
+        assert [frame async for frame in new_stream] == []
     finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        listener_task.cancel()
+        await asyncio.gather(listener_task, return_exceptions=True)
 
 
-async def test_what_is_not_understood_leaves_the_pages_alive(analytics_database: Database) -> None:
-    live, figures = Live(), Figures(analytics_database.app, analytics_database.system, Clock())
-    listening = asyncio.create_task(listen(analytics_database.urls["system"], figures, live))
+async def test_malformed_notification_only_restarts_the_listener(analytics_database: Database) -> None:
+    live, figures = LiveUpdates(), FigureService(analytics_database.app, analytics_database.system, Clock())
+    listener_task = asyncio.create_task(listen(analytics_database.urls["system"], figures, live))
     try:
-        first = await listener(analytics_database)
+        listener_pid = await wait_for_listener(analytics_database)
         await analytics_database.system.execute("select pg_notify('quartal_live', 'nonsense')")
-        await listener(analytics_database, but=first)
-        assert not listening.done()
+        await wait_for_listener(analytics_database, except_pid=listener_pid)
+        assert not listener_task.done()
     finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        listener_task.cancel()
+        await asyncio.gather(listener_task, return_exceptions=True)

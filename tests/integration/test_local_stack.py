@@ -10,92 +10,94 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from infra.local.claim import claimed
+from infra.local.claim import hold_lock
 from infra.local.folder import DataFolder, FolderInUse
-from infra.local.stack import Stack, run
-from tests.integration.asking import PATIENCE, make_topic, parent_that_starts, said, sql
+from infra.local.stack import Stack, run_stack
+from tests.integration.asking import TIMEOUT_SECONDS, create_topic, query_value, read_messages, start_parent_process
 
 
 def is_filled(path: str) -> bool:
     return Path(path).stat().st_size > 0
 
 
-async def eventually(url: str) -> object:
-    async with asyncio.timeout(PATIENCE):
+async def query_eventually(url: str) -> object:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while True:
             try:
-                return await sql(url, "select 7")
+                return await query_value(url, "select 7")
             except (OSError, asyncpg.PostgresError):
                 await asyncio.sleep(0.1)
 
 
-async def test_a_second_start_on_a_folder_is_refused_and_leaves_the_first_alone(tmp_path: Path) -> None:
+async def test_second_start_on_a_folder_is_refused_and_leaves_the_first_running(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path / "data")
-    with folder.held(8123):
+    with folder.hold(8123):
         expected = rf"process {os.getpid()} at http://127\.0\.0\.1:8123"
-        with pytest.raises(FolderInUse, match=expected), DataFolder(tmp_path / "data").held(9000):
+        with pytest.raises(FolderInUse, match=expected), DataFolder(tmp_path / "data").hold(9000):
             pass
-        assert folder.running() == {"pid": os.getpid(), "port": 8123}
-    assert folder.running() is None
-    with DataFolder(tmp_path / "data").held(9000):
-        assert (folder.running() or {})["port"] == 9000
+        assert folder.holder_notes() == {"pid": os.getpid(), "port": 8123}
+    assert folder.holder_notes() is None
+    with DataFolder(tmp_path / "data").hold(9000):
+        assert (folder.holder_notes() or {})["port"] == 9000
 
 
-async def test_a_folder_whose_holder_was_killed_is_free_at_once(tmp_path: Path) -> None:
-    holder = await parent_that_starts(f"""
+async def test_folder_of_a_killed_holder_is_free_at_once(tmp_path: Path) -> None:
+    holder = await start_parent_process(f"""
         from pathlib import Path
         from infra.local.folder import DataFolder
         hold = DataFolder(Path({str(tmp_path)!r})).held(8123)
         hold.__enter__()
     """)
-    assert (DataFolder(tmp_path).running() or {})["pid"] == holder.pid
+    assert (DataFolder(tmp_path).holder_notes() or {})["pid"] == holder.pid
     holder.kill()
     await holder.wait()
-    assert DataFolder(tmp_path).running() is None
-    with DataFolder(tmp_path).held(8124) as folder:
-        assert (folder.running() or {})["port"] == 8124
+    assert DataFolder(tmp_path).holder_notes() is None
+    with DataFolder(tmp_path).hold(8124) as folder:
+        assert (folder.holder_notes() or {})["port"] == 8124
 
 
-def test_a_secret_is_made_once_and_is_for_our_eyes_only(tmp_path: Path) -> None:
+def test_secret_is_created_once_with_private_permissions(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path / "data")
-    made = iter("abc")
-    assert [folder.secret("key", lambda: next(made)) for _ in range(3)] == ["a", "a", "a"]
-    places = (folder.path, folder.path / "secrets", folder.path / "secrets" / "key")
-    assert [stat.S_IMODE(path.stat().st_mode) for path in places] == [0o700, 0o700, 0o600]
+    values = iter("abc")
+    assert [folder.secret("key", lambda: next(values)) for _ in range(3)] == ["a", "a", "a"]
+    private_paths = (folder.path, folder.path / "secrets", folder.path / "secrets" / "key")
+    assert [stat.S_IMODE(path.stat().st_mode) for path in private_paths] == [0o700, 0o700, 0o600]
 
 
 def key_file(path: str) -> bytes:
     return Path(path).read_bytes()
 
 
-async def test_a_stack_says_where_all_is_and_says_the_same_after_a_restart(tmp_path: Path) -> None:
+async def test_stack_environment_is_complete_and_stable_over_restarts(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
-    seen = []
+    environments = []
     for _ in range(2):
         async with Stack(folder, 8123, {"QUARTAL_CLOCK": "+1"}, print) as stack:
-            seen.append(stack.environment)
-            assert await sql(stack.environment["QUARTAL_FOLLOWUP_APP_URL"], "select 7") == 7
-            await (make_topic if len(seen) == 1 else said)(stack.environment["KAFKA_BOOTSTRAP"])
-    assert seen[0] == seen[1]
-    assert {"QUARTAL_DATA": str(tmp_path), "QUARTAL_PORT": "8123", "QUARTAL_CLOCK": "+1"}.items() <= seen[0].items()
-    keys = (seen[0]["QUARTAL_KEK"], seen[0]["QUARTAL_EVENT_KEY"])
-    assert all(map(is_filled, (seen[0]["QUARTAL_JWKS"], *keys)))
+            environments.append(stack.environment)
+            assert await query_value(stack.environment["QUARTAL_FOLLOWUP_APP_URL"], "select 7") == 7
+            await (create_topic if len(environments) == 1 else read_messages)(stack.environment["KAFKA_BOOTSTRAP"])
+    assert environments[0] == environments[1]
+    assert {"QUARTAL_DATA": str(tmp_path), "QUARTAL_PORT": "8123", "QUARTAL_CLOCK": "+1"}.items() <= environments[
+        0
+    ].items()
+    keys = (environments[0]["QUARTAL_KEK"], environments[0]["QUARTAL_EVENT_KEY"])
+    assert all(map(is_filled, (environments[0]["QUARTAL_JWKS"], *keys)))
     assert len({key_file(key) for key in keys}) == 2
 
 
-async def test_a_data_folder_without_the_key_for_event_ids_gets_one_and_keeps_its_other_keys(tmp_path: Path) -> None:
+async def test_data_folder_without_an_event_key_gets_one_and_keeps_other_keys(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
-    elsewhere = {"DATABASE_URL": "", "KAFKA_BOOTSTRAP": "127.0.0.1:1"}
-    async with Stack(folder, 8123, elsewhere, print) as stack:
+    external_servers = {"DATABASE_URL": "", "KAFKA_BOOTSTRAP": "127.0.0.1:1"}
+    async with Stack(folder, 8123, external_servers, print) as stack:
         before = {name: key_file(stack.environment[name]) for name in ("QUARTAL_KEK", "QUARTAL_EVENT_KEY")}
     (folder.path / "secrets" / "event_key").unlink()  # as the version before left it
-    async with Stack(folder, 8123, elsewhere, print) as stack:
+    async with Stack(folder, 8123, external_servers, print) as stack:
         after = {name: key_file(stack.environment[name]) for name in before}
     assert after["QUARTAL_KEK"] == before["QUARTAL_KEK"]
     assert after["QUARTAL_EVENT_KEY"] != before["QUARTAL_EVENT_KEY"]
 
 
-async def test_a_stack_starts_a_crashed_server_again_at_the_same_address(tmp_path: Path) -> None:
+async def test_crashed_server_is_restarted_at_the_same_address(tmp_path: Path) -> None:
     restarted = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -107,24 +109,24 @@ async def test_a_stack_starts_a_crashed_server_again_at_the_same_address(tmp_pat
         url = stack.environment["QUARTAL_FOLLOWUP_APP_URL"]
         assert stack.postgres
         os.kill(int((stack.postgres.cluster / "postmaster.pid").read_text().split()[0]), 9)
-        await asyncio.wait_for(restarted.wait(), PATIENCE)
-        assert await eventually(url) == 7
+        await asyncio.wait_for(restarted.wait(), TIMEOUT_SECONDS)
+        assert await query_eventually(url) == 7
 
 
 @pytest.mark.parametrize("moment", ["PostgreSQL is up", "Kafka is up", "steady: started"])
-async def test_a_signal_at_any_moment_ends_a_running_stack(tmp_path: Path, moment: str) -> None:
-    told: list[str] = []
+async def test_signal_at_any_moment_ends_a_running_stack(tmp_path: Path, moment: str) -> None:
+    log_lines: list[str] = []
     loop = asyncio.get_running_loop()
 
     def listen(line: object) -> None:
-        told.append(str(line))
+        log_lines.append(str(line))
         if moment in str(line):
             loop.call_soon_threadsafe(os.kill, os.getpid(), signal.SIGTERM)
 
-    steady = [sys.executable, "-c", "import time; time.sleep(600)"]
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
     stack = Stack(DataFolder(tmp_path), 8123, {}, listen)
-    await asyncio.wait_for(run(stack, {"steady": steady}, listen), PATIENCE)
-    assert any(moment in line for line in told)
+    await asyncio.wait_for(run_stack(stack, {"steady": command}, listen), TIMEOUT_SECONDS)
+    assert any(moment in line for line in log_lines)
     for lock in ("postgres", "kafka"):
-        with claimed(tmp_path / lock / "lock", wait=1.0):  # the guard of a server ends a moment after it
+        with hold_lock(tmp_path / lock / "lock", timeout_seconds=1.0):  # the guard of a server ends a moment after it
             pass

@@ -8,14 +8,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from infra.postgres.roles import url_for
+from infra.postgres.roles import database_url
 from shared.eventstore.migrate import ChangedMigration, Migrations, migrate
 from tests.conftest import (
     MIGRATIONS,
     PASSWORDS,
     PostgresServer,
-    on_server,
-    roles_of,
+    execute_as_superuser,
+    runtime_roles,
 )
 
 ROLES = {"app": "quartal_enrollment_app", "system": "quartal_enrollment_system"}
@@ -40,13 +40,13 @@ APPLIED_ANYWHERE = {
 
 
 @pytest.fixture
-async def url(postgres: PostgresServer, databases: object) -> AsyncIterator[str]:
+async def owner_url(postgres: PostgresServer, databases: object) -> AsyncIterator[str]:
     """The owner's, of a database that is still empty."""
     name = f"test_{secrets.token_hex(6)}"
-    await on_server(postgres, f"create database {name} owner quartal_enrollment_owner template template0")
+    await execute_as_superuser(postgres, f"create database {name} owner quartal_enrollment_owner template template0")
     role = "quartal_enrollment_owner"
-    yield url_for(postgres.url(), name, role, PASSWORDS[role])
-    await on_server(postgres, f"drop database {name} with (force)")
+    yield database_url(postgres.url(), name, role, PASSWORDS[role])
+    await execute_as_superuser(postgres, f"drop database {name} with (force)")
 
 
 @pytest.fixture
@@ -58,62 +58,65 @@ def part(tmp_path: Path) -> Migrations:
     return Migrations("part", folder)
 
 
-async def fetched(url: str, query: str) -> list[tuple[object, ...]]:
-    connection = await asyncpg.connect(url)
+async def fetch_rows(owner_url: str, query: str) -> list[tuple[object, ...]]:
+    connection = await asyncpg.connect(owner_url)
     try:
         return [tuple(row) for row in await connection.fetch(query)]
     finally:
         await connection.close()
 
 
-async def test_a_migration_is_applied_once(url: str, part: Migrations) -> None:
-    assert await migrate(url, [part], ROLES) == ["0001_first.sql"]
-    assert await migrate(url, [part], ROLES) == []
+async def test_a_migration_is_applied_once(owner_url: str, part: Migrations) -> None:
+    assert await migrate(owner_url, [part], ROLES) == ["0001_first.sql"]
+    assert await migrate(owner_url, [part], ROLES) == []
     (part.folder / "0002_second.sql").write_text("alter table first add m int;")
-    assert await migrate(url, [part], ROLES) == ["0002_second.sql"]
+    assert await migrate(owner_url, [part], ROLES) == ["0002_second.sql"]
 
 
-async def test_several_at_once_apply_it_once(url: str, part: Migrations) -> None:
-    applied = await asyncio.gather(*(migrate(url, [part], ROLES) for _ in range(4)))
+async def test_concurrent_migrations_apply_each_file_once(owner_url: str, part: Migrations) -> None:
+    applied = await asyncio.gather(*(migrate(owner_url, [part], ROLES) for _ in range(4)))
     assert sorted(applied) == [[], [], [], ["0001_first.sql"]]
 
 
-async def test_a_migration_that_was_changed_since_is_refused(url: str, part: Migrations) -> None:
-    await migrate(url, [part], ROLES)
+async def test_migration_changed_after_application_is_rejected(owner_url: str, part: Migrations) -> None:
+    await migrate(owner_url, [part], ROLES)
     (part.folder / "0001_first.sql").write_text("create table first (n bigint);")
     with pytest.raises(ChangedMigration):
-        await migrate(url, [part], ROLES)
+        await migrate(owner_url, [part], ROLES)
 
 
-async def test_one_that_fails_leaves_nothing_of_those_before_it(url: str, part: Migrations) -> None:
+async def test_failing_migration_rolls_back_those_before_it(owner_url: str, part: Migrations) -> None:
     (part.folder / "0002_second.sql").write_text("create table second (n int); select 1 / 0;")
     with pytest.raises(asyncpg.DivisionByZeroError):
-        await migrate(url, [part], ROLES)
-    assert await fetched(url, "select relname from pg_class where relname in ('first', 'second', 'migration')") == []
+        await migrate(owner_url, [part], ROLES)
+    assert (
+        await fetch_rows(owner_url, "select relname from pg_class where relname in ('first', 'second', 'migration')")
+        == []
+    )
 
 
-async def test_the_roles_are_those_that_were_named(url: str, part: Migrations) -> None:
-    await migrate(url, [part], ROLES)
+async def test_migration_grants_rights_to_the_named_roles(owner_url: str, part: Migrations) -> None:
+    await migrate(owner_url, [part], ROLES)
     query = """
         select grantee, privilege_type from information_schema.role_table_grants
          where table_name = 'first' and grantee <> current_user
     """
-    assert await fetched(url, query) == [("quartal_enrollment_app", "SELECT")]
+    assert await fetch_rows(owner_url, query) == [("quartal_enrollment_app", "SELECT")]
 
 
 @pytest.mark.parametrize("role", ["", "x; drop table first", 'a"b', "Upper", "public, postgres"])
-async def test_a_role_that_is_not_a_plain_name_is_refused(url: str, part: Migrations, role: str) -> None:
+async def test_role_name_that_is_not_plain_is_rejected(owner_url: str, part: Migrations, role: str) -> None:
     with pytest.raises(ValueError, match="plain lower-case name"):
-        await migrate(url, [part], {**ROLES, "app": role})
+        await migrate(owner_url, [part], {**ROLES, "app": role})
 
 
 @pytest.mark.parametrize("service", MIGRATIONS)
-async def test_every_services_migrations_apply_to_an_empty_database_once(url: str, service: str) -> None:
+async def test_migrations_of_every_service_apply_to_an_empty_database_once(owner_url: str, service: str) -> None:
     """Roles are the server's, not the database's: any service's may be named."""
-    applied = await migrate(url, MIGRATIONS[service], roles_of(service))
+    applied = await migrate(owner_url, MIGRATIONS[service], runtime_roles(service))
     assert applied == [file.name for part in MIGRATIONS[service] for file in part.files]
     assert applied != []
-    assert await migrate(url, MIGRATIONS[service], roles_of(service)) == []
+    assert await migrate(owner_url, MIGRATIONS[service], runtime_roles(service)) == []
 
 
 def test_migrations_keep_the_names_under_which_databases_know_them() -> None:

@@ -16,196 +16,230 @@ from typing import Any
 import asyncpg
 import pytest
 
-from services.analytics.projection.journal import project
+from services.analytics.projection.journal import apply_events
 from shared.contracts.event import Event
-from shared.inbox.apply import Connection, Poison, apply_messages
-from shared.inbox.parked import NotParked, discard, unreadable_messages
+from shared.inbox.apply import Connection, PoisonEvent, apply_messages
+from shared.inbox.parked import ParkedItemNotFound, discard, unreadable_messages
 from shared.security.tenancy import Tenant, transaction
 from tests.conftest import ROOT, Database, PostgresServer
-from tests.integration.analytics import analytics_of_its_own, apply, journal, lines
-from tests.integration.stated import Telling, arrived, as_received, enrolled, lesion, participant
+from tests.integration.analytics import journal_rows, own_analytics_database, project_messages, stream_states
+from tests.integration.stated import (
+    StreamBuilder,
+    as_message,
+    as_messages,
+    lesion_registered,
+    participant_enrolled,
+    participant_stream,
+)
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-PATIENCE = 40.0  # seconds until a promise counts as broken
+TIMEOUT_SECONDS = 40.0  # seconds until a promise counts as broken
 
 
-async def refuses_lesions(connection: Connection, events: Sequence[Event]) -> None:
+async def reject_lesions(connection: Connection, events: Sequence[Event]) -> None:
     """What a worker of yesterday's version did: it could make nothing of lesions."""
     if any(event.type == "lesion.registered" for event in events):
-        raise Poison("no-lesions-here")
-    await project(connection, events)
+        raise PoisonEvent("no-lesions-here")
+    await apply_events(connection, events)
 
 
 @dataclass(frozen=True)
-class Desk:
+class CliTerminal:
     """A terminal at which the database is known."""
 
     database: Database
     folder: Path
 
-    async def type(self, *arguments: str, answer: str = "") -> subprocess.CompletedProcess[str]:
-        return await asyncio.to_thread(self._type, arguments, answer)
+    async def run(self, *arguments: str, answer: str = "") -> subprocess.CompletedProcess[str]:
+        return await asyncio.to_thread(self._run, arguments, answer)
 
-    def _type(self, arguments: Sequence[str], answer: str) -> subprocess.CompletedProcess[str]:
+    def _run(self, arguments: Sequence[str], answer: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "infra.cli", "parked", *arguments]
         return subprocess.run(
-            command, cwd=ROOT, env=self._told, input=answer, capture_output=True, text=True, timeout=PATIENCE,
+            command,
+            cwd=ROOT,
+            env=self._environment,
+            input=answer,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
             check=False,
-        )  # fmt: skip
+        )
 
     @property
-    def _told(self) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         url = self.database.urls["system"]
         return {**os.environ, "QUARTAL_DATA": str(self.folder), "QUARTAL_ANALYTICS_SYSTEM_URL": url}
 
-    async def listed(self) -> list[list[str]]:
+    async def list_parked(self) -> list[list[str]]:
         """The lines, without the times."""
-        said = await self.type("list", "--service", "analytics")
-        assert said.returncode == 0, said.stderr
-        return [[cell for cell in line.split("\t") if not TIME.fullmatch(cell)] for line in said.stdout.splitlines()]
+        result = await self.run("list", "--service", "analytics")
+        assert result.returncode == 0, result.stderr
+        return [[cell for cell in line.split("\t") if not TIME.fullmatch(cell)] for line in result.stdout.splitlines()]
 
-    def seen(self, *arguments: str) -> str:
+    def screen_output(self, *arguments: str) -> str:
         """What a terminal of 200 columns shows."""
-        ours, theirs = pty.openpty()
-        told = {**self._told, "COLUMNS": "200", "TERM": "xterm"}
+        master, slave = pty.openpty()
+        environment = {**self._environment, "COLUMNS": "200", "TERM": "xterm"}
         command = [sys.executable, "-m", "infra.cli", "parked", *arguments]
-        with open(ours, encoding="utf-8", errors="replace") as screen:
-            subprocess.run(command, cwd=ROOT, env=told, stdout=theirs, timeout=PATIENCE, check=True)
-            os.write(theirs, b"\n--\n")
-            shown = "".join(iter(screen.readline, "--\n"))
-            os.close(theirs)
-        return shown
+        with open(master, encoding="utf-8", errors="replace") as screen:
+            subprocess.run(command, cwd=ROOT, env=environment, stdout=slave, timeout=TIMEOUT_SECONDS, check=True)
+            os.write(slave, b"\n--\n")
+            output = "".join(iter(screen.readline, "--\n"))
+            os.close(slave)
+        return output
 
 
 @pytest.fixture
-async def desk(postgres: PostgresServer, databases: Mapping[str, str], tmp_path: Path) -> AsyncIterator[Desk]:
-    async with analytics_of_its_own(postgres) as database:
-        yield Desk(database, tmp_path)
+async def terminal(
+    postgres: PostgresServer, databases: Mapping[str, str], tmp_path: Path
+) -> AsyncIterator[CliTerminal]:
+    async with own_analytics_database(postgres) as database:
+        yield CliTerminal(database, tmp_path)
 
 
-async def parked(desk: Desk, study_id: str) -> Telling:
+async def park_stream(terminal: CliTerminal, study_id: str) -> StreamBuilder:
     """A stream that stands still before a lesion, with what comes behind it."""
-    telling = participant(study_id, lesion(), enrolled())
-    await apply(desk.database.system, arrived(telling.events), refuses_lesions)
-    return telling
+    stream = participant_stream(study_id, lesion_registered(), participant_enrolled())
+    await project_messages(terminal.database.system, as_messages(stream.events), reject_lesions)
+    return stream
 
 
-async def test_what_stands_still_is_listed_a_line_each(desk: Desk, study_id: str) -> None:
-    empty = await desk.type("list", "--service", "analytics")
+async def test_parked_streams_and_unreadable_messages_are_listed_one_per_line(
+    terminal: CliTerminal, study_id: str
+) -> None:
+    empty = await terminal.run("list", "--service", "analytics")
     assert (empty.returncode, empty.stdout, empty.stderr) == (
         0,
         "",
         "There are no parked streams and no unreadable messages.\n",
     )
-    telling = await parked(desk, study_id)
-    await apply(desk.database.system, [replace(as_received(telling.events[0], 77), headers=())])
-    stream, message = await desk.listed()
-    assert stream == ["analytics", telling.source, telling.stream_id, "2", "no-lesions-here", "2"]
-    assert message[2:] == ["quartal.enrollment.v1", "0", "77", "ce_dataschema-missing"]
+    parked_events = await park_stream(terminal, study_id)
+    await project_messages(terminal.database.system, [replace(as_message(parked_events.events[0], 77), headers=())])
+    stream_row, unreadable_row = await terminal.list_parked()
+    assert stream_row == ["analytics", parked_events.source, parked_events.stream_id, "2", "no-lesions-here", "2"]
+    assert unreadable_row[2:] == ["quartal.enrollment.v1", "0", "77", "ce_dataschema-missing"]
 
 
-async def test_a_terminal_shows_a_table_with_headings(desk: Desk, study_id: str) -> None:
-    telling = await parked(desk, study_id)
-    shown = await asyncio.to_thread(desk.seen, "list", "--service", "analytics")
-    assert all(word in shown for word in ("Parked streams", "applied up to", telling.stream_id, "no-lesions-here"))
+async def test_terminal_output_is_a_table_with_headings(terminal: CliTerminal, study_id: str) -> None:
+    stream = await park_stream(terminal, study_id)
+    output = await asyncio.to_thread(terminal.screen_output, "list", "--service", "analytics")
+    assert all(word in output for word in ("Parked streams", "applied up to", stream.stream_id, "no-lesions-here"))
 
 
-async def test_a_stream_goes_on_when_it_is_tried_again_after_its_cause_has_gone(desk: Desk, study_id: str) -> None:
-    telling = await parked(desk, study_id)
-    heard: list[str] = []
-    listener = await asyncpg.connect(desk.database.superuser_url)
-    await listener.add_listener("quartal_live", lambda *said: heard.append(str(said[3])))
-    went_on = await desk.type("retry", "analytics", telling.source, telling.stream_id)
-    assert (went_on.returncode, went_on.stdout) == (0, "events applied: 2\n")
-    assert [row["position"] for row in await journal(desk.database.system, study_id)] == [1, 2, 3, 4]
+async def test_parked_stream_continues_when_retried_after_its_cause_is_gone(
+    terminal: CliTerminal, study_id: str
+) -> None:
+    stream = await park_stream(terminal, study_id)
+    notifications: list[str] = []
+    listener = await asyncpg.connect(terminal.database.superuser_url)
+    await listener.add_listener("quartal_live", lambda *said: notifications.append(str(said[3])))
+    result = await terminal.run("retry", "analytics", stream.source, stream.stream_id)
+    assert (result.returncode, result.stdout) == (0, "events applied: 2\n")
+    assert [row["position"] for row in await journal_rows(terminal.database.system, study_id)] == [1, 2, 3, 4]
     await listener.execute("select")
     await listener.close()
-    assert heard == [f"{study_id}:4:0"]
-    again = await desk.type("retry", "analytics", telling.source, telling.stream_id)
-    assert (again.returncode, again.stdout) == (1, "")
-    assert "This stream or message is not parked." in again.stderr
+    assert notifications == [f"{study_id}:4:0"]
+    repeated = await terminal.run("retry", "analytics", stream.source, stream.stream_id)
+    assert (repeated.returncode, repeated.stdout) == (1, "")
+    assert "This stream or message is not parked." in repeated.stderr
 
 
-async def test_a_stream_whose_cause_has_not_gone_stands_still_and_the_code_says_so(desk: Desk, study_id: str) -> None:
-    telling, foreign = participant(study_id), participant(study_id)
-    telling.correct(foreign.events[0], None)
-    await apply(desk.database.system, arrived(telling.events))
-    still = await desk.type("retry", "analytics", telling.source, telling.stream_id)
-    assert still.returncode == 1
-    assert still.stdout.splitlines() == [
-        f"{telling.source} {telling.stream_id}: still parked after version 2: no-such-event", "events applied: 0"
-    ]  # fmt: skip
+async def test_retry_fails_with_exit_code_1_while_the_cause_remains(terminal: CliTerminal, study_id: str) -> None:
+    stream, foreign = participant_stream(study_id), participant_stream(study_id)
+    stream.correct(foreign.events[0], None)
+    await project_messages(terminal.database.system, as_messages(stream.events))
+    result = await terminal.run("retry", "analytics", stream.source, stream.stream_id)
+    assert result.returncode == 1
+    assert result.stdout.splitlines() == [
+        f"{stream.source} {stream.stream_id}: still parked after version 2: no-such-event",
+        "events applied: 0",
+    ]
 
 
-async def test_all_are_tried_again_at_once(desk: Desk, study_id: str) -> None:
-    tellings = [await parked(desk, study_id) for _ in range(3)]
-    gapped = participant(study_id, lesion())
-    await apply(desk.database.system, [as_received(gapped.events[0]), as_received(gapped.events[2])])
-    done = await desk.type("retry", "analytics", "--all")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "events applied: 6")
-    ends: dict[str, Any] = {telling.stream_id: (4, None) for telling in tellings}
-    assert await lines(desk.database.system, study_id) == {**ends, gapped.stream_id: (1, "version-missing")}
+async def test_retry_all_retries_every_parked_stream(terminal: CliTerminal, study_id: str) -> None:
+    streams = [await park_stream(terminal, study_id) for _ in range(3)]
+    gapped = participant_stream(study_id, lesion_registered())
+    await project_messages(terminal.database.system, [as_message(gapped.events[0]), as_message(gapped.events[2])])
+    result = await terminal.run("retry", "analytics", "--all")
+    assert (result.returncode, result.stdout.splitlines()[-1]) == (1, "events applied: 6")
+    expected: dict[str, Any] = {telling.stream_id: (4, None) for telling in streams}
+    assert await stream_states(terminal.database.system, study_id) == {
+        **expected,
+        gapped.stream_id: (1, "version-missing"),
+    }
 
 
-async def test_discarding_asks_first_and_keeps_who_decided_and_why(desk: Desk, study_id: str) -> None:
-    telling = await parked(desk, study_id)
-    said = "discard", "analytics", telling.source, telling.stream_id, "--reason", "sent in error", "--by", "ada"
-    refused = await desk.type(*said, answer="n\n")
-    assert refused.returncode == 1
-    assert f"Discard version 3 of {telling.source} {telling.stream_id}" in refused.stdout
-    assert await lines(desk.database.system, study_id) == {telling.stream_id: (2, "no-lesions-here")}
-    done = await desk.type(*said, "--yes")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "events applied: 1")
-    assert await lines(desk.database.system, study_id) == {telling.stream_id: (4, None)}
-    kept = await desk.database.system.fetch("select subject, version, discarded_by, reason from inbox_discarded")
-    assert kept == [(telling.stream_id, 3, "ada", "sent in error")]
+async def test_discard_asks_for_confirmation_and_records_user_and_reason(terminal: CliTerminal, study_id: str) -> None:
+    stream = await park_stream(terminal, study_id)
+    arguments = "discard", "analytics", stream.source, stream.stream_id, "--reason", "sent in error", "--by", "ada"
+    declined = await terminal.run(*arguments, answer="n\n")
+    assert declined.returncode == 1
+    assert f"Discard version 3 of {stream.source} {stream.stream_id}" in declined.stdout
+    assert await stream_states(terminal.database.system, study_id) == {stream.stream_id: (2, "no-lesions-here")}
+    result = await terminal.run(*arguments, "--yes")
+    assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "events applied: 1")
+    assert await stream_states(terminal.database.system, study_id) == {stream.stream_id: (4, None)}
+    discarded = await terminal.database.system.fetch(
+        "select subject, version, discarded_by, reason from inbox_discarded"
+    )
+    assert discarded == [(stream.stream_id, 3, "ada", "sent in error")]
 
 
-async def test_a_version_that_nobody_decided_on_is_not_passed_over(desk: Desk, study_id: str) -> None:
-    telling = await parked(desk, study_id)
-    async with transaction(desk.database.system, Tenant(study_id)) as connection:
-        with pytest.raises(NotParked):
+async def test_discard_skips_no_version_other_than_the_one_confirmed(terminal: CliTerminal, study_id: str) -> None:
+    stream = await park_stream(terminal, study_id)
+    async with transaction(terminal.database.system, Tenant(study_id)) as connection:
+        with pytest.raises(ParkedItemNotFound):
             await discard(
-                connection, telling.source, telling.stream_id, by="ada", reason="late", effect=project, version=2
+                connection,
+                stream.source,
+                stream.stream_id,
+                discarded_by="ada",
+                reason="late",
+                handler=apply_events,
+                version=2,
             )
-    assert await lines(desk.database.system, study_id) == {telling.stream_id: (2, "no-lesions-here")}
-    assert await desk.database.system.fetch("select from inbox_discarded") == []
+    assert await stream_states(terminal.database.system, study_id) == {stream.stream_id: (2, "no-lesions-here")}
+    assert await terminal.database.system.fetch("select from inbox_discarded") == []
 
 
-async def test_an_unreadable_message_is_tried_again_or_dropped_by_its_number(desk: Desk, study_id: str) -> None:
-    await apply(desk.database.system, [replace(as_received(participant(study_id).events[0], 77), headers=())])
-    ((_, number, *_),) = await desk.listed()
-    still = await desk.type("retry", "analytics", "--message", number)
-    assert (still.returncode, still.stdout.splitlines()[0]) == (
-        1, "a message is still unreadable: ce_dataschema-missing"
-    )  # fmt: skip
-    ((_, number, *_),) = await desk.listed()
-    dropped = await desk.type("discard", "analytics", "--message", number, "--reason", "not ours", "--yes")
-    assert (dropped.returncode, dropped.stdout) == (0, f"message {number}: discarded\n")
-    assert await desk.listed() == []
-    async with transaction(desk.database.system, Tenant(study_id)) as connection:
+async def test_unreadable_message_is_retried_or_discarded_by_its_number(terminal: CliTerminal, study_id: str) -> None:
+    await project_messages(
+        terminal.database.system, [replace(as_message(participant_stream(study_id).events[0], 77), headers=())]
+    )
+    ((_, number, *_),) = await terminal.list_parked()
+    result = await terminal.run("retry", "analytics", "--message", number)
+    assert (result.returncode, result.stdout.splitlines()[0]) == (
+        1,
+        "a message is still unreadable: ce_dataschema-missing",
+    )
+    ((_, number, *_),) = await terminal.list_parked()
+    discarded = await terminal.run("discard", "analytics", "--message", number, "--reason", "not ours", "--yes")
+    assert (discarded.returncode, discarded.stdout) == (0, f"message {number}: discarded\n")
+    assert await terminal.list_parked() == []
+    async with transaction(terminal.database.system, Tenant(study_id)) as connection:
         assert await unreadable_messages(connection) == []
 
 
-async def test_a_stream_that_the_worker_mends_meanwhile_is_left_to_it(desk: Desk, study_id: str) -> None:
-    telling = participant(study_id, lesion())
-    messages = arrived(telling.events)
-    await apply(desk.database.system, [messages[0], messages[2]])
-    async with transaction(desk.database.system, Tenant(study_id)) as worker:
-        await apply_messages(worker, [messages[1]], project)
-        trying = asyncio.create_task(desk.type("retry", "analytics", telling.source, telling.stream_id))
-        await _somebody_waits(desk.database)
-    ended = await trying
-    assert (ended.returncode, "This stream or message is not parked." in ended.stderr) == (1, True)
-    assert [row["version"] for row in await journal(desk.database.system, study_id)] == [1, 2, 3]
+async def test_stream_repaired_by_the_worker_meanwhile_is_not_retried(terminal: CliTerminal, study_id: str) -> None:
+    stream = participant_stream(study_id, lesion_registered())
+    messages = as_messages(stream.events)
+    await project_messages(terminal.database.system, [messages[0], messages[2]])
+    async with transaction(terminal.database.system, Tenant(study_id)) as worker:
+        await apply_messages(worker, [messages[1]], apply_events)
+        retry_task = asyncio.create_task(terminal.run("retry", "analytics", stream.source, stream.stream_id))
+        await _wait_for_lock_waiter(terminal.database)
+    result = await retry_task
+    assert (result.returncode, "This stream or message is not parked." in result.stderr) == (1, True)
+    assert [row["version"] for row in await journal_rows(terminal.database.system, study_id)] == [1, 2, 3]
 
 
-async def _somebody_waits(database: Database) -> None:
+async def _wait_for_lock_waiter(database: Database) -> None:
     """Until another connection to the database waits for a lock."""
     waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     superuser = await asyncpg.connect(database.superuser_url)
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while not await superuser.fetchval(waiting):  # noqa: ASYNC110 - another process, without an event
                 await asyncio.sleep(0.02)
     finally:
@@ -221,15 +255,15 @@ async def _somebody_waits(database: Database) -> None:
         (("discard", "analytics", "--message", "7", "--reason", " "), "The reason and the name"),
     ],
 )
-async def test_what_names_nothing_is_refused_with_a_sentence(
-    desk: Desk, arguments: tuple[str, ...], sentence: str
+async def test_incomplete_arguments_are_rejected_with_a_sentence(
+    terminal: CliTerminal, arguments: tuple[str, ...], sentence: str
 ) -> None:
-    ended = await desk.type(*arguments)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert sentence in ended.stderr
+    result = await terminal.run(*arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert sentence in result.stderr
 
 
-async def test_a_database_that_nobody_named_is_said_to_be_so(desk: Desk) -> None:
-    ended = await desk.type("list", "--service", "followup")
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.startswith("QUARTAL_FOLLOWUP_SYSTEM_URL is not set")
+async def test_missing_database_url_is_reported_by_name(terminal: CliTerminal) -> None:
+    result = await terminal.run("list", "--service", "followup")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("QUARTAL_FOLLOWUP_SYSTEM_URL is not set")

@@ -16,19 +16,19 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from infra.cli.environment import settings_of
+from infra.cli.environment import read_settings
 from infra.cli.relay import app as relay_command
-from infra.cli.relay import resynced
+from infra.cli.relay import republish
 from infra.issuer import Issuer
-from infra.local.kafka import LocalKafka, install
+from infra.local.kafka import LocalKafka, install_kafka
 from infra.local.postgres import LocalPostgres, find_binaries
 from infra.postgres.roles import ensure_databases
-from services.enrollment.__main__ import PROCESS
+from services.enrollment.__main__ import SERVICE_PROCESS
 from services.enrollment.app import create_app
 from shared.kernel.clock import Clock
 from shared.outbox.lease import RestoredDatabase
-from shared.outbox.upkeep import status
-from shared.process import migrate, relay_of
+from shared.outbox.upkeep import load_shard_status
+from shared.process import migrate, relay_task
 from shared.security.tenancy import open_pool
 from shared.security.vault import make_key_file
 from shared.settings import Settings
@@ -36,7 +36,7 @@ from shared.testing import facts
 from tests.api.own_study import body
 from tests.conftest import PASSWORDS
 
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 STUDIES, STUDY, ADMINISTRATOR = "/enrollment/v1/studies", "put-back", "administrator"
 NAME = "quartal_enrollment"
 
@@ -67,30 +67,33 @@ class Installation:
     async def worker(self) -> AsyncIterator[None]:
         """At work for the length of the block, at the end of which all is published."""
         stop = asyncio.Event()
-        working = asyncio.create_task(relay_of("enrollment")(self.settings, stop))
+        working = asyncio.create_task(relay_task("enrollment")(self.settings, stop))
         try:
             yield
-            await self.published()
+            await self.wait_until_published()
         finally:
             stop.set()
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 await working
 
-    async def refused_by_the_worker(self) -> str:
-        async with asyncio.timeout(PATIENCE):
-            with pytest.raises(RestoredDatabase) as refused:
-                await relay_of("enrollment")(self.settings, asyncio.Event())
-        return str(refused.value)
+    async def worker_refusal(self) -> str:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            with pytest.raises(RestoredDatabase) as refusal:
+                await relay_task("enrollment")(self.settings, asyncio.Event())
+        return str(refusal.value)
 
-    async def published(self) -> None:
-        async with await open_pool(self.settings.database("enrollment", "system")) as pool, asyncio.timeout(PATIENCE):
-            while any(shard.lag for shard in await status(pool)):  # noqa: ASYNC110 - a database has no event for it
+    async def wait_until_published(self) -> None:
+        async with (
+            await open_pool(self.settings.database_url("enrollment", "system")) as pool,
+            asyncio.timeout(TIMEOUT_SECONDS),
+        ):
+            while any(shard.lag for shard in await load_shard_status(pool)):  # noqa: ASYNC110 - a database has no event for it
                 await asyncio.sleep(0.05)
 
-    async def events(self) -> int:
-        return int(await self.asked("select count(*) from events"))
+    async def count_events(self) -> int:
+        return int(await self.query_value("select count(*) from events"))
 
-    async def asked(self, statement: str, database: str = NAME) -> int | str:
+    async def query_value(self, statement: str, database: str = NAME) -> int | str:
         connection = await asyncpg.connect(self.server.url(database))
         try:
             value: int | str = await connection.fetchval(statement)
@@ -99,158 +102,177 @@ class Installation:
             await connection.close()
 
     async def grant(self, http: httpx.AsyncClient, member: str) -> httpx.Response:
-        said = {"member": member.replace(" ", "-"), "role": "monitor", "site_id": None}
-        return await http.post(f"{STUDIES}/{STUDY}/facts/study.member_granted", json=said, headers=self.headers)
+        body = {"member": member.replace(" ", "-"), "role": "monitor", "site_id": None}
+        return await http.post(f"{STUDIES}/{STUDY}/facts/study.member_granted", json=body, headers=self.headers)
 
-    async def granted(self, http: httpx.AsyncClient, member: str) -> None:
+    async def grant_when_available(self, http: httpx.AsyncClient, member: str) -> None:
         """Returns when it is recorded; the API asks to come again meanwhile."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while (answer := await self.grant(http, member)).status_code == 503:  # noqa: ASYNC110 - as a client does
                 await asyncio.sleep(0.05)
         assert answer.status_code == 201, answer.text
 
-    async def is_refused(self, http: httpx.AsyncClient, member: str) -> None:
-        before = await self.events()
+    async def assert_grant_refused(self, http: httpx.AsyncClient, member: str) -> None:
+        before = await self.count_events()
         answer = await self.grant(http, member)
         assert (answer.status_code, answer.json()["type"]) == (503, "/problems/not-confirmed"), answer.text
         assert answer.headers["retry-after"] == "1"
-        assert await self.events() == before
-        read = await http.get(f"{STUDIES}/{STUDY}", headers=self.headers)
-        assert read.status_code == 200
+        assert await self.count_events() == before
+        study_response = await http.get(f"{STUDIES}/{STUDY}", headers=self.headers)
+        assert study_response.status_code == 200
 
 
 @pytest.fixture
-async def installed(tmp_path: Path) -> AsyncIterator[Installation]:
+async def fresh_installation(tmp_path: Path) -> AsyncIterator[Installation]:
     """With servers of its own: on others' topic there are events that this database never had."""
-    kafka = LocalKafka(tmp_path / "kafka", home=install(lambda _: None))
+    kafka = LocalKafka(tmp_path / "kafka", home=install_kafka(lambda _: None))
     with LocalPostgres(tmp_path / "postgres", fast=True) as server, kafka:
         urls = await ensure_databases(server.url(), PASSWORDS)
         issuer = Issuer.load(tmp_path / "issuer")
         for name in ("kek", "event_key"):
             make_key_file(tmp_path / name)
-        settings = settings_of({
-            **urls, "KAFKA_BOOTSTRAP": kafka.bootstrap, "QUARTAL_ADMINISTRATORS": ADMINISTRATOR,
-            "QUARTAL_JWKS": str(issuer.jwks), "QUARTAL_KEK": str(tmp_path / "kek"),
-            "QUARTAL_EVENT_KEY": str(tmp_path / "event_key"),
-        })  # fmt: skip
-        await migrate("enrollment", settings, PROCESS.migrations)
+        settings = read_settings(
+            {
+                **urls,
+                "KAFKA_BOOTSTRAP": kafka.bootstrap,
+                "QUARTAL_ADMINISTRATORS": ADMINISTRATOR,
+                "QUARTAL_JWKS": str(issuer.jwks),
+                "QUARTAL_KEK": str(tmp_path / "kek"),
+                "QUARTAL_EVENT_KEY": str(tmp_path / "event_key"),
+            }
+        )
+        await migrate("enrollment", settings, SERVICE_PROCESS.migrations)
         yield Installation(server, kafka, settings, issuer)
 
 
-async def opened(here: Installation, http: httpx.AsyncClient) -> None:
-    said = {**body(facts.opened(facts.protocol())), "study_id": STUDY}
-    async with asyncio.timeout(PATIENCE):
-        while (answer := await http.post(STUDIES, json=said, headers=here.headers)).status_code == 503:
-            assert await here.events() == 0
+async def open_study_when_available(installation: Installation, http: httpx.AsyncClient) -> None:
+    request = {**body(facts.study_opened(facts.protocol())), "study_id": STUDY}
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while (answer := await http.post(STUDIES, json=request, headers=installation.headers)).status_code == 503:
+            assert await installation.count_events() == 0
             await asyncio.sleep(0.05)
     assert answer.status_code == 201, answer.text
 
 
-def copy(folder: Path, to: Path) -> None:
-    subprocess.run(["cp", "-a", folder, to], check=True)
+def copy_folder(folder: Path, target: Path) -> None:
+    subprocess.run(["cp", "-a", folder, target], check=True)
 
 
-async def test_a_copy_of_the_folder_that_was_put_back_is_not_recorded_into(
-    installed: Installation, caplog: pytest.LogCaptureFixture
+async def test_copied_back_data_folder_is_not_written_until_it_is_verified(
+    fresh_installation: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
-    here, data = installed, installed.server.cluster
-    earlier, later = data.with_name("earlier"), data.with_name("later")
-    async with here.api() as http:
-        said = {**body(facts.opened(facts.protocol())), "study_id": STUDY}
-        before = await http.post(STUDIES, json=said, headers=here.headers)
-        assert (before.status_code, await here.events()) == (503, 0), "before the worker has compared anything"
-        async with here.worker():
-            await opened(here, http)
-            await here.granted(http, "anna")
-        await here.granted(http, "recorded-without-worker")
-    async with here.worker():
+    installation, data = fresh_installation, fresh_installation.server.cluster
+    earlier_copy, later_state = data.with_name("earlier"), data.with_name("later")
+    async with installation.api() as http:
+        request = {**body(facts.study_opened(facts.protocol())), "study_id": STUDY}
+        before = await http.post(STUDIES, json=request, headers=installation.headers)
+        assert (before.status_code, await installation.count_events()) == (503, 0), (
+            "before the worker has compared anything"
+        )
+        async with installation.worker():
+            await open_study_when_available(installation, http)
+            await installation.grant_when_available(http, "anna")
+        await installation.grant_when_available(http, "recorded-without-worker")
+    async with installation.worker():
         pass
-    here.server.stop()
-    copy(data, earlier)
-    here.server.start()
-    async with here.api() as http:
-        await here.is_refused(http, "before the worker has compared the server that was started anew")
-        async with here.worker():
-            await here.granted(http, "bert")
-            await here.granted(http, "carl")
-    count = await here.events()
-    here.server.stop()
-    data.rename(later)
-    copy(earlier, data)
+    installation.server.stop()
+    copy_folder(data, earlier_copy)
+    installation.server.start()
+    async with installation.api() as http:
+        await installation.assert_grant_refused(http, "before the worker has compared the server that was started anew")
+        async with installation.worker():
+            await installation.grant_when_available(http, "bert")
+            await installation.grant_when_available(http, "carl")
+    count = await installation.count_events()
+    installation.server.stop()
+    data.rename(later_state)
+    copy_folder(earlier_copy, data)
 
-    here.server.start()
-    async with here.api() as http:
-        await here.is_refused(http, "before the worker has looked")
-        assert "restore a later one" in await here.refused_by_the_worker()
+    installation.server.start()
+    async with installation.api() as http:
+        await installation.assert_grant_refused(http, "before the worker has looked")
+        assert "restore a later one" in await installation.worker_refusal()
         assert [each.getMessage()[:34] for each in caplog.records if each.levelname == "CRITICAL"] == [
             "nothing is published or recorded: "
         ]
-        await here.is_refused(http, "after the worker has looked")
+        await installation.assert_grant_refused(http, "after the worker has looked")
         with pytest.raises(RestoredDatabase):
-            await resynced(here.settings, "enrollment")
-        await here.is_refused(http, "after a resync was refused")
-    here.server.stop()
+            await republish(installation.settings, "enrollment")
+        await installation.assert_grant_refused(http, "after a resync was refused")
+    installation.server.stop()
     data.rename(data.with_name("earlier, tried"))
-    later.rename(data)
-    here.server.start()
-    async with here.api() as http, here.worker():
-        await here.granted(http, "dora")
-    assert await here.events() == count + 1
+    later_state.rename(data)
+    installation.server.start()
+    async with installation.api() as http, installation.worker():
+        await installation.grant_when_available(http, "dora")
+    assert await installation.count_events() == count + 1
 
 
-async def test_a_copy_of_the_database_on_the_same_running_server_is_not_recorded_into(installed: Installation) -> None:
-    here = installed
-    async with here.api() as http, here.worker():
-        await opened(here, http)
-    await here.asked(f"create database backup template {NAME}", "postgres")
-    async with here.api() as http:
-        async with here.worker():
-            await here.granted(http, "anna")
-        await here.asked(f"drop database {NAME} with (force)", "postgres")
-        await here.asked(f"alter database backup rename to {NAME}", "postgres")
-        await here.is_refused(http, "with the API running all the time")
-        await here.refused_by_the_worker()
-        await here.is_refused(http, "after the worker has looked")
+async def test_database_copy_on_the_same_running_server_is_not_written(fresh_installation: Installation) -> None:
+    installation = fresh_installation
+    async with installation.api() as http, installation.worker():
+        await open_study_when_available(installation, http)
+    await installation.query_value(f"create database backup template {NAME}", "postgres")
+    async with installation.api() as http:
+        async with installation.worker():
+            await installation.grant_when_available(http, "anna")
+        await installation.query_value(f"drop database {NAME} with (force)", "postgres")
+        await installation.query_value(f"alter database backup rename to {NAME}", "postgres")
+        await installation.assert_grant_refused(http, "with the API running all the time")
+        await installation.worker_refusal()
+        await installation.assert_grant_refused(http, "after the worker has looked")
 
 
-async def test_a_dump_is_recorded_into_once_it_was_compared(installed: Installation) -> None:
-    here, dump = installed, installed.server.folder.parent / "dump"
-    async with here.api() as http:
-        async with here.worker():
-            await opened(here, http)
-            await here.granted(http, "anna")
-        run(here, "pg_dump", "--format=custom", f"--file={dump}")
-        before = await here.events()
-        run(here, "pg_restore", "--clean", "--if-exists", str(dump))
-        assert await here.events() == before
-        await here.is_refused(http, "into the tables that the dump made anew")
-        declined = await commanded(here, "n\n")
-        assert (declined.exit_code, f"publish all {before} events again" in declined.output) == (1, True)
-        await here.is_refused(http, "after a resync was declined")
-        done = await commanded(here, "y\n")
-        assert (done.exit_code, f"{before} events published again." in done.output) == (0, True), done.output
-        await here.granted(http, "bert")
-        async with here.worker():
-            at_work = await commanded(here, "y\n")
-        assert (at_work.exit_code, "a worker publishes now" in at_work.output) == (1, True), at_work.output
-        run(here, "pg_restore", "--clean", "--if-exists", str(dump))
-        await here.is_refused(http, "into an earlier state, on a server that was compared before")
+async def test_restored_dump_is_writable_only_after_a_resync(fresh_installation: Installation) -> None:
+    installation, dump = fresh_installation, fresh_installation.server.folder.parent / "dump"
+    async with installation.api() as http:
+        async with installation.worker():
+            await open_study_when_available(installation, http)
+            await installation.grant_when_available(http, "anna")
+        run_postgres_program(installation, "pg_dump", "--format=custom", f"--file={dump}")
+        event_count = await installation.count_events()
+        run_postgres_program(installation, "pg_restore", "--clean", "--if-exists", str(dump))
+        assert await installation.count_events() == event_count
+        await installation.assert_grant_refused(http, "into the tables that the dump made anew")
+        declined_result = await run_resync(installation, "n\n")
+        assert (declined_result.exit_code, f"publish all {event_count} events again" in declined_result.output) == (
+            1,
+            True,
+        )
+        await installation.assert_grant_refused(http, "after a resync was declined")
+        resync_result = await run_resync(installation, "y\n")
+        assert (resync_result.exit_code, f"{event_count} events published again." in resync_result.output) == (
+            0,
+            True,
+        ), resync_result.output
+        await installation.grant_when_available(http, "bert")
+        async with installation.worker():
+            concurrent_result = await run_resync(installation, "y\n")
+        assert (concurrent_result.exit_code, "a worker publishes now" in concurrent_result.output) == (1, True), (
+            concurrent_result.output
+        )
+        run_postgres_program(installation, "pg_restore", "--clean", "--if-exists", str(dump))
+        await installation.assert_grant_refused(http, "into an earlier state, on a server that was compared before")
 
 
-async def commanded(here: Installation, answer: str) -> Result:
+async def run_resync(installation: Installation, answer: str) -> Result:
     """`quartal relay resync --service enrollment`, answered so."""
-    told = {
-        "QUARTAL_DATA": str(here.server.folder / "nowhere"),
-        "QUARTAL_ENROLLMENT_SYSTEM_URL": here.settings.database("enrollment", "system"),
-        "KAFKA_BOOTSTRAP": here.settings.kafka_bootstrap,
+    environment = {
+        "QUARTAL_DATA": str(installation.server.folder / "nowhere"),
+        "QUARTAL_ENROLLMENT_SYSTEM_URL": installation.settings.database_url("enrollment", "system"),
+        "KAFKA_BOOTSTRAP": installation.settings.kafka_bootstrap,
     }
-    asked = ["resync", "--service", "enrollment"]
-    return await asyncio.to_thread(lambda: CliRunner().invoke(relay_command, asked, input=answer, env=told))
+    arguments = ["resync", "--service", "enrollment"]
+    return await asyncio.to_thread(lambda: CliRunner().invoke(relay_command, arguments, input=answer, env=environment))
 
 
-def run(here: Installation, program: str, *arguments: str) -> None:
-    server = urlsplit(here.server.url())
-    told = {"PGPASSWORD": str(server.password), "PGHOST": str(server.hostname), "PGPORT": str(server.port),
-            "PGUSER": str(server.username)}  # fmt: skip
+def run_postgres_program(installation: Installation, program: str, *arguments: str) -> None:
+    url_parts = urlsplit(installation.server.url())
+    environment = {
+        "PGPASSWORD": str(url_parts.password),
+        "PGHOST": str(url_parts.hostname),
+        "PGPORT": str(url_parts.port),
+        "PGUSER": str(url_parts.username),
+    }
     command = [str(find_binaries() / program), f"--dbname={NAME}", *arguments]
-    subprocess.run(command, check=True, env={**os.environ, **told}, capture_output=True)
+    subprocess.run(command, check=True, env={**os.environ, **environment}, capture_output=True)

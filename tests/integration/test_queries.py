@@ -19,183 +19,213 @@ from shared.kernel.fact import Fact
 from shared.settings import Settings
 from shared.testing import facts
 from tests.conftest import Database, PostgresServer
-from tests.integration.analytics import analytics_of_its_own, apply
-from tests.integration.stated import Telling, arrived
-from tests.unit.analytics.stories import assessed, contact, died, explained, finding
+from tests.integration.analytics import own_analytics_database, project_messages
+from tests.integration.stated import StreamBuilder, as_messages
+from tests.unit.analytics.stories import (
+    follow_up_contact,
+    participant_death,
+    query_explanation,
+    toxicity_assessment,
+    toxicity_finding,
+)
 
-ROLES = {"investigator": None, "coordinator": None, "monitor": None, "auditor": None, "reader": None,
-         "administrator": None, "site": "rome", "coordinator@milan": "milan"}  # fmt: skip
-SEVEN = {"query_key", "rule", "participant_id", "site_id", "event_ids", "text", "since"}
+ROLES = {
+    "investigator": None,
+    "coordinator": None,
+    "monitor": None,
+    "auditor": None,
+    "reader": None,
+    "administrator": None,
+    "site": "rome",
+    "coordinator@milan": "milan",
+}
+QUERY_FIELDS = {"query_key", "rule", "participant_id", "site_id", "event_ids", "text", "since"}
 
 
 @pytest.fixture(scope="module")
-async def own(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIterator[Database]:
-    async with analytics_of_its_own(postgres) as database:
+async def own_database(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIterator[Database]:
+    async with own_analytics_database(postgres) as database:
         yield database
 
 
 @pytest.fixture(scope="module")
-async def web(own: Database, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Web]:
+async def client(own_database: Database, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[AnalyticsClient]:
     issuer = Issuer.load(tmp_path_factory.mktemp("issuer"))
     settings = Settings(
-        jwks=str(issuer.jwks), analytics_app_url=own.urls["app"], analytics_system_url=own.urls["system"],
-        plain_http=True, data=Path("nowhere"),
-    )  # fmt: skip
+        jwks=str(issuer.jwks),
+        analytics_app_url=own_database.urls["app"],
+        analytics_system_url=own_database.urls["system"],
+        plain_http=True,
+        data=Path("nowhere"),
+    )
     app = create_app(settings)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as http,
     ):
-        yield Web(own, http, issuer)
+        yield AnalyticsClient(own_database, http, issuer)
 
 
 @dataclass
-class Web:
+class AnalyticsClient:
     database: Database
     http: httpx.AsyncClient
     issuer: Issuer
 
-    async def get(self, path: str, who: str, **params: Any) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self.issuer.token(who, now=real_time())}"} if who else {}
+    async def get(self, path: str, user: str, **params: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.issuer.token(user, now=real_time())}"} if user else {}
         return await self.http.get(path, params=params, headers=headers)
 
-    async def know(self, *tellings: Telling) -> None:
-        await apply(self.database.system, arrived([event for telling in tellings for event in telling.events]))
+    async def project(self, *streams: StreamBuilder) -> None:
+        await project_messages(
+            self.database.system, as_messages([event for telling in streams for event in telling.events])
+        )
 
 
-class Person:
+class ParticipantWithStreams:
     """A participant at a site, told by the three services."""
 
-    def __init__(self, study_id: str, site: str, *told: Fact) -> None:
-        self.enrollment = Telling(study_id, site=site)
+    def __init__(self, study_id: str, site: str, *extra_facts: Fact) -> None:
+        self.enrollment = StreamBuilder(study_id, site=site)
         self.number = self.enrollment.stream_id
-        self.toxicity = Telling(study_id, self.number, "toxicity", site)
-        self.followup = Telling(study_id, self.number, "followup", site)
-        self.enrollment.tell(facts.screened(site_id=site), facts.consented(), facts.enrolled(), facts.baseline(), *told)
+        self.toxicity = StreamBuilder(study_id, self.number, "toxicity", site)
+        self.followup = StreamBuilder(study_id, self.number, "followup", site)
+        self.enrollment.add(
+            facts.participant_screened(site_id=site),
+            facts.consent_signed(),
+            facts.participant_enrolled(),
+            facts.baseline_recorded(),
+            *extra_facts,
+        )
 
     @property
-    def all(self) -> tuple[Telling, ...]:
+    def streams(self) -> tuple[StreamBuilder, ...]:
         return tuple(telling for telling in (self.enrollment, self.toxicity, self.followup) if telling.events)
 
 
 @dataclass
-class Study:
-    web: Web
+class QueryStudy:
+    client: AnalyticsClient
     study_id: str
 
-    async def read(self, who: str = "investigator", **asked: Any) -> httpx.Response:
-        return await self.web.get(f"/analytics/v1/studies/{self.study_id}/queries.json", who, **asked)
+    async def get(self, user: str = "investigator", **params: Any) -> httpx.Response:
+        return await self.client.get(f"/analytics/v1/studies/{self.study_id}/queries.json", user, **params)
 
-    async def rows(self, who: str = "investigator", **asked: Any) -> list[dict[str, Any]]:
-        answer = await self.read(who, **asked)
+    async def rows(self, user: str = "investigator", **params: Any) -> list[dict[str, Any]]:
+        answer = await self.get(user, **params)
         assert answer.status_code == 200, answer.text
         return list(answer.json()["rows"])
 
-    async def page(self, who: str = "investigator", **asked: Any) -> httpx.Response:
-        return await self.web.get(f"/analytics/studies/{self.study_id}/queries", who, **asked)
+    async def get_page(self, user: str = "investigator", **params: Any) -> httpx.Response:
+        return await self.client.get(f"/analytics/studies/{self.study_id}/queries", user, **params)
 
-    async def tell(self, telling: Telling, fact: Fact) -> Event:
-        event = telling.tell(fact)
-        await self.web.know(telling)
+    async def project_fact(self, stream: StreamBuilder, fact: Fact) -> Event:
+        event = stream.add(fact)
+        await self.client.project(stream)
         return event
 
 
 @pytest.fixture
-async def study(web: Web) -> Study:
-    told = Telling(f"own-{secrets.token_hex(6)}", site=None)
-    told.stream_id = told.study_id
-    told.tell(facts.opened(), facts.site_activated("rome"), facts.site_activated("milan"))
+async def study(client: AnalyticsClient) -> QueryStudy:
+    study_stream = StreamBuilder(f"own-{secrets.token_hex(6)}", site=None)
+    study_stream.stream_id = study_stream.study_id
+    study_stream.add(facts.study_opened(), facts.site_activated("rome"), facts.site_activated("milan"))
     for name, site in ROLES.items():
-        told.tell(facts.granted(name, name.partition("@")[0], site))
-    await web.know(told)
-    return Study(web, told.study_id)
+        study_stream.add(facts.member_granted(name, name.partition("@")[0], site))
+    await client.project(study_stream)
+    return QueryStudy(client, study_stream.study_id)
 
 
-async def test_a_query_opens_and_closes_as_facts_of_all_services_arrive(study: Study) -> None:
-    one = Person(study.study_id, "rome")
-    event = one.toxicity.tell(assessed(40, "follow_up", finding(5)))
-    await study.web.know(*one.all)
+async def test_query_opens_and_closes_as_facts_of_all_services_arrive(study: QueryStudy) -> None:
+    participant = ParticipantWithStreams(study.study_id, "rome")
+    event = participant.toxicity.add(toxicity_assessment(40, "follow_up", toxicity_finding(5)))
+    await study.client.project(*participant.streams)
     (row,) = await study.rows()
-    assert set(row) == SEVEN
-    assert (row["rule"], row["participant_id"], row["site_id"]) == ("grade_5_without_death", one.number, "rome")
+    assert set(row) == QUERY_FIELDS
+    assert (row["rule"], row["participant_id"], row["site_id"]) == ("grade_5_without_death", participant.number, "rome")
     assert (row["event_ids"], row["since"]) == ([str(event.event_id)], event.recorded_at.date().isoformat())
-    death = await study.tell(one.followup, died(41))
+    death = await study.project_fact(participant.followup, participant_death(41))
     assert await study.rows() == []
-    one.followup.correct(death, None)
-    await study.web.know(one.followup)
+    participant.followup.correct(death, None)
+    await study.client.project(participant.followup)
     assert await study.rows() == [row]
 
 
-async def test_an_explanation_takes_a_query_from_the_list_and_voiding_it_brings_it_back(study: Study) -> None:
-    one = Person(study.study_id, "rome")
-    one.followup.tell(died(None))
-    await study.web.know(*one.all)
+async def test_explanation_closes_a_query_and_voiding_it_reopens_the_query(study: QueryStudy) -> None:
+    participant = ParticipantWithStreams(study.study_id, "rome")
+    participant.followup.add(participant_death(None))
+    await study.client.project(*participant.streams)
     (row,) = await study.rows()
-    said, stray = one.followup.tell(explained(row["query_key"])), one.followup.tell(explained("f" * 64))
-    await study.web.know(one.followup)
+    explanation, stray_explanation = (
+        participant.followup.add(query_explanation(row["query_key"])),
+        participant.followup.add(query_explanation("f" * 64)),
+    )
+    await study.client.project(participant.followup)
     assert await study.rows() == []
     rows = {each["query_key"]: each for each in await study.rows(state="explained")}
-    assert rows[row["query_key"]] == {**row, "explained_by": [str(said.event_id)]}
-    assert (rows["f" * 64]["rule"], rows["f" * 64]["explained_by"]) == (None, [str(stray.event_id)])
-    one.followup.correct(said, None)
-    await study.web.know(one.followup)
+    assert rows[row["query_key"]] == {**row, "explained_by": [str(explanation.event_id)]}
+    assert (rows["f" * 64]["rule"], rows["f" * 64]["explained_by"]) == (None, [str(stray_explanation.event_id)])
+    participant.followup.correct(explanation, None)
+    await study.client.project(participant.followup)
     assert await study.rows() == [row]
     assert len(await study.rows(state="all")) == 2
 
 
-async def test_queries_are_seen_by_who_sees_the_participants(study: Study) -> None:
-    people = [Person(study.study_id, site) for site in ("rome", "milan")]
-    for one in people:
-        one.followup.tell(died(None))
-    await study.web.know(*(telling for one in people for telling in one.all))
-    for who in ("investigator", "coordinator", "monitor", "auditor"):
-        assert {row["site_id"] for row in await study.rows(who)} == {"rome", "milan"}
-        assert {row["site_id"] for row in await study.rows(who, site="milan")} == {"milan"}
-    assert [row["participant_id"] for row in await study.rows("site")] == [people[0].number]
-    assert [row["participant_id"] for row in await study.rows("coordinator@milan")] == [people[1].number]
-    assert (await study.read("site", site="milan")).status_code == 403
-    for who in ("reader", "administrator"):
-        assert ((await study.read(who)).status_code, (await study.page(who)).status_code) == (403, 403)
-    assert ((await study.read("stranger")).status_code, (await study.read("")).status_code) == (404, 401)
+async def test_queries_are_visible_to_those_who_may_see_the_participants(study: QueryStudy) -> None:
+    participants = [ParticipantWithStreams(study.study_id, site) for site in ("rome", "milan")]
+    for participant in participants:
+        participant.followup.add(participant_death(None))
+    await study.client.project(*(telling for one in participants for telling in one.streams))
+    for user in ("investigator", "coordinator", "monitor", "auditor"):
+        assert {row["site_id"] for row in await study.rows(user)} == {"rome", "milan"}
+        assert {row["site_id"] for row in await study.rows(user, site="milan")} == {"milan"}
+    assert [row["participant_id"] for row in await study.rows("site")] == [participants[0].number]
+    assert [row["participant_id"] for row in await study.rows("coordinator@milan")] == [participants[1].number]
+    assert (await study.get("site", site="milan")).status_code == 403
+    for user in ("reader", "administrator"):
+        assert ((await study.get(user)).status_code, (await study.get_page(user)).status_code) == (403, 403)
+    assert ((await study.get("stranger")).status_code, (await study.get("")).status_code) == (404, 401)
 
 
-async def test_queries_follow_a_participant_to_the_next_site(study: Study) -> None:
-    one = Person(study.study_id, "rome")
-    one.followup.tell(died(None))
-    await study.web.know(*one.all)
+async def test_queries_follow_a_transferred_participant_to_the_next_site(study: QueryStudy) -> None:
+    participant = ParticipantWithStreams(study.study_id, "rome")
+    participant.followup.add(participant_death(None))
+    await study.client.project(*participant.streams)
     assert len(await study.rows("site")) == 1
-    await study.tell(one.enrollment, facts.transferred("milan", 5))
+    await study.project_fact(participant.enrollment, facts.participant_transferred("milan", 5))
     assert await study.rows("site") == []
     assert [row["site_id"] for row in await study.rows("coordinator@milan")] == ["milan"]
 
 
-@pytest.mark.parametrize("leaves", [facts.voided(), facts.withdrawn(9, "data_use")], ids=["voided", "data use"])
-async def test_nothing_is_asked_about_who_may_not_be_used(study: Study, leaves: Fact) -> None:
-    one = Person(study.study_id, "rome")
-    one.followup.tell(died(None))
-    await study.web.know(*one.all)
+@pytest.mark.parametrize(
+    "leaves", [facts.participant_voided(), facts.consent_withdrawn(9, "data_use")], ids=["voided", "data use"]
+)
+async def test_excluded_participants_have_no_queries(study: QueryStudy, leaves: Fact) -> None:
+    participant = ParticipantWithStreams(study.study_id, "rome")
+    participant.followup.add(participant_death(None))
+    await study.client.project(*participant.streams)
     assert len(await study.rows()) == 1
-    await study.tell(one.enrollment, leaves)
+    await study.project_fact(participant.enrollment, leaves)
     assert await study.rows(state="all") == []
 
 
-async def test_pages_of_rows_follow_one_another_and_are_narrowed(study: Study) -> None:
-    people = [Person(study.study_id, "rome") for _ in range(3)]
-    for one in people:
-        one.followup.tell(died(None))
-        one.toxicity.tell(assessed(40, "follow_up", finding(None)))
-    await study.web.know(*(telling for one in people for telling in one.all))
-    whole, paged, after = await study.rows(), list[dict[str, Any]](), ""
+async def test_query_pages_are_consecutive_and_can_be_filtered(study: QueryStudy) -> None:
+    participants = [ParticipantWithStreams(study.study_id, "rome") for _ in range(3)]
+    for participant in participants:
+        participant.followup.add(participant_death(None))
+        participant.toxicity.add(toxicity_assessment(40, "follow_up", toxicity_finding(None)))
+    await study.client.project(*(telling for one in participants for telling in one.streams))
+    all_rows, paged_rows, after = await study.rows(), list[dict[str, Any]](), ""
     while True:
-        answer = (await study.read(limit=4, after=after)).json()
-        paged, after = [*paged, *answer["rows"]], answer["next"]
+        answer = (await study.get(limit=4, after=after)).json()
+        paged_rows, after = [*paged_rows, *answer["rows"]], answer["next"]
         if after is None:
             break
-    assert (len(whole), paged) == (6, whole)
-    assert [(row["participant_id"], row["query_key"]) for row in whole] == sorted(
-        (row["participant_id"], row["query_key"]) for row in whole
+    assert (len(all_rows), paged_rows) == (6, all_rows)
+    assert [(row["participant_id"], row["query_key"]) for row in all_rows] == sorted(
+        (row["participant_id"], row["query_key"]) for row in all_rows
     )
-    number = people[0].number.replace("-", "").lower()
+    number = participants[0].number.replace("-", "").lower()
     assert {row["rule"] for row in await study.rows(participant=number)} == {"death_without_date", "ungraded_event"}
     ungraded = await study.rows(rule="ungraded_event")
     assert {row["rule"] for row in ungraded} == {"ungraded_event"}
@@ -208,34 +238,34 @@ async def test_pages_of_rows_follow_one_another_and_are_narrowed(study: Study) -
     [{"rule": "none"}, {"state": "closed"}, {"after": "x"}, {"limit": 0}, {"participant": "K7F2"}, {"at": "3"}],
     ids=str,
 )
-async def test_a_parameter_that_there_is_not_is_refused(study: Study, asked: dict[str, Any]) -> None:
-    assert (await study.read(**asked)).status_code == 422
+async def test_invalid_query_parameter_is_rejected(study: QueryStudy, asked: dict[str, Any]) -> None:
+    assert (await study.get(**asked)).status_code == 422
 
 
-async def test_the_page_lists_queries_by_site_and_leads_to_the_participants(study: Study) -> None:
-    people = [Person(study.study_id, site) for site in ("rome", "milan")]
-    for one in people:
-        one.followup.tell(contact("2024-06"), died("2024-05", "treatment"))
-    await study.web.know(*(telling for one in people for telling in one.all))
-    rows, answer = await study.rows(), await study.page()
+async def test_queries_page_groups_by_site_and_links_to_participants(study: QueryStudy) -> None:
+    participants = [ParticipantWithStreams(study.study_id, site) for site in ("rome", "milan")]
+    for participant in participants:
+        participant.followup.add(follow_up_contact("2024-06"), participant_death("2024-05", "treatment"))
+    await study.client.project(*(telling for one in participants for telling in one.streams))
+    rows, answer = await study.rows(), await study.get_page()
     assert answer.status_code == 200
     for row in rows:
         assert all(said in answer.text for said in (row["text"], row["query_key"], row["since"]))
         assert f'href="/analytics/studies/{study.study_id}/participants/{row["participant_id"]}"' in answer.text
-    assert answer.text.index("site-milan") < answer.text.index(people[1].number) < answer.text.index("site-rome")
+    assert answer.text.index("site-milan") < answer.text.index(participants[1].number) < answer.text.index("site-rome")
     assert "query.explained" in answer.text
-    of_rome = (await study.page("site")).text
-    assert people[0].number in of_rome
-    assert people[1].number not in of_rome
+    rome_page = (await study.get_page("site")).text
+    assert participants[0].number in rome_page
+    assert participants[1].number not in rome_page
 
 
-async def test_the_page_sends_who_is_not_signed_in_to_the_form_and_the_cohort_leads_to_it(study: Study) -> None:
+async def test_queries_page_redirects_to_sign_in_and_is_linked_from_the_cohort(study: QueryStudy) -> None:
     address = f"/analytics/studies/{study.study_id}"
-    away = await study.page("")
-    assert (away.status_code, away.headers["location"]) == (
+    redirect = await study.get_page("")
+    assert (redirect.status_code, redirect.headers["location"]) == (
         303,
         f"/session?next={address.replace('/', '%2F')}%2Fqueries",
     )
     link = f'href="{address}/queries"'
-    assert link in (await study.web.get(address, "investigator")).text
-    assert link not in (await study.web.get(address, "reader")).text
+    assert link in (await study.client.get(address, "investigator")).text
+    assert link not in (await study.client.get(address, "reader")).text

@@ -10,23 +10,36 @@ import pytest
 
 from shared.contracts.event import Event
 from shared.eventstore.migrate import migrate
-from shared.eventstore.store import Head, PostgresStore, StreamMoved, StudyMoved
-from shared.inbox.facts import state_by_version
-from shared.inbox.registry.effect import register
-from shared.inbox.registry.reading import participant as read_participant
+from shared.eventstore.store import PostgresStore, StreamHead, StreamVersionConflict, StudyVersionConflict
+from shared.inbox.facts import apply_by_version
+from shared.inbox.registry.effect import apply_enrollment_events
+from shared.inbox.registry.reading import load_participant as read_participant
 from shared.kernel.ids import new_participant_id
 from shared.kernel.record import Record
-from shared.outbox.confirmation import confirm
+from shared.outbox.confirmation import confirm_database
 from shared.security.tenancy import Tenant
-from shared.testing.appends import keep, seen
-from shared.testing.elsewhere_contract import ElsewhereContract, Tell, published, stating
-from shared.testing.facts import correction, enrolled, opened, protocol, screened, site_activated, transferred
-from tests.conftest import MIGRATIONS, Database, PostgresServer, Somewhere, on_server, roles_of
-from tests.conftest import opened as opened_database
-from tests.integration.analytics import apply
-from tests.integration.stated import arrived
-from tests.integration.stated import participant as told_participant
-from tests.integration.stated import study as told_study
+from shared.testing.appends import append_in_unit, load_stream
+from shared.testing.elsewhere_contract import (
+    ForeignParticipantContract,
+    Replicate,
+    append_of_one_fact,
+    enrollment_events,
+)
+from shared.testing.facts import (
+    correction,
+    participant_enrolled,
+    participant_screened,
+    participant_transferred,
+    protocol,
+    site_activated,
+    study_opened,
+)
+from tests.conftest import MIGRATIONS, Database, PostgresServer, ServerAddress, execute_as_superuser, runtime_roles
+from tests.conftest import open_database as opened_database
+from tests.integration.analytics import project_messages
+from tests.integration.stated import as_messages
+from tests.integration.stated import participant_stream as told_participant
+from tests.integration.stated import study_stream as told_study
 
 
 @pytest.fixture(scope="session")
@@ -37,112 +50,122 @@ async def followup_database(postgres: PostgresServer, databases: Mapping[str, st
 
 @pytest.fixture
 def store(followup_database: Database) -> PostgresStore:
-    return PostgresStore("followup", followup_database.app, elsewhere=read_participant)
+    return PostgresStore("followup", followup_database.app, foreign_facts_reader=read_participant)
 
 
 @pytest.fixture
-def tell(followup_database: Database) -> Tell:
+def tell(followup_database: Database) -> Replicate:
     async def tell(events: Sequence[Event]) -> None:
         async with followup_database.system.acquire() as connection, connection.transaction():
-            await register(connection, events)  # type: ignore[arg-type] # the pool's proxy
+            await apply_enrollment_events(connection, events)  # type: ignore[arg-type] # the pool's proxy
 
     return tell
 
 
-class TestPostgresStore(ElsewhereContract):
+class TestPostgresForeignFacts(ForeignParticipantContract):
     """The fixtures `store` and `tell` of this module."""
 
 
 @pytest.fixture
-async def participant(tell: Tell, study_id: str) -> str:
-    await tell(published(study_id, study_id, [opened(protocol()), site_activated("rome")]))
+async def participant(tell: Replicate, study_id: str) -> str:
+    await tell(enrollment_events(study_id, study_id, [study_opened(protocol()), site_activated("rome")]))
+    participant_number = new_participant_id()
+    await tell(enrollment_events(study_id, participant_number, [participant_screened(), participant_enrolled()]))
+    return participant_number
+
+
+async def test_participant_without_a_screening_is_unknown(store: PostgresStore, tell: Replicate, study_id: str) -> None:
     participant = new_participant_id()
-    await tell(published(study_id, participant, [screened(), enrolled()]))
-    return participant
+    await tell(enrollment_events(study_id, participant, [participant_enrolled()]))
+    assert not (await load_stream(store, Tenant(study_id), participant)).head.exists
+    await tell(enrollment_events(study_id, participant, [participant_screened()], 2))
+    assert (await load_stream(store, Tenant(study_id, "rome"), participant)).head.enrollment_version == 2
 
 
-async def test_who_has_no_site_yet_is_not_known(store: PostgresStore, tell: Tell, study_id: str) -> None:
-    participant = new_participant_id()
-    await tell(published(study_id, participant, [enrolled()]))
-    assert not (await seen(store, Tenant(study_id), participant)).head.is_there
-    await tell(published(study_id, participant, [screened()], 2))
-    assert (await seen(store, Tenant(study_id, "rome"), participant)).head.known == 2
-
-
-async def test_who_was_screened_by_mistake_keeps_the_facts_and_the_site(
-    store: PostgresStore, tell: Tell, participant: str, study_id: str
+async def test_voided_screening_keeps_the_participants_site_and_own_facts(
+    store: PostgresStore, tell: Replicate, participant: str, study_id: str
 ) -> None:
-    await keep(store, stating(study_id, participant, 0, 2), "rome")
-    known = (await seen(store, Tenant(study_id), participant)).elsewhere
-    assert known
-    await tell(published(study_id, participant, [correction(known.stated[0].event_id, None)], 3))
-    recalled = await seen(store, Tenant(study_id, "rome"), participant)
-    assert (recalled.head.version, recalled.head.known, recalled.head.site_id) == (1, 3, "rome")
-    assert recalled.elsewhere == Record()
+    await append_in_unit(store, append_of_one_fact(study_id, participant, 0, 2), "rome")
+    foreign_facts = (await load_stream(store, Tenant(study_id), participant)).foreign_facts
+    assert foreign_facts
+    await tell(enrollment_events(study_id, participant, [correction(foreign_facts.stated_facts[0].event_id, None)], 3))
+    stream = await load_stream(store, Tenant(study_id, "rome"), participant)
+    assert (stream.head.version, stream.head.enrollment_version, stream.head.site_id) == (1, 3, "rome")
+    assert stream.foreign_facts == Record()
 
 
 @pytest.mark.parametrize("attempt", range(10))
-async def test_a_first_fact_and_a_transfer_at_one_moment_leave_the_stream_where_the_participant_is(
-    store: PostgresStore, tell: Tell, participant: str, study_id: str, attempt: int
+async def test_concurrent_first_fact_and_transfer_leave_the_stream_at_the_current_site(
+    store: PostgresStore, tell: Replicate, participant: str, study_id: str, attempt: int
 ) -> None:
-    async def states() -> bool:
+    async def try_append() -> bool:
         try:
-            await store.append(Tenant(study_id, "rome"), stating(study_id, participant, 0, 2))
-        except StreamMoved:
+            await store.append(Tenant(study_id, "rome"), append_of_one_fact(study_id, participant, 0, 2))
+        except StreamVersionConflict:
             return False
         return True
 
-    kept, _ = await asyncio.gather(states(), tell(published(study_id, participant, [transferred("milan")], 3)))
-    head = (await seen(store, Tenant(study_id), participant)).head
-    assert (head.version, head.site_id, head.known) == (int(kept), "milan", 3)
+    appended, _ = await asyncio.gather(
+        try_append(), tell(enrollment_events(study_id, participant, [participant_transferred("milan")], 3))
+    )
+    head = (await load_stream(store, Tenant(study_id), participant)).head
+    assert (head.version, head.site_id, head.enrollment_version) == (int(appended), "milan", 3)
 
 
-async def test_many_facts_while_the_study_and_its_people_move_end_well(
-    store: PostgresStore, tell: Tell, participant: str, study_id: str
+async def test_concurrent_facts_and_registry_updates_neither_deadlock_nor_lose_an_append(
+    store: PostgresStore, tell: Replicate, participant: str, study_id: str
 ) -> None:
     """No deadlock, and every fact is decided by what was known when it was kept."""
 
-    async def moves() -> None:
+    async def update_registry() -> None:
         for version in range(3, 13):
-            await tell(published(study_id, study_id, [site_activated(f"site-{version}")], version))
-            await tell(published(study_id, participant, [enrolled(version)], version))
+            await tell(enrollment_events(study_id, study_id, [site_activated(f"site-{version}")], version))
+            await tell(enrollment_events(study_id, participant, [participant_enrolled(version)], version))
 
-    async def states() -> int:
-        kept = 0
+    async def append_repeatedly() -> int:
+        append_count = 0
         for _ in range(30):
-            recalled = await seen(store, Tenant(study_id, "rome"), participant)
-            proposal = stating(
-                study_id, participant, recalled.head.version, recalled.head.known, study_version=recalled.study_version
+            stream = await load_stream(store, Tenant(study_id, "rome"), participant)
+            proposal = append_of_one_fact(
+                study_id,
+                participant,
+                stream.head.version,
+                stream.head.enrollment_version,
+                study_version=stream.study_version,
             )
             try:
                 await store.append(Tenant(study_id, "rome"), proposal)
-                kept += 1
-            except (StreamMoved, StudyMoved):
+                append_count += 1
+            except (StreamVersionConflict, StudyVersionConflict):
                 continue
-        return kept
+        return append_count
 
-    _, *kept = await asyncio.gather(moves(), states(), states(), states())
-    assert (await seen(store, Tenant(study_id), participant)).head.version == sum(kept)
+    _, *append_counts = await asyncio.gather(
+        update_registry(), append_repeatedly(), append_repeatedly(), append_repeatedly()
+    )
+    assert (await load_stream(store, Tenant(study_id), participant)).head.version == sum(append_counts)
 
 
-async def test_what_was_taken_in_before_there_was_a_registry_is_known_by_it(
+async def test_registry_migration_covers_events_applied_before_it(
     postgres: PostgresServer, databases: Mapping[str, str], study_id: str
 ) -> None:
     name = f"test_{secrets.token_hex(6)}"
-    await on_server(postgres, f"create database {name} owner quartal_followup_owner template template0")
+    await execute_as_superuser(postgres, f"create database {name} owner quartal_followup_owner template template0")
     try:
-        await on_server(
-            Somewhere(server=postgres.url(name)), "alter schema public owner to quartal_followup_owner", name
+        await execute_as_superuser(
+            ServerAddress(server=postgres.url(name)), "alter schema public owner to quartal_followup_owner", name
         )
         async with opened_database(postgres, name, "followup") as database:
             *earlier, _ = MIGRATIONS["followup"]
-            await migrate(database.url, earlier, roles_of("followup"))
-            told = [told_study(study_id), told_participant(study_id)]
-            await apply(database.system, arrived([event for each in told for event in each.events]), state_by_version)
-            await migrate(database.url, MIGRATIONS["followup"], roles_of("followup"))
-            await confirm(database.system)
-            store = PostgresStore("followup", database.app, elsewhere=read_participant)
-            recalled = await seen(store, Tenant(study_id, "north"), told[1].stream_id)
-        assert (recalled.study_version, recalled.head) == (4, Head(0, "north", known=2))
+            await migrate(database.url, earlier, runtime_roles("followup"))
+            streams = [told_study(study_id), told_participant(study_id)]
+            await project_messages(
+                database.system, as_messages([event for each in streams for event in each.events]), apply_by_version
+            )
+            await migrate(database.url, MIGRATIONS["followup"], runtime_roles("followup"))
+            await confirm_database(database.system)
+            store = PostgresStore("followup", database.app, foreign_facts_reader=read_participant)
+            stream = await load_stream(store, Tenant(study_id, "north"), streams[1].stream_id)
+        assert (stream.study_version, stream.head) == (4, StreamHead(0, "north", enrollment_version=2))
     finally:
-        await on_server(postgres, f"drop database {name} with (force)")
+        await execute_as_superuser(postgres, f"drop database {name} with (force)")

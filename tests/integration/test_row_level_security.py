@@ -14,15 +14,15 @@ from services.analytics.app import create_app as analytics
 from services.enrollment.app import create_app as enrollment
 from services.followup.app import create_app as followup
 from services.toxicity.app import create_app as toxicity
-from shared.eventstore.store import Outcome
-from shared.security.tenancy import Tenant, UnsafeRole, open_pool, refuse_unsafe_role, transaction
+from shared.eventstore.store import IdempotentResult
+from shared.security.tenancy import Tenant, UnsafeRole, open_pool, require_safe_role, transaction
 from shared.settings import Settings
-from shared.testing.appends import append, keep
+from shared.testing.appends import append_in_unit, build_append
 from tests.conftest import Database, PostgresServer
 
-CREATED = {"enrollment": enrollment, "toxicity": toxicity, "followup": followup, "analytics": analytics}
+APP_FACTORIES = {"enrollment": enrollment, "toxicity": toxicity, "followup": followup, "analytics": analytics}
 TENANT_TABLES = ("streams", "events", "idempotency", "data_keys")
-CHANGES = (
+FORBIDDEN_CHANGES = (
     "update events set data = '{}' where study_id = $1",
     "update events set version = version where study_id = $1",
     "delete from events where study_id = $1",
@@ -33,19 +33,19 @@ CHANGES = (
 async def study(enrollment_database: Database, study_id: str) -> str:
     """A study with a participant at each of two sites."""
     store = enrollment_database.store()
-    await keep(store, append(study_id, study_id))
+    await append_in_unit(store, build_append(study_id, study_id))
     for number, site in enumerate(("S1", "S2")):
-        outcome = Outcome(b"fingerprint", {})
+        outcome = IdempotentResult(b"fingerprint", {})
         key = f"k{number}"
-        proposal = append(
+        proposal = build_append(
             study_id, f"P{number}", site=site, data_key=b"wrapped", key=key, key_site=site, outcome=outcome
         )
-        await keep(store, proposal)
+        await append_in_unit(store, proposal)
     return study_id
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+async def connect(url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
     connection = await asyncpg.connect(url)
     try:
         yield connection
@@ -57,7 +57,7 @@ async def test_every_table_has_row_level_security_enabled_and_forced(databases: 
     owners = [url for name, url in databases.items() if name.endswith("_OWNER_URL")]
     assert len(owners) == 4
     for url in owners:
-        async with connected(url) as connection:
+        async with connect(url) as connection:
             tables = await connection.fetch("""
                 select relname, relrowsecurity, relforcerowsecurity from pg_class
                  where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace and relname <> 'migration'
@@ -67,35 +67,37 @@ async def test_every_table_has_row_level_security_enabled_and_forced(databases: 
         assert unguarded == [], urlsplit(url).path
 
 
-async def test_nobody_may_read_the_list_of_migrations_but_the_owner(databases: Mapping[str, str]) -> None:
+async def test_only_the_owner_may_read_the_list_of_migrations(databases: Mapping[str, str]) -> None:
     for name, url in databases.items():
         if not name.endswith("_OWNER_URL"):
-            async with connected(url) as connection:
+            async with connect(url) as connection:
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await connection.fetch("select from migration")
 
 
 @pytest.mark.parametrize("table", TENANT_TABLES)
-async def test_without_a_tenant_nothing_is_seen(enrollment_database: Database, study: str, table: str) -> None:
-    async with connected(enrollment_database.urls["app"]) as connection:
-        never_set = await connection.fetchval(f"select count(*) from {table}")  # noqa: S608 - names of our own
+async def test_no_rows_are_visible_without_a_tenant(enrollment_database: Database, study: str, table: str) -> None:
+    async with connect(enrollment_database.urls["app"]) as connection:
+        count_before = await connection.fetchval(f"select count(*) from {table}")  # noqa: S608 - names of our own
         async with connection.transaction():
             await connection.execute("select set_config('quartal.study', $1, true)", study)
             await connection.execute("select set_config('quartal.site', '*', true)")
-            within = await connection.fetchval(f"select count(*) from {table}")  # noqa: S608 - names of our own
-        after = await connection.fetchval(f"select count(*) from {table}")  # noqa: S608 - names of our own
-    assert (never_set, within > 0, after) == (0, True, 0)
+            count_within = await connection.fetchval(f"select count(*) from {table}")  # noqa: S608 - names of our own
+        count_after = await connection.fetchval(f"select count(*) from {table}")  # noqa: S608 - names of our own
+    assert (count_before, count_within > 0, count_after) == (0, True, 0)
 
 
 @pytest.mark.parametrize("tenant", [("", "*"), ("*", "*"), ("%", "*"), ("' or true --", "*")])
-async def test_no_study_is_every_study(enrollment_database: Database, study: str, tenant: tuple[str, str]) -> None:
+async def test_wildcard_or_injected_study_shows_no_rows(
+    enrollment_database: Database, study: str, tenant: tuple[str, str]
+) -> None:
     async with transaction(enrollment_database.app, Tenant(*tenant)) as connection:
         for table in TENANT_TABLES:
             assert await connection.fetchval(f"select count(*) from {table}") == 0  # noqa: S608 - names of our own
 
 
 @pytest.mark.parametrize(("site", "expected"), [("S1", ["P0"]), ("S2", ["P1"]), ("*", ["P0", "P1"]), ("", [])])
-async def test_a_site_sees_its_own_participants_only(
+async def test_site_sees_only_its_own_participants(
     enrollment_database: Database, study: str, site: str, expected: list[str]
 ) -> None:
     async with transaction(enrollment_database.app, Tenant(study, site)) as connection:
@@ -104,7 +106,7 @@ async def test_a_site_sees_its_own_participants_only(
             assert [row["stream_id"] for row in await connection.fetch(query, study)] == expected, table
 
 
-async def test_the_application_cannot_write_for_another_study(enrollment_database: Database, study: str) -> None:
+async def test_application_role_cannot_write_for_another_study(enrollment_database: Database, study: str) -> None:
     for statement in (
         "insert into streams values ('other', 'P', 1)",
         "insert into outbox values (-7, '5', 0, 'other', 'P', 1)",
@@ -112,33 +114,33 @@ async def test_the_application_cannot_write_for_another_study(enrollment_databas
         "insert into data_keys values ('other', 'P', '')",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
-            await in_transaction(enrollment_database, Tenant(study), statement)
+            await execute_as_tenant(enrollment_database, Tenant(study), statement)
 
 
-async def in_transaction(database: Database, tenant: Tenant, statement: str, *arguments: object) -> str:
+async def execute_as_tenant(database: Database, tenant: Tenant, statement: str, *arguments: object) -> str:
     async with transaction(database.app, tenant) as connection:
         return await connection.execute(statement, *arguments)
 
 
-@pytest.mark.parametrize("change", [*CHANGES, "truncate events"])
-async def test_the_application_cannot_change_an_event(enrollment_database: Database, study: str, change: str) -> None:
+@pytest.mark.parametrize("change", [*FORBIDDEN_CHANGES, "truncate events"])
+async def test_application_role_cannot_change_an_event(enrollment_database: Database, study: str, change: str) -> None:
     arguments = [study] if "$1" in change else []
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
-        await in_transaction(enrollment_database, Tenant(study), change, *arguments)
+        await execute_as_tenant(enrollment_database, Tenant(study), change, *arguments)
 
 
-@pytest.mark.parametrize("change", [*CHANGES, "truncate events"])
-async def test_the_system_role_cannot_change_an_event(enrollment_database: Database, study: str, change: str) -> None:
+@pytest.mark.parametrize("change", [*FORBIDDEN_CHANGES, "truncate events"])
+async def test_system_role_cannot_change_an_event(enrollment_database: Database, study: str, change: str) -> None:
     arguments = [study] if "$1" in change else []
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
         await enrollment_database.system.execute(change, *arguments)
 
 
-@pytest.mark.parametrize("change", [*CHANGES, "truncate events"])
-async def test_the_owner_cannot_change_an_event(enrollment_database: Database, study: str, change: str) -> None:
+@pytest.mark.parametrize("change", [*FORBIDDEN_CHANGES, "truncate events"])
+async def test_owner_cannot_change_an_event(enrollment_database: Database, study: str, change: str) -> None:
     """Row-level security hides the rows from the owner; with a policy of its own the triggers still refuse."""
     arguments = [study] if "$1" in change else []
-    async with connected(enrollment_database.urls["owner"]) as connection:
+    async with connect(enrollment_database.urls["owner"]) as connection:
         changing = connection.transaction()
         await changing.start()
         try:
@@ -151,38 +153,38 @@ async def test_the_owner_cannot_change_an_event(enrollment_database: Database, s
     assert refusal.value.sqlstate == "QR000"
 
 
-async def test_the_owner_sees_no_patient_at_all(enrollment_database: Database, study: str) -> None:
-    async with connected(enrollment_database.urls["owner"]) as connection:
+async def test_owner_sees_no_participant_rows(enrollment_database: Database, study: str) -> None:
+    async with connect(enrollment_database.urls["owner"]) as connection:
         for table in (*TENANT_TABLES, "outbox"):
             assert await connection.fetchval(f"select count(*) from {table}") == 0  # noqa: S608 - names of our own
 
 
 @pytest.mark.parametrize("statement", ["select from outbox", "delete from outbox", "select from relay_cursor"])
-async def test_the_application_sees_nothing_of_the_relay(
+async def test_application_role_cannot_access_relay_tables(
     enrollment_database: Database, study: str, statement: str
 ) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await in_transaction(enrollment_database, Tenant(study), statement)
+        await execute_as_tenant(enrollment_database, Tenant(study), statement)
 
 
-async def test_the_system_role_sees_every_study(enrollment_database: Database, study: str) -> None:
-    found = await enrollment_database.system.fetchval("select count(*) from events where study_id = $1", study)
-    assert found == 3
+async def test_system_role_sees_every_study(enrollment_database: Database, study: str) -> None:
+    event_count = await enrollment_database.system.fetchval("select count(*) from events where study_id = $1", study)
+    assert event_count == 3
 
 
-async def test_the_working_roles_are_safe(databases: Mapping[str, str]) -> None:
+async def test_application_roles_are_accepted_as_safe(databases: Mapping[str, str]) -> None:
     for name, url in databases.items():
         if name.endswith("_APP_URL"):
             async with await open_pool(url) as pool:
-                await refuse_unsafe_role(pool)
+                await require_safe_role(pool)
 
 
 @pytest.mark.parametrize("right", ["superuser", "bypassrls"])
-async def test_a_role_that_sees_past_row_level_security_is_refused(
+async def test_role_that_bypasses_row_level_security_is_rejected(
     postgres: PostgresServer, enrollment_database: Database, right: str
 ) -> None:
     role = f"test_{right}"
-    async with connected(postgres.url("quartal_enrollment")) as connection:
+    async with connect(postgres.url("quartal_enrollment")) as connection:
         await connection.execute(f"create role {role} login {right} password 'p'")
         await connection.execute(f"grant connect on database quartal_enrollment to {role}")
         try:
@@ -191,17 +193,17 @@ async def test_a_role_that_sees_past_row_level_security_is_refused(
             await connection.execute(f"revoke connect on database quartal_enrollment from {role}; drop role {role}")
 
 
-async def test_a_role_that_owns_tables_is_refused(enrollment_database: Database) -> None:
+async def test_role_that_owns_tables_is_rejected(enrollment_database: Database) -> None:
     await assert_refused(enrollment_database.urls["owner"])
 
 
-@pytest.mark.parametrize("service", CREATED)
-async def test_no_service_starts_as_somebody_who_sees_past_row_level_security(
+@pytest.mark.parametrize("service", APP_FACTORIES)
+async def test_service_does_not_start_with_a_role_that_bypasses_row_level_security(
     postgres: PostgresServer, databases: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, service: str
 ) -> None:
     for name, url in databases.items():
         monkeypatch.setenv(name, postgres.url(f"quartal_{service}") if name.endswith("_APP_URL") else url)
-    app = CREATED[service](Settings())
+    app = APP_FACTORIES[service](Settings())
     with pytest.raises(UnsafeRole):
         async with app.router.lifespan_context(app):
             pass
@@ -210,7 +212,7 @@ async def test_no_service_starts_as_somebody_who_sees_past_row_level_security(
 async def assert_refused(url: str) -> None:
     async with await open_pool(url) as pool:
         with pytest.raises(UnsafeRole):
-            await refuse_unsafe_role(pool)
+            await require_safe_role(pool)
 
 
 def url_as(url: str, role: str, password: str) -> str:

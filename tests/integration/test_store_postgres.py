@@ -14,26 +14,34 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from shared.eventstore.memory import MemoryStore
 from shared.eventstore.store import (
-    Append,
-    Head,
-    KeyTaken,
-    Moved,
+    AppendRequest,
+    Conflict,
+    IdempotencyKeyConflict,
+    LoadedStream,
     PostgresStore,
-    Recalled,
-    SearchKeyTaken,
+    SearchKeyConflict,
     Store,
-    StreamMoved,
-    StudyMoved,
+    StreamHead,
+    StreamVersionConflict,
+    StudyVersionConflict,
 )
 from shared.security.tenancy import Tenant, open_pool
-from shared.testing.appends import Undone, answered, append, keep, keep_and_undo, seen, shown
+from shared.testing.appends import (
+    RollbackRequested,
+    append_and_roll_back,
+    append_in_unit,
+    build_append,
+    build_outcome,
+    comparable_event,
+    load_stream,
+)
 from shared.testing.store_contract import StoreContract
 from tests.conftest import Database
 
 T = TypeVar("T")
-CUT = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+CONNECTION_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """How it shows that a connection was cut."""
-PATIENCE = 30.0  # seconds until a promise counts as broken
+TIMEOUT_SECONDS = 30.0  # seconds until a promise counts as broken
 
 
 class TestPostgresStore(StoreContract):
@@ -46,11 +54,11 @@ class TestPostgresStore(StoreContract):
 async def store(enrollment_database: Database, study_id: str) -> PostgresStore:
     """A store in which the study is open."""
     store = enrollment_database.store()
-    await keep(store, append(study_id, study_id))
+    await append_in_unit(store, build_append(study_id, study_id))
     return store
 
 
-async def waits(attempt: Awaitable[T]) -> asyncio.Future[T]:
+async def start_blocked(attempt: Awaitable[T]) -> asyncio.Future[T]:
     """The attempt, which another transaction holds up."""
     task = asyncio.ensure_future(attempt)
     done, _ = await asyncio.wait([task], timeout=0.3)
@@ -58,25 +66,27 @@ async def waits(attempt: Awaitable[T]) -> asyncio.Future[T]:
     return task
 
 
-async def outcome(task: asyncio.Future[T]) -> T:
-    return await asyncio.wait_for(task, PATIENCE)
+async def wait_for(task: asyncio.Future[T]) -> T:
+    return await asyncio.wait_for(task, TIMEOUT_SECONDS)
 
 
-async def test_an_undone_unit_leaves_no_row_in_any_table(
+async def test_rolled_back_unit_leaves_no_row_in_any_table(
     enrollment_database: Database, store: PostgresStore, study_id: str
 ) -> None:
-    proposal = append(study_id, "P", count=3, key="k", outcome=answered("first"), data_key=b"wrapped", search_key=b"r")
-    before = await rows(enrollment_database, study_id)
-    with pytest.raises(Undone):
-        await keep_and_undo(store, proposal)
-    assert await rows(enrollment_database, study_id) == before
-    await keep(store, proposal)
-    after = await rows(enrollment_database, study_id)
+    proposal = build_append(
+        study_id, "P", count=3, key="k", outcome=build_outcome("first"), data_key=b"wrapped", search_key=b"r"
+    )
+    before = await row_counts(enrollment_database, study_id)
+    with pytest.raises(RollbackRequested):
+        await append_and_roll_back(store, proposal)
+    assert await row_counts(enrollment_database, study_id) == before
+    await append_in_unit(store, proposal)
+    after = await row_counts(enrollment_database, study_id)
     added = {table: after[table] - before[table] for table in after}
     assert added == {"streams": 1, "events": 3, "outbox": 3, "idempotency": 1, "data_keys": 1}
 
 
-async def rows(database: Database, study_id: str) -> dict[str, int]:
+async def row_counts(database: Database, study_id: str) -> dict[str, int]:
     """Rows of the study by table; read by the role that sees them."""
     counts = await database.system.fetchrow(
         """
@@ -96,12 +106,12 @@ async def rows(database: Database, study_id: str) -> dict[str, int]:
     return {**dict(counts), "data_keys": keys}
 
 
-async def test_every_event_has_its_outbox_row_in_the_order_of_versions(
+async def test_every_event_has_an_outbox_row_in_version_order(
     enrollment_database: Database, store: PostgresStore, study_id: str
 ) -> None:
-    await keep(store, append(study_id, "P", count=50))
-    await keep(store, append(study_id, "P", 50, count=50))
-    found = await enrollment_database.system.fetch(
+    await append_in_unit(store, build_append(study_id, "P", count=50))
+    await append_in_unit(store, build_append(study_id, "P", 50, count=50))
+    outbox_rows = await enrollment_database.system.fetch(
         """
         select o.version, o.seq = e.seq and o.xid = e.xid as same
           from outbox o join events e using (study_id, stream_id, version)
@@ -109,90 +119,92 @@ async def test_every_event_has_its_outbox_row_in_the_order_of_versions(
         """,
         study_id,
     )
-    assert [tuple(row) for row in found] == [(version, True) for version in range(1, 101)]
+    assert [tuple(row) for row in outbox_rows] == [(version, True) for version in range(1, 101)]
 
 
-async def test_an_enrolment_that_was_decided_before_accrual_closed_cannot_land_after_it(
+async def test_enrollment_decided_before_accrual_closed_is_not_recorded_after_it(
     store: PostgresStore, study_id: str
 ) -> None:
-    async with store.unit(Tenant(study_id)) as closing:
-        await closing.append(append(study_id, study_id, 1))
-        enrolment = await waits(keep(store, append(study_id, "P", study_version=1)))
-    with pytest.raises(StudyMoved):
-        await outcome(enrolment)
-    assert (await seen(store, Tenant(study_id), "P")).head == Head()
+    async with store.unit(Tenant(study_id)) as closing_unit:
+        await closing_unit.append(build_append(study_id, study_id, 1))
+        pending_enrollment = await start_blocked(append_in_unit(store, build_append(study_id, "P", study_version=1)))
+    with pytest.raises(StudyVersionConflict):
+        await wait_for(pending_enrollment)
+    assert (await load_stream(store, Tenant(study_id), "P")).head == StreamHead()
 
 
-async def test_accrual_closes_after_an_enrolment_that_is_under_way(store: PostgresStore, study_id: str) -> None:
-    async with store.unit(Tenant(study_id)) as enrolling:
-        await enrolling.append(append(study_id, "P", study_version=1))
-        closing = await waits(keep(store, append(study_id, study_id, 1)))
-    await outcome(closing)
-    recalled = await seen(store, Tenant(study_id), "P")
-    assert (recalled.study_version, recalled.head.version) == (2, 1)
+async def test_accrual_closes_after_an_enrollment_in_progress(store: PostgresStore, study_id: str) -> None:
+    async with store.unit(Tenant(study_id)) as enrolling_unit:
+        await enrolling_unit.append(build_append(study_id, "P", study_version=1))
+        pending_closing = await start_blocked(append_in_unit(store, build_append(study_id, study_id, 1)))
+    await wait_for(pending_closing)
+    stream = await load_stream(store, Tenant(study_id), "P")
+    assert (stream.study_version, stream.head.version) == (2, 1)
 
 
-async def test_an_undone_closing_of_accrual_refuses_nobody(store: PostgresStore, study_id: str) -> None:
-    closing = store.unit(Tenant(study_id))
-    await (await closing.__aenter__()).append(append(study_id, study_id, 1))
-    enrolment = await waits(keep(store, append(study_id, "P", study_version=1)))
-    assert not await closing.__aexit__(Undone, Undone(), None)
-    await outcome(enrolment)
+async def test_rolled_back_accrual_closing_blocks_no_enrollment(store: PostgresStore, study_id: str) -> None:
+    closing_unit = store.unit(Tenant(study_id))
+    await (await closing_unit.__aenter__()).append(build_append(study_id, study_id, 1))
+    pending_enrollment = await start_blocked(append_in_unit(store, build_append(study_id, "P", study_version=1)))
+    assert not await closing_unit.__aexit__(RollbackRequested, RollbackRequested(), None)
+    await wait_for(pending_enrollment)
 
 
-async def test_participants_of_a_study_do_not_wait_for_each_other(store: PostgresStore, study_id: str) -> None:
-    async with asyncio.timeout(PATIENCE), store.unit(Tenant(study_id)) as first:
-        await first.append(append(study_id, "P"))
-        await keep(store, append(study_id, "Q"))
+async def test_appends_to_different_participants_do_not_wait_for_each_other(
+    store: PostgresStore, study_id: str
+) -> None:
+    async with asyncio.timeout(TIMEOUT_SECONDS), store.unit(Tenant(study_id)) as open_unit:
+        await open_unit.append(build_append(study_id, "P"))
+        await append_in_unit(store, build_append(study_id, "Q"))
 
 
-async def test_studies_do_not_wait_for_each_other(store: PostgresStore, study_id: str) -> None:
-    async with asyncio.timeout(PATIENCE), store.unit(Tenant(study_id)) as first:
-        await first.append(append(study_id, study_id, 1))
-        await keep(store, append(f"{study_id}-b", f"{study_id}-b"))
+async def test_appends_to_different_studies_do_not_wait_for_each_other(store: PostgresStore, study_id: str) -> None:
+    async with asyncio.timeout(TIMEOUT_SECONDS), store.unit(Tenant(study_id)) as open_unit:
+        await open_unit.append(build_append(study_id, study_id, 1))
+        await append_in_unit(store, build_append(f"{study_id}-b", f"{study_id}-b"))
 
 
-async def test_appends_that_wait_for_their_study_hold_up_no_other_study(store: PostgresStore, study_id: str) -> None:
+async def test_appends_waiting_for_their_study_do_not_block_other_studies(store: PostgresStore, study_id: str) -> None:
     other = f"{study_id}-b"
-    await keep(store, append(other, other))
-    async with store.unit(Tenant(study_id)) as first:
-        await first.append(append(study_id, study_id, 1))
-        held = [await waits(store.append(Tenant(study_id), append(study_id, name))) for name in ("P", "Q")]
-        await asyncio.wait_for(store.append(Tenant(other), append(other, "R")), PATIENCE)
-    for each in held:
-        with pytest.raises(StudyMoved):
-            await outcome(each)
+    await append_in_unit(store, build_append(other, other))
+    async with store.unit(Tenant(study_id)) as open_unit:
+        await open_unit.append(build_append(study_id, study_id, 1))
+        blocked_appends = [
+            await start_blocked(store.append(Tenant(study_id), build_append(study_id, name))) for name in ("P", "Q")
+        ]
+        await asyncio.wait_for(store.append(Tenant(other), build_append(other, "R")), TIMEOUT_SECONDS)
+    for blocked_append in blocked_appends:
+        with pytest.raises(StudyVersionConflict):
+            await wait_for(blocked_append)
 
 
-async def test_the_later_of_two_open_units_on_one_stream_is_told_that_it_moved(
-    store: PostgresStore, study_id: str
-) -> None:
-    await keep(store, append(study_id, "P"))
+async def test_later_of_two_units_on_one_stream_gets_a_version_conflict(store: PostgresStore, study_id: str) -> None:
+    await append_in_unit(store, build_append(study_id, "P"))
     for expected, stream_id in ((1, "P"), (0, "Q")):
-        async with store.unit(Tenant(study_id)) as first:
-            await first.append(append(study_id, stream_id, expected))
-            later = await waits(keep(store, append(study_id, stream_id, expected)))
-        with pytest.raises(StreamMoved):
-            await outcome(later)
+        async with store.unit(Tenant(study_id)) as open_unit:
+            await open_unit.append(build_append(study_id, stream_id, expected))
+            blocked_append = await start_blocked(append_in_unit(store, build_append(study_id, stream_id, expected)))
+        with pytest.raises(StreamVersionConflict):
+            await wait_for(blocked_append)
 
 
-async def test_the_later_of_two_open_units_with_one_key_is_told_and_recalls_the_outcome(
+async def test_later_of_two_units_with_one_key_gets_a_key_conflict_and_can_replay(
     store: PostgresStore, study_id: str
 ) -> None:
-    async with store.unit(Tenant(study_id)) as first:
-        await first.append(append(study_id, "P", key="k", key_site="S1", outcome=answered("first")))
-        request = append(study_id, "Q", key="k", key_site="S1", outcome=answered("second"))
-        later = await waits(keep(store, request))
-    with pytest.raises(KeyTaken):
-        await outcome(later)
-    recalled = await seen(store, Tenant(study_id), "Q", key="k", key_site="S1")
-    assert (recalled.head, recalled.outcome) == (Head(), answered("first"))
+    async with store.unit(Tenant(study_id)) as open_unit:
+        await open_unit.append(build_append(study_id, "P", key="k", key_site="S1", outcome=build_outcome("first")))
+        request = build_append(study_id, "Q", key="k", key_site="S1", outcome=build_outcome("second"))
+        blocked_append = await start_blocked(append_in_unit(store, request))
+    with pytest.raises(IdempotencyKeyConflict):
+        await wait_for(blocked_append)
+    stream = await load_stream(store, Tenant(study_id), "Q", key="k", key_site="S1")
+    assert (stream.head, stream.outcome) == (StreamHead(), build_outcome("first"))
 
 
 STREAMS, SITES, KEYS = ("P", "Q", "R"), ("S1", "S2"), ("k", "l")
 
 
-BOUNDED = settings(
+MACHINE_SETTINGS = settings(
     max_examples=20,
     stateful_step_count=15,
     deadline=None,
@@ -202,21 +214,21 @@ BOUNDED = settings(
 )
 
 
-class Twins(RuleBasedStateMachine):
+class StoreComparison(RuleBasedStateMachine):
     """The same units on the store and on its twin in memory: same outcome, same refusal, same sight for everybody."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, real: Store) -> None:
         super().__init__()
-        self._loop, self._real, self._twin = loop, real, MemoryStore("enrollment")
+        self._loop, self._postgres, self._memory = loop, real, MemoryStore("enrollment")
         self._study = f"study-{secrets.token_hex(6)}"
-        self._keyed: set[tuple[str, str | None]] = set()
+        self._used_keys: set[tuple[str, str | None]] = set()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._loop.run_until_complete(work)
 
     @initialize()
-    def open_the_study(self) -> None:
-        self._both(append(self._study, self._study), "*", undo=False)
+    def open_study(self) -> None:
+        self._append_to_both(build_append(self._study, self._study), "*", undo=False)
 
     @rule(
         stream_id=st.sampled_from(STREAMS),
@@ -229,7 +241,7 @@ class Twins(RuleBasedStateMachine):
         key=st.sampled_from((None, None, None, *KEYS)),
         undo=st.sampled_from((False, False, False, True)),
     )
-    def append_to_a_participant(
+    def append_to_participant(
         self,
         stream_id: str,
         behind: int,
@@ -245,104 +257,123 @@ class Twins(RuleBasedStateMachine):
 
         A key that served in the stream is not used there again: who recalls first, as one must, has its outcome.
         """
-        key = None if (stream_id, key) in self._keyed else key
-        known = self._run(seen(self._twin, Tenant(self._study), stream_id))
-        own = site if tenant == "*" else tenant
-        proposal = append(
-            self._study, stream_id, max(known.head.version - behind, 0), count=count, site=own,
-            study_version=known.study_version - study_behind, search_key=search_key, key=key, key_site=own,
-            outcome=answered(f"{stream_id}{known.head.version}") if key else None,
-            data_key=b"wrapped" if known.head.version == behind == 0 else None,
-        )  # fmt: skip
-        if self._both(proposal, tenant, undo=undo) is None:
-            self._keyed.add((stream_id, key))
+        key = None if (stream_id, key) in self._used_keys else key
+        stream = self._run(load_stream(self._memory, Tenant(self._study), stream_id))
+        current_site = site if tenant == "*" else tenant
+        proposal = build_append(
+            self._study,
+            stream_id,
+            max(stream.head.version - behind, 0),
+            count=count,
+            site=current_site,
+            study_version=stream.study_version - study_behind,
+            search_key=search_key,
+            key=key,
+            key_site=current_site,
+            outcome=build_outcome(f"{stream_id}{stream.head.version}") if key else None,
+            data_key=b"wrapped" if stream.head.version == behind == 0 else None,
+        )
+        if self._append_to_both(proposal, tenant, undo=undo) is None:
+            self._used_keys.add((stream_id, key))
         if study_behind:
-            self._both(append(self._study, self._study, known.study_version - behind % 2), "*", undo=undo)
+            self._append_to_both(
+                build_append(self._study, self._study, stream.study_version - behind % 2), "*", undo=undo
+            )
 
-    def _both(self, proposal: Append, tenant: str, *, undo: bool) -> type[Exception] | None:
-        told = self._told(self._real, proposal, tenant, undo)
-        assert told == self._told(self._twin, proposal, tenant, undo)
-        return told
+    def _append_to_both(self, proposal: AppendRequest, tenant: str, *, undo: bool) -> type[Exception] | None:
+        refusal = self._refusal_of(self._postgres, proposal, tenant, undo)
+        assert refusal == self._refusal_of(self._memory, proposal, tenant, undo)
+        return refusal
 
-    def _told(self, store: Store, proposal: Append, tenant: str, undo: bool) -> type[Exception] | None:
+    def _refusal_of(self, store: Store, proposal: AppendRequest, tenant: str, undo: bool) -> type[Exception] | None:
         try:
-            self._run(keep_and_undo(store, proposal) if undo and tenant == "*" else keep(store, proposal, tenant))
-        except (Moved, SearchKeyTaken, Undone) as told:
+            self._run(
+                append_and_roll_back(store, proposal)
+                if undo and tenant == "*"
+                else append_in_unit(store, proposal, tenant)
+            )
+        except (Conflict, SearchKeyConflict, RollbackRequested) as told:
             return type(told)
         return None
 
     @invariant()
-    def everybody_sees_the_same(self) -> None:
-        assert self._run(everything(self._real, self._study)) == self._run(everything(self._twin, self._study))
+    def both_stores_read_the_same(self) -> None:
+        assert self._run(read_everything(self._postgres, self._study)) == self._run(
+            read_everything(self._memory, self._study)
+        )
 
 
-async def everything(store: Store, study_id: str) -> list[object]:
+async def read_everything(store: Store, study_id: str) -> list[object]:
     """What the whole study and each site can recall, list and read."""
-    found: list[object] = []
+    results: list[object] = []
     for site in ("*", *SITES):
         async with store.unit(Tenant(study_id, site)) as unit:
             for stream_id in (study_id, *STREAMS):
                 for key, at in (("k", "S1"), ("l", "S2")):
-                    found.append(comparable(await unit.recall(stream_id, key=key, key_site=at)))
-                found.append(await unit.data_key(stream_id))
-            found.append(await unit.listing(site=None, status=None, search_key=None, after="", limit=9))
-            found.append([shown(each) for each in await unit.feed(sites=SITES, after=("", 0), limit=99)])
-    return found
+                    results.append(comparable(await unit.load_stream(stream_id, key=key, key_site=at)))
+                results.append(await unit.data_key(stream_id))
+            results.append(await unit.list_streams(site=None, status=None, search_key=None, after="", limit=9))
+            results.append(
+                [comparable_event(each) for each in await unit.list_events(sites=SITES, after=("", 0), limit=99)]
+            )
+    return results
 
 
-def comparable(recalled: Recalled) -> tuple[object, ...]:
-    return recalled.study_version, recalled.head, [shown(each) for each in recalled.events], recalled.outcome
+def comparable(recalled: LoadedStream) -> tuple[object, ...]:
+    return recalled.study_version, recalled.head, [comparable_event(each) for each in recalled.events], recalled.outcome
 
 
-def test_the_store_and_its_twin_in_memory_cannot_be_told_apart(databases: Mapping[str, str]) -> None:
+def test_postgres_and_memory_store_are_indistinguishable(databases: Mapping[str, str]) -> None:
     """On a loop of its own: the machine's steps are not coroutines, and the tests' loop stands still meanwhile."""
     loop = asyncio.new_event_loop()
-    pool = loop.run_until_complete(open_pool(databases["QUARTAL_ENROLLMENT_APP_URL"], largest=2))
+    pool = loop.run_until_complete(open_pool(databases["QUARTAL_ENROLLMENT_APP_URL"], max_size=2))
 
-    class OnThisLoop(Twins):
+    class BoundStoreComparison(StoreComparison):
         def __init__(self) -> None:
             super().__init__(loop, PostgresStore("enrollment", pool))
 
     try:
-        run_state_machine_as_test(OnThisLoop, settings=BOUNDED)
+        run_state_machine_as_test(BoundStoreComparison, settings=MACHINE_SETTINGS)
     finally:
         loop.run_until_complete(pool.close())
         loop.close()
 
 
-async def test_when_connections_are_cut_every_append_is_kept_or_told_so_and_those_after_go_on(
+async def test_append_over_a_lost_connection_either_succeeds_or_fails_visibly(
     enrollment_database: Database, study_id: str
 ) -> None:
     name = f"cut-{secrets.token_hex(4)}"
-    kept, lost = list[str](), list[str]()
+    succeeded, failed = list[str](), list[str]()
 
-    async def cut() -> None:
+    async def terminate_connections() -> None:
         connection = await asyncpg.connect(enrollment_database.superuser_url)
-        while len(lost) < 5:
+        while len(failed) < 5:
             await asyncio.sleep(0.01)
             await connection.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1", name
             )
         await connection.close()
 
-    async def append_on(store: PostgresStore) -> None:
-        while not cutting.done():
+    async def append_repeatedly(store: PostgresStore) -> None:
+        while not terminator.done():
             stream_id = secrets.token_hex(8)
             try:
-                await store.append(Tenant(study_id), append(study_id, stream_id))
-            except CUT:
-                lost.append(stream_id)
+                await store.append(Tenant(study_id), build_append(study_id, stream_id))
+            except CONNECTION_ERRORS:
+                failed.append(stream_id)
             else:
-                kept.append(stream_id)
+                succeeded.append(stream_id)
 
-    async with await open_pool(f"{enrollment_database.urls['app']}?application_name={name}", largest=4) as pool:
+    async with await open_pool(f"{enrollment_database.urls['app']}?application_name={name}", max_size=4) as pool:
         store = PostgresStore("enrollment", pool)
-        await keep(store, append(study_id, study_id))
-        cutting = asyncio.create_task(cut())
-        await asyncio.wait_for(asyncio.gather(cutting, *(append_on(store) for _ in range(8))), PATIENCE)
+        await append_in_unit(store, build_append(study_id, study_id))
+        terminator = asyncio.create_task(terminate_connections())
+        await asyncio.wait_for(
+            asyncio.gather(terminator, *(append_repeatedly(store) for _ in range(8))), TIMEOUT_SECONDS
+        )
         for _ in range(4):  # a connection that was cut may lie in the pool still
-            with suppress(*CUT):
-                await store.append(Tenant(study_id), append(study_id, secrets.token_hex(8)))
-        await store.append(Tenant(study_id), append(study_id, "after"))
-    for stream_id in (*kept, "after"):
-        assert (await seen(enrollment_database.store(), Tenant(study_id), stream_id)).head.version == 1
+            with suppress(*CONNECTION_ERRORS):
+                await store.append(Tenant(study_id), build_append(study_id, secrets.token_hex(8)))
+        await store.append(Tenant(study_id), build_append(study_id, "after"))
+    for stream_id in (*succeeded, "after"):
+        assert (await load_stream(enrollment_database.store(), Tenant(study_id), stream_id)).head.version == 1

@@ -11,204 +11,255 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 
-from shared.contracts.enrollment import Voided
+from shared.contracts.enrollment import ParticipantVoided
 from shared.kernel.ids import new_participant_id
 from shared.testing import facts
 from tests.conftest import Database
-from tests.integration.lives import SITES, STAFF, TODAY, WIDE, Told, published_case, stated, told_study
-from tests.integration.stated import FIRST, Telling, enrolled, screened, transferred
+from tests.integration.lives import (
+    SITE_USERS,
+    SITES,
+    STUDY_WIDE_ROLES,
+    TODAY,
+    AnalyticsStudy,
+    make_fact,
+    open_analytics_study,
+    published_case_facts,
+)
+from tests.integration.stated import (
+    FIRST_RECORDED_AT,
+    StreamBuilder,
+    participant_enrolled,
+    participant_screened,
+    participant_transferred,
+)
 
-ALL_SITES = ("investigator", "coordinator", "monitor", "auditor")
-NONE = ("administrator", "reader")
+STUDY_WIDE_READERS = ("investigator", "coordinator", "monitor", "auditor")
+ROLES_WITHOUT_PARTICIPANTS = ("administrator", "reader")
 
 
 @pytest.fixture
-async def told(analytics_database: Database, tmp_path: Path, study_id: str) -> AsyncIterator[Told]:
-    async with told_study(analytics_database, tmp_path, study_id) as study:
+async def study(analytics_database: Database, tmp_path: Path, study_id: str) -> AsyncIterator[AnalyticsStudy]:
+    async with open_analytics_study(analytics_database, tmp_path, study_id) as study:
         yield study
 
 
-def same(one: httpx.Response, other: httpx.Response) -> bool:
-    return (one.status_code, one.content, one.headers) == (other.status_code, other.content, other.headers)
+def is_same_response(first: httpx.Response, second: httpx.Response) -> bool:
+    return (first.status_code, first.content, first.headers) == (second.status_code, second.content, second.headers)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
-async def test_a_timeline_tells_the_facts_of_every_service(told: Told, number: int) -> None:
-    case = published_case(number)
-    life = await told.life("north", *case)
-    answer = await told.read(f"participants/{life.number}/timeline.json")
-    said = answer.json()
-    assert (said["study_id"], said["participant_id"], said["site_id"]) == (told.study_id, life.number, "north")
-    assert (said["position"], said["today"]) == (told.projected, TODAY)
-    assert {entry["service"] for entry in said["entries"]} == {"enrollment", "toxicity", "followup"}
-    assert len(said["entries"]) == len(case)
+async def test_timeline_shows_the_facts_of_every_service(study: AnalyticsStudy, number: int) -> None:
+    case = published_case_facts(number)
+    participant = await study.add_participant("north", *case)
+    answer = await study.get(f"participants/{participant.number}/timeline.json")
+    timeline = answer.json()
+    assert (timeline["study_id"], timeline["participant_id"], timeline["site_id"]) == (
+        study.study_id,
+        participant.number,
+        "north",
+    )
+    assert (timeline["position"], timeline["today"]) == (study.position, TODAY)
+    assert {entry["service"] for entry in timeline["entries"]} == {"enrollment", "toxicity", "followup"}
+    assert len(timeline["entries"]) == len(case)
     assert "PUBLISHED" not in answer.text
 
 
-async def test_who_sees_participants_reads_it_and_nobody_else(told: Told) -> None:
-    lives = {site: await told.life(site, screened(site), enrolled()) for site in SITES}
-    for site, life in lives.items():
-        path = f"participants/{life.number}/timeline.json"
-        statuses = {who: (await told.read(path, who)).status_code for who in (*WIDE, *STAFF)}
-        own = {f"site@{site}", f"coordinator@{site}"}
+async def test_timeline_is_readable_only_by_those_who_may_see_the_participant(study: AnalyticsStudy) -> None:
+    participants = {
+        site: await study.add_participant(site, participant_screened(site), participant_enrolled()) for site in SITES
+    }
+    for site, participant in participants.items():
+        path = f"participants/{participant.number}/timeline.json"
+        statuses = {who: (await study.get(path, who)).status_code for who in (*STUDY_WIDE_ROLES, *SITE_USERS)}
+        site_users = {f"site@{site}", f"coordinator@{site}"}
         assert statuses == {
-            who: 200 if who in ALL_SITES or who in own else 403 if who in NONE else 404 for who in statuses
+            who: 200
+            if who in STUDY_WIDE_READERS or who in site_users
+            else 403
+            if who in ROLES_WITHOUT_PARTICIPANTS
+            else 404
+            for who in statuses
         }
-        assert (await told.read(path, "stranger")).status_code == 404
-        assert (await told.http.get(f"/analytics/v1/studies/{told.study_id}/{path}")).status_code == 401
+        assert (await study.get(path, "stranger")).status_code == 404
+        assert (await study.http.get(f"/analytics/v1/studies/{study.study_id}/{path}")).status_code == 401
 
 
-async def test_another_sites_an_unknown_and_a_voided_participant_have_one_answer(told: Told) -> None:
-    hidden = [
-        (await told.life("south", screened("south"))).number,
+async def test_foreign_unknown_and_excluded_participants_get_the_same_404(study: AnalyticsStudy) -> None:
+    hidden_numbers = [
+        (await study.add_participant("south", participant_screened("south"))).number,
         new_participant_id(),
-        (await told.life("north", screened(), Voided(reason="entered_in_error"))).number,
-        (await told.life("north", screened(), facts.withdrawn(3, "data_use"))).number,
-        (await told.life("north", enrolled())).number,  # nobody has screened them yet
+        (
+            await study.add_participant("north", participant_screened(), ParticipantVoided(reason="entered_in_error"))
+        ).number,
+        (await study.add_participant("north", participant_screened(), facts.consent_withdrawn(3, "data_use"))).number,
+        (await study.add_participant("north", participant_enrolled())).number,  # nobody has screened them yet
     ]
-    for kind in ("json", "svg"):
-        first, *others = [await told.read(f"participants/{number}/timeline.{kind}", "site@north") for number in hidden]
-        assert first.status_code == 404
-        assert all(same(first, other) for other in others)
-    for number in hidden[1:]:
-        assert (await told.read(f"participants/{number}/timeline.json", "investigator")).status_code == 404
+    for extension in ("json", "svg"):
+        first_response, *other_responses = [
+            await study.get(f"participants/{number}/timeline.{extension}", "site@north") for number in hidden_numbers
+        ]
+        assert first_response.status_code == 404
+        assert all(is_same_response(first_response, other) for other in other_responses)
+    for number in hidden_numbers[1:]:
+        assert (await study.get(f"participants/{number}/timeline.json", "investigator")).status_code == 404
 
 
-async def test_a_number_with_a_typing_error_is_told_as_such(told: Told) -> None:
-    life = await told.life("north", screened())
-    wrong = life.number[:-1] + ("0" if life.number[-1] != "0" else "1")
-    for number in (wrong, "P1"):
-        answer = await told.read(f"participants/{number}/timeline.json")
+async def test_mistyped_participant_number_is_422_and_its_format_is_flexible(study: AnalyticsStudy) -> None:
+    participant = await study.add_participant("north", participant_screened())
+    mistyped = participant.number[:-1] + ("0" if participant.number[-1] != "0" else "1")
+    for number in (mistyped, "P1"):
+        answer = await study.get(f"participants/{number}/timeline.json")
         assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (422, "bad-participant-number")
-    written_otherwise = life.number.lower().replace("-", "")
-    assert (await told.read(f"participants/{written_otherwise}/timeline.json")).status_code == 200
+    reformatted = participant.number.lower().replace("-", "")
+    assert (await study.get(f"participants/{reformatted}/timeline.json")).status_code == 200
 
 
-async def test_the_site_that_follows_the_participant_now_sees_it_whole_and_the_old_one_no_more(told: Told) -> None:
-    life = await told.life("north", *published_case(2), transferred("south", "2023-02-01"))
-    path = f"participants/{life.number}/timeline.json"
-    assert (await told.read(path, "site@north")).status_code == 404
-    said = (await told.read(path, "site@south")).json()
-    assert (said["site_id"], len(said["entries"])) == ("south", len(published_case(2)) + 1)
+async def test_transferred_participant_is_visible_only_to_the_new_site(study: AnalyticsStudy) -> None:
+    participant = await study.add_participant(
+        "north", *published_case_facts(2), participant_transferred("south", "2023-02-01")
+    )
+    path = f"participants/{participant.number}/timeline.json"
+    assert (await study.get(path, "site@north")).status_code == 404
+    timeline = (await study.get(path, "site@south")).json()
+    assert (timeline["site_id"], len(timeline["entries"])) == ("south", len(published_case_facts(2)) + 1)
 
 
-async def test_a_correction_shows_what_stands_and_the_past_shows_what_stood(told: Told) -> None:
-    life = await told.life("north", screened(), enrolled("2024-02-09"))
-    stream, before = life.stream("enrollment"), told.projected
+async def test_timeline_shows_corrected_facts_and_past_positions_show_earlier_ones(study: AnalyticsStudy) -> None:
+    participant = await study.add_participant("north", participant_screened(), participant_enrolled("2024-02-09"))
+    stream, before = participant.stream("enrollment"), study.position
     event = stream.events[1]
-    path = f"participants/{life.number}/timeline.json"
+    path = f"participants/{participant.number}/timeline.json"
 
-    async def enrolment(at: int | None = None) -> list[tuple[str, bool]]:
-        asked = {} if at is None else {"at": str(at)}
-        entries = (await told.read(path, **asked)).json()["entries"]
+    async def enrollment_entries(position: int | None = None) -> list[tuple[str, bool]]:
+        params = {} if position is None else {"at": str(position)}
+        entries = (await study.get(path, **params)).json()["entries"]
         return [(entry["on"], entry["corrected"]) for entry in entries if entry["type"] == "participant.enrolled"]
 
-    await told.project([stream.correct(event, enrolled("2024-02-12"))])
-    await told.project([stream.correct(event, None)])
-    assert await enrolment() == []
-    assert await enrolment(at=before + 1) == [("2024-02-12", True)]
-    assert await enrolment(at=before) == [("2024-02-09", False)]
-    assert (await told.read(path, at=1)).status_code == 404  # the study was opened, and nobody was screened yet
-    assert (await told.read(path, at=told.projected + 1)).status_code == 422
-    assert (await told.read(path, unheard_of="1")).status_code == 422
+    await study.project([stream.correct(event, participant_enrolled("2024-02-12"))])
+    await study.project([stream.correct(event, None)])
+    assert await enrollment_entries() == []
+    assert await enrollment_entries(position=before + 1) == [("2024-02-12", True)]
+    assert await enrollment_entries(position=before) == [("2024-02-09", False)]
+    assert (await study.get(path, at=1)).status_code == 404  # the study was opened, and nobody was screened yet
+    assert (await study.get(path, at=study.position + 1)).status_code == 422
+    assert (await study.get(path, unheard_of="1")).status_code == 422
     epoch = {"epoch": "00000000-0000-0000-0000-000000000000"}
-    assert (await told.read(path, **epoch)).status_code == 410
+    assert (await study.get(path, **epoch)).status_code == 410
 
 
-async def test_it_can_be_read_as_of_a_time(told: Told) -> None:
-    life = await told.life("north", screened(), enrolled())
-    path = f"participants/{life.number}/timeline.json"
-    early, late = (FIRST + timedelta(minutes=1)).isoformat(), (FIRST + timedelta(days=1)).isoformat()
-    assert len((await told.read(path, as_of=late)).json()["entries"]) == 2
-    assert (await told.read(path, as_of=early)).status_code == 404
+async def test_timeline_can_be_read_as_of_a_time(study: AnalyticsStudy) -> None:
+    participant = await study.add_participant("north", participant_screened(), participant_enrolled())
+    path = f"participants/{participant.number}/timeline.json"
+    early_time, late_time = (
+        (FIRST_RECORDED_AT + timedelta(minutes=1)).isoformat(),
+        (FIRST_RECORDED_AT + timedelta(days=1)).isoformat(),
+    )
+    assert len((await study.get(path, as_of=late_time)).json()["entries"]) == 2
+    assert (await study.get(path, as_of=early_time)).status_code == 404
 
 
-async def test_the_picture_stands_alone(told: Told) -> None:
-    life = await told.life("north", *published_case(4))
-    answer = await told.read(f"participants/{life.number}/timeline.svg", "site@north")
+async def test_timeline_svg_is_a_standalone_document(study: AnalyticsStudy) -> None:
+    participant = await study.add_participant("north", *published_case_facts(4))
+    answer = await study.get(f"participants/{participant.number}/timeline.svg", "site@north")
     assert answer.headers["content-type"] == "image/svg+xml"
     root = ElementTree.fromstring(answer.content)  # noqa: S314 - our own answer
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
-    for kind in ("pdf", "csv", "json.svg"):
-        assert (await told.read(f"participants/{life.number}/timeline.{kind}")).status_code == 404
+    for extension in ("pdf", "csv", "json.svg"):
+        assert (await study.get(f"participants/{participant.number}/timeline.{extension}")).status_code == 404
 
 
-async def test_the_list_names_those_whom_one_may_see_and_leads_to_each(told: Told) -> None:
-    lives = {site: await told.life(site, screened(site), enrolled()) for site in SITES}
-    gone = await told.life("north", screened(), Voided(reason="duplicate"))
-    north = (await told.page("participants", "site@north")).text
-    link = f'href="/analytics/studies/{told.study_id}/participants/{lives["north"].number}"'
-    assert link in north
-    assert lives["south"].number not in north
-    whole = (await told.page("participants")).text
-    assert all(life.number in whole for life in lives.values())
-    assert gone.number not in whole
-    assert (await told.page("participants", "reader")).status_code == 403
-    assert (await told.page("participants", "stranger")).status_code == 404
-    last = max(life.number for life in lives.values())
-    assert "There are no participants after" in (await told.page("participants", after=max(last, gone.number))).text
+async def test_participant_list_links_to_each_visible_participant(study: AnalyticsStudy) -> None:
+    participants = {
+        site: await study.add_participant(site, participant_screened(site), participant_enrolled()) for site in SITES
+    }
+    voided = await study.add_participant("north", participant_screened(), ParticipantVoided(reason="duplicate"))
+    north_page = (await study.get_page("participants", "site@north")).text
+    link = f'href="/analytics/studies/{study.study_id}/participants/{participants["north"].number}"'
+    assert link in north_page
+    assert participants["south"].number not in north_page
+    full_page = (await study.get_page("participants")).text
+    assert all(life.number in full_page for life in participants.values())
+    assert voided.number not in full_page
+    assert (await study.get_page("participants", "reader")).status_code == 403
+    assert (await study.get_page("participants", "stranger")).status_code == 404
+    last = max(life.number for life in participants.values())
+    assert (
+        "There are no participants after" in (await study.get_page("participants", after=max(last, voided.number))).text
+    )
 
 
-async def test_a_long_list_goes_on_after_its_last_number(told: Told) -> None:
-    lives = [Telling(told.study_id) for _ in range(201)]
-    await told.project([life.tell(screened()) for life in lives])
-    numbers = sorted(life.stream_id for life in lives)
-    first = (await told.page("participants")).text
+async def test_long_participant_list_is_paged_by_number(study: AnalyticsStudy) -> None:
+    streams = [StreamBuilder(study.study_id) for _ in range(201)]
+    await study.project([life.add(participant_screened()) for life in streams])
+    numbers = sorted(life.stream_id for life in streams)
+    first = (await study.get_page("participants")).text
     assert (numbers[199] in first, numbers[200] in first) == (True, False)
     assert f'<a href="?after={numbers[199]}">' in first
-    second = (await told.page("participants", after=numbers[199])).text
+    second = (await study.get_page("participants", after=numbers[199])).text
     assert numbers[200] in second
     assert 'href="?after=' not in second
 
 
-async def test_the_page_shows_the_swim_lane_above_the_list_and_says_what_it_is_of(told: Told) -> None:
-    life = await told.life("north", *published_case(3))
-    answer = await told.page(f"participants/{life.number}", "site@north")
+async def test_timeline_page_shows_the_swim_lane_above_the_events_with_their_titles(study: AnalyticsStudy) -> None:
+    participant = await study.add_participant("north", *published_case_facts(3))
+    answer = await study.get_page(f"participants/{participant.number}", "site@north")
     html = answer.text
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]* src=)", html)
     assert html.index("<svg") < html.index('<ol class="events"')
     titles = re.findall(r'<p class="what">([^<]*[^<\s])', html)
-    said = (await told.read(f"participants/{life.number}/timeline.json")).json()
-    assert titles == [entry["title"] for entry in said["entries"]]
-    assert f"Position {told.projected}." in html
-    for way in ("", "/participants", "/queries"):
-        assert f'href="/analytics/studies/{told.study_id}{way}"' in html
-    fragment = (await told.page(f"participants/{life.number}/timeline", "site@north")).text
+    timeline = (await study.get(f"participants/{participant.number}/timeline.json")).json()
+    assert titles == [entry["title"] for entry in timeline["entries"]]
+    assert f"Position {study.position}." in html
+    for page_path in ("", "/participants", "/queries"):
+        assert f'href="/analytics/studies/{study.study_id}{page_path}"' in html
+    fragment = (await study.get_page(f"participants/{participant.number}/timeline", "site@north")).text
     assert fragment.strip() in html
 
 
-async def test_a_page_of_a_past_position_stays_at_it(told: Told) -> None:
-    life = await told.life("north", screened(), enrolled())
-    at = told.projected - 1
-    html = (await told.page(f"participants/{life.number}", at=at)).text
-    assert f'data-src="/analytics/studies/{told.study_id}/participants/{life.number}/timeline?at={at}"' in html
-    assert f"timeline.json?at={at}" in html
+async def test_page_of_a_past_position_keeps_that_position(study: AnalyticsStudy) -> None:
+    participant = await study.add_participant("north", participant_screened(), participant_enrolled())
+    position = study.position - 1
+    html = (await study.get_page(f"participants/{participant.number}", at=position)).text
+    assert (
+        f'data-src="/analytics/studies/{study.study_id}/participants/{participant.number}/timeline?at={position}"'
+        in html
+    )
+    assert f"timeline.json?at={position}" in html
     assert "Enrolled" not in html
 
 
 @pytest.mark.parametrize(("who", "status"), [("site@south", 404), ("reader", 403), ("stranger", 404)])
-async def test_who_may_not_see_a_participant_is_told_so_on_a_page(told: Told, who: str, status: int) -> None:
-    life = await told.life("north", screened())
-    answer = await told.page(f"participants/{life.number}", who)
+async def test_participant_page_is_refused_as_html_to_those_who_may_not_see_it(
+    study: AnalyticsStudy, who: str, status: int
+) -> None:
+    participant = await study.add_participant("north", participant_screened())
+    answer = await study.get_page(f"participants/{participant.number}", who)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
-    assert life.number not in answer.text
-    elsewhere = await told.http.get(f"/analytics/studies/{told.study_id}/participants/{life.number}")
-    assert (elsewhere.status_code, elsewhere.headers["location"].partition("?")[0]) == (303, "/session")
+    assert participant.number not in answer.text
+    anonymous = await study.http.get(f"/analytics/studies/{study.study_id}/participants/{participant.number}")
+    assert (anonymous.status_code, anonymous.headers["location"].partition("?")[0]) == (303, "/session")
 
 
-async def test_the_cohort_page_leads_to_participants_only_who_may_see_them(told: Told) -> None:
-    await told.life("north", screened(), enrolled())
-    link = f'href="/analytics/studies/{told.study_id}/participants"'
-    for who, leads in (("site@north", True), ("monitor", True), ("reader", False)):
-        html = (await told.http.get(f"/analytics/studies/{told.study_id}", headers=told.bearer(who))).text
-        assert (link in html) is leads
+async def test_cohort_page_links_to_participants_only_for_those_who_may_see_them(study: AnalyticsStudy) -> None:
+    await study.add_participant("north", participant_screened(), participant_enrolled())
+    link = f'href="/analytics/studies/{study.study_id}/participants"'
+    for user, is_linked in (("site@north", True), ("monitor", True), ("reader", False)):
+        html = (await study.http.get(f"/analytics/studies/{study.study_id}", headers=study.authorization(user))).text
+        assert (link in html) is is_linked
 
 
-async def test_toxicity_terms_are_told_by_their_names(told: Told) -> None:
-    found = {"term": "3.0:0150", "grade": 2}
-    said = {"assessed_on": "2024-03-01", "timepoint": "during_rt", "findings": [found], "checklist_complete": False}
-    life = await told.life("north", screened(), stated("toxicity", "toxicity.assessed", **said))
-    entries = (await told.read(f"participants/{life.number}/timeline.json")).json()["entries"]
+async def test_toxicity_terms_are_shown_by_name(study: AnalyticsStudy) -> None:
+    finding = {"term": "3.0:0150", "grade": 2}
+    assessment = {
+        "assessed_on": "2024-03-01",
+        "timepoint": "during_rt",
+        "findings": [finding],
+        "checklist_complete": False,
+    }
+    participant = await study.add_participant(
+        "north", participant_screened(), make_fact("toxicity", "toxicity.assessed", **assessment)
+    )
+    entries = (await study.get(f"participants/{participant.number}/timeline.json")).json()["entries"]
     assert entries[-1]["title"] == "Toxicity: Dysphagia (difficulty swallowing) (3.0:0150) grade 2"
     assert entries[-1]["findings"][0]["name"] == "Dysphagia (difficulty swallowing)"

@@ -10,10 +10,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared.eventstore.store import PostgresStore, Unit
+from shared.eventstore.store import PostgresStore, UnitOfWork
 from shared.outbox.lease import SQL
 from shared.security.tenancy import Tenant
-from shared.testing.appends import append, keep
+from shared.testing.appends import append_in_unit, build_append
 from tests.conftest import Database, PostgresServer
 
 BELOW_XMIN = """
@@ -23,7 +23,7 @@ BELOW_XMIN = """
 Row = tuple[str, int]
 
 
-class BySequence:
+class SequenceReader:
     """`seq > last`: takes for gone by what is only not yet visible."""
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
@@ -37,7 +37,7 @@ class BySequence:
         return [(row["stream_id"], row["version"]) for row in rows]
 
 
-class ByTransaction:
+class TransactionReader:
     """`(xid, seq)` below the oldest transaction at work: in the order in which transactions began to write."""
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
@@ -50,7 +50,7 @@ class ByTransaction:
         return [(row["stream_id"], row["version"]) for row in rows]
 
 
-class BySnapshot:
+class SnapshotReader:
     """The relay's reader."""
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
@@ -66,46 +66,46 @@ class BySnapshot:
 @pytest.fixture
 async def store(fresh_database: Database, study_id: str) -> PostgresStore:
     store = fresh_database.store()
-    await keep(store, append(study_id, study_id))
+    await append_in_unit(store, build_append(study_id, study_id))
     return store
 
 
 @asynccontextmanager
-async def writing_first(store: PostgresStore, study_id: str) -> AsyncIterator[Unit]:
+async def unit_with_earlier_write(store: PostgresStore, study_id: str) -> AsyncIterator[UnitOfWork]:
     """A unit whose transaction has written something before it appends, as one that notes a key first does."""
     async with store.unit(Tenant(study_id)) as unit:
-        await unit.append(append(study_id, "elsewhere"))
+        await unit.append(build_append(study_id, "elsewhere"))
         yield unit
 
 
-async def lost(
-    reader: BySequence | ByTransaction | BySnapshot, store: PostgresStore, study_id: str
+async def read_around_late_commit(
+    reader: SequenceReader | TransactionReader | SnapshotReader, store: PostgresStore, study_id: str
 ) -> tuple[list[Row], list[Row]]:
     """What is read while the first of two appends is not committed yet, and what after it is."""
-    async with store.unit(Tenant(study_id)) as slow:
-        await slow.append(append(study_id, "slow"))
-        await keep(store, append(study_id, "fast"))
+    async with store.unit(Tenant(study_id)) as slow_unit:
+        await slow_unit.append(build_append(study_id, "slow"))
+        await append_in_unit(store, build_append(study_id, "fast"))
         during = await reader.read()
     return during, await reader.read()
 
 
-async def test_a_reader_by_sequence_loses_what_commits_late(
+async def test_sequence_reader_loses_an_event_that_commits_late(
     fresh_database: Database, store: PostgresStore, study_id: str
 ) -> None:
-    during, after = await lost(BySequence(fresh_database.system), store, study_id)
+    during, after = await read_around_late_commit(SequenceReader(fresh_database.system), store, study_id)
     assert during == [(study_id, 1), ("fast", 1)]
     assert after == []
 
 
-async def test_a_reader_by_snapshot_reads_what_commits_late(
+async def test_snapshot_reader_reads_an_event_that_commits_late(
     fresh_database: Database, store: PostgresStore, study_id: str
 ) -> None:
-    during, after = await lost(BySnapshot(fresh_database.system), store, study_id)
+    during, after = await read_around_late_commit(SnapshotReader(fresh_database.system), store, study_id)
     assert during == [(study_id, 1), ("fast", 1)]
     assert after == [("slow", 1)]
 
 
-async def until_there(reader: ByTransaction | BySnapshot, stream_id: str, count: int) -> list[int]:
+async def read_until_count(reader: TransactionReader | SnapshotReader, stream_id: str, count: int) -> list[int]:
     """The versions of a stream as read; a reader that waits for others may need several readings."""
     versions: list[int] = []
     async with asyncio.timeout(30):
@@ -114,67 +114,69 @@ async def until_there(reader: ByTransaction | BySnapshot, stream_id: str, count:
     return versions
 
 
-async def overtaken(reader: ByTransaction | BySnapshot, store: PostgresStore, study_id: str) -> list[int]:
+async def read_overtaken_versions(
+    reader: TransactionReader | SnapshotReader, store: PostgresStore, study_id: str
+) -> list[int]:
     """Versions of one stream as read, when the later append's transaction began to write before the earlier's."""
-    async with writing_first(store, study_id) as unit:
-        await keep(store, append(study_id, "stream"))
-        await unit.append(append(study_id, "stream", 1))
-    return await until_there(reader, "stream", 2)
+    async with unit_with_earlier_write(store, study_id) as unit:
+        await append_in_unit(store, build_append(study_id, "stream"))
+        await unit.append(build_append(study_id, "stream", 1))
+    return await read_until_count(reader, "stream", 2)
 
 
-async def test_a_reader_by_transaction_reads_a_stream_backwards(
+async def test_transaction_reader_reads_a_stream_backwards(
     fresh_database: Database, store: PostgresStore, study_id: str
 ) -> None:
-    assert await overtaken(ByTransaction(fresh_database.system), store, study_id) == [2, 1]
+    assert await read_overtaken_versions(TransactionReader(fresh_database.system), store, study_id) == [2, 1]
 
 
-async def test_a_reader_by_snapshot_reads_a_stream_forwards(
+async def test_snapshot_reader_reads_a_stream_forwards(
     fresh_database: Database, store: PostgresStore, study_id: str
 ) -> None:
-    assert await overtaken(BySnapshot(fresh_database.system), store, study_id) == [1, 2]
+    assert await read_overtaken_versions(SnapshotReader(fresh_database.system), store, study_id) == [1, 2]
 
 
-async def during_a_foreign_write(
-    reader: ByTransaction | BySnapshot, server: PostgresServer, store: PostgresStore, study_id: str
+async def read_during_foreign_write(
+    reader: TransactionReader | SnapshotReader, server: PostgresServer, store: PostgresStore, study_id: str
 ) -> list[Row]:
     """What is read of an append while somebody in another database has written and not committed."""
     foreign = await asyncpg.connect(server.url())
     try:
         async with foreign.transaction():
             await foreign.execute("select pg_current_xact_id()")
-            await keep(store, append(study_id, "stream"))
+            await append_in_unit(store, build_append(study_id, "stream"))
             return await reader.read()
     finally:
         await foreign.close()
 
 
-async def test_a_reader_by_transaction_waits_for_writers_in_other_databases(
+async def test_transaction_reader_waits_for_writers_in_other_databases(
     postgres: PostgresServer, fresh_database: Database, store: PostgresStore, study_id: str
 ) -> None:
-    reader = ByTransaction(fresh_database.system)
-    assert ("stream", 1) not in await during_a_foreign_write(reader, postgres, store, study_id)
-    assert await until_there(reader, "stream", 1) == [1]
+    reader = TransactionReader(fresh_database.system)
+    assert ("stream", 1) not in await read_during_foreign_write(reader, postgres, store, study_id)
+    assert await read_until_count(reader, "stream", 1) == [1]
 
 
-async def test_a_reader_by_snapshot_waits_for_nobody(
+async def test_snapshot_reader_waits_for_no_other_writer(
     postgres: PostgresServer, fresh_database: Database, store: PostgresStore, study_id: str
 ) -> None:
-    reader = BySnapshot(fresh_database.system)
-    assert await during_a_foreign_write(reader, postgres, store, study_id) == [(study_id, 1), ("stream", 1)]
+    reader = SnapshotReader(fresh_database.system)
+    assert await read_during_foreign_write(reader, postgres, store, study_id) == [(study_id, 1), ("stream", 1)]
     assert await reader.read() == []
 
 
-async def test_a_reader_by_snapshot_goes_through_a_backlog_page_by_page(
+async def test_snapshot_reader_pages_through_a_backlog_without_gaps(
     fresh_database: Database, store: PostgresStore, study_id: str
 ) -> None:
     """The two queries of one backlog give the same as one reading of all of it, whatever is appended meanwhile."""
-    await keep(store, append(study_id, "stream", count=10))
-    whole = [version for _, version in await BySnapshot(fresh_database.system).read()]
+    await append_in_unit(store, build_append(study_id, "stream", count=10))
+    all_versions = [version for _, version in await SnapshotReader(fresh_database.system).read()]
     upto = await fresh_database.system.fetchval(SQL["snapshot"])
-    await keep(store, append(study_id, "stream", 10))
-    paged: list[int] = []
+    await append_in_unit(store, build_append(study_id, "stream", 10))
+    paged_versions: list[int] = []
     query, last = "first_page", 0
     while rows := await fresh_database.system.fetch(SQL[query], 0, "1:1:", upto, last, 3):
-        paged += [row["version"] for row in rows]
+        paged_versions += [row["version"] for row in rows]
         query, last = "next_page", rows[-1]["seq"]
-    assert paged == whole
+    assert paged_versions == all_versions

@@ -21,155 +21,197 @@ from shared.contracts import catalogue
 from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, STUDY, TOXICITY
 from shared.gate import doors, lists, texts
 from shared.gate import study as studies
-from shared.kernel.fact import Corrected, Fact, Stream
-from shared.kernel.record import Record, decide, judge, standing
-from shared.testing.facts import ON_STUDY, correction, course, granted, opened, site_activated, target
-from shared.testing.followup_facts import alive, died, lost
-from shared.testing.followup_facts import contact as seen
+from shared.kernel.fact import Correction, Fact, Stream
+from shared.kernel.record import Record, all_objections, current_record, decide
+from shared.testing.facts import (
+    ENROLLMENT_FACTS,
+    correction,
+    member_granted,
+    radiotherapy_started,
+    site_activated,
+    study_opened,
+    target,
+)
+from shared.testing.followup_facts import follow_up_recorded as seen
+from shared.testing.followup_facts import lost_to_follow_up, participant_died, vital_status_confirmed
 from shared.testing.generated import (
     NAMES,
-    UNDER_TREATMENT,
-    Histories,
-    participants,
+    TREATMENT_FACTS,
+    HistoryStrategies,
+    build_record,
+    facts_of_type,
+    gates_of_type,
+    participant_records,
     points_into,
-    proposed_in,
-    record_of,
-    stated,
-    worlds,
+    proposals_for,
 )
-from shared.testing.spec import history, open_gate
-from shared.testing.toxicity_facts import assessed, finding, serious, serious_resolved
+from shared.testing.spec import numbered_facts, open_gate
+from shared.testing.toxicity_facts import finding, serious_event_reported, serious_event_resolved, toxicity_assessed
 
 SEARCH = settings(max_examples=2000, phases=[Phase.generate], database=None)
-SHARED = (doors, studies, texts, lists)
-EVERY = (
-    Histories(
-        STUDY, study.objections, (study, studies, texts, lists),
-        ((), (opened(),), (opened(), site_activated("A"), granted("A", "monitor"))),
-        st.just(partial(study.gate, date.max)),
+SHARED_RULE_MODULES = (doors, studies, texts, lists)
+ALL_HISTORIES = (
+    HistoryStrategies(
+        STUDY,
+        study.objections,
+        (study, studies, texts, lists),
+        ((), (study_opened(),), (study_opened(), site_activated("A"), member_granted("A", "monitor"))),
+        st.just(partial(study.gate_objections, date.max)),
     ),
-    Histories(
-        PARTICIPANT, participant.objections, (participant, treatment, enrollment_gate, *SHARED),
-        ((), ON_STUDY[:2], ON_STUDY, UNDER_TREATMENT),
-        worlds(enrollment_gate.World, PARTICIPANT, st.sampled_from(NAMES)),
+    HistoryStrategies(
+        PARTICIPANT,
+        participant.objections,
+        (participant, treatment, enrollment_gate, *SHARED_RULE_MODULES),
+        ((), ENROLLMENT_FACTS[:2], ENROLLMENT_FACTS, TREATMENT_FACTS),
+        gates_of_type(enrollment_gate.EnrollmentGate, PARTICIPANT, st.sampled_from(NAMES)),
     ),
-    Histories(
-        TOXICITY, assessment.objections, (assessment, toxicity_gate, *SHARED),
-        ((), (serious("A", 0),), (serious("A", 0), serious_resolved("A")), (assessed(0, finding()),)),
-        worlds(toxicity_gate.World, TOXICITY, participant=participants),
+    HistoryStrategies(
+        TOXICITY,
+        assessment.objections,
+        (assessment, toxicity_gate, *SHARED_RULE_MODULES),
+        (
+            (),
+            (serious_event_reported("A", 0),),
+            (serious_event_reported("A", 0), serious_event_resolved("A")),
+            (toxicity_assessed(0, finding()),),
+        ),
+        gates_of_type(toxicity_gate.ToxicityGate, TOXICITY, participant=participant_records),
     ),
-    Histories(
-        FOLLOWUP, contact.objections, (contact, followup_gate, *SHARED),
-        ((), (seen(0), alive(2)), (died(2), lost(1)), (died(None), seen("2024-02"))),
-        worlds(followup_gate.World, FOLLOWUP, participant=participants),
+    HistoryStrategies(
+        FOLLOWUP,
+        contact.objections,
+        (contact, followup_gate, *SHARED_RULE_MODULES),
+        (
+            (),
+            (seen(0), vital_status_confirmed(2)),
+            (participant_died(2), lost_to_follow_up(1)),
+            (participant_died(None), seen("2024-02")),
+        ),
+        gates_of_type(followup_gate.FollowUpGate, FOLLOWUP, participant=participant_records),
     ),
-)  # fmt: skip
-every_stream = pytest.mark.parametrize("of", EVERY, ids=str)
-every_stream_that_is_corrected = pytest.mark.parametrize("of", [of for of in EVERY if of.stream.correctable], ids=str)
+)
+every_stream = pytest.mark.parametrize("of", ALL_HISTORIES, ids=str)
+every_correctable_stream = pytest.mark.parametrize("of", [of for of in ALL_HISTORIES if of.stream.correctable], ids=str)
 Data = st.DataObject
 
 
 @pytest.mark.parametrize(
     ("stream", "kind"),
-    [pytest.param(stream, kind, id=f"{stream.service}-{kind.type_name}") for stream, kind in catalogue.facts()],
+    [pytest.param(stream, kind, id=f"{stream.service}-{kind.type_name}") for stream, kind in catalogue.all_facts()],
 )
-def test_every_fact_that_may_be_stated_is_among_those_that_are_tried(stream: Stream, kind: type[Fact]) -> None:
-    find(proposed_in(stream), lambda fact: fact.type_name == kind.type_name, settings=SEARCH)
+def test_every_fact_type_is_generated(stream: Stream, kind: type[Fact]) -> None:
+    find(proposals_for(stream), lambda fact: fact.type_name == kind.type_name, settings=SEARCH)
 
 
 @pytest.mark.parametrize(
-    ("of", "kind"),
-    [pytest.param(of, kind, id=f"{of}-{name}") for of in EVERY for name, kind in of.stream.declared.items()],
+    ("histories", "kind"),
+    [
+        pytest.param(of, kind, id=f"{of}-{name}")
+        for of in ALL_HISTORIES
+        for name, kind in of.stream.declared_facts.items()
+    ],
 )
-def test_every_fact_is_sometimes_admitted(of: Histories, kind: type[Fact]) -> None:
-    def admitted(tried: tuple[tuple[Fact, ...], Fact]) -> bool:
-        beginning, fact = tried
-        return len(of.told(beginning, [[fact]])) > len(beginning)
+def test_every_fact_is_sometimes_admitted(histories: HistoryStrategies, kind: type[Fact]) -> None:
+    def is_admitted(beginning_and_fact: tuple[tuple[Fact, ...], Fact]) -> bool:
+        beginning, fact = beginning_and_fact
+        return len(histories.run_proposals(beginning, [[fact]])) > len(beginning)
 
-    find(st.tuples(of.beginning, stated(kind)), admitted, settings=SEARCH)
-
-
-@every_stream
-@given(data=st.data())
-def test_whatever_is_proposed_the_record_stays_without_objection(of: Histories, data: Data) -> None:
-    past = of.told(data.draw(of.beginning), data.draw(st.lists(of.batch, max_size=10)))
-    assert judge(standing(past), of.rules) == set()
+    find(st.tuples(histories.beginning, facts_of_type(kind)), is_admitted, settings=SEARCH)
 
 
 @every_stream
 @given(data=st.data())
-def test_whatever_is_proposed_in_whatever_world_is_admitted_or_refused(of: Histories, data: Data) -> None:
-    past = of.told(data.draw(of.beginning), data.draw(st.lists(of.batch, max_size=8)), data.draw(of.gates))
-    assert judge(standing(past), of.rules) == set()
+def test_admitted_history_has_no_objections(histories: HistoryStrategies, data: Data) -> None:
+    recorded = histories.run_proposals(
+        data.draw(histories.beginning), data.draw(st.lists(histories.batch, max_size=10))
+    )
+    assert all_objections(current_record(recorded), histories.rules) == set()
 
 
 @every_stream
-@given(data=st.data(), moved=st.sampled_from([3, 4]))
-def test_the_order_of_arrival_does_not_change_what_is_objected(of: Histories, data: Data, moved: int) -> None:
-    events = history([*data.draw(of.beginning), *data.draw(st.lists(of.fact, min_size=1, max_size=4))])
-    fixed, free = events[:-moved], events[-moved:]
-    verdicts = [judge(Record((*fixed, *order)), of.rules) for order in permutations(free)]
-    verdicts.append(judge(Record(tuple(reversed(events))), of.rules))
+@given(data=st.data())
+def test_history_admitted_by_any_gate_has_no_objections(histories: HistoryStrategies, data: Data) -> None:
+    recorded = histories.run_proposals(
+        data.draw(histories.beginning), data.draw(st.lists(histories.batch, max_size=8)), data.draw(histories.gates)
+    )
+    assert all_objections(current_record(recorded), histories.rules) == set()
+
+
+@every_stream
+@given(data=st.data(), permuted_count=st.sampled_from([3, 4]))
+def test_objections_do_not_depend_on_arrival_order(
+    histories: HistoryStrategies, data: Data, permuted_count: int
+) -> None:
+    events = numbered_facts(
+        [*data.draw(histories.beginning), *data.draw(st.lists(histories.fact, min_size=1, max_size=4))]
+    )
+    fixed, free = events[:-permuted_count], events[-permuted_count:]
+    verdicts = [all_objections(Record((*fixed, *order)), histories.rules) for order in permutations(free)]
+    verdicts.append(all_objections(Record(tuple(reversed(events))), histories.rules))
     assert all(verdict == verdicts[0] for verdict in verdicts)
 
 
 @every_stream
 @given(data=st.data())
-def test_rules_object_to_any_set_of_facts_in_declared_words_and_never_fail(of: Histories, data: Data) -> None:
-    said = data.draw(st.lists(of.fact, max_size=12))
-    raised = judge(record_of(said), of.rules)
-    assert {objection.code for _, objection in raised} <= of.declared
-    assert all(points_into(said[event.int - 1], objection.member) for event, objection in raised)
+def test_rules_raise_only_declared_objections_for_any_facts(histories: HistoryStrategies, data: Data) -> None:
+    facts_drawn = data.draw(st.lists(histories.fact, max_size=12))
+    raised = all_objections(build_record(facts_drawn), histories.rules)
+    assert {objection.code for _, objection in raised} <= histories.declared_problem_codes
+    assert all(points_into(facts_drawn[event.int - 1], objection.pointer) for event, objection in raised)
 
 
 @every_stream
 @given(data=st.data())
-def test_the_gate_answers_to_any_fact_in_any_record_in_any_world(of: Histories, data: Data) -> None:
-    said, fact, gate = data.draw(st.tuples(st.lists(of.fact, max_size=8), of.proposal, of.gates))
-    past, (proposed,) = history(said), history([fact], len(said) + 1)
-    record = Record((*past, *(() if isinstance(fact, Corrected) else (proposed,))))
-    for asked in (*past, proposed):
-        raised = list(gate(record, asked))
-        assert {objection.code for objection in raised} <= of.declared
-        assert all(points_into(asked.fact, objection.member) for objection in raised)
+def test_gate_raises_only_declared_objections_for_any_fact(histories: HistoryStrategies, data: Data) -> None:
+    facts_drawn, fact, gate = data.draw(
+        st.tuples(st.lists(histories.fact, max_size=8), histories.proposal, histories.gates)
+    )
+    recorded, (proposed,) = numbered_facts(facts_drawn), numbered_facts([fact], len(facts_drawn) + 1)
+    record = Record((*recorded, *(() if isinstance(fact, Correction) else (proposed,))))
+    for stated_fact in (*recorded, proposed):
+        raised = list(gate(record, stated_fact))
+        assert {objection.code for objection in raised} <= histories.declared_problem_codes
+        assert all(points_into(stated_fact.fact, objection.pointer) for objection in raised)
 
 
-@every_stream_that_is_corrected
+@every_correctable_stream
 @given(data=st.data(), event=st.integers(1, 8))
-def test_a_void_is_never_refused_by_the_gate(of: Histories, data: Data, event: int) -> None:
-    said, gate = data.draw(st.tuples(st.lists(of.fact, min_size=1, max_size=8), of.gates))
-    (proposed,) = history([correction(event, None)], len(said) + 1)
-    assert list(gate(record_of(said), proposed)) == []
+def test_a_void_is_never_refused_by_the_gate(histories: HistoryStrategies, data: Data, event: int) -> None:
+    facts_drawn, gate = data.draw(st.tuples(st.lists(histories.fact, min_size=1, max_size=8), histories.gates))
+    (proposed,) = numbered_facts([correction(event, None)], len(facts_drawn) + 1)
+    assert list(gate(build_record(facts_drawn), proposed)) == []
 
 
-@every_stream_that_is_corrected
+@every_correctable_stream
 @given(data=st.data())
-def test_a_fact_restated_is_judged_as_if_it_had_been_said_so_at_once(of: Histories, data: Data) -> None:
-    past = of.told(data.draw(of.beginning), data.draw(st.lists(of.batch, max_size=6)))
-    first, then = data.draw(of.restatement)
-    number = len(past) + 1
-    mended = [*past, *history([first, correction(number, then)], number)]
-    meant = [*past, *history([then], number)]
-    assert judge(standing(mended), of.rules) == judge(standing(meant), of.rules)
+def test_corrected_fact_is_evaluated_like_the_fact_recorded_directly(histories: HistoryStrategies, data: Data) -> None:
+    recorded = histories.run_proposals(data.draw(histories.beginning), data.draw(st.lists(histories.batch, max_size=6)))
+    first, then = data.draw(histories.restatement)
+    number = len(recorded) + 1
+    corrected_history = [*recorded, *numbered_facts([first, correction(number, then)], number)]
+    direct_history = [*recorded, *numbered_facts([then], number)]
+    assert all_objections(current_record(corrected_history), histories.rules) == all_objections(
+        current_record(direct_history), histories.rules
+    )
 
 
-@every_stream_that_is_corrected
+@every_correctable_stream
 @given(data=st.data())
 @settings(max_examples=50)
-def test_a_record_can_be_voided_fact_by_fact_and_re_instated(of: Histories, data: Data) -> None:
-    past = of.told(data.draw(of.beginning), data.draw(st.lists(of.batch, max_size=6)))
-    stood = {each.event_id: each.fact for each in standing(past).stated}
-    number = len(past) + 1
-    emptied = [*past, *history([correction(event, None) for event in stood], number)]
-    decide(past, emptied[len(past) :], of.rules, open_gate)
-    assert standing(emptied).stated == ()
-    again = history([correction(event, fact) for event, fact in stood.items()], number + len(stood))
-    record = decide(emptied, again, of.rules, open_gate)
-    assert {each.event_id: each.fact for each in record.stated} == stood
+def test_record_can_be_voided_completely_and_reinstated(histories: HistoryStrategies, data: Data) -> None:
+    recorded = histories.run_proposals(data.draw(histories.beginning), data.draw(st.lists(histories.batch, max_size=6)))
+    facts_by_id = {each.event_id: each.fact for each in current_record(recorded).stated_facts}
+    number = len(recorded) + 1
+    emptied = [*recorded, *numbered_facts([correction(event, None) for event in facts_by_id], number)]
+    decide(recorded, emptied[len(recorded) :], histories.rules, open_gate)
+    assert current_record(emptied).stated_facts == ()
+    again = numbered_facts([correction(event, fact) for event, fact in facts_by_id.items()], number + len(facts_by_id))
+    record = decide(emptied, again, histories.rules, open_gate)
+    assert {each.event_id: each.fact for each in record.stated_facts} == facts_by_id
 
 
-def test_a_pointer_is_looked_up_within_the_fact() -> None:
-    said = correction(UUID(int=1), course(0, "A", target("A"), target("B")))
-    assert points_into(said, "/replacement/data/targets/1/lesion_ids")
-    assert not points_into(said, "/replacement/data/targets/2/lesion_ids")
-    assert not points_into(said, "/targets")
+def test_points_into_resolves_pointers_within_the_fact() -> None:
+    corrected = correction(UUID(int=1), radiotherapy_started(0, "A", target("A"), target("B")))
+    assert points_into(corrected, "/replacement/data/targets/1/lesion_ids")
+    assert not points_into(corrected, "/replacement/data/targets/2/lesion_ids")
+    assert not points_into(corrected, "/targets")

@@ -11,30 +11,30 @@ from services.analytics.cohort import Cohort, Selection
 from services.analytics.figures import accrual as draw_accrual
 from services.analytics.figures import flow as draw_flow
 from services.analytics.figures import treatments as draw_treatments
-from services.analytics.statistics.accrual import BY, accrual
+from services.analytics.statistics.accrual import STRATIFICATIONS, accrual
 from services.analytics.statistics.flow import flow
 from services.analytics.statistics.treatments import treatments
 
-Compute = Callable[[Cohort, Selection], dict[str, Any]]
+ComputeFigure = Callable[[Cohort, Selection], dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class FigureKind:
+class FigureDefinition:
     """`rows`: the member of the answer whose rows show single participants. Such a figure is read under row-level
     security, and each read of it is logged."""
 
-    compute: Compute
-    drawn: ModuleType
-    by: tuple[str, ...] = ()
-    rows: str = ""
+    compute: ComputeFigure
+    renderer: ModuleType
+    stratifications: tuple[str, ...] = ()
+    participant_rows: str = ""
 
     @property
-    def of_participants(self) -> bool:
-        return bool(self.rows)
+    def participant_level(self) -> bool:
+        return bool(self.participant_rows)
 
 
-FIGURES: Mapping[str, FigureKind] = {
-    "flow": FigureKind(flow, draw_flow),
-    "accrual": FigureKind(accrual, draw_accrual, BY),
-    "treatments": FigureKind(treatments, draw_treatments, rows="targets"),
+FIGURES: Mapping[str, FigureDefinition] = {
+    "flow": FigureDefinition(flow, draw_flow),
+    "accrual": FigureDefinition(accrual, draw_accrual, STRATIFICATIONS),
+    "treatments": FigureDefinition(treatments, draw_treatments, participant_rows="targets"),
 }

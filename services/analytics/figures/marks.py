@@ -4,58 +4,73 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from services.analytics.figures import Figure
-from services.analytics.figures.svg import ACCENT, INK, MUTED, SECOND, Element, Value, element, line, number, text
+from services.analytics.figures import FigureData
+from services.analytics.figures.svg import (
+    ACCENT,
+    INK,
+    MUTED,
+    SECOND,
+    AttributeValue,
+    Element,
+    element,
+    line,
+    svg_number,
+    text,
+)
 
 _BY_TYPE = {
-    "disease.progressed": "diamond", "participant.died": "square", "lesion.registered": "lesion",
+    "disease.progressed": "diamond",
+    "participant.died": "square",
+    "lesion.registered": "lesion",
     "followup.visit_missed": "cross",
-}  # fmt: skip
+}
 _BY_LANE = {"toxicity": "grade", "procedures": "triangle", "contacts": "contact"}
-_SEVERE = 3
-_HALF = 5.0
+_SEVERE_GRADE = 3
+_HALF_SIZE = 5.0
 
 
-def shape(entry: Figure) -> str:
+def shape(entry: FigureData) -> str:
     """What an entry is drawn as: those of one shape that lie on each other are drawn as one."""
     if entry["lasts"]:
         return "bar"
     return _BY_TYPE.get(entry["type"]) or _BY_LANE.get(entry["lane"], "dot")
 
 
-def mark(entries: Sequence[Figure], x: float, y: float) -> Iterator[Element]:
+def mark(entries: Sequence[FigureData], x: float, y: float) -> Iterator[Element]:
     """What happened on a day, or several things of one shape on days next to each other."""
     match shape(entries[0]):
         case "grade":
             return _grade(entries, x, y)
         case "square":
-            return _square(x, y, known=entries[0]["day"] is not None)
+            return _square(x, y, is_dated=entries[0]["day"] is not None)
         case name:
-            return _PLAIN[name](x, y)
+            return _MARKS[name](x, y)
 
 
-def _grade(entries: Sequence[Figure], x: float, y: float) -> Iterator[Element]:
+def _grade(entries: Sequence[FigureData], x: float, y: float) -> Iterator[Element]:
     """The worst grade in a ring: a heavy one from grade 3 on, a dashed one where nothing was graded."""
     grades = [entry["grade"] for entry in entries if entry.get("grade") is not None]
     worst = max(grades, default=None)
-    severe = worst is not None and worst >= _SEVERE
-    colour, name = (SECOND, "hollow stroke-second") if severe else (MUTED, "hollow stroke-muted")
-    look: dict[str, Value] = {"stroke_dasharray": "2 2"} if worst is None else {}
+    severe = worst is not None and worst >= _SEVERE_GRADE
+    color, name = (SECOND, "hollow stroke-second") if severe else (MUTED, "hollow stroke-muted")
+    style: dict[str, AttributeValue] = {"stroke_dasharray": "2 2"} if worst is None else {}
     yield element(
-        "circle", cx=x, cy=y, r=8, fill="none", stroke=colour, stroke_width=2 if severe else 1, class_=name, **look
+        "circle", cx=x, cy=y, r=8, fill="none", stroke=color, stroke_width=2 if severe else 1, class_=name, **style
     )
     yield text(x, y + 4, "?" if worst is None else str(worst), "middle", font_size=11, font_weight=600)
 
 
 def _diamond(x: float, y: float) -> Iterator[Element]:
-    size = number(_HALF + 1)
-    path = f"M{number(x)} {number(y - _HALF - 1)}l{size} {size}l-{size} {size}l-{size} -{size}z"
+    size = svg_number(_HALF_SIZE + 1)
+    path = f"M{svg_number(x)} {svg_number(y - _HALF_SIZE - 1)}l{size} {size}l-{size} {size}l-{size} -{size}z"
     yield element("path", d=path, fill=SECOND, class_="second")
 
 
-def _square(x: float, y: float, *, known: bool) -> Iterator[Element]:
-    look = {"fill": INK, "class_": "ink"} if known else {"fill": "none", "stroke": INK, "class_": "hollow stroke-ink"}
-    yield element("rect", x=x - _HALF, y=y - _HALF, width=2 * _HALF, height=2 * _HALF, **look)
+def _square(x: float, y: float, *, is_dated: bool) -> Iterator[Element]:
+    style = (
+        {"fill": INK, "class_": "ink"} if is_dated else {"fill": "none", "stroke": INK, "class_": "hollow stroke-ink"}
+    )
+    yield element("rect", x=x - _HALF_SIZE, y=y - _HALF_SIZE, width=2 * _HALF_SIZE, height=2 * _HALF_SIZE, **style)
 
 
 def _lesion(x: float, y: float) -> Iterator[Element]:
@@ -66,19 +81,22 @@ def _contact(x: float, y: float) -> Iterator[Element]:
     yield _ring(x, y, stroke=ACCENT, class_="hollow stroke-accent")
 
 
-def _ring(x: float, y: float, **look: Value) -> Element:
-    return element("circle", cx=x, cy=y, r=4.5, fill="none", stroke_width=1.75, **look)
+def _ring(x: float, y: float, **style: AttributeValue) -> Element:
+    return element("circle", cx=x, cy=y, r=4.5, fill="none", stroke_width=1.75, **style)
 
 
 def _cross(x: float, y: float) -> Iterator[Element]:
-    left, top, size = number(x - 4), number(y - 4), 8
+    left, top, size = svg_number(x - 4), svg_number(y - 4), 8
     path = f"M{left} {top}l{size} {size}m0 -{size}l-{size} {size}"
     yield line(path, stroke=MUTED, stroke_width=2, class_="stroke-muted")
 
 
 def _triangle(x: float, y: float) -> Iterator[Element]:
     yield element(
-        "path", d=f"M{number(x)} {number(y - _HALF)}l{_HALF} 9h-{2 * _HALF:.0f}z", fill=ACCENT, class_="accent"
+        "path",
+        d=f"M{svg_number(x)} {svg_number(y - _HALF_SIZE)}l{_HALF_SIZE} 9h-{2 * _HALF_SIZE:.0f}z",
+        fill=ACCENT,
+        class_="accent",
     )
 
 
@@ -86,6 +104,11 @@ def _dot(x: float, y: float) -> Iterator[Element]:
     yield element("circle", cx=x, cy=y, r=4, fill=ACCENT, class_="accent")
 
 
-_PLAIN = {
-    "diamond": _diamond, "lesion": _lesion, "cross": _cross, "triangle": _triangle, "contact": _contact, "dot": _dot,
-}  # fmt: skip
+_MARKS = {
+    "diamond": _diamond,
+    "lesion": _lesion,
+    "cross": _cross,
+    "triangle": _triangle,
+    "contact": _contact,
+    "dot": _dot,
+}

@@ -20,10 +20,10 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FORBIDDEN = re.compile(r"style|on.*", re.IGNORECASE)
 
-Value = str | float
-Anchor = Literal["start", "middle", "end"]
+AttributeValue = str | float
+TextAnchor = Literal["start", "middle", "end"]
 
-HALO: dict[str, Value] = {
+HALO: dict[str, AttributeValue] = {
     "class_": "ink halo",
     "stroke": "#fff",
     "stroke_width": 4,
@@ -42,20 +42,20 @@ class Element:
     children: tuple[Element | str, ...]
 
     def __str__(self) -> str:
-        attributes = "".join(f' {name}="{_text(value)}"' for name, value in self.attributes)
-        inside = "".join(str(child) if isinstance(child, Element) else _text(child) for child in self.children)
+        attributes = "".join(f' {name}="{_escape(value)}"' for name, value in self.attributes)
+        inside = "".join(str(child) if isinstance(child, Element) else _escape(child) for child in self.children)
         return f"<{self.name}{attributes}>{inside}</{self.name}>" if inside else f"<{self.name}{attributes}/>"
 
 
-def element(name: str, *children: Element | str, **attributes: Value) -> Element:
+def element(name: str, *children: Element | str, **attributes: AttributeValue) -> Element:
     """`font_size` stands for `font-size` and `class_` for `class`. Raises ValueError for style and on… attributes."""
-    named = {attribute.rstrip("_").replace("_", "-"): value for attribute, value in attributes.items()}
-    if refused := [attribute for attribute in named if _FORBIDDEN.fullmatch(attribute)]:
-        raise ValueError(f"not in a picture: {', '.join(refused)}")
-    return Element(name, tuple((attribute, number(value)) for attribute, value in named.items()), children)
+    xml_attributes = {attribute.rstrip("_").replace("_", "-"): value for attribute, value in attributes.items()}
+    if forbidden := [attribute for attribute in xml_attributes if _FORBIDDEN.fullmatch(attribute)]:
+        raise ValueError(f"not in a picture: {', '.join(forbidden)}")
+    return Element(name, tuple((attribute, svg_number(value)) for attribute, value in xml_attributes.items()), children)
 
 
-def picture(name: str, title: str, description: str, size: tuple[float, float], body: Iterable[Element]) -> str:
+def document(name: str, title: str, description: str, size: tuple[float, float], body: Iterable[Element]) -> str:
     """A whole picture, `size` in user units; `name` makes its ids unique among the pictures of a page."""
     width, height = size
     root = element(
@@ -64,7 +64,7 @@ def picture(name: str, title: str, description: str, size: tuple[float, float], 
         element("desc", description, id=f"{name}-desc"),
         *body,
         xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {number(width)} {number(height)}",
+        viewBox=f"0 0 {svg_number(width)} {svg_number(height)}",
         width=width,
         height=height,
         role="img",
@@ -77,55 +77,59 @@ def picture(name: str, title: str, description: str, size: tuple[float, float], 
     return str(root)
 
 
-def group(*children: Element, **attributes: Value) -> Element:
+def group(*children: Element, **attributes: AttributeValue) -> Element:
     return element("g", *children, **attributes)
 
 
-def text(x: float, y: float, words: str, anchor: Anchor = "start", **attributes: Value) -> Element:
+def text(x: float, y: float, content: str, anchor: TextAnchor = "start", **attributes: AttributeValue) -> Element:
     """A line of text on the base line `y`."""
-    placed: dict[str, Value] = {"x": x, "y": y, "class_": "ink"}
+    defaults: dict[str, AttributeValue] = {"x": x, "y": y, "class_": "ink"}
     if anchor != "start":
-        placed["text_anchor"] = anchor
-    return element("text", words, **{**placed, **attributes})
+        defaults["text_anchor"] = anchor
+    return element("text", content, **{**defaults, **attributes})
 
 
-def quiet(x: float, y: float, words: str, anchor: Anchor = "start", **attributes: Value) -> Element:
+def secondary_text(
+    x: float, y: float, content: str, anchor: TextAnchor = "start", **attributes: AttributeValue
+) -> Element:
     """Text that explains rather than tells."""
-    return text(x, y, words, anchor, **{"class_": "muted", "fill": MUTED, "font_size": 12, **attributes})
+    return text(x, y, content, anchor, **{"class_": "muted", "fill": MUTED, "font_size": 12, **attributes})
 
 
-def line(*steps: str, **attributes: Value) -> Element:
+def line(*steps: str, **attributes: AttributeValue) -> Element:
     """An open path without a filling."""
     return element("path", d="".join(steps), **{"fill": "none", "stroke": INK, "class_": "stroke-ink", **attributes})
 
 
-def rule(x1: float, y1: float, x2: float, y2: float) -> Element:
+def grid_line(x1: float, y1: float, x2: float, y2: float) -> Element:
     """A grid line."""
-    return line(f"M{number(x1)} {number(y1)}L{number(x2)} {number(y2)}", stroke=RULE, class_="stroke-rule")
+    return line(
+        f"M{svg_number(x1)} {svg_number(y1)}L{svg_number(x2)} {svg_number(y2)}", stroke=RULE, class_="stroke-rule"
+    )
 
 
-def staircase(points: Sequence[tuple[float, float]], until: float) -> str:
+def step_path(points: Sequence[tuple[float, float]], until: float) -> str:
     """A path that stays level from each point to the next one's x, then steps to its y, and ends at x = `until`."""
     first, *rest = points
-    steps = "".join(f"H{number(x)}V{number(y)}" for x, y in rest)
-    return f"M{number(first[0])} {number(first[1])}{steps}H{number(until)}"
+    steps = "".join(f"H{svg_number(x)}V{svg_number(y)}" for x, y in rest)
+    return f"M{svg_number(first[0])} {svg_number(first[1])}{steps}H{svg_number(until)}"
 
 
-def ticks(highest: float, wanted: int) -> list[float]:
+def tick_values(highest: float, step_count: int) -> list[float]:
     """Round numbers from 0 up to the first that is not below `highest`, about `wanted` steps, 1-2-5 apart."""
-    raw = max(highest, 1) / wanted
+    raw = max(highest, 1) / step_count
     magnitude = 10.0 ** floor(log10(raw))
     step = max(1.0, next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= raw * 0.999))
     count = int(-(-max(highest, 1) // step))
     return [index * step for index in range(count + 1)]
 
 
-def number(value: Value) -> str:
+def svg_number(value: AttributeValue) -> str:
     """Numbers to two decimals without trailing zeros: small files, and the same bytes each time."""
     if isinstance(value, str):
         return value
     return f"{round(value, 2) + 0.0:.2f}".rstrip("0").rstrip(".")  # + 0.0: never "-0"
 
 
-def _text(words: str) -> str:
-    return escape(_NOT_XML.sub("", words))
+def _escape(content: str) -> str:
+    return escape(_NOT_XML.sub("", content))

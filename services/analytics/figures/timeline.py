@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from services.analytics.figures import Figure, Table, counted, spoken
-from services.analytics.figures.calendar import axis_days
+from services.analytics.figures import FigureData, FigureTable, count_noun, humanize
+from services.analytics.figures.calendar import axis_labels
 from services.analytics.figures.marks import mark, shape
 from services.analytics.figures.svg import (
     ACCENT,
@@ -15,44 +15,47 @@ from services.analytics.figures.svg import (
     INK,
     MUTED,
     TINT,
+    AttributeValue,
     Element,
-    Value,
+    document,
     element,
+    grid_line,
     group,
     line,
-    number,
-    picture,
-    quiet,
-    rule,
+    secondary_text,
+    svg_number,
     text,
 )
 
 TITLE = "Timeline"
 
 _WIDTH, _LEFT, _RIGHT, _TOP = 960, 148, 944, 34
-_ROW, _LANE_PAD, _BAR = 23, 9, 13
-_LETTER, _GAP, _RADIUS = 6.4, 6.0, 6.0
-_CLOSE = 7.0  # marks of one kind that are nearer are drawn as one
-_LABELLED, _MOST = 5, 9  # rows of a lane with labels, and at all
-_TICKS = 11
-_IN_A_LABEL = 3
-_ENDS = {
-    "radiotherapy.completed", "radiotherapy.discontinued", "systemic_therapy.stopped",
-    "toxicity.serious_event_resolved", "participant.follow_up_resumed",
-}  # fmt: skip
+_ROW_HEIGHT, _LANE_PAD, _BAR = 23, 9, 13
+_CHARACTER_WIDTH, _GAP, _RADIUS = 6.4, 6.0, 6.0
+_MERGE_DISTANCE = 7.0  # marks of one kind that are nearer are drawn as one
+_MAX_LABELED_ROWS, _MAX_ROWS = 5, 9  # rows of a lane with labels, and at all
+_MAX_TICKS = 11
+_MAX_LABEL_PARTS = 3
+_END_TYPES = {
+    "radiotherapy.completed",
+    "radiotherapy.discontinued",
+    "systemic_therapy.stopped",
+    "toxicity.serious_event_resolved",
+    "participant.follow_up_resumed",
+}
 """Told by where a bar ends."""
 
-Entry = Figure
+LaneEntry = FigureData
 
 
 @dataclass(frozen=True, slots=True)
-class _Item:
+class LaneItem:
     """A bar or a mark from `x1` to `x2`, with the entries that it shows; of imprecise dates, where they may be."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[LaneEntry, ...]
     x1: float
     x2: float
-    may_be: tuple[tuple[float, float], ...] = ()
+    possible_spans: tuple[tuple[float, float], ...] = ()
     side: str = "right"
 
     @property
@@ -61,22 +64,22 @@ class _Item:
 
     @property
     def label(self) -> str:
-        words = list(dict.fromkeys(_label(entry) for entry in self.entries if _label(entry)))
-        more = len(words) - _IN_A_LABEL
-        return ", ".join(words[:_IN_A_LABEL]) + (f" + {more}" if more > 0 else "")
+        texts = list(dict.fromkeys(_entry_label(entry) for entry in self.entries if _entry_label(entry)))
+        omitted = len(texts) - _MAX_LABEL_PARTS
+        return ", ".join(texts[:_MAX_LABEL_PARTS]) + (f" + {omitted}" if omitted > 0 else "")
 
     @property
     def extent(self) -> tuple[float, float]:
         """From where to where the row is taken, label included."""
-        long = len(self.label) * _LETTER + _GAP if self.label and self.side != "none" else 0.0
-        left = long if self.side == "left" else 0.0
-        right = long if self.side == "right" else 0.0
-        around = 0.0 if self.shape == "bar" else _RADIUS
-        return self.x1 - around - left, self.x2 + around + right
+        label_width = len(self.label) * _CHARACTER_WIDTH + _GAP if self.label and self.side != "none" else 0.0
+        left = label_width if self.side == "left" else 0.0
+        right = label_width if self.side == "right" else 0.0
+        mark_radius = 0.0 if self.shape == "bar" else _RADIUS
+        return self.x1 - mark_radius - left, self.x2 + mark_radius + right
 
 
 @dataclass(frozen=True, slots=True)
-class _Scale:
+class _TimeScale:
     start: date
     end: date
 
@@ -84,35 +87,35 @@ class _Scale:
         return _LEFT + (_RIGHT - _LEFT) * (day - self.start).days / max((self.end - self.start).days, 1)
 
 
-def draw(figure: Figure) -> str:
+def draw(figure: FigureData) -> str:
     """The swim lane as SVG text."""
     scale = _scale(figure)
     body, base = list[Element](), float(_TOP)
     for lane in figure["lanes"]:
-        rows = _rows(_items(figure, lane["lane"], scale))
-        body += [rule(0, base, _WIDTH, base), text(0, base + _LANE_PAD + 13, lane["title"], font_weight=600)]
-        for place, row in enumerate(rows):
-            middle = base + _LANE_PAD + _ROW * (place + 0.5)
-            body += [_drawn(item, middle) for item in row]
-        base += _LANE_PAD * 2 + _ROW * max(len(rows), 1)
-    frame = [*_axis(scale, base), *_lines(figure, scale, base)]
-    return picture(
+        rows = _layout_rows(_lane_items(figure, lane["lane"], scale))
+        body += [grid_line(0, base, _WIDTH, base), text(0, base + _LANE_PAD + 13, lane["title"], font_weight=600)]
+        for row_index, row in enumerate(rows):
+            middle = base + _LANE_PAD + _ROW_HEIGHT * (row_index + 0.5)
+            body += [_draw_item(item, middle) for item in row]
+        base += _LANE_PAD * 2 + _ROW_HEIGHT * max(len(rows), 1)
+    frame = [*_axis(scale, base), *_death_lines(figure, scale, base)]
+    return document(
         "timeline", f"{TITLE} of {figure['participant_id']}", caption(figure), (_WIDTH, base + 30), frame + body
     )
 
 
-def caption(figure: Figure) -> str:
+def caption(figure: FigureData) -> str:
     """How much is shown, what is imprecise or restated in it, and which state of the study it is."""
     entries = figure["entries"]
     parts = [
-        f"{counted(len(entries), 'fact')} up to {figure['today']}",
-        counted(figure["imputed_dates"], "partial date"),
-        counted(sum(entry["corrected"] for entry in entries), "corrected fact"),
+        f"{count_noun(len(entries), 'fact')} up to {figure['today']}",
+        count_noun(figure["imputed_dates"], "partial date"),
+        count_noun(sum(entry["corrected"] for entry in entries), "corrected fact"),
     ]
-    return " ".join([f"{', '.join(parts)}.", *_key(entries), f"Position {figure['position']}."])
+    return " ".join([f"{', '.join(parts)}.", *_legend_sentences(entries), f"Position {figure['position']}."])
 
 
-def _key(entries: Sequence[Entry]) -> Iterator[str]:
+def _legend_sentences(entries: Sequence[LaneEntry]) -> Iterator[str]:
     """What is not said by a label in the drawing."""
     if any(entry["ongoing"] for entry in entries):
         yield "A dashed bar has no recorded end."
@@ -122,136 +125,158 @@ def _key(entries: Sequence[Entry]) -> Iterator[str]:
         yield "A ring shows the worst grade of an assessment; ? means that no grade is recorded."
 
 
-def table(figure: Figure) -> Table:
+def table(figure: FigureData) -> FigureTable:
     """Header, and a row for every entry in clinical order."""
     return ["Date", "Lane", "What", "Details"], [
-        [entry["on"] or "unknown", spoken(entry["lane"]), entry["title"], "; ".join(entry["detail"])]
+        [entry["on"] or "unknown", humanize(entry["lane"]), entry["title"], "; ".join(entry["detail"])]
         for entry in figure["entries"]
     ]
 
 
-def _scale(figure: Figure) -> _Scale:
+def _scale(figure: FigureData) -> _TimeScale:
     """All days that are shown, with a little room on both sides."""
     days = [date.fromisoformat(entry["from"]) for entry in figure["entries"] if entry["from"]]
     end = date.fromisoformat(figure["ends_on"])
     start = min(days, default=end)
     room = timedelta(days=max(2, (end - start).days // 50))
-    return _Scale(start - room, end + room)
+    return _TimeScale(start - room, end + room)
 
 
-def _items(figure: Figure, lane: str, scale: _Scale) -> list[_Item]:
+def _lane_items(figure: FigureData, lane: str, scale: _TimeScale) -> list[LaneItem]:
     """Bars as they are; marks of one kind that would lie on each other as one."""
-    items = list[_Item]()
-    for entry in (each for each in figure["entries"] if each["lane"] == lane and each["type"] not in _ENDS):
-        item = _item(entry, figure, scale)
-        last = items[-1] if items else None
-        if last and last.shape == item.shape != "bar" and item.x1 - last.x1 < _CLOSE:
-            items[-1] = replace(last, entries=(*last.entries, entry), may_be=(*last.may_be, *item.may_be))
+    items = list[LaneItem]()
+    for entry in (
+        lane_entry
+        for lane_entry in figure["entries"]
+        if lane_entry["lane"] == lane and lane_entry["type"] not in _END_TYPES
+    ):
+        item = _lane_item(entry, figure, scale)
+        previous = items[-1] if items else None
+        if previous and previous.shape == item.shape != "bar" and item.x1 - previous.x1 < _MERGE_DISTANCE:
+            items[-1] = replace(
+                previous,
+                entries=(*previous.entries, entry),
+                possible_spans=(*previous.possible_spans, *item.possible_spans),
+            )
         else:
             items.append(item)
     return items
 
 
-def _item(entry: Entry, figure: Figure, scale: _Scale) -> _Item:
+def _lane_item(entry: LaneEntry, figure: FigureData, scale: _TimeScale) -> LaneItem:
     """What has no date stands at the end."""
     if entry["lasts"]:
         x1, x2 = (scale.x(date.fromisoformat(entry[name])) for name in ("from", "until"))
-        return _Item((entry,), x1, max(x2, x1 + 4))
+        return LaneItem((entry,), x1, max(x2, x1 + 4))
     x = scale.x(date.fromisoformat(entry["day"] or figure["ends_on"]))
     if not entry["imputed"]:
-        return _Item((entry,), x, x)
+        return LaneItem((entry,), x, x)
     first, last = (scale.x(date.fromisoformat(entry[name])) for name in ("from", "until"))
-    return _Item((entry,), x, x, ((first, last),))
+    return LaneItem((entry,), x, x, ((first, last),))
 
 
-def _label(entry: Entry) -> str:
+def _entry_label(entry: LaneEntry) -> str:
     if entry["lane"] == "toxicity" and not entry["lasts"]:
         return ""  # its grade stands in the mark
     return str(entry["label"]) if entry["day"] else f"{entry['label']}, date unknown"
 
 
-def _rows(items: Sequence[_Item]) -> list[list[_Item]]:
+def _layout_rows(items: Sequence[LaneItem]) -> list[list[LaneItem]]:
     """Each item in the first row that has room for it, bars first; a label that finds no room is left away."""
-    rows = list[list[_Item]]()
+    rows = list[list[LaneItem]]()
     for item in sorted(items, key=lambda each: each.shape != "bar"):
-        tries = [replace(item, side=side) for side in ("inside", "right", "left") if _fits_frame(item, side)]
+        candidates = [replace(item, side=side) for side in ("inside", "right", "left") if _fits(item, side)]
         placed = next(
-            (each for each in tries if _place(rows, each, _MOST if each.side == "inside" else _LABELLED)), None
+            (
+                each
+                for each in candidates
+                if _place_in_row(rows, each, _MAX_ROWS if each.side == "inside" else _MAX_LABELED_ROWS)
+            ),
+            None,
         )
-        if placed is None and not _place(rows, bare := replace(item, side="none"), _MOST):
-            rows[-1].append(bare)
+        if placed is None and not _place_in_row(rows, unlabeled := replace(item, side="none"), _MAX_ROWS):
+            rows[-1].append(unlabeled)
     return rows
 
 
-def _fits_frame(item: _Item, side: str) -> bool:
-    long = len(item.label) * _LETTER + _GAP
+def _fits(item: LaneItem, side: str) -> bool:
+    label_width = len(item.label) * _CHARACTER_WIDTH + _GAP
     match side:
         case "inside":
-            return not item.label or (item.shape == "bar" and item.x2 - item.x1 > long + _GAP)
+            return not item.label or (item.shape == "bar" and item.x2 - item.x1 > label_width + _GAP)
         case "right":
-            return item.x2 + _RADIUS + long <= _WIDTH
-    return item.x1 - _RADIUS - long >= _LEFT
+            return item.x2 + _RADIUS + label_width <= _WIDTH
+    return item.x1 - _RADIUS - label_width >= _LEFT
 
 
-def _place(rows: list[list[_Item]], item: _Item, most: int) -> bool:
+def _place_in_row(rows: list[list[LaneItem]], item: LaneItem, max_rows: int) -> bool:
     left, right = item.extent
     for row in rows:
         if all(right + _GAP < other.extent[0] or other.extent[1] + _GAP < left for other in row):
             row.append(item)
             return True
-    if len(rows) >= most:
+    if len(rows) >= max_rows:
         return False
     rows.append([item])
     return True
 
 
-def _drawn(item: _Item, middle: float) -> Element:
-    said = "\n".join(_sentence(entry) for entry in item.entries)
+def _draw_item(item: LaneItem, middle: float) -> Element:
+    tooltip = "\n".join(_tooltip_sentence(entry) for entry in item.entries)
     shapes = _bar(item, middle) if item.shape == "bar" else mark(item.entries, item.x1, middle)
-    spans = [span for span in item.may_be if span[1] > span[0]]
-    reach = [line(f"M{number(a)} {number(middle)}H{number(b)}", stroke=MUTED, class_="stroke-muted") for a, b in spans]
-    return group(element("title", said), *reach, *_worded(item, middle), *shapes, *_inside(item, middle))
+    spans = [span for span in item.possible_spans if span[1] > span[0]]
+    span_lines = [
+        line(f"M{svg_number(a)} {svg_number(middle)}H{svg_number(b)}", stroke=MUTED, class_="stroke-muted")
+        for a, b in spans
+    ]
+    return group(
+        element("title", tooltip),
+        *span_lines,
+        *_draw_outer_label(item, middle),
+        *shapes,
+        *_draw_inner_label(item, middle),
+    )
 
 
-def _sentence(entry: Entry) -> str:
+def _tooltip_sentence(entry: LaneEntry) -> str:
     end = " (no end recorded)" if entry["ongoing"] else ""
-    when = f"{entry['on']} – {entry['until']}" if entry["lasts"] and not entry["ongoing"] else entry["on"]
-    return f"{when or 'Date unknown'}: {entry['title']}{end}"
+    date_text = f"{entry['on']} – {entry['until']}" if entry["lasts"] and not entry["ongoing"] else entry["on"]
+    return f"{date_text or 'Date unknown'}: {entry['title']}{end}"
 
 
-def _bar(item: _Item, middle: float) -> Iterator[Element]:
-    look: dict[str, Value] = {"fill": TINT, "stroke": ACCENT, "class_": "tint stroke-accent", "rx": 3}
+def _bar(item: LaneItem, middle: float) -> Iterator[Element]:
+    style: dict[str, AttributeValue] = {"fill": TINT, "stroke": ACCENT, "class_": "tint stroke-accent", "rx": 3}
     if item.entries[0]["ongoing"]:
-        look |= {"stroke_dasharray": "4 3", "fill_opacity": 0.45}
-    yield element("rect", x=item.x1, y=middle - _BAR / 2 - 2, width=item.x2 - item.x1, height=_BAR + 4, **look)
+        style |= {"stroke_dasharray": "4 3", "fill_opacity": 0.45}
+    yield element("rect", x=item.x1, y=middle - _BAR / 2 - 2, width=item.x2 - item.x1, height=_BAR + 4, **style)
 
 
-def _worded(item: _Item, middle: float) -> Iterator[Element]:
-    away = _GAP if item.shape == "bar" else _GAP + 3
+def _draw_outer_label(item: LaneItem, middle: float) -> Iterator[Element]:
+    offset = _GAP if item.shape == "bar" else _GAP + 3
     if item.label and item.side == "right":
-        yield text(item.x2 + away, middle + 4, item.label, "start", font_size=12, **HALO)
+        yield text(item.x2 + offset, middle + 4, item.label, "start", font_size=12, **HALO)
     elif item.label and item.side == "left":
-        yield text(item.x1 - away, middle + 4, item.label, "end", font_size=12, **HALO)
+        yield text(item.x1 - offset, middle + 4, item.label, "end", font_size=12, **HALO)
 
 
-def _inside(item: _Item, middle: float) -> Iterator[Element]:
+def _draw_inner_label(item: LaneItem, middle: float) -> Iterator[Element]:
     if item.label and item.side == "inside":
         yield text(item.x1 + _GAP, middle + 4, item.label, font_size=12)
 
 
-def _axis(scale: _Scale, bottom: float) -> Iterator[Element]:
-    for day, label in axis_days(scale.start, scale.end, _TICKS):
+def _axis(scale: _TimeScale, bottom: float) -> Iterator[Element]:
+    for day, label in axis_labels(scale.start, scale.end, _MAX_TICKS):
         x = scale.x(day)
-        yield rule(x, _TOP - 6, x, bottom)
+        yield grid_line(x, _TOP - 6, x, bottom)
         if x <= _WIDTH - 26:
-            yield quiet(x, _TOP - 14, label, "middle")
-            yield quiet(x, bottom + 20, label, "middle")
-    yield line(f"M{_LEFT} {number(bottom)}H{_WIDTH}", stroke=MUTED, class_="stroke-muted")
+            yield secondary_text(x, _TOP - 14, label, "middle")
+            yield secondary_text(x, bottom + 20, label, "middle")
+    yield line(f"M{_LEFT} {svg_number(bottom)}H{_WIDTH}", stroke=MUTED, class_="stroke-muted")
 
 
-def _lines(figure: Figure, scale: _Scale, bottom: float) -> Iterator[Element]:
+def _death_lines(figure: FigureData, scale: _TimeScale, bottom: float) -> Iterator[Element]:
     """Where life ended, through all lanes."""
     for entry in figure["entries"]:
         if entry["type"] == "participant.died" and entry["day"]:
-            x = number(scale.x(date.fromisoformat(entry["day"])))
-            yield line(f"M{x} {_TOP}V{number(bottom)}", stroke=INK, stroke_dasharray="2 3")
+            x = svg_number(scale.x(date.fromisoformat(entry["day"])))
+            yield line(f"M{x} {_TOP}V{svg_number(bottom)}", stroke=INK, stroke_dasharray="2 3")

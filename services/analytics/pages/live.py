@@ -10,26 +10,26 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
-RETRY_AFTER = 2.0
-PING_EVERY = 15.0
+RETRY_SECONDS = 2.0
+PING_SECONDS = 15.0
 
 
 @dataclass(eq=False, slots=True)
 class _Reader:
-    owed: dict[str, bytes]
+    pending: dict[str, bytes]
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    is_over: bool = False
+    is_ended: bool = False
 
 
-class Live:
+class LiveUpdates:
     """Server-sent events for every study. All of it belongs to one event loop."""
 
-    def __init__(self, ping_every: float = PING_EVERY) -> None:
-        self._ping_every = ping_every
+    def __init__(self, ping_seconds: float = PING_SECONDS) -> None:
+        self._ping_seconds = ping_seconds
         self._newest: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
         self._readers: defaultdict[str, set[_Reader]] = defaultdict(set)
         self._closed = False
-        self.beginnings = 0
+        self.generation = 0
 
     def publish(self, topic: str, data: str) -> None:
         """Tell the readers of a study that a part of it has a new version.
@@ -42,59 +42,61 @@ class Live:
             raise ValueError("a topic is <study>/<part>, and topic and data are one printable line")
         self._newest[study][part] = frame = _frame(part, data)
         for reader in self._readers.get(study, ()):
-            reader.owed[part] = frame
+            reader.pending[part] = frame
             reader.wake.set()
 
     async def stream(
-        self, study: str, found: Mapping[str, str] | None = None, since: int | None = None
+        self, study: str, versions_at_load: Mapping[str, str] | None = None, generation_at_load: int | None = None
     ) -> AsyncIterator[bytes]:
         """What a reader of one study is sent: at once the current versions, then each change, pings between.
 
         `found` has the version of each part as the reader found it after `since` beginnings; what was published by
         now may be newer.
         """
-        first = {part: _frame(part, data) for part, data in (found or {}).items()}
-        reader = _Reader(first | self._newest.get(study, {}), is_over=since not in (None, self.beginnings))
+        initial_frames = {part: _frame(part, data) for part, data in (versions_at_load or {}).items()}
+        reader = _Reader(
+            initial_frames | self._newest.get(study, {}), is_ended=generation_at_load not in (None, self.generation)
+        )
         self._readers[study].add(reader)
         try:
-            yield f"retry: {RETRY_AFTER * 1000:.0f}\n\n".encode()
-            while not (self._closed or reader.is_over):
-                if reader.owed:
-                    frames, reader.owed = b"".join(reader.owed.values()), {}
+            yield f"retry: {RETRY_SECONDS * 1000:.0f}\n\n".encode()
+            while not (self._closed or reader.is_ended):
+                if reader.pending:
+                    frames, reader.pending = b"".join(reader.pending.values()), {}
                     reader.wake.clear()
                     yield frames
-                elif not await self._woken(reader):
+                elif not await self._wait_for_change(reader):
                     yield b": ping\n\n"
         finally:
-            self._leave(study, reader)
+            self._unsubscribe(study, reader)
 
     def close(self) -> None:
         """End every stream, and each one opened later, at once: a server that shuts down waits for open streams."""
         self._closed = True
-        self.begin_anew()
+        self.reset()
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """End every stream that is open: whoever comes again is told how things are now, whatever was not heard of."""
         self._newest.clear()
-        self.beginnings += 1
+        self.generation += 1
         for readers in self._readers.values():
             for reader in readers:
-                reader.is_over = True
+                reader.is_ended = True
                 reader.wake.set()
 
-    def readers(self, study: str) -> int:
+    def count_readers(self, study: str) -> int:
         """How many are reading a study now."""
         return len(self._readers.get(study, ()))
 
-    async def _woken(self, reader: _Reader) -> bool:
+    async def _wait_for_change(self, reader: _Reader) -> bool:
         try:
-            async with asyncio.timeout(self._ping_every):
+            async with asyncio.timeout(self._ping_seconds):
                 await reader.wake.wait()
         except TimeoutError:
             return False
         return True
 
-    def _leave(self, study: str, reader: _Reader) -> None:
+    def _unsubscribe(self, study: str, reader: _Reader) -> None:
         self._readers[study].discard(reader)
         if not self._readers[study]:
             del self._readers[study]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from services.analytics.operations import note_operations, operations
-from services.analytics.pages.answering import in_words, pages
-from services.analytics.pages.heads import head
-from shared.inbox.lag import lags, silence, standstill
+from services.analytics.operations import load_operations, note_operations
+from services.analytics.pages.answering import html_or_error, pages
+from services.analytics.pages.heads import build_study_header
+from shared.inbox.lag import detect_silence, load_lags, load_stuck_counts
 from shared.web.reads import logs_reads
-from shared.web.routes import StudyOf
+from shared.web.routes import StudyIdPath
 from shared.web.same_origin import PageRoute
 
 routes = APIRouter(include_in_schema=False, route_class=PageRoute)
@@ -18,15 +18,17 @@ routes = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 @routes.get("/analytics/studies/{study_id}/operations")
 @logs_reads
-async def page(request: Request, study: StudyOf) -> Response:
-    return await in_words(request, _page(request, study))
+async def operations_page(request: Request, study: StudyIdPath) -> Response:
+    return await html_or_error(request, _render_operations(request, study))
 
 
-async def _page(request: Request, study: str) -> str:
+async def _render_operations(request: Request, study: str) -> str:
     await request.app.state.admit(request)
-    told = await operations(request.app, study, request.state.caller.subject)
-    note_operations(request, told)
-    recorded_at = told.recorded_at.isoformat() if told.recorded_at else ""
+    state = await load_operations(request.app, study, request.state.caller.subject)
+    note_operations(request, state)
+    recorded_at = state.recorded_at.isoformat() if state.recorded_at else ""
     pool = request.app.state.pool
-    silent = silence(await lags(pool), await standstill(pool))
-    return pages.operations(await head(request, study, "operations", told.position, recorded_at), told, silent)
+    silent = detect_silence(await load_lags(pool), await load_stuck_counts(pool))
+    return pages.operations(
+        await build_study_header(request, study, "operations", state.position, recorded_at), state, silent
+    )

@@ -11,35 +11,35 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from services.analytics.api_queries import Narrowed
-from services.analytics.figures import spoken
-from services.analytics.pages.answering import in_words, pages
-from services.analytics.pages.heads import head
-from services.analytics.pages.render import ROWS_SHOWN, Way
-from services.analytics.queries import Listed
-from services.analytics.questions import Queries
+from services.analytics.api_queries import QueryFilterParameters
+from services.analytics.figures import humanize
+from services.analytics.pages.answering import html_or_error, pages
+from services.analytics.pages.heads import build_study_header
+from services.analytics.pages.render import MAX_TABLE_ROWS, NavLink
+from services.analytics.queries import QueryWithStatus
+from services.analytics.questions import QueryService
 from shared.contracts.study import SiteActivated
 from shared.kernel.record import Record
 from shared.web.reads import logs_reads, note_rows
-from shared.web.routes import StudyOf
+from shared.web.routes import StudyIdPath
 from shared.web.same_origin import PageRoute
 
 routes = APIRouter(include_in_schema=False, route_class=PageRoute)
-STATES = {"open": "Open", "explained": "Explained", "all": "All"}
+STATE_LABELS = {"open": "Open", "explained": "Explained", "all": "All"}
 
 
 @dataclass(frozen=True, slots=True)
-class OfSite:
+class SiteQueries:
     """The queries of participants that are at one site now."""
 
     site_id: str
     name: str
     address: str
-    rows: Sequence[Listed]
+    rows: Sequence[QueryWithStatus]
 
 
 @dataclass(frozen=True, slots=True)
-class QueriesPage:
+class QueryPageView:
     """`source` is the page's own address, `count` how many there are, of which `sites` shows the first `ROWS_SHOWN`.
     `narrowed` says to what, `whole` leads to all of the study."""
 
@@ -47,9 +47,9 @@ class QueriesPage:
     narrowed: Sequence[str]
     whole: str
     state: str
-    states: Sequence[Way]
+    states: Sequence[NavLink]
     count: int
-    sites: Sequence[OfSite]
+    sites: Sequence[SiteQueries]
 
     @property
     def shown(self) -> int:
@@ -58,47 +58,56 @@ class QueriesPage:
 
 @routes.get("/analytics/studies/{study_id}/queries")
 @logs_reads
-async def queries(request: Request, study: StudyOf, narrowed: Annotated[Narrowed, Query()]) -> Response:
-    return await in_words(request, _queries(request, study, narrowed))
+async def queries_page(
+    request: Request, study: StudyIdPath, parameters: Annotated[QueryFilterParameters, Query()]
+) -> Response:
+    return await html_or_error(request, _render_queries(request, study, parameters))
 
 
-async def _queries(request: Request, study: str, narrowed: Narrowed) -> str:
+async def _render_queries(request: Request, study: str, parameters: QueryFilterParameters) -> str:
     await request.app.state.admit(request)
-    asked: Queries = request.app.state.queries
-    frontier, rows = await asked.seen(study, request.state.caller.subject, narrowed.wanted())
+    service: QueryService = request.app.state.queries
+    current, rows = await service.visible_queries(study, request.state.caller.subject, parameters.to_filter())
     note_rows(
-        request, study, "queries", min(len(rows), ROWS_SHOWN), site=narrowed.site, participant=narrowed.participant
+        request,
+        study,
+        "queries",
+        min(len(rows), MAX_TABLE_ROWS),
+        site=parameters.site,
+        participant=parameters.participant,
     )
     record = (await request.app.state.figures.studies.current(study)).record
-    query = narrowed.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    shown = QueriesPage(
-        source=_address(study, query),
+    query = parameters.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    view = QueryPageView(
+        source=_queries_url(study, query),
         narrowed=[
-            f"{member} {spoken(value) if member == 'rule' else value}"
+            f"{member} {humanize(value) if member == 'rule' else value}"
             for member, value in query.items()
             if member != "state"
         ],
-        whole=_address(study, {"state": narrowed.state} if "state" in query else {}),
-        state=narrowed.state,
+        whole=_queries_url(study, {"state": parameters.state} if "state" in query else {}),
+        state=parameters.state,
         states=[
-            Way(_address(study, {**query, "state": name}), label, name == narrowed.state)
-            for name, label in STATES.items()
+            NavLink(_queries_url(study, {**query, "state": name}), label, name == parameters.state)
+            for name, label in STATE_LABELS.items()
         ],
         count=len(rows),
-        sites=_by_site(study, record, rows, query),
+        sites=_group_by_site(study, record, rows, query),
     )
-    recorded_at = frontier.recorded_at.isoformat() if frontier.recorded_at else ""
-    return pages.queries(await head(request, study, "queries", frontier.position, recorded_at), shown)
+    recorded_at = current.recorded_at.isoformat() if current.recorded_at else ""
+    return pages.queries(await build_study_header(request, study, "queries", current.position, recorded_at), view)
 
 
-def _by_site(study: str, record: Record, rows: Sequence[Listed], query: dict[str, str]) -> list[OfSite]:
-    names = {site.site_id: site.name for site in record.facts(SiteActivated)}
-    ordered = sorted(rows, key=lambda row: (row.site_id, row.participant_id, row.since, row.key))[:ROWS_SHOWN]
+def _group_by_site(
+    study: str, record: Record, rows: Sequence[QueryWithStatus], query: dict[str, str]
+) -> list[SiteQueries]:
+    names = {site.site_id: site.name for site in record.facts_of(SiteActivated)}
+    ordered = sorted(rows, key=lambda row: (row.site_id, row.participant_id, row.since, row.key))[:MAX_TABLE_ROWS]
     return [
-        OfSite(site, names.get(site, site), _address(study, {**query, "site": site}), list(of_site))
+        SiteQueries(site, names.get(site, site), _queries_url(study, {**query, "site": site}), list(of_site))
         for site, of_site in groupby(ordered, key=lambda row: row.site_id)
     ]
 
 
-def _address(study: str, query: dict[str, str]) -> str:
+def _queries_url(study: str, query: dict[str, str]) -> str:
     return f"/analytics/studies/{study}/queries{'?' if query else ''}{urlencode(query)}"

@@ -16,23 +16,25 @@ from urllib.parse import quote, urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from services.analytics.figures import Figure, accrual, flow, spoken, treatments
+from services.analytics.figures import FigureData, accrual, flow, humanize, treatments
 
 if TYPE_CHECKING:
-    from services.analytics.pages.queries import QueriesPage
-    from shared.inbox.lag import Silence
+    from services.analytics.pages.queries import QueryPageView
+    from shared.inbox.lag import SilentComponent
 
-DRAWN: dict[str, ModuleType] = {"flow": flow, "accrual": accrual, "treatments": treatments}
+RENDERERS: dict[str, ModuleType] = {"flow": flow, "accrual": accrual, "treatments": treatments}
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-ROWS_SHOWN = 500
+MAX_TABLE_ROWS = 500
 _UNBROKEN = re.compile(r"\d{4}-\d{2}-\d{2}|\d+ / \d+ = [\d.]+ %|\(95 % CI [^)]*\)")
 _STATUS = {
-    "screening": "in screening", "screen_failed": "screen failure", "lost": "lost to follow-up",
+    "screening": "in screening",
+    "screen_failed": "screen failure",
+    "lost": "lost to follow-up",
     "withdrawn": "consent withdrawn",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class NavLink:
     """To a page of a study; `here` on that page itself."""
 
     href: str
@@ -52,7 +54,7 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FigurePart:
     """A figure on a page: `version` is the position it shows, `source` the address of this fragment alone."""
 
     name: str
@@ -70,11 +72,11 @@ class Part:
 
     @property
     def rows_shown(self) -> Sequence[Sequence[str]]:
-        return self.rows[:ROWS_SHOWN]
+        return self.rows[:MAX_TABLE_ROWS]
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
+class StudyHeader:
     """The head of a study's page. `notes` say what a reader must know of the record, `live` is the stream's address,
     `events` are the names of what it tells, `ways` lead to the pages that the member, who is signed in, may see."""
 
@@ -85,7 +87,7 @@ class Study:
     cut: str
     live: str
     notes: Sequence[str] = ()
-    ways: Sequence[Way] = ()
+    ways: Sequence[NavLink] = ()
     member: str = ""
     events: Sequence[str] = ()
 
@@ -101,26 +103,26 @@ class Problem:
     sign_in: str = "/session"
 
 
-def part(figure: Figure, query: Mapping[str, str] | None = None) -> Part:
+def build_figure_part(figure: FigureData, query: Mapping[str, str] | None = None) -> FigurePart:
     """The part that shows a figure's `.json` answer; `query` is what narrowed it, kept in its links.
 
     Raises KeyError for a figure that is not drawn.
     """
-    name, drawn = figure["figure"], DRAWN[figure["figure"]]
-    header, rows = drawn.table(figure)
-    return Part(
+    name, renderer = figure["figure"], RENDERERS[figure["figure"]]
+    header, rows = renderer.table(figure)
+    return FigurePart(
         name=name,
-        title=drawn.TITLE,
-        source=_address("/analytics/studies", figure, "", query),
+        title=renderer.TITLE,
+        source=_figure_url("/analytics/studies", figure, "", query),
         version=figure["position"],
         recorded_at=figure["recorded_at"] or "",
         cut=figure["cut"],
-        picture=drawn.draw(figure),
-        caption=drawn.caption(figure),
-        headline=drawn.headline(figure),
+        picture=renderer.draw(figure),
+        caption=renderer.caption(figure),
+        headline=renderer.headline(figure),
         header=header,
         rows=rows,
-        downloads=_downloads(figure, query),
+        downloads=_download_links(figure, query),
     )
 
 
@@ -128,22 +130,22 @@ _FORMULA = re.compile("\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
-def csv_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def to_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Write comma-separated values as RFC 4180 has them: CRLF, quotes where they are needed.
 
     Spreadsheet programs open them: no cell runs as a formula, and the file does not begin with ID, which Excel takes
     for another format (SYLK).
     """
-    text = StringIO(newline="")
-    writer = csv.writer(text)
+    buffer = StringIO(newline="")
+    writer = csv.writer(buffer)
     for row in (header, *rows):
-        writer.writerow([inert(cell) for cell in row])
-    written = text.getvalue()
-    first, comma, rest = written.partition(",")
-    return f'"{first}"{comma}{rest}' if written.startswith("ID") and "\r\n" not in first else written
+        writer.writerow([neutralize_formula(cell) for cell in row])
+    output = buffer.getvalue()
+    first, comma, rest = output.partition(",")
+    return f'"{first}"{comma}{rest}' if output.startswith("ID") and "\r\n" not in first else output
 
 
-def inert(cell: str) -> str:
+def neutralize_formula(cell: str) -> str:
     """The cell, with an apostrophe before what a spreadsheet would run as a formula; a number stays a number."""
     return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
@@ -158,56 +160,59 @@ class Pages:
         )
         self._templates.globals |= {"static": static, "member": ""}
         self._templates.filters |= {
-            "moment": moment, "spoken": spoken, "status": participant_status, "unbroken": unbroken,
-            "heading": heading,
-        }  # fmt: skip
+            "moment": format_timestamp,
+            "spoken": humanize,
+            "status": format_participant_status,
+            "unbroken": keep_together,
+            "heading": column_heading,
+        }
 
     def home(self, links: Mapping[str, Sequence[Link]], member: str = "") -> str:
         """`links` lead to studies, by a title."""
-        return self._page("home.html", links=links, member=member)
+        return self._render("home.html", links=links, member=member)
 
-    def cohort(self, study: Study, parts: Sequence[Part]) -> str:
-        return self._of_study("cohort.html", study, parts=parts)
+    def cohort(self, study: StudyHeader, parts: Sequence[FigurePart]) -> str:
+        return self._render_study_page("cohort.html", study, parts=parts)
 
-    def fragment(self, part: Part) -> str:
+    def figure_fragment(self, part: FigurePart) -> str:
         """One figure alone, as `cohort` has it."""
-        return self._page("figure.html", part=part)
+        return self._render("figure.html", part=part)
 
-    def participants(self, study: Study, listed: Mapping[str, object]) -> str:
+    def participants(self, study: StudyHeader, page_view: Mapping[str, object]) -> str:
         """`listed`: `rows` of participants, and `next`, the number after which the list goes on, or None."""
-        return self._of_study("participants.html", study, listed=listed)
+        return self._render_study_page("participants.html", study, listed=page_view)
 
     def participant(
-        self, study: Study, shown: Mapping[str, object], questions: Mapping[str, object] | None = None
+        self, study: StudyHeader, timeline_view: Mapping[str, object], questions: Mapping[str, object] | None = None
     ) -> str:
         """`questions`: the open queries, where the page is of now."""
-        return self._of_study("participant.html", study, part=shown, questions=questions)
+        return self._render_study_page("participant.html", study, part=timeline_view, questions=questions)
 
-    def questions(self, shown: Mapping[str, object]) -> str:
+    def open_queries(self, open_queries_view: Mapping[str, object]) -> str:
         """The open queries alone, as `participant` has them."""
-        return self._page("questions.html", questions=shown)
+        return self._render("questions.html", questions=open_queries_view)
 
-    def timeline(self, shown: Mapping[str, object]) -> str:
+    def timeline_fragment(self, timeline_view: Mapping[str, object]) -> str:
         """The timeline alone, as `participant` has it."""
-        return self._page("timeline.html", part=shown)
+        return self._render("timeline.html", part=timeline_view)
 
-    def queries(self, study: Study, shown: QueriesPage) -> str:
-        return self._of_study("queries.html", study, shown=shown)
+    def queries(self, study: StudyHeader, view: QueryPageView) -> str:
+        return self._render_study_page("queries.html", study, context=view)
 
     def login(self, next: str = "/", problem: Problem | None = None) -> str:  # noqa: A002 - the form field's name
-        return self._page("login.html", next=local_address(next), problem=problem)
+        return self._render("login.html", next=local_address(next), problem=problem)
 
     def problem(self, problem: Problem) -> str:
-        return self._page("problem.html", problem=problem)
+        return self._render("problem.html", problem=problem)
 
-    def operations(self, study: Study, told: object, silence: Silence | None) -> str:
-        return self._of_study("operations.html", study, told=told, silence=silence)
+    def operations(self, study: StudyHeader, state: object, silence: SilentComponent | None) -> str:
+        return self._render_study_page("operations.html", study, told=state, silence=silence)
 
-    def _of_study(self, template: str, study: Study, **shown: object) -> str:
-        return self._page(template, study=study, member=study.member, **shown)
+    def _render_study_page(self, template: str, study: StudyHeader, **context: object) -> str:
+        return self._render(template, study=study, member=study.member, **context)
 
-    def _page(self, template: str, **shown: object) -> str:
-        return self._templates.get_template(template).render(shown)
+    def _render(self, template: str, **context: object) -> str:
+        return self._templates.get_template(template).render(context)
 
 
 def local_address(address: str) -> str:
@@ -216,34 +221,34 @@ def local_address(address: str) -> str:
     return address if path_alone and address.isprintable() else "/"
 
 
-def moment(recorded_at: str) -> str:
+def format_timestamp(recorded_at: str) -> str:
     """A time stamp (RFC 3339) for people, in UTC to the second; an empty one means that nothing is recorded."""
     if not recorded_at:
         return "none yet"
     return f"{datetime.fromisoformat(recorded_at).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def participant_status(code: str) -> str:
+def format_participant_status(code: str) -> str:
     """A participant's status in the words of the field."""
-    return _STATUS.get(code, spoken(code))
+    return _STATUS.get(code, humanize(code))
 
 
-def heading(column: str) -> str:
+def column_heading(column: str) -> str:
     """A column of a figure's table in words; its .csv file has the names that programs read."""
-    return treatments.HEADINGS.get(column, column)
+    return treatments.COLUMN_HEADINGS.get(column, column)
 
 
-def unbroken(words: str) -> Markup:
+def keep_together(text: str) -> Markup:
     """Keep a proportion, an interval and a date each on one line."""
-    return Markup(_UNBROKEN.sub(r'<span class="unbroken">\g<0></span>', str(escape(words))))  # noqa: S704 - escaped
+    return Markup(_UNBROKEN.sub(r'<span class="unbroken">\g<0></span>', str(escape(text))))  # noqa: S704 - escaped
 
 
-def _downloads(figure: Figure, query: Mapping[str, str] | None) -> list[Link]:
+def _download_links(figure: FigureData, query: Mapping[str, str] | None) -> list[Link]:
     kinds = {".json": "Numbers", ".csv": "Table", ".svg": "Picture"}
-    addresses = {kind: _address("/analytics/v1/studies", figure, kind, query) for kind in kinds}
+    addresses = {kind: _figure_url("/analytics/v1/studies", figure, kind, query) for kind in kinds}
     return [Link(addresses[kind], f"{words} ({kind})") for kind, words in kinds.items()]
 
 
-def _address(base: str, figure: Figure, kind: str, query: Mapping[str, str] | None) -> str:
-    asked = f"?{urlencode(query)}" if query else ""
-    return f"{base}/{quote(figure['study_id'], safe='')}/figures/{figure['figure']}{kind}{asked}"
+def _figure_url(base: str, figure: FigureData, kind: str, query: Mapping[str, str] | None) -> str:
+    query_string = f"?{urlencode(query)}" if query else ""
+    return f"{base}/{quote(figure['study_id'], safe='')}/figures/{figure['figure']}{kind}{query_string}"

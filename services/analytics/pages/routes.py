@@ -8,22 +8,22 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 
-from services.analytics.api import Wanted, drawable, note_figure
-from services.analytics.asking import Asked, Figures
+from services.analytics.api import FigureQuery, note_figure, require_unsuppressed
+from services.analytics.asking import FigureRequest, FigureService
 from services.analytics.figures.catalogue import FIGURES
-from services.analytics.pages.answering import LONGEST_NEXT, in_words, pages, shown
-from services.analytics.pages.heads import head
-from services.analytics.pages.render import Link, Problem, local_address, part
-from shared.kernel.refusal import NotFound, Refusal
+from services.analytics.pages.answering import MAX_NEXT_LENGTH, html_or_error, html_response, pages
+from services.analytics.pages.heads import build_study_header
+from services.analytics.pages.render import Link, Problem, build_figure_part, local_address
+from shared.kernel.refusal import NotFound, RequestError
 from shared.security.tokens import BadToken, KeysUnavailable
-from shared.web.app import PUBLIC
+from shared.web.app import PUBLIC_CACHE_CONTROL
 from shared.web.reads import logs_reads
-from shared.web.routes import StudyOf
+from shared.web.routes import StudyIdPath
 from shared.web.same_origin import PageRoute
 
-COOKIE, SESSION_SECONDS = "quartal_session", 15 * 60
+SESSION_COOKIE, SESSION_SECONDS = "quartal_session", 15 * 60
 STATIC = Path(__file__).parent / "static"
-_TYPES = {
+_MEDIA_TYPES = {
     "app.css": "text/css",
     "favicon.svg": "image/svg+xml",
     "live.js": "text/javascript",
@@ -35,114 +35,124 @@ routes = APIRouter(include_in_schema=False, route_class=PageRoute)
 @routes.get("/")
 async def home(request: Request) -> Response:
     links: dict[str, list[Link]] = request.app.state.links
-    return shown(pages.home(links, await _member(request)))
+    return html_response(pages.home(links, await _signed_in_member(request)))
 
 
-async def _member(request: Request) -> str:
+async def _signed_in_member(request: Request) -> str:
     """Who is signed in, or nothing."""
     try:
         await request.app.state.admit(request)
-    except Refusal:
+    except RequestError:
         return ""
     return str(request.state.caller.subject)
 
 
 @routes.get("/session")
-async def sign_in(next: str = "/") -> Response:  # noqa: A002 - the query's name
-    return shown(pages.login(local_address(next)))
+async def sign_in_form(next: str = "/") -> Response:  # noqa: A002 - the query's name
+    return html_response(pages.login(local_address(next)))
 
 
 @routes.post("/session")
-async def signed_in(
+async def create_session(
     request: Request,
     token: Annotated[str, Form(max_length=8192)],
-    next: Annotated[str, Form(max_length=LONGEST_NEXT)] = "/",  # noqa: A002 - the form field's name
+    next: Annotated[str, Form(max_length=MAX_NEXT_LENGTH)] = "/",  # noqa: A002 - the form field's name
 ) -> Response:
     """Keeps a valid token in a cookie that no script can read, for as long as a token lives."""
     try:
         await request.app.state.verifier.verify(token.strip())
     except (BadToken, KeysUnavailable):
-        return shown(
+        return html_response(
             pages.login(
                 local_address(next),
                 Problem(401, "This token is not valid, or it has expired. Get a new token and paste it again."),
             ),
             401,
         )
-    return with_session(request, token.strip(), local_address(next))
+    return redirect_with_session(request, token.strip(), local_address(next))
 
 
 @routes.post("/session/end")
-async def signed_out() -> Response:
-    answer = RedirectResponse("/session", 303)
-    answer.delete_cookie(COOKIE, path="/")
-    return answer
+async def end_session() -> Response:
+    response = RedirectResponse("/session", 303)
+    response.delete_cookie(SESSION_COOKIE, path="/")
+    return response
 
 
-def with_session(request: Request, token: str, address: str) -> Response:
-    answer = RedirectResponse(address, 303)
+def redirect_with_session(request: Request, token: str, address: str) -> Response:
+    response = RedirectResponse(address, 303)
     secure = not request.app.state.plain_http
-    answer.set_cookie(COOKIE, token, SESSION_SECONDS, path="/", secure=secure, httponly=True, samesite="strict")
-    return answer
+    response.set_cookie(
+        SESSION_COOKIE, token, SESSION_SECONDS, path="/", secure=secure, httponly=True, samesite="strict"
+    )
+    return response
 
 
 @routes.get("/analytics/static/{name}")
-async def static(name: str) -> Response:
-    if name not in _TYPES:
+async def static_file(name: str) -> Response:
+    if name not in _MEDIA_TYPES:
         raise NotFound
-    return FileResponse(STATIC / name, media_type=_TYPES[name], headers={"Cache-Control": PUBLIC})
+    return FileResponse(STATIC / name, media_type=_MEDIA_TYPES[name], headers={"Cache-Control": PUBLIC_CACHE_CONTROL})
 
 
 @routes.get("/favicon.ico")
 async def favicon() -> Response:
-    return FileResponse(STATIC / "favicon.svg", media_type="image/svg+xml", headers={"Cache-Control": PUBLIC})
+    return FileResponse(
+        STATIC / "favicon.svg", media_type="image/svg+xml", headers={"Cache-Control": PUBLIC_CACHE_CONTROL}
+    )
 
 
 @routes.get("/analytics/studies/{study_id}")
 @logs_reads
-async def cohort(request: Request, study: StudyOf, wanted: Wanted) -> Response:
-    return await in_words(request, _cohort(request, study, wanted.asked()))
+async def cohort_page(request: Request, study: StudyIdPath, figure_query: FigureQuery) -> Response:
+    return await html_or_error(request, _render_cohort(request, study, figure_query.to_request()))
 
 
-async def _cohort(request: Request, study: str, asked: Asked) -> str:
+async def _render_cohort(request: Request, study: str, figure_request: FigureRequest) -> str:
     await request.app.state.admit(request)
-    member, figures = request.state.caller.subject, _figures(request)
-    query = _query(request)
-    answers = await _readable(figures, study, member, asked)
+    member, figures = request.state.caller.subject, _figure_service(request)
+    query = _query_parameters(request)
+    answers = await _readable_figures(figures, study, member, figure_request)
     for answer in answers:
         note_figure(request, answer)
-    parts = [part(answer, query) for answer in answers]
+    parts = [build_figure_part(answer, query) for answer in answers]
     first = parts[0]
-    return pages.cohort(await head(request, study, "cohort", first.version, first.recorded_at, first.cut), parts)
+    return pages.cohort(
+        await build_study_header(request, study, "cohort", first.version, first.recorded_at, first.cut), parts
+    )
 
 
-async def _readable(figures: Figures, study: str, member: str, asked: Asked) -> list[dict[str, Any]]:
+async def _readable_figures(
+    figures: FigureService, study: str, member: str, figure_request: FigureRequest
+) -> list[dict[str, Any]]:
     """The figures that the member may read; the refusal, if that is none."""
-    answers, refused = [], None
+    answers, last_refusal = [], None
     for name in FIGURES:
         try:
-            answers.append(drawable(await figures.figure(name, study, member, asked)))
-        except Refusal as refusal:
-            refused = refusal
-    if not answers and refused:
-        raise refused
+            answers.append(require_unsuppressed(await figures.figure(name, study, member, figure_request)))
+        except RequestError as refusal:
+            last_refusal = refusal
+    if not answers and last_refusal:
+        raise last_refusal
     return answers
 
 
 @routes.get("/analytics/studies/{study_id}/figures/{name}")
 @logs_reads
-async def fragment(request: Request, study: StudyOf, name: str, wanted: Wanted) -> Response:
+async def figure_fragment(request: Request, study: StudyIdPath, name: str, figure_query: FigureQuery) -> Response:
     """One figure of the page, as the page has it."""
     await request.app.state.admit(request)
-    answer = await _figures(request).figure(name, study, request.state.caller.subject, wanted.asked())
+    answer = await _figure_service(request).figure(name, study, request.state.caller.subject, figure_query.to_request())
     note_figure(request, answer)
-    return shown(pages.fragment(part(drawable(answer), _query(request))))
+    return html_response(
+        pages.figure_fragment(build_figure_part(require_unsuppressed(answer), _query_parameters(request)))
+    )
 
 
-def _figures(request: Request) -> Figures:
-    held: Figures = request.app.state.figures
-    return held
+def _figure_service(request: Request) -> FigureService:
+    service: FigureService = request.app.state.figures
+    return service
 
 
-def _query(request: Request) -> dict[str, str]:
+def _query_parameters(request: Request) -> dict[str, str]:
     return dict(request.query_params)

@@ -16,23 +16,25 @@ from typing import Any
 import asyncpg
 
 from shared.contracts.event import Event
-from shared.eventstore.sql import queries
+from shared.eventstore.sql import load_queries
 from shared.inbox.apply import Connection
-from shared.inbox.facts import Placed, state
+from shared.inbox.facts import PositionedEvent, apply_to_facts
 
-SQL = queries(Path(__file__).with_name("queries.sql"))
+SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
-async def project(connection: Connection, events: Sequence[Event]) -> None:
+async def apply_events(connection: Connection, events: Sequence[Event]) -> None:
     """The effect of events here. From taking the positions to the commit nobody else writes these studies.
 
     With the commit who listens to `quartal_live` is told `study:position:version` of each, where the version is that of
     the study's own facts.
     """
-    taken = await _take_positions(connection, events)
-    placed = _placed(events, {study: position for study, (position, _) in taken.items()})
-    await connection.execute(SQL["write"], *_columns(placed, {study: at for study, (_, at) in taken.items()}))
-    await state(connection, placed)
+    positions = await _take_positions(connection, events)
+    positioned = _assign_positions(events, {study: position for study, (position, _) in positions.items()})
+    await connection.execute(
+        SQL["write"], *_columns(positioned, {study: applied_at for study, (_, applied_at) in positions.items()})
+    )
+    await apply_to_facts(connection, positioned)
 
 
 async def begin_epoch(pool: asyncpg.Pool[Any]) -> None:
@@ -58,22 +60,32 @@ async def _take_positions(connection: Connection, events: Sequence[Event]) -> di
     return {row["study_id"]: (row["position"], row["applied_at"]) for row in rows}
 
 
-def _placed(events: Sequence[Event], last: dict[str, int]) -> list[Placed]:
-    left = Counter(event.study_id for event in events)
-    placed = []
+def _assign_positions(events: Sequence[Event], last_positions: dict[str, int]) -> list[PositionedEvent]:
+    remaining = Counter(event.study_id for event in events)
+    positioned = []
     for event in events:
-        left[event.study_id] -= 1
-        placed.append((event, last[event.study_id] - left[event.study_id]))
-    return placed
+        remaining[event.study_id] -= 1
+        positioned.append((event, last_positions[event.study_id] - remaining[event.study_id]))
+    return positioned
 
 
-def _columns(placed: Sequence[Placed], applied_at: dict[str, datetime]) -> list[list[Any]]:
+def _columns(positioned: Sequence[PositionedEvent], applied_at: dict[str, datetime]) -> list[list[Any]]:
     rows = (
         (
-            event.study_id, position, event.source, event.stream_id, event.version, event.event_id, event.type,
-            event.schema_version, event.site_id, event.data, json.dumps(dict(event.meta)), event.recorded_at,
+            event.study_id,
+            position,
+            event.source,
+            event.stream_id,
+            event.version,
+            event.event_id,
+            event.type,
+            event.schema_version,
+            event.site_id,
+            event.data,
+            json.dumps(dict(event.meta)),
+            event.recorded_at,
             applied_at[event.study_id],
         )
-        for event, position in placed
-    )  # fmt: skip
+        for event, position in positioned
+    )
     return [list(column) for column in zip(*rows, strict=True)]

@@ -9,14 +9,14 @@ from typing import Any
 
 import asyncpg
 
-from shared.eventstore.sql import queries
+from shared.eventstore.sql import load_queries
 from shared.security.tenancy import Tenant, transaction
 
-SQL = queries(Path(__file__).with_name("operations.sql"))
+SQL = load_queries(Path(__file__).with_name("operations.sql"))
 
 
 @dataclass(frozen=True, slots=True)
-class Parked:
+class ParkedStreamRow:
     """A stream that was applied up to `version`; `waiting` messages are kept behind that."""
 
     source: str
@@ -28,7 +28,7 @@ class Parked:
 
 
 @dataclass(frozen=True, slots=True)
-class Unscreened:
+class UnscreenedRow:
     """Of whom facts stand, from these services, but no screening: in no figure until one arrives."""
 
     participant_id: str
@@ -37,28 +37,32 @@ class Unscreened:
     since: datetime
 
 
-async def parked(app: asyncpg.Pool[Any], system: asyncpg.Pool[Any], study_id: str) -> list[Parked]:
+async def load_parked_streams(
+    app_pool: asyncpg.Pool[Any], system_pool: asyncpg.Pool[Any], study_id: str
+) -> list[ParkedStreamRow]:
     """The longest waiting first. Which streams is seen as the study's tenant, how much waits is counted."""
-    async with transaction(app, Tenant(study_id)) as connection:
+    async with transaction(app_pool, Tenant(study_id)) as connection:
         streams = await connection.fetch(SQL["parked"], study_id)
-    waiting = {(row["source"], row["subject"]): row["messages"] for row in await system.fetch(SQL["waiting"], study_id)}
-    return [Parked(**row, waiting=waiting.get((row["source"], row["subject"]), 0)) for row in streams]
+    waiting = {
+        (row["source"], row["subject"]): row["messages"] for row in await system_pool.fetch(SQL["waiting"], study_id)
+    }
+    return [ParkedStreamRow(**row, waiting=waiting.get((row["source"], row["subject"]), 0)) for row in streams]
 
 
-async def unreadable(system: asyncpg.Pool[Any]) -> int:
+async def count_unreadable_messages(system_pool: asyncpg.Pool[Any]) -> int:
     """Messages of which nobody can tell the study, let alone the stream."""
-    count: int = await system.fetchval(SQL["unreadable"])
+    count: int = await system_pool.fetchval(SQL["unreadable"])
     return count
 
 
-async def unscreened(app: asyncpg.Pool[Any], study_id: str) -> list[Unscreened]:
+async def load_unscreened(app_pool: asyncpg.Pool[Any], study_id: str) -> list[UnscreenedRow]:
     """Who was heard of first comes first."""
-    async with transaction(app, Tenant(study_id)) as connection:
+    async with transaction(app_pool, Tenant(study_id)) as connection:
         rows = await connection.fetch(SQL["unscreened"], study_id)
-    return [Unscreened(row["subject"], tuple(row["services"]), row["facts"], row["since"]) for row in rows]
+    return [UnscreenedRow(row["subject"], tuple(row["services"]), row["facts"], row["since"]) for row in rows]
 
 
-async def unscreened_by_study(system: asyncpg.Pool[Any]) -> dict[str, int]:
+async def count_unscreened_by_study(system_pool: asyncpg.Pool[Any]) -> dict[str, int]:
     """How many there are, of every study that is known here."""
-    rows = await system.fetch(SQL["unscreened_by_study"])
+    rows = await system_pool.fetch(SQL["unscreened_by_study"])
     return {row["study_id"]: row["participants"] for row in rows}

@@ -19,64 +19,64 @@ import asyncpg
 from aiokafka.errors import KafkaConnectionError
 from faust import App, Event, Stream  # now: the module alone would load them when they are used
 
-from services.analytics.projection.journal import begin_epoch, project
-from shared.inbox.apply import apply_patiently
-from shared.inbox.consumer import BATCH, received, rewind_group
-from shared.inbox.lag import watch
-from shared.inbox.patience import patiently
-from shared.kafka import LOOKS_EVERY_MS, vital_tasks
+from services.analytics.projection.journal import apply_events, begin_epoch
+from shared.inbox.apply import apply_with_retry
+from shared.inbox.consumer import BATCH_SIZE, message_from_record, rewind_group
+from shared.inbox.lag import monitor_lag
+from shared.inbox.patience import retry_while_unavailable
+from shared.kafka import METADATA_MAX_AGE_MS, vital_tasks
 from shared.security.tenancy import open_pool
 
-GROUP = "quartal-analytics"
+CONSUMER_GROUP = "quartal-analytics"
 TOPICS = ("quartal.enrollment.v1", "quartal.toxicity.v1", "quartal.followup.v1")
-FATAL = 70
-_STOPS_WITHIN = 4.0
-_CHECKS_EVERY = 1.0
+FATAL_EXIT_CODE = 70
+_STOP_TIMEOUT_SECONDS = 4.0
+_CLIENT_CHECK_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
-async def run(system_url: str, bootstrap: str, datadir: Path, *, group: str = GROUP) -> None:
+async def run(system_url: str, bootstrap: str, datadir: Path, *, group: str = CONSUMER_GROUP) -> None:
     """Project the topics until SIGTERM or SIGINT. Waits for the database, the broker and its topics.
 
     Takes the process over: where it cannot go on, and where it cannot end in time, it exits at once.
     """
-    told_to_stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
-    working = asyncio.create_task(_work(system_url, bootstrap, datadir, group))
-    stopping = asyncio.create_task(told_to_stop.wait())
-    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if working.done():
-        _die(None if working.cancelled() else working.exception())
-    working.cancel()
-    _, late = await asyncio.wait({working}, timeout=_STOPS_WITHIN)
-    if late:
+    stop_requested = asyncio.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop_requested.set)
+    worker_task = asyncio.create_task(_run_worker(system_url, bootstrap, datadir, group))
+    stop_task = asyncio.create_task(stop_requested.wait())
+    await asyncio.wait({worker_task, stop_task}, return_when=asyncio.FIRST_COMPLETED)
+    if worker_task.done():
+        _exit_process(None if worker_task.cancelled() else worker_task.exception())
+    worker_task.cancel()
+    _, unfinished = await asyncio.wait({worker_task}, timeout=_STOP_TIMEOUT_SECONDS)
+    if unfinished:
         os._exit(0)  # nothing is lost: what was not committed comes again
 
 
-async def _work(system_url: str, bootstrap: str, datadir: Path, group: str) -> None:
-    pool = await patiently(lambda: open_pool(system_url, largest=2))
+async def _run_worker(system_url: str, bootstrap: str, datadir: Path, group: str) -> None:
+    pool = await retry_while_unavailable(lambda: open_pool(system_url, max_size=2))
     await rewind_group(pool, bootstrap, group, TOPICS, lambda: begin_epoch(pool))
-    app = projection(pool, bootstrap, datadir, group)
-    watches = [asyncio.create_task(_or_die(watch(pool, bootstrap, TOPICS)))]
+    app = create_faust_app(pool, bootstrap, datadir, group)
+    monitor_tasks = [asyncio.create_task(_exit_on_error(monitor_lag(pool, bootstrap, TOPICS)))]
     try:
         app.finalize()
         await app.start()
-        watches.append(asyncio.create_task(_or_die(_watch_client(app))))
+        monitor_tasks.append(asyncio.create_task(_exit_on_error(_watch_client(app))))
         await app.wait_until_stopped()
     finally:
-        for each in watches:
-            each.cancel()
+        for monitor_task in monitor_tasks:
+            monitor_task.cancel()
         await app.stop()
         pool.terminate()
     raise RuntimeError("Faust stopped") from app.crash_reason
 
 
-async def _or_die(watching: Coroutine[Any, Any, None]) -> None:
+async def _exit_on_error(monitor: Coroutine[Any, Any, None]) -> None:
     try:
-        await watching
+        await monitor
     except Exception as error:
-        _die(error)
+        _exit_process(error)
 
 
 async def _watch_client(app: App) -> None:
@@ -88,11 +88,11 @@ async def _watch_client(app: App) -> None:
     while not any(task.done() for task in vital_tasks(consumer)):
         if error := consumer._coordinator._pending_exception:
             raise error
-        await asyncio.sleep(_CHECKS_EVERY)
+        await asyncio.sleep(_CLIENT_CHECK_SECONDS)
     raise KafkaConnectionError("a task of the client has died")
 
 
-def projection(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, group: str = GROUP) -> App:
+def create_faust_app(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, group: str = CONSUMER_GROUP) -> App:
     app = App(
         group,
         broker=f"kafka://{bootstrap}",
@@ -106,7 +106,7 @@ def projection(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, group: st
         broker_rebalance_timeout=30.0,
         broker_commit_interval=1.0,
         consumer_max_fetch_size=4 * 1024 * 1024,
-        consumer_metadata_max_age_ms=LOOKS_EVERY_MS,
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         stream_wait_empty=False,
         topic_disable_leader=True,
         topic_allow_declare=False,
@@ -114,21 +114,21 @@ def projection(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, group: st
     )
 
     @app.agent(app.topic(*TOPICS))  # type: ignore[untyped-decorator] # Faust has no types
-    async def applied(stream: Stream) -> None:
+    async def consume(stream: Stream) -> None:
         try:
-            async for batch in _batches(stream):
-                await apply_patiently(pool, [received(event.message) for event in batch], project)
+            async for batch in _read_batches(stream):
+                await apply_with_retry(pool, [message_from_record(event.message) for event in batch], apply_events)
                 for event in batch:
                     event.ack()
         except Exception as error:
-            _die(error)
+            _exit_process(error)
         if not app.should_stop:
-            _die(RuntimeError("the Kafka stream ended"))
+            _exit_process(RuntimeError("the Kafka stream ended"))
 
     return app
 
 
-async def _batches(stream: Stream) -> AsyncIterator[list[Event]]:
+async def _read_batches(stream: Stream) -> AsyncIterator[list[Event]]:
     """What has arrived, at once: one event when it is quiet, full batches under load, and no timer in between.
 
     Read from the stream's queue: iterating the stream costs as much again as all the rest, and acknowledges by itself.
@@ -139,11 +139,11 @@ async def _batches(stream: Stream) -> AsyncIterator[list[Event]]:
             batch = [await queue.get()]
         except StopAsyncIteration:
             return
-        while len(batch) < BATCH and not queue.empty():
+        while len(batch) < BATCH_SIZE and not queue.empty():
             batch.append(queue.get_nowait())
         yield batch
 
 
-def _die(error: BaseException | None) -> None:
+def _exit_process(error: BaseException | None) -> None:
     _log.critical("the projection stops; its supervisor starts it again", exc_info=error)
-    os._exit(FATAL)
+    os._exit(FATAL_EXIT_CODE)

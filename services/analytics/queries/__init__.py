@@ -11,7 +11,7 @@ from hashlib import sha256
 from uuid import UUID
 
 from services.analytics.queries import followup, survival, toxicity, treatment
-from services.analytics.queries.case import RULES, Case, Question
+from services.analytics.queries.case import RULES, Case, QueryFinding
 from shared.contracts.followup import QueryExplained
 
 RULE_MODULES = (followup, survival, toxicity, treatment)
@@ -19,7 +19,7 @@ RULE_MODULES = (followup, survival, toxicity, treatment)
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class DataQuery:
     """One question: by which rule, about which events (sorted), in one sentence, and the day since when it stands."""
 
     rule: str
@@ -33,29 +33,29 @@ class Query:
         return sha256("\n".join([self.rule, *map(str, self.event_ids)]).encode()).hexdigest()
 
 
-def queries(case: Case) -> list[Query]:
+def derive_queries(case: Case) -> list[DataQuery]:
     """What is open or explained of a participant, one query for each rule and set of events, in the order of keys."""
-    asked = [_query(case, name, question) for name, rule in RULES.items() for question in rule(case)]
-    by_key = {query.key: query for query in sorted(asked, key=lambda query: query.text, reverse=True)}
+    derived = [_to_data_query(case, name, finding) for name, rule in RULES.items() for finding in rule(case)]
+    by_key = {query.key: query for query in sorted(derived, key=lambda query: query.text, reverse=True)}
     return [by_key[key] for key in sorted(by_key)]
 
 
-def _query(case: Case, rule: str, question: Question) -> Query:
+def _to_data_query(case: Case, rule: str, finding: QueryFinding) -> DataQuery:
     """It stands since the last of its facts was recorded (UTC), or since it is due, whichever is later."""
-    events = tuple(sorted({stated.event_id for stated in question.about}))
-    told = max(case.recorded_at[event] for event in events).astimezone(UTC).date()
-    return Query(rule, events, question.text, max(told, question.due))
+    event_ids = tuple(sorted({stated.event_id for stated in finding.facts}))
+    last_recorded_on = max(case.recorded_at[event] for event in event_ids).astimezone(UTC).date()
+    return DataQuery(rule, event_ids, finding.text, max(last_recorded_on, finding.due_on))
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class QueryWithStatus:
     """A query as it is listed. `explained_by`: the facts that explain it. An explanation without a query of its key
     is listed with that key alone: `query` is None."""
 
     participant_id: str
     site_id: str
     key: str
-    query: Query | None
+    query: DataQuery | None
     explained_by: tuple[UUID, ...]
     since: date
 
@@ -68,15 +68,18 @@ class Listed:
         return "explained" if self.explained_by else "open"
 
 
-def listed(case: Case) -> list[Listed]:
+def queries_with_status(case: Case) -> list[QueryWithStatus]:
     """A participant's queries with their explanations, in the order of keys."""
-    asked = {query.key: query for query in queries(case)}
-    said: dict[str, list[UUID]] = {}
-    for stated in case.all(QueryExplained):
-        said.setdefault(stated.fact.query_key, []).append(stated.event_id)
-    return [_listed(case, key, asked.get(key), tuple(said.get(key, ()))) for key in sorted(asked.keys() | said.keys())]
+    queries_by_key = {query.key: query for query in derive_queries(case)}
+    explanations: dict[str, list[UUID]] = {}
+    for stated in case.stated(QueryExplained):
+        explanations.setdefault(stated.fact.query_key, []).append(stated.event_id)
+    return [
+        _with_status(case, key, queries_by_key.get(key), tuple(explanations.get(key, ())))
+        for key in sorted(queries_by_key.keys() | explanations.keys())
+    ]
 
 
-def _listed(case: Case, key: str, query: Query | None, explained_by: tuple[UUID, ...]) -> Listed:
+def _with_status(case: Case, key: str, query: DataQuery | None, explained_by: tuple[UUID, ...]) -> QueryWithStatus:
     since = query.since if query else min(case.recorded_at[event] for event in explained_by).astimezone(UTC).date()
-    return Listed(case.participant.participant_id, case.site_id, key, query, explained_by, since)
+    return QueryWithStatus(case.participant.participant_id, case.site_id, key, query, explained_by, since)

@@ -4,52 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from services.analytics.days import needs_life
-from services.analytics.queries.case import Case, Question, query_rule
-from services.analytics.queries.words import named, partial_date, sentence
-from shared.contracts.enrollment import Withdrawn
-from shared.contracts.followup import Died, Lost
-from shared.gate.doors import stays_open
+from services.analytics.days import implies_alive
+from services.analytics.queries.case import Case, QueryFinding, query_rule
+from services.analytics.queries.words import as_sentence, ask_exact_date, describe_fact
+from shared.contracts.enrollment import ConsentWithdrawn
+from shared.contracts.followup import LostToFollowUp, ParticipantDied
+from shared.gate.doors import allowed_after_withdrawal
 from shared.kernel.fact import Fact
 
-_ENDS: tuple[type[Fact], ...] = (Died, Withdrawn, Lost)
+_FOLLOW_UP_ENDS: tuple[type[Fact], ...] = (ParticipantDied, ConsentWithdrawn, LostToFollowUp)
 
 
 @query_rule("fact_after_death")
-def fact_after_death(case: Case) -> Iterator[Question]:
+def fact_after_death(case: Case) -> Iterator[QueryFinding]:
     """What needs a living participant is dated surely after the death."""
-    for death in case.all(Died):
-        for stated in case.record.stated:
-            died, on = death.fact.died_on, stated.fact.happened_on
-            if died and on and died.surely_before(on) and needs_life(stated.fact):
-                text = sentence(f"{named(stated.fact)} is dated after {named(death.fact)}")
-                yield Question(text, (stated, death))
+    for death in case.stated(ParticipantDied):
+        for stated in case.record.stated_facts:
+            died_on, fact_date = death.fact.died_on, stated.fact.happened_on
+            if died_on and fact_date and died_on.definitely_before(fact_date) and implies_alive(stated.fact):
+                text = as_sentence(f"{describe_fact(stated.fact)} is dated after {describe_fact(death.fact)}")
+                yield QueryFinding(text, (stated, death))
 
 
 @query_rule("fact_after_withdrawal")
-def fact_after_withdrawal(case: Case) -> Iterator[Question]:
+def fact_after_withdrawal(case: Case) -> Iterator[QueryFinding]:
     """A fact is dated surely after the withdrawal of consent; it stays, and leaves every analysis."""
-    for withdrawal in case.all(Withdrawn):
-        for stated in case.record.stated:
-            on = stated.fact.happened_on
-            if on and withdrawal.fact.withdrawn_on.surely_before(on) and not stays_open(case.record, stated.fact):
-                text = sentence(f"{named(stated.fact)} is dated after {named(withdrawal.fact)}")
-                yield Question(text, (stated, withdrawal))
+    for withdrawal in case.stated(ConsentWithdrawn):
+        for stated in case.record.stated_facts:
+            fact_date = stated.fact.happened_on
+            if (
+                fact_date
+                and withdrawal.fact.withdrawn_on.definitely_before(fact_date)
+                and not allowed_after_withdrawal(case.record, stated.fact)
+            ):
+                text = as_sentence(f"{describe_fact(stated.fact)} is dated after {describe_fact(withdrawal.fact)}")
+                yield QueryFinding(text, (stated, withdrawal))
 
 
 @query_rule("death_without_date")
-def death_without_date(case: Case) -> Iterator[Question]:
+def death_without_date(case: Case) -> Iterator[QueryFinding]:
     """The day of death is not known, not even its year."""
-    for death in case.all(Died):
+    for death in case.stated(ParticipantDied):
         if death.fact.died_on is None:
-            yield Question("The death is recorded without a date.", (death,))
+            yield QueryFinding("The death is recorded without a date.", (death,))
 
 
 @query_rule("imprecise_end_of_follow_up")
-def imprecise_end_of_follow_up(case: Case) -> Iterator[Question]:
+def imprecise_end_of_follow_up(case: Case) -> Iterator[QueryFinding]:
     """Death, withdrawal or loss is known by month or year only, and ends the schedule on a day that is assumed."""
-    for kind in _ENDS:
-        for stated in case.all(kind):
-            on = stated.fact.happened_on
-            if on and not on.is_exact:
-                yield Question(partial_date(stated.fact, case.day(stated.fact)), (stated,))
+    for fact_type in _FOLLOW_UP_ENDS:
+        for stated in case.stated(fact_type):
+            fact_date = stated.fact.happened_on
+            if fact_date and not fact_date.is_exact:
+                yield QueryFinding(ask_exact_date(stated.fact, case.day(stated.fact)), (stated,))

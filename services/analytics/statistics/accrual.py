@@ -8,38 +8,44 @@ from itertools import accumulate
 from typing import Any
 
 from services.analytics.cohort import Cohort, Participant, Selection
-from shared.contracts.enrollment import Enrolled, Screened
+from shared.contracts.enrollment import ParticipantEnrolled, ParticipantScreened
 
 
 def accrual(cohort: Cohort, selection: Selection) -> dict[str, Any]:
     """By group, the cumulative number enrolled on every day on which somebody was; and what the protocol plans."""
     target = cohort.protocol.accrual_target
-    enrolled = [one for one in selection.of(cohort) if one.first(Enrolled, selection.cut)]
+    enrolled = [
+        participant
+        for participant in selection.participants(cohort)
+        if participant.first_fact(ParticipantEnrolled, selection.cut)
+    ]
     groups: dict[str, list[Participant]] = {} if selection.by else {"all": []}
     for one in enrolled:
-        groups.setdefault(_GROUPS[selection.by](one, cohort, selection), []).append(one)
+        groups.setdefault(_GROUP_OF[selection.by](one, cohort, selection), []).append(one)
     return {
         "target": target.model_dump(mode="json") if target else None,
         "groups": [_group(name, members) for name, members in sorted(groups.items())],
-        "imputed_dates": sum(one.imputed_dates(selection.cut, Enrolled) for one in enrolled),
+        "imputed_dates": sum(one.count_imputed_dates(selection.cut, ParticipantEnrolled) for one in enrolled),
     }
 
 
-def _group(name: str, members: list[Participant]) -> dict[str, Any]:
-    days = Counter(one.day(fact) for one in members if (fact := one.first(Enrolled)))
+def _group(name: str, participants: list[Participant]) -> dict[str, Any]:
+    days = Counter(
+        participant.day(fact) for participant in participants if (fact := participant.first_fact(ParticipantEnrolled))
+    )
     totals = accumulate(days[day] for day in sorted(days))
     curve = [{"on": day.isoformat(), "cumulative": total} for day, total in zip(sorted(days), totals, strict=True)]
-    return {"name": name, "enrolled": len(members), "curve": curve}
+    return {"name": name, "enrolled": len(participants), "curve": curve}
 
 
-def _subset(one: Participant, cohort: Cohort, selection: Selection) -> str:
-    return "stereotactic" if one.is_stereotactic(cohort.protocol, selection.cut) else "other"
+def _subset_of(participant: Participant, cohort: Cohort, selection: Selection) -> str:
+    return "stereotactic" if participant.is_stereotactic(cohort.protocol, selection.cut) else "other"
 
 
-_GROUPS: dict[str | None, Callable[[Participant, Cohort, Selection], str]] = {
+_GROUP_OF: dict[str | None, Callable[[Participant, Cohort, Selection], str]] = {
     None: lambda one, cohort, selection: "all",
     "site": lambda one, cohort, selection: one.site_id,
-    "sex": lambda one, cohort, selection: one.record.facts(Screened)[0].sex,
-    "subset": _subset,
+    "sex": lambda one, cohort, selection: one.record.facts_of(ParticipantScreened)[0].sex,
+    "subset": _subset_of,
 }
-BY = tuple(name for name in _GROUPS if name)
+STRATIFICATIONS = tuple(name for name in _GROUP_OF if name)

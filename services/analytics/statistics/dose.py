@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
 
-TUMOUR, LATE, CNS = Decimal(10), Decimal(3), Decimal(2)
-_PLACES, _CENTI = Decimal("0.0001"), Decimal(100)
+ALPHA_BETA_TUMOR, ALPHA_BETA_LATE, ALPHA_BETA_CNS = Decimal(10), Decimal(3), Decimal(2)
+_FOUR_DECIMALS, _CENTIGRAY_PER_GRAY = Decimal("0.0001"), Decimal(100)
 
 
 def gray(centigray: int) -> Decimal:
-    return Decimal(centigray) / _CENTI
+    return Decimal(centigray) / _CENTIGRAY_PER_GRAY
 
 
 def bed(fractions: int, dose_per_fraction: Decimal, alpha_beta: Decimal) -> Decimal:
     """Gy, from whole fractions and Gy a fraction."""
-    return _rounded(fractions * dose_per_fraction * (1 + dose_per_fraction / alpha_beta))
+    return _round(fractions * dose_per_fraction * (1 + dose_per_fraction / alpha_beta))
 
 
 def eqd2(fractions: int, dose_per_fraction: Decimal, alpha_beta: Decimal) -> Decimal:
     """Gy in 2 Gy fractions to the same effect."""
-    return _rounded(fractions * dose_per_fraction * (dose_per_fraction + alpha_beta) / (2 + alpha_beta))
+    return _round(fractions * dose_per_fraction * (dose_per_fraction + alpha_beta) / (2 + alpha_beta))
 
 
-def _rounded(dose: Decimal) -> Decimal:
-    return dose.quantize(_PLACES, ROUND_HALF_UP)
+def _round(dose: Decimal) -> Decimal:
+    return dose.quantize(_FOUR_DECIMALS, ROUND_HALF_UP)

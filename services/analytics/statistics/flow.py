@@ -8,8 +8,14 @@ from typing import Any
 
 from services.analytics.cohort import Cohort, Participant, Selection
 from services.analytics.statistics.proportions import clopper_pearson, percent
-from shared.contracts.enrollment import Consented, Enrolled, Screened, ScreenFailed, Withdrawn
-from shared.contracts.followup import Died, FollowUpResumed, Lost
+from shared.contracts.enrollment import (
+    ConsentSigned,
+    ConsentWithdrawn,
+    ParticipantEnrolled,
+    ParticipantScreened,
+    ScreeningFailed,
+)
+from shared.contracts.followup import FollowUpResumed, LostToFollowUp, ParticipantDied
 from shared.contracts.treatment import (
     PrescriptionChanged,
     RadiotherapyCompleted,
@@ -17,13 +23,23 @@ from shared.contracts.treatment import (
     RadiotherapyStarted,
 )
 from shared.protocol.protocol import Protocol
-from shared.protocol.schedule import visits
+from shared.protocol.schedule import planned_visits
 
-STANDINGS = ("in_follow_up", "awaiting_treatment", "completed", "died", "withdrawn", "lost")
-USED = (
-    Screened, ScreenFailed, Consented, Enrolled, Withdrawn, RadiotherapyStarted, PrescriptionChanged,
-    RadiotherapyCompleted, RadiotherapyDiscontinued, Died, Lost, FollowUpResumed,
-)  # fmt: skip
+PARTICIPATION_STATUSES = ("in_follow_up", "awaiting_treatment", "completed", "died", "withdrawn", "lost")
+DATED_FACT_TYPES = (
+    ParticipantScreened,
+    ScreeningFailed,
+    ConsentSigned,
+    ParticipantEnrolled,
+    ConsentWithdrawn,
+    RadiotherapyStarted,
+    PrescriptionChanged,
+    RadiotherapyCompleted,
+    RadiotherapyDiscontinued,
+    ParticipantDied,
+    LostToFollowUp,
+    FollowUpResumed,
+)
 
 
 def flow(cohort: Cohort, selection: Selection) -> dict[str, Any]:
@@ -32,50 +48,55 @@ def flow(cohort: Cohort, selection: Selection) -> dict[str, Any]:
     Each enrolled participant is in one of: died, withdrawn, lost, completed, in follow-up or awaiting treatment, the
     first of these that holds.
     """
-    chosen, cut = selection.of(cohort), selection.cut
-    enrolled = [one for one in chosen if one.first(Enrolled, cut)]
+    participants, cut = selection.participants(cohort), selection.cut
+    enrolled = [participant for participant in participants if participant.first_fact(ParticipantEnrolled, cut)]
     stereotactic = sum(one.is_stereotactic(cohort.protocol, cut) for one in enrolled)
-    standings = Counter(_standing(one, cohort.protocol, selection) for one in enrolled)
+    statuses = Counter(_participation_status(one, cohort.protocol, selection) for one in enrolled)
     return {
-        **{name: _stated(chosen, kind, selection) for name, kind in _COUNTED.items()},
+        **{name: _count_with_fact(participants, kind, selection) for name, kind in _COUNTED_FACT_TYPES.items()},
         "treated": sum(one.index_course(cut) is not None for one in enrolled),
         "stereotactic": stereotactic,
-        **share(stereotactic, len(enrolled)),
-        **{standing: standings[standing] for standing in STANDINGS},
-        "imputed_dates": sum(one.imputed_dates(cut, *USED) for one in chosen),
+        **stereotactic_share(stereotactic, len(enrolled)),
+        **{status: statuses[status] for status in PARTICIPATION_STATUSES},
+        "imputed_dates": sum(one.count_imputed_dates(cut, *DATED_FACT_TYPES) for one in participants),
     }
 
 
-_COUNTED = {"screened": Screened, "screen_failed": ScreenFailed, "consented": Consented, "enrolled": Enrolled}
+_COUNTED_FACT_TYPES = {
+    "screened": ParticipantScreened,
+    "screen_failed": ScreeningFailed,
+    "consented": ConsentSigned,
+    "enrolled": ParticipantEnrolled,
+}
 
 
-def _stated(chosen: Sequence[Participant], kind: Any, selection: Selection) -> int:
-    return sum(one.first(kind, selection.cut) is not None for one in chosen)
+def _count_with_fact(participants: Sequence[Participant], fact_type: Any, selection: Selection) -> int:
+    return sum(participant.first_fact(fact_type, selection.cut) is not None for participant in participants)
 
 
-def share(part: int, whole: int) -> dict[str, Any]:
+def stereotactic_share(count: int, total: int) -> dict[str, Any]:
     """Percent to one decimal, and the Clopper-Pearson interval; null where there is nobody."""
-    if not whole:
+    if not total:
         return {"stereotactic_percent": None, "stereotactic_interval": None}
-    lower, upper = clopper_pearson(part, whole)
-    return {"stereotactic_percent": percent(part / whole), "stereotactic_interval": [percent(lower), percent(upper)]}
+    lower, upper = clopper_pearson(count, total)
+    return {"stereotactic_percent": percent(count / total), "stereotactic_interval": [percent(lower), percent(upper)]}
 
 
-def _standing(one: Participant, protocol: Protocol, selection: Selection) -> str:
+def _participation_status(participant: Participant, protocol: Protocol, selection: Selection) -> str:
     cut = selection.cut
-    if one.facts(Died, cut):
+    if participant.facts(ParticipantDied, cut):
         return "died"
-    if one.facts(Withdrawn, cut):
+    if participant.facts(ConsentWithdrawn, cut):
         return "withdrawn"
-    if one.lost_on(cut):
+    if participant.lost_to_follow_up_on(cut):
         return "lost"
-    if _has_completed(one, protocol, selection):
+    if _has_completed(participant, protocol, selection):
         return "completed"
-    return "in_follow_up" if one.index_course(cut) else "awaiting_treatment"
+    return "in_follow_up" if participant.index_course(cut) else "awaiting_treatment"
 
 
-def _has_completed(one: Participant, protocol: Protocol, selection: Selection) -> bool:
+def _has_completed(participant: Participant, protocol: Protocol, selection: Selection) -> bool:
     """Has the last visit's slot ended?"""
-    course = one.index_course(selection.cut)
-    anchor = one.ended_on(course, selection.cut) if course else None
-    return anchor is not None and visits(protocol.follow_up, anchor)[-1].slot_ends < selection.cut
+    course = participant.index_course(selection.cut)
+    anchor = participant.course_end_day(course, selection.cut) if course else None
+    return anchor is not None and planned_visits(protocol.follow_up, anchor)[-1].slot_ends < selection.cut

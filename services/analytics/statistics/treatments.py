@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from services.analytics.cohort import Cohort, CourseEnd, Participant, Selection
-from services.analytics.statistics.dose import CNS, LATE, TUMOUR, bed, eqd2, gray
+from services.analytics.statistics.dose import ALPHA_BETA_CNS, ALPHA_BETA_LATE, ALPHA_BETA_TUMOR, bed, eqd2, gray
 from shared.contracts.treatment import (
     PrescriptionChanged,
     RadiotherapyCompleted,
@@ -19,74 +19,83 @@ from shared.contracts.treatment import (
     Target,
 )
 
-_ACUTE = {"photons", "electrons", "protons", "brachytherapy_hdr"}
+_LQ_MODALITIES = {"photons", "electrons", "protons", "brachytherapy_hdr"}
 """Modalities whose fractions are given at once, in doses that compare to those of photons: where the formulas hold."""
 _CNS_LABELS = ("brain", "spinalcord")
-_ALPHA_BETA = (("10", TUMOUR), ("3", LATE))
+_ALPHA_BETA = (("10", ALPHA_BETA_TUMOR), ("3", ALPHA_BETA_LATE))
 
 
 def treatments(cohort: Cohort, selection: Selection) -> dict[str, Any]:
     """Rows of targets as prescribed last, and by delivery the participants and targets. Doses in Gy."""
-    chosen = selection.of(cohort)
-    rows = [row for one in chosen for row in _courses(one, selection)]
+    participants = selection.participants(cohort)
+    rows = [row for participant in participants for row in _course_rows(participant, selection)]
     deliveries = sorted({row["delivery"] for row in rows})
-    dated = (RadiotherapyStarted, PrescriptionChanged, RadiotherapyCompleted, RadiotherapyDiscontinued)
+    dated_fact_types = (RadiotherapyStarted, PrescriptionChanged, RadiotherapyCompleted, RadiotherapyDiscontinued)
     return {
         "targets": rows,
-        "deliveries": [_delivery(name, rows) for name in deliveries],
-        "imputed_dates": sum(one.imputed_dates(selection.cut, *dated) for one in chosen),
+        "deliveries": [_count_delivery(name, rows) for name in deliveries],
+        "imputed_dates": sum(one.count_imputed_dates(selection.cut, *dated_fact_types) for one in participants),
     }
 
 
-def _delivery(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    of_it = [row for row in rows if row["delivery"] == name]
-    return {"delivery": name, "participants": len({row["participant_id"] for row in of_it}), "targets": len(of_it)}
+def _count_delivery(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    delivery_rows = [row for row in rows if row["delivery"] == name]
+    return {
+        "delivery": name,
+        "participants": len({row["participant_id"] for row in delivery_rows}),
+        "targets": len(delivery_rows),
+    }
 
 
-def _courses(one: Participant, selection: Selection) -> Iterator[dict[str, Any]]:
+def _course_rows(participant: Participant, selection: Selection) -> Iterator[dict[str, Any]]:
     for course in sorted(
-        one.facts(RadiotherapyStarted, selection.cut), key=lambda each: (one.day(each), each.course_id)
+        participant.facts(RadiotherapyStarted, selection.cut),
+        key=lambda start: (participant.day(start), start.course_id),
     ):
-        end = one.end(course, selection.cut)
+        end = participant.course_end(course, selection.cut)
         shared = {
-            "participant_id": one.participant_id,
-            "site_id": one.site_id,
+            "participant_id": participant.participant_id,
+            "site_id": participant.site_id,
             "course_id": course.course_id,
             "index": course.index,
             "intent": course.intent,
             "started_on": str(course.started_on),
             "ended_on": str(end.ended_on) if end else None,
         }
-        for target in one.targets(course, selection.cut):
-            yield {**shared, **_target(one, target), **_delivered(end, target)}
+        for target in participant.targets(course, selection.cut):
+            yield {**shared, **_target_columns(participant, target), **_delivered_columns(end, target)}
 
 
-def delivered(end: CourseEnd | None, target: Target) -> tuple[int, int] | None:
+def delivered_dose(end: CourseEnd | None, target: Target) -> tuple[int, int] | None:
     """Fractions and centigray that reached the target; None while the course goes on, or where nobody said.
 
     What a completed course does not name: as prescribed.
     """
-    said = {each.target_id: (each.fractions, each.dose_cgy) for each in end.delivered} if end else {}
-    if target.target_id in said:
-        return said[target.target_id]
+    doses_by_target = {dose.target_id: (dose.fractions, dose.dose_cgy) for dose in end.delivered} if end else {}
+    if target.target_id in doses_by_target:
+        return doses_by_target[target.target_id]
     return (target.fractions, target.total_dose_cgy) if isinstance(end, RadiotherapyCompleted) else None
 
 
-def _delivered(end: CourseEnd | None, target: Target) -> dict[str, Any]:
-    fractions, dose = delivered(end, target) or (None, None)
+def _delivered_columns(end: CourseEnd | None, target: Target) -> dict[str, Any]:
+    fractions, dose = delivered_dose(end, target) or (None, None)
     return {"fractions_delivered": fractions, "dose_delivered_gy": None if dose is None else float(gray(dose))}
 
 
-def _is_cns(one: Participant, target: Target) -> bool:
+def _is_cns(participant: Participant, target: Target) -> bool:
     """Does it treat the brain? A vertebra is bone; a target that names no lesion is taken by its label."""
     if not target.lesion_ids:
         return any(part in target.label.casefold() for part in _CNS_LABELS)
-    return "brain" in {one.lesions[name].body_site for name in target.lesion_ids if name in one.lesions}
+    return "brain" in {participant.lesions[name].body_site for name in target.lesion_ids if name in participant.lesions}
 
 
-def _target(one: Participant, target: Target) -> dict[str, Any]:
-    fractions, dose, acute = target.fractions, gray(target.dose_per_fraction_cgy), target.modality in _ACUTE
-    alpha_beta = (*_ALPHA_BETA, ("2", CNS)) if _is_cns(one, target) else _ALPHA_BETA
+def _target_columns(participant: Participant, target: Target) -> dict[str, Any]:
+    fractions, dose, is_lq_valid = (
+        target.fractions,
+        gray(target.dose_per_fraction_cgy),
+        target.modality in _LQ_MODALITIES,
+    )
+    alpha_beta = (*_ALPHA_BETA, ("2", ALPHA_BETA_CNS)) if _is_cns(participant, target) else _ALPHA_BETA
     return {
         "target_id": target.target_id,
         "label": target.label,
@@ -98,6 +107,6 @@ def _target(one: Participant, target: Target) -> dict[str, Any]:
         "total_dose_gy": float(gray(target.total_dose_cgy)),
         "prescription_isodose_percent": target.prescription_isodose_percent,
         "boost_of": target.boost_of,
-        **{f"bed_{name}": float(bed(fractions, dose, ratio)) if acute else None for name, ratio in alpha_beta},
-        **{f"eqd2_{name}": float(eqd2(fractions, dose, ratio)) if acute else None for name, ratio in alpha_beta},
+        **{f"bed_{name}": float(bed(fractions, dose, ratio)) if is_lq_valid else None for name, ratio in alpha_beta},
+        **{f"eqd2_{name}": float(eqd2(fractions, dose, ratio)) if is_lq_valid else None for name, ratio in alpha_beta},
     }

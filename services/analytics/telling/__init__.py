@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.analytics.figures import spoken
+from services.analytics.figures import humanize
 from services.analytics.telling import contacts, participation, toxicity, treatment
-from services.analytics.telling.words import Known, Tell, Told, capital
-from shared.contracts.enrollment import Voided
+from services.analytics.telling.words import Describe, Description, DescriptionContext, capitalize
+from shared.contracts.enrollment import ParticipantVoided
 from shared.contracts.followup import QueryExplained, ReminderAcknowledged, ReminderSnoozed
-from shared.kernel.fact import Corrected, Fact
+from shared.kernel.fact import Correction, Fact
 
-__all__ = ["LANES", "UNTOLD", "Known", "Told", "told"]
+__all__ = ["LANES", "NOT_ON_TIMELINE", "Description", "DescriptionContext", "describe"]
 
 LANES: Mapping[str, str] = {
     "status": "Disease and status",
@@ -26,15 +26,28 @@ LANES: Mapping[str, str] = {
 }
 """From top to bottom."""
 
-UNTOLD: tuple[type[Fact], ...] = (Corrected, Voided, QueryExplained, ReminderAcknowledged, ReminderSnoozed)
+NOT_ON_TIMELINE: tuple[type[Fact], ...] = (
+    Correction,
+    ParticipantVoided,
+    QueryExplained,
+    ReminderAcknowledged,
+    ReminderSnoozed,
+)
 """What is about the record, not about the participant."""
 
-TELLS: Mapping[type[Fact], Tell] = {
-    **participation.TELLS, **treatment.TELLS, **toxicity.TELLS, **contacts.TELLS,
-}  # fmt: skip
+DESCRIPTIONS: Mapping[type[Fact], Describe] = {
+    **participation.DESCRIPTIONS,
+    **treatment.DESCRIPTIONS,
+    **toxicity.DESCRIPTIONS,
+    **contacts.DESCRIPTIONS,
+}
 
 
-def told(fact: Fact, known: Known) -> Told:
+def describe(fact: Fact, context: DescriptionContext) -> Description:
     """A fact that nobody has words for yet is told by its name."""
-    tell = TELLS.get(type(fact))
-    return tell(fact, known) if tell else Told("status", capital(spoken(fact.type_name.replace(".", " "))))
+    describer = DESCRIPTIONS.get(type(fact))
+    return (
+        describer(fact, context)
+        if describer
+        else Description("status", capitalize(humanize(fact.type_name.replace(".", " "))))
+    )

@@ -6,10 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.analytics.cohort import CourseEnd, targets
-from services.analytics.figures import counted, plain, spoken
+from services.analytics.figures import count_noun, format_number, humanize
 from services.analytics.statistics.dose import gray
-from services.analytics.statistics.treatments import delivered
-from services.analytics.telling.words import Known, Tell, Told, amount, capital, gy, listed, some
+from services.analytics.statistics.treatments import delivered_dose
+from services.analytics.telling.words import (
+    Describe,
+    Description,
+    DescriptionContext,
+    capitalize,
+    format_amount,
+    format_gray,
+    join_words,
+    non_empty,
+)
 from shared.contracts.treatment import (
     Agent,
     PrescriptionChanged,
@@ -23,58 +32,64 @@ from shared.contracts.treatment import (
 from shared.kernel.fact import Fact
 
 
-def _started(fact: RadiotherapyStarted, known: Known) -> Told:
-    intent = f"{spoken(fact.intent)} intent" if fact.intent != "not_stated" else "intent not stated"
-    doses = prescribed(fact.targets)
-    return Told(
+def _describe_course_start(fact: RadiotherapyStarted, context: DescriptionContext) -> Description:
+    intent = f"{humanize(fact.intent)} intent" if fact.intent != "not_stated" else "intent not stated"
+    doses = format_prescription(fact.targets)
+    return Description(
         "radiotherapy",
         f"Radiotherapy {fact.course_id} started: {doses}",
-        capital(_short(fact.targets)),
-        (f"{intent}, index course" if fact.index else intent, *_targets(fact.targets, known)),
-        {"course_id": fact.course_id, "index": fact.index, "targets": _numbers(fact.targets)},
+        capitalize(_short_prescription(fact.targets)),
+        (f"{intent}, index course" if fact.index else intent, *_describe_targets(fact.targets, context)),
+        {"course_id": fact.course_id, "index": fact.index, "targets": _target_data(fact.targets)},
     )
 
 
-def _changed(fact: PrescriptionChanged, known: Known) -> Told:
-    title = f"Prescription of {fact.course_id} changed: {prescribed(fact.targets)}"
-    detail = (f"reason: {spoken(fact.reason_code)}", *_targets(fact.targets, known))
-    more = {"course_id": fact.course_id, "targets": _numbers(fact.targets)}
-    return Told("radiotherapy", title, detail=detail, more=more)
+def _describe_prescription_change(fact: PrescriptionChanged, context: DescriptionContext) -> Description:
+    title = f"Prescription of {fact.course_id} changed: {format_prescription(fact.targets)}"
+    detail = (f"reason: {humanize(fact.reason_code)}", *_describe_targets(fact.targets, context))
+    data = {"course_id": fact.course_id, "targets": _target_data(fact.targets)}
+    return Description("radiotherapy", title, detail=detail, data=data)
 
 
-def prescribed(targets: Sequence[Target]) -> str:
+def format_prescription(targets: Sequence[Target]) -> str:
     """`SRS 15 Gy and 20 Gy`; levels of an integrated boost are named, never added."""
     deliveries = dict.fromkeys(target.delivery for target in targets)
     return ", ".join(
-        f"{spoken(delivery)} {listed(gy(each.total_dose_cgy) for each in targets if each.delivery == delivery)}"
+        (
+            f"{humanize(delivery)} "
+            f"{join_words(format_gray(each.total_dose_cgy) for each in targets if each.delivery == delivery)}"
+        )
         for delivery in deliveries
     )
 
 
-def _short(targets: Sequence[Target]) -> str:
+def _short_prescription(targets: Sequence[Target]) -> str:
     """`SRS 15 / 20 Gy`."""
-    doses = " / ".join(plain(gray(target.total_dose_cgy)) for target in targets)
-    return f"{listed(dict.fromkeys(spoken(target.delivery) for target in targets))} {doses} Gy"
+    doses = " / ".join(format_number(gray(target.total_dose_cgy)) for target in targets)
+    return f"{join_words(dict.fromkeys(humanize(target.delivery) for target in targets))} {doses} Gy"
 
 
-def _targets(targets: Sequence[Target], known: Known) -> list[str]:
-    return [_target(target, known) for target in targets]
+def _describe_targets(targets: Sequence[Target], context: DescriptionContext) -> list[str]:
+    return [_describe_target(target, context) for target in targets]
 
 
-def _target(target: Target, known: Known) -> str:
+def _describe_target(target: Target, context: DescriptionContext) -> str:
     isodose = target.prescription_isodose_percent
-    treated = listed(known.lesion(name) for name in target.lesion_ids)
-    how = some(
-        f"{target.label}: {target.fractions} × {gy(target.dose_per_fraction_cgy)} = {gy(target.total_dose_cgy)}",
-        spoken(target.delivery),
+    lesions = join_words(context.describe_lesion(name) for name in target.lesion_ids)
+    parts = non_empty(
+        (
+            f"{target.label}: {target.fractions} × {format_gray(target.dose_per_fraction_cgy)} = "
+            f"{format_gray(target.total_dose_cgy)}"
+        ),
+        humanize(target.delivery),
         f"prescribed to the {isodose} % isodose" if isodose else "",
         f"boost of target {target.boost_of}" if target.boost_of else "",
-        f"treats {treated}" if treated else "",
+        f"treats {lesions}" if lesions else "",
     )
-    return ", ".join(how)
+    return ", ".join(parts)
 
 
-def _numbers(targets: Sequence[Target]) -> list[dict[str, Any]]:
+def _target_data(targets: Sequence[Target]) -> list[dict[str, Any]]:
     return [
         {
             "target_id": target.target_id,
@@ -91,70 +106,76 @@ def _numbers(targets: Sequence[Target]) -> list[dict[str, Any]]:
     ]
 
 
-def _ended(fact: CourseEnd, known: Known) -> Told:
-    why = f"discontinued: {spoken(fact.reason_code)}" if isinstance(fact, RadiotherapyDiscontinued) else "completed"
-    treated = _targets_of(fact, known, end=fact)
-    pairs = [(target, delivered(fact, target)) for target in treated]
-    as_planned = treated == _targets_of(fact, known, end=None) and all(
-        given == (target.fractions, target.total_dose_cgy) for target, given in pairs
+def _describe_course_end(fact: CourseEnd, context: DescriptionContext) -> Description:
+    outcome = (
+        f"discontinued: {humanize(fact.reason_code)}" if isinstance(fact, RadiotherapyDiscontinued) else "completed"
     )
-    lines = ("delivered as prescribed",) if pairs and as_planned else tuple(_given(*pair) for pair in pairs)
-    numbers = [
+    treated_targets = _prescribed_targets(fact, context, end=fact)
+    pairs = [(target, delivered_dose(fact, target)) for target in treated_targets]
+    as_planned = treated_targets == _prescribed_targets(fact, context, end=None) and all(
+        actual_dose == (target.fractions, target.total_dose_cgy) for target, actual_dose in pairs
+    )
+    detail = (
+        ("delivered as prescribed",) if pairs and as_planned else tuple(_describe_delivery(*pair) for pair in pairs)
+    )
+    delivered_data = [
         {"target_id": target.target_id, "fractions": given[0], "dose_gy": float(gray(given[1]))}
         for target, given in pairs
         if given
     ]
-    more = {"course_id": fact.course_id, "delivered": numbers}
-    return Told("radiotherapy", f"Radiotherapy {fact.course_id} {why}", detail=lines, more=more)
+    data = {"course_id": fact.course_id, "delivered": delivered_data}
+    return Description("radiotherapy", f"Radiotherapy {fact.course_id} {outcome}", detail=detail, data=data)
 
 
-def _targets_of(of: CourseEnd, known: Known, *, end: CourseEnd | None) -> tuple[Target, ...]:
+def _prescribed_targets(
+    course_end: CourseEnd, context: DescriptionContext, *, end: CourseEnd | None
+) -> tuple[Target, ...]:
     """As prescribed last; with the course's end also what was treated before it was taken out."""
-    changes = [fact for fact in known.record.facts(PrescriptionChanged) if fact.course_id == of.course_id]
-    courses = [fact for fact in known.record.facts(RadiotherapyStarted) if fact.course_id == of.course_id]
+    changes = [fact for fact in context.record.facts_of(PrescriptionChanged) if fact.course_id == course_end.course_id]
+    courses = [fact for fact in context.record.facts_of(RadiotherapyStarted) if fact.course_id == course_end.course_id]
     return targets(courses[0], changes, end) if courses else ()
 
 
-def _given(target: Target, given: tuple[int, int] | None) -> str:
-    if given is None:
+def _describe_delivery(target: Target, actual_dose: tuple[int, int] | None) -> str:
+    if actual_dose is None:
         return f"{target.label}: delivered dose not recorded"
-    fractions, dose = given
-    planned = f"{counted(target.fractions, 'fraction')}, {gy(dose)} of {gy(target.total_dose_cgy)}"
+    fractions, dose = actual_dose
+    planned = f"{count_noun(target.fractions, 'fraction')}, {format_gray(dose)} of {format_gray(target.total_dose_cgy)}"
     return f"{target.label}: delivered {fractions} of {planned}"
 
 
-def _line_started(fact: SystemicTherapyStarted, _: Known) -> Told:
-    names = agents(fact)
-    planned = (f"{counted(fact.planned_cycles, 'cycle')} planned",) if fact.planned_cycles else ()
-    setting = f"{fact.line_id}, {spoken(fact.setting)}"
-    doses = tuple(_agent(each) for each in fact.agents if each.dose or each.schedule)
-    more = {"line_id": fact.line_id, "agents": [each.name for each in fact.agents]}
-    label = capital(" + ".join(each.name for each in fact.agents))
-    return Told("systemic", f"{capital(names)} started", label, (setting, *doses, *planned), more)
+def _describe_line_start(fact: SystemicTherapyStarted, _: DescriptionContext) -> Description:
+    names = agent_names(fact)
+    planned = (f"{count_noun(fact.planned_cycles, 'cycle')} planned",) if fact.planned_cycles else ()
+    setting = f"{fact.line_id}, {humanize(fact.setting)}"
+    doses = tuple(_describe_agent(agent) for agent in fact.agents if agent.dose or agent.schedule)
+    data = {"line_id": fact.line_id, "agents": [each.name for each in fact.agents]}
+    label = capitalize(" + ".join(each.name for each in fact.agents))
+    return Description("systemic", f"{capitalize(names)} started", label, (setting, *doses, *planned), data)
 
 
-def agents(line: SystemicTherapyStarted) -> str:
-    return listed(agent.name for agent in line.agents)
+def agent_names(line: SystemicTherapyStarted) -> str:
+    return join_words(agent.name for agent in line.agents)
 
 
-def _agent(agent: Agent) -> str:
-    dose = f"{amount(agent.dose)} {agent.unit or ''}".strip() if agent.dose else ""
-    dose = f"AUC {amount(agent.dose)}" if agent.dose and agent.unit == "AUC" else dose
-    return " ".join(some(agent.name, dose, agent.schedule or ""))
+def _describe_agent(agent: Agent) -> str:
+    dose = f"{format_amount(agent.dose)} {agent.unit or ''}".strip() if agent.dose else ""
+    dose = f"AUC {format_amount(agent.dose)}" if agent.dose and agent.unit == "AUC" else dose
+    return " ".join(non_empty(agent.name, dose, agent.schedule or ""))
 
 
-def _line_stopped(fact: SystemicTherapyStopped, known: Known) -> Told:
-    line = known.lines.get(fact.line_id)
-    given = (f"{counted(fact.cycles_given, 'cycle')} given",) if fact.cycles_given is not None else ()
-    title = f"{capital(agents(line)) if line else fact.line_id} stopped: {spoken(fact.reason_code)}"
-    return Told("systemic", title, detail=(fact.line_id, *given), more={"line_id": fact.line_id})
+def _describe_line_end(fact: SystemicTherapyStopped, context: DescriptionContext) -> Description:
+    line = context.systemic_lines.get(fact.line_id)
+    cycles = (f"{count_noun(fact.cycles_given, 'cycle')} given",) if fact.cycles_given is not None else ()
+    title = f"{capitalize(agent_names(line)) if line else fact.line_id} stopped: {humanize(fact.reason_code)}"
+    return Description("systemic", title, detail=(fact.line_id, *cycles), data={"line_id": fact.line_id})
 
 
-TELLS: Mapping[type[Fact], Tell] = {
-    RadiotherapyStarted: _started,
-    PrescriptionChanged: _changed,
-    RadiotherapyCompleted: _ended,
-    RadiotherapyDiscontinued: _ended,
-    SystemicTherapyStarted: _line_started,
-    SystemicTherapyStopped: _line_stopped,
+DESCRIPTIONS: Mapping[type[Fact], Describe] = {
+    RadiotherapyStarted: _describe_course_start,
+    PrescriptionChanged: _describe_prescription_change,
+    RadiotherapyCompleted: _describe_course_end,
+    RadiotherapyDiscontinued: _describe_course_end,
+    SystemicTherapyStarted: _describe_line_start,
+    SystemicTherapyStopped: _describe_line_end,
 }

@@ -6,44 +6,50 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.contracts.event import Event, history
-from shared.eventstore.judgement import Open, amended_by
-from shared.eventstore.store import Head, Recalled
+from shared.contracts.event import Event, stated_facts
+from shared.eventstore.judgement import TextOpener, amendment_provenance
+from shared.eventstore.store import LoadedStream, StreamHead
 from shared.gate import study as studies
-from shared.gate.doors import Surroundings
+from shared.gate.doors import ParticipantGate
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact
-from shared.kernel.record import Gate, Record, Rules, standing
+from shared.kernel.record import Gate, Record, Rules, current_record
 
 
 @dataclass(frozen=True)
-class RegisteredElsewhere:
+class ForeignParticipantPolicy:
     """`rules` object to the service's facts in the light of each other, `world` asks the rest."""
 
     clock: Clock
     rules: Rules
-    world: type[Surroundings]
+    gate_type: type[ParticipantGate]
 
-    def site(self, head: Head, facts: Sequence[Fact]) -> str | None:
+    def stating_site(self, head: StreamHead, facts: Sequence[Fact]) -> str | None:
         return head.site_id
 
-    def others(self, facts: Sequence[Fact]) -> frozenset[str]:
+    def other_streams(self, facts: Sequence[Fact]) -> frozenset[str]:
         return frozenset()
 
-    def gate(self, study_id: str, study_record: Record, recalled: Recalled, site_id: str | None) -> Gate:
-        active = studies.site(study_record, site_id or "")
-        today = self.clock.today(study_id, active.time_zone if active else "UTC")
-        known = recalled.elsewhere or Record()
-        return self.world(
-            study_record, today, site_id or "", participant=known, earlier=lambda: standing(history(recalled.events))
-        ).gate
+    def gate(self, study_id: str, study_record: Record, stream: LoadedStream, site_id: str | None) -> Gate:
+        activation = studies.find_site(study_record, site_id or "")
+        today = self.clock.today(study_id, activation.time_zone if activation else "UTC")
+        enrollment_record = stream.foreign_facts or Record()
+        return self.gate_type(
+            study_record,
+            today,
+            site_id or "",
+            enrollment_record=enrollment_record,
+            record_before=lambda: current_record(stated_facts(stream.events)),
+        ).objections
 
-    def judged_by(self, study_record: Record, recalled: Recalled, fact: Fact) -> Mapping[str, Any]:
+    def provenance(self, study_record: Record, stream: LoadedStream, fact: Fact) -> Mapping[str, Any]:
         """The protocol's amendment of the day, and the version of the participant in enrollment."""
-        return {"enrollment_version": recalled.head.known, **amended_by(study_record, fact)}
+        return {"enrollment_version": stream.head.enrollment_version, **amendment_provenance(study_record, fact)}
 
-    def needs_texts(self, recalled: Recalled, events: Sequence[Event]) -> bool:
+    def needs_texts(self, stream: LoadedStream, events: Sequence[Event]) -> bool:
         return False
 
-    def head(self, recalled: Recalled, record: Record, events: Sequence[Event], opened: Open) -> Head:
-        return recalled.head
+    def head_after(
+        self, stream: LoadedStream, record: Record, events: Sequence[Event], open_texts: TextOpener
+    ) -> StreamHead:
+        return stream.head

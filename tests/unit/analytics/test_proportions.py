@@ -14,19 +14,19 @@ LEVELS = st.sampled_from([0.8, 0.9, 0.95, 0.99])
 
 
 @st.composite
-def counts(draw: st.DrawFn, most: int) -> tuple[int, int]:
-    n = draw(st.integers(1, most))
+def counts(draw: st.DrawFn, max_n: int) -> tuple[int, int]:
+    n = draw(st.integers(1, max_n))
     return draw(st.integers(0, n)), n
 
 
-def at_least(successes: int, n: int, p: float) -> float:
+def tail_probability(successes: int, n: int, p: float) -> float:
     """P(X >= successes), added up term by term in exact arithmetic."""
     chance = Fraction(p)
     terms = (comb(n, k) * chance**k * (1 - chance) ** (n - k) for k in range(successes, n + 1))
     return float(sum(terms, Fraction(0)))
 
 
-def at_least_of_many(successes: int, n: int, p: float) -> float:
+def tail_probability_of_large_n(successes: int, n: int, p: float) -> float:
     """The same from logarithms, for numbers of trials whose binomial coefficients are too long to add."""
 
     def term(k: int) -> float:
@@ -39,58 +39,62 @@ def at_least_of_many(successes: int, n: int, p: float) -> float:
     ("successes", "n", "low", "high"),
     [(4, 31, 3.6, 29.8), (0, 4, 0.0, 60.2), (4, 4, 39.8, 100.0), (0, 1, 0.0, 97.5), (1, 1, 2.5, 100.0)],
 )
-def test_published_intervals_are_met_to_the_printed_decimal(successes: int, n: int, low: float, high: float) -> None:
+def test_published_intervals_are_reproduced_to_the_printed_decimal(
+    successes: int, n: int, low: float, high: float
+) -> None:
     assert [percent(limit) for limit in clopper_pearson(successes, n)] == [low, high]
 
 
 @given(counts(60), LEVELS)
-def test_each_limit_leaves_half_of_the_rest_in_its_tail(counted: tuple[int, int], level: float) -> None:
-    (successes, n), tail = counted, (1 - level) / 2
+def test_clopper_pearson_limits_have_tail_probability_of_half_alpha(
+    successes_and_n: tuple[int, int], level: float
+) -> None:
+    (successes, n), tail = successes_and_n, (1 - level) / 2
     low, high = clopper_pearson(successes, n, level)
     if successes > 0:
-        assert at_least(successes, n, low) == pytest.approx(tail, rel=1e-9)
+        assert tail_probability(successes, n, low) == pytest.approx(tail, rel=1e-9)
     if successes < n:
-        assert 1 - at_least(successes + 1, n, high) == pytest.approx(tail, rel=1e-9)
+        assert 1 - tail_probability(successes + 1, n, high) == pytest.approx(tail, rel=1e-9)
 
 
 @pytest.mark.parametrize("successes", [1, 17, 1_000, 123_456, 500_000])
-def test_a_million_trials_are_as_exact_as_a_few(successes: int) -> None:
+def test_limits_are_exact_for_a_million_trials(successes: int) -> None:
     low, high = clopper_pearson(successes, 1_000_000)
-    assert at_least_of_many(successes, 1_000_000, low) == pytest.approx(0.025, rel=1e-6)
-    assert at_least_of_many(1_000_000 - successes, 1_000_000, 1 - high) == pytest.approx(0.025, rel=1e-6)
+    assert tail_probability_of_large_n(successes, 1_000_000, low) == pytest.approx(0.025, rel=1e-6)
+    assert tail_probability_of_large_n(1_000_000 - successes, 1_000_000, 1 - high) == pytest.approx(0.025, rel=1e-6)
 
 
 @given(counts(1_000_000))
-def test_the_interval_holds_the_proportion_and_reaches_the_ends_only_there(counted: tuple[int, int]) -> None:
-    successes, n = counted
+def test_interval_contains_the_proportion_and_reaches_0_and_1_only_at_them(successes_and_n: tuple[int, int]) -> None:
+    successes, n = successes_and_n
     low, high = clopper_pearson(successes, n)
     assert 0 <= low <= successes / n <= high <= 1
     assert (low == 0, high == 1) == (successes == 0, successes == n)
 
 
 @given(counts(100_000))
-def test_failures_have_the_mirror_image_of_the_interval_of_successes(counted: tuple[int, int]) -> None:
-    successes, n = counted
+def test_interval_of_failures_mirrors_the_interval_of_successes(successes_and_n: tuple[int, int]) -> None:
+    successes, n = successes_and_n
     low, high = clopper_pearson(successes, n)
     assert clopper_pearson(n - successes, n) == pytest.approx((1 - high, 1 - low), abs=1e-12)
 
 
 @given(counts(10_000))
-def test_a_higher_level_is_never_narrower(counted: tuple[int, int]) -> None:
-    low, high = clopper_pearson(*counted, level=0.9)
-    wider_low, wider_high = clopper_pearson(*counted, level=0.99)
+def test_higher_confidence_level_gives_a_wider_interval(successes_and_n: tuple[int, int]) -> None:
+    low, high = clopper_pearson(*successes_and_n, level=0.9)
+    wider_low, wider_high = clopper_pearson(*successes_and_n, level=0.99)
     assert wider_low <= low <= high <= wider_high
 
 
 @pytest.mark.parametrize(("successes", "n", "level"), [(1, 0, 0.95), (-1, 3, 0.95), (4, 3, 0.95), (1, 3, 1), (1, 3, 0)])
-def test_what_is_no_proportion_has_no_interval(successes: int, n: int, level: float) -> None:
+def test_invalid_proportions_and_levels_are_refused(successes: int, n: int, level: float) -> None:
     with pytest.raises(ValueError, match="an interval needs"):
         clopper_pearson(successes, n, level)
 
 
 @given(counts(10_000))
-def test_percents_are_rounded_half_up_from_the_exact_fraction(counted: tuple[int, int]) -> None:
-    successes, n = counted
+def test_percents_are_rounded_half_up_from_the_exact_fraction(successes_and_n: tuple[int, int]) -> None:
+    successes, n = successes_and_n
     half_up = (2000 * successes + n) // (2 * n)
     assert percent(successes / n) == float(Decimal(half_up) / 10)
 
@@ -98,5 +102,5 @@ def test_percents_are_rounded_half_up_from_the_exact_fraction(counted: tuple[int
 @pytest.mark.parametrize(
     ("proportion", "printed"), [(4 / 31, 12.9), (1 / 80, 1.3), (0.0005, 0.1), (1.0, 100.0), (0, 0.0)]
 )
-def test_a_half_is_rounded_up_where_floats_would_round_to_even(proportion: float, printed: float) -> None:
+def test_halves_are_rounded_up_and_not_to_even(proportion: float, printed: float) -> None:
     assert percent(proportion) == printed

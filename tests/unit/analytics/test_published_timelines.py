@@ -11,18 +11,24 @@ from typing import Any
 
 import pytest
 
-from services.analytics.timeline import timeline
-from tests.unit.analytics.told import CASES, case
+from services.analytics.timeline import assemble_timeline
+from tests.unit.analytics.told import CASE_NUMBERS, published_case_events
 
 TODAY = date(2025, 1, 31)
-OF_THE_STUDY = {
-    "participant.screened", "participant.consented", "participant.enrolled", "participant.baseline_recorded",
-}  # fmt: skip
+STUDY_PROCEDURE_TYPES = {
+    "participant.screened",
+    "participant.consented",
+    "participant.enrolled",
+    "participant.baseline_recorded",
+}
 NAMES = {
-    "3.0:0664": "Confusion", "3.0:0699": "Seizure", "3.0:0534": "Infection of the lung", "3.0:0150": "Dysphagia",
-}  # fmt: skip
+    "3.0:0664": "Confusion",
+    "3.0:0699": "Seizure",
+    "3.0:0534": "Infection of the lung",
+    "3.0:0150": "Dysphagia",
+}
 
-READS = {
+EXPECTED_TITLES = {
     1: """
         Thyroidectomy: thyroid
         Thyroidectomy: thyroid
@@ -117,18 +123,20 @@ READS = {
 }
 
 
-def told(number: int) -> dict[str, Any]:
-    return timeline(case(number), TODAY, NAMES)
+def case_timeline(number: int) -> dict[str, Any]:
+    return assemble_timeline(published_case_events(number), TODAY, NAMES)
 
 
-def first(number: int, words: str) -> dict[str, Any]:
-    return next(entry for entry in told(number)["entries"] if words in entry["title"])
+def first_entry(number: int, words: str) -> dict[str, Any]:
+    return next(entry for entry in case_timeline(number)["entries"] if words in entry["title"])
 
 
-@pytest.mark.parametrize("number", CASES)
-def test_a_published_case_reads_as_in_the_paper(number: int) -> None:
-    titles = [entry["title"] for entry in told(number)["entries"] if entry["type"] not in OF_THE_STUDY]
-    assert titles == [line.strip() for line in READS[number].strip().splitlines()]
+@pytest.mark.parametrize("number", CASE_NUMBERS)
+def test_published_case_has_the_timeline_of_the_paper(number: int) -> None:
+    titles = [
+        entry["title"] for entry in case_timeline(number)["entries"] if entry["type"] not in STUDY_PROCEDURE_TYPES
+    ]
+    assert titles == [line.strip() for line in EXPECTED_TITLES[number].strip().splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -142,15 +150,15 @@ def test_a_published_case_reads_as_in_the_paper(number: int) -> None:
         (3, "distant disease stable", "Bougienage", 120, 123),  # four months
     ],
 )
-def test_the_spans_that_the_paper_states_lie_between_their_entries(
+def test_intervals_of_the_paper_lie_between_their_entries(
     number: int, earlier: str, later: str, low: int, high: int
 ) -> None:
-    start, end = (date.fromisoformat(first(number, words)["day"]) for words in (earlier, later))
+    start, end = (date.fromisoformat(first_entry(number, words)["day"]) for words in (earlier, later))
     assert low <= (end - start).days <= high
 
 
-def test_months_stay_months_where_the_paper_says_no_more() -> None:
-    dates = {entry["title"]: entry["on"] for entry in told(4)["entries"] if entry["imputed"]}
+def test_dates_known_to_the_month_stay_months() -> None:
+    dates = {entry["title"]: entry["on"] for entry in case_timeline(4)["entries"] if entry["imputed"]}
     assert dates == {
         "Primary tumor L0 found: thyroid, left": "2023-12",
         "Thyroidectomy: thyroid": "2024-01",
@@ -160,7 +168,12 @@ def test_months_stay_months_where_the_paper_says_no_more() -> None:
     }
 
 
-def test_each_case_ends_as_the_paper_says() -> None:
-    assert {number: told(number)["status"] for number in CASES} == {1: "died", 2: "died", 3: "died", 4: "enrolled"}
-    assert first(3, "Presumed dead")["on"] is None
-    assert first(2, "grade 5")["findings"][0]["attribution"][0] == {"to": "course:SRS", "level": "unrelated"}
+def test_each_case_has_the_final_status_of_the_paper() -> None:
+    assert {number: case_timeline(number)["status"] for number in CASE_NUMBERS} == {
+        1: "died",
+        2: "died",
+        3: "died",
+        4: "enrolled",
+    }
+    assert first_entry(3, "Presumed dead")["on"] is None
+    assert first_entry(2, "grade 5")["findings"][0]["attribution"][0] == {"to": "course:SRS", "level": "unrelated"}

@@ -13,7 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.analytics.figures import svg
-from services.analytics.pages.render import DRAWN, Link, Pages, Problem, Study, csv_text, inert, moment, part, unbroken
+from services.analytics.pages.render import (
+    RENDERERS,
+    Link,
+    Pages,
+    Problem,
+    StudyHeader,
+    build_figure_part,
+    format_timestamp,
+    keep_together,
+    neutralize_formula,
+    to_csv,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 COMMON: dict[str, Any] = {
@@ -35,7 +46,7 @@ def flow(**changed: Any) -> dict[str, Any]:
     return {"figure": "flow", **COMMON, **counts, **shares, **changed}
 
 
-def nobody() -> dict[str, Any]:
+def empty_flow() -> dict[str, Any]:
     return flow(**dict.fromkeys((*NAMES, *STANDINGS), 0), stereotactic_percent=None, stereotactic_interval=None)
 
 
@@ -46,10 +57,12 @@ def accrual(**changed: Any) -> dict[str, Any]:
     return {"figure": "accrual", **COMMON, "target": target, "groups": groups, **changed}
 
 
-def by_site() -> dict[str, Any]:
-    one = {"name": "one", "enrolled": 1, "curve": [{"on": "2024-01-01", "cumulative": 1}]}
-    two = {"name": "two", "enrolled": 2, "curve": [{"on": "2024-07-01", "cumulative": 2}]}
-    return accrual(groups=[one, two, {"name": "three", "enrolled": 0, "curve": []}], parameters={"by": "site"})
+def accrual_by_site() -> dict[str, Any]:
+    first_group = {"name": "one", "enrolled": 1, "curve": [{"on": "2024-01-01", "cumulative": 1}]}
+    second_group = {"name": "two", "enrolled": 2, "curve": [{"on": "2024-07-01", "cumulative": 2}]}
+    return accrual(
+        groups=[first_group, second_group, {"name": "three", "enrolled": 0, "curve": []}], parameters={"by": "site"}
+    )
 
 
 def target(participant: str, delivery: str, fractions: int, dose: float, **changed: Any) -> dict[str, Any]:
@@ -61,15 +74,21 @@ def target(participant: str, delivery: str, fractions: int, dose: float, **chang
 
 def treatments(*targets: dict[str, Any]) -> dict[str, Any]:
     kinds = sorted({target["delivery"] for target in targets})
-    who = {kind: {target["participant_id"] for target in targets if target["delivery"] == kind} for kind in kinds}
+    participants_by_delivery = {
+        kind: {target["participant_id"] for target in targets if target["delivery"] == kind} for kind in kinds
+    }
     deliveries = [
-        {"delivery": kind, "participants": len(who[kind]), "targets": sum(t["delivery"] == kind for t in targets)}
+        {
+            "delivery": kind,
+            "participants": len(participants_by_delivery[kind]),
+            "targets": sum(t["delivery"] == kind for t in targets),
+        }
         for kind in kinds
     ]
     return {"figure": "treatments", **COMMON, "targets": list(targets), "deliveries": deliveries}
 
 
-def prescriptions() -> dict[str, Any]:
+def example_treatments() -> dict[str, Any]:
     return treatments(
         target("P1", "conventional", 33, 2.12),
         target("P2", "conventional", 33, 1.65),
@@ -79,70 +98,70 @@ def prescriptions() -> dict[str, Any]:
 
 FIGURES = [
     flow(),
-    nobody(),
+    empty_flow(),
     accrual(),
     accrual(target=None),
     accrual(groups=[]),
-    by_site(),
-    prescriptions(),
+    accrual_by_site(),
+    example_treatments(),
     treatments(),
 ]
 
 
-def drawn(figure: dict[str, Any]) -> str:
-    return str(DRAWN[figure["figure"]].draw(figure))
+def render_svg(figure: dict[str, Any]) -> str:
+    return str(RENDERERS[figure["figure"]].draw(figure))
 
 
-def words(figure: dict[str, Any]) -> list[str]:
-    return [element.text or "" for element in ElementTree.fromstring(drawn(figure)).iter(f"{SVG}text")]  # noqa: S314 - ours
+def svg_texts(figure: dict[str, Any]) -> list[str]:
+    return [element.text or "" for element in ElementTree.fromstring(render_svg(figure)).iter(f"{SVG}text")]  # noqa: S314 - ours
 
 
 @given(st.text())
-def test_any_text_comes_out_of_a_picture_as_it_went_in_but_for_what_xml_forbids(said: str) -> None:
-    picture = svg.picture("p", said, "", (1, 1), [svg.text(0, 0, said)])
+def test_svg_text_round_trips_except_characters_forbidden_in_xml(text: str) -> None:
+    picture = svg.document("p", text, "", (1, 1), [svg.text(0, 0, text)])
     read = ElementTree.fromstring(picture.replace("\r", "&#13;"))  # noqa: S314 - ours
     assert (read.findtext(f"{SVG}text") or "") == re.sub(
-        r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", said
+        r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", text
     )
 
 
 @pytest.mark.parametrize("attribute", ["style", "onclick", "onload", "STYLE"])
-def test_a_picture_takes_no_style_and_no_handler(attribute: str) -> None:
+def test_svg_elements_reject_style_and_event_handlers(attribute: str) -> None:
     with pytest.raises(ValueError, match="not in a picture"):
         svg.element("g", **{attribute: "x"})
 
 
 @given(st.floats(-1e6, 1e6))
-def test_numbers_are_short_and_within_half_a_hundredth(value: float) -> None:
-    written = svg.number(value)
+def test_svg_numbers_are_rounded_to_two_decimals(value: float) -> None:
+    written = svg.svg_number(value)
     assert re.fullmatch(r"-?\d+(\.\d{1,2})?", written)
     assert written != "-0"
     assert float(written) == pytest.approx(value, abs=0.00501)
 
 
 @given(st.integers(0, 2_000_000), st.integers(3, 8))
-def test_ticks_begin_at_zero_and_reach_the_highest_value(highest: int, wanted: int) -> None:
-    ticks = svg.ticks(highest, wanted)
+def test_ticks_begin_at_zero_and_reach_the_highest_value(highest: int, count: int) -> None:
+    ticks = svg.tick_values(highest, count)
     assert ticks[0] == 0
     assert ticks[-2] < max(highest, 1) <= ticks[-1]
-    assert len(ticks) <= wanted + 2
+    assert len(ticks) <= count + 2
 
 
 @pytest.mark.parametrize("figure", FIGURES)
-def test_every_figure_is_one_named_picture_that_stands_alone(figure: dict[str, Any]) -> None:
-    picture = drawn(figure)
+def test_every_figure_is_a_labeled_standalone_svg(figure: dict[str, Any]) -> None:
+    picture = render_svg(figure)
     root = ElementTree.fromstring(picture)  # noqa: S314 - ours
     ids = [element.attrib["id"] for element in root.iter() if "id" in element.attrib]
     assert (root.tag, root.attrib["role"]) == (f"{SVG}svg", "img")
     assert root.attrib["aria-labelledby"].split() == ids == [f"{figure['figure']}-title", f"{figure['figure']}-desc"]
-    assert root.findtext(f"{SVG}desc") == DRAWN[figure["figure"]].caption(figure)
+    assert root.findtext(f"{SVG}desc") == RENDERERS[figure["figure"]].caption(figure)
     assert not re.search(r"\bstyle=|<style|<script|href=|url\(|\bnan\b|\binf\b", picture)
 
 
 @pytest.mark.parametrize("figure", FIGURES)
-def test_a_figure_is_drawn_to_the_same_bytes_each_time_and_within_its_frame(figure: dict[str, Any]) -> None:
-    assert drawn(figure) == drawn(figure)
-    root = ElementTree.fromstring(drawn(figure))  # noqa: S314 - ours
+def test_figure_rendering_is_deterministic_and_within_its_frame(figure: dict[str, Any]) -> None:
+    assert render_svg(figure) == render_svg(figure)
+    root = ElementTree.fromstring(render_svg(figure))  # noqa: S314 - ours
     width, height = (float(root.attrib[side]) for side in ("width", "height"))
     for element in root.iter(f"{SVG}text"):
         assert 0 <= float(element.attrib["x"]) <= width
@@ -150,149 +169,159 @@ def test_a_figure_is_drawn_to_the_same_bytes_each_time_and_within_its_frame(figu
 
 
 @pytest.mark.parametrize("figure", FIGURES)
-def test_a_caption_says_data_cut_off_position_imputed_dates_and_excluded_participants(figure: dict[str, Any]) -> None:
-    caption = DRAWN[figure["figure"]].caption(figure)
+def test_caption_states_cut_off_position_imputed_dates_and_exclusions(figure: dict[str, Any]) -> None:
+    caption = RENDERERS[figure["figure"]].caption(figure)
     provenance = r"Data cut-off 2025-01-31, position 412(, by site)?; 3 imputed dates, 1 participant excluded"
     assert re.search(rf"{provenance} \(voided, or consent to data use withdrawn\)\.$", caption)
-    everybody = DRAWN[figure["figure"]].caption({**figure, "left_out": 0})
+    everybody = RENDERERS[figure["figure"]].caption({**figure, "left_out": 0})
     assert everybody.endswith("; 3 imputed dates, 0 participants excluded.")
 
 
-def test_the_flow_gives_its_proportion_as_n_of_n_with_the_exact_interval() -> None:
-    caption = DRAWN["flow"].caption(flow())
+def test_flow_states_its_proportion_with_the_exact_interval() -> None:
+    caption = RENDERERS["flow"].caption(flow())
     assert "4 / 31 = 12.9 % (95 % CI 3.6–29.8)" in caption
-    assert "12.9 % (95 % CI 3.6–29.8) of the enrolled" in words(flow())
-    assert ["Stereotactic radiotherapy of a metastasis", "4", "12.9", "3.6", "29.8"] in DRAWN["flow"].table(flow())[1]
+    assert "12.9 % (95 % CI 3.6–29.8) of the enrolled" in svg_texts(flow())
+    assert ["Stereotactic radiotherapy of a metastasis", "4", "12.9", "3.6", "29.8"] in RENDERERS["flow"].table(flow())[
+        1
+    ]
 
 
-def test_a_share_of_nobody_is_not_defined_and_never_zero_percent() -> None:
-    texts = [DRAWN["flow"].caption(nobody()), *words(nobody())]
+def test_percentage_of_no_participants_is_not_defined() -> None:
+    texts = [RENDERERS["flow"].caption(empty_flow()), *svg_texts(empty_flow())]
     assert "percentage not defined: no participant is enrolled" in texts
     assert "not defined, because no participant is enrolled" in texts[0]
     assert not any("0.0 %" in text or "0 %" in text for text in texts)
-    assert ["Stereotactic radiotherapy of a metastasis", "0", "", "", ""] in DRAWN["flow"].table(nobody())[1]
+    assert ["Stereotactic radiotherapy of a metastasis", "0", "", "", ""] in RENDERERS["flow"].table(empty_flow())[1]
 
 
-def test_the_plan_is_a_straight_line_from_the_first_enrolment() -> None:
+def test_accrual_target_is_a_straight_line_from_the_first_enrollment() -> None:
     halfway = accrual(cut="2024-12-31")
-    assert "3 / 10 = 30.0 % of the participants planned by 2025-12-31 are enrolled" in DRAWN["accrual"].caption(halfway)
+    assert "3 / 10 = 30.0 % of the participants planned by 2025-12-31 are enrolled" in RENDERERS["accrual"].caption(
+        halfway
+    )
     expected = "Accrual at a constant rate would have reached 5 participants by the data cut-off."
-    assert expected in DRAWN["accrual"].caption(halfway)
-    assert "The protocol has no accrual target." in DRAWN["accrual"].caption(accrual(target=None))
+    assert expected in RENDERERS["accrual"].caption(halfway)
+    assert "The protocol has no accrual target." in RENDERERS["accrual"].caption(accrual(target=None))
 
 
-def test_sites_add_up_to_the_curve_of_all_and_are_listed_the_largest_first() -> None:
-    assert "3 enrolled" in words(by_site())
-    listed = [word for word in words(by_site()) if word in ("one", "two", "three")]
+def test_accrual_by_site_shows_the_total_and_lists_largest_sites_first() -> None:
+    assert "3 enrolled" in svg_texts(accrual_by_site())
+    listed = [word for word in svg_texts(accrual_by_site()) if word in ("one", "two", "three")]
     assert listed == ["two", "one", "three"]
-    assert DRAWN["accrual"].table(by_site())[1] == [["one", "2024-01-01", "1", "1"], ["two", "2024-07-01", "2", "2"]]
+    assert RENDERERS["accrual"].table(accrual_by_site())[1] == [
+        ["one", "2024-01-01", "1", "1"],
+        ["two", "2024-07-01", "2", "2"],
+    ]
 
 
 @given(st.lists(st.integers(1, 400), max_size=200), st.dates(date(2020, 1, 1), date(2030, 1, 1)))
-def test_accrual_of_any_course_stays_within_its_frame(gaps: list[int], start: date) -> None:
+def test_accrual_curves_stay_within_the_frame(gaps: list[int], start: date) -> None:
     days = [start + timedelta(days=passed) for passed in accumulate(gaps)]
     curve = [{"on": str(day), "cumulative": place} for place, day in enumerate(days, 1)]
     cut = str(days[-1] if days else start)
     figure = accrual(groups=[{"name": "all", "enrolled": len(days), "curve": curve}], cut=cut)
-    paths = re.findall(r' d="([^"]*)"', drawn(figure))
+    paths = re.findall(r' d="([^"]*)"', render_svg(figure))
     assert all(0 <= float(coordinate) <= 640 for path in paths for coordinate in re.findall(r"\d+\.?\d*", path))
 
 
-def test_a_target_is_a_dot_until_there_are_too_many_and_then_part_of_a_column() -> None:
-    assert drawn(prescriptions()).count("<circle") == 3 + len(("index", "other"))
+def test_targets_are_dots_and_many_targets_are_columns() -> None:
+    assert render_svg(example_treatments()).count("<circle") == 3 + len(("index", "other"))
     many = treatments(*(target(f"P{n}", "conventional", 30, 2) for n in range(500)))
-    assert drawn(many).count("<circle") == 2
-    assert "Tallest column: 500 targets" in words(many)
+    assert render_svg(many).count("<circle") == 2
+    assert "Tallest column: 500 targets" in svg_texts(many)
 
 
-def test_treatments_count_targets_and_participants_and_keep_doses_as_prescribed() -> None:
-    caption = DRAWN["treatments"].caption(prescriptions())
+def test_treatments_figure_counts_targets_and_shows_prescribed_doses() -> None:
+    caption = RENDERERS["treatments"].caption(example_treatments())
     assert caption.startswith(
         "3 targets in 2 treated participants. Conventional: 2 targets in 2 / 2 = 100.0 % (95 % CI 15.8–100.0) of the "
         "treated participants."
     )
-    assert "1.65–2.12" in words(prescriptions())
-    header, rows = DRAWN["treatments"].table(prescriptions())
+    assert "1.65–2.12" in svg_texts(example_treatments())
+    header, rows = RENDERERS["treatments"].table(example_treatments())
     first = dict(zip(header, rows[0], strict=True))
     assert (first["dose_per_fraction_gy"], first["total_dose_gy"], first["index"]) == ("2.12", "69.96", "yes")
     assert first["ended_on"] == ""
 
 
 @pytest.mark.parametrize("narrowed", [{"site": "one"}, {"subset": "stereotactic"}])
-def test_a_part_of_a_study_is_not_measured_against_the_plan_for_the_whole(narrowed: dict[str, str]) -> None:
+def test_filtered_accrual_is_not_compared_with_the_target(narrowed: dict[str, str]) -> None:
     part_of_it = accrual(parameters=narrowed)
     assert (
-        DRAWN["accrual"]
+        RENDERERS["accrual"]
         .caption(part_of_it)
         .startswith("3 participants enrolled by the data cut-off. The target is for the whole study. ")
     )
-    assert DRAWN["accrual"].headline(part_of_it) == [("accrued", "3", "enrolled")]
-    assert not any("Target" in text for text in words(part_of_it))
+    assert RENDERERS["accrual"].headline(part_of_it) == [("accrued", "3", "enrolled")]
+    assert not any("Target" in text for text in svg_texts(part_of_it))
 
 
-def test_numbers_in_a_table_of_treatments_have_no_empty_decimals() -> None:
-    header, rows = DRAWN["treatments"].table(treatments(target("P1", "SBRT", 5, 6, bed_10=48.0, bed_3=90.25)))
+def test_treatment_table_numbers_have_no_trailing_zeros() -> None:
+    header, rows = RENDERERS["treatments"].table(treatments(target("P1", "SBRT", 5, 6, bed_10=48.0, bed_3=90.25)))
     first = dict(zip(header, rows[0], strict=True))
     assert (first["bed_10"], first["bed_3"], first["fractions"]) == ("48", "90.25", "5")
 
 
-def test_proportions_intervals_and_dates_stay_on_one_line() -> None:
-    html = Pages().fragment(part(flow()))
+def test_proportions_intervals_and_dates_do_not_wrap() -> None:
+    html = Pages().figure_fragment(build_figure_part(flow()))
     for words in ("4 / 31 = 12.9 %", "(95 % CI 3.6–29.8)", "2025-01-31"):
         assert f'<span class="unbroken">{words}</span>' in html
-    assert unbroken("<b> 2025-01-31") == '&lt;b&gt; <span class="unbroken">2025-01-31</span>'
+    assert keep_together("<b> 2025-01-31") == '&lt;b&gt; <span class="unbroken">2025-01-31</span>'
 
 
-def test_a_table_has_headings_in_words_on_a_page_and_names_for_programs_in_its_file() -> None:
-    html, (header, _) = Pages().fragment(part(prescriptions())), DRAWN["treatments"].table(prescriptions())
+def test_table_headings_are_words_on_pages_and_identifiers_in_csv() -> None:
+    html, (header, _) = (
+        Pages().figure_fragment(build_figure_part(example_treatments())),
+        RENDERERS["treatments"].table(example_treatments()),
+    )
     assert '<th scope="col">Dose per fraction (Gy)</th>' in html
     assert "dose_per_fraction_gy" in header
     assert "dose_per_fraction_gy" not in html
 
 
 @given(st.lists(st.lists(st.text(st.characters(exclude_characters="\0")), min_size=2, max_size=2), max_size=5))
-def test_what_is_written_as_csv_is_read_back_the_same(rows: list[list[str]]) -> None:
+def test_csv_round_trips_except_escaped_formulas(rows: list[list[str]]) -> None:
     """But for an apostrophe before what a spreadsheet program would run."""
-    text = csv_text(["a", "b"], rows)
+    text = to_csv(["a", "b"], rows)
     assert text.startswith("a,b\r\n")
     assert list(csv.reader(StringIO(text, newline=""))) == [
         ["a", "b"],
-        *([inert(cell) for cell in row] for row in rows),
+        *([neutralize_formula(cell) for cell in row] for row in rows),
     ]
 
 
 @pytest.mark.parametrize(
     "cell", ["=HYPERLINK(1)", "-HYPERLINK", "+1+1", "@x", "\t=1", "\r=1", " =1", "-1+2", "\uff1d1"]
 )
-def test_no_cell_of_a_table_runs_as_a_formula(cell: str) -> None:
-    (_, (_, read)) = csv.reader(StringIO(csv_text(["a", "b"], [["x", cell]]), newline=""))
+def test_formulas_in_figure_tables_are_escaped(cell: str) -> None:
+    (_, (_, read)) = csv.reader(StringIO(to_csv(["a", "b"], [["x", cell]]), newline=""))
     assert read == f"'{cell}"
 
 
 @pytest.mark.parametrize("cell", ["-5", "+3.5", "-0.25", "12", "", "a-b", "PTV_7000", "2024-03-07"])
-def test_numbers_and_other_texts_stay_what_they_are(cell: str) -> None:
-    assert csv_text(["a", "b"], [["x", cell]]) == f"a,b\r\nx,{cell}\r\n"
+def test_numbers_and_other_texts_are_not_escaped(cell: str) -> None:
+    assert to_csv(["a", "b"], [["x", cell]]) == f"a,b\r\nx,{cell}\r\n"
 
 
 @pytest.mark.parametrize("header", [["ID", "b"], ["IDs of lesions", "b"], ["ID, or none", "b"]])
-def test_no_table_begins_as_another_format_of_excel_does(header: list[str]) -> None:
-    text = csv_text(header, [])
+def test_csv_does_not_start_like_an_excel_sylk_file(header: list[str]) -> None:
+    text = to_csv(header, [])
     assert not text.startswith("ID")
     assert next(csv.reader(StringIO(text, newline=""))) == header
 
 
-def test_a_fragment_names_its_version_and_where_to_fetch_it_and_its_files() -> None:
-    html = Pages().fragment(part(by_site(), {"by": "site"}))
+def test_figure_fragment_names_its_version_source_and_downloads() -> None:
+    html = Pages().figure_fragment(build_figure_part(accrual_by_site(), {"by": "site"}))
     assert 'data-live="accrual" data-src="/analytics/studies/atc-rt/figures/accrual?by=site" data-version="412"' in html
     for kind in (".json", ".csv", ".svg"):
         assert f'href="/analytics/v1/studies/atc-rt/figures/accrual{kind}?by=site"' in html
 
 
-def test_a_page_shows_its_figures_as_their_fragments_have_them_and_no_inline_code() -> None:
-    parts = [part(flow()), part(accrual()), part(prescriptions())]
-    study = Study("atc-rt", "<Thyroid> & co", 412, COMMON["recorded_at"], "2025-01-31", "/live", ["27 synthetic"])
+def test_cohort_page_embeds_figure_fragments_and_no_inline_code() -> None:
+    parts = [build_figure_part(flow()), build_figure_part(accrual()), build_figure_part(example_treatments())]
+    study = StudyHeader("atc-rt", "<Thyroid> & co", 412, COMMON["recorded_at"], "2025-01-31", "/live", ["27 synthetic"])
     html = Pages().cohort(study, parts)
-    assert all(Pages().fragment(shown).strip() in html for shown in parts)
+    assert all(Pages().figure_fragment(shown).strip() in html for shown in parts)
     assert "&lt;Thyroid&gt; &amp; co" in html
     assert "27 synthetic" in html
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]* src=)", html)
@@ -300,24 +329,24 @@ def test_a_page_shows_its_figures_as_their_fragments_have_them_and_no_inline_cod
     assert len(ids) == len(set(ids))
 
 
-def test_a_long_table_is_cut_on_the_page_and_says_so() -> None:
+def test_long_table_is_truncated_on_the_page_with_a_note() -> None:
     many = treatments(*(target(f"P{n}", "conventional", 30, 2) for n in range(501)))
-    html = Pages().fragment(part(many))
+    html = Pages().figure_fragment(build_figure_part(many))
     assert "the first 500 of 501 rows. The .csv file has all rows." in html
     assert html.count("<tr>") == 501
 
 
 @pytest.mark.parametrize("elsewhere", ["https://x.example", "//x.example", "/\\x.example", "x", "", "/a\n//x.example"])
-def test_signing_in_never_leads_to_another_server(elsewhere: str) -> None:
+def test_sign_in_redirects_only_to_own_paths(elsewhere: str) -> None:
     assert '<input type="hidden" name="next" value="/">' in Pages().login(elsewhere)
     assert 'value="/analytics/studies/atc-rt"' in Pages().login("/analytics/studies/atc-rt")
 
 
-def test_pages_for_people_escape_what_they_are_given() -> None:
+def test_pages_escape_html() -> None:
     problem = Problem(403, "<b>", "<i>", ["<u>"])
     pages = [Pages().problem(problem), Pages().login("/", problem), Pages().home({"<s>": [Link("/a", "<b>", "<i>")]})]
     assert not any(re.search(r"<b>|<i>|<u>", page) for page in pages)
 
 
 def test_time_stamps_are_shown_in_utc() -> None:
-    assert (moment(COMMON["recorded_at"]), moment("")) == ("2026-11-23 17:40:12 UTC", "none yet")
+    assert (format_timestamp(COMMON["recorded_at"]), format_timestamp("")) == ("2026-11-23 17:40:12 UTC", "none yet")

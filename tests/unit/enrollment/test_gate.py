@@ -6,171 +6,212 @@ from typing import Any
 
 import pytest
 
-from services.enrollment.gate import World
+from services.enrollment.gate import EnrollmentGate
 from services.enrollment.participant import objections
-from shared.contracts.enrollment import Consented
+from shared.contracts.enrollment import ConsentSigned
 from shared.kernel.fact import Fact
-from shared.kernel.record import Objection, Record, Refused, decide, standing
+from shared.kernel.record import Objection, Record, RuleViolation, current_record, decide
 from shared.testing.facts import (
-    MET,
-    ON_STUDY,
-    START,
+    CRITERIA_MET,
+    ENROLLMENT_FACTS,
+    START_DATE,
     accrual_closed,
-    amended,
-    baseline,
-    completed,
-    consented,
+    baseline_recorded,
+    consent_signed,
+    consent_withdrawn,
     correction,
-    course,
-    enrolled,
-    lesion,
-    line,
-    opened,
-    procedure,
+    lesion_registered,
+    participant_enrolled,
+    participant_screened,
+    participant_transferred,
+    participant_voided,
+    procedure_performed,
     protocol,
-    screen_failed,
-    screened,
+    protocol_amended,
+    radiotherapy_completed,
+    radiotherapy_started,
+    screening_failed,
     site_activated,
     site_closed,
     study_closed,
-    transferred,
-    voided,
-    withdrawn,
+    study_opened,
+    systemic_therapy_started,
 )
-from shared.testing.spec import Spec, history
+from shared.testing.spec import Spec, numbered_facts
 
-TODAY = START + timedelta(days=400)
+TODAY = START_DATE + timedelta(days=400)
 SITES = site_activated("rome"), site_activated("milan", 0)
 
 
-def at(*said: Fact, today: date = TODAY, site: str = "rome", began: str = "rome") -> Spec:
+def gate_spec(*study_facts: Fact, today: date = TODAY, site: str = "rome", enrolling_site: str = "rome") -> Spec:
     """The participant of a site, in a study of which that is stated besides its opening and its sites."""
-    facts = said if any(fact.type_name == "study.opened" for fact in said) else (opened(), *said)
-    world = World(Record(tuple(history((*facts, *SITES)))), today, site, began)
-    return Spec(objections, world.gate)
+    facts = (
+        study_facts if any(fact.type_name == "study.opened" for fact in study_facts) else (study_opened(), *study_facts)
+    )
+    participant_gate = EnrollmentGate(Record(tuple(numbered_facts((*facts, *SITES)))), today, site, enrolling_site)
+    return Spec(objections, participant_gate.objections)
 
 
-def refused(spec: Spec) -> list[Objection]:
-    with pytest.raises(Refused) as refusal:
+def objections_of(spec: Spec) -> list[Objection]:
+    with pytest.raises(RuleViolation) as violation:
         spec.then_admitted()
-    return [objection for _, objection in refusal.value.raised]
+    return [objection for _, objection in violation.value.raised_objections]
 
 
 @pytest.mark.parametrize(
     ("stated", "members"),
     [
-        (consented(1), ["/signed_on"]),
-        (procedure("2024-03"), ["/performed_on"]),
-        (procedure("2025"), ["/performed_on"]),
-        (lesion(when=1), ["/found_on"]),
-        (baseline(1, diagnosed_on="2024-05"), ["/assessed_on", "/diagnosed_on"]),
-        (course(1), ["/started_on"]),
-        (withdrawn(1), ["/withdrawn_on"]),
-        (transferred("milan", 1), ["/on"]),
-        (correction(2, consented(1)), ["/replacement/data/signed_on"]),
+        (consent_signed(1), ["/signed_on"]),
+        (procedure_performed("2024-03"), ["/performed_on"]),
+        (procedure_performed("2025"), ["/performed_on"]),
+        (lesion_registered(when=1), ["/found_on"]),
+        (baseline_recorded(1, diagnosed_on="2024-05"), ["/assessed_on", "/diagnosed_on"]),
+        (radiotherapy_started(1), ["/started_on"]),
+        (consent_withdrawn(1), ["/withdrawn_on"]),
+        (participant_transferred("milan", 1), ["/on"]),
+        (correction(2, consent_signed(1)), ["/replacement/data/signed_on"]),
     ],
 )
-def test_nothing_lies_wholly_in_the_future_of_the_sites_today(stated: Fact, members: list[str]) -> None:
-    said = refused(at(today=START).given(*ON_STUDY).when(stated))
-    assert sorted(raised.member for raised in said if raised.code == "in-the-future") == members
+def test_dates_after_today_at_the_site_are_refused(stated: Fact, members: list[str]) -> None:
+    objections_raised = objections_of(gate_spec(today=START_DATE).given(*ENROLLMENT_FACTS).when(stated))
+    assert sorted(raised.pointer for raised in objections_raised if raised.code == "in-the-future") == members
 
 
 @pytest.mark.parametrize("when", [0, "2024-02", "2024", "2023", -1])
-def test_today_and_what_may_be_today_are_not_the_future(when: int | str) -> None:
-    at(today=START).given(*ON_STUDY).when(procedure(when)).then_admitted()
+def test_today_and_partial_dates_that_include_it_are_accepted(when: int | str) -> None:
+    gate_spec(today=START_DATE).given(*ENROLLMENT_FACTS).when(procedure_performed(when)).then_admitted()
 
 
-def test_the_future_of_a_screening_is_refused_as_well() -> None:
-    at(today=START).given().when(screened(1)).then_refused("in-the-future")
+def test_future_screening_date_is_refused() -> None:
+    gate_spec(today=START_DATE).given().when(participant_screened(1)).then_refused("in-the-future")
 
 
-def test_only_an_active_site_screens() -> None:
-    at().given().when(screened("2020-12-01")).then_admitted()
-    at().given().when(screened("2020-11-30")).then_refused("site-not-active")
-    at(site="oslo", began="oslo").given().when(screened(site_id="oslo")).then_refused("site-not-active")
+def test_only_active_sites_screen_participants() -> None:
+    gate_spec().given().when(participant_screened("2020-12-01")).then_admitted()
+    gate_spec().given().when(participant_screened("2020-11-30")).then_refused("site-not-active")
+    gate_spec(site="oslo", enrolling_site="oslo").given().when(participant_screened(site_id="oslo")).then_refused(
+        "site-not-active"
+    )
 
 
-def test_after_the_closing_of_a_site_only_what_was_before_is_stated_there() -> None:
+def test_closed_site_accepts_only_facts_dated_before_its_closure() -> None:
     closing = site_closed("rome", 10)
-    at(closing).given().when(screened(10)).then_admitted()
-    at(closing).given().when(screened(11)).then_refused("site-not-active")
-    at(closing).given(*ON_STUDY).when(procedure(10), course("2024-02")).then_admitted()
-    at(closing).given(*ON_STUDY).when(procedure(11)).then_refused("site-closed")
-    at(closing).given(*ON_STUDY).when(procedure("2024-03")).then_refused("site-closed")
-    at(site_closed("milan", 10)).given(*ON_STUDY).when(procedure(11)).then_admitted()
+    gate_spec(closing).given().when(participant_screened(10)).then_admitted()
+    gate_spec(closing).given().when(participant_screened(11)).then_refused("site-not-active")
+    gate_spec(closing).given(*ENROLLMENT_FACTS).when(
+        procedure_performed(10), radiotherapy_started("2024-02")
+    ).then_admitted()
+    gate_spec(closing).given(*ENROLLMENT_FACTS).when(procedure_performed(11)).then_refused("site-closed")
+    gate_spec(closing).given(*ENROLLMENT_FACTS).when(procedure_performed("2024-03")).then_refused("site-closed")
+    gate_spec(site_closed("milan", 10)).given(*ENROLLMENT_FACTS).when(procedure_performed(11)).then_admitted()
 
 
-def test_a_participant_leaves_a_closed_site_for_an_active_one() -> None:
-    at(site_closed("rome", 10)).given(*ON_STUDY).when(transferred("milan", 20)).then_admitted()
-    at(site_closed("milan", 10)).given(*ON_STUDY).when(transferred("milan", 11)).then_refused("site-not-active")
-    at(site_closed("milan", 10)).given(*ON_STUDY).when(transferred("milan", "2024-02")).then_admitted()
-    at().given(*ON_STUDY).when(transferred("oslo", 20)).then_refused("site-not-active")
-    at().given(*ON_STUDY).when(transferred("milan", -1)).then_refused("site-not-active")
+def test_transfer_leads_from_a_closed_site_to_an_active_one() -> None:
+    gate_spec(site_closed("rome", 10)).given(*ENROLLMENT_FACTS).when(
+        participant_transferred("milan", 20)
+    ).then_admitted()
+    gate_spec(site_closed("milan", 10)).given(*ENROLLMENT_FACTS).when(
+        participant_transferred("milan", 11)
+    ).then_refused("site-not-active")
+    gate_spec(site_closed("milan", 10)).given(*ENROLLMENT_FACTS).when(
+        participant_transferred("milan", "2024-02")
+    ).then_admitted()
+    gate_spec().given(*ENROLLMENT_FACTS).when(participant_transferred("oslo", 20)).then_refused("site-not-active")
+    gate_spec().given(*ENROLLMENT_FACTS).when(participant_transferred("milan", -1)).then_refused("site-not-active")
 
 
-def test_what_is_corrected_at_a_closed_site_stays_correctable() -> None:
-    at(site_closed("rome", 10)).given(*ON_STUDY, procedure(5)).when(correction(4, procedure(12))).then_admitted()
+def test_facts_at_a_closed_site_stay_correctable() -> None:
+    gate_spec(site_closed("rome", 10)).given(*ENROLLMENT_FACTS, procedure_performed(5)).when(
+        correction(4, procedure_performed(12))
+    ).then_admitted()
 
 
-def test_after_the_accrual_nobody_is_screened_or_enrolled() -> None:
+def test_no_screening_or_enrollment_after_accrual_closes() -> None:
     closed = accrual_closed(10)
-    at(closed).given().when(screened(10), consented(10), enrolled(10)).then_admitted()
-    at(closed).given().when(screened(11)).then_refused("accrual-closed")
-    at(closed).given(screened(), consented()).when(enrolled(11)).then_refused("accrual-closed")
-    at(closed).given(screened(), consented()).when(enrolled("2024-02")).then_admitted()
-    at(closed).given(screened(), consented()).when(enrolled("2024-03")).then_refused("accrual-closed")
+    gate_spec(closed).given().when(
+        participant_screened(10), consent_signed(10), participant_enrolled(10)
+    ).then_admitted()
+    gate_spec(closed).given().when(participant_screened(11)).then_refused("accrual-closed")
+    gate_spec(closed).given(participant_screened(), consent_signed()).when(participant_enrolled(11)).then_refused(
+        "accrual-closed"
+    )
+    gate_spec(closed).given(participant_screened(), consent_signed()).when(
+        participant_enrolled("2024-02")
+    ).then_admitted()
+    gate_spec(closed).given(participant_screened(), consent_signed()).when(
+        participant_enrolled("2024-03")
+    ).then_refused("accrual-closed")
 
 
-def test_after_the_accrual_everything_else_goes_on() -> None:
+def test_other_facts_are_accepted_after_accrual_closes() -> None:
     closed = accrual_closed(10)
-    at(closed).given(*ON_STUDY).when(consented(20), procedure(20), course(20), withdrawn(20)).then_admitted()
-    at(closed).given(screened()).when(screen_failed(20)).then_admitted()
+    gate_spec(closed).given(*ENROLLMENT_FACTS).when(
+        consent_signed(20), procedure_performed(20), radiotherapy_started(20), consent_withdrawn(20)
+    ).then_admitted()
+    gate_spec(closed).given(participant_screened()).when(screening_failed(20)).then_admitted()
 
 
-def test_after_the_study_only_what_was_before_is_stated() -> None:
-    at(study_closed(10)).given(*ON_STUDY).when(procedure(10), course("2024-02")).then_admitted()
-    at(study_closed(10)).given(*ON_STUDY).when(procedure(11)).then_refused("study-closed")
-    at(study_closed(10)).given().when(screened(11)).then_refused("study-closed")
-    (raised,) = refused(at(study_closed(10)).given(*ON_STUDY).when(lesion(when=11)))
-    assert (raised.member, raised.because_of) == ("/found_on", history([opened(), study_closed(10)])[1].event_id)
+def test_closed_study_accepts_only_facts_dated_before_its_closure() -> None:
+    gate_spec(study_closed(10)).given(*ENROLLMENT_FACTS).when(
+        procedure_performed(10), radiotherapy_started("2024-02")
+    ).then_admitted()
+    gate_spec(study_closed(10)).given(*ENROLLMENT_FACTS).when(procedure_performed(11)).then_refused("study-closed")
+    gate_spec(study_closed(10)).given().when(participant_screened(11)).then_refused("study-closed")
+    (raised,) = objections_of(gate_spec(study_closed(10)).given(*ENROLLMENT_FACTS).when(lesion_registered(when=11)))
+    assert (raised.pointer, raised.because_of) == (
+        "/found_on",
+        numbered_facts([study_opened(), study_closed(10)])[1].event_id,
+    )
 
 
-@pytest.mark.parametrize("mend", [correction(4, procedure(20)), correction(4, None), correction(2, consented(-1))])
-def test_corrections_pass_when_the_study_is_closed(mend: Fact) -> None:
-    at(study_closed(10)).given(*ON_STUDY, procedure(5)).when(mend).then_admitted()
+@pytest.mark.parametrize(
+    "mend", [correction(4, procedure_performed(20)), correction(4, None), correction(2, consent_signed(-1))]
+)
+def test_corrections_are_accepted_after_the_study_closes(mend: Fact) -> None:
+    gate_spec(study_closed(10)).given(*ENROLLMENT_FACTS, procedure_performed(5)).when(mend).then_admitted()
 
 
-def test_a_mistaken_participant_can_be_voided_when_all_is_closed() -> None:
-    at(study_closed(0), site_closed("rome", 0), accrual_closed(0)).given(*ON_STUDY).when(voided()).then_admitted()
+def test_participant_can_be_voided_after_all_closures() -> None:
+    gate_spec(study_closed(0), site_closed("rome", 0), accrual_closed(0)).given(*ENROLLMENT_FACTS).when(
+        participant_voided()
+    ).then_admitted()
 
 
-def test_every_criterion_of_the_protocol_is_answered_and_no_other() -> None:
-    at().given().when(screened(criteria={"histology": "met"})).then_refused("criterion-unanswered")
-    at().given().when(screened(criteria={})).then_refused("criterion-unanswered")
-    at().given().when(screened(criteria={**MET, "age": "met"})).then_refused("no-such-criterion")
+def test_screening_answers_exactly_the_protocol_criteria() -> None:
+    gate_spec().given().when(participant_screened(criteria={"histology": "met"})).then_refused("criterion-unanswered")
+    gate_spec().given().when(participant_screened(criteria={})).then_refused("criterion-unanswered")
+    gate_spec().given().when(participant_screened(criteria={**CRITERIA_MET, "age": "met"})).then_refused(
+        "no-such-criterion"
+    )
     renamed = {"histology": "met", "age": "met"}
-    at().given().when(screened(criteria=renamed)).then_refused("criterion-unanswered", "no-such-criterion")
-    at().given().when(screened(criteria={**MET, "histology": "not_met"})).then_admitted()
+    gate_spec().given().when(participant_screened(criteria=renamed)).then_refused(
+        "criterion-unanswered", "no-such-criterion"
+    )
+    gate_spec().given().when(participant_screened(criteria={**CRITERIA_MET, "histology": "not_met"})).then_admitted()
 
 
-def test_answers_are_pointed_at_as_a_whole_and_a_name_that_is_unknown_is_not_repeated() -> None:
-    said = refused(at().given().when(screened(criteria={"rossi": "met"}, waivers={"rossi": "agreed by phone"})))
-    assert sorted((raised.code, raised.member) for raised in said) == [
+def test_unknown_criterion_is_refused_without_repeating_its_name() -> None:
+    objections_raised = objections_of(
+        gate_spec().given().when(participant_screened(criteria={"rossi": "met"}, waivers={"rossi": "agreed by phone"}))
+    )
+    assert sorted((raised.code, raised.pointer) for raised in objections_raised) == [
         ("criterion-unanswered", "/criteria"),
         ("no-such-criterion", "/criteria"),
         ("not-waived", "/waivers"),
     ]
-    assert not any("rossi" in raised.message for raised in said)
+    assert not any("rossi" in raised.message for raised in objections_raised)
 
 
-def test_a_waiver_is_given_for_what_is_waived() -> None:
-    waived = {**MET, "histology": "waived"}
-    at().given().when(screened(criteria=waived, waivers={"histology": "agreed by phone"})).then_admitted()
-    at().given().when(screened(criteria=waived)).then_admitted()
-    at().given().when(screened(waivers={"histology": "agreed by phone"})).then_refused("not-waived")
+def test_waivers_belong_to_waived_criteria() -> None:
+    waived = {**CRITERIA_MET, "histology": "waived"}
+    gate_spec().given().when(
+        participant_screened(criteria=waived, waivers={"histology": "agreed by phone"})
+    ).then_admitted()
+    gate_spec().given().when(participant_screened(criteria=waived)).then_admitted()
+    gate_spec().given().when(participant_screened(waivers={"histology": "agreed by phone"})).then_refused("not-waived")
 
 
-AMENDED = opened(protocol(("a",))), amended("2024-02-11", protocol(("a", "b"), minimum_age=80))
+AMENDED = study_opened(protocol(("a",))), protocol_amended("2024-02-11", protocol(("a", "b"), minimum_age=80))
 
 
 @pytest.mark.parametrize(
@@ -185,224 +226,287 @@ AMENDED = opened(protocol(("a",))), amended("2024-02-11", protocol(("a", "b"), m
         ("2024-03", {"a": "met"}, ("criterion-unanswered", "too-young")),
     ],
 )
-def test_the_protocol_in_force_on_the_facts_date_is_asked(when: str, answers: Any, codes: tuple[str, ...]) -> None:
-    said = at(*AMENDED).given().when(screened(when, criteria=answers))
+def test_protocol_in_force_on_the_date_of_the_fact_applies(when: str, answers: Any, codes: tuple[str, ...]) -> None:
+    spec = gate_spec(*AMENDED).given().when(participant_screened(when, criteria=answers))
     if codes:
-        said.then_refused(*codes)
+        spec.then_refused(*codes)
     else:
-        said.then_admitted()
+        spec.then_admitted()
 
 
-def test_who_was_screened_before_an_amendment_is_not_judged_again() -> None:
-    early = screened(0, criteria={"a": "met"})
-    at(*AMENDED).given(early, consented()).when(enrolled(30)).then_admitted()
-    at(*AMENDED).given(early).when(correction(1, screened(1, criteria={"a": "met"}))).then_admitted()
-    at(*AMENDED).given(early).when(correction(1, screened(30, criteria={"a": "met"}))).then_refused(
+def test_amendment_does_not_apply_to_earlier_screenings() -> None:
+    early = participant_screened(0, criteria={"a": "met"})
+    gate_spec(*AMENDED).given(early, consent_signed()).when(participant_enrolled(30)).then_admitted()
+    gate_spec(*AMENDED).given(early).when(correction(1, participant_screened(1, criteria={"a": "met"}))).then_admitted()
+    gate_spec(*AMENDED).given(early).when(correction(1, participant_screened(30, criteria={"a": "met"}))).then_refused(
         "criterion-unanswered", "too-young"
     )
 
 
 @pytest.mark.parametrize("born", [2006, 1900])
-def test_who_may_be_old_enough_is_screened(born: int) -> None:
-    at().given().when(screened(birth_year=born)).then_admitted()
+def test_participant_who_may_be_old_enough_is_screened(born: int) -> None:
+    gate_spec().given().when(participant_screened(birth_year=born)).then_admitted()
 
 
-def test_who_is_surely_below_the_minimum_age_is_not_screened() -> None:
-    at().given().when(screened(birth_year=2007)).then_refused("too-young")
-    at().given().when(screened("2024", birth_year=2007)).then_refused("too-young")
-    said = refused(at().given(screened()).when(correction(1, screened(birth_year=2007))))
-    assert [raised.member for raised in said] == ["/replacement/data/birth_year"]
+def test_participant_below_the_minimum_age_is_refused() -> None:
+    gate_spec().given().when(participant_screened(birth_year=2007)).then_refused("too-young")
+    gate_spec().given().when(participant_screened("2024", birth_year=2007)).then_refused("too-young")
+    objections_raised = objections_of(
+        gate_spec().given(participant_screened()).when(correction(1, participant_screened(birth_year=2007)))
+    )
+    assert [raised.pointer for raised in objections_raised] == ["/replacement/data/birth_year"]
 
 
 @pytest.mark.parametrize(
     ("when", "version"), [(0, "2.1"), ("2024-06-01", "3.0"), ("2024", "2.1"), ("2024", "3.0"), ("2020", "2.1")]
 )
-def test_a_consent_form_is_signed_while_it_is_valid(when: int | str, version: str) -> None:
-    at().given(screened()).when(consented(when, version)).then_admitted()
+def test_consent_form_may_be_signed_while_valid(when: int | str, version: str) -> None:
+    gate_spec().given(participant_screened()).when(consent_signed(when, version)).then_admitted()
 
 
 @pytest.mark.parametrize(("when", "version"), [(0, "3.0"), ("2024-06-01", "2.1"), (0, "9"), ("2019", "2.1")])
-def test_a_consent_form_is_not_signed_before_or_after_it_is_valid(when: int | str, version: str) -> None:
-    at().given(screened()).when(consented(when, version)).then_refused("consent-version")
-    at().given(screened(), consented()).when(correction(2, consented(when, version))).then_refused("consent-version")
+def test_consent_form_cannot_be_signed_before_or_after_its_validity(when: int | str, version: str) -> None:
+    gate_spec().given(participant_screened()).when(consent_signed(when, version)).then_refused("consent-version")
+    gate_spec().given(participant_screened(), consent_signed()).when(
+        correction(2, consent_signed(when, version))
+    ).then_refused("consent-version")
 
 
 def test_an_amendment_may_replace_the_consent_forms() -> None:
     only = protocol(consent_versions=[{"version": "4", "valid_from": "2024-02-11"}])
-    study = opened(), amended("2024-02-11", only)
-    at(*study).given(screened()).when(consented(9)).then_admitted()
-    at(*study).given(screened()).when(consented(10)).then_refused("consent-version")
-    at(*study).given(screened()).when(consented("2024-02", "2.1"), consented("2024-02", "4")).then_admitted()
+    study = study_opened(), protocol_amended("2024-02-11", only)
+    gate_spec(*study).given(participant_screened()).when(consent_signed(9)).then_admitted()
+    gate_spec(*study).given(participant_screened()).when(consent_signed(10)).then_refused("consent-version")
+    gate_spec(*study).given(participant_screened()).when(
+        consent_signed("2024-02", "2.1"), consent_signed("2024-02", "4")
+    ).then_admitted()
 
 
 @pytest.mark.parametrize("reason", ["histology", "rt-indicated", "refused", "died", "other"])
 def test_a_screening_fails_for_a_criterion_or_a_known_reason(reason: str) -> None:
-    at().given(screened()).when(screen_failed(0, reason)).then_admitted()
-    at().given(screened()).when(screen_failed(0, reason, "weather")).then_refused("no-such-reason")
+    gate_spec().given(participant_screened()).when(screening_failed(0, reason)).then_admitted()
+    gate_spec().given(participant_screened()).when(screening_failed(0, reason, "weather")).then_refused(
+        "no-such-reason"
+    )
 
 
 def test_the_site_of_a_screening_cannot_be_corrected() -> None:
-    said = refused(at().given(screened()).when(correction(1, screened(site_id="milan"))))
-    assert [(raised.code, raised.member) for raised in said] == [("site-fixed", "/replacement/data/site_id")]
-    at().given(screened()).when(correction(1, screened(3))).then_admitted()
+    objections_raised = objections_of(
+        gate_spec().given(participant_screened()).when(correction(1, participant_screened(site_id="milan")))
+    )
+    assert [(raised.code, raised.pointer) for raised in objections_raised] == [
+        ("site-fixed", "/replacement/data/site_id")
+    ]
+    gate_spec().given(participant_screened()).when(correction(1, participant_screened(3))).then_admitted()
 
 
-def test_another_site_corrects_the_screening_of_a_participant_who_came_to_it() -> None:
-    moved = at(site="milan", began="rome").given(*ON_STUDY, transferred("milan", 5))
-    moved.when(correction(1, screened(local_reference="M-1"))).then_admitted()
-    moved.when(correction(1, screened(site_id="milan", local_reference="M-1"))).then_refused("site-fixed")
+def test_new_site_corrects_the_screening_of_a_transferred_participant() -> None:
+    spec = gate_spec(site="milan", enrolling_site="rome").given(*ENROLLMENT_FACTS, participant_transferred("milan", 5))
+    spec.when(correction(1, participant_screened(local_reference="M-1"))).then_admitted()
+    spec.when(correction(1, participant_screened(site_id="milan", local_reference="M-1"))).then_refused("site-fixed")
 
 
-def test_a_late_report_of_something_before_the_withdrawal_is_welcome() -> None:
-    past = at().given(*ON_STUDY, course(), withdrawn(60))
-    past.when(completed(40)).then_admitted()
-    past.when(completed(60)).then_admitted()
-    past.when(completed(61)).then_refused("after-withdrawal")
-    past.when(completed("2024-04")).then_admitted()
-    past.when(completed("2024-05")).then_refused("after-withdrawal")
+def test_late_report_of_a_fact_before_withdrawal_is_accepted() -> None:
+    spec = gate_spec().given(*ENROLLMENT_FACTS, radiotherapy_started(), consent_withdrawn(60))
+    spec.when(radiotherapy_completed(40)).then_admitted()
+    spec.when(radiotherapy_completed(60)).then_admitted()
+    spec.when(radiotherapy_completed(61)).then_refused("after-withdrawal")
+    spec.when(radiotherapy_completed("2024-04")).then_admitted()
+    spec.when(radiotherapy_completed("2024-05")).then_refused("after-withdrawal")
 
 
 @pytest.mark.parametrize("scope", ["follow_up", "data_use"])
-def test_after_a_withdrawal_of_either_scope_nothing_later_is_stated_but_the_other_scope(scope: str) -> None:
+def test_after_withdrawal_only_withdrawal_of_the_other_scope_is_accepted(scope: str) -> None:
     other = {"follow_up": "data_use", "data_use": "follow_up"}[scope]
-    past = at().given(*ON_STUDY, withdrawn(30, scope))
-    for later in (procedure(31), line(31), consented(31), course(31), lesion(when=31), transferred("milan", 31)):
-        past.when(later).then_refused("after-withdrawal")
-    past.when(withdrawn(50, other)).then_admitted()
-    past.when(voided()).then_admitted()
-    past.when(procedure(30)).then_admitted()
+    spec = gate_spec().given(*ENROLLMENT_FACTS, consent_withdrawn(30, scope))
+    for later in (
+        procedure_performed(31),
+        systemic_therapy_started(31),
+        consent_signed(31),
+        radiotherapy_started(31),
+        lesion_registered(when=31),
+        participant_transferred("milan", 31),
+    ):
+        spec.when(later).then_refused("after-withdrawal")
+    spec.when(consent_withdrawn(50, other)).then_admitted()
+    spec.when(participant_voided()).then_admitted()
+    spec.when(procedure_performed(30)).then_admitted()
 
 
-def test_a_withdrawal_does_not_judge_what_is_recorded_already() -> None:
-    at().given(*ON_STUDY, procedure(40)).when(withdrawn(30)).then_admitted()
-    at().given(*ON_STUDY, procedure(40)).when(withdrawn(30), procedure(41)).then_refused("after-withdrawal")
+def test_withdrawal_does_not_affect_facts_already_recorded() -> None:
+    gate_spec().given(*ENROLLMENT_FACTS, procedure_performed(40)).when(consent_withdrawn(30)).then_admitted()
+    gate_spec().given(*ENROLLMENT_FACTS, procedure_performed(40)).when(
+        consent_withdrawn(30), procedure_performed(41)
+    ).then_refused("after-withdrawal")
 
 
-def test_a_correction_that_dates_a_fact_after_the_withdrawal_is_refused() -> None:
-    past = at().given(*ON_STUDY, procedure(20), withdrawn(30))
-    past.when(correction(4, procedure(29))).then_admitted()
-    (raised,) = refused(past.when(correction(4, procedure(31))))
-    assert (raised.code, raised.member) == ("after-withdrawal", "/replacement/data/performed_on")
-    past.when(correction(4, None)).then_admitted()
-    past.when(correction(5, withdrawn(10))).then_admitted()
+def test_correction_may_not_move_a_fact_past_the_withdrawal() -> None:
+    spec = gate_spec().given(*ENROLLMENT_FACTS, procedure_performed(20), consent_withdrawn(30))
+    spec.when(correction(4, procedure_performed(29))).then_admitted()
+    (raised,) = objections_of(spec.when(correction(4, procedure_performed(31))))
+    assert (raised.code, raised.pointer) == ("after-withdrawal", "/replacement/data/performed_on")
+    spec.when(correction(4, None)).then_admitted()
+    spec.when(correction(5, consent_withdrawn(10))).then_admitted()
 
 
-def test_a_voided_withdrawal_closes_nothing() -> None:
-    at().given(*ON_STUDY, withdrawn(30), correction(4, None)).when(procedure(40)).then_admitted()
-    at().given(*ON_STUDY, withdrawn(30)).when(correction(4, withdrawn(50)), procedure(40)).then_admitted()
+def test_voided_withdrawal_has_no_effect() -> None:
+    gate_spec().given(*ENROLLMENT_FACTS, consent_withdrawn(30), correction(4, None)).when(
+        procedure_performed(40)
+    ).then_admitted()
+    gate_spec().given(*ENROLLMENT_FACTS, consent_withdrawn(30)).when(
+        correction(4, consent_withdrawn(50)), procedure_performed(40)
+    ).then_admitted()
 
 
-def test_a_voided_participant_takes_nothing_new() -> None:
-    past = at().given(*ON_STUDY, voided())
-    for new in (procedure(), consented(), withdrawn(), transferred("milan", 5), lesion()):
-        past.when(new).then_refused("participant-voided")
-    past.when(voided("duplicate")).then_refused("participant-voided", "stated-twice")
+def test_voided_participant_accepts_no_new_facts() -> None:
+    spec = gate_spec().given(*ENROLLMENT_FACTS, participant_voided())
+    for new in (
+        procedure_performed(),
+        consent_signed(),
+        consent_withdrawn(),
+        participant_transferred("milan", 5),
+        lesion_registered(),
+    ):
+        spec.when(new).then_refused("participant-voided")
+    spec.when(participant_voided("duplicate")).then_refused("participant-voided", "stated-twice")
 
 
 def test_a_voided_participant_stays_correctable() -> None:
-    past = at().given(*ON_STUDY, procedure(), voided())
-    past.when(correction(4, procedure(1))).then_admitted()
-    past.when(correction(4, None)).then_admitted()
-    past.when(correction(5, voided("duplicate"))).then_admitted()
+    spec = gate_spec().given(*ENROLLMENT_FACTS, procedure_performed(), participant_voided())
+    spec.when(correction(4, procedure_performed(1))).then_admitted()
+    spec.when(correction(4, None)).then_admitted()
+    spec.when(correction(5, participant_voided("duplicate"))).then_admitted()
 
 
 def test_the_voiding_of_a_participant_can_itself_be_voided() -> None:
-    at().given(*ON_STUDY, voided()).when(correction(4, None)).then_admitted()
-    at().given(*ON_STUDY, voided()).when(correction(4, None), procedure()).then_admitted()
-    at().given(*ON_STUDY, voided(), correction(4, None)).when(procedure()).then_admitted()
-    at().given(*ON_STUDY, voided(), correction(4, None)).when(correction(4, voided())).then_admitted()
+    gate_spec().given(*ENROLLMENT_FACTS, participant_voided()).when(correction(4, None)).then_admitted()
+    gate_spec().given(*ENROLLMENT_FACTS, participant_voided()).when(
+        correction(4, None), procedure_performed()
+    ).then_admitted()
+    gate_spec().given(*ENROLLMENT_FACTS, participant_voided(), correction(4, None)).when(
+        procedure_performed()
+    ).then_admitted()
+    gate_spec().given(*ENROLLMENT_FACTS, participant_voided(), correction(4, None)).when(
+        correction(4, participant_voided())
+    ).then_admitted()
 
 
-def test_nothing_is_stated_together_with_a_void_of_the_participant() -> None:
-    at().given(*ON_STUDY).when(voided(), procedure()).then_refused("participant-voided")
-
-
-def test_voids_pass_whatever_the_world_has_come_to() -> None:
-    world = at(study_closed(0), site_closed("rome", 0), accrual_closed(0), today=date(2024, 1, 1))
-    past = world.given(*ON_STUDY, procedure(50), withdrawn(10), voided())
-    for event in (4, 5, 6):
-        past.when(correction(event, None)).then_admitted()
-
-
-def test_the_gate_is_never_asked_about_what_is_recorded_already() -> None:
-    past = history([screened(criteria={}), consented(900, "9"), procedure(900), withdrawn(-900)])
-    world = World(standing(history([opened()])), START, "oslo", "rome")
-    decide(past, history([voided()], 5), objections, world.gate)
-
-
-def mending(*past: Fact, said: Sequence[Fact], site: str = "rome") -> Spec:
-    """What stands, and what was stated of the study since then."""
-    study = said if any(fact.type_name == "study.opened" for fact in said) else (opened(), *said)
-    world = World(
-        Record(tuple(history((*study, *SITES)))), TODAY, site, "rome", earlier=lambda: standing(history(past))
+def test_voiding_a_participant_excludes_other_facts_in_the_batch() -> None:
+    gate_spec().given(*ENROLLMENT_FACTS).when(participant_voided(), procedure_performed()).then_refused(
+        "participant-voided"
     )
-    return Spec(objections, world.gate).given(*past)
 
 
-def test_the_day_of_a_transfer_can_be_mended_at_the_site_where_it_led() -> None:
-    there = mending(*ON_STUDY, transferred("milan", 5), said=(), site="milan")
-    there.when(correction(4, transferred("milan", 7))).then_admitted()
-    there.when(transferred("milan", 9)).then_refused("already-there")
+def test_voids_are_accepted_despite_all_closures() -> None:
+    gate_with_closures = gate_spec(study_closed(0), site_closed("rome", 0), accrual_closed(0), today=date(2024, 1, 1))
+    spec = gate_with_closures.given(
+        *ENROLLMENT_FACTS, procedure_performed(50), consent_withdrawn(10), participant_voided()
+    )
+    for event in (4, 5, 6):
+        spec.when(correction(event, None)).then_admitted()
 
 
-def test_a_transfer_is_not_mended_into_one_to_a_site_that_was_not_active() -> None:
-    there = mending(*ON_STUDY, transferred("milan", 5), said=(site_closed("milan", 10),), site="milan")
-    there.when(correction(4, transferred("milan", 10))).then_admitted()
-    there.when(correction(4, transferred("milan", 11))).then_refused("site-not-active")
-    there.when(correction(4, transferred("milan", -1))).then_refused("site-not-active")
-    there.when(correction(4, transferred("oslo", 5))).then_refused("site-not-active")
+def test_gate_is_not_applied_to_recorded_facts() -> None:
+    recorded = numbered_facts(
+        [participant_screened(criteria={}), consent_signed(900, "9"), procedure_performed(900), consent_withdrawn(-900)]
+    )
+    participant_gate = EnrollmentGate(current_record(numbered_facts([study_opened()])), START_DATE, "oslo", "rome")
+    decide(recorded, numbered_facts([participant_voided()], 5), objections, participant_gate.objections)
 
 
-def test_an_accrual_that_was_closed_for_a_day_before_does_not_stand_in_the_way_of_mending() -> None:
-    past = mending(*ON_STUDY, said=(accrual_closed(-5),))
-    past.when(correction(1, screened(-1, birth_year=1950))).then_admitted()
-    past.when(correction(3, enrolled(1))).then_admitted()
+def correction_spec(*recorded: Fact, study_facts: Sequence[Fact], site: str = "rome") -> Spec:
+    """What stands, and what was stated of the study since then."""
+    study = (
+        study_facts if any(fact.type_name == "study.opened" for fact in study_facts) else (study_opened(), *study_facts)
+    )
+    participant_gate = EnrollmentGate(
+        Record(tuple(numbered_facts((*study, *SITES)))),
+        TODAY,
+        site,
+        "rome",
+        record_before=lambda: current_record(numbered_facts(recorded)),
+    )
+    return Spec(objections, participant_gate.objections).given(*recorded)
 
 
-def test_a_site_that_was_closed_for_a_day_before_does_not_stand_in_the_way_of_mending_but_the_day() -> None:
-    past = mending(*ON_STUDY, said=(site_closed("rome", -5),))
-    past.when(correction(1, screened(birth_year=1950))).then_admitted()
-    past.when(correction(1, screened(-5))).then_admitted()
-    past.when(correction(1, screened(-1))).then_refused("site-not-active")
-    past.when(correction(1, screened("2020-11-30"))).then_refused("site-not-active")
+def test_receiving_site_corrects_the_day_of_a_transfer() -> None:
+    spec = correction_spec(*ENROLLMENT_FACTS, participant_transferred("milan", 5), study_facts=(), site="milan")
+    spec.when(correction(4, participant_transferred("milan", 7))).then_admitted()
+    spec.when(participant_transferred("milan", 9)).then_refused("already-there")
 
 
-def test_nobody_is_moved_behind_the_end_of_the_accrual_by_a_correction() -> None:
-    past = mending(*ON_STUDY, said=(accrual_closed(5),))
-    past.when(correction(3, enrolled(5))).then_admitted()
-    past.when(correction(3, enrolled(6))).then_refused("accrual-closed")
+def test_transfer_cannot_be_corrected_to_an_inactive_site() -> None:
+    spec = correction_spec(
+        *ENROLLMENT_FACTS, participant_transferred("milan", 5), study_facts=(site_closed("milan", 10),), site="milan"
+    )
+    spec.when(correction(4, participant_transferred("milan", 10))).then_admitted()
+    spec.when(correction(4, participant_transferred("milan", 11))).then_refused("site-not-active")
+    spec.when(correction(4, participant_transferred("milan", -1))).then_refused("site-not-active")
+    spec.when(correction(4, participant_transferred("oslo", 5))).then_refused("site-not-active")
 
 
-def test_a_protocol_that_was_amended_since_asks_a_correction_for_what_it_changes_only() -> None:
-    later = opened(protocol(("a",))), amended(-5, protocol(("a", "b"), minimum_age=80))
-    past = mending(screened(criteria={"a": "met"}), said=later)
-    past.when(correction(1, screened(criteria={"a": "met"}, sex="male"))).then_admitted()
-    past.when(correction(1, screened(criteria={"a": "not_met"}))).then_admitted()
-    past.when(correction(1, screened(criteria={"a": "met", "b": "met"}))).then_admitted()
-    past.when(correction(1, screened(criteria={}))).then_refused("criterion-unanswered")
-    past.when(correction(1, screened(criteria={"a": "met", "c": "met"}))).then_refused("no-such-criterion")
-    past.when(correction(1, screened(criteria={"a": "met"}, birth_year=1999))).then_refused("too-young")
-    past.when(correction(1, screened(-6, criteria={"a": "met"}))).then_admitted()
-    past.when(correction(1, screened(-1, criteria={"a": "met"}))).then_refused("criterion-unanswered", "too-young")
+def test_accrual_closed_retroactively_does_not_block_corrections() -> None:
+    spec = correction_spec(*ENROLLMENT_FACTS, study_facts=(accrual_closed(-5),))
+    spec.when(correction(1, participant_screened(-1, birth_year=1950))).then_admitted()
+    spec.when(correction(3, participant_enrolled(1))).then_admitted()
 
 
-def test_a_criterion_that_was_dropped_since_may_keep_its_answer() -> None:
-    later = opened(protocol(("a", "b"))), amended(-5, protocol(("a",)))
-    past = mending(screened(criteria={"a": "met", "b": "met"}), said=later)
-    past.when(correction(1, screened(criteria={"a": "not_met", "b": "met"}))).then_admitted()
-    past.when(correction(1, screened(criteria={"a": "met"}))).then_admitted()
-    past.when(correction(1, screened(criteria={"a": "met", "b": "met", "c": "met"}))).then_refused("no-such-criterion")
-    past.when(correction(1, screened(-1, criteria={"a": "met", "b": "met"}))).then_refused("no-such-criterion")
+def test_site_closed_retroactively_blocks_only_corrections_to_a_later_day() -> None:
+    spec = correction_spec(*ENROLLMENT_FACTS, study_facts=(site_closed("rome", -5),))
+    spec.when(correction(1, participant_screened(birth_year=1950))).then_admitted()
+    spec.when(correction(1, participant_screened(-5))).then_admitted()
+    spec.when(correction(1, participant_screened(-1))).then_refused("site-not-active")
+    spec.when(correction(1, participant_screened("2020-11-30"))).then_refused("site-not-active")
 
 
-def test_a_consent_to_a_form_that_is_no_longer_valid_for_its_day_is_mended_but_not_by_another_of_that_kind() -> None:
+def test_correction_cannot_move_enrollment_past_the_end_of_accrual() -> None:
+    spec = correction_spec(*ENROLLMENT_FACTS, study_facts=(accrual_closed(5),))
+    spec.when(correction(3, participant_enrolled(5))).then_admitted()
+    spec.when(correction(3, participant_enrolled(6))).then_refused("accrual-closed")
+
+
+def test_later_amendment_applies_only_to_corrected_members() -> None:
+    later = study_opened(protocol(("a",))), protocol_amended(-5, protocol(("a", "b"), minimum_age=80))
+    spec = correction_spec(participant_screened(criteria={"a": "met"}), study_facts=later)
+    spec.when(correction(1, participant_screened(criteria={"a": "met"}, sex="male"))).then_admitted()
+    spec.when(correction(1, participant_screened(criteria={"a": "not_met"}))).then_admitted()
+    spec.when(correction(1, participant_screened(criteria={"a": "met", "b": "met"}))).then_admitted()
+    spec.when(correction(1, participant_screened(criteria={}))).then_refused("criterion-unanswered")
+    spec.when(correction(1, participant_screened(criteria={"a": "met", "c": "met"}))).then_refused("no-such-criterion")
+    spec.when(correction(1, participant_screened(criteria={"a": "met"}, birth_year=1999))).then_refused("too-young")
+    spec.when(correction(1, participant_screened(-6, criteria={"a": "met"}))).then_admitted()
+    spec.when(correction(1, participant_screened(-1, criteria={"a": "met"}))).then_refused(
+        "criterion-unanswered", "too-young"
+    )
+
+
+def test_answer_to_a_dropped_criterion_may_be_kept() -> None:
+    later = study_opened(protocol(("a", "b"))), protocol_amended(-5, protocol(("a",)))
+    spec = correction_spec(participant_screened(criteria={"a": "met", "b": "met"}), study_facts=later)
+    spec.when(correction(1, participant_screened(criteria={"a": "not_met", "b": "met"}))).then_admitted()
+    spec.when(correction(1, participant_screened(criteria={"a": "met"}))).then_admitted()
+    spec.when(correction(1, participant_screened(criteria={"a": "met", "b": "met", "c": "met"}))).then_refused(
+        "no-such-criterion"
+    )
+    spec.when(correction(1, participant_screened(-1, criteria={"a": "met", "b": "met"}))).then_refused(
+        "no-such-criterion"
+    )
+
+
+def test_consent_to_a_no_longer_valid_form_may_be_corrected_but_not_replaced() -> None:
     forms = [{"version": "4", "valid_from": "2024-06-01"}]
-    past = mending(screened(), consented(), said=(opened(), amended(-5, protocol(consent_versions=forms))))
-    more = Consented.model_validate({**consented().model_dump(), "options": {"registry": True}})
-    past.when(correction(2, more)).then_admitted()
-    past.when(correction(2, consented(0, "9"))).then_refused("consent-version")
-    past.when(correction(2, consented("2019-06-01"))).then_refused("consent-version")
+    spec = correction_spec(
+        participant_screened(),
+        consent_signed(),
+        study_facts=(study_opened(), protocol_amended(-5, protocol(consent_versions=forms))),
+    )
+    consent_with_option = ConsentSigned.model_validate({**consent_signed().model_dump(), "options": {"registry": True}})
+    spec.when(correction(2, consent_with_option)).then_admitted()
+    spec.when(correction(2, consent_signed(0, "9"))).then_refused("consent-version")
+    spec.when(correction(2, consent_signed("2019-06-01"))).then_refused("consent-version")
 
 
-def test_a_day_that_has_not_come_is_refused_whatever_stood_before() -> None:
-    mending(*ON_STUDY, procedure(500), said=()).when(correction(4, procedure(499))).then_refused("in-the-future")
+def test_correction_to_a_future_date_is_refused() -> None:
+    correction_spec(*ENROLLMENT_FACTS, procedure_performed(500), study_facts=()).when(
+        correction(4, procedure_performed(499))
+    ).then_refused("in-the-future")

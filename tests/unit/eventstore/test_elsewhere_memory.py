@@ -3,18 +3,18 @@ from __future__ import annotations
 import pytest
 
 from shared.eventstore.memory import MemoryStore
-from shared.testing.elsewhere import Heard
-from shared.testing.elsewhere_contract import ElsewhereContract, Tell
+from shared.testing.elsewhere import MemoryReplicatedStudies
+from shared.testing.elsewhere_contract import ForeignParticipantContract, Replicate
 
 
-class TestMemoryStore(ElsewhereContract):
+class TestMemoryStoreForeignFacts(ForeignParticipantContract):
     @pytest.fixture
     def store(self) -> MemoryStore:
         return MemoryStore("followup")
 
     @pytest.fixture
-    def tell(self, store: MemoryStore) -> Tell:
-        return Heard(store).tell
+    def tell(self, store: MemoryStore) -> Replicate:
+        return MemoryReplicatedStudies(store).apply_events
 
     @pytest.fixture
     def study_id(self) -> str:

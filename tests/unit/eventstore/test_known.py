@@ -6,57 +6,71 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from shared.contracts.event import Event
-from shared.eventstore.known import Known, Memory, last_word, last_words
-from shared.eventstore.store import Head, Recalled
-from shared.kernel.record import Judged, Record
-from shared.testing.facts import ON_STUDY
-from shared.testing.spec import history
+from shared.eventstore.known import CachedStream, StreamCache, latest_content_source, latest_content_sources
+from shared.eventstore.store import LoadedStream, StreamHead
+from shared.kernel.record import EvaluatedRecord, Record
+from shared.testing.facts import ENROLLMENT_FACTS
+from shared.testing.spec import numbered_facts
 
-ON_STUDY_AT = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-def known(elsewhere: Record | None = None) -> Known:
-    return Known(Recalled(1, Head(known=3), (), elsewhere=elsewhere), Judged((), Record(), ()))
+RECORDED_AT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def test_facts_known_from_elsewhere_count_against_the_bound_of_what_is_remembered() -> None:
-    memory, registered = Memory(most_events=2 * len(ON_STUDY)), Record(tuple(history(ON_STUDY)))
-    for number in ("A", "B", "C"):
-        memory.remember("s", number, known(registered))
-    assert [memory.recall("s", number) is not None for number in ("A", "B", "C")] == [False, True, True]
-    memory.forget("s", "B")
-    memory.remember("s", "D", known(registered))
-    assert memory.recall("s", "C")
-
-
-def recorded(version: int, data: dict[str, object], corrects: str = "") -> Event:
-    meta = {"corrects": {"type": corrects}} if corrects else {}
-    kind = "record.corrected" if corrects else "procedure.performed"
-    return Event(
-        "s", "enrollment", "P", version, UUID(int=version), kind, 1, "rome", json.dumps(data), ON_STUDY_AT, meta
+def cached_stream(elsewhere: Record | None = None) -> CachedStream:
+    return CachedStream(
+        LoadedStream(1, StreamHead(enrollment_version=3), (), foreign_facts=elsewhere),
+        EvaluatedRecord((), Record(), ()),
     )
 
 
-def correction(version: int, of: int, *, restates: bool = True) -> Event:
+def test_foreign_facts_count_against_the_size_of_the_stream_cache() -> None:
+    cache, registered = (
+        StreamCache(cache_size=2 * len(ENROLLMENT_FACTS)),
+        Record(tuple(numbered_facts(ENROLLMENT_FACTS))),
+    )
+    for number in ("A", "B", "C"):
+        cache.put("s", number, cached_stream(registered))
+    assert [cache.get("s", number) is not None for number in ("A", "B", "C")] == [False, True, True]
+    cache.remove("s", "B")
+    cache.put("s", "D", cached_stream(registered))
+    assert cache.get("s", "C")
+
+
+def procedure_event(version: int, data: dict[str, object], corrects: str = "") -> Event:
+    meta = {"corrects": {"type": corrects}} if corrects else {}
+    kind = "record.corrected" if corrects else "procedure.performed"
+    return Event(
+        "s", "enrollment", "P", version, UUID(int=version), kind, 1, "rome", json.dumps(data), RECORDED_AT, meta
+    )
+
+
+def correction_event(version: int, corrected_version: int, *, restates: bool = True) -> Event:
     replacement = {"type": "procedure.performed", "data": {}} if restates else None
-    return recorded(version, {"event_id": str(UUID(int=of)), "replacement": replacement}, "procedure.performed")
+    return procedure_event(
+        version, {"event_id": str(UUID(int=corrected_version)), "replacement": replacement}, "procedure.performed"
+    )
 
 
-def test_the_last_word_on_a_fact_is_the_last_correction_that_restates_it() -> None:
-    events = [recorded(1, {}), recorded(2, {}), correction(3, 1), correction(4, 1), correction(5, 2, restates=False)]
-    said = {number: last_word(events, str(UUID(int=number))) for number in (1, 2, 5, 6)}
-    assert said == {1: (events[3], "/replacement/data"), 2: (events[1], ""), 5: (events[4], ""), 6: None}
+def test_latest_content_event_is_the_last_restating_correction() -> None:
+    events = [
+        procedure_event(1, {}),
+        procedure_event(2, {}),
+        correction_event(3, 1),
+        correction_event(4, 1),
+        correction_event(5, 2, restates=False),
+    ]
+    latest_by_number = {number: latest_content_source(events, str(UUID(int=number))) for number in (1, 2, 5, 6)}
+    assert latest_by_number == {1: (events[3], "/replacement/data"), 2: (events[1], ""), 5: (events[4], ""), 6: None}
 
 
-def test_a_long_record_is_read_once_for_the_last_words_on_all_its_facts() -> None:
+def test_latest_content_events_are_found_in_one_pass() -> None:
     """A participant with 3,000 facts was read 3,000 times: eleven seconds in which nobody else was answered."""
     read: list[int] = []
 
     def events() -> Iterator[Event]:
         for version in range(1, 101):
             read.append(version)
-            yield correction(version, 1) if version > 50 else recorded(version, {})
+            yield correction_event(version, 1) if version > 50 else procedure_event(version, {})
 
-    words = last_words(events())
+    words = latest_content_sources(events())
     assert (len(words), read) == (100, list(range(1, 101)))
     assert words[str(UUID(int=1))][0].version == 100

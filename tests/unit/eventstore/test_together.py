@@ -11,93 +11,95 @@ from typing import Any, cast
 import asyncpg
 import pytest
 
-from shared.eventstore.together import LANES, Together
+from shared.eventstore.together import MAX_IN_FLIGHT, AppendBatcher
 
 
-class Server:
+class FakePool:
     """What an asyncpg pool is here: it takes a few passes of the loop, refuses `bad`, and holds locked studies up."""
 
     def __init__(self) -> None:
-        self.kept: list[str] = []
-        self.sendings: list[list[str]] = []
-        self.busy: Counter[str] = Counter()
-        self.most = 0
-        self.locked: dict[str, asyncio.Event] = {}
+        self.appended: list[str] = []
+        self.batches: list[list[str]] = []
+        self.running_by_study: Counter[str] = Counter()
+        self.max_running = 0
+        self.locks: dict[str, asyncio.Event] = {}
 
     @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[Server]:
+    async def acquire(self) -> AsyncIterator[FakePool]:
         await asyncio.sleep(0)
         yield self
 
     async def execute(self, statement: str, *arguments: Any) -> None:
         await self.executemany(statement, [arguments])
 
-    async def executemany(self, statement: str, every: Sequence[Sequence[Any]]) -> None:
-        (study,) = {arguments[0] for arguments in every}
-        self.busy[study] += 1
-        self.most = max(self.most, self.busy[study])
-        self.sendings.append([arguments[1] for arguments in every])
+    async def executemany(self, statement: str, argument_rows: Sequence[Sequence[Any]]) -> None:
+        (study,) = {arguments[0] for arguments in argument_rows}
+        self.running_by_study[study] += 1
+        self.max_running = max(self.max_running, self.running_by_study[study])
+        self.batches.append([arguments[1] for arguments in argument_rows])
         try:
-            if study in self.locked:
-                await self.locked[study].wait()
+            if study in self.locks:
+                await self.locks[study].wait()
             await asyncio.sleep(0)
-            if any(arguments[1] == "bad" for arguments in every):
+            if any(arguments[1] == "bad" for arguments in argument_rows):
                 raise asyncpg.RaiseError
-            self.kept += [arguments[1] for arguments in every]
+            self.appended += [arguments[1] for arguments in argument_rows]
         finally:
-            self.busy[study] -= 1
+            self.running_by_study[study] -= 1
 
 
 @pytest.fixture
-def server() -> Server:
-    return Server()
+def pool() -> FakePool:
+    return FakePool()
 
 
 @pytest.fixture
-def together(server: Server) -> Together:
-    return Together(cast("asyncpg.Pool[Any]", server), "append")
+def batcher(pool: FakePool) -> AppendBatcher:
+    return AppendBatcher(cast("asyncpg.Pool[Any]", pool), "append")
 
 
 @pytest.mark.parametrize("passes", range(16))
-async def test_whoever_comes_while_sendings_end_is_sent_too(server: Server, together: Together, passes: int) -> None:
+async def test_append_arriving_while_batches_end_is_sent(pool: FakePool, batcher: AppendBatcher, passes: int) -> None:
     async def late() -> None:
         for _ in range(passes):
             await asyncio.sleep(0)
-        await together.run("study", "late")
+        await batcher.append("study", "late")
 
     async with asyncio.timeout(5):
-        await asyncio.gather(*(together.run("study", f"P{number}") for number in range(5)), late())
-    assert sorted(server.kept) == ["P0", "P1", "P2", "P3", "P4", "late"]
+        await asyncio.gather(*(batcher.append("study", f"P{number}") for number in range(5)), late())
+    assert sorted(pool.appended) == ["P0", "P1", "P2", "P3", "P4", "late"]
 
 
-async def test_what_waits_goes_together_in_the_order_of_streams_and_two_sendings_at_a_time(
-    server: Server, together: Together
+async def test_waiting_appends_are_batched_in_stream_order_two_at_a_time(
+    pool: FakePool, batcher: AppendBatcher
 ) -> None:
     names = [f"P{number:02}" for number in reversed(range(40))]
-    await asyncio.gather(*(together.run("study", name) for name in names))
-    assert sorted(server.kept) == sorted(names)
-    assert len(server.sendings) < len(names) / 2
-    assert all(sending == sorted(sending) for sending in server.sendings)
-    assert server.most == LANES
+    await asyncio.gather(*(batcher.append("study", name) for name in names))
+    assert sorted(pool.appended) == sorted(names)
+    assert len(pool.batches) < len(names) / 2
+    assert all(sending == sorted(sending) for sending in pool.batches)
+    assert pool.max_running == MAX_IN_FLIGHT
 
 
-async def test_a_study_that_is_locked_holds_up_no_other(server: Server, together: Together) -> None:
-    server.locked["one"] = asyncio.Event()
-    held = [asyncio.create_task(together.run("one", f"P{number}")) for number in range(20)]
+async def test_locked_study_does_not_block_other_studies(pool: FakePool, batcher: AppendBatcher) -> None:
+    pool.locks["one"] = asyncio.Event()
+    blocked_tasks = [asyncio.create_task(batcher.append("one", f"P{number}")) for number in range(20)]
     async with asyncio.timeout(5):
-        await together.run("two", "Q")
-    assert server.kept == ["Q"]
-    server.locked["one"].set()
-    await asyncio.gather(*held)
+        await batcher.append("two", "Q")
+    assert pool.appended == ["Q"]
+    pool.locks["one"].set()
+    await asyncio.gather(*blocked_tasks)
 
 
-async def test_of_those_that_went_together_only_the_refused_one_is_refused(server: Server, together: Together) -> None:
-    told = await asyncio.gather(*(together.run("study", name) for name in ("a", "bad", "c")), return_exceptions=True)
-    assert [type(each) for each in told] == [type(None), asyncpg.RaiseError, type(None)]
-    assert sorted(server.kept) == ["a", "c"]
+async def test_refused_append_does_not_affect_others_in_its_batch(pool: FakePool, batcher: AppendBatcher) -> None:
+    outcomes = await asyncio.gather(
+        *(batcher.append("study", name) for name in ("a", "bad", "c")), return_exceptions=True
+    )
+    assert [type(each) for each in outcomes] == [type(None), asyncpg.RaiseError, type(None)]
+    assert sorted(pool.appended) == ["a", "c"]
 
 
-async def test_nothing_is_remembered_of_a_study_when_its_appends_are_kept(together: Together) -> None:
-    await asyncio.gather(*(together.run("study", f"P{number}") for number in range(9)))
+async def test_batcher_forgets_a_study_without_pending_appends(batcher: AppendBatcher) -> None:
+    await asyncio.gather(*(batcher.append("study", f"P{number}") for number in range(9)))
     await asyncio.sleep(0)
-    assert not together._studies
+    assert not batcher._queues

@@ -9,59 +9,69 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.exchange.fact import canonical, stated
-from infra.exchange.line import Line, Wrong
-from infra.exchange.order import Said
-from infra.exchange.registration import Found, Registered, Registration, body_of, legacy_screening_id
-from infra.exchange.study import Study
-from infra.reference.load import StudyApi
+from infra.exchange.fact import canonical_content, stated_content
+from infra.exchange.line import ImportLine, InvalidLine
+from infra.exchange.order import ImportFact
+from infra.exchange.registration import (
+    RefMatch,
+    RegisteredParticipant,
+    Registration,
+    legacy_screening_id,
+    screening_body,
+)
+from infra.exchange.study import TargetStudy
+from infra.reference.load import StudyClient
 from shared.kernel.fact import Fact
 from shared.testing import facts
 
 NUMBER = "K7F2-9QXA-3"
-FIRST, CHANGED = facts.screened(birth_year=1950), facts.screened(birth_year=1951)
+FIRST, CHANGED = facts.participant_screened(birth_year=1950), facts.participant_screened(birth_year=1951)
 
 
-def found(screening: Fact, *contents: Fact, ref: str = "r82", event: str | None = None) -> Found:
+def find_registration(screening: Fact, *contents: Fact, ref: str = "r82", event: str | None = None) -> RefMatch:
     """Ask for a ref where an earlier version registered somebody under r82, with nobody to answer requests."""
-    site = str(stated(contents[0])["site_id"])
-    legacy = event or legacy_screening_id("acme", site, "r82", canonical(contents[0]))
-    known = [Registered(NUMBER, legacy, site, tuple(map(canonical, contents)))]
-    line = Line(2, screening.type_name, "enrollment", {}, ref, True)
+    site = str(stated_content(contents[0])["site_id"])
+    legacy = event or legacy_screening_id("acme", site, "r82", canonical_content(contents[0]))
+    registered = [RegisteredParticipant(NUMBER, legacy, site, tuple(map(canonical_content, contents)))]
+    line = ImportLine(2, screening.type_name, "enrollment", {}, ref, True)
 
-    async def ask() -> Found:
+    async def ask() -> RefMatch:
         async with httpx.AsyncClient(base_url="http://127.0.0.1:1") as nobody:
-            study = Study(StudyApi(nobody, "acme", lambda _role, _site: "", attempts=1))
-            return await Registration(study, False, known).find(ref, Said(line, screening))
+            study = TargetStudy(StudyClient(nobody, "acme", lambda _role, _site: "", attempts=1))
+            return await Registration(study, False, registered).find(ref, ImportFact(line, screening))
 
     return asyncio.run(ask())
 
 
-def test_who_was_registered_by_an_earlier_version_is_recognized() -> None:
-    assert found(FIRST, FIRST) == Found(NUMBER, is_new=False)
+def test_participant_registered_by_an_earlier_version_is_recognized() -> None:
+    assert find_registration(FIRST, FIRST) == RefMatch(NUMBER, is_new=False)
 
 
-def test_a_screening_that_was_corrected_since_is_recognized_in_both_wordings() -> None:
-    assert found(CHANGED, FIRST, CHANGED) == found(FIRST, FIRST, CHANGED) == Found(NUMBER, is_new=False)
+def test_corrected_screening_is_recognized_by_old_and_new_content() -> None:
+    assert (
+        find_registration(CHANGED, FIRST, CHANGED)
+        == find_registration(FIRST, FIRST, CHANGED)
+        == RefMatch(NUMBER, is_new=False)
+    )
 
 
-def test_a_ref_of_an_earlier_version_is_not_used_for_another_screening() -> None:
-    with pytest.raises(Wrong) as wrong:
-        found(CHANGED, FIRST)
+def test_ref_of_an_earlier_import_cannot_be_reused() -> None:
+    with pytest.raises(InvalidLine) as wrong:
+        find_registration(CHANGED, FIRST)
     assert [(fault.code, fault.pointer) for fault in wrong.value.faults] == [("ref-used-before", "/ref")]
     assert re.search("ref r82 .* another ref", wrong.value.faults[0].message)
 
 
-@pytest.mark.parametrize("asked", [{"ref": "r83"}, {"event": "018e18a2-5c00-7a01-8b3c-0123456789ab"}])
-def test_another_ref_is_left_to_the_service(asked: dict[str, Any]) -> None:
+@pytest.mark.parametrize("arguments", [{"ref": "r83"}, {"event": "018e18a2-5c00-7a01-8b3c-0123456789ab"}])
+def test_unknown_ref_is_decided_by_the_service(arguments: dict[str, Any]) -> None:
     with pytest.raises(httpx.ConnectError):
-        found(FIRST, FIRST, **asked)
+        find_registration(FIRST, FIRST, **arguments)
 
 
-def test_a_screening_is_sent_alike_whether_the_file_writes_nulls_or_leaves_them_out() -> None:
-    content = stated(FIRST)
+def test_nulls_and_absent_members_give_the_same_request() -> None:
+    content = stated_content(FIRST)
     without = {name: value for name, value in content.items() if value is not None}
     assert content["local_reference"] is None
-    assert body_of(type(FIRST).model_validate(content)) == body_of(type(FIRST).model_validate(without))
-    with_text = facts.screened(local_reference="MRN 7")
-    assert body_of(with_text)["local_reference"] == "MRN 7"
+    assert screening_body(type(FIRST).model_validate(content)) == screening_body(type(FIRST).model_validate(without))
+    with_text = facts.participant_screened(local_reference="MRN 7")
+    assert screening_body(with_text)["local_reference"] == "MRN 7"

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from infra.exchange.decoding import text_of
-from infra.exchange.fact import read, stated
-from infra.exchange.line import Line, NotAFile, Wrong
-from infra.exchange.table import column_at, rows
-from infra.exchange.tally import Tally
+from infra.exchange.decoding import decode_text
+from infra.exchange.fact import read_line, stated_content
+from infra.exchange.line import ImportLine, InvalidLine, UnreadableFile
+from infra.exchange.table import column_at, read_rows
+from infra.exchange.tally import ImportReport
 
 FILES = Path(__file__).parent / "spreadsheets"
 FIRST = {"lesion_id": "L1", "kind": "primary", "body_site": "thyroid", "found_on": "2024-03-07", "size_mm": 12.5}
@@ -19,7 +19,7 @@ SECOND = {"lesion_id": "L2", "kind": "node", "body_site": "neck", "found_on": "2
 BIOPSY = {"performed_on": "2024-03-07", "kind": "biopsy", "body_site": "neck"}
 UMLAUTS = {**BIOPSY, "detail": "Dr. Müller, Hélène"}
 
-READ: dict[str, dict[int, Any]] = {
+READABLE_FILES: dict[str, dict[int, Any]] = {
     "blanks-around.csv": {2: FIRST},
     "classic-mac.csv": {2: FIRST, 3: SECOND},
     "column-empty.csv": {2: FIRST, 3: SECOND},
@@ -40,11 +40,11 @@ READ: dict[str, dict[int, Any]] = {
     "libreoffice-tab.csv": {2: FIRST, 3: SECOND},
     "numbers.csv": {3: FIRST, 4: SECOND},
 }
-ENCODED = {
+ENCODED_FILES = {
     ("excel-de-ansi.csv", "windows-1252"): {2: UMLAUTS},
     ("excel-mac-roman.csv", "mac-roman"): {2: UMLAUTS},
 }
-NO_FILE = {
+UNREADABLE_FILES = {
     "column-of-no-fact.csv": ["column 8, site", "remove the column"],
     "columns-without-names.csv": ["Two columns have no name: columns 8 and 9.", "Line 2"],
     "excel-de-ansi.csv": ["Line 2, column detail, is not UTF-8", "CSV UTF-8", "--encoding windows-1252"],
@@ -66,7 +66,7 @@ NO_FILE = {
     "web-page.xls": ["HTML", "save it as CSV"],
     "workbook.xlsx": ["a workbook", "CSV UTF-8"],
 }
-REFUSED: dict[str, dict[int, list[str]]] = {
+FILES_WITH_REFUSED_ROWS: dict[str, dict[int, list[str]]] = {
     "cells-beyond-the-header.csv": {2: ["schema-columns"]},
     "excel-de-numbers.csv": {
         2: ["schema-value-error at found_on", "decimal-comma at size_mm"],
@@ -90,75 +90,83 @@ REFUSED: dict[str, dict[int, list[str]]] = {
 }
 
 
-def facts_of(name: str, encoding: str | None = None) -> tuple[dict[int, Any], Tally]:
+def read_file_facts(name: str, encoding: str | None = None) -> tuple[dict[int, Any], ImportReport]:
     """The content of each row by its line, without nulls, and what became of the others."""
-    lines = rows(text_of((FILES / name).read_bytes(), encoding, column_at))
-    tally, facts = Tally(), dict[int, Any]()
-    tally.expect(lines)
+    lines = read_rows(decode_text((FILES / name).read_bytes(), encoding, column_at))
+    tally, facts = ImportReport(), dict[int, Any]()
+    tally.expect_lines(lines)
     for number, line in lines:
-        if isinstance(line, Wrong):
+        if isinstance(line, InvalidLine):
             tally.refuse_line(number, line.faults)
             continue
         try:
-            facts[number] = {member: value for member, value in stated(read(line)).items() if value is not None}
-        except Wrong as wrong:
+            facts[number] = {
+                member: value for member, value in stated_content(read_line(line)).items() if value is not None
+            }
+        except InvalidLine as wrong:
             tally.refuse(line, wrong.faults)
     return facts, tally
 
 
-@pytest.mark.parametrize("name", READ)
-def test_a_file_with_one_reading_is_read(name: str) -> None:
-    facts, tally = facts_of(name)
-    assert (facts, tally.refusals) == (READ[name], [])
+@pytest.mark.parametrize("name", READABLE_FILES)
+def test_unambiguous_file_is_read(name: str) -> None:
+    facts, tally = read_file_facts(name)
+    assert (facts, tally.refusals) == (READABLE_FILES[name], [])
 
 
-@pytest.mark.parametrize(("name", "encoding"), ENCODED)
-def test_an_encoding_that_can_be_read_in_several_ways_is_named(name: str, encoding: str) -> None:
-    assert facts_of(name, encoding)[0] == ENCODED[name, encoding]
+@pytest.mark.parametrize(("name", "encoding"), ENCODED_FILES)
+def test_ambiguous_encoding_must_be_named(name: str, encoding: str) -> None:
+    assert read_file_facts(name, encoding)[0] == ENCODED_FILES[name, encoding]
 
 
-@pytest.mark.parametrize("name", NO_FILE)
-def test_a_file_that_cannot_be_read_is_refused_with_what_to_do(name: str) -> None:
-    with pytest.raises(NotAFile) as refused:
-        facts_of(name)
-    for part in NO_FILE[name]:
-        assert part in str(refused.value)
+@pytest.mark.parametrize("name", UNREADABLE_FILES)
+def test_unreadable_file_is_refused_with_advice(name: str) -> None:
+    with pytest.raises(UnreadableFile) as error:
+        read_file_facts(name)
+    for part in UNREADABLE_FILES[name]:
+        assert part in str(error.value)
     for cell in ("Müller", "Hélène", "seen\n", "thyroid"):
-        assert cell not in str(refused.value)
+        assert cell not in str(error.value)
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_every_wrong_cell_of_a_row_is_named_by_its_column(name: str) -> None:
-    _, tally = facts_of(name)
-    found = {}
+@pytest.mark.parametrize("name", FILES_WITH_REFUSED_ROWS)
+def test_every_invalid_cell_is_reported_with_its_column(name: str) -> None:
+    _, tally = read_file_facts(name)
+    errors_by_line = {}
     for report in tally.refusals:
-        errors = [report.error_of(fault) for fault in report.faults]
-        found[report.number] = [f"{error['code']}{f' at {column}' if (column := error.get('column')) else ''}"
-                                for error in errors]  # fmt: skip
-    assert found == REFUSED[name]
+        errors = [report.error(fault) for fault in report.faults]
+        errors_by_line[report.number] = [
+            f"{error['code']}{f' at {column}' if (column := error.get('column')) else ''}" for error in errors
+        ]
+    assert errors_by_line == FILES_WITH_REFUSED_ROWS[name]
 
 
-def test_every_file_has_what_is_expected_of_it() -> None:
-    known = {*READ, *NO_FILE, *REFUSED, *(name for name, _ in ENCODED)}
-    assert known == {file.name for file in FILES.iterdir()}
+def test_every_test_file_has_an_expectation() -> None:
+    expected_files = {
+        *READABLE_FILES,
+        *UNREADABLE_FILES,
+        *FILES_WITH_REFUSED_ROWS,
+        *(name for name, _ in ENCODED_FILES),
+    }
+    assert expected_files == {file.name for file in FILES.iterdir()}
 
 
-def test_a_mark_of_utf_8_contradicts_another_encoding() -> None:
-    with pytest.raises(NotAFile, match="leave --encoding out"):
-        text_of(b"\xef\xbb\xbftype,ref\n", "windows-1252")
-    with pytest.raises(NotAFile, match="is not windows-1252"):
-        text_of(b"type,ref\n\x81,p1\n", "windows-1252")
+def test_utf_8_byte_order_mark_contradicts_another_encoding() -> None:
+    with pytest.raises(UnreadableFile, match="leave --encoding out"):
+        decode_text(b"\xef\xbb\xbftype,ref\n", "windows-1252")
+    with pytest.raises(UnreadableFile, match="is not windows-1252"):
+        decode_text(b"type,ref\n\x81,p1\n", "windows-1252")
 
 
 @pytest.mark.parametrize(
     "number", ["12,5", "1.234,5", "1,234", "1,234.5", "1.234.567", "1 500", "1'500", "1e2", "1.5E+03"]
 )
 @pytest.mark.parametrize("separator", [";", "\t"])
-def test_a_number_that_can_be_read_in_two_ways_is_refused(number: str, separator: str) -> None:
+def test_ambiguous_number_is_refused(number: str, separator: str) -> None:
     table = "participant,lesion_id,kind,body_site,found_on,size_mm\nK7F2-9QXA-3,L1,node,neck,2024,NUMBER\n"
-    ((_, line),) = rows(table.replace(",", separator).replace("NUMBER", number), "lesion.registered")
-    with pytest.raises(Wrong) as wrong:
-        read(line)  # type: ignore[arg-type]
+    ((_, line),) = read_rows(table.replace(",", separator).replace("NUMBER", number), "lesion.registered")
+    with pytest.raises(InvalidLine) as wrong:
+        read_line(line)  # type: ignore[arg-type]
     assert [fault.code for fault in wrong.value.faults] in (["decimal-comma"], ["ambiguous-number"])
     assert number not in wrong.value.faults[0].message
 
@@ -167,43 +175,54 @@ def test_a_number_that_can_be_read_in_two_ways_is_refused(number: str, separator
     ("number", "value"), [("12.5", 12.5), ("0.125", 0.125), ("1500", 1500), ("1.50", 1.5), ("7", 7)]
 )
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_a_number_with_one_reading_is_read(number: str, value: float, separator: str) -> None:
+def test_unambiguous_number_is_read(number: str, value: float, separator: str) -> None:
     table = "participant,line_id,on,agents/0/name,agents/0/dose,setting\nK7F2-9QXA-3,S1,2024,x,NUMBER,other\n"
-    ((_, line),) = rows(table.replace(",", separator).replace("NUMBER", number), "systemic_therapy.started")
-    assert read(line).model_dump()["agents"][0]["dose"] == value  # type: ignore[arg-type]
+    ((_, line),) = read_rows(table.replace(",", separator).replace("NUMBER", number), "systemic_therapy.started")
+    assert read_line(line).model_dump()["agents"][0]["dose"] == value  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("cell", "code"),
     [
-        ("#N/A", "spreadsheet-value"), ("#NV", "spreadsheet-value"), ("#REF!", "spreadsheet-value"),
-        ("#WERT!", "spreadsheet-value"), ("#NAME?", "spreadsheet-value"), ("#DIV/0!", "spreadsheet-value"),
-        ("########", "spreadsheet-value"), ("4.71123E+11", "spreadsheet-value"), ("4,71E+11", "spreadsheet-value"),
-        ("Dr. MÃ¼ller", "garbled-text"), ("HÃ©lÃ¨ne", "garbled-text"),
+        ("#N/A", "spreadsheet-value"),
+        ("#NV", "spreadsheet-value"),
+        ("#REF!", "spreadsheet-value"),
+        ("#WERT!", "spreadsheet-value"),
+        ("#NAME?", "spreadsheet-value"),
+        ("#DIV/0!", "spreadsheet-value"),
+        ("########", "spreadsheet-value"),
+        ("4.71123E+11", "spreadsheet-value"),
+        ("4,71E+11", "spreadsheet-value"),
+        ("Dr. MÃ¼ller", "garbled-text"),
+        ("HÃ©lÃ¨ne", "garbled-text"),
     ],
-)  # fmt: skip
-def test_what_a_program_put_in_place_of_a_text_is_refused(cell: str, code: str) -> None:
-    ((_, line),) = rows(f'performed_on;kind;body_site;participant;detail\n2024;biopsy;neck;K7F2-9QXA-3;"{cell}"\n',
-                        "procedure.performed")  # fmt: skip
-    assert isinstance(line, Line)
-    with pytest.raises(Wrong) as wrong:
-        read(line)
+)
+def test_texts_damaged_by_a_spreadsheet_program_are_refused(cell: str, code: str) -> None:
+    ((_, line),) = read_rows(
+        f'performed_on;kind;body_site;participant;detail\n2024;biopsy;neck;K7F2-9QXA-3;"{cell}"\n',
+        "procedure.performed",
+    )
+    assert isinstance(line, ImportLine)
+    with pytest.raises(InvalidLine) as wrong:
+        read_line(line)
     assert [(fault.code, fault.pointer) for fault in wrong.value.faults] == [(code, "/detail")]
 
 
 @pytest.mark.parametrize(
     "cell", ["1E5", "00123", "#1", "Müller", "Łódź", "É", "node #2!", "NA", "1.500", "12,5", "=A1"]
 )
-def test_a_text_stays_as_it_is(cell: str) -> None:
+def test_ordinary_text_is_read_unchanged(cell: str) -> None:
     table = f"performed_on\tkind\tbody_site\tparticipant\tdetail\n2024\tbiopsy\tneck\tK7F2-9QXA-3\t{cell}\n"
-    ((_, line),) = rows(table, "procedure.performed")
-    assert isinstance(line, Line)
-    assert stated(read(line))["detail"] == cell
+    ((_, line),) = read_rows(table, "procedure.performed")
+    assert isinstance(line, ImportLine)
+    assert stated_content(read_line(line))["detail"] == cell
 
 
 @pytest.mark.parametrize("cell", ["WAHR", "yes", "1", "x"])
-def test_yes_and_no_are_true_and_false(cell: str) -> None:
-    ((_, line),) = rows(f"participant,died_on,cause,presumed\nK7F2-9QXA-3,2024,unknown,{cell}\n", "participant.died")
-    assert isinstance(line, Line)
-    with pytest.raises(Wrong, match="schema-bool-type"):
-        read(line)
+def test_only_true_and_false_are_booleans(cell: str) -> None:
+    ((_, line),) = read_rows(
+        f"participant,died_on,cause,presumed\nK7F2-9QXA-3,2024,unknown,{cell}\n", "participant.died"
+    )
+    assert isinstance(line, ImportLine)
+    with pytest.raises(InvalidLine, match="schema-bool-type"):
+        read_line(line)

@@ -12,67 +12,66 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from infra.exchange.cell import check_text
-from infra.exchange.content import built
-from infra.exchange.decoding import text_of
-from infra.exchange.fact import canonical, read
-from infra.exchange.line import Line, NotAFile, Read, Wrong, json_lines
+from infra.exchange.content import build_content
+from infra.exchange.decoding import decode_text
+from infra.exchange.fact import canonical_content, read_line
+from infra.exchange.line import ImportLine, InvalidLine, NumberedLine, UnreadableFile, read_json_lines
 from infra.exchange.schema import schema_of
-from infra.exchange.table import flat, rows
-from infra.exchange.template import NUMBER, NoSuchFact, template
+from infra.exchange.table import flatten, read_rows
+from infra.exchange.template import EXAMPLE_NUMBER, UnknownFactType, render_template
 from shared.contracts import catalogue
-from shared.contracts.schemas import HERE, golden_path
+from shared.contracts.schemas import CONTRACTS_FOLDER, golden_path
 from shared.kernel.fact import Fact, Stream
 from shared.kernel.text import is_showable
 
-FACTS = [
-    pytest.param(stream, kind, id=f"{stream.service}/{kind.type_name}")
-    for stream, kind in catalogue.facts()
-]  # fmt: skip
+FACTS = [pytest.param(stream, kind, id=f"{stream.service}/{kind.type_name}") for stream, kind in catalogue.all_facts()]
 every_fact = pytest.mark.parametrize(("stream", "kind"), FACTS)
 
 
-read_fact = read
+read_fact = read_line
 
 
 def golden(stream: Stream, kind: type[Fact]) -> Any:
-    return json.loads((HERE / golden_path(stream.service, kind.type_name, kind.schema_version)).read_text("utf-8"))
+    return json.loads(
+        (CONTRACTS_FOLDER / golden_path(stream.service, kind.type_name, kind.schema_version)).read_text("utf-8")
+    )
 
 
-def whole(read: Read) -> Line:
+def valid_line(read: NumberedLine) -> ImportLine:
     line = read[1]
-    assert isinstance(line, Line), line.faults
+    assert isinstance(line, ImportLine), line.faults
     return line
 
 
-def refused(read: Read) -> tuple[str, str]:
+def first_fault(read: NumberedLine) -> tuple[str, str]:
     return faults_of(read)[0]
 
 
-def faults_of(read: Read) -> list[tuple[str, str]]:
+def faults_of(read: NumberedLine) -> list[tuple[str, str]]:
     """The code and the pointer of everything that is wrong with a line."""
     line = read[1]
-    if isinstance(line, Line):
-        with pytest.raises(Wrong) as found:
+    if isinstance(line, ImportLine):
+        with pytest.raises(InvalidLine) as error:
             read_fact(line)
-        line = found.value
+        line = error.value
     return [(fault.code, fault.pointer) for fault in line.faults]
 
 
 @every_fact
-def test_the_published_example_goes_through_columns_and_back(stream: Stream, kind: type[Fact]) -> None:
+def test_published_examples_round_trip_through_columns(stream: Stream, kind: type[Fact]) -> None:
     content = golden(stream, kind)
-    assert built(dict(flat(content)), schema_of(kind.type_name, stream.service)) == content
+    assert build_content(dict(flatten(content)), schema_of(kind.type_name, stream.service)) == content
 
 
 @every_fact
-def test_whatever_is_of_the_schema_goes_through_columns_and_back(stream: Stream, kind: type[Fact]) -> None:
+def test_any_schema_instance_round_trips_through_columns(stream: Stream, kind: type[Fact]) -> None:
     schema = kind.model_json_schema()
 
     @settings(max_examples=20)
-    @given(of_schema(schema, schema.get("$defs", {})))
+    @given(values_of_schema(schema, schema.get("$defs", {})))
     def goes_and_comes(content: Any) -> None:
-        assume(not any(is_damaged(cell) for _, cell in flat(content)))
-        assert built(dict(flat(content)), schema_of(kind.type_name, stream.service)) == content
+        assume(not any(is_damaged(cell) for _, cell in flatten(content)))
+        assert build_content(dict(flatten(content)), schema_of(kind.type_name, stream.service)) == content
 
     goes_and_comes()
 
@@ -81,37 +80,40 @@ def is_damaged(cell: str) -> bool:
     """Does the cell look as if a spreadsheet program had put it in place of a text? Such a cell is refused."""
     try:
         check_text(cell, "")
-    except Wrong:
+    except InvalidLine:
         return True
     return False
 
 
-def of_schema(schema: Any, defs: Any) -> st.SearchStrategy[Any]:
+def values_of_schema(schema: Any, defs: Any) -> st.SearchStrategy[Any]:
     """Values of a schema's shape; rules across members are not its matter."""
     match schema:
         case {"$ref": ref}:
-            return of_schema(defs[ref.rpartition("/")[2]], defs)
+            return values_of_schema(defs[ref.rpartition("/")[2]], defs)
         case {"const": value}:
             return st.just(value)
         case {"enum": values}:
             return st.sampled_from(values)
         case {"anyOf": several} | {"oneOf": several}:
-            return st.one_of([of_schema(each, defs) for each in several])
+            return st.one_of([values_of_schema(member_schema, defs) for member_schema in several])
         case {"type": "object", "properties": members}:
-            needed = {name: of_schema(each, defs) for name, each in members.items()
-                      if name in schema.get("required", ())}  # fmt: skip
-            rest = {name: of_schema(each, defs) for name, each in members.items() if name not in needed}
-            return st.fixed_dictionaries(needed, optional=rest)
+            needed = {
+                name: values_of_schema(each, defs)
+                for name, each in members.items()
+                if name in schema.get("required", ())
+            }
+            optional = {name: values_of_schema(each, defs) for name, each in members.items() if name not in needed}
+            return st.fixed_dictionaries(needed, optional=optional)
         case {"type": "object", "patternProperties": named}:
             ((pattern, each),) = named.items()
-            return st.dictionaries(st.from_regex(pattern, fullmatch=True), of_schema(each, defs), max_size=2)
+            return st.dictionaries(st.from_regex(pattern, fullmatch=True), values_of_schema(each, defs), max_size=2)
         case {"type": "array", "items": items}:
             least = schema.get("minItems", 0)
-            return st.lists(of_schema(items, defs), min_size=least, max_size=max(least, 2))
-    return _plain(schema)
+            return st.lists(values_of_schema(items, defs), min_size=least, max_size=max(least, 2))
+    return scalar_values(schema)
 
 
-def _plain(schema: Any) -> st.SearchStrategy[Any]:
+def scalar_values(schema: Any) -> st.SearchStrategy[Any]:
     match schema["type"]:
         case "null":
             return st.none()
@@ -129,75 +131,80 @@ def _plain(schema: Any) -> st.SearchStrategy[Any]:
 
 
 @every_fact
-def test_a_template_is_a_line_that_can_be_imported(stream: Stream, kind: type[Fact]) -> None:
-    (made,) = rows(template(kind.type_name))
-    line = whole(made)
+def test_template_is_an_importable_line(stream: Stream, kind: type[Fact]) -> None:
+    (template_row,) = read_rows(render_template(kind.type_name))
+    line = valid_line(template_row)
     assert line.type == kind.type_name
-    fact = read(line)
+    fact = read_line(line)
     if kind.type_name != "record.corrected":  # one template for three services
-        assert json.loads(canonical(fact))[1] == golden(stream, kind)
+        assert json.loads(canonical_content(fact))[1] == golden(stream, kind)
 
 
-def test_there_is_no_template_of_what_is_no_fact() -> None:
-    with pytest.raises(NoSuchFact):
-        template("participant.admired")
+def test_unknown_fact_type_has_no_template() -> None:
+    with pytest.raises(UnknownFactType):
+        render_template("participant.admired")
 
 
 HEADER = "type,participant,line_id,on,agents/0/name,agents/0/dose,setting,planned_cycles"
-ROW = f"systemic_therapy.started,{NUMBER},S1,2024-03-07,doxorubicin,20.5,palliative,6"
-SAID = {
-    "line_id": "S1", "on": "2024-03-07", "agents": [{"name": "doxorubicin", "dose": 20.5}], "setting": "palliative",
+ROW = f"systemic_therapy.started,{EXAMPLE_NUMBER},S1,2024-03-07,doxorubicin,20.5,palliative,6"
+EXPECTED_DATA = {
+    "line_id": "S1",
+    "on": "2024-03-07",
+    "agents": [{"name": "doxorubicin", "dose": 20.5}],
+    "setting": "palliative",
     "planned_cycles": 6,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
-def test_a_table_is_read_however_a_spreadsheet_saves_it(separator: str, end: str, mark: bytes) -> None:
+def test_table_is_read_with_any_separator_line_end_and_byte_order_mark(separator: str, end: str, mark: bytes) -> None:
     content = mark + end.join([HEADER, ROW, ""]).replace(",", separator).encode()
-    (only,) = rows(text_of(content))
-    assert whole(only).data == SAID
+    (only,) = read_rows(decode_text(content))
+    assert valid_line(only).data == EXPECTED_DATA
 
 
-@pytest.mark.parametrize("header", [HEADER.replace("/", "."), HEADER.replace("agents/", "/agents/"),
-                                    HEADER.replace("line_id", "data/line_id")])  # fmt: skip
+@pytest.mark.parametrize(
+    "header",
+    [HEADER.replace("/", "."), HEADER.replace("agents/", "/agents/"), HEADER.replace("line_id", "data/line_id")],
+)
 def test_paths_are_written_with_slashes_or_dots(header: str) -> None:
-    (only,) = rows(f"{header}\n{ROW}\n")
-    assert whole(only).data == SAID
+    (only,) = read_rows(f"{header}\n{ROW}\n")
+    assert valid_line(only).data == EXPECTED_DATA
 
 
-def test_an_empty_cell_is_an_absent_member_and_the_word_null_is_null() -> None:
-    first, second = rows(
+def test_empty_cell_is_an_absent_member_and_null_is_null() -> None:
+    first, second = read_rows(
         "type,ref,died_on,cause,presumed,detail\n"
         "participant.died,p1,null,tumour,,\n"
         "participant.died,p1,2024-03,unknown,TRUE,at home\n"
     )
-    assert whole(first).data == {"died_on": None, "cause": "tumour"}
-    assert whole(second).data == {"died_on": "2024-03", "cause": "unknown", "presumed": True, "detail": "at home"}
+    assert valid_line(first).data == {"died_on": None, "cause": "tumour"}
+    assert valid_line(second).data == {"died_on": "2024-03", "cause": "unknown", "presumed": True, "detail": "at home"}
 
 
-def test_a_decimal_comma_is_refused_rather_than_guessed_at() -> None:
-    (only,) = rows(f"{HEADER}\n{ROW}\n".replace(",", ";").replace("20.5", "20,5"))
-    assert refused(only) == ("decimal-comma", "/agents/0/dose")
+def test_decimal_comma_is_refused() -> None:
+    (only,) = read_rows(f"{HEADER}\n{ROW}\n".replace(",", ";").replace("20.5", "20,5"))
+    assert first_fault(only) == ("decimal-comma", "/agents/0/dose")
 
 
 def test_lines_are_counted_as_an_editor_counts_them() -> None:
     text = 'type,ref,performed_on,kind,body_site,detail\nprocedure.performed,p1,2024-03-07,biopsy,neck,"two\nlines"\n\n'
-    found = list(rows(text + "procedure.performed,p1,2024-03-08,biopsy,neck,\n"))
-    assert [number for number, _ in found] == [2, 5]
-    assert whole(found[0]).data["detail"] == "two\nlines"
+    lines = list(read_rows(text + "procedure.performed,p1,2024-03-08,biopsy,neck,\n"))
+    assert [number for number, _ in lines] == [2, 5]
+    assert valid_line(lines[0]).data["detail"] == "two\nlines"
 
 
-def test_the_fact_of_a_whole_file_can_be_said_once() -> None:
-    (only,) = rows("ref,enrolled_on\np1,2024-03-07\n", "participant.enrolled")
-    assert whole(only).type == "participant.enrolled"
-    with pytest.raises(NotAFile, match="--type"):
-        list(rows("ref,enrolled_on\np1,2024-03-07\n"))
+def test_fact_type_can_be_given_once_for_the_file() -> None:
+    (only,) = read_rows("ref,enrolled_on\np1,2024-03-07\n", "participant.enrolled")
+    assert valid_line(only).type == "participant.enrolled"
+    with pytest.raises(UnreadableFile, match="--type"):
+        list(read_rows("ref,enrolled_on\np1,2024-03-07\n"))
 
 
 @pytest.mark.parametrize(
-    ("table", "found"),
+    ("table", "expected"),
     [
         (f"{HEADER}\n{ROW},more\n", ("schema-columns", "")),
         ("type,ref,agents,agents/0/name\nsystemic_therapy.started,p1,x,y\n", ("schema-columns", "/agents/0/name")),
@@ -205,38 +212,45 @@ def test_the_fact_of_a_whole_file_can_be_said_once() -> None:
         ("type,participant\nparticipant.enrolled,K7F2-9QXA-4\n", ("bad-participant-number", "/participant")),
         ("type,participant,ref\nparticipant.enrolled,K7F2-9QXA-3,p1\n", ("participant-or-ref", "")),
         ("type,enrolled_on\nparticipant.enrolled,2024-03-07\n", ("participant-needed", "/participant")),
-        ("type,ref,data/event_id\nrecord.corrected,p1,018e18a2-5c00-7a01-8b3c-0123456789ab\n",
-         ("service-needed", "/service")),
+        (
+            "type,ref,data/event_id\nrecord.corrected,p1,018e18a2-5c00-7a01-8b3c-0123456789ab\n",
+            ("service-needed", "/service"),
+        ),
     ],
-)  # fmt: skip
-def test_a_row_that_says_nothing_is_refused_with_the_reason(table: str, found: tuple[str, str]) -> None:
-    (only,) = rows(table)
-    assert refused(only) == found
+)
+def test_invalid_row_is_refused_with_the_reason(table: str, expected: tuple[str, str]) -> None:
+    (only,) = read_rows(table)
+    assert first_fault(only) == expected
 
 
 @pytest.mark.parametrize("text", ["", "type,type\n", "type,,x\n", 'type,ref\n"open'])
-def test_what_is_no_table_is_refused_as_a_whole(text: str) -> None:
-    with pytest.raises(NotAFile):
-        list(rows(text))
+def test_malformed_table_is_refused_as_a_whole(text: str) -> None:
+    with pytest.raises(UnreadableFile):
+        list(read_rows(text))
 
 
-def test_what_is_not_utf8_is_refused_with_the_line() -> None:
-    with pytest.raises(NotAFile, match="Line 2 is not UTF-8"):
-        text_of("type\nMärz".encode("latin-1"))
+def test_invalid_utf_8_is_refused_with_its_line() -> None:
+    with pytest.raises(UnreadableFile, match="Line 2 is not UTF-8"):
+        decode_text("type\nMärz".encode("latin-1"))
 
 
 @pytest.mark.parametrize(
-    "who", [{"participant": NUMBER}, {"participant": NUMBER.lower().replace("-", "")}, {"participant_id": NUMBER}]
+    "participant_members",
+    [
+        {"participant": EXAMPLE_NUMBER},
+        {"participant": EXAMPLE_NUMBER.lower().replace("-", "")},
+        {"participant_id": EXAMPLE_NUMBER},
+    ],
 )
-def test_a_participant_is_named_by_number(who: dict[str, Any]) -> None:
-    (only,) = json_lines(json.dumps({"type": "participant.enrolled", "data": {}, **who}))
-    assert (whole(only).person, whole(only).is_ref) == (NUMBER, False)
+def test_a_participant_is_named_by_number(participant_members: dict[str, Any]) -> None:
+    (only,) = read_json_lines(json.dumps({"type": "participant.enrolled", "data": {}, **participant_members}))
+    assert (valid_line(only).person, valid_line(only).is_ref) == (EXAMPLE_NUMBER, False)
 
 
-@pytest.mark.parametrize("who", [{"ref": "p1"}, {"participant": {"ref": "p1"}}])
-def test_a_participant_is_named_by_what_the_file_calls_it(who: dict[str, Any]) -> None:
-    (only,) = json_lines(json.dumps({"type": "participant.enrolled", "data": {}, **who}))
-    assert (whole(only).person, whole(only).is_ref) == ("p1", True)
+@pytest.mark.parametrize("participant_members", [{"ref": "p1"}, {"participant": {"ref": "p1"}}])
+def test_participant_is_named_by_a_ref_of_the_file(participant_members: dict[str, Any]) -> None:
+    (only,) = read_json_lines(json.dumps({"type": "participant.enrolled", "data": {}, **participant_members}))
+    assert (valid_line(only).person, valid_line(only).is_ref) == ("p1", True)
 
 
 SECRET = "Zaphod-7731"
@@ -253,69 +267,78 @@ SECRET = "Zaphod-7731"
         f'{{"type": "participant.enrolled", "ref": "p1", "event_id": "{SECRET}", "data": {{}}}}',
         f'{{"type": "participant.withdrawn", "ref": "p1", "data": {{"scope": "{SECRET}"}}}}',
         f'{{"type": "participant.screened", "ref": "p1", "data": {{"criteria": {{"{SECRET}": "no"}}}}}}',
-        (f'{{"type": "record.corrected", "ref": "p1", "service": "enrollment", "data": {{"replacement":'
-        f' {{"type": "{SECRET}"}}}}}}'),
+        (
+            f'{{"type": "record.corrected", "ref": "p1", "service": "enrollment", "data": {{"replacement":'
+            f' {{"type": "{SECRET}"}}}}}}'
+        ),
         f'{{"type": "{SECRET}',
     ],
-)  # fmt: skip
-def test_no_refusal_repeats_what_is_written_in_the_line(line: str) -> None:
-    (only,) = json_lines(line)
+)
+def test_refusal_does_not_repeat_the_line(line: str) -> None:
+    (only,) = read_json_lines(line)
     found = only[1]
-    if isinstance(found, Line):
-        with pytest.raises(Wrong) as wrong:
-            read(found)
+    if isinstance(found, ImportLine):
+        with pytest.raises(InvalidLine) as wrong:
+            read_line(found)
         found = wrong.value
     assert found.faults
     assert SECRET not in repr(found.faults)
 
 
 def test_columns_may_come_in_any_order_and_be_quoted() -> None:
-    out = io.StringIO()
+    buffer = io.StringIO()
     table = [HEADER.split(","), ROW.split(",")]
-    csv.writer(out, quoting=csv.QUOTE_ALL).writerows(row[::-1] for row in table)
-    (only,) = rows(out.getvalue())
-    assert whole(only).data == SAID
+    csv.writer(buffer, quoting=csv.QUOTE_ALL).writerows(row[::-1] for row in table)
+    (only,) = read_rows(buffer.getvalue())
+    assert valid_line(only).data == EXPECTED_DATA
 
 
-OF_STUDY: list[tuple[str, dict[str, Any]]] = [
+STUDY_FACTS: list[tuple[str, dict[str, Any]]] = [
     ("study.opened", {"protocol": {"criteria": [{"id": "age"}, {"id": "old"}], "consent_versions": []}}),
     ("study.site_activated", {"site_id": "rome"}),
-    ("study.protocol_amended", {"protocol": {"criteria": [{"id": "age"}, {"id": "new"}],
-                                             "consent_versions": [{"version": "1"}, {"version": "2"}]}}),
-]  # fmt: skip
+    (
+        "study.protocol_amended",
+        {
+            "protocol": {
+                "criteria": [{"id": "age"}, {"id": "new"}],
+                "consent_versions": [{"version": "1"}, {"version": "2"}],
+            }
+        },
+    ),
+]
 
 
-def test_a_template_of_a_study_has_its_sites_criteria_and_forms() -> None:
-    ((_, screening),) = rows(template("participant.screened", OF_STUDY))
-    assert isinstance(screening, Line)
+def test_study_template_uses_its_sites_criteria_and_consent_forms() -> None:
+    ((_, screening),) = read_rows(render_template("participant.screened", STUDY_FACTS))
+    assert isinstance(screening, ImportLine)
     assert screening.data["site_id"] == "rome"
     assert screening.data["criteria"] == {"age": "met", "new": "met"}
     assert "waivers" not in screening.data
-    assert ",2," in template("participant.consented", OF_STUDY)
+    assert ",2," in render_template("participant.consented", STUDY_FACTS)
 
 
-def test_a_template_of_a_study_has_nothing_of_the_reference_study() -> None:
-    assert ",age,refused\n" in template("participant.screen_failed", OF_STUDY)
-    assert "rome" in template("participant.transferred", OF_STUDY)
-    assert NUMBER not in template("participant.voided", OF_STUDY)
+def test_study_template_uses_nothing_of_the_reference_study() -> None:
+    assert ",age,refused\n" in render_template("participant.screen_failed", STUDY_FACTS)
+    assert "rome" in render_template("participant.transferred", STUDY_FACTS)
+    assert EXAMPLE_NUMBER not in render_template("participant.voided", STUDY_FACTS)
 
 
 @every_fact
-def test_a_template_of_a_study_says_whose_number_is_needed(stream: Stream, kind: type[Fact]) -> None:
-    header, example = csv.reader(io.StringIO(template(kind.type_name, OF_STUDY)))
+def test_study_template_asks_for_the_participant_number(stream: Stream, kind: type[Fact]) -> None:
+    header, example = csv.reader(io.StringIO(render_template(kind.type_name, STUDY_FACTS)))
     filled = dict(zip(header, example, strict=True))
     if stream.subject == "participant" and kind.type_name != "participant.screened":
         assert filled["participant"] == "the participant's number"
 
 
 @every_fact
-def test_a_template_says_in_one_way_that_there_is_nothing(stream: Stream, kind: type[Fact]) -> None:
+def test_template_writes_null_only_where_an_empty_cell_is_refused(stream: Stream, kind: type[Fact]) -> None:
     """A null is written only where an empty cell would be refused."""
-    header, example = csv.reader(io.StringIO(template(kind.type_name)))
+    header, example = csv.reader(io.StringIO(render_template(kind.type_name)))
     for column, cell in zip(header, example, strict=True):
         if cell == "null":
             without = [(name, value) for name, value in zip(header, example, strict=True) if name != column]
-            ((_, line),) = rows("\n".join(",".join(part) for part in zip(*without, strict=True)))
-            assert isinstance(line, Line)
-            with pytest.raises(Wrong):
+            ((_, line),) = read_rows("\n".join(",".join(part) for part in zip(*without, strict=True)))
+            assert isinstance(line, ImportLine)
+            with pytest.raises(InvalidLine):
                 read_fact(line)

@@ -6,187 +6,219 @@ from datetime import date, timedelta
 import pytest
 
 from services.followup.contact import objections
-from services.followup.gate import World
+from services.followup.gate import FollowUpGate
 from shared.kernel.fact import Fact
-from shared.kernel.record import Record, Refused, standing
+from shared.kernel.record import Record, RuleViolation, current_record
 from shared.protocol.protocol import Protocol
 from shared.testing.facts import (
-    ON_STUDY,
-    START,
+    ENROLLMENT_FACTS,
+    START_DATE,
+    consent_withdrawn,
     correction,
-    course,
-    lesion,
-    opened,
+    lesion_registered,
+    participant_voided,
     protocol,
+    radiotherapy_started,
     site_activated,
     study_closed,
+    study_opened,
     target,
-    voided,
-    withdrawn,
 )
 from shared.testing.followup_facts import (
-    acknowledged,
-    alive,
-    contact,
-    died,
-    explained,
-    lost,
-    missed,
-    progressed,
-    resumed,
-    seen,
-    snoozed,
+    disease_progressed,
+    disease_status,
+    follow_up_recorded,
+    follow_up_resumed,
+    lost_to_follow_up,
+    participant_died,
+    query_explained,
+    reminder_acknowledged,
+    reminder_snoozed,
+    visit_missed,
+    vital_status_confirmed,
 )
-from shared.testing.spec import Spec, history
+from shared.testing.spec import Spec, numbered_facts
 
 LATER = 400
-TODAY = START + timedelta(days=LATER)
-TREATED = (*ON_STUDY, lesion("L1"), lesion("L2"), course(0, "RT1", target("T1", "L1")))
-OPENED = (opened(), site_activated("rome"))
+TODAY = START_DATE + timedelta(days=LATER)
+TREATED = (
+    *ENROLLMENT_FACTS,
+    lesion_registered("L1"),
+    lesion_registered("L2"),
+    radiotherapy_started(0, "RT1", target("T1", "L1")),
+)
+OPENED = (study_opened(), site_activated("rome"))
 
 
-def planned(every: int, months: int) -> Protocol:
+def protocol_with_visits(every: int, months: int) -> Protocol:
     """A plan with visits every so many months, for so many."""
     return protocol(follow_up={"every_months": every, "for_months": months})
 
 
-def followup(*known: Fact, study: Sequence[Fact] = OPENED, today: date = TODAY, earlier: tuple[Fact, ...] = ()) -> Spec:
+def gate_spec(
+    *enrollment_facts: Fact, study: Sequence[Fact] = OPENED, today: date = TODAY, earlier: tuple[Fact, ...] = ()
+) -> Spec:
     """Follow-up, with those facts already, of a participant of whom enrollment knows that."""
-    world = World(
-        Record(tuple(history(study))),
+    participant_gate = FollowUpGate(
+        Record(tuple(numbered_facts(study))),
         today,
         "rome",
-        participant=standing(history(known or TREATED)),
-        earlier=lambda: standing(history(earlier)),
+        enrollment_record=current_record(numbered_facts(enrollment_facts or TREATED)),
+        record_before=lambda: current_record(numbered_facts(earlier)),
     )
-    return Spec(objections, world.gate).given(*earlier)
+    return Spec(objections, participant_gate.objections).given(*earlier)
 
 
-def refused(spec: Spec) -> list[tuple[str, str, bool]]:
+def objections_of(spec: Spec) -> list[tuple[str, str, bool]]:
     """Code, member, and whether it may be on its way, of each objection."""
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(RuleViolation) as violation:
         spec.then_admitted()
-    return sorted((each.code, each.member, each.not_known) for _, each in refusal.value.raised)
+    return sorted((each.code, each.pointer, each.may_arrive_later) for _, each in violation.value.raised_objections)
 
 
 @pytest.mark.parametrize(
     ("fact", "member"),
     [
-        (progressed(9, "L9"), "/lesion_id"),
-        (progressed(9, "L9", kind="distant"), "/lesion_id"),
-        (contact(9, "L9"), "/disease/lesions/0/lesion_id"),
-        (contact(9, "L1", "L9", "L2"), "/disease/lesions/1/lesion_id"),
+        (disease_progressed(9, "L9"), "/lesion_id"),
+        (disease_progressed(9, "L9", kind="distant"), "/lesion_id"),
+        (follow_up_recorded(9, "L9"), "/disease/lesions/0/lesion_id"),
+        (follow_up_recorded(9, "L1", "L9", "L2"), "/disease/lesions/1/lesion_id"),
     ],
 )
-def test_a_lesion_that_is_named_is_registered_or_on_its_way(fact: Fact, member: str) -> None:
-    assert refused(followup().when(fact)) == [("no-such-lesion", member, True)]
-    followup(*TREATED, lesion("L9")).when(fact).then_admitted()
+def test_unknown_lesion_is_refused_as_possibly_not_known_yet(fact: Fact, member: str) -> None:
+    assert objections_of(gate_spec().when(fact)) == [("no-such-lesion", member, True)]
+    gate_spec(*TREATED, lesion_registered("L9")).when(fact).then_admitted()
 
 
-def test_a_lesion_that_is_void_is_not_known() -> None:
-    known = (*TREATED, correction(4, None))
-    assert refused(followup(*known).when(progressed(9, "L1"))) == [("no-such-lesion", "/lesion_id", True)]
+def test_voided_lesion_is_unknown() -> None:
+    enrollment_facts = (*TREATED, correction(4, None))
+    assert objections_of(gate_spec(*enrollment_facts).when(disease_progressed(9, "L1"))) == [
+        ("no-such-lesion", "/lesion_id", True)
+    ]
 
 
-@pytest.mark.parametrize("state", [contact, missed])
+@pytest.mark.parametrize("state", [follow_up_recorded, visit_missed])
 @pytest.mark.parametrize("visit", [1, 8])
-def test_a_course_that_is_named_was_started_or_is_on_its_way(state: Callable[..., Fact], visit: int) -> None:
-    followup().when(state(9, visit=visit, course_id="RT1")).then_admitted()
-    told = refused(followup().when(state(9, visit=visit, course_id="RT9")))
-    assert told == [("no-such-course", "/course_id", True)]
+def test_unknown_course_is_refused_as_possibly_not_known_yet(state: Callable[..., Fact], visit: int) -> None:
+    gate_spec().when(state(9, visit=visit, course_id="RT1")).then_admitted()
+    objections_raised = objections_of(gate_spec().when(state(9, visit=visit, course_id="RT9")))
+    assert objections_raised == [("no-such-course", "/course_id", True)]
 
 
-@pytest.mark.parametrize("state", [snoozed, acknowledged])
-def test_a_reminder_s_course_was_started_or_is_on_its_way(state: Callable[..., Fact]) -> None:
-    followup().when(state(course_id="RT1")).then_admitted()
-    assert refused(followup().when(state(course_id="RT9"))) == [("no-such-course", "/course_id", True)]
+@pytest.mark.parametrize("state", [reminder_snoozed, reminder_acknowledged])
+def test_unknown_course_of_a_reminder_may_not_be_known_yet(state: Callable[..., Fact]) -> None:
+    gate_spec().when(state(course_id="RT1")).then_admitted()
+    assert objections_of(gate_spec().when(state(course_id="RT9"))) == [("no-such-course", "/course_id", True)]
 
 
-def test_all_that_is_not_known_is_told_at_once_and_where_it_stands_in_a_correction() -> None:
-    fact = contact(9, "L8", "L9", course_id="RT9", visit=9)
-    told = [("no-such-course", "/course_id", True), ("no-such-lesion", "/disease/lesions/0/lesion_id", True),
-            ("no-such-lesion", "/disease/lesions/1/lesion_id", True)]  # fmt: skip
-    assert refused(followup().when(fact)) == told
-    within = [(code, f"/replacement/data{member}", not_known) for code, member, not_known in told]
-    assert refused(followup(earlier=(contact(9),)).when(correction(1, fact))) == within
+def test_all_unknown_ids_are_reported_at_once_also_in_corrections() -> None:
+    fact = follow_up_recorded(9, "L8", "L9", course_id="RT9", visit=9)
+    expected = [
+        ("no-such-course", "/course_id", True),
+        ("no-such-lesion", "/disease/lesions/0/lesion_id", True),
+        ("no-such-lesion", "/disease/lesions/1/lesion_id", True),
+    ]
+    assert objections_of(gate_spec().when(fact)) == expected
+    expected_in_correction = [(code, f"/replacement/data{member}", not_known) for code, member, not_known in expected]
+    assert (
+        objections_of(gate_spec(earlier=(follow_up_recorded(9),)).when(correction(1, fact))) == expected_in_correction
+    )
 
 
-def test_symptoms_and_what_names_nothing_are_not_looked_up() -> None:
-    seen_so = contact(9, symptoms=[{"symptom": "of-our-own", "change": "worse"}], disease=seen())
+def test_facts_without_references_are_not_looked_up() -> None:
+    seen_so = follow_up_recorded(9, symptoms=[{"symptom": "of-our-own", "change": "worse"}], disease=disease_status())
     nothing = (
         seen_so,
-        progressed(9),
-        progressed(9, kind="regional"),
-        alive(9),
-        died(9),
-        lost(9),
-        resumed(9),
-        explained(),
+        disease_progressed(9),
+        disease_progressed(9, kind="regional"),
+        vital_status_confirmed(9),
+        participant_died(9),
+        lost_to_follow_up(9),
+        follow_up_resumed(9),
+        query_explained(),
     )
-    followup(*ON_STUDY).when(*nothing).then_admitted()
+    gate_spec(*ENROLLMENT_FACTS).when(*nothing).then_admitted()
 
 
-@pytest.mark.parametrize("state", [contact, missed])
-def test_a_visit_that_no_protocol_plans_is_left_to_the_queries(state: Callable[..., Fact]) -> None:
-    followup().when(state(9, visit=9)).then_admitted()
+@pytest.mark.parametrize("state", [follow_up_recorded, visit_missed])
+def test_unplanned_visit_number_is_accepted(state: Callable[..., Fact]) -> None:
+    gate_spec().when(state(9, visit=9)).then_admitted()
 
 
-def test_a_contact_without_a_visit_number_is_one_beside_the_plan() -> None:
-    followup().when(contact(9)).then_admitted()
+def test_contact_without_visit_number_is_accepted() -> None:
+    gate_spec().when(follow_up_recorded(9)).then_admitted()
 
 
-@pytest.mark.parametrize("state", [snoozed, acknowledged])
-def test_a_reminder_is_put_off_by_14_days_at_most(state: Callable[..., Fact]) -> None:
+@pytest.mark.parametrize("state", [reminder_snoozed, reminder_acknowledged])
+def test_reminder_is_snoozed_for_at_most_14_days(state: Callable[..., Fact]) -> None:
     for until in (None, LATER, LATER + 14):
-        followup().when(state(until)).then_admitted()
-    assert refused(followup().when(state(LATER + 15))) == [("snooze-too-long", "/until", False)]
-    assert refused(followup().when(state(LATER - 1))) == [("snooze-in-the-past", "/until", False)]
+        gate_spec().when(state(until)).then_admitted()
+    assert objections_of(gate_spec().when(state(LATER + 15))) == [("snooze-too-long", "/until", False)]
+    assert objections_of(gate_spec().when(state(LATER - 1))) == [("snooze-in-the-past", "/until", False)]
 
 
-def test_what_a_correction_leaves_as_it_was_is_not_asked_again() -> None:
-    said = (contact(9, "L8", "L9", course_id="RT9", visit=9), snoozed(9, 1), progressed(9, "L9"), missed(9, 9))
-    mended = followup(earlier=said)
-    mended.when(correction(1, contact(9, "L9", course_id="RT9", visit=9, response="PD"))).then_admitted()
-    mended.when(correction(1, contact(8, "L9", course_id="RT9", visit=9))).then_admitted()
-    mended.when(correction(2, snoozed(9, 2))).then_admitted()
-    mended.when(correction(3, progressed(12, "L9"))).then_admitted()
-    mended.when(correction(4, missed(9, 9, reason_code="refused"))).then_admitted()
+def test_unchanged_members_of_a_correction_are_not_checked_again() -> None:
+    recorded = (
+        follow_up_recorded(9, "L8", "L9", course_id="RT9", visit=9),
+        reminder_snoozed(9, 1),
+        disease_progressed(9, "L9"),
+        visit_missed(9, 9),
+    )
+    spec = gate_spec(earlier=recorded)
+    spec.when(correction(1, follow_up_recorded(9, "L9", course_id="RT9", visit=9, response="PD"))).then_admitted()
+    spec.when(correction(1, follow_up_recorded(8, "L9", course_id="RT9", visit=9))).then_admitted()
+    spec.when(correction(2, reminder_snoozed(9, 2))).then_admitted()
+    spec.when(correction(3, disease_progressed(12, "L9"))).then_admitted()
+    spec.when(correction(4, visit_missed(9, 9, reason_code="refused"))).then_admitted()
 
 
-def test_what_a_correction_changes_is_asked_anew() -> None:
-    said = (contact(9, "L9", visit=9), snoozed(9, 1), contact(9, course_id="RT9"))
-    mended = followup(earlier=said)
-    mended.when(correction(1, contact(9, "L8", visit=9))).then_refused("no-such-lesion")
-    mended.when(correction(2, snoozed(LATER + 15, 1))).then_refused("snooze-too-long")
-    mended.when(correction(2, snoozed(10, 1))).then_refused("snooze-in-the-past")
-    mended.when(correction(3, contact(9, course_id="RT8"))).then_refused("no-such-course")
+def test_changed_members_of_a_correction_are_checked() -> None:
+    recorded = (follow_up_recorded(9, "L9", visit=9), reminder_snoozed(9, 1), follow_up_recorded(9, course_id="RT9"))
+    spec = gate_spec(earlier=recorded)
+    spec.when(correction(1, follow_up_recorded(9, "L8", visit=9))).then_refused("no-such-lesion")
+    spec.when(correction(2, reminder_snoozed(LATER + 15, 1))).then_refused("snooze-too-long")
+    spec.when(correction(2, reminder_snoozed(10, 1))).then_refused("snooze-in-the-past")
+    spec.when(correction(3, follow_up_recorded(9, course_id="RT8"))).then_refused("no-such-course")
 
 
-def test_a_void_fact_is_asked_all_of_it_when_it_is_re_instated() -> None:
-    said = (progressed(9, "L9"), correction(1, None))
-    followup(earlier=said).when(correction(1, progressed(9, "L9"))).then_refused("no-such-lesion")
+def test_reinstated_fact_is_checked_completely() -> None:
+    recorded = (disease_progressed(9, "L9"), correction(1, None))
+    gate_spec(earlier=recorded).when(correction(1, disease_progressed(9, "L9"))).then_refused("no-such-lesion")
 
 
-def test_whatever_was_stated_can_be_voided() -> None:
-    said = (contact(9, "L9", course_id="RT9", visit=9), snoozed(9, 9))
-    known = (*TREATED, withdrawn(1, "data_use"), voided())
-    followup(*known, earlier=said).when(correction(1, None), correction(2, None)).then_admitted()
+def test_any_recorded_fact_can_be_voided() -> None:
+    recorded = (follow_up_recorded(9, "L9", course_id="RT9", visit=9), reminder_snoozed(9, 9))
+    enrollment_facts = (*TREATED, consent_withdrawn(1, "data_use"), participant_voided())
+    gate_spec(*enrollment_facts, earlier=recorded).when(correction(1, None), correction(2, None)).then_admitted()
 
 
-def test_the_doors_that_enrollment_closed_are_closed_to_follow_up() -> None:
-    gone = followup(*TREATED, withdrawn(10))
-    gone.when(contact(10, "L1"), died(99), missed("2024-02")).then_admitted()
-    for later in (contact(11), alive(11), alive(11, "registry"), lost(11), progressed(11), missed(11)):
-        gone.when(later).then_refused("after-withdrawal")
-    for fact in (contact(1), died(None), explained(), snoozed()):
-        followup(*TREATED, voided()).when(fact).then_refused("participant-voided")
-    followup(study=(*OPENED, study_closed(10))).when(contact(11)).then_refused("study-closed")
-    followup(today=START).when(contact(1)).then_refused("in-the-future")
-    followup().when(died("1946")).then_refused("before-birth")
+def test_closures_of_enrollment_apply_to_follow_up() -> None:
+    spec = gate_spec(*TREATED, consent_withdrawn(10))
+    spec.when(follow_up_recorded(10, "L1"), participant_died(99), visit_missed("2024-02")).then_admitted()
+    for later in (
+        follow_up_recorded(11),
+        vital_status_confirmed(11),
+        vital_status_confirmed(11, "registry"),
+        lost_to_follow_up(11),
+        disease_progressed(11),
+        visit_missed(11),
+    ):
+        spec.when(later).then_refused("after-withdrawal")
+    for fact in (follow_up_recorded(1), participant_died(None), query_explained(), reminder_snoozed()):
+        gate_spec(*TREATED, participant_voided()).when(fact).then_refused("participant-voided")
+    gate_spec(study=(*OPENED, study_closed(10))).when(follow_up_recorded(11)).then_refused("study-closed")
+    gate_spec(today=START_DATE).when(follow_up_recorded(1)).then_refused("in-the-future")
+    gate_spec().when(participant_died("1946")).then_refused("before-birth")
 
 
 @pytest.mark.parametrize("on", ["1900-01-01", "1946-12-31", "1946-12", "1946"])
-def test_nobody_dies_or_is_seen_before_the_year_of_birth(on: str) -> None:
-    for stated in (died(on), alive(on), contact(on), lost(on), progressed(on)):
-        followup().when(stated).then_refused("before-birth")
-    followup().when(died("1947")).then_admitted()
+def test_follow_up_before_the_year_of_birth_is_refused(on: str) -> None:
+    for stated in (
+        participant_died(on),
+        vital_status_confirmed(on),
+        follow_up_recorded(on),
+        lost_to_follow_up(on),
+        disease_progressed(on),
+    ):
+        gate_spec().when(stated).then_refused("before-birth")
+    gate_spec().when(participant_died("1947")).then_admitted()

@@ -17,9 +17,9 @@ from services.followup import gate as followup_gate
 from services.toxicity import assessment
 from services.toxicity import gate as toxicity_gate
 from shared.contracts import catalogue
-from shared.contracts.enrollment import BaselineRecorded, ScreenFailed
-from shared.contracts.followup import DiseaseSeen, FollowUpRecorded
-from shared.contracts.toxicity import Assessed, Finding
+from shared.contracts.enrollment import BaselineRecorded, ScreeningFailed
+from shared.contracts.followup import DiseaseStatus, FollowUpRecorded
+from shared.contracts.toxicity import Finding, ToxicityAssessed
 from shared.contracts.treatment import (
     PrescriptionChanged,
     RadiotherapyCompleted,
@@ -29,73 +29,84 @@ from shared.contracts.treatment import (
 )
 from shared.gate.lists import IDENTITIES
 from shared.kernel.fact import Fact
-from shared.kernel.record import Objection, Record, Refused, standing
-from shared.protocol.protocol import FollowUp, Protocol
+from shared.kernel.record import Objection, Record, RuleViolation, current_record
+from shared.protocol.protocol import FollowUpPlan, Protocol
 from shared.testing.facts import (
-    ON_STUDY,
-    START,
-    baseline,
-    changed,
+    ENROLLMENT_FACTS,
+    START_DATE,
+    baseline_recorded,
     correction,
-    course,
-    lesion,
-    line,
-    opened,
+    lesion_registered,
+    participant_screened,
+    prescription_changed,
     protocol,
-    screen_failed,
-    screened,
+    radiotherapy_started,
+    screening_failed,
     site_activated,
+    study_opened,
+    systemic_therapy_started,
     target,
 )
-from shared.testing.followup_facts import contact
-from shared.testing.spec import Spec, history
-from shared.testing.toxicity_facts import serious
+from shared.testing.followup_facts import follow_up_recorded
+from shared.testing.spec import Spec, numbered_facts
+from shared.testing.toxicity_facts import serious_event_reported
 
-STUDY = Record(tuple(history((opened(), site_activated()))))
-LATER = START.replace(year=2025)
-HELD_TO_IT = {
-    (RadiotherapyStarted, "targets"), (PrescriptionChanged, "targets"), (RadiotherapyCompleted, "delivered"),
-    (RadiotherapyDiscontinued, "delivered"), (DiseaseSeen, "lesions"), (Finding, "attribution"),
-    (Assessed, "findings"), (Protocol, "criteria"), (Protocol, "consent_versions"),
-}  # fmt: skip
+STUDY = Record(tuple(numbered_facts((study_opened(), site_activated()))))
+LATER = START_DATE.replace(year=2025)
+UNIQUE_BY_OTHER_RULES = {
+    (RadiotherapyStarted, "targets"),
+    (PrescriptionChanged, "targets"),
+    (RadiotherapyCompleted, "delivered"),
+    (RadiotherapyDiscontinued, "delivered"),
+    (DiseaseStatus, "lesions"),
+    (Finding, "attribution"),
+    (ToxicityAssessed, "findings"),
+    (Protocol, "criteria"),
+    (Protocol, "consent_versions"),
+}
 """Lists whose class, or a rule, refuses what is named twice."""
-IN_ORDER = {(FollowUp, "window_days")}
+ORDERED_LISTS = {(FollowUpPlan, "window_days")}
 """Lists of which each entry is known by its place."""
 
 
-def enrolling(*earlier: Fact) -> Spec:
-    before = ON_STUDY + earlier
-    world = enrollment_gate.World(STUDY, LATER, "rome", "rome", earlier=lambda: standing(history(before)))
-    return Spec(participant.objections, world.gate).given(*before)
+def enrollment_spec(*earlier: Fact) -> Spec:
+    recorded = ENROLLMENT_FACTS + earlier
+    participant_gate = enrollment_gate.EnrollmentGate(
+        STUDY, LATER, "rome", "rome", record_before=lambda: current_record(numbered_facts(recorded))
+    )
+    return Spec(participant.objections, participant_gate.objections).given(*recorded)
 
 
-def objections(spec: Spec) -> list[Objection]:
-    with pytest.raises(Refused) as refusal:
+def objections_of(spec: Spec) -> list[Objection]:
+    with pytest.raises(RuleViolation) as violation:
         spec.then_admitted()
-    return [objection for _, objection in refusal.value.raised]
+    return [objection for _, objection in violation.value.raised_objections]
 
 
-def models(kind: Any) -> Iterator[type[BaseModel]]:
+def models_in(kind: Any) -> Iterator[type[BaseModel]]:
     """Every class that a type mentions, at any depth."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         yield kind
         for field in kind.model_fields.values():
-            yield from models(field.annotation)
+            yield from models_in(field.annotation)
     for argument in get_args(kind):
-        yield from models(argument)
+        yield from models_in(argument)
 
 
-def has_list(kind: Any) -> bool:
-    return getattr(kind, "__origin__", None) is tuple or any(has_list(each) for each in get_args(kind))
+def contains_tuple(kind: Any) -> bool:
+    return getattr(kind, "__origin__", None) is tuple or any(contains_tuple(each) for each in get_args(kind))
 
 
-def test_every_list_of_every_fact_is_held_to_naming_each_thing_once() -> None:
-    classes = {model for _, kind in catalogue.facts() for model in models(kind)}
+def test_every_list_member_of_a_fact_has_a_uniqueness_rule() -> None:
+    classes = {model for _, kind in catalogue.all_facts() for model in models_in(kind)}
     classes = {model for model in classes if not model.__name__.startswith(("Restated", "Corrected"))}
     lists = {
-        (model, name) for model in classes for name, field in model.model_fields.items() if has_list(field.annotation)
+        (model, name)
+        for model in classes
+        for name, field in model.model_fields.items()
+        if contains_tuple(field.annotation)
     }
-    assert lists == set(IDENTITIES) | HELD_TO_IT | IN_ORDER
+    assert lists == set(IDENTITIES) | UNIQUE_BY_OTHER_RULES | ORDERED_LISTS
 
 
 def finding(gene: str, **more: Any) -> dict[str, Any]:
@@ -106,59 +117,69 @@ def symptom(code: str, severity: str = "mild") -> dict[str, str]:
     return {"symptom": code, "severity": severity}
 
 
-def medicines(*agents: dict[str, Any]) -> SystemicTherapyStarted:
-    return SystemicTherapyStarted.model_validate({**line().model_dump(mode="json"), "agents": agents})
+def therapy_with_agents(*agents: dict[str, Any]) -> SystemicTherapyStarted:
+    return SystemicTherapyStarted.model_validate(
+        {**systemic_therapy_started().model_dump(mode="json"), "agents": agents}
+    )
 
 
 BOLUS = {"name": "fluorouracil", "dose": 400.0, "unit": "mg/m2", "schedule": "day 1, bolus"}
 INFUSION = {**BOLUS, "dose": 2400.0, "schedule": "46 h"}
 PAIN = symptom("neck-pain")
-TWICE: tuple[tuple[Fact, str], ...] = (
-    (baseline(symptoms=[PAIN, symptom("cough"), symptom("neck-pain", "severe")]), "/symptoms/2"),
-    (baseline(metastatic_sites=["lung", "lung"]), "/metastatic_sites/1"),
-    (baseline(molecular_findings=[finding("BRAF", alteration="V600E")] * 2), "/molecular_findings/1"),
-    (baseline(molecular_findings=[finding("TP53"), finding("tp53")]), "/molecular_findings/1"),
-    (medicines({"name": "Doxorubicin"}, {"name": "doxorubicin", "dose": 20.0}), "/agents/1"),
-    (course(1, "RT1", target("T1", "L1", "L1")), "/targets/0/lesion_ids/1"),
+FACTS_WITH_DUPLICATES: tuple[tuple[Fact, str], ...] = (
+    (baseline_recorded(symptoms=[PAIN, symptom("cough"), symptom("neck-pain", "severe")]), "/symptoms/2"),
+    (baseline_recorded(metastatic_sites=["lung", "lung"]), "/metastatic_sites/1"),
+    (baseline_recorded(molecular_findings=[finding("BRAF", alteration="V600E")] * 2), "/molecular_findings/1"),
+    (baseline_recorded(molecular_findings=[finding("TP53"), finding("tp53")]), "/molecular_findings/1"),
+    (therapy_with_agents({"name": "Doxorubicin"}, {"name": "doxorubicin", "dose": 20.0}), "/agents/1"),
+    (radiotherapy_started(1, "RT1", target("T1", "L1", "L1")), "/targets/0/lesion_ids/1"),
 )
 
 
-@pytest.mark.parametrize(("fact", "pointer"), TWICE)
-def test_what_a_list_names_twice_is_refused_where_it_comes_again(fact: Fact, pointer: str) -> None:
-    raised = objections(enrolling(lesion()).when(fact))
-    assert [(each.code, each.member) for each in raised] == [("listed-twice", pointer)]
+@pytest.mark.parametrize(("fact", "pointer"), FACTS_WITH_DUPLICATES)
+def test_duplicate_list_entry_is_refused_at_its_second_place(fact: Fact, pointer: str) -> None:
+    raised = objections_of(enrollment_spec(lesion_registered()).when(fact))
+    assert [(each.code, each.pointer) for each in raised] == [("listed-twice", pointer)]
 
 
 @pytest.mark.parametrize(
     "fact",
     [
-        baseline(symptoms=[PAIN, symptom("cough")], metastatic_sites=["lung", "bone"]),
-        baseline(molecular_findings=[finding("TP53", alteration="R175H"), finding("TP53", alteration="R248Q")]),
-        baseline(molecular_findings=[finding("BRAF", origin="cfDNA"), finding("BRAF")]),
-        baseline(molecular_findings={"not_reported": "No material."}),
-        medicines(BOLUS, INFUSION),
-        course(1, "RT1", target("T1", "L1"), target("T2", "L1")),
+        baseline_recorded(symptoms=[PAIN, symptom("cough")], metastatic_sites=["lung", "bone"]),
+        baseline_recorded(
+            molecular_findings=[finding("TP53", alteration="R175H"), finding("TP53", alteration="R248Q")]
+        ),
+        baseline_recorded(molecular_findings=[finding("BRAF", origin="cfDNA"), finding("BRAF")]),
+        baseline_recorded(molecular_findings={"not_reported": "No material."}),
+        therapy_with_agents(BOLUS, INFUSION),
+        radiotherapy_started(1, "RT1", target("T1", "L1"), target("T2", "L1")),
     ],
 )
-def test_what_differs_is_not_the_same(fact: Fact) -> None:
-    enrolling(lesion()).when(fact).then_admitted()
+def test_distinct_list_entries_are_accepted(fact: Fact) -> None:
+    enrollment_spec(lesion_registered()).when(fact).then_admitted()
 
 
-def test_a_reason_a_symptom_and_a_seriousness_are_given_once() -> None:
-    gate = enrollment_gate.World(STUDY, LATER, "rome", "rome").gate
-    screening = Spec(participant.objections, gate).given(screened())
-    screening.when(screen_failed(0, "histology", "refused")).then_admitted()
-    screening.when(screen_failed(0, "histology", "histology")).then_refused("listed-twice")
+def test_reasons_symptoms_and_seriousness_are_unique() -> None:
+    gate = enrollment_gate.EnrollmentGate(STUDY, LATER, "rome", "rome").objections
+    screening = Spec(participant.objections, gate).given(participant_screened())
+    screening.when(screening_failed(0, "histology", "refused")).then_admitted()
+    screening.when(screening_failed(0, "histology", "histology")).then_refused("listed-twice")
 
-    known = Record(tuple(history(ON_STUDY)))
-    visits = Spec(followup_rules.objections, followup_gate.World(STUDY, LATER, "rome", participant=known).gate)
+    enrollment_record = Record(tuple(numbered_facts(ENROLLMENT_FACTS)))
+    visits = Spec(
+        followup_rules.objections,
+        followup_gate.FollowUpGate(STUDY, LATER, "rome", enrollment_record=enrollment_record).objections,
+    )
     change = {"symptom": "neck-pain", "change": "worse"}
-    visits.when(contact(3, symptoms=[change, {**change, "change": "improved"}])).then_refused("listed-twice")
-    visits.when(contact(3, symptoms=[change, {**change, "symptom": "cough"}])).then_admitted()
+    visits.when(follow_up_recorded(3, symptoms=[change, {**change, "change": "improved"}])).then_refused("listed-twice")
+    visits.when(follow_up_recorded(3, symptoms=[change, {**change, "symptom": "cough"}])).then_admitted()
 
-    events = Spec(assessment.objections, toxicity_gate.World(STUDY, LATER, "rome", participant=known).gate)
-    events.when(serious(seriousness=["death", "important", "death"])).then_refused("listed-twice")
-    events.when(serious(seriousness=["death", "important"])).then_admitted()
+    events = Spec(
+        assessment.objections,
+        toxicity_gate.ToxicityGate(STUDY, LATER, "rome", enrollment_record=enrollment_record).objections,
+    )
+    events.when(serious_event_reported(seriousness=["death", "important", "death"])).then_refused("listed-twice")
+    events.when(serious_event_reported(seriousness=["death", "important"])).then_admitted()
 
 
 @pytest.mark.parametrize(
@@ -170,56 +191,69 @@ def test_a_reason_a_symptom_and_a_seriousness_are_given_once() -> None:
         ({"reminders": {"steps": ["open", "open"]}}, "/protocol/reminders/steps/1"),
     ],
 )
-def test_a_protocol_plans_each_thing_once(plan: dict[str, Any], pointer: str) -> None:
-    spec = Spec(study.objections, partial(study.gate, date.max)).when(opened(protocol(**plan)))
-    assert [(each.code, each.member) for each in objections(spec)] == [("listed-twice", pointer)]
+def test_protocol_lists_have_unique_entries(plan: dict[str, Any], pointer: str) -> None:
+    spec = Spec(study.objections, partial(study.gate_objections, date.max)).when(study_opened(protocol(**plan)))
+    assert [(each.code, each.pointer) for each in objections_of(spec)] == [("listed-twice", pointer)]
 
 
-def test_a_correction_may_leave_what_was_named_twice() -> None:
-    doubled = baseline(symptoms=[PAIN, PAIN])
-    other = baseline(symptoms=[symptom("cough"), PAIN, PAIN])
-    more = baseline(symptoms=[PAIN, PAIN, symptom("cough"), symptom("cough")])
-    enrolling(doubled).when(correction(4, other)).then_admitted()
-    enrolling(doubled).when(correction(4, baseline(symptoms=[PAIN]))).then_admitted()
-    (raised,) = objections(enrolling(doubled).when(correction(4, more)))
-    assert raised.member == "/replacement/data/symptoms/3"
-    enrolling(baseline()).when(correction(4, doubled)).then_refused("listed-twice")
+def test_correction_may_keep_existing_duplicates() -> None:
+    doubled = baseline_recorded(symptoms=[PAIN, PAIN])
+    other = baseline_recorded(symptoms=[symptom("cough"), PAIN, PAIN])
+    more = baseline_recorded(symptoms=[PAIN, PAIN, symptom("cough"), symptom("cough")])
+    enrollment_spec(doubled).when(correction(4, other)).then_admitted()
+    enrollment_spec(doubled).when(correction(4, baseline_recorded(symptoms=[PAIN]))).then_admitted()
+    (raised,) = objections_of(enrollment_spec(doubled).when(correction(4, more)))
+    assert raised.pointer == "/replacement/data/symptoms/3"
+    enrollment_spec(baseline_recorded()).when(correction(4, doubled)).then_refused("listed-twice")
 
 
-def boosts(**ridden: str | None) -> list[dict[str, Any]]:
-    return [target(name, boost_of=below) for name, below in ridden.items()]
+def targets_with_boosts(**boost_of_by_target: str | None) -> list[dict[str, Any]]:
+    return [target(name, boost_of=below) for name, below in boost_of_by_target.items()]
 
 
 @pytest.mark.parametrize(
-    ("ridden", "at_fault"),
+    ("boost_of_by_target", "at_fault"),
     [
         ({"A": "B", "B": "A"}, [0, 1]),
         ({"A": "B", "B": "C", "C": "A"}, [0, 1, 2]),
         ({"D": "A", "A": "B", "B": "A", "E": None}, [1, 2]),
     ],
 )
-def test_boosts_do_not_ride_on_each_other(ridden: dict[str, str | None], at_fault: list[int]) -> None:
-    said = [f"/targets/{place}/boost_of" for place in at_fault]
-    for fact in (course(1, "RT1", *boosts(**ridden)), changed(1, "RT1", *boosts(**ridden))):
-        past = (course(1),) if isinstance(fact, PrescriptionChanged) else ()
-        raised = objections(enrolling(*past).when(fact))
-        assert sorted((each.code, each.member) for each in raised) == [("boost-circle", member) for member in said]
+def test_circular_boosts_are_refused(boost_of_by_target: dict[str, str | None], at_fault: list[int]) -> None:
+    expected_members = [f"/targets/{place}/boost_of" for place in at_fault]
+    for fact in (
+        radiotherapy_started(1, "RT1", *targets_with_boosts(**boost_of_by_target)),
+        prescription_changed(1, "RT1", *targets_with_boosts(**boost_of_by_target)),
+    ):
+        recorded = (radiotherapy_started(1),) if isinstance(fact, PrescriptionChanged) else ()
+        raised = objections_of(enrollment_spec(*recorded).when(fact))
+        assert sorted((each.code, each.pointer) for each in raised) == [
+            ("boost-circle", member) for member in expected_members
+        ]
 
 
-def test_a_boost_may_ride_on_a_boost() -> None:
-    enrolling().when(course(1, "RT1", *boosts(A=None, B="A", C="B", D="A"))).then_admitted()
+def test_boost_of_a_boost_is_accepted() -> None:
+    enrollment_spec().when(
+        radiotherapy_started(1, "RT1", *targets_with_boosts(A=None, B="A", C="B", D="A"))
+    ).then_admitted()
 
 
-def test_a_circle_that_was_recorded_stands_in_the_way_of_nothing_else() -> None:
-    circle = boosts(A="B", B="A")
-    enrolling(course(1, "RT1", *circle)).when(correction(4, course(2, "RT1", *circle))).then_admitted()
-    enrolling(course(1, "RT1", *circle)).when(changed(3, "RT1", *circle)).then_admitted()
-    enrolling(course(1)).when(correction(4, course(1, "RT1", *circle))).then_refused("boost-circle")
+def test_recorded_circular_boost_does_not_block_other_changes() -> None:
+    circle = targets_with_boosts(A="B", B="A")
+    enrollment_spec(radiotherapy_started(1, "RT1", *circle)).when(
+        correction(4, radiotherapy_started(2, "RT1", *circle))
+    ).then_admitted()
+    enrollment_spec(radiotherapy_started(1, "RT1", *circle)).when(
+        prescription_changed(3, "RT1", *circle)
+    ).then_admitted()
+    enrollment_spec(radiotherapy_started(1)).when(correction(4, radiotherapy_started(1, "RT1", *circle))).then_refused(
+        "boost-circle"
+    )
 
 
-def test_facts_with_such_lists_are_still_read() -> None:
-    for kind in (BaselineRecorded, ScreenFailed, FollowUpRecorded):
+def test_recorded_facts_with_duplicates_stay_readable() -> None:
+    for kind in (BaselineRecorded, ScreeningFailed, FollowUpRecorded):
         assert any((kind, name) in IDENTITIES for name in kind.model_fields)
-    doubled = baseline(symptoms=[PAIN, PAIN])
+    doubled = baseline_recorded(symptoms=[PAIN, PAIN])
     read = catalogue.PARTICIPANT.read(doubled.type_name, 1, doubled.model_dump_json())
     assert read == doubled

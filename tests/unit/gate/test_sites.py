@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.enrollment.study import gate, objections
+from services.enrollment.study import gate_objections, objections
 from shared.contracts.study import SiteActivated
-from shared.kernel.record import Refused
-from shared.testing.facts import opened, site_activated
+from shared.kernel.record import RuleViolation
+from shared.testing.facts import site_activated, study_opened
 from shared.testing.spec import Spec
 
-study = Spec(objections, partial(gate, date.max)).given(opened())
+study_spec = Spec(objections, partial(gate_objections, date.max)).given(study_opened())
 
 
 def site(**changes: Any) -> SiteActivated:
@@ -23,13 +23,13 @@ def site(**changes: Any) -> SiteActivated:
 
 
 @pytest.mark.parametrize("zone", ["Factory", "EST", "Etc/GMT+5", "UTC", "US/Eastern", "Japan", "EST5EDT"])
-def test_a_zone_of_no_place_is_refused(zone: str) -> None:
-    study.when(site(time_zone=zone)).then_refused("zone-of-no-place")
+def test_time_zone_without_a_place_is_refused(zone: str) -> None:
+    study_spec.when(site(time_zone=zone)).then_refused("zone-of-no-place")
 
 
-def test_the_place_that_a_zone_names_is_suggested() -> None:
-    with pytest.raises(Refused, match="such as America/New_York"):
-        study.when(site(time_zone="US/Eastern")).then_admitted()
+def test_place_of_a_time_zone_is_suggested() -> None:
+    with pytest.raises(RuleViolation, match="such as America/New_York"):
+        study_spec.when(site(time_zone="US/Eastern")).then_admitted()
     with pytest.raises(ValidationError, match="such as Europe/Berlin"):
         site(time_zone="europe/berlin")
     with pytest.raises(ValidationError, match="such as Africa/Windhoek"):
@@ -37,22 +37,30 @@ def test_the_place_that_a_zone_names_is_suggested() -> None:
 
 
 @pytest.mark.parametrize("country", ["UK", "EL", "EU", "XX", "ZZ"])
-def test_a_country_is_one_of_iso_3166(country: str) -> None:
-    study.when(site(country=country)).then_refused("no-such-country")
-    with pytest.raises(Refused, match="the United Kingdom is GB"):
-        study.when(site(country=country)).then_admitted()
+def test_country_must_be_in_iso_3166(country: str) -> None:
+    study_spec.when(site(country=country)).then_refused("no-such-country")
+    with pytest.raises(RuleViolation, match="the United Kingdom is GB"):
+        study_spec.when(site(country=country)).then_admitted()
 
 
 @pytest.mark.parametrize(
     ("country", "zone"),
-    [("NA", "Africa/Windhoek"), ("GB", "Europe/London"), ("UA", "Europe/Kiev"), ("UA", "Europe/Kyiv"),
-     ("FR", "Indian/Reunion"), ("US", "America/Puerto_Rico"), ("NO", "Arctic/Longyearbyen"), ("IN", "Asia/Calcutta")],
-)  # fmt: skip
-def test_a_site_names_the_country_that_it_belongs_to(country: str, zone: str) -> None:
-    study.when(site(country=country, time_zone=zone)).then_admitted()
+    [
+        ("NA", "Africa/Windhoek"),
+        ("GB", "Europe/London"),
+        ("UA", "Europe/Kiev"),
+        ("UA", "Europe/Kyiv"),
+        ("FR", "Indian/Reunion"),
+        ("US", "America/Puerto_Rico"),
+        ("NO", "Arctic/Longyearbyen"),
+        ("IN", "Asia/Calcutta"),
+    ],
+)
+def test_country_and_time_zone_of_a_site_are_accepted(country: str, zone: str) -> None:
+    study_spec.when(site(country=country, time_zone=zone)).then_admitted()
 
 
-def test_everything_that_is_wrong_is_said_at_once() -> None:
-    study.when(site(country="UK", time_zone="EST", name="A\nB")).then_refused(
+def test_all_faults_of_a_site_are_reported_at_once() -> None:
+    study_spec.when(site(country="UK", time_zone="EST", name="A\nB")).then_refused(
         "zone-of-no-place", "no-such-country", "not-one-line"
     )

@@ -13,24 +13,24 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from services.enrollment.judgement import ParticipantJudgement, StudyJudgement
+from services.enrollment.judgement import ParticipantStreamPolicy, StudyStreamPolicy
 from services.followup import contact
-from services.followup.gate import World as FollowUpWorld
+from services.followup.gate import FollowUpGate as FollowUpWorld
 from services.toxicity import assessment
-from services.toxicity.gate import World as ToxicityWorld
+from services.toxicity.gate import ToxicityGate as ToxicityWorld
 from shared.contracts import catalogue
-from shared.contracts.event import history
-from shared.eventstore.judgement import Judgement
+from shared.contracts.event import stated_facts
+from shared.eventstore.judgement import StreamPolicy
 from shared.eventstore.memory import MemoryStore
-from shared.eventstore.recorder import Recorder
-from shared.eventstore.statement import Recording, Statement, unacceptable
-from shared.eventstore.studies import StoredStudies
-from shared.gate.doors import Surroundings
+from shared.eventstore.recorder import CommandHandler
+from shared.eventstore.statement import RecordedFacts, RecordFacts, to_request_error
+from shared.eventstore.studies import OwnStudies
+from shared.gate.doors import ParticipantGate
 from shared.kernel.clock import Clock
-from shared.kernel.fact import Fact, Stated
+from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.ids import legacy_event_id
-from shared.kernel.record import Judged, Record, Refused, Rules, standing
-from shared.kernel.refusal import NotFound, Refusal
+from shared.kernel.record import EvaluatedRecord, Record, Rules, RuleViolation, current_record
+from shared.kernel.refusal import NotFound, RequestError
 from shared.security.event_key import EventKey
 from shared.security.grants import EVERY_SITE
 from shared.security.tenancy import Tenant
@@ -40,7 +40,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PROBLEM = {"content-type": "application/problem+json"}
 
 
-class Quartal(httpx.AsyncBaseTransport):
+class FakeQuartal(httpx.AsyncBaseTransport):
     """Answers as the services do, each knowing at once what enrollment knows; who calls is what the bearer token says.
 
     `trouble` may answer a request in its stead. Kept for tests: `callers` and `keys` of every request, `stated` as
@@ -52,21 +52,26 @@ class Quartal(httpx.AsyncBaseTransport):
         self._todays: dict[str, date | timedelta] = {"": today}
         clock, vault = Clock(self._todays, lambda: NOW), Vault(KeyEncryptionKey(b"k" * 32))
         self._store = MemoryStore("enrollment")
-        judgements: dict[bool, Judgement] = {True: StudyJudgement(clock), False: ParticipantJudgement(clock, vault)}
-        self._studies = StoredStudies(self._store)
-        self._recorder = Recorder(self._store, self._studies, judgements, vault, clock, EventKey(b"e" * 32))
-        self._others = {service: Other(service) for service in OTHERS}
-        self.trouble: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
+        stream_policies: dict[bool, StreamPolicy] = {
+            True: StudyStreamPolicy(clock),
+            False: ParticipantStreamPolicy(clock, vault),
+        }
+        self._studies = OwnStudies(self._store)
+        self._command_handler = CommandHandler(
+            self._store, self._studies, stream_policies, vault, clock, EventKey(b"e" * 32)
+        )
+        self._downstream_services = {service: DownstreamService(service) for service in DOWNSTREAM_SERVICES}
+        self.failure: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
         self.on_recorded: Callable[[], None] = lambda: None
         self.headers: dict[str, str] = {}
         self.callers: list[str] = []
-        self.keys: list[str] = []
-        self.heard: list[tuple[str, str | None]] = []
-        self.events: set[UUID] = set()
-        self.stated: list[tuple[str, str]] = []
-        self.numbers: dict[str, str] = {}
+        self.idempotency_keys: list[str] = []
+        self.participant_requests: list[tuple[str, str | None]] = []
+        self.event_ids: set[UUID] = set()
+        self.recorded_facts: list[tuple[str, str]] = []
+        self.participant_ids_by_key: dict[str, str] = {}
 
-    def let_it_be(self, today: date) -> None:
+    def set_today(self, today: date) -> None:
         self._todays[""] = today
 
     def client(self) -> httpx.AsyncClient:
@@ -74,106 +79,120 @@ class Quartal(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.callers.append(request.headers["authorization"].removeprefix("Bearer "))
-        self.keys.append(request.headers["idempotency-key"])
-        if trouble := self.trouble(request):
-            return trouble
+        self.idempotency_keys.append(request.headers["idempotency-key"])
+        if failure_response := self.failure(request):
+            return failure_response
         try:
-            return await self._answer(request, await request.aread())
+            return await self._record(request, await request.aread())
         except ValidationError as invalid:
             errors = [{"code": "schema", "pointer": "/".join(map(str, each["loc"]))} for each in invalid.errors()]
             return httpx.Response(422, json={"type": "/problems/schema", "errors": errors}, headers=PROBLEM)
-        except Refusal as refusal:
+        except RequestError as refusal:
             errors = [{"code": fault.code, "pointer": fault.pointer} for fault in refusal.faults]
             problem = {"type": f"/problems/{refusal.code}", "errors": errors}
             return httpx.Response(refusal.status, json=problem, headers=PROBLEM)
 
-    async def _answer(self, request: httpx.Request, content: bytes) -> httpx.Response:
+    async def _record(self, request: httpx.Request, content: bytes) -> httpx.Response:
         service, path = request.url.path.split("/")[1], request.url.path.split("/")[4:]
         by, key = request.headers["authorization"].removeprefix("Bearer "), request.headers["idempotency-key"]
-        study_id, stream_id, facts = _said(path, json.loads(content), by)
-        read = tuple(catalogue.fact_class(service, name).model_validate(data) for name, data in facts)
+        study_id, stream_id, facts = _parse_request(path, json.loads(content), by)
+        facts_read = tuple(catalogue.fact_class(service, name).model_validate(data) for name, data in facts)
         whole = f"{request.method} {request.url.path} ".encode() + content
         if service == "enrollment":
-            pointers = tuple(f"/facts/{place}/data" for place in range(len(read)))
+            pointers = tuple(f"/facts/{place}/data" for place in range(len(facts_read)))
             opens = stream_id == study_id and facts[0][0] == "study.opened"
-            statement = Statement(study_id, stream_id, read, pointers, by, whole, key, opens_study=opens)
-            recording = await self._recorder.record(statement)
+            statement = RecordFacts(study_id, stream_id, facts_read, pointers, by, whole, key, opens_study=opens)
+            recording = await self._command_handler.record(statement)
         else:
-            recording = await self._other(service, study_id, stream_id or "", read, by, key)
+            recording = await self._record_downstream(service, study_id, stream_id or "", facts_read, by, key)
         if "participants" in path:
-            self.heard.append((service, request.headers.get("quartal-after")))
-        self._note(recording, stream_id, [name for name, _ in facts], key)
+            self.participant_requests.append((service, request.headers.get("quartal-after")))
+        self._remember(recording, stream_id, [name for name, _ in facts], key)
         ids = [str(event_id) for event_id in recording.event_ids]
         answer = {"participant_id": recording.stream_id, "recorded_at": recording.recorded_at.isoformat()}
         headers = {"quartal-version": f"{service}={recording.version}", **self.headers}
         return httpx.Response(201, json={**answer, "event_id": ids[0], "event_ids": ids}, headers=headers)
 
-    def _note(self, recording: Recording, stream_id: str | None, names: list[str], key: str) -> None:
-        if self.events.issuperset(recording.event_ids):
+    def _remember(self, recording: RecordedFacts, stream_id: str | None, names: list[str], key: str) -> None:
+        if self.event_ids.issuperset(recording.event_ids):
             return
-        self.events.update(recording.event_ids)
+        self.event_ids.update(recording.event_ids)
         if recording.stream_id != recording.study_id:
-            self.stated += [(recording.stream_id, name) for name in names]
+            self.recorded_facts += [(recording.stream_id, name) for name in names]
         if stream_id is None:
-            self.numbers[key] = recording.stream_id
+            self.participant_ids_by_key[key] = recording.stream_id
         self.on_recorded()
 
-    async def _other(
-        self, service: str, study_id: str, number: str, facts: tuple[Fact, ...], by: str, key: str
-    ) -> Recording:
+    async def _record_downstream(
+        self, service: str, study_id: str, participant_id: str, facts: tuple[Fact, ...], by: str, key: str
+    ) -> RecordedFacts:
         """As a service that has heard of everything: of a participant only the present site sees anything."""
         async with self._store.unit(Tenant(study_id, EVERY_SITE)) as unit:
-            known = await unit.recall(number)
-        state, site = await self._studies.current(study_id), known.head.site_id
-        if not site or not state.rights(by).at(site, facts[0].by):
+            enrollment_stream = await unit.load_stream(participant_id)
+        state, site = await self._studies.current(study_id), enrollment_stream.head.site_id
+        if not site or not state.rights(by).has_role_at(site, facts[0].stated_by_roles):
             raise NotFound
         today = Clock(self._todays, lambda: NOW).today(study_id)
-        return self._others[service].record(
-            study_id, number, facts, key, state.record, today, site, standing(history(known.events))
+        return self._downstream_services[service].record(
+            study_id,
+            participant_id,
+            facts,
+            key,
+            state.record,
+            today,
+            site,
+            current_record(stated_facts(enrollment_stream.events)),
         )
 
 
-class Other:
+class DownstreamService:
     """Toxicity or followup as far as facts go: its rules, its gate, and a key that is answered as before."""
 
     def __init__(self, service: str) -> None:
-        self._service, (self._rules, self._world) = service, OTHERS[service]
-        self._judged: dict[str, Judged] = {}
-        self._by_key: dict[str, Recording] = {}
+        self._service, (self._rules, self._world) = service, DOWNSTREAM_SERVICES[service]
+        self._evaluated_records: dict[str, EvaluatedRecord] = {}
+        self._results_by_key: dict[str, RecordedFacts] = {}
 
     def record(
-        self, study_id: str, number: str, facts: tuple[Fact, ...], key: str,
-        study: Record, today: date, site: str, known: Record,
-    ) -> Recording:  # fmt: skip
-        if key in self._by_key:
-            return self._by_key[key]
+        self,
+        study_id: str,
+        participant_id: str,
+        facts: tuple[Fact, ...],
+        key: str,
+        study: Record,
+        today: date,
+        site: str,
+        enrollment_record: Record,
+    ) -> RecordedFacts:
+        if key in self._results_by_key:
+            return self._results_by_key[key]
         ids = tuple(legacy_event_id(f"{self._service}/{key}", place) for place in range(len(facts)))
-        before = self._judged.get(number, Judged.of((), self._rules))
-        world = self._world(study, today, site, participant=known, earlier=lambda: before.record)
-        stated = [Stated(*pair) for pair in zip(ids, facts, strict=True)]
+        before = self._evaluated_records.get(participant_id, EvaluatedRecord.evaluate((), self._rules))
+        participant_gate = self._world(study, today, site, participant=enrollment_record, earlier=lambda: before.record)
+        stated = [StatedFact(*pair) for pair in zip(ids, facts, strict=True)]
         try:
-            self._judged[number] = before.with_all(stated, self._rules, world.gate)
-        except Refused as refused:
+            self._evaluated_records[participant_id] = before.accept(stated, self._rules, participant_gate.objections)
+        except RuleViolation as refused:
             pointers = tuple(f"/{place}/data" for place in range(len(facts)))
-            raise unacceptable(refused, stated, pointers) from None
-        version = len(self._judged[number].history)
-        self._by_key[key] = Recording(study_id, number, version, ids, NOW)
-        return self._by_key[key]
+            raise to_request_error(refused, stated, pointers) from None
+        version = len(self._evaluated_records[participant_id].history)
+        self._results_by_key[key] = RecordedFacts(study_id, participant_id, version, ids, NOW)
+        return self._results_by_key[key]
 
 
-OTHERS: dict[str, tuple[Rules, Callable[..., Surroundings]]] = {
+DOWNSTREAM_SERVICES: dict[str, tuple[Rules, Callable[..., ParticipantGate]]] = {
     "toxicity": (assessment.objections, ToxicityWorld),
     "followup": (contact.objections, FollowUpWorld),
 }
 
 
-def _said(path: list[str], body: Any, caller: str) -> tuple[str, str | None, list[tuple[str, dict[str, Any]]]]:
+def _parse_request(path: list[str], body: Any, caller: str) -> tuple[str, str | None, list[tuple[str, dict[str, Any]]]]:
     """(study, stream or None for a new participant, [(type, content)]); who opens a study is its administrator."""
     match path:
         case []:
             study_id = body.pop("study_id")
-            opener = {"member": caller, "role": "administrator"}
-            return study_id, study_id, [("study.opened", body), ("study.member_granted", opener)]
+            administrator_grant = {"member": caller, "role": "administrator"}
+            return study_id, study_id, [("study.opened", body), ("study.member_granted", administrator_grant)]
         case [study_id, "facts", type_name]:
             return study_id, study_id, [(type_name, body)]
         case [study_id, "participants"]:
@@ -186,12 +205,12 @@ def _said(path: list[str], body: Any, caller: str) -> tuple[str, str | None, lis
     raise AssertionError(path)
 
 
-def once(trouble: Callable[[httpx.Request], httpx.Response]) -> Callable[[httpx.Request], httpx.Response | None]:
+def fail_once(failure: Callable[[httpx.Request], httpx.Response]) -> Callable[[httpx.Request], httpx.Response | None]:
     """The first request meets it, the others do not."""
-    waiting = [trouble]
-    return lambda request: waiting.pop()(request) if waiting else None
+    failures = [failure]
+    return lambda request: failures.pop()(request) if failures else None
 
 
 @pytest.fixture
-def quartal() -> Quartal:
-    return Quartal(date(2025, 1, 31))
+def quartal() -> FakeQuartal:
+    return FakeQuartal(date(2025, 1, 31))

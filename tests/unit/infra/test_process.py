@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-PATIENCE = 30.0  # seconds until a promise counts as broken
-WORKER = """
+TIMEOUT_SECONDS = 30.0  # seconds until a promise counts as broken
+WORKER_SCRIPT = """
 import asyncio
 from shared.process import until_stopped
 from shared.settings import Settings
@@ -26,8 +26,8 @@ until_stopped(Settings(), waits, {name})
 
 
 @contextmanager
-def worker(name: str, body: str) -> Iterator[subprocess.Popen[str]]:
-    argv = [sys.executable, "-c", WORKER.format(name=name, body=body)]
+def worker_process(name: str, body: str) -> Iterator[subprocess.Popen[str]]:
+    argv = [sys.executable, "-c", WORKER_SCRIPT.format(name=name, body=body)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
@@ -37,19 +37,19 @@ def worker(name: str, body: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_a_work_that_waits_for_a_server_that_is_away_does_not_keep_the_process() -> None:
-    with worker("obeys", "await stop.wait()") as process:
+def test_process_stops_while_a_task_waits_for_an_unavailable_server() -> None:
+    with worker_process("obeys", "await stop.wait()") as process:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT_SECONDS) == 0
 
 
-def test_a_work_that_fails_ends_the_process_with_its_error() -> None:
-    with worker("fails", "raise ZeroDivisionError") as process:
-        assert process.wait(PATIENCE) != 0
+def test_failing_task_ends_the_process_with_its_error() -> None:
+    with worker_process("fails", "raise ZeroDivisionError") as process:
+        assert process.wait(TIMEOUT_SECONDS) != 0
         assert "ZeroDivisionError" in process.communicate()[1]
 
 
-def test_a_work_that_is_cancelled_from_within_ends_the_process_with_an_error() -> None:
-    with worker("strays", "raise asyncio.CancelledError") as process:
-        assert process.wait(PATIENCE) != 0
+def test_task_canceled_from_within_ends_the_process_with_an_error() -> None:
+    with worker_process("strays", "raise asyncio.CancelledError") as process:
+        assert process.wait(TIMEOUT_SECONDS) != 0
         assert "cancelled from within" in process.communicate()[1]

@@ -5,36 +5,38 @@ from __future__ import annotations
 import pytest
 
 from infra.cli import progress
-from infra.local.roles import LIVE_STUDY, doors
-from infra.reference.study import SITE_ID, STUDY_ID, members
+from infra.local.roles import LIVE_STUDY, demo_links
+from infra.reference.study import SITE_ID, STUDY_ID, default_grants
 
-SAYS_WHAT_A_TERMINAL_IS = ("FORCE_COLOR", "TTY_COMPATIBLE")
+TERMINAL_VARIABLES = ("FORCE_COLOR", "TTY_COMPATIBLE")
 
 
-def test_where_there_is_no_terminal_lines_tell_now_and_then_how_far_it_is(
+def test_progress_is_printed_as_lines_without_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in SAYS_WHAT_A_TERMINAL_IS:
+    for name in TERMINAL_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    with progress.progress("Loading", "facts") as told:
-        told(1, 30)
+    with progress.progress("Loading", "facts") as report_progress:
+        report_progress(1, 30)
         monkeypatch.setattr(progress, "TOLD_EVERY", 0.0)
-        told(20, 30)
-    said = capsys.readouterr()
-    assert (said.out, said.err) == ("", "Loading: 20 of 30 facts\n")
+        report_progress(20, 30)
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "Loading: 20 of 30 facts\n")
 
 
-def test_on_a_terminal_a_bar_tells_it(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in SAYS_WHAT_A_TERMINAL_IS:
+def test_progress_is_shown_as_a_bar_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in TERMINAL_VARIABLES:
         monkeypatch.setenv(name, "1")  # as on a terminal
-    with progress.progress("Loading", "facts") as told:
-        told(20, 30)
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "20/30" in said.err
+    with progress.progress("Loading", "facts") as report_progress:
+        report_progress(20, 30)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "20/30" in captured.err
 
 
-def test_each_role_that_a_study_grants_has_one_door_to_it() -> None:
-    granted = {"administrator", *(grant["role"] for grant in members(STUDY_ID, [SITE_ID]))}
+def test_each_granted_role_has_one_demo_link() -> None:
+    granted = {"administrator", *(grant["role"] for grant in default_grants(STUDY_ID, [SITE_ID]))}
     for study in (STUDY_ID, LIVE_STUDY):
-        assert sorted(door.role for door in doors() if door.study == study) == sorted(granted)
+        assert sorted(door.role for door in demo_links() if door.study == study) == sorted(granted)

@@ -14,310 +14,350 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from infra.reference.load import NotAccepted, StudyApi
+from infra.reference.load import ApiError, StudyClient
 from infra.reference.study import subject
-from infra.simulator.patients import COURSES, OPENED, SINCE, SITES, STUDY_ID, Life, life
+from infra.simulator.patients import (
+    FIRST_SCREENING_DAY,
+    OPENING_DATA,
+    PARTICIPANT_PATH_WEIGHTS,
+    SITES,
+    STUDY_ID,
+    SimulatedParticipant,
+    simulate_participant,
+)
 from infra.simulator.run import simulate
 from shared.contracts import catalogue
 from shared.contracts.study import SiteActivated
-from tests.unit.infra.conftest import Quartal, once
+from tests.unit.infra.conftest import FakeQuartal, fail_once
 
-FAST = 1_000_000.0
-LATE = date(2030, 1, 1)
+FACTS_PER_SECOND = 1_000_000.0
+DAY_AFTER_ALL_FACTS = date(2030, 1, 1)
 
 
 def token_for(role: str, site_id: str | None) -> str:
     return subject(STUDY_ID, role, site_id)
 
 
-async def run(
-    quartal: Quartal,
+async def run_simulation(
+    quartal: FakeQuartal,
     participants: int,
     *,
     seed: int = 7,
-    today: date = LATE,
+    today: date = DAY_AFTER_ALL_FACTS,
     stop: asyncio.Event | None = None,
     lines: list[str] | None = None,
     study_id: str = STUDY_ID,
-    kept_in: Path | None = None,
+    progress_file: Path | None = None,
     endless: bool = False,
 ) -> int:
-    quartal.let_it_be(today)
-    said = [] if lines is None else lines
+    quartal.set_today(today)
+    output = [] if lines is None else lines
     async with quartal.client() as client, asyncio.timeout(120):
         return await simulate(
-            client, token_for, study_id, SITES, seed, FAST, participants, lambda _: today, stop or asyncio.Event(),
-            said.append, kept_in, endless=endless,
-        )  # fmt: skip
+            client,
+            token_for,
+            study_id,
+            SITES,
+            seed,
+            FACTS_PER_SECOND,
+            participants,
+            lambda _: today,
+            stop or asyncio.Event(),
+            output.append,
+            progress_file,
+            endless=endless,
+        )
 
 
-def types(one: Life) -> list[str]:
-    return [fact.type for fact in one.facts]
+def fact_types(simulated: SimulatedParticipant) -> list[str]:
+    return [fact.type for fact in simulated.facts]
 
 
-def stop_after(quartal: Quartal, facts: int) -> asyncio.Event:
+def stop_after(quartal: FakeQuartal, facts: int) -> asyncio.Event:
     """An event that is set once so many participant facts are recorded."""
     stop = asyncio.Event()
 
     def count() -> None:
-        if len(quartal.stated) >= facts:
+        if len(quartal.recorded_facts) >= facts:
             stop.set()
 
     quartal.on_recorded = count
     return stop
 
 
-def test_equal_seeds_give_equal_lives() -> None:
-    assert [life(3, index) for index in range(20)] == [life(3, index) for index in range(20)]
-    assert life(3, 0) != life(4, 0)
+def test_equal_seeds_give_equal_participants() -> None:
+    assert [simulate_participant(3, index) for index in range(20)] == [
+        simulate_participant(3, index) for index in range(20)
+    ]
+    assert simulate_participant(3, 0) != simulate_participant(4, 0)
 
 
 def test_every_course_of_events_occurs() -> None:
-    lives = [life(1, index) for index in range(200)]
-    occurring = Counter(name for each in lives for name in set(types(each)))
+    lives = [simulate_participant(1, index) for index in range(200)]
+    occurring = Counter(name for each in lives for name in set(fact_types(each)))
     assert {"participant.screen_failed", "participant.withdrawn", "radiotherapy.discontinued"} <= set(occurring)
     assert occurring["participant.enrolled"] > 150
     deliveries = {
         target["delivery"] for each in lives for fact in each.facts for target in fact.data.get("targets", [])
     }
     assert {"SBRT", "conventional", "hypofractionated"} <= deliveries
-    assert sum(COURSES.values()) == 100
+    assert sum(PARTICIPANT_PATH_WEIGHTS.values()) == 100
 
 
-def test_the_study_and_its_eight_sites_are_of_the_published_language() -> None:
-    catalogue.fact_class("enrollment", "study.opened").model_validate(OPENED)
+def test_simulated_study_and_sites_are_valid_facts() -> None:
+    catalogue.fact_class("enrollment", "study.opened").model_validate(OPENING_DATA)
     for site in SITES:
-        SiteActivated.model_validate({**vars(site), "on": SINCE.isoformat()})
+        SiteActivated.model_validate({**vars(site), "on": FIRST_SCREENING_DAY.isoformat()})
     assert len({site.time_zone for site in SITES}) == len(SITES) == 8
     assert all(ZoneInfo(site.time_zone) for site in SITES)
 
 
-async def test_every_life_passes_contract_rules_and_gate_when_its_facts_are_stated_one_by_one(
-    quartal: Quartal,
+async def test_every_simulated_fact_is_accepted_by_the_services(
+    quartal: FakeQuartal,
 ) -> None:
     lines: list[str] = []
-    told = await run(quartal, 80, lines=lines)
-    assert told == len(quartal.stated) == sum(len(life(7, index).facts) for index in range(80))
-    assert {service for service, _ in quartal.heard} == {"enrollment", "toxicity", "followup"}
+    recorded_count = await run_simulation(quartal, 80, lines=lines)
+    assert (
+        recorded_count
+        == len(quartal.recorded_facts)
+        == sum(len(simulate_participant(7, index).facts) for index in range(80))
+    )
+    assert {service for service, _ in quartal.participant_requests} == {"enrollment", "toxicity", "followup"}
     assert lines == ["demo-live: 80 simulated participants at 8 sites"]
 
 
-async def test_it_ends_when_a_bounded_number_of_lives_are_told(quartal: Quartal) -> None:
-    await run(quartal, 5)
-    assert len(quartal.numbers) == 5
+async def test_simulation_ends_after_the_given_number_of_participants(quartal: FakeQuartal) -> None:
+    await run_simulation(quartal, 5)
+    assert len(quartal.participant_ids_by_key) == 5
 
 
-async def test_facts_are_told_in_the_order_of_their_days(quartal: Quartal) -> None:
-    await run(quartal, 40)
-    lives = {number: iter(life(7, int(key.split("/")[-2])).days) for key, number in quartal.numbers.items()}
-    days = [next(lives[number]) for number, _ in quartal.stated]
+async def test_facts_are_sent_in_order_of_their_days(quartal: FakeQuartal) -> None:
+    await run_simulation(quartal, 40)
+    lives = {
+        number: iter(simulate_participant(7, int(key.split("/")[-2])).report_days)
+        for key, number in quartal.participant_ids_by_key.items()
+    }
+    days = [next(lives[number]) for number, _ in quartal.recorded_facts]
     assert days == sorted(days)
 
 
-async def test_each_site_speaks_for_itself(quartal: Quartal) -> None:
-    await run(quartal, 60)
+async def test_each_site_reports_with_its_own_token(quartal: FakeQuartal) -> None:
+    await run_simulation(quartal, 60)
     staff = {subject(STUDY_ID, "site", site.site_id) for site in SITES}
     assert set(quartal.callers) == {*staff, subject(STUDY_ID, "administrator")}
 
 
-async def test_other_services_are_told_which_version_of_enrollment_they_must_have_heard_of(quartal: Quartal) -> None:
-    await run(quartal, 20)
-    for service, after in quartal.heard:
+async def test_downstream_requests_name_the_required_enrollment_version(quartal: FakeQuartal) -> None:
+    await run_simulation(quartal, 20)
+    for service, after in quartal.participant_requests:
         assert (after is None) == (service == "enrollment")
         assert after is None or after.startswith("enrollment=")
 
 
-def first(what: Callable[[Life], object]) -> int:
+def count_until(predicate: Callable[[SimulatedParticipant], object]) -> int:
     """How many lives have to be told, from the first on, until one is told of whom that holds."""
-    return next(index for index in count() if what(life(7, index))) + 1
+    return next(index for index in count() if predicate(simulate_participant(7, index))) + 1
 
 
-async def test_corrections_name_the_event_that_they_are_about_also_after_a_restart(
-    quartal: Quartal, tmp_path: Path
-) -> None:
-    number, kept_in = first(lambda each: each.corrected), tmp_path / "told.json"
-    corrected = life(7, number - 1).corrected
-    everything = sum(len(life(7, index).facts) for index in range(number))
-    while len(quartal.stated) < everything:
-        await run(quartal, number, stop=stop_after(quartal, len(quartal.stated) + 9), kept_in=kept_in)
-    assert sum(name == "record.corrected" for _, name in quartal.stated) >= len(corrected)
-    assert json.loads(kept_in.read_text())["known"] == {}
+async def test_corrections_name_their_event_after_a_restart_too(quartal: FakeQuartal, tmp_path: Path) -> None:
+    number, progress_file = count_until(lambda each: each.last_corrections), tmp_path / "told.json"
+    corrected = simulate_participant(7, number - 1).last_corrections
+    everything = sum(len(simulate_participant(7, index).facts) for index in range(number))
+    while len(quartal.recorded_facts) < everything:
+        await run_simulation(
+            quartal, number, stop=stop_after(quartal, len(quartal.recorded_facts) + 9), progress_file=progress_file
+        )
+    assert sum(name == "record.corrected" for _, name in quartal.recorded_facts) >= len(corrected)
+    assert json.loads(progress_file.read_text())["known"] == {}
 
 
-async def test_somebody_who_has_moved_on_is_told_on_when_all_is_asked_again(quartal: Quartal) -> None:
-    number = first(lambda each: len({fact.site_id for fact in each.facts}) > 1)
+async def test_repeated_run_records_a_transferred_participant_completely(quartal: FakeQuartal) -> None:
+    number = count_until(lambda each: len({fact.site_id for fact in each.facts}) > 1)
     lines: list[str] = []
-    told = await run(quartal, number)
-    recorded = len(quartal.stated)
-    again = await run(quartal, number, lines=lines)
+    recorded_count = await run_simulation(quartal, number)
+    recorded = len(quartal.recorded_facts)
+    second_count = await run_simulation(quartal, number, lines=lines)
     assert lines[1:] == []
-    assert again == told == recorded == len(quartal.stated)
+    assert second_count == recorded_count == recorded == len(quartal.recorded_facts)
 
 
-async def test_interrupted_and_started_again_it_goes_on_and_states_nothing_twice(quartal: Quartal) -> None:
-    whole = Quartal(LATE)
-    await run(whole, 12)
-    while len(quartal.stated) < len(whole.stated):
-        before = len(quartal.stated)
-        await run(quartal, 12, stop=stop_after(quartal, before + 17))
-        assert before < len(quartal.stated) <= before + 17
-    assert [name for _, name in quartal.stated] == [name for _, name in whole.stated]
+async def test_restarted_simulation_continues_and_records_nothing_twice(quartal: FakeQuartal) -> None:
+    whole = FakeQuartal(DAY_AFTER_ALL_FACTS)
+    await run_simulation(whole, 12)
+    while len(quartal.recorded_facts) < len(whole.recorded_facts):
+        before = len(quartal.recorded_facts)
+        await run_simulation(quartal, 12, stop=stop_after(quartal, before + 17))
+        assert before < len(quartal.recorded_facts) <= before + 17
+    assert [name for _, name in quartal.recorded_facts] == [name for _, name in whole.recorded_facts]
 
 
-def asked_again(quartal: Quartal, since: int) -> list[str]:
+def repeated_keys(quartal: FakeQuartal, since: int) -> list[str]:
     """Keys of participants' facts that were sent before the request `since` and after it."""
-    return [key for key in quartal.keys[since:] if "/simulated/" in key and key in quartal.keys[:since]]
+    return [
+        key
+        for key in quartal.idempotency_keys[since:]
+        if "/simulated/" in key and key in quartal.idempotency_keys[:since]
+    ]
 
 
-async def test_with_a_progress_file_it_goes_on_without_asking_for_what_was_told(
-    quartal: Quartal, tmp_path: Path
-) -> None:
-    whole, lines, asked = Quartal(LATE), list[str](), 0
-    await run(whole, 12)
-    while len(quartal.stated) < len(whole.stated):
-        stop = stop_after(quartal, len(quartal.stated) + 17)
-        await run(quartal, 12, stop=stop, lines=lines, kept_in=tmp_path / "told.json")
-        assert asked_again(quartal, asked) == []
-        asked = len(quartal.keys)
-    assert [name for _, name in quartal.stated] == [name for _, name in whole.stated]
+async def test_progress_file_avoids_repeated_requests(quartal: FakeQuartal, tmp_path: Path) -> None:
+    whole, lines, request_count = FakeQuartal(DAY_AFTER_ALL_FACTS), list[str](), 0
+    await run_simulation(whole, 12)
+    while len(quartal.recorded_facts) < len(whole.recorded_facts):
+        stop = stop_after(quartal, len(quartal.recorded_facts) + 17)
+        await run_simulation(quartal, 12, stop=stop, lines=lines, progress_file=tmp_path / "told.json")
+        assert repeated_keys(quartal, request_count) == []
+        request_count = len(quartal.idempotency_keys)
+    assert [name for _, name in quartal.recorded_facts] == [name for _, name in whole.recorded_facts]
     assert lines[2] == "demo-live: 12 simulated participants at 8 sites, going on after fact 17"
-    assert await run(quartal, 12, kept_in=tmp_path / "told.json") == 0
+    assert await run_simulation(quartal, 12, progress_file=tmp_path / "told.json") == 0
     assert os.listdir(tmp_path) == ["told.json"]
 
 
-async def test_a_participant_who_was_refused_is_told_no_further_after_a_restart_either(
-    quartal: Quartal, tmp_path: Path
-) -> None:
-    kept_in, gone = tmp_path / "told.json", httpx.Response(410)
-    quartal.trouble = lambda asked: gone if asked.headers["idempotency-key"].endswith("/7/2/1") else None
-    everything = sum(len(life(7, index).facts) for index in range(6) if index != 2) + 1
-    await run(quartal, 6, stop=stop_after(quartal, everything - 2), kept_in=kept_in)
-    await run(quartal, 6, kept_in=kept_in)
-    assert len(quartal.stated) == everything
-    assert quartal.keys.count(f"{STUDY_ID}/simulated/7/2/1") == 1
+async def test_refused_participant_is_skipped_after_a_restart_too(quartal: FakeQuartal, tmp_path: Path) -> None:
+    progress_file, gone = tmp_path / "told.json", httpx.Response(410)
+    quartal.failure = lambda asked: gone if asked.headers["idempotency-key"].endswith("/7/2/1") else None
+    everything = sum(len(simulate_participant(7, index).facts) for index in range(6) if index != 2) + 1
+    await run_simulation(quartal, 6, stop=stop_after(quartal, everything - 2), progress_file=progress_file)
+    await run_simulation(quartal, 6, progress_file=progress_file)
+    assert len(quartal.recorded_facts) == everything
+    assert quartal.idempotency_keys.count(f"{STUDY_ID}/simulated/7/2/1") == 1
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"order": "of another", "told": 30, "known": {}}'])
-async def test_a_progress_file_that_is_not_of_this_simulation_counts_as_none(
-    quartal: Quartal, tmp_path: Path, content: str
+async def test_foreign_progress_file_is_ignored(quartal: FakeQuartal, tmp_path: Path, content: str) -> None:
+    progress_file = tmp_path / "told.json"
+    progress_file.write_text(content)
+    assert await run_simulation(quartal, 3, progress_file=progress_file) == len(quartal.recorded_facts) > 0
+    assert await run_simulation(quartal, 4, progress_file=progress_file) == len(quartal.recorded_facts)
+
+
+async def test_simulation_killed_before_writing_progress_records_nothing_twice(
+    quartal: FakeQuartal, tmp_path: Path
 ) -> None:
-    kept_in = tmp_path / "told.json"
-    kept_in.write_text(content)
-    assert await run(quartal, 3, kept_in=kept_in) == len(quartal.stated) > 0
-    assert await run(quartal, 4, kept_in=kept_in) == len(quartal.stated)
+    progress_file = tmp_path / "told.json"
+    await run_simulation(quartal, 12, stop=stop_after(quartal, 17), progress_file=progress_file)
+    written = progress_file.read_text()
+    await run_simulation(quartal, 12, stop=stop_after(quartal, 30), progress_file=progress_file)
+    progress_file.write_text(written)
+    await run_simulation(quartal, 12, progress_file=progress_file)
+    assert len(quartal.recorded_facts) == sum(len(simulate_participant(7, index).facts) for index in range(12))
 
 
-async def test_killed_before_the_progress_was_written_it_states_nothing_twice(quartal: Quartal, tmp_path: Path) -> None:
-    kept_in = tmp_path / "told.json"
-    await run(quartal, 12, stop=stop_after(quartal, 17), kept_in=kept_in)
-    written = kept_in.read_text()
-    await run(quartal, 12, stop=stop_after(quartal, 30), kept_in=kept_in)
-    kept_in.write_text(written)
-    await run(quartal, 12, kept_in=kept_in)
-    assert len(quartal.stated) == sum(len(life(7, index).facts) for index in range(12))
-
-
-async def test_nothing_is_stated_before_its_day_has_come_at_the_site(quartal: Quartal) -> None:
+async def test_facts_are_not_sent_before_their_day_at_the_site(quartal: FakeQuartal) -> None:
     day, stop = date(2024, 3, 1), asyncio.Event()
-    due = [each for index in range(40) for each in life(7, index).days if each <= day.isoformat()]
+    due = [
+        each for index in range(40) for each in simulate_participant(7, index).report_days if each <= day.isoformat()
+    ]
     all_due_are_told = stop_after(quartal, len(due))
-    running = asyncio.create_task(run(quartal, 40, today=day, stop=stop))
+    running = asyncio.create_task(run_simulation(quartal, 40, today=day, stop=stop))
     async with asyncio.timeout(60):
         await all_due_are_told.wait()
         for _ in range(100):
             await asyncio.sleep(0)
         stop.set()
-        assert await running == len(due) == len(quartal.stated)
+        assert await running == len(due) == len(quartal.recorded_facts)
 
 
-async def test_a_site_whose_day_has_come_first_speaks_first(quartal: Quartal) -> None:
-    one = life(7, 0)
+async def test_fact_is_sent_when_its_day_starts_in_the_time_zone_of_the_site(quartal: FakeQuartal) -> None:
+    simulated = simulate_participant(7, 0)
     stop = stop_after(quartal, 1)
-    here = one.site.time_zone
+    time_zone = simulated.site.time_zone
 
     def today(zone: str) -> date:
-        return date.fromisoformat(one.days[0]) if zone == here else date(2024, 1, 1)
+        return date.fromisoformat(simulated.report_days[0]) if zone == time_zone else date(2024, 1, 1)
 
-    quartal.let_it_be(LATE)
+    quartal.set_today(DAY_AFTER_ALL_FACTS)
     async with quartal.client() as client, asyncio.timeout(60):
-        await simulate(client, token_for, STUDY_ID, SITES, 7, FAST, 1, today, stop, lambda _: None)
-    assert [name for _, name in quartal.stated][:1] == ["participant.screened"]
+        await simulate(client, token_for, STUDY_ID, SITES, 7, FACTS_PER_SECOND, 1, today, stop, lambda _: None)
+    assert [name for _, name in quartal.recorded_facts][:1] == ["participant.screened"]
 
 
-def _away(request: httpx.Request) -> httpx.Response:
+def refuse_connection(request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError("refused", request=request)
 
 
 @pytest.mark.parametrize(
     "trouble",
     [
-        _away,
+        refuse_connection,
         lambda _: httpx.Response(503, headers={"retry-after": "0"}),
         lambda _: httpx.Response(429, headers={"retry-after": "0"}),
         lambda _: httpx.Response(409, headers={"retry-after": "0"}),
     ],
     ids=["connection-refused", "busy", "too-many", "not-known-yet"],
 )
-async def test_services_that_are_away_or_busy_are_waited_for(quartal: Quartal, trouble: Any) -> None:
-    quartal.trouble = once(trouble)
-    assert await run(quartal, 2) == sum(len(life(7, index).facts) for index in range(2))
+async def test_unavailable_services_are_retried(quartal: FakeQuartal, trouble: Any) -> None:
+    quartal.failure = fail_once(trouble)
+    assert await run_simulation(quartal, 2) == sum(len(simulate_participant(7, index).facts) for index in range(2))
 
 
-async def test_it_stops_at_once_while_the_services_are_away(quartal: Quartal) -> None:
+async def test_simulation_stops_at_once_while_services_are_unavailable(quartal: FakeQuartal) -> None:
     stop = asyncio.Event()
 
     def away_for_good(request: httpx.Request) -> httpx.Response:
         stop.set()
-        return _away(request)
+        return refuse_connection(request)
 
-    quartal.trouble = once(away_for_good)
-    assert await run(quartal, 3, stop=stop) == 0
-    assert len(quartal.keys) == 1
+    quartal.failure = fail_once(away_for_good)
+    assert await run_simulation(quartal, 3, stop=stop) == 0
+    assert len(quartal.idempotency_keys) == 1
 
 
-async def test_a_participant_whose_fact_is_refused_is_told_no_further_and_the_others_are(
-    quartal: Quartal,
+async def test_participant_with_a_refused_fact_is_skipped_and_others_continue(
+    quartal: FakeQuartal,
 ) -> None:
     lines: list[str] = []
     problem = {"type": "/problems/refused", "errors": [{"code": "participant-voided", "pointer": ""}]}
     kind = {"content-type": "application/problem+json"}
 
-    def refused(request: httpx.Request) -> httpx.Response | None:
+    def refuse_one_fact(request: httpx.Request) -> httpx.Response | None:
         is_it = request.headers["idempotency-key"] == f"{STUDY_ID}/simulated/7/2/1"
         return httpx.Response(422, json=problem, headers=kind) if is_it else None
 
-    quartal.trouble = refused
-    told = await run(quartal, 6, lines=lines)
-    assert told == sum(len(life(7, index).facts) for index in range(6) if index != 2) + 1
+    quartal.failure = refuse_one_fact
+    recorded_count = await run_simulation(quartal, 6, lines=lines)
+    assert recorded_count == sum(len(simulate_participant(7, index).facts) for index in range(6) if index != 2) + 1
     assert "422 refused (participant-voided at /)" in lines[1]
 
 
-async def test_a_simulation_that_is_not_let_in_says_so(quartal: Quartal) -> None:
-    quartal.trouble = once(lambda _: httpx.Response(403))
-    with pytest.raises(NotAccepted, match="403"):
-        await run(quartal, 1)
+async def test_forbidden_simulation_raises_the_error(quartal: FakeQuartal) -> None:
+    quartal.failure = fail_once(lambda _: httpx.Response(403))
+    with pytest.raises(ApiError, match="403"):
+        await run_simulation(quartal, 1)
 
 
-async def test_a_study_that_somebody_opened_already_is_joined(quartal: Quartal) -> None:
+async def test_simulation_joins_an_existing_study(quartal: FakeQuartal) -> None:
     async with quartal.client() as client:
-        api = StudyApi(client, STUDY_ID, token_for)
-        await api.open(OPENED, "another-key")
-        await api.state("study.site_activated", {**vars(SITES[0]), "on": SINCE.isoformat()}, "yet-another")
-    assert await run(quartal, 2) == sum(len(life(7, index).facts) for index in range(2))
+        api = StudyClient(client, STUDY_ID, token_for)
+        await api.open_study(OPENING_DATA, "another-key")
+        await api.record_study_fact(
+            "study.site_activated", {**vars(SITES[0]), "on": FIRST_SCREENING_DAY.isoformat()}, "yet-another"
+        )
+    assert await run_simulation(quartal, 2) == sum(len(simulate_participant(7, index).facts) for index in range(2))
 
 
-async def test_what_was_recorded_before_is_not_waited_for(quartal: Quartal) -> None:
-    await run(quartal, 3)
+async def test_previously_recorded_facts_are_not_rate_limited(quartal: FakeQuartal) -> None:
+    await run_simulation(quartal, 3)
     quartal.headers = {"date": "Thu, 01 Jan 2026 01:00:00 GMT"}
     async with quartal.client() as client, asyncio.timeout(60):
-        told = await simulate(
-            client, token_for, STUDY_ID, SITES, 7, 0.001, 3, lambda _: LATE, asyncio.Event(), lambda _: None
+        recorded_count = await simulate(
+            client,
+            token_for,
+            STUDY_ID,
+            SITES,
+            7,
+            0.001,
+            3,
+            lambda _: DAY_AFTER_ALL_FACTS,
+            asyncio.Event(),
+            lambda _: None,
         )
-    assert told == len(quartal.stated)
+    assert recorded_count == len(quartal.recorded_facts)
 
 
-async def test_what_is_new_is_told_at_the_rate_that_was_asked_for(quartal: Quartal) -> None:
-    quartal.let_it_be(LATE)
+async def test_new_facts_are_sent_at_the_requested_rate(quartal: FakeQuartal) -> None:
+    quartal.set_today(DAY_AFTER_ALL_FACTS)
     rate, facts = 50.0, 10
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -330,7 +370,7 @@ async def test_what_is_new_is_told_at_the_rate_that_was_asked_for(quartal: Quart
             7,
             rate,
             9,
-            lambda _: LATE,
+            lambda _: DAY_AFTER_ALL_FACTS,
             stop_after(quartal, facts),
             lambda _: None,
         )

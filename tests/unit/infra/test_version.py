@@ -10,8 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_command_says_the_version_of_the_package() -> None:
+def test_command_prints_the_package_version() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     command = [sys.executable, "-m", "infra.cli", "--version"]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert ended.stdout == f"quartal {version}\n"
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert completed.stdout == f"quartal {version}\n"

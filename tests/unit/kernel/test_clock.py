@@ -12,7 +12,7 @@ from shared.kernel.clock import Clock
 LATE_IN_MARCH = datetime(2025, 3, 14, 15, 30, tzinfo=UTC)
 
 
-def at(instant: datetime, setting: str = "") -> Clock:
+def clock_at(instant: datetime, setting: str = "") -> Clock:
     return Clock(Clock.parse(setting).frozen_or_shifted, lambda: instant)
 
 
@@ -27,42 +27,42 @@ def at(instant: datetime, setting: str = "") -> Clock:
     ],
 )
 def test_today_is_the_calendar_day_at_the_site(zone: str, today: date) -> None:
-    assert at(LATE_IN_MARCH).today("atc-rt", zone) == today
+    assert clock_at(LATE_IN_MARCH).today("atc-rt", zone) == today
 
 
-def test_today_changes_at_local_midnight_even_on_the_night_the_clocks_change() -> None:
+def test_today_changes_at_local_midnight_across_a_clock_change() -> None:
     before, after = datetime(2025, 3, 29, 22, 59, 59, tzinfo=UTC), datetime(2025, 3, 29, 23, 0, tzinfo=UTC)
-    assert at(before).today("atc-rt", "Europe/Berlin") == date(2025, 3, 29)
-    assert at(after).today("atc-rt", "Europe/Berlin") == date(2025, 3, 30)
+    assert clock_at(before).today("atc-rt", "Europe/Berlin") == date(2025, 3, 29)
+    assert clock_at(after).today("atc-rt", "Europe/Berlin") == date(2025, 3, 30)
     end = datetime(2025, 3, 30, 22, 0, tzinfo=UTC)
-    assert at(end).today("atc-rt", "Europe/Berlin") == date(2025, 3, 31)
+    assert clock_at(end).today("atc-rt", "Europe/Berlin") == date(2025, 3, 31)
 
 
-def test_a_frozen_study_has_one_today_wherever_one_looks_from() -> None:
-    clock = at(LATE_IN_MARCH, "atc-rt=2025-01-31")
+def test_frozen_study_has_the_same_today_in_every_zone() -> None:
+    clock = clock_at(LATE_IN_MARCH, "atc-rt=2025-01-31")
     assert {clock.today("atc-rt", zone) for zone in ("UTC", "Asia/Tokyo")} == {date(2025, 1, 31)}
 
 
 @given(st.integers(-4000, 4000))
-def test_a_shifted_study_moves_on_with_the_real_days(days: int) -> None:
+def test_shifted_study_advances_with_real_days(days: int) -> None:
     setting = f"demo-live={days:+d}"
     shift = timedelta(days=days)
-    assert at(LATE_IN_MARCH, setting).today("demo-live") == date(2025, 3, 14) + shift
-    assert at(LATE_IN_MARCH + timedelta(days=1), setting).today("demo-live") == date(2025, 3, 15) + shift
+    assert clock_at(LATE_IN_MARCH, setting).today("demo-live") == date(2025, 3, 14) + shift
+    assert clock_at(LATE_IN_MARCH + timedelta(days=1), setting).today("demo-live") == date(2025, 3, 15) + shift
 
 
-def test_each_study_has_its_own_today_and_the_others_have_the_one_without_a_name() -> None:
-    clock = at(LATE_IN_MARCH, "2020-02-29, atc-rt=2025-01-31, demo-live=+0")
+def test_studies_without_a_setting_use_the_default_today() -> None:
+    clock = clock_at(LATE_IN_MARCH, "2020-02-29, atc-rt=2025-01-31, demo-live=+0")
     assert clock.today("atc-rt") == date(2025, 1, 31)
     assert clock.today("demo-live") == date(2025, 3, 14)
     assert clock.today("another") == date(2020, 2, 29)
 
 
-def test_without_a_setting_every_study_has_the_real_today() -> None:
-    assert at(LATE_IN_MARCH, " ").today("atc-rt") == date(2025, 3, 14)
+def test_empty_setting_means_the_real_today() -> None:
+    assert clock_at(LATE_IN_MARCH, " ").today("atc-rt") == date(2025, 3, 14)
 
 
-def test_what_is_recorded_goes_by_the_real_time_whatever_is_frozen() -> None:
+def test_recording_time_is_real_despite_a_frozen_today() -> None:
     before = datetime.now(UTC)
     now = Clock.parse("2025-01-31").now()
     assert before <= now <= datetime.now(UTC)
@@ -73,11 +73,11 @@ def test_what_is_recorded_goes_by_the_real_time_whatever_is_frozen() -> None:
     "setting",
     ["yesterday", "atc-rt=", "atc-rt", "atc-rt=2025-02-30", "+x", "+1.5", "atc-rt=+1;x=+2", "2025-01-31T00:00"],
 )
-def test_a_setting_that_is_none_is_refused_at_the_start(setting: str) -> None:
+def test_invalid_clock_setting_is_refused(setting: str) -> None:
     with pytest.raises(ValueError):
         Clock.parse(setting)
 
 
-def test_a_zone_that_is_none_is_not_taken_for_utc() -> None:
+def test_unknown_zone_is_an_error() -> None:
     with pytest.raises(ZoneInfoNotFoundError):
-        at(LATE_IN_MARCH).today("atc-rt", "Europe/Atlantis")
+        clock_at(LATE_IN_MARCH).today("atc-rt", "Europe/Atlantis")

@@ -9,12 +9,12 @@ from pydantic import BaseModel
 
 from shared.contracts.catalogue import STREAMS
 from shared.kernel.dates import PartialDate
-from shared.kernel.fact import Fact, clinical_dates
-from shared.kernel.sealed import SealedText, texts
+from shared.kernel.fact import Fact, find_clinical_dates
+from shared.kernel.sealed import SealedText, extract_texts
 from shared.testing import facts
-from tests.api.own_study import DECLARED, UNREMARKABLE, published
+from tests.api.own_study import DECLARED_FACTS, PLAIN_FACTS, golden_fact
 
-EVERY = [*UNREMARKABLE, *(published(*each) for each in DECLARED)]
+ALL_EXAMPLES = [*PLAIN_FACTS, *(golden_fact(*each) for each in DECLARED_FACTS)]
 
 
 def everything_in(value: object) -> Iterator[object]:
@@ -36,11 +36,11 @@ def with_correction(fact: Fact) -> list[Fact]:
     return [fact, facts.correction(1, fact)] if stream.correctable else [fact]
 
 
-@pytest.mark.parametrize("fact", EVERY, ids=lambda fact: fact.type_name)
-def test_what_a_fact_holds_is_found(fact: Fact) -> None:
+@pytest.mark.parametrize("fact", ALL_EXAMPLES, ids=lambda fact: fact.type_name)
+def test_all_sealed_texts_and_dates_of_a_fact_are_found(fact: Fact) -> None:
     for stated in with_correction(fact):
         everything = list(everything_in(stated))
         sealed = [each.text for each in everything if isinstance(each, SealedText) and each.text is not None]
-        assert sorted(text for _, text in texts(stated)) == sorted(sealed)
+        assert sorted(text for _, text in extract_texts(stated)) == sorted(sealed)
         dates = [each for each in everything if isinstance(each, PartialDate)]
-        assert sorted(str(when) for _, when in clinical_dates(stated)) == sorted(map(str, dates))
+        assert sorted(str(when) for _, when in find_clinical_dates(stated)) == sorted(map(str, dates))

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from shared.kernel.record import standing
-from shared.testing.facts import correction, transferred
-from shared.testing.spec import history
+from shared.kernel.record import current_record
+from shared.testing.facts import correction, participant_transferred
+from shared.testing.spec import numbered_facts
 
 
-def test_what_is_taken_back_and_stated_again_keeps_its_place() -> None:
+def test_voided_and_reinstated_fact_keeps_its_position() -> None:
     """So of two transfers of one day it is told by the record which came last, as the inbox tells it by the version."""
-    moves = [transferred("milan", 5), transferred("paris", 5)]
-    stated = history([*moves, correction(1, None), correction(1, moves[0])])
-    assert [each.fact for each in standing(stated).stated] == moves
+    moves = [participant_transferred("milan", 5), participant_transferred("paris", 5)]
+    stated_facts = numbered_facts([*moves, correction(1, None), correction(1, moves[0])])
+    assert [each.fact for each in current_record(stated_facts).stated_facts] == moves

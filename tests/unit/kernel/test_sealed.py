@@ -12,35 +12,42 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError, model_validator
 
-from shared.kernel.fact import Fact, Member, Stream
+from shared.kernel.fact import Fact, FactPart, Stream
 from shared.kernel.ids import Code
-from shared.kernel.sealed import LONGEST, STORED, Sealed, SealedText, revealed, texts
+from shared.kernel.sealed import (
+    MAX_TEXT_CHARACTERS,
+    READING_STORED,
+    SealedString,
+    SealedText,
+    extract_texts,
+    insert_texts,
+)
 
 SECRET = "Jane Doe, 12 Elm Street"
 CLINIC = Stream("clinic", "participant")
 
 
-class Remark(Member):
+class Remark(FactPart):
     code: Code
-    said: Sealed
+    said: SealedString
 
 
 @CLINIC.fact("visit.described")
-class Described(Fact):
-    note: Sealed
-    aside: Sealed | None = None
+class VisitDescribed(Fact):
+    note: SealedString
+    aside: SealedString | None = None
     remarks: tuple[Remark, ...] = ()
-    waivers: Annotated[dict[Code, Sealed], Field(default_factory=dict)]
+    waivers: Annotated[dict[Code, SealedString], Field(default_factory=dict)]
     mood: Literal["good", "bad"] | Remark = "good"
 
 
 @CLINIC.fact("visit.contradicted")
-class Contradicted(Fact):
-    note: Sealed
+class VisitContradicted(Fact):
+    note: SealedString
     score: int
 
     @model_validator(mode="after")
-    def _never(self) -> Contradicted:
+    def _never(self) -> VisitContradicted:
         raise ValueError("the score does not fit")
 
 
@@ -52,29 +59,40 @@ FULL = {
     "mood": {"code": "c", "said": SECRET},
 }
 POINTERS = {"/note", "/aside", "/remarks/0/said", "/remarks/1/said", "/waivers/age", "/mood/said"}
-described = Described.model_validate(FULL)
+described = VisitDescribed.model_validate(FULL)
 corrected = CLINIC.correction(event_id=UUID(int=1), reason_code="other", reason=SECRET, replacement=described)
 
-said = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60).filter(str.strip)
+non_blank_texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60).filter(str.strip)
 facts = st.builds(
-    lambda note, aside, remarks, waivers: Described.model_validate(
+    lambda note, aside, remarks, waivers: VisitDescribed.model_validate(
         {"note": note, "aside": aside, "remarks": [{"code": "a", "said": text} for text in remarks], "waivers": waivers}
     ),
-    said, st.none() | said, st.lists(said, max_size=3), st.dictionaries(st.sampled_from(["age", "stage"]), said),
-)  # fmt: skip
+    non_blank_texts,
+    st.none() | non_blank_texts,
+    st.lists(non_blank_texts, max_size=3),
+    st.dictionaries(st.sampled_from(["age", "stage"]), non_blank_texts),
+)
 
 
 @pytest.mark.parametrize("fact", [described, corrected], ids=["fact", "correction"])
-def test_a_sealed_text_is_in_no_dump_and_in_nothing_that_is_printed(fact: Fact) -> None:
-    shown = [
-        fact.model_dump_json(), json.dumps(fact.model_dump(mode="json")), str(fact.model_dump()), repr(fact), str(fact),
-        f"{fact}", f"{fact!r}", str(list(fact)), str(fact.model_dump(exclude_defaults=True)),
-        repr(copy.deepcopy(fact)), CLINIC.facts["visit.described"].__pydantic_serializer__.to_json(described).decode(),
-    ]  # fmt: skip
-    assert [text for text in shown if "Jane" in text or "Elm" in text] == []
+def test_sealed_text_is_not_in_dumps_or_representations(fact: Fact) -> None:
+    representations = [
+        fact.model_dump_json(),
+        json.dumps(fact.model_dump(mode="json")),
+        str(fact.model_dump()),
+        repr(fact),
+        str(fact),
+        f"{fact}",
+        f"{fact!r}",
+        str(list(fact)),
+        str(fact.model_dump(exclude_defaults=True)),
+        repr(copy.deepcopy(fact)),
+        CLINIC.facts["visit.described"].__pydantic_serializer__.to_json(described).decode(),
+    ]
+    assert [text for text in representations if "Jane" in text or "Elm" in text] == []
 
 
-def test_a_log_of_a_fact_does_not_tell_what_is_sealed(caplog: pytest.LogCaptureFixture) -> None:
+def test_logging_a_fact_does_not_reveal_sealed_texts(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         logging.getLogger(__name__).info("recorded %s %r", described, described.note)
     assert "Jane" not in caplog.text
@@ -89,72 +107,74 @@ def test_a_log_of_a_fact_does_not_tell_what_is_sealed(caplog: pytest.LogCaptureF
         {**FULL, "note": [SECRET]},
         {**FULL, "remarks": [{"code": "a", "said": SECRET, "more": 1}]},
         {**FULL, "remarks": SECRET},
-        {**FULL, "note": SECRET * LONGEST},
+        {**FULL, "note": SECRET * MAX_TEXT_CHARACTERS},
     ],
 )
-def test_a_refusal_does_not_quote_what_was_to_be_sealed(wrong: dict[str, Any]) -> None:
+def test_validation_error_does_not_quote_sealed_texts(wrong: dict[str, Any]) -> None:
     for stated in (wrong, json.dumps(wrong)):
         with pytest.raises(ValidationError) as refused:
-            Described.model_validate_json(stated) if isinstance(stated, str) else Described.model_validate(stated)
+            VisitDescribed.model_validate_json(stated) if isinstance(stated, str) else VisitDescribed.model_validate(
+                stated
+            )
         faults = refused.value.errors(include_input=False)
         assert "Jane" not in f"{refused.value} {refused.value!r} {faults}"
 
 
-def test_a_rule_between_members_that_refuses_does_not_quote_them() -> None:
+def test_model_validator_error_does_not_quote_sealed_texts() -> None:
     with pytest.raises(ValidationError) as refused:
-        Contradicted.model_validate({"note": SECRET, "score": 3})
-    shown = "".join(traceback.format_exception(refused.value))
-    assert "the score does not fit" in shown
-    assert "Jane" not in shown
+        VisitContradicted.model_validate({"note": SECRET, "score": 3})
+    traceback_text = "".join(traceback.format_exception(refused.value))
+    assert "the score does not fit" in traceback_text
+    assert "Jane" not in traceback_text
 
 
-def test_every_sealed_text_is_found_where_it_is() -> None:
-    assert dict(texts(described)) == dict.fromkeys(POINTERS, SECRET)
-    assert dict(texts(corrected)) == {"/reason": SECRET} | {
+def test_sealed_texts_are_found_with_their_pointers() -> None:
+    assert dict(extract_texts(described)) == dict.fromkeys(POINTERS, SECRET)
+    assert dict(extract_texts(corrected)) == {"/reason": SECRET} | {
         f"/replacement/data{pointer}": SECRET for pointer in POINTERS
     }
 
 
 @given(facts)
-def test_what_is_taken_out_can_be_put_back_where_it_was(fact: Described) -> None:
+def test_extracted_texts_can_be_inserted_again(fact: VisitDescribed) -> None:
     dumped = fact.model_dump(mode="json")
     before = copy.deepcopy(dumped)
-    again = Described.model_validate(revealed(dumped, dict(texts(fact))))
+    again = VisitDescribed.model_validate(insert_texts(dumped, dict(extract_texts(fact))))
     assert again == fact
     assert dumped == before
 
 
 @given(facts)
-def test_a_stored_fact_is_read_without_its_texts_and_stored_the_same(fact: Described) -> None:
+def test_stored_fact_is_read_and_written_without_its_texts(fact: VisitDescribed) -> None:
     stored = CLINIC.read("visit.described", 1, fact.model_dump_json())
     assert stored.model_dump_json() == fact.model_dump_json()
-    assert dict(texts(stored)) == {}
+    assert dict(extract_texts(stored)) == {}
 
 
-def test_nobody_opens_anything_by_revealing_nothing() -> None:
+def test_inserting_no_or_unknown_texts_changes_nothing() -> None:
     dumped = described.model_dump(mode="json")
-    assert revealed(dumped, {}) is dumped
-    assert revealed(dumped, {"/elsewhere": SECRET}) == dumped
+    assert insert_texts(dumped, {}) is dumped
+    assert insert_texts(dumped, {"/elsewhere": SECRET}) == dumped
 
 
-def test_only_a_stored_fact_may_be_without_its_text() -> None:
+def test_only_stored_facts_may_lack_their_texts() -> None:
     with pytest.raises(ValidationError):
-        Described.model_validate({"note": None})
-    assert Described.model_validate({"note": None}, context=STORED).note == SealedText(None)
+        VisitDescribed.model_validate({"note": None})
+    assert VisitDescribed.model_validate({"note": None}, context=READING_STORED).note == SealedText(None)
 
 
-@pytest.mark.parametrize("value", ["", "  \t\n", "x" * (LONGEST + 1), 5, True, ["a"], {"a": 1}, b"text"])
-def test_a_text_has_something_to_say_and_an_end(value: object) -> None:
+@pytest.mark.parametrize("value", ["", "  \t\n", "x" * (MAX_TEXT_CHARACTERS + 1), 5, True, ["a"], {"a": 1}, b"text"])
+def test_sealed_text_must_be_non_blank_and_not_too_long(value: object) -> None:
     with pytest.raises(ValidationError, match=r"Give (a text|at most)"):
-        Described.model_validate({"note": value})
+        VisitDescribed.model_validate({"note": value})
 
 
-def test_the_longest_text_and_the_plainest_are_kept_to_the_letter() -> None:
-    for text in ("x" * LONGEST, " é\u2028ß\n "):
-        assert dict(texts(Described.model_validate({"note": text}))) == {"/note": text}
+def test_sealed_texts_are_kept_unchanged() -> None:
+    for text in ("x" * MAX_TEXT_CHARACTERS, " é\u2028ß\n "):
+        assert dict(extract_texts(VisitDescribed.model_validate({"note": text}))) == {"/note": text}
 
 
-def test_what_is_stated_is_a_text_and_what_is_published_is_null() -> None:
-    stated = Described.model_json_schema()["properties"]["note"]
-    published = Described.model_json_schema(mode="serialization")["properties"]["note"]
+def test_sealed_text_is_a_string_in_requests_and_null_when_published() -> None:
+    stated = VisitDescribed.model_json_schema()["properties"]["note"]
+    published = VisitDescribed.model_json_schema(mode="serialization")["properties"]["note"]
     assert (stated["type"], stated["x-sealed"], published["type"]) == ("string", True, "null")

@@ -8,40 +8,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.security.cursors import BadCursor, Cursors
+from shared.security.cursors import BadCursor, CursorCipher
 from shared.security.vault import KeyEncryptionKey
 
-PLACE = ("facts", "enrollment", "atc-rt")
-CURSORS = Cursors(KeyEncryptionKey(bytes(32)))
+SCOPE = ("facts", "enrollment", "atc-rt")
+CURSORS = CursorCipher(KeyEncryptionKey(bytes(32)))
 
 
 @given(st.lists(st.text(max_size=40) | st.integers(), max_size=6))
-def test_it_opens_at_its_own_place_and_is_always_the_same_text(values: list[str | int]) -> None:
-    text = CURSORS.seal(PLACE, values)
-    assert CURSORS.open(PLACE, text) == values
-    assert CURSORS.seal(PLACE, values) == text
-    for other in (PLACE[:2], (*PLACE[:2], "other"), ("facts", "enrollmentatc", "-rt")):
+def test_cursor_opens_only_in_its_scope_and_is_deterministic(values: list[str | int]) -> None:
+    text = CURSORS.seal(SCOPE, values)
+    assert CURSORS.open(SCOPE, text) == values
+    assert CURSORS.seal(SCOPE, values) == text
+    for other in (SCOPE[:2], (*SCOPE[:2], "other"), ("facts", "enrollmentatc", "-rt")):
         with pytest.raises(BadCursor):
             CURSORS.open(other, text)
     with pytest.raises(BadCursor):
-        Cursors(KeyEncryptionKey(bytes([1]) * 32)).open(PLACE, text)
+        CursorCipher(KeyEncryptionKey(bytes([1]) * 32)).open(SCOPE, text)
 
 
-def test_its_numbers_cannot_be_read() -> None:
-    text = CURSORS.seal(PLACE, ["1234567:1234567:", 7654321])
+def test_cursor_values_are_encrypted() -> None:
+    text = CURSORS.seal(SCOPE, ["1234567:1234567:", 7654321])
     box = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     assert b"1234567" not in box
     assert b"7654321" not in box
 
 
 @pytest.mark.parametrize("change", [lambda text: text[:-4], lambda text: f"AAAA{text}", lambda text: text.swapcase()])
-def test_it_cannot_be_changed(change: object) -> None:
-    text = CURSORS.seal(PLACE, ["1:1:", 5])
+def test_modified_cursor_is_refused(change: object) -> None:
+    text = CURSORS.seal(SCOPE, ["1:1:", 5])
     with pytest.raises(BadCursor):
-        CURSORS.open(PLACE, change(text))  # type: ignore[operator]
+        CURSORS.open(SCOPE, change(text))  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("text", ["", "A", "AAAA", "é", "=", "a b", "\x00"])
-def test_other_texts_are_none(text: str) -> None:
+def test_arbitrary_text_is_not_a_cursor(text: str) -> None:
     with pytest.raises(BadCursor):
-        CURSORS.open(PLACE, text)
+        CURSORS.open(SCOPE, text)

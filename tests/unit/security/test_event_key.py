@@ -19,11 +19,11 @@ SECRET = bytes(range(32))
 KEY = EventKey(SECRET)
 
 
-def test_an_event_id_is_the_first_128_bits_of_a_keyed_hash_as_a_version_8_uuid() -> None:
+def test_event_id_is_a_version_8_uuid_of_a_keyed_hash() -> None:
     scope = "atc-rt/enrollment/rome/ORU-1"
     digest = hmac.digest(SECRET, f"{scope}/0".encode(), hashlib.sha256)
-    own, made = KEY.event_id(scope, 0), UUID(bytes=digest[:16], version=4)
-    assert str(own) == f"{str(made)[:14]}8{str(made)[15:]}"
+    own, version_4_uuid = KEY.event_id(scope, 0), UUID(bytes=digest[:16], version=4)
+    assert str(own) == f"{str(version_4_uuid)[:14]}8{str(version_4_uuid)[15:]}"
     assert (own.version, own.variant) == (8, RFC_4122)
 
 
@@ -34,14 +34,14 @@ def test_other_requests_and_other_keys_give_other_ids(named: list[tuple[str, int
     assert ids.isdisjoint(EventKey(bytes(31) + b"\1").event_id(*each) for each in named)
 
 
-def test_a_stored_key_differs_by_service_and_study_and_is_no_key_in_clear() -> None:
-    stored = [KEY.stored(*of, "k") for of in (("enrollment", "s1"), ("toxicity", "s1"), ("enrollment", "s2"))]
+def test_stored_key_is_hashed_per_service_and_study() -> None:
+    stored = [KEY.stored_key(*of, "k") for of in (("enrollment", "s1"), ("toxicity", "s1"), ("enrollment", "s2"))]
     assert len(set(stored)) == 3
     assert all(" " in each for each in stored)
-    assert KEY.stored("enrollment", "s1", "k") == stored[0]
+    assert KEY.stored_key("enrollment", "s1", "k") == stored[0]
 
 
-def test_a_key_file_is_read_and_shows_nothing(tmp_path: Path) -> None:
+def test_event_key_file_is_loaded_without_revealing_the_secret(tmp_path: Path) -> None:
     make_key_file(tmp_path / "event_key")
     key = EventKey.load(tmp_path / "event_key")
     secret = base64.b64decode((tmp_path / "event_key").read_bytes())

@@ -26,7 +26,7 @@ from shared.security.tokens import BadToken, Caller, FileKeys, HttpKeys, KeysUna
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EC, EC_OTHER = ECKey.generate_key("P-256", auto_kid=True), ECKey.generate_key("P-256", auto_kid=True)
 ED, RSA = OKPKey.generate_key("Ed25519", auto_kid=True), RSAKey.generate_key(2048, auto_kid=True)
-ALL = (EC, ED, RSA)
+ALL_KEYS = (EC, ED, RSA)
 
 
 def jwks(*keys: Key, **members: Any) -> bytes:
@@ -37,15 +37,15 @@ def write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def letters(content: bytes) -> str:
+def base64url(content: bytes) -> str:
     return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
 
 
-def header(key: Key = EC, alg: object = "ES256", **members: Any) -> dict[str, Any]:
+def token_header(key: Key = EC, alg: object = "ES256", **members: Any) -> dict[str, Any]:
     return {"alg": alg, "typ": "at+jwt", "kid": key.kid, **members}
 
 
-def claims(**members: Any) -> dict[str, Any]:
+def token_claims(**members: Any) -> dict[str, Any]:
     now = int(NOON.timestamp())
     return {"iss": ISSUER, "aud": AUDIENCE, "sub": "anna@site-01", "iat": now, "exp": now + 900, **members}
 
@@ -54,15 +54,15 @@ def without(members: dict[str, Any], name: str) -> dict[str, Any]:
     return {member: value for member, value in members.items() if member != name}
 
 
-def signed(head: object, body: object, key: Key = EC, alg: str = "ES256") -> str:
+def sign_token(head: object, body: object, key: Key = EC, alg: str = "ES256") -> str:
     """A token with any header and body at all; text is taken as it is."""
     parts = [part if isinstance(part, str) else json.dumps(part) for part in (head, body)]
-    message = ".".join(letters(part.encode()) for part in parts)
-    return f"{message}.{letters(JWSRegistry.algorithms[alg].sign(message.encode(), key))}"
+    message = ".".join(base64url(part.encode()) for part in parts)
+    return f"{message}.{base64url(JWSRegistry.algorithms[alg].sign(message.encode(), key))}"
 
 
 @dataclass
-class Day:
+class ManualClock:
     """A clock that a test moves."""
 
     now: datetime = NOON
@@ -70,58 +70,58 @@ class Day:
     def __call__(self) -> datetime:
         return self.now
 
-    def pass_by(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
 
 @pytest.fixture
-def day() -> Day:
-    return Day()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
 def key_file(tmp_path: Path) -> Path:
     path = tmp_path / "jwks.json"
-    path.write_bytes(jwks(*ALL))
+    path.write_bytes(jwks(*ALL_KEYS))
     return path
 
 
 @pytest.fixture
-def verifier(key_file: Path, day: Day) -> Verifier:
-    return Verifier(FileKeys(key_file), ISSUER, AUDIENCE, now=day)
+def verifier(key_file: Path, clock: ManualClock) -> Verifier:
+    return Verifier(FileKeys(key_file), ISSUER, AUDIENCE, now=clock)
 
 
-async def refusal(verifier: Verifier, token: str) -> str:
-    with pytest.raises(BadToken) as refused:
+async def refusal_reason(verifier: Verifier, token: str) -> str:
+    with pytest.raises(BadToken) as error:
         await verifier.verify(token)
-    assert str(refused.value) == refused.value.reason
-    return refused.value.reason
+    assert str(error.value) == error.value.reason
+    return error.value.reason
 
 
-async def outcome(verifier: Verifier, token: str) -> str:
+async def subject_or_reason(verifier: Verifier, token: str) -> str:
     try:
         return (await verifier.verify(token)).subject
-    except BadToken as refused:
-        return refused.reason
+    except BadToken as error:
+        return error.reason
 
 
 @pytest.mark.parametrize(("key", "alg"), [(EC, "ES256"), (ED, "EdDSA"), (ED, "Ed25519"), (RSA, "RS256")])
-async def test_a_token_of_each_allowed_algorithm_names_its_subject(verifier: Verifier, key: Key, alg: str) -> None:
-    token = signed(header(key, alg), claims(), key, alg)
+async def test_token_of_each_allowed_algorithm_is_verified(verifier: Verifier, key: Key, alg: str) -> None:
+    token = sign_token(token_header(key, alg), token_claims(), key, alg)
     assert await verifier.verify(token) == Caller("anna@site-01")
 
 
 @pytest.mark.parametrize(
-    "said",
+    "body",
     [
-        claims(aud=["somebody-else", AUDIENCE]),
-        claims(nbf=int(NOON.timestamp())),
-        claims(iat=NOON.timestamp() + 4, exp=NOON.timestamp() + 60.5),
-        claims(scope="openid", roles=["administrator"], azp="a-client"),
+        token_claims(aud=["somebody-else", AUDIENCE]),
+        token_claims(nbf=int(NOON.timestamp())),
+        token_claims(iat=NOON.timestamp() + 4, exp=NOON.timestamp() + 60.5),
+        token_claims(scope="openid", roles=["administrator"], azp="a-client"),
     ],
 )
-async def test_what_else_an_issuer_may_say_does_no_harm(verifier: Verifier, said: dict[str, Any]) -> None:
-    token = signed(header(typ="application/AT+JWT", x5t="abc", vendor={"a": 1}), said)
+async def test_additional_claims_are_ignored(verifier: Verifier, body: dict[str, Any]) -> None:
+    token = sign_token(token_header(typ="application/AT+JWT", x5t="abc", vendor={"a": 1}), body)
     assert await verifier.verify(token) == Caller("anna@site-01")
 
 
@@ -129,124 +129,129 @@ NOW = int(NOON.timestamp())
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("body", "reason"),
     [
-        (claims(iss="https://elsewhere.example"), "issuer"),
-        (without(claims(), "iss"), "issuer"),
-        (claims(iss=[ISSUER]), "issuer"),
-        (claims(aud="somebody-else"), "audience"),
-        (claims(aud=[]), "audience"),
-        (claims(aud={AUDIENCE: 1}), "audience"),
-        (without(claims(), "aud"), "audience"),
-        (without(claims(), "sub"), "subject"),
-        (claims(sub=""), "subject"),
-        (claims(sub=7), "subject"),
-        (claims(sub="a\nb"), "subject"),
-        (claims(sub="a\0"), "subject"),
-        (claims(sub="a" * 256), "subject"),
-        (claims(iat=NOW - 800, exp=NOW - 5), "expired"),
-        (claims(exp=NOW + 901), "lifetime"),
-        (claims(exp=NOW), "lifetime"),
-        (claims(iat=NOW + 6, exp=NOW + 60), "not-yet-valid"),
-        (claims(nbf=NOW + 6), "not-yet-valid"),
-        (without(claims(), "exp"), "lifetime"),
-        (without(claims(), "iat"), "lifetime"),
-        (claims(exp=str(NOW + 900)), "lifetime"),
-        (claims(iat=True), "lifetime"),
-        (claims(exp=10**400), "lifetime"),
-        (claims(exp=float("inf"), iat=float("nan")), "lifetime"),
-        (claims(iat=-1), "lifetime"),
-        (claims(nbf=None), "lifetime"),
-        ([claims()], "malformed"),
+        (token_claims(iss="https://elsewhere.example"), "issuer"),
+        (without(token_claims(), "iss"), "issuer"),
+        (token_claims(iss=[ISSUER]), "issuer"),
+        (token_claims(aud="somebody-else"), "audience"),
+        (token_claims(aud=[]), "audience"),
+        (token_claims(aud={AUDIENCE: 1}), "audience"),
+        (without(token_claims(), "aud"), "audience"),
+        (without(token_claims(), "sub"), "subject"),
+        (token_claims(sub=""), "subject"),
+        (token_claims(sub=7), "subject"),
+        (token_claims(sub="a\nb"), "subject"),
+        (token_claims(sub="a\0"), "subject"),
+        (token_claims(sub="a" * 256), "subject"),
+        (token_claims(iat=NOW - 800, exp=NOW - 5), "expired"),
+        (token_claims(exp=NOW + 901), "lifetime"),
+        (token_claims(exp=NOW), "lifetime"),
+        (token_claims(iat=NOW + 6, exp=NOW + 60), "not-yet-valid"),
+        (token_claims(nbf=NOW + 6), "not-yet-valid"),
+        (without(token_claims(), "exp"), "lifetime"),
+        (without(token_claims(), "iat"), "lifetime"),
+        (token_claims(exp=str(NOW + 900)), "lifetime"),
+        (token_claims(iat=True), "lifetime"),
+        (token_claims(exp=10**400), "lifetime"),
+        (token_claims(exp=float("inf"), iat=float("nan")), "lifetime"),
+        (token_claims(iat=-1), "lifetime"),
+        (token_claims(nbf=None), "lifetime"),
+        ([token_claims()], "malformed"),
         ("not json", "malformed"),
         ('{"iss": "' + ISSUER + '", "sub": "anna", "sub": "root"}', "duplicate"),
     ],
 )
-async def test_a_signed_token_that_does_not_hold_here_and_now_is_refused(
-    verifier: Verifier, said: object, reason: str
-) -> None:
-    assert await refusal(verifier, signed(header(), said)) == reason
+async def test_token_with_invalid_claims_is_refused(verifier: Verifier, body: object, reason: str) -> None:
+    assert await refusal_reason(verifier, sign_token(token_header(), body)) == reason
 
 
 @pytest.mark.parametrize(
     ("head", "reason"),
     [
-        (header(alg="none"), "algorithm"),
-        (header(alg="None"), "algorithm"),
-        (header(alg="ES384"), "algorithm"),
-        (header(alg="PS256"), "algorithm"),
-        (header(alg=["ES256"]), "algorithm"),
-        (without(header(), "alg"), "algorithm"),
-        (header(RSA, "ES256"), "algorithm"),
-        (header(alg="RS256"), "algorithm"),
-        (header(typ="JWT"), "type"),
-        (header(typ=None), "type"),
-        (without(header(), "typ"), "type"),
-        (header(kid="another"), "unknown-key"),
-        (header(kid=None), "unknown-key"),
-        (without(header(), "kid"), "unknown-key"),
-        (header(crit=["exp"]), "header"),
-        (header(crit=[]), "header"),
-        (header(b64=False), "header"),
-        (header(b64=False, crit=["b64"]), "header"),
-        (json.dumps(header())[:-1] + ', "alg": "ES256"}', "duplicate"),
-        (header(jwk=7), "signature"),
+        (token_header(alg="none"), "algorithm"),
+        (token_header(alg="None"), "algorithm"),
+        (token_header(alg="ES384"), "algorithm"),
+        (token_header(alg="PS256"), "algorithm"),
+        (token_header(alg=["ES256"]), "algorithm"),
+        (without(token_header(), "alg"), "algorithm"),
+        (token_header(RSA, "ES256"), "algorithm"),
+        (token_header(alg="RS256"), "algorithm"),
+        (token_header(typ="JWT"), "type"),
+        (token_header(typ=None), "type"),
+        (without(token_header(), "typ"), "type"),
+        (token_header(kid="another"), "unknown-key"),
+        (token_header(kid=None), "unknown-key"),
+        (without(token_header(), "kid"), "unknown-key"),
+        (token_header(crit=["exp"]), "header"),
+        (token_header(crit=[]), "header"),
+        (token_header(b64=False), "header"),
+        (token_header(b64=False, crit=["b64"]), "header"),
+        (json.dumps(token_header())[:-1] + ', "alg": "ES256"}', "duplicate"),
+        (token_header(jwk=7), "signature"),
         ("[" * 5000, "malformed"),
         ("[]", "malformed"),
         ("{", "malformed"),
     ],
 )
-async def test_a_header_that_asks_for_something_else_is_refused(verifier: Verifier, head: object, reason: str) -> None:
-    assert await refusal(verifier, signed(head, claims())) == reason
+async def test_token_with_an_invalid_header_is_refused(verifier: Verifier, head: object, reason: str) -> None:
+    assert await refusal_reason(verifier, sign_token(head, token_claims())) == reason
 
 
-async def test_a_token_signed_by_a_key_of_its_own_is_refused(verifier: Verifier) -> None:
+async def test_token_with_an_embedded_key_is_refused(verifier: Verifier) -> None:
     brought = EC_OTHER.as_dict(private=False)
-    assert await refusal(verifier, signed(header(jwk=brought), claims(), EC_OTHER)) == "signature"
-    assert await refusal(verifier, signed(header(EC_OTHER, jwk=brought), claims(), EC_OTHER)) == "unknown-key"
+    assert (
+        await refusal_reason(verifier, sign_token(token_header(jwk=brought), token_claims(), EC_OTHER)) == "signature"
+    )
+    assert (
+        await refusal_reason(verifier, sign_token(token_header(EC_OTHER, jwk=brought), token_claims(), EC_OTHER))
+        == "unknown-key"
+    )
 
 
 @pytest.mark.parametrize("key", [EC, RSA])
 @pytest.mark.parametrize("form", [Encoding.PEM, Encoding.DER])
-async def test_the_public_key_is_no_shared_secret(verifier: Verifier, key: ECKey | RSAKey, form: Encoding) -> None:
+async def test_public_key_is_not_accepted_as_an_hmac_secret(
+    verifier: Verifier, key: ECKey | RSAKey, form: Encoding
+) -> None:
     public = key.public_key.public_bytes(form, PublicFormat.SubjectPublicKeyInfo)
-    message = signed(header(key, "HS256"), claims()).rpartition(".")[0]
-    token = f"{message}.{letters(hmac.digest(public, message.encode(), 'sha256'))}"
-    assert await refusal(verifier, token) == "algorithm"
+    message = sign_token(token_header(key, "HS256"), token_claims()).rpartition(".")[0]
+    token = f"{message}.{base64url(hmac.digest(public, message.encode(), 'sha256'))}"
+    assert await refusal_reason(verifier, token) == "algorithm"
 
 
 async def test_an_unsigned_token_is_refused(verifier: Verifier) -> None:
-    message = signed(header(alg="none"), claims()).rpartition(".")[0]
-    assert await refusal(verifier, f"{message}.") == "algorithm"
-    message = signed(header(), claims()).rpartition(".")[0]
-    assert await refusal(verifier, f"{message}.") == "signature"
+    message = sign_token(token_header(alg="none"), token_claims()).rpartition(".")[0]
+    assert await refusal_reason(verifier, f"{message}.") == "algorithm"
+    message = sign_token(token_header(), token_claims()).rpartition(".")[0]
+    assert await refusal_reason(verifier, f"{message}.") == "signature"
 
 
-async def test_a_token_beyond_8_kilobytes_is_refused_unread(verifier: Verifier) -> None:
-    assert await refusal(verifier, signed(header(), claims(padding="a" * 8192))) == "oversized"
+async def test_token_above_8_kilobytes_is_refused(verifier: Verifier) -> None:
+    assert await refusal_reason(verifier, sign_token(token_header(), token_claims(padding="a" * 8192))) == "oversized"
 
 
 @pytest.mark.parametrize(
     "nonsense", ["", ".", "..", "...", "a.b.c", "é.é.é", "\ud800", "e30.e30", "e30.e30.e30.e30", " "]
 )
-async def test_what_is_no_token_is_refused(verifier: Verifier, nonsense: str) -> None:
-    assert await refusal(verifier, nonsense) in {"malformed", "algorithm"}
+async def test_malformed_token_is_refused(verifier: Verifier, nonsense: str) -> None:
+    assert await refusal_reason(verifier, nonsense) in {"malformed", "algorithm"}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(at=st.integers(0, 10_000), letter=st.sampled_from("ABab01-_.=+/ \n"))
 async def test_a_token_with_one_letter_changed_is_refused(verifier: Verifier, at: int, letter: str) -> None:
-    token = signed(header(), claims())
-    place = at % len(token)
-    changed = token[:place] + letter + token[place + 1 :]
+    token = sign_token(token_header(), token_claims())
+    index = at % len(token)
+    changed = token[:index] + letter + token[index + 1 :]
     if changed != token:
-        assert await refusal(verifier, changed) != "expired"
+        assert await refusal_reason(verifier, changed) != "expired"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.builds(".".join, st.lists(st.text(), min_size=3, max_size=3)))
-async def test_any_text_at_all_gets_a_refusal_and_nothing_worse(verifier: Verifier, text: str) -> None:
-    assert await refusal(verifier, text)
+async def test_arbitrary_text_is_refused_without_other_errors(verifier: Verifier, text: str) -> None:
+    assert await refusal_reason(verifier, text)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -256,50 +261,50 @@ async def test_any_text_at_all_gets_a_refusal_and_nothing_worse(verifier: Verifi
         st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()) | st.just({}),
     )
 )
-async def test_any_header_at_all_gets_an_answer_and_nothing_worse(verifier: Verifier, head: dict[str, Any]) -> None:
-    answer = await outcome(verifier, signed({**header(), **head}, claims()))
+async def test_arbitrary_header_is_verified_or_refused_without_other_errors(
+    verifier: Verifier, head: dict[str, Any]
+) -> None:
+    answer = await subject_or_reason(verifier, sign_token({**token_header(), **head}, token_claims()))
     assert answer in {"anna@site-01", "algorithm", "header", "signature", "type", "unknown-key"}
 
 
-async def test_a_token_holds_for_five_seconds_more_for_clocks_that_differ(verifier: Verifier, day: Day) -> None:
-    token = signed(header(), claims())
-    day.pass_by(904.9)
+async def test_expiry_has_five_seconds_of_clock_tolerance(verifier: Verifier, clock: ManualClock) -> None:
+    token = sign_token(token_header(), token_claims())
+    clock.advance(904.9)
     assert await verifier.verify(token) == Caller("anna@site-01")
-    day.pass_by(0.1)
-    assert await refusal(verifier, token) == "expired"
+    clock.advance(0.1)
+    assert await refusal_reason(verifier, token) == "expired"
 
 
-async def test_a_remembered_token_expires_on_time(verifier: Verifier, day: Day) -> None:
-    token = signed(header(), claims())
+async def test_cached_token_expires_on_time(verifier: Verifier, clock: ManualClock) -> None:
+    token = sign_token(token_header(), token_claims())
     await verifier.verify(token)
-    day.pass_by(904)
+    clock.advance(904)
     assert await verifier.verify(token) == Caller("anna@site-01")
-    day.pass_by(1)
-    assert await refusal(verifier, token) == "expired"
-    assert await refusal(verifier, token) == "expired"
+    clock.advance(1)
+    assert await refusal_reason(verifier, token) == "expired"
+    assert await refusal_reason(verifier, token) == "expired"
 
 
-async def test_a_token_ends_with_its_key(verifier: Verifier, key_file: Path) -> None:
-    token = signed(header(), claims())
+async def test_token_is_refused_when_its_key_is_removed(verifier: Verifier, key_file: Path) -> None:
+    token = sign_token(token_header(), token_claims())
     await verifier.verify(token)
     write(key_file, jwks(ED))
-    assert await refusal(verifier, token) == "unknown-key"
+    assert await refusal_reason(verifier, token) == "unknown-key"
 
 
-async def test_a_key_replaced_under_the_same_id_ends_the_tokens_of_the_old_one(
-    verifier: Verifier, key_file: Path
-) -> None:
-    token = signed(header(), claims())
+async def test_key_replaced_under_the_same_id_invalidates_old_tokens(verifier: Verifier, key_file: Path) -> None:
+    token = sign_token(token_header(), token_claims())
     await verifier.verify(token)
     write(key_file, jwks(EC_OTHER, kid=EC.kid))
-    assert await refusal(verifier, token) == "signature"
+    assert await refusal_reason(verifier, token) == "signature"
 
 
-async def test_verification_happens_once_per_token_and_the_memory_is_bounded(
+async def test_tokens_are_verified_once_and_the_cache_is_bounded(
     verifier: Verifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokens, "REMEMBERED", 2)
-    first, second, third = (signed(header(), claims(sub=name)) for name in ("a", "b", "c"))
+    first, second, third = (sign_token(token_header(), token_claims(sub=name)) for name in ("a", "b", "c"))
     verified: list[str] = []
     check = JWSRegistry.algorithms["ES256"].verify
 
@@ -315,7 +320,7 @@ async def test_verification_happens_once_per_token_and_the_memory_is_bounded(
     assert len(verified) == 4
 
 
-async def test_keys_on_disk_are_read_again_when_they_change(key_file: Path) -> None:
+async def test_key_file_is_reloaded_when_it_changes(key_file: Path) -> None:
     keys = FileKeys(key_file)
     assert await keys.key(str(EC_OTHER.kid)) is None
     write(draft := key_file.with_suffix(".draft"), jwks(EC_OTHER))
@@ -325,26 +330,26 @@ async def test_keys_on_disk_are_read_again_when_they_change(key_file: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "spoilt", [b"", b"{", b"[]", b'{"keys": 7}', b'{"keys": ["x"]}', b"[" * 100_000, b"\xff\xfe\x00"]
+    "damaged_content", [b"", b"{", b"[]", b'{"keys": 7}', b'{"keys": ["x"]}', b"[" * 100_000, b"\xff\xfe\x00"]
 )
-async def test_a_spoilt_key_file_leaves_the_keys_as_they_were(key_file: Path, spoilt: bytes) -> None:
+async def test_damaged_key_file_keeps_the_previous_keys(key_file: Path, damaged_content: bytes) -> None:
     keys = FileKeys(key_file)
     before = await keys.key(str(EC.kid))
-    write(key_file, spoilt)
+    write(key_file, damaged_content)
     assert await keys.key(str(EC.kid)) == before is not None
     os.unlink(key_file)
     assert await keys.key(str(EC.kid)) == before
 
 
-async def test_without_any_keys_the_token_is_not_blamed(tmp_path: Path, day: Day) -> None:
-    verifier = Verifier(FileKeys(tmp_path / "absent.json"), ISSUER, AUDIENCE, now=day)
+async def test_missing_keys_raise_keys_unavailable(tmp_path: Path, clock: ManualClock) -> None:
+    verifier = Verifier(FileKeys(tmp_path / "absent.json"), ISSUER, AUDIENCE, now=clock)
     with pytest.raises(KeysUnavailable):
-        await verifier.verify(signed(header(), claims()))
+        await verifier.verify(sign_token(token_header(), token_claims()))
 
 
-def test_only_keys_that_are_made_for_signatures_are_taken() -> None:
+def test_only_signature_keys_are_accepted() -> None:
     x = EC.as_dict(private=False)
-    short = {"kty": "RSA", "kid": "short", "e": "AQAB", "n": letters(b"\xff" * 128)}
+    short = {"kty": "RSA", "kid": "short", "e": "AQAB", "n": base64url(b"\xff" * 128)}
     unfit = [
         {**x, "kid": "enc", "use": "enc"},
         {**x, "kid": "es384", "alg": "ES384"},
@@ -371,14 +376,14 @@ class KeyServer:
     status: str = "200 OK"
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     delay: asyncio.Event | None = None
-    asked: int = 0
-    seconds: float = 1000.0
+    request_count: int = 0
+    monotonic_seconds: float = 1000.0
     url: str = ""
     stop: Callable[[], None] = field(default=lambda: None)
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        self.asked += 1
+        self.request_count += 1
         self.arrived.set()
         if self.delay:
             await self.delay.wait()
@@ -388,7 +393,7 @@ class KeyServer:
         writer.close()
 
     def keys(self) -> HttpKeys:
-        return HttpKeys(self.url, seconds=lambda: self.seconds, timeout=5)
+        return HttpKeys(self.url, clock=lambda: self.monotonic_seconds, timeout=5)
 
 
 @pytest.fixture
@@ -402,67 +407,69 @@ async def issuer() -> AsyncIterator[KeyServer]:
     await listening.wait_closed()
 
 
-async def test_fetched_keys_are_kept_for_ten_minutes(issuer: KeyServer) -> None:
+async def test_fetched_keys_are_cached_for_ten_minutes(issuer: KeyServer) -> None:
     keys = issuer.keys()
     assert await keys.key(str(EC.kid)) is not None
-    issuer.seconds += 599
+    issuer.monotonic_seconds += 599
     assert await keys.key(str(EC.kid)) is not None
-    assert issuer.asked == 1
+    assert issuer.request_count == 1
     issuer.body = jwks(ED)
-    issuer.seconds += 1
+    issuer.monotonic_seconds += 1
     assert await keys.key(str(EC.kid)) is None
-    assert issuer.asked == 2
+    assert issuer.request_count == 2
 
 
-async def test_an_unknown_key_is_asked_for_at_most_once_in_30_seconds(issuer: KeyServer) -> None:
+async def test_unknown_key_is_fetched_at_most_once_in_30_seconds(issuer: KeyServer) -> None:
     keys = issuer.keys()
     assert await keys.key(str(EC.kid)) is not None
     issuer.body = jwks(EC, ED)
-    issuer.seconds += 29
+    issuer.monotonic_seconds += 29
     assert [await keys.key(kid) for kid in ("x", "y", str(ED.kid))] == [None, None, None]
-    assert issuer.asked == 1
-    issuer.seconds += 1
+    assert issuer.request_count == 1
+    issuer.monotonic_seconds += 1
     assert await keys.key(str(ED.kid)) is not None
     assert await keys.key("x") is None
-    assert issuer.asked == 2
+    assert issuer.request_count == 2
 
 
-async def test_the_old_keys_hold_while_the_issuer_is_away(issuer: KeyServer) -> None:
+async def test_cached_keys_are_used_while_the_issuer_is_unavailable(issuer: KeyServer) -> None:
     keys = issuer.keys()
     before = await keys.key(str(EC.kid))
     issuer.stop()
-    issuer.seconds += 3600
+    issuer.monotonic_seconds += 3600
     assert await keys.key(str(EC.kid)) == before is not None
 
 
 @pytest.mark.parametrize(("status", "body"), [("500 Oops", jwks(ED)), ("200 OK", b"<html>"), ("302 Found", b"")])
-async def test_the_old_keys_hold_while_the_issuer_answers_nonsense(issuer: KeyServer, status: str, body: bytes) -> None:
+async def test_cached_keys_are_used_while_the_issuer_answers_incorrectly(
+    issuer: KeyServer, status: str, body: bytes
+) -> None:
     keys = issuer.keys()
     before = await keys.key(str(EC.kid))
     issuer.status, issuer.body = status, body
-    issuer.seconds += 3600
+    issuer.monotonic_seconds += 3600
     assert await keys.key(str(EC.kid)) == before is not None
-    assert issuer.asked == 2
+    assert issuer.request_count == 2
 
 
-async def test_an_issuer_that_starts_late_is_found_within_a_second(issuer: KeyServer) -> None:
+async def test_unavailable_issuer_is_retried_after_a_second(issuer: KeyServer) -> None:
     issuer.status = "503 Service Unavailable"
     keys = issuer.keys()
     for _ in range(2):
         with pytest.raises(KeysUnavailable):
             await keys.key(str(EC.kid))
-    assert issuer.asked == 1
+    assert issuer.request_count == 1
     issuer.status = "200 OK"
-    issuer.seconds += 1
+    issuer.monotonic_seconds += 1
     assert await keys.key(str(EC.kid)) is not None
 
 
-async def test_many_at_once_ask_the_issuer_once_and_only_one_waits_for_a_refresh(issuer: KeyServer) -> None:
+async def test_concurrent_callers_share_one_fetch_and_do_not_wait_for_a_refresh(issuer: KeyServer) -> None:
     keys = issuer.keys()
     assert None not in await asyncio.gather(*(keys.key(str(EC.kid)) for _ in range(20)))
-    assert issuer.asked == 1
+    assert issuer.request_count == 1
     issuer.delay, issuer.arrived = asyncio.Event(), asyncio.Event()
-    issuer.seconds += 600
+    issuer.monotonic_seconds += 600
     refreshing = asyncio.create_task(keys.key(str(EC.kid)))
     async with asyncio.timeout(5):
         await issuer.arrived.wait()
@@ -472,24 +479,24 @@ async def test_many_at_once_ask_the_issuer_once_and_only_one_waits_for_a_refresh
     assert await refreshing is not None
 
 
-async def test_the_development_issuers_tokens_are_honoured(tmp_path: Path, day: Day) -> None:
+async def test_tokens_of_the_development_issuer_are_accepted(tmp_path: Path, clock: ManualClock) -> None:
     issuing = Issuer.load(tmp_path / "keys")
-    verifier = Verifier(FileKeys(issuing.jwks), ISSUER, AUDIENCE, now=day)
+    verifier = Verifier(FileKeys(issuing.jwks), ISSUER, AUDIENCE, now=clock)
     assert await verifier.verify(issuing.token("anna", now=NOON)) == Caller("anna")
-    assert await refusal(verifier, issuing.token("anna", now=NOON, minutes=16)) == "lifetime"
-    assert await refusal(verifier, Issuer.load(tmp_path / "others").token("anna", now=NOON)) == "unknown-key"
+    assert await refusal_reason(verifier, issuing.token("anna", now=NOON, minutes=16)) == "lifetime"
+    assert await refusal_reason(verifier, Issuer.load(tmp_path / "others").token("anna", now=NOON)) == "unknown-key"
 
 
-async def test_the_development_issuer_keeps_its_key_over_a_restart(tmp_path: Path, day: Day) -> None:
+async def test_development_issuer_keeps_its_key_after_a_restart(tmp_path: Path, clock: ManualClock) -> None:
     first = Issuer.load(tmp_path)
     token, published = first.token("anna", now=NOON), first.jwks.read_bytes()
     changed = first.jwks.stat().st_mtime_ns
     again = Issuer.load(tmp_path)
     assert (again.jwks.read_bytes(), again.jwks.stat().st_mtime_ns) == (published, changed)
-    assert await Verifier(FileKeys(again.jwks), ISSUER, AUDIENCE, now=day).verify(token) == Caller("anna")
+    assert await Verifier(FileKeys(again.jwks), ISSUER, AUDIENCE, now=clock).verify(token) == Caller("anna")
 
 
-async def test_a_lost_or_foreign_public_key_file_is_made_again(tmp_path: Path) -> None:
+async def test_lost_or_foreign_public_key_file_is_recreated(tmp_path: Path) -> None:
     published = Issuer.load(tmp_path).jwks.read_bytes()
     (tmp_path / "jwks.json").write_bytes(jwks(EC))
     assert Issuer.load(tmp_path).jwks.read_bytes() == published
@@ -502,5 +509,5 @@ def test_the_private_key_of_the_development_issuer_stays_private(tmp_path: Path)
     private = json.loads((tmp_path / "keys" / "issuer.json").read_bytes())
     assert stat.S_IMODE((tmp_path / "keys" / "issuer.json").stat().st_mode) == 0o600
     assert sorted(os.listdir(tmp_path / "keys")) == ["issuer.json", "jwks.json"]
-    for shown in (issuing.jwks.read_text(), repr(issuing)):
-        assert private["d"] not in shown
+    for visible_text in (issuing.jwks.read_text(), repr(issuing)):
+        assert private["d"] not in visible_text

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.reference.study import CHECKLIST
-from shared.protocol.protocol import Toxicity
-from shared.terminology.ctcae import NAMES, Dictionary, Term, dictionary, dictionary_of
+from shared.protocol.protocol import ToxicityPlan
+from shared.terminology.ctcae import DICTIONARY_NAMES, CtcaeDictionary, CtcaeTerm, dictionary_for_term, load_dictionary
 
-V3 = dictionary("ctcae-3.0")
+V3 = load_dictionary("ctcae-3.0")
 
 
-def names(found: list[Term]) -> list[str]:
-    return [term.name for term in found]
+def term_names(terms: list[CtcaeTerm]) -> list[str]:
+    return [term.name for term in terms]
 
 
 @pytest.mark.parametrize(
@@ -27,25 +27,30 @@ def names(found: list[Term]) -> list[str]:
         ("ctcae-6.0", 850, 26, 3235, 1015),
     ],
 )
-def test_each_version_is_whole(name: str, terms: int, categories: int, described: int, missing: int) -> None:
-    held = dictionary(name)
-    texts = sum(len(term.descriptions) for term in held.terms.values())
-    assert (len(held.terms), len(held.categories), texts, 5 * terms - texts) == (terms, categories, described, missing)
-    assert sum(held.categories.values()) == terms
-    assert all(term.name and term.category and term.descriptions for term in held.terms.values())
-    assert all(text.strip() for term in held.terms.values() for text in term.descriptions.values())
+def test_each_version_is_complete(name: str, terms: int, categories: int, described: int, missing: int) -> None:
+    ctcae = load_dictionary(name)
+    texts = sum(len(term.descriptions) for term in ctcae.terms.values())
+    assert (len(ctcae.terms), len(ctcae.categories), texts, 5 * terms - texts) == (
+        terms,
+        categories,
+        described,
+        missing,
+    )
+    assert sum(ctcae.categories.values()) == terms
+    assert all(term.name and term.category and term.descriptions for term in ctcae.terms.values())
+    assert all(text.strip() for term in ctcae.terms.values() for text in term.descriptions.values())
 
 
-def test_there_is_a_dictionary_for_whatever_a_protocol_may_name_and_no_other() -> None:
-    assert get_args(Toxicity.model_fields["dictionary"].annotation) == NAMES
+def test_dictionaries_are_those_that_a_protocol_may_name() -> None:
+    assert get_args(ToxicityPlan.model_fields["dictionary"].annotation) == DICTIONARY_NAMES
     for name in ("ctcae-2.0", "", "../ctcae-3.0", "CTCAE-3.0"):
         with pytest.raises(KeyError):
-            dictionary(name)
+            load_dictionary(name)
 
 
-def test_a_terms_id_says_which_dictionary_it_is_of() -> None:
-    for name in NAMES:
-        assert all(dictionary_of(term) is dictionary(name) for term in dictionary(name).terms)
+def test_term_id_identifies_its_dictionary() -> None:
+    for name in DICTIONARY_NAMES:
+        assert all(dictionary_for_term(term) is load_dictionary(name) for term in load_dictionary(name).terms)
 
 
 def test_a_term_of_v3_is_named_with_its_site_where_it_has_one() -> None:
@@ -55,46 +60,46 @@ def test_a_term_of_v3_is_named_with_its_site_where_it_has_one() -> None:
     assert len({(term.category, term.name) for term in V3.terms.values()}) == 1059
 
 
-def test_grades_have_holes() -> None:
+def test_terms_may_lack_grades() -> None:
     hypothermia, serum_sickness = V3.terms["3.0:0083"], V3.terms["3.0:0005"]
     assert hypothermia.grades == (0, 2, 3, 4, 5)
     assert serum_sickness.grades == (0, 3, 5)
     assert dict(serum_sickness.descriptions) == {3: "Present", 5: "Death"}
 
 
-def test_a_first_seizure_has_another_grade_in_another_version() -> None:
+def test_first_seizure_has_different_grades_in_v3_and_v5() -> None:
     """Why a grade is never carried over: controlled by a drug, it is grade 2 in v3.0, and new onset is 3 in v5.0."""
     seizure = V3.terms["3.0:0699"]
-    later = next(term for term in dictionary("ctcae-5.0").terms.values() if term.name == "Seizure")
+    seizure_in_v5 = next(term for term in load_dictionary("ctcae-5.0").terms.values() if term.name == "Seizure")
     assert "well controlled by anticonvulsants" in seizure.descriptions[2]
-    assert "new onset seizures" in later.descriptions[3].lower()
+    assert "new onset seizures" in seizure_in_v5.descriptions[3].lower()
 
 
-def test_the_reference_studys_checklist_is_of_its_dictionary() -> None:
+def test_checklist_of_the_reference_study_is_in_its_dictionary() -> None:
     assert set(CHECKLIST) <= set(V3.terms)
 
 
-def test_what_begins_with_the_word_comes_before_what_only_holds_it() -> None:
-    assert names(V3.search("dysph")) == [
+def test_names_beginning_with_the_word_come_first() -> None:
+    assert term_names(V3.search("dysph")) == [
         "Dysphagia (difficulty swallowing)",
         "Speech impairment (e.g., dysphasia or aphasia)",
     ]
-    found = V3.search("pain")
-    leading = [term.name.startswith("Pain") for term in found]
+    matches = V3.search("pain")
+    leading = [term.name.startswith("Pain") for term in matches]
     assert leading == sorted(leading, reverse=True)
     assert set(leading) == {True, False}
 
 
-def test_words_are_found_in_any_order_in_name_and_site() -> None:
+def test_search_words_match_in_any_order_in_name_and_site() -> None:
     oral = [
         "Mucositis/stomatitis (clinical exam) / Oral cavity",
         "Mucositis/stomatitis (functional/symptomatic) / Oral cavity",
     ]
-    assert names(V3.search("muco oral")) == names(V3.search("cavity  STOMAT")) == oral
-    assert names(V3.search("oral-mucositis: exam")) == oral[:1]
+    assert term_names(V3.search("muco oral")) == term_names(V3.search("cavity  STOMAT")) == oral
+    assert term_names(V3.search("oral-mucositis: exam")) == oral[:1]
 
 
-def test_a_word_that_fits_nothing_ends_the_search() -> None:
+def test_search_stops_at_a_word_without_match() -> None:
     """Anybody with a token may send a hundred words, and each term would be compared with all of them."""
 
     def words() -> Iterator[str]:
@@ -102,64 +107,66 @@ def test_a_word_that_fits_nothing_ends_the_search() -> None:
         yield "zzz"
         pytest.fail("a term is compared with the rest")
 
-    assert not any(term.answers(words()) for term in V3.terms.values())
+    assert not any(term.matches(words()) for term in V3.terms.values())
 
 
-def test_a_word_that_is_sent_many_times_is_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeated_search_words_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[int] = []
-    answers = Term.answers
+    answers = CtcaeTerm.matches
 
-    def count_words(term: Term, words: Any) -> bool:
+    def count_words(term: CtcaeTerm, words: Any) -> bool:
         compared.append(len(words))
         return answers(term, words)
 
-    monkeypatch.setattr(Term, "answers", count_words)
+    monkeypatch.setattr(CtcaeTerm, "answers", count_words)
     assert V3.search("Pain neck pain, PAIN neck") == V3.search("pain neck")
     assert set(compared) == {2}
 
 
-def test_every_word_has_to_begin_a_word() -> None:
-    assert names(V3.search("stomatitis nose")) == []
-    assert "Dysphagia (difficulty swallowing)" not in names(V3.search("phagia"))
+def test_search_words_match_only_word_beginnings() -> None:
+    assert term_names(V3.search("stomatitis nose")) == []
+    assert "Dysphagia (difficulty swallowing)" not in term_names(V3.search("phagia"))
 
 
-@pytest.mark.parametrize("sought", ["dyspnéa", "DYSPNEA", "dyspne\u0301a", "\uff24yspnea", " dyspnea, "])
-def test_case_accents_and_punctuation_do_not_matter(sought: str) -> None:
-    assert names(V3.search(sought)) == ["Dyspnea (shortness of breath)"]
+@pytest.mark.parametrize("query", ["dyspnéa", "DYSPNEA", "dyspne\u0301a", "\uff24yspnea", " dyspnea, "])
+def test_search_ignores_case_accents_and_punctuation(query: str) -> None:
+    assert term_names(V3.search(query)) == ["Dyspnea (shortness of breath)"]
 
 
-@pytest.mark.parametrize("sought", ["", "   ", "-/("])
-def test_nothing_sought_is_every_term_in_the_tables_order(sought: str) -> None:
-    assert [term.term_id for term in V3.search(sought, limit=2000)] == sorted(V3.terms)
+@pytest.mark.parametrize("query", ["", "   ", "-/("])
+def test_empty_search_returns_every_term_in_table_order(query: str) -> None:
+    assert [term.term_id for term in V3.search(query, limit=2000)] == sorted(V3.terms)
 
 
 def test_a_category_narrows_the_search() -> None:
-    found = V3.search("edema", category="PULMONARY/UPPER RESPIRATORY")
-    assert names(found) == ["Edema, larynx"]
+    terms = V3.search("edema", category="PULMONARY/UPPER RESPIRATORY")
+    assert term_names(terms) == ["Edema, larynx"]
     assert len(V3.search(category="PAIN")) == V3.categories["PAIN"]
 
 
-def paged(held: Dictionary, sought: str, size: int) -> list[Term]:
-    found: list[Term] = []
-    while page := held.search(sought, after=found[-1].term_id if found else "", limit=size):
+def search_all_pages(ctcae: CtcaeDictionary, query: str, size: int) -> list[CtcaeTerm]:
+    terms: list[CtcaeTerm] = []
+    while page := ctcae.search(query, after=terms[-1].term_id if terms else "", limit=size):
         assert len(page) <= size
-        assert page[0] not in found[-1:]
-        found += page
-    return found
+        assert page[0] not in terms[-1:]
+        terms += page
+    return terms
 
 
-@given(st.sampled_from(NAMES), st.sampled_from(["", "pain", "e", "infection ear", "d s"]), st.integers(50, 400))
-def test_pages_laid_end_to_end_are_the_whole(name: str, sought: str, size: int) -> None:
-    held = dictionary(name)
-    assert paged(held, sought, size) == held.search(sought, limit=5000)
+@given(
+    st.sampled_from(DICTIONARY_NAMES), st.sampled_from(["", "pain", "e", "infection ear", "d s"]), st.integers(50, 400)
+)
+def test_pages_together_are_the_complete_result(name: str, query: str, size: int) -> None:
+    ctcae = load_dictionary(name)
+    assert search_all_pages(ctcae, query, size) == ctcae.search(query, limit=5000)
 
 
 @given(st.data())
-def test_every_term_is_found_by_the_beginnings_of_its_words(data: st.DataObject) -> None:
-    held = dictionary(data.draw(st.sampled_from(NAMES)))
-    term = data.draw(st.sampled_from(list(held.terms.values())))
+def test_every_term_is_found_by_prefixes_of_its_words(data: st.DataObject) -> None:
+    ctcae = load_dictionary(data.draw(st.sampled_from(DICTIONARY_NAMES)))
+    term = data.draw(st.sampled_from(list(ctcae.terms.values())))
     words = data.draw(st.permutations(term.words))
-    sought = " ".join(word[: data.draw(st.integers(1, len(word)))] for word in words)
-    assert term in held.search(sought, limit=5000)
+    query = " ".join(word[: data.draw(st.integers(1, len(word)))] for word in words)
+    assert term in ctcae.search(query, limit=5000)
     with pytest.raises(KeyError):
-        held.search(sought, after="3.0:9999")
+        ctcae.search(query, after="3.0:9999")

@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from infra.issuer import AUDIENCE, ISSUER, Issuer
 from services.toxicity.dictionaries_api import routes
 from shared.security.tokens import FileKeys, Verifier
-from shared.web.app import bare_app
-from shared.web.service import admission
+from shared.web.app import create_bare_app
+from shared.web.service import authentication
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BASE = "/toxicity/v1/dictionaries"
@@ -31,56 +31,62 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
 @pytest.fixture
 async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A caller with a token, and no grant in any study."""
-    issuer, app = Issuer.load(tmp_path), bare_app("toxicity", _lifespan)
-    app.state.admit = admission(Verifier(FileKeys(issuer.jwks), ISSUER, AUDIENCE, now=lambda: NOON))
+    issuer, app = Issuer.load(tmp_path), create_bare_app("toxicity", _lifespan)
+    app.state.admit = authentication(Verifier(FileKeys(issuer.jwks), ISSUER, AUDIENCE, now=lambda: NOON))
     app.router.routes.extend(routes.routes)
     bearer = {"authorization": f"Bearer {issuer.token('anyone', now=NOON)}"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here", headers=bearer) as client:
         yield client
 
 
-async def read(http: httpx.AsyncClient, path: str = V3, **parameters: Any) -> Any:
+async def get_json(http: httpx.AsyncClient, path: str = V3, **parameters: Any) -> Any:
     answer = await http.get(path, params=parameters)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-async def test_a_term_is_found_by_the_beginning_of_a_word(http: httpx.AsyncClient) -> None:
-    said = await read(http, q="dysph")
-    assert said["rows"][0]["name"] == "Dysphagia (difficulty swallowing)"
-    assert said["next"] is None
+async def test_term_is_found_by_a_word_prefix(http: httpx.AsyncClient) -> None:
+    page = await get_json(http, q="dysph")
+    assert page["rows"][0]["name"] == "Dysphagia (difficulty swallowing)"
+    assert page["next"] is None
 
 
-async def test_a_row_says_which_grades_there_are_and_what_they_mean(http: httpx.AsyncClient) -> None:
-    (row,) = (await read(http, q="sickness serum"))["rows"]
+async def test_row_lists_grades_with_descriptions(http: httpx.AsyncClient) -> None:
+    (row,) = (await get_json(http, q="sickness serum"))["rows"]
     assert row == {
-        "term": "3.0:0005", "name": "Serum sickness", "category": "ALLERGY/IMMUNOLOGY",
-        "grades": [0, 3, 5], "descriptions": {"3": "Present", "5": "Death"},
-    }  # fmt: skip
+        "term": "3.0:0005",
+        "name": "Serum sickness",
+        "category": "ALLERGY/IMMUNOLOGY",
+        "grades": [0, 3, 5],
+        "descriptions": {"3": "Present", "5": "Death"},
+    }
 
 
-async def test_pages_follow_each_other_to_the_end(http: httpx.AsyncClient) -> None:
+async def test_pages_lead_to_the_last_term(http: httpx.AsyncClient) -> None:
     rows: list[dict[str, Any]] = []
     after: str | None = ""
     for _ in range(3):
-        said = await read(http, limit=500, after=after)
-        rows, after = rows + said["rows"], said["next"]
+        page = await get_json(http, limit=500, after=after)
+        rows, after = rows + page["rows"], page["next"]
     assert (len({row["term"] for row in rows}), len(rows), after) == (1059, 1059, None)
-    assert len((await read(http))["rows"]) == 100
+    assert len((await get_json(http))["rows"]) == 100
 
 
 async def test_a_category_narrows_the_rows(http: httpx.AsyncClient) -> None:
-    said = await read(
+    page = await get_json(
         http, f"{BASE}/ctcae-5.0/terms", q="edema", category="Respiratory, thoracic and mediastinal disorders"
     )
-    assert {row["category"] for row in said["rows"]} == {"Respiratory, thoracic and mediastinal disorders"}
+    assert {row["category"] for row in page["rows"]} == {"Respiratory, thoracic and mediastinal disorders"}
 
 
 async def test_the_four_versions_are_listed_with_their_categories(http: httpx.AsyncClient) -> None:
-    rows = (await read(http, BASE))["rows"]
+    rows = (await get_json(http, BASE))["rows"]
     assert [(row["dictionary"], row["terms"], len(row["categories"])) for row in rows] == [
-        ("ctcae-3.0", 1059, 28), ("ctcae-4.03", 790, 26), ("ctcae-5.0", 837, 26), ("ctcae-6.0", 850, 26)
-    ]  # fmt: skip
+        ("ctcae-3.0", 1059, 28),
+        ("ctcae-4.03", 790, 26),
+        ("ctcae-5.0", 837, 26),
+        ("ctcae-6.0", 850, 26),
+    ]
     assert all(sum(each["terms"] for each in row["categories"]) == row["terms"] for row in rows)
     assert rows[0]["categories"][0] == {"name": "ALLERGY/IMMUNOLOGY", "terms": 6}
 
@@ -107,9 +113,7 @@ async def test_another_dictionary_is_unknown(http: httpx.AsyncClient, name: str)
         ({"after": "5.0:0001"}, "parameter"),
     ],
 )
-async def test_a_parameter_that_does_not_fit_is_refused(
-    http: httpx.AsyncClient, parameters: dict[str, str], code: str
-) -> None:
+async def test_invalid_parameter_is_refused(http: httpx.AsyncClient, parameters: dict[str, str], code: str) -> None:
     answer = await http.get(V3, params=parameters)
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     (fault,) = answer.json()["errors"]
@@ -117,5 +121,5 @@ async def test_a_parameter_that_does_not_fit_is_refused(
 
 
 @pytest.mark.parametrize("path", [BASE, V3])
-async def test_without_a_token_nothing_is_read(http: httpx.AsyncClient, path: str) -> None:
+async def test_token_is_required(http: httpx.AsyncClient, path: str) -> None:
     assert (await http.get(path, headers={"authorization": ""})).status_code == 401

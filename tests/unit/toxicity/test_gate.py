@@ -11,58 +11,81 @@ import pytest
 
 import shared.terminology
 from services.toxicity.assessment import objections
-from services.toxicity.gate import World
+from services.toxicity.gate import ToxicityGate
 from shared.kernel.fact import Fact
-from shared.kernel.record import Objection, Record, Refused
-from shared.kernel.refusal import MOST_FAULTS
-from shared.terminology.ctcae import NAMES
+from shared.kernel.record import Objection, Record, RuleViolation
+from shared.kernel.refusal import MAX_FAULTS
+from shared.terminology.ctcae import DICTIONARY_NAMES
 from shared.testing import facts
-from shared.testing.facts import ON_STUDY, START, amended, course, line, opened, protocol, site_activated, withdrawn
-from shared.testing.spec import Spec, history
+from shared.testing.facts import (
+    ENROLLMENT_FACTS,
+    START_DATE,
+    consent_withdrawn,
+    protocol,
+    protocol_amended,
+    radiotherapy_started,
+    site_activated,
+    study_opened,
+    systemic_therapy_started,
+)
+from shared.testing.spec import Spec, numbered_facts
 from shared.testing.toxicity_facts import (
     DYSPHAGIA,
-    assessed,
+    attributions,
     correction,
-    due_to,
     finding,
-    serious,
-    serious_resolved,
-    serious_updated,
+    serious_event_reported,
+    serious_event_resolved,
+    serious_event_updated,
+    toxicity_assessed,
 )
 
-TODAY = START + timedelta(days=400)
-MOST_FINDINGS = MOST_FAULTS  # of which each may be objected to: an answer lists no more
+TODAY = START_DATE + timedelta(days=400)
+MAX_FINDINGS = MAX_FAULTS  # of which each may be objected to: an answer lists no more
 V5_ANEMIA, V3_HYPOTHERMIA, V3_DRY_MOUTH = "5.0:0001", "3.0:0083", "3.0:0149"
 TABLES = Path(shared.terminology.__path__[0]) / "dictionaries"
 
 
-def grading_by(name: str) -> Any:
+def protocol_with_dictionary(name: str) -> Any:
     return protocol(toxicity={"dictionary": name})
 
 
-def at(
-    *said: Fact, known: Iterable[Fact] = ON_STUDY, today: date = TODAY, by: str = "ctcae-3.0",
+def gate_spec(
+    *study_facts: Fact,
+    enrollment_facts: Iterable[Fact] = ENROLLMENT_FACTS,
+    today: date = TODAY,
+    dictionary: str = "ctcae-3.0",
     earlier: tuple[Fact, ...] = (),
-) -> Spec:  # fmt: skip
+) -> Spec:
     """A participant of whom enrollment has stated what is `known`, in a study that grades by that dictionary."""
-    study = Record(tuple(history((opened(grading_by(by)), site_activated(), *said))))
-    there = Record(tuple(history(earlier)))
-    world = World(study, today, "rome", participant=Record(tuple(history(known))), earlier=lambda: there)
-    return Spec(objections, world.gate).given(*earlier)
+    study = Record(
+        tuple(numbered_facts((study_opened(protocol_with_dictionary(dictionary)), site_activated(), *study_facts)))
+    )
+    earlier_record = Record(tuple(numbered_facts(earlier)))
+    participant_gate = ToxicityGate(
+        study,
+        today,
+        "rome",
+        enrollment_record=Record(tuple(numbered_facts(enrollment_facts))),
+        record_before=lambda: earlier_record,
+    )
+    return Spec(objections, participant_gate.objections).given(*earlier)
 
 
-def objected(spec: Spec) -> list[Objection]:
+def objections_of(spec: Spec) -> list[Objection]:
     try:
         spec.then_admitted()
-    except Refused as refusal:
-        return sorted((objection for _, objection in refusal.raised), key=lambda objection: objection.member)
+    except RuleViolation as violation:
+        return sorted(
+            (objection for _, objection in violation.raised_objections), key=lambda objection: objection.pointer
+        )
     return []
 
 
-def members(spec: Spec, code: str) -> list[str]:
-    said = objected(spec)
-    assert {objection.code for objection in said} == {code}
-    return [objection.member for objection in said]
+def members_with_code(spec: Spec, code: str) -> list[str]:
+    objections_found = objections_of(spec)
+    assert {objection.code for objection in objections_found} == {code}
+    return [objection.pointer for objection in objections_found]
 
 
 def rows(name: str) -> list[dict[str, str]]:
@@ -72,214 +95,258 @@ def rows(name: str) -> list[dict[str, str]]:
 
 def refused_terms(name: str, grade: int) -> set[str]:
     """Of all the terms of a dictionary those that are not taken with that grade; asked by a hundred."""
-    terms, found = [row["term_id"] for row in rows(name)], set()
-    for start in range(0, len(terms), MOST_FINDINGS):
-        some = terms[start : start + MOST_FINDINGS]
-        stated = assessed(0, *(finding(term, grade) for term in some))
-        for objection in objected(at(by=name).given().when(stated)):
-            where = re.fullmatch("/findings/([0-9]+)/grade", objection.member)
-            assert where, objection
-            found.add(some[int(where[1])])
-    return found
+    terms, refused = [row["term_id"] for row in rows(name)], set()
+    for start in range(0, len(terms), MAX_FINDINGS):
+        chunk = terms[start : start + MAX_FINDINGS]
+        assessment = toxicity_assessed(0, *(finding(term, grade) for term in chunk))
+        for objection in objections_of(gate_spec(dictionary=name).given().when(assessment)):
+            match = re.fullmatch("/findings/([0-9]+)/grade", objection.pointer)
+            assert match, objection
+            refused.add(chunk[int(match[1])])
+    return refused
 
 
 @pytest.mark.parametrize(
     ("name", "missing"), [("ctcae-3.0", 819), ("ctcae-4.03", 901), ("ctcae-5.0", 1000), ("ctcae-6.0", 1015)]
 )
-def test_every_grade_that_a_term_lacks_is_refused_and_every_other_is_taken(name: str, missing: int) -> None:
+def test_exactly_the_grades_without_description_are_refused(name: str, missing: int) -> None:
     without_text = {(row["term_id"], grade) for row in rows(name) for grade in range(1, 6) if not row[f"grade{grade}"]}
     assert {(term, grade) for grade in range(6) for term in refused_terms(name, grade)} == without_text
     assert len(without_text) == missing
 
 
-def test_a_refused_grade_is_answered_with_those_that_there_are() -> None:
-    (said,) = objected(at().given().when(assessed(0, finding(), finding(V3_DRY_MOUTH, 4))))
-    assert (said.code, said.member) == ("no-such-grade", "/findings/1/grade")
-    assert said.message == "This term does not have that grade. Its grades are 0, 1, 2, 3."
+def test_refusal_of_a_grade_lists_the_grades_of_the_term() -> None:
+    (objection,) = objections_of(gate_spec().given().when(toxicity_assessed(0, finding(), finding(V3_DRY_MOUTH, 4))))
+    assert (objection.code, objection.pointer) == ("no-such-grade", "/findings/1/grade")
+    assert objection.message == "This term does not have that grade. Its grades are 0, 1, 2, 3."
 
 
-def test_grade_zero_and_not_graded_suit_every_term() -> None:
-    at().given().when(assessed(0, finding(V3_HYPOTHERMIA, 0), finding(V3_DRY_MOUTH, None))).then_admitted()
+def test_grade_0_and_not_graded_are_accepted_for_every_term() -> None:
+    gate_spec().given().when(
+        toxicity_assessed(0, finding(V3_HYPOTHERMIA, 0), finding(V3_DRY_MOUTH, None))
+    ).then_admitted()
 
 
-def test_a_term_is_of_the_studys_dictionary() -> None:
-    stated = assessed(0, finding(), finding(V5_ANEMIA), finding("3.0:1060"))
-    assert members(at().given().when(stated), "no-such-term") == ["/findings/1/term", "/findings/2/term"]
-    assert members(at(by="ctcae-5.0").given().when(serious()), "no-such-term") == ["/term"]
-    at(by="ctcae-5.0").given().when(assessed(0, finding(V5_ANEMIA))).then_admitted()
+def test_term_must_be_in_the_dictionary_of_the_study() -> None:
+    assessment = toxicity_assessed(0, finding(), finding(V5_ANEMIA), finding("3.0:1060"))
+    assert members_with_code(gate_spec().given().when(assessment), "no-such-term") == [
+        "/findings/1/term",
+        "/findings/2/term",
+    ]
+    assert members_with_code(
+        gate_spec(dictionary="ctcae-5.0").given().when(serious_event_reported()), "no-such-term"
+    ) == ["/term"]
+    gate_spec(dictionary="ctcae-5.0").given().when(toxicity_assessed(0, finding(V5_ANEMIA))).then_admitted()
 
 
-def test_every_fault_is_told_at_once() -> None:
-    stated = assessed(0, finding(V5_ANEMIA), finding(V3_HYPOTHERMIA, 1), finding(attribution=due_to("course:X")))
-    at().given().when(stated).then_refused("no-such-term", "no-such-grade", "no-such-course")
+def test_all_objections_to_an_assessment_are_returned_at_once() -> None:
+    assessment = toxicity_assessed(
+        0, finding(V5_ANEMIA), finding(V3_HYPOTHERMIA, 1), finding(attribution=attributions("course:X"))
+    )
+    gate_spec().given().when(assessment).then_refused("no-such-term", "no-such-grade", "no-such-course")
 
 
-def test_the_dictionary_is_that_of_the_protocol_on_the_facts_day() -> None:
-    changing = at(amended(10, grading_by("ctcae-5.0")))
-    changing.given().when(assessed(9, finding()), assessed(10, finding(V5_ANEMIA))).then_admitted()
-    changing.given().when(assessed(10, finding())).then_refused("no-such-term")
-    changing.given().when(assessed(9, finding(V5_ANEMIA))).then_refused("no-such-term")
-    changing.given().when(serious(when=9), serious("SAE2", 10, term=V5_ANEMIA)).then_admitted()
+def test_dictionary_is_that_of_the_protocol_on_the_day_of_the_fact() -> None:
+    spec = gate_spec(protocol_amended(10, protocol_with_dictionary("ctcae-5.0")))
+    spec.given().when(toxicity_assessed(9, finding()), toxicity_assessed(10, finding(V5_ANEMIA))).then_admitted()
+    spec.given().when(toxicity_assessed(10, finding())).then_refused("no-such-term")
+    spec.given().when(toxicity_assessed(9, finding(V5_ANEMIA))).then_refused("no-such-term")
+    spec.given().when(
+        serious_event_reported(when=9), serious_event_reported("SAE2", 10, term=V5_ANEMIA)
+    ).then_admitted()
 
 
-def test_where_the_date_leaves_open_which_protocol_held_one_of_them_is_enough() -> None:
-    changing = at(amended(10, grading_by("ctcae-5.0")))
+def test_partial_date_allows_the_dictionary_of_any_possible_protocol() -> None:
+    spec = gate_spec(protocol_amended(10, protocol_with_dictionary("ctcae-5.0")))
     for term in (DYSPHAGIA, V5_ANEMIA):
-        changing.given().when(assessed("2024-02", finding(term))).then_admitted()
-    changing.given().when(assessed("2024-03", finding())).then_refused("no-such-term")
-    changing.given().when(assessed("2024-01", finding(V5_ANEMIA))).then_refused("no-such-term")
+        spec.given().when(toxicity_assessed("2024-02", finding(term))).then_admitted()
+    spec.given().when(toxicity_assessed("2024-03", finding())).then_refused("no-such-term")
+    spec.given().when(toxicity_assessed("2024-01", finding(V5_ANEMIA))).then_refused("no-such-term")
 
 
-def test_an_assessment_does_not_mix_two_versions() -> None:
-    changing = at(amended(10, grading_by("ctcae-5.0")))
-    mixed = assessed("2024-02", finding(), finding(V5_ANEMIA))
-    assert members(changing.given().when(mixed), "no-such-term") == ["/findings/0/term"]
+def test_assessment_must_not_mix_dictionaries() -> None:
+    spec = gate_spec(protocol_amended(10, protocol_with_dictionary("ctcae-5.0")))
+    mixed = toxicity_assessed("2024-02", finding(), finding(V5_ANEMIA))
+    assert members_with_code(spec.given().when(mixed), "no-such-term") == ["/findings/0/term"]
 
 
-def test_what_was_graded_before_an_amendment_is_corrected_by_the_dictionary_of_its_day() -> None:
-    changing = at(amended(10, grading_by("ctcae-5.0")))
-    graded = changing.given(assessed(5, finding()))
-    graded.when(correction(1, assessed(5, finding(grade=2)))).then_admitted()
-    moved = correction(1, assessed(15, finding()))
-    assert members(graded.when(moved), "no-such-term") == ["/replacement/data/findings/0/term"]
-    graded.when(correction(1, None)).then_admitted()
+def test_correction_uses_the_dictionary_of_the_day_of_the_fact() -> None:
+    spec = gate_spec(protocol_amended(10, protocol_with_dictionary("ctcae-5.0")))
+    graded_spec = spec.given(toxicity_assessed(5, finding()))
+    graded_spec.when(correction(1, toxicity_assessed(5, finding(grade=2)))).then_admitted()
+    correction_of_day = correction(1, toxicity_assessed(15, finding()))
+    assert members_with_code(graded_spec.when(correction_of_day), "no-such-term") == [
+        "/replacement/data/findings/0/term"
+    ]
+    graded_spec.when(correction(1, None)).then_admitted()
 
 
-def test_a_serious_event_goes_on_in_the_dictionary_that_it_was_reported_in() -> None:
-    changing = at(amended(10, grading_by("ctcae-5.0"))).given(serious(when=5))
-    changing.when(serious_updated(term=DYSPHAGIA, grade=4)).then_admitted()
-    changing.when(serious_resolved(term=DYSPHAGIA, resolved_on=facts.day(20))).then_admitted()
-    changing.when(serious_updated(term=V5_ANEMIA, aware_at="2024-02-11T08:00:00+01:00")).then_admitted()
-    changing.when(serious_updated(term="4.03:0001")).then_refused("no-such-term")
+def test_serious_event_may_keep_the_dictionary_of_its_report() -> None:
+    spec = gate_spec(protocol_amended(10, protocol_with_dictionary("ctcae-5.0"))).given(serious_event_reported(when=5))
+    spec.when(serious_event_updated(term=DYSPHAGIA, grade=4)).then_admitted()
+    spec.when(serious_event_resolved(term=DYSPHAGIA, resolved_on=facts.day(20))).then_admitted()
+    spec.when(serious_event_updated(term=V5_ANEMIA, aware_at="2024-02-11T08:00:00+01:00")).then_admitted()
+    spec.when(serious_event_updated(term="4.03:0001")).then_refused("no-such-term")
 
 
-def test_an_update_without_a_date_is_of_the_day_on_which_the_site_became_aware() -> None:
-    changing = at(amended(10, grading_by("ctcae-5.0"))).given(serious())
-    changing.when(serious_updated(term=V5_ANEMIA, aware_at="2024-02-11T08:00:00+01:00")).then_admitted()
-    changing.when(serious_updated(term=V5_ANEMIA, aware_at="2024-02-10T08:00:00+01:00")).then_refused("no-such-term")
+def test_undated_update_counts_from_the_day_of_awareness() -> None:
+    spec = gate_spec(protocol_amended(10, protocol_with_dictionary("ctcae-5.0"))).given(serious_event_reported())
+    spec.when(serious_event_updated(term=V5_ANEMIA, aware_at="2024-02-11T08:00:00+01:00")).then_admitted()
+    spec.when(serious_event_updated(term=V5_ANEMIA, aware_at="2024-02-10T08:00:00+01:00")).then_refused("no-such-term")
 
 
-@pytest.mark.parametrize("sequel", [serious_updated, serious_resolved])
-def test_what_a_site_became_aware_of_after_a_withdrawal_is_after_it(sequel: Any) -> None:
-    gone = at(known=(*ON_STUDY, facts.withdrawn(5))).given(serious())
-    assert members(gone.when(sequel(aware_at="2024-02-08T08:00:00+01:00")), "after-withdrawal") == ["/aware_at"]
-    gone.when(sequel(aware_at="2024-02-04T08:00:00+01:00")).then_admitted()
+@pytest.mark.parametrize("sequel", [serious_event_updated, serious_event_resolved])
+def test_awareness_after_withdrawal_is_refused(sequel: Any) -> None:
+    spec = gate_spec(enrollment_facts=(*ENROLLMENT_FACTS, facts.consent_withdrawn(5))).given(serious_event_reported())
+    assert members_with_code(spec.when(sequel(aware_at="2024-02-08T08:00:00+01:00")), "after-withdrawal") == [
+        "/aware_at"
+    ]
+    spec.when(sequel(aware_at="2024-02-04T08:00:00+01:00")).then_admitted()
 
 
-def test_what_was_learnt_after_a_withdrawal_stays_correctable() -> None:
-    told = (serious(), serious_updated(aware_at="2024-02-08T08:00:00+01:00"))
-    gone = at(known=(*ON_STUDY, facts.withdrawn(5)), earlier=told)
+def test_update_learned_after_a_withdrawal_stays_correctable() -> None:
+    recorded = (serious_event_reported(), serious_event_updated(aware_at="2024-02-08T08:00:00+01:00"))
+    spec = gate_spec(enrollment_facts=(*ENROLLMENT_FACTS, facts.consent_withdrawn(5)), earlier=recorded)
     for better in ({"aware_at": "2024-02-08T09:00:00+01:00"}, {"aware_at": "2024-02-09T08:00:00+01:00"}):
-        gone.when(correction(2, serious_updated(**better))).then_admitted()
-        gone.when(correction(2, serious_updated(**better, onset_on=facts.day(7)))).then_admitted()
-    assert members(gone.when(correction(1, serious(when=6))), "after-withdrawal") == ["/replacement/data/onset_on"]
+        spec.when(correction(2, serious_event_updated(**better))).then_admitted()
+        spec.when(correction(2, serious_event_updated(**better, onset_on=facts.day(7)))).then_admitted()
+    assert members_with_code(spec.when(correction(1, serious_event_reported(when=6))), "after-withdrawal") == [
+        "/replacement/data/onset_on"
+    ]
 
 
-def test_a_grade_that_one_event_has_left_over_is_not_carried_to_another() -> None:
-    told = (serious(term=V3_DRY_MOUTH, grade=3), serious_updated(grade=4), serious("SAE2", term=V3_DRY_MOUTH, grade=3))
-    mended = at(earlier=told)
-    mended.when(correction(2, serious_updated(grade=4, aware_at="2024-02-05T09:00:00+01:00"))).then_admitted()
-    within = members(mended.when(correction(2, serious_updated("SAE2", grade=4))), "no-such-grade")
+def test_correction_cannot_move_an_invalid_grade_to_another_event() -> None:
+    recorded = (
+        serious_event_reported(term=V3_DRY_MOUTH, grade=3),
+        serious_event_updated(grade=4),
+        serious_event_reported("SAE2", term=V3_DRY_MOUTH, grade=3),
+    )
+    spec = gate_spec(earlier=recorded)
+    spec.when(correction(2, serious_event_updated(grade=4, aware_at="2024-02-05T09:00:00+01:00"))).then_admitted()
+    within = members_with_code(spec.when(correction(2, serious_event_updated("SAE2", grade=4))), "no-such-grade")
     assert within == ["/replacement/data/grade"]
 
 
-@pytest.mark.parametrize("sequel", [serious_updated, serious_resolved])
-def test_a_later_grade_is_one_of_the_reported_term(sequel: Any) -> None:
-    reported = at().given(serious(term=V3_DRY_MOUTH, grade=3))
+@pytest.mark.parametrize("sequel", [serious_event_updated, serious_event_resolved])
+def test_later_grade_must_exist_for_the_reported_term(sequel: Any) -> None:
+    reported = gate_spec().given(serious_event_reported(term=V3_DRY_MOUTH, grade=3))
     reported.when(sequel(grade=2)).then_admitted()
-    assert members(reported.when(sequel(grade=4)), "no-such-grade") == ["/grade"]
+    assert members_with_code(reported.when(sequel(grade=4)), "no-such-grade") == ["/grade"]
     reported.when(sequel(grade=4, term=DYSPHAGIA)).then_admitted()
-    assert members(reported.when(sequel(grade=1, term=V3_HYPOTHERMIA)), "no-such-grade") == ["/grade"]
+    assert members_with_code(reported.when(sequel(grade=1, term=V3_HYPOTHERMIA)), "no-such-grade") == ["/grade"]
     reported.when(sequel()).then_admitted()
 
 
-def test_a_later_grade_may_be_one_of_a_term_that_was_restated() -> None:
-    restated = at().given(serious(term=V3_DRY_MOUTH), serious_updated(term=DYSPHAGIA))
-    restated.when(serious_updated(grade=4)).then_admitted()
-    other = at().given(serious(term=V3_DRY_MOUTH), serious("SAE2"), serious_updated("SAE2", term=DYSPHAGIA))
-    other.when(serious_updated(grade=4)).then_refused("no-such-grade")
+def test_later_grade_may_exist_for_an_updated_term() -> None:
+    restated = gate_spec().given(serious_event_reported(term=V3_DRY_MOUTH), serious_event_updated(term=DYSPHAGIA))
+    restated.when(serious_event_updated(grade=4)).then_admitted()
+    other = gate_spec().given(
+        serious_event_reported(term=V3_DRY_MOUTH),
+        serious_event_reported("SAE2"),
+        serious_event_updated("SAE2", term=DYSPHAGIA),
+    )
+    other.when(serious_event_updated(grade=4)).then_refused("no-such-grade")
 
 
-def test_a_grade_of_an_event_whose_term_there_is_not_is_not_judged() -> None:
-    at().given().when(serious(term="3.0:9999"), serious_updated(grade=4)).then_refused("no-such-term")
+def test_grade_is_not_checked_for_an_unknown_term() -> None:
+    gate_spec().given().when(serious_event_reported(term="3.0:9999"), serious_event_updated(grade=4)).then_refused(
+        "no-such-term"
+    )
 
 
-def test_a_grade_of_an_event_that_nobody_reported_is_not_judged() -> None:
-    at().given().when(serious_updated(grade=5)).then_refused("no-such-serious-event")
+def test_grade_is_not_checked_for_an_unreported_event() -> None:
+    gate_spec().given().when(serious_event_updated(grade=5)).then_refused("no-such-serious-event")
 
 
-def test_treatments_that_an_assessment_names_are_known() -> None:
-    causes = due_to("course:RT1", "line:S1", "disease", "other")
-    stated = assessed(0, finding(attribution=causes), course_id="RT1")
-    at(known=(*ON_STUDY, course(), line())).given().when(stated).then_admitted()
-    said = objected(at().given().when(stated))
-    assert [(each.code, each.member) for each in said] == [
+def test_unknown_treatments_of_an_assessment_are_refused_as_not_known_yet() -> None:
+    causes = attributions("course:RT1", "line:S1", "disease", "other")
+    assessment = toxicity_assessed(0, finding(attribution=causes), course_id="RT1")
+    gate_spec(enrollment_facts=(*ENROLLMENT_FACTS, radiotherapy_started(), systemic_therapy_started())).given().when(
+        assessment
+    ).then_admitted()
+    objections_found = objections_of(gate_spec().given().when(assessment))
+    assert [(each.code, each.pointer) for each in objections_found] == [
         ("no-such-course", "/course_id"),
         ("no-such-course", "/findings/0/attribution/0/to"),
         ("no-such-line", "/findings/0/attribution/1/to"),
     ]
-    assert all(each.not_known for each in said)
+    assert all(each.may_arrive_later for each in objections_found)
 
 
-def test_a_course_is_no_line_and_a_line_no_course() -> None:
-    treated = at(known=(*ON_STUDY, course(name="A"), line(name="B")))
-    crossed = assessed(0, finding(attribution=due_to("course:B", "line:A")))
+def test_course_ids_and_line_ids_are_not_interchangeable() -> None:
+    treated = gate_spec(
+        enrollment_facts=(*ENROLLMENT_FACTS, radiotherapy_started(name="A"), systemic_therapy_started(name="B"))
+    )
+    crossed = toxicity_assessed(0, finding(attribution=attributions("course:B", "line:A")))
     treated.given().when(crossed).then_refused("no-such-course", "no-such-line")
 
 
-def test_an_assessment_may_be_dated_before_the_course_that_it_names() -> None:
+def test_assessment_may_precede_the_course_it_names() -> None:
     """Dates of two services are compared by queries, not here."""
-    at(known=(*ON_STUDY, course(10))).given().when(assessed(0, course_id="RT1")).then_admitted()
+    gate_spec(enrollment_facts=(*ENROLLMENT_FACTS, radiotherapy_started(10))).given().when(
+        toxicity_assessed(0, course_id="RT1")
+    ).then_admitted()
 
 
-def test_what_no_other_service_will_tell_is_refused_for_good() -> None:
-    said = objected(at().given().when(assessed(0, finding(V5_ANEMIA), finding(V3_HYPOTHERMIA, 1))))
-    assert [(objection.code, objection.not_known) for objection in said] == [
+def test_faults_that_waiting_cannot_resolve_are_final() -> None:
+    objections_found = objections_of(
+        gate_spec().given().when(toxicity_assessed(0, finding(V5_ANEMIA), finding(V3_HYPOTHERMIA, 1)))
+    )
+    assert [(objection.code, objection.may_arrive_later) for objection in objections_found] == [
         ("no-such-term", False),
         ("no-such-grade", False),
     ]
 
 
-@pytest.mark.parametrize("told", [serious, serious_updated, serious_resolved])
-def test_nobody_is_aware_of_an_event_tomorrow_by_the_sites_calendar(told: Any) -> None:
-    today = at(today=START).given(serious("SAE1"))
-    name = "SAE2" if told is serious else "SAE1"
-    for moment in ("2024-02-01T22:59:59Z", "2024-02-02T12:59:59+14:00", "2024-02-01T11:59:59-11:00"):
-        today.when(told(name, aware_at=moment)).then_admitted()
-    for moment in ("2024-02-01T23:00:00Z", "2024-02-02T13:00:00+14:00", "2024-02-01T12:00:00-11:00"):
-        assert members(today.when(told(name, aware_at=moment)), "in-the-future") == ["/aware_at"]
+@pytest.mark.parametrize("make_fact", [serious_event_reported, serious_event_updated, serious_event_resolved])
+def test_awareness_after_today_at_the_site_is_refused(make_fact: Any) -> None:
+    spec = gate_spec(today=START_DATE).given(serious_event_reported("SAE1"))
+    name = "SAE2" if make_fact is serious_event_reported else "SAE1"
+    for timestamp in ("2024-02-01T22:59:59Z", "2024-02-02T12:59:59+14:00", "2024-02-01T11:59:59-11:00"):
+        spec.when(make_fact(name, aware_at=timestamp)).then_admitted()
+    for timestamp in ("2024-02-01T23:00:00Z", "2024-02-02T13:00:00+14:00", "2024-02-01T12:00:00-11:00"):
+        assert members_with_code(spec.when(make_fact(name, aware_at=timestamp)), "in-the-future") == ["/aware_at"]
 
 
-def test_a_late_report_is_taken() -> None:
-    at().given().when(serious(aware_at="2020-01-01T00:00:00Z")).then_admitted()
+def test_late_report_is_accepted() -> None:
+    gate_spec().given().when(serious_event_reported(aware_at="2020-01-01T00:00:00Z")).then_admitted()
 
 
-def test_doors_that_every_service_asks_about_are_asked_about_here() -> None:
-    at(known=(*ON_STUDY, withdrawn(5))).given().when(assessed(6)).then_refused("after-withdrawal")
-    at(today=START).given().when(assessed(1)).then_refused("in-the-future")
-    at().given().when(assessed("1946")).then_refused("before-birth")
+def test_common_gate_checks_apply_to_toxicity() -> None:
+    gate_spec(enrollment_facts=(*ENROLLMENT_FACTS, consent_withdrawn(5))).given().when(
+        toxicity_assessed(6)
+    ).then_refused("after-withdrawal")
+    gate_spec(today=START_DATE).given().when(toxicity_assessed(1)).then_refused("in-the-future")
+    gate_spec().given().when(toxicity_assessed("1946")).then_refused("before-birth")
 
 
-def test_a_voided_assessment_is_not_asked_about_the_world() -> None:
-    at(known=ON_STUDY).given(assessed(0, course_id="RT1")).when(correction(1, None)).then_admitted()
+def test_voiding_an_assessment_is_not_checked_by_the_gate() -> None:
+    gate_spec(enrollment_facts=ENROLLMENT_FACTS).given(toxicity_assessed(0, course_id="RT1")).when(
+        correction(1, None)
+    ).then_admitted()
 
 
-def test_a_correction_may_keep_a_treatment_that_is_known_no_more() -> None:
-    causes = due_to("course:RT1", "line:S1")
-    gone = at(earlier=(assessed(0, finding(attribution=causes), course_id="RT1"),))
-    gone.when(correction(1, assessed(0, finding(grade=2, attribution=causes), course_id="RT1"))).then_admitted()
-    gone.when(correction(1, assessed(0, finding(), course_id="RT2"))).then_refused("no-such-course")
-    gone.when(correction(1, assessed(0, finding(), course_id="S1"))).then_refused("no-such-course")
+def test_correction_may_keep_a_treatment_that_is_no_longer_known() -> None:
+    causes = attributions("course:RT1", "line:S1")
+    spec = gate_spec(earlier=(toxicity_assessed(0, finding(attribution=causes), course_id="RT1"),))
+    spec.when(
+        correction(1, toxicity_assessed(0, finding(grade=2, attribution=causes), course_id="RT1"))
+    ).then_admitted()
+    spec.when(correction(1, toxicity_assessed(0, finding(), course_id="RT2"))).then_refused("no-such-course")
+    spec.when(correction(1, toxicity_assessed(0, finding(), course_id="S1"))).then_refused("no-such-course")
 
 
-def test_a_correction_on_the_same_day_may_keep_the_dictionary_though_that_day_has_another_since() -> None:
-    graded = at(amended(0, grading_by("ctcae-5.0")), earlier=(assessed(5, finding()), serious(when=5)))
-    graded.when(correction(1, assessed(5, finding(grade=2)))).then_admitted()
-    graded.when(correction(1, assessed(5, finding(V5_ANEMIA)))).then_admitted()
-    graded.when(correction(2, serious(when=5, grade=4))).then_admitted()
-    graded.when(correction(1, assessed(6, finding()))).then_refused("no-such-term")
-    graded.when(correction(1, assessed(5, finding(), finding(V5_ANEMIA)))).then_refused("no-such-term")
+def test_same_day_correction_may_keep_the_earlier_dictionary() -> None:
+    spec = gate_spec(
+        protocol_amended(0, protocol_with_dictionary("ctcae-5.0")),
+        earlier=(toxicity_assessed(5, finding()), serious_event_reported(when=5)),
+    )
+    spec.when(correction(1, toxicity_assessed(5, finding(grade=2)))).then_admitted()
+    spec.when(correction(1, toxicity_assessed(5, finding(V5_ANEMIA)))).then_admitted()
+    spec.when(correction(2, serious_event_reported(when=5, grade=4))).then_admitted()
+    spec.when(correction(1, toxicity_assessed(6, finding()))).then_refused("no-such-term")
+    spec.when(correction(1, toxicity_assessed(5, finding(), finding(V5_ANEMIA)))).then_refused("no-such-term")
 
 
-def test_all_dictionaries_are_tried_here() -> None:
-    assert {path.stem for path in TABLES.glob("*.csv")} == set(NAMES)
+def test_all_dictionaries_are_tested() -> None:
+    assert {path.stem for path in TABLES.glob("*.csv")} == set(DICTIONARY_NAMES)

@@ -9,192 +9,207 @@ from typing import Any
 import pytest
 
 from services.toxicity import assessment
-from services.toxicity.gate import World
+from services.toxicity.gate import ToxicityGate
 from shared.eventstore.memory import MemoryStore
-from shared.eventstore.recorder import Recorder
-from shared.eventstore.sealing import opener
-from shared.eventstore.statement import Recording, Statement
-from shared.inbox.registry.judgement import RegisteredElsewhere
+from shared.eventstore.recorder import CommandHandler
+from shared.eventstore.sealing import text_opener
+from shared.eventstore.statement import RecordedFacts, RecordFacts
+from shared.inbox.registry.judgement import ForeignParticipantPolicy
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact
 from shared.kernel.ids import new_participant_id
-from shared.kernel.refusal import Fault, NotKnownYet, NotYourRole, Refusal, Unacceptable
+from shared.kernel.refusal import Fault, Forbidden, NotKnownYet, RequestError, RequestRejected
 from shared.security.event_key import EventKey
 from shared.security.tenancy import Tenant
 from shared.security.vault import KeyEncryptionKey, Vault
-from shared.testing.elsewhere import Heard
-from shared.testing.elsewhere_contract import published
+from shared.testing.elsewhere import MemoryReplicatedStudies
+from shared.testing.elsewhere_contract import enrollment_events
 from shared.testing.facts import (
-    ON_STUDY,
-    course,
-    granted,
-    opened,
+    ENROLLMENT_FACTS,
+    consent_withdrawn,
+    member_granted,
+    member_revoked,
+    participant_transferred,
+    participant_voided,
     protocol,
-    revoked,
+    radiotherapy_started,
     site_activated,
     study_closed,
-    transferred,
-    voided,
-    withdrawn,
+    study_opened,
 )
-from shared.testing.toxicity_facts import assessed, correction, due_to, finding
+from shared.testing.toxicity_facts import attributions, correction, finding, toxicity_assessed
 
 STUDY = "atc-rt"
 CLOCK = Clock({"": date(2025, 3, 7)}, lambda: datetime(2025, 3, 7, 12, 30, tzinfo=UTC))
 VAULT = Vault(KeyEncryptionKey(bytes(range(32))))
 OPENING = (
-    opened(protocol()), site_activated("rome"), site_activated("milan"), granted("sam", "site", "rome"),
-    granted("mia", "site", "milan"), granted("rita", "reader"), granted("carl", "coordinator"),
-    granted("ivan", "investigator"),
-)  # fmt: skip
+    study_opened(protocol()),
+    site_activated("rome"),
+    site_activated("milan"),
+    member_granted("sam", "site", "rome"),
+    member_granted("mia", "site", "milan"),
+    member_granted("rita", "reader"),
+    member_granted("carl", "coordinator"),
+    member_granted("ivan", "investigator"),
+)
 
 
-class Toxicity:
+class ToxicityDriver:
     """The service, and what enrollment has told it."""
 
     def __init__(self) -> None:
         store, vault = MemoryStore("toxicity"), VAULT
-        judgement = RegisteredElsewhere(CLOCK, assessment.objections, World)
-        self.store, self.heard = store, Heard(store)
-        self.recorder = Recorder(
-            store, self.heard, {False: judgement}, vault, CLOCK, EventKey(bytes(32)), registers=False
+        stream_policy = ForeignParticipantPolicy(CLOCK, assessment.objections, ToxicityGate)
+        self.store, self.replicated_studies = store, MemoryReplicatedStudies(store)
+        self.command_handler = CommandHandler(
+            store,
+            self.replicated_studies,
+            {False: stream_policy},
+            vault,
+            CLOCK,
+            EventKey(bytes(32)),
+            owns_participants=False,
         )
-        self.told: dict[str, int] = {}
+        self.known_versions: dict[str, int] = {}
 
-    async def tell(self, stream: str, *facts: Fact) -> int:
+    async def receive(self, stream: str, *facts: Fact) -> int:
         """The version up to which the stream is known now."""
-        start = self.told.get(stream, 0) + 1
-        self.told[stream] = start + len(facts) - 1
-        await self.heard.tell(published(STUDY, stream, facts, start))
-        return self.told[stream]
+        start = self.known_versions.get(stream, 0) + 1
+        self.known_versions[stream] = start + len(facts) - 1
+        await self.replicated_studies.apply_events(enrollment_events(STUDY, stream, facts, start))
+        return self.known_versions[stream]
 
-    async def somebody(self, *more: Fact) -> str:
+    async def enrolled_participant(self, *facts_: Fact) -> str:
         number = new_participant_id()
-        await self.tell(number, *ON_STUDY, *more)
+        await self.receive(number, *ENROLLMENT_FACTS, *facts_)
         return number
 
-    async def state(self, by: str, number: str, *facts: Fact, **said: Any) -> Recording:
+    async def record(self, by: str, number: str, *facts: Fact, **options: Any) -> RecordedFacts:
         pointers = tuple(f"/{place}/data" for place in range(len(facts))) if len(facts) > 1 else ("",)
-        return await self.recorder.record(Statement(STUDY, number, facts, pointers, by, **said))
+        return await self.command_handler.record(RecordFacts(STUDY, number, facts, pointers, by, **options))
 
-    async def refusal(self, by: str, number: str, *facts: Fact, **said: Any) -> Refusal:
-        with pytest.raises(Refusal) as refused:
-            await self.state(by, number, *facts, **said)
-        return refused.value
+    async def refusal(self, by: str, number: str, *facts: Fact, **options: Any) -> RequestError:
+        with pytest.raises(RequestError) as refusal:
+            await self.record(by, number, *facts, **options)
+        return refusal.value
 
 
 @pytest.fixture
-async def toxicity() -> Toxicity:
-    service = Toxicity()
-    await service.tell(STUDY, *OPENING)
+async def toxicity() -> ToxicityDriver:
+    service = ToxicityDriver()
+    await service.receive(STUDY, *OPENING)
     return service
 
 
-async def test_a_fact_of_somebody_known_is_recorded_with_what_it_was_judged_by(toxicity: Toxicity) -> None:
-    number = await toxicity.somebody()
-    assert (await toxicity.state("sam", number, assessed())).version == 1
-    assert (await toxicity.state("sam", number, assessed(3))).version == 2
+async def test_fact_is_recorded_with_study_and_enrollment_versions(toxicity: ToxicityDriver) -> None:
+    number = await toxicity.enrolled_participant()
+    assert (await toxicity.record("sam", number, toxicity_assessed())).version == 1
+    assert (await toxicity.record("sam", number, toxicity_assessed(3))).version == 2
     async with toxicity.store.unit(Tenant(STUDY)) as unit:
-        events = (await unit.recall(number)).events
+        events = (await unit.load_stream(number)).events
     assert [event.meta["judged_by"] for event in events] == [{"study_version": 8, "enrollment_version": 3}] * 2
     assert {event.site_id for event in events} == {"rome"}
 
 
-async def test_what_is_not_known_may_be_on_its_way_and_another_sites_people_are_told_apart_by_nothing(
-    toxicity: Toxicity,
+async def test_unknown_and_foreign_participants_are_indistinguishable(
+    toxicity: ToxicityDriver,
 ) -> None:
-    here, nobody = await toxicity.somebody(), new_participant_id()
+    known_participant, unknown_participant = await toxicity.enrolled_participant(), new_participant_id()
     refusals = [
-        await toxicity.refusal("mia", here, assessed()),
-        await toxicity.refusal("mia", nobody, assessed()),
-        await toxicity.refusal("somebody else", here, assessed()),
-        await Toxicity().refusal("sam", here, assessed()),
+        await toxicity.refusal("mia", known_participant, toxicity_assessed()),
+        await toxicity.refusal("mia", unknown_participant, toxicity_assessed()),
+        await toxicity.refusal("somebody else", known_participant, toxicity_assessed()),
+        await ToxicityDriver().refusal("sam", known_participant, toxicity_assessed()),
     ]
     assert {(type(each), each.title, each.faults) for each in refusals} == {(NotKnownYet, NotKnownYet.title, ())}
 
 
-async def test_a_role_that_does_not_state_such_facts_is_told_so(toxicity: Toxicity) -> None:
-    assert isinstance(await toxicity.refusal("rita", await toxicity.somebody(), assessed()), NotYourRole)
+async def test_role_without_permission_is_refused(toxicity: ToxicityDriver) -> None:
+    assert isinstance(
+        await toxicity.refusal("rita", await toxicity.enrolled_participant(), toxicity_assessed()), Forbidden
+    )
 
 
-async def test_a_course_that_is_not_known_may_be_on_its_way_unless_the_statement_says_what_it_comes_after(
-    toxicity: Toxicity,
+async def test_unknown_course_is_not_known_yet_unless_the_version_has_arrived(
+    toxicity: ToxicityDriver,
 ) -> None:
-    number = await toxicity.somebody()
-    graded = assessed(0, finding(attribution=due_to("course:RT1")), course_id="RT1")
+    number = await toxicity.enrolled_participant()
+    graded = toxicity_assessed(0, finding(attribution=attributions("course:RT1")), course_id="RT1")
     early = await toxicity.refusal("sam", number, graded)
     assert isinstance(early, NotKnownYet)
     pointers = ["/course_id", "/findings/0/attribution/0/to"]
     assert sorted(fault.pointer for fault in early.faults) == pointers
     never = await toxicity.refusal("sam", number, graded, after=3)
-    assert isinstance(never, Unacceptable)
+    assert isinstance(never, RequestRejected)
     assert sorted(fault.pointer for fault in never.faults) == pointers
-    await toxicity.tell(number, course())
-    assert (await toxicity.state("sam", number, graded)).version == 1
+    await toxicity.receive(number, radiotherapy_started())
+    assert (await toxicity.record("sam", number, graded)).version == 1
 
 
-async def test_what_no_waiting_mends_is_refused_at_once_with_everything_else(toxicity: Toxicity) -> None:
-    graded = assessed(0, finding("3.0:0699", 1), course_id="RT1")
-    refusal = await toxicity.refusal("sam", await toxicity.somebody(), graded)
-    assert isinstance(refusal, Unacceptable)
+async def test_final_faults_are_returned_with_faults_that_may_resolve(toxicity: ToxicityDriver) -> None:
+    graded = toxicity_assessed(0, finding("3.0:0699", 1), course_id="RT1")
+    refusal = await toxicity.refusal("sam", await toxicity.enrolled_participant(), graded)
+    assert isinstance(refusal, RequestRejected)
     assert {fault.code for fault in refusal.faults} == {"no-such-course", "no-such-grade"}
 
 
-async def test_a_statement_waits_for_what_it_comes_after(toxicity: Toxicity) -> None:
-    number = await toxicity.somebody()
-    graded = assessed(0, course_id="RT1")
-    waiting = asyncio.create_task(toxicity.state("sam", number, graded, after=4))
+async def test_command_waits_for_the_required_enrollment_version(toxicity: ToxicityDriver) -> None:
+    number = await toxicity.enrolled_participant()
+    graded = toxicity_assessed(0, course_id="RT1")
+    waiting = asyncio.create_task(toxicity.record("sam", number, graded, after=4))
     await asyncio.sleep(0)
     assert not waiting.done()
-    await toxicity.tell(number, course())
+    await toxicity.receive(number, radiotherapy_started())
     assert (await waiting).version == 1
     assert isinstance(await toxicity.refusal("sam", number, graded, after=5), NotKnownYet)
 
 
 @pytest.mark.parametrize(
-    ("door", "code"),
+    ("closure", "code"),
     [
-        (withdrawn(5), "after-withdrawal"),
-        (withdrawn(5, "data_use"), "after-withdrawal"),
-        (voided(), "participant-voided"),
+        (consent_withdrawn(5), "after-withdrawal"),
+        (consent_withdrawn(5, "data_use"), "after-withdrawal"),
+        (participant_voided(), "participant-voided"),
     ],
 )
-async def test_a_door_that_is_closed_in_enrollment_is_closed_here(toxicity: Toxicity, door: Fact, code: str) -> None:
-    number = await toxicity.somebody()
-    before = await toxicity.state("sam", number, assessed(3))
-    await toxicity.tell(number, door)
-    refusal = await toxicity.refusal("sam", number, assessed(6))
-    assert isinstance(refusal, Unacceptable)
+async def test_closures_of_enrollment_apply_to_toxicity(toxicity: ToxicityDriver, closure: Fact, code: str) -> None:
+    number = await toxicity.enrolled_participant()
+    before = await toxicity.record("sam", number, toxicity_assessed(3))
+    await toxicity.receive(number, closure)
+    refusal = await toxicity.refusal("sam", number, toxicity_assessed(6))
+    assert isinstance(refusal, RequestRejected)
     assert [fault.code for fault in refusal.faults] == [code]
-    mended = correction(before.event_ids[0], assessed(2))
-    assert (await toxicity.state("sam", number, mended)).version == 2
-    assert (await toxicity.state("sam", number, correction(before.event_ids[0], None))).version == 3
+    corrected = correction(before.event_ids[0], toxicity_assessed(2))
+    assert (await toxicity.record("sam", number, corrected)).version == 2
+    assert (await toxicity.record("sam", number, correction(before.event_ids[0], None))).version == 3
 
 
-async def test_after_a_study_is_closed_nothing_later_is_stated(toxicity: Toxicity) -> None:
-    number = await toxicity.somebody()
-    await toxicity.tell(STUDY, study_closed(5))
-    assert [fault.code for fault in (await toxicity.refusal("sam", number, assessed(6))).faults] == ["study-closed"]
-    assert (await toxicity.state("sam", number, assessed(5))).version == 1
+async def test_facts_after_the_end_of_the_study_are_refused(toxicity: ToxicityDriver) -> None:
+    number = await toxicity.enrolled_participant()
+    await toxicity.receive(STUDY, study_closed(5))
+    assert [fault.code for fault in (await toxicity.refusal("sam", number, toxicity_assessed(6))).faults] == [
+        "study-closed"
+    ]
+    assert (await toxicity.record("sam", number, toxicity_assessed(5))).version == 1
 
 
-async def test_who_was_transferred_is_seen_and_stated_of_at_the_new_site_alone(toxicity: Toxicity) -> None:
-    number = await toxicity.somebody()
-    await toxicity.state("sam", number, assessed())
-    await toxicity.tell(number, transferred("milan"))
-    assert isinstance(await toxicity.refusal("sam", number, assessed(1)), NotKnownYet)
-    assert (await toxicity.state("mia", number, assessed(2))).version == 2
+async def test_transferred_participant_is_visible_at_the_new_site_only(toxicity: ToxicityDriver) -> None:
+    number = await toxicity.enrolled_participant()
+    await toxicity.record("sam", number, toxicity_assessed())
+    await toxicity.receive(number, participant_transferred("milan"))
+    assert isinstance(await toxicity.refusal("sam", number, toxicity_assessed(1)), NotKnownYet)
+    assert (await toxicity.record("mia", number, toxicity_assessed(2))).version == 2
 
 
-async def test_a_revoked_grant_holds_as_soon_as_it_is_known(toxicity: Toxicity) -> None:
-    number = await toxicity.somebody()
-    await toxicity.state("sam", number, assessed())
-    await toxicity.tell(STUDY, revoked("sam", "site", "rome"))
-    assert isinstance(await toxicity.refusal("sam", number, assessed(1)), NotKnownYet)
+async def test_revoked_grant_applies_as_soon_as_it_is_received(toxicity: ToxicityDriver) -> None:
+    number = await toxicity.enrolled_participant()
+    await toxicity.record("sam", number, toxicity_assessed())
+    await toxicity.receive(STUDY, member_revoked("sam", "site", "rome"))
+    assert isinstance(await toxicity.refusal("sam", number, toxicity_assessed(1)), NotKnownYet)
 
 
-async def test_nobody_was_born_after_what_is_stated_of_them(toxicity: Toxicity) -> None:
-    refusal = await toxicity.refusal("sam", await toxicity.somebody(), assessed("1946"))
+async def test_assessment_before_the_year_of_birth_is_refused(toxicity: ToxicityDriver) -> None:
+    refusal = await toxicity.refusal("sam", await toxicity.enrolled_participant(), toxicity_assessed("1946"))
     assert refusal.faults == (
         Fault(
             "before-birth",
@@ -211,21 +226,19 @@ OTHER_TERM = "3.0:0699"
 @pytest.mark.parametrize(
     "restated",
     [
-        assessed(1, finding(OTHER_TERM, 2), finding(grade=1)),
-        assessed(1, finding(OTHER_TERM, 2)),
-        assessed(1, finding(grade=1)),
-        assessed(1),
+        toxicity_assessed(1, finding(OTHER_TERM, 2), finding(grade=1)),
+        toxicity_assessed(1, finding(OTHER_TERM, 2)),
+        toxicity_assessed(1, finding(grade=1)),
+        toxicity_assessed(1),
     ],
 )
-async def test_the_reason_why_one_term_was_not_graded_is_never_given_to_another(
-    toxicity: Toxicity, restated: Fact
-) -> None:
+async def test_not_graded_reason_is_not_moved_to_another_term(toxicity: ToxicityDriver, restated: Fact) -> None:
     """Who corrects was not shown it, and may put other findings where that one was."""
-    number = await toxicity.somebody()
-    ungraded = assessed(1, finding(grade=None, not_graded="asleep"), finding(OTHER_TERM, 2))
-    first = await toxicity.state("sam", number, ungraded)
-    await toxicity.state("ivan", number, correction(first.event_ids[0], restated))
+    number = await toxicity.enrolled_participant()
+    ungraded = toxicity_assessed(1, finding(grade=None, not_graded="asleep"), finding(OTHER_TERM, 2))
+    first = await toxicity.record("sam", number, ungraded)
+    await toxicity.record("ivan", number, correction(first.event_ids[0], restated))
     async with toxicity.store.unit(Tenant(STUDY)) as unit:
-        mended = (await unit.recall(number)).events[-1]
-        opened_by = opener(VAULT, await unit.data_key(number))
-    assert dict(opened_by(mended)) == {}
+        corrected = (await unit.load_stream(number)).events[-1]
+        opened_by = text_opener(VAULT, await unit.data_key(number))
+    assert dict(opened_by(corrected)) == {}

@@ -7,34 +7,48 @@ import re
 
 import pytest
 
-from shared.terminology.ctcae import NAMES, dictionary
-from shared.terminology.spellings import TABLE, spelled, words_of
+from shared.terminology.ctcae import DICTIONARY_NAMES, load_dictionary
+from shared.terminology.spellings import TABLE_PATH, all_spellings, split_words
 
-ROWS = list(csv.DictReader(TABLE.read_text("utf-8").splitlines()))
-VOCABULARY = {word for name in NAMES for term in dictionary(name).terms.values() for word in term.words}
+ROWS = list(csv.DictReader(TABLE_PATH.read_text("utf-8").splitlines()))
+VOCABULARY = {word for name in DICTIONARY_NAMES for term in load_dictionary(name).terms.values() for word in term.words}
 BRITISH = (
-    (r"hem(?=at|o(?!r)|orrh|an)", "haem"), (r"emi(?=a$|c$)", "aemi"), (r"edema", "oedema"), (r"esoph", "oesoph"),
-    (r"rrhea", "rrhoea"), (r"pnea", "pnoea"), (r"^fet", "foet"), (r"^fec", "faec"), (r"^cec", "caec"),
-    (r"tumor", "tumour"), (r"color", "colour"), (r"odor$", "odour"), (r"behavior", "behaviour"),
-    (r"iz(?=ed$|ation$)", "is"), (r"esthe(?=sia|tic)", "aesthe"), (r"leuko", "leuco"), (r"gynec", "gynaec"),
-    (r"program$", "programme"), (r"tropin$", "trophin"),
-)  # fmt: skip
+    (r"hem(?=at|o(?!r)|orrh|an)", "haem"),
+    (r"emi(?=a$|c$)", "aemi"),
+    (r"edema", "oedema"),
+    (r"esoph", "oesoph"),
+    (r"rrhea", "rrhoea"),
+    (r"pnea", "pnoea"),
+    (r"^fet", "foet"),
+    (r"^fec", "faec"),
+    (r"^cec", "caec"),
+    (r"tumor", "tumour"),
+    (r"color", "colour"),
+    (r"odor$", "odour"),
+    (r"behavior", "behaviour"),
+    (r"iz(?=ed$|ation$)", "is"),
+    (r"esthe(?=sia|tic)", "aesthe"),
+    (r"leuko", "leuco"),
+    (r"gynec", "gynaec"),
+    (r"program$", "programme"),
+    (r"tropin$", "trophin"),
+)
 """How American spelling becomes British in medical words."""
 NOT_BRITISH = {"systemic", "chemoradiation", "chemotherapy", "hemiparesis"}
 
 
-def names(version: str, sought: str) -> list[str]:
-    return [term.name for term in dictionary(version).search(sought)]
+def term_names(version: str, query: str) -> list[str]:
+    return [term.name for term in load_dictionary(version).search(query)]
 
 
-def british(word: str) -> str:
-    for american, other in BRITISH:
-        word = re.sub(american, other, word)
+def to_british(word: str) -> str:
+    for american, british_spelling in BRITISH:
+        word = re.sub(american, british_spelling, word)
     return word
 
 
 @pytest.mark.parametrize(
-    ("sought", "in_3", "in_5"),
+    ("query", "in_3", "in_5"),
     [
         ("diarrhoea", "Diarrhea", "Diarrhea"),
         ("oesophagitis", "Esophagitis", "Esophagitis"),
@@ -54,80 +68,88 @@ def british(word: str) -> str:
         ("acid reflux", "Heartburn/dyspepsia", "Gastroesophageal reflux disease"),
         ("tumour pain", "Pain / Tumor pain", "Tumor pain"),
     ],
-)  # fmt: skip
-def test_terms_are_found_as_they_are_written_elsewhere(sought: str, in_3: str, in_5: str) -> None:
-    version_3 = [name for name in names("ctcae-3.0", sought) if name.startswith(in_3)]
-    assert version_3, names("ctcae-3.0", sought)
-    assert in_5 in names("ctcae-5.0", sought)
+)
+def test_terms_are_found_by_british_and_everyday_words(query: str, in_3: str, in_5: str) -> None:
+    version_3 = [name for name in term_names("ctcae-3.0", query) if name.startswith(in_3)]
+    assert version_3, term_names("ctcae-3.0", query)
+    assert in_5 in term_names("ctcae-5.0", query)
 
 
 @pytest.mark.parametrize(
-    ("sought", "in_6"),
+    ("query", "in_6"),
     [
-        ("low platelets", "Thrombocytopenia"), ("platelet count decreased", "Thrombocytopenia"),
-        ("lung infection", "Pneumonia"), ("leucopenia", "White blood cell decreased"), ("anaemia", "Anemia"),
-        ("diarrhoea", "Diarrhea"), ("DVT", "Venous thromboembolism"), ("oesophagitis", "Esophagitis"),
+        ("low platelets", "Thrombocytopenia"),
+        ("platelet count decreased", "Thrombocytopenia"),
+        ("lung infection", "Pneumonia"),
+        ("leucopenia", "White blood cell decreased"),
+        ("anaemia", "Anemia"),
+        ("diarrhoea", "Diarrhea"),
+        ("DVT", "Venous thromboembolism"),
+        ("oesophagitis", "Esophagitis"),
     ],
-)  # fmt: skip
-def test_terms_of_version_6_are_found_by_their_earlier_names_too(sought: str, in_6: str) -> None:
-    assert in_6 in names("ctcae-6.0", sought)
+)
+def test_terms_of_version_6_are_found_by_earlier_names(query: str, in_6: str) -> None:
+    assert in_6 in term_names("ctcae-6.0", query)
 
 
-def test_what_is_sought_by_its_beginning_is_a_word_of_the_name() -> None:
+def test_prefixes_match_words_of_the_name_but_not_synonyms() -> None:
     """Everyday words count when they are written out: `s` is not asked of swelling, `dysph` not of dysphonia."""
-    assert "Edema limbs" not in names("ctcae-5.0", "swell")
-    assert "Edema limbs" in names("ctcae-5.0", "swelling")
-    assert "Hoarseness" not in names("ctcae-5.0", "dysphon")
-    assert "Hoarseness" in names("ctcae-5.0", "dysphonia")
+    assert "Edema limbs" not in term_names("ctcae-5.0", "swell")
+    assert "Edema limbs" in term_names("ctcae-5.0", "swelling")
+    assert "Hoarseness" not in term_names("ctcae-5.0", "dysphon")
+    assert "Hoarseness" in term_names("ctcae-5.0", "dysphonia")
 
 
-@pytest.mark.parametrize("sought", ["œsophagite", "Œdème", "œdema", "dyspnœa", "ŒSOPHAGITIS", "hæmorrhage", "diarrhœa"])
-def test_ligatures_and_accents_do_not_matter(sought: str) -> None:
-    for version in NAMES:
-        plain = "".join(words_of(sought)).removesuffix("e") if sought.endswith(("ite", "ème")) else sought
-        assert names(version, plain), (version, sought)
+@pytest.mark.parametrize("query", ["œsophagite", "Œdème", "œdema", "dyspnœa", "ŒSOPHAGITIS", "hæmorrhage", "diarrhœa"])
+def test_search_ignores_ligatures_and_accents(query: str) -> None:
+    for version in DICTIONARY_NAMES:
+        plain = "".join(split_words(query)).removesuffix("e") if query.endswith(("ite", "ème")) else query
+        assert term_names(version, plain), (version, query)
 
 
-@pytest.mark.parametrize("version", NAMES)
-def test_every_beginning_of_a_british_word_finds_the_term(version: str) -> None:
-    for term in dictionary(version).terms.values():
+@pytest.mark.parametrize("version", DICTIONARY_NAMES)
+def test_every_prefix_of_a_british_word_finds_the_term(version: str) -> None:
+    for term in load_dictionary(version).terms.values():
         for word in term.words:
-            if word not in NOT_BRITISH and (other := british(word)) != word:
-                assert all(term.answers([other[:length]]) for length in range(1, len(other) + 1)), (term.name, other)
+            if word not in NOT_BRITISH and (british_word := to_british(word)) != word:
+                assert all(term.matches([british_word[:length]]) for length in range(1, len(british_word) + 1)), (
+                    term.name,
+                    british_word,
+                )
 
 
-def test_names_that_begin_with_the_word_come_first_in_every_spelling() -> None:
-    for version in NAMES:
-        assert names(version, "oedema")[:2] == names(version, "edema")[:2]
-        assert names(version, "haemorrhoids")[0] == "Hemorrhoids"
+def test_names_beginning_with_the_word_come_first_in_every_spelling() -> None:
+    for version in DICTIONARY_NAMES:
+        assert term_names(version, "oedema")[:2] == term_names(version, "edema")[:2]
+        assert term_names(version, "haemorrhoids")[0] == "Hemorrhoids"
 
 
-def test_a_spelling_finds_what_the_word_itself_finds() -> None:
+def test_alternative_spelling_finds_the_terms_of_the_word() -> None:
     """And a spelling that is a word of CTCAE itself finds its own terms too."""
     for row in ROWS:
         if row["kind"] == "phrase":
             continue
-        for version in NAMES:
-            assert set(names(version, row["found"])) <= {*names(version, row["sought"])}, row
+        for version in DICTIONARY_NAMES:
+            assert set(term_names(version, row["found"])) <= {*term_names(version, row["sought"])}, row
 
 
-def test_a_phrase_finds_its_term_and_its_words_must_all_be_there() -> None:
+def test_phrase_finds_its_term_and_requires_all_words() -> None:
     for row in (row for row in ROWS if row["kind"] == "phrase"):
-        for version in NAMES:
+        for version in DICTIONARY_NAMES:
             named = [
                 term
-                for term in dictionary(version).terms.values()
+                for term in load_dictionary(version).terms.values()
                 if row["found"] in (term.name, term.name.partition(" / ")[0])
             ]
-            assert all(term.answers(words_of(row["sought"])) for term in named), row
-    assert names("ctcae-5.0", "high platelets") == []
-    assert names("ctcae-5.0", "low hair") == []
+            assert all(term.matches(split_words(row["sought"])) for term in named), row
+    assert term_names("ctcae-5.0", "high platelets") == []
+    assert term_names("ctcae-5.0", "low hair") == []
 
 
-def test_the_list_is_of_words_and_terms_that_there_are_each_once_and_with_a_reason() -> None:
-    every = {term.name for name in NAMES for term in dictionary(name).terms.values()}
+def test_spelling_table_has_unique_existing_entries_with_reasons() -> None:
+    every = {term.name for name in DICTIONARY_NAMES for term in load_dictionary(name).terms.values()}
     every |= {name.partition(" / ")[0] for name in every}
-    phrases = {word for row in ROWS if row["kind"] == "phrase" for word in words_of(row["sought"])}
+    phrases = {word for row in ROWS if row["kind"] == "phrase" for word in split_words(row["sought"])}
     assert {row["kind"] for row in ROWS} == {"spelling", "word", "phrase"}
     assert len({(row["sought"], row["found"]) for row in ROWS}) == len(ROWS)
     for row in ROWS:
@@ -135,8 +157,8 @@ def test_the_list_is_of_words_and_terms_that_there_are_each_once_and_with_a_reas
         assert row["found"] in (every if row["kind"] == "phrase" else VOCABULARY | phrases), row
 
 
-def test_every_word_of_ctcae_that_is_spelled_otherwise_in_british_is_in_the_list() -> None:
-    lacking = {word for word in VOCABULARY - NOT_BRITISH if british(word) not in {*spelled([word])}}
+def test_every_word_with_a_british_spelling_is_in_the_table() -> None:
+    lacking = {word for word in VOCABULARY - NOT_BRITISH if to_british(word) not in {*all_spellings([word])}}
     assert lacking == set()
 
 
@@ -146,13 +168,13 @@ def test_every_word_of_ctcae_that_is_spelled_otherwise_in_british_is_in_the_list
 @pytest.mark.parametrize(
     ("version", "grades"),
     [("ctcae-5.0", [(0, 1, 3)]), ("ctcae-6.0", [(0, 1, 3)]), ("ctcae-4.03", []), ("ctcae-3.0", [])],
-)  # fmt: skip
-def test_eosinophilia_came_with_version_5_and_has_two_grades(version: str, grades: list[tuple[int, ...]]) -> None:
-    assert [term.grades for term in dictionary(version).search("eosinophilia")] == grades
+)
+def test_eosinophilia_exists_since_version_5_with_grades_1_and_3(version: str, grades: list[tuple[int, ...]]) -> None:
+    assert [term.grades for term in load_dictionary(version).search("eosinophilia")] == grades
 
 
-def test_the_first_grade_of_a_raised_inr_is_by_the_upper_limit_of_normal_up_to_version_4_only() -> None:
-    texts = {name: dictionary(name).search("INR increased")[0].descriptions[1] for name in NAMES[1:3]}
+def test_raised_inr_refers_to_the_upper_limit_of_normal_until_version_4() -> None:
+    texts = {name: load_dictionary(name).search("INR increased")[0].descriptions[1] for name in DICTIONARY_NAMES[1:3]}
     assert "ULN" in texts["ctcae-4.03"]
     assert "ULN" not in texts["ctcae-5.0"]
     assert texts["ctcae-5.0"].startswith(">1.2 - 1.5")

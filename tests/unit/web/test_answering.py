@@ -14,10 +14,10 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from starlette.responses import Response
 
 from shared.security.tokens import Caller
-from shared.web.app import bare_app, published_routes
-from shared.web.routes import router
+from shared.web.app import create_bare_app, published_routes
+from shared.web.routes import create_router
 
-LARGE = {"rows": ["a row of a list"] * 200}
+LARGE_CONTENT = {"rows": ["a row of a list"] * 200}
 
 
 @asynccontextmanager
@@ -30,14 +30,14 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     async def admit(request: Request) -> None:
         request.state.caller = Caller("somebody")
 
-    app, routes = bare_app("answering", _lifespan), router("/rows")
+    app, routes = create_bare_app("answering", _lifespan), create_router("/rows")
 
     @routes.get("")
     async def rows() -> Response:
-        return JSONResponse(LARGE)
+        return JSONResponse(LARGE_CONTENT)
 
     @routes.post("")
-    async def more() -> str:
+    async def add_row() -> str:
         return "more"
 
     @routes.get("/small")
@@ -46,15 +46,15 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
     @routes.get("/versioned")
     async def versioned() -> Response:
-        return JSONResponse(LARGE, headers={"ETag": '"3"'})
+        return JSONResponse(LARGE_CONTENT, headers={"ETag": '"3"'})
 
     @routes.get("/sealed")
     async def sealed() -> Response:
-        return JSONResponse(LARGE, headers={"Cache-Control": "private, no-cache, no-transform"})
+        return JSONResponse(LARGE_CONTENT, headers={"Cache-Control": "private, no-cache, no-transform"})
 
     @routes.get("/stream")
     async def stream() -> Response:
-        return StreamingResponse(_for_ever(app), media_type="text/event-stream")
+        return StreamingResponse(endless_pings(app), media_type="text/event-stream")
 
     @routes.get("/file")
     async def file() -> Response:
@@ -66,7 +66,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def _for_ever(app: FastAPI) -> AsyncIterator[bytes]:
+async def endless_pings(app: FastAPI) -> AsyncIterator[bytes]:
     try:
         while True:
             yield b": ping\n\n"
@@ -76,19 +76,19 @@ async def _for_ever(app: FastAPI) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("path", ["/rows", "/rows/small", "/rows/versioned", "/problems", "/nowhere"])
-async def test_head_answers_as_get_without_the_content(http: httpx.AsyncClient, path: str) -> None:
+async def test_head_has_the_headers_of_get_without_content(http: httpx.AsyncClient, path: str) -> None:
     whole, head = await http.get(path), await http.head(path)
     assert (head.status_code, head.content) == (whole.status_code, b"")
     assert dict(head.headers) == dict(whole.headers)
 
 
-async def test_head_of_a_stream_ends_and_ends_the_stream(http: httpx.AsyncClient) -> None:
+async def test_head_of_an_event_stream_ends_it(http: httpx.AsyncClient) -> None:
     answer = await asyncio.wait_for(http.head("/rows/stream"), 5)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
     assert http._transport.app.state.ended  # type: ignore[attr-defined]
 
 
-async def test_options_and_a_refused_method_name_every_method_of_the_address(http: httpx.AsyncClient) -> None:
+async def test_options_and_405_list_every_method_of_the_path(http: httpx.AsyncClient) -> None:
     options, refused, head = await http.options("/rows"), await http.delete("/rows"), await http.options("/rows/small")
     assert (options.status_code, options.headers["allow"]) == (204, "GET, HEAD, OPTIONS, POST")
     assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD, OPTIONS, POST")
@@ -98,20 +98,22 @@ async def test_options_and_a_refused_method_name_every_method_of_the_address(htt
 
 
 @pytest.mark.parametrize("path", ["/rows", "/rows/small", "/rows/versioned", "/rows/sealed", "/problems"])
-async def test_what_the_client_holds_is_not_sent_again(http: httpx.AsyncClient, path: str) -> None:
+async def test_cached_response_is_not_sent_again(http: httpx.AsyncClient, path: str) -> None:
     first = await http.get(path, headers={"Accept-Encoding": "identity"})
     tag = first.headers["etag"]
     assert "no-store" not in first.headers["cache-control"]
     assert "no-cache" in first.headers["cache-control"]
-    for held in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+    for cached_tag in (tag, f"W/{tag}", f'"other", {tag}', "*"):
         for method in ("GET", "HEAD"):
-            again = await http.request(method, path, headers={"If-None-Match": held, "Accept-Encoding": "identity"})
+            again = await http.request(
+                method, path, headers={"If-None-Match": cached_tag, "Accept-Encoding": "identity"}
+            )
             assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
             assert again.headers["cache-control"] == first.headers["cache-control"]
     assert (await http.get(path, headers={"If-None-Match": '"other"'})).status_code == 200
 
 
-async def test_a_large_answer_is_compressed_and_keeps_its_tag(http: httpx.AsyncClient) -> None:
+async def test_large_response_is_compressed_and_keeps_its_etag(http: httpx.AsyncClient) -> None:
     plain = await http.get("/rows/versioned", headers={"Accept-Encoding": "gzip;q=0"})
     async with http.stream("GET", "/rows/versioned", headers={"Accept-Encoding": "br, gzip"}) as packed:
         raw = b"".join([piece async for piece in packed.aiter_raw()])
@@ -123,7 +125,7 @@ async def test_a_large_answer_is_compressed_and_keeps_its_tag(http: httpx.AsyncC
     assert (again.status_code, again.headers["etag"], again.headers["vary"]) == (304, '"3"', "Accept-Encoding")
 
 
-async def test_the_tag_of_a_compressed_file_is_weak_for_parts_of_it_can_be_asked_for(http: httpx.AsyncClient) -> None:
+async def test_compressed_file_has_a_weak_etag(http: httpx.AsyncClient) -> None:
     plain = await http.get("/rows/file", headers={"Accept-Encoding": "identity"})
     packed = await http.get("/rows/file", headers={"Accept-Encoding": "gzip"})
     assert packed.headers["content-encoding"] == "gzip"
@@ -144,14 +146,14 @@ async def test_the_tag_of_a_compressed_file_is_weak_for_parts_of_it_can_be_asked
         ("/rows", {"Accept-Encoding": "gzip;q=0.0, *"}),
     ],
 )
-async def test_what_is_small_or_could_be_guessed_by_its_size_is_not(
+async def test_small_and_sensitive_responses_are_not_compressed(
     http: httpx.AsyncClient, path: str, headers: dict[str, str]
 ) -> None:
     answer = await http.get(path, headers={"Accept-Encoding": "gzip", **headers})
     assert "content-encoding" not in answer.headers
 
 
-async def test_public_documents_are_compressed_with_a_cookie_too(http: httpx.AsyncClient) -> None:
+async def test_public_documents_are_compressed_despite_a_cookie(http: httpx.AsyncClient) -> None:
     answer = await http.get("/problems", headers={"Cookie": "quartal_session=a", "Accept-Encoding": "gzip"})
     assert answer.headers["content-encoding"] == "gzip"
     assert answer.headers["cache-control"] == "public, no-cache"

@@ -7,52 +7,52 @@ from typing import Any
 
 import pytest
 
-from shared.kernel.refusal import Malformed, Unacceptable
+from shared.kernel.refusal import MalformedBody, RequestRejected
 from shared.settings import Limits
 from shared.web.bounds import refuse_many_items, refuse_many_values
-from shared.web.parsing import parsed
+from shared.web.parsing import parse_json
 
 LIMITS = Limits(max_body_values=1000, max_fact_values=400, max_list_items=200)
 
 
-def point(path: list[str | int]) -> str:
+def to_pointer(path: list[str | int]) -> str:
     return "".join(f"/{step}" for step in path)
 
 
-def refusal(value: Any) -> Unacceptable:
-    with pytest.raises(Unacceptable) as refused:
-        refuse_many_items(value, LIMITS, point)
-    assert refused.value.code == "too-many-items"
-    return refused.value
+def refusal(value: Any) -> RequestRejected:
+    with pytest.raises(RequestRejected) as error:
+        refuse_many_items(value, LIMITS, to_pointer)
+    assert error.value.code == "too-many-items"
+    return error.value
 
 
 @pytest.mark.parametrize(
     "value", [[0] * 999, {"a": ["," * 5000, '"[{,' * 5000]}, ["\\" * 3000 + '"' * 3000], {"n": [[], {}] * 240}, "x", 1]
 )
-def test_a_body_with_as_many_values_as_may_be_passes_whatever_its_texts_hold(value: Any) -> None:
+def test_body_with_the_maximum_of_values_is_accepted(value: Any) -> None:
     refuse_many_values(json.dumps(value).encode(), LIMITS)
 
 
 @pytest.mark.parametrize("unit", ["0", '""', '"a,b"', "{}", "[]", '{"a":0}', "null", '"\\""'])
 def test_a_body_with_more_values_is_refused_before_it_is_parsed(unit: str) -> None:
     refuse_many_values(f"[{','.join([unit] * 300)}]".encode(), LIMITS)
-    with pytest.raises(Unacceptable, match="1,000 values") as refused:
+    with pytest.raises(RequestRejected, match="1,000 values") as error:
         refuse_many_values(f"[{','.join([unit] * 1000)}]".encode(), LIMITS)
-    assert refused.value.faults[0].pointer == ""
+    assert error.value.faults[0].pointer == ""
 
 
 @pytest.mark.parametrize("body", [b"[" * 5000, b'{"a":' * 5000])
-def test_a_body_nested_without_end_is_no_json(body: bytes) -> None:
-    with pytest.raises(Malformed):
+def test_deeply_nested_body_is_malformed(body: bytes) -> None:
+    with pytest.raises(MalformedBody):
         refuse_many_values(body, LIMITS)
 
 
-def test_a_text_without_an_end_is_left_to_the_parser() -> None:
+def test_unterminated_text_is_left_to_the_parser() -> None:
     refuse_many_values(b'["' + b'\\",' * 300_000, LIMITS)
 
 
-def test_a_list_or_an_object_that_is_too_long_is_named_by_its_place() -> None:
-    refuse_many_items({"findings": [0] * 200, "more": {str(each): 0 for each in range(190)}}, LIMITS, point)
+def test_oversized_list_or_object_is_reported_with_its_pointer() -> None:
+    refuse_many_items({"findings": [0] * 200, "more": {str(each): 0 for each in range(190)}}, LIMITS, to_pointer)
     assert refusal({"findings": [0] * 201}).faults[0].pointer == "/findings"
     assert refusal({"a": [{"b": {str(each): 0 for each in range(201)}}]}).faults[0].pointer == "/a/0/b"
     assert refusal([{"data": {"findings": [0] * 201}}]).faults[0].pointer == "/0/data/findings"
@@ -61,10 +61,10 @@ def test_a_list_or_an_object_that_is_too_long_is_named_by_its_place() -> None:
     assert refusal({"facts": [0] * 201}).faults[0].pointer == "/facts"
 
 
-def test_a_fact_may_have_so_many_values_and_a_batch_of_them_more() -> None:
+def test_value_limit_applies_to_each_fact_of_a_batch() -> None:
     fact = {"findings": [[0] * 9] * 30}
-    refuse_many_items([fact] * 200, LIMITS, point)
-    refuse_many_items({"facts": [fact] * 200}, LIMITS, point)
+    refuse_many_items([fact] * 200, LIMITS, to_pointer)
+    refuse_many_items({"facts": [fact] * 200}, LIMITS, to_pointer)
     larger = {"findings": [[0] * 9] * 40}
     assert refusal(larger).faults[0].pointer == ""
     assert refusal([fact, larger]).faults[0].pointer == "/1"
@@ -72,11 +72,11 @@ def test_a_fact_may_have_so_many_values_and_a_batch_of_them_more() -> None:
 
 
 @pytest.mark.parametrize("number", ["9" * 20, "-" + "9" * 20, "1e400", "0." + "3" * 4000])
-def test_a_whole_number_has_at_most_20_digits(number: str) -> None:
-    parsed(f"[{number}]".encode())
+def test_integers_of_up_to_20_digits_are_accepted(number: str) -> None:
+    parse_json(f"[{number}]".encode())
 
 
 @pytest.mark.parametrize("number", ["9" * 21, "-" + "9" * 21, "9" * 4000])
-def test_a_longer_whole_number_is_refused_before_it_costs_time(number: str) -> None:
-    with pytest.raises(Malformed, match="more than 20 digits"):
-        parsed(f'{{"dose_gy":{number}}}'.encode())
+def test_longer_integers_are_refused_before_conversion(number: str) -> None:
+    with pytest.raises(MalformedBody, match="more than 20 digits"):
+        parse_json(f'{{"dose_gy":{number}}}'.encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.web.entity_tags import entity_tags, is_held, version_tag, versions
+from shared.web.entity_tags import matches_if_none_match, parse_entity_tags, parse_if_match, version_tag
 
 
 @pytest.mark.parametrize(
@@ -24,18 +24,18 @@ from shared.web.entity_tags import entity_tags, is_held, version_tag, versions
         ([" * "], None),
     ],
 )
-def test_the_versions_of_if_match(lines: list[str], expected: set[int] | None) -> None:
-    assert versions(lines) == expected
+def test_if_match_is_parsed_into_versions(lines: list[str], expected: set[int] | None) -> None:
+    assert parse_if_match(lines) == expected
 
 
 @pytest.mark.parametrize("line", ["3", "", ",", 'w/"3"', '"3', '3"', '"3" "4"', '"3", 4', '*, "3"', "'3'", '"a b"'])
-def test_what_is_no_list_of_tags(line: str) -> None:
+def test_malformed_entity_tags_are_refused(line: str) -> None:
     with pytest.raises(ValueError, match="entity tag"):
-        entity_tags([line])
+        parse_entity_tags([line])
 
 
 @pytest.mark.parametrize(
-    ("tag", "lines", "held"),
+    ("tag", "lines", "expected"),
     [
         ('"3"', ['"3"'], True),
         ('"3"', ['W/"3"'], True),
@@ -46,9 +46,9 @@ def test_what_is_no_list_of_tags(line: str) -> None:
         ('"3"', [], False),
     ],
 )
-def test_what_a_client_holds_by_weak_comparison(tag: str, lines: list[str], held: bool) -> None:
-    assert is_held(tag, lines) is held
+def test_if_none_match_uses_weak_comparison(tag: str, lines: list[str], expected: bool) -> None:
+    assert matches_if_none_match(tag, lines) is expected
 
 
-def test_the_tag_of_a_record_begins_with_its_version() -> None:
+def test_entity_tag_of_a_record_begins_with_its_version() -> None:
     assert (version_tag(3), version_tag(3, ["e7", "r"])) == ('"3"', '"3-e7-r"')

@@ -10,7 +10,7 @@ from shared.settings import Limits
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "deployment.md"
 
 
-def test_the_guide_lists_every_limit_with_its_default() -> None:
+def test_deployment_guide_lists_every_limit_with_its_default() -> None:
     rows = re.findall(r"^\| `QUARTAL_(MAX_\w+)` \| (\S+) \| (\S+) \|", GUIDE.read_text("utf-8"), re.MULTILINE)
     limits = {name.upper(): field for name, field in Limits.model_fields.items()}
     assert {name: float(default) for name, default, _ in rows} == {name: each.default for name, each in limits.items()}

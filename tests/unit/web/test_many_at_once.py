@@ -10,12 +10,12 @@ from typing import Annotated
 import httpx
 from fastapi import Body, FastAPI, Request
 
-from shared.kernel.refusal import NotYourRole
+from shared.kernel.refusal import Forbidden
 from shared.security.tokens import Caller
 from shared.settings import Limits
-from shared.web.app import bare_app
-from shared.web.entitlement import entitled
-from shared.web.routes import router
+from shared.web.app import create_bare_app
+from shared.web.entitlement import require_entitlement
+from shared.web.routes import create_router
 
 
 @asynccontextmanager
@@ -30,7 +30,7 @@ def slow_app(entered: asyncio.Semaphore, finish: asyncio.Event) -> FastAPI:
     async def admit(request: Request) -> None:
         request.state.caller = Caller(request.headers["caller"])
 
-    app, routes = bare_app("slow", _lifespan, limits=LIMITS), router("/slow")
+    app, routes = create_bare_app("slow", _lifespan, limits=LIMITS), create_router("/slow")
 
     @routes.get("")
     async def slow() -> str:
@@ -43,7 +43,7 @@ def slow_app(entered: asyncio.Semaphore, finish: asyncio.Event) -> FastAPI:
     return app
 
 
-async def test_more_requests_than_a_caller_may_have_under_way_are_refused_with_when_to_try_again() -> None:
+async def test_requests_above_the_limit_per_caller_get_429_with_retry_after() -> None:
     entered, finish = asyncio.Semaphore(0), asyncio.Event()
     app = slow_app(entered, finish)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as http:
@@ -61,19 +61,19 @@ async def test_more_requests_than_a_caller_may_have_under_way_are_refused_with_w
     assert (set(served), app.state.traffic.requests.total()) == ({200}, 0)
 
 
-async def test_of_one_callers_requests_few_wait_to_be_entitled_at_once() -> None:
+async def test_concurrent_entitlement_checks_per_caller_are_limited() -> None:
     """Whoever has no grant may ask to wait for one: each such request asks the database until it is over."""
     entered, finish = asyncio.Semaphore(0), asyncio.Event()
 
     async def check(_: Request) -> None:
         entered.release()
         await finish.wait()
-        raise NotYourRole
+        raise Forbidden
 
-    app, routes = slow_app(asyncio.Semaphore(0), finish), router("/closed")
+    app, routes = slow_app(asyncio.Semaphore(0), finish), create_router("/closed")
 
     @routes.post("")
-    @entitled(check)
+    @require_entitlement(check)
     async def closed() -> str:
         return "stated"
 
@@ -90,10 +90,10 @@ async def test_of_one_callers_requests_few_wait_to_be_entitled_at_once() -> None
     assert {answer.status_code for answer in answers} == {403}
 
 
-async def test_a_caller_sends_two_large_bodies_at_once_and_small_ones_beside_them() -> None:
+async def test_at_most_two_large_bodies_per_caller_are_received_at_once() -> None:
     """The event loop receives a large body in many pieces: many bodies at once would keep it from other callers."""
     receiving, finish = asyncio.Semaphore(0), asyncio.Event()
-    app, routes = slow_app(asyncio.Semaphore(0), finish), router("/texts")
+    app, routes = slow_app(asyncio.Semaphore(0), finish), create_router("/texts")
 
     @routes.post("")
     async def text(body: Annotated[str, Body()]) -> str:

@@ -11,11 +11,11 @@ import pytest
 from fastapi import APIRouter, FastAPI, Query
 from pydantic import BaseModel
 
-from shared.web.app import bare_app
+from shared.web.app import create_bare_app
 from shared.web.body import StrictRoute
 
 
-class Filter(BaseModel):
+class RowFilter(BaseModel):
     local_reference: str | None = None
     site: str | None = None
     state: list[str] | None = None
@@ -28,10 +28,10 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    app, routes = bare_app("listing", _lifespan), APIRouter(route_class=StrictRoute)
+    app, routes = create_bare_app("listing", _lifespan), APIRouter(route_class=StrictRoute)
 
     @routes.get("/rows")
-    async def rows(filters: Annotated[Filter, Query()]) -> dict[str, Any]:
+    async def rows(filters: Annotated[RowFilter, Query()]) -> dict[str, Any]:
         return {"site": filters.site, "state": filters.state}
 
     @routes.get("/plain")
@@ -43,7 +43,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_declared_parameters_are_taken_and_a_list_may_be_repeated(http: httpx.AsyncClient) -> None:
+async def test_declared_parameters_are_accepted_and_lists_may_be_repeated(http: httpx.AsyncClient) -> None:
     answer = await http.get("/rows?site=rome&state=due&state=overdue")
     assert (answer.status_code, answer.json()) == (200, {"site": "rome", "state": ["due", "overdue"]})
 
@@ -59,7 +59,7 @@ async def test_declared_parameters_are_taken_and_a_list_may_be_repeated(http: ht
         ("site=rome&site=milan", "site: This parameter is given more than once. Give it once."),
     ],
 )
-async def test_any_other_is_refused_and_not_repeated(http: httpx.AsyncClient, query: str, message: str) -> None:
+async def test_unknown_parameter_is_refused_and_not_repeated(http: httpx.AsyncClient, query: str, message: str) -> None:
     answer = await http.get(f"/rows?{query}")
     (fault,) = answer.json()["errors"]
     assert (answer.status_code, answer.json()["type"], fault["code"]) == (422, "/problems/parameter", "parameter")
@@ -67,6 +67,6 @@ async def test_any_other_is_refused_and_not_repeated(http: httpx.AsyncClient, qu
     assert "4711" not in answer.text
 
 
-async def test_an_address_without_parameters_says_so(http: httpx.AsyncClient) -> None:
+async def test_route_without_parameters_says_so(http: httpx.AsyncClient) -> None:
     answer = await http.get("/plain?page=2")
     assert answer.json()["errors"][0]["message"] == "There is no such parameter here. No parameters are accepted here."

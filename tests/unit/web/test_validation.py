@@ -9,32 +9,32 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from services.enrollment.app import NewParticipant
 from shared.contracts.catalogue import PARTICIPANT, TOXICITY
-from shared.kernel.fact import one_of
-from shared.kernel.refusal import MOST_FAULTS, Refusal, Unacceptable
+from shared.kernel.fact import fact_union
+from shared.kernel.refusal import MAX_FAULTS, RequestError, RequestRejected
 from shared.settings import Limits
 from shared.testing import facts
-from shared.testing.hostile import BATCH_BODIES, FACT_BODIES, as_json
-from shared.web.problems import MORE, problem_document, schema_faults
-from shared.web.routes import MOST_FACTS
-from shared.web.validation import Reader, declared_members
-from tests.api.own_study import body, entry
+from shared.testing.hostile import BATCH_BODIES, FACT_BODIES, encode_json
+from shared.web.problems import MORE_FAULTS, problem_document, schema_faults
+from shared.web.routes import MAX_BATCH_FACTS
+from shared.web.validation import BodyReader, declared_members
+from tests.api.own_study import batch_entry, body
 
-ENTRY: Any = one_of(PARTICIPANT.facts.values())
-BATCH: TypeAdapter[Any] = TypeAdapter(Annotated[list[ENTRY], Field(min_length=1, max_length=MOST_FACTS)])
+ENTRY: Any = fact_union(PARTICIPANT.facts.values())
+BATCH: TypeAdapter[Any] = TypeAdapter(Annotated[list[ENTRY], Field(min_length=1, max_length=MAX_BATCH_FACTS)])
 ASSESSMENT: TypeAdapter[Any] = TypeAdapter(TOXICITY.facts["toxicity.assessed"])
-ENTRY_OF_TOXICITY: Any = one_of(TOXICITY.facts.values())
-ASSESSMENTS: TypeAdapter[Any] = TypeAdapter(list[ENTRY_OF_TOXICITY])
+TOXICITY_ENTRY: Any = fact_union(TOXICITY.facts.values())
+ASSESSMENTS: TypeAdapter[Any] = TypeAdapter(list[TOXICITY_ENTRY])
 PERSON: TypeAdapter[Any] = TypeAdapter(NewParticipant)
-LESION, COURSE = entry(facts.lesion()), entry(facts.course())
+LESION, COURSE = batch_entry(facts.lesion_registered()), batch_entry(facts.radiotherapy_started())
 
 
-def reader(adapter: TypeAdapter[Any], annotation: Any = None) -> Reader:
+def reader(adapter: TypeAdapter[Any], annotation: Any = None) -> BodyReader:
     kinds = [*PARTICIPANT.facts.values(), *TOXICITY.facts.values(), annotation]
     members = {name for kind in kinds for name in declared_members(kind, set())}
-    return Reader(adapter, members | {"facts", "data", "type"}, Limits(), lambda: ({}, {}))
+    return BodyReader(adapter, members | {"facts", "data", "type"}, Limits(), lambda: ({}, {}))
 
 
-def whole(adapter: TypeAdapter[Any], value: Any, members: Any) -> set[tuple[str, str, str]]:
+def pydantic_faults(adapter: TypeAdapter[Any], value: Any, members: Any) -> set[tuple[str, str, str]]:
     """The faults that pydantic finds in the value as a whole."""
     with pytest.raises(ValidationError) as wrong:
         adapter.validate_python(value, from_attributes=True)
@@ -45,71 +45,97 @@ def whole(adapter: TypeAdapter[Any], value: Any, members: Any) -> set[tuple[str,
 @pytest.mark.parametrize(
     ("adapter", "value"),
     [
-        (BATCH, [LESION, COURSE]), (BATCH, [LESION]), (PERSON, body(facts.screened())),
-        (PERSON, {"facts": [entry(facts.screened()), LESION]}), (ASSESSMENT, {"assessed_on": "2024-01-01",
-         "timepoint": "follow_up", "findings": [{"term": "3.0:0150", "grade": 1}], "checklist_complete": True}),
+        (BATCH, [LESION, COURSE]),
+        (BATCH, [LESION]),
+        (PERSON, body(facts.participant_screened())),
+        (PERSON, {"facts": [batch_entry(facts.participant_screened()), LESION]}),
+        (
+            ASSESSMENT,
+            {
+                "assessed_on": "2024-01-01",
+                "timepoint": "follow_up",
+                "findings": [{"term": "3.0:0150", "grade": 1}],
+                "checklist_complete": True,
+            },
+        ),
     ],
-)  # fmt: skip
-def test_what_is_of_the_form_is_made_the_same_as_at_once(adapter: TypeAdapter[Any], value: Any) -> None:
-    content = reader(adapter).read(as_json(value), with_canonical=True)
-    assert content.made == adapter.validate_python(value)
-    assert adapter.validate_python(content.made, from_attributes=True) == content.made, "FastAPI takes it as it is"
-    assert reader(adapter).read(as_json(value), with_canonical=True).canonical == content.canonical
+)
+def test_incremental_validation_gives_the_same_model_as_pydantic(adapter: TypeAdapter[Any], value: Any) -> None:
+    content = reader(adapter).read(encode_json(value), with_canonical=True)
+    assert content.value == adapter.validate_python(value)
+    assert adapter.validate_python(content.value, from_attributes=True) == content.value, "FastAPI takes it as it is"
+    assert reader(adapter).read(encode_json(value), with_canonical=True).canonical_json == content.canonical_json
 
 
-WRONG = {"type": "lesion.registered", "data": {"lesion_id": "L 1", "kind": "?", "found": 1}}
+INVALID_ENTRY = {"type": "lesion.registered", "data": {"lesion_id": "L 1", "kind": "?", "found": 1}}
 
 
 @pytest.mark.parametrize(
     ("adapter", "value"),
     [
-        (BATCH, [LESION, WRONG, COURSE, WRONG]), (BATCH, []), (BATCH, {"facts": [LESION]}), (BATCH, [{}, 1, None]),
-        (BATCH, [{"type": "no.such", "data": {}}]), (PERSON, {"facts": [entry(facts.screened()), WRONG]}),
-        (PERSON, {"facts": [LESION], "more": 1}), (PERSON, {"facts": []}), (PERSON, {"facts": 7}), (PERSON, []),
-        (PERSON, [entry(facts.screened()), WRONG, LESION, WRONG]),
-        (ASSESSMENT, [LESION, LESION]), (ASSESSMENT, {"facts": [LESION, WRONG]}), (ASSESSMENT, {}), (ASSESSMENT, 1),
-        (PERSON, {"facts": [entry(facts.screened())] * 201}), (ASSESSMENT, {"findings": [{"x": 1}] * 9}),
+        (BATCH, [LESION, INVALID_ENTRY, COURSE, INVALID_ENTRY]),
+        (BATCH, []),
+        (BATCH, {"facts": [LESION]}),
+        (BATCH, [{}, 1, None]),
+        (BATCH, [{"type": "no.such", "data": {}}]),
+        (PERSON, {"facts": [batch_entry(facts.participant_screened()), INVALID_ENTRY]}),
+        (PERSON, {"facts": [LESION], "more": 1}),
+        (PERSON, {"facts": []}),
+        (PERSON, {"facts": 7}),
+        (PERSON, []),
+        (PERSON, [batch_entry(facts.participant_screened()), INVALID_ENTRY, LESION, INVALID_ENTRY]),
+        (ASSESSMENT, [LESION, LESION]),
+        (ASSESSMENT, {"facts": [LESION, INVALID_ENTRY]}),
+        (ASSESSMENT, {}),
+        (ASSESSMENT, 1),
+        (PERSON, {"facts": [batch_entry(facts.participant_screened())] * 201}),
+        (ASSESSMENT, {"findings": [{"x": 1}] * 9}),
     ],
-)  # fmt: skip
-def test_the_faults_are_those_that_are_found_at_once(adapter: TypeAdapter[Any], value: Any) -> None:
+)
+def test_incremental_validation_gives_the_same_faults_as_pydantic(adapter: TypeAdapter[Any], value: Any) -> None:
     reading = reader(adapter)
-    with pytest.raises(Unacceptable) as refused:
-        reading.read(as_json(value), with_canonical=False)
-    found = [(fault.code, fault.message, fault.pointer) for fault in refused.value.faults]
-    assert set(found) == whole(adapter, value, reading.members)
-    assert len(found) == len(set(found))
+    with pytest.raises(RequestRejected) as error:
+        reading.read(encode_json(value), with_canonical=False)
+    faults = [(fault.code, fault.message, fault.pointer) for fault in error.value.faults]
+    assert set(faults) == pydantic_faults(adapter, value, reading.members)
+    assert len(faults) == len(set(faults))
 
 
 @pytest.mark.parametrize("name", [*FACT_BODIES, *BATCH_BODIES])
-def test_of_the_worst_bodies_a_hundred_faults_are_made_and_no_more(name: str) -> None:
-    refused = refusal_of(ASSESSMENT if name in FACT_BODIES else ASSESSMENTS, {**FACT_BODIES, **BATCH_BODIES}[name]())
-    document = problem_document(422, "", "", refused.faults if refused else ())
-    assert len(document["errors"]) <= MOST_FAULTS + 1
-    assert len(as_json(document)) < 64 * 1024
-    assert refused is None or len(refused.faults) <= 2 * MOST_FAULTS + 1
+def test_faults_of_hostile_bodies_are_limited(name: str) -> None:
+    refusal = refusal_of(ASSESSMENT if name in FACT_BODIES else ASSESSMENTS, {**FACT_BODIES, **BATCH_BODIES}[name]())
+    document = problem_document(422, "", "", refusal.faults if refusal else ())
+    assert len(document["errors"]) <= MAX_FAULTS + 1
+    assert len(encode_json(document)) < 64 * 1024
+    assert refusal is None or len(refusal.faults) <= 2 * MAX_FAULTS + 1
 
 
-def refusal_of(adapter: TypeAdapter[Any], content: bytes) -> Refusal | None:
+def refusal_of(adapter: TypeAdapter[Any], content: bytes) -> RequestError | None:
     try:
         reader(adapter).read(content, with_canonical=True)
-    except Refusal as refusal:
+    except RequestError as refusal:
         return refusal
     return None
 
 
-def test_an_answer_lists_a_hundred_faults_and_says_that_there_are_more() -> None:
-    with pytest.raises(Unacceptable) as refused:
+def test_response_lists_100_faults_and_notes_that_there_are_more() -> None:
+    with pytest.raises(RequestRejected) as error:
         reader(ASSESSMENTS).read(BATCH_BODIES["200 facts of 400 undeclared members"](), with_canonical=False)
-    errors = problem_document(422, "schema", "", refused.value.faults)["errors"]
-    assert len(errors) == MOST_FAULTS + 1
-    assert errors[-1] == {"code": "more-faults", "message": MORE.message, "pointer": ""}
+    errors = problem_document(422, "schema", "", error.value.faults)["errors"]
+    assert len(errors) == MAX_FAULTS + 1
+    assert errors[-1] == {"code": "more-faults", "message": MORE_FAULTS.message, "pointer": ""}
     assert all(set(each) == {"code", "message", "pointer"} for each in errors)
 
 
-def test_what_real_use_sends_at_most_is_read() -> None:
+def test_largest_realistic_bodies_are_accepted() -> None:
     causes = [{"to": to, "level": "possible"} for to in ("course:RT1", "line:S1", "disease", "other")]
     findings = [{"term": f"3.0:{place:04}", "grade": 1, "attribution": causes} for place in range(200)]
-    said = {"assessed_on": "2024-01-01", "timepoint": "follow_up", "checklist_complete": True, "findings": findings}
-    assert len(reader(ASSESSMENT).read(as_json(said), with_canonical=False).made.findings) == 200
-    batch = [{"type": "toxicity.assessed", "data": {**said, "findings": findings[:25]}}] * 200
-    assert len(reader(ASSESSMENTS).read(as_json(batch), with_canonical=True).made) == 200
+    assessment = {
+        "assessed_on": "2024-01-01",
+        "timepoint": "follow_up",
+        "checklist_complete": True,
+        "findings": findings,
+    }
+    assert len(reader(ASSESSMENT).read(encode_json(assessment), with_canonical=False).value.findings) == 200
+    batch = [{"type": "toxicity.assessed", "data": {**assessment, "findings": findings[:25]}}] * 200
+    assert len(reader(ASSESSMENTS).read(encode_json(batch), with_canonical=True).value) == 200
