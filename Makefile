@@ -31,7 +31,7 @@ bench: $(DEV) servers
 # OpenAPI documents and problem types; schemas and golden files of new facts: what is published is never overwritten.
 contracts: $(DEV)
 	$(PY) -m tests.contracts.snapshots
-	$(PY) -m shared.contracts.schemas write
+	$(PY) -m shared.contracts.json_schemas write
 
 # Kafka, in the user's cache folder; says nothing when it is there. Whatever was installed for tests serves for it too.
 servers: $(if $(wildcard $(DEV)),$(DEV),$(RUN))

@@ -8,7 +8,7 @@ import os
 import uvloop
 
 from bench import api, append, end_to_end, fairness, projection, relay, report
-from bench.pairs import Bench, Size
+from bench.ratio import Bench, Size
 
 BENCHES: tuple[Bench, ...] = (append.BENCH, api.BENCH, fairness.BENCH, relay.BENCH, projection.BENCH, end_to_end.BENCH)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 
 from bench.cohort import SITE, STUDY, replicate_participants
-from bench.ground import bench_environment, create_token, port_of, run_programs, wait_until_answering
+from bench.environment import bench_environment, create_token, port_of, run_programs, wait_until_answering
 from bench.http_client import post_all, post_request
-from bench.pairs import Bench, Measurements, Pair, Ratio, Size, run_alternately
-from bench.serving import READY_PATH
+from bench.minimal_server import READY_PATH
+from bench.ratio import Bench, Measurements, Pair, Ratio, Size, run_alternately
 from infra.local.ports import free_port
 from infra.local.supervisor import python_module
-from shared.testing.followup_facts import follow_up_recorded
+from shared.testing.builders.follow_up_facts import follow_up_recorded
 
 CONNECTIONS = 16
 RATIO = Ratio(
@@ -29,8 +29,8 @@ async def run(size: Size) -> Measurements:
     async with bench_environment(broker=False) as stack:
         product_port, smallest_port = port_of(stack), free_port()
         commands = {
-            "ours": python_module("bench.serving", "followup"),
-            "smallest": python_module("bench.serving", "smallest", str(smallest_port)),
+            "ours": python_module("bench.minimal_server", "followup"),
+            "smallest": python_module("bench.minimal_server", "smallest", str(smallest_port)),
         }
         async with run_programs(stack, commands):
             await wait_until_answering(product_port, "/followup/health/ready")

@@ -12,16 +12,22 @@ from uuid import uuid4
 
 import asyncpg
 
-from bench.ground import bench_environment, run_concurrently
-from bench.pairs import Bench, Measurements, Pair, Ratio, Size, run_alternately
-from infra.cli.environment import read_settings
-from services.enrollment.judgement import stream_policies
-from shared.eventstore.recorder import CommandHandler
-from shared.eventstore.statement import RecordedFacts, RecordFacts
+from bench.environment import bench_environment, run_concurrently
+from bench.ratio import Bench, Measurements, Pair, Ratio, Size, run_alternately
+from infra.cli.settings_source import read_settings
+from services.enrollment.stream_policy import stream_policies
+from shared.eventstore.command import RecordedFacts, RecordFacts
+from shared.eventstore.command_handler import CommandHandler
 from shared.kernel.fact import Fact
 from shared.security.tenancy import open_pool
 from shared.settings import Settings
-from shared.testing.facts import ENROLLMENT_FACTS, member_granted, procedure_performed, site_activated, study_opened
+from shared.testing.builders.facts import (
+    ENROLLMENT_FACTS,
+    member_granted,
+    procedure_performed,
+    site_activated,
+    study_opened,
+)
 from shared.web.service import open_service
 
 STUDY, SITE = "bench", "rome"

@@ -8,20 +8,19 @@ from functools import cache
 
 import httpx
 
-from bench.ground import create_token, port_of, run_concurrently
-from infra.cli.environment import read_settings
+from bench.environment import create_token, port_of, run_concurrently
+from infra.cli.settings_source import read_settings
+from infra.client.study_client import StudyClient
 from infra.local.ports import LOOPBACK
 from infra.local.stack import Stack
-from infra.reference.load import StudyClient
 from infra.reference.study import default_grants, subject
-from infra.simulator.patients import FIRST_SCREENING_DAY, OPENING_DATA, SITES, simulate_participant
+from infra.simulator.participants import FIRST_SCREENING_DAY, OPENING_DATA, SITES, simulate_participant
 from shared.contracts.catalogue import PARTICIPANT
 from shared.contracts.event import Event
-from shared.inbox.registry.effect import apply_enrollment_events
+from shared.inbox.participant_registry.projector import apply_enrollment_events
 from shared.kernel.ids import new_event_id, new_participant_id
 from shared.security.tenancy import open_pool
-from shared.testing.elsewhere_contract import enrollment_events
-from shared.testing.facts import (
+from shared.testing.builders.facts import (
     consent_signed,
     member_granted,
     participant_enrolled,
@@ -29,6 +28,7 @@ from shared.testing.facts import (
     site_activated,
     study_opened,
 )
+from shared.testing.foreign_participant_contract import enrollment_events
 
 STUDY = "bench"
 SITE = SITES[0]

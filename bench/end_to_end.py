@@ -18,7 +18,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from bench.cohort import SITE, STUDY, open_study
-from bench.ground import (
+from bench.environment import (
     bench_environment,
     create_token,
     port_of,
@@ -28,12 +28,12 @@ from bench.ground import (
     wait_until_answering,
 )
 from bench.http_client import ConnectionPool, post_request
-from bench.pairs import Bench, Measurements, Pair, Ratio, Size, run_alternately
+from bench.ratio import Bench, Measurements, Pair, Ratio, Size, run_alternately
 from infra.cli.up import COMMANDS
 from infra.local.ports import LOOPBACK
 from infra.local.stack import Stack
 from shared.outbox.publisher import ensure_topics
-from shared.testing.facts import procedure_performed
+from shared.testing.builders.facts import procedure_performed
 
 FACTS_PER_SECOND = 50  # facts a second
 TOPIC = "bench.round-trip"

@@ -25,15 +25,15 @@ import asyncpg
 
 from infra.local.postgres import LocalPostgres
 from infra.postgres.roles import ROLES, ensure_databases
-from infra.simulator.patients import simulate_participant
+from infra.simulator.participants import simulate_participant
 from shared.contracts.catalogue import PARTICIPANT
 from shared.contracts.event import Event
-from shared.eventstore.migrate import migrate
-from shared.inbox.facts import apply_by_version
+from shared.inbox.standing_facts import apply_by_version
 from shared.kernel.fact import Fact
 from shared.kernel.ids import new_event_id, new_participant_id
-from shared.kernel.sealed import READING_STORED
-from shared.process import INBOX
+from shared.kernel.sealed_text import READING_STORED
+from shared.postgres.migrations import migrate
+from shared.runtime.service_process import INBOX
 
 STUDY, BATCH_SIZE, ROUNDS, LAST_POSITION = "bench", 500, 8, 10**6
 RECORDED_AT = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)

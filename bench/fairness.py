@@ -12,11 +12,11 @@ from time import perf_counter
 from uuid import uuid4
 
 from bench.cohort import SITE, STUDY, replicate_participants
-from bench.ground import bench_environment, create_token, port_of, run_programs, wait_until_answering
-from bench.pairs import Bench, Measurements, Pair, Ratio, Size
+from bench.environment import bench_environment, create_token, port_of, run_programs, wait_until_answering
+from bench.ratio import Bench, Measurements, Pair, Ratio, Size
 from infra.local.ports import LOOPBACK
 from infra.local.supervisor import python_module
-from shared.testing.hostile import BATCH_BODIES, FACT_BODIES
+from shared.testing.hostile_bodies import BATCH_BODIES, FACT_BODIES
 
 CONNECTIONS = 16
 PROMISED_MS = 100.0  # ms
@@ -35,7 +35,7 @@ RATIO = Ratio(
 async def run(size: Size) -> Measurements:
     async with bench_environment(broker=False) as stack:
         port = port_of(stack)
-        async with run_programs(stack, {"ours": python_module("bench.serving", "toxicity")}):
+        async with run_programs(stack, {"ours": python_module("bench.minimal_server", "toxicity")}):
             await wait_until_answering(port, "/toxicity/health/ready")
             [number] = await replicate_participants(stack, 1, "toxicity")
             bearer = create_token(stack, STUDY, "site", SITE.site_id)

@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import cast
 from uuid import uuid4
 
-from bench.ground import run_concurrently
+from bench.environment import run_concurrently
 from infra.local.ports import LOOPBACK
 
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)

@@ -10,8 +10,8 @@ from typing import Any
 import asyncpg
 
 from bench.cohort import STUDY, event_streams
-from bench.ground import bench_environment, postgres_of, run_programs, wait_until
-from bench.pairs import Bench, Measurements, Pair, Ratio, Size, run_alternately
+from bench.environment import bench_environment, postgres_of, run_programs, wait_until
+from bench.ratio import Bench, Measurements, Pair, Ratio, Size, run_alternately
 from infra.local.stack import Stack
 from infra.local.supervisor import python_module
 from infra.postgres.roles import database_url
@@ -60,7 +60,7 @@ async def run(size: Size) -> Measurements:
 
 
 def _projector_command(name: str) -> list[str]:
-    return python_module("bench.projecting", name, f"{name}-{secrets.token_hex(4)}")
+    return python_module("bench.bare_projector", name, f"{name}-{secrets.token_hex(4)}")
 
 
 async def _publish(stack: Stack, events: int) -> None:

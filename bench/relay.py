@@ -12,9 +12,9 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 
 from bench.cohort import STUDY, event_streams
-from bench.ground import bench_environment, postgres_of, run_concurrently
-from bench.pairs import Bench, Measurements, Pair, Ratio, Size, run_alternately
-from infra.cli.environment import read_settings
+from bench.environment import bench_environment, postgres_of, run_concurrently
+from bench.ratio import Bench, Measurements, Pair, Ratio, Size, run_alternately
+from infra.cli.settings_source import read_settings
 from infra.local.stack import Stack
 from shared.contracts.cloudevents import Message, encode
 from shared.contracts.event import Event

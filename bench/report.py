@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.pairs import Bench, Measurements, Pair, Ratio, median_and_spread
+from bench.ratio import Bench, Measurements, Pair, Ratio, median_and_spread
 from infra.local.kafka_home import KAFKA_VERSION as KAFKA
 from infra.local.postgres import find_binaries
 from shared.kernel.clock import Clock

@@ -27,12 +27,12 @@ from infra.local.ports import LOOPBACK, free_port
 from infra.local.postgres import LocalPostgres
 from infra.postgres.init import PROCESSES
 from infra.postgres.roles import ROLES, database_url, ensure_databases
-from shared.collector import collect_rarely, freeze_startup_objects
-from shared.eventstore.migrate import Migrations, migrate
 from shared.eventstore.store import PostgresStore
+from shared.gc_tuning import collect_rarely, freeze_startup_objects
 from shared.outbox.confirmation import confirm_database
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
-from shared.process import EVENT_STORE
+from shared.postgres.migrations import Migrations, migrate
+from shared.runtime.service_process import EVENT_STORE
 from shared.security.tenancy import open_pool
 
 pytest_plugins = ("tests.demo",)

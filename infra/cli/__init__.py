@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from shared.collector import collect_rarely, freeze_startup_objects
+from shared.gc_tuning import collect_rarely, freeze_startup_objects
 from shared.version import VERSION
 
 _MODULES = {

@@ -9,12 +9,12 @@ import httpx
 import typer
 
 from infra.cli import up
+from infra.cli.installation import configured_port, data_folder, http_client, token_source
 from infra.cli.progress import ProgressCallback, progress
-from infra.cli.running import configured_port, data_folder, http_client, token_source
-from infra.local.roles import LIVE_STUDY, demo_links
+from infra.client.study_client import load_reference_study
+from infra.local.demo_links import LIVE_STUDY, demo_links
 from infra.local.stack import Stack
 from infra.local.supervisor import python_module
-from infra.reference.load import load_reference_study
 from infra.reference.study import FROZEN_TODAY, STUDY_ID, default_grants
 from infra.simulator.study import SITES
 from shared.settings import SERVICES

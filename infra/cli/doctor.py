@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
-from infra.cli.environment import command_environment, read_settings
+from infra.cli.settings_source import command_environment, read_settings
 from shared.outbox.confirmation import is_confirmed
 from shared.outbox.publisher import PublishError, WrongTopic, check_topics
 from shared.security.event_key import EventKey

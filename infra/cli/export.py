@@ -16,11 +16,11 @@ import typer
 
 from infra.cli.files import UnwritableFile, write_atomically
 from infra.cli.import_ import NO_ANSWER_MESSAGE, TokenOption
-from infra.cli.running import TokenFor, http_client, token_source
+from infra.cli.installation import TokenFor, http_client, token_source
+from infra.client.study_client import StudyClient
 from infra.exchange.exporting import Export
-from infra.exchange.order import SERVICES
-from infra.exchange.study import ExchangeAborted
-from infra.reference.load import StudyClient
+from infra.exchange.statement_order import SERVICES
+from infra.exchange.target_study import ExchangeAborted
 from shared.kernel.ids import new_event_id
 from shared.security.grants import EVERY_SITE
 

@@ -10,16 +10,16 @@ import httpx
 import typer
 
 from infra.cli.files import UnwritableFile, check_folder, write_atomically
+from infra.cli.installation import TokenFor, http_client, token_source
 from infra.cli.progress import progress
-from infra.cli.running import TokenFor, http_client, token_source
+from infra.client.study_client import StudyClient
 from infra.exchange.decoding import ENCODINGS, decode_text
+from infra.exchange.import_line import NumberedLine, UnreadableFile, read_json_lines
+from infra.exchange.import_report import ImportReport
 from infra.exchange.importing import import_facts
-from infra.exchange.line import NumberedLine, UnreadableFile, read_json_lines
-from infra.exchange.study import NO_STUDY, ExchangeAborted, TargetStudy
 from infra.exchange.table import column_at, read_rows
-from infra.exchange.tally import ImportReport
+from infra.exchange.target_study import NO_STUDY, ExchangeAborted, TargetStudy
 from infra.exchange.template import UnknownFactType, render_template
-from infra.reference.load import StudyClient
 
 JSON_LINES = {".jsonl", ".ndjson", ".json"}
 MAX_PRINTED_REFUSALS = 200  # refusals on the terminal; `--report` has them all

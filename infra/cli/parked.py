@@ -14,9 +14,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from infra.cli import standing
-from infra.cli.effects import EVENT_HANDLERS
-from shared.inbox.apply import BatchResult
+from infra.cli import stuck_streams
+from infra.cli.event_handlers import EVENT_HANDLERS
+from shared.inbox.batch import BatchResult
 from shared.inbox.parked import ParkedItemNotFound
 
 app = typer.Typer(
@@ -41,7 +41,7 @@ MESSAGE_COLUMNS = ("consumer", "message", "topic", "partition", "offset", "reaso
 def list_command(service: Annotated[str | None, typer.Option(help="only this consumer")] = None) -> None:
     """List parked streams and unreadable messages with their reasons. Other programs get lines separated by tabs."""
     stuck_by_consumer = {
-        each: _run_or_exit(standing.find_stuck(each))
+        each: _run_or_exit(stuck_streams.find_stuck(each))
         for each in ([_require_consumer(service)] if service else EVENT_HANDLERS)
     }
     has_rows = False
@@ -65,11 +65,11 @@ def retry_command(
     """Try again to apply a parked stream or an unreadable message. Exit code 1: something is still parked."""
     _require_exactly_one(everything, message is not None, bool(source and subject))
     if everything:
-        results = _run_or_exit(standing.retry_all(_require_consumer(service)))
+        results = _run_or_exit(stuck_streams.retry_all(_require_consumer(service)))
     elif message is not None:
-        results = [_run_or_exit(standing.retry_message(_require_consumer(service), message))]
+        results = [_run_or_exit(stuck_streams.retry_message(_require_consumer(service), message))]
     else:
-        results = [_run_or_exit(standing.retry(_require_consumer(service), str(source), str(subject)))]
+        results = [_run_or_exit(stuck_streams.retry(_require_consumer(service), str(source), str(subject)))]
     raise typer.Exit(_print_results(results))
 
 
@@ -90,24 +90,24 @@ def discard_command(
         _exit_with_usage_error("The reason and the name of the person who decides must not be empty.")
     if message is not None:
         _confirm(yes, f"Discard message {message} of {_require_consumer(service)}?")
-        _run_or_exit(standing.discard_message(service, message, name, trimmed_reason))
+        _run_or_exit(stuck_streams.discard_message(service, message, name, trimmed_reason))
         return typer.echo(f"message {message}: discarded")
-    stream = _run_or_exit(standing.find_stream(_require_consumer(service), str(source), str(subject)))
+    stream = _run_or_exit(stuck_streams.find_stream(_require_consumer(service), str(source), str(subject)))
     version = f"version {stream.version + 1} of {source} {subject}"
     _confirm(yes, f"Discard {version} in {service} ({stream.reason})?")
-    applied = _run_or_exit(standing.discard(service, stream, name, trimmed_reason))
+    applied = _run_or_exit(stuck_streams.discard(service, stream, name, trimmed_reason))
     typer.echo(f"{version}: discarded")
     raise typer.Exit(_print_results([applied]))
 
 
-def _stream_rows(stuck_by_consumer: Mapping[str, standing.StuckItems]) -> Iterator[tuple[str, ...]]:
+def _stream_rows(stuck_by_consumer: Mapping[str, stuck_streams.StuckItems]) -> Iterator[tuple[str, ...]]:
     for service, (streams, _) in stuck_by_consumer.items():
         for stream in streams:
             waiting = _format_time(stream.since), str(stream.waiting)
             yield service, stream.source, stream.subject, str(stream.version), stream.reason, *waiting
 
 
-def _message_rows(stuck_by_consumer: Mapping[str, standing.StuckItems]) -> Iterator[tuple[str, ...]]:
+def _message_rows(stuck_by_consumer: Mapping[str, stuck_streams.StuckItems]) -> Iterator[tuple[str, ...]]:
     for service, (_, messages) in stuck_by_consumer.items():
         for message in messages:
             location = message.topic, str(message.partition), str(message.offset)

@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from infra.cli.environment import command_environment, read_settings
+from infra.cli.settings_source import command_environment, read_settings
 from shared.contracts.cloudevents import topic
 from shared.outbox.confirmation import compare_and_confirm
 from shared.outbox.lease import RestoredDatabase
+from shared.outbox.maintenance import RelayRunning, count_events, load_shard_status, require_no_running_relay, resync
 from shared.outbox.publisher import KafkaPublisher, PublishError, ensure_topics
-from shared.outbox.upkeep import RelayRunning, count_events, load_shard_status, require_no_running_relay, resync
-from shared.process import RELAY_LEASE_SECONDS
+from shared.runtime.service_process import RELAY_LEASE_SECONDS
 from shared.security.tenancy import open_pool
 from shared.settings import PRODUCERS, Settings
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.running import base_url, data_folder, development_issuer
+from infra.cli.installation import base_url, data_folder, development_issuer
 from infra.simulator import run
 
 

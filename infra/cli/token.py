@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from infra.cli.running import base_url, development_issuer, http_client
+from infra.cli.installation import base_url, development_issuer, http_client
 from infra.reference.study import subject
 from shared.kernel.clock import Clock
 

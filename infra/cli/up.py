@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 import httpx
 import typer
 
-from infra.cli.environment import read_settings
-from infra.cli.running import configured_port, data_folder, http_client
-from infra.local.claim import LockHeld
-from infra.local.folder import DataFolder
+from infra.cli.installation import configured_port, data_folder, http_client
+from infra.cli.settings_source import read_settings
+from infra.local.data_folder import DataFolder
+from infra.local.folder_lock import LockHeld
 from infra.local.kafka import KafkaFailed
 from infra.local.kafka_home import KafkaMissing
 from infra.local.ports import is_free
@@ -23,12 +23,12 @@ from services.analytics.__main__ import PROCESS as ANALYTICS
 from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
 from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
 from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
-from shared.eventstore.migrate import ChangedMigration
-from shared.process import migrate
+from shared.postgres.migrations import ChangedMigration
+from shared.runtime.service_process import migrate
 
 PROCESSES = (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)
 COMMANDS: Mapping[str, Sequence[str]] = {
-    "web": python_module("infra.local.web"),
+    "web": python_module("infra.local.single_port_app"),
     "enrollment": python_module("services.enrollment", "worker"),
     "toxicity": python_module("services.toxicity", "worker"),
     "followup": python_module("services.followup", "worker"),

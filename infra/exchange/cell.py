@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from infra.exchange.line import InvalidLine, invalid_line
+from infra.exchange.import_line import InvalidLine, invalid_line
 
 EMPTY_CONTAINERS: dict[str, Any] = {"[]": [], "{}": {}}
 _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", type(None): "null", str: "string"}

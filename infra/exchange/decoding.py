@@ -10,7 +10,7 @@ import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from collections.abc import Callable
 
-from infra.exchange.line import UnreadableFile
+from infra.exchange.import_line import UnreadableFile
 
 ENCODINGS = ("utf-8", "windows-1250", "windows-1252", "iso-8859-1", "iso-8859-15", "mac-roman")
 """What `--encoding` may say."""

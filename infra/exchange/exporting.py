@@ -21,10 +21,11 @@ from uuid import UUID
 
 import httpx
 
+from infra.client.study_client import StudyClient
 from infra.exchange.access import can_see, visible_sites
-from infra.exchange.fact import public_content
-from infra.exchange.order import SERVICES
-from infra.exchange.study import (
+from infra.exchange.fact_conversion import public_content
+from infra.exchange.statement_order import SERVICES
+from infra.exchange.target_study import (
     ADMINISTRATOR,
     NO_STUDY,
     Caller,
@@ -33,7 +34,6 @@ from infra.exchange.study import (
     read_recorded_facts,
     require_usable,
 )
-from infra.reference.load import StudyClient
 from infra.reference.study import member_grant
 from shared.contracts import catalogue
 from shared.kernel.clock import real_time

@@ -7,17 +7,23 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 
-from infra.exchange.fact import canonical_content, read_line, stated_content
-from infra.exchange.line import InvalidLine, NumberedLine
-from infra.exchange.order import SERVICES, ImportFact, ParticipantFacts, group_by_participant, split_study_facts
-from infra.exchange.person import ParticipantImport
-from infra.exchange.refusals import NOT_REGISTERED, NOT_VISIBLE, already_registered, refuse_participant
+from infra.client.study_client import StudyClient
+from infra.exchange.fact_conversion import canonical_content, read_line, stated_content
+from infra.exchange.import_faults import NOT_REGISTERED, NOT_VISIBLE, already_registered, refuse_participant
+from infra.exchange.import_line import InvalidLine, NumberedLine
+from infra.exchange.import_report import ImportReport
+from infra.exchange.participant_import import ParticipantImport
 from infra.exchange.registration import RefMatch, Registration
-from infra.exchange.study import NO_STUDY, REPLAYED_HEADER, ExchangeAborted, TargetStudy, response_faults
-from infra.exchange.tally import ImportReport
-from infra.reference.load import StudyClient
-from shared.kernel.refusal import Fault
-from shared.kernel.sealed import extract_texts
+from infra.exchange.statement_order import (
+    SERVICES,
+    ImportFact,
+    ParticipantFacts,
+    group_by_participant,
+    split_study_facts,
+)
+from infra.exchange.target_study import NO_STUDY, REPLAYED_HEADER, ExchangeAborted, TargetStudy, response_faults
+from shared.kernel.errors import Fault
+from shared.kernel.sealed_text import extract_texts
 from shared.security.vault import normalize_reference
 
 MAX_CONCURRENT_PARTICIPANTS = 8  # participants

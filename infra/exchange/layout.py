@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from infra.exchange.line import UnreadableFile
+from infra.exchange.import_line import UnreadableFile
 
 SEPARATORS = ",;\t"
 HEADER_COLUMNS = (

@@ -16,11 +16,11 @@ from typing import Any
 
 import httpx
 
-from infra.exchange.fact import canonical_content, stated_content
-from infra.exchange.line import InvalidLine
-from infra.exchange.order import SCREENED, ImportFact
-from infra.exchange.refusals import ref_reused
-from infra.exchange.study import (
+from infra.exchange.fact_conversion import canonical_content, stated_content
+from infra.exchange.import_faults import ref_reused
+from infra.exchange.import_line import InvalidLine
+from infra.exchange.statement_order import SCREENED, ImportFact
+from infra.exchange.target_study import (
     READER,
     REPLAYED_HEADER,
     TargetStudy,

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from infra.exchange.cell import cell_of
-from infra.exchange.content import CONTROL_CHARACTERS_MESSAGE, RowContent, Tree, convert_cells, put_cell
+from infra.exchange.import_line import ImportLine, InvalidLine, NumberedLine, UnreadableFile, build_line
 from infra.exchange.layout import (
     HEADER_COLUMNS,
     TableLayout,
@@ -27,9 +27,9 @@ from infra.exchange.layout import (
     printable_name,
     unnamed_columns_message,
 )
-from infra.exchange.line import ImportLine, InvalidLine, NumberedLine, UnreadableFile, build_line
+from infra.exchange.row_content import CONTROL_CHARACTERS_MESSAGE, RowContent, Tree, convert_cells, put_cell
 from infra.exchange.schema import declared_names, declared_path, path_steps, schema_of
-from shared.kernel.refusal import Fault
+from shared.kernel.errors import Fault
 from shared.kernel.text import is_showable
 
 _COUNT_COLUMNS = ("version", "schema_version")

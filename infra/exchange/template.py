@@ -13,14 +13,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from infra.exchange.content import build_content
-from infra.exchange.fact import withheld_pointers
+from infra.exchange.fact_conversion import withheld_pointers
+from infra.exchange.row_content import build_content
 from infra.exchange.schema import schema_of
 from infra.exchange.table import flatten
 from shared.contracts import catalogue
-from shared.contracts.schemas import CONTRACTS_FOLDER, golden_path
+from shared.contracts.json_schemas import CONTRACTS_FOLDER, golden_path
 from shared.kernel.fact import Correction, Fact, Stream
-from shared.kernel.sealed import READING_STORED, insert_texts
+from shared.kernel.sealed_text import READING_STORED, insert_texts
 
 _CRITERIA = "criteria"
 _GENERAL_FAILURE_REASONS = {"refused", "died", "other"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from infra.local.claim import LockHeld
+from infra.local.folder_lock import LockHeld
 from infra.local.kafka import KafkaFailed, install_kafka
 from infra.local.kafka_home import KafkaMissing
 

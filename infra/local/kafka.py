@@ -8,8 +8,8 @@ import uuid
 from pathlib import Path
 from types import TracebackType
 
-from infra.local.claim import hold_lock
-from infra.local.guarded import Program, RunningProgram
+from infra.local.child_process import Program, RunningProgram
+from infra.local.folder_lock import hold_lock
 from infra.local.kafka_home import KafkaHome, Report, run_java
 from infra.local.ports import LOOPBACK, free_port, persistent_port
 

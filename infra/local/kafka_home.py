@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.local.claim import hold_lock
+from infra.local.folder_lock import hold_lock
 
 if TYPE_CHECKING:
     from jgo.maven import MavenContext

@@ -22,8 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
-from infra.local.claim import hold_lock
-from infra.local.guarded import PopenUser, Program, RunningProgram
+from infra.local.child_process import PopenUser, Program, RunningProgram
+from infra.local.folder_lock import hold_lock
 from infra.local.ports import LOOPBACK, persistent_port
 
 SUPERUSER = "postgres"

@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any
 
 from infra.issuer import Issuer
-from infra.local.folder import DataFolder
-from infra.local.guarded import Program
+from infra.local.child_process import Program
+from infra.local.data_folder import DataFolder
 from infra.local.kafka import LocalKafka, install_kafka
 from infra.local.postgres import LocalPostgres
 from infra.local.supervisor import StateChange, SupervisedCommand, Supervisor, call_on_signals

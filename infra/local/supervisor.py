@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from infra.local.guarded import Lifeline, Program, end_group, launch
+from infra.local.child_process import Lifeline, Program, end_group, launch
 
 RESTART_MIN_SECONDS, RESTART_MAX_SECONDS = 0.1, 5.0  # seconds between an exit and the next start; doubled each time
 STEADY_AFTER_SECONDS = 10.0  # seconds of life after which an exit counts as a first one

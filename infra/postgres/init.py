@@ -16,7 +16,7 @@ from services.analytics.__main__ import PROCESS as ANALYTICS
 from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
 from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
 from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
-from shared.process import migrate
+from shared.runtime.service_process import migrate
 from shared.settings import Settings
 
 PROCESSES = (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)

@@ -1,5 +1,6 @@
-"""How often what happens in `demo-live`, besides the course of the disease (infra/reference/odds.py): how people are
-treated, how late sites report, how exact their dates are, and how often they err or contradict themselves.
+"""Rates of what happens in `demo-live`, besides the course of the disease (infra/synthetic/probabilities.py).
+
+They say how people are treated, how late sites report, how exact dates are, and how often sites err.
 
 The numbers are ours: a careful site, and enough of everything that a few hundred participants show each of it.
 """
@@ -9,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from infra.reference.odds import DaySpanWeights
-from infra.reference.synthetic import TreatmentPath
+from infra.synthetic.cohort import TreatmentPath
+from infra.synthetic.probabilities import DaySpanWeights
 
 ParticipantPath = TreatmentPath | Literal["stereotactic", "failed", "consented"]
 PARTICIPANT_PATH_WEIGHTS: Mapping[ParticipantPath, int] = {

@@ -24,10 +24,10 @@ from pathlib import Path
 
 import httpx
 
+from infra.client.study_client import ApiError, Cancelled, Report, StudyClient, TokenFor, interruptible_sleep
 from infra.issuer import Issuer
-from infra.reference.load import ApiError, Cancelled, Report, StudyClient, TokenFor, interruptible_sleep
 from infra.reference.study import default_grants, subject
-from infra.simulator.patients import (
+from infra.simulator.participants import (
     FIRST_SCREENING_DAY,
     OPENING_DATA,
     SITES,

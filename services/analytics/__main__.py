@@ -4,9 +4,9 @@ from pathlib import Path
 
 import uvloop
 
-from shared.collector import freeze_startup_objects
-from shared.eventstore.migrate import Migrations
-from shared.process import INBOX, ServiceProcess
+from shared.gc_tuning import freeze_startup_objects
+from shared.postgres.migrations import Migrations
+from shared.runtime.service_process import INBOX, ServiceProcess
 from shared.settings import Settings
 
 PROJECTION_MIGRATIONS = Migrations("projection", Path(__file__).parent / "projection" / "migrations")

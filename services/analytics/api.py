@@ -16,18 +16,18 @@ from starlette.types import Receive, Scope, Send
 from services.analytics.answers import FigureNames, TimelineAnswer
 from services.analytics.asking import FigureRequest, FigureService
 from services.analytics.figures import active_parameters
-from services.analytics.figures import timeline as draw_timeline
-from services.analytics.figures.catalogue import FIGURES
-from services.analytics.pages.live import LiveUpdates
+from services.analytics.figures.registry import FIGURES
 from services.analytics.pages.render import to_csv
-from services.analytics.participants import ParticipantService
-from shared.kernel.dates import Day
+from services.analytics.participants.service import ParticipantService
+from services.analytics.timeline import swim_lane
+from shared.kernel.errors import Forbidden, NotFound, RequestError
 from shared.kernel.ids import SiteId
-from shared.kernel.refusal import Forbidden, NotFound, RequestError
+from shared.kernel.partial_date import Day
 from shared.security.grants import rights_from_record
-from shared.web.answers import CONTENT_HEADERS, NOT_MODIFIED, read_route_options
-from shared.web.reads import logs_reads, note_no_rows, note_rows
-from shared.web.routes import ParticipantIdPath, StudyIdPath, create_router, refusal_responses
+from shared.ui.live_updates import LiveUpdates
+from shared.web.fact_routes import ParticipantIdPath, StudyIdPath, create_router, refusal_responses
+from shared.web.read_logging import logs_reads, note_no_rows, note_rows
+from shared.web.response_models import CONTENT_HEADERS, NOT_MODIFIED, read_route_options
 
 routes = create_router("/analytics/v1/studies/{study_id}")
 LIVE_LISTS = ("queries", "timeline", "participants")
@@ -299,4 +299,4 @@ async def timeline(
     headers = content_disposition(answer, [answer["participant_id"], "timeline"], kind)
     if kind == "json":
         return JSONResponse(answer, headers=headers)
-    return Response(draw_timeline.draw(answer), media_type=MEDIA_TYPES["svg"], headers=headers)
+    return Response(swim_lane.draw(answer), media_type=MEDIA_TYPES["svg"], headers=headers)

@@ -9,22 +9,25 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from services.analytics import api, api_participants, api_queries, operations
+from services.analytics import api
 from services.analytics.asking import FigureService
-from services.analytics.listening import listen
+from services.analytics.live.change_listener import listen
+from services.analytics.operations import api as operations_api
 from services.analytics.pages import operations as operations_page
 from services.analytics.pages import participants
 from services.analytics.pages import queries as queries_page
 from services.analytics.pages import routes as pages
-from services.analytics.pages.answering import install_html_errors
-from services.analytics.pages.live import LiveUpdates
-from services.analytics.participants import ParticipantService
-from services.analytics.questions import QueryService
+from services.analytics.pages.html_errors import install_html_errors
+from services.analytics.participants import api as participants_api
+from services.analytics.participants.service import ParticipantService
+from services.analytics.queries import api as queries_api
+from services.analytics.queries.service import QueryService
 from shared.security.tenancy import open_pool, require_safe_role
 from shared.settings import Settings
 from shared.terminology.ctcae import TermNames
+from shared.ui.live_updates import LiveUpdates
 from shared.web.app import create_service_app
-from shared.web.exports import read_log_routes
+from shared.web.export_log_routes import read_log_routes
 from shared.web.service import authentication, create_verifier
 
 
@@ -55,17 +58,17 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
 def create_app(settings: Settings) -> FastAPI:
     api_routers = [
         api.routes,
-        api_participants.routes,
-        api_queries.routes,
-        operations.routes,
+        queries_api.routes,
+        participants_api.routes,
+        operations_api.routes,
         read_log_routes("analytics"),
     ]
     page_routers = [pages.routes, participants.routes, queries_page.routes, operations_page.routes]
     lifespan = partial(_lifespan, settings=settings)
     app = create_service_app("analytics", "Quartal analytics", lifespan, [*api_routers, *page_routers], settings)
-    app.state.measures.append(operations.collect_metrics)
+    app.state.measures.append(operations_api.collect_metrics)
     install_html_errors(app)
     app.state.live, app.state.links, app.state.notes = LiveUpdates(), {}, {}
-    app.streams = (app.state.live,)  # type: ignore[attr-defined] # for `shared.web.server`
+    app.streams = (app.state.live,)  # type: ignore[attr-defined] # for `shared.runtime.server`
     app.state.plain_http = settings.plain_http
     return app

@@ -11,17 +11,17 @@ from typing import Any
 
 import asyncpg
 
-from services.analytics.cohort import Cohort, Selection, build_cohort, excludes_participant
-from services.analytics.figures.catalogue import FIGURES, FigureDefinition
-from services.analytics.projection import reading
+from services.analytics.cohort.cohort import Cohort, Selection, build_cohort, excludes_participant
+from services.analytics.figures.registry import FIGURES, FigureDefinition
+from services.analytics.snapshot import repository
 from shared.contracts.event import Event
 from shared.contracts.study import ProtocolAmended, SiteActivated, StudyOpened
-from shared.eventstore.studies import StudyState, load_rights
-from shared.gate.study import latest_site_today, require_site
-from shared.inbox.registry.reading import ReplicatedStudies
+from shared.eventstore.study_cache import StudyState, load_rights
+from shared.gate.study_timeline import latest_site_today, require_site
+from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.kernel.clock import Clock
+from shared.kernel.errors import Forbidden, NotFound, PositionGone, parameter_error
 from shared.kernel.record import Record
-from shared.kernel.refusal import Forbidden, NotFound, PositionGone, parameter_error
 from shared.security.grants import EVERY_SITE, Rights
 from shared.security.tenancy import Tenant, transaction
 
@@ -62,9 +62,9 @@ class FigureService:
         self.studies = ReplicatedStudies(system_pool)
         self._cache: OrderedDict[tuple[Any, ...], dict[str, Any]] = OrderedDict()
 
-    async def current_position(self, study_id: str, member: str) -> reading.ProjectionPosition:
+    async def current_position(self, study_id: str, member: str) -> repository.ProjectionPosition:
         await load_rights(self.studies, study_id, member)
-        return await reading.projection_position(self._system_pool, study_id)
+        return await repository.projection_position(self._system_pool, study_id)
 
     def latest_today(self, study_id: str, study: Record) -> date:
         """The study's today: the latest calendar day at any of its sites."""
@@ -86,7 +86,7 @@ class FigureService:
 
     async def figure(self, name: str, study_id: str, member: str, request: FigureRequest) -> dict[str, Any]:
         """The `.json` answer. Raises NotFound, NotYourRole, PositionGone or Unacceptable."""
-        current = await reading.projection_position(
+        current = await repository.projection_position(
             self._system_pool, study_id
         )  # before the facts: what is applied later is newer
         rights, study = await load_rights(self.studies, study_id, member)
@@ -113,7 +113,7 @@ class FigureService:
         return {"figure": name, "study_id": study_id, **self._cache[cache_key]}
 
     async def resolve_position(
-        self, study_id: str, current: reading.ProjectionPosition, request: FigureRequest
+        self, study_id: str, current: repository.ProjectionPosition, request: FigureRequest
     ) -> tuple[int, date | None]:
         """The position asked for, and the day of a named cut. Raises PositionGone, NotFound or Unacceptable."""
         if request.epoch and request.epoch != current.epoch:
@@ -121,12 +121,12 @@ class FigureService:
         if request.at and request.as_of:
             raise parameter_error("at", "Give `at` or `as_of`, but not both.")
         if request.as_of:
-            position = await reading.position_as_of(self._system_pool, study_id, request.as_of)
+            position = await repository.position_as_of(self._system_pool, study_id, request.as_of)
             return current.position if position is None else position, None
         if request.at is None:
             return current.position, None
         if cut_name := _CUT.fullmatch(request.at):
-            named_cut = await reading.named_cut(self._system_pool, study_id, cut_name[1])
+            named_cut = await repository.named_cut(self._system_pool, study_id, cut_name[1])
             if named_cut is None:
                 raise NotFound("This study has no data cut of that name.")
             return named_cut
@@ -144,7 +144,7 @@ class FigureService:
         selection: Selection,
         scope: ReadScope,
     ) -> dict[str, Any]:
-        recorded_at = await reading.recorded_at(self._system_pool, study_id, position)
+        recorded_at = await repository.recorded_at(self._system_pool, study_id, position)
         study_cohort = await self._load_cohort(
             definition, study_id, study, rights, position, selection.cut, recorded_at
         )
@@ -175,8 +175,8 @@ class FigureService:
         if definition.participant_level:
             events = await self.visible_facts(study_id, rights, position)
         else:
-            events = await reading.facts_at(self._system_pool, study_id, position)
-        study_at_position = await reading.study_record_at(self._system_pool, study_id, position)
+            events = await repository.facts_at(self._system_pool, study_id, position)
+        study_at_position = await repository.study_record_at(self._system_pool, study_id, position)
         study_record = (
             study_at_position if study_at_position.facts_of(StudyOpened) else study.record
         )  # before the study was opened nobody was in it either
@@ -186,7 +186,7 @@ class FigureService:
 
     async def excluded_participants(self, study_id: str) -> frozenset[str]:
         """Participants that nothing may be shown of today."""
-        exclusions = await reading.exclusion_facts(self._system_pool, study_id)
+        exclusions = await repository.exclusion_facts(self._system_pool, study_id)
         return frozenset(event.stream_id for event in exclusions if excludes_participant(event.stated_fact().fact))
 
     async def visible_facts(self, study_id: str, rights: Rights, position: int) -> list[Event]:
@@ -194,7 +194,7 @@ class FigureService:
         events = []
         for site in readable_tenants(rights):
             async with transaction(self._app_pool, Tenant(study_id, site)) as connection:
-                events += await reading.facts_at(connection, study_id, position)
+                events += await repository.facts_at(connection, study_id, position)
         return events
 
     def today_by_site(self, study_id: str, study: Record) -> dict[str, date]:

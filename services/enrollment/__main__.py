@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from shared.process import EVENT_STORE, ServiceProcess, relay_task, run_until_signal
+from shared.runtime.service_process import EVENT_STORE, ServiceProcess, relay_task, run_until_signal
 from shared.settings import Settings
 
 

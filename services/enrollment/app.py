@@ -7,21 +7,21 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Request
 from pydantic import Discriminator, Tag
 
-from services.enrollment import gate, judgement, participant, study, treatment
+from services.enrollment import gate, stream_policy
+from services.enrollment.rules import participant, study, treatment
 from shared.contracts.catalogue import PARTICIPANT, STUDY
 from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.study import MemberGranted, StudyOpened
-from shared.gate import doors, lists, texts
-from shared.gate import study as studies
+from shared.gate import list_checks, participant_gate, text_checks
+from shared.gate import study_timeline as studies
+from shared.kernel.errors import Forbidden
 from shared.kernel.fact import Fact
 from shared.kernel.ids import StudyId
-from shared.kernel.refusal import Forbidden
 from shared.settings import Settings
 from shared.web.app import create_service_app
 from shared.web.entitlement import require_entitlement, require_roles
-from shared.web.exports import export_routes, read_log_routes
-from shared.web.reading import read_routes
-from shared.web.routes import (
+from shared.web.export_log_routes import export_routes, read_log_routes
+from shared.web.fact_routes import (
     FACT_ROUTE_OPTIONS,
     REGISTRATION_ROUTE_OPTIONS,
     DryRun,
@@ -35,11 +35,12 @@ from shared.web.routes import (
     record_facts,
     rejection_at,
 )
-from shared.web.search import search_routes
+from shared.web.read_routes import read_routes
+from shared.web.reference_search import search_routes
 from shared.web.service import service_lifespan
 
 STUDIES = "/enrollment/v1/studies"
-PROBLEM_MODULES = (study, participant, treatment, gate, doors, studies, texts, lists)
+PROBLEM_MODULES = (study, participant, treatment, gate, participant_gate, studies, text_checks, list_checks)
 """Modules that object, of which the problem types are read off."""
 routes = create_router(STUDIES)
 NewParticipantList, NewParticipantBatch = batch_models(PARTICIPANT, "NewParticipant")
@@ -68,7 +69,7 @@ class NewStudy(StudyOpened):
 
 
 async def require_study_opener(request: Request) -> None:
-    if not request.app.state.running.settings.may_open_some(request.state.caller.subject):
+    if not request.app.state.running.settings.may_open_any_study(request.state.caller.subject):
         raise Forbidden(OPENING_IS_GRANTED)
 
 
@@ -77,7 +78,7 @@ async def require_study_opener(request: Request) -> None:
 async def open_study(request: Request, headers: FactHeaders, body: NewStudy, dry_run: DryRun = False) -> Any:
     """Opens a study. The caller becomes its administrator."""
     caller = request.state.caller.subject
-    if not request.app.state.running.settings.may_open(caller, body.study_id):
+    if not request.app.state.running.settings.may_open_study(caller, body.study_id):
         raise Forbidden(OPENING_IS_GRANTED)
     opened = StudyOpened.model_validate(body.model_dump(exclude={"study_id"}))
     granted: Fact = MemberGranted(member=caller, role="administrator")
@@ -111,7 +112,7 @@ def _type_pointer(pointer: str) -> str:
 
 
 def create_app(settings: Settings) -> FastAPI:
-    start = service_lifespan("enrollment", settings, judgement.stream_policies, owns_participants=True)
+    start = service_lifespan("enrollment", settings, stream_policy.stream_policies, owns_participants=True)
     study_path, participant_path = f"{STUDIES}/{{study_id}}", f"{STUDIES}/{{study_id}}/participants/{{participant_id}}"
     fact_routers = [
         routes,

@@ -13,10 +13,10 @@ from shared.contracts.enrollment import (
     ParticipantVoided,
     ScreeningFailed,
 )
-from shared.gate import study as studies
-from shared.gate.doors import ParticipantGate
-from shared.kernel.dates import PartialDate
+from shared.gate import study_timeline as studies
+from shared.gate.participant_gate import ParticipantGate
 from shared.kernel.fact import Fact
+from shared.kernel.partial_date import PartialDate
 from shared.kernel.record import Objection, Record
 from shared.protocol.protocol import Protocol
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from services.followup import contact, gate
+from services.followup import gate, rules
 from shared.contracts.catalogue import FOLLOWUP
-from shared.gate import doors, lists, texts
-from shared.gate import study as studies
-from shared.inbox.registry.judgement import ForeignParticipantPolicy
+from shared.gate import list_checks, participant_gate, text_checks
+from shared.gate import study_timeline as studies
+from shared.inbox.participant_registry.stream_policy import ForeignParticipantPolicy
 from shared.settings import Settings
 from shared.web.app import create_service_app
-from shared.web.exports import export_routes, read_log_routes
-from shared.web.reading import read_routes
-from shared.web.routes import fact_routes
+from shared.web.export_log_routes import export_routes, read_log_routes
+from shared.web.fact_routes import fact_routes
+from shared.web.read_routes import read_routes
 from shared.web.service import service_lifespan
 
 PARTICIPANT_PATH = "/followup/v1/studies/{study_id}/participants/{participant_id}"
-PROBLEM_MODULES = (contact, gate, doors, studies, texts, lists)
+PROBLEM_MODULES = (rules, gate, participant_gate, studies, text_checks, list_checks)
 """Modules that object, of which the problem types are read off."""
 
 
@@ -25,7 +25,7 @@ def create_app(settings: Settings) -> FastAPI:
     start = service_lifespan(
         "followup",
         settings,
-        lambda clock, _: {False: ForeignParticipantPolicy(clock, contact.objections, gate.FollowUpGate)},
+        lambda clock, _: {False: ForeignParticipantPolicy(clock, rules.objections, gate.FollowUpGate)},
     )
     logs = [export_routes("followup"), read_log_routes("followup")]
     routes = [fact_routes(FOLLOWUP, PARTICIPANT_PATH), read_routes("followup"), *logs]

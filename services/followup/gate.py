@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from shared.contracts.enrollment import LesionRegistered
-from shared.contracts.followup import (
+from shared.contracts.follow_up import (
     DiseaseProgressed,
     DiseaseStatus,
     FollowUpRecorded,
@@ -21,7 +21,7 @@ from shared.contracts.followup import (
     VisitMissed,
 )
 from shared.contracts.treatment import RadiotherapyStarted
-from shared.gate.doors import ParticipantGate
+from shared.gate.participant_gate import ParticipantGate
 from shared.kernel.fact import Fact
 from shared.kernel.record import Objection, Record
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from shared.process import (
+from shared.runtime.service_process import (
     EVENT_STORE,
     INBOX,
     PARTICIPANT_REGISTRY,

@@ -17,10 +17,10 @@ from shared.contracts.toxicity import (
     ToxicityAssessed,
 )
 from shared.contracts.treatment import RadiotherapyStarted, SystemicTherapyStarted
-from shared.gate import study as studies
-from shared.gate.doors import ParticipantGate
-from shared.kernel.dates import PartialDate
+from shared.gate import study_timeline as studies
+from shared.gate.participant_gate import ParticipantGate
 from shared.kernel.fact import Fact
+from shared.kernel.partial_date import PartialDate
 from shared.kernel.record import Objection, Record
 from shared.kernel.zones import zone_rules as rules_of
 from shared.terminology import ctcae

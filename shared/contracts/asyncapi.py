@@ -20,7 +20,7 @@ from shared.contracts.cloudevents import (
     subject_pattern,
     topic,
 )
-from shared.contracts.schemas import CONTRACTS_FOLDER, golden_path, schema_name, schema_reference
+from shared.contracts.json_schemas import CONTRACTS_FOLDER, golden_path, schema_name, schema_reference
 from shared.kernel.fact import Correction, Fact, Stream
 
 _KAFKA_BINDING_VERSION = "0.5.0"

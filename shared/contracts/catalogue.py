@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shared.contracts import enrollment, followup, study, toxicity, treatment
+from shared.contracts import enrollment, follow_up, study, toxicity, treatment
 from shared.contracts.streams import FOLLOWUP, PARTICIPANT, STUDY, TOXICITY
 from shared.kernel.fact import Fact, Stream
 
@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 STREAMS = (STUDY, PARTICIPANT, TOXICITY, FOLLOWUP)
-FACT_MODULES = (study, enrollment, treatment, toxicity, followup)
+FACT_MODULES = (study, enrollment, treatment, toxicity, follow_up)
 """The modules in which facts are declared; importing them is what fills the streams."""
 
 

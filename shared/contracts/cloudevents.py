@@ -18,7 +18,7 @@ from pydantic_core import from_json
 
 from shared.contracts import catalogue
 from shared.contracts.event import Event
-from shared.contracts.schemas import schema_reference
+from shared.contracts.json_schemas import schema_reference
 from shared.kernel.fact import Correction, Stream
 
 _STUDY, _SITE = "[a-z0-9][a-z0-9-]{0,30}[a-z0-9]", "[A-Za-z0-9][A-Za-z0-9_-]{0,31}"

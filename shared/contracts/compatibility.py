@@ -17,7 +17,7 @@ import jsoncompat
 from jsonschema import Draft202012Validator
 
 from shared.contracts import catalogue
-from shared.contracts.schemas import (
+from shared.contracts.json_schemas import (
     CONTRACTS_FOLDER,
     FactSource,
     golden_path,

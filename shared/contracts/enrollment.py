@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, StrictBool, StringConstraints, model_validator
 
 from shared.contracts.streams import PARTICIPANT
-from shared.kernel.dates import ClinicalDate
 from shared.kernel.fact import Fact, FactPart
 from shared.kernel.ids import Code, LocalId, ParticipantId, SiteId
+from shared.kernel.partial_date import ClinicalDate
 from shared.kernel.patterns import ID_SENTENCE, explain_pattern
-from shared.kernel.sealed import SealedString
+from shared.kernel.sealed_text import SealedString
 
 Laterality = Literal["left", "right", "bilateral", "midline", "not_applicable"]
 BodySite = Literal[

@@ -9,11 +9,11 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
 from shared.contracts.streams import STUDY
-from shared.kernel.dates import Day
 from shared.kernel.fact import Fact, Role
 from shared.kernel.ids import Code, SiteId
+from shared.kernel.partial_date import Day
 from shared.kernel.patterns import explain_pattern
-from shared.kernel.sealed import READING_STORED
+from shared.kernel.sealed_text import READING_STORED
 from shared.kernel.text import LongText, ShortText
 from shared.kernel.zones import suggest_zone
 from shared.protocol.protocol import Protocol

@@ -7,12 +7,12 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, StrictBool, StringConstraints, ValidationInfo, model_validator
 
 from shared.contracts.streams import TOXICITY
-from shared.kernel.dates import ClinicalDate, PartialDate
 from shared.kernel.fact import Fact, FactPart
 from shared.kernel.ids import LocalId
-from shared.kernel.moments import Timestamp
+from shared.kernel.partial_date import ClinicalDate, PartialDate
 from shared.kernel.patterns import explain_pattern
-from shared.kernel.sealed import READING_STORED, SealedString
+from shared.kernel.sealed_text import READING_STORED, SealedString
+from shared.kernel.timestamps import Timestamp
 
 _TERM = explain_pattern(
     r"^(3\.0|4\.03|5\.0|6\.0):[0-9]{4}$",

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictBool, StringConstraints, model_validator
 
 from shared.contracts.streams import PARTICIPANT
-from shared.kernel.dates import ClinicalDate
 from shared.kernel.fact import Fact, FactPart
 from shared.kernel.ids import Code, Label, LocalId
+from shared.kernel.partial_date import ClinicalDate
 from shared.kernel.patterns import explain_pattern
 from shared.protocol.protocol import Delivery
 

@@ -24,11 +24,11 @@ import asyncpg
 from pydantic_core import to_json
 
 from shared.contracts.event import Event
+from shared.eventstore.append_batcher import AppendBatcher
 from shared.eventstore.feed_cursor import EMPTY_SNAPSHOT, FeedCursor, FeedSnapshot
-from shared.eventstore.sql import load_queries
-from shared.eventstore.together import AppendBatcher
+from shared.kernel.errors import DatabaseNotConfirmed
 from shared.kernel.record import Record
-from shared.kernel.refusal import DatabaseNotConfirmed
+from shared.postgres.named_queries import load_queries
 from shared.security.tenancy import Tenant, transaction
 
 SQL = load_queries(Path(__file__).with_name("queries.sql"))

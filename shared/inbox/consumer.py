@@ -15,10 +15,10 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from shared.inbox.apply import SQL, EventHandler, apply_with_retry
-from shared.inbox.line import KafkaMessage
-from shared.inbox.patience import retry_while_unavailable
-from shared.kafka import METADATA_MAX_AGE_MS, list_partitions, open_consumer, vital_tasks
+from shared.inbox.batch import SQL, EventHandler, apply_with_retry
+from shared.inbox.stream_cursor import KafkaMessage
+from shared.kafka.clients import METADATA_MAX_AGE_MS, list_partitions, open_consumer, vital_tasks
+from shared.postgres.retry import retry_while_unavailable
 
 BATCH_SIZE = 500
 _POLL_TIMEOUT_MS = 250
@@ -150,7 +150,7 @@ class _SeekToStoredOffsets(ConsumerRebalanceListener):  # type: ignore[misc] # a
 async def _run_until_client_dies(consumer: AIOKafkaConsumer, consumption: Coroutine[Any, Any, None]) -> None:
     """Raises KafkaConnectionError when the client no longer learns what the cluster looks like, or fetches no more.
 
-    It brings nothing then, and who asks for the group's coordinator waits for ever. Why, `shared.kafka` says.
+    It brings nothing then, and who asks for the group's coordinator waits for ever. Why, `shared.kafka.clients` says.
     """
     task = asyncio.create_task(consumption)
     try:

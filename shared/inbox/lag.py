@@ -17,10 +17,10 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from shared.inbox.apply import SQL
+from shared.inbox.batch import SQL
 from shared.inbox.consumer import Offsets, stored_offsets
-from shared.inbox.patience import TRANSIENT_ERRORS
-from shared.kafka import list_partitions, open_consumer
+from shared.kafka.clients import list_partitions, open_consumer
+from shared.postgres.retry import TRANSIENT_ERRORS
 
 MEASURE_INTERVAL_SECONDS = 5.0
 STALL_SECONDS = 60.0  # seconds: more than a broker's return, a rebalance and the largest batch take together

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.inbox.apply import (
+from shared.inbox.batch import (
     SQL,
     BatchResult,
     Connection,
@@ -17,7 +17,7 @@ from shared.inbox.apply import (
     message_from_row,
     parked_cursors,
 )
-from shared.inbox.line import StreamCursor
+from shared.inbox.stream_cursor import StreamCursor
 
 
 class ParkedItemNotFound(Exception):

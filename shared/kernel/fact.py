@@ -19,10 +19,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationInfo, create_model, model_validator
 
-from shared.kernel.dates import PartialDate
 from shared.kernel.ids import Code
+from shared.kernel.partial_date import PartialDate
 from shared.kernel.schema_name import NamedSchema
-from shared.kernel.sealed import READING_STORED, SealedString, fields_containing
+from shared.kernel.sealed_text import READING_STORED, SealedString, fields_containing
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 Role = Literal["administrator", "investigator", "site", "coordinator", "monitor", "auditor", "reader"]

@@ -19,8 +19,8 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+from shared.kernel.errors import MAX_FAULTS
 from shared.kernel.fact import Correction, F, Fact, StatedFact
-from shared.kernel.refusal import MAX_FAULTS
 
 
 @dataclass(frozen=True, slots=True)

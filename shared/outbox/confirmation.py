@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from shared.outbox.lease import SQL, RestoredDatabase
-from shared.outbox.lineage import TAIL_RECORDS, require_published_events
+from shared.outbox.restore_guard import TAIL_RECORDS, require_published_events
 
 
 async def compare_and_confirm(

@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 
-from shared.eventstore.sql import load_queries
+from shared.postgres.named_queries import load_queries
 
 SQL = load_queries(Path(__file__).with_name("queries.sql"))
 

@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 from shared.contracts.cloudevents import PARTITIONS_PER_TOPIC, Message
-from shared.kafka import close_client, open_admin, stop_quietly
+from shared.kafka.clients import close_client, open_admin, stop_quietly
 
 MAX_RECORD_BYTES = 2 * 1024 * 1024  # bytes of one record: a request body has at most 1 MiB
 SEND_BATCH_SIZE = 500

@@ -19,11 +19,11 @@ from typing import Any
 import asyncpg
 
 from shared.contracts.cloudevents import Message, encode
-from shared.outbox.bell import CHANNEL
+from shared.outbox.append_notifier import CHANNEL
+from shared.outbox.event_rows import event_from_row
 from shared.outbox.lease import SQL, Lease, LeaseLost, LeaseState
+from shared.outbox.maintenance import prune, require_no_orphaned_shard
 from shared.outbox.publisher import Publisher, PublishError
-from shared.outbox.rows import event_from_row
-from shared.outbox.upkeep import prune, require_no_orphaned_shard
 
 POLL_BUSY_SECONDS, POLL_IDLE_SECONDS = (
     0.05,

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from shared.kernel.dates import Day
 from shared.kernel.fact import FactPart
 from shared.kernel.ids import Code
+from shared.kernel.partial_date import Day
 from shared.kernel.patterns import explain_pattern
 from shared.kernel.text import LongText
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from shared.contracts.study import MemberGranted, MemberRevoked
+from shared.kernel.errors import Forbidden
 from shared.kernel.fact import Role
 from shared.kernel.record import Record
-from shared.kernel.refusal import Forbidden
 
 EVERY_SITE = "*"
 PARTICIPANT_ROLES = frozenset({"site", "coordinator", "investigator", "monitor", "auditor"})

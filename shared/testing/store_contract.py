@@ -22,7 +22,7 @@ from shared.eventstore.store import (
 )
 from shared.kernel.ids import new_participant_id
 from shared.security.tenancy import Tenant
-from shared.testing.appends import (
+from shared.testing.append_requests import (
     RollbackRequested,
     append_and_roll_back,
     append_in_unit,
@@ -170,9 +170,9 @@ class StoreContract:
         await append_in_unit(store, build_append(study, second))
         with pytest.raises(SearchKeyConflict):
             await append_in_unit(store, build_append(study, second, 1, search_key=b"r"))
-        await append_in_unit(store, build_append(study, second, 1, search_key=b"r", yields=True))
-        await append_in_unit(store, build_append(study, first, 1, search_key=b"r", yields=True))
-        await append_in_unit(store, build_append(study, second, 2, search_key=b"free", yields=True))
+        await append_in_unit(store, build_append(study, second, 1, search_key=b"r", drops_search_key_if_taken=True))
+        await append_in_unit(store, build_append(study, first, 1, search_key=b"r", drops_search_key_if_taken=True))
+        await append_in_unit(store, build_append(study, second, 2, search_key=b"free", drops_search_key_if_taken=True))
         search_keys = [(await load_stream(store, Tenant(study), name)).head.search_key for name in (first, second)]
         assert search_keys == [b"r", b"free"]
 

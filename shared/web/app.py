@@ -13,17 +13,17 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from shared.contracts.asyncapi import asyncapi_document
-from shared.contracts.schemas import load_published_schemas
+from shared.contracts.json_schemas import load_published_schemas
+from shared.contracts.problem_types import PROBLEMS
 from shared.settings import CONSUMERS, Limits, Settings
 from shared.version import VERSION
-from shared.web.answering import ResponseMiddleware
-from shared.web.body import StrictRoute
-from shared.web.documentation import STYLE, render_page
+from shared.web.api_reference_page import STYLE, render_page
 from shared.web.entity_tags import content_tag
 from shared.web.metrics import MetricsCollector, inbox_metrics, metrics_response
+from shared.web.middleware import ResponseMiddleware
 from shared.web.openapi import openapi_document
-from shared.web.problem_types import PROBLEMS
 from shared.web.problems import install_problems, problem_response
+from shared.web.route_classes import StrictRoute
 from shared.web.traffic import Traffic
 
 PUBLIC_CACHE_CONTROL = "public, no-cache"

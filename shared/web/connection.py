@@ -11,7 +11,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from shared.kernel.refusal import MalformedBody, RequestError, RequestTooSlow, TooManyRequests
+from shared.kernel.errors import MalformedBody, RequestError, RequestTooSlow, TooManyRequests
 from shared.settings import Limits
 from shared.web.problems import MEDIA_TYPE, problem_document
 

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
+from shared.kernel.errors import NotFound
 from shared.kernel.patterns import explain_pattern
-from shared.kernel.refusal import NotFound
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Entitlement = Callable[[Request], Awaitable[None]]

@@ -8,8 +8,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from shared.web.answers import CHALLENGE_HEADERS, RETRY_HEADERS
 from shared.web.problems import ProblemModel
+from shared.web.response_models import CHALLENGE_HEADERS, RETRY_HEADERS
 
 BEARER = {
     "type": "http",

@@ -17,10 +17,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from shared.kernel.refusal import MAX_FAULTS, Fault, NotFound, RequestError, ServiceUnavailable, Unauthenticated
+from shared.kernel.errors import MAX_FAULTS, Fault, NotFound, RequestError, ServiceUnavailable, Unauthenticated
 from shared.kernel.schema_name import NamedSchema
-from shared.web.names import unknown_name_message
-from shared.web.schema_sentences import validation_message
+from shared.web.name_suggestions import unknown_name_message
+from shared.web.validation_messages import validation_message
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"

@@ -11,8 +11,8 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from shared.kernel.refusal import CrossSiteRequest
-from shared.web.body import BoundedRoute
+from shared.kernel.errors import CrossSiteRequest
+from shared.web.route_classes import BoundedRoute
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -14,17 +14,17 @@ import asyncpg
 from fastapi import FastAPI, Request
 from prometheus_client import Counter
 
-from shared.collector import collect_rarely
-from shared.eventstore.entitlement import require_role
-from shared.eventstore.judgement import StreamPolicy
-from shared.eventstore.recorder import CommandHandler
-from shared.eventstore.statement import RecordedFacts, RecordFacts
+from shared.eventstore.command import RecordedFacts, RecordFacts
+from shared.eventstore.command_handler import CommandHandler
+from shared.eventstore.role_check import require_role
 from shared.eventstore.store import PostgresStore
-from shared.eventstore.studies import OwnStudies, Studies
-from shared.inbox.registry.reading import ReplicatedStudies, load_participant
+from shared.eventstore.stream_policy import StreamPolicy
+from shared.eventstore.study_cache import OwnStudies, Studies
+from shared.gc_tuning import collect_rarely
+from shared.inbox.participant_registry.repository import ReplicatedStudies, load_participant
 from shared.kernel.clock import Clock
-from shared.kernel.refusal import ServiceUnavailable, Unauthenticated
-from shared.outbox.bell import AppendNotifier
+from shared.kernel.errors import ServiceUnavailable, Unauthenticated
+from shared.outbox.append_notifier import AppendNotifier
 from shared.security.cursors import CursorCipher
 from shared.security.event_key import EventKey
 from shared.security.tenancy import open_pool, require_event_key, require_safe_role

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from shared.kernel.refusal import ServiceUnavailable, TooManyRequests
+from shared.kernel.errors import ServiceUnavailable, TooManyRequests
 from shared.settings import Limits
 
 MAX_UPLOADS_PER_CALLER = 2

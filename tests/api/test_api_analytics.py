@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shared.testing import facts
-from tests.api.own_study import SITES, TIMEOUT_SECONDS, StudyUnderTest, find_event_id, open_study
+from shared.testing.builders import facts
+from tests.api.support.study import SITES, TIMEOUT_SECONDS, StudyUnderTest, find_event_id, open_study
 from tests.demo import Demo
 
 FIGURES = ("flow", "accrual", "treatments")

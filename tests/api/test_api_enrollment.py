@@ -12,8 +12,8 @@ from uuid import UUID
 import pytest
 
 from shared.kernel.ids import normalize_participant_id
-from shared.testing import facts
-from tests.api.own_study import (
+from shared.testing.builders import facts
+from tests.api.support.study import (
     EXAMPLE_BODIES,
     ROME_USER,
     StudyUnderTest,

@@ -12,10 +12,10 @@ import pytest
 
 from shared.settings import Limits
 from shared.terminology import ctcae
-from shared.testing import facts
-from shared.testing import toxicity_facts as toxicity
-from shared.testing.hostile import BATCH_BODIES, FACT_BODIES, encode_json
-from tests.api.own_study import ROME_USER, StudyUnderTest, body, open_study, wait_until
+from shared.testing.builders import facts
+from shared.testing.builders import toxicity_facts as toxicity
+from shared.testing.hostile_bodies import BATCH_BODIES, FACT_BODIES, encode_json
+from tests.api.support.study import ROME_USER, StudyUnderTest, body, open_study, wait_until
 from tests.demo import Demo
 
 MAX_WAIT_SECONDS = (

@@ -12,9 +12,9 @@ import pytest
 
 from shared.security.cursors import CursorCipher
 from shared.security.vault import KeyEncryptionKey
-from shared.testing import facts
-from shared.testing import toxicity_facts as toxicity
-from tests.api.own_study import ROME_USER, StudyUnderTest, demo_environment, find_event_id, open_study
+from shared.testing.builders import facts
+from shared.testing.builders import toxicity_facts as toxicity
+from tests.api.support.study import ROME_USER, StudyUnderTest, demo_environment, find_event_id, open_study
 from tests.demo import Demo
 
 

@@ -11,10 +11,17 @@ import asyncpg
 import pytest
 
 from shared.kernel.fact import Fact
-from shared.testing import facts
-from shared.testing import followup_facts as followup
-from shared.testing import toxicity_facts as toxicity
-from tests.api.own_study import DECLARED_FACTS, StudyUnderTest, batch_entry, demo_environment, golden_fact, open_study
+from shared.testing.builders import facts
+from shared.testing.builders import follow_up_facts as followup
+from shared.testing.builders import toxicity_facts as toxicity
+from tests.api.support.study import (
+    DECLARED_FACTS,
+    StudyUnderTest,
+    batch_entry,
+    demo_environment,
+    golden_fact,
+    open_study,
+)
 from tests.demo import Demo
 
 SCREENED, CONSENTED, ENROLLED = facts.participant_screened(), facts.consent_signed(), facts.participant_enrolled()

@@ -15,11 +15,11 @@ from typing import Any, get_args
 import httpx
 import pytest
 
+from infra.local.demo_links import LIVE_STUDY
 from infra.local.ports import free_port
-from infra.local.roles import LIVE_STUDY
 from infra.reference.study import CRITERIA, FROZEN_TODAY, OPENING_DATA, SITE_ID, STUDY_ID
 from shared.kernel.fact import Role
-from tests.chaos.processes import wait_until
+from tests.chaos.support.processes import wait_until
 from tests.demo import CHECKOUT, Demo
 
 ENROLLMENT, ANALYTICS = f"/enrollment/v1/studies/{STUDY_ID}", f"/analytics/v1/studies/{STUDY_ID}"

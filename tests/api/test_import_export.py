@@ -17,10 +17,10 @@ import pytest
 
 from infra.reference.study import subject
 from shared.contracts.catalogue import FOLLOWUP
-from shared.testing import facts
-from shared.testing import followup_facts as followup
-from shared.testing import toxicity_facts as toxicity
-from tests.api.files import (
+from shared.testing.builders import facts
+from shared.testing.builders import follow_up_facts as followup
+from shared.testing.builders import toxicity_facts as toxicity
+from tests.api.support.import_files import (
     TREATMENT_FACTS,
     CommandResult,
     fact_line,
@@ -30,7 +30,7 @@ from tests.api.files import (
     versions_by_participant,
     write_file,
 )
-from tests.api.own_study import StudyUnderTest, body, open_study
+from tests.api.support.study import StudyUnderTest, body, open_study
 from tests.demo import CHECKOUT, Demo
 
 FIGURES = ("flow", "accrual", "treatments")

@@ -11,11 +11,11 @@ from uuid import UUID
 
 import pytest
 
-from infra.exchange.fact import stated_content
-from shared.testing import facts
-from shared.testing import followup_facts as followup
-from shared.testing import toxicity_facts as toxicity
-from tests.api.files import (
+from infra.exchange.fact_conversion import stated_content
+from shared.testing.builders import facts
+from shared.testing.builders import follow_up_facts as followup
+from shared.testing.builders import toxicity_facts as toxicity
+from tests.api.support.import_files import (
     CommandResult,
     fact_line,
     participant_lines,
@@ -24,8 +24,8 @@ from tests.api.files import (
     versions_by_participant,
     write_file,
 )
-from tests.api.own_study import StudyUnderTest, open_study
-from tests.api.test_import_trouble import start_import
+from tests.api.support.study import StudyUnderTest, open_study
+from tests.api.test_import_conflicts import start_import
 from tests.demo import Demo
 
 

@@ -14,8 +14,8 @@ from services.analytics.api import LIVE_PARTS
 from shared.contracts.catalogue import STREAMS
 from shared.contracts.study import StudyOpened
 from shared.kernel.fact import Fact, Stream
-from shared.testing import facts
-from tests.api.own_study import EXAMPLE_BODIES, StudyUnderTest, open_study
+from shared.testing.builders import facts
+from tests.api.support.study import EXAMPLE_BODIES, StudyUnderTest, open_study
 from tests.demo import Demo
 
 PARTICIPANT_READS = (

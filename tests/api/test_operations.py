@@ -12,19 +12,19 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.contracts.followup import FollowUpRecorded
-from shared.testing import facts
-from tests.api.own_study import ALL_USERS, StudyUnderTest, open_study
-from tests.chaos.processes import wait_until
-from tests.demo import CHECKOUT, Demo
-from tests.integration.publishing import publish_events
-from tests.integration.stated import (
+from shared.contracts.follow_up import FollowUpRecorded
+from shared.testing.builders import facts
+from shared.testing.builders.messages import (
     StreamBuilder,
     lesion_registered,
     participant_enrolled,
     participant_screened,
     participant_stream,
 )
+from tests.api.support.study import ALL_USERS, StudyUnderTest, open_study
+from tests.chaos.support.processes import wait_until
+from tests.demo import CHECKOUT, Demo
+from tests.integration.support.publisher import publish_events
 
 TIMEOUT_SECONDS = 30.0  # seconds until a promise counts as broken
 CONSUMERS = ("toxicity", "followup", "analytics")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from infra.reference.study import subject
-from shared.testing import facts
-from tests.api.own_study import ALL_USERS, StudyUnderTest, open_study, split_user
+from shared.testing.builders import facts
+from tests.api.support.study import ALL_USERS, StudyUnderTest, open_study, split_user
 from tests.demo import Demo
 
 REFERENCE = "Zq-read-log-1"

@@ -9,9 +9,9 @@ from uuid import UUID
 
 import pytest
 
-from shared.testing import facts
-from shared.testing import followup_facts as followup
-from tests.api.own_study import StudyUnderTest, demo_environment, find_event_id, open_study
+from shared.testing.builders import facts
+from shared.testing.builders import follow_up_facts as followup
+from tests.api.support.study import StudyUnderTest, demo_environment, find_event_id, open_study
 from tests.demo import Demo
 from tests.readme import CHECKOUT
 

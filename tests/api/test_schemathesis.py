@@ -17,8 +17,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from shared.testing import facts
-from tests.api.own_study import ROME_USER, StudyUnderTest, open_study
+from shared.testing.builders import facts
+from tests.api.support.study import ROME_USER, StudyUnderTest, open_study
 from tests.demo import Demo
 
 CHECKS = [

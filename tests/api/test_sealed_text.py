@@ -8,9 +8,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.kernel.refusal import ReferenceInUse
-from shared.testing import facts
-from tests.api.own_study import (
+from shared.kernel.errors import ReferenceInUse
+from shared.testing.builders import facts
+from tests.api.support.study import (
     ALL_USERS,
     ROME_USER,
     STUDY_WIDE_READERS,

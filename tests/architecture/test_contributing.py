@@ -19,14 +19,14 @@ FACT_CLASS_SOURCE, RULE_SOURCE, TEST_SOURCE, SECOND_VERSION_SOURCE = re.findall(
 )
 FACTS_FILE, RULES_FILE, TEST_FILE = (
     "shared/contracts/enrollment.py",
-    "services/enrollment/participant.py",
+    "services/enrollment/rules/participant.py",
     "tests/unit/enrollment/test_imaging.py",
 )
 PLUGINS_OF_OTHER_TESTS = ("cacheprovider", "playwright", "schemathesis")
-CONTRACT_COMMANDS = ("-m tests.contracts.snapshots", "-m shared.contracts.schemas write")
+CONTRACT_COMMANDS = ("-m tests.contracts.snapshots", "-m shared.contracts.json_schemas write")
 PRINT_ROUTES_SCRIPT = """
 import json
-from shared.web.problem_types import PROBLEMS
+from shared.contracts.problem_types import PROBLEMS
 from services.enrollment.app import create_app
 from shared.settings import Settings
 app = create_app(Settings())
@@ -37,9 +37,9 @@ TESTS_OF_EVERY_FACT = (
     "tests/contracts",
     "tests/unit/analytics",
     "tests/unit/exchange",
-    "tests/unit/infra/test_lives.py::test_every_kind_of_fact_that_a_timeline_has_words_for_is_told_and_what_is_about_records",
+    "tests/unit/infra/simulator/test_simulated_participants.py::test_every_kind_of_fact_that_a_timeline_has_words_for_is_told_and_what_is_about_records",
     *(
-        f"tests/unit/test_properties.py::test_{name}"
+        f"tests/unit/test_rule_properties.py::test_{name}"
         for name in (
             "every_fact_that_may_be_stated_is_among_those_that_are_tried",
             "every_fact_is_sometimes_admitted",
@@ -50,12 +50,12 @@ TESTS_OF_EVERY_FACT = (
 TEST_SELECTION = "imaging or correct or enrollment or not ["
 """What is tried once for each fact is tried in the copy for the new one; the others are tried where they are."""
 PRINT_HTTP_CASES_SCRIPT = """
-from tests.api.own_study import SAID
+from tests.api.support.study import SAID
 from tests.api.test_corrections import STORIES
 print("imaging.performed" in SAID, "imaging.performed" in STORIES)
 """
 PRINT_DEATH_QUERIES_SCRIPT = """
-from tests.unit.analytics.stories import died, treated
+from tests.unit.analytics.participant_history import died, treated
 from tests.unit.enrollment.test_imaging import scan
 print(*(query.text for query in treated(died(30), scan("CT1")).asked("fact_after_death")), sep="\\n")
 """

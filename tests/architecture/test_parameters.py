@@ -12,13 +12,13 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from infra.issuer import Issuer
-from infra.local.web import SinglePortApp
+from infra.local.single_port_app import SinglePortApp
 from services.analytics.__main__ import PROCESS as ANALYTICS
 from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
 from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
 from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
 from shared.settings import Settings
-from shared.web.body import StrictRoute
+from shared.web.route_classes import StrictRoute
 
 APPLICATIONS = {each.name: each.create_app(Settings()) for each in (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)}
 ISSUER_FOLDER = TemporaryDirectory()

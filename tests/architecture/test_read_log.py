@@ -11,8 +11,8 @@ from services.enrollment.app import create_app as enrollment
 from services.followup.app import create_app as followup
 from services.toxicity.app import create_app as toxicity
 from shared.settings import Settings
-from shared.web.body import BoundedRoute, CheckedRoute
-from shared.web.reads import is_read_logged
+from shared.web.read_logging import is_read_logged
+from shared.web.route_classes import BoundedRoute, CheckedRoute
 
 READS_WITHOUT_PARTICIPANTS = {
     "/enrollment/v1/studies/{study_id}",

@@ -34,8 +34,8 @@ MAY_IMPORT_ASYNCPG = (
     "shared/web/problems.py",  # the pool's type; what an outage raises
     "shared/web/metrics.py",  # what an outage raises
     "services/analytics/asking.py",
-    "services/analytics/participants.py",  # the pools' type
-    "services/analytics/listening.py",  # hears the projection ring
+    "services/analytics/participants/service.py",  # the pools' type
+    "services/analytics/live/change_listener.py",  # hears the projection ring
     "infra/cli/doctor.py",
     "infra/cli/parked.py",
     "infra/cli/relay.py",

@@ -6,11 +6,11 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Page, expect
 
-from shared.contracts.followup import FollowUpRecorded
-from tests.api.own_study import StudyUnderTest, open_study
+from shared.contracts.follow_up import FollowUpRecorded
+from shared.testing.builders.messages import StreamBuilder, lesion_registered, participant_stream
+from tests.api.support.study import StudyUnderTest, open_study
 from tests.demo import SAME_ORIGIN_HEADERS, Demo
-from tests.integration.publishing import publish_events
-from tests.integration.stated import StreamBuilder, lesion_registered, participant_stream
+from tests.integration.support.publisher import publish_events
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from infra.reference.study import STUDY_ID
-from tests.browser.test_page import PHONE_SIZE, SCREENING_DATA, FindViolations, horizontal_overflow
+from tests.browser.test_cohort_page import PHONE_SIZE, SCREENING_DATA, FindViolations, horizontal_overflow
 
 ScreenParticipantFunction = Callable[[dict[str, Any]], object]
 

@@ -7,7 +7,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from infra.reference.study import CONSENT_VERSIONS, FROZEN_TODAY, SITE_ID, STUDY_ID
-from tests.browser.test_page import PHONE_SIZE, SCREENING_DATA, FindViolations, ScreenParticipant, horizontal_overflow
+from tests.browser.test_cohort_page import (
+    PHONE_SIZE,
+    SCREENING_DATA,
+    FindViolations,
+    ScreenParticipant,
+    horizontal_overflow,
+)
 from tests.demo import SAME_ORIGIN_HEADERS, Demo
 
 QUERIES_PATH = f"/analytics/studies/{STUDY_ID}/queries"

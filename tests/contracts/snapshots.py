@@ -16,8 +16,8 @@ from services.followup import app as followup
 from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
 from services.toxicity import app as toxicity
 from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
+from shared.contracts.problem_types import PROBLEMS, problem_types
 from shared.settings import Settings
-from shared.web.problem_types import PROBLEMS, problem_types
 
 FOLDER = Path(__file__).parent / "openapi"
 

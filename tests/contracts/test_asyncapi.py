@@ -13,7 +13,7 @@ import httpx
 import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 
-from infra.local.web import SinglePortApp
+from infra.local.single_port_app import SinglePortApp
 from services.analytics.__main__ import PROCESS as ANALYTICS
 from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
 from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
@@ -22,11 +22,11 @@ from shared.contracts import catalogue
 from shared.contracts.asyncapi import asyncapi_document
 from shared.contracts.cloudevents import PARTITIONS_PER_TOPIC, encode
 from shared.contracts.event import Event
-from shared.contracts.schemas import CONTRACTS_FOLDER, golden_path, load_published_schemas, schema_name
+from shared.contracts.json_schemas import CONTRACTS_FOLDER, golden_path, load_published_schemas, schema_name
 from shared.kernel.fact import Fact, Stream
 from shared.settings import Settings
+from shared.testing.builders.messages import FIRST_RECORDED_AT as AT
 from shared.version import VERSION
-from tests.integration.stated import FIRST_RECORDED_AT as AT
 
 DOCUMENT = asyncapi_document("1.2.3")
 ASYNCAPI_VALIDATOR = Draft202012Validator(

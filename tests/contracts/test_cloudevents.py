@@ -12,7 +12,7 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shared.contracts import catalogue, schemas
+from shared.contracts import catalogue, json_schemas
 from shared.contracts.cloudevents import MalformedMessage, Message, decode, encode
 from shared.contracts.event import Event
 from shared.kernel.ids import ALPHABET, check_character
@@ -155,7 +155,7 @@ def test_invalid_traceparent_is_omitted_from_the_message(trace: str | None) -> N
 
 
 def test_every_fact_names_a_published_schema() -> None:
-    ids = {json.loads(text)["$id"] for text in schemas.schema_documents().values()}
+    ids = {json.loads(text)["$id"] for text in json_schemas.schema_documents().values()}
     for stream, fact in catalogue.all_facts():
         event = replace(CORRECTION, service=stream.service, type=fact.type_name, schema_version=fact.schema_version)
         assert dict(encode(event).headers)["ce_dataschema"].decode() in ids

@@ -10,9 +10,9 @@ import pytest
 from pydantic import Field, StringConstraints, create_model
 
 from shared.contracts.compatibility import find_incompatibilities, is_readable_by
-from shared.contracts.schemas import FactSource, find_differences, write_schemas
-from shared.kernel.dates import ClinicalDate
+from shared.contracts.json_schemas import FactSource, find_differences, write_schemas
 from shared.kernel.fact import Fact, FactPart, Stream, Upcast
+from shared.kernel.partial_date import ClinicalDate
 
 Code = Annotated[str, StringConstraints(pattern="^[a-z]{1,8}$")]
 

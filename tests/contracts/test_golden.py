@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from shared.contracts import catalogue
 from shared.contracts.cloudevents import decode, encode
 from shared.contracts.event import Event
-from shared.contracts.schemas import CONTRACTS_FOLDER, golden_path, golden_text, schema_name
+from shared.contracts.json_schemas import CONTRACTS_FOLDER, golden_path, golden_text, schema_name
 from shared.kernel.fact import Fact, Stream
 
 EVERY_VERSION = [

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.web.problem_types import PROBLEMS
+from shared.contracts.problem_types import PROBLEMS
 from tests.contracts.snapshots import FOLDER, openapi_documents, problem_types_json, write_openapi_documents
 
 CURRENT_DOCUMENTS = openapi_documents()

@@ -10,15 +10,22 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import Field
 
-from shared.contracts import catalogue, schemas
-from shared.contracts.schemas import example_fact, find_differences, golden_text, main, schema_documents, write_schemas
-from shared.kernel.dates import ClinicalDate
+from shared.contracts import catalogue, json_schemas
+from shared.contracts.json_schemas import (
+    example_fact,
+    find_differences,
+    golden_text,
+    main,
+    schema_documents,
+    write_schemas,
+)
 from shared.kernel.fact import Fact, FactPart, Stream
 from shared.kernel.ids import Code, LocalId
-from shared.kernel.sealed import SealedString
+from shared.kernel.partial_date import ClinicalDate
+from shared.kernel.sealed_text import SealedString
 
 FACTS = [
-    pytest.param(stream, fact, id=schemas.schema_name(stream.service, fact.type_name, fact.schema_version))
+    pytest.param(stream, fact, id=json_schemas.schema_name(stream.service, fact.type_name, fact.schema_version))
     for stream, fact in catalogue.all_facts()
 ]
 LAB = Stream("laboratory", "participant")
@@ -75,7 +82,7 @@ def with_unknown_member(content: Any) -> Iterator[Any]:
 
 
 def golden_content(stream: Stream, fact: type[Fact]) -> Any:
-    path = schemas.CONTRACTS_FOLDER / schemas.golden_path(stream.service, fact.type_name, fact.schema_version)
+    path = json_schemas.CONTRACTS_FOLDER / json_schemas.golden_path(stream.service, fact.type_name, fact.schema_version)
     return json.loads(path.read_text("utf-8"))
 
 
@@ -97,15 +104,15 @@ def test_schema_generation_is_deterministic() -> None:
 
 @pytest.mark.parametrize(("stream", "fact"), FACTS)
 def test_writer_schema_is_closed_and_reader_schema_open_at_every_level(stream: Stream, fact: type[Fact]) -> None:
-    closed, opened = schemas.writer_schema(stream.service, fact), schemas.reader_schema(stream.service, fact)
+    closed, opened = json_schemas.writer_schema(stream.service, fact), json_schemas.reader_schema(stream.service, fact)
     assert {each["additionalProperties"] for each in objects(closed)} == {False}
     assert {each["additionalProperties"] for each in objects(opened)} == {True}
 
 
 @pytest.mark.parametrize(("stream", "fact"), FACTS)
 def test_unknown_members_are_valid_for_readers_and_invalid_for_writers(stream: Stream, fact: type[Fact]) -> None:
-    writer = Draft202012Validator(schemas.writer_schema(stream.service, fact))
-    reader = Draft202012Validator(schemas.reader_schema(stream.service, fact))
+    writer = Draft202012Validator(json_schemas.writer_schema(stream.service, fact))
+    reader = Draft202012Validator(json_schemas.reader_schema(stream.service, fact))
     for changed in with_unknown_member(golden_content(stream, fact)):
         assert not writer.is_valid(changed)
         assert reader.is_valid(changed)
@@ -113,7 +120,7 @@ def test_unknown_members_are_valid_for_readers_and_invalid_for_writers(stream: S
 
 @pytest.mark.parametrize(("stream", "fact"), FACTS)
 def test_missing_required_member_is_invalid_for_reader_and_writer(stream: Stream, fact: type[Fact]) -> None:
-    writer, reader = schemas.writer_schema(stream.service, fact), schemas.reader_schema(stream.service, fact)
+    writer, reader = json_schemas.writer_schema(stream.service, fact), json_schemas.reader_schema(stream.service, fact)
     content = golden_content(stream, fact)
     for name in writer.get("required", ()):
         less = {member: value for member, value in content.items() if member != name}
@@ -124,7 +131,10 @@ def test_missing_required_member_is_invalid_for_reader_and_writer(stream: Stream
 def test_unsealed_text_is_invalid_in_every_schema() -> None:
     stated = example_fact(SampleTaken)
     content = json.loads(golden_text(stated))
-    for schema in (schemas.writer_schema("laboratory", SampleTaken), schemas.reader_schema("laboratory", SampleTaken)):
+    for schema in (
+        json_schemas.writer_schema("laboratory", SampleTaken),
+        json_schemas.reader_schema("laboratory", SampleTaken),
+    ):
         assert Draft202012Validator(schema).is_valid(content)
         assert not Draft202012Validator(schema).is_valid({**content, "remark": "Mrs Doe was late"})
 
@@ -279,5 +289,5 @@ def test_command_prints_its_usage(arguments: list[str], capsys: pytest.CaptureFi
 
 def test_voiding_correction_validates_against_the_writer_schema() -> None:
     corrected = LAB.correction(event_id=UUID(int=1), reason_code="other", replacement=None)
-    writer = Draft202012Validator(schemas.writer_schema("laboratory", type(corrected)))
+    writer = Draft202012Validator(json_schemas.writer_schema("laboratory", type(corrected)))
     assert writer.is_valid(json.loads(golden_text(corrected)))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import BENCHES
-from bench.pairs import Bench
+from bench.ratio import Bench
 
 ROOT = Path(__file__).parents[2]
 RESULT_FILES = [ROOT / "bench" / "results.json", ROOT / "docs" / "performance.md"]

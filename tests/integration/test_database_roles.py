@@ -10,7 +10,7 @@ import pytest
 
 from infra.local.postgres import LocalPostgres
 from infra.postgres.roles import ROLES, RoleTooPrivileged, ensure_databases
-from tests.integration.asking import query_value
+from tests.integration.support.servers import query_value
 
 PASSWORDS = {role: f"p/:@% {role}" for role in ROLES}
 

@@ -12,16 +12,26 @@ from infra.local.ports import LOOPBACK, free_port
 from services.analytics.projection.worker import FATAL_EXIT_CODE
 from shared.contracts.cloudevents import encode
 from shared.outbox.publisher import KafkaPublisher
+from shared.testing.builders.messages import (
+    StreamBuilder,
+    corrected_participant_stream,
+    lesion_registered,
+    participant_stream,
+)
 from tests.conftest import Database, KafkaServer, PostgresServer, open_database
-from tests.integration.analytics import journal_rows, migrated_database, own_analytics_database, stream_states
-from tests.integration.faust_workers import (
+from tests.integration.support.analytics_database import (
+    journal_rows,
+    migrated_database,
+    own_analytics_database,
+    stream_states,
+)
+from tests.integration.support.faust_workers import (
     FaustWorkerHarness,
     assert_applied_exactly_once,
     participant_streams,
     wait_until,
     wait_until_applied,
 )
-from tests.integration.stated import StreamBuilder, corrected_participant_stream, lesion_registered, participant_stream
 
 TERMINATE_CONNECTIONS_SQL = """
     select pg_terminate_backend(pid) from pg_stat_activity

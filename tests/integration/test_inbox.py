@@ -14,13 +14,13 @@ from aiokafka.errors import NodeNotReadyError
 from infra.local.kafka import LocalKafka, install_kafka
 from shared.contracts.cloudevents import Message, encode
 from shared.contracts.event import Event
-from shared.inbox.apply import Connection, EventHandler, OffsetGap
+from shared.inbox.batch import Connection, EventHandler, OffsetGap
 from shared.inbox.consumer import consume, rewind_group, stored_offsets
-from shared.inbox.facts import apply_by_version
+from shared.inbox.standing_facts import apply_by_version
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
+from shared.testing.builders.messages import StreamBuilder, lesion_registered, participant_enrolled, participant_stream
 from tests.conftest import Database, KafkaServer, PostgresServer
-from tests.integration.analytics import own_analytics_database, read_standing_facts, stream_states
-from tests.integration.stated import StreamBuilder, lesion_registered, participant_enrolled, participant_stream
+from tests.integration.support.analytics_database import own_analytics_database, read_standing_facts, stream_states
 
 TIMEOUT_SECONDS = 40.0  # seconds until a promise counts as broken
 

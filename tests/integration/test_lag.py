@@ -14,11 +14,11 @@ from aiokafka import TopicPartition
 from infra.local.ports import LOOPBACK, free_port
 from shared.contracts.cloudevents import Message, encode
 from shared.inbox.lag import StallDetector, WorkerStalled, load_lags, load_stuck_counts, monitor_lag
-from shared.inbox.line import KafkaMessage
+from shared.inbox.stream_cursor import KafkaMessage
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
+from shared.testing.builders.messages import StreamBuilder, as_message, lesion_registered, participant_stream
 from tests.conftest import Database, KafkaServer, PostgresServer
-from tests.integration.analytics import own_analytics_database, project_messages
-from tests.integration.stated import StreamBuilder, as_message, lesion_registered, participant_stream
+from tests.integration.support.analytics_database import own_analytics_database, project_messages
 
 TIMEOUT_SECONDS = 40.0  # seconds until a promise counts as broken
 

@@ -12,12 +12,18 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from infra.local.claim import LockHeld
+from infra.local.folder_lock import LockHeld
 from infra.local.kafka import LocalKafka, install_kafka
 from infra.local.kafka_home import KafkaHome, KafkaMissing, locked_jars
 from infra.local.ports import LOOPBACK, is_free
 from infra.local.postgres import LocalPostgres
-from tests.integration.asking import create_topic, query_value, read_messages, send_message, start_parent_process
+from tests.integration.support.servers import (
+    create_topic,
+    query_value,
+    read_messages,
+    send_message,
+    start_parent_process,
+)
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,16 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from infra.local.claim import hold_lock
-from infra.local.folder import DataFolder, FolderInUse
+from infra.local.data_folder import DataFolder, FolderInUse
+from infra.local.folder_lock import hold_lock
 from infra.local.stack import Stack, run_stack
-from tests.integration.asking import TIMEOUT_SECONDS, create_topic, query_value, read_messages, start_parent_process
+from tests.integration.support.servers import (
+    TIMEOUT_SECONDS,
+    create_topic,
+    query_value,
+    read_messages,
+    start_parent_process,
+)
 
 
 def is_filled(path: str) -> bool:
@@ -44,8 +50,8 @@ async def test_second_start_on_a_folder_is_refused_and_leaves_the_first_running(
 async def test_folder_of_a_killed_holder_is_free_at_once(tmp_path: Path) -> None:
     holder = await start_parent_process(f"""
         from pathlib import Path
-        from infra.local.folder import DataFolder
-        hold = DataFolder(Path({str(tmp_path)!r})).held(8123)
+        from infra.local.data_folder import DataFolder
+        hold = DataFolder(Path({str(tmp_path)!r})).hold(8123)
         hold.__enter__()
     """)
     assert (DataFolder(tmp_path).holder_notes() or {})["pid"] == holder.pid

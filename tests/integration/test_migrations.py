@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from infra.postgres.roles import database_url
-from shared.eventstore.migrate import ChangedMigration, Migrations, migrate
+from shared.postgres.migrations import ChangedMigration, Migrations, migrate
 from tests.conftest import (
     MIGRATIONS,
     PASSWORDS,

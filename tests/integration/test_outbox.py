@@ -12,14 +12,14 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from infra.local.ports import LOOPBACK, free_port
 from shared.contracts.cloudevents import PARTITIONS_PER_TOPIC, Message, encode
 from shared.eventstore.store import PostgresStore
-from shared.outbox.bell import AppendNotifier
+from shared.outbox.append_notifier import AppendNotifier
 from shared.outbox.lease import Lease, LeaseLost, LeaseState, RestoredDatabase
+from shared.outbox.maintenance import load_shard_status, prune, resync
 from shared.outbox.publisher import KafkaPublisher, PublishError, WrongTopic, ensure_topics
 from shared.outbox.relay import Relay
-from shared.outbox.upkeep import load_shard_status, prune, resync
-from shared.testing.appends import append_in_unit, build_append, build_event
+from shared.testing.append_requests import append_in_unit, build_append, build_event
 from tests.conftest import Database, KafkaServer
-from tests.integration.relaying import (
+from tests.integration.support.relay import (
     RecordingPublisher,
     open_study,
     published_events,

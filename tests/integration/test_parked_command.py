@@ -16,20 +16,25 @@ from typing import Any
 import asyncpg
 import pytest
 
-from services.analytics.projection.journal import apply_events
+from services.analytics.projection.projector import apply_events
 from shared.contracts.event import Event
-from shared.inbox.apply import Connection, PoisonEvent, apply_messages
+from shared.inbox.batch import Connection, PoisonEvent, apply_messages
 from shared.inbox.parked import ParkedItemNotFound, discard, unreadable_messages
 from shared.security.tenancy import Tenant, transaction
-from tests.conftest import ROOT, Database, PostgresServer
-from tests.integration.analytics import journal_rows, own_analytics_database, project_messages, stream_states
-from tests.integration.stated import (
+from shared.testing.builders.messages import (
     StreamBuilder,
     as_message,
     as_messages,
     lesion_registered,
     participant_enrolled,
     participant_stream,
+)
+from tests.conftest import ROOT, Database, PostgresServer
+from tests.integration.support.analytics_database import (
+    journal_rows,
+    own_analytics_database,
+    project_messages,
+    stream_states,
 )
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")

@@ -12,28 +12,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.analytics.projection.journal import apply_events, rebuild
-from services.analytics.projection.reading import position_as_of, projection_position, recorded_at
+from services.analytics.projection.projector import apply_events, rebuild
+from services.analytics.snapshot.repository import position_as_of, projection_position, recorded_at
 from shared.contracts.enrollment import ParticipantTransferred
 from shared.contracts.event import Event
-from shared.inbox.facts import StandingFactRow, apply_by_version
-from shared.kernel.dates import PartialDate
+from shared.inbox.standing_facts import StandingFactRow, apply_by_version
 from shared.kernel.fact import Fact
+from shared.kernel.partial_date import PartialDate
 from shared.kernel.record import current_record as record_of
 from shared.security.tenancy import Tenant, transaction
-from shared.testing import followup_facts as followup
-from shared.testing import toxicity_facts as toxicity
-from tests.conftest import Database, PostgresServer
-from tests.integration.analytics import (
-    fact_rows,
-    journal_rows,
-    own_analytics_database,
-    project_messages,
-    read_standing_facts,
-    stream_states,
-    without_positions,
-)
-from tests.integration.stated import (
+from shared.testing.builders import follow_up_facts as followup
+from shared.testing.builders import toxicity_facts as toxicity
+from shared.testing.builders.messages import (
     StreamBuilder,
     as_messages,
     corrected_participant_stream,
@@ -42,6 +32,16 @@ from tests.integration.stated import (
     participant_stream,
     participant_transferred,
     study_stream,
+)
+from tests.conftest import Database, PostgresServer
+from tests.integration.support.analytics_database import (
+    fact_rows,
+    journal_rows,
+    own_analytics_database,
+    project_messages,
+    read_standing_facts,
+    stream_states,
+    without_positions,
 )
 
 

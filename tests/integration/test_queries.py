@@ -17,11 +17,11 @@ from shared.contracts.event import Event
 from shared.kernel.clock import real_time
 from shared.kernel.fact import Fact
 from shared.settings import Settings
-from shared.testing import facts
+from shared.testing.builders import facts
+from shared.testing.builders.messages import StreamBuilder, as_messages
 from tests.conftest import Database, PostgresServer
-from tests.integration.analytics import own_analytics_database, project_messages
-from tests.integration.stated import StreamBuilder, as_messages
-from tests.unit.analytics.stories import (
+from tests.integration.support.analytics_database import own_analytics_database, project_messages
+from tests.unit.analytics.participant_history import (
     follow_up_contact,
     participant_death,
     query_explanation,

@@ -9,14 +9,14 @@ import pytest
 
 from shared.contracts.cloudevents import decode, encode
 from shared.outbox import relay as relay_module
-from shared.outbox.bell import AppendNotifier
+from shared.outbox.append_notifier import AppendNotifier
+from shared.outbox.maintenance import OrphanedShard
 from shared.outbox.publisher import KafkaPublisher
 from shared.outbox.relay import Relay
-from shared.outbox.upkeep import OrphanedShard
 from shared.security.tenancy import Tenant
-from shared.testing.appends import build_append, comparable_event, load_stream
+from shared.testing.append_requests import build_append, comparable_event, load_stream
 from tests.conftest import Database, KafkaServer, PostgresServer
-from tests.integration.relaying import (
+from tests.integration.support.relay import (
     TIMEOUT_SECONDS,
     RecordingPublisher,
     expected_versions,
@@ -66,7 +66,7 @@ async def test_backlog_of_many_pages_arrives_in_order_on_every_shard(
     store = fresh_database.store(shards=4)
     names = await open_study(store, study_id, 12)
     await write_versions(store, study_id, names, 10)
-    async with running_relay(fresh_database, publisher, shards=4, page=7):
+    async with running_relay(fresh_database, publisher, shards=4, page_size=7):
         await wait_until_published(fresh_database)
     assert versions_by_stream(await published_events(kafka.bootstrap, study_id)) == expected_versions(
         names, 10, study_id
@@ -84,10 +84,10 @@ async def test_relay_refuses_fewer_shards_while_events_of_more_shards_are_unpubl
             await Relay(fresh_database.system, publisher, "enrollment", shards=2, lease_seconds=1.0).run(
                 asyncio.Event()
             )
-        async with running_relay(fresh_database, publisher, shards=4, lease=1.0):
+        async with running_relay(fresh_database, publisher, shards=4, lease_seconds=1.0):
             await wait_until_published(fresh_database)
     await write_versions(narrow_store, study_id, names[128:], 1)
-    async with running_relay(fresh_database, publisher, shards=2, lease=1.0):
+    async with running_relay(fresh_database, publisher, shards=2, lease_seconds=1.0):
         await wait_until_published(fresh_database)
     # a relay that is refused may end between publishing a page and noting it: what it published comes again
     delivered = versions_by_stream(await published_events(kafka.bootstrap, study_id))
@@ -108,7 +108,7 @@ async def test_relay_continues_where_a_crashed_one_stopped_in_a_backlog(
     first, second = CrashingPublisher(publisher), RecordingPublisher(publisher)
     with pytest.raises(ZeroDivisionError):
         await Relay(fresh_database.system, first, "enrollment", page_size=10).run(asyncio.Event())
-    async with running_relay(fresh_database, second, page=10):
+    async with running_relay(fresh_database, second, page_size=10):
         await wait_until_published(fresh_database)
     assert (len(first.published), len(second.published)) == (50, 50)
     assert versions_by_stream(await published_events(kafka.bootstrap, study_id)) == expected_versions(
@@ -119,11 +119,11 @@ async def test_relay_continues_where_a_crashed_one_stopped_in_a_backlog(
 async def test_notification_wakes_a_relay_that_polls_rarely(
     fresh_database: Database, kafka: KafkaServer, publisher: KafkaPublisher, study_id: str, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(relay_module, "BUSY", 2 * TIMEOUT_SECONDS)
-    monkeypatch.setattr(relay_module, "IDLE", 2 * TIMEOUT_SECONDS)
+    monkeypatch.setattr(relay_module, "POLL_BUSY_SECONDS", 2 * TIMEOUT_SECONDS)
+    monkeypatch.setattr(relay_module, "POLL_IDLE_SECONDS", 2 * TIMEOUT_SECONDS)
     store, notifier, local_signal = fresh_database.store(), AppendNotifier(fresh_database.app), asyncio.Event()
     names = await open_study(store, study_id, 2)
-    async with running_relay(fresh_database, publisher, bell=local_signal):
+    async with running_relay(fresh_database, publisher, local_appends=local_signal):
         await wait_until_published(fresh_database)
         await write_versions(store, study_id, names[:1], 1)
         local_signal.set()

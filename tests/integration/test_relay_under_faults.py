@@ -16,12 +16,12 @@ import pytest
 
 from infra.local.kafka import LocalKafka, install_kafka
 from shared.contracts.cloudevents import Message, encode
+from shared.outbox.maintenance import load_shard_status
 from shared.outbox.publisher import KafkaPublisher, PublishError, ensure_topics
 from shared.outbox.relay import Relay
-from shared.outbox.upkeep import load_shard_status
-from shared.testing.appends import build_event
+from shared.testing.append_requests import build_event
 from tests.conftest import ROOT, Database, KafkaServer
-from tests.integration.relaying import (
+from tests.integration.support.relay import (
     TIMEOUT_SECONDS,
     TOPIC,
     RecordingPublisher,
@@ -172,7 +172,7 @@ async def test_restarted_broker_receives_every_event_in_order(
     await ensure_topics(own_kafka.bootstrap, [TOPIC])
     store, publisher = fresh_database.store(), KafkaPublisher(own_kafka.bootstrap, timeout_seconds=2.0)
     names = await open_study(store, study_id, 5)
-    async with running_relay(fresh_database, publisher, lease=2.0):
+    async with running_relay(fresh_database, publisher, lease_seconds=2.0):
         writing = asyncio.create_task(write_versions(store, study_id, names, 40, pause=0.05))
         await asyncio.sleep(0.7)
         await asyncio.to_thread(own_kafka.kill)
@@ -196,7 +196,7 @@ from shared.security.tenancy import open_pool
 
 async def main(url, bootstrap):
     async with await open_pool(url) as pool:
-        await Relay(pool, KafkaPublisher(bootstrap), "enrollment", lease=0.5, page=10).run(asyncio.Event())
+        await Relay(pool, KafkaPublisher(bootstrap), "enrollment", lease_seconds=0.5, page_size=10).run(asyncio.Event())
 
 asyncio.run(main(*sys.argv[1:]))
 """

@@ -17,7 +17,7 @@ from services.toxicity.app import create_app as toxicity
 from shared.eventstore.store import IdempotentResult
 from shared.security.tenancy import Tenant, UnsafeRole, open_pool, require_safe_role, transaction
 from shared.settings import Settings
-from shared.testing.appends import append_in_unit, build_append
+from shared.testing.append_requests import append_in_unit, build_append
 from tests.conftest import Database, PostgresServer
 
 APP_FACTORIES = {"enrollment": enrollment, "toxicity": toxicity, "followup": followup, "analytics": analytics}

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from shared.eventstore.memory import MemoryStore
+from shared.eventstore.memory_store import MemoryStore
 from shared.eventstore.store import (
     AppendRequest,
     Conflict,
@@ -26,7 +26,7 @@ from shared.eventstore.store import (
     StudyVersionConflict,
 )
 from shared.security.tenancy import Tenant, open_pool
-from shared.testing.appends import (
+from shared.testing.append_requests import (
     RollbackRequested,
     append_and_roll_back,
     append_in_unit,

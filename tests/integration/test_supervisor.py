@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.guarded import MAX_LOG_BYTES, Program, process_tree
+from infra.local.child_process import MAX_LOG_BYTES, Program, process_tree
 from infra.local.supervisor import StateChange, SupervisedCommand, Supervisor
 
 TIMEOUT_SECONDS = 20.0  # seconds until a promise counts as broken
@@ -156,10 +156,10 @@ async def test_all_descendants_die_when_the_supervisor_is_killed(tmp_path: Path)
     script = f"""
         import asyncio, sys
         from pathlib import Path
-        from infra.local.guarded import Program
-        from infra.local.supervisor import Command, Supervisor
-        program = Program([sys.executable, "-c", {PARENT_SCRIPT!r}], Path({str(tmp_path / "parent.log")!r}), grace=0.5)
-        asyncio.run(Supervisor([Command("parent", program)], print).run())
+        from infra.local.child_process import Program
+        from infra.local.supervisor import SupervisedCommand, Supervisor
+        program = Program([sys.executable, "-c", {PARENT_SCRIPT!r}], Path({str(tmp_path / "parent.log")!r}), grace_seconds=0.5)
+        asyncio.run(Supervisor([SupervisedCommand("parent", program)], print).run())
     """
     supervisor = await asyncio.create_subprocess_exec(sys.executable, "-c", textwrap.dedent(script), stdout=DEVNULL)
     await wait_until(lambda: read_pid(tmp_path / "parent.log") > 0, "the child")

@@ -13,9 +13,16 @@ import pytest
 
 from shared.contracts.enrollment import ParticipantVoided
 from shared.kernel.ids import new_participant_id
-from shared.testing import facts
+from shared.testing.builders import facts
+from shared.testing.builders.messages import (
+    FIRST_RECORDED_AT,
+    StreamBuilder,
+    participant_enrolled,
+    participant_screened,
+    participant_transferred,
+)
 from tests.conftest import Database
-from tests.integration.lives import (
+from tests.integration.support.analytics_app import (
     SITE_USERS,
     SITES,
     STUDY_WIDE_ROLES,
@@ -24,13 +31,6 @@ from tests.integration.lives import (
     make_fact,
     open_analytics_study,
     published_case_facts,
-)
-from tests.integration.stated import (
-    FIRST_RECORDED_AT,
-    StreamBuilder,
-    participant_enrolled,
-    participant_screened,
-    participant_transferred,
 )
 
 STUDY_WIDE_READERS = ("investigator", "coordinator", "monitor", "auditor")

@@ -9,17 +9,7 @@ from datetime import date, timedelta
 from itertools import accumulate
 from typing import Any
 
-from services.analytics.figures import (
-    FigureData,
-    FigureTable,
-    Headline,
-    active_parameters,
-    count_noun,
-    format_number,
-    provenance,
-)
-from services.analytics.figures.calendar import month_labels
-from services.analytics.figures.svg import (
+from services.analytics.charts.svg import (
     ACCENT,
     GROUND,
     HALO,
@@ -35,6 +25,16 @@ from services.analytics.figures.svg import (
     svg_number,
     text,
     tick_values,
+)
+from services.analytics.charts.time_axis import month_labels
+from services.analytics.figures import (
+    FigureData,
+    FigureTable,
+    Headline,
+    active_parameters,
+    count_noun,
+    format_number,
+    provenance,
 )
 from services.analytics.statistics.proportions import percent
 

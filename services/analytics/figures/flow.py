@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from services.analytics.figures import FigureData, FigureTable, Headline, count_noun, provenance
-from services.analytics.figures.svg import (
+from services.analytics.charts.svg import (
     ACCENT,
     GROUND,
     MUTED,
@@ -20,6 +19,7 @@ from services.analytics.figures.svg import (
     svg_number,
     text,
 )
+from services.analytics.figures import FigureData, FigureTable, Headline, count_noun, provenance
 
 TITLE = "Participant flow"
 STATUS_LABELS = {

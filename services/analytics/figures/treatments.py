@@ -6,17 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 
-from services.analytics.figures import (
-    FigureData,
-    FigureTable,
-    Headline,
-    count_noun,
-    format_number,
-    format_share,
-    humanize,
-    provenance,
-)
-from services.analytics.figures.svg import (
+from services.analytics.charts.svg import (
     ACCENT,
     AttributeValue,
     Element,
@@ -26,6 +16,16 @@ from services.analytics.figures.svg import (
     secondary_text,
     text,
     tick_values,
+)
+from services.analytics.figures import (
+    FigureData,
+    FigureTable,
+    Headline,
+    count_noun,
+    format_number,
+    format_share,
+    humanize,
+    provenance,
 )
 
 TITLE = "Treatments"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from services.analytics.operations import load_operations, note_operations
-from services.analytics.pages.answering import html_or_error, pages
-from services.analytics.pages.heads import build_study_header
+from services.analytics.operations.api import load_operations, note_operations
+from services.analytics.pages.html_errors import html_or_error, pages
+from services.analytics.pages.study_header import build_study_header
 from shared.inbox.lag import detect_silence, load_lags, load_stuck_counts
-from shared.web.reads import logs_reads
-from shared.web.routes import StudyIdPath
+from shared.web.fact_routes import StudyIdPath
+from shared.web.read_logging import logs_reads
 from shared.web.same_origin import PageRoute
 
 routes = APIRouter(include_in_schema=False, route_class=PageRoute)

@@ -11,14 +11,14 @@ from fastapi.responses import Response
 
 from services.analytics.api import AsOfQuery
 from services.analytics.asking import FigureRequest
-from services.analytics.figures import timeline as drawn
-from services.analytics.pages.answering import html_or_error, html_response, pages
-from services.analytics.pages.heads import build_study_header
+from services.analytics.pages.html_errors import html_or_error, html_response, pages
 from services.analytics.pages.render import Link
-from services.analytics.participants import ParticipantService
-from services.analytics.projection.reading import ProjectionPosition
-from shared.web.reads import logs_reads, note_rows
-from shared.web.routes import ParticipantIdPath, StudyIdPath
+from services.analytics.pages.study_header import build_study_header
+from services.analytics.participants.service import ParticipantService
+from services.analytics.snapshot.repository import ProjectionPosition
+from services.analytics.timeline import swim_lane
+from shared.web.fact_routes import ParticipantIdPath, StudyIdPath
+from shared.web.read_logging import logs_reads, note_rows
 from shared.web.same_origin import PageRoute
 
 routes = APIRouter(include_in_schema=False, route_class=PageRoute)
@@ -120,8 +120,8 @@ def _timeline_view(request: Request, answer: Mapping[str, Any]) -> dict[str, Any
         "version": answer["position"],
         "recorded_at": answer["recorded_at"] or "",
         "source": f"/analytics/{path}{query_string}",
-        "picture": drawn.draw(answer),
-        "caption": drawn.caption(answer),
+        "picture": swim_lane.draw(answer),
+        "caption": swim_lane.caption(answer),
         "downloads": [
             Link(f"/analytics/v1/{path}{kind}{query_string}", f"{words} ({kind})") for kind, words in kinds.items()
         ],

@@ -11,17 +11,17 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from services.analytics.api_queries import QueryFilterParameters
 from services.analytics.figures import humanize
-from services.analytics.pages.answering import html_or_error, pages
-from services.analytics.pages.heads import build_study_header
+from services.analytics.pages.html_errors import html_or_error, pages
 from services.analytics.pages.render import MAX_TABLE_ROWS, NavLink
+from services.analytics.pages.study_header import build_study_header
 from services.analytics.queries import QueryWithStatus
-from services.analytics.questions import QueryService
+from services.analytics.queries.api import QueryFilterParameters
+from services.analytics.queries.service import QueryService
 from shared.contracts.study import SiteActivated
 from shared.kernel.record import Record
-from shared.web.reads import logs_reads, note_rows
-from shared.web.routes import StudyIdPath
+from shared.web.fact_routes import StudyIdPath
+from shared.web.read_logging import logs_reads, note_rows
 from shared.web.same_origin import PageRoute
 
 routes = APIRouter(include_in_schema=False, route_class=PageRoute)

@@ -10,15 +10,15 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 
 from services.analytics.api import FigureQuery, note_figure, require_unsuppressed
 from services.analytics.asking import FigureRequest, FigureService
-from services.analytics.figures.catalogue import FIGURES
-from services.analytics.pages.answering import MAX_NEXT_LENGTH, html_or_error, html_response, pages
-from services.analytics.pages.heads import build_study_header
+from services.analytics.figures.registry import FIGURES
+from services.analytics.pages.html_errors import MAX_NEXT_LENGTH, html_or_error, html_response, pages
 from services.analytics.pages.render import Link, Problem, build_figure_part, local_address
-from shared.kernel.refusal import NotFound, RequestError
+from services.analytics.pages.study_header import build_study_header
+from shared.kernel.errors import NotFound, RequestError
 from shared.security.tokens import BadToken, KeysUnavailable
 from shared.web.app import PUBLIC_CACHE_CONTROL
-from shared.web.reads import logs_reads
-from shared.web.routes import StudyIdPath
+from shared.web.fact_routes import StudyIdPath
+from shared.web.read_logging import logs_reads
 from shared.web.same_origin import PageRoute
 
 SESSION_COOKIE, SESSION_SECONDS = "quartal_session", 15 * 60

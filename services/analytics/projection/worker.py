@@ -19,12 +19,12 @@ import asyncpg
 from aiokafka.errors import KafkaConnectionError
 from faust import App, Event, Stream  # now: the module alone would load them when they are used
 
-from services.analytics.projection.journal import apply_events, begin_epoch
-from shared.inbox.apply import apply_with_retry
+from services.analytics.projection.projector import apply_events, begin_epoch
+from shared.inbox.batch import apply_with_retry
 from shared.inbox.consumer import BATCH_SIZE, message_from_record, rewind_group
 from shared.inbox.lag import monitor_lag
-from shared.inbox.patience import retry_while_unavailable
-from shared.kafka import METADATA_MAX_AGE_MS, vital_tasks
+from shared.kafka.clients import METADATA_MAX_AGE_MS, vital_tasks
+from shared.postgres.retry import retry_while_unavailable
 from shared.security.tenancy import open_pool
 
 CONSUMER_GROUP = "quartal-analytics"

@@ -10,11 +10,11 @@ from datetime import UTC, date
 from hashlib import sha256
 from uuid import UUID
 
-from services.analytics.queries import followup, survival, toxicity, treatment
 from services.analytics.queries.case import RULES, Case, QueryFinding
-from shared.contracts.followup import QueryExplained
+from services.analytics.queries.rules import follow_up, toxicity, treatment, vital_status
+from shared.contracts.follow_up import QueryExplained
 
-RULE_MODULES = (followup, survival, toxicity, treatment)
+RULE_MODULES = (follow_up, vital_status, toxicity, treatment)
 """Importing them registers their rules."""
 
 

@@ -8,13 +8,13 @@ from datetime import date, datetime
 from functools import cached_property
 from uuid import UUID
 
-from services.analytics.cohort import CourseEnd, Participant, build_cohort, current_site
+from services.analytics.cohort.cohort import CourseEnd, Participant, build_cohort, current_site
 from shared.contracts.enrollment import ConsentWithdrawn
 from shared.contracts.event import Event
-from shared.contracts.followup import ParticipantDied
+from shared.contracts.follow_up import ParticipantDied
 from shared.contracts.study import StudyClosed
 from shared.contracts.treatment import RadiotherapyCompleted, RadiotherapyDiscontinued, RadiotherapyStarted
-from shared.gate.study import protocol_on
+from shared.gate.study_timeline import protocol_on
 from shared.kernel.fact import F, Fact, StatedFact
 from shared.kernel.record import Record
 from shared.protocol.protocol import Protocol

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
-from services.analytics.cohort import Cohort, Participant, Selection
+from services.analytics.cohort.cohort import Cohort, Participant, Selection
 from shared.contracts.enrollment import ParticipantEnrolled, ParticipantScreened
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from services.analytics.cohort import Cohort, Participant, Selection
+from services.analytics.cohort.cohort import Cohort, Participant, Selection
 from services.analytics.statistics.proportions import clopper_pearson, percent
 from shared.contracts.enrollment import (
     ConsentSigned,
@@ -15,7 +15,7 @@ from shared.contracts.enrollment import (
     ParticipantScreened,
     ScreeningFailed,
 )
-from shared.contracts.followup import FollowUpResumed, LostToFollowUp, ParticipantDied
+from shared.contracts.follow_up import FollowUpResumed, LostToFollowUp, ParticipantDied
 from shared.contracts.treatment import (
     PrescriptionChanged,
     RadiotherapyCompleted,

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from services.enrollment.gate import EnrollmentGate
-from services.enrollment.participant import objections
+from services.enrollment.rules.participant import objections
 from shared.contracts.enrollment import ConsentSigned
 from shared.kernel.fact import Fact
 from shared.kernel.record import Objection, Record, RuleViolation, current_record, decide
-from shared.testing.facts import (
+from shared.testing.builders.facts import (
     CRITERIA_MET,
     ENROLLMENT_FACTS,
     START_DATE,

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.exchange.fact import canonical_content, stated_content
-from infra.exchange.line import ImportLine, InvalidLine
-from infra.exchange.order import ImportFact
+from infra.client.study_client import StudyClient
+from infra.exchange.fact_conversion import canonical_content, stated_content
+from infra.exchange.import_line import ImportLine, InvalidLine
 from infra.exchange.registration import (
     RefMatch,
     RegisteredParticipant,
@@ -19,10 +19,10 @@ from infra.exchange.registration import (
     legacy_screening_id,
     screening_body,
 )
-from infra.exchange.study import TargetStudy
-from infra.reference.load import StudyClient
+from infra.exchange.statement_order import ImportFact
+from infra.exchange.target_study import TargetStudy
 from shared.kernel.fact import Fact
-from shared.testing import facts
+from shared.testing.builders import facts
 
 NUMBER = "K7F2-9QXA-3"
 FIRST, CHANGED = facts.participant_screened(birth_year=1950), facts.participant_screened(birth_year=1951)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from infra.exchange.decoding import decode_text
-from infra.exchange.fact import read_line, stated_content
-from infra.exchange.line import ImportLine, InvalidLine, UnreadableFile
+from infra.exchange.fact_conversion import read_line, stated_content
+from infra.exchange.import_line import ImportLine, InvalidLine, UnreadableFile
+from infra.exchange.import_report import ImportReport
 from infra.exchange.table import column_at, read_rows
-from infra.exchange.tally import ImportReport
 
 FILES = Path(__file__).parent / "spreadsheets"
 FIRST = {"lesion_id": "L1", "kind": "primary", "body_site": "thyroid", "found_on": "2024-03-07", "size_mm": 12.5}

@@ -12,15 +12,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from infra.exchange.cell import check_text
-from infra.exchange.content import build_content
 from infra.exchange.decoding import decode_text
-from infra.exchange.fact import canonical_content, read_line
-from infra.exchange.line import ImportLine, InvalidLine, NumberedLine, UnreadableFile, read_json_lines
+from infra.exchange.fact_conversion import canonical_content, read_line
+from infra.exchange.import_line import ImportLine, InvalidLine, NumberedLine, UnreadableFile, read_json_lines
+from infra.exchange.row_content import build_content
 from infra.exchange.schema import schema_of
 from infra.exchange.table import flatten, read_rows
 from infra.exchange.template import EXAMPLE_NUMBER, UnknownFactType, render_template
 from shared.contracts import catalogue
-from shared.contracts.schemas import CONTRACTS_FOLDER, golden_path
+from shared.contracts.json_schemas import CONTRACTS_FOLDER, golden_path
 from shared.kernel.fact import Fact, Stream
 from shared.kernel.text import is_showable
 

@@ -5,12 +5,12 @@ from datetime import date, timedelta
 
 import pytest
 
-from services.followup.contact import objections
 from services.followup.gate import FollowUpGate
+from services.followup.rules import objections
 from shared.kernel.fact import Fact
 from shared.kernel.record import Record, RuleViolation, current_record
 from shared.protocol.protocol import Protocol
-from shared.testing.facts import (
+from shared.testing.builders.facts import (
     ENROLLMENT_FACTS,
     START_DATE,
     consent_withdrawn,
@@ -24,7 +24,7 @@ from shared.testing.facts import (
     study_opened,
     target,
 )
-from shared.testing.followup_facts import (
+from shared.testing.builders.follow_up_facts import (
     disease_progressed,
     disease_status,
     follow_up_recorded,

@@ -11,14 +11,14 @@ import pytest
 from pydantic import BaseModel
 
 from services.enrollment import gate as enrollment_gate
-from services.enrollment import participant, study
-from services.followup import contact as followup_rules
+from services.enrollment.rules import participant, study
 from services.followup import gate as followup_gate
-from services.toxicity import assessment
+from services.followup import rules as followup_rules
 from services.toxicity import gate as toxicity_gate
+from services.toxicity import rules
 from shared.contracts import catalogue
 from shared.contracts.enrollment import BaselineRecorded, ScreeningFailed
-from shared.contracts.followup import DiseaseStatus, FollowUpRecorded
+from shared.contracts.follow_up import DiseaseStatus, FollowUpRecorded
 from shared.contracts.toxicity import Finding, ToxicityAssessed
 from shared.contracts.treatment import (
     PrescriptionChanged,
@@ -27,11 +27,11 @@ from shared.contracts.treatment import (
     RadiotherapyStarted,
     SystemicTherapyStarted,
 )
-from shared.gate.lists import IDENTITIES
+from shared.gate.list_checks import IDENTITIES
 from shared.kernel.fact import Fact
 from shared.kernel.record import Objection, Record, RuleViolation, current_record
 from shared.protocol.protocol import FollowUpPlan, Protocol
-from shared.testing.facts import (
+from shared.testing.builders.facts import (
     ENROLLMENT_FACTS,
     START_DATE,
     baseline_recorded,
@@ -47,9 +47,9 @@ from shared.testing.facts import (
     systemic_therapy_started,
     target,
 )
-from shared.testing.followup_facts import follow_up_recorded
+from shared.testing.builders.follow_up_facts import follow_up_recorded
+from shared.testing.builders.toxicity_facts import serious_event_reported
 from shared.testing.spec import Spec, numbered_facts
-from shared.testing.toxicity_facts import serious_event_reported
 
 STUDY = Record(tuple(numbered_facts((study_opened(), site_activated()))))
 LATER = START_DATE.replace(year=2025)
@@ -99,7 +99,11 @@ def contains_tuple(kind: Any) -> bool:
 
 def test_every_list_member_of_a_fact_has_a_uniqueness_rule() -> None:
     classes = {model for _, kind in catalogue.all_facts() for model in models_in(kind)}
-    classes = {model for model in classes if not model.__name__.startswith(("Restated", "Corrected"))}
+    classes = {
+        model
+        for model in classes
+        if not model.__name__.startswith(("Restated", "Corrected", "TypedFact", "Correction"))
+    }
     lists = {
         (model, name)
         for model in classes
@@ -175,7 +179,7 @@ def test_reasons_symptoms_and_seriousness_are_unique() -> None:
     visits.when(follow_up_recorded(3, symptoms=[change, {**change, "symptom": "cough"}])).then_admitted()
 
     events = Spec(
-        assessment.objections,
+        rules.objections,
         toxicity_gate.ToxicityGate(STUDY, LATER, "rome", enrollment_record=enrollment_record).objections,
     )
     events.when(serious_event_reported(seriousness=["death", "important", "death"])).then_refused("listed-twice")

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.enrollment.study import gate_objections, objections
+from services.enrollment.rules.study import gate_objections, objections
 from shared.contracts.study import SiteActivated
 from shared.kernel.record import RuleViolation
-from shared.testing.facts import site_activated, study_opened
+from shared.testing.builders.facts import site_activated, study_opened
 from shared.testing.spec import Spec
 
 study_spec = Spec(objections, partial(gate_objections, date.max)).given(study_opened())

@@ -13,17 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.enrollment import gate as enrollment_gate
-from services.enrollment import participant, study
-from services.toxicity import assessment
+from services.enrollment.rules import participant, study
 from services.toxicity import gate as toxicity_gate
+from services.toxicity import rules
 from shared.contracts.catalogue import PARTICIPANT, STUDY
 from shared.contracts.enrollment import BaselineRecorded
 from shared.contracts.study import ProtocolAmended, SiteActivated, StudyOpened
 from shared.contracts.treatment import SystemicTherapyStarted
-from shared.gate.texts import is_single_line
+from shared.gate.text_checks import is_single_line
 from shared.kernel.fact import Fact
 from shared.kernel.record import Objection, Record, RuleViolation, current_record
-from shared.testing.facts import (
+from shared.testing.builders.facts import (
     ENROLLMENT_FACTS,
     START_DATE,
     baseline_recorded,
@@ -42,11 +42,11 @@ from shared.testing.facts import (
     systemic_therapy_started,
     target,
 )
-from shared.testing.facts import (
+from shared.testing.builders.facts import (
     delivered_dose as delivered,
 )
+from shared.testing.builders.toxicity_facts import serious_event_reported
 from shared.testing.spec import Spec, numbered_facts
-from shared.testing.toxicity_facts import serious_event_reported
 
 BREAK, RIGHT_TO_LEFT, ZERO_WIDTH = "North\r\nBcc: x@example.org", "A\u202eB", "A\u200bB"
 INVALID_LINES = (
@@ -287,7 +287,7 @@ def test_serious_event_id_converted_to_a_date_is_refused() -> None:
     participant_gate = toxicity_gate.ToxicityGate(
         study_record, START_DATE.replace(year=2025), "rome", enrollment_record=enrollment_record
     )
-    spec = Spec(assessment.objections, participant_gate.objections)
+    spec = Spec(rules.objections, participant_gate.objections)
     spec.when(serious_event_reported("1-Mar")).then_refused("spreadsheet-date")
     spec.when(serious_event_reported("45355")).then_admitted()
 

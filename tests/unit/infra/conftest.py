@@ -13,24 +13,24 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from services.enrollment.judgement import ParticipantStreamPolicy, StudyStreamPolicy
-from services.followup import contact
+from services.enrollment.stream_policy import ParticipantStreamPolicy, StudyStreamPolicy
+from services.followup import rules as followup_rules
 from services.followup.gate import FollowUpGate as FollowUpWorld
-from services.toxicity import assessment
+from services.toxicity import rules as toxicity_rules
 from services.toxicity.gate import ToxicityGate as ToxicityWorld
 from shared.contracts import catalogue
 from shared.contracts.event import stated_facts
-from shared.eventstore.judgement import StreamPolicy
-from shared.eventstore.memory import MemoryStore
-from shared.eventstore.recorder import CommandHandler
-from shared.eventstore.statement import RecordedFacts, RecordFacts, to_request_error
-from shared.eventstore.studies import OwnStudies
-from shared.gate.doors import ParticipantGate
+from shared.eventstore.command import RecordedFacts, RecordFacts, to_request_error
+from shared.eventstore.command_handler import CommandHandler
+from shared.eventstore.memory_store import MemoryStore
+from shared.eventstore.stream_policy import StreamPolicy
+from shared.eventstore.study_cache import OwnStudies
+from shared.gate.participant_gate import ParticipantGate
 from shared.kernel.clock import Clock
+from shared.kernel.errors import NotFound, RequestError
 from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.ids import legacy_event_id
 from shared.kernel.record import EvaluatedRecord, Record, Rules, RuleViolation, current_record
-from shared.kernel.refusal import NotFound, RequestError
 from shared.security.event_key import EventKey
 from shared.security.grants import EVERY_SITE
 from shared.security.tenancy import Tenant
@@ -168,7 +168,9 @@ class DownstreamService:
             return self._results_by_key[key]
         ids = tuple(legacy_event_id(f"{self._service}/{key}", place) for place in range(len(facts)))
         before = self._evaluated_records.get(participant_id, EvaluatedRecord.evaluate((), self._rules))
-        participant_gate = self._world(study, today, site, participant=enrollment_record, earlier=lambda: before.record)
+        participant_gate = self._world(
+            study, today, site, enrollment_record=enrollment_record, record_before=lambda: before.record
+        )
         stated = [StatedFact(*pair) for pair in zip(ids, facts, strict=True)]
         try:
             self._evaluated_records[participant_id] = before.accept(stated, self._rules, participant_gate.objections)
@@ -181,8 +183,8 @@ class DownstreamService:
 
 
 DOWNSTREAM_SERVICES: dict[str, tuple[Rules, Callable[..., ParticipantGate]]] = {
-    "toxicity": (assessment.objections, ToxicityWorld),
-    "followup": (contact.objections, FollowUpWorld),
+    "toxicity": (toxicity_rules.objections, ToxicityWorld),
+    "followup": (followup_rules.objections, FollowUpWorld),
 }
 
 

@@ -7,7 +7,6 @@ from uuid import UUID
 import pytest
 from pydantic import Field, TypeAdapter, ValidationError
 
-from shared.kernel.dates import ClinicalDate, Day, PartialDate
 from shared.kernel.fact import (
     Correction,
     Fact,
@@ -20,7 +19,8 @@ from shared.kernel.fact import (
     upcast,
 )
 from shared.kernel.ids import LocalId
-from shared.kernel.sealed import SealedString, extract_texts
+from shared.kernel.partial_date import ClinicalDate, Day, PartialDate
+from shared.kernel.sealed_text import SealedString, extract_texts
 
 LAB = Stream("laboratory", "participant")
 EVENT = "018e18a2-5c00-7a01-8b3c-0123456789ab"

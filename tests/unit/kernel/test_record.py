@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from shared.kernel.record import current_record
-from shared.testing.facts import correction, participant_transferred
+from shared.testing.builders.facts import correction, participant_transferred
 from shared.testing.spec import numbered_facts
 
 

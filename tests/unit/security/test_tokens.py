@@ -303,7 +303,7 @@ async def test_key_replaced_under_the_same_id_invalidates_old_tokens(verifier: V
 async def test_tokens_are_verified_once_and_the_cache_is_bounded(
     verifier: Verifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "REMEMBERED", 2)
+    monkeypatch.setattr(tokens, "VERIFIED_TOKEN_CACHE_SIZE", 2)
     first, second, third = (sign_token(token_header(), token_claims(sub=name)) for name in ("a", "b", "c"))
     verified: list[str] = []
     check = JWSRegistry.algorithms["ES256"].verify

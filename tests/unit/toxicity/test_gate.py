@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 import shared.terminology
-from services.toxicity.assessment import objections
 from services.toxicity.gate import ToxicityGate
+from services.toxicity.rules import objections
+from shared.kernel.errors import MAX_FAULTS
 from shared.kernel.fact import Fact
 from shared.kernel.record import Objection, Record, RuleViolation
-from shared.kernel.refusal import MAX_FAULTS
 from shared.terminology.ctcae import DICTIONARY_NAMES
-from shared.testing import facts
-from shared.testing.facts import (
+from shared.testing.builders import facts
+from shared.testing.builders.facts import (
     ENROLLMENT_FACTS,
     START_DATE,
     consent_withdrawn,
@@ -28,8 +28,7 @@ from shared.testing.facts import (
     study_opened,
     systemic_therapy_started,
 )
-from shared.testing.spec import Spec, numbered_facts
-from shared.testing.toxicity_facts import (
+from shared.testing.builders.toxicity_facts import (
     DYSPHAGIA,
     attributions,
     correction,
@@ -39,6 +38,7 @@ from shared.testing.toxicity_facts import (
     serious_event_updated,
     toxicity_assessed,
 )
+from shared.testing.spec import Spec, numbered_facts
 
 TODAY = START_DATE + timedelta(days=400)
 MAX_FINDINGS = MAX_FAULTS  # of which each may be objected to: an answer lists no more

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from shared.kernel.refusal import MalformedBody, RequestRejected
+from shared.kernel.errors import MalformedBody, RequestRejected
 from shared.settings import Limits
-from shared.web.bounds import refuse_many_items, refuse_many_values
-from shared.web.parsing import parse_json
+from shared.web.json_limits import refuse_many_items, refuse_many_values
+from shared.web.json_parsing import parse_json
 
 LIMITS = Limits(max_body_values=1000, max_fact_values=400, max_list_items=200)
 

@@ -15,8 +15,8 @@ from fastapi.responses import PlainTextResponse, Response
 from infra.local.ports import free_port
 from shared.settings import Limits
 from shared.web.app import create_bare_app
-from shared.web.body import BoundedRoute
 from shared.web.connection import connection_factory
+from shared.web.route_classes import BoundedRoute
 
 SHORT_LIMITS = Limits(
     max_header_seconds=0.3,

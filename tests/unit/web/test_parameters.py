@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI, Query
 from pydantic import BaseModel
 
 from shared.web.app import create_bare_app
-from shared.web.body import StrictRoute
+from shared.web.route_classes import StrictRoute
 
 
 class RowFilter(BaseModel):

@@ -12,17 +12,17 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core.core_schema import ErrorType
 
 from services.analytics.api import FigureParameters
-from services.analytics.api_participants import ParticipantPageParameters
-from services.analytics.api_queries import QueryPageParameters
+from services.analytics.participants.api import ParticipantPageParameters
+from services.analytics.queries.api import QueryPageParameters
 from services.enrollment.app import NewStudy
-from services.toxicity.dictionaries_api import TermSearch
+from services.toxicity.ctcae_api import TermSearch
 from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, STUDY, TOXICITY
 from shared.kernel.fact import fact_union
 from shared.kernel.patterns import explain_pattern, find_sentence
+from shared.web.fact_routes import RequestHeaders
 from shared.web.problems import schema_faults
-from shared.web.routes import RequestHeaders
-from shared.web.schema_sentences import FALLBACK, validation_message
-from shared.web.search import Search
+from shared.web.reference_search import Search
+from shared.web.validation_messages import FALLBACK, validation_message
 
 STREAMS = (STUDY, PARTICIPANT, TOXICITY, FOLLOWUP)
 PARAMETERS = (RequestHeaders, FigureParameters, QueryPageParameters, ParticipantPageParameters, TermSearch)

@@ -9,15 +9,15 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from services.enrollment.app import NewParticipant
 from shared.contracts.catalogue import PARTICIPANT, TOXICITY
+from shared.kernel.errors import MAX_FAULTS, RequestError, RequestRejected
 from shared.kernel.fact import fact_union
-from shared.kernel.refusal import MAX_FAULTS, RequestError, RequestRejected
 from shared.settings import Limits
-from shared.testing import facts
-from shared.testing.hostile import BATCH_BODIES, FACT_BODIES, encode_json
+from shared.testing.builders import facts
+from shared.testing.hostile_bodies import BATCH_BODIES, FACT_BODIES, encode_json
+from shared.web.fact_routes import MAX_BATCH_FACTS
 from shared.web.problems import MORE_FAULTS, problem_document, schema_faults
-from shared.web.routes import MAX_BATCH_FACTS
-from shared.web.validation import BodyReader, declared_members
-from tests.api.own_study import batch_entry, body
+from shared.web.request_body import BodyReader, declared_members
+from tests.api.support.study import batch_entry, body
 
 ENTRY: Any = fact_union(PARTICIPANT.facts.values())
 BATCH: TypeAdapter[Any] = TypeAdapter(Annotated[list[ENTRY], Field(min_length=1, max_length=MAX_BATCH_FACTS)])

@@ -1,0 +1,183 @@
+"""The study that is imported into: its own facts, and who may state what."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from infra.client.study_client import ApiError, StudyClient, interruptible_sleep
+from infra.exchange.fact_conversion import canonical_content, stated_content
+from infra.exchange.statement_order import ImportFact
+from infra.reference.study import MemberGrant, member_grant
+from shared.contracts.catalogue import STUDY
+from shared.kernel.errors import Fault
+
+Caller = tuple[str, str | None]
+READER: Caller = ("coordinator", None)
+ADMINISTRATOR: Caller = ("administrator", None)
+PAGE_SIZE = 1000
+POLL_DELAYS_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, *(5.0,) * 4)
+"""Seconds between looks at a service, which hears of grants and participants by Kafka."""
+REPLAYED_HEADER = "Idempotency-Replayed"
+"""The header of an answer that repeats what came of an earlier request."""
+NO_STUDY = "There is no study of that id, or the token's subject is no member of it."
+_REFUSED_ACCESS_MESSAGE = "The token is not accepted, or not any more."
+
+
+class ExchangeAborted(Exception):
+    """The import cannot go on; what was recorded stays. `may_go_on`: the same command goes on from there later."""
+
+    def __init__(self, message: str, *, can_resume: bool = True) -> None:
+        self.can_resume = can_resume
+        super().__init__(message)
+
+
+def require_usable(answer: httpx.Response) -> httpx.Response:
+    """The answer, unless it says that nothing can be done now; then raises Ended."""
+    if answer.status_code == 401:
+        raise ExchangeAborted(f"{_REFUSED_ACCESS_MESSAGE} {response_faults(answer)[0].message}")
+    if answer.status_code == 429 or answer.status_code >= 500:
+        raise ExchangeAborted(
+            f"The service is away or busy ({answer.status_code}). {response_faults(answer)[0].message}"
+        )
+    return answer
+
+
+def response_faults(answer: httpx.Response) -> list[Fault]:
+    """What a problem document objects to; at least one fault."""
+    is_problem = answer.headers.get("content-type", "").startswith("application/problem+json")
+    problem: dict[str, Any] = answer.json() if is_problem else {}
+    errors = [Fault(each["code"], each["message"], each["pointer"]) for each in problem.get("errors", ())]
+    code = str(problem.get("type", "unnamed")).rpartition("/")[2]
+    return errors or [Fault(code, str(problem.get("title", f"Answered with {answer.status_code}.")))]
+
+
+def idempotency_key(*parts: Any) -> str:
+    """An idempotency key that says nothing of what it is made of."""
+    return f"import-{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}"
+
+
+@dataclass
+class TargetStudy:
+    """`version` 0: there is no such study, or it is not the caller's to see. `run` names this import among others."""
+
+    client: StudyClient
+    version: int = 0
+    run_id: str = field(default_factory=lambda: secrets.token_hex(16))
+    facts: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        return self.client.study_id
+
+    @property
+    def base(self) -> str:
+        return f"/enrollment/v1/studies/{self.id}"
+
+    @property
+    def sites(self) -> list[str]:
+        """Every site that was ever activated."""
+        return [data["site_id"] for name, data in self.facts if name == "study.site_activated"]
+
+    @property
+    def criteria(self) -> set[str]:
+        """The criteria of every protocol that the study has had, by their ids."""
+        protocols = (data["protocol"] for _, data in self.facts if "protocol" in data)
+        return {each["id"] for protocol in protocols for each in protocol["criteria"]}
+
+    async def read(self, caller: Caller = ADMINISTRATOR) -> None:
+        answer = require_usable(await self.client.request("GET", self.base, caller))
+        if answer.status_code == 200:
+            self.version = answer.json()["version"]
+            self.facts = [(each["type"], each["data"]) for each in answer.json()["facts"]]
+
+    def count_contents(self) -> Counter[str]:
+        """How often each content is stated."""
+        return Counter(canonical_content(STUDY.facts[name].model_validate(data)) for name, data in self.facts)
+
+    async def record_fact(self, fact: ImportFact, occurrence: int, *, dry_run: bool) -> httpx.Response:
+        """State a fact of the study, in the administrator's name."""
+        is_opening = fact.line.type == "study.opened"
+        body = {"study_id": self.id, **stated_content(fact.fact)} if is_opening else stated_content(fact.fact)
+        path = "/enrollment/v1/studies" if is_opening else f"{self.base}/facts/{fact.line.type}"
+        key = idempotency_key(self.id, canonical_content(fact.fact), occurrence)
+        answer = await self.client.request(
+            "POST",
+            path,
+            ADMINISTRATOR,
+            json=body,
+            headers={} if dry_run else {"Idempotency-Key": key},
+            params={"dry_run": "true"} if dry_run else None,
+        )
+        return require_usable(answer)
+
+    async def record_grants(self, grants: list[MemberGrant]) -> None:
+        """Record grants, in the administrator's name; Ended where that is refused."""
+        try:
+            await self.client.record_grants(grants)
+        except ApiError as refused:
+            raise ExchangeAborted(f"A grant that is lacking was refused ({refused.code}).") from None
+
+    async def wait_for_grant(self, caller: Caller, services: Sequence[str]) -> None:
+        """Return when the services have heard of a grant that was recorded just now, or have had time enough to."""
+        for service in services:
+            path = f"/{service}/v1/studies/{self.id}/participants"
+            for seconds in POLL_DELAYS_SECONDS:
+                answer = require_usable(await self.client.request("GET", path, caller, params={"limit": "1"}))
+                if answer.status_code != 404:
+                    break
+                await interruptible_sleep(self.client.stop, seconds)
+
+    def missing_grants(self) -> list[MemberGrant]:
+        """The grants that the development issuer's default subjects still need, to read and to state facts."""
+        required = [member_grant(self.id, *READER), *(member_grant(self.id, "site", site) for site in self.sites)]
+        return [each for each in required if not self.has_grant(each)]
+
+    def has_grant(self, grant: MemberGrant) -> bool:
+        """Is that the last word on that member, role and site?"""
+        member_facts = [name for name, data in self.facts if name.startswith("study.member_") and data == grant]
+        return bool(member_facts) and member_facts[-1] == "study.member_granted"
+
+
+async def read_recorded_facts(
+    client: StudyClient, service: str, caller: Caller, **query: str
+) -> AsyncIterator[dict[str, Any]]:
+    """Every fact that the caller may read of a service, as it was when the first page was read; Ended where it may not.
+
+    In the order of recording; what is recorded meanwhile is left for the next time.
+    """
+    cursor = ""
+    while True:
+        params = {**query, "limit": str(PAGE_SIZE), "since": cursor}
+        answer = require_usable(
+            await client.request("GET", f"/{service}/v1/studies/{client.study_id}/facts", caller, params=params)
+        )
+        if not answer.is_success:
+            raise ExchangeAborted(f"The facts of {service} cannot be read: {response_faults(answer)[0].message}")
+        rows, cursor = answer.json()["rows"], answer.json()["cursor"]
+        for row in rows:
+            yield row
+        if len(rows) < PAGE_SIZE:
+            return
+
+
+async def read_feed(client: StudyClient, service: str, caller: Caller, **query: str) -> AsyncIterator[dict[str, Any]]:
+    """Every fact that the caller may read of a service, in the feed's order; Ended where it may not."""
+    after: str | None = ""
+    while after is not None:
+        params = {**query, "limit": str(PAGE_SIZE), **({"after": after} if after else {})}
+        answer = require_usable(
+            await client.request("GET", f"/{service}/v1/studies/{client.study_id}/facts", caller, params=params)
+        )
+        if not answer.is_success:
+            raise ExchangeAborted(f"The facts of {service} cannot be read: {response_faults(answer)[0].message}")
+        for row in answer.json()["rows"]:
+            yield row
+        after = answer.json()["next"]

@@ -1,0 +1,65 @@
+"""The doors of a local installation: who can look at which study, under the names that `quartal token` gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from infra.reference import study as reference
+from infra.simulator import participants as simulated
+from shared.kernel.fact import Role
+
+LIVE_STUDY = "demo-live"
+
+
+@dataclass(frozen=True)
+class DemoLink:
+    study: str
+    title: str
+    """The study's, for people."""
+    role: Role
+    description: str
+    site: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sign_in_url(self) -> str:
+        """The address that signs in and leads to the study's page."""
+        site = {"site": self.site} if self.site else {}
+        query = {"study": self.study, "role": self.role, **site, "next": f"/analytics/studies/{self.study}"}
+        return f"/session/development?{urlencode(query)}"
+
+
+ROLE_DESCRIPTIONS: Mapping[Role, str] = {
+    "investigator": "All figures, participants and data queries, and the operations page.",
+    "site": "Figures, participants and data queries of one site.",
+    "coordinator": "Figures, participants and data queries of all sites.",
+    "monitor": "The same pages as the investigator, to monitor the conduct of the study.",
+    "auditor": "The same pages as the investigator, to audit the record.",
+    "administrator": "Figures of counts and the operations page. No single participants.",
+    "reader": "Figures of counts only. Small counts are withheld.",
+}
+"""What the page shows a role. Each shows something to everyone whom the studies grant a role, so no role lacks a door;
+a site's coordinator, though, is shown what its staff are, and has none of their own."""
+
+_REFERENCE_NOTES = (
+    "This study has 4 published cases and 27 synthetic participants.",
+    "The published cases have their published time intervals; their calendar dates were added to fit.",
+    "Synthetic participants have a local reference that begins with SYNTHETIC. Only staff of the site can see it.",
+    f"In this study, today is always {reference.FROZEN_TODAY}.",
+)
+_LIVE_NOTES = ("This study is simulated. Its records describe no real people.",)
+
+
+def demo_links() -> list[DemoLink]:
+    """One for each role in each study, study after study."""
+    studies = (
+        (reference.STUDY_ID, "Reference study", reference.SITE_ID, _REFERENCE_NOTES),
+        (LIVE_STUDY, "Simulated study", simulated.SITES[0].site_id, _LIVE_NOTES),
+    )
+    return [
+        DemoLink(study, title, role, seen, site if role == "site" else None, notes)
+        for study, title, site, notes in studies
+        for role, seen in ROLE_DESCRIPTIONS.items()
+    ]

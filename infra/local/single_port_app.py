@@ -1,0 +1,168 @@
+"""`python -m infra.local.single_port_app`: the four services on one port, under the paths of a deployment.
+
+Here, and only here, the development issuer signs people in: each link of the start page is a role in a study. A page
+of any site could point a name of its own at 127.0.0.1 (DNS rebinding) and would then be "the same origin" for the
+browser; therefore nothing is answered but under the loopback names and the port that this server was started on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from ipaddress import ip_address
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from infra.issuer import Issuer
+from infra.local.demo_links import demo_links
+from infra.reference.study import subject
+from services.analytics.__main__ import PROCESS as ANALYTICS
+from services.analytics.pages.render import Link, local_address
+from services.analytics.pages.routes import redirect_with_session
+from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
+from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
+from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
+from shared.kernel.errors import DatabaseNotConfirmed, MisdirectedRequest, NotFound
+from shared.kernel.fact import Role
+from shared.kernel.ids import SiteId, StudyId
+from shared.outbox.confirmation import is_confirmed
+from shared.runtime.logging import configure_logging
+from shared.runtime.server import serve
+from shared.settings import PRODUCERS, Settings
+from shared.web.app import create_bare_app, published_routes, ready_response
+from shared.web.metrics import metrics_response
+from shared.web.middleware import ResponseMiddleware
+from shared.web.problems import refusal_response
+from shared.web.route_classes import StrictRoute
+from shared.web.same_origin import require_own_navigation
+
+DEFAULT_SERVICE = "analytics"
+"""The service that answers what no service's name begins: the start page and the session."""
+
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+HTTP_PORT = 80
+"""A browser leaves it out of `Host`."""
+SHARED_PATHS = ("health", "metrics", "problems", "schemas", "asyncapi.json")
+"""First parts of paths that are of all services together."""
+
+
+class SinglePortApp:
+    """An ASGI application that hands each request, unchanged, to the service that its path names."""
+
+    def __init__(self, settings: Settings) -> None:
+        processes = (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)
+        self.apps: Mapping[str, FastAPI] = {each.name: each.create_app(settings) for each in processes}
+        self.streams = [self.apps[DEFAULT_SERVICE].state.live]
+        self.shared_app = _create_shared_app(self.apps, settings)
+        self._wrong_host_response = ResponseMiddleware(refusal_response(MisdirectedRequest()), "web")
+        self._allowed_hosts = allowed_hosts(settings.port) if issuer_folder(settings) else None
+        for app in self.apps.values():
+            app.state.traffic = self.shared_app.state.traffic  # a caller's share is one of the process
+        self.apps[DEFAULT_SERVICE].state.links = {
+            f"{title}: sign in as": [Link(door.sign_in_url, door.role, door.description) for door in of_study]
+            for title, of_study in groupby(demo_links(), lambda door: f"{door.title} ({door.study})")
+        }
+        self.apps[DEFAULT_SERVICE].state.notes = {door.study: list(door.notes) for door in demo_links()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self.shared_app(scope, receive, send)
+        if self._allowed_hosts is not None and Headers(scope=scope).get("host", "").lower() not in self._allowed_hosts:
+            return await self._wrong_host_response(scope, receive, send)
+        first_part = scope["path"].removeprefix("/").partition("/")[0]
+        if first_part in SHARED_PATHS or scope["path"] == "/session/development":
+            return await self.shared_app(scope, receive, send)
+        return await self.apps.get(first_part, self.apps[DEFAULT_SERVICE])(scope, receive, send)
+
+
+def allowed_hosts(port: int) -> frozenset[str]:
+    """The values of `Host` by which a browser on this machine asks for this server."""
+    with_port = {f"{name}:{port}" for name in LOOPBACK_NAMES}
+    return frozenset(with_port | set(LOOPBACK_NAMES) if port == HTTP_PORT else with_port)
+
+
+def issuer_folder(settings: Settings) -> Path | None:
+    """The folder of the development issuer; None where tokens come from another one."""
+    folder = Path(settings.jwks).parent
+    return folder if settings.jwks and (folder / "issuer.json").exists() else None
+
+
+def _create_shared_app(apps: Mapping[str, FastAPI], settings: Settings) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as entered:
+            for app in apps.values():
+                await entered.enter_async_context(app.router.lifespan_context(app))
+            yield
+
+    shared_app = create_bare_app("web", lifespan, limits=settings)
+    shared_app.state.plain_http = settings.plain_http
+    shared_app.router.routes.extend(_shared_routes(apps).routes)
+    if folder := issuer_folder(settings):
+        shared_app.router.routes.extend(_development_routes(settings, folder).routes)
+    return shared_app
+
+
+def _shared_routes(apps: Mapping[str, FastAPI]) -> APIRouter:
+    router = APIRouter(route_class=StrictRoute)
+
+    @router.get("/health/live")
+    async def live() -> JSONResponse:
+        return JSONResponse({"status": "live"})
+
+    @router.get("/health/ready")
+    async def ready() -> JSONResponse:
+        for name, app in apps.items():
+            await ready_response(app.state.pool)
+            if name in PRODUCERS and not await is_confirmed(app.state.pool):
+                raise DatabaseNotConfirmed
+        return JSONResponse({"status": "ready"})
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        return await metrics_response(apps.values())
+
+    router.routes.extend(published_routes().routes)
+    return router
+
+
+def _development_routes(settings: Settings, folder: Path) -> APIRouter:
+    """Sign-in without a password: on a developer's own machine, with the keys in `folder`, which were made there."""
+    router = APIRouter(include_in_schema=False, route_class=StrictRoute)
+
+    @router.get("/session/development")
+    async def sign_in(
+        request: Request,
+        study: Annotated[StudyId, Query()],
+        role: Annotated[Role, Query()],
+        site: Annotated[SiteId | None, Query()] = None,
+        next: Annotated[str, Query(max_length=500)] = "/",  # noqa: A002 - the query's name
+    ) -> Response:
+        require_loopback(request)
+        require_own_navigation(request)
+        token = Issuer.load(folder).token(subject(study, role, site), now=settings.study_clock().now())
+        return redirect_with_session(request, token, local_address(next))
+
+    return router
+
+
+def require_loopback(request: Request) -> None:
+    """Raises NotFound for a client that is not on this machine."""
+    if request.client is None or not ip_address(request.client.host).is_loopback:
+        raise NotFound
+
+
+def main() -> None:
+    settings = Settings()
+    configure_logging("web")
+    serve(SinglePortApp(settings), settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""A made-up participant's story while it is written: what happens, before it is said who tells it and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from random import Random
+from typing import Any, NamedTuple
+
+from infra.simulator.study import SimulatedSite
+from infra.synthetic.disease_course import DiseaseCourse
+from infra.synthetic.treatment_summary import Service, SimulatedFact, TreatedParticipant
+
+
+@dataclass
+class ParticipantStory:
+    """`happenings` are in an order in which they can be told, service by service.
+
+    `could` and `did` name the turns that were possible and those that were taken; `voided` is the end of a record that
+    is a mistake: after how many days, and the content of `participant.voided`.
+    """
+
+    rng: Random
+    site: SimulatedSite
+    sites: Sequence[SimulatedSite]
+    facts: list[SimulatedFact]
+    participant: TreatedParticipant | None = None
+    disease_course: DiseaseCourse | None = None
+    possible_events: set[str] = field(default_factory=set)
+    chosen_events: set[str] = field(default_factory=set)
+    void_after: tuple[int, dict[str, Any]] | None = None
+
+    def facts_of(self, type_name: str) -> list[SimulatedFact]:
+        return [each for each in self.facts if each.type == type_name]
+
+    def uncorrected_facts(self, type_name: str) -> list[SimulatedFact]:
+        """Those that no correction is about yet."""
+        corrected = {id(each.corrects) for each in self.facts}
+        return [each for each in self.facts_of(type_name) if id(each) not in corrected]
+
+    def add(
+        self, service: Service, type_name: str, data: dict[str, Any], day: date, **linked: SimulatedFact
+    ) -> SimulatedFact:
+        """Among enrollment's facts, which are told in their order, before the first that happens later."""
+        fact = SimulatedFact(service, type_name, data, day, **linked)
+        is_ordered = service == "enrollment" and not fact.corrects
+        later_positions = (place for place, each in enumerate(self.facts) if each.service != service or each.day > day)
+        self.facts.insert(next(later_positions, len(self.facts)) if is_ordered else len(self.facts), fact)
+        return fact
+
+    def correct(
+        self, original: SimulatedFact, reason_code: str, new_data: dict[str, Any] | None, **linked: SimulatedFact
+    ) -> SimulatedFact:
+        """Restate what was told by `restated`, its whole new content; None voids it."""
+        replacement = new_data and {"type": original.type, "schema_version": 1, "data": new_data}
+        data = {"reason_code": reason_code, "replacement": replacement}
+        return self.add(original.service, "record.corrected", data, original.day, corrects=original, **linked)
+
+    def misreport(self, fact: SimulatedFact, reason_code: str = "typing_error", **wrong_data: Any) -> None:
+        """`happening` is told with other members first, and then restated as it was."""
+        right_data = deepcopy(fact.data)
+        fact.data = {**fact.data, **wrong_data}
+        self.correct(fact, reason_code, right_data)
+
+    def drop_facts(self, is_dropped: Callable[[SimulatedFact], bool]) -> None:
+        self.facts = [each for each in self.facts if not is_dropped(each)]
+
+
+class OptionalEvent(NamedTuple):
+    """Something that happens to some: at one of the places `where` it can, with a probability of its own."""
+
+    name: str
+    find_candidates: Callable[[ParticipantStory], Sequence[SimulatedFact]]
+    apply: Callable[[ParticipantStory, SimulatedFact], None]
+
+
+def choose_events(story: ParticipantStory, events: Sequence[OptionalEvent], rates: Mapping[str, float]) -> None:
+    for event in events:
+        candidates = event.find_candidates(story)
+        is_chosen = story.rng.random() < rates[event.name]
+        if candidates:
+            story.possible_events.add(event.name)
+        if candidates and is_chosen:
+            story.chosen_events.add(event.name)
+            event.apply(story, story.rng.choice(candidates))
+
+
+def iso_day(day: date, offset_days: int = 0) -> str:
+    return (day + timedelta(days=offset_days)).isoformat()

@@ -1,0 +1,41 @@
+"""Hears from the projection that a study has moved, and tells the pages that are open."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import asyncpg
+
+from services.analytics.api import publish_change
+from services.analytics.asking import FigureService
+from shared.ui.live_updates import LiveUpdates
+
+NOTIFY_CHANNEL = "quartal_live"
+RECONNECT_SECONDS = 1.0
+log = logging.getLogger(__name__)
+
+
+async def listen(url: str, figures: FigureService, live: LiveUpdates) -> None:
+    """Until cancelled. A lost connection is made again, and whoever watches a study then looks at it anew."""
+    while True:
+        try:
+            await _listen_until_disconnected(url, figures, live)
+        except Exception as error:  # of whatever kind: pages that no longer live and do not say so are worse
+            log.warning("no notifications from the projection, connecting again: %s", type(error).__name__)
+        await asyncio.sleep(RECONNECT_SECONDS)
+
+
+async def _listen_until_disconnected(url: str, figures: FigureService, live: LiveUpdates) -> None:
+    notifications: asyncio.Queue[str] = asyncio.Queue()
+    connection = await asyncpg.connect(url)
+    try:
+        connection.add_termination_listener(lambda _: notifications.put_nowait(""))
+        await connection.add_listener(NOTIFY_CHANNEL, lambda *said: notifications.put_nowait(str(said[3])))
+        live.reset()
+        while payload := await notifications.get():
+            study, position, *version = payload.split(":")
+            await (figures.studies.at_version(study, int(version[0])) if version else figures.studies.reload(study))
+            publish_change(live, study, int(position))
+    finally:
+        await connection.close()

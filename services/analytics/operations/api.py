@@ -1,0 +1,122 @@
+"""How the projection of a study is doing: how far it is, what stands still, who is missing a screening."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from fastapi import FastAPI, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.analytics.operations import repository
+from services.analytics.snapshot.repository import projection_position
+from shared.eventstore.study_cache import load_rights
+from shared.inbox.lag import load_lags
+from shared.kernel.errors import Forbidden
+from shared.kernel.schema_name import NamedSchema
+from shared.security.grants import EVERY_SITE
+from shared.web.fact_routes import StudyIdPath, create_router
+from shared.web.metrics import Sample
+from shared.web.read_logging import logs_reads, note_rows
+from shared.web.response_models import read_route_options
+
+OPERATIONS_ROLES = frozenset({"administrator", "investigator", "monitor", "auditor"})
+"""Who sees it, with a grant for the whole study: which participants it concerns no single site can tell."""
+MAX_ROWS = 500
+routes = create_router("/analytics/v1/studies/{study_id}")
+
+
+class _FromAttributes(NamedSchema):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class ParkedStream(_FromAttributes):
+    """A parked stream: applied up to `version`, with `waiting` messages behind an event that cannot be applied."""
+
+    source: str
+    subject: str
+    version: int
+    reason: str
+    since: datetime
+    waiting: int
+
+
+class UnscreenedParticipant(_FromAttributes, schema_name="Unscreened"):
+    """A participant with facts but no current screening, whom no figure counts."""
+
+    participant_id: str
+    services: list[str]
+    facts: int
+    since: datetime
+
+
+class UnscreenedList(NamedSchema, schema_name="Missing"):
+    """Participants without a screening: their number, and the first 500 of them."""
+
+    count: int
+    rows: list[UnscreenedParticipant]
+
+
+class TopicLag(BaseModel):
+    """Messages of all studies that were not yet processed when the worker last measured, `looked_seconds` ago."""
+
+    topic: str
+    behind: int
+    looked_seconds: float
+
+
+class Operations(BaseModel):
+    """How far analytics has processed a study, and what is missing. `lag` and `unreadable` are about all studies."""
+
+    study_id: str
+    position: int
+    epoch: str
+    recorded_at: datetime | None
+    lag: list[TopicLag] = Field(description="empty until a worker has measured")
+    unreadable: int = Field(description="messages whose stream cannot be read")
+    parked: list[ParkedStream]
+    without_screening: UnscreenedList
+
+
+async def load_operations(app: FastAPI, study: str, member: str) -> Operations:
+    """Raises NotFound for who has no grant, NotYourRole for who has another one."""
+    rights, _ = await load_rights(app.state.figures.studies, study, member)
+    if EVERY_SITE not in rights.sites_with_role(OPERATIONS_ROLES):
+        raise Forbidden
+    current = await projection_position(app.state.system, study)
+    unscreened = await repository.load_unscreened(app.state.pool, study)
+    parked_streams = await repository.load_parked_streams(app.state.pool, app.state.system, study)
+    topic_lags = await load_lags(app.state.pool)
+    return Operations(
+        study_id=study,
+        position=current.position,
+        epoch=current.epoch,
+        recorded_at=current.recorded_at,
+        lag=[TopicLag(topic=each.topic, behind=each.behind, looked_seconds=each.age) for each in topic_lags],
+        unreadable=await repository.count_unreadable_messages(app.state.system),
+        parked=[ParkedStream.model_validate(each) for each in parked_streams],
+        without_screening=UnscreenedList(
+            count=len(unscreened), rows=[UnscreenedParticipant.model_validate(each) for each in unscreened[:MAX_ROWS]]
+        ),
+    )
+
+
+def note_operations(request: Request, state: Operations) -> None:
+    note_rows(request, state.study_id, "operations", len(state.parked) + len(state.without_screening.rows))
+
+
+@routes.get("/operations.json", **read_route_options(Operations), summary="Operations")
+@logs_reads
+async def as_numbers(request: Request, study: StudyIdPath) -> Any:
+    """Returns how far analytics has processed a study, to its administrators, investigators, monitors and auditors."""
+    state = await load_operations(request.app, study, request.state.caller.subject)
+    note_operations(request, state)
+    return state
+
+
+async def collect_metrics(app: FastAPI) -> list[Sample]:
+    help_text = "Participants with facts but no current screening"
+    counts = await repository.count_unscreened_by_study(app.state.system)
+    return [
+        Sample("quartal_participants_without_screening", help_text, n, {"study": name}) for name, n in counts.items()
+    ]

@@ -1,0 +1,68 @@
+"""What an operator looks at: streams of a study that stand still, and participants who were never screened here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from shared.postgres.named_queries import load_queries
+from shared.security.tenancy import Tenant, transaction
+
+SQL = load_queries(Path(__file__).with_name("repository.sql"))
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedStreamRow:
+    """A stream that was applied up to `version`; `waiting` messages are kept behind that."""
+
+    source: str
+    subject: str
+    version: int
+    reason: str
+    since: datetime
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnscreenedRow:
+    """Of whom facts stand, from these services, but no screening: in no figure until one arrives."""
+
+    participant_id: str
+    services: tuple[str, ...]
+    facts: int
+    since: datetime
+
+
+async def load_parked_streams(
+    app_pool: asyncpg.Pool[Any], system_pool: asyncpg.Pool[Any], study_id: str
+) -> list[ParkedStreamRow]:
+    """The longest waiting first. Which streams is seen as the study's tenant, how much waits is counted."""
+    async with transaction(app_pool, Tenant(study_id)) as connection:
+        streams = await connection.fetch(SQL["parked"], study_id)
+    waiting = {
+        (row["source"], row["subject"]): row["messages"] for row in await system_pool.fetch(SQL["waiting"], study_id)
+    }
+    return [ParkedStreamRow(**row, waiting=waiting.get((row["source"], row["subject"]), 0)) for row in streams]
+
+
+async def count_unreadable_messages(system_pool: asyncpg.Pool[Any]) -> int:
+    """Messages of which nobody can tell the study, let alone the stream."""
+    count: int = await system_pool.fetchval(SQL["unreadable"])
+    return count
+
+
+async def load_unscreened(app_pool: asyncpg.Pool[Any], study_id: str) -> list[UnscreenedRow]:
+    """Who was heard of first comes first."""
+    async with transaction(app_pool, Tenant(study_id)) as connection:
+        rows = await connection.fetch(SQL["unscreened"], study_id)
+    return [UnscreenedRow(row["subject"], tuple(row["services"]), row["facts"], row["since"]) for row in rows]
+
+
+async def count_unscreened_by_study(system_pool: asyncpg.Pool[Any]) -> dict[str, int]:
+    """How many there are, of every study that is known here."""
+    rows = await system_pool.fetch(SQL["unscreened_by_study"])
+    return {row["study_id"]: row["participants"] for row in rows}

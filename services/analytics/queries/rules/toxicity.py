@@ -1,0 +1,181 @@
+"""Questions about adverse events: what they say of death, of treatment, and of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.analytics.queries.case import Case, QueryFinding, query_rule
+from services.analytics.queries.phrasing import as_sentence, describe_fact, join_names
+from shared.contracts.follow_up import ParticipantDied
+from shared.contracts.toxicity import (
+    RELATED_LEVELS,
+    SeriousEventReported,
+    SeriousEventResolved,
+    SeriousEventUpdated,
+    ToxicityAssessed,
+)
+from shared.contracts.treatment import SystemicTherapyStarted
+from shared.kernel.fact import Fact, StatedFact
+
+FETAL_DEATH = "4.03:0582"
+"""Fetal death: of CTCAE the one term whose grade 5 is not the participant's own death."""
+FATAL_GRADE = 5
+REPORTING_DEADLINE = timedelta(hours=24)
+_TREATMENT_NAMES = {"line": "systemic therapy", "course": "course"}
+SeriousEventFact = SeriousEventReported | SeriousEventUpdated | SeriousEventResolved
+
+
+@query_rule("grade_5_without_death")
+def grade_5_without_death(case: Case) -> Iterator[QueryFinding]:
+    """An event of grade 5, or a serious event with a fatal outcome, and no death is stated."""
+    if case.record.stated_of(ParticipantDied):
+        return
+    for stated in _grade_5_facts(case):
+        yield QueryFinding(
+            as_sentence(f"{describe_fact(stated.fact)} reports grade 5, but no death is recorded"), (stated,)
+        )
+    for event in _serious_events(case).values():
+        if (
+            event.outcome == "FATAL"
+            and event.grade != FATAL_GRADE
+            and event.outcome_source
+            and event.term != FETAL_DEATH
+        ):
+            text = f"{describe_fact(event.outcome_source.fact)} reports a fatal outcome, but no death is recorded"
+            yield QueryFinding(as_sentence(text), (event.outcome_source,))
+
+
+@query_rule("death_of_treatment_without_grade_5")
+def death_of_treatment_without_grade_5(case: Case) -> Iterator[QueryFinding]:
+    """The death is put down to treatment, and no event of grade 5 is stated."""
+    for death in case.stated(ParticipantDied):
+        if death.fact.cause == "treatment" and not _grade_5_facts(case):
+            text = "The cause of death is treatment, but no adverse event of grade 5 is recorded."
+            yield QueryFinding(text, (death,))
+
+
+@query_rule("ungraded_event")
+def ungraded_event(case: Case) -> Iterator[QueryFinding]:
+    """A term was found and not graded."""
+    for stated in case.stated(ToxicityAssessed):
+        ungraded = sorted(finding.term for finding in stated.fact.findings if finding.grade is None)
+        if ungraded:
+            terms = join_names(case.term_label(term) for term in ungraded)
+            yield QueryFinding(as_sentence(f"{describe_fact(stated.fact)} has no grade for {terms}"), (stated,))
+
+
+@query_rule("baseline_toxicity_after_course_start")
+def baseline_toxicity_after_course_start(case: Case) -> Iterator[QueryFinding]:
+    """A baseline of toxicity is dated surely after its course began (the index course, where none is named)."""
+    for stated in case.stated(ToxicityAssessed):
+        name = stated.fact.course_id
+        course = case.courses.get(name) if name else case.index_course
+        is_baseline = stated.fact.timepoint == "baseline"
+        if is_baseline and course and course.fact.started_on.definitely_before(stated.fact.assessed_on):
+            text = (
+                f"The baseline toxicity assessment of {stated.fact.assessed_on} is dated after "
+                f"{describe_fact(course.fact)}."
+            )
+            yield QueryFinding(text, (stated, course))
+
+
+@query_rule("assessed_before_course")
+def assessed_before_course(case: Case) -> Iterator[QueryFinding]:
+    """An assessment during or after a course is dated surely before that course began."""
+    for stated in case.stated(ToxicityAssessed):
+        course = case.courses.get(stated.fact.course_id or "")
+        later = stated.fact.timepoint != "baseline"
+        if later and course and stated.fact.assessed_on.definitely_before(course.fact.started_on):
+            text = f"{describe_fact(stated.fact)} is dated before {describe_fact(course.fact)}"
+            yield QueryFinding(as_sentence(text), (stated, course))
+
+
+@query_rule("attributed_to_later_treatment")
+def attributed_to_later_treatment(case: Case) -> Iterator[QueryFinding]:
+    """An event is put down to a treatment that began surely after the assessment."""
+    lines = {("line", line.fact.line_id): line for line in case.stated(SystemicTherapyStarted)}
+    courses = {("course", name): course for name, course in case.courses.items()}
+    treatments: dict[tuple[str, str], StatedFact[Fact]] = {**lines, **courses}
+    for stated in case.stated(ToxicityAssessed):
+        for treatment in sorted(_related_treatments(stated.fact) & treatments.keys()):
+            start = treatments[treatment]
+            if start.fact.happened_on and stated.fact.assessed_on.definitely_before(start.fact.happened_on):
+                cause = f"{_TREATMENT_NAMES[treatment[0]]} {treatment[1]}"
+                text = f"{describe_fact(stated.fact)} attributes an adverse event to {cause}, which started later"
+                yield QueryFinding(as_sentence(text), (stated, start))
+
+
+@query_rule("serious_event_reported_late")
+def serious_event_reported_late(case: Case) -> Iterator[QueryFinding]:
+    """A serious event was reported later than 24 hours after the site was aware of it."""
+    for stated in case.stated(SeriousEventReported):
+        if case.recorded_at[stated.event_id] - stated.fact.aware_at > REPORTING_DEADLINE:
+            name = stated.fact.serious_event_id
+            text = f"Serious adverse event {name} was reported more than 24 hours after the site became aware of it."
+            yield QueryFinding(text, (stated,))
+
+
+def _related_treatments(fact: ToxicityAssessed) -> set[tuple[str, str]]:
+    """The treatments to which any finding is related."""
+    attributions = [
+        attribution
+        for finding in fact.findings
+        for attribution in finding.attribution
+        if attribution.level in RELATED_LEVELS
+    ]
+    return {each.treatment for each in attributions if each.treatment}
+
+
+def _grade_5_facts(case: Case) -> list[StatedFact[Fact]]:
+    """What states an event of grade 5."""
+    assessed: list[StatedFact[Fact]] = [stated for stated in case.stated(ToxicityAssessed) if _has_grade_5(stated.fact)]
+    serious = [
+        event.grade_source
+        for event in _serious_events(case).values()
+        if event.grade == FATAL_GRADE and event.term != FETAL_DEATH
+    ]
+    return [*assessed, *serious]
+
+
+def _has_grade_5(fact: ToxicityAssessed) -> bool:
+    return any(finding.grade == FATAL_GRADE and finding.term != FETAL_DEATH for finding in fact.findings)
+
+
+@dataclass(slots=True)
+class _SeriousEvent:
+    """What is known of a serious event by now; `graded` and `ended` state its grade and its outcome."""
+
+    grade_source: StatedFact[Fact]
+    outcome_source: StatedFact[Fact] | None = None
+    term: str | None = None
+    grade: int | None = None
+    outcome: str | None = None
+
+    def apply(self, stated: StatedFact[Fact], fact: SeriousEventFact) -> None:
+        self.term = fact.term or self.term
+        if fact.grade is not None:
+            self.grade_source, self.grade = stated, fact.grade
+        if fact.outcome is not None:
+            self.outcome_source, self.outcome = stated, fact.outcome
+
+
+def _chronological_key(stated: StatedFact[SeriousEventFact]) -> tuple[datetime, bool, str]:
+    """Of what was learnt at one moment, the end of the event comes last."""
+    fact = stated.fact
+    return fact.aware_at, isinstance(fact, SeriousEventResolved), fact.model_dump_json()
+
+
+def _serious_events(case: Case) -> dict[str, _SeriousEvent]:
+    """Serious events by their id, as they read after everything that was learnt of them: after the report whatever
+    the site became aware of, in that order, whenever it was stated."""
+    follow_up_reports: list[StatedFact[SeriousEventFact]] = [
+        *case.stated(SeriousEventUpdated),
+        *case.stated(SeriousEventResolved),
+    ]
+    ordered_reports = [*case.stated(SeriousEventReported), *sorted(follow_up_reports, key=_chronological_key)]
+    events: dict[str, _SeriousEvent] = {}
+    for stated in ordered_reports:
+        events.setdefault(stated.fact.serious_event_id, _SeriousEvent(stated)).apply(stated, stated.fact)
+    return events

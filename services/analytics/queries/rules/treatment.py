@@ -1,0 +1,127 @@
+"""Questions about courses, what was prescribed, and what has to be known before and after treatment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import combinations
+
+from services.analytics.queries.case import Case, QueryFinding, query_rule
+from services.analytics.queries.phrasing import join_names
+from shared.contracts.enrollment import BaselineRecorded, ParticipantEnrolled
+from shared.contracts.toxicity import ToxicityAssessed
+from shared.contracts.treatment import PrescriptionChanged, RadiotherapyStarted, Target
+from shared.kernel.fact import StatedFact
+from shared.protocol.schedule import planned_visits
+
+MAX_COURSE_DURATION = timedelta(days=120)
+BASELINE_DEADLINE = timedelta(days=14)
+MAX_SBRT_FRACTIONS, MIN_SBRT_FRACTION_CGY, MAX_FRACTION_CGY = 5, 500, 2400
+
+
+@query_rule("missing_baseline")
+def missing_baseline(case: Case) -> Iterator[QueryFinding]:
+    """Enrolled without a baseline 14 days later, or once the first course begins: it describes the time before."""
+    if case.record.stated_of(BaselineRecorded):
+        return
+    course_starts = [course.fact.started_on.latest for course in case.courses.values()]
+    for enrollment in case.stated(ParticipantEnrolled):
+        due_on = min([enrollment.fact.enrolled_on.latest + BASELINE_DEADLINE, *course_starts])
+        if due_on <= case.today:
+            yield QueryFinding(
+                "The participant is enrolled, but no baseline assessment is recorded.", (enrollment,), due_on
+            )
+
+
+@query_rule("imprecise_course_end")
+def imprecise_course_end(case: Case) -> Iterator[QueryFinding]:
+    """The end of the index course, from which every visit is counted, is known by month or year only."""
+    anchor = case.anchor(None)
+    if anchor and not anchor[0].fact.ended_on.is_exact:
+        end, day = anchor
+        text = f"The end of the index course has a partial date ({end.fact.ended_on}). Visits are counted from {day}."
+        yield QueryFinding(f"{text} What is the exact date?", (end,))
+
+
+@query_rule("course_without_end")
+def course_without_end(case: Case) -> Iterator[QueryFinding]:
+    """A course has no end more than 120 days after its start."""
+    for name, course in case.courses.items():
+        due_on = course.fact.started_on.latest + MAX_COURSE_DURATION + timedelta(days=1)
+        if name not in case.course_ends and due_on <= case.today:
+            text = f"Course {name} started on {course.fact.started_on}, but its end is not recorded."
+            yield QueryFinding(text, (course,), due_on)
+
+
+@query_rule("sbrt_fractionation")
+def sbrt_fractionation(case: Case) -> Iterator[QueryFinding]:
+    """SBRT of more than 5 fractions, or of less than 500 cGy a fraction."""
+    for prescription in _prescriptions(case):
+        unusual_ids = [target.target_id for target in prescription.fact.targets if _is_unusual_sbrt(target)]
+        if unusual_ids:
+            course = prescription.fact.course_id
+            text = (
+                f"SBRT of {join_names(unusual_ids)} in course {course} has more than 5 fractions "
+                f"or less than 5 Gy per fraction."
+            )
+            yield QueryFinding(text, (prescription,))
+
+
+@query_rule("two_prescriptions_on_one_day")
+def two_prescriptions_on_one_day(case: Case) -> Iterator[QueryFinding]:
+    """A course's prescription is changed twice on one day, to different targets: nothing says which of them holds."""
+    changes = case.stated(PrescriptionChanged)
+    for change, other_change in combinations(changes, 2):
+        same_course = change.fact.course_id == other_change.fact.course_id
+        if (
+            same_course
+            and change.fact.targets != other_change.fact.targets
+            and case.day(change.fact) == case.day(other_change.fact)
+        ):
+            day = case.day(change.fact)
+            text = (
+                f"The prescription of course {change.fact.course_id} was changed twice on {day}. Which change applies?"
+            )
+            yield QueryFinding(text, (change, other_change))
+
+
+@query_rule("high_fraction_dose")
+def high_fraction_dose(case: Case) -> Iterator[QueryFinding]:
+    """A fraction of more than 2400 cGy."""
+    for prescription in _prescriptions(case):
+        targets = prescription.fact.targets
+        high_dose_ids = [target.target_id for target in targets if target.dose_per_fraction_cgy > MAX_FRACTION_CGY]
+        if high_dose_ids:
+            course = prescription.fact.course_id
+            text = f"The dose per fraction of {join_names(high_dose_ids)} in course {course} is more than 24 Gy."
+            yield QueryFinding(text, (prescription,))
+
+
+@query_rule("no_assessment_after_index_course")
+def no_assessment_after_index_course(case: Case) -> Iterator[QueryFinding]:
+    """The index course ended, and toxicity was not assessed by the close of visit 1, on or after the last fraction.
+
+    Until then nothing is late. Not asked of who left follow-up before that day.
+    """
+    anchor = case.anchor(None)
+    if not anchor:
+        return
+    end, day = anchor
+    closes = planned_visits(case.protocol.follow_up, day)[0].closes
+    later_assessments = [
+        assessment
+        for assessment in case.stated(ToxicityAssessed)
+        if not assessment.fact.assessed_on.definitely_before(end.fact.ended_on)
+    ]
+    if closes < case.today and closes < case.end_of_follow_up and not later_assessments:
+        text = f"The index course ended on {end.fact.ended_on}, but no toxicity assessment since then is recorded."
+        yield QueryFinding(text, (end,), closes + timedelta(days=1))
+
+
+def _prescriptions(case: Case) -> list[StatedFact[RadiotherapyStarted | PrescriptionChanged]]:
+    return [*case.stated(RadiotherapyStarted), *case.stated(PrescriptionChanged)]
+
+
+def _is_unusual_sbrt(target: Target) -> bool:
+    too_many, too_small = target.fractions > MAX_SBRT_FRACTIONS, target.dose_per_fraction_cgy < MIN_SBRT_FRACTION_CGY
+    return target.delivery == "SBRT" and (too_many or too_small)

@@ -1,0 +1,59 @@
+"""Questions about death, withdrawal, and what is dated after them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from services.analytics.cohort.date_imputation import implies_alive
+from services.analytics.queries.case import Case, QueryFinding, query_rule
+from services.analytics.queries.phrasing import as_sentence, ask_exact_date, describe_fact
+from shared.contracts.enrollment import ConsentWithdrawn
+from shared.contracts.follow_up import LostToFollowUp, ParticipantDied
+from shared.gate.participant_gate import allowed_after_withdrawal
+from shared.kernel.fact import Fact
+
+_FOLLOW_UP_ENDS: tuple[type[Fact], ...] = (ParticipantDied, ConsentWithdrawn, LostToFollowUp)
+
+
+@query_rule("fact_after_death")
+def fact_after_death(case: Case) -> Iterator[QueryFinding]:
+    """What needs a living participant is dated surely after the death."""
+    for death in case.stated(ParticipantDied):
+        for stated in case.record.stated_facts:
+            died_on, fact_date = death.fact.died_on, stated.fact.happened_on
+            if died_on and fact_date and died_on.definitely_before(fact_date) and implies_alive(stated.fact):
+                text = as_sentence(f"{describe_fact(stated.fact)} is dated after {describe_fact(death.fact)}")
+                yield QueryFinding(text, (stated, death))
+
+
+@query_rule("fact_after_withdrawal")
+def fact_after_withdrawal(case: Case) -> Iterator[QueryFinding]:
+    """A fact is dated surely after the withdrawal of consent; it stays, and leaves every analysis."""
+    for withdrawal in case.stated(ConsentWithdrawn):
+        for stated in case.record.stated_facts:
+            fact_date = stated.fact.happened_on
+            if (
+                fact_date
+                and withdrawal.fact.withdrawn_on.definitely_before(fact_date)
+                and not allowed_after_withdrawal(case.record, stated.fact)
+            ):
+                text = as_sentence(f"{describe_fact(stated.fact)} is dated after {describe_fact(withdrawal.fact)}")
+                yield QueryFinding(text, (stated, withdrawal))
+
+
+@query_rule("death_without_date")
+def death_without_date(case: Case) -> Iterator[QueryFinding]:
+    """The day of death is not known, not even its year."""
+    for death in case.stated(ParticipantDied):
+        if death.fact.died_on is None:
+            yield QueryFinding("The death is recorded without a date.", (death,))
+
+
+@query_rule("imprecise_end_of_follow_up")
+def imprecise_end_of_follow_up(case: Case) -> Iterator[QueryFinding]:
+    """Death, withdrawal or loss is known by month or year only, and ends the schedule on a day that is assumed."""
+    for fact_type in _FOLLOW_UP_ENDS:
+        for stated in case.stated(fact_type):
+            fact_date = stated.fact.happened_on
+            if fact_date and not fact_date.is_exact:
+                yield QueryFinding(ask_exact_date(stated.fact, case.day(stated.fact)), (stated,))

@@ -1,0 +1,140 @@
+"""Adverse events with their grades and what they go back to. Missing is never zero."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.analytics.figures import count_noun, humanize
+from services.analytics.timeline.descriptions.context import (
+    Describe,
+    Description,
+    DescriptionContext,
+    join_words,
+    non_empty,
+)
+from shared.contracts.toxicity import (
+    Attribution,
+    Finding,
+    SeriousEventReported,
+    SeriousEventResolved,
+    SeriousEventUpdated,
+    ToxicityAssessed,
+)
+from shared.kernel.fact import Fact
+
+_MAX_TERMS_IN_TITLE = 2  # findings that a title has room for
+
+
+def _describe_assessment(fact: ToxicityAssessed, context: DescriptionContext) -> Description:
+    present_findings = [finding for finding in fact.findings if finding.grade != 0]
+    worst_grade = max((each.grade for each in fact.findings if each.grade is not None), default=None)
+    worst_grade = 0 if worst_grade is None and not present_findings and fact.checklist_complete else worst_grade
+    timing = non_empty(
+        humanize(fact.timepoint.replace("rt", "radiotherapy")),
+        f"visit {fact.visit}" if fact.visit else "",
+        f"course {fact.course_id}" if fact.course_id else "",
+        "" if fact.checklist_complete else "checklist incomplete",
+    )
+    detail = (", ".join(timing), *(_describe_finding(each, context) for each in fact.findings))
+    data = {"grade": worst_grade, "findings": [_finding_data(each, context) for each in fact.findings]}
+    return Description(
+        "toxicity",
+        _title(fact, present_findings, worst_grade, context),
+        _label(present_findings, worst_grade, fact),
+        detail,
+        data,
+    )
+
+
+def _title(
+    fact: ToxicityAssessed, present_findings: list[Finding], worst_grade: int | None, context: DescriptionContext
+) -> str:
+    if not present_findings:
+        return "No toxicity found" if fact.checklist_complete else "No toxicity found; checklist incomplete"
+    if len(present_findings) <= _MAX_TERMS_IN_TITLE:
+        labels = (f"{context.term_label(finding.term)} {format_grade(finding.grade)}" for finding in present_findings)
+        return f"Toxicity: {join_words(labels)}"
+    return f"Toxicity: {count_noun(len(present_findings), 'finding')}, worst {format_grade(worst_grade)}"
+
+
+def _label(present_findings: list[Finding], worst_grade: int | None, fact: ToxicityAssessed) -> str:
+    if not present_findings:
+        return "0" if fact.checklist_complete else "?"
+    return "?" if worst_grade is None else str(worst_grade)
+
+
+def format_grade(grade: int | None) -> str:
+    return "not graded" if grade is None else f"grade {grade}"
+
+
+def _describe_finding(finding: Finding, context: DescriptionContext) -> str:
+    causes = [f"{_describe_cause(cause)} {cause.level}" for cause in finding.attribution]
+    attribution = f"attribution: {', '.join(causes)}" if causes else ""
+    onset = f"onset {finding.onset_on}" if finding.onset_on else ""
+    return "; ".join(
+        non_empty(f"{context.term_label(finding.term)}: {format_grade(finding.grade)}", attribution, onset)
+    )
+
+
+def _describe_cause(attribution: Attribution) -> str:
+    """`SRS`, `line-1`, `disease` or `other causes`."""
+    treatment = attribution.treatment
+    return treatment[1] if treatment else {"other": "other causes"}.get(attribution.to, attribution.to)
+
+
+def _finding_data(finding: Finding, context: DescriptionContext) -> dict[str, Any]:
+    return {
+        "term": finding.term,
+        "name": context.term_names.get(finding.term),
+        "grade": finding.grade,
+        "attribution": [{"to": attribution.to, "level": attribution.level} for attribution in finding.attribution],
+        "onset_on": str(finding.onset_on) if finding.onset_on else None,
+    }
+
+
+FollowUpReport = SeriousEventUpdated | SeriousEventResolved
+
+
+def _describe_serious_event(fact: SeriousEventReported, context: DescriptionContext) -> Description:
+    term_and_grade = f"{context.term_label(fact.term)} {format_grade(fact.grade)}"
+    detail = (
+        _describe_seriousness(fact),
+        f"site aware since {fact.aware_at.date()}",
+        f"outcome: {fact.outcome.lower()}",
+    )
+    data = {"serious_event_id": fact.serious_event_id, "term": fact.term, "grade": fact.grade}
+    return Description(
+        "toxicity",
+        f"Serious adverse event {fact.serious_event_id}: {term_and_grade}",
+        f"SAE {fact.grade}",
+        detail,
+        data,
+    )
+
+
+def _describe_follow_up_report(fact: FollowUpReport, context: DescriptionContext) -> Description:
+    verb = "resolved" if isinstance(fact, SeriousEventResolved) else "updated"
+    detail = non_empty(
+        context.term_label(fact.term) if fact.term else "",
+        format_grade(fact.grade) if fact.grade is not None else "",
+        f"onset {fact.onset_on}" if fact.onset_on else "",
+        _describe_seriousness(fact),
+        f"outcome: {fact.outcome.lower()}" if fact.outcome else "",
+    )
+    data = {"serious_event_id": fact.serious_event_id}
+    return Description("toxicity", f"Serious adverse event {fact.serious_event_id} {verb}", detail=detail, data=data)
+
+
+def _describe_seriousness(fact: SeriousEventReported | FollowUpReport) -> str:
+    return (
+        f"seriousness: {join_words(humanize(criterion) for criterion in fact.seriousness)}" if fact.seriousness else ""
+    )
+
+
+DESCRIPTIONS: Mapping[type[Fact], Describe] = {
+    ToxicityAssessed: _describe_assessment,
+    SeriousEventReported: _describe_serious_event,
+    SeriousEventUpdated: _describe_follow_up_report,
+    SeriousEventResolved: _describe_follow_up_report,
+}

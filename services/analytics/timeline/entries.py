@@ -1,0 +1,284 @@
+"""One participant from the first day to the last: every fact that stands, from all services, in clinical order. Pure.
+
+A day is what analyses take an imprecise date for: of a month the 15th, of a year 1 July, never after all of it was
+known; an end never comes before its beginning, nor death before what is known of the living.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from services.analytics.cohort.cohort import Participant, current_site
+from services.analytics.cohort.date_imputation import EpisodeId, episode_of
+from services.analytics.timeline.descriptions import LANES, NOT_ON_TIMELINE, DescriptionContext, describe
+from shared.contracts.enrollment import (
+    BaselineRecorded,
+    ConsentSigned,
+    ConsentWithdrawn,
+    LesionRegistered,
+    ParticipantEnrolled,
+    ParticipantScreened,
+    ParticipantTransferred,
+    ProcedurePerformed,
+    ScreeningFailed,
+)
+from shared.contracts.event import Event
+from shared.contracts.follow_up import (
+    DiseaseProgressed,
+    FollowUpRecorded,
+    FollowUpResumed,
+    LostToFollowUp,
+    ParticipantDied,
+    VisitMissed,
+    VitalStatusConfirmed,
+)
+from shared.contracts.toxicity import SeriousEventReported, SeriousEventResolved, SeriousEventUpdated, ToxicityAssessed
+from shared.contracts.treatment import (
+    PrescriptionChanged,
+    RadiotherapyCompleted,
+    RadiotherapyDiscontinued,
+    RadiotherapyStarted,
+    SystemicTherapyStarted,
+    SystemicTherapyStopped,
+)
+from shared.kernel.fact import Fact
+from shared.kernel.partial_date import PartialDate
+from shared.kernel.record import Record
+
+_SAME_DAY_ORDER: tuple[type[Fact], ...] = (
+    ParticipantScreened,
+    ScreeningFailed,
+    ConsentSigned,
+    ParticipantEnrolled,
+    BaselineRecorded,
+    LesionRegistered,
+    ProcedurePerformed,
+    FollowUpRecorded,
+    VisitMissed,
+    DiseaseProgressed,
+    RadiotherapyStarted,
+    PrescriptionChanged,
+    SystemicTherapyStarted,
+    RadiotherapyCompleted,
+    RadiotherapyDiscontinued,
+    SystemicTherapyStopped,
+    ToxicityAssessed,
+    SeriousEventReported,
+    SeriousEventUpdated,
+    SeriousEventResolved,
+    VitalStatusConfirmed,
+    LostToFollowUp,
+    FollowUpResumed,
+    ParticipantTransferred,
+    ConsentWithdrawn,
+    ParticipantDied,
+)
+"""What comes first of two facts of one day: people are seen, then it is decided, then treated, then tolerated."""
+_RANK = {kind: float(rank) for rank, kind in enumerate(_SAME_DAY_ORDER)}
+_SPAN_ENDS = (RadiotherapyCompleted, RadiotherapyDiscontinued, SystemicTherapyStopped, SeriousEventResolved)
+_SPAN_STARTS = (RadiotherapyStarted, SystemicTherapyStarted, SeriousEventReported)
+_ENDED_OUTCOMES = {"RECOVERED/RESOLVED", "RECOVERED/RESOLVED WITH SEQUELAE", "FATAL"}
+_RANK_AFTER = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class DatedFact:
+    """A fact with the date that it is placed by, and the day that date is taken for."""
+
+    event: Event
+    fact: Fact
+    partial_date: PartialDate | None
+    day: date | None
+
+
+def assemble_timeline(
+    events: Sequence[Event],
+    today: date,
+    term_names: Mapping[str, str] | None = None,
+    corrected_ids: Collection[UUID] = (),
+    known_on: date | None = None,
+) -> dict[str, Any]:
+    """What the standing events of one screened participant tell, ready for JSON.
+
+    `names`: toxicity terms by id, where they are known. `corrected`: events that were stated otherwise at first. A fact
+    about the record (an explained query, a reminder) is no part of a life and is not told.
+    """
+    readable = [(event, event.stated_fact()) for event in events if event.is_readable]
+    record = Record(tuple(stated for _, stated in readable))
+    known_until = known_on or today
+    participant = Participant(events[0].stream_id, record, known_until)
+    events_and_facts = [
+        (event, stated.fact) for event, stated in readable if not isinstance(stated.fact, NOT_ON_TIMELINE)
+    ]
+    dated_facts = list(_with_imputed_days(events_and_facts, participant))
+    open_end = _open_end(dated_facts, today)
+    entries = [
+        _entry(
+            dated_fact, SpanContext(dated_facts, open_end, known_until), DescriptionContext(record, term_names or {})
+        )
+        for dated_fact in _sort_clinically(dated_facts)
+    ]
+    for entry in entries:
+        entry["corrected"] = UUID(entry["event_id"]) in corrected_ids
+    lanes_present = {entry["lane"] for entry in entries}
+    return {
+        "study_id": events[0].study_id,
+        "participant_id": events[0].stream_id,
+        "site_id": current_site(record),
+        "status": participation_status(record, known_until),
+        "today": today.isoformat(),
+        "ends_on": max([open_end, *(each.day for each in dated_facts if each.day)]).isoformat(),
+        "imputed_dates": sum(entry["imputed"] for entry in entries),
+        "lanes": [{"lane": lane, "title": title} for lane, title in LANES.items() if lane in lanes_present],
+        "entries": entries,
+    }
+
+
+def participation_status(record: Record, known_on: date) -> str:
+    """Where a participant is in the study: of what holds, what weighs most."""
+    if record.facts_of(ParticipantDied):
+        return "died"
+    if record.facts_of(ConsentWithdrawn):
+        return "withdrawn"
+    if Participant("", record, known_on).lost_to_follow_up_on(date.max):
+        return "lost"
+    milestones = ((ParticipantEnrolled, "enrolled"), (ScreeningFailed, "screen_failed"), (ConsentSigned, "consented"))
+    return next((name for kind, name in milestones if record.facts_of(kind)), "screening")
+
+
+def _with_imputed_days(events_and_facts: Sequence[tuple[Event, Fact]], participant: Participant) -> Iterator[DatedFact]:
+    """With the days that figures take them for."""
+    for event, fact in events_and_facts:
+        partial_date = _placement_date(fact)
+        if partial_date is None:
+            yield DatedFact(event, fact, None, None)
+        else:
+            yield DatedFact(
+                event,
+                fact,
+                partial_date,
+                participant.day(fact) if partial_date == fact.happened_on else partial_date.earliest,
+            )
+
+
+def _placement_date(fact: Fact) -> PartialDate | None:
+    """What is learnt of a serious event later goes by the day on which it was learnt."""
+    match fact:
+        case SeriousEventResolved(resolved_on=PartialDate() as resolved):
+            return resolved
+        case SeriousEventUpdated() | SeriousEventResolved():
+            return PartialDate.from_day(fact.aware_at.date())
+    return fact.happened_on
+
+
+def _open_end(dated_facts: Sequence[DatedFact], today: date) -> date:
+    """Up to which day what has no end goes on: death, the last known day where that has no date, else today."""
+    deaths = [dated_fact for dated_fact in dated_facts if isinstance(dated_fact.fact, ParticipantDied)]
+    if not deaths:
+        return today
+    return deaths[0].day or max((each.day for each in dated_facts if each.day), default=today)
+
+
+def _sort_clinically(dated_facts: Sequence[DatedFact]) -> list[DatedFact]:
+    """By day, then as things follow each other within a day, then by what they say, so that the order in which they
+    were stated does not show; undated ones last."""
+    start_days = {
+        episode_of(dated_fact.fact): dated_fact.day
+        for dated_fact in dated_facts
+        if isinstance(dated_fact.fact, _SPAN_STARTS)
+    }
+
+    def sort_key(dated_fact: DatedFact) -> tuple[bool, date, float, str, str, int]:
+        begun_earlier = (start_days.get(episode_of(dated_fact.fact)) or date.max) < (dated_fact.day or date.max)
+        rank = _rank(dated_fact.fact, begun_earlier=begun_earlier)
+        content = dated_fact.fact.model_dump_json()
+        return (
+            dated_fact.day is None,
+            dated_fact.day or date.max,
+            rank,
+            dated_fact.event.type,
+            content,
+            dated_fact.event.version,
+        )
+
+    return sorted(dated_facts, key=sort_key)
+
+
+def _rank(fact: Fact, *, begun_earlier: bool) -> float:
+    """A treatment ends before what the day brings next, but never before its own beginning."""
+    match fact:
+        case ToxicityAssessed(timepoint="baseline"):
+            return _RANK[BaselineRecorded] + _RANK_AFTER
+        case RadiotherapyCompleted() | RadiotherapyDiscontinued() if begun_earlier:
+            return _RANK[ProcedurePerformed] + _RANK_AFTER
+        case SystemicTherapyStopped() if begun_earlier:
+            return _RANK[DiseaseProgressed] + _RANK_AFTER
+    return _RANK.get(type(fact), _RANK[VitalStatusConfirmed])
+
+
+@dataclass(frozen=True, slots=True)
+class SpanContext:
+    """What an entry's end is found in."""
+
+    dated_facts: Sequence[DatedFact]
+    open_end: date
+    known_on: date
+
+    def end_of(self, dated_fact: DatedFact) -> tuple[date, bool] | None:
+        """Last day of what lasts, and whether no end is stated; None for what happens on a day."""
+        if dated_fact.day is None or not self._lasts(dated_fact.fact):
+            return None
+        end = min((other for other in self._end_days(dated_fact) if other >= dated_fact.day), default=None)
+        return (end, False) if end else (max(self.open_end, dated_fact.day), True)
+
+    def _lasts(self, fact: Fact) -> bool:
+        if isinstance(fact, SeriousEventReported):
+            return fact.outcome not in _ENDED_OUTCOMES or any(self._episode_end_days(episode_of(fact)))
+        return isinstance(fact, (*_SPAN_STARTS, LostToFollowUp))
+
+    def _end_days(self, dated_fact: DatedFact) -> Iterable[date]:
+        if isinstance(dated_fact.fact, LostToFollowUp):
+            return [other.day for other in self.dated_facts if isinstance(other.fact, FollowUpResumed) and other.day]
+        return self._episode_end_days(episode_of(dated_fact.fact))
+
+    def _episode_end_days(self, episode: EpisodeId | None) -> Iterator[date]:
+        for candidate in self.dated_facts:
+            if isinstance(candidate.fact, _SPAN_ENDS) and episode_of(candidate.fact) == episode and candidate.day:
+                yield candidate.day
+
+
+def _entry(dated_fact: DatedFact, span_context: SpanContext, description_context: DescriptionContext) -> dict[str, Any]:
+    """`on` is as stated. `from` to `until`: of what lasts its first and last day, else the days it may have been on."""
+    description, span = describe(dated_fact.fact, description_context), span_context.end_of(dated_fact)
+    first_day, last_day = (
+        _possible_range(dated_fact.partial_date, span_context.known_on) if span is None else (dated_fact.day, span[0])
+    )
+    return {
+        "event_id": str(dated_fact.event.event_id),
+        "service": dated_fact.event.service,
+        "type": dated_fact.event.type,
+        "version": dated_fact.event.version,
+        "recorded_at": dated_fact.event.recorded_at.isoformat(),
+        "on": str(dated_fact.partial_date) if dated_fact.partial_date else None,
+        "day": dated_fact.day.isoformat() if dated_fact.day else None,
+        "from": first_day.isoformat() if first_day else None,
+        "until": last_day.isoformat() if last_day else None,
+        "lasts": span is not None,
+        "ongoing": span is not None and span[1],
+        "imputed": dated_fact.partial_date is not None and not dated_fact.partial_date.is_exact,
+        "lane": description.lane,
+        "title": description.title,
+        "label": description.label,
+        "detail": list(description.detail),
+        **description.data,
+    }
+
+
+def _possible_range(partial_date: PartialDate | None, known_on: date) -> tuple[date | None, date | None]:
+    if partial_date is None:
+        return None, None
+    return partial_date.earliest, max(partial_date.earliest, min(partial_date.latest, known_on))

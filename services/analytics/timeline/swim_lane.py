@@ -1,0 +1,282 @@
+"""A participant's swim lane: what lasts as bars, what happens as marks, on one axis of calendar days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from services.analytics.charts.svg import (
+    ACCENT,
+    HALO,
+    INK,
+    MUTED,
+    TINT,
+    AttributeValue,
+    Element,
+    document,
+    element,
+    grid_line,
+    group,
+    line,
+    secondary_text,
+    svg_number,
+    text,
+)
+from services.analytics.charts.time_axis import axis_labels
+from services.analytics.figures import FigureData, FigureTable, count_noun, humanize
+from services.analytics.timeline.marks import mark, shape
+
+TITLE = "Timeline"
+
+_WIDTH, _LEFT, _RIGHT, _TOP = 960, 148, 944, 34
+_ROW_HEIGHT, _LANE_PAD, _BAR = 23, 9, 13
+_CHARACTER_WIDTH, _GAP, _RADIUS = 6.4, 6.0, 6.0
+_MERGE_DISTANCE = 7.0  # marks of one kind that are nearer are drawn as one
+_MAX_LABELED_ROWS, _MAX_ROWS = 5, 9  # rows of a lane with labels, and at all
+_MAX_TICKS = 11
+_MAX_LABEL_PARTS = 3
+_END_TYPES = {
+    "radiotherapy.completed",
+    "radiotherapy.discontinued",
+    "systemic_therapy.stopped",
+    "toxicity.serious_event_resolved",
+    "participant.follow_up_resumed",
+}
+"""Told by where a bar ends."""
+
+LaneEntry = FigureData
+
+
+@dataclass(frozen=True, slots=True)
+class LaneItem:
+    """A bar or a mark from `x1` to `x2`, with the entries that it shows; of imprecise dates, where they may be."""
+
+    entries: tuple[LaneEntry, ...]
+    x1: float
+    x2: float
+    possible_spans: tuple[tuple[float, float], ...] = ()
+    side: str = "right"
+
+    @property
+    def shape(self) -> str:
+        return shape(self.entries[0])
+
+    @property
+    def label(self) -> str:
+        texts = list(dict.fromkeys(_entry_label(entry) for entry in self.entries if _entry_label(entry)))
+        omitted = len(texts) - _MAX_LABEL_PARTS
+        return ", ".join(texts[:_MAX_LABEL_PARTS]) + (f" + {omitted}" if omitted > 0 else "")
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """From where to where the row is taken, label included."""
+        label_width = len(self.label) * _CHARACTER_WIDTH + _GAP if self.label and self.side != "none" else 0.0
+        left = label_width if self.side == "left" else 0.0
+        right = label_width if self.side == "right" else 0.0
+        mark_radius = 0.0 if self.shape == "bar" else _RADIUS
+        return self.x1 - mark_radius - left, self.x2 + mark_radius + right
+
+
+@dataclass(frozen=True, slots=True)
+class _TimeScale:
+    start: date
+    end: date
+
+    def x(self, day: date) -> float:
+        return _LEFT + (_RIGHT - _LEFT) * (day - self.start).days / max((self.end - self.start).days, 1)
+
+
+def draw(figure: FigureData) -> str:
+    """The swim lane as SVG text."""
+    scale = _scale(figure)
+    body, base = list[Element](), float(_TOP)
+    for lane in figure["lanes"]:
+        rows = _layout_rows(_lane_items(figure, lane["lane"], scale))
+        body += [grid_line(0, base, _WIDTH, base), text(0, base + _LANE_PAD + 13, lane["title"], font_weight=600)]
+        for row_index, row in enumerate(rows):
+            middle = base + _LANE_PAD + _ROW_HEIGHT * (row_index + 0.5)
+            body += [_draw_item(item, middle) for item in row]
+        base += _LANE_PAD * 2 + _ROW_HEIGHT * max(len(rows), 1)
+    frame = [*_axis(scale, base), *_death_lines(figure, scale, base)]
+    return document(
+        "timeline", f"{TITLE} of {figure['participant_id']}", caption(figure), (_WIDTH, base + 30), frame + body
+    )
+
+
+def caption(figure: FigureData) -> str:
+    """How much is shown, what is imprecise or restated in it, and which state of the study it is."""
+    entries = figure["entries"]
+    parts = [
+        f"{count_noun(len(entries), 'fact')} up to {figure['today']}",
+        count_noun(figure["imputed_dates"], "partial date"),
+        count_noun(sum(entry["corrected"] for entry in entries), "corrected fact"),
+    ]
+    return " ".join([f"{', '.join(parts)}.", *_legend_sentences(entries), f"Position {figure['position']}."])
+
+
+def _legend_sentences(entries: Sequence[LaneEntry]) -> Iterator[str]:
+    """What is not said by a label in the drawing."""
+    if any(entry["ongoing"] for entry in entries):
+        yield "A dashed bar has no recorded end."
+    if any(entry["imputed"] and not entry["lasts"] for entry in entries):
+        yield "A line through a mark covers the days that a partial date can mean."
+    if any(shape(entry) == "grade" for entry in entries):
+        yield "A ring shows the worst grade of an assessment; ? means that no grade is recorded."
+
+
+def table(figure: FigureData) -> FigureTable:
+    """Header, and a row for every entry in clinical order."""
+    return ["Date", "Lane", "What", "Details"], [
+        [entry["on"] or "unknown", humanize(entry["lane"]), entry["title"], "; ".join(entry["detail"])]
+        for entry in figure["entries"]
+    ]
+
+
+def _scale(figure: FigureData) -> _TimeScale:
+    """All days that are shown, with a little room on both sides."""
+    days = [date.fromisoformat(entry["from"]) for entry in figure["entries"] if entry["from"]]
+    end = date.fromisoformat(figure["ends_on"])
+    start = min(days, default=end)
+    room = timedelta(days=max(2, (end - start).days // 50))
+    return _TimeScale(start - room, end + room)
+
+
+def _lane_items(figure: FigureData, lane: str, scale: _TimeScale) -> list[LaneItem]:
+    """Bars as they are; marks of one kind that would lie on each other as one."""
+    items = list[LaneItem]()
+    for entry in (
+        lane_entry
+        for lane_entry in figure["entries"]
+        if lane_entry["lane"] == lane and lane_entry["type"] not in _END_TYPES
+    ):
+        item = _lane_item(entry, figure, scale)
+        previous = items[-1] if items else None
+        if previous and previous.shape == item.shape != "bar" and item.x1 - previous.x1 < _MERGE_DISTANCE:
+            items[-1] = replace(
+                previous,
+                entries=(*previous.entries, entry),
+                possible_spans=(*previous.possible_spans, *item.possible_spans),
+            )
+        else:
+            items.append(item)
+    return items
+
+
+def _lane_item(entry: LaneEntry, figure: FigureData, scale: _TimeScale) -> LaneItem:
+    """What has no date stands at the end."""
+    if entry["lasts"]:
+        x1, x2 = (scale.x(date.fromisoformat(entry[name])) for name in ("from", "until"))
+        return LaneItem((entry,), x1, max(x2, x1 + 4))
+    x = scale.x(date.fromisoformat(entry["day"] or figure["ends_on"]))
+    if not entry["imputed"]:
+        return LaneItem((entry,), x, x)
+    first, last = (scale.x(date.fromisoformat(entry[name])) for name in ("from", "until"))
+    return LaneItem((entry,), x, x, ((first, last),))
+
+
+def _entry_label(entry: LaneEntry) -> str:
+    if entry["lane"] == "toxicity" and not entry["lasts"]:
+        return ""  # its grade stands in the mark
+    return str(entry["label"]) if entry["day"] else f"{entry['label']}, date unknown"
+
+
+def _layout_rows(items: Sequence[LaneItem]) -> list[list[LaneItem]]:
+    """Each item in the first row that has room for it, bars first; a label that finds no room is left away."""
+    rows = list[list[LaneItem]]()
+    for item in sorted(items, key=lambda each: each.shape != "bar"):
+        candidates = [replace(item, side=side) for side in ("inside", "right", "left") if _fits(item, side)]
+        placed = next(
+            (
+                each
+                for each in candidates
+                if _place_in_row(rows, each, _MAX_ROWS if each.side == "inside" else _MAX_LABELED_ROWS)
+            ),
+            None,
+        )
+        if placed is None and not _place_in_row(rows, unlabeled := replace(item, side="none"), _MAX_ROWS):
+            rows[-1].append(unlabeled)
+    return rows
+
+
+def _fits(item: LaneItem, side: str) -> bool:
+    label_width = len(item.label) * _CHARACTER_WIDTH + _GAP
+    match side:
+        case "inside":
+            return not item.label or (item.shape == "bar" and item.x2 - item.x1 > label_width + _GAP)
+        case "right":
+            return item.x2 + _RADIUS + label_width <= _WIDTH
+    return item.x1 - _RADIUS - label_width >= _LEFT
+
+
+def _place_in_row(rows: list[list[LaneItem]], item: LaneItem, max_rows: int) -> bool:
+    left, right = item.extent
+    for row in rows:
+        if all(right + _GAP < other.extent[0] or other.extent[1] + _GAP < left for other in row):
+            row.append(item)
+            return True
+    if len(rows) >= max_rows:
+        return False
+    rows.append([item])
+    return True
+
+
+def _draw_item(item: LaneItem, middle: float) -> Element:
+    tooltip = "\n".join(_tooltip_sentence(entry) for entry in item.entries)
+    shapes = _bar(item, middle) if item.shape == "bar" else mark(item.entries, item.x1, middle)
+    spans = [span for span in item.possible_spans if span[1] > span[0]]
+    span_lines = [
+        line(f"M{svg_number(a)} {svg_number(middle)}H{svg_number(b)}", stroke=MUTED, class_="stroke-muted")
+        for a, b in spans
+    ]
+    return group(
+        element("title", tooltip),
+        *span_lines,
+        *_draw_outer_label(item, middle),
+        *shapes,
+        *_draw_inner_label(item, middle),
+    )
+
+
+def _tooltip_sentence(entry: LaneEntry) -> str:
+    end = " (no end recorded)" if entry["ongoing"] else ""
+    date_text = f"{entry['on']} – {entry['until']}" if entry["lasts"] and not entry["ongoing"] else entry["on"]
+    return f"{date_text or 'Date unknown'}: {entry['title']}{end}"
+
+
+def _bar(item: LaneItem, middle: float) -> Iterator[Element]:
+    style: dict[str, AttributeValue] = {"fill": TINT, "stroke": ACCENT, "class_": "tint stroke-accent", "rx": 3}
+    if item.entries[0]["ongoing"]:
+        style |= {"stroke_dasharray": "4 3", "fill_opacity": 0.45}
+    yield element("rect", x=item.x1, y=middle - _BAR / 2 - 2, width=item.x2 - item.x1, height=_BAR + 4, **style)
+
+
+def _draw_outer_label(item: LaneItem, middle: float) -> Iterator[Element]:
+    offset = _GAP if item.shape == "bar" else _GAP + 3
+    if item.label and item.side == "right":
+        yield text(item.x2 + offset, middle + 4, item.label, "start", font_size=12, **HALO)
+    elif item.label and item.side == "left":
+        yield text(item.x1 - offset, middle + 4, item.label, "end", font_size=12, **HALO)
+
+
+def _draw_inner_label(item: LaneItem, middle: float) -> Iterator[Element]:
+    if item.label and item.side == "inside":
+        yield text(item.x1 + _GAP, middle + 4, item.label, font_size=12)
+
+
+def _axis(scale: _TimeScale, bottom: float) -> Iterator[Element]:
+    for day, label in axis_labels(scale.start, scale.end, _MAX_TICKS):
+        x = scale.x(day)
+        yield grid_line(x, _TOP - 6, x, bottom)
+        if x <= _WIDTH - 26:
+            yield secondary_text(x, _TOP - 14, label, "middle")
+            yield secondary_text(x, bottom + 20, label, "middle")
+    yield line(f"M{_LEFT} {svg_number(bottom)}H{_WIDTH}", stroke=MUTED, class_="stroke-muted")
+
+
+def _death_lines(figure: FigureData, scale: _TimeScale, bottom: float) -> Iterator[Element]:
+    """Where life ended, through all lanes."""
+    for entry in figure["entries"]:
+        if entry["type"] == "participant.died" and entry["day"]:
+            x = svg_number(scale.x(date.fromisoformat(entry["day"])))
+            yield line(f"M{x} {_TOP}V{svg_number(bottom)}", stroke=INK, stroke_dasharray="2 3")

@@ -1,0 +1,121 @@
+"""What may be stated of a participant, each fact in the light of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from services.enrollment.rules import treatment
+from shared.contracts.enrollment import (
+    BaselineRecorded,
+    ConsentSigned,
+    ConsentWithdrawn,
+    LesionRegistered,
+    ParticipantEnrolled,
+    ParticipantScreened,
+    ParticipantTransferred,
+    ParticipantVoided,
+    ScreeningFailed,
+)
+from shared.contracts.treatment import (
+    PrescriptionChanged,
+    RadiotherapyCompleted,
+    RadiotherapyDiscontinued,
+    RadiotherapyStarted,
+    SystemicTherapyStarted,
+    SystemicTherapyStopped,
+)
+from shared.gate.participant_gate import dated_before_birth
+from shared.kernel.fact import Fact, StatedFact
+from shared.kernel.record import Objection, Record
+
+
+def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
+    yield from dated_before_birth(record, stated.fact)
+    match stated.fact:
+        case ParticipantScreened():
+            yield from _check_single(record, stated, "a screening")
+        case ScreeningFailed():
+            yield from _check_single(record, stated, "a screening failure")
+            message = "A participant cannot be enrolled and be a screening failure. Correct the fact that is wrong."
+            yield from _conflicts_with("enrolled-already", message, record.stated_of(ParticipantEnrolled))
+        case ConsentSigned() | ParticipantTransferred():
+            if not record.stated_of(ParticipantScreened):
+                yield Objection("not-screened", "The participant was not screened. State participant.screened first.")
+        case ParticipantEnrolled() as enrollment:
+            yield from _check_single(record, stated, "an enrollment")
+            yield from _check_eligible(record)
+            yield from _check_consent(record, enrollment)
+        case BaselineRecorded():
+            yield from _check_enrolled(record)
+            yield from _check_single(record, stated, "a baseline assessment")
+        case ConsentWithdrawn(scope=scope):
+            if not record.stated_of(ConsentSigned):
+                yield Objection(
+                    "no-consent",
+                    "The participant gave no consent that could be withdrawn. State participant.consented first.",
+                )
+            same_scope = [
+                other for other in record.stated_of(ConsentWithdrawn, except_for=stated) if other.fact.scope == scope
+            ]
+            yield from _conflicts_with(
+                "withdrawn-twice",
+                "This consent is withdrawn already. To change the withdrawal, correct that fact.",
+                same_scope,
+            )
+        case ParticipantVoided():
+            yield from _check_single(record, stated, "a voiding")
+        case LesionRegistered(lesion_id=lesion_id):
+            yield from _check_enrolled(record)
+            same_lesion_id = [
+                other
+                for other in record.stated_of(LesionRegistered, except_for=stated)
+                if other.fact.lesion_id == lesion_id
+            ]
+            message = "The participant has a lesion with this lesion_id already. Give another one."
+            yield from _conflicts_with("lesion-exists", message, same_lesion_id, "/lesion_id")
+        case RadiotherapyStarted():
+            yield from _check_enrolled(record)
+            yield from treatment.check_course_start(record, stated, stated.fact)
+        case PrescriptionChanged() as changed:
+            yield from treatment.check_prescription_change(record, changed)
+        case RadiotherapyCompleted() | RadiotherapyDiscontinued() as end:
+            yield from treatment.check_course_end(record, stated, end)
+        case SystemicTherapyStarted() as line:
+            yield from treatment.check_line_start(record, stated, line)
+        case SystemicTherapyStopped() as stop:
+            yield from treatment.check_line_stop(record, stated, stop)
+
+
+def _check_eligible(record: Record) -> Iterator[Objection]:
+    for screening in record.stated_of(ParticipantScreened):
+        if unmet := sum(answer not in ("met", "waived") for answer in screening.fact.criteria.values()):
+            # only their number: the names are the sender's words
+            message = f"Criteria neither met nor waived: {unmet}. Enrollment needs all of them met or waived."
+            yield Objection("not-eligible", message, screening.event_id)
+
+
+def _check_consent(record: Record, enrollment: ParticipantEnrolled) -> Iterator[Objection]:
+    if not any(
+        not enrollment.enrolled_on.definitely_before(consent.signed_on) for consent in record.facts_of(ConsentSigned)
+    ):
+        message = "No written consent on or before this day is recorded. State participant.consented first."
+        yield Objection("no-consent", message, pointer="/enrolled_on")
+
+
+def _check_enrolled(record: Record) -> Iterator[Objection]:
+    if not record.stated_of(ParticipantEnrolled):
+        yield Objection("not-enrolled", "The participant is not enrolled. State participant.enrolled first.")
+
+
+def _check_single(record: Record, stated: StatedFact[Fact], description: str) -> Iterator[Objection]:
+    others = record.stated_of(type(stated.fact), except_for=stated)
+    yield from _conflicts_with(
+        "stated-twice", f"The participant has {description} already. To change it, correct that fact.", others
+    )
+
+
+def _conflicts_with(
+    code: str, message: str, others: Sequence[StatedFact[Fact]], pointer: str = ""
+) -> Iterator[Objection]:
+    for other in others:
+        yield Objection(code, message, other.event_id, pointer)

@@ -1,0 +1,104 @@
+"""What may be stated of a study, each fact in the light of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from shared.contracts.study import (
+    AccrualClosed,
+    CutTaken,
+    MemberGranted,
+    MemberRevoked,
+    ProtocolAmended,
+    SiteActivated,
+    SiteClosed,
+    StudyClosed,
+    StudyOpened,
+)
+from shared.gate import value_checks
+from shared.gate.study_timeline import closed_before
+from shared.kernel import zones
+from shared.kernel.fact import Fact, StatedFact
+from shared.kernel.record import Objection, Record
+
+
+def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
+    if not record.stated_of(StudyOpened):
+        yield Objection("study-not-open", "The study is not open. State study.opened before any other fact of it.")
+    match stated.fact:
+        case StudyOpened() | AccrualClosed() | StudyClosed():
+            if record.stated_of(type(stated.fact), except_for=stated):
+                yield Objection("stated-twice", "This was stated of the study already, and can be stated only once.")
+        case SiteActivated(site_id=site_id):
+            if any(other.fact.site_id == site_id for other in record.stated_of(SiteActivated, except_for=stated)):
+                yield Objection("site-exists", "The site is active already. Give another site_id.", pointer="/site_id")
+        case SiteClosed(site_id=site_id, on=closed_on):
+            yield from _check_site_closure(record, stated, site_id, closed_on)
+        case MemberGranted(role="site", site_id=None):
+            message = "The role site is granted at one site. Give the site_id of the member's site."
+            yield Objection("site-needed", message, pointer="/site_id")
+        case MemberRevoked() as revoked:
+            if not any(_is_same_grant(revoked, grant) for grant in record.facts_of(MemberGranted)):
+                message = (
+                    "The member was not granted this role at this site. Give the member, role and site_id of the grant."
+                )
+                yield Objection("not-granted", message)
+        case CutTaken(name=name):
+            if any(other.fact.name == name for other in record.stated_of(CutTaken, except_for=stated)):
+                message = "The study has a data cut of this name, which is never replaced. Give another name."
+                yield Objection("cut-exists", message, pointer="/name")
+
+
+def gate_objections(today: date, record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
+    """A closed study takes no amendment and no site; a day after its end is no day of the study.
+
+    `today` is the study's: a cut of a day to come would count, on each day until then, something else.
+    """
+    yield from value_checks.objections(
+        stated.fact, lambda: (other for other in record.stated_facts if other is not stated)
+    )
+    match stated.fact:
+        case CutTaken(cut_on=cut_on) if cut_on > today:
+            message = "The data cut-off is in the future. Give today or an earlier day."
+            yield Objection("in-the-future", message, pointer="/cut_on")
+        case SiteActivated() as activation:
+            yield from _check_zone_and_country(activation)
+    if isinstance(stated.fact, ProtocolAmended | SiteActivated):
+        for closed in record.stated_of(StudyClosed):
+            yield Objection(
+                "study-closed", "The study is closed. It takes no amendments and no new sites.", closed.event_id
+            )
+        return
+    happened_on = stated.fact.happened_on
+    if happened_on and not isinstance(stated.fact, StudyClosed):
+        yield from closed_before(record, happened_on, stated.fact.date_field or "")
+
+
+def _check_zone_and_country(activation: SiteActivated) -> Iterator[Objection]:
+    """A site's days follow the clock of a place, and its zone is never changed.
+
+    Whether the zone is one of the country is not asked: territories have zones and codes of their own in the tables
+    (Reunion, Puerto Rico, Hong Kong), and their sites are right to name the country that they belong to.
+    """
+    if activation.time_zone not in zones.place_zones():
+        example = zones.suggest_zone(activation.time_zone) or "Europe/Berlin"
+        message = f"This is not the time zone of a place. Give one such as {example}."
+        yield Objection("zone-of-no-place", message, pointer="/time_zone")
+    if activation.country not in zones.country_codes():
+        message = (
+            "This is not a country code of ISO 3166-1. Give one such as DE; the United Kingdom is GB, and Greece is GR."
+        )
+        yield Objection("no-such-country", message, pointer="/country")
+
+
+def _check_site_closure(record: Record, stated: StatedFact[Fact], site_id: str, closed_on: date) -> Iterator[Objection]:
+    if not any(other.site_id == site_id and other.on <= closed_on for other in record.facts_of(SiteActivated)):
+        message = "No site with this site_id was active on or before this day. Check the site_id and the day."
+        yield Objection("site-not-active", message, pointer="/site_id")
+    if any(other.fact.site_id == site_id for other in record.stated_of(SiteClosed, except_for=stated)):
+        yield Objection("stated-twice", "The site is closed already.", pointer="/site_id")
+
+
+def _is_same_grant(revoked: MemberRevoked, granted: MemberGranted) -> bool:
+    return (revoked.member, revoked.role, revoked.site_id) == (granted.member, granted.role, granted.site_id)

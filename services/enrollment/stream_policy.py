@@ -1,0 +1,158 @@
+"""How enrollment judges its two kinds of stream, and what it keeps in view of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from services.enrollment.gate import EnrollmentGate
+from services.enrollment.rules import participant, study
+from shared.contracts.enrollment import (
+    ConsentSigned,
+    ConsentWithdrawn,
+    ParticipantEnrolled,
+    ParticipantScreened,
+    ParticipantTransferred,
+    ParticipantVoided,
+    ScreeningFailed,
+)
+from shared.contracts.event import Event, stated_facts
+from shared.eventstore.store import LoadedStream, StreamHead
+from shared.eventstore.stream_cache import latest_content_source
+from shared.eventstore.stream_policy import StreamPolicy, TextOpener, amendment_provenance
+from shared.gate import study_timeline as studies
+from shared.kernel.clock import Clock
+from shared.kernel.fact import Correction, Fact, effective_fact
+from shared.kernel.record import Gate, Record, Rules, current_record
+from shared.security.vault import Vault
+
+
+@dataclass(frozen=True)
+class StudyStreamPolicy:
+    clock: Clock
+    rules: Rules = study.objections
+
+    def stating_site(self, head: StreamHead, facts: Sequence[Fact]) -> None:
+        """A study's facts are no site's."""
+
+    def other_streams(self, facts: Sequence[Fact]) -> frozenset[str]:
+        return frozenset()
+
+    def gate(self, study_id: str, study_record: Record, stream: LoadedStream, site_id: str | None) -> Gate:
+        return partial(study.gate_objections, studies.latest_site_today(self.clock, study_id, study_record))
+
+    def provenance(self, study_record: Record, stream: LoadedStream, fact: Fact) -> Mapping[str, Any]:
+        return {}
+
+    def needs_texts(self, stream: LoadedStream, events: Sequence[Event]) -> bool:
+        return False
+
+    def head_after(
+        self, stream: LoadedStream, record: Record, events: Sequence[Event], open_texts: TextOpener
+    ) -> StreamHead:
+        return StreamHead()
+
+
+@dataclass(frozen=True)
+class ParticipantStreamPolicy:
+    clock: Clock
+    vault: Vault
+    rules: Rules = participant.objections
+
+    def stating_site(self, head: StreamHead, facts: Sequence[Fact]) -> str | None:
+        return head.site_id or next((fact.site_id for fact in facts if isinstance(fact, ParticipantScreened)), None)
+
+    def other_streams(self, facts: Sequence[Fact]) -> frozenset[str]:
+        """The participants of whom one is said to be a duplicate."""
+        voidings = (fact for fact in map(effective_fact, facts) if isinstance(fact, ParticipantVoided))
+        return frozenset(fact.duplicate_of for fact in voidings if fact.duplicate_of)
+
+    def gate(self, study_id: str, study_record: Record, stream: LoadedStream, site_id: str | None) -> Gate:
+        activation = studies.find_site(study_record, site_id or "")
+        today = self.clock.today(study_id, activation.time_zone if activation else "UTC")
+        enrolling_site = stream.head.summary.get("enrolling_site", site_id)
+        return EnrollmentGate(
+            study_record,
+            today,
+            site_id or "",
+            enrolling_site or "",
+            record_before=lambda: current_record(stated_facts(stream.events)),
+            participant_id=stream.events[0].stream_id if stream.events else "",
+            named_participants=stream.other_streams,
+        ).objections
+
+    def provenance(self, study_record: Record, stream: LoadedStream, fact: Fact) -> Mapping[str, Any]:
+        return amendment_provenance(study_record, fact)
+
+    def needs_texts(self, stream: LoadedStream, events: Sequence[Event]) -> bool:
+        return not stream.head.version or any(_may_change_local_reference(event) for event in events)
+
+    def head_after(
+        self, stream: LoadedStream, record: Record, events: Sequence[Event], open_texts: TextOpener
+    ) -> StreamHead:
+        previous = stream.head
+        if previous.version and not any(event.type in _STATUS_FACTS for event in events):
+            return previous
+        enrolling_site = previous.summary.get("enrolling_site") or (events[0].site_id or "")
+        site = _current_site(record, enrolling_site)
+        search_key = previous.search_key
+        if self.needs_texts(stream, events):
+            search_key = self._search_key(record, site, [*stream.events, *events], open_texts)
+        return StreamHead(
+            0, site, search_key, {"status": participation_status(record), "enrolling_site": enrolling_site}
+        )
+
+    def _search_key(self, record: Record, site: str, events: Sequence[Event], opened: TextOpener) -> bytes | None:
+        """The blind index of the reference that stands, if the present site stated it."""
+        if record.stated_of(ParticipantVoided) or not record.stated_of(ParticipantScreened):
+            return None
+        latest = latest_content_source(events, str(record.stated_of(ParticipantScreened)[0].event_id))
+        if latest is None or latest[0].site_id != site:
+            return None
+        reference = opened(latest[0]).get(f"{latest[1]}/local_reference")
+        return None if reference is None else self.vault.blind_index(latest[0].study_id, site, reference)
+
+
+_LOCAL_REFERENCE_FACTS = {kind.type_name for kind in (ParticipantScreened, ParticipantTransferred, ParticipantVoided)}
+
+
+def _may_change_local_reference(event: Event) -> bool:
+    """May this event change which reference the present site knows the participant by?"""
+    corrected_type = event.meta.get("corrects", {}).get("type")
+    return event.type in _LOCAL_REFERENCE_FACTS or corrected_type in _LOCAL_REFERENCE_FACTS
+
+
+def _current_site(record: Record, enrolling_site: str) -> str:
+    """Where the participant is now: the last transfer by its date, in the order stated where dates are the same."""
+    transfers = sorted(record.facts_of(ParticipantTransferred), key=lambda transfer: transfer.on.latest)
+    return transfers[-1].to_site if transfers else enrolling_site
+
+
+def participation_status(record: Record) -> str:
+    """One word for where participation stands: the furthest that is stated."""
+    for kind, word in _STATUS_BY_PRECEDENCE:
+        if record.stated_of(kind):
+            return word
+    return "screening"
+
+
+_STATUS_BY_PRECEDENCE: tuple[tuple[type[Fact], str], ...] = (
+    (ParticipantVoided, "voided"),
+    (ConsentWithdrawn, "withdrawn"),
+    (ParticipantEnrolled, "enrolled"),
+    (ScreeningFailed, "screen_failed"),
+    (ConsentSigned, "consented"),
+)
+_STATUS_FACTS = {
+    ParticipantTransferred.type_name,
+    Correction.type_name,
+    *(kind.type_name for kind, _ in _STATUS_BY_PRECEDENCE),
+}
+"""Facts that may change where a participant is, or how far."""
+
+
+def stream_policies(clock: Clock, vault: Vault) -> Mapping[bool, StreamPolicy]:
+    """By whether the stream is the study's own."""
+    return {True: StudyStreamPolicy(clock), False: ParticipantStreamPolicy(clock, vault)}

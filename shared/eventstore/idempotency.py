@@ -1,0 +1,102 @@
+"""A statement that comes again: the outcome of the first one, compared only as far as the caller may know it.
+
+Sealed text must not be found by guessing. Whoever may read the texts of the site, and whoever sent the first request,
+has the whole request compared. Anybody else has it compared as everybody may see it: without texts. With a text in it,
+nothing is compared and the answer is the same whatever the text says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.contracts.event import Event
+from shared.eventstore.append_builder import text_opener
+from shared.eventstore.command import RecordedFacts, RecordFacts
+from shared.eventstore.store import IdempotentResult, LoadedStream, UnitOfWork
+from shared.kernel.errors import RequestRejected
+from shared.kernel.fact import Correction
+from shared.kernel.sealed_text import extract_texts
+from shared.security.grants import Rights
+from shared.security.vault import Vault
+
+KEY_REUSED_CODE = "idempotency-key-reused"
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyCheck:
+    command: RecordFacts
+    rights: Rights
+    vault: Vault
+
+    async def find_repeat(self, unit: UnitOfWork, stream: LoadedStream, site: str | None) -> RecordedFacts | None:
+        """Return the stored outcome of the statement's key, or of the event that the key names; None if it is new.
+
+        `site` is where it is stated. Raises Unacceptable where the key belongs to something else.
+        """
+        if stream.outcome is None:
+            return await self._find_repeat_of_event(unit, stream)
+        if not await self._is_same_request(unit, stream, stream.outcome, site):
+            raise RequestRejected(
+                "The idempotency key was used for another request. Use a new key.", code=KEY_REUSED_CODE
+            )
+        return RecordedFacts.from_json(self.command.study_id, stream.outcome.answer)
+
+    async def _is_same_request(
+        self, unit: UnitOfWork, stream: LoadedStream, outcome: IdempotentResult, site: str | None
+    ) -> bool:
+        if self.command.stream_id not in (None, outcome.answer["stream_id"]):
+            return False
+        first_events = await self._events_of_first_request(unit, stream, outcome)
+        if site is None or self._may_compare(first_events, site):
+            return outcome.fingerprint == self.vault.fingerprint(self.command.request)
+        return (
+            not self._has_texts()
+            and [(event.type, event.content) for event in first_events] == self._published_content()
+        )
+
+    async def _events_of_first_request(
+        self, unit: UnitOfWork, stream: LoadedStream, outcome: IdempotentResult
+    ) -> Sequence[Event]:
+        """The events of the first request; none where they are no longer the caller's to see."""
+        stream_id, ids = outcome.answer["stream_id"], set(outcome.answer["event_ids"])
+        if not any(event.stream_id == stream_id for event in stream.events):
+            stream = await unit.load_stream(stream_id)
+        return [event for event in stream.events if str(event.event_id) in ids]
+
+    def _may_compare(self, first_events: Sequence[Event], site: str) -> bool:
+        if not first_events:
+            return self.rights.is_site_staff(site)
+        return self.rights.is_site_staff(first_events[0].site_id or "") or self._was_sent_by_caller(first_events[0])
+
+    async def _find_repeat_of_event(self, unit: UnitOfWork, stream: LoadedStream) -> RecordedFacts | None:
+        key = (self.command.key or "").lower()  # the digits of an id may come in capitals
+        event = next((event for event in stream.events if str(event.event_id) == key), None)
+        if event is None:
+            return None
+        stated_texts = [dict(extract_texts(fact)) for fact in self.command.facts]
+        if self._published_content() != [(event.type, event.content)] or stated_texts != [
+            await self._comparable_texts(unit, event)
+        ]:
+            raise RequestRejected(
+                "The idempotency key is the id of an event with other content. Use a new key.", code=KEY_REUSED_CODE
+            )
+        return RecordedFacts(
+            event.study_id, event.stream_id, event.version, (event.event_id,), event.recorded_at, replayed=True
+        )
+
+    async def _comparable_texts(self, unit: UnitOfWork, event: Event) -> dict[str, str]:
+        """The event's texts, for who may know them; a correction may hold texts that its own sender was never shown."""
+        is_own_event = self._was_sent_by_caller(event) and event.type != Correction.type_name
+        if not (is_own_event or self.rights.is_site_staff(event.site_id or "")):
+            return {}
+        return dict(text_opener(self.vault, await unit.data_key(event.stream_id))(event))
+
+    def _was_sent_by_caller(self, event: Event) -> bool:
+        return bool(event.meta.get("recorded_by") == self.command.member)
+
+    def _has_texts(self) -> bool:
+        return any(True for fact in self.command.facts for _ in extract_texts(fact))
+
+    def _published_content(self) -> list[tuple[str, object]]:
+        return [(fact.type_name, fact.model_dump(mode="json")) for fact in self.command.facts]

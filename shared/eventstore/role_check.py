@@ -1,0 +1,53 @@
+"""Whether somebody may state a fact in a study at all: asked before what they send is looked at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from shared.eventstore.study_cache import Studies, StudyState
+from shared.kernel.errors import Forbidden, NotFound, NotKnownYet, RequestError
+
+T = TypeVar("T")
+MAX_WAIT_SECONDS = 2.0
+"""Seconds that a statement waits, if it asks for it, until this service knows what another one published."""
+
+
+async def retry_while_unknown(attempt: Callable[[], Awaitable[T]], *, waits: bool) -> T:
+    """Return what the attempt gives; with `waits`, try again for a while where something is not known here yet."""
+    waited_seconds, pause_seconds = 0.0, 0.01
+    while True:
+        try:
+            return await attempt()
+        except NotKnownYet:
+            if not waits or waited_seconds >= MAX_WAIT_SECONDS:
+                raise
+        await asyncio.sleep(pause_seconds)
+        waited_seconds, pause_seconds = waited_seconds + pause_seconds, min(2 * pause_seconds, 0.1)
+
+
+async def require_role(
+    studies: Studies, study_id: str, member: str, roles: frozenset[str], *, owns_participants: bool, waits: bool
+) -> None:
+    """Raise what the recorder would raise for somebody without a grant, or without one of the roles at any site."""
+    not_visible = NotFound if owns_participants else NotKnownYet
+
+    def check(study: StudyState) -> None:
+        member_rights = study.rights(member)
+        if not member_rights.grants:
+            raise not_visible
+        if not member_rights.sites_with_role(roles):
+            raise Forbidden
+
+    async def attempt() -> None:
+        study = await studies.current(study_id)
+        try:
+            check(study)
+        except RequestError:
+            reloaded = await studies.reload(study_id)
+            if reloaded.version == study.version:
+                raise
+            check(reloaded)
+
+    await retry_while_unknown(attempt, waits=waits)

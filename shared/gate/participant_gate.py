@@ -1,0 +1,192 @@
+"""What every fact of a participant is asked once, when it is stated: doors that the study, the site or the participant
+has closed, and days that have not come. Pure.
+
+Voids pass: taking back what was said is never refused for the state of the world. A correction is asked what it
+changes: an accrual that was closed, or a protocol that was amended for that day since, does not stand in the way of
+mending the rest. Days that cannot be are refused whatever stood before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+
+from shared.contracts.enrollment import (
+    ConsentSigned,
+    ConsentWithdrawn,
+    ParticipantScreened,
+    ParticipantTransferred,
+    ParticipantVoided,
+)
+from shared.contracts.follow_up import ParticipantDied, VitalStatusConfirmed
+from shared.gate import value_checks
+from shared.gate.study_timeline import closed_before, site_is_closed
+from shared.kernel.fact import Correction, Fact, StatedFact, effective_fact
+from shared.kernel.partial_date import PartialDate
+from shared.kernel.record import Objection, Record
+
+
+@dataclass(frozen=True)
+class ParticipantGate:
+    """What a participant's facts are judged by besides each other: the study, and the present site and its today.
+
+    `participant` are enrollment's facts, in a service that has them from elsewhere; None where they are the record
+    itself. `earlier` gives the record as it stands before what is stated now. A service adds in `own` what it asks.
+    """
+
+    study: Record
+    today: date
+    site_id: str
+    enrollment_record: Record | None = field(default=None, kw_only=True)
+    record_before: Callable[[], Record] = field(default=Record, kw_only=True)
+
+    def objections(self, record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
+        fact, content = stated.fact, effective_fact(stated.fact)
+        enrollment_record = record if self.enrollment_record is None else self.enrollment_record
+        if not isinstance(fact, Correction):
+            yield from _check_not_voided(enrollment_record, fact)
+        if isinstance(content, Correction):
+            return
+        prefix = "/replacement/data" if isinstance(fact, Correction) else ""
+        for objection in self._content_objections(record, enrollment_record, fact, content):
+            yield objection.with_pointer_prefix(prefix)
+
+    def _content_objections(
+        self, record: Record, enrollment_record: Record, fact: Fact, content: Fact
+    ) -> Iterator[Objection]:
+        yield from value_checks.objections(content, lambda: self._record_before.stated_facts)
+        yield from _dated_in_future(content, self.today)
+        if self.enrollment_record is not None:
+            yield from _check_screened(self.enrollment_record)
+            yield from dated_before_birth(self.enrollment_record, content)
+        if content.happened_on and not isinstance(fact, Correction):
+            yield from self._study_closures(content, content.happened_on)
+        content_before = self.fact_before_correction(fact)
+        already_raised = (
+            {(earlier.code, earlier.because_of) for earlier in self.closures(enrollment_record, content_before)}
+            if content_before
+            else set()
+        )
+        yield from (
+            each
+            for each in self.closures(enrollment_record, content)
+            if (each.code, each.because_of) not in already_raised
+        )
+        raised_before = (
+            list(self.service_checks(record, fact, content_before))
+            if content_before and content_before.happened_on == content.happened_on
+            else []
+        )
+        for objection in self.service_checks(record, fact, content):
+            if not any(
+                _same_including_message(objection, each) and _unchanged(each.pointer, content_before, content)
+                for each in raised_before
+            ):
+                yield objection
+
+    def closures(self, enrollment_record: Record, content: Fact) -> Iterator[Objection]:
+        """What is closed for a later day. A correction carries no fact through such a door; one behind it may stay."""
+        yield from _dated_after_withdrawal(enrollment_record, content)
+
+    def service_checks(self, record: Record, fact: Fact, content: Fact) -> Iterator[Objection]:
+        """What this service asks of `said`, which `fact` states or restates, or which stood before `fact` restates it.
+
+        Pointers are within `said`. An objection to a correction is dropped where the fact raised the same as it stood,
+        on the same day and with the same member at fault.
+        """
+        yield from ()
+
+    @cached_property
+    def _record_before(self) -> Record:
+        return self.record_before()
+
+    def fact_before_correction(self, fact: Fact) -> Fact | None:
+        """What a correction restates, as it stood before; None for a new fact, and for one that was void."""
+        if not isinstance(fact, Correction):
+            return None
+        return next(
+            (stated.fact for stated in self._record_before.stated_facts if stated.event_id == fact.event_id), None
+        )
+
+    def _study_closures(self, content: Fact, when: PartialDate) -> Iterator[Objection]:
+        yield from closed_before(self.study, when, content.date_member)
+        if site_is_closed(self.study, self.site_id, when) and not isinstance(
+            content, ParticipantScreened | ParticipantTransferred
+        ):
+            yield Objection(
+                "site-closed",
+                "The site was closed before this day. Check the day.",
+                pointer=f"/{content.date_member}",
+            )
+
+
+def _dated_after_withdrawal(enrollment_record: Record, content: Fact) -> Iterator[Objection]:
+    """A withdrawal closes the door to what is dated later; it neither judges nor freezes what is there."""
+    happened_on = content.happened_on
+    if not happened_on or allowed_after_withdrawal(enrollment_record, content):
+        return
+    for withdrawal in enrollment_record.stated_of(ConsentWithdrawn):
+        if withdrawal.fact.withdrawn_on.definitely_before(happened_on):
+            message = "The participant withdrew consent before this day. Later facts are not accepted. Check the day."
+            yield Objection("after-withdrawal", message, withdrawal.event_id, f"/{content.date_member}")
+
+
+def _same_including_message(first: Objection, second: Objection) -> bool:
+    """In its words as well: they name what a protocol of another day may want."""
+    return first == second and first.message == second.message
+
+
+def _unchanged(member: str, content_before: Fact | None, content: Fact) -> bool:
+    name = member[1:].partition("/")[0]
+    return bool(getattr(content_before, name, content_before) == getattr(content, name, content))
+
+
+def allowed_after_withdrawal(enrollment_record: Record, content: Fact) -> bool:
+    """May this be stated of who has withdrawn, whenever it is dated? Registries are asked only with consent."""
+    match content:
+        case ConsentWithdrawn() | ParticipantDied():
+            return True
+        case VitalStatusConfirmed(source="registry"):
+            last = max(
+                enrollment_record.facts_of(ConsentSigned), key=lambda consent: consent.signed_on.latest, default=None
+            )
+            return last is not None and last.options.registry
+    return False
+
+
+def dated_before_birth(enrollment_record: Record, fact: Fact) -> Iterator[Objection]:
+    for screening in enrollment_record.stated_of(ParticipantScreened):
+        if fact.first_year >= screening.fact.birth_year:
+            continue
+        for pointer, clinical_date in fact.clinical_dates_by_pointer:
+            if clinical_date.latest.year < screening.fact.birth_year:
+                yield Objection(
+                    "before-birth",
+                    "This date is before the participant's year of birth. Check both.",
+                    screening.event_id,
+                    pointer,
+                )
+
+
+def _check_screened(enrollment_record: Record) -> Iterator[Objection]:
+    if not enrollment_record.stated_of(ParticipantScreened):
+        yield Objection(
+            "no-such-participant",
+            "No participant with this number was screened. Check the number.",
+            may_arrive_later=True,
+        )
+
+
+def _check_not_voided(enrollment_record: Record, fact: Fact) -> Iterator[Objection]:
+    for voiding in enrollment_record.stated_of(ParticipantVoided):
+        if voiding.fact is not fact:
+            message = "The participant's record is void. It takes no new facts; its facts can be corrected."
+            yield Objection("participant-voided", message, voiding.event_id)
+
+
+def _dated_in_future(content: Fact, today: date) -> Iterator[Objection]:
+    for pointer, clinical_date in content.clinical_dates_by_pointer:
+        if clinical_date.earliest > today:
+            yield Objection("in-the-future", "This date is in the future at the site. Check the date.", pointer=pointer)

@@ -1,0 +1,101 @@
+"""What a study's own facts answer when they are asked: the plan of a day, active sites, closed doors. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+from shared.contracts.study import AccrualClosed, ProtocolAmended, SiteActivated, SiteClosed, StudyClosed, StudyOpened
+from shared.kernel.clock import Clock
+from shared.kernel.errors import parameter_error
+from shared.kernel.partial_date import PartialDate
+from shared.kernel.record import Objection, Record
+from shared.protocol.protocol import ConsentVersion, Protocol
+
+
+def protocols_in_force(study: Record, when: PartialDate) -> list[tuple[Protocol, PartialDate]]:
+    """Every protocol in force on a day that the date may mean, with those of its days; the latest protocol last.
+
+    Before the first amendment the opened protocol holds; of two amendments on one day, the one stated later.
+    """
+    plans = [(date.min, opened.protocol) for opened in study.facts_of(StudyOpened)[:1]]
+    plans += [(amended.effective_on, amended.protocol) for amended in _amendments(study)]
+    ends = [*(start - timedelta(days=1) for start, _ in plans[1:]), date.max]
+    spans = [
+        (plan, PartialDate(when.text, max(start, when.earliest), min(end, when.latest)))
+        for (start, plan), end in zip(plans, ends, strict=False)  # where there is no plan, there is one end
+    ]
+    return [(plan, days) for plan, days in spans if days.earliest <= days.latest]
+
+
+def protocol_on(study: Record, day: date) -> Protocol:
+    """The protocol in force on that day, of a study that was opened."""
+    return protocols_in_force(study, PartialDate.from_day(day))[-1][0]
+
+
+def amendment_on(study: Record, when: PartialDate) -> str | None:
+    """The amendment in force on the last day that the date may mean."""
+    in_force = [amended.amendment for amended in _amendments(study) if amended.effective_on <= when.latest]
+    return in_force[-1] if in_force else None
+
+
+def _amendments(study: Record) -> list[ProtocolAmended]:
+    return sorted(study.facts_of(ProtocolAmended), key=lambda amended: amended.effective_on)
+
+
+def consent_versions_on(protocol: Protocol, when: PartialDate) -> set[str]:
+    """Forms that were valid on a day that the date may mean; each is valid until the next one's first day."""
+    ordered = sorted(protocol.consent_versions, key=lambda version: version.valid_from)
+    following: list[ConsentVersion | None] = [*ordered[1:], None]
+    return {
+        form.version
+        for form, later in zip(ordered, following, strict=True)
+        if form.valid_from <= when.latest and (later is None or when.earliest < later.valid_from)
+    }
+
+
+def latest_site_today(clock: Clock, study_id: str, study: Record) -> date:
+    """The study's today: the latest calendar day at any of its sites."""
+    zones = {site.time_zone for site in study.facts_of(SiteActivated)} or {"UTC"}
+    return max(clock.today(study_id, zone) for zone in zones)
+
+
+def find_site(study: Record, site_id: str) -> SiteActivated | None:
+    return next((activation for activation in study.facts_of(SiteActivated) if activation.site_id == site_id), None)
+
+
+def require_site(study: Record, site_id: str | None) -> None:
+    """Raise Unacceptable for a filter by a site that the study does not have: an empty answer would mean no facts."""
+    if site_id is not None and find_site(study, site_id) is None:
+        raise parameter_error("site", "The study has no site of this id.")
+
+
+def site_was_active(study: Record, site_id: str, when: PartialDate) -> bool:
+    activation = find_site(study, site_id)
+    return activation is not None and activation.on <= when.latest and not site_is_closed(study, site_id, when)
+
+
+def site_is_closed(study: Record, site_id: str, when: PartialDate) -> bool:
+    return any(closure.site_id == site_id and closure.on < when.earliest for closure in study.facts_of(SiteClosed))
+
+
+def closed_before(study: Record, when: PartialDate, member: str) -> Iterator[Objection]:
+    for closure in study.stated_of(StudyClosed):
+        if closure.fact.on < when.earliest:
+            yield Objection(
+                "study-closed",
+                "The study was closed before this day, and takes no later facts. Check the day.",
+                closure.event_id,
+                f"/{member}",
+            )
+
+
+def accrual_closed_before(study: Record, when: PartialDate, member: str) -> Iterator[Objection]:
+    for closure in study.stated_of(AccrualClosed):
+        if closure.fact.on < when.earliest:
+            yield Objection(
+                "accrual-closed",
+                "Accrual was closed before this day. Check the day.",
+                closure.event_id,
+                f"/{member}",
+            )

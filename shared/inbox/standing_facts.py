@@ -1,0 +1,191 @@
+"""The facts that stand, one row each, in one table whatever they are about; and where each participant is now.
+
+A fact opens a row at a position. A correction closes it and, unless it voids, opens another that keeps the event's
+identity (id, type, site, version, time of recording) and has the new content. Rows are never taken away: the facts
+that stood at a position are those opened at or before it and not closed by then.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from shared.contracts import catalogue
+from shared.contracts.event import Event
+from shared.inbox.batch import SQL, Connection, PoisonEvent
+from shared.kernel.fact import Correction, Fact, StatedFact, Stream
+
+PositionedEvent = tuple[Event, int]
+"""An event and its position: along the study where there is a journal, else its version."""
+
+_SITE_CHANGING_TYPES = {"participant.screened", "participant.transferred"}
+
+
+@dataclass(slots=True)
+class FactRow:
+    event_id: UUID
+    study_id: str
+    service: str
+    type: str
+    subject: str
+    site_id: str | None
+    version: int
+    recorded_at: datetime
+    from_position: int
+    to_position: int | None = None
+    schema_version: int = 0
+    data: str = ""
+
+
+_COLUMNS = tuple(attrgetter(name) for name in FactRow.__dataclass_fields__)
+
+
+@dataclass(frozen=True, slots=True)
+class StandingFactRow:
+    """A fact as it stands: who stated it when, and what it reads as since `from_position`. `data` is JSON."""
+
+    event_id: UUID
+    service: str
+    type: str
+    subject: str
+    site_id: str | None
+    version: int
+    recorded_at: datetime
+    schema_version: int
+    data: str
+    from_position: int
+
+    def stream(self, study_id: str) -> Stream:
+        return catalogue.find_stream(self.service, is_study=self.subject == study_id)
+
+    def to_stated_fact(self, study_id: str) -> StatedFact[Fact]:
+        """In today's language; KeyError or ValueError where it has no such fact."""
+        return self.stream(study_id).stated_fact(self.event_id, self.type, self.schema_version, self.data)
+
+
+async def load_standing(
+    connection: Connection,
+    study_id: str,
+    *,
+    types: Collection[str] | None = None,
+    subject: str | None = None,
+    position: int | None = None,
+) -> list[StandingFactRow]:
+    """What stands of a study, now or at a position, as far as the connection's tenant sees; ordered by stream."""
+    type_filter = None if types is None else list(types)
+    if position is None:
+        rows = await connection.fetch(SQL["standing"], study_id, type_filter, subject)
+    else:
+        rows = await connection.fetch(SQL["standing_at"], study_id, type_filter, subject, position)
+    return [StandingFactRow(**{**row, "event_id": UUID(int=row["event_id"].int)}) for row in rows]
+
+
+async def apply_by_version(connection: Connection, events: Sequence[Event]) -> None:
+    """The effect for a service that keeps no journal: a fact's position is its version in its stream."""
+    await apply_to_facts(connection, [(event, event.version) for event in events])
+
+
+async def apply_to_facts(connection: Connection, positioned_events: Sequence[PositionedEvent]) -> None:
+    """Bring the table up to date. Raises Poison for a correction of what the same stream never stated."""
+    changes = _FactChanges(await _load_originals(connection, positioned_events))
+    for event, position in positioned_events:
+        changes.apply(event, position)
+    if changes.closing_positions:
+        await connection.execute(
+            SQL["close_facts"], list(changes.closing_positions), list(changes.closing_positions.values())
+        )
+    if changes.opened_rows:
+        await connection.execute(
+            SQL["open_facts"], *([column(row) for row in changes.opened_rows] for column in _COLUMNS)
+        )
+    if changes.moved_subjects:
+        moved_subjects = sorted(changes.moved_subjects)
+        columns = [study for study, _ in moved_subjects], [subject for _, subject in moved_subjects]
+        await connection.execute(SQL["forget_sites"], *columns)
+        await connection.execute(SQL["know_sites"], *columns)
+
+
+class _FactChanges:
+    """Rows to open and to close. `latest` is the row that each event reads as, whether it stands or was voided."""
+
+    def __init__(self, originals: Iterable[FactRow]) -> None:
+        self.latest_rows = {row.event_id: row for row in originals}
+        self._open_event_ids = {row.event_id for row in self.latest_rows.values() if row.to_position is None}
+        self.opened_rows: list[FactRow] = []
+        self.closing_positions: dict[UUID, int] = {}
+        self.moved_subjects: set[tuple[str, str]] = set()
+
+    def apply(self, event: Event, position: int) -> None:
+        if event.type == Correction.type_name:
+            row = self._apply_correction(event, position)
+        else:
+            row = _row_from_event(event, position)
+            self._open_row(row)
+        if row.type in _SITE_CHANGING_TYPES:
+            self.moved_subjects.add((row.study_id, row.subject))
+
+    def _open_row(self, row: FactRow) -> None:
+        self.latest_rows[row.event_id] = row
+        self.opened_rows.append(row)
+
+    def _apply_correction(self, event: Event, position: int) -> FactRow:
+        correction = event.content
+        original = self.latest_rows.get(UUID(correction["event_id"]))
+        if original is None or (original.study_id, original.service, original.subject) != _stream_of(event):
+            raise PoisonEvent("no-such-event")
+        self._close_row(original, position)
+        if replacement := correction["replacement"]:
+            if replacement["type"] != original.type:
+                raise PoisonEvent("other-type")
+            self._open_row(_corrected_row(original, replacement, position))
+        return original
+
+    def _close_row(self, row: FactRow, position: int) -> None:
+        if row.event_id in self._open_event_ids:
+            self._open_event_ids.discard(row.event_id)
+            self.closing_positions[row.event_id] = position
+        if row.to_position is None:
+            row.to_position = position
+
+
+def _stream_of(event: Event) -> tuple[str, str, str]:
+    return event.study_id, event.service, event.stream_id
+
+
+def _row_from_event(event: Event, position: int) -> FactRow:
+    return FactRow(
+        event.event_id,
+        event.study_id,
+        event.service,
+        event.type,
+        event.stream_id,
+        event.site_id,
+        event.version,
+        event.recorded_at,
+        position,
+        None,
+        event.schema_version,
+        event.data,
+    )
+
+
+def _corrected_row(original: FactRow, replacement: dict[str, Any], position: int) -> FactRow:
+    data = json.dumps(replacement["data"])
+    return replace(
+        original, from_position=position, to_position=None, schema_version=replacement["schema_version"], data=data
+    )
+
+
+async def _load_originals(connection: Connection, positioned_events: Sequence[PositionedEvent]) -> list[FactRow]:
+    corrected_ids = [
+        UUID(event.content["event_id"]) for event, _ in positioned_events if event.type == Correction.type_name
+    ]
+    rows: list[asyncpg.Record] = await connection.fetch(SQL["originals"], corrected_ids) if corrected_ids else []
+    return [FactRow(**{**row, "event_id": UUID(int=row["event_id"].int)}) for row in rows]

@@ -1,0 +1,100 @@
+"""Is a database what its topic was published from, or an earlier state of that?
+
+An earlier state (of a dump, of a disk's snapshot, of a standby that lacked the last transactions) gives the numbers
+after it away a second time. Consumers would take what is stated then for a repetition, and drop it without a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from itertools import chain
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import KafkaError
+
+from shared.contracts.cloudevents import MalformedMessage, decode, topic_carries
+from shared.contracts.event import Event
+from shared.kafka.clients import list_partitions, open_consumer
+from shared.outbox.lease import SQL, RestoredDatabase
+from shared.outbox.publisher import PublishError
+
+TAIL_RECORDS = 100
+"""Records of each partition, its last ones: what was published after an earlier state is the newest there is."""
+_FETCH_RECORDS = 1_000
+_POLL_TIMEOUT_MS = 250
+_BROKER_TIMEOUT_SECONDS = 15.0  # seconds in which a broker that is there answers
+_log = logging.getLogger(__name__)
+
+
+async def require_published_events(
+    pool: asyncpg.Pool[Any], bootstrap: str, topic: str, *, tail: int | None = TAIL_RECORDS
+) -> None:
+    """Raises RestoredDatabase where one of the topic's last records (`tail` None: of all) is not in the database.
+
+    Passes over what is no event of ours. Raises NotPublished where Kafka is away. `pool` is the system role's.
+    """
+    missing = set[UUID]()
+    try:
+        async with aclosing(_read_records(bootstrap, topic, tail)) as batches:
+            async for records in batches:
+                missing |= await _find_missing(pool, [event for record in records for event in _decode_event(record)])
+    except (KafkaError, TimeoutError) as failure:
+        raise PublishError(f"{topic} could not be read: {type(failure).__name__}") from failure
+    if missing:
+        at_least = "at least " if tail else ""
+        raise RestoredDatabase(
+            f"{topic} has {at_least}{len(missing)} events that this database does not have, such as "
+            f"{max(missing)}: the "
+            "database was restored to an earlier state than was published; restore a later one"
+        )
+    _log.info("the database has the published events of %s", topic)
+
+
+async def _read_records(
+    bootstrap: str, topic: str, tail: int | None
+) -> AsyncGenerator[list[ConsumerRecord[bytes | None, bytes | None]]]:
+    """What the topic has by now, or the last of each partition. Raises TimeoutError where nothing comes any more."""
+    client = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
+    async with open_consumer(client) as consumer:
+        async with asyncio.timeout(_BROKER_TIMEOUT_SECONDS):
+            partitions = await list_partitions(bootstrap, [topic])
+            beginnings, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        unread_partitions = {partition for partition in partitions if beginnings[partition] < ends[partition]}
+        consumer.assign(unread_partitions)
+        for place in unread_partitions:
+            consumer.seek(place, beginnings[place] if tail is None else max(beginnings[place], ends[place] - tail))
+        while unread_partitions:
+            async with asyncio.timeout(_BROKER_TIMEOUT_SECONDS):
+                while not (fetched := await consumer.getmany(timeout_ms=_POLL_TIMEOUT_MS, max_records=_FETCH_RECORDS)):
+                    pass
+                unread_partitions = {
+                    place for place in unread_partitions if await consumer.position(place) < ends[place]
+                }
+            yield [*chain.from_iterable(fetched.values())]
+
+
+def _decode_event(record: ConsumerRecord[bytes | None, bytes | None]) -> list[Event]:
+    """The event of a record; none where the topic has no business with it."""
+    try:
+        event = decode(record.key, record.headers, record.value)
+    except MalformedMessage:
+        return []
+    return [event] if topic_carries(record.topic, event.service) else []
+
+
+async def _find_missing(pool: asyncpg.Pool[Any], events: Sequence[Event]) -> set[UUID]:
+    """Those that the database has not, or has another event in the place of."""
+    columns = (
+        [event.study_id for event in events],
+        [event.stream_id for event in events],
+        [event.version for event in events],
+        [event.event_id for event in events],
+    )
+    rows = await pool.fetch(SQL["missing"], *columns) if events else []
+    return {UUID(int=row["event_id"].int) for row in rows}

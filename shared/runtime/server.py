@@ -1,0 +1,58 @@
+"""How an application is served: uvicorn, told to stop in time."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from typing import Any
+
+import uvicorn
+
+from shared.gc_tuning import freeze_startup_objects
+from shared.settings import Settings
+from shared.web.connection import connection_factory
+
+SHUTDOWN_TIMEOUT_SECONDS = 5  # seconds
+THREAD_SWITCH_SECONDS = 0.0001
+"""Seconds after which a thread that reads a large body lets the event loop run."""
+RESERVED_FILES = 200
+"""Files that a process has open besides connections of clients: databases, logs, libraries."""
+
+
+class StreamClosingServer(uvicorn.Server):
+    """Ends open event streams when it is told to stop: uvicorn waits for them before the application hears of it."""
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        for updates in getattr(self.config.app, "streams", ()):
+            updates.close()
+        super().handle_exit(sig, frame)
+
+
+def serve(app: Any, settings: Settings, host: str = "127.0.0.1") -> None:
+    config = uvicorn.Config(
+        app,
+        host,
+        settings.port,
+        loop="uvloop",
+        http=connection_factory(settings),  # type: ignore[arg-type] # a factory
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=settings.max_idle_seconds,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_SECONDS,
+        forwarded_allow_ips=settings.trusted_proxies,
+    )
+    freeze_startup_objects()
+    sys.setswitchinterval(THREAD_SWITCH_SECONDS)
+    _raise_file_limit(settings.max_connections + RESERVED_FILES)
+    StreamClosingServer(config).run()
+
+
+def _raise_file_limit(file_count: int) -> None:
+    """Raise the limit on open files as far as is needed and allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < file_count:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (file_count if hard == resource.RLIM_INFINITY else min(file_count, hard), hard)
+        )

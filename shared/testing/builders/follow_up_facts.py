@@ -1,0 +1,85 @@
+"""Facts of follow-up as tests state them, in the manner of `shared.testing.builders.facts`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.contracts.follow_up import (
+    DiseaseProgressed,
+    FollowUpRecorded,
+    FollowUpResumed,
+    LostToFollowUp,
+    ParticipantDied,
+    QueryExplained,
+    ReminderAcknowledged,
+    ReminderSnoozed,
+    VisitMissed,
+    VitalStatusConfirmed,
+)
+from shared.testing.builders.facts import DateSpec, day
+
+QUERY_KEY = "5e" * 32
+"""Of a query."""
+
+
+def follow_up_recorded(when: DateSpec = 0, *lesions: str, **changes: Any) -> FollowUpRecorded:
+    """A visit at the clinic, at which these lesions, if any, were found controlled."""
+    content: dict[str, Any] = {"seen_on": day(when), "mode": "clinic"}
+    if lesions:
+        content["disease"] = disease_status(*({"lesion_id": name} for name in lesions))
+    return FollowUpRecorded.model_validate({**content, **changes})
+
+
+def disease_status(*lesions: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Disease at a contact: each lesion controlled on imaging, if nothing else is said of it."""
+    lesion_statuses = [{"status": "controlled", "basis": "imaging", **lesion} for lesion in lesions]
+    return {"lesions": lesion_statuses, "regional": "none", "distant": "none", **changes}
+
+
+def visit_missed(when: DateSpec = 0, visit: int = 1, **changes: Any) -> VisitMissed:
+    content = {"visit": visit, "declared_on": day(when), "reason_code": "too_ill"}
+    return VisitMissed.model_validate({**content, **changes})
+
+
+def disease_progressed(when: DateSpec = 0, lesion: str | None = None, **changes: Any) -> DiseaseProgressed:
+    """Of a lesion that is named; else elsewhere."""
+    content = {
+        "detected_on": day(when),
+        "kind": "local" if lesion else "distant",
+        "lesion_id": lesion,
+        "basis": "imaging",
+    }
+    return DiseaseProgressed.model_validate({**content, **changes})
+
+
+def vital_status_confirmed(when: DateSpec = 0, source: str = "family_doctor") -> VitalStatusConfirmed:
+    return VitalStatusConfirmed.model_validate({"alive_on": day(when), "source": source})
+
+
+def participant_died(when: DateSpec | None = 0, **changes: Any) -> ParticipantDied:
+    content = {"died_on": None if when is None else day(when), "cause": "tumour"}
+    return ParticipantDied.model_validate({**content, **changes})
+
+
+def lost_to_follow_up(when: DateSpec = 0, reason: str = "unreachable") -> LostToFollowUp:
+    return LostToFollowUp.model_validate({"on": day(when), "reason_code": reason})
+
+
+def follow_up_resumed(when: DateSpec = 0) -> FollowUpResumed:
+    return FollowUpResumed.model_validate({"on": day(when)})
+
+
+def query_explained(key: str = QUERY_KEY, reason: str = "The scan was read again.") -> QueryExplained:
+    return QueryExplained.model_validate({"query_key": key, "reason": reason})
+
+
+def reminder_snoozed(until: DateSpec | None = None, visit: int = 1, **changes: Any) -> ReminderSnoozed:
+    return ReminderSnoozed.model_validate({**_reminder_content(until, visit), **changes})
+
+
+def reminder_acknowledged(until: DateSpec | None = None, visit: int = 1, **changes: Any) -> ReminderAcknowledged:
+    return ReminderAcknowledged.model_validate({**_reminder_content(until, visit), **changes})
+
+
+def _reminder_content(until: DateSpec | None, visit: int) -> dict[str, Any]:
+    return {"visit": visit, **({} if until is None else {"until": day(until)})}

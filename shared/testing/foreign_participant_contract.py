@@ -1,0 +1,142 @@
+"""What every store must do for a service whose participants are registered elsewhere.
+
+A test module subclasses `ElsewhereContract` and gives the fixtures `store`, `tell` (what enrollment published arrives)
+and `study_id`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from shared.contracts.event import Event
+from shared.eventstore.store import (
+    AppendRequest,
+    LoadedStream,
+    Store,
+    StreamHead,
+    StreamVersionConflict,
+    StudyVersionConflict,
+)
+from shared.kernel.fact import Fact
+from shared.kernel.ids import new_participant_id
+from shared.security.tenancy import Tenant
+from shared.testing.append_requests import RECORDED_AT, append_in_unit, build_event, load_stream
+from shared.testing.builders.facts import (
+    participant_enrolled,
+    participant_screened,
+    participant_transferred,
+    protocol,
+    site_activated,
+    study_opened,
+)
+
+Replicate = Callable[[Sequence[Event]], Awaitable[None]]
+
+
+def enrollment_events(study_id: str, stream_id: str, facts: Sequence[Fact], first_version: int = 1) -> list[Event]:
+    """Facts as enrollment's events of that stream, from version `start` on."""
+    site = None if stream_id == study_id else "rome"
+    return [
+        replace(
+            build_event(study_id, stream_id, version, site=site),
+            type=fact.type_name,
+            schema_version=fact.schema_version,
+            data=fact.model_dump_json(),
+            recorded_at=RECORDED_AT,
+        )
+        for version, fact in enumerate(facts, first_version)
+    ]
+
+
+def append_of_one_fact(
+    study_id: str, participant: str, expected: int, enrollment_version: int, *, study_version: int = 2
+) -> AppendRequest:
+    """One more fact of that participant, decided by what was known at these versions."""
+    head = StreamHead(expected + 1, "rome", enrollment_version=enrollment_version)
+    return AppendRequest(expected, study_version, head, [build_event(study_id, participant, expected + 1, site="rome")])
+
+
+class ForeignParticipantContract:
+    @pytest.fixture
+    async def study(self, tell: Replicate, study_id: str) -> str:
+        """A study whose stream is known up to version 2."""
+        await tell(enrollment_events(study_id, study_id, [study_opened(protocol()), site_activated("rome")]))
+        return study_id
+
+    @pytest.fixture
+    async def participant(self, tell: Replicate, study: str) -> str:
+        """Known up to version 2, at one site."""
+        participant = new_participant_id()
+        await tell(enrollment_events(study, participant, [participant_screened(), participant_enrolled()]))
+        return participant
+
+    async def test_a_participant_is_known_before_there_is_a_fact(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        recalled = await load_stream(store, Tenant(study, "rome"), participant)
+        assert (recalled.study_version, recalled.head, recalled.events) == (
+            2,
+            StreamHead(0, "rome", enrollment_version=2),
+            (),
+        )
+        assert recalled.foreign_facts
+        assert [each.fact for each in recalled.foreign_facts.stated_facts] == [
+            participant_screened(),
+            participant_enrolled(),
+        ]
+
+    async def test_unknown_participant_and_one_of_another_site_are_absent(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        assert await load_stream(store, Tenant(study), new_participant_id()) == LoadedStream(2, StreamHead(), ())
+        assert await load_stream(store, Tenant(study, "milan"), participant) == LoadedStream(2, StreamHead(), ())
+
+    async def test_a_fact_is_kept_where_nothing_has_moved_since(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        await append_in_unit(store, append_of_one_fact(study, participant, 0, 2), "rome")
+        await append_in_unit(store, append_of_one_fact(study, participant, 1, 2), "rome")
+        recalled = await load_stream(store, Tenant(study), participant)
+        assert (recalled.head, len(recalled.events)) == (StreamHead(2, "rome", enrollment_version=2), 2)
+
+    @pytest.mark.parametrize("known", [0, 1, 3])
+    async def test_append_decided_on_another_enrollment_version_conflicts(
+        self, store: Store, study: str, participant: str, known: int
+    ) -> None:
+        with pytest.raises(StreamVersionConflict):
+            await append_in_unit(store, append_of_one_fact(study, participant, 0, known), "rome")
+        assert (await load_stream(store, Tenant(study), participant)).head == StreamHead(
+            0, "rome", enrollment_version=2
+        )
+
+    async def test_append_conflicts_with_events_that_arrived_meanwhile(
+        self, store: Store, tell: Replicate, study: str, participant: str
+    ) -> None:
+        await append_in_unit(store, append_of_one_fact(study, participant, 0, 2), "rome")
+        await tell(enrollment_events(study, participant, [participant_enrolled(1)], 3))
+        with pytest.raises(StreamVersionConflict):
+            await append_in_unit(store, append_of_one_fact(study, participant, 1, 2), "rome")
+        await tell(enrollment_events(study, study, [site_activated("milan")], 3))
+        with pytest.raises(StudyVersionConflict):
+            await append_in_unit(store, append_of_one_fact(study, participant, 1, 3), "rome")
+        await append_in_unit(store, append_of_one_fact(study, participant, 1, 3, study_version=3), "rome")
+
+    async def test_transferred_participant_is_visible_at_the_new_site_only(
+        self, store: Store, tell: Replicate, study: str, participant: str
+    ) -> None:
+        await append_in_unit(store, append_of_one_fact(study, participant, 0, 2), "rome")
+        await tell(enrollment_events(study, participant, [participant_transferred("milan")], 3))
+        assert not (await load_stream(store, Tenant(study, "rome"), participant)).head.exists
+        recalled = await load_stream(store, Tenant(study, "milan"), participant)
+        assert (recalled.head, len(recalled.events)) == (StreamHead(1, "milan", enrollment_version=3), 1)
+
+    async def test_participants_are_listed_before_their_first_fact(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        criteria = {"site": None, "status": None, "search_key": None, "after": "", "limit": 10}
+        for site, expected in (("rome", [(participant, StreamHead(0, "rome", enrollment_version=2))]), ("milan", [])):
+            async with store.unit(Tenant(study, site)) as unit:
+                assert await unit.list_streams(**criteria) == expected  # type: ignore[arg-type] # one dict of several types

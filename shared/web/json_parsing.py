@@ -1,0 +1,63 @@
+"""JSON that means one thing: no member twice, no NaN, no hidden characters, bounded depth."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from shared.kernel.errors import MalformedBody
+from shared.kernel.text import is_showable
+
+MAX_DEPTH = 40
+MAX_DIGITS = 20
+TOO_MANY_DIGITS = f"The body has a whole number of more than {MAX_DIGITS} digits. Give at most {MAX_DIGITS}."
+TOO_DEEP = "The body has a text with control characters, or is nested too deeply. Leave both out."
+
+
+def parse_json(body: bytes) -> Any:
+    """The JSON value; Malformed for what is not JSON, or JSON that says a member twice or that no text can hold."""
+    try:
+        text = body.decode("utf-8-sig")
+        value = json.loads(
+            text, object_pairs_hook=_reject_duplicate_keys, parse_int=_parse_int, parse_constant=_reject_constant
+        )
+    except (ValueError, RecursionError):
+        raise MalformedBody from None
+    if not _is_storable(value, MAX_DEPTH):
+        raise MalformedBody(TOO_DEEP)
+    return value
+
+
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a member is named twice")
+    return value
+
+
+def _parse_int(digits: str) -> int:
+    """Reads the number of a JSON text. Long ones cost time that grows with the square of their digits."""
+    if len(digits.removeprefix("-")) > MAX_DIGITS:
+        raise MalformedBody(TOO_MANY_DIGITS)
+    return int(digits)
+
+
+def _reject_constant(_: str) -> float:
+    raise ValueError("not a number of JSON")
+
+
+def _is_storable(value: Any, depth: int) -> bool:
+    if isinstance(value, str):
+        return (value.isascii() and value.isprintable()) or is_showable(value)
+    if isinstance(value, list):
+        return depth > 0 and all(_is_storable(member, depth - 1) for member in value)
+    if isinstance(value, dict):
+        return depth > 0 and all(
+            _is_storable(name, 0) and _is_storable(member, depth - 1) for name, member in value.items()
+        )
+    return True
+
+
+def canonical_json(value: Any) -> bytes:
+    """One form for every way of writing the same JSON."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

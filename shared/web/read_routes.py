@@ -1,0 +1,317 @@
+"""What a service shows of its participants: to those who may see them, and sealed text to their own site only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, Literal, TypeVar
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+from pydantic_core import to_json
+
+from shared.contracts.event import Event, stated_facts
+from shared.contracts.study import MemberGranted, MemberRevoked, SiteActivated
+from shared.eventstore.append_builder import text_opener
+from shared.eventstore.store import LoadedStream, StreamHead
+from shared.eventstore.stream_cache import latest_content_sources
+from shared.eventstore.study_cache import StudyState, load_rights
+from shared.gate.study_timeline import require_site
+from shared.kernel.errors import NotFound, parameter_error
+from shared.kernel.fact import Correction, Fact
+from shared.kernel.ids import SiteId
+from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
+from shared.kernel.record import current_record
+from shared.kernel.sealed_text import insert_texts
+from shared.offload import offload
+from shared.security.cursors import MAX_CURSOR_LENGTH
+from shared.security.grants import EVERY_SITE, Rights, readable_tenants
+from shared.security.tenancy import Tenant
+from shared.security.vault import Vault
+from shared.web.entity_tags import content_tag, version_tag
+from shared.web.event_feed import EventTexts, FeedScope, open_own_texts, read_feed
+from shared.web.export_log_routes import ExportParameter, log_page
+from shared.web.fact_routes import ParticipantIdPath, StudyIdPath, create_router, refusal_responses
+from shared.web.read_logging import logs_reads, note_rows
+from shared.web.response_models import (
+    RECORD_HEADERS,
+    FeedAnswer,
+    HistoryAnswer,
+    ParticipantAnswer,
+    ParticipantPage,
+    StudyAnswer,
+    read_route_options,
+)
+from shared.web.service import Service
+
+T = TypeVar("T")
+TextsByVersion = Mapping[int, Mapping[str, str]]
+"""Sealed texts by the version of their event, as far as the caller may read them."""
+SiteParameter = Annotated[SiteId | None, Query(description="only this site")]
+_PARTICIPANT_CURSOR = explain_pattern("^[0-9A-Z-]{0,11}$", NEXT_SENTENCE)
+_FACT_CURSOR = explain_pattern(r"^([0-9A-Z-]{1,11}\.[0-9]{1,9})?$", NEXT_SENTENCE)
+LimitParameter = Annotated[int, Query(ge=1, le=1000)]
+_SINCE_DESCRIPTION = (
+    "`cursor` of an earlier answer; empty to begin. The facts recorded after it follow, in the order of recording. No "
+    "fact is left out, even if others are recorded at the same time"
+)
+UNCOMPRESSED_HEADERS = {"Cache-Control": "private, no-cache, no-transform"}
+"""Of answers that show sealed texts: see `shared/web/compression.py`."""
+ParticipantStatus = Literal["screening", "screen_failed", "consented", "enrolled", "withdrawn", "voided"]
+
+
+async def study(request: Request, study: StudyIdPath) -> JSONResponse:
+    """Returns the current facts of the study itself, with their version. Staff of a site and readers see only their
+    own grants, and those at their own site."""
+    rights, state = await load_caller_rights(request, study)
+    visible_facts = (each.fact for each in state.record.stated_facts if _is_visible(each.fact, rights))
+    facts = [{"type": fact.type_name, "data": fact.model_dump(mode="json")} for fact in visible_facts]
+    tag_parts = [] if len(facts) == len(state.record.stated_facts) else [content_tag(to_json(facts)).strip('"')]
+    headers = _version_headers(request, state.version, tag_parts)
+    return JSONResponse({"study_id": study, "version": state.version, "facts": facts}, headers=headers)
+
+
+@logs_reads
+async def participants(
+    request: Request,
+    study: StudyIdPath,
+    site: SiteParameter = None,
+    status: ParticipantStatus | None = None,
+    after: Annotated[str, Query(pattern=_PARTICIPANT_CURSOR, description="`next` of the page before")] = "",
+    limit: LimitParameter = 100,
+) -> JSONResponse:
+    """Lists the participants that the caller may see, in a stable order, in pages."""
+    rights, state = await load_caller_rights(request, study)
+    tenants = readable_tenants(rights, site)
+    require_site(state.record, site)
+    if status and not get_service(request).command_handler.owns_participants:
+        raise parameter_error(
+            "status", "Only enrollment knows the status of participants. Ask enrollment, or leave this parameter out."
+        )
+    rows: list[tuple[str, StreamHead]] = []
+    for tenant in tenants:
+        async with get_service(request).store.unit(Tenant(study, tenant)) as unit:
+            rows += await unit.list_streams(site=site, status=status, search_key=None, after=after, limit=limit + 1)
+    rows = sorted(rows, key=lambda row: row[0])
+    page = [{"participant_id": name, **describe_head(head)} for name, head in rows[:limit]]
+    note_rows(request, study, "participants", len(page), site=site)
+    return JSONResponse({"rows": page, "next": rows[limit - 1][0] if len(rows) > limit else None})
+
+
+@logs_reads
+async def participant(request: Request, study: StudyIdPath, number: ParticipantIdPath) -> JSONResponse:
+    """Returns the current facts of a participant in this service. Only the present site reads sealed texts."""
+    stream, texts = await _load_visible_stream(request, study, number)
+    facts = await _offload(request, stream, lambda: _current_facts(stream.events, texts))
+    head = {"participant_id": number, **describe_head(stream.head)}
+    note_rows(request, study, "participant", len(facts), participant=number)
+    return JSONResponse({**head, "facts": facts}, headers=_record_headers(request, stream, texts))
+
+
+@logs_reads
+async def participant_history(request: Request, study: StudyIdPath, number: ParticipantIdPath) -> JSONResponse:
+    """Lists every event of a participant as it was first stated, in order, and the corrections of each.
+
+    Where `texts_shown` is true, the caller may read the sealed texts of the event: a text that is null was not stated.
+    """
+    stream, texts = await _load_visible_stream(request, study, number)
+    rows = await _offload(request, stream, lambda: list(_history_rows(stream.events, texts)))
+    note_rows(request, study, "history", len(rows), participant=number)
+    return JSONResponse({"events": rows}, headers=_record_headers(request, stream, texts))
+
+
+async def _offload(request: Request, stream: LoadedStream, work: Callable[[], T]) -> T:
+    """A long record is put into words in the event loop's lane, so that nobody else waits for it."""
+    return await offload(request.state.caller.subject, work, item_count=len(stream.events))
+
+
+def _current_facts(events: Sequence[Event], texts_by_version: TextsByVersion) -> list[dict[str, Any]]:
+    """The facts that stand. Besides its own texts, a correction's event has the reason of the correction."""
+    facts, sources = [], latest_content_sources(events)
+    for stated in current_record(stated_facts(events)).stated_facts:
+        event, prefix = sources[str(stated.event_id)]
+        data = stated.fact.model_dump(mode="json")
+        event_texts = texts_by_version.get(event.version, {}).items()
+        texts = {
+            pointer.removeprefix(prefix): text for pointer, text in event_texts if pointer.startswith(f"{prefix}/")
+        }
+        facts.append(
+            {"event_id": str(stated.event_id), "type": stated.fact.type_name, "data": insert_texts(data, texts)}
+        )
+    return facts
+
+
+def _history_rows(events: Sequence[Event], texts_by_version: TextsByVersion) -> Iterator[dict[str, Any]]:
+    corrections = _corrected_by(events)
+    standing_ids = {str(stated.event_id) for stated in current_record(stated_facts(events)).stated_facts} | set(
+        corrections.values()
+    )
+    for event in events:
+        yield {
+            "event_id": str(event.event_id),
+            "version": event.version,
+            "type": event.type,
+            **_earlier_schema_version(event),
+            "data": insert_texts(event.content, texts_by_version.get(event.version, {})),
+            "texts_shown": event.version in texts_by_version,
+            "recorded_at": event.recorded_at.isoformat(),
+            "recorded_by": event.meta.get("recorded_by"),
+            "standing": str(event.event_id) in standing_ids,
+            "corrected_by": corrections.get(str(event.event_id)),
+        }
+
+
+@logs_reads
+async def facts(
+    request: Request,
+    study: StudyIdPath,
+    site: SiteParameter = None,
+    after: Annotated[str, Query(pattern=_FACT_CURSOR, description="`next` of the page before")] = "",
+    since: Annotated[str | None, Query(max_length=MAX_CURSOR_LENGTH, description=_SINCE_DESCRIPTION)] = None,
+    limit: LimitParameter = 100,
+    export: ExportParameter = None,
+) -> JSONResponse:
+    """Lists the facts as sites stated them: participant by participant, or, with `since`, in the order of recording.
+
+    With `since` a site reads every fact that it stated itself; after a transfer without the sealed texts. Without
+    `since` it reads only the facts of participants who are at the site now.
+    """
+    rights, state = await load_caller_rights(request, study)
+    scope = FeedScope(study, readable_tenants(rights, site), site, rights.is_site_staff)
+    require_site(state.record, site)
+    if since is not None:
+        if after:
+            raise parameter_error("after", "Give either after or since, not both.")
+        page = await read_feed(get_service(request), scope, since, limit)
+        await log_page(request, study, export, "facts", site, "since" if since else "", len(page.events))
+        return _feed_response(page.events, page.texts, cursor=page.cursor)
+    all_sites = [active.site_id for active in state.record.facts_of(SiteActivated) if site in (None, active.site_id)]
+    stream, _, version = after.partition(".")
+    events: list[Event] = []
+    texts: dict[UUID, Mapping[str, str]] = {}
+    for tenant in scope.tenants:
+        stating_sites = all_sites if tenant == EVERY_SITE else [tenant]
+        async with get_service(request).store.unit(Tenant(study, tenant)) as unit:
+            events += (
+                tenant_events := await unit.list_events(
+                    sites=stating_sites, after=(stream, int(version or 0)), limit=limit + 1
+                )
+            )
+            if rights.is_site_staff(tenant):
+                texts |= await open_own_texts(unit, get_service(request).vault, tenant_events)
+    events = sorted(events, key=lambda event: (event.stream_id, event.version))
+    page_events, has_more = events[:limit], len(events) > limit
+    await log_page(request, study, export, "facts", site, after, len(page_events))
+    return _feed_response(
+        page_events, texts, next=f"{page_events[-1].stream_id}.{page_events[-1].version}" if has_more else None
+    )
+
+
+def _feed_response(events: Sequence[Event], texts: EventTexts, **continuation: str | None) -> JSONResponse:
+    rows = [
+        {
+            "participant_id": event.stream_id,
+            "version": event.version,
+            "event_id": str(event.event_id),
+            "type": event.type,
+            "schema_version": event.schema_version,
+            "site_id": event.site_id,
+            "data": insert_texts(event.content, texts.get(event.event_id, {})),
+            "recorded_at": event.recorded_at.isoformat(),
+        }
+        for event in events
+    ]
+    shows_texts = any(texts.get(event.event_id) for event in events)
+    return JSONResponse({"rows": rows, **continuation}, headers=UNCOMPRESSED_HEADERS if shows_texts else {})
+
+
+def read_routes(service: str, *, owns_participants: bool = False) -> APIRouter:
+    """The reads of a service; of studies themselves where they are registered."""
+    routes = create_router(f"/{service}/v1/studies/{{study_id}}")
+    if owns_participants:
+        routes.get("", **read_route_options(StudyAnswer, RECORD_HEADERS))(study)
+    routes.get("/participants", **read_route_options(ParticipantPage))(participants)
+    participant_path = "/participants/{participant_id}"
+    routes.get(participant_path, **read_route_options(ParticipantAnswer, RECORD_HEADERS))(participant)
+    routes.get(f"{participant_path}/history", **read_route_options(HistoryAnswer, RECORD_HEADERS))(participant_history)
+    feed_options = read_route_options(FeedAnswer)
+    feed_options["responses"] |= refusal_responses({410: "The database was restored after the cursor was given"})
+    routes.get("/facts", **feed_options)(facts)
+    return routes
+
+
+def _earlier_schema_version(event: Event) -> dict[str, int]:
+    """The schema version that an event was written in, where that is not today's."""
+    current_version = event.stream.facts[event.type].schema_version
+    return {} if event.schema_version == current_version else {"schema_version": event.schema_version}
+
+
+def get_service(request: Request) -> Service:
+    service: Service = request.app.state.running
+    return service
+
+
+async def load_caller_rights(request: Request, study: str) -> tuple[Rights, StudyState]:
+    return await load_rights(get_service(request).studies, study, request.state.caller.subject)
+
+
+def _is_visible(fact: Fact, rights: Rights) -> bool:
+    return not isinstance(fact, MemberGranted | MemberRevoked) or rights.may_see_member(fact.member, fact.site_id)
+
+
+async def _load_visible_stream(request: Request, study: str, number: str) -> tuple[LoadedStream, TextsByVersion]:
+    """The stream, and its sealed texts by version, as far as the caller may read them."""
+    rights, _ = await load_caller_rights(request, study)
+    service = get_service(request)
+    for tenant in readable_tenants(rights, None):
+        async with service.store.unit(Tenant(study, tenant)) as unit:
+            stream = await unit.load_stream(number)
+            if not stream.head.exists:
+                continue
+            own_events = _own_events(rights, stream)
+            key = await unit.data_key(own_events[0].stream_id) if own_events else None
+        return stream, await _offload(request, stream, partial(_open_texts, service.vault, key, own_events))
+    raise NotFound
+
+
+def _own_events(rights: Rights, stream: LoadedStream) -> list[Event]:
+    """The events that the participant's site stated, for its own staff."""
+    site = stream.head.site_id or ""
+    return [event for event in stream.events if event.site_id == site] if rights.is_site_staff(site) else []
+
+
+def _open_texts(vault: Vault, key: bytes | None, own_events: Sequence[Event]) -> TextsByVersion:
+    open_event = text_opener(vault, key)
+    return {event.version: open_event(event) if event.sealed else {} for event in own_events if key or not event.sealed}
+
+
+def _corrected_by(events: Sequence[Event]) -> dict[str, str]:
+    corrections = (event for event in events if event.type == Correction.type_name)
+    return {json.loads(event.data)["event_id"]: str(event.event_id) for event in corrections}
+
+
+def describe_head(head: StreamHead) -> dict[str, Any]:
+    """`status` where participants are registered; elsewhere up to which version of there they are known."""
+    details = (
+        {"enrollment_version": head.enrollment_version}
+        if head.enrollment_version
+        else {"status": head.summary.get("status")}
+    )
+    return {"site_id": head.site_id, **details, "version": head.version}
+
+
+def _record_headers(request: Request, stream: LoadedStream, texts_by_version: TextsByVersion) -> dict[str, str]:
+    """The tag names all that the answer depends on: the version, what is known from enrollment, and hidden texts."""
+    tag_parts = [f"e{stream.head.enrollment_version}"] if stream.head.enrollment_version else []
+    if len(texts_by_version) < len(stream.events):
+        tag_parts.append(f"r{len(texts_by_version)}")
+    return {
+        **_version_headers(request, stream.head.version, tag_parts),
+        **(UNCOMPRESSED_HEADERS if any(texts_by_version.values()) else {}),
+    }
+
+
+def _version_headers(request: Request, version: int, tag_parts: Sequence[str] = ()) -> dict[str, str]:
+    return {"ETag": version_tag(version, tag_parts), "Quartal-Version": f"{request.app.state.service}={version}"}

@@ -1,0 +1,71 @@
+"""Finds a participant of one's own site by the site's own number."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from shared.eventstore.store import StreamHead
+from shared.kernel.errors import Forbidden, NotFound
+from shared.kernel.fact import FactPart
+from shared.kernel.sealed_text import MAX_TEXT_CHARACTERS
+from shared.security.grants import Rights
+from shared.security.tenancy import Tenant
+from shared.web.entitlement import STUDY_ID, require_entitlement
+from shared.web.fact_routes import StudyIdPath, create_router
+from shared.web.read_logging import logs_reads, note_rows
+from shared.web.read_routes import describe_head, get_service, load_caller_rights
+from shared.web.response_models import FoundParticipants
+
+
+class Search(FactPart):
+    """The site's own number of a participant. It is in the body because addresses are logged."""
+
+    local_reference: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
+
+
+async def require_site_staff(request: Request) -> None:
+    """Raise NotYourRole for whoever is at no site whose references could be searched."""
+    study = request.path_params["study_id"]
+    if not STUDY_ID.fullmatch(study):
+        raise NotFound
+    rights, _ = await load_caller_rights(request, study)
+    own_sites(rights)
+
+
+@require_entitlement(require_site_staff)
+@logs_reads
+async def search(request: Request, study: StudyIdPath, body: Search) -> JSONResponse:
+    """Finds a participant of your own site by the site's own number. Case and blanks make no difference.
+
+    The log of reads records the search."""
+    rights, _ = await load_caller_rights(request, study)
+    service = get_service(request)
+    rows: list[tuple[str, StreamHead]] = []
+    for site in own_sites(rights):
+        key = service.vault.blind_index(study, site, body.local_reference)
+        async with service.store.unit(Tenant(study, site)) as unit:
+            rows += await unit.list_streams(site=None, status=None, search_key=key, after="", limit=2)
+    note_rows(request, study, "search", len(rows))
+    matches = [{"participant_id": name, **describe_head(head)} for name, head in sorted(rows, key=lambda row: row[0])]
+    return JSONResponse({"rows": matches})
+
+
+def own_sites(rights: Rights) -> list[str]:
+    """The sites whose references the member may search: their own."""
+    site_ids = sorted(grant.site_id for grant in rights.grants if grant.site_id and rights.is_site_staff(grant.site_id))
+    if not site_ids:
+        raise Forbidden(
+            "You are at no site of this study. Only a site's staff and coordinators search its own references."
+        )
+    return list(dict.fromkeys(site_ids))
+
+
+def search_routes(service: str) -> APIRouter:
+    """`POST …/participants/search`, where participants are registered."""
+    routes = create_router(f"/{service}/v1/studies/{{study_id}}")
+    routes.post("/participants/search", response_model=FoundParticipants, tags=["reading"])(search)
+    return routes

@@ -1,0 +1,300 @@
+"""A study of a test's own in the running demo, and people who ask about it over HTTP.
+
+People are named by role and site: `investigator`, `site@rome`, `coordinator`, `coordinator@milan`.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import httpx
+
+from infra.exchange.fact_conversion import read_line
+from infra.exchange.import_line import ImportLine
+from infra.issuer import Issuer
+from infra.reference.study import subject
+from shared.contracts.catalogue import STREAMS
+from shared.contracts.json_schemas import CONTRACTS_FOLDER, golden_path
+from shared.contracts.study import StudyOpened
+from shared.kernel.clock import Clock
+from shared.kernel.fact import Correction, Fact, Stream, effective_fact
+from shared.kernel.sealed_text import extract_texts, insert_texts
+from shared.testing.builders import facts
+from shared.testing.builders import follow_up_facts as followup
+from shared.testing.builders import toxicity_facts as toxicity
+from tests.demo import Demo
+
+TIMEOUT_SECONDS = 30.0  # seconds until a promise counts as broken
+STUDY_WIDE_ROLES = ("investigator", "coordinator", "monitor", "auditor", "reader")
+SITES = ("rome", "milan")
+SITE_USERS = tuple(f"{role}@{site}" for site in SITES for role in ("site", "coordinator"))
+ALL_USERS = ("administrator", *STUDY_WIDE_ROLES, *SITE_USERS)
+STUDY_WIDE_READERS = {"investigator", "monitor", "auditor", "coordinator"}
+"""Who sees the participants of every site."""
+ROME_USER = "site@rome"
+
+
+def service_for(fact: Fact) -> str:
+    """The service that takes the fact: a correction's is that of what it restates, a bare void's enrollment."""
+    kind = type(effective_fact(fact))
+    return next((stream.service for stream in STREAMS if kind in stream.facts.values()), "enrollment")
+
+
+def _is_not_known_yet(answer: httpx.Response) -> bool:
+    return answer.status_code == 409 and answer.json()["type"] == "/problems/not-known-yet"
+
+
+def body(fact: Fact) -> dict[str, Any]:
+    """The fact as a site sends it: sealed texts in the clear."""
+    content: dict[str, Any] = insert_texts(fact.model_dump(mode="json", exclude_unset=True), dict(extract_texts(fact)))
+    return {"replacement": None, **content} if isinstance(fact, Correction) else content
+
+
+def batch_entry(fact: Fact) -> dict[str, Any]:
+    """The fact as a batch holds it."""
+    return {"type": fact.type_name, "data": body(fact)}
+
+
+def golden_fact(stream: Stream, kind: type[Fact]) -> Fact:
+    """The example that the fact's contract was published with; a word stands for a text that it cannot be without."""
+    path = CONTRACTS_FOLDER / golden_path(stream.service, kind.type_name, kind.schema_version)
+    person = "" if stream.subject == "study" else "somebody"
+    return read_line(
+        ImportLine(1, kind.type_name, stream.service, json.loads(path.read_text("utf-8")), person, version=1)
+    )
+
+
+DECLARED_FACTS = [
+    (stream, kind) for stream in STREAMS for kind in stream.declared_facts.values() if kind is not StudyOpened
+]
+"""Every fact that may be stated in a study that is there, but the correction."""
+PLAIN_FACTS: tuple[Fact, ...] = (
+    facts.protocol_amended(9, facts.protocol()),
+    facts.site_activated("paris"),
+    facts.site_closed("milan", 900),
+    facts.member_granted("somebody", "monitor"),
+    facts.member_revoked("nobody", "monitor"),
+    facts.accrual_closed(900),
+    facts.study_closed(900),
+    facts.cut_taken(),
+    facts.participant_screened(),
+    facts.screening_failed(),
+    facts.consent_signed(),
+    facts.participant_enrolled(),
+    facts.baseline_recorded(),
+    facts.consent_withdrawn(),
+    facts.participant_transferred("milan", 5),
+    facts.participant_voided(),
+    facts.lesion_registered("L9"),
+    facts.procedure_performed(),
+    facts.radiotherapy_started(0, "RT9", index=False),
+    facts.prescription_changed(),
+    facts.radiotherapy_completed(),
+    facts.radiotherapy_discontinued(),
+    facts.systemic_therapy_started(),
+    facts.systemic_therapy_stopped(),
+    toxicity.toxicity_assessed(0, toxicity.finding()),
+    toxicity.serious_event_reported(),
+    toxicity.serious_event_updated(),
+    toxicity.serious_event_resolved(),
+    followup.follow_up_recorded(40),
+    followup.visit_missed(90),
+    followup.disease_progressed(40, "L1"),
+    followup.vital_status_confirmed(50),
+    followup.participant_died(60),
+    followup.lost_to_follow_up(70),
+    followup.follow_up_resumed(80),
+    followup.query_explained(),
+    followup.reminder_snoozed(),
+    followup.reminder_acknowledged(),
+)
+EXAMPLE_BODIES = {
+    fact.type_name: body(fact) for fact in (*(golden_fact(*each) for each in DECLARED_FACTS), *PLAIN_FACTS)
+}
+"""One of each of them as it is sent: what is unremarkable here, or else the published example."""
+
+
+def users_of_site(site: str) -> set[str]:
+    return {f"site@{site}", f"coordinator@{site}"}
+
+
+def split_user(user: str) -> tuple[str, str | None]:
+    role, _, site = user.partition("@")
+    return role, site or None
+
+
+@dataclass
+class StudyUnderTest:
+    """`events` is what was recorded through it, `others` counts what was published past it."""
+
+    demo: Demo
+    http: httpx.Client
+    study_id: str = field(default_factory=lambda: f"own-{secrets.token_hex(6)}")
+    event_ids: set[str] = field(default_factory=set)
+    external_event_count: int = 0
+
+    @property
+    def expected_position(self) -> int:
+        """The position that analytics will reach."""
+        return len(self.event_ids) + self.external_event_count
+
+    def __post_init__(self) -> None:
+        self._issuer = Issuer.load(self.demo.data / "issuer")
+
+    def address(self, path: str = "", service: str = "enrollment") -> str:
+        return f"/{service}/v1/studies/{self.study_id}{'/' if path else ''}{path}"
+
+    def authorization(self, user: str, age: timedelta = timedelta()) -> dict[str, str]:
+        """The header that says who asks, with a token that was issued so long ago."""
+        name = subject(self.study_id, *split_user(user))
+        return {"Authorization": f"Bearer {self._issuer.token(name, now=Clock().now() - age)}"}
+
+    def get(self, path: str = "", user: str = ROME_USER, **params: Any) -> httpx.Response:
+        """Of enrollment."""
+        return self.get_from("enrollment", path, user, **params)
+
+    def get_from(self, service: str, path: str, user: str = ROME_USER, **params: Any) -> httpx.Response:
+        return self.http.get(self.address(path, service), params=params, headers=self.authorization(user))
+
+    def get_analytics(self, path: str, user: str = "investigator", **params: Any) -> httpx.Response:
+        """Of analytics."""
+        return self.get_from("analytics", path, user, **params)
+
+    def figure(self, name: str, user: str = "investigator", **params: Any) -> dict[str, Any]:
+        answer = self.get_analytics(f"figures/{name}.json", user, **params)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def post(
+        self, path: str, content: Any, user: str = ROME_USER, service: str = "enrollment", **headers: str
+    ) -> httpx.Response:
+        return self.send(self.address(path, service), content, user, **headers)
+
+    def send(self, address: str, content: Any, user: str = ROME_USER, **headers: str) -> httpx.Response:
+        """As JSON; `headers` with underscores for hyphens."""
+        header_names = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = self.http.post(address, json=content, headers={**self.authorization(user), **header_names})
+        if answer.status_code == 201:
+            self.event_ids.update(answer.json().get("event_ids", [answer.json()["event_id"]]))
+        return answer
+
+    def record_study_fact(self, fact: Fact, user: str = "administrator") -> httpx.Response:
+        return self.post(f"facts/{fact.type_name}", body(fact), user)
+
+    def record_fact(self, number: str, fact: Fact, user: str = ROME_USER, **headers: str) -> httpx.Response:
+        """To the service that takes such a fact, once it knows whom it is about."""
+        service = service_for(fact)
+        path = self.address(f"participants/{number}/facts/{fact.type_name}", service)
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        answer = self.send(path, body(fact), user, **headers)
+        while service != "enrollment" and _is_not_known_yet(answer) and time.monotonic() < deadline:
+            time.sleep(0.02)
+            answer = self.send(path, body(fact), user, **headers)
+        return answer
+
+    def register(self, *initial_facts: Fact, user: str = ROME_USER) -> str:
+        """The number of a new participant about whom this was stated at once."""
+        answer = self.post("participants", {"facts": [batch_entry(fact) for fact in initial_facts]}, user)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["participant_id"])
+
+    def enroll_at(self, site: str, *extra_facts: Fact, **screening: Any) -> str:
+        """The number of somebody enrolled at that site."""
+        initial_facts = (
+            facts.participant_screened(site_id=site, **screening),
+            facts.consent_signed(),
+            facts.participant_enrolled(),
+        )
+        return self.register(*initial_facts, *extra_facts, user=f"site@{site}")
+
+    def wait_until_known(self, number: str) -> str:
+        """The number again, when toxicity and follow-up know all that enrollment knows of the participant and study."""
+        version = self.get(f"participants/{number}", "investigator").json()["version"]
+        for service in ("toxicity", "followup"):
+            wait_until(partial(self._is_known_to, service, number, version), f"{service} knows {number}")
+        self.wait_for_analytics()
+        return number
+
+    def _is_known_to(self, service: str, number: str, version: int) -> bool:
+        answer = self.get_from(service, f"participants/{number}", "investigator")
+        return answer.status_code == 200 and int(answer.json()["enrollment_version"]) >= version
+
+    def wait_for_analytics(self) -> int:
+        """How far analytics is, once it knows everything that was recorded here."""
+        return wait_for_position(self, self.expected_position)
+
+
+def wait_for_position(study: StudyUnderTest, position: int) -> int:
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        answer = study.get_analytics("position", "administrator")
+        if answer.status_code == 200 and answer.json()["position"] >= position:
+            return int(answer.json()["position"])
+        time.sleep(0.02)
+    raise AssertionError(f"analytics did not reach position {position} of {study.study_id}: {answer.text}")
+
+
+def wait_until(condition: Callable[[], bool], description: str) -> None:
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"it did not come true that {description}")
+        time.sleep(0.02)
+
+
+def opening_request(study_id: str, **protocol: Any) -> dict[str, Any]:
+    return {"study_id": study_id, **body(facts.study_opened(facts.protocol(**protocol)))}
+
+
+@contextmanager
+def open_study(demo: Demo, **protocol: Any) -> Iterator[StudyUnderTest]:
+    """Opened, with two sites and somebody in every role."""
+    with httpx.Client(base_url=demo.url, timeout=TIMEOUT_SECONDS, trust_env=False) as http:
+        study = StudyUnderTest(demo, http)
+        request: Mapping[str, Any] = opening_request(study.study_id, **protocol)
+        response = http.post("/enrollment/v1/studies", json=request, headers=study.authorization("administrator"))
+        assert response.status_code == 201, response.text
+        study.event_ids.update(response.json()["event_ids"])
+        for site in SITES:
+            assert study.record_study_fact(facts.site_activated(site)).status_code == 201
+        for user in (*STUDY_WIDE_ROLES, *SITE_USERS):
+            role, site_id = split_user(user)
+            assert (
+                study.record_study_fact(
+                    facts.member_granted(subject(study.study_id, role, site_id), role, site_id)
+                ).status_code
+                == 201
+            )
+        yield study
+
+
+def is_indistinguishable(first: httpx.Response, second: httpx.Response) -> bool:
+    """Nothing tells the two answers apart but the time that they were made at."""
+    visible_headers = [
+        [(name, value) for name, value in each.headers.raw if name.lower() != b"date"] for each in (first, second)
+    ]
+    return (first.status_code, first.content, visible_headers[0]) == (
+        second.status_code,
+        second.content,
+        visible_headers[1],
+    )
+
+
+def find_event_id(
+    study: StudyUnderTest, number: str, type_name: str, service: str = "enrollment", user: str = ROME_USER
+) -> str:
+    events = study.get_from(service, f"participants/{number}/history", user).json()["events"]
+    return next(str(event["event_id"]) for event in events if event["type"] == type_name)
+
+
+def demo_environment(demo: Demo) -> dict[str, str]:
+    settings: dict[str, str] = json.loads((demo.data / "state.json").read_text())["environment"]
+    return settings

@@ -1,0 +1,297 @@
+"""Nobody finds by guessing what they may not read.
+
+Every route that takes a body is tried by every role that may not read a site's sealed texts and references, twice: with
+the right guess and with a wrong one. Two participants of one history, one for each guess, are led through the same
+requests. Nothing may tell the answers apart but ids and times. The routes are those of the applications: a new one is
+in it without a line here.
+
+`tests/unit/eventstore/test_command_handler.py` looks at how long an answer takes, by the statements that go to the
+store: they are the same for a right and a wrong guess. Wall time on a loaded machine says nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from services.analytics.app import create_app as analytics
+from services.enrollment.app import create_app as enrollment
+from services.followup.app import create_app as followup
+from services.toxicity.app import create_app as toxicity
+from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, TOXICITY
+from shared.kernel.fact import Correction, Fact, Stream
+from shared.kernel.ids import new_participant_id
+from shared.settings import Settings
+from shared.testing.builders import facts
+from tests.api.support.study import ALL_USERS, EXAMPLE_BODIES, StudyUnderTest, body, open_study, users_of_site
+from tests.demo import Demo
+
+APP_FACTORIES = {"enrollment": enrollment, "toxicity": toxicity, "followup": followup, "analytics": analytics}
+STREAM_BY_SERVICE: dict[str, Stream] = {"enrollment": PARTICIPANT, "toxicity": TOXICITY, "followup": FOLLOWUP}
+USERS_WITHOUT_ACCESS = tuple(who for who in (*ALL_USERS, "nobody") if who not in users_of_site("rome"))
+CORRECT_GUESS, WRONG_GUESS = "Zq-marked-right", "Zq-guess-wrong!"
+REFERENCE, OTHER_REFERENCE, UNUSED_REFERENCE = "Zq-ref-right", "Zq-ref-other", "Zq-ref-wrong"
+ID_PATTERN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+TIME_PATTERN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)")
+NUMBER_PATTERN = re.compile(r"[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]")
+ENDING_FACTS = ("participant.voided", "participant.withdrawn", "vital_status.recorded", "death.recorded")
+
+
+@cache
+def study_routes() -> tuple[tuple[str, APIRoute], ...]:
+    """Every route of every service that is about a study."""
+    apps = ((name, create_app(Settings())) for name, create_app in APP_FACTORIES.items())
+    return tuple(
+        (name, route)
+        for name, app in apps
+        for route in app.routes
+        if isinstance(route, APIRoute) and "{study_id}" in route.path
+    )
+
+
+def sealed_members(kind: type[Fact]) -> list[str]:
+    """The members of a fact that are one sealed text."""
+    properties = kind.model_json_schema(mode="validation").get("properties", {})
+    return [
+        name
+        for name, said in properties.items()
+        if any(branch.get("x-sealed") for branch in (said, *said.get("anyOf", ())))
+    ]
+
+
+def body_with_guess(kind: type[Fact], text: str, reference: str) -> dict[str, Any]:
+    """The fact as it is sent, with the guess in every sealed member."""
+    body = {**EXAMPLE_BODIES[kind.type_name]}
+    return {**body, **{name: reference if name == "local_reference" else text for name in sealed_members(kind)}}
+
+
+@dataclass
+class GuessTarget:
+    """A participant of Rome, and what is guessed of them."""
+
+    number: str
+    text: str
+    reference: str
+    events: dict[tuple[str, str], str] = field(default_factory=dict)
+
+
+@dataclass
+class GuessTargets:
+    study: StudyUnderTest
+    correct: GuessTarget
+    wrong: GuessTarget
+    keyed_facts: set[tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def study(demo: Demo) -> Iterator[StudyUnderTest]:
+    with open_study(demo) as study:
+        yield study
+
+
+def idempotency_key(service: str, type_name: str, twin: GuessTarget) -> str:
+    return f"{service}-{type_name}-{twin.number}"
+
+
+def create_target(study: StudyUnderTest, guess: str, reference: str, own_reference: str) -> GuessTarget:
+    number = study.enroll_at(
+        "rome", facts.lesion_registered(), facts.radiotherapy_started(), local_reference=own_reference
+    )
+    twin = GuessTarget(study.wait_until_known(number), guess, reference)
+    history = study.get(f"participants/{number}/history").json()["events"]
+    twin.events["enrollment", "participant.screened"] = history[0]["event_id"]
+    types = [
+        (service, kind) for service, stream in STREAM_BY_SERVICE.items() for kind in stream.declared_facts.values()
+    ]
+    for service, kind in sorted(types, key=lambda each: each[1].type_name in ENDING_FACTS):
+        if sealed_members(kind) and kind.type_name != "participant.screened":
+            body, key = (
+                body_with_guess(kind, CORRECT_GUESS, own_reference),
+                idempotency_key(service, kind.type_name, twin),
+            )
+            path = f"participants/{number}/facts/{kind.type_name}"
+            answer = study.post(path, body, service=service, Idempotency_Key=key)
+            if answer.status_code == 201:
+                twin.events[service, kind.type_name] = answer.json()["event_id"]
+    return twin
+
+
+@pytest.fixture(scope="module")
+def targets(study: StudyUnderTest) -> GuessTargets:
+    """Two participants of whom the same marked texts were stated; of one they are guessed, of the other missed."""
+    correct, wrong = (
+        create_target(study, CORRECT_GUESS, REFERENCE, REFERENCE),
+        create_target(study, WRONG_GUESS, UNUSED_REFERENCE, OTHER_REFERENCE),
+    )
+    assert correct.events.keys() == wrong.events.keys()
+    return GuessTargets(study, correct, wrong, set(correct.events))
+
+
+def comparable_response(answer: httpx.Response) -> tuple[int, str, list[tuple[str, str]], int]:
+    """What an answer tells: status, body and headers, but for ids and times, and its size."""
+    text, headers = answer.text, []
+    for name, value in answer.headers.items():
+        if name not in ("date", "content-length"):
+            headers.append((name, value))
+    for pattern in (ID_PATTERN, TIME_PATTERN, NUMBER_PATTERN):
+        text = pattern.sub("…", text)
+        headers = [(name, pattern.sub("…", value)) for name, value in headers]
+    return answer.status_code, text, headers, len(text)
+
+
+def guess_requests(service: str, route: APIRoute, twin: GuessTarget) -> Iterator[tuple[str, dict[str, str], Any]]:
+    """Every way of putting a guess about one participant to a route: query, headers, body."""
+    name = route.name
+    stream = STREAM_BY_SERVICE.get(service)
+    kind = stream.facts.get(name) if stream else None
+    if kind is not None and kind.type_name in (stream.declared_facts if stream else {}):
+        yield from requests_under_keys(service, kind.type_name, twin, body_with_guess(kind, twin.text, twin.reference))
+    elif kind is not None and issubclass(kind, Correction):
+        for (event_service, type_name), event in twin.events.items():
+            if event_service == service and stream:
+                replacement = body_with_guess(stream.facts[type_name], twin.text, twin.reference)
+                body = {
+                    "event_id": event,
+                    "reason_code": "typing_error",
+                    "reason": twin.text,
+                    "replacement": {"type": type_name, "data": replacement},
+                }
+                yield from requests_under_keys(service, type_name, twin, body)
+                yield from requests_under_keys(service, type_name, twin, {**body, "reason": None})
+    elif name == "facts" and stream:
+        for kind in stream.declared_facts.values():
+            if sealed_members(kind):
+                body = body_with_guess(kind, twin.text, twin.reference)
+                yield from requests_under_keys(service, kind.type_name, twin, [{"type": kind.type_name, "data": body}])
+    elif name == "new_participant":
+        body = body_with_guess(PARTICIPANT.facts["participant.screened"], twin.text, twin.reference)
+        yield from requests_under_keys(service, "participant.screened", twin, body)
+        batch = {"facts": [{"type": "participant.screened", "data": body}]}
+        yield from requests_under_keys(service, "participant.screened", twin, batch)
+    else:
+        yield "", {}, {"local_reference": twin.reference}
+
+
+def requests_under_keys(
+    service: str, type_name: str, twin: GuessTarget, body: Any
+) -> Iterator[tuple[str, dict[str, str], Any]]:
+    """Dry, and under the site's key and the event's id both dry and real: under a used key nothing is recorded."""
+    yield "?dry_run=true", {}, body
+    if event := twin.events.get((service, type_name)):
+        for key in (idempotency_key(service, type_name, twin), event):
+            for query in ("?dry_run=true", ""):
+                yield query, {"Idempotency_Key": key}, body
+
+
+def route_path(route: APIRoute, study: StudyUnderTest, number: str) -> str:
+    values = {"study_id": study.study_id, "participant_id": number, "name": "treatments", "kind": "json"}
+    return route.path.format(**values)
+
+
+@pytest.mark.parametrize("who", USERS_WITHOUT_ACCESS)
+def test_correct_guess_gets_the_same_response_as_a_wrong_one(targets: GuessTargets, who: str) -> None:
+    study, attempts = targets.study, 0
+    for service, route in study_routes():
+        if "POST" not in (route.methods or ()):
+            continue
+        request_pairs = zip(
+            *(guess_requests(service, route, twin) for twin in (targets.correct, targets.wrong)), strict=True
+        )
+        for (query, headers, sent_body), (_, other_headers, other_body) in request_pairs:
+            correct_response = study.send(
+                route_path(route, study, targets.correct.number) + query, sent_body, who, **headers
+            )
+            wrong_response = study.send(
+                route_path(route, study, targets.wrong.number) + query, other_body, who, **other_headers
+            )
+            assert comparable_response(correct_response) == comparable_response(wrong_response), (
+                route.path,
+                query,
+                headers,
+            )
+            assert CORRECT_GUESS not in correct_response.text
+            assert REFERENCE not in correct_response.text + str(correct_response.headers)
+            attempts += 1
+    assert attempts > 60
+
+
+def test_readers_of_the_texts_can_distinguish_a_correct_guess(targets: GuessTargets) -> None:
+    """The control: whoever may read the texts does see the difference, before and after all that was tried."""
+    assert len(targets.keyed_facts) >= 6, targets.keyed_facts
+    assert {service for service, _ in targets.keyed_facts} == set(STREAM_BY_SERVICE)
+    for service, type_name in targets.keyed_facts - {("enrollment", "participant.screened")}:
+        target = targets.correct
+        body = body_with_guess(STREAM_BY_SERVICE[service].facts[type_name], CORRECT_GUESS, REFERENCE)
+        path = f"participants/{target.number}/facts/{type_name}?dry_run=true"
+        repeated = targets.study.post(
+            path, body, service=service, Idempotency_Key=idempotency_key(service, type_name, target)
+        )
+        assert (repeated.status_code, repeated.headers["Idempotency-Replayed"]) == (200, "true"), type_name
+
+
+@pytest.mark.parametrize("who", USERS_WITHOUT_ACCESS)
+def test_reads_reveal_no_sealed_text_and_no_foreign_participant(targets: GuessTargets, who: str) -> None:
+    study, is_study_wide = targets.study, "@" not in who
+    for _, route in study_routes():
+        if "GET" not in (route.methods or ()) or route.path.endswith("/live"):
+            continue
+        existing_response, unknown_response = (
+            study.http.get(route_path(route, study, number), headers=study.authorization(who))
+            for number in (targets.correct.number, new_participant_id())
+        )
+        for text in (CORRECT_GUESS, REFERENCE, OTHER_REFERENCE):
+            assert text not in existing_response.text + str(existing_response.headers), (who, route.path)
+        if "{participant_id}" in route.path and not is_study_wide:
+            assert comparable_response(existing_response) == comparable_response(unknown_response), route.path
+        guess_responses = [
+            study.http.get(
+                route_path(route, study, targets.correct.number), params={name: text}, headers=study.authorization(who)
+            )
+            for name in ("local_reference", "q")
+            for text in (REFERENCE, UNUSED_REFERENCE)
+        ]
+        assert comparable_response(guess_responses[0]) == comparable_response(guess_responses[1])
+        assert comparable_response(guess_responses[2]) == comparable_response(guess_responses[3])
+
+
+def test_sealed_texts_are_in_no_log_or_metric(targets: GuessTargets) -> None:
+    secrets_used = [
+        text.encode() for text in (CORRECT_GUESS, WRONG_GUESS, REFERENCE, OTHER_REFERENCE, UNUSED_REFERENCE)
+    ]
+    logs = [path for path in targets.study.demo.data.rglob("*.log") if path.is_file()]
+    assert {"web.log", "enrollment.log"} <= {path.name for path in logs}
+    for path in logs:
+        assert not [text for text in secrets_used if text in path.read_bytes()], path
+    metrics = targets.study.http.get("/metrics")
+    assert metrics.status_code == 200
+    assert not [text for text in secrets_used if text in metrics.content]
+
+
+def test_only_its_own_site_can_tell_that_a_reference_is_taken(targets: GuessTargets) -> None:
+    """The control: whoever may read the reference does see the difference."""
+    bodies = [
+        body(facts.participant_screened(local_reference=text)) for text in (REFERENCE, f"Zq-{secrets.token_hex(4)}")
+    ]
+    statuses = [targets.study.post("participants?dry_run=true", each).status_code for each in bodies]
+    assert statuses == [409, 200]
+
+
+@pytest.mark.parametrize("name", ["a%00b", "%ED%A0%80", "x" * 2000, "Rome%20", "%7B"])
+def test_impossible_study_id_gets_the_same_response_as_an_unknown_one(study: StudyUnderTest, name: str) -> None:
+    """By every route, to whoever may do much in a study: a text that PostgreSQL cannot store reaches it by none."""
+    paths_by_status: dict[str, set[str]] = {}
+    for service, route in study_routes():
+        path = route.path.replace("{study_id}", name).replace("{participant_id}", new_participant_id())
+        path = path.replace("{name}", "flow")
+        for method in route.methods or ():
+            answer = study.http.request(method, path, headers=study.authorization("coordinator"))
+            paths_by_status.setdefault(f"{answer.status_code}", set()).add(f"{service} {method} {path[:80]}")
+    assert not {status: paths for status, paths in paths_by_status.items() if status not in ("404", "409")}

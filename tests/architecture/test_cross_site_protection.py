@@ -1,0 +1,34 @@
+"""Every request that a browser can be made to send must be protected against other sites."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from infra.issuer import Issuer
+from infra.local.single_port_app import SinglePortApp
+from shared.settings import SERVICES, Settings
+from shared.web.route_classes import CheckedRoute
+from shared.web.same_origin import PageRoute
+
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_state_changing_routes_need_a_bearer_token_or_a_same_origin_page(service: str, tmp_path: Path) -> None:
+    app: FastAPI = SinglePortApp(Settings(jwks=str(Issuer.load(tmp_path).jwks))).apps[service]
+    changing_routes = [
+        route for route in app.routes if isinstance(route, APIRoute) and (route.methods or set()) - SAFE_METHODS
+    ]
+    assert changing_routes
+    assert [route.path for route in changing_routes if not isinstance(route, CheckedRoute | PageRoute)] == []
+    assert [route.path for route in changing_routes if isinstance(route, PageRoute) and route.include_in_schema] == []
+
+
+def test_sign_in_and_sign_out_are_protected_page_routes(tmp_path: Path) -> None:
+    app = SinglePortApp(Settings(jwks=str(Issuer.load(tmp_path).jwks))).apps["analytics"]
+    pages = [route for route in app.routes if isinstance(route, PageRoute) and route.methods == {"POST"}]
+    assert {route.path for route in pages} == {"/session", "/session/end"}

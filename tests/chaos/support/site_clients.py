@@ -1,0 +1,166 @@
+"""Sites that go on reporting whatever happens: each fact under a key of its own, again until it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import httpx
+
+from infra.client.study_client import ApiError, StudyClient
+from infra.reference.study import ReferenceFact, default_grants, subject
+from infra.simulator.participants import (
+    FIRST_SCREENING_DAY,
+    OPENING_DATA,
+    SITES,
+    ReportedFact,
+    SimulatedParticipant,
+    simulate_participant,
+)
+from infra.simulator.progress import ParticipantProgress
+from infra.synthetic.treatment_summary import Service
+from tests.demo import Demo
+
+STUDY_ID, TODAY = "chaos", "2030-01-01"
+"""The study, and its frozen day: later than all that the sites report."""
+REPORTING_SITES = SITES[:4]
+CONCURRENT_PARTICIPANTS = len(REPORTING_SITES)  # participants of whom something is told
+SEED = 3
+PAUSE_SECONDS = (
+    0.02  # seconds between an answer and the next fact of that participant: about a hundred facts a second together
+)
+ANSWER_TIMEOUT_SECONDS = 90.0  # seconds for some tens of facts, whatever was killed
+NOT_VISIBLE_STATUS = 404
+TRANSFERRED = "participant.transferred"
+ENDING_FACTS = {"participant.withdrawn", "participant.voided"}  # what is told of them later is refused
+
+
+class SiteClients:
+    """What the sites report, and in `answers` what was answered: the events by the key under which they were stated."""
+
+    def __init__(self, demo: Demo) -> None:
+        self._demo, self._stopped = demo, asyncio.Event()
+        hooks = {"response": [self._record_answer]}
+        self.client = httpx.AsyncClient(base_url=demo.url, timeout=10, trust_env=False, event_hooks=hooks)
+        self._api = StudyClient(self.client, STUDY_ID, self._token_for, attempts=None)
+        self.answers: dict[str, list[str]] = {}
+        self.recent_refusals: deque[str] = deque(maxlen=12)  # of late, for whoever wonders why nothing goes on
+
+    @property
+    def event_ids(self) -> list[str]:
+        """Every event that somebody was told of."""
+        return sorted(event for events in self.answers.values() for event in events)
+
+    async def open(self) -> None:
+        await self._api.open_study(OPENING_DATA, "opened")
+        for site in REPORTING_SITES:
+            await self._api.record_study_fact(
+                "study.site_activated", {**vars(site), "on": FIRST_SCREENING_DAY.isoformat()}, site.site_id
+            )
+        await self._api.record_grants(default_grants(STUDY_ID, [site.site_id for site in REPORTING_SITES]))
+
+    async def report(self) -> None:
+        """Of several participants at once, until it is over; raises NotAccepted for an answer that is neither success
+        nor passing."""
+        async with asyncio.TaskGroup() as reporters:
+            for first_index in range(CONCURRENT_PARTICIPANTS):
+                reporters.create_task(self._report_participants(first_index))
+
+    def stop(self) -> None:
+        """Whoever waits for an answer still gets it."""
+        self._stopped.set()
+
+    async def wait_for_answers(self, count: int) -> None:
+        """Return when so many facts more were answered."""
+        goal, deadline = len(self.answers) + count, time.monotonic() + ANSWER_TIMEOUT_SECONDS
+        while len(self.answers) < goal:
+            assert time.monotonic() < deadline, f"the sites are not answered, of late: {list(self.recent_refusals)}"
+            await asyncio.sleep(0.01)
+
+    async def _report_participants(self, first: int) -> None:
+        for index in count(first, CONCURRENT_PARTICIPANTS):
+            progress = ParticipantProgress("")
+            for position, fact in enumerate(_participant_facts(index)):
+                if self._stopped.is_set():
+                    return
+                corrected_event_id = None if fact.corrects is None else self.answers[f"{index}/{fact.corrects}"][0]
+                await self._record_fact(progress, fact, fact.with_event_id(corrected_event_id), f"{index}/{position}")
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _record_fact(
+        self, progress: ParticipantProgress, fact: ReportedFact, statement: ReferenceFact, key: str
+    ) -> None:
+        if not progress.number:
+            answer = await self._api.register(fact.site_id, statement["data"], key)
+            progress.number = str(answer.json()["participant_id"])
+        else:
+            answer = await self._add_fact(progress, fact, statement, key)
+        if fact.service == "enrollment":
+            progress.heard = answer.headers.get("quartal-version", progress.heard)
+
+    async def _add_fact(
+        self, progress: ParticipantProgress, fact: ReportedFact, statement: ReferenceFact, key: str
+    ) -> httpx.Response:
+        """By the site that tells it. Where it has handed the participant over and did not hear so, it asks those who
+        still see the participant, and is answered as it would have been."""
+        after = None if fact.service == "enrollment" else progress.heard
+        try:
+            return await self._api.record_fact(
+                fact.site_id, progress.number, statement, key, service=fact.service, after=after
+            )
+        except ApiError as refused:
+            if refused.status != NOT_VISIBLE_STATUS or fact.type != TRANSFERRED:
+                raise
+            return await self._api.record_fact(None, progress.number, statement, key, service=fact.service, after=after)
+
+    async def _record_answer(self, answer: httpx.Response) -> None:
+        await answer.aread()
+        if not answer.is_success:
+            self.recent_refusals.append(f"{answer.status_code} {answer.request.url.path} {answer.text[:200]}")
+            return
+        document = answer.json()
+        events = document.get("event_ids") or [document["event_id"]]
+        assert self.answers.setdefault(answer.request.headers["idempotency-key"], events) == events
+
+    def _token_for(self, role: str, site_id: str | None) -> str:
+        return self._demo.token(role, site_id, STUDY_ID, subject(STUDY_ID, role, site_id))
+
+
+def _participant_facts(index: int) -> Iterator[ReportedFact]:
+    """A simulated life. At its end the screening is restated, with another year of birth, and whoever is on the study
+    is handed over to the next site, which tells the other services something."""
+    participant = simulate_participant(SEED, index, REPORTING_SITES)
+    yield from participant.facts
+    types = {fact.type for fact in participant.facts}
+    if TRANSFERRED not in types:
+        yield _corrected_screening(participant)
+        if "participant.enrolled" in types and not types & ENDING_FACTS:
+            yield from _transfer_facts(participant)
+
+
+def _corrected_screening(participant: SimulatedParticipant) -> ReportedFact:
+    screening = participant.facts[0]
+    screening_data: dict[str, Any] = {**screening.data, "birth_year": screening.data["birth_year"] - 1}
+    replacement = {"type": screening.type, "schema_version": 1, "data": screening_data}
+    data = {"reason_code": "typing_error", "replacement": replacement}
+    return ReportedFact(
+        "enrollment", "record.corrected", data, participant.report_days[-1], screening.site_id, corrects=0
+    )
+
+
+def _transfer_facts(participant: SimulatedParticipant) -> Iterator[ReportedFact]:
+    current_site, day = participant.site.site_id, participant.report_days[-1]
+    names = [site.site_id for site in REPORTING_SITES]
+    next_site = names[(names.index(current_site) + 1) % len(names)]
+    yield ReportedFact("enrollment", TRANSFERRED, {"to_site": next_site, "on": day}, day, current_site)
+    enrolled_on = next(fact.data["enrolled_on"] for fact in participant.facts if fact.type == "participant.enrolled")
+    assessment = {"assessed_on": enrolled_on, "timepoint": "baseline", "findings": [], "checklist_complete": False}
+    later: list[tuple[Service, str, dict[str, Any]]] = [
+        ("toxicity", "toxicity.assessed", assessment),
+        ("followup", "followup.recorded", {"seen_on": enrolled_on, "mode": "letter"}),
+    ]
+    yield from (ReportedFact(service, name, data, day, next_site) for service, name, data in later)

@@ -1,0 +1,81 @@
+"""What the projection's tests look at: an analytics database of their own, and what it holds of a study."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from services.analytics.projection.projector import apply_events
+from shared.inbox.batch import BatchResult, EventHandler, apply_batch
+from shared.inbox.standing_facts import StandingFactRow, load_standing
+from shared.inbox.stream_cursor import KafkaMessage
+from shared.postgres.migrations import migrate
+from shared.security.tenancy import Tenant, transaction
+from tests.conftest import (
+    MIGRATIONS,
+    Database,
+    PostgresServer,
+    ServerAddress,
+    execute_as_superuser,
+    open_database,
+    runtime_roles,
+)
+
+
+@asynccontextmanager
+async def migrated_database(server: PostgresServer, template: str = "template0") -> AsyncIterator[str]:
+    """The name of a migrated database, empty or with all that `template` holds, to which nobody may be connected."""
+    name = f"test_{secrets.token_hex(6)}"
+    await execute_as_superuser(server, f"create database {name} owner quartal_analytics_owner template {template}")
+    try:
+        address = ServerAddress(server=server.url(name))
+        await execute_as_superuser(address, "alter schema public owner to quartal_analytics_owner", name)
+        async with open_database(server, name, "analytics") as database:
+            await migrate(database.urls["owner"], MIGRATIONS["analytics"], runtime_roles("analytics"))
+        yield name
+    finally:
+        await execute_as_superuser(server, f"drop database {name} with (force)")
+
+
+@asynccontextmanager
+async def own_analytics_database(server: PostgresServer) -> AsyncIterator[Database]:
+    async with migrated_database(server) as name, open_database(server, name, "analytics") as database:
+        yield database
+
+
+async def project_messages(
+    pool: asyncpg.Pool[Any], messages: Sequence[KafkaMessage], handler: EventHandler = apply_events
+) -> BatchResult:
+    async with pool.acquire() as connection:
+        return await apply_batch(connection, messages, handler)  # type: ignore[arg-type] # the pool's proxy
+
+
+async def journal_rows(pool: asyncpg.Pool[Any], study_id: str) -> list[asyncpg.Record]:
+    return await pool.fetch("select * from journal where study_id = $1 order by position", study_id)
+
+
+async def fact_rows(pool: asyncpg.Pool[Any], study_id: str) -> list[asyncpg.Record]:
+    """Every row, standing or not."""
+    return await pool.fetch("select * from fact where study_id = $1 order by event_id, from_position", study_id)
+
+
+async def read_standing_facts(
+    pool: asyncpg.Pool[Any], study_id: str, *, site: str = "*", at: int | None = None, subject: str | None = None
+) -> list[StandingFactRow]:
+    async with transaction(pool, Tenant(study_id, site)) as connection:
+        return await load_standing(connection, study_id, position=at, subject=subject)
+
+
+def without_positions(rows: Sequence[StandingFactRow]) -> list[tuple[Any, ...]]:
+    """What they say, whatever order it was told in."""
+    return sorted((row.event_id, row.type, row.subject, row.site_id, row.version, row.data) for row in rows)
+
+
+async def stream_states(pool: asyncpg.Pool[Any], study_id: str) -> dict[str, tuple[int, str | None]]:
+    """Subject → the version it was applied to, and why it is parked."""
+    rows = await pool.fetch("select subject, version, parked from inbox_stream where study_id = $1", study_id)
+    return {row["subject"]: (row["version"], row["parked"]) for row in rows}

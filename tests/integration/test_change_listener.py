@@ -1,0 +1,64 @@
+"""Pages hear of what is projected through one connection of their process, which may be lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+from services.analytics.asking import FigureService
+from services.analytics.live.change_listener import listen
+from shared.kernel.clock import Clock
+from shared.ui.live_updates import LiveUpdates
+from tests.conftest import Database
+
+TIMEOUT_SECONDS = 20.0  # seconds until a promise counts as broken
+LISTENER_PID_QUERY = (
+    "select pid from pg_stat_activity where datname = current_database() and query like 'LISTEN%quartal_live%'"
+)
+
+
+async def wait_for_listener(database: Database, except_pid: int | None = None) -> int:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while (  # noqa: ASYNC110 - another connection, which has no event to wait for
+            pid := await database.system.fetchval(f"{LISTENER_PID_QUERY} and pid is distinct from $1", except_pid)
+        ) is None:
+            await asyncio.sleep(0.02)
+    return int(pid)
+
+
+async def test_live_streams_are_closed_when_the_listener_connection_is_lost(analytics_database: Database) -> None:
+    live, figures = LiveUpdates(), FigureService(analytics_database.app, analytics_database.system, Clock())
+    early_stream = live.stream("study")
+    await anext(early_stream)
+    listener_task = asyncio.create_task(listen(analytics_database.urls["system"], figures, live))
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            assert [frame async for frame in early_stream] == [], "it hears from now on"
+        listener_pid = await wait_for_listener(analytics_database)
+        open_stream = live.stream("study")
+        await anext(open_stream)
+        await analytics_database.system.execute("select pg_terminate_backend($1)", listener_pid)
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            assert [frame async for frame in open_stream] == []
+        new_stream = live.stream("study")
+        await anext(new_stream)
+        await analytics_database.system.execute("select pg_notify('quartal_live', 'study:7')")
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            assert b"data: 7" in await anext(new_stream)
+        live.close()
+        assert [frame async for frame in new_stream] == []
+    finally:
+        listener_task.cancel()
+        await asyncio.gather(listener_task, return_exceptions=True)
+
+
+async def test_malformed_notification_only_restarts_the_listener(analytics_database: Database) -> None:
+    live, figures = LiveUpdates(), FigureService(analytics_database.app, analytics_database.system, Clock())
+    listener_task = asyncio.create_task(listen(analytics_database.urls["system"], figures, live))
+    try:
+        listener_pid = await wait_for_listener(analytics_database)
+        await analytics_database.system.execute("select pg_notify('quartal_live', 'nonsense')")
+        await wait_for_listener(analytics_database, except_pid=listener_pid)
+        assert not listener_task.done()
+    finally:
+        listener_task.cancel()
+        await asyncio.gather(listener_task, return_exceptions=True)

@@ -1,0 +1,55 @@
+"""The operations page says so when nothing new comes in, and why."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from services.analytics.operations.api import Operations, TopicLag, UnscreenedList
+from services.analytics.pages.render import Pages, StudyHeader
+from shared.inbox.lag import KAFKA_SILENT_SECONDS, WORKER_SILENT_SECONDS, Lag, StuckCounts, detect_silence
+
+STUDY = StudyHeader("atc-rt", "A study", 7, "2024-03-01T10:00:00Z", "", "/live", [], [], "somebody")
+KAFKA = "Kafka has not answered the analytics worker for 40 s. Figures and pages change again when Kafka answers."
+WORKER = "The analytics worker has measured nothing for 90 s. Figures and pages change again when the worker runs."
+
+
+def render_page(kafka: float | None, worker: float | None) -> str:
+    """The page, so many seconds after Kafka answered and after the worker looked; None: never."""
+    topics = [] if kafka is None else [Lag("quartal.enrollment.v1", 3, 1.0), Lag("quartal.toxicity.v1", 0, kafka)]
+    standstill = None if worker is None else StuckCounts(0, 0, None, worker)
+    lag = [TopicLag(topic=each.topic, behind=each.behind, looked_seconds=each.age) for each in topics]
+    operations = Operations(
+        study_id="atc-rt",
+        position=7,
+        epoch="",
+        recorded_at=None,
+        lag=lag,
+        unreadable=0,
+        parked=[],
+        without_screening=UnscreenedList(count=0, rows=[]),
+    )
+    return Pages().operations(STUDY, operations, detect_silence(topics, standstill))
+
+
+@pytest.mark.parametrize(
+    ("kafka", "worker", "sentence"),
+    [
+        (KAFKA_SILENT_SECONDS + 25, 4.0, KAFKA),
+        (WORKER_SILENT_SECONDS + 30, WORKER_SILENT_SECONDS + 30, WORKER),
+        (None, WORKER_SILENT_SECONDS + 30, WORKER),
+    ],
+)
+def test_page_names_the_silent_component_and_the_consequence(kafka: float, worker: float, sentence: str) -> None:
+    (hint,) = re.findall(r'<p class="hint" id="silence" role="status">(.*)</p>', render_page(kafka, worker))
+    assert hint == sentence
+
+
+@pytest.mark.parametrize(
+    ("kafka", "worker"), [(4.0, 4.0), (KAFKA_SILENT_SECONDS, WORKER_SILENT_SECONDS), (None, 4.0), (None, None)]
+)
+def test_page_has_no_hint_while_measurements_arrive_or_before_the_first(
+    kafka: float | None, worker: float | None
+) -> None:
+    assert "silence" not in render_page(kafka, worker)

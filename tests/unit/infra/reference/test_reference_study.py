@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import re
+from datetime import date
+from functools import partial
+from statistics import median
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from infra.client.study_client import ParticipantBatches, reference_participants
+from infra.reference import published_cases
+from infra.reference.study import (
+    CHECKLIST,
+    FROZEN_TODAY,
+    OPENING_DATA,
+    SITE,
+    SITE_ID,
+    STUDY_ID,
+    ReferenceFact,
+    default_grants,
+)
+from infra.synthetic import cohort
+from infra.synthetic.enrollment_facts import clinical_date, working_day
+from services.enrollment.gate import EnrollmentGate
+from services.enrollment.rules import participant, study
+from services.followup import rules as followup_rules
+from services.followup.gate import FollowUpGate as FollowUpWorld
+from services.toxicity import rules as toxicity_rules
+from services.toxicity.gate import ToxicityGate as ToxicityWorld
+from shared.contracts import catalogue
+from shared.kernel.fact import Fact, StatedFact
+from shared.kernel.partial_date import PartialDate
+from shared.kernel.record import Record, current_record, decide
+
+CASES = published_cases.cases()
+ENROLLED = [case["facts"] for case in CASES] + cohort.participants()
+ALL_PEOPLE = ENROLLED + cohort.not_enrolled_participants()
+TODAY = date.fromisoformat(FROZEN_TODAY)
+IS_DATE = re.compile(r"\d{4}(-\d\d){0,2}")
+
+
+def read_fact(fact: ReferenceFact, service: str = "enrollment") -> Fact:
+    return catalogue.fact_class(service, fact["type"]).model_validate(fact["data"])
+
+
+def stated_facts(facts: list[Fact]) -> list[StatedFact[Fact]]:
+    return [StatedFact(UUID(int=number), fact) for number, fact in enumerate(facts, 1)]
+
+
+def study_record() -> Record:
+    bodies: list[tuple[str, Any]] = [("study.opened", OPENING_DATA), ("study.site_activated", SITE)]
+    bodies += [("study.member_granted", grant) for grant in default_grants(STUDY_ID, [SITE_ID])]
+    facts = stated_facts([catalogue.fact_class("enrollment", name).model_validate(body) for name, body in bodies])
+    return decide([], facts, study.objections, partial(study.gate_objections, date.max))
+
+
+def contents_of_type(facts: list[ReferenceFact], type_name: str) -> list[dict[str, Any]]:
+    return [fact["data"] for fact in facts if fact["type"] == type_name]
+
+
+def days(facts: list[ReferenceFact], type_name: str) -> list[date]:
+    return [date.fromisoformat(clinical_date(fact)) for fact in facts if fact["type"] == type_name]
+
+
+def is_stereotactic(facts: list[ReferenceFact]) -> bool:
+    targets = [target for course in contents_of_type(facts, "radiotherapy.started") for target in course["targets"]]
+    return any(target["delivery"] in ("SRS", "FSRT", "SBRT") for target in targets)
+
+
+def dates(value: Any, pointer: str = "") -> list[tuple[str, str]]:
+    """(pointer, date) of everything within that reads as a date."""
+    match value:
+        case str() if IS_DATE.fullmatch(value):
+            return [(pointer, value)]
+        case dict():
+            return [found for name, member in value.items() for found in dates(member, f"{pointer}/{name}")]
+        case list():
+            return [found for place, member in enumerate(value) for found in dates(member, f"{pointer}/{place}")]
+    return []
+
+
+def dated_pointers(case: published_cases.PublishedCase) -> list[tuple[str, str]]:
+    return dates(case["facts"], "/facts") + dates(case["later"], "/later")
+
+
+def test_reference_study_passes_the_rules() -> None:
+    assert len(study_record().stated_facts) == 2 + len(default_grants(STUDY_ID, [SITE_ID]))
+
+
+@pytest.mark.parametrize("facts", ALL_PEOPLE, ids=lambda facts: str(facts[0]["data"]["local_reference"]))
+def test_everyone_passes_rules_and_gate_in_one_batch(facts: list[ReferenceFact]) -> None:
+    assert facts[0]["type"] == "participant.screened"
+    assert len(facts) <= 200
+    participant_gate = EnrollmentGate(study_record(), TODAY, SITE_ID, SITE_ID)
+    decide([], stated_facts([read_fact(fact) for fact in facts]), participant.objections, participant_gate.objections)
+
+
+@pytest.mark.parametrize("person", reference_participants(), ids=lambda person: person.key)
+def test_toxicity_and_follow_up_batches_pass_rules_and_gates(person: ParticipantBatches) -> None:
+    enrollment_record = current_record(stated_facts([read_fact(fact) for fact in person.batches["enrollment"]]))
+    graded = stated_facts([read_fact(fact, "toxicity") for fact in person.batches.get("toxicity", [])])
+    followed = stated_facts([read_fact(fact, "followup") for fact in person.batches.get("followup", [])])
+    assert max(len(graded), len(followed)) <= 200
+    toxicity = ToxicityWorld(study_record(), TODAY, SITE_ID, enrollment_record=enrollment_record)
+    decide([], graded, toxicity_rules.objections, toxicity.objections)
+    followup = FollowUpWorld(study_record(), TODAY, SITE_ID, enrollment_record=enrollment_record)
+    decide([], followed, followup_rules.objections, followup.objections)
+
+
+def test_cohort_has_31_enrolled_and_4_stereotactic_participants() -> None:
+    assert [len(contents_of_type(facts, "participant.enrolled")) for facts in ENROLLED] == [1] * 31
+    assert [is_stereotactic(facts) for facts in ENROLLED] == [True] * 4 + [False] * 27
+
+
+def test_enrollment_runs_from_december_2020_to_january_2025() -> None:
+    enrolled = [day for facts in ENROLLED for day in days(facts, "participant.enrolled")]
+    assert date(2020, 12, 1) <= min(enrolled) < date(2021, 2, 1)
+    assert date(2025, 1, 1) <= max(enrolled) <= TODAY
+
+
+def test_no_fact_is_dated_after_the_frozen_today() -> None:
+    date_texts = [
+        day for person in reference_participants() for facts in person.batches.values() for _, day in dates(facts)
+    ]
+    assert max(PartialDate.parse(day).earliest for day in date_texts) <= TODAY
+
+
+def test_first_course_of_each_case_is_the_index_course() -> None:
+    for facts in ENROLLED:
+        courses = sorted(contents_of_type(facts, "radiotherapy.started"), key=lambda course: str(course["started_on"]))
+        assert [course["index"] for course in courses] == [True, False, False][: len(courses)]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"case-{case['case']}")
+def test_every_date_of_a_case_has_a_provenance(case: published_cases.PublishedCase) -> None:
+    assert {pointer for pointer, _ in dated_pointers(case)} - {*case["provenance"]} == set()
+    assert {origin["level"] for origin in case["provenance"].values()} <= {"published", "derived", "illustrative"}
+    assert all(origin["span"] for origin in case["provenance"].values())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"case-{case['case']}")
+def test_provenance_pointers_resolve(case: published_cases.PublishedCase) -> None:
+    for pointer in case["provenance"]:
+        value: Any = case
+        for step in pointer.strip("/").split("/"):
+            value = value[int(step) if isinstance(value, list) else step]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"case-{case['case']}")
+def test_later_facts_name_known_courses_and_lesions(case: published_cases.PublishedCase) -> None:
+    courses = {course["course_id"] for course in contents_of_type(case["facts"], "radiotherapy.started")}
+    lesions = {lesion["lesion_id"] for lesion in contents_of_type(case["facts"], "lesion.registered")}
+    for fact in case["later"]:
+        lesions_seen = fact["data"].get("disease", {}).get("lesions", [])
+        assert {lesion["lesion_id"] for lesion in [*lesions_seen, fact["data"]] if lesion.get("lesion_id")} <= lesions
+        assert fact["data"].get("course_id") in {None, *courses}
+
+
+def test_prescriptions_equal_the_published_ones() -> None:
+    prescribed = [
+        [
+            (target["fractions"], target["dose_per_fraction_cgy"], target.get("prescription_isodose_percent"))
+            for course in contents_of_type(case["facts"], "radiotherapy.started")
+            for target in course["targets"]
+        ]
+        for case in CASES
+    ]
+    assert prescribed == [
+        [(1, 1500, 80), (1, 2000, 80), (10, 300, None), (10, 400, None)],
+        [(33, 165, None), (33, 212, None), (1, 1800, 80)],
+        [(33, 165, None), (33, 212, None), (5, 600, 80)],
+        [(33, 200, None), (5, 500, None), (5, 600, None), (1, 2000, None)],
+    ]
+
+
+def later_days(case: int, type_name: str, member: str) -> list[date]:
+    day_texts = [fact["data"][member] for fact in CASES[case - 1]["later"] if fact["type"] == type_name]
+    return [date.fromisoformat(day) for day in day_texts if day]
+
+
+def test_case_1_has_the_published_intervals_to_mri_progression_and_death() -> None:
+    srs = days(CASES[0]["facts"], "radiotherapy.started")[0]
+    wbrt_end = days(CASES[0]["facts"], "radiotherapy.completed")[1]
+    contact_days, progressed = (
+        later_days(1, "followup.recorded", "seen_on"),
+        later_days(1, "disease.progressed", "detected_on"),
+    )
+    assert (contact_days[0] - srs).days == 42
+    assert (wbrt_end, progressed[1]) == (date(2021, 6, 8), date(2021, 9, 8))
+    assert later_days(1, "participant.died", "died_on") == [date(2021, 12, 8)]
+    assert (date(2021, 12, 8) - srs).days >= 224
+
+
+def test_case_2_has_the_published_intervals_to_restaging_and_death() -> None:
+    srs = days(CASES[1]["facts"], "radiotherapy.started")[1]
+    chemoradiotherapy_end = days(CASES[1]["facts"], "radiotherapy.completed")[0]
+    assert [(day - srs).days for day in later_days(2, "participant.died", "died_on")] == [25]
+    assert [(day - chemoradiotherapy_end).days for day in later_days(2, "followup.recorded", "seen_on")] == [56]
+
+
+def test_case_2_has_a_grade_2_seizure_and_a_fatal_unrelated_pneumonia() -> None:
+    seizure, pneumonia = [fact["data"]["findings"][0] for fact in CASES[1]["later"] if fact["service"] == "toxicity"]
+    assert (seizure["term"], seizure["grade"]) == ("3.0:0699", 2)
+    assert (pneumonia["term"], pneumonia["grade"]) == ("3.0:0534", 5)
+    assert {"to": "course:SRS", "level": "unrelated"} in pneumonia["attribution"]
+    assert later_days(2, "toxicity.assessed", "assessed_on")[1:] == later_days(2, "participant.died", "died_on")
+
+
+def test_events_not_graded_in_the_paper_are_not_graded() -> None:
+    ungraded = [
+        (case["case"], finding["term"])
+        for case in CASES
+        for fact in case["later"]
+        for finding in fact["data"].get("findings", [])
+        if finding["grade"] is None
+    ]
+    assert ungraded == [(1, "3.0:0664"), (3, "3.0:0150"), (3, "3.0:0150")]
+
+
+def test_the_published_cases_report_31_facts_later() -> None:
+    assert [len(case["later"]) for case in CASES] == [12, 5, 8, 6]
+
+
+def test_case_3_is_last_seen_438_days_after_its_new_therapy_began() -> None:
+    new_therapy = days(CASES[2]["facts"], "systemic_therapy.started")[2]
+    assert (max(later_days(3, "followup.recorded", "seen_on")) - new_therapy).days == 438
+    assert [fact["data"]["died_on"] for fact in CASES[2]["later"] if fact["type"] == "participant.died"] == [None]
+
+
+def test_case_4_has_the_published_months_and_days() -> None:
+    facts = CASES[3]["facts"]
+    assert [thyroid["found_on"] for thyroid in contents_of_type(facts, "lesion.registered")] == [
+        "2023-12",
+        "2024-10-24",
+        "2025-01-22",
+    ]
+    assert [line["on"] for line in contents_of_type(facts, "systemic_therapy.started")] == [
+        "2024-02-19",
+        "2024-04",
+        "2024-12",
+    ]
+    first, sbrt, _ = days(facts, "radiotherapy.started")
+    assert (first.isoformat()[:7], days(facts, "radiotherapy.completed")[0].isoformat()[:7]) == ("2024-02", "2024-04")
+    assert date(2024, 11, 22) <= sbrt <= date(2024, 12, 31)
+
+
+@pytest.mark.parametrize(("case", "age", "presented"), [(1, 59, 2021), (2, 77, 2022), (3, 62, 2021), (4, 56, 2023)])
+def test_birth_years_agree_with_the_published_ages(case: int, age: int, presented: int) -> None:
+    assert presented - contents_of_type(CASES[case - 1]["facts"], "participant.screened")[0]["birth_year"] in (
+        age,
+        age + 1,
+    )
+
+
+def test_synthetic_cohort_has_plausible_ages() -> None:
+    screenings = [facts[0]["data"] for facts in cohort.participants()]
+    ages = [int(screening["screened_on"][:4]) - screening["birth_year"] for screening in screenings]
+    assert 65 <= median(ages) <= 75
+    assert min(ages) >= 18
+
+
+def test_synthetic_people_are_marked_and_depend_on_the_seed() -> None:
+    made_up = cohort.participants() + cohort.not_enrolled_participants()
+    assert all(facts[0]["data"]["local_reference"].startswith("SYNTHETIC-") for facts in made_up)
+    assert "27 synthetic" in OPENING_DATA["title"]
+    assert (cohort.participants(), cohort.not_enrolled_participants()) == (
+        cohort.participants(31),
+        cohort.not_enrolled_participants(),
+    )
+    assert cohort.participants(32) != cohort.participants()
+
+
+def test_the_synthetic_cohort_has_every_course_of_events() -> None:
+    participants = cohort.participants()
+    ended = {"radiotherapy.completed", "radiotherapy.discontinued"}
+    untreated = [facts for facts in participants if not contents_of_type(facts, "radiotherapy.started")]
+    under_way = [
+        facts
+        for facts in participants
+        if contents_of_type(facts, "radiotherapy.started") and not ended & {f["type"] for f in facts}
+    ]
+    assert (len(participants), len(untreated), len(under_way)) == (27, 1, 1)
+    assert sum(len(contents_of_type(facts, "radiotherapy.discontinued")) for facts in participants) == 3
+    assert [data["scope"] for facts in participants for data in contents_of_type(facts, "participant.withdrawn")] == [
+        "follow_up"
+    ] * 2
+
+
+def later_contents(type_name: str) -> list[dict[str, Any]]:
+    return [each.data for rest in cohort.later_facts() for each in rest if each.type == type_name]
+
+
+def test_synthetic_follow_up_depends_on_its_seed_and_keeps_the_treatment() -> None:
+    def facts_of_seed(seed: int) -> list[list[ReferenceFact]]:
+        return [[each.fact for each in rest] for rest in cohort.later_facts(seed)]
+
+    before = cohort.participants()
+    assert facts_of_seed(5) == facts_of_seed(5) != facts_of_seed(6)
+    assert cohort.participants() == before
+
+
+def test_median_survival_of_synthetic_deaths_is_3_to_9_months() -> None:
+    lived = []
+    for facts, later_facts in zip(cohort.participants(), cohort.later_facts(), strict=True):
+        died = [each.day for each in later_facts if each.type == "participant.died"]
+        lived += [(day - days(facts, "radiotherapy.started")[0]).days / 30.4375 for day in died]
+    assert 15 <= len(lived) <= 22
+    assert 3 <= median(lived) <= 9
+
+
+def test_synthetic_cohort_has_every_kind_of_follow_up() -> None:
+    assert len(later_contents("followup.recorded")) >= 40
+    assert {data["kind"] for data in later_contents("disease.progressed")} == {"local", "regional", "distant"}
+    assert len(later_contents("followup.visit_missed")) >= 2
+    assert len(later_contents("participant.lost")) > len(later_contents("participant.follow_up_resumed")) > 0
+    assert later_contents("vital_status.confirmed")
+    deaths = later_contents("participant.died")
+    assert any(len(death["died_on"]) == len("2024-03") for death in deaths)
+
+
+def test_synthetic_cohort_is_graded_at_every_timepoint_by_the_dictionary() -> None:
+    assessed = later_contents("toxicity.assessed")
+    assert {data["timepoint"] for data in assessed} == {"baseline", "during_rt", "end_of_rt", "follow_up"}
+    graded = [finding for data in assessed for finding in data["findings"]]
+    assert all(finding["term"].startswith("3.0:") for finding in graded)
+    assert {finding["grade"] for finding in graded} >= {0, 1, 2, 3, 5}
+    baselines = sum(data["timepoint"] == "baseline" for data in assessed)
+    assert 23 <= baselines <= 27
+    assert later_contents("toxicity.serious_event_reported")
+
+
+def test_synthetic_people_are_not_seen_after_their_death() -> None:
+    for later_facts in cohort.later_facts():
+        died = [each.day for each in later_facts if each.type == "participant.died"]
+        assert all(each.day <= died[0] for each in later_facts if died)
+
+
+def test_some_synthetic_people_are_not_enrolled() -> None:
+    not_enrolled = cohort.not_enrolled_participants()
+    assert not any(contents_of_type(facts, "participant.enrolled") for facts in not_enrolled)
+    assert sum(len(contents_of_type(facts, "participant.screen_failed")) for facts in not_enrolled) == 6
+    assert sum(len(contents_of_type(facts, "participant.consented")) for facts in not_enrolled) == 3
+
+
+def test_local_references_are_unique() -> None:
+    references = [facts[0]["data"]["local_reference"] for facts in ALL_PEOPLE]
+    assert len(set(references)) == len(references) == 40
+
+
+def test_checklist_has_unique_terms_of_the_dictionary() -> None:
+    assert len(set(CHECKLIST)) == len(CHECKLIST)
+    assert all(re.fullmatch(r"3\.0:\d{4}", term) for term in CHECKLIST)
+
+
+def test_working_days_skip_weekends() -> None:
+    assert [working_day(date(2024, 3, 1), number) for number in (1, 2, 6)] == [
+        date(2024, 3, 1),
+        date(2024, 3, 4),
+        date(2024, 3, 8),
+    ]
+    assert working_day(date(2024, 3, 2), 1) == date(2024, 3, 4)

@@ -1,0 +1,139 @@
+"""A simulation without an end: one generation of participants after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from datetime import date
+from itertools import count
+from pathlib import Path
+
+from infra.simulator.participants import SITES, STUDY_ID, simulate_participant
+from infra.simulator.run import simulate
+from tests.unit.infra.conftest import FakeQuartal
+from tests.unit.infra.simulator.test_run import (
+    DAY_AFTER_ALL_FACTS,
+    FACTS_PER_SECOND,
+    repeated_keys,
+    run_simulation,
+    stop_after,
+    token_for,
+)
+
+GENERATION = 5
+
+
+def count_facts(participants: int, until: date = DAY_AFTER_ALL_FACTS) -> int:
+    """How many facts the first so many participants have up to a day."""
+    return sum(
+        day <= until.isoformat() for index in range(participants) for day in simulate_participant(7, index).report_days
+    )
+
+
+def recorded_by_index(quartal: FakeQuartal) -> Counter[int]:
+    """How many facts were recorded of each participant, by the place in the seed."""
+    index_of = {number: int(key.split("/")[-2]) for key, number in quartal.participant_ids_by_key.items()}
+    return Counter(index_of[number] for number, _ in quartal.recorded_facts)
+
+
+async def run_until_recorded(
+    quartal: FakeQuartal, until: int, progress_file: Path | None = None, today: date = DAY_AFTER_ALL_FACTS
+) -> list[str]:
+    """Its lines, when so many facts of participants are recorded in all."""
+    lines: list[str] = []
+    stop = stop_after(quartal, until)
+    await run_simulation(
+        quartal, GENERATION, today=today, stop=stop, lines=lines, progress_file=progress_file, endless=True
+    )
+    return lines
+
+
+async def test_next_generation_starts_when_all_facts_are_recorded(quartal: FakeQuartal) -> None:
+    lines = await run_until_recorded(quartal, count_facts(3 * GENERATION))
+    assert recorded_by_index(quartal) == {
+        index: len(simulate_participant(7, index).facts) for index in range(3 * GENERATION)
+    }
+    order = [int(key.split("/")[-2]) // GENERATION for key in quartal.idempotency_keys if "/simulated/" in key]
+    assert order == sorted(order)
+    assert lines[0] == "demo-live: 5 simulated participants at a time at 8 sites"
+    assert lines[1:3] == [f"demo-live: going on with participants {those}" for those in ("6 to 10", "11 to 15")]
+
+
+async def test_restart_in_a_later_generation_resumes_without_repeating_requests(
+    quartal: FakeQuartal, tmp_path: Path
+) -> None:
+    whole, progress_file, request_count = FakeQuartal(DAY_AFTER_ALL_FACTS), tmp_path / "told.json", 0
+    await run_until_recorded(whole, count_facts(3 * GENERATION))
+    while len(quartal.recorded_facts) < len(whole.recorded_facts):
+        await run_until_recorded(
+            quartal, min(len(quartal.recorded_facts) + 31, len(whole.recorded_facts)), progress_file
+        )
+        assert repeated_keys(quartal, request_count) == []
+        request_count = len(quartal.idempotency_keys)
+    assert [name for _, name in quartal.recorded_facts] == [name for _, name in whole.recorded_facts]
+
+
+async def test_restart_without_progress_records_nothing_twice(quartal: FakeQuartal, tmp_path: Path) -> None:
+    progress_file = tmp_path / "told.json"
+    await run_until_recorded(quartal, count_facts(GENERATION) + 17, progress_file)
+    progress_file.write_text('{"order": "of an earlier version", "told": 30, "known": {}}')
+    await run_until_recorded(quartal, count_facts(2 * GENERATION), progress_file)
+    assert recorded_by_index(quartal) == {
+        index: len(simulate_participant(7, index).facts) for index in range(2 * GENERATION)
+    }
+
+
+async def test_future_facts_do_not_block_and_are_recorded_on_their_day(quartal: FakeQuartal, tmp_path: Path) -> None:
+    progress_file, day = tmp_path / "told.json", date(2024, 4, 1)
+    due = count_facts(2 * GENERATION, day)
+    assert count_facts(GENERATION, day) < count_facts(GENERATION)
+    await run_until_recorded(quartal, due, progress_file, today=day)
+    assert recorded_by_index(quartal).total() == due
+    assert max(recorded_by_index(quartal)) >= GENERATION
+    while recorded_by_index(quartal).total() < count_facts(2 * GENERATION):
+        await run_until_recorded(quartal, len(quartal.recorded_facts) + 31, progress_file)
+    lives = Counter({index: len(simulate_participant(7, index).facts) for index in range(2 * GENERATION)})
+    assert all(recorded_by_index(quartal)[index] == number for index, number in lives.items())
+
+
+async def test_no_further_generation_starts_before_the_first_screening(quartal: FakeQuartal, tmp_path: Path) -> None:
+    progress_file, stop, calls = tmp_path / "told.json", asyncio.Event(), count()
+
+    def today(_: str) -> date:
+        stop.set()
+        assert next(calls) < 10
+        return date(2024, 1, 1)
+
+    quartal.set_today(DAY_AFTER_ALL_FACTS)
+    async with quartal.client() as client:
+        await simulate(
+            client,
+            token_for,
+            STUDY_ID,
+            SITES,
+            7,
+            FACTS_PER_SECOND,
+            GENERATION,
+            today,
+            stop,
+            lambda _: None,
+            progress_file,
+            endless=True,
+        )
+    assert quartal.recorded_facts == []
+    assert json.loads(progress_file.read_text())["begun"] == GENERATION
+
+
+async def test_participant_drawn_differently_by_a_newer_version_is_skipped(
+    quartal: FakeQuartal, tmp_path: Path
+) -> None:
+    progress_file = tmp_path / "told.json"
+    await run_simulation(quartal, GENERATION, stop=stop_after(quartal, 17), progress_file=progress_file)
+    progress = json.loads(progress_file.read_text())
+    before, (day, index, fact_index) = recorded_by_index(quartal), progress["ahead"][0]
+    progress["ahead"][0] = [day, index, fact_index + 100]
+    progress_file.write_text(json.dumps(progress))
+    await run_simulation(quartal, GENERATION, progress_file=progress_file)
+    lives = {other: len(simulate_participant(7, other).facts) for other in range(GENERATION)}
+    assert recorded_by_index(quartal) == {**lives, index: before[index]}

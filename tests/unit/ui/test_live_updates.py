@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import cast
+
+import pytest
+
+from services.analytics.api import LIVE_LISTS, publish_change
+from services.analytics.figures.registry import FIGURES
+from shared.ui.live_updates import LiveUpdates
+
+TIMEOUT_SECONDS = 5
+
+
+def open_stream(live: LiveUpdates, study: str) -> AsyncGenerator[bytes, None]:
+    return cast("AsyncGenerator[bytes, None]", live.stream(study))
+
+
+async def next_chunk(stream: AsyncGenerator[bytes, None]) -> bytes:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        return await anext(stream)
+
+
+async def connected_stream(live: LiveUpdates, study: str) -> AsyncGenerator[bytes, None]:
+    stream = open_stream(live, study)
+    assert await next_chunk(stream) == b"retry: 2000\n\n"
+    return stream
+
+
+def frame(part: str, version: int) -> bytes:
+    return f"event: {part}\ndata: {version}\n\n".encode()
+
+
+async def test_study_change_publishes_every_figure_and_list() -> None:
+    live = LiveUpdates()
+    publish_change(live, "atc-rt", 7)
+    async with aclosing(await connected_stream(live, "atc-rt")) as stream:
+        assert await next_chunk(stream) == b"".join(frame(name, 7) for name in (*FIGURES, *LIVE_LISTS))
+
+
+async def test_a_new_reader_is_sent_the_current_versions_at_once() -> None:
+    live = LiveUpdates()
+    live.publish("atc-rt/flow", "7")
+    live.publish("atc-rt/accrual", "7")
+    live.publish("atc-rt/flow", "8")
+    async with aclosing(await connected_stream(live, "atc-rt")) as stream:
+        assert await next_chunk(stream) == frame("flow", 8) + frame("accrual", 7)
+
+
+async def test_new_reader_gets_its_loaded_versions_unless_newer_ones_were_published() -> None:
+    live = LiveUpdates(ping_seconds=0.05)
+    live.publish("atc-rt/flow", "8")
+    async with aclosing(await connected_stream(live, "atc-rt")) as earlier:
+        assert await next_chunk(earlier) == frame("flow", 8)
+        stream_with_versions = cast("AsyncGenerator[bytes, None]", live.stream("atc-rt", {"flow": "7", "accrual": "7"}))
+        async with aclosing(stream_with_versions) as stream:
+            assert await next_chunk(stream) == b"retry: 2000\n\n"
+            assert await next_chunk(stream) == frame("flow", 8) + frame("accrual", 7)
+        assert await next_chunk(earlier) == b": ping\n\n"
+
+
+async def test_versions_published_before_a_reset_are_not_sent() -> None:
+    live = LiveUpdates()
+    live.publish("atc-rt/flow", "9")
+    live.reset()
+    stream_with_versions = cast("AsyncGenerator[bytes, None]", live.stream("atc-rt", {"flow": "7"}))
+    async with aclosing(stream_with_versions) as stream:
+        assert await next_chunk(stream) == b"retry: 2000\n\n"
+        assert await next_chunk(stream) == frame("flow", 7)
+
+
+async def test_reader_of_an_earlier_generation_is_disconnected() -> None:
+    live = LiveUpdates()
+    generation = live.generation
+    live.reset()
+    assert [chunk async for chunk in live.stream("atc-rt", {"flow": "7"}, generation)] == [b"retry: 2000\n\n"]
+
+
+async def test_a_change_reaches_every_reader_of_its_study_and_no_other() -> None:
+    live = LiveUpdates(ping_seconds=0.05)
+    async with (
+        aclosing(await connected_stream(live, "atc-rt")) as first,
+        aclosing(await connected_stream(live, "atc-rt")) as second,
+        aclosing(await connected_stream(live, "demo-live")) as elsewhere,
+    ):
+        live.publish("atc-rt/flow", "9")
+        assert await next_chunk(first) == await next_chunk(second) == frame("flow", 9)
+        assert await next_chunk(elsewhere) == b": ping\n\n"
+
+
+async def test_a_slow_reader_is_sent_the_newest_version_only() -> None:
+    live = LiveUpdates()
+    async with aclosing(await connected_stream(live, "atc-rt")) as stream:
+        for version in range(1, 1001):
+            live.publish("atc-rt/flow", str(version))
+        live.publish("atc-rt/treatments", "1000")
+        assert await next_chunk(stream) == frame("flow", 1000) + frame("treatments", 1000)
+
+
+async def test_a_change_while_a_frame_is_being_sent_is_not_lost() -> None:
+    live = LiveUpdates()
+    live.publish("atc-rt/flow", "1")
+    async with aclosing(await connected_stream(live, "atc-rt")) as stream:
+        assert await next_chunk(stream) == frame("flow", 1)
+        live.publish("atc-rt/flow", "2")
+        assert await next_chunk(stream) == frame("flow", 2)
+
+
+async def test_a_silent_stream_is_kept_open_by_pings() -> None:
+    async with aclosing(await connected_stream(LiveUpdates(ping_seconds=0.01), "atc-rt")) as stream:
+        assert [await next_chunk(stream) for _ in range(3)] == [b": ping\n\n"] * 3
+
+
+async def test_close_ends_waiting_and_later_streams() -> None:
+    live = LiveUpdates()
+    stream = await connected_stream(live, "atc-rt")
+    waiting = asyncio.ensure_future(anext(stream, b"ended"))
+    await asyncio.sleep(0)
+    live.close()
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        assert await waiting == b"ended"
+    assert [chunk async for chunk in live.stream("atc-rt")] == [b"retry: 2000\n\n"]
+    assert live.count_readers("atc-rt") == 0
+
+
+async def test_a_reader_that_leaves_is_forgotten() -> None:
+    live = LiveUpdates()
+    stays, leaves = await connected_stream(live, "atc-rt"), await connected_stream(live, "atc-rt")
+    assert live.count_readers("atc-rt") == 2
+    await leaves.aclose()
+    assert live.count_readers("atc-rt") == 1
+    await stays.aclose()
+    assert live.count_readers("atc-rt") == 0
+
+
+async def test_disconnected_reader_is_forgotten() -> None:
+    live = LiveUpdates()
+    stream = await connected_stream(live, "atc-rt")
+    waiting = asyncio.ensure_future(next_chunk(stream))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert live.count_readers("atc-rt") == 0
+
+
+@pytest.mark.parametrize(
+    ("topic", "data"),
+    [
+        ("flow", "1"),
+        ("/flow", "1"),
+        ("atc-rt/", "1"),
+        ("atc-rt/flow", "1\n\nevent: x"),
+        ("atc-rt/fl\row", "1"),
+        ("atc-rt/flow", "1\u2028"),
+    ],
+)
+async def test_topics_and_data_that_could_forge_an_event_are_refused(topic: str, data: str) -> None:
+    with pytest.raises(ValueError, match="a topic is"):
+        LiveUpdates().publish(topic, data)
