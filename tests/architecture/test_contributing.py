@@ -37,27 +37,27 @@ TESTS_OF_EVERY_FACT = (
     "tests/contracts",
     "tests/unit/analytics",
     "tests/unit/exchange",
-    "tests/unit/infra/simulator/test_simulated_participants.py::test_every_kind_of_fact_that_a_timeline_has_words_for_is_told_and_what_is_about_records",
+    "tests/unit/infra/simulator/test_simulated_participants.py::test_every_described_fact_type_and_record_fact_is_simulated",
     *(
         f"tests/unit/test_rule_properties.py::test_{name}"
         for name in (
-            "every_fact_that_may_be_stated_is_among_those_that_are_tried",
+            "every_fact_type_is_generated",
             "every_fact_is_sometimes_admitted",
-            "rules_object_to_any_set_of_facts_in_declared_words_and_never_fail",
+            "rules_raise_only_declared_objections_for_any_facts",
         )
     ),
 )
 TEST_SELECTION = "imaging or correct or enrollment or not ["
 """What is tried once for each fact is tried in the copy for the new one; the others are tried where they are."""
 PRINT_HTTP_CASES_SCRIPT = """
-from tests.api.support.study import SAID
-from tests.api.test_corrections import STORIES
-print("imaging.performed" in SAID, "imaging.performed" in STORIES)
+from tests.api.support.study import EXAMPLE_BODIES
+from tests.api.test_corrections import CORRECTION_CASES
+print("imaging.performed" in EXAMPLE_BODIES, "imaging.performed" in CORRECTION_CASES)
 """
 PRINT_DEATH_QUERIES_SCRIPT = """
-from tests.unit.analytics.participant_history import died, treated
+from tests.unit.analytics.participant_history import participant_death, treated_participant
 from tests.unit.enrollment.test_imaging import scan
-print(*(query.text for query in treated(died(30), scan("CT1")).asked("fact_after_death")), sep="\\n")
+print(*(query.text for query in treated_participant(participant_death(30), scan("CT1")).queries_of_rule("fact_after_death")), sep="\\n")
 """
 
 
@@ -90,7 +90,9 @@ def apply_recipe(folder: Path) -> None:
     """Steps 1 to 3."""
     facts_file, rules, tests = folder / FACTS_FILE, folder / RULES_FILE, folder / TEST_FILE
     facts_file.write_text(f"{facts_file.read_text('utf-8')}\n\n{FACT_CLASS_SOURCE}", "utf-8")
-    text = rules.read_text("utf-8").replace("    Enrolled,\n", "    Enrolled,\n    ImagingPerformed,\n", 1)
+    text = rules.read_text("utf-8").replace(
+        "    ConsentWithdrawn,\n", "    ConsentWithdrawn,\n    ImagingPerformed,\n", 1
+    )
     (function,) = (
         node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == "objections"
     )

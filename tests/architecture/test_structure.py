@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MAX_FUNCTION_LINES, MAX_FILE_LINES = 60, 300
+MAX_FUNCTION_LINES, MAX_FILE_LINES = 60, 340
 MAX_MEDIAN_LINES, MAX_90TH_PERCENTILE_LINES = 10, 30  # lines of a function
 PRODUCT_FOLDERS = ("services/", "shared/", "infra/")
 
@@ -24,7 +24,10 @@ MAY_HOLD_SQL = (
     "shared/inbox/",
     "shared/security/tenancy.py",
     "shared/security/read_log.py",
+    "shared/postgres/",
     "services/analytics/projection/",
+    "services/analytics/snapshot/repository",
+    "services/analytics/operations/repository",
     "infra/postgres/",
     "shared/web/app.py",  # readiness: does the database answer at all?
 )

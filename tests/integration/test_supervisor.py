@@ -158,7 +158,8 @@ async def test_all_descendants_die_when_the_supervisor_is_killed(tmp_path: Path)
         from pathlib import Path
         from infra.local.child_process import Program
         from infra.local.supervisor import SupervisedCommand, Supervisor
-        program = Program([sys.executable, "-c", {PARENT_SCRIPT!r}], Path({str(tmp_path / "parent.log")!r}), grace_seconds=0.5)
+        log = Path({str(tmp_path / "parent.log")!r})
+        program = Program([sys.executable, "-c", {PARENT_SCRIPT!r}], log, grace_seconds=0.5)
         asyncio.run(Supervisor([SupervisedCommand("parent", program)], print).run())
     """
     supervisor = await asyncio.create_subprocess_exec(sys.executable, "-c", textwrap.dedent(script), stdout=DEVNULL)
