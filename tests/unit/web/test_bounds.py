@@ -10,7 +10,6 @@ import pytest
 from shared.kernel.refusal import Malformed, Unacceptable
 from shared.settings import Limits
 from shared.web.bounds import refuse_many_items, refuse_many_values
-from shared.web.parsing import parsed
 
 LIMITS = Limits(max_body_values=1000, max_fact_values=400, max_list_items=200)
 
@@ -69,14 +68,3 @@ def test_a_fact_may_have_so_many_values_and_a_batch_of_them_more() -> None:
     assert refusal(larger).faults[0].pointer == ""
     assert refusal([fact, larger]).faults[0].pointer == "/1"
     assert refusal({"facts": [fact, larger]}).faults[0].pointer == "/facts/1"
-
-
-@pytest.mark.parametrize("number", ["9" * 20, "-" + "9" * 20, "1e400", "0." + "3" * 4000])
-def test_a_whole_number_has_at_most_20_digits(number: str) -> None:
-    parsed(f"[{number}]".encode())
-
-
-@pytest.mark.parametrize("number", ["9" * 21, "-" + "9" * 21, "9" * 4000])
-def test_a_longer_whole_number_is_refused_before_it_costs_time(number: str) -> None:
-    with pytest.raises(Malformed, match="more than 20 digits"):
-        parsed(f'{{"dose_gy":{number}}}'.encode())
