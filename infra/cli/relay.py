@@ -31,7 +31,7 @@ def status_command() -> None:
     """Show for each service how many events are not published yet, how old they are, and who publishes them."""
     table = Table("service", "shard", "owner", "epoch", "to publish", "oldest (s)")
     for service, shard in asyncio.run(_shard_statuses(read_settings(command_environment()))):
-        owner = shard.owner if shard.held else "no worker"
+        owner = shard.owner if shard.is_leased else "no worker"
         oldest = "" if shard.oldest is None else f"{shard.oldest:.1f}"
         table.add_row(service, str(shard.shard), owner, str(shard.epoch), str(shard.lag), oldest)
     Console().print(table)

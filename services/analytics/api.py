@@ -211,7 +211,7 @@ def _render_as(file_format: str, name: str, answer: dict[str, Any]) -> str:
 )
 async def live(request: Request, study: StudyIdPath, service: FigureServiceDep) -> StreamingResponse:
     """Sends server-sent events: the name of each figure or list that may have changed, with its new position."""
-    generation = request.app.state.live.beginnings
+    generation = request.app.state.live.generation
     current = await service.current_position(study, request.state.caller.subject)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     frames = _stream_while_authorized(request, study, service, current.position, generation)
