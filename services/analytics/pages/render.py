@@ -197,7 +197,7 @@ class Pages:
         return self._render("timeline.html", part=timeline_view)
 
     def queries(self, study: StudyHeader, view: QueryPageView) -> str:
-        return self._render_study_page("queries.html", study, context=view)
+        return self._render_study_page("queries.html", study, shown=view)
 
     def login(self, next: str = "/", problem: Problem | None = None) -> str:  # noqa: A002 - the form field's name
         return self._render("login.html", next=local_address(next), problem=problem)
