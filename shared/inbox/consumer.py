@@ -19,6 +19,7 @@ from shared.inbox.batch import SQL, EventHandler, apply_with_retry
 from shared.inbox.stream_cursor import KafkaMessage
 from shared.kafka.clients import METADATA_MAX_AGE_MS, list_partitions, open_consumer, vital_tasks
 from shared.postgres.retry import retry_while_unavailable
+from shared.retry import Backoff
 
 BATCH_SIZE = 500
 _POLL_TIMEOUT_MS = 250
@@ -46,6 +47,7 @@ async def consume(
 
     Raises what `effect` raises, unless it is poison or passes by itself.
     """
+    backoff = Backoff.constant(_RETRY_SECONDS)
     while not stop.is_set():
         try:
             await _wait_for_topics(bootstrap, topics, stop)
@@ -55,7 +57,7 @@ async def consume(
                 await _run_until_client_dies(consumer, _consume(consumer, pool, handler, stop))
         except (KafkaError, OSError) as error:
             _log.warning("Kafka does not answer (%s): trying again", type(error).__name__)
-            await asyncio.sleep(_RETRY_SECONDS)
+            await backoff.wait()
 
 
 async def _wait_for_topics(bootstrap: str, topics: Collection[str], stop: asyncio.Event) -> None:
@@ -89,6 +91,7 @@ async def rewind_group(
     Calls `restored` before that. Waits for the broker, for the topics, and, if there is something to set back, for the
     group's last members to go.
     """
+    backoff = Backoff.constant(_RETRY_SECONDS)
     while True:
         try:
             partitions = await list_partitions(bootstrap, topics)
@@ -102,7 +105,7 @@ async def rewind_group(
                 return
         except (KafkaError, OSError) as error:
             _log.warning("Kafka is not ready (%s): trying again", type(error).__name__)
-        await asyncio.sleep(_RETRY_SECONDS)
+        await backoff.wait()
 
 
 async def _offsets_ahead_of_database(

@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 from shared.inbox.batch import SQL
 from shared.inbox.consumer import Offsets, stored_offsets
 from shared.kafka.clients import list_partitions, open_consumer
-from shared.postgres.retry import TRANSIENT_ERRORS
+from shared.postgres.errors import UNAVAILABLE
 
 MEASURE_INTERVAL_SECONDS = 5.0
 STALL_SECONDS = 60.0  # seconds: more than a broker's return, a rebalance and the largest batch take together
@@ -107,7 +107,7 @@ async def monitor_lag(
                     if measured_at - detector.unchanged_since > stall_after:
                         raise WorkerStalled(", ".join(f"{each.topic}/{each.partition}" for each in sorted(lagging)))
                     await asyncio.sleep(interval)
-        except (KafkaError, *TRANSIENT_ERRORS, asyncpg.InterfaceError) as error:
+        except (KafkaError, *UNAVAILABLE) as error:
             _log.warning("the lag could not be measured (%s): trying again", type(error).__name__)
         await asyncio.sleep(interval)
 

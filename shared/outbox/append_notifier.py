@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 
 from shared.outbox.lease import SQL
+from shared.postgres.errors import FAILED_QUERY
 
 CHANNEL = "quartal_bell"
 NOTIFY_INTERVAL_SECONDS = 0.01  # seconds
@@ -36,7 +37,7 @@ class AppendNotifier:
             studies, self._pending_studies = sorted(self._pending_studies), set()
             try:
                 await self._pool.execute(SQL["ring"], studies)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as failure:
+            except FAILED_QUERY as failure:
                 _log.warning("the relay could not be notified of new events: %s", failure)
             await asyncio.sleep(NOTIFY_INTERVAL_SECONDS)
 

@@ -24,26 +24,13 @@ from shared.outbox.event_rows import event_from_row
 from shared.outbox.lease import SQL, Lease, LeaseLost, LeaseState
 from shared.outbox.maintenance import prune, require_no_orphaned_shard
 from shared.outbox.publisher import Publisher, PublishError
+from shared.postgres.errors import UNAVAILABLE
+from shared.retry import Backoff, wait_for_event
 
-POLL_BUSY_SECONDS, POLL_IDLE_SECONDS = (
-    0.05,
-    0.25,
-)  # seconds between two looks that no bell asked for: after something was there, and at last
-RETRY_MIN_SECONDS, RETRY_MAX_SECONDS = (
-    0.1,
-    2.0,
-)  # seconds until another attempt: after the first failure, and after many
-PRUNE_INTERVAL_SECONDS = 60.0  # seconds
-UNAVAILABLE = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection that was cut in the middle of a conversation
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-)
-"""How it shows that a database is away for a while."""
+POLL_BUSY_SECONDS, POLL_IDLE_SECONDS = 0.05, 0.25
+"""Pauses between two reads without a notification: after the last new event, and after many empty reads."""
+RETRY_MIN_SECONDS, RETRY_MAX_SECONDS = 0.1, 2.0
+PRUNE_INTERVAL_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -144,33 +131,35 @@ class Relay:
             await asyncio.sleep(PRUNE_INTERVAL_SECONDS)
 
     async def _run_shard(self, lease: Lease, stop: asyncio.Event) -> None:
-        delay = RETRY_MIN_SECONDS
+        backoff = Backoff(RETRY_MIN_SECONDS, RETRY_MAX_SECONDS)
         while not stop.is_set():
             try:
                 if state := await lease.acquire():
                     await self._publish_while_leased(lease, state, stop)
-                    delay = RETRY_MIN_SECONDS
+                    backoff.reset()
                 else:
-                    await _wait(stop, lease.seconds / 5)
+                    await wait_for_event(stop, lease.seconds / 5)
             except LeaseLost as error:
                 _log.warning("another relay has taken over: %s", error)
             except (*UNAVAILABLE, PublishError) as failure:
-                _log.warning("shard %s could not be published, trying again in %.1f s: %s", lease.shard, delay, failure)
-                await _wait(stop, delay)
-                delay = min(2 * delay, RETRY_MAX_SECONDS)
+                _log.warning(
+                    "shard %s could not be published, trying again in %.1f s: %s", lease.shard, backoff.seconds, failure
+                )
+                await backoff.wait(stop)
 
     async def _publish_while_leased(self, lease: Lease, state: LeaseState, stop: asyncio.Event) -> None:
         """Publish what comes for as long as the lease is ours, and the database certainly the one that it began on."""
-        poll_delay, initial_losses = POLL_BUSY_SECONDS, self._connection_losses
+        poll, initial_losses = Backoff(POLL_BUSY_SECONDS, POLL_IDLE_SECONDS), self._connection_losses
         try:
             if self._restore_check:
                 await _with_lease_renewal(lease, state, stop, self._restore_check())
             while not stop.is_set() and self._connection_losses == initial_losses:
                 self._wakeups[lease.shard].clear()
                 previous, state = state, await self._publish_new_events(lease, state, stop)
-                poll_delay = POLL_BUSY_SECONDS if state != previous else min(2 * poll_delay, POLL_IDLE_SECONDS)
+                if state != previous:
+                    poll.reset()
                 if state.upto is None:
-                    await _wait(self._wakeups[lease.shard], poll_delay)
+                    await poll.wait(self._wakeups[lease.shard])
         finally:
             with suppress(*UNAVAILABLE):
                 await lease.release(state)
@@ -216,11 +205,6 @@ async def _with_lease_renewal(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
 
 
 async def _wait_until_set(event: asyncio.Event) -> None:

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-import asyncpg
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from shared.inbox.lag import load_lags, load_stuck_counts
+from shared.postgres.errors import FAILED_QUERY
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ async def metrics_response(apps: Iterable[FastAPI]) -> Response:
 async def _collect(app: FastAPI, collector: MetricsCollector) -> list[Sample]:
     try:
         return await collector(app)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except FAILED_QUERY as error:
         _log.warning("metrics of %s could not be read: %s", app.state.service, type(error).__name__)
         return []
 

@@ -19,6 +19,7 @@ from starlette.routing import Match
 
 from shared.kernel.errors import MAX_FAULTS, Fault, NotFound, RequestError, ServiceUnavailable, Unauthenticated
 from shared.kernel.schema_name import NamedSchema
+from shared.postgres.errors import UNAVAILABLE
 from shared.web.name_suggestions import unknown_name_message
 from shared.web.validation_messages import validation_message
 
@@ -100,7 +101,7 @@ def install_problems(app: FastAPI) -> None:
         titles = {404: NotFound.title}
         return problem_response(error.status_code, code, titles.get(error.status_code, "The request was refused."))
 
-    for error_type in UNAVAILABLE_ERRORS:
+    for error_type in UNAVAILABLE:
         app.add_exception_handler(error_type, _handle_unavailable)
 
 
@@ -135,25 +136,6 @@ def internal_error(error: Exception) -> Response:
     return problem_response(
         500, "unforeseen", "The service failed, and recorded nothing. Its log says where it failed."
     )
-
-
-def _connection_errors() -> tuple[type[Exception], ...]:
-    import asyncpg
-
-    return (
-        OSError,
-        TimeoutError,
-        asyncpg.PostgresConnectionError,
-        asyncpg.InterfaceError,
-        asyncpg.InternalClientError,  # a connection that was cut in the middle of a conversation
-        asyncpg.OperatorInterventionError,
-        asyncpg.InsufficientResourcesError,
-        asyncpg.TransactionRollbackError,  # a deadlock, as when a migration locks what a request reads
-    )
-
-
-UNAVAILABLE_ERRORS = _connection_errors()
-"""What is raised while the database is away or comes back: nothing was recorded, the client tries again."""
 
 
 async def _handle_unavailable(_: Request, error: Exception) -> Response:
