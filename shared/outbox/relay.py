@@ -1,7 +1,7 @@
-"""From the outbox to Kafka: every event, in the order of its stream, at least once.
+"""Publishes the events of the outbox to Kafka, each at least once, in the order of its stream.
 
-What is new is what is visible in a snapshot of now and was not in the snapshot `done`, ordered by `seq`. No reader by
-number alone can do that: rows become visible in another order than their numbers were drawn in.
+New events are those visible in a current snapshot and not in the snapshot `done`, ordered by `seq`. A reader that goes
+by `seq` alone would lose events, because rows become visible in another order than their numbers were drawn.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A full page may not be the last of what is visible in the snapshot `upto`; an empty one has no `last_seq`."""
+    """Messages of one read as of snapshot `upto`. More may follow a full page; an empty one has no `last_seq`."""
 
     messages: Sequence[Message]
     upto: str
@@ -45,11 +45,11 @@ class _Page:
 
 
 class Relay:
-    """Relays the shards that no other relay has the lease of; any number may run.
+    """Publishes the shards whose leases it can acquire; any number of relays may run.
 
-    `pool` is the system role's and must have two connections more than there are shards. `bell` may be set by who
-    appends in the same process; other processes ring through `Bell`. `doubt` is asked whenever a lease begins, for then
-    another database may be there than before: it raises RestoredDatabase. `lease` is in seconds, `page` in events.
+    `pool` is the system role's and needs two connections more than there are shards. `local_appends` is set by code
+    that appends in the same process; other processes use an `AppendNotifier`. `restore_check` runs whenever a lease
+    begins, since the database may have been replaced before: it raises RestoredDatabase. `page_size` is in events.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Relay:
         self._connection_losses = 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set. Outages are waited for. Raises RestoredDatabase or Stranded."""
+        """Publish until `stop` is set, through outages. Raises RestoredDatabase or OrphanedShard."""
         shard_tasks = {asyncio.create_task(self._run_shard(lease, stop)) for lease in self._leases}
         service_tasks = {
             asyncio.create_task(task)
@@ -148,7 +148,7 @@ class Relay:
                 await backoff.wait(stop)
 
     async def _publish_while_leased(self, lease: Lease, state: LeaseState, stop: asyncio.Event) -> None:
-        """Publish what comes for as long as the lease is ours, and the database certainly the one that it began on."""
+        """Publish until the lease is lost, or a lost connection makes it uncertain that the database is the same."""
         poll, initial_losses = Backoff(POLL_BUSY_SECONDS, POLL_IDLE_SECONDS), self._connection_losses
         try:
             if self._restore_check:
@@ -165,7 +165,7 @@ class Relay:
                 await lease.release(state)
 
     async def _publish_new_events(self, lease: Lease, state: LeaseState, stop: asyncio.Event) -> LeaseState:
-        """What is new by now: each page published, and only then noted in the cursor, while the next one is read."""
+        """Publish the new events page by page; store the cursor after each page, while the next one is read."""
         reading = asyncio.create_task(self._read_page(state))
         try:
             while True:
@@ -194,7 +194,7 @@ class Relay:
 async def _with_lease_renewal(
     lease: Lease, state: LeaseState, stop: asyncio.Event, work: Coroutine[Any, Any, None]
 ) -> None:
-    """Wait for it, with the lease kept. Raises LeaseLost when that was over before; NotPublished when told to stop."""
+    """Run `work` and renew the lease meanwhile. Raises LeaseLost, or PublishError when `stop` is set."""
     task = asyncio.create_task(work)
     try:
         while not (await asyncio.wait({task}, timeout=min(lease.seconds / 3, 1.0)))[0]:
