@@ -27,7 +27,7 @@ from shared.security.grants import EVERY_SITE, Rights, readable_tenants
 from shared.security.tenancy import Tenant
 from shared.web.entity_tags import content_tag
 from shared.web.event_feed import EventTexts, FeedScope, open_own_texts, read_feed
-from shared.web.export_log_routes import ExportParameter, log_page
+from shared.web.export_log_routes import ExportParameter, LimitParameter, log_page
 from shared.web.fact_routes import ParticipantIdPath, StudyIdPath, create_router, refusal_responses
 from shared.web.read_access import (
     UNCOMPRESSED_HEADERS,
@@ -55,7 +55,6 @@ T = TypeVar("T")
 SiteParameter = Annotated[SiteId | None, Query(description="only this site")]
 _PARTICIPANT_CURSOR = explain_pattern("^[0-9A-Z-]{0,11}$", NEXT_SENTENCE)
 _FACT_CURSOR = explain_pattern(r"^([0-9A-Z-]{1,11}\.[0-9]{1,9})?$", NEXT_SENTENCE)
-LimitParameter = Annotated[int, Query(ge=1, le=1000)]
 _SINCE_DESCRIPTION = (
     "`cursor` of an earlier answer; empty to begin. The facts recorded after it follow, in the order of recording. No "
     "fact is left out, even if others are recorded at the same time"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
-from typing import Any
 
 from shared.web.member_meanings import meaning
+from shared.web.schema_members import Schema
 
-Schema = dict[str, Any]
 _TYPES = {
     "string": "text",
     "integer": "whole number",
