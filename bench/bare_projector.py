@@ -21,8 +21,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from services.analytics.projection.projector import SQL as JOURNAL
 from services.analytics.projection.projector import apply_events
 from services.analytics.projection.worker import TOPICS
-from shared.inbox.batch import SQL as INBOX
 from shared.inbox.consumer import BATCH_SIZE, consume
+from shared.inbox.repository import SQL as INBOX
 from shared.runtime.logging import configure_logging
 from shared.security.tenancy import open_pool
 from shared.settings import Settings
@@ -95,10 +95,12 @@ def _row_from_record(record: ConsumerRecord[bytes, bytes]) -> dict[str, Any]:
 async def _update_cursors(connection: Any, rows: Sequence[EventRow]) -> None:
     last_rows = {(row["source"], row["subject"]): row for row in rows}
     sources, subjects = [source for source, _ in last_rows], [subject for _, subject in last_rows]
-    await connection.execute(INBOX["make_lines"], [row["study_id"] for row in last_rows.values()], sources, subjects)
-    await connection.fetch(INBOX["lock_lines"], sources, subjects)
+    await connection.execute(
+        INBOX["create_streams"], [row["study_id"] for row in last_rows.values()], sources, subjects
+    )
+    await connection.fetch(INBOX["lock_streams"], sources, subjects)
     versions = [row["version"] for row in last_rows.values()]
-    await connection.execute(INBOX["move_lines"], sources, subjects, versions, [None] * len(last_rows))
+    await connection.execute(INBOX["update_streams"], sources, subjects, versions, [None] * len(last_rows))
 
 
 async def _write_rows(
@@ -111,8 +113,8 @@ async def _write_rows(
     await connection.execute(JOURNAL["write"], *_columns(rows, _JOURNAL_COLUMNS))
     await connection.execute(INBOX["open_facts"], *_columns(rows, _FACT_COLUMNS))
     if site_rows := [row for row in rows if row["type"] == SITE_EVENT_TYPE]:
-        await connection.execute(INBOX["forget_sites"], *_columns(site_rows, ("study_id", "subject")))
-        await connection.execute(INBOX["know_sites"], *_columns(site_rows, ("study_id", "subject")))
+        await connection.execute(INBOX["delete_subject_sites"], *_columns(site_rows, ("study_id", "subject")))
+        await connection.execute(INBOX["upsert_subject_sites"], *_columns(site_rows, ("study_id", "subject")))
 
 
 _JOURNAL_COLUMNS = (

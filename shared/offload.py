@@ -1,4 +1,4 @@
-"""Work that would hold up an event loop, done in a thread: one piece at a time, and callers in turn."""
+"""Runs long computations in a thread, one at a time and callers in turn, so that the event loop stays responsive."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 T = TypeVar("T")
 OFFLOAD_MIN_ITEMS = 20
-"""Facts, or events, from which on they are worked on apart."""
+"""Number of facts or events from which work on them runs in a thread."""
 
 
 class SerialExecutor:
-    """Python runs one thread at a time: more than one would only keep the event loop from running.
+    """Runs one piece of work at a time: Python runs one thread at a time, and more would only block the event loop.
 
-    A caller waits for its own earlier work first. So callers take turns, however much one of them sends.
+    A caller waits for its own earlier work first, so that callers take turns however much one of them sends.
     """
 
     def __init__(self) -> None:
@@ -23,6 +23,7 @@ class SerialExecutor:
         self._caller_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, caller: str, work: Callable[[], T]) -> T:
+        """Return the result of `work`, run in a thread when it is the caller's turn."""
         caller_lock = self._caller_locks.setdefault(caller, asyncio.Lock())
         async with caller_lock, self._thread_lock:
             return await asyncio.to_thread(work)
@@ -32,7 +33,7 @@ _EXECUTORS: WeakKeyDictionary[asyncio.AbstractEventLoop, SerialExecutor] = WeakK
 
 
 async def offload(caller: str, work: Callable[[], T], *, item_count: int = OFFLOAD_MIN_ITEMS) -> T:
-    """Return what `work` gives; where it is about many things (`if_large`), do it in the event loop's lane."""
+    """Return the result of `work`; run it in the event loop's executor if it concerns many items."""
     if item_count < OFFLOAD_MIN_ITEMS:
         return work()
     return await _EXECUTORS.setdefault(asyncio.get_running_loop(), SerialExecutor()).run(caller, work)

@@ -1,4 +1,4 @@
-"""What a process is told by its environment, in one typed class; secrets are shown masked."""
+"""Settings of a process, read from its environment into one typed class. Secrets are printed masked."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PRODUCERS = ("enrollment", "toxicity", "followup")
 """Services that record facts and publish them."""
 MIB = 1024 * 1024
 CONSUMERS = ("toxicity", "followup", "analytics")
-"""Services that take in what others publish."""
+"""Services that apply events of other services."""
 
 
 class Limits(BaseSettings):
-    """Bounds on what one request, one caller and one address may cost a process that serves: `QUARTAL_MAX_…`."""
+    """Limits on what one request, one caller and one address may cost a serving process: `QUARTAL_MAX_…`."""
 
     model_config = SettingsConfigDict(env_prefix="QUARTAL_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -45,7 +45,7 @@ class Limits(BaseSettings):
 
 
 class Settings(Limits):
-    """`QUARTAL_*` for everything; a service's three database roles are read by `database`."""
+    """All settings, from variables `QUARTAL_…`. `database_url` selects among the URLs of services and roles."""
 
     port: int = 8000
     data: Path = Path(".quartal")
@@ -83,23 +83,24 @@ class Settings(Limits):
         return tuple(value.split(",")) if isinstance(value, str) else value
 
     def database_url(self, service: str, role: str) -> str:
-        """The URL of a service's database as `owner`, `app` or `system`; ValueError where it was not told."""
+        """Return the URL of a service's database for `owner`, `app` or `system`. Raises ValueError if it is not set."""
         url: SecretStr = getattr(self, f"{service}_{role}_url")
         if not url.get_secret_value():
             raise ValueError(f"QUARTAL_{service.upper()}_{role.upper()}_URL is not set")
         return url.get_secret_value()
 
     def study_clock(self) -> Clock:
+        """Return the clock of the setting `clock`, the system's by default."""
         return Clock.parse(self.clock)
 
     def may_open_any_study(self, subject: str) -> bool:
-        """Is there an id under which the subject may open a study?"""
+        """Return whether there is a study id under which the subject may open a study."""
         patterns = (
             re.escape(entry.strip()).replace(re.escape("{study}"), "[a-z0-9-]+") for entry in self.administrators
         )
         return any(re.fullmatch(entry, subject) for entry in patterns if entry)
 
     def may_open_study(self, subject: str, study_id: str) -> bool:
-        """Is the subject listed among those who may open studies? `{study}` in an entry stands for the study's id."""
+        """Return whether an entry of `administrators` names the subject; `{study}` in it stands for the study's id."""
         entries = (entry.strip() for entry in self.administrators)
         return any(subject == entry.replace("{study}", study_id) for entry in entries if entry)

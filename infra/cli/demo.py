@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from itertools import groupby
 
 import httpx
@@ -17,6 +16,7 @@ from infra.local.stack import Stack
 from infra.local.supervisor import python_module
 from infra.reference.study import FROZEN_TODAY, STUDY_ID, default_grants
 from infra.simulator.study import SITES
+from shared.retry import poll_until
 from shared.settings import SERVICES
 
 CATCH_UP_TIMEOUT_SECONDS, _POLL_INTERVAL_SECONDS = 60.0, 0.05
@@ -73,11 +73,11 @@ async def _wait_until_shown(
 ) -> None:
     """Return when the projection has that many facts of a study; TimeoutError after `within` seconds."""
     path, token_for = f"/analytics/v1/studies/{study}/position", token_source(study)
-    async with asyncio.timeout(timeout_seconds):
-        while True:
-            answer = await http.get(path, headers={"Authorization": f"Bearer {token_for('administrator', None)}"})
-            position = answer.json()["position"] if answer.status_code == 200 else 0
-            report_progress(min(position, facts), facts)
-            if position >= facts:
-                return
-            await asyncio.sleep(_POLL_INTERVAL_SECONDS)
+
+    async def is_caught_up() -> bool:
+        answer = await http.get(path, headers={"Authorization": f"Bearer {token_for('administrator', None)}"})
+        position = answer.json()["position"] if answer.status_code == 200 else 0
+        report_progress(min(position, facts), facts)
+        return bool(position >= facts)
+
+    await poll_until(is_caught_up, interval_seconds=_POLL_INTERVAL_SECONDS, timeout_seconds=timeout_seconds)

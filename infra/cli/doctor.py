@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import asyncpg
 import typer
 from aiokafka.errors import KafkaError
 from rich.console import Console
@@ -15,6 +14,7 @@ from rich.table import Table
 from infra.cli.settings_source import command_environment, read_settings
 from shared.outbox.confirmation import is_confirmed
 from shared.outbox.publisher import PublishError, WrongTopic, check_topics
+from shared.postgres.errors import FAILED_QUERY
 from shared.security.event_key import EventKey
 from shared.security.tenancy import UnsafeRole, open_pool, require_safe_role
 from shared.security.vault import BadKeyFile, KeyEncryptionKey
@@ -75,7 +75,7 @@ async def _check_database(settings: Settings, service: str) -> str:
     try:
         async with await open_pool(settings.database_url(service, "app")) as pool:
             await require_safe_role(pool)
-    except (OSError, ValueError, asyncpg.PostgresError, UnsafeRole) as fault:
+    except (*FAILED_QUERY, ValueError, UnsafeRole) as fault:
         return str(fault) or type(fault).__name__
     return ""
 
@@ -85,7 +85,7 @@ async def _check_confirmed(settings: Settings, service: str) -> str:
         async with await open_pool(settings.database_url(service, "app")) as pool:
             if not await is_confirmed(pool):
                 return "not since the server started, so nothing is recorded; see the log of the service's worker"
-    except (OSError, ValueError, asyncpg.PostgresError) as fault:
+    except (*FAILED_QUERY, ValueError) as fault:
         return str(fault) or type(fault).__name__
     return ""
 

@@ -9,7 +9,6 @@ from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn, TypeVar
 
-import asyncpg
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +17,7 @@ from infra.cli import stuck_streams
 from infra.cli.event_handlers import EVENT_HANDLERS
 from shared.inbox.batch import BatchResult
 from shared.inbox.parked import ParkedItemNotFound
+from shared.postgres.errors import FAILED_QUERY
 
 app = typer.Typer(
     no_args_is_help=True, help="List, retry or discard the streams and messages that a consumer could not apply."
@@ -171,6 +171,6 @@ def _run_or_exit(act: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(act)
     except ParkedItemNotFound:
         typer.echo("This stream or message is not parked. `quartal parked list` shows what is.", err=True)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+    except FAILED_QUERY as fault:
         typer.echo(f"The database refused or does not answer ({type(fault).__name__}). Try again.", err=True)
     raise typer.Exit(1)

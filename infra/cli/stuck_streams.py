@@ -13,8 +13,9 @@ import typer
 from infra.cli.event_handlers import EVENT_HANDLERS
 from infra.cli.settings_source import command_environment, read_settings
 from shared.inbox import parked
-from shared.inbox.batch import BatchResult, Connection
+from shared.inbox.batch import BatchResult
 from shared.inbox.parked import ParkedItemNotFound, ParkedStreamStatus, UnreadableMessage
+from shared.inbox.repository import Connection
 from shared.security.tenancy import open_pool
 
 StuckItems = tuple[list[ParkedStreamStatus], list[UnreadableMessage]]

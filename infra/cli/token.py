@@ -11,6 +11,7 @@ import typer
 from infra.cli.installation import base_url, development_issuer, http_client
 from infra.reference.study import subject
 from shared.kernel.clock import Clock
+from shared.retry import poll_until
 
 GRANT_TIMEOUT_SECONDS = 10.0  # seconds
 _POLL_INTERVAL_SECONDS = 0.05
@@ -115,11 +116,11 @@ async def _wait_until_granted(http: httpx.AsyncClient, study: str, token: str) -
     """Each service hears of a grant by itself; until then the study is not to be seen for who holds it."""
     async with asyncio.timeout(GRANT_TIMEOUT_SECONDS):
         for path in GRANT_CHECK_PATHS:
-            while True:
-                answer = await http.get(path.format(study), headers=_authorization(token))
-                if answer.status_code in GRANTED_STATUSES:
-                    break
-                await asyncio.sleep(_POLL_INTERVAL_SECONDS)
+
+            async def is_granted(url: str = path.format(study)) -> bool:
+                return (await http.get(url, headers=_authorization(token))).status_code in GRANTED_STATUSES
+
+            await poll_until(is_granted, interval_seconds=_POLL_INTERVAL_SECONDS)
 
 
 def _authorization(token: str) -> dict[str, str]:

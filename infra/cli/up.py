@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import httpx
 import typer
@@ -24,6 +25,7 @@ from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
 from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
 from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
 from shared.postgres.migrations import ChangedMigration
+from shared.retry import poll_until
 from shared.runtime.service_process import migrate
 
 PROCESSES = (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)
@@ -76,13 +78,18 @@ async def _run_stack(
 
 async def _wait_for_free_port(number: int) -> None:
     """Otherwise the one who has it would answer in our place."""
-    deadline = asyncio.get_running_loop().time() + TAKEOVER_TIMEOUT_SECONDS
+
+    async def port_is_free() -> bool:
+        return is_free(number)
+
     if not is_free(number):
         typer.echo(f"Another process uses port {number}. Waiting for it to end.")
-    while not is_free(number):
-        if asyncio.get_running_loop().time() > deadline:
-            raise PortTaken(f"Another process uses port {number}. Stop it, or set QUARTAL_PORT to another port.")
-        await asyncio.sleep(_POLL_INTERVAL_SECONDS)
+    try:
+        await poll_until(
+            port_is_free, interval_seconds=_POLL_INTERVAL_SECONDS, timeout_seconds=TAKEOVER_TIMEOUT_SECONDS
+        )
+    except TimeoutError:
+        raise PortTaken(f"Another process uses port {number}. Stop it, or set QUARTAL_PORT to another port.") from None
 
 
 async def _migrate_databases(stack: Stack) -> None:
@@ -114,18 +121,21 @@ async def _report_ready(stack: Stack) -> None:
 
 async def wait_until_ready() -> None:
     """Return when the web process answers and facts may be stated. Raises NotReady after a minute."""
-    loop = asyncio.get_running_loop()
-    deadline, last_answer = loop.time() + READY_TIMEOUT_SECONDS, "The web process does not answer."
-    async with http_client(f"http://127.0.0.1:{configured_port()}") as http:
-        while loop.time() < deadline:
-            try:
-                answer = await http.get("/health/ready")
-                if answer.status_code == 200:
-                    return
-                last_answer = answer.json()["title"]
-            except httpx.TransportError:
-                pass
-            await asyncio.sleep(_POLL_INTERVAL_SECONDS)
-    raise NotReady(
-        f"Not ready after {READY_TIMEOUT_SECONDS:g} s. {last_answer} The logs are in {data_folder().path / 'logs'}."
-    )
+    last_answer = "The web process does not answer."
+
+    async def is_ready() -> bool:
+        nonlocal last_answer
+        with suppress(httpx.TransportError):
+            answer = await http.get("/health/ready")
+            if answer.status_code == 200:
+                return True
+            last_answer = answer.json()["title"]
+        return False
+
+    try:
+        async with http_client(f"http://127.0.0.1:{configured_port()}") as http:
+            await poll_until(is_ready, interval_seconds=_POLL_INTERVAL_SECONDS, timeout_seconds=READY_TIMEOUT_SECONDS)
+    except TimeoutError:
+        raise NotReady(
+            f"Not ready after {READY_TIMEOUT_SECONDS:g} s. {last_answer} The logs are in {data_folder().path / 'logs'}."
+        ) from None

@@ -15,6 +15,7 @@ from infra.reference.study import OPENING_DATA, SITE, SITE_ID, STUDY_ID, MemberG
 from infra.synthetic import cohort
 from infra.synthetic.treatment_summary import Service
 from shared.contracts import catalogue
+from shared.retry import Backoff
 
 TokenFor = Callable[[str, str | None], str]
 """(role, site or None for study-wide) to a bearer token; asked for every request, since tokens live 15 minutes."""
@@ -162,10 +163,11 @@ class StudyClient:
 
     def _retry_delays(self) -> Iterator[tuple[float, bool]]:
         """Seconds to wait before another attempt, and whether the attempt is the last."""
+        backoff = Backoff(RETRY_MIN_SECONDS, RETRY_MAX_SECONDS)
         for attempt in count(1):
             if self.stop.is_set():
                 return
-            yield min(RETRY_MAX_SECONDS, RETRY_MIN_SECONDS * 2 ** min(attempt - 1, 10)), attempt == self.attempts
+            yield backoff.next_seconds(), attempt == self.attempts
 
 
 async def interruptible_sleep(stop: asyncio.Event, seconds: float) -> None:

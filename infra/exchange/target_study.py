@@ -18,12 +18,13 @@ from infra.exchange.statement_order import ImportFact
 from infra.reference.study import MemberGrant, member_grant
 from shared.contracts.catalogue import STUDY
 from shared.kernel.errors import Fault
+from shared.retry import Backoff
 
 Caller = tuple[str, str | None]
 READER: Caller = ("coordinator", None)
 ADMINISTRATOR: Caller = ("administrator", None)
 PAGE_SIZE = 1000
-POLL_DELAYS_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, *(5.0,) * 4)
+POLL_DELAYS_SECONDS = tuple(Backoff(0.05, 5.0).delays(11))
 """Seconds between looks at a service, which hears of grants and participants by Kafka."""
 REPLAYED_HEADER = "Idempotency-Replayed"
 """The header of an answer that repeats what came of an earlier request."""

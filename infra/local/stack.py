@@ -17,6 +17,7 @@ from infra.local.kafka import LocalKafka, install_kafka
 from infra.local.postgres import LocalPostgres
 from infra.local.supervisor import StateChange, SupervisedCommand, Supervisor, call_on_signals
 from infra.postgres.roles import ROLES, URL_SETTINGS, ensure_databases
+from shared.retry import wait_for_event
 from shared.security.vault import make_key_file
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -106,8 +107,7 @@ class Stack:
 
     async def _restart_crashed_servers(self) -> None:
         while not self._is_ending.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._is_ending.wait(), _POLL_INTERVAL_SECONDS)
+            await wait_for_event(self._is_ending, _POLL_INTERVAL_SECONDS)
             for server in (self.postgres, self.kafka):
                 if server and server.has_crashed and not self._is_ending.is_set():
                     name = {self.postgres: "PostgreSQL", self.kafka: "Kafka"}[server]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from infra.local.child_process import Lifeline, Program, end_group, launch
+from shared.retry import Backoff
 
 RESTART_MIN_SECONDS, RESTART_MAX_SECONDS = 0.1, 5.0  # seconds between an exit and the next start; doubled each time
 STEADY_AFTER_SECONDS = 10.0  # seconds of life after which an exit counts as a first one
@@ -150,7 +151,7 @@ class Supervisor:
                 task.result()
 
     async def _keep_running(self, command: SupervisedCommand) -> None:
-        loop, restart_delay = asyncio.get_running_loop(), RESTART_MIN_SECONDS
+        loop, backoff = asyncio.get_running_loop(), Backoff(RESTART_MIN_SECONDS, RESTART_MAX_SECONDS)
         while not self._stopping.is_set():
             child, started_at = _Child(command), loop.time()
             pid = await child.start()
@@ -162,12 +163,11 @@ class Supervisor:
             code = await child.wait()
             if self._stopping.is_set():
                 return
-            restart_delay = RESTART_MIN_SECONDS if loop.time() - started_at >= STEADY_AFTER_SECONDS else restart_delay
+            if loop.time() - started_at >= STEADY_AFTER_SECONDS:
+                backoff.reset()
             del self._children[command.name]
-            self._publish_change(StateChange(command.name, "exited", pid, code, restart_delay))
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), restart_delay)
-            restart_delay = min(2 * restart_delay, RESTART_MAX_SECONDS)
+            self._publish_change(StateChange(command.name, "exited", pid, code, backoff.seconds))
+            await backoff.wait(self._stopping)
 
     async def _end_all(self) -> None:
         loop = asyncio.get_running_loop()

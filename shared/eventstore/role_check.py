@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from shared.eventstore.study_cache import Studies, StudyState
 from shared.kernel.errors import Forbidden, NotFound, NotKnownYet, RequestError
+from shared.retry import Backoff
 
 T = TypeVar("T")
 MAX_WAIT_SECONDS = 2.0
@@ -16,15 +16,15 @@ MAX_WAIT_SECONDS = 2.0
 
 async def retry_while_unknown(attempt: Callable[[], Awaitable[T]], *, waits: bool) -> T:
     """Return what the attempt gives; with `waits`, try again for a while where something is not known here yet."""
-    waited_seconds, pause_seconds = 0.0, 0.01
+    backoff, waited_seconds = Backoff(0.01, 0.1), 0.0
     while True:
         try:
             return await attempt()
         except NotKnownYet:
             if not waits or waited_seconds >= MAX_WAIT_SECONDS:
                 raise
-        await asyncio.sleep(pause_seconds)
-        waited_seconds, pause_seconds = waited_seconds + pause_seconds, min(2 * pause_seconds, 0.1)
+        waited_seconds += backoff.seconds
+        await backoff.wait()
 
 
 async def require_role(

@@ -1,7 +1,8 @@
-"""The plain shell of the core: an aiokafka consumer group that applies batches until it is told to stop.
+"""The plain consumer: an aiokafka consumer group that applies batches until it is told to stop.
 
-Kafka's group remembers offsets for lag monitoring and as a hint. Where to go on is what the database says, for only
-there offsets and effects are of one transaction: a database that was restored to an earlier state catches up by itself.
+The database decides where to continue, because only there offsets and effects belong to one transaction: a database
+that was restored to an earlier state catches up by itself. The offsets of Kafka's group serve lag monitoring and are
+a hint.
 """
 
 from __future__ import annotations
@@ -15,19 +16,20 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from shared.inbox.batch import SQL, EventHandler, apply_with_retry
+from shared.inbox.batch import EventHandler, apply_with_retry
+from shared.inbox.repository import SQL
 from shared.inbox.stream_cursor import KafkaMessage
 from shared.kafka.clients import METADATA_MAX_AGE_MS, list_partitions, open_consumer, vital_tasks
 from shared.postgres.retry import retry_while_unavailable
+from shared.retry import Backoff
 
 BATCH_SIZE = 500
 _POLL_TIMEOUT_MS = 250
-_COMMIT_INTERVAL_SECONDS = 1.0  # seconds between the hints to the group: each costs the broker as much as a message
+_COMMIT_INTERVAL_SECONDS = 1.0  # each commit of the group's offsets costs the broker as much as a message
 _COMMIT_TIMEOUT_SECONDS = 2.0
-_SMALL_BATCH_DELAY_SECONDS = (
-    0.1  # seconds from a small batch to the next: the first message is taken in at once, a trickle together
-)
-_SMALL_BATCH_SIZE = 50  # messages
+_SMALL_BATCH_SIZE = 50
+_SMALL_BATCH_DELAY_SECONDS = 0.1
+"""Pause from the begin of a small batch to the next: a single message is applied at once, a trickle in one batch."""
 _RETRY_SECONDS = 0.5
 _BROKER_TIMEOUT_SECONDS = 60.0
 _log = logging.getLogger(__name__)
@@ -42,10 +44,12 @@ async def consume(
     handler: EventHandler,
     stop: asyncio.Event,
 ) -> None:
-    """Take in the topics, at least once, until `stop` is set. Outlives broker, database and rebalances.
+    """Apply the messages of the topics, at least once, until `stop` is set.
 
-    Raises what `effect` raises, unless it is poison or passes by itself.
+    Goes on after failures of the broker or the database, and after rebalances. Raises what `handler` raises, except
+    PoisonEvent and errors of an unavailable database.
     """
+    backoff = Backoff.constant(_RETRY_SECONDS)
     while not stop.is_set():
         try:
             await _wait_for_topics(bootstrap, topics, stop)
@@ -55,11 +59,11 @@ async def consume(
                 await _run_until_client_dies(consumer, _consume(consumer, pool, handler, stop))
         except (KafkaError, OSError) as error:
             _log.warning("Kafka does not answer (%s): trying again", type(error).__name__)
-            await asyncio.sleep(_RETRY_SECONDS)
+            await backoff.wait()
 
 
 async def _wait_for_topics(bootstrap: str, topics: Collection[str], stop: asyncio.Event) -> None:
-    """Wait until the topics are there, or `stop` is set: a consumer of one that is not there logs error after error."""
+    """Wait until the topics exist or `stop` is set: a consumer of a missing topic logs error after error."""
     lookup, stopping = asyncio.create_task(list_partitions(bootstrap, topics)), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({lookup, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -72,8 +76,8 @@ async def _wait_for_topics(bootstrap: str, topics: Collection[str], stop: asynci
 
 
 async def stored_offsets(pool: asyncpg.Pool[Any], topics: Collection[str]) -> Offsets:
-    """How far the topics were taken in, as the database says."""
-    rows = await retry_while_unavailable(lambda: pool.fetch(SQL["offsets"], list(topics)))
+    """Return the next offset of each partition of the topics, as the database has it."""
+    rows = await retry_while_unavailable(lambda: pool.fetch(SQL["load_offsets"], list(topics)))
     return {TopicPartition(row["topic"], row["partition"]): row["next"] for row in rows}
 
 
@@ -84,11 +88,12 @@ async def rewind_group(
     topics: Collection[str],
     on_restore: Callable[[], Awaitable[None]],
 ) -> None:
-    """Set the group's offsets back where they are ahead of the database, which must have been restored then.
+    """Reset the group's offsets that are ahead of the database's, which happens after the database was restored.
 
-    Calls `restored` before that. Waits for the broker, for the topics, and, if there is something to set back, for the
-    group's last members to go.
+    Calls `on_restore` first. Waits for the broker and for the topics and, if there is an offset to reset, until the
+    group has no members left.
     """
+    backoff = Backoff.constant(_RETRY_SECONDS)
     while True:
         try:
             partitions = await list_partitions(bootstrap, topics)
@@ -102,14 +107,18 @@ async def rewind_group(
                 return
         except (KafkaError, OSError) as error:
             _log.warning("Kafka is not ready (%s): trying again", type(error).__name__)
-        await asyncio.sleep(_RETRY_SECONDS)
+        await backoff.wait()
 
 
 async def _offsets_ahead_of_database(
     consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], stored: Offsets
 ) -> dict[TopicPartition, int]:
     committed = {partition: await consumer.committed(partition) or 0 for partition in partitions}
-    return {place: stored.get(place, 0) for place, offset in committed.items() if offset > stored.get(place, 0)}
+    return {
+        partition: stored.get(partition, 0)
+        for partition, offset in committed.items()
+        if offset > stored.get(partition, 0)
+    }
 
 
 def _create_consumer(pool: asyncpg.Pool[Any], bootstrap: str, group: str, topics: Collection[str]) -> AIOKafkaConsumer:
@@ -128,16 +137,16 @@ def _create_consumer(pool: asyncpg.Pool[Any], bootstrap: str, group: str, topics
 
 
 class _SeekToStoredOffsets(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
-    """Goes on where the earlier of the two left off: the database, or the group (whose topic may be a new one)."""
+    """Continues at the earlier offset of two: the database's, or the group's, whose topic may be a new one."""
 
     def __init__(self, consumer: AIOKafkaConsumer, pool: asyncpg.Pool[Any], topics: Collection[str]) -> None:
         self._consumer, self._pool, self._topics = consumer, pool, topics
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """A batch that is under way is applied again by whoever gets the partition, to no effect."""
+        """Do nothing: the next owner applies the current batch again, without effect."""
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        self._consumer.pause(*assigned)  # nothing is to be read from where the group would go on
+        self._consumer.pause(*assigned)  # read nothing at the group's offset before the seek
         try:
             stored = await stored_offsets(self._pool, self._topics)
             for partition in assigned:
@@ -148,9 +157,9 @@ class _SeekToStoredOffsets(ConsumerRebalanceListener):  # type: ignore[misc] # a
 
 
 async def _run_until_client_dies(consumer: AIOKafkaConsumer, consumption: Coroutine[Any, Any, None]) -> None:
-    """Raises KafkaConnectionError when the client no longer learns what the cluster looks like, or fetches no more.
+    """Consume until the coroutine ends. Raises KafkaConnectionError when a vital task of the client has died.
 
-    It brings nothing then, and who asks for the group's coordinator waits for ever. Why, `shared.kafka.clients` says.
+    Such a client delivers nothing and waits for the group's coordinator forever; `shared.kafka.clients` explains why.
     """
     task = asyncio.create_task(consumption)
     try:
@@ -186,7 +195,7 @@ async def _consume(
 async def _commit_offsets(
     consumer: AIOKafkaConsumer, next_offsets: dict[TopicPartition, int]
 ) -> dict[TopicPartition, int]:
-    """Tell the group how far its partitions were taken in; what it could not be told."""
+    """Commit the offsets of assigned partitions to the group; return those that could not be committed."""
     assigned_offsets = {
         partition: offset for partition, offset in next_offsets.items() if partition in consumer.assignment()
     }
@@ -194,7 +203,7 @@ async def _commit_offsets(
         if assigned_offsets:
             async with asyncio.timeout(_COMMIT_TIMEOUT_SECONDS):
                 await consumer.commit(assigned_offsets)
-    except (KafkaError, TimeoutError) as error:  # the group moved on, or the broker is away; what counts is stored
+    except (KafkaError, TimeoutError) as error:  # a rebalance or an outage; the database has the offsets that count
         _log.info("the offsets could not be committed to Kafka: %s", type(error).__name__)
         return next_offsets
     return {}
@@ -202,5 +211,10 @@ async def _commit_offsets(
 
 def message_from_record(record: ConsumerRecord[bytes, bytes]) -> KafkaMessage:
     return KafkaMessage(
-        record.topic, record.partition, record.offset, record.key, tuple(record.headers or ()), record.value
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key,
+        headers=tuple(record.headers or ()),
+        value=record.value,
     )

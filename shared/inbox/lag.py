@@ -1,8 +1,8 @@
-"""How far a consumer is behind Kafka, and what stands still: looked at beside the worker, read by whoever shows it.
+"""Lag of a consumer behind Kafka, and counts of parked streams: measured and stored by the worker, read by pages.
 
-A web process has no business with Kafka. So the worker's process looks every few seconds and writes down what it found,
-as counts; the age of the last look tells whether anybody still looks. It looks through a connection of its own, so it
-also finds out when the worker's no longer brings what is there.
+Web processes do not connect to Kafka. The worker's process measures every few seconds and stores the counts; the age
+of the last measurement shows whether the worker still runs. The monitor uses a Kafka connection of its own, so it also
+notices when the worker's connection no longer delivers messages.
 """
 
 from __future__ import annotations
@@ -17,37 +17,39 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from shared.inbox.batch import SQL
 from shared.inbox.consumer import Offsets, stored_offsets
+from shared.inbox.repository import SQL
 from shared.kafka.clients import list_partitions, open_consumer
-from shared.postgres.retry import TRANSIENT_ERRORS
+from shared.postgres.errors import UNAVAILABLE
+from shared.retry import Backoff
 
 MEASURE_INTERVAL_SECONDS = 5.0
-STALL_SECONDS = 60.0  # seconds: more than a broker's return, a rebalance and the largest batch take together
-KAFKA_SILENT_SECONDS = 15.0  # seconds: three looks
-WORKER_SILENT_SECONDS = 60.0  # seconds: a look may wait that long for Kafka
-_REQUEST_TIMEOUT_MS = 5_000  # milliseconds
+STALL_SECONDS = 60.0  # longer than a broker's restart, a rebalance and the largest batch take together
+KAFKA_SILENT_SECONDS = 15.0  # three measurements
+WORKER_SILENT_SECONDS = 60.0  # a measurement may wait that long for Kafka
+_REQUEST_TIMEOUT_MS = 5_000
 _log = logging.getLogger(__name__)
 
 
 class WorkerStalled(Exception):
-    """There is something to take in and for a long time nothing of it was: the worker had better begin anew."""
+    """There is a backlog and no message was applied for a long time: the worker should be restarted."""
 
 
 @dataclass(frozen=True, slots=True)
 class StallDetector:
-    """How far the partitions were taken in, and since when that is so though there is more."""
+    """Stored offsets of the partitions, and since when they have not moved despite a backlog."""
 
     offsets: Offsets
     unchanged_since: float
 
     def observe(self, offsets: Offsets, now: float, *, caught_up: bool) -> StallDetector:
+        """Return the detector after a measurement at `now` (seconds of a monotonic clock)."""
         return StallDetector(offsets, now if caught_up or offsets != self.offsets else self.unchanged_since)
 
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """`behind`: messages of the topic that were not taken in when it was looked, `age` seconds ago."""
+    """Messages of a topic that were not applied at the last measurement, `age` seconds ago."""
 
     topic: str
     behind: int
@@ -56,7 +58,7 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class StuckCounts:
-    """Parked streams and unreadable messages, seconds since the first of them waits, and since it was looked."""
+    """Numbers of parked streams and unreadable messages, age of the oldest, and age of the measurement, in seconds."""
 
     parked: int
     unreadable: int
@@ -66,14 +68,14 @@ class StuckCounts:
 
 @dataclass(frozen=True, slots=True)
 class SilentComponent:
-    """The part that has not been heard of for `seconds`; nothing new is taken in meanwhile."""
+    """A component without a sign of life for `seconds`; no new message is applied meanwhile."""
 
     part: Literal["worker", "kafka"]
     seconds: float
 
 
 def detect_silence(topics: Sequence[Lag], stuck: StuckCounts | None) -> SilentComponent | None:
-    """None where the worker lives and Kafka answers it, and where nobody has looked yet."""
+    """Return the silent component; None if the worker runs and Kafka answers, or before the first measurement."""
     if stuck and stuck.age > WORKER_SILENT_SECONDS:
         return SilentComponent("worker", stuck.age)
     oldest_age = max((each.age for each in topics), default=0.0)
@@ -88,15 +90,15 @@ async def monitor_lag(
     interval: float = MEASURE_INTERVAL_SECONDS,
     stall_after: float = STALL_SECONDS,
 ) -> None:
-    """Look, write down, and look again, until cancelled. Outlives broker and database. `pool` is the system role's.
+    """Measure and store the lag every `interval` seconds until cancelled. `pool` is the system role's.
 
-    Raises StandsStill when there is more to take in and no offset moved for `patience` seconds. One partition may wait
-    for longer: whoever catches up takes them in turn.
+    Goes on after failures of the broker or the database. Raises WorkerStalled when there is a backlog and no offset of
+    any partition moved for `stall_after` seconds; a single partition may wait longer, as partitions are read in turn.
     """
-    clock = asyncio.get_running_loop().time
+    clock, backoff = asyncio.get_running_loop().time, Backoff.constant(interval)
     while True:
         try:
-            await pool.execute(SQL["store_standstill"])
+            await pool.execute(SQL["store_stuck_counts"])
             partitions = await list_partitions(bootstrap, topics)
             client = AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=_REQUEST_TIMEOUT_MS)
             async with open_consumer(client) as consumer:
@@ -107,16 +109,16 @@ async def monitor_lag(
                     if measured_at - detector.unchanged_since > stall_after:
                         raise WorkerStalled(", ".join(f"{each.topic}/{each.partition}" for each in sorted(lagging)))
                     await asyncio.sleep(interval)
-        except (KafkaError, *TRANSIENT_ERRORS, asyncpg.InterfaceError) as error:
+        except (KafkaError, *UNAVAILABLE) as error:
             _log.warning("the lag could not be measured (%s): trying again", type(error).__name__)
-        await asyncio.sleep(interval)
+        await backoff.wait()
 
 
 async def _measure(
     pool: asyncpg.Pool[Any], consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
 ) -> tuple[Offsets, set[TopicPartition]]:
-    """How far the partitions were taken in, and which of them have more."""
-    await pool.execute(SQL["store_standstill"])
+    """Store the counts and the ends of the partitions; return the stored offsets, and the partitions with a backlog."""
+    await pool.execute(SQL["store_stuck_counts"])
     ends = await consumer.end_offsets(partitions)
     topics, partition_numbers = [each.topic for each in ends], [each.partition for each in ends]
     await pool.execute(SQL["store_ends"], topics, partition_numbers, list(ends.values()))
@@ -125,11 +127,11 @@ async def _measure(
 
 
 async def load_lags(pool: asyncpg.Pool[Any]) -> list[Lag]:
-    """By topic; empty where nobody has looked yet. Any role may ask."""
-    return [Lag(**row) for row in await pool.fetch(SQL["lag"])]
+    """Return the lag by topic, in the order of topics; empty before the first measurement. For any database role."""
+    return [Lag(**row) for row in await pool.fetch(SQL["load_lags"])]
 
 
 async def load_stuck_counts(pool: asyncpg.Pool[Any]) -> StuckCounts | None:
-    """None where nobody has looked yet. Any role may ask."""
-    row = await pool.fetchrow(SQL["standstill"])
+    """Return the counts; None before the first measurement. For any database role."""
+    row = await pool.fetchrow(SQL["load_stuck_counts"])
     return StuckCounts(**row) if row else None

@@ -1,46 +1,34 @@
-"""What stands still and why, and how a person makes it go on. Every act is one transaction and leaves a trace."""
+"""Parked streams and unreadable messages: listed, retried, discarded. Each action is one transaction."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.inbox.batch import (
-    SQL,
-    BatchResult,
-    Connection,
-    EventHandler,
-    apply_messages,
-    apply_with_savepoints,
-    load_waiting,
-    lock_cursors,
-    message_from_row,
-    parked_cursors,
-)
-from shared.inbox.stream_cursor import StreamCursor
+from shared.inbox.batch import BatchResult, EventHandler, apply_messages, apply_with_savepoints, parked_cursors
+from shared.inbox.repository import SQL, Connection, load_waiting, lock_cursors, message_from_row
+from shared.inbox.stream_cursor import StreamCursor, study_of_source
 
 
 class ParkedItemNotFound(Exception):
-    """There is nothing of that name that stands still."""
+    """There is no such parked stream or unreadable message."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParkedStreamStatus:
-    """Applied up to `version`; `waiting` messages are kept, the earliest of them for version `first`."""
+    """A parked stream: applied up to `version`, parked `since` then, with the number of messages that wait."""
 
-    study_id: str
     source: str
     subject: str
     version: int
     reason: str
     since: datetime
     waiting: int
-    first: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadableMessage:
-    """A message that no stream can be told from."""
+    """A message whose stream cannot be read."""
 
     id: int
     topic: str
@@ -51,15 +39,17 @@ class UnreadableMessage:
 
 
 async def parked_streams(connection: Connection) -> list[ParkedStreamStatus]:
+    """Return the parked streams of all studies, ordered by source and subject."""
     return [ParkedStreamStatus(**row) for row in await connection.fetch(SQL["parked"])]
 
 
 async def unreadable_messages(connection: Connection) -> list[UnreadableMessage]:
+    """Return the unreadable messages in the order in which they came."""
     return [UnreadableMessage(**row) for row in await connection.fetch(SQL["unreadable"])]
 
 
 async def retry(connection: Connection, source: str, subject: str, handler: EventHandler) -> BatchResult:
-    """Apply what waits, as far as it goes today. Raises NotParked."""
+    """Apply the waiting messages of a parked stream as far as possible. Raises ParkedItemNotFound."""
     async with connection.transaction():
         return await _apply_waiting(connection, await _lock_parked_cursor(connection, source, subject), handler)
 
@@ -74,9 +64,9 @@ async def discard(
     handler: EventHandler,
     version: int | None = None,
 ) -> BatchResult:
-    """Pass over the next version, whether it is poison or never came, and apply what waits behind.
+    """Skip the next version, whether its event is poison or never came, and apply the messages behind it.
 
-    Raises NotParked, also where the next version is no longer `version`: nobody decided on another one.
+    Raises ParkedItemNotFound, also if the next version is not `version`: nobody decided on another one.
     """
     async with connection.transaction():
         cursor = await _lock_parked_cursor(connection, source, subject)
@@ -90,7 +80,7 @@ async def discard(
 
 
 async def retry_unreadable(connection: Connection, message_id: int, handler: EventHandler) -> BatchResult:
-    """Read the message again; if it still cannot be told whose it is, it is kept again. Raises NotParked."""
+    """Read the message again; a message that is still unreadable is stored again. Raises ParkedItemNotFound."""
     async with connection.transaction():
         row = await connection.fetchrow(SQL["take_unreadable"], message_id)
         if row is None:
@@ -99,14 +89,14 @@ async def retry_unreadable(connection: Connection, message_id: int, handler: Eve
 
 
 async def discard_unreadable(connection: Connection, message_id: int, *, discarded_by: str, reason: str) -> None:
-    """Raises NotParked."""
+    """Move the message to the discarded ones. Raises ParkedItemNotFound."""
     if not await connection.fetchval(SQL["discard_unreadable"], message_id, discarded_by, reason):
         raise ParkedItemNotFound
 
 
 async def _lock_parked_cursor(connection: Connection, source: str, subject: str) -> StreamCursor:
     key = source, subject
-    cursors = await lock_cursors(connection, [key], {key: source.split("/")[2]})
+    cursors = await lock_cursors(connection, [key], {key: study_of_source(source)})
     if key not in cursors or not cursors[key].parked_reason:
         raise ParkedItemNotFound
     await load_waiting(connection, cursors)

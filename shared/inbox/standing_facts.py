@@ -1,35 +1,36 @@
-"""The facts that stand, one row each, in one table whatever they are about; and where each participant is now.
+"""The table of standing facts, one row for each, and the table of each participant's current site.
 
-A fact opens a row at a position. A correction closes it and, unless it voids, opens another that keeps the event's
-identity (id, type, site, version, time of recording) and has the new content. Rows are never taken away: the facts
-that stood at a position are those opened at or before it and not closed by then.
+A fact opens a row at a position. A correction closes the row and, unless it voids the fact, opens another one that
+keeps the event's identity (id, type, site, version, time of recording) with the new content. Rows are never deleted:
+the facts that stood at a position are those opened at or before it and not closed by then.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from shared.contracts import catalogue
 from shared.contracts.event import Event
-from shared.inbox.batch import SQL, Connection, PoisonEvent
+from shared.inbox.batch import PoisonEvent
+from shared.inbox.repository import SQL, Connection
 from shared.kernel.fact import Correction, Fact, StatedFact, Stream
 
 PositionedEvent = tuple[Event, int]
-"""An event and its position: along the study where there is a journal, else its version."""
+"""An event and its position: in the study's journal, or, in a service without one, its version in its stream."""
 
 _SITE_CHANGING_TYPES = {"participant.screened", "participant.transferred"}
 
 
 @dataclass(slots=True)
 class FactRow:
+    """A row of the table `fact`. `to_position` is None while the fact stands; `data` is JSON."""
+
     event_id: UUID
     study_id: str
     service: str
@@ -49,7 +50,7 @@ _COLUMNS = tuple(attrgetter(name) for name in FactRow.__dataclass_fields__)
 
 @dataclass(frozen=True, slots=True)
 class StandingFactRow:
-    """A fact as it stands: who stated it when, and what it reads as since `from_position`. `data` is JSON."""
+    """A standing fact: its event's identity, and the content that it has since `from_position`. `data` is JSON."""
 
     event_id: UUID
     service: str
@@ -66,7 +67,7 @@ class StandingFactRow:
         return catalogue.find_stream(self.service, is_study=self.subject == study_id)
 
     def to_stated_fact(self, study_id: str) -> StatedFact[Fact]:
-        """In today's language; KeyError or ValueError where it has no such fact."""
+        """Return the fact in today's schema. Raises KeyError or ValueError if there is no such fact today."""
         return self.stream(study_id).stated_fact(self.event_id, self.type, self.schema_version, self.data)
 
 
@@ -74,26 +75,27 @@ async def load_standing(
     connection: Connection,
     study_id: str,
     *,
-    types: Collection[str] | None = None,
     subject: str | None = None,
     position: int | None = None,
 ) -> list[StandingFactRow]:
-    """What stands of a study, now or at a position, as far as the connection's tenant sees; ordered by stream."""
-    type_filter = None if types is None else list(types)
+    """Return the facts of a study or of one subject that stand now or stood at a position, by stream and version.
+
+    Row-level security limits them to what the connection's tenant may see.
+    """
     if position is None:
-        rows = await connection.fetch(SQL["standing"], study_id, type_filter, subject)
+        rows = await connection.fetch(SQL["load_standing"], study_id, subject)
     else:
-        rows = await connection.fetch(SQL["standing_at"], study_id, type_filter, subject, position)
-    return [StandingFactRow(**{**row, "event_id": UUID(int=row["event_id"].int)}) for row in rows]
+        rows = await connection.fetch(SQL["load_standing_at"], study_id, subject, position)
+    return [StandingFactRow(**row) for row in rows]
 
 
 async def apply_by_version(connection: Connection, events: Sequence[Event]) -> None:
-    """The effect for a service that keeps no journal: a fact's position is its version in its stream."""
+    """Apply events in a service without a journal: a fact's position is its version in its stream."""
     await apply_to_facts(connection, [(event, event.version) for event in events])
 
 
 async def apply_to_facts(connection: Connection, positioned_events: Sequence[PositionedEvent]) -> None:
-    """Bring the table up to date. Raises Poison for a correction of what the same stream never stated."""
+    """Write the changes that the events make. Raises PoisonEvent for a correction of an event of another stream."""
     changes = _FactChanges(await _load_originals(connection, positioned_events))
     for event, position in positioned_events:
         changes.apply(event, position)
@@ -108,12 +110,12 @@ async def apply_to_facts(connection: Connection, positioned_events: Sequence[Pos
     if changes.moved_subjects:
         moved_subjects = sorted(changes.moved_subjects)
         columns = [study for study, _ in moved_subjects], [subject for _, subject in moved_subjects]
-        await connection.execute(SQL["forget_sites"], *columns)
-        await connection.execute(SQL["know_sites"], *columns)
+        await connection.execute(SQL["delete_subject_sites"], *columns)
+        await connection.execute(SQL["upsert_subject_sites"], *columns)
 
 
 class _FactChanges:
-    """Rows to open and to close. `latest` is the row that each event reads as, whether it stands or was voided."""
+    """Rows to open and to close. `latest_rows`: the last row of each event, whether the fact stands or was voided."""
 
     def __init__(self, originals: Iterable[FactRow]) -> None:
         self.latest_rows = {row.event_id: row for row in originals}
@@ -161,18 +163,17 @@ def _stream_of(event: Event) -> tuple[str, str, str]:
 
 def _row_from_event(event: Event, position: int) -> FactRow:
     return FactRow(
-        event.event_id,
-        event.study_id,
-        event.service,
-        event.type,
-        event.stream_id,
-        event.site_id,
-        event.version,
-        event.recorded_at,
-        position,
-        None,
-        event.schema_version,
-        event.data,
+        event_id=event.event_id,
+        study_id=event.study_id,
+        service=event.service,
+        type=event.type,
+        subject=event.stream_id,
+        site_id=event.site_id,
+        version=event.version,
+        recorded_at=event.recorded_at,
+        from_position=position,
+        schema_version=event.schema_version,
+        data=event.data,
     )
 
 
@@ -187,5 +188,6 @@ async def _load_originals(connection: Connection, positioned_events: Sequence[Po
     corrected_ids = [
         UUID(event.content["event_id"]) for event, _ in positioned_events if event.type == Correction.type_name
     ]
-    rows: list[asyncpg.Record] = await connection.fetch(SQL["originals"], corrected_ids) if corrected_ids else []
-    return [FactRow(**{**row, "event_id": UUID(int=row["event_id"].int)}) for row in rows]
+    if not corrected_ids:
+        return []
+    return [FactRow(**row) for row in await connection.fetch(SQL["load_original_facts"], corrected_ids)]

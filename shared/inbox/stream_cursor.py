@@ -1,4 +1,4 @@
-"""One stream as a consumer takes it in: what is next is applied, what is not waits, what is known is dropped. Pure."""
+"""The cursor of one stream in a consumer: the next version is applied, later ones wait, known ones are dropped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.contracts.event import Event
 
 VERSION_MISSING = "version-missing"
 StreamKey = tuple[str, str]
-"""Source and subject: which stream."""
+"""Source and subject of a stream: `/studies/<study>/<service>`, and a participant's number or the study's id."""
 
 _SOURCE_PATTERN = re.compile(r"/studies/([a-z0-9][a-z0-9-]{0,30}[a-z0-9])/([a-z]{1,32})")
 _SUBJECT_PATTERN = re.compile(r"[A-Za-z0-9-]{1,32}")
@@ -20,7 +20,7 @@ _VERSION_PATTERN = re.compile(r"[1-9][0-9]{0,8}")
 
 @dataclass(frozen=True, slots=True)
 class KafkaMessage:
-    """A Kafka message as it came."""
+    """A message as Kafka delivered it."""
 
     topic: str
     partition: int
@@ -32,7 +32,7 @@ class KafkaMessage:
 
 @dataclass(frozen=True, slots=True)
 class InboundEvent:
-    """A message with the stream and version that its headers tell; without an event where it is poison, and why."""
+    """A message with the stream and version that its headers name. `event` is None, with a reason, if it is poison."""
 
     message: KafkaMessage
     study_id: str
@@ -43,15 +43,20 @@ class InboundEvent:
 
 
 class UnaddressableMessage(ValueError):
-    """Nobody can tell which stream the message belongs to. `reason` never quotes it."""
+    """The headers do not name a stream. `reason` is a code and never quotes the message."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
 
 
+def study_of_source(source: str) -> str:
+    """Return the study's id in `/studies/<study>/<service>`."""
+    return source.split("/")[2]
+
+
 def parse_message(message: KafkaMessage) -> InboundEvent:
-    """Poison stays in its line as an arrival without an event. Raises Unreadable where there is no line for it."""
+    """Decode a message. A poison message keeps its stream and version; raises UnaddressableMessage if it has none."""
     reason = ""
     try:
         event = decode(message.key, message.headers, message.value)
@@ -63,10 +68,15 @@ def parse_message(message: KafkaMessage) -> InboundEvent:
         event.stated_fact()
     except KeyError:
         reason = "type-unknown"
-    except Exception:  # whatever reading a message raises, an upcast's mistake too, is that message's fault alone
+    except Exception:  # any error while reading, also one in an upcast, concerns this message alone
         reason = "not-of-its-schema"
     return InboundEvent(
-        message, event.study_id, (event.source, event.stream_id), event.version, None if reason else event, reason
+        message=message,
+        study_id=event.study_id,
+        key=(event.source, event.stream_id),
+        version=event.version,
+        event=None if reason else event,
+        reason=reason,
     )
 
 
@@ -76,20 +86,27 @@ def _poison_event(message: KafkaMessage, reason: str) -> InboundEvent:
     version = _VERSION_PATTERN.fullmatch(_single_header(message, "ce_streamversion"))
     if not (source and subject and version and topic_carries(message.topic, source[2])):
         raise UnaddressableMessage(reason)
-    return InboundEvent(message, source[1], (source[0], subject[0]), int(version[0]), None, reason)
+    return InboundEvent(
+        message=message,
+        study_id=source[1],
+        key=(source[0], subject[0]),
+        version=int(version[0]),
+        event=None,
+        reason=reason,
+    )
 
 
 def _single_header(message: KafkaMessage, name: str) -> str:
-    """'' unless it is there exactly once."""
+    """Return the value of a header that is present exactly once, else an empty string."""
     values = [value for header, value in message.headers if header == name]
     return values[0].decode("ascii", "replace") if len(values) == 1 and values[0] else ""
 
 
 @dataclass
 class StreamCursor:
-    """A stream at the version up to which it was applied, and what waits behind that.
+    """A stream that was applied up to `version`, and the messages that wait behind it.
 
-    `parked` is why it stands still (None: it does not). `stored` are the versions that wait in the database already.
+    `parked_reason` is None unless the stream is parked. `persisted`: waiting versions that the database has already.
     """
 
     study_id: str
@@ -101,12 +118,12 @@ class StreamCursor:
     changed: bool = False
 
     def load_waiting(self, waiting: Iterable[InboundEvent]) -> None:
-        """What waited in the database."""
+        """Take over the messages that wait in the database."""
         self.waiting = {inbound.version: inbound for inbound in waiting}
         self.persisted = set(self.waiting)
 
     def accept(self, inbound: InboundEvent) -> Iterator[InboundEvent]:
-        """What can be applied now, in order."""
+        """Add a message; return the messages that can be applied now, in order."""
         if inbound.version <= self.version:
             return
         self.waiting[inbound.version] = inbound
@@ -114,6 +131,7 @@ class StreamCursor:
         yield from self.advance()
 
     def advance(self) -> Iterator[InboundEvent]:
+        """Return the waiting messages that can be applied, in order, and move the version past them."""
         self.changed = True
         while (next_event := self.waiting.get(self.version + 1)) and next_event.event:
             self.version, self.parked_reason = next_event.version, None
@@ -122,7 +140,7 @@ class StreamCursor:
         self._update_parked()
 
     def reject(self, inbound_events: Sequence[InboundEvent], reason: str) -> None:
-        """The first of them turned out to be poison; none of them was applied."""
+        """Park the stream before the first of the messages, which is poison; all of them wait again."""
         poison, *later_events = inbound_events
         self.version = poison.version - 1
         self.waiting[poison.version] = replace(poison, event=None, reason=reason)
@@ -136,4 +154,5 @@ class StreamCursor:
             self.parked_reason = (self.parked_reason or VERSION_MISSING) if self.waiting else None
 
     def unpersisted(self) -> list[InboundEvent]:
+        """Return the waiting messages that the database does not have yet."""
         return [inbound for version, inbound in self.waiting.items() if version not in self.persisted]

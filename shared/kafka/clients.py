@@ -1,15 +1,15 @@
-"""How aiokafka's clients begin and end when one of their own tasks has died, which they do not expect.
+"""Starts and stops aiokafka's clients, also when one of their own tasks has died, which aiokafka does not expect.
 
 uvloop raises RuntimeError for a connection that was just lost. A task of the client that was writing to it dies of that
-without a word: the one that learns what the cluster looks like (aio-libs/aiokafka#1038), or the one that fetches. Then
-`close` raises it again and leaves the connections open, and a consumer's `stop` gives up half-way, or raises the
-cancellation of a fetch that it cancels itself, as if its caller were to be cancelled.
+silently: the task that updates the metadata (aio-libs/aiokafka#1038), or the one that fetches. Then `close` raises the
+error again and leaves connections open, and a consumer's `stop` gives up half-way, or raises the cancellation of a
+fetch that it cancels itself, as if its caller were cancelled.
 
-aiokafka looks at the cluster when a connection is lost, and does not repeat a look that fails: the next one comes after
-`metadata_max_age_ms`, five minutes unless it is set. A client that connected just before the broker was killed does not
-know a single topic then, and if it leads its group, it assigns nothing to all members, without an error. The next look
-mends that by itself, because a leader assigns anew when it sees that topics have changed. So members of a group look
-every `LOOKS_EVERY_MS`.
+aiokafka updates the metadata when a connection is lost and does not repeat an update that fails: the next one comes
+after `metadata_max_age_ms`, by default five minutes. A client that connected just before the broker was killed knows no
+topic until then, and if it leads its group, it assigns no partition to any member, without an error. The next update
+repairs that, because a leader assigns anew when it sees that topics have changed. Members of a group therefore update
+every `METADATA_MAX_AGE_MS`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 
+from shared.retry import Backoff
+
 METADATA_MAX_AGE_MS = 2_000  # as often as a heartbeat
-_START_TIMEOUT_SECONDS = 60.0  # seconds: a rebalance may have to wait for a member that died
+_START_TIMEOUT_SECONDS = 60.0  # a rebalance may have to wait for a member that died
 _STOP_TIMEOUT_SECONDS = 3.0
 _TOPIC_POLL_SECONDS = 0.5
 _log = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def open_consumer(consumer: AIOKafkaConsumer) -> AsyncIterator[AIOKafkaConsumer]:
-    """Starts and ends it. Raises TimeoutError where it does not start."""
+    """Start the consumer, and stop it on exit. Raises TimeoutError if it does not start."""
     try:
         async with asyncio.timeout(_START_TIMEOUT_SECONDS):
             await consumer.start()
@@ -46,7 +48,7 @@ async def open_consumer(consumer: AIOKafkaConsumer) -> AsyncIterator[AIOKafkaCon
 
 @asynccontextmanager
 async def open_admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Starts and ends it. Raises TimeoutError where it does not start."""
+    """Start an admin client, and close it on exit. Raises TimeoutError if it does not start."""
     client = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         async with asyncio.timeout(_START_TIMEOUT_SECONDS):
@@ -57,14 +59,14 @@ async def open_admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 def vital_tasks(consumer: AIOKafkaConsumer) -> set[asyncio.Task[None]]:
-    """The tasks of a started consumer without which it brings nothing, and raises nothing."""
+    """Return the tasks of a started consumer without which it delivers nothing and raises nothing."""
     return {consumer._client._sync_task, consumer._fetcher._fetch_task}
 
 
 async def list_partitions(bootstrap: str, topics: Collection[str]) -> list[TopicPartition]:
-    """Of all the topics, once they are all there. Logs one line for each set of topics that it waits for."""
+    """Return the partitions of the topics once all exist. Logs a line whenever the set of missing topics changes."""
     async with open_admin(bootstrap) as admin:
-        last_missing = list[str]()
+        last_missing, backoff = list[str](), Backoff.constant(_TOPIC_POLL_SECONDS)
         while True:
             descriptions = await admin.describe_topics(list(topics))
             missing = sorted(each["topic"] for each in descriptions if each["error_code"])
@@ -73,19 +75,19 @@ async def list_partitions(bootstrap: str, topics: Collection[str]) -> list[Topic
             if missing != last_missing:
                 _log.warning("waiting for the topics %s", ", ".join(missing))
             last_missing = missing
-            await asyncio.sleep(_TOPIC_POLL_SECONDS)
+            await backoff.wait()
     return [TopicPartition(each["topic"], part["partition"]) for each in descriptions for part in each["partitions"]]
 
 
 async def close_client(client: AIOKafkaClient, timeout_seconds: float) -> None:
-    """Close its connections, whatever became of it; give up after `within` seconds. Raises nothing of its own."""
+    """Close the client's connections even if its tasks have died; give up after the timeout. Raises no Kafka error."""
     if client._sync_task and client._sync_task.done():
         client._sync_task = None
     await stop_quietly(client.close(), timeout_seconds)
 
 
 async def stop_quietly(stop: Coroutine[Any, Any, None], timeout_seconds: float) -> None:
-    """Wait for an end, `within` seconds at most. What it raises is logged; a cancellation inside of it is not ours."""
+    """Await `stop` for at most the timeout. Logs its error; a cancellation within it does not cancel the caller."""
     task = asyncio.create_task(stop)
     try:
         await asyncio.wait({task}, timeout=timeout_seconds)
@@ -97,7 +99,7 @@ async def stop_quietly(stop: Coroutine[Any, Any, None], timeout_seconds: float) 
 
 
 def _client_tasks(consumer: AIOKafkaConsumer) -> Iterator[asyncio.Task[Any] | None]:
-    """What it runs, and would go on running where its end was cut short."""
+    """Return the consumer's background tasks, which go on running if its `stop` was cut short."""
     if coordinator := consumer._coordinator:
         for name in ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_reset_committed_task"):
             yield getattr(coordinator, name, None)

@@ -1,7 +1,7 @@
-"""The doorbell: tells the relay that there is something to read. A lost ring costs a quarter of a second, no more.
+"""Notifies the relay of new events, so that it need not wait for its next poll, at most a quarter of a second later.
 
-Rung after the commit and from another connection: a NOTIFY within the appending transaction would halve the rate at
-which a database takes appends.
+Sent after the commit and on another connection: a NOTIFY within the appending transaction would halve the rate of
+appends.
 """
 
 from __future__ import annotations
@@ -13,20 +13,23 @@ from typing import Any
 import asyncpg
 
 from shared.outbox.lease import SQL
+from shared.postgres.errors import FAILED_QUERY
 
 CHANNEL = "quartal_bell"
-NOTIFY_INTERVAL_SECONDS = 0.01  # seconds
+NOTIFY_INTERVAL_SECONDS = 0.01
 _log = logging.getLogger(__name__)
 
 
 class AppendNotifier:
+    """Sends notifications from a background task, one per study and interval."""
+
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
         self._pending_studies: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     def notify(self, study_id: str) -> None:
-        """Returns at once. Rings within 10 ms of each other are one notification per study."""
+        """Schedule a notification and return at once. Calls within 10 ms become one notification per study."""
         self._pending_studies.add(study_id)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._send_notifications())
@@ -35,12 +38,12 @@ class AppendNotifier:
         while self._pending_studies:
             studies, self._pending_studies = sorted(self._pending_studies), set()
             try:
-                await self._pool.execute(SQL["ring"], studies)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as failure:
+                await self._pool.execute(SQL["notify"], studies)
+            except FAILED_QUERY as failure:
                 _log.warning("the relay could not be notified of new events: %s", failure)
             await asyncio.sleep(NOTIFY_INTERVAL_SECONDS)
 
     async def close(self) -> None:
-        """Rings what is still to be rung."""
+        """Send the notifications that are still pending."""
         if self._task:
             await self._task

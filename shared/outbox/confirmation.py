@@ -1,7 +1,7 @@
-"""Confirms that a database has what was published, so that the service may record into it.
+"""Confirms that a database has all published events, so that the service may record facts in it.
 
-A service records only while its database's confirmation is of the present start of its server (migration 0008 of
-the event store; the database itself refuses otherwise). A state that was put back brings an older one along.
+A service records only while the confirmation in its database belongs to the present start of the database server; the
+database itself refuses otherwise (migration 0008 of the event store). A restored state contains an older confirmation.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from shared.outbox.restore_guard import TAIL_RECORDS, require_published_events
 async def compare_and_confirm(
     pool: asyncpg.Pool[Any], bootstrap: str, topic: str, *, tail: int | None = TAIL_RECORDS
 ) -> None:
-    """Compare the database with the topic and let the service record, or withdraw that where an event is missing.
+    """Compare the database with the topic: confirm it, or withdraw the confirmation if an event is missing.
 
-    Raises RestoredDatabase, or NotPublished where Kafka is away: then a confirmation stays as it was.
+    Raises RestoredDatabase. Raises PublishError if Kafka is unavailable, and leaves the confirmation as it was.
     """
-    incarnation = await _incarnation(pool)  # before the comparison: a server that starts anew meanwhile is another
+    incarnation = await _incarnation(pool)  # before the comparison: a restart meanwhile makes another incarnation
     try:
         await require_published_events(pool, bootstrap, topic, tail=tail)
     except RestoredDatabase:
@@ -31,21 +31,21 @@ async def compare_and_confirm(
 
 
 async def confirm_database(pool: asyncpg.Pool[Any]) -> None:
-    """Let the service record into a database whose topic is known to be empty."""
+    """Confirm a database whose topic is known to be empty."""
     await pool.execute(SQL["confirm"], *await _incarnation(pool))
 
 
 async def withdraw_confirmation(pool: asyncpg.Pool[Any]) -> None:
-    """Let the service record nothing until its database was compared again."""
+    """Stop the service from recording until its database was compared again."""
     await pool.execute(SQL["withdraw"])
 
 
 async def is_confirmed(pool: asyncpg.Pool[Any]) -> bool:
-    """Tell whether the service may record now. `pool` may be the application's."""
+    """Return whether the service may record now. `pool` may be of the application's role."""
     return bool(await pool.fetchval(SQL["is_confirmed"]))
 
 
 async def _incarnation(pool: asyncpg.Pool[Any]) -> tuple[Any, ...]:
-    """The present start of the server, the database and its table, in the order in which `confirm` takes them."""
+    """Return server start, database and table of events, in the order of the parameters of `confirm`."""
     [row] = await pool.fetch(SQL["incarnation"])
     return tuple(row)

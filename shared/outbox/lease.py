@@ -1,7 +1,7 @@
-"""Who relays a shard, and how far: one row, that only the holder of its present epoch can change.
+"""The lease and the cursor of a shard: one row, which only the relay that acquired its present epoch can change.
 
-A holder that was paused for longer than its lease may still publish what it had read. It repeats, from the same
-cursor and in the same order, what its successor publishes; and it cannot move the cursor any more.
+A relay that was paused for longer than its lease may still publish what it had read. It then repeats, from the same
+cursor and in the same order, what its successor publishes; and it can no longer move the cursor.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
 class LeaseLost(Exception):
-    """Another one has the shard by now."""
+    """Another relay has acquired the shard."""
 
 
 class RestoredDatabase(Exception):
-    """The database is not the one that was relayed last, or not its latest state. It says what to do."""
+    """The database is not the one that the relay published from, or an earlier state. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseState:
-    """A lease: what is visible in snapshot `done` was published, and of what `upto` adds to it all through `last_seq`.
+    """A lease with its cursor: the events visible in snapshot `done` are published.
 
-    `upto` is None except between the pages of a backlog.
+    Between the pages of a backlog, the events that snapshot `upto` adds are published up to `last_seq`; otherwise
+    `upto` is None.
     """
 
     shard: int
@@ -40,7 +41,7 @@ class LeaseState:
     last_seq: int
 
     def advanced(self, upto: str, last_seq: int | None, *, full: bool) -> LeaseState:
-        """After a page was published that ended at `last_seq` (None: an empty one); a full one may not be the last."""
+        """Return the state after a page that ended at `last_seq` (None: an empty page). More may follow a full one."""
         if full and last_seq is not None:
             return replace(self, upto=upto, last_seq=last_seq)
         if last_seq is not None or self.upto:
@@ -49,7 +50,7 @@ class LeaseState:
 
 
 class Lease:
-    """The lease on one shard, for `owner`; it lasts `seconds` unless it is renewed."""
+    """The lease of `owner` on one shard. It lasts `seconds` unless it is renewed."""
 
     def __init__(self, pool: asyncpg.Pool[Any], shard: int, owner: str, seconds: float) -> None:
         self.shard, self.seconds = shard, seconds
@@ -57,12 +58,14 @@ class Lease:
         self._renew_at = 0.0
 
     async def acquire(self) -> LeaseState | None:
-        """None while another one has it. Raises RestoredDatabase."""
-        await self._pool.execute(SQL["make_cursor"], self.shard)
+        """Acquire the lease; return None while another relay has it. Raises RestoredDatabase."""
+        await self._pool.execute(SQL["create_cursor"], self.shard)
         row = await self._pool.fetchrow(SQL["acquire"], self.shard, self._owner, self.seconds)
         if row is None:
             return None
-        state = LeaseState(row["shard"], row["epoch"], row["done"], row["upto"], row["last_seq"])
+        state = LeaseState(
+            shard=row["shard"], epoch=row["epoch"], done=row["done"], upto=row["upto"], last_seq=row["last_seq"]
+        )
         if not row["same_database"]:
             await self.release(state)
             raise RestoredDatabase(
@@ -72,20 +75,21 @@ class Lease:
         return state
 
     async def renew(self, state: LeaseState) -> None:
-        """Renew when a third of the time is over. Raises LeaseLost."""
+        """Renew the lease if a third of its time has passed. Raises LeaseLost."""
         if asyncio.get_running_loop().time() >= self._renew_at:
             await self._update_fenced("renew", state)
 
     async def store_cursor(self, state: LeaseState) -> None:
-        """Write the cursor down. Raises LeaseLost, and then nothing is written."""
-        await self._update_fenced("move", state, state.done, state.upto, state.last_seq)
+        """Store the cursor and renew the lease. Raises LeaseLost, and stores nothing then."""
+        await self._update_fenced("store_cursor", state, state.done, state.upto, state.last_seq)
 
     async def release(self, state: LeaseState) -> None:
+        """End the lease, so that another relay can acquire it at once."""
         await self._pool.execute(SQL["release"], state.shard, state.epoch)
 
     async def _update_fenced(self, query: str, state: LeaseState, *cursor: object) -> None:
         if await self._pool.execute(SQL[query], state.shard, state.epoch, self.seconds, *cursor) != "UPDATE 1":
-            raise LeaseLost(f"shard {state.shard} is no longer leased to this one (epoch {state.epoch})")
+            raise LeaseLost(f"shard {state.shard} is no longer leased to this relay (epoch {state.epoch})")
         self._note_renewal()
 
     def _note_renewal(self) -> None:

@@ -1,4 +1,4 @@
-"""Around the relay: how far behind it is, what it no longer needs, and a new beginning after a restore."""
+"""Maintenance of the outbox: status of the shards, pruning, and republication after a restore."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from shared.outbox.publisher import Publisher
 
 PRUNE_BATCH_SIZE = 5_000
 RESYNC_PAGE_SIZE = 500
-_POLL_INTERVAL_SECONDS = 0.2  # seconds
+_POLL_INTERVAL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class ShardStatus:
-    """`lag`: rows not yet published; `oldest`: age in seconds of the oldest of them; `held`: someone has the lease."""
+    """Status of a shard. `lag`: number of unpublished events; `oldest`: age in seconds of the oldest of them."""
 
     shard: int
     owner: str | None
@@ -31,29 +31,37 @@ class ShardStatus:
 
 
 async def load_shard_status(pool: asyncpg.Pool[Any]) -> list[ShardStatus]:
-    """Of every shard that was ever relayed. `pool` is the system role's, here and below."""
+    """Return the status of every shard that was ever relayed. `pool` is the system role's, here and below."""
     rows = await pool.fetch(SQL["status"])
     return [
-        ShardStatus(row["shard"], row["owner"], row["epoch"], row["held"], row["rows"], row["oldest"]) for row in rows
+        ShardStatus(
+            shard=row["shard"],
+            owner=row["owner"],
+            epoch=row["epoch"],
+            is_leased=row["held"],
+            lag=row["rows"],
+            oldest=row["oldest"],
+        )
+        for row in rows
     ]
 
 
 class OrphanedShard(Exception):
-    """Rows wait in a shard that this relay does not look at: it was started with fewer than there were."""
+    """Events wait in a shard that no relay publishes, because the number of shards was reduced."""
 
 
 async def require_no_orphaned_shard(pool: asyncpg.Pool[Any], shards: int) -> None:
-    """Raises Stranded: nobody would publish those rows, and later events of their streams would wait for them."""
-    if (shard := await pool.fetchval(SQL["stranded"], shards)) is not None:
+    """Raise OrphanedShard if unpublished events are in a shard beyond `shards`: nothing would publish them."""
+    if (shard := await pool.fetchval(SQL["find_orphaned_shard"], shards)) is not None:
         raise OrphanedShard(f"events wait in shard {shard}; relay at least {shard + 1} shards until they are published")
 
 
 class RelayRunning(Exception):
-    """A relay has the lease of a shard, and publishes."""
+    """A relay has the lease of a shard and may publish."""
 
 
 async def require_no_running_relay(pool: asyncpg.Pool[Any], *, timeout_seconds: float) -> None:
-    """Raises RelayAtWork where a relay still has a lease after `within` seconds; a killed one's ends by itself."""
+    """Raise RelayRunning if a relay has a lease until the timeout. The lease of a killed relay expires by itself."""
     deadline = asyncio.get_running_loop().time() + timeout_seconds
     while leased_shards := [shard for shard in await load_shard_status(pool) if shard.is_leased]:
         if asyncio.get_running_loop().time() > deadline:
@@ -62,13 +70,13 @@ async def require_no_running_relay(pool: asyncpg.Pool[Any], *, timeout_seconds: 
 
 
 async def count_events(pool: asyncpg.Pool[Any]) -> int:
-    """How many events the service has recorded, in all studies."""
+    """Return the number of events that the service has recorded, in all studies."""
     count: int = await pool.fetchval(SQL["count_events"])
     return count
 
 
 async def prune(pool: asyncpg.Pool[Any], *, max_rows: int = 100 * PRUNE_BATCH_SIZE) -> int:
-    """Delete outbox rows that every snapshot from the cursor on sees as published; return how many, at most `most`."""
+    """Delete published outbox rows, at most `max_rows`; return the number of rows deleted."""
     pruned_rows = 0
     while pruned_rows < max_rows:
         size = min(PRUNE_BATCH_SIZE, max_rows - pruned_rows)
@@ -80,9 +88,10 @@ async def prune(pool: asyncpg.Pool[Any], *, max_rows: int = 100 * PRUNE_BATCH_SI
 
 
 async def resync(pool: asyncpg.Pool[Any], publisher: Publisher, service: str, *, shards: int = 1) -> int:
-    """Publish every event again, in the order of their recording, and begin anew from there; how many there were.
+    """Publish every event again in the order of recording, and reset the cursors; return the number of events.
 
-    What is appended meanwhile is left to the relay. Ended half-way it has changed nothing: run it again.
+    The relay publishes the events that are appended meanwhile. An interrupted resync changes nothing in the database;
+    run it again.
     """
     async with pool.acquire() as connection:
         snapshot = await connection.fetchval(SQL["snapshot"])
@@ -91,6 +100,6 @@ async def resync(pool: asyncpg.Pool[Any], publisher: Publisher, service: str, *,
             while rows := await event_cursor.fetch(RESYNC_PAGE_SIZE):
                 await publisher.publish([encode(event_from_row(service, row)) for row in rows])
                 published_count += len(rows)
-            await connection.execute(SQL["forget"], snapshot)
-            await connection.execute(SQL["begin_anew"], shards, snapshot)
+            await connection.execute(SQL["delete_resynced"], snapshot)
+            await connection.execute(SQL["reset_cursors"], shards, snapshot)
     return published_count

@@ -1,4 +1,4 @@
-"""How messages get to Kafka: acknowledged by every replica in sync, in the order in which they were given."""
+"""Publishes messages to Kafka in the order given, acknowledged by every replica in sync. Creates and checks topics."""
 
 from __future__ import annotations
 
@@ -15,34 +15,37 @@ from aiokafka.errors import KafkaError
 
 from shared.contracts.cloudevents import PARTITIONS_PER_TOPIC, Message
 from shared.kafka.clients import close_client, open_admin, stop_quietly
+from shared.retry import Backoff
 
-MAX_RECORD_BYTES = 2 * 1024 * 1024  # bytes of one record: a request body has at most 1 MiB
+MAX_RECORD_BYTES = 2 * 1024 * 1024  # a request body has at most 1 MiB
 SEND_BATCH_SIZE = 500
-_STOP_TIMEOUT_SECONDS = 5.0  # seconds
-_TOPIC_ALREADY_EXISTS = 36  # TOPIC_ALREADY_EXISTS
+_STOP_TIMEOUT_SECONDS = 5.0
+_TOPIC_ALREADY_EXISTS = 36  # Kafka's error code
+_DESCRIBE_ATTEMPTS = 50
+_DESCRIBE_INTERVAL_SECONDS = 0.1
 _log = logging.getLogger(__name__)
 
 
 class PublishError(Exception):
-    """Not every message was acknowledged. Some may have been: publish all of them again."""
+    """Some messages were not acknowledged. Others may have been published: publish all of them again."""
 
 
 class WrongTopic(Exception):
-    """A topic is there with another number of partitions, which would break the order of streams."""
+    """A topic has another number of partitions, which would break the order of streams, or does not exist."""
 
 
 class Publisher(Protocol):
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Returns when all are acknowledged; those of one key are stored in the order given. Raises NotPublished."""
+        """Return when all messages are acknowledged; those of one key keep their order. Raises PublishError."""
         ...
 
     async def close(self) -> None: ...
 
 
 class KafkaPublisher:
-    """An idempotent producer, made when it is needed and made anew after it failed.
+    """Publishes through an idempotent producer, which is created on demand and again after a failure.
 
-    `patience`: seconds after which a publication that the broker has not acknowledged is given up.
+    A publication that the broker does not acknowledge within `timeout_seconds` fails.
     """
 
     def __init__(self, bootstrap: str, *, timeout_seconds: float = 15.0) -> None:
@@ -63,7 +66,7 @@ class KafkaPublisher:
                 raise PublishError(str(failure) or type(failure).__name__) from failure
 
     async def close(self) -> None:
-        """Sends what is under way, for as long as there is patience, then ends."""
+        """Flush the pending messages within the timeout, then stop the producer."""
         async with self._lock:
             await self._stop_producer(self._timeout)
 
@@ -88,14 +91,14 @@ class KafkaPublisher:
         return producer
 
     async def _abort_start(self, producer: AIOKafkaProducer, starting: asyncio.Task[None]) -> None:
-        """A start that is cancelled half-way would leave its connection open, so it may end by itself first."""
+        """Let a cancelled start end by itself first, since aborting it would leave its connection open."""
         await asyncio.wait([starting], timeout=self._timeout)
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
         await _stop(producer, 0.0)
 
     async def _stop_producer(self, timeout_seconds: float) -> None:
-        """The old producer ends, even if we are cancelled, before a new one begins."""
+        """Stop the producer before another one starts, even if this task is cancelled."""
         if self._producer:
             self._stopping = asyncio.create_task(_stop(self._producer, timeout_seconds))
         self._producer = None
@@ -106,7 +109,7 @@ class KafkaPublisher:
 
 
 async def _stop(producer: AIOKafkaProducer, timeout_seconds: float) -> None:
-    """An idempotent producer never gives up by itself, and its `stop` waits until a broker that is away is back."""
+    """Stop a producer. An idempotent one never gives up, and its `stop` waits for an unavailable broker to return."""
     try:
         await asyncio.wait_for(producer.flush(), timeout_seconds)
     except (TimeoutError, KafkaError):
@@ -135,7 +138,7 @@ async def _send_and_await_acks(producer: AIOKafkaProducer, messages: Iterable[Me
 async def ensure_topics(
     bootstrap: str, topics: Iterable[str], *, partitions: int = PARTITIONS_PER_TOPIC, replication: int = 1
 ) -> None:
-    """Make what is missing: records are kept for ever. Raises WrongTopic, NotPublished when the broker refuses."""
+    """Create missing topics with unlimited retention. Raises WrongTopic; PublishError if the broker refuses."""
     topic_names = list(topics)
     async with open_admin(bootstrap) as admin:
         topic_configs = {"retention.ms": "-1", "cleanup.policy": "delete", "max.message.bytes": str(MAX_RECORD_BYTES)}
@@ -150,7 +153,7 @@ async def ensure_topics(
 
 
 async def check_topics(bootstrap: str, topics: Sequence[str], *, partitions: int = PARTITIONS_PER_TOPIC) -> None:
-    """Are they there, with the partitions they must have? Raises WrongTopic, and makes nothing."""
+    """Raise WrongTopic unless all topics exist with that number of partitions. Creates nothing."""
     async with open_admin(bootstrap) as admin:
         if missing := sorted(set(topics) - set(await admin.list_topics())):
             raise WrongTopic(f"These topics do not exist: {', '.join(missing)}.")
@@ -158,7 +161,8 @@ async def check_topics(bootstrap: str, topics: Sequence[str], *, partitions: int
 
 
 async def _check_partitions(admin: AIOKafkaAdminClient, topics: Sequence[str], partitions: int) -> None:
-    """A topic that was made this moment may not be described yet."""
+    """Raise WrongTopic for another number of partitions. A topic created just now may not be described yet."""
+    backoff = Backoff.constant(_DESCRIBE_INTERVAL_SECONDS)
     for attempt in count():
         descriptions = await admin.describe_topics(list(topics))
         partition_counts = {description["topic"]: len(description["partitions"]) for description in descriptions}
@@ -168,8 +172,8 @@ async def _check_partitions(admin: AIOKafkaAdminClient, topics: Sequence[str], p
             )
         if all(partition_counts.get(name) for name in topics):
             return
-        if attempt == 50:
+        if attempt == _DESCRIBE_ATTEMPTS:
             raise PublishError(
                 f"Kafka does not describe {sorted(name for name in topics if not partition_counts.get(name))}."
             )
-        await asyncio.sleep(0.1)
+        await backoff.wait()

@@ -1,9 +1,12 @@
--- name: make_cursor
+-- name: create_cursor
+-- Creates the cursor of a shard before the first event, bound to this database.
 insert into relay_cursor (shard, done, system_identifier)
 select $1, '1:1:', system_identifier from pg_control_system()
     on conflict do nothing
 
 -- name: acquire
+-- Leases the shard to $2 for $3 seconds; no row while another relay has the lease. `same_database` is false if the
+-- cursor belongs to another database, or to a later state of this one.
 update relay_cursor
    set epoch = epoch + 1, owner = $2, until = clock_timestamp() + make_interval(secs => $3)
  where shard = $1 and until < clock_timestamp()
@@ -15,21 +18,26 @@ returning shard, epoch, done, upto, last_seq,
           ) as same_database
 
 -- name: renew
+-- Extends the lease of epoch $2; no row if another relay has acquired the shard since.
 update relay_cursor set until = clock_timestamp() + make_interval(secs => $3) where shard = $1 and epoch = $2
 
--- name: move
+-- name: store_cursor
+-- Stores the cursor and extends the lease of epoch $2; no row if another relay has acquired the shard since.
 update relay_cursor
    set done = $4, upto = $5, last_seq = $6, until = clock_timestamp() + make_interval(secs => $3)
  where shard = $1 and epoch = $2
 
 -- name: release
+-- Ends the lease of epoch $2.
 update relay_cursor set until = '-infinity' where shard = $1 and epoch = $2
 
 -- name: snapshot
+-- The current snapshot of transactions.
 select pg_current_snapshot()::text
 
 -- name: first_page
--- What is visible in $3 and was not in $2. Materialized, or the planner might walk the primary key from its first row.
+-- The first $5 events after row $4 that are visible in snapshot $3 and were not in $2, by `seq`.
+-- Materialized, or the planner might walk the primary key from its first row.
 with fresh as materialized (
     select seq, study_id, stream_id, version from outbox
      where shard = $1
@@ -45,7 +53,8 @@ select page.seq, e.study_id, e.stream_id, e.version, e.event_id, e.type, e.schem
  order by page.seq
 
 -- name: next_page
--- The same set, behind row $4 of it. Here the walk along the primary key is wanted: it begins where the last page ended.
+-- The next $5 events of the same set, after row $4.
+-- Here the walk along the primary key is wanted: it begins where the last page ended.
 with page as materialized (
     select seq, study_id, stream_id, version from outbox
      where shard = $1 and seq > $4
@@ -59,6 +68,7 @@ select page.seq, e.study_id, e.stream_id, e.version, e.event_id, e.type, e.schem
  order by page.seq
 
 -- name: status
+-- Each shard with its lease, the number of unpublished events, and the age in seconds of the oldest.
 select c.shard, c.owner, c.epoch, c.until > clock_timestamp() as held, waiting.rows,
        extract(epoch from clock_timestamp() - waiting.oldest)::float8 as oldest
   from relay_cursor c
@@ -72,7 +82,8 @@ select c.shard, c.owner, c.epoch, c.until > clock_timestamp() as held, waiting.r
  ) waiting
  order by c.shard
 
--- name: stranded
+-- name: find_orphaned_shard
+-- The highest shard from $1 on that has unpublished events and no relay; no row if there is none.
 select o.shard from outbox o left join relay_cursor c using (shard)
  where o.shard >= $1
    and (c.shard is null
@@ -83,6 +94,7 @@ select o.shard from outbox o left join relay_cursor c using (shard)
  order by o.shard desc limit 1
 
 -- name: prune
+-- Deletes at most $1 rows that every snapshot from the cursor on sees as published.
 delete from outbox where seq in (
     select o.seq from relay_cursor c
       join outbox o on o.shard = c.shard and o.xid < pg_snapshot_xmin(c.done::pg_snapshot)
@@ -90,27 +102,31 @@ delete from outbox where seq in (
 )
 
 -- name: history
--- The newest last, on the topic too: by that an earlier state is recognised.
+-- All events in the order of their recording. On the topic too the newest come last, which shows an earlier state.
 select study_id, stream_id, version, event_id, type, schema_version, site_id, data, meta, recorded_at from events
  order by seq
 
 -- name: count_events
+-- The number of recorded events, in all studies.
 select count(*) from events
 
--- name: missing
-select said.event_id
-  from unnest($1::text[], $2::text[], $3::integer[], $4::uuid[]) as said (study_id, stream_id, version, event_id)
+-- name: find_missing_events
+-- Ids of those events that the database does not have, or has another event in the place of.
+select published.event_id
+  from unnest($1::text[], $2::text[], $3::integer[], $4::uuid[]) as published (study_id, stream_id, version, event_id)
  where not exists (
        select from events e
         where (e.study_id, e.stream_id, e.version, e.event_id)
-              = (said.study_id, said.stream_id, said.version, said.event_id)
+              = (published.study_id, published.stream_id, published.version, published.event_id)
  )
 
--- name: forget
+-- name: delete_resynced
+-- Deletes the outbox rows that a resync as of snapshot $1 makes superfluous, and those of a later state.
 delete from outbox
  where xid < pg_snapshot_xmin($1::text::pg_snapshot) or xid >= pg_snapshot_xmax(pg_current_snapshot())
 
--- name: begin_anew
+-- name: reset_cursors
+-- Sets the cursors of shards 0 to $1 - 1, and of all others that exist, to snapshot $2 of this database.
 insert into relay_cursor (shard, done, epoch, system_identifier)
 select shard, $2, 1, system_identifier
   from (select generate_series(0, $1::integer - 1)::smallint as shard union select shard from relay_cursor) as every,
@@ -119,20 +135,25 @@ select shard, $2, 1, system_identifier
    set done = excluded.done, upto = null, last_seq = 0, epoch = relay_cursor.epoch + 1, owner = null,
        until = '-infinity', system_identifier = excluded.system_identifier
 
--- name: ring
+-- name: notify
+-- Notifies the relay of new events in the studies.
 select pg_notify('quartal_bell', study_id) from unnest($1::text[]) as study_id
 
 -- name: incarnation
+-- The present start of the server, the database, and the table of events.
 select server_started, database, events from incarnation
 
 -- name: confirm
+-- Stores that this incarnation has all published events, so that the service may record.
 insert into confirmation (server_started, database, events) values ($1, $2, $3)
     on conflict (single) do update
    set server_started = excluded.server_started, database = excluded.database, events = excluded.events,
        confirmed_at = clock_timestamp()
 
 -- name: withdraw
+-- Deletes the confirmation, so that the service may not record.
 delete from confirmation
 
 -- name: is_confirmed
+-- Whether the confirmation is of the present incarnation.
 select exists (select from confirmation join incarnation using (server_started, database, events))

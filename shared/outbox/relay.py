@@ -1,7 +1,7 @@
-"""From the outbox to Kafka: every event, in the order of its stream, at least once.
+"""Publishes the events of the outbox to Kafka, each at least once, in the order of its stream.
 
-What is new is what is visible in a snapshot of now and was not in the snapshot `done`, ordered by `seq`. No reader by
-number alone can do that: rows become visible in another order than their numbers were drawn in.
+New events are those visible in a current snapshot and not in the snapshot `done`, ordered by `seq`. A reader that goes
+by `seq` alone would lose events, because rows become visible in another order than their numbers were drawn.
 """
 
 from __future__ import annotations
@@ -24,32 +24,19 @@ from shared.outbox.event_rows import event_from_row
 from shared.outbox.lease import SQL, Lease, LeaseLost, LeaseState
 from shared.outbox.maintenance import prune, require_no_orphaned_shard
 from shared.outbox.publisher import Publisher, PublishError
+from shared.postgres.errors import UNAVAILABLE
+from shared.retry import Backoff, wait_for_event
 
-POLL_BUSY_SECONDS, POLL_IDLE_SECONDS = (
-    0.05,
-    0.25,
-)  # seconds between two looks that no bell asked for: after something was there, and at last
-RETRY_MIN_SECONDS, RETRY_MAX_SECONDS = (
-    0.1,
-    2.0,
-)  # seconds until another attempt: after the first failure, and after many
-PRUNE_INTERVAL_SECONDS = 60.0  # seconds
-UNAVAILABLE = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection that was cut in the middle of a conversation
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-)
-"""How it shows that a database is away for a while."""
+POLL_BUSY_SECONDS, POLL_IDLE_SECONDS = 0.05, 0.25
+"""Pauses between two reads without a notification: after the last new event, and after many empty reads."""
+RETRY_MIN_SECONDS, RETRY_MAX_SECONDS = 0.1, 2.0
+PRUNE_INTERVAL_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A full page may not be the last of what is visible in the snapshot `upto`; an empty one has no `last_seq`."""
+    """Messages of one read as of snapshot `upto`. More may follow a full page; an empty one has no `last_seq`."""
 
     messages: Sequence[Message]
     upto: str
@@ -58,11 +45,11 @@ class _Page:
 
 
 class Relay:
-    """Relays the shards that no other relay has the lease of; any number may run.
+    """Publishes the shards whose leases it can acquire; any number of relays may run.
 
-    `pool` is the system role's and must have two connections more than there are shards. `bell` may be set by who
-    appends in the same process; other processes ring through `Bell`. `doubt` is asked whenever a lease begins, for then
-    another database may be there than before: it raises RestoredDatabase. `lease` is in seconds, `page` in events.
+    `pool` is the system role's and needs two connections more than there are shards. `local_appends` is set by code
+    that appends in the same process; other processes use an `AppendNotifier`. `restore_check` runs whenever a lease
+    begins, since the database may have been replaced before: it raises RestoredDatabase. `page_size` is in events.
     """
 
     def __init__(
@@ -85,7 +72,7 @@ class Relay:
         self._connection_losses = 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set. Outages are waited for. Raises RestoredDatabase or Stranded."""
+        """Publish until `stop` is set, through outages. Raises RestoredDatabase or OrphanedShard."""
         shard_tasks = {asyncio.create_task(self._run_shard(lease, stop)) for lease in self._leases}
         service_tasks = {
             asyncio.create_task(task)
@@ -144,39 +131,41 @@ class Relay:
             await asyncio.sleep(PRUNE_INTERVAL_SECONDS)
 
     async def _run_shard(self, lease: Lease, stop: asyncio.Event) -> None:
-        delay = RETRY_MIN_SECONDS
+        backoff = Backoff(RETRY_MIN_SECONDS, RETRY_MAX_SECONDS)
         while not stop.is_set():
             try:
                 if state := await lease.acquire():
                     await self._publish_while_leased(lease, state, stop)
-                    delay = RETRY_MIN_SECONDS
+                    backoff.reset()
                 else:
-                    await _wait(stop, lease.seconds / 5)
+                    await wait_for_event(stop, lease.seconds / 5)
             except LeaseLost as error:
                 _log.warning("another relay has taken over: %s", error)
             except (*UNAVAILABLE, PublishError) as failure:
-                _log.warning("shard %s could not be published, trying again in %.1f s: %s", lease.shard, delay, failure)
-                await _wait(stop, delay)
-                delay = min(2 * delay, RETRY_MAX_SECONDS)
+                _log.warning(
+                    "shard %s could not be published, trying again in %.1f s: %s", lease.shard, backoff.seconds, failure
+                )
+                await backoff.wait(stop)
 
     async def _publish_while_leased(self, lease: Lease, state: LeaseState, stop: asyncio.Event) -> None:
-        """Publish what comes for as long as the lease is ours, and the database certainly the one that it began on."""
-        poll_delay, initial_losses = POLL_BUSY_SECONDS, self._connection_losses
+        """Publish until the lease is lost, or a lost connection makes it uncertain that the database is the same."""
+        poll, initial_losses = Backoff(POLL_BUSY_SECONDS, POLL_IDLE_SECONDS), self._connection_losses
         try:
             if self._restore_check:
                 await _with_lease_renewal(lease, state, stop, self._restore_check())
             while not stop.is_set() and self._connection_losses == initial_losses:
                 self._wakeups[lease.shard].clear()
                 previous, state = state, await self._publish_new_events(lease, state, stop)
-                poll_delay = POLL_BUSY_SECONDS if state != previous else min(2 * poll_delay, POLL_IDLE_SECONDS)
+                if state != previous:
+                    poll.reset()
                 if state.upto is None:
-                    await _wait(self._wakeups[lease.shard], poll_delay)
+                    await poll.wait(self._wakeups[lease.shard])
         finally:
             with suppress(*UNAVAILABLE):
                 await lease.release(state)
 
     async def _publish_new_events(self, lease: Lease, state: LeaseState, stop: asyncio.Event) -> LeaseState:
-        """What is new by now: each page published, and only then noted in the cursor, while the next one is read."""
+        """Publish the new events page by page; store the cursor after each page, while the next one is read."""
         reading = asyncio.create_task(self._read_page(state))
         try:
             while True:
@@ -205,7 +194,7 @@ class Relay:
 async def _with_lease_renewal(
     lease: Lease, state: LeaseState, stop: asyncio.Event, work: Coroutine[Any, Any, None]
 ) -> None:
-    """Wait for it, with the lease kept. Raises LeaseLost when that was over before; NotPublished when told to stop."""
+    """Run `work` and renew the lease meanwhile. Raises LeaseLost, or PublishError when `stop` is set."""
     task = asyncio.create_task(work)
     try:
         while not (await asyncio.wait({task}, timeout=min(lease.seconds / 3, 1.0)))[0]:
@@ -216,11 +205,6 @@ async def _with_lease_renewal(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
 
 
 async def _wait_until_set(event: asyncio.Event) -> None:

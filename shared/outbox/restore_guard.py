@@ -1,7 +1,7 @@
-"""Is a database what its topic was published from, or an earlier state of that?
+"""Detects that a database is an earlier state than its topic was published from.
 
-An earlier state (of a dump, of a disk's snapshot, of a standby that lacked the last transactions) gives the numbers
-after it away a second time. Consumers would take what is stated then for a repetition, and drop it without a word.
+An earlier state (restored from a dump or a disk snapshot, or a standby that lacked the last transactions) assigns the
+versions after it a second time. Consumers would take the new events for repetitions and drop them silently.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ from shared.outbox.lease import SQL, RestoredDatabase
 from shared.outbox.publisher import PublishError
 
 TAIL_RECORDS = 100
-"""Records of each partition, its last ones: what was published after an earlier state is the newest there is."""
+"""Last records of each partition that are compared: the events that an earlier state lacks are the newest."""
 _FETCH_RECORDS = 1_000
 _POLL_TIMEOUT_MS = 250
-_BROKER_TIMEOUT_SECONDS = 15.0  # seconds in which a broker that is there answers
+_BROKER_TIMEOUT_SECONDS = 15.0
 _log = logging.getLogger(__name__)
 
 
 async def require_published_events(
     pool: asyncpg.Pool[Any], bootstrap: str, topic: str, *, tail: int | None = TAIL_RECORDS
 ) -> None:
-    """Raises RestoredDatabase where one of the topic's last records (`tail` None: of all) is not in the database.
+    """Raise RestoredDatabase if one of the topic's last records (`tail` None: of all) is not in the database.
 
-    Passes over what is no event of ours. Raises NotPublished where Kafka is away. `pool` is the system role's.
+    Ignores records that are no events of the service. Raises PublishError if Kafka is unavailable. `pool` is the
+    system role's.
     """
     missing = set[UUID]()
     try:
@@ -59,7 +60,7 @@ async def require_published_events(
 async def _read_records(
     bootstrap: str, topic: str, tail: int | None
 ) -> AsyncGenerator[list[ConsumerRecord[bytes | None, bytes | None]]]:
-    """What the topic has by now, or the last of each partition. Raises TimeoutError where nothing comes any more."""
+    """Return the topic's present records, or the last of each partition. Raises TimeoutError if the broker stalls."""
     client = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
     async with open_consumer(client) as consumer:
         async with asyncio.timeout(_BROKER_TIMEOUT_SECONDS):
@@ -67,20 +68,21 @@ async def _read_records(
             beginnings, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
         unread_partitions = {partition for partition in partitions if beginnings[partition] < ends[partition]}
         consumer.assign(unread_partitions)
-        for place in unread_partitions:
-            consumer.seek(place, beginnings[place] if tail is None else max(beginnings[place], ends[place] - tail))
+        for partition in unread_partitions:
+            beginning, end = beginnings[partition], ends[partition]
+            consumer.seek(partition, beginning if tail is None else max(beginning, end - tail))
         while unread_partitions:
             async with asyncio.timeout(_BROKER_TIMEOUT_SECONDS):
                 while not (fetched := await consumer.getmany(timeout_ms=_POLL_TIMEOUT_MS, max_records=_FETCH_RECORDS)):
                     pass
                 unread_partitions = {
-                    place for place in unread_partitions if await consumer.position(place) < ends[place]
+                    partition for partition in unread_partitions if await consumer.position(partition) < ends[partition]
                 }
             yield [*chain.from_iterable(fetched.values())]
 
 
 def _decode_event(record: ConsumerRecord[bytes | None, bytes | None]) -> list[Event]:
-    """The event of a record; none where the topic has no business with it."""
+    """Return the event of a record; an empty list if the record is no event that the topic carries."""
     try:
         event = decode(record.key, record.headers, record.value)
     except MalformedMessage:
@@ -89,12 +91,12 @@ def _decode_event(record: ConsumerRecord[bytes | None, bytes | None]) -> list[Ev
 
 
 async def _find_missing(pool: asyncpg.Pool[Any], events: Sequence[Event]) -> set[UUID]:
-    """Those that the database has not, or has another event in the place of."""
+    """Return ids of events that the database does not have, or has another event in the place of."""
     columns = (
         [event.study_id for event in events],
         [event.stream_id for event in events],
         [event.version for event in events],
         [event.event_id for event in events],
     )
-    rows = await pool.fetch(SQL["missing"], *columns) if events else []
-    return {UUID(int=row["event_id"].int) for row in rows}
+    rows = await pool.fetch(SQL["find_missing_events"], *columns) if events else []
+    return {row["event_id"] for row in rows}

@@ -1,7 +1,7 @@
-"""Applies numbered SQL files once each, in order. A file that was changed after it was applied is refused.
+"""Applies numbered SQL files in order, each once, and refuses a file that was changed after it was applied.
 
-A migration's identity, under which a database knows it, is the name of its part and the name of its file. The name of
-a part is fixed: its folder may move.
+A database identifies a migration by the name of its part and the name of its file. The name of a part is fixed, so that
+its folder may move.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ROLE_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Migrations:
-    """The numbered SQL files of a folder, under a name that databases keep."""
+    """The numbered SQL files of a folder, and the name of the part, which databases store."""
 
     part: str
     folder: Path
@@ -32,14 +32,14 @@ class Migrations:
 
 
 class ChangedMigration(Exception):
-    """A file that was applied once reads differently now."""
+    """A migration file was changed after it was applied."""
 
 
 async def migrate(url: str, parts: Iterable[Migrations], roles: Mapping[str, str]) -> list[str]:
-    """Apply what is new, all in one transaction; return the names of the files applied.
+    """Apply the new migrations in one transaction; return the names of the files applied.
 
-    `url` connects as the owner; `roles` fills `{app}` and `{system}` in. Several callers at once apply once.
-    Raises ChangedMigration, and ValueError for a role that is not a plain name.
+    `url` connects as the owner; `roles` replaces `{app}` and `{system}` in the files. Concurrent callers wait for each
+    other. Raises ChangedMigration, and ValueError for a role that is not a plain lower-case name.
     """
     if not all(_ROLE_NAME.fullmatch(role) for role in roles.values()):
         raise ValueError("a role is a plain lower-case name")

@@ -1,4 +1,7 @@
-"""Named queries: SQL lies in `.sql` files beside what uses it, each under a line `-- name: …`."""
+"""Loads named queries from the `.sql` files beside the modules that use them.
+
+A query stands under a line `-- name: …` and a comment that says what it returns.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,6 @@ _NAME_LINE = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
 def load_queries(file: Path) -> dict[str, str]:
-    """Name → text of every query in the file."""
+    """Return the text of every query in the file by its name."""
     _, *parts = _NAME_LINE.split(file.read_text(encoding="utf-8"))
     return dict(zip(parts[::2], (text.strip() for text in parts[1::2]), strict=True))

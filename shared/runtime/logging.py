@@ -1,4 +1,4 @@
-"""Logs as one JSON object a line, with names of things and codes; never the content of a fact."""
+"""Configures logs: one JSON object per line, with names and codes, never the content of a fact."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ import structlog
 import structlog.tracebacks
 
 _TRACEBACK_WITHOUT_LOCALS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-"""Where it happened: local variables hold what sites have sent, and tokens."""
-
-
+"""Tracebacks without local variables, which contain data of sites and tokens."""
 _KAFKA_LOGGERS = ("aiokafka", "faust", "mode", "shared.kafka.clients")
 
 
 class RepeatFilter(logging.Filter):
-    """Shows what the Kafka clients say again and again while a broker or a topic is away once in `seconds`.
+    """Passes a repeated message of the Kafka clients at most once in `seconds`, as while a broker is unavailable.
 
-    The next line of the same words says how many were left out.
+    The next message of the same text reports how many were left out.
     """
 
     def __init__(self, seconds: float = 30.0, now: Callable[[], float] = time.monotonic) -> None:
@@ -37,7 +35,9 @@ class RepeatFilter(logging.Filter):
         if now - logged_at < self._seconds:
             self._last_logged[key] = logged_at, suppressed + 1
             return False
-        self._last_logged = {each: at for each, at in self._last_logged.items() if now - at[0] < 2 * self._seconds}
+        self._last_logged = {
+            message: entry for message, entry in self._last_logged.items() if now - entry[0] < 2 * self._seconds
+        }
         self._last_logged[key] = now, 0
         if suppressed:
             record.msg, record.args = f"{key[1]} (and {suppressed} times since it was last logged)", ()
@@ -45,7 +45,7 @@ class RepeatFilter(logging.Filter):
 
 
 def configure_logging(process: str, level: str = "INFO") -> None:
-    """Send the standard library's logging, and structlog's, through one renderer to standard error."""
+    """Send the logs of the standard library and of structlog through one renderer to standard error."""
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

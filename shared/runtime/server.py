@@ -1,4 +1,4 @@
-"""How an application is served: uvicorn, told to stop in time."""
+"""Serves an application with uvicorn."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from shared.gc_tuning import freeze_startup_objects
 from shared.settings import Settings
 from shared.web.connection import connection_factory
 
-SHUTDOWN_TIMEOUT_SECONDS = 5  # seconds
+SHUTDOWN_TIMEOUT_SECONDS = 5
 THREAD_SWITCH_SECONDS = 0.0001
-"""Seconds after which a thread that reads a large body lets the event loop run."""
+"""Interval after which a thread that parses a large body yields to the event loop."""
 RESERVED_FILES = 200
-"""Files that a process has open besides connections of clients: databases, logs, libraries."""
+"""Open files of a process besides client connections: databases, logs, libraries."""
 
 
 class StreamClosingServer(uvicorn.Server):
-    """Ends open event streams when it is told to stop: uvicorn waits for them before the application hears of it."""
+    """Closes open event streams on a signal, since uvicorn waits for them before it shuts the application down."""
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         for updates in getattr(self.config.app, "streams", ()):
@@ -29,6 +29,7 @@ class StreamClosingServer(uvicorn.Server):
 
 
 def serve(app: Any, settings: Settings, host: str = "127.0.0.1") -> None:
+    """Serve the app on the port of the settings until a signal stops it."""
     config = uvicorn.Config(
         app,
         host,
@@ -50,7 +51,7 @@ def serve(app: Any, settings: Settings, host: str = "127.0.0.1") -> None:
 
 
 def _raise_file_limit(file_count: int) -> None:
-    """Raise the limit on open files as far as is needed and allowed."""
+    """Raise the limit on open files to `file_count`, as far as the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < file_count:
         resource.setrlimit(

@@ -1,4 +1,4 @@
-"""How a service's process is started: `python -m services.<name> api | worker | migrate`."""
+"""Commands of a service's process: `python -m services.<name> api | worker | migrate`."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ SHARED = Path(__file__).parents[1]
 EVENT_STORE = Migrations("eventstore", SHARED / "eventstore" / "migrations")
 INBOX = Migrations("inbox", SHARED / "inbox" / "migrations")
 PARTICIPANT_REGISTRY = Migrations("registry", SHARED / "inbox" / "participant_registry" / "migrations")
-RELAY_LEASE_SECONDS = 3.0  # seconds that others wait for a relay that was killed
+RELAY_LEASE_SECONDS = 3.0  # other relays wait this long for a relay that was killed
 _log = logging.getLogger(__name__)
-_PUBLISHER_CLOSE_TIMEOUT_SECONDS = 5  # seconds
-_STOP_TIMEOUT_SECONDS = 6.0  # seconds
+_PUBLISHER_CLOSE_TIMEOUT_SECONDS = 5
+_STOP_TIMEOUT_SECONDS = 6.0
 WorkerTask = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
 
 
 async def migrate(service: str, settings: Settings, parts: Iterable[Migrations]) -> list[str]:
-    """Bring one service's database to today's schema; return the names of the files applied."""
+    """Apply the new migrations to a service's database; return the names of the files applied."""
     roles = {role: unquote(urlsplit(settings.database_url(service, role)).username or "") for role in ("app", "system")}
     return await apply_migrations(settings.database_url(service, "owner"), parts, roles)
 
 
 def relay_task(service: str) -> WorkerTask:
-    """Publishes what the service records, until told to stop."""
+    """Return the task that publishes the service's events until it is stopped."""
 
     async def relay(settings: Settings, stop: asyncio.Event) -> None:
         await ensure_topics(settings.kafka_bootstrap, [topic(service)])
@@ -74,7 +74,7 @@ def relay_task(service: str) -> WorkerTask:
             _log.critical("nothing is published or recorded: %s", error)
             raise
         finally:
-            with suppress(TimeoutError):  # what the broker did not acknowledge is published again
+            with suppress(TimeoutError):  # unacknowledged events are published again
                 await asyncio.wait_for(publisher.close(), _PUBLISHER_CLOSE_TIMEOUT_SECONDS)
             await pool.close()
 
@@ -82,7 +82,7 @@ def relay_task(service: str) -> WorkerTask:
 
 
 def inbox_task(service: str, topics: Sequence[str]) -> WorkerTask:
-    """Takes in what other services publish, until told to stop."""
+    """Return the task that applies other services' events from the topics until it is stopped."""
 
     async def inbox(settings: Settings, stop: asyncio.Event) -> None:
         pool = await open_pool(settings.database_url(service, "system"))
@@ -100,9 +100,9 @@ def inbox_task(service: str, topics: Sequence[str]) -> WorkerTask:
 
 
 def run_until_signal(settings: Settings, *worker_tasks: WorkerTask) -> None:
-    """Run all of them until SIGTERM or SIGINT; an error in one ends the process, for its supervisor to start again.
+    """Run the tasks until SIGTERM or SIGINT. An error in one ends the process, which its supervisor restarts.
 
-    What does not end by itself when it is told to, because it waits for a server that is away, is cancelled.
+    Tasks that do not end in time after the signal, as they wait for an unavailable server, are cancelled.
     """
 
     async def run() -> None:
@@ -121,20 +121,20 @@ def run_until_signal(settings: Settings, *worker_tasks: WorkerTask) -> None:
 
 
 async def _run_uncancelled(coroutine: Coroutine[Any, Any, None]) -> None:
-    """A task group takes a cancelled task for one that was not wanted any more; only `until_stopped` cancels these."""
+    """Turn a cancellation from within into an error, since a task group ignores tasks that were cancelled."""
     try:
         await coroutine
     except asyncio.CancelledError as cancellation:
         if (task := asyncio.current_task()) and not task.cancelling():
-            raise RuntimeError("a work was cancelled from within") from cancellation
+            raise RuntimeError("a task was cancelled from within") from cancellation
         raise
 
 
 @dataclass(frozen=True)
 class ServiceProcess:
-    """One service's commands. `work` runs its worker until the process is told to stop.
+    """The commands of one service. `run_worker` runs its worker until a signal.
 
-    `app` is the module with `create_app`: a worker has no use for it, and it is most of what there is to import.
+    `app_module` has `create_app`. Only the command `api` imports it, since it is most of what there is to import.
     """
 
     name: str
@@ -147,6 +147,7 @@ class ServiceProcess:
         return app
 
     def main(self) -> None:
+        """Run the command that the arguments name."""
         settings = Settings()
         commands: Mapping[str, Callable[[], Any]] = {
             "api": lambda: self._serve(settings),

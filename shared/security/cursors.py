@@ -1,7 +1,7 @@
-"""Cursors that clients keep: nobody can read them, make one, or use one for something else.
+"""Encrypts the cursors that clients keep, so that they can be neither read, nor forged, nor used in another context.
 
-They are encrypted with a derived key (AES-SIV, RFC 5297): the numbers within count the events of every study. The same
-cursor is always the same text, so an answer that has not changed is the same answer.
+The numbers in a cursor count the events of all studies. Encryption is AES-SIV (RFC 5297) with a derived key; it is
+deterministic, so that an unchanged response has the same bytes.
 """
 
 from __future__ import annotations
@@ -16,24 +16,26 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from shared.security.vault import KeyEncryptionKey
 
 MAX_CURSOR_LENGTH = 6000
-"""Characters. A snapshot names every transaction that is under way, about ten characters each."""
+"""Characters. A snapshot names every running transaction, with about ten characters each."""
 
 
 class BadCursor(ValueError):
-    """The text is no cursor of this installation, or one for another place."""
+    """The text is no cursor of this installation, or belongs to another context."""
 
 
 class CursorCipher:
+    """Seals lists of values as texts for URLs."""
+
     def __init__(self, kek: KeyEncryptionKey) -> None:
         self._cipher = AESSIV(kek.derive("cursors"))
 
     def seal(self, context: Sequence[str], values: Sequence[str | int]) -> str:
-        """The cursor's text; it opens at its own place only."""
+        """Return the cursor's text, which opens only with the same context."""
         box = self._cipher.encrypt(json.dumps(list(values)).encode(), [part.encode() for part in context])
         return base64.urlsafe_b64encode(box).decode().rstrip("=")
 
     def open(self, context: Sequence[str], text: str) -> list[str | int]:
-        """Raises BadCursor."""
+        """Return the values of a cursor. Raises BadCursor."""
         try:
             box = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
             values: list[str | int] = json.loads(self._cipher.decrypt(box, [part.encode() for part in context]))

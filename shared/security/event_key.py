@@ -1,8 +1,8 @@
-"""The installation's key for names that nobody may guess: ids of events, and idempotency keys as they are stored.
+"""The installation's key for identifiers that must not be guessable: ids of events, and stored idempotency keys.
 
-An event's id goes to everybody who may read the event. Where it was a plain hash of an idempotency key, the key, and a
-patient's number in it, was found by trying. All services of an installation have the same key, in a file of its own.
-It is part of the backup and never changes: without it a request that is sent again is not recognized.
+Everybody who may read an event gets its id. If the id were a plain hash of an idempotency key, the key, and a
+patient's number in it, could be found by trial. All services of an installation share this key, in a file of its own.
+The key belongs to the backup and never changes: without it a repeated request is not recognized.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from shared.security.vault import KEY_BYTES, BadKeyFile, read_key
 _ID_BYTES = 8
 _VERSION, _VARIANT = 0x8 << 76, 0x2 << 62
 _IDEMPOTENCY_KEY_SCOPE = "\0idempotency-key"
-"""Scopes of event ids begin with a study's id: none begins like this."""
+"""Differs from every scope of event ids, which begin with a study's id."""
 
 
 class EventKey:
-    """It shows its secret to nobody. `id` tells one key from another."""
+    """A secret key with an `id` that identifies it. The secret is not readable."""
 
     __slots__ = ("_secret", "id")
 
@@ -36,13 +36,13 @@ class EventKey:
         return cls(read_key(path))
 
     def event_id(self, scope: str, index: int) -> UUID:
-        """A version 8 UUID (RFC 9562) from the first 128 bits of HMAC-SHA256: the same for the same request."""
+        """Return a version 8 UUID (RFC 9562) of the first 128 bits of HMAC-SHA256: equal for equal requests."""
         value = int.from_bytes(self._digest(f"{scope}/{index}")[:16], "big")
         value = (value & ~(0xF << 76)) | _VERSION
         return UUID(int=(value & ~(0x3 << 62)) | _VARIANT)
 
     def stored_key(self, service: str, study_id: str, key: str) -> str:
-        """An idempotency key as it is stored. It has a space, which no key in clear can have."""
+        """Return an idempotency key as it is stored. It has a space, which no key in plain text has."""
         return f"hmac {self._digest(f'{_IDEMPOTENCY_KEY_SCOPE}/{service}/{study_id}/{key}').hex()}"
 
     def _digest(self, text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Who may do what in a study: read off the study's own facts, in the order in which they were stated."""
+"""Rights of members in a study, derived from the study's own facts in the order of recording."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from shared.kernel.record import Record
 
 EVERY_SITE = "*"
 PARTICIPANT_ROLES = frozenset({"site", "coordinator", "investigator", "monitor", "auditor"})
-"""Roles that see participants; readers and administrators see figures only."""
+"""Roles that see participants. Readers and administrators see figures only."""
 OVERSIGHT_ROLES = frozenset({"administrator", "investigator", "coordinator", "monitor", "auditor"})
-"""Roles that, study-wide, see every member of the study."""
+"""Roles that see every member of the study if granted for the whole study."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A role, at one site or (site None) in the whole study."""
+    """A role at one site or, if `site_id` is None, in the whole study."""
 
     role: Role
     site_id: str | None
@@ -30,42 +30,42 @@ class Grant:
 
 @dataclass(frozen=True)
 class Rights:
-    """What one member may do in one study."""
+    """The grants of one member in one study."""
 
     member: str
     grants: frozenset[Grant]
     _sites_by_roles: dict[frozenset[str], frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
 
     def sites_with_role(self, roles: frozenset[str]) -> frozenset[str]:
-        """Sites at which the member has one of the roles; '*' stands for every site."""
+        """Return the sites at which the member has one of the roles; `*` stands for every site."""
         if roles not in self._sites_by_roles:
             self._sites_by_roles[roles] = frozenset(grant.scope for grant in self.grants if grant.role in roles)
         return self._sites_by_roles[roles]
 
     def has_role_at(self, site_id: str | None, roles: frozenset[str]) -> bool:
-        """Has the member one of the roles at that site (None: in the study as a whole)?"""
+        """Return whether the member has one of the roles at that site (None: in the whole study)."""
         sites = self.sites_with_role(roles)
         return EVERY_SITE in sites or site_id in sites
 
     @property
     def visible_sites(self) -> frozenset[str]:
-        """Sites whose participants the member may see at all."""
+        """Sites whose participants the member may see; `*` stands for every site."""
         return self.sites_with_role(PARTICIPANT_ROLES)
 
     def is_site_staff(self, site_id: str) -> bool:
-        """Is the member of that site itself, and so allowed to read its sealed text?"""
+        """Return whether the member is staff or coordinator of that site, and may read its sealed texts."""
         return any(grant.site_id == site_id and grant.role in ("site", "coordinator") for grant in self.grants)
 
     def may_see_member(self, member: str, site_id: str | None) -> bool:
-        """May the member know of that grant? Members of other sites are shown to those who oversee the whole study."""
+        """Return whether the member may see a grant: at the own site, the own one, or with an oversight role any."""
         is_own_site = any(grant.site_id and grant.site_id == site_id for grant in self.grants)
         return is_own_site or member == self.member or self.has_role_at(None, OVERSIGHT_ROLES)
 
 
 def readable_tenants(rights: Rights, site: str | None) -> list[str]:
-    """Tenants to read participants under: `*`, or each visible site; only `site`, where that is asked for.
+    """Return the tenants to read participants under: `*`, or each visible site, or only `site` if it is given.
 
-    Raises NotYourRole for a member who sees no participants, or not those of that site.
+    Raises Forbidden for a member who may see no participants, or not those of `site`.
     """
     if not rights.visible_sites:
         raise Forbidden
@@ -77,7 +77,7 @@ def readable_tenants(rights: Rights, site: str | None) -> list[str]:
 
 
 def rights_from_record(study_record: Record, member: str) -> Rights:
-    """A member's standing grants: a revocation takes back the same role and site, a later grant gives it again."""
+    """Return a member's current grants: a revocation ends a grant of the same role and site."""
     current_grants: dict[Grant, None] = {}
     for stated in study_record.stated_facts:
         match stated.fact:

@@ -1,6 +1,6 @@
-"""The log of reads: a line for every read of rows about single participants, and for every page of an export.
+"""The log of reads and the log of exports: an entry for every read of participants' rows, and for every page exported.
 
-Nobody changes it afterwards. A line is kept before the answer is sent.
+An entry is committed before the response is sent, and no role of the services can change it afterwards.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ select export_id, what, exported_by, site_id, min(exported_at) as begun_at, max(
 
 @dataclass(frozen=True, slots=True)
 class ReadAccess:
-    """One read: `what` of a study, restricted to a site or a participant (None: to neither), and how many rows."""
+    """One read of a resource of a study, possibly restricted to a site or a participant, and the number of rows."""
 
     study_id: str
     resource: str
@@ -49,7 +49,7 @@ class ReadAccess:
 
 @dataclass(frozen=True, slots=True)
 class ReadLogEntry:
-    """A read as the log has it. `place` orders reads; the time is in UTC; `address` is the client's."""
+    """An entry of the log of reads. `position` orders entries; times are in UTC; `address` is the client's."""
 
     position: int
     read_by: str
@@ -59,7 +59,7 @@ class ReadLogEntry:
 
 
 async def log_read(pool: asyncpg.Pool[Any], read: ReadAccess, read_by: str, address: str) -> None:
-    """Keep a read; the caller answers only afterwards."""
+    """Commit an entry for a read; the response must be sent afterwards."""
     async with transaction(pool, Tenant(read.study_id)) as connection:
         await connection.execute(
             _INSERT_READ, read.study_id, read_by, read.resource, read.site_id, read.participant_id, read.rows, address
@@ -67,16 +67,16 @@ async def log_read(pool: asyncpg.Pool[Any], read: ReadAccess, read_by: str, addr
 
 
 async def list_reads(pool: asyncpg.Pool[Any], study_id: str, *, after: int, limit: int) -> Sequence[ReadLogEntry]:
-    """Return the reads of a study in the order in which they were answered."""
+    """Return at most `limit` reads of a study after a position, in the order of their responses."""
     async with transaction(pool, Tenant(study_id)) as connection:
         rows = await connection.fetch(_SELECT_READS, study_id, after, limit)
     return [
         ReadLogEntry(
-            row["place"],
-            row["read_by"],
-            row["read_at"],
-            row["address"],
-            ReadAccess(study_id, row["what"], row["row_count"], row["site_id"], row["participant_id"]),
+            position=row["place"],
+            read_by=row["read_by"],
+            read_at=row["read_at"],
+            address=row["address"],
+            read=ReadAccess(study_id, row["what"], row["row_count"], row["site_id"], row["participant_id"]),
         )
         for row in rows
     ]
@@ -84,7 +84,7 @@ async def list_reads(pool: asyncpg.Pool[Any], study_id: str, *, after: int, limi
 
 @dataclass(frozen=True, slots=True)
 class ExportLogEntry:
-    """A page of what was exported: `what`, by whom, of which site (None: of all that the caller sees), from where."""
+    """One page of an export: the rows of a resource after `after_row`, of one site or (None) of all visible sites."""
 
     export_id: UUID
     resource: str
@@ -97,7 +97,7 @@ class ExportLogEntry:
 
 @dataclass(frozen=True, slots=True)
 class ExportSummary:
-    """One export as a whole. `place` orders exports; times are in UTC."""
+    """One export as a whole. `position` orders exports; times are in UTC."""
 
     position: int
     export_id: UUID
@@ -111,7 +111,7 @@ class ExportSummary:
 
 
 async def log_export_page(pool: asyncpg.Pool[Any], study_id: str, entry: ExportLogEntry) -> None:
-    """Kept when it returns: whoever answers with the page does so afterwards."""
+    """Commit an entry for a page; the response with the page must be sent afterwards."""
     async with transaction(pool, Tenant(study_id)) as connection:
         await connection.execute(
             _INSERT_EXPORT_PAGE,
@@ -127,20 +127,20 @@ async def log_export_page(pool: asyncpg.Pool[Any], study_id: str, entry: ExportL
 
 
 async def list_exports(pool: asyncpg.Pool[Any], study_id: str, *, after: int, limit: int) -> Sequence[ExportSummary]:
-    """The exports of a study, in the order in which they began."""
+    """Return at most `limit` exports of a study after a position, in the order in which they began."""
     async with transaction(pool, Tenant(study_id)) as connection:
         rows = await connection.fetch(_SELECT_EXPORTS, study_id, after, limit)
     return [
         ExportSummary(
-            row["place"],
-            UUID(int=row["export_id"].int),
-            row["what"],
-            row["exported_by"],
-            row["site_id"],
-            row["begun_at"],
-            row["ended_at"],
-            row["pages"],
-            row["rows"],
+            position=row["place"],
+            export_id=row["export_id"],
+            resource=row["what"],
+            exported_by=row["exported_by"],
+            site_id=row["site_id"],
+            begun_at=row["begun_at"],
+            ended_at=row["ended_at"],
+            pages=row["pages"],
+            rows=row["rows"],
         )
         for row in rows
     ]

@@ -1,4 +1,4 @@
-"""The one way into a service's database: a transaction that says for whom it is."""
+"""Transactions under row-level security: the only access of a service to its database."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from shared.postgres.row_mapping import use_standard_uuids
 from shared.security.grants import EVERY_SITE
 
 
@@ -21,7 +22,7 @@ class Tenant:
 
 
 class UnsafeRole(Exception):
-    """The role could see past row-level security: the service refuses to start."""
+    """The role could bypass row-level security: the service refuses to start."""
 
 
 class EventKeyMismatch(Exception):
@@ -29,14 +30,16 @@ class EventKeyMismatch(Exception):
 
 
 async def _skip_reset(_: asyncpg.Connection[Any]) -> None:
-    """Nothing outlives a transaction here (settings and locks are transaction-local), so nothing has to be reset."""
+    """Reset nothing between users of a connection: settings and locks are local to a transaction."""
 
 
 async def open_pool(url: str, *, min_size: int = 1, max_size: int = 10) -> asyncpg.Pool[Any]:
+    """Connect to a database: UTC, schema `public`, `uuid` columns as `uuid.UUID`."""
     return await asyncpg.create_pool(
         url,
         min_size=min_size,
         max_size=max_size,
+        init=use_standard_uuids,
         reset=_skip_reset,
         server_settings={"search_path": "public", "timezone": "UTC"},
     )
@@ -53,7 +56,7 @@ async def require_safe_role(pool: asyncpg.Pool[Any]) -> None:
 
 
 async def require_event_key(pool: asyncpg.Pool[Any], key_id: bytes) -> None:
-    """Note the key in the service's database the first time; raise OtherEventKey where another one is noted."""
+    """Store the key's id in the database at the first start. Raises EventKeyMismatch if another id is stored."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("insert into event_key (key_id) values ($1) on conflict do nothing", key_id)
         stored_key_id = await connection.fetchval("select key_id from event_key")
@@ -63,7 +66,7 @@ async def require_event_key(pool: asyncpg.Pool[Any], key_id: bytes) -> None:
 
 @asynccontextmanager
 async def transaction(pool: asyncpg.Pool[Any], tenant: Tenant) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """Commits on the way out, rolls back on an exception. Outside of it the role sees nothing at all."""
+    """Open a transaction as the tenant; commit on exit, roll back on an exception. Outside of one no row is visible."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(
             "select set_config('quartal.study', $1, true), set_config('quartal.site', $2, true)",

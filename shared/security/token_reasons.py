@@ -1,4 +1,4 @@
-"""Why a token was refused, in a sentence for whoever connects an identity provider. Nothing of a token is repeated."""
+"""Sentences about refused tokens, for those who connect an identity provider. They quote nothing of a token."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ SENTENCES: Mapping[TokenRefusalReason, str] = {
     ),
     "expired": f"The token has expired (exp). Get a new one. Clocks may differ by {CLOCK_LEEWAY_SECONDS} seconds.",
 }
-"""By the reason's stable code. RFC 6750 allows neither quotation marks nor backslashes in these."""
+"""Sentences by code of the reason. RFC 6750 allows neither quotation marks nor backslashes in them."""
 
 
 def describe_refusal(reason: TokenRefusalReason) -> tuple[str, str]:
-    """The code and the sentence."""
+    """Return the problem code and the sentence."""
     return f"token-{reason}", SENTENCES[reason]

@@ -1,6 +1,6 @@
-"""Who is calling: an access token (RFC 9068) is checked, and its subject is all that is taken from it.
+"""Verifies access tokens (RFC 9068). Only the subject of a token is used.
 
-What a subject may do is said by facts of the study, not by the token.
+The rights of a subject come from facts of the study, not from the token.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from joserfc.jwk import JWKRegistry, Key
 from joserfc.util import urlsafe_b64decode
 
 MAX_TOKEN_LENGTH = 8192  # characters
-MAX_LIFETIME_SECONDS = 15 * 60  # seconds from `iat` to `exp`
+MAX_LIFETIME_SECONDS = 15 * 60  # from `iat` to `exp`
 MAX_SUBJECT_LENGTH = 255  # characters, as OpenID Connect has it
-CLOCK_LEEWAY_SECONDS = 5  # seconds by which the clocks of issuer and service may differ
-VERIFIED_TOKEN_CACHE_SIZE = 1024  # verified tokens
-KEY_SET_MAX_AGE_SECONDS = 600.0  # seconds
-REFETCH_MIN_SECONDS = 30.0  # seconds between two requests to an issuer whose keys are known
-FIRST_RETRY_SECONDS = 1.0  # seconds, as long as no keys were ever seen
+CLOCK_LEEWAY_SECONDS = 5  # the clocks of issuer and service may differ by this
+VERIFIED_TOKEN_CACHE_SIZE = 1024
+KEY_SET_MAX_AGE_SECONDS = 600.0
+REFETCH_MIN_SECONDS = 30.0  # between two requests to an issuer whose keys are known
+FIRST_RETRY_SECONDS = 1.0  # between two requests until the first key set was read
 
 _ALGORITHMS_BY_KEY_TYPE = {
     ("EC", "P-256"): frozenset({"ES256"}),
@@ -59,7 +59,7 @@ TokenRefusalReason = Literal[
 
 
 class BadToken(Exception):
-    """A token that is not honoured. `reason` is a stable code for programs; the token is never quoted."""
+    """The token is refused. `reason` is a stable code; the token is never quoted."""
 
     def __init__(self, reason: TokenRefusalReason) -> None:
         self.reason = reason
@@ -67,17 +67,19 @@ class BadToken(Exception):
 
 
 class KeysUnavailable(Exception):
-    """No key set was ever read from the source: nobody can be recognised yet."""
+    """No key set was read from the source yet, so that no token can be verified."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
+    """The subject that a verified token speaks for."""
+
     subject: str
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A key with the only algorithms it may verify, so that the token cannot choose another use of it."""
+    """A key and the algorithms that it may verify, so that a token cannot choose another use of it."""
 
     thumbprint: str
     algorithms: frozenset[str]
@@ -86,7 +88,7 @@ class PublicKey:
 
 class KeySource(Protocol):
     async def key(self, kid: str) -> PublicKey | None:
-        """The issuer's key of that id, or None; raises KeysUnavailable."""
+        """Return the issuer's key of that id, or None. Raises KeysUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +96,13 @@ class _VerifiedToken:
     caller: Caller
     kid: str
     key: PublicKey
-    valid_until: float  # seconds since 1970, leeway included
+    valid_until: float  # seconds since 1970, including leeway
 
 
 class Verifier:
-    """Checks tokens of one issuer for one audience; a verified token is remembered until it expires.
+    """Verifies tokens of one issuer for one audience, and caches verified tokens until they expire.
 
-    A remembered token is asked for its key again, so that a key that is withdrawn ends its tokens at once.
+    The key of a cached token is looked up again at each use, so that withdrawing a key ends its tokens at once.
     """
 
     def __init__(self, keys: KeySource, issuer: str, audience: str, *, now: Callable[[], datetime]) -> None:
@@ -108,7 +110,7 @@ class Verifier:
         self._verified: OrderedDict[bytes, _VerifiedToken] = OrderedDict()
 
     async def verify(self, token: str) -> Caller:
-        """Who the token speaks for; raises BadToken or KeysUnavailable."""
+        """Return the caller that the token speaks for. Raises BadToken, KeysUnavailable."""
         if len(token) > MAX_TOKEN_LENGTH:
             raise BadToken("oversized")
         digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
@@ -142,7 +144,7 @@ class Verifier:
 
 
 def _parse_header(token: str) -> tuple[str, str]:
-    """The algorithm and key id that the header names. Nothing in it is trusted before the signature is checked."""
+    """Return the algorithm and key id in the header, which are not trusted before the signature is verified."""
     try:
         header = _parse_object(urlsafe_b64decode(token.encode("ascii").partition(b".")[0]))
     except ValueError:
@@ -179,13 +181,13 @@ def _parse_object(text: bytes) -> dict[str, Any]:
 
 def _reject_duplicate_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
-    if len(members) != len(pairs):  # two readers of one token could see two different things
+    if len(members) != len(pairs):  # two parsers could read different values
         raise BadToken("duplicate")
     return members
 
 
 def _expiry(claims: Mapping[str, Any], now: float) -> float:
-    """Until when the token holds, leeway included, in seconds since 1970; raises BadToken if it does not hold now."""
+    """Return the time of expiry in seconds since 1970, including leeway. Raises BadToken unless it is valid now."""
     issued_at, expires_at = _parse_timestamp(claims.get("iat")), _parse_timestamp(claims.get("exp"))
     if not 0 < expires_at - issued_at <= MAX_LIFETIME_SECONDS:
         raise BadToken("lifetime")
@@ -208,7 +210,7 @@ def _subject(claims: Mapping[str, Any]) -> str:
 
 
 class _AlgorithmRegistry(jws.JWSRegistry):
-    """Our algorithms only. `EdDSA` is what most issuers still write for Ed25519; the library warns at every one."""
+    """Accepts our algorithms without warnings. Most issuers still write `EdDSA` for Ed25519, at which joserfc warns."""
 
     max_header_length = MAX_TOKEN_LENGTH
 
@@ -222,9 +224,9 @@ _REGISTRY = _AlgorithmRegistry(strict_check_header=False)
 
 
 def parse_keys(document: bytes) -> dict[str, PublicKey]:
-    """The keys of a JWK set (RFC 7517) that may verify tokens, by id; the others are passed over.
+    """Return the keys of a JWK set (RFC 7517) that may verify tokens, by id, and ignore other keys.
 
-    Raises ValueError for anything that is no JWK set.
+    Raises ValueError for anything but a JWK set.
     """
     try:
         jwks = json.loads(document)["keys"]
@@ -236,7 +238,7 @@ def parse_keys(document: bytes) -> dict[str, PublicKey]:
 def _parse_key(jwk: dict[str, Any]) -> tuple[str, PublicKey] | None:
     kty, curve, kid = str(jwk.get("kty")), str(jwk.get("crv", "")), jwk.get("kid")
     algorithms = {a for a in _ALGORITHMS_BY_KEY_TYPE.get((kty, curve), ()) if jwk.get("alg", a) == a}
-    too_short = kty == "RSA" and len(str(jwk.get("n"))) * 6 < 2048  # six bits in a letter of base64
+    too_short = kty == "RSA" and len(str(jwk.get("n"))) * 6 < 2048  # a base64 character has six bits
     if not algorithms or too_short or jwk.get("use", "sig") != "sig" or not isinstance(kid, str):
         return None
     try:
@@ -248,7 +250,7 @@ def _parse_key(jwk: dict[str, Any]) -> tuple[str, PublicKey] | None:
 
 
 class FileKeys:
-    """Keys from a JWK set on disk, read again when the file changes; an unreadable change leaves the old keys."""
+    """Keys from a JWK set on disk, read again when the file changes. The old keys stay if the new file is invalid."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -268,15 +270,15 @@ class FileKeys:
                 self._file_state = state
                 self._keys = parse_keys(self._path.read_bytes())
         except OSError:
-            return  # moved away for a moment or for good: what was read still holds
+            return  # the file is missing at present: keep the keys
         except ValueError:
             _logger.warning("The file of the issuer's public keys is not a JWK set; the earlier keys stay in use.")
 
 
 class HttpKeys:
-    """Keys from the issuer's `jwks_uri`, fetched again after ten minutes, or when a token names an unknown one.
+    """Keys from the issuer's `jwks_uri`, fetched again after ten minutes, or when a token names an unknown key.
 
-    At most one request in 30 s leaves. While the issuer is away, or answers nonsense, the old keys hold.
+    Sends at most one request in 30 s. The old keys stay while the issuer is unavailable or answers with errors.
     """
 
     def __init__(self, url: str, *, clock: Callable[[], float] | None = None, timeout: float = 3.0) -> None:

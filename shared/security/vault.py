@@ -1,11 +1,11 @@
-"""What must not be read by who holds the database alone: sealed text, blind indices, fingerprints.
+"""Encryption of what the database alone must not reveal: sealed texts, blind indices, fingerprints.
 
-Every participant has a data key per service; the data key is stored wrapped by the key-encryption key, which is never
-in the database. Who destroys the wrapped key destroys the text: ciphertext may stay in backups and in the audit log.
+Every participant has a data key in each service. It is stored wrapped by the key-encryption key, which is never in the
+database. Destroying the wrapped key destroys the texts, although ciphertext stays in backups and in the audit log.
 
-All byte strings that are encrypted, authenticated or hashed together are joined with the length of each before it
-(`_joined`), so that no two different lists of parts are ever the same bytes. Nonces are random: 96 bits are good for
-2**32 messages under one key (NIST SP 800-38D, 8.3), far more than one participant or one installation has.
+Byte strings that are encrypted, authenticated or hashed together are joined with the length of each in front
+(`_join_with_lengths`), so that different lists of parts never give the same bytes. Nonces are random: 96 bits suffice
+for 2**32 messages under one key (NIST SP 800-38D, section 8.3), far more than a participant or an installation has.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ _LENGTH_BYTES = 4
 
 
 class VaultError(Exception):
-    """Tree: VaultError ← Tampered, UnknownKey, BadKeyFile. No message quotes a text or a key."""
+    """Base of TamperedCiphertext, UnknownKey and BadKeyFile. No message quotes a text or a key."""
 
 
 class TamperedCiphertext(VaultError):
-    """The bytes are not what was sealed, or not sealed for this place, or not under this key."""
+    """The bytes were changed, or were sealed for another place or under another key."""
 
 
 class UnknownKey(VaultError):
-    """The data key was wrapped by another key-encryption key than the one at hand."""
+    """The data key was wrapped by another key-encryption key."""
 
 
 class BadKeyFile(VaultError):
-    """A key file is absent, not readable, or not 32 bytes in base64."""
+    """A key file is missing, unreadable, or not 32 bytes in base64."""
 
 
 def make_key_file(path: Path) -> None:
-    """Make a new key, or leave the one that is there alone: without it what was made by it is lost."""
+    """Write a new random key unless the file exists: overwriting a key would lose everything encrypted with it."""
     write_once(path, base64.b64encode(os.urandom(KEY_BYTES)) + b"\n")
 
 
 def write_once(path: Path, content: bytes) -> None:
-    """Write a private file (mode 0600) whole and durably; a file that is there already stays as it is."""
+    """Write a private file (mode 0600) atomically and durably, unless it exists."""
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -80,7 +80,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def read_key(path: Path) -> bytes:
-    """Read the base64 of a key file; raises BadKeyFile."""
+    """Return the bytes of a key file in base64. Raises BadKeyFile."""
     try:
         return base64.b64decode(path.read_bytes().strip(), validate=True)
     except (OSError, ValueError) as error:
@@ -88,7 +88,7 @@ def read_key(path: Path) -> bytes:
 
 
 class KeyEncryptionKey:
-    """The one secret of an installation. It encrypts nothing itself: every use has a key derived from it (HKDF)."""
+    """The main secret of an installation, from which a key for each use is derived (HKDF)."""
 
     __slots__ = ("_secret", "id")
 
@@ -104,7 +104,7 @@ class KeyEncryptionKey:
         return cls(read_key(path))
 
     def derive(self, purpose: str, *context: str) -> bytes:
-        """32 bytes for one purpose in one context (RFC 5869), which say nothing about those for another."""
+        """Return 32 bytes for one purpose in one context (RFC 5869), independent of those for any other."""
         info = _join_with_lengths(b"quartal", _encode(purpose), *map(_encode, context))
         return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(self._secret)
 
@@ -113,7 +113,7 @@ class KeyEncryptionKey:
 
 
 class DataKey:
-    """What seals the texts of one participant in one service. It shows its secret to nobody."""
+    """The key of the texts of one participant in one service. The secret is not readable."""
 
     __slots__ = ("_cipher",)
 
@@ -154,12 +154,12 @@ class Vault:
         self._index_key = lru_cache(maxsize=UNWRAPPED_KEY_CACHE_SIZE)(kek.derive)
 
     def new_data_key(self) -> bytes:
-        """A new data key, wrapped as it is to be stored."""
+        """Return a new data key, wrapped for storage."""
         head = _FORMAT + self._kek.id
         return head + self._wrapping_key.encrypt(os.urandom(KEY_BYTES), head)
 
     def unwrap(self, wrapped: bytes) -> DataKey:
-        """Raises UnknownKey or Tampered. The last 1024 are kept, found only by who still has the wrapped bytes."""
+        """Return the data key, cached by its wrapped bytes. Raises UnknownKey, TamperedCiphertext."""
         return self._cached_unwrap(wrapped)
 
     def _unwrap(self, wrapped: bytes) -> DataKey:
@@ -173,7 +173,7 @@ class Vault:
     def seal(
         self, data_key: DataKey, texts: Mapping[str, str], *, study_id: str, stream_id: str, version: int
     ) -> bytes:
-        """Encrypt each text by itself, for its place. `texts`: JSON pointer of the field → text."""
+        """Encrypt each text separately, bound to its place. `texts`: text by JSON pointer of the field."""
         fields = sorted(map(_encode, texts))
         location = _location(_join_with_lengths(*fields), study_id, stream_id, version)
         plaintexts = {_encode(field): _encode(text) for field, text in texts.items()}
@@ -181,7 +181,7 @@ class Vault:
         return _FORMAT + _join_with_lengths(_join_with_lengths(*fields), *boxes)
 
     def open(self, data_key: DataKey, sealed: bytes, *, study_id: str, stream_id: str, version: int) -> dict[str, str]:
-        """The texts by field; raises Tampered unless exactly these were sealed for this place under this key."""
+        """Return the texts by field. Raises TamperedCiphertext unless all were sealed for this place under this key."""
         if not sealed.startswith(_FORMAT) or not (parts := _split_by_lengths(sealed[1:])):
             raise TamperedCiphertext("Those are no sealed texts.")
         contents, *boxes = parts
@@ -195,17 +195,17 @@ class Vault:
         return {_decode(field): _decode(text) for field, text in zip(fields, plaintexts, strict=True)}
 
     def blind_index(self, study_id: str, site_id: str, reference: str) -> bytes:
-        """32 bytes that are equal for equal references of one site, and say nothing without the key."""
+        """Return 32 bytes that are equal for equal references of one site, and reveal nothing without the key."""
         key = self._index_key("blind-index", study_id, site_id)
         return hmac.digest(key, _encode(normalize_reference(reference)), "sha256")
 
     def fingerprint(self, *parts: bytes) -> bytes:
-        """32 bytes that tell whether the same parts come again, and cannot be searched for them without the key."""
+        """Return 32 bytes that are equal for equal parts, and cannot be searched by trial without the key."""
         return hmac.digest(self._fingerprint_key, _join_with_lengths(*parts), "sha256")
 
 
 def normalize_reference(reference: str) -> str:
-    """As people mean it: NFKC, without case, inner white space as one space, none at the ends."""
+    """Return the reference in NFKC, case-folded, with single spaces and none at the ends."""
     normalized = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", reference).casefold())
     return " ".join(normalized.split())
 
@@ -222,7 +222,7 @@ def _join_with_lengths(*parts: bytes) -> bytes:
 
 
 def _split_by_lengths(data: bytes) -> list[bytes]:
-    """The inverse of `_joined`; raises Tampered for bytes that it never makes."""
+    """Invert `_join_with_lengths`. Raises TamperedCiphertext for bytes that it cannot produce."""
     parts, offset = [], 0
     while offset < len(data):
         start = offset + _LENGTH_BYTES
@@ -234,7 +234,7 @@ def _split_by_lengths(data: bytes) -> list[bytes]:
 
 
 def _encode(text: str) -> bytes:
-    return text.encode(errors="surrogatepass")  # what JSON can say can be sealed, halves of a pair too
+    return text.encode(errors="surrogatepass")  # every JSON string can be sealed, lone surrogates too
 
 
 def _decode(encoded: bytes) -> str:

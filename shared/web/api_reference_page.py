@@ -1,6 +1,6 @@
-"""The API described for people: one page from the OpenAPI document, without a line of script.
+"""Renders the API reference: one HTML page from the OpenAPI document, without scripts.
 
-Every fact with its members comes first, then what can be read, then the objects that members and answers consist of.
+The facts with their members come first, then the reads, then the objects in them.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ nav ul { columns: 18rem; padding-inline-start: 1.25rem; overflow-wrap: anywhere 
 def render_page(openapi: dict[str, Any], style: str) -> str:
     """Return the page; `style` is the address of its style sheet."""
     operations = list(_operations(openapi))
-    post_operations = [each for each in operations if each[0] == "POST"]
-    get_operations = [each for each in operations if each[0] == "GET"]
+    post_operations = [operation for operation in operations if operation[0] == "POST"]
+    get_operations = [operation for operation in operations if operation[0] == "GET"]
     title, schemas = escape(openapi["info"]["title"]), openapi["components"]["schemas"]
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<link rel="stylesheet" href="{style}"></head>'
-        f'<body><header><h1>{title}</h1><p>The same for programs: <a href="openapi.json">OpenAPI document</a>. '
-        'What refusals mean: <a href="/problems">problem types</a>. What is on Kafka: '
+        f'<body><header><h1>{title}</h1><p>For programs: <a href="openapi.json">OpenAPI document</a>. '
+        'Meanings of refusals: <a href="/problems">problem types</a>. Topics on Kafka: '
         f'<a href="/asyncapi.json">AsyncAPI '
         f"document</a>.</p></header>{_table_of_contents(post_operations, get_operations)}<main>"
         f"{_fact_section(post_operations, schemas)}{_read_section(get_operations)}{_object_section(schemas)}"
@@ -51,7 +51,7 @@ def _operations(openapi: dict[str, Any]) -> Iterator[tuple[str, str, Operation]]
 
 
 def _section_name(method: str, path: str) -> str:
-    """What the section is called: a fact by its type, a read by the end of its address."""
+    """Return the title of a section: the type of a fact, or the end of the address of a read."""
     path_in_api = path.partition("/v1/")[2]
     tail = path_in_api.partition("/facts/")[2] if method == "POST" and "/facts/" in path_in_api else path_in_api
     return escape(tail)
@@ -66,9 +66,12 @@ def _table_of_contents(
 ) -> str:
     lists = "".join(
         f"<h2>{title}</h2><ul>"
-        + "".join(f'<li><a href="#{_anchor(*each[:2])}">{_section_name(*each[:2])}</a></li>' for each in operations)
+        + "".join(
+            f'<li><a href="#{_anchor(method, path)}">{_section_name(method, path)}</a></li>'
+            for method, path, _ in operations
+        )
         + "</ul>"
-        for title, operations in (("What can be stated", post_operations), ("What can be read", get_operations))
+        for title, operations in (("Facts to record", post_operations), ("Data to read", get_operations))
         if operations
     )
     return f'<nav aria-label="Contents">{lists}</nav>'
@@ -78,12 +81,12 @@ def _fact_section(operations: list[tuple[str, str, Operation]], schemas: dict[st
     if not operations:
         return ""
     common_parameters = _parameter_table(
-        [each for each in operations[0][2].get("parameters", ()) if each["in"] != "path"]
+        [parameter for parameter in operations[0][2].get("parameters", ()) if parameter["in"] != "path"]
     )
-    sections = "".join(_fact_entry(*each, schemas) for each in operations)
+    sections = "".join(_fact_entry(*operation, schemas) for operation in operations)
     return (
-        f"<section><h2>Stating</h2><p>Every request that states something "
-        f"takes:</p>{common_parameters}{sections}</section>"
+        f"<section><h2>Recording facts</h2><p>Every request that records a fact accepts:</p>"
+        f"{common_parameters}{sections}</section>"
     )
 
 
@@ -102,23 +105,27 @@ def _read_section(operations: list[tuple[str, str, Operation]]) -> str:
         )
         for operation in operations
     )
-    return f"<section><h2>Reading</h2>{sections}</section>" if sections else ""
+    return f"<section><h2>Reading data</h2>{sections}</section>" if sections else ""
 
 
 def _entry_header(method: str, path: str, operation: Operation) -> str:
     paragraphs = escape(operation.get("description", "")).replace("\n\n", "</p><p>")
-    statuses = ", ".join(escape(f"{status} {each['description']}") for status, each in operation["responses"].items())
+    statuses = ", ".join(
+        escape(f"{status} {response['description']}") for status, response in operation["responses"].items()
+    )
     return (
         f'<h3 id="{_anchor(method, path)}">{_section_name(method, path)}</h3><p><code>{method} '
         f"{escape(path)}</code></p>"
-        f"<p>{paragraphs}</p><details><summary>Answers</summary><p>{statuses}</p></details>"
+        f"<p>{paragraphs}</p><details><summary>Responses</summary><p>{statuses}</p></details>"
     )
 
 
 def _response_types(operation: Operation) -> str:
     media = operation["responses"]["200"].get("content", {})
-    media_types = [f"<code>{escape(name)}</code> {schema_link(each.get('schema', {}))}" for name, each in media.items()]
-    return f"<p>Answers with: {', '.join(media_types)}</p>"
+    media_types = [
+        f"<code>{escape(name)}</code> {schema_link(content.get('schema', {}))}" for name, content in media.items()
+    ]
+    return f"<p>Returns: {', '.join(media_types)}</p>"
 
 
 def _parameter_table(parameters: list[dict[str, Any]]) -> str:

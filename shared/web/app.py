@@ -1,4 +1,4 @@
-"""One FastAPI application per service, all made here: problems, health, metrics, documentation, headers."""
+"""Creates the FastAPI application of a service, with problems, health, metrics, documentation and headers."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ from shared.web.route_classes import StrictRoute
 from shared.web.traffic import Traffic
 
 PUBLIC_CACHE_CONTROL = "public, no-cache"
-"""Cache-Control of documents and files that are nobody's: caches keep them, and ask whether they are the same still."""
+"""Cache-Control of public documents and files: caches store them, and revalidate them before each use."""
 LifespanFactory = Callable[[FastAPI], Any]
+"""Returns the asynchronous context in which an app lives."""
 
 
 def create_service_app(
     name: str, title: str, open_app: LifespanFactory, routers: Sequence[APIRouter], limits: Limits
 ) -> FastAPI:
-    """`start(app)` is an asynchronous context that fills `app.state` (at least `pool`, `admit`) while the app lives."""
+    """Create the app of a service. `open_app(app)` fills `app.state`, at least with `pool` and `admit`."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -45,7 +46,7 @@ def create_service_app(
     collectors: list[MetricsCollector] = [inbox_metrics] if name in CONSUMERS else []
     app.state.measures = collectors
     for router in (*routers, _common_routes(name)):
-        app.router.routes.extend(router.routes)  # as they are: an included router is searched at every request
+        app.router.routes.extend(router.routes)  # a flat list: an included router would be searched at every request
     app.openapi = lambda: _cached_openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
 
@@ -53,7 +54,7 @@ def create_service_app(
 def create_bare_app(
     name: str, lifespan: Callable[[FastAPI], Any], title: str = "", limits: Limits | None = None
 ) -> FastAPI:
-    """Without a route: problems, headers and counts. A path with a slash too many is unknown, not sent elsewhere."""
+    """Create an app without routes, with problems, headers and counts. A superfluous slash is a 404, no redirect."""
     app = FastAPI(
         title=title or name,
         version=VERSION,
@@ -112,19 +113,22 @@ def _common_routes(name: str) -> APIRouter:
 
 
 def published_document(response: Response) -> Response:
-    """What everybody may read and keep, and asks again for, whether it is the same still."""
+    """Make the response public, to be stored by caches and revalidated by its tag."""
     response.headers["Cache-Control"] = PUBLIC_CACHE_CONTROL
     response.headers["ETag"] = content_tag(bytes(response.body))
     return response
 
 
 def published_routes() -> APIRouter:
-    """What every service answers for all: `/problems`, every problem type there is, and what it means; `/schemas`, what
-    `ce_dataschema` names; `/asyncapi.json`, all that is on Kafka."""
+    """Return the routes that are the same in every service.
+
+    `/problems` lists the problem types, `/schemas` has the schemas that `ce_dataschema` names, `/asyncapi.json`
+    describes the topics on Kafka.
+    """
     router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
     @router.get("/asyncapi.json")
-    def asyncapi() -> Response:  # in a thread: it is read from many files the first time
+    def asyncapi() -> Response:  # in a thread: the first call reads many files
         return published_document(Response(_asyncapi_json(), media_type="application/json"))
 
     @router.get("/schemas/{name}")
@@ -169,5 +173,6 @@ def _asyncapi_json() -> str:
 
 
 async def ready_response(pool: asyncpg.Pool[Any]) -> Response:
+    """Return 200 if the database answers; its errors become 503."""
     await pool.fetchval("select 1")
     return JSONResponse({"status": "ready"})

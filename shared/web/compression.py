@@ -1,10 +1,10 @@
-"""gzip for answers that are large, and for none that an attacker could guess from by its size.
+"""Compresses large responses with gzip, except those whose size could reveal a secret (BREACH).
 
-BREACH guesses a secret from the length of compressed answers that hold both the secret and what the attacker sent. It
-takes an attacker who makes the victim's browser ask, again and again, with the victim's own credentials. A browser can
-be made to send a cookie, never a bearer token: so what is asked with a cookie is compressed only where it is public.
-Sealed texts are a secret of their site beside texts of others, whoever asks: an answer that shows one forbids any
-change on its way (`no-transform`) and is never compressed. Event streams and refusals are not compressed either.
+BREACH guesses a secret from the length of compressed responses that contain both the secret and input of the attacker.
+The attacker makes the victim's browser send many requests with the victim's credentials. A browser can be made to send
+a cookie, but no bearer token; so a response to a request with a cookie is compressed only if it is public. Sealed texts
+are secrets of one site beside texts of others; a response that shows one forbids transformations (`no-transform`) and
+is never compressed. Event streams and problem documents are not compressed either.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import gzip
 
 from starlette.datastructures import Headers
 
-COMPRESS_MIN_BYTES = 1024  # bytes of an answer that is worth compressing
-THREAD_MIN_BYTES = 128 * 1024  # bytes that are compressed in a thread: more would keep others waiting
+COMPRESS_MIN_BYTES = 1024
+THREAD_MIN_BYTES = 128 * 1024  # larger content is compressed in a thread, or the event loop would stall
 GZIP_LEVEL = 6
 _COMPRESSIBLE_TYPES = frozenset(
     {
@@ -32,7 +32,7 @@ _COMPRESSIBLE_TYPES = frozenset(
 
 
 def may_be_compressed(request_headers: Headers, response_headers: Headers, size: int) -> bool:
-    """Would an answer to this request be compressed, if the client takes gzip?"""
+    """Return whether a response of `size` bytes may be compressed, if the client accepts gzip."""
     control = response_headers.get("cache-control", "")
     media = response_headers.get("content-type", "").partition(";")[0]
     is_safe = "public" in control or "cookie" not in request_headers
@@ -40,7 +40,7 @@ def may_be_compressed(request_headers: Headers, response_headers: Headers, size:
 
 
 def accepts_gzip(request_headers: Headers) -> bool:
-    """Read Accept-Encoding: gzip, or any coding, with a weight that is not 0."""
+    """Return whether Accept-Encoding names gzip, or any coding, with a weight above 0."""
     weights = {}
     for coding in ",".join(request_headers.getlist("accept-encoding")).split(","):
         name, _, weight = coding.partition(";")
@@ -49,7 +49,7 @@ def accepts_gzip(request_headers: Headers) -> bool:
 
 
 async def compress(content: bytes) -> bytes:
-    """Return the same bytes for the same content: the time of day is left out."""
+    """Return the content as gzip, without a time: equal content gives equal bytes."""
     if len(content) > THREAD_MIN_BYTES:
         return await asyncio.to_thread(_gzip, content)
     return _gzip(content)

@@ -1,4 +1,4 @@
-"""One connection of the server: bounded in time and in work, whatever is sent over it and however slowly it is read."""
+"""Connections of the server, with limits on time, pieces of a body, and unread output."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from shared.settings import Limits
 from shared.web.problems import MEDIA_TYPE, problem_document
 
 _FEED_BYTES = 16 * 1024
-"""Bytes given to the parser at once: it measures what is incomplete, not what is there."""
+"""Bytes given to the parser at once: its limit applies to incomplete input, not to the total."""
 _MAX_CHUNKS = 1_000
-"""Pieces of a body: each costs the parser more than its bytes do."""
+"""Limit on the chunks of a body: each costs the parser more than its bytes."""
 _CHUNKS_PER_TURN = 50
-"""Of these, as many as one connection has parsed before the others have their turn."""
+"""Chunks that one connection may parse before other connections get their turn."""
 _MIN_BYTES_PER_STALL = 64 * 1024
-"""Bytes of an answer that its reader takes within `max_stall_seconds`."""
+"""Bytes of a response that a client must read within `max_stall_seconds`."""
 
 
 TOO_MANY_CONNECTIONS = "Too many connections are open. Close one, then try again."
 
 
 class ConnectionCounter:
-    """Counts open connections, all of them and by address."""
+    """Counts open connections, in total and by address."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self.by_address = Counter[str]()
 
     def enter(self, address: str) -> bool:
-        """Count one more, even if it is too many: the answer says whether it may stay."""
+        """Count a connection; return whether it may stay. `leave` must be called in both cases."""
         self.by_address[address] += 1
         is_within_address_limit = self.by_address[address] <= self._limits.max_connections_per_address
         return is_within_address_limit and self.by_address.total() <= self._limits.max_connections
@@ -48,7 +48,7 @@ class ConnectionCounter:
 
 
 class _ChunkLimitedH11(h11.Connection):
-    """Refuses a body in very many pieces, and gives few of them at once: `is_over` says that there may be more."""
+    """Refuses a body in too many chunks, and parses few of them in one turn. See `is_turn_over`."""
 
     _chunks = _chunks_this_turn = 0
 
@@ -57,6 +57,7 @@ class _ChunkLimitedH11(h11.Connection):
 
     @property
     def is_turn_over(self) -> bool:
+        """Whether this turn's chunks are used up, so that there may be more input."""
         return self._chunks_this_turn >= _CHUNKS_PER_TURN
 
     def next_event(self) -> Any:
@@ -73,7 +74,7 @@ class _ChunkLimitedH11(h11.Connection):
 
 
 class BoundedConnection(H11Protocol):
-    """Ends a request whose headers or body do not arrive in time, and an answer that nobody reads."""
+    """Ends requests whose headers or body arrive too slowly, and responses that the client does not read."""
 
     transport: Transport
 
@@ -109,7 +110,7 @@ class BoundedConnection(H11Protocol):
             self._feed()
 
     def _feed(self) -> None:
-        """Parse what has arrived, as much as one turn allows."""
+        """Parse the input that has arrived, as much as one turn allows."""
         is_continuing, self._next_turn = self._next_turn is not None, None
         self.conn.begin_turn()
         if is_continuing and not self.transport.is_closing():
@@ -127,11 +128,11 @@ class BoundedConnection(H11Protocol):
         self._watch_arrival()
 
     def send_400_response(self, msg: str) -> None:
-        """uvicorn calls this for what is no HTTP."""
+        """Answer input that is not HTTP; called by uvicorn."""
         self._refuse(MalformedBody("That is no HTTP/1.1 request, or its headers or pieces are too many."))
 
     def _watch_arrival(self) -> None:
-        """Start the clock of what is awaited from the client now, unless it runs already."""
+        """Start the timer for the part that the client has to send next, unless it runs already."""
         awaited_part = self._awaited_from_client()
         if awaited_part == self._awaited_part:
             return
@@ -143,7 +144,7 @@ class BoundedConnection(H11Protocol):
             self._arrival_timer = self.loop.call_later(seconds, self._give_up)
 
     def _awaited_from_client(self) -> tuple[str, object] | None:
-        """The rest of which request; None between requests: uvicorn ends a connection that is idle."""
+        """Return the part of the request that must arrive next; None between requests, where uvicorn's timer runs."""
         if self.transport.is_closing():
             return None
         if self.conn.their_state is h11.SEND_BODY:
@@ -160,7 +161,7 @@ class BoundedConnection(H11Protocol):
             self._refuse(RequestTooSlow())
 
     def _refuse(self, refusal: RequestError) -> None:
-        """Answer by a problem document where no answer has begun; end the request and the connection."""
+        """Send a problem document unless a response has begun; end the request and the connection."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.write(_problem_bytes(self.conn, refusal))
         if self.cycle is not None and not self.cycle.response_complete:
@@ -184,7 +185,7 @@ class BoundedConnection(H11Protocol):
             self._stall_timer = self.loop.call_later(self._limits.max_stall_seconds, self._check_reader, unsent_bytes)
 
     def _check_reader(self, unsent_before: int) -> None:
-        """Cut a connection whose reader took too little of what was written."""
+        """Abort the connection if the client has read too little since the last check."""
         self._stall_timer = None
         unsent_bytes = self.transport.get_write_buffer_size()
         if unsent_bytes and unsent_before - unsent_bytes < _MIN_BYTES_PER_STALL:
@@ -194,7 +195,7 @@ class BoundedConnection(H11Protocol):
 
 
 def connection_factory(limits: Limits) -> Callable[..., BoundedConnection]:
-    """Make the protocol of every connection of one server."""
+    """Return the factory of the protocols of one server, which share one counter."""
     connections = ConnectionCounter(limits)
 
     def create(**uvicorn: Any) -> BoundedConnection:
@@ -220,5 +221,6 @@ def _problem_bytes(conn: h11.Connection, refusal: RequestError) -> bytes:
     if refusal.retry_after is not None:
         headers.append(("retry-after", str(refusal.retry_after)))
     response = h11.Response(status_code=refusal.status, headers=headers)
-    parts = (conn.send(each) for each in (response, h11.Data(data=body), h11.EndOfMessage()))
+    events = (response, h11.Data(data=body), h11.EndOfMessage())
+    parts = [conn.send(event) for event in events]
     return b"".join(part or b"" for part in parts)

@@ -1,4 +1,4 @@
-"""Who may state what a route takes, declared at its endpoint and asked before the body is looked at."""
+"""Entitlements: declared at an endpoint, checked before the body of a request is read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ENTITLEMENT_ATTRIBUTE = "__entitlement__"
 
 
 def require_entitlement(check: Entitlement) -> Callable[[Endpoint], Endpoint]:
-    """Let only callers state something for whom `check` raises no refusal."""
+    """Declare that `check` must accept the caller; it raises a RequestError otherwise."""
 
     def mark(endpoint: Endpoint) -> Endpoint:
         setattr(endpoint, _ENTITLEMENT_ATTRIBUTE, check)
@@ -32,11 +32,12 @@ def require_entitlement(check: Entitlement) -> Callable[[Endpoint], Endpoint]:
 
 
 def entitlement_of(endpoint: Callable[..., Any]) -> Entitlement | None:
+    """Return the check that the endpoint declares, if any."""
     return getattr(endpoint, _ENTITLEMENT_ATTRIBUTE, None)
 
 
 def require_roles(roles: Iterable[str]) -> Callable[[Endpoint], Endpoint]:
-    """Let only callers state something who have one of the roles in the study, at whatever site."""
+    """Declare that the caller must have one of the roles in the study, at any site."""
     accepted_roles = frozenset(roles)
 
     async def check(request: Request) -> None:

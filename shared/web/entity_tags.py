@@ -1,8 +1,8 @@
-"""Entity tags (RFC 9110, 8.8.3): what a client holds already, and which version it wants to change.
+"""Entity tags (RFC 9110, section 8.8.3) for conditional reads and for writes at an expected version.
 
-The tag of a record is its version, `"3"`. Where an answer depends on more than the version, the rest follows after a
-hyphen: `"3-e7"` is version 3 here by version 7 of the participant in enrollment; `"3-r0"` shows no sealed text, though
-there is some. A proxy that compresses makes such a tag weak, `W/"3"`: it still names the version.
+The tag of a record is its version, `"3"`. If a response depends on more than the version, the rest follows after a
+hyphen: `"3-e7"` is version 3 here at version 7 of the participant in enrollment; `"3-r0"` hides sealed texts. A proxy
+that compresses makes such a tag weak, `W/"3"`; it still names the version.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ def parse_entity_tags(field_lines: Sequence[str]) -> list[str]:
 
 
 def parse_if_match(field_lines: Sequence[str]) -> frozenset[int] | None:
-    """Return the versions that If-Match names; None for `*`. A tag that is none of ours names no version.
+    """Return the versions that If-Match names; None for `*`. A foreign tag names no version.
 
-    Raises ValueError for what is no list of entity tags.
+    Raises ValueError for anything but a list of entity tags.
     """
     tags = parse_entity_tags(field_lines)
     return None if tags == [ANY] else frozenset(int(found[1]) for tag in tags if (found := _VERSION.fullmatch(tag)))
 
 
 def matches_if_none_match(tag: str, field_lines: Sequence[str]) -> bool:
-    """Does If-None-Match name the tag? Weak comparison; a field that cannot be read names nothing."""
+    """Return whether If-None-Match names the tag, by weak comparison. A malformed field names nothing."""
     try:
         tags = parse_entity_tags(field_lines)
     except ValueError:
@@ -55,14 +55,15 @@ def matches_if_none_match(tag: str, field_lines: Sequence[str]) -> bool:
 
 
 def opaque_tag(tag: str) -> str:
+    """Return the tag without the mark of a weak one."""
     return tag.removeprefix("W/")
 
 
 def content_tag(content: bytes) -> str:
-    """Return the tag of an answer that has no version: a digest of its bytes."""
+    """Return the tag of a response without a version: a digest of its bytes."""
     return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
 def version_tag(version: int, dependencies: Collection[str] = ()) -> str:
-    """Return the tag of a record at a version; `more` names what else the answer depends on."""
+    """Return the tag of a record at a version; `dependencies` name what else the response depends on."""
     return f'"{"-".join([str(version), *dependencies])}"'

@@ -1,4 +1,4 @@
-"""A service's facts in the order of recording, from a cursor on: none is left out while others write."""
+"""The feed of a service's facts in the order of recording, after a cursor. Concurrent writes cause no gaps."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ EventTexts = Mapping[UUID, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class FeedScope:
-    """Whose facts are read: under each of `tenants`, of `site` only where that is given.
+    """The facts to read: under each of `tenants`, and of `site` only if that is given.
 
-    `reads_texts(tenant)`: the caller is staff of that site, and reads its sealed texts.
+    `is_staff_of(tenant)`: whether the caller is staff of that site and may read its sealed texts.
     """
 
     study_id: str
@@ -34,11 +34,11 @@ class FeedScope:
 
     @property
     def name(self) -> str:
-        """A cursor is good for one scope only: it says nothing of what another scope would add."""
+        """Identify the scope in cursors, each of which is valid for one scope only."""
         return f"{','.join(self.tenants)}/{self.site or ''}"
 
     def stating_sites(self, tenant: str) -> list[str] | None:
-        """The sites that stated; None for all of them."""
+        """Return the sites whose statements are read; None for all sites."""
         if tenant == EVERY_SITE:
             return [self.site] if self.site else None
         return [tenant]
@@ -46,13 +46,15 @@ class FeedScope:
 
 @dataclass(frozen=True)
 class EventFeedPage:
+    """Events in the order of recording, sealed texts that the caller may read, and the cursor after the page."""
+
     events: Sequence[Event]
     texts: EventTexts
     cursor: str
 
 
 async def read_feed(service: Service, scope: FeedScope, since: str, limit: int) -> EventFeedPage:
-    """At most `limit` events behind the cursor, and the cursor to go on from. Raises Unacceptable or PositionGone."""
+    """Return at most `limit` events after the cursor, and the next cursor. Raises RequestRejected, PositionGone."""
     cursor_context = ("facts", service.name, scope.study_id)
     cursor = _open_cursor(service, cursor_context, scope, since)
     numbered_events: list[tuple[int, Event]] = []
@@ -89,7 +91,7 @@ def _open_cursor(service: Service, cursor_context: Sequence[str], scope: FeedSco
 
 
 async def _cursor_in_backlog(unit: UnitOfWork, cursor: FeedCursor) -> FeedCursor:
-    """Raises PositionGone where the database is not the one that the cursor was given by, or an earlier state of it."""
+    """Raise PositionGone if the cursor is of another database, or of a later state of this one."""
     snapshot = await unit.current_snapshot(cursor.latest)
     if cursor.database and (cursor.database != snapshot.database or not snapshot.follows_previous):
         raise PositionGone("The database was restored after this cursor was given. Begin again with an empty since=.")
@@ -97,7 +99,7 @@ async def _cursor_in_backlog(unit: UnitOfWork, cursor: FeedCursor) -> FeedCursor
 
 
 async def open_own_texts(unit: UnitOfWork, vault: Vault, events: Sequence[Event]) -> EventTexts:
-    """The sealed texts of events that one site stated, read by that site: none of participants that it handed over."""
+    """Return the sealed texts of a site's own events for that site; none for participants that it transferred."""
     sealed = [event for event in events if event.sealed]
     keys = {stream: await unit.data_key(stream) for stream in {event.stream_id for event in sealed}}
     return {event.event_id: text_opener(vault, keys[event.stream_id])(event) for event in sealed}

@@ -1,8 +1,9 @@
-"""Where a feed notes a page of an export, and where an auditor reads the logs of exports and of reads."""
+"""Logs of exports and of reads: a feed records a page of an export, an auditor reads both logs."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
@@ -10,13 +11,22 @@ from fastapi.responses import JSONResponse
 
 from shared.eventstore.study_cache import load_rights
 from shared.kernel.errors import Forbidden
-from shared.security.read_log import ExportLogEntry, ExportSummary, ReadLogEntry, list_exports, log_export_page
-from shared.security.read_log import list_reads as logged_reads
+from shared.security.read_log import (
+    ExportLogEntry,
+    ExportSummary,
+    ReadLogEntry,
+    list_exports,
+    list_reads,
+    log_export_page,
+)
 from shared.web.fact_routes import StudyIdPath, create_router
 from shared.web.read_logging import note_rows
 from shared.web.response_models import ExportPage, ReadPage, read_route_options
 from shared.web.service import Service
 
+LogEntry = TypeVar("LogEntry", ExportSummary, ReadLogEntry)
+AfterParameter = Annotated[int, Query(ge=0, le=2**63 - 1, description="`next` of the page before")]
+LimitParameter = Annotated[int, Query(ge=1, le=1000)]
 EXPORT_AUDITOR_ROLES = frozenset({"administrator", "investigator", "auditor"})
 ExportParameter = Annotated[
     UUID | None, Query(description="id of the export that this read is part of; the log of exports records it")
@@ -26,61 +36,67 @@ ExportParameter = Annotated[
 async def log_page(
     request: Request, study: str, export: UUID | None, resource: str, site: str | None, after: str, rows: int
 ) -> None:
-    """Note a page for the log of reads; and, if it is part of an export, for that of exports, before it is answered."""
+    """Note a page for the log of reads and, if it belongs to an export, record it in the log of exports."""
     note_rows(request, study, resource, rows, site=site)
     if export is not None:
         service: Service = request.app.state.running
-        page = ExportLogEntry(export, resource, request.state.caller.subject, service.clock.now(), site, after, rows)
-        await log_export_page(service.pool, study, page)
+        entry = ExportLogEntry(
+            export_id=export,
+            resource=resource,
+            exported_by=request.state.caller.subject,
+            exported_at=service.clock.now(),
+            site_id=site,
+            after_row=after,
+            rows=rows,
+        )
+        await log_export_page(service.pool, study, entry)
 
 
 def export_routes(service_name: str) -> APIRouter:
-    """`GET …/exports` of a service: by whom, what, when, how much. For administrators, investigators and auditors."""
+    """Return the route `GET …/exports`: the exports of a study, for administrators, investigators and auditors."""
     routes = create_router(f"/{service_name}/v1/studies/{{study_id}}")
 
     @routes.get("/exports", name="exports", **read_route_options(ExportPage))
     async def list_exports_of_study(
-        request: Request,
-        study: StudyIdPath,
-        after: Annotated[int, Query(ge=0, le=2**63 - 1, description="`next` of the page before")] = 0,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        request: Request, study: StudyIdPath, after: AfterParameter = 0, limit: LimitParameter = 100
     ) -> JSONResponse:
         """Lists the exports of the study's facts from this service, in the order in which they began."""
-        service: Service = request.app.state.running
-        rights, _ = await load_rights(service.studies, study, request.state.caller.subject)
-        if not rights.has_role_at(None, EXPORT_AUDITOR_ROLES):
-            raise Forbidden
-        entries = await list_exports(service.pool, study, after=after, limit=limit + 1)
-        page, has_more = entries[:limit], len(entries) > limit
-        return JSONResponse(
-            {"rows": [_export_as_json(each) for each in page], "next": page[-1].position if has_more else None}
-        )
+        await _require_auditor(request, study)
+        entries = await list_exports(request.app.state.pool, study, after=after, limit=limit + 1)
+        return _log_page_response(entries, limit, _export_as_json)
 
     return routes
 
 
 def read_log_routes(service_name: str) -> APIRouter:
-    """`GET …/reads` of a service: every read of rows about single participants. For the same roles as `…/exports`."""
+    """Return the route `GET …/reads`: the reads of rows about single participants, for the roles of `…/exports`."""
     routes = create_router(f"/{service_name}/v1/studies/{{study_id}}")
 
     @routes.get("/reads", name="reads", **read_route_options(ReadPage))
     async def list_reads_of_study(
-        request: Request,
-        study: StudyIdPath,
-        after: Annotated[int, Query(ge=0, le=2**63 - 1, description="`next` of the page before")] = 0,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        request: Request, study: StudyIdPath, after: AfterParameter = 0, limit: LimitParameter = 100
     ) -> JSONResponse:
         """Lists the reads of participants' rows in this service, in the order in which they were answered."""
-        rights, _ = await load_rights(request.app.state.studies, study, request.state.caller.subject)
-        if not rights.has_role_at(None, EXPORT_AUDITOR_ROLES):
-            raise Forbidden
-        entries = await logged_reads(request.app.state.pool, study, after=after, limit=limit + 1)
-        page, has_more = entries[:limit], len(entries) > limit
-        return JSONResponse(
-            {"rows": [_read_as_json(each) for each in page], "next": page[-1].position if has_more else None}
-        )
+        await _require_auditor(request, study)
+        entries = await list_reads(request.app.state.pool, study, after=after, limit=limit + 1)
+        return _log_page_response(entries, limit, _read_as_json)
 
     return routes
+
+
+async def _require_auditor(request: Request, study: str) -> None:
+    """Raise NotFound for callers without a grant in the study, Forbidden for those without a role that audits."""
+    rights, _ = await load_rights(request.app.state.studies, study, request.state.caller.subject)
+    if not rights.has_role_at(None, EXPORT_AUDITOR_ROLES):
+        raise Forbidden
+
+
+def _log_page_response(
+    entries: Sequence[LogEntry], limit: int, as_json: Callable[[LogEntry], dict[str, Any]]
+) -> JSONResponse:
+    """Return the first `limit` entries, and `next` if there are more."""
+    page, has_more = entries[:limit], len(entries) > limit
+    return JSONResponse({"rows": [as_json(entry) for entry in page], "next": page[-1].position if has_more else None})
 
 
 def _read_as_json(entry: ReadLogEntry) -> dict[str, Any]:

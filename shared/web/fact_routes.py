@@ -18,11 +18,12 @@ from shared.kernel.fact import Fact, FactPart, Stream, fact_union
 from shared.kernel.ids import normalize_participant_id
 from shared.kernel.patterns import explain_pattern
 from shared.offload import offload
+from shared.web.bounded_request import CheckedRequest
 from shared.web.entitlement import AFTER_PATTERN, STUDY_ID, require_roles
 from shared.web.entity_tags import IF_MATCH_FORM, parse_if_match
 from shared.web.problems import MEDIA_TYPE
 from shared.web.response_models import CREATED_HEADERS, RECORDED_HEADERS, REFUSAL_DESCRIPTIONS
-from shared.web.route_classes import CheckedRequest, CheckedRoute
+from shared.web.route_classes import CheckedRoute
 
 MAX_BATCH_FACTS = 200
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")

@@ -1,4 +1,4 @@
-"""How much a JSON body may hold: counted before it is parsed, and measured before anything is made of it."""
+"""Limits on the number of values in a JSON body, counted before and after it is parsed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from shared.settings import Limits
 from shared.web.json_parsing import MAX_DEPTH, TOO_DEEP
 
 PointerBuilder = Callable[[list[str | int]], str]
-"""A JSON pointer along a path, which repeats no name that the sender made up."""
+"""Returns the JSON pointer for a path, without names that the sender chose."""
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{,]', re.DOTALL)
-"""A text, or what a value follows. It never goes back, so that no text makes the search long."""
+"""A string, or a character after which a value follows. Possessive, so that no body makes the search backtrack."""
 _QUOTATION_MARK = ord('"')
 
 
 class _ItemLimitExceeded(Exception):
-    """A list or object with too many members; `path` leads to it."""
+    """A list or object at `path` has too many members."""
 
     def __init__(self, message: str, path: list[str | int]) -> None:
         super().__init__(message)
@@ -27,9 +27,9 @@ class _ItemLimitExceeded(Exception):
 
 
 def refuse_many_values(body: bytes, limits: Limits) -> None:
-    """Raises Unacceptable for a body with more values than may be parsed. The count costs less than parsing.
+    """Raise RequestRejected for a body with too many values, at less cost than parsing it.
 
-    A list or an object without members counts twice.
+    An empty list or object counts twice. Raises MalformedBody for a body that is nested too deeply.
     """
     max_values = limits.max_body_values
     if _max_value_count(body) > max_values and _has_more_values(body, max_values):
@@ -39,18 +39,18 @@ def refuse_many_values(body: bytes, limits: Limits) -> None:
 
 
 def _max_value_count(body: bytes) -> int:
-    """A bound that is quick to find: each value but the first follows one of these, which texts can hold as well."""
+    """Return an upper bound: each value but the first follows one of these characters, which strings may contain."""
     return body.count(b",") + body.count(b"[") + body.count(b"{") + 1
 
 
 def _has_more_values(body: bytes, max_values: int) -> bool:
-    """JSON has at most two texts for each value: its name, and the value itself."""
+    """Count the tokens that a value follows. JSON has at most two strings for each value: its name and the value."""
     tokens = islice(_TOKEN.finditer(body), 3 * max_values + 3)
     return sum(body[token.start()] != _QUOTATION_MARK for token in tokens) >= max_values
 
 
 def refuse_many_items(value: Any, limits: Limits, pointer_of: PointerBuilder) -> None:
-    """Raises Unacceptable for a list or an object with too many members, and for a fact with too many values."""
+    """Raise RequestRejected for a list or object with too many members, and for a fact with too many values."""
     try:
         for path, fact in _facts_with_paths(value, limits.max_list_items):
             if _count_values(fact, limits.max_list_items, path) > limits.max_fact_values:
@@ -62,7 +62,7 @@ def refuse_many_items(value: Any, limits: Limits, pointer_of: PointerBuilder) ->
 
 
 def _facts_with_paths(value: Any, max_items: int) -> Iterator[tuple[list[str | int], Any]]:
-    """Each fact of a batch, with the path to it; the value itself where it is no batch."""
+    """Return each fact of a batch with its path; the value itself if it is no batch."""
     entries = value.get("facts") if isinstance(value, dict) else value
     if not isinstance(entries, list):
         yield [], value
@@ -76,7 +76,7 @@ def _facts_with_paths(value: Any, max_items: int) -> Iterator[tuple[list[str | i
 
 
 def _count_values(value: Any, max_items: int, path: list[str | int]) -> int:
-    """Count the values in it, itself included."""
+    """Return the number of values in it, itself included."""
     if not isinstance(value, list | dict):
         return 1
     _refuse_long_list(value, max_items, path)

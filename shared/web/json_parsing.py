@@ -1,4 +1,4 @@
-"""JSON that means one thing: no member twice, no NaN, no hidden characters, bounded depth."""
+"""Strict JSON: no duplicate members, no NaN, no control characters, bounded depth and digits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOO_DEEP = "The body has a text with control characters, or is nested too deeply
 
 
 def parse_json(body: bytes) -> Any:
-    """The JSON value; Malformed for what is not JSON, or JSON that says a member twice or that no text can hold."""
+    """Return the value of a JSON text. Raises MalformedBody, also for duplicate members and unstorable text."""
     try:
         text = body.decode("utf-8-sig")
         value = json.loads(
@@ -55,5 +55,5 @@ def _is_storable(value: Any, depth: int) -> bool:
 
 
 def canonical_json(value: Any) -> bytes:
-    """One form for every way of writing the same JSON."""
+    """Return the one form of a JSON value: members sorted, no white space, UTF-8."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

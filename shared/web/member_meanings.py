@@ -1,7 +1,7 @@
-"""What the members of facts mean, for the reference pages, where the published schema has a type and no description.
+"""Meanings of the members of facts, for the reference pages: published schemas have types without descriptions.
 
-Published schemas never change, so these sentences cannot be added there. A name that means different things is given
-with the name of its object.
+Published schemas never change, so the meanings cannot be added to them. A name with several meanings stands with the
+name of its object.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`/metrics` as Prometheus reads it: what this process counts, and what its databases say at the time of asking."""
+"""Metrics for Prometheus: counters of this process, and numbers read from its databases at each request."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-import asyncpg
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from shared.inbox.lag import load_lags, load_stuck_counts
+from shared.postgres.errors import FAILED_QUERY
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One number; whatever has the same name has the same `means` and the same labels."""
+    """One number. Samples of one name have the same description and the same label names."""
 
     name: str
     description: str
@@ -28,12 +28,12 @@ class Sample:
 
 
 MetricsCollector = Callable[[FastAPI], Awaitable[list[Sample]]]
-"""An entry of `app.state.measures`: reads numbers for an app that has started."""
+"""Reads numbers for an app that has started; an entry of `app.state.measures`."""
 
 
 async def metrics_response(apps: Iterable[FastAPI]) -> Response:
-    """What a database cannot tell just now is left out, rather than shown as it was."""
-    samples = [each for app in apps for measure in app.state.measures for each in await _collect(app, measure)]
+    """Return the metrics of the apps. Numbers that a database cannot give at present are left out."""
+    samples = [sample for app in apps for collector in app.state.measures for sample in await _collect(app, collector)]
     registry = CollectorRegistry()
     registry.register(_SampleCollector(samples))
     return Response(generate_latest() + generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
@@ -42,7 +42,7 @@ async def metrics_response(apps: Iterable[FastAPI]) -> Response:
 async def _collect(app: FastAPI, collector: MetricsCollector) -> list[Sample]:
     try:
         return await collector(app)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except FAILED_QUERY as error:
         _log.warning("metrics of %s could not be read: %s", app.state.service, type(error).__name__)
         return []
 
@@ -62,7 +62,7 @@ class _SampleCollector(Collector):
 
 
 async def inbox_metrics(app: FastAPI) -> list[Sample]:
-    """How far a consumer is behind, what stands still, and how old the oldest of these numbers is."""
+    """Return lag, parked streams and unreadable messages of a consumer, and the age of the oldest number."""
     service, topics, stuck = (
         {"service": app.state.service},
         await load_lags(app.state.pool),
@@ -73,7 +73,7 @@ async def inbox_metrics(app: FastAPI) -> list[Sample]:
         for lag in topics
     ]
     if stuck:
-        oldest_age = max([stuck.age, *(each.age for each in topics)])
+        oldest_age = max([stuck.age, *(topic_lag.age for topic_lag in topics)])
         samples += [
             Sample("quartal_inbox_parked_streams", "Streams that stand still", stuck.parked, service),
             Sample("quartal_inbox_unreadable_messages", "Messages of no stream", stuck.unreadable, service),

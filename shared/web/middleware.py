@@ -1,4 +1,4 @@
-"""Around every answer: HEAD, what the client holds already, compression, strict headers, a count, faults of ours."""
+"""Middleware for every response: HEAD, conditional reads, compression, security headers, a count, internal errors."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 PAGE_HEADERS = {"Referrer-Policy": "same-origin"}
-"""Differs for HTML: under `no-referrer` a browser sends a form of ours with `Origin: null`."""
+"""Headers that differ for HTML: under `no-referrer` a browser sends forms with `Origin: null`."""
 REQUESTS = Counter("quartal_http_requests", "Requests answered", ["service", "method", "status"])
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 _CONTENT_HEADERS = ("content-length", "content-type", "content-encoding", "content-disposition")
 
 
 class ResponseMiddleware:
-    """ASGI middleware. A stream that breaks half-way is left broken: its status is sent already."""
+    """ASGI middleware: adds headers, counts responses, and turns unhandled exceptions into problem documents.
+
+    A stream that fails half-way stays broken, because its status is sent already.
+    """
 
     def __init__(self, app: ASGIApp, service: str) -> None:
         self._app, self._service = app, service
@@ -41,7 +44,7 @@ class ResponseMiddleware:
         return await self._run_app(scope, receive, _ResponseSender(self._service, scope["method"], scope, send))
 
     async def _answer_head(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as to GET, without the content. A stream would have no end: it is left at its beginning."""
+        """Answer as GET without the content. A stream is ended at its beginning, since it would not end by itself."""
         sender = _ResponseSender(self._service, "HEAD", scope, send)
         app_task = asyncio.create_task(self._run_app({**scope, "method": "GET"}, receive, sender))
         stream_task = asyncio.create_task(sender.is_stream.wait())
@@ -55,15 +58,15 @@ class ResponseMiddleware:
     async def _run_app(self, scope: Scope, receive: Receive, sender: _ResponseSender) -> None:
         try:
             await self._app(scope, receive, sender)
-        except Exception as error:  # what leaves here would be logged by the server, with values
+        except Exception as error:  # the server would log the exception, with values
             error_response = internal_error(error)
             if not sender.has_begun:
                 await error_response(scope, receive, sender)
 
 
 class _ResponseSender:
-    """Passes one answer on. The start is kept until the first piece of content: an answer in one piece can be left out
-    or compressed as a whole."""
+    """Sends one response. Holds the start back until the first piece of the body, so that a body in one piece can be
+    compressed or left out."""
 
     def __init__(self, service: str, method: str, scope: Scope, send: Send) -> None:
         self._labels, self._send = (service, method if method in _METHODS else "other"), send
@@ -95,10 +98,10 @@ class _ResponseSender:
         await self._pass_on(message)
 
     async def _fit_to_client(self, headers: MutableHeaders, message: Message) -> Message:
-        """Leave the content out where the client holds it, or compress it where that is safe and the client can.
+        """Leave out content that the client has, or compress it if that is safe and the client accepts it.
 
-        The tag stays as it is, for a client compares versions by it. Of files a part can be asked for: there the tag of
-        other bytes is weak, so that no client puts parts of both together.
+        The tag stays the same, because clients compare versions by it. Only for files, of which a client may request a
+        range, the tag of the compressed bytes is weak, so that no client combines parts of both.
         """
         content, tag = message.get("body", b""), headers.get("etag")
         if is_compressible := may_be_compressed(self._request_headers, headers, len(content)):

@@ -1,4 +1,4 @@
-"""The OpenAPI document of a service: made from its routes, with what they have in common in it once."""
+"""Builds the OpenAPI document of a service from its routes, with shared components."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ BEARER = {
 }
 _SCHEMAS = "#/components/schemas/"
 _REFUSAL_HEADERS = {"401": CHALLENGE_HEADERS, "409": RETRY_HEADERS, "429": RETRY_HEADERS, "503": RETRY_HEADERS}
-"""What a refusal of that status may have in its head."""
+"""Headers that a refusal of that status may have."""
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:
-    """Return the document of the application's routes. Components that nothing refers to are left out."""
+    """Return the document of the app's routes. Components without a reference are left out."""
     document = get_openapi(title=app.title, version=app.version, routes=app.routes)
-    for operation in (each for path in document["paths"].values() for each in path.values()):
+    for operation in (operation for path in document["paths"].values() for operation in path.values()):
         operation["security"] = [{"bearer": []}]
         for status, headers in _REFUSAL_HEADERS.items():
             operation["responses"].get(status, {})["headers"] = dict(headers)
@@ -38,7 +38,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
 
 
 def _referenced_components(value: Any, schemas: dict[str, Any]) -> set[str]:
-    """The names of the components that the value refers to, directly or by another one."""
+    """Return the names of the components that the value refers to, directly or indirectly."""
     referenced: set[str] = set()
     pending = list(_references(value))
     while pending:

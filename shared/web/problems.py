@@ -1,10 +1,10 @@
-"""Every refusal leaves as an RFC 9457 problem document, made in this one place, and never with patient data in it."""
+"""Problem documents (RFC 9457): the one place that makes them. They never contain patient data."""
 
 from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import PurePath
 from typing import Annotated, Any
@@ -19,13 +19,12 @@ from starlette.routing import Match
 
 from shared.kernel.errors import MAX_FAULTS, Fault, NotFound, RequestError, ServiceUnavailable, Unauthenticated
 from shared.kernel.schema_name import NamedSchema
-from shared.web.name_suggestions import unknown_name_message
-from shared.web.validation_messages import validation_message
+from shared.postgres.errors import UNAVAILABLE
+from shared.web.validation_messages import schema_faults
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 _LOGGED_FRAMES = 8
-DeclaredMembers = Callable[..., Collection[str]]
 FORM_TITLE = "The request does not have the required form. `errors` says what is wrong, and where."
 MORE_FAULTS = Fault(
     "more-faults", f"There are more faults than these {MAX_FAULTS}. Correct these, then send the request again."
@@ -55,12 +54,13 @@ class ProblemModel(BaseModel):
 def problem_response(
     status: int, code: str, title: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
+    """Return a response with a problem document; without `faults`, its one error is `code` with `title`."""
     document = problem_document(status, code, title, faults)
     return JSONResponse(document, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def problem_document(status: int, code: str, title: str, faults: Iterable[Fault] = ()) -> dict[str, Any]:
-    """List the first MOST_FAULTS faults; a last entry says that there are more."""
+    """Return a problem document with the first MAX_FAULTS faults; a last entry says that there are more."""
     first_faults = list(islice(faults, MAX_FAULTS + 1))
     listed_faults = [*first_faults[:MAX_FAULTS], MORE_FAULTS] if len(first_faults) > MAX_FAULTS else first_faults
     entries = [
@@ -72,6 +72,7 @@ def problem_document(status: int, code: str, title: str, faults: Iterable[Fault]
 
 
 def refusal_response(refusal: RequestError) -> Response:
+    """Return the response to an error of the kernel's tree, with Retry-After or a challenge where it has one."""
     headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after is not None else {}
     if isinstance(refusal, Unauthenticated):
         headers["WWW-Authenticate"] = _challenge(refusal.reason)
@@ -79,11 +80,13 @@ def refusal_response(refusal: RequestError) -> Response:
 
 
 def _challenge(reason: str) -> str:
-    """As RFC 6750, 3 has it: no error where no token was sent."""
+    """Return the value of WWW-Authenticate (RFC 6750, section 3): without an error if no token was sent."""
     return f'Bearer error="invalid_token", error_description="{reason}"' if reason else "Bearer"
 
 
 def install_problems(app: FastAPI) -> None:
+    """Make every refusal of the app, FastAPI's own too, a problem document."""
+
     @app.exception_handler(RequestError)
     async def handle_refusal(_: Request, refusal: RequestError) -> Response:
         return refusal_response(refusal)
@@ -100,12 +103,12 @@ def install_problems(app: FastAPI) -> None:
         titles = {404: NotFound.title}
         return problem_response(error.status_code, code, titles.get(error.status_code, "The request was refused."))
 
-    for error_type in UNAVAILABLE_ERRORS:
+    for error_type in UNAVAILABLE:
         app.add_exception_handler(error_type, _handle_unavailable)
 
 
 def _method_not_allowed(request: Request) -> Response:
-    """Answer OPTIONS with the methods that the address has; refuse any other that it has not."""
+    """Answer OPTIONS with the methods of the address; refuse other methods that it does not have."""
     headers = {"Allow": ", ".join(sorted(allowed_methods(request)))}
     if request.method == "OPTIONS":
         return Response(status_code=204, headers=headers)
@@ -119,14 +122,14 @@ def _method_not_allowed(request: Request) -> Response:
 
 
 def allowed_methods(request: Request) -> set[str]:
-    """The methods of every route that has this address. HEAD is answered wherever GET is, OPTIONS everywhere."""
+    """Return the methods of the address. HEAD is answered where GET is, OPTIONS everywhere."""
     routes = [route for route in request.app.routes if route.matches(request.scope)[0] != Match.NONE]
     methods = {method for route in routes for method in getattr(route, "methods", None) or ()}
     return methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
 
 
 def internal_error(error: Exception) -> Response:
-    """A fault of ours: the log gets its type and where it happened, never its text, which may quote what was sent."""
+    """Return the response to an unexpected error. Logs its type and location, never its text, which may quote input."""
     if isinstance(error, ClientDisconnect):
         return problem_response(400, "malformed", "The body ended too soon. Send the request again.")
     frames = traceback.extract_tb(error.__traceback__)[-_LOGGED_FRAMES:]
@@ -137,93 +140,8 @@ def internal_error(error: Exception) -> Response:
     )
 
 
-def _connection_errors() -> tuple[type[Exception], ...]:
-    import asyncpg
-
-    return (
-        OSError,
-        TimeoutError,
-        asyncpg.PostgresConnectionError,
-        asyncpg.InterfaceError,
-        asyncpg.InternalClientError,  # a connection that was cut in the middle of a conversation
-        asyncpg.OperatorInterventionError,
-        asyncpg.InsufficientResourcesError,
-        asyncpg.TransactionRollbackError,  # a deadlock, as when a migration locks what a request reads
-    )
-
-
-UNAVAILABLE_ERRORS = _connection_errors()
-"""What is raised while the database is away or comes back: nothing was recorded, the client tries again."""
-
-
 async def _handle_unavailable(_: Request, error: Exception) -> Response:
     log.warning("the database does not answer: %s", type(error).__name__)
     return refusal_response(
         ServiceUnavailable("The database does not answer at present. Send the request again in a moment.")
     )
-
-
-def schema_faults(
-    errors: Sequence[Mapping[str, Any]],
-    body: Any,
-    members: Collection[str],
-    declared_members: DeclaredMembers | None = None,
-) -> list[Fault]:
-    """What pydantic objects to in a request, of which `members` are the only names that may be repeated.
-
-    `declared` gives the members that the object at a path may have.
-    """
-    return [_schema_fault(each, body, members, declared_members) for each in _drop_consequential(errors)]
-
-
-def _drop_consequential(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Without the complaint that a list is too short for want of members that are at fault themselves."""
-    return [
-        error
-        for error in errors
-        if error["type"] != "too_short" or not any(_is_inside(other["loc"], error["loc"]) for other in errors)
-    ]
-
-
-def _is_inside(inner: Sequence[Any], outer: Sequence[Any]) -> bool:
-    return len(inner) > len(outer) and tuple(inner[: len(outer)]) == tuple(outer)
-
-
-def _schema_fault(
-    error: Mapping[str, Any], body: Any, members: Collection[str], declared_members: DeclaredMembers | None
-) -> Fault:
-    kind = error["type"]
-    message = validation_message(error)
-    source, *path = error["loc"]
-    if source != "body":
-        return Fault(f"schema-{_code(kind)}", f"{source} {path[0] if path else ''}: {message}".strip(), "")
-    if (
-        kind == "extra_forbidden"
-        and declared_members
-        and (names := declared_members(path=path[:-1], unknown=str(path[-1])))
-    ):
-        message = unknown_name_message("member", str(path[-1]), names)
-    return Fault(f"schema-{_code(kind)}", message, json_pointer(path, body, members))
-
-
-def _code(kind: str) -> str:
-    return kind.replace("_", "-")
-
-
-def json_pointer(path: Iterable[str | int], body: Any, members: Collection[str]) -> str:
-    """A JSON pointer into the body along pydantic's path, in which tags of unions are no members.
-
-    It ends at the object that has an undeclared member: that name is the client's, and is not repeated.
-    """
-    steps, value, path = [""], body, list(path)
-    for index, step in enumerate(path):
-        if isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value):
-            value = value[step]
-        elif isinstance(value, dict) and isinstance(step, str) and (step in value or index == len(path) - 1):
-            if step not in members:
-                break
-            value = value.get(step)
-        else:
-            continue
-        steps.append(str(step))
-    return "/".join(steps)

@@ -1,6 +1,6 @@
-"""Query parameters: every address takes those that its route declares, once each, and no others.
+"""Query parameters: each route accepts the ones that it declares, once each, and no others.
 
-A parameter that is passed over gives an answer to another question: `?sit=rome` would list every site.
+Ignoring an unknown parameter would answer another question: `?sit=rome` would list every site.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ REFUSED_TITLE = "A parameter of the address cannot be accepted. `errors` says wh
 
 
 def declared_parameters(dependant: Dependant) -> dict[str, bool]:
-    """Return the query parameters of a route by name: True for those that may be repeated."""
+    """Return the query parameters of a route by name, and whether each may be repeated."""
     return {name: field_annotation_is_sequence(annotation) for name, annotation in _annotations(dependant)}
 
 
@@ -38,7 +38,7 @@ def _annotations(dependant: Dependant) -> Iterator[tuple[str, Any]]:
 
 
 def refuse_unknown_parameters(sent_names: Iterable[str], declared: Mapping[str, bool]) -> None:
-    """Raise Unacceptable for a name that is not declared, and for a repeated one that may stand once."""
+    """Raise RequestRejected for a parameter that is not declared, or is repeated and may not be."""
     faults = list(dict.fromkeys(_faults(Counter(sent_names), declared)))
     if faults:
         raise RequestRejected(REFUSED_TITLE, code="parameter", faults=faults)

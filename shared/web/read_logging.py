@@ -1,13 +1,13 @@
-"""Reads of rows about single participants are logged: the route says that it is one, its handler what was read.
+"""Logs reads of rows about single participants: the route declares them, its handler notes what was read.
 
     @routes.get("/participants")
     @logs_reads
-    async def participants(request: Request, study: StudyOf) -> JSONResponse:
+    async def participants(request: Request, study: StudyIdPath) -> JSONResponse:
         ...
         note_rows(request, study, "participants", len(rows))
 
-The log is written by the route itself, after the handler and before the answer is sent. An answer of such a route that
-nothing was noted for is not sent.
+The route writes the log after the handler and before the response is sent. If the handler notes nothing, the response
+is not sent.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ _OK = 200
 
 
 def logs_reads(endpoint: C) -> C:
-    """Declare that the endpoint answers with rows about single participants."""
-    endpoint.logs_reads = True  # type: ignore[attr-defined] # read by the route that is made of the function
+    """Declare that the endpoint returns rows about single participants."""
+    endpoint.logs_reads = True  # type: ignore[attr-defined] # read by the route class
     return endpoint
 
 
 def is_read_logged(endpoint: Callable[..., Any]) -> bool:
+    """Return whether the endpoint is declared by `logs_reads`."""
     return getattr(endpoint, "logs_reads", False)
 
 
 def note_rows(
     request: Request, study: str, resource: str, rows: int, *, site: str | None = None, participant: str | None = None
 ) -> None:
-    """Say what the answer under way shows; of several parts of one page the rows are added up."""
+    """Note what the current response shows. Several notes, of parts of one page, add up their rows."""
     noted: ReadAccess | None = getattr(request.state, "read", None)
     if noted:
         resource, rows = f"{noted.resource}, {resource}", noted.rows + rows
@@ -45,12 +46,12 @@ def note_rows(
 
 
 def note_no_rows(request: Request) -> None:
-    """Say that the answer under way shows no single participant."""
+    """Note that the current response shows no row about a single participant."""
     request.state.read = getattr(request.state, "read", None)
 
 
 async def log_noted_read(request: Request, endpoint: Callable[..., Any], response: Response) -> Response:
-    """Return the answer once the read is in the log. What is refused shows no rows."""
+    """Return the response after the read is logged. Refusals show no rows and are not logged."""
     if not is_read_logged(endpoint) or response.status_code != _OK:
         return response
     access: ReadAccess | None = request.state.read

@@ -1,10 +1,9 @@
-"""What a service shows of its participants: to those who may see them, and sealed text to their own site only."""
+"""Routes that read participants and facts, within the caller's rights. Only the own site reads sealed texts."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
@@ -14,26 +13,33 @@ from pydantic_core import to_json
 
 from shared.contracts.event import Event, stated_facts
 from shared.contracts.study import MemberGranted, MemberRevoked, SiteActivated
-from shared.eventstore.append_builder import text_opener
-from shared.eventstore.store import LoadedStream, StreamHead
+from shared.eventstore.store import StreamHead
 from shared.eventstore.stream_cache import latest_content_sources
-from shared.eventstore.study_cache import StudyState, load_rights
 from shared.gate.study_timeline import require_site
-from shared.kernel.errors import NotFound, parameter_error
+from shared.kernel.errors import parameter_error
 from shared.kernel.fact import Correction, Fact
 from shared.kernel.ids import SiteId
 from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
 from shared.kernel.record import current_record
 from shared.kernel.sealed_text import insert_texts
-from shared.offload import offload
 from shared.security.cursors import MAX_CURSOR_LENGTH
 from shared.security.grants import EVERY_SITE, Rights, readable_tenants
 from shared.security.tenancy import Tenant
-from shared.security.vault import Vault
-from shared.web.entity_tags import content_tag, version_tag
+from shared.web.entity_tags import content_tag
 from shared.web.event_feed import EventTexts, FeedScope, open_own_texts, read_feed
-from shared.web.export_log_routes import ExportParameter, log_page
+from shared.web.export_log_routes import ExportParameter, LimitParameter, log_page
 from shared.web.fact_routes import ParticipantIdPath, StudyIdPath, create_router, refusal_responses
+from shared.web.read_access import (
+    UNCOMPRESSED_HEADERS,
+    TextsByVersion,
+    describe_head,
+    get_service,
+    load_caller_rights,
+    load_visible_stream,
+    offload_for_caller,
+    record_headers,
+    version_headers,
+)
 from shared.web.read_logging import logs_reads, note_rows
 from shared.web.response_models import (
     RECORD_HEADERS,
@@ -44,21 +50,15 @@ from shared.web.response_models import (
     StudyAnswer,
     read_route_options,
 )
-from shared.web.service import Service
 
 T = TypeVar("T")
-TextsByVersion = Mapping[int, Mapping[str, str]]
-"""Sealed texts by the version of their event, as far as the caller may read them."""
 SiteParameter = Annotated[SiteId | None, Query(description="only this site")]
 _PARTICIPANT_CURSOR = explain_pattern("^[0-9A-Z-]{0,11}$", NEXT_SENTENCE)
 _FACT_CURSOR = explain_pattern(r"^([0-9A-Z-]{1,11}\.[0-9]{1,9})?$", NEXT_SENTENCE)
-LimitParameter = Annotated[int, Query(ge=1, le=1000)]
 _SINCE_DESCRIPTION = (
     "`cursor` of an earlier answer; empty to begin. The facts recorded after it follow, in the order of recording. No "
     "fact is left out, even if others are recorded at the same time"
 )
-UNCOMPRESSED_HEADERS = {"Cache-Control": "private, no-cache, no-transform"}
-"""Of answers that show sealed texts: see `shared/web/compression.py`."""
 ParticipantStatus = Literal["screening", "screen_failed", "consented", "enrolled", "withdrawn", "voided"]
 
 
@@ -66,10 +66,10 @@ async def study(request: Request, study: StudyIdPath) -> JSONResponse:
     """Returns the current facts of the study itself, with their version. Staff of a site and readers see only their
     own grants, and those at their own site."""
     rights, state = await load_caller_rights(request, study)
-    visible_facts = (each.fact for each in state.record.stated_facts if _is_visible(each.fact, rights))
+    visible_facts = (stated.fact for stated in state.record.stated_facts if _is_visible(stated.fact, rights))
     facts = [{"type": fact.type_name, "data": fact.model_dump(mode="json")} for fact in visible_facts]
     tag_parts = [] if len(facts) == len(state.record.stated_facts) else [content_tag(to_json(facts)).strip('"')]
-    headers = _version_headers(request, state.version, tag_parts)
+    headers = version_headers(request, state.version, tag_parts)
     return JSONResponse({"study_id": study, "version": state.version, "facts": facts}, headers=headers)
 
 
@@ -103,11 +103,11 @@ async def participants(
 @logs_reads
 async def participant(request: Request, study: StudyIdPath, number: ParticipantIdPath) -> JSONResponse:
     """Returns the current facts of a participant in this service. Only the present site reads sealed texts."""
-    stream, texts = await _load_visible_stream(request, study, number)
-    facts = await _offload(request, stream, lambda: _current_facts(stream.events, texts))
+    stream, texts = await load_visible_stream(request, study, number)
+    facts = await offload_for_caller(request, stream, lambda: _current_facts(stream.events, texts))
     head = {"participant_id": number, **describe_head(stream.head)}
     note_rows(request, study, "participant", len(facts), participant=number)
-    return JSONResponse({**head, "facts": facts}, headers=_record_headers(request, stream, texts))
+    return JSONResponse({**head, "facts": facts}, headers=record_headers(request, stream, texts))
 
 
 @logs_reads
@@ -116,19 +116,14 @@ async def participant_history(request: Request, study: StudyIdPath, number: Part
 
     Where `texts_shown` is true, the caller may read the sealed texts of the event: a text that is null was not stated.
     """
-    stream, texts = await _load_visible_stream(request, study, number)
-    rows = await _offload(request, stream, lambda: list(_history_rows(stream.events, texts)))
+    stream, texts = await load_visible_stream(request, study, number)
+    rows = await offload_for_caller(request, stream, lambda: list(_history_rows(stream.events, texts)))
     note_rows(request, study, "history", len(rows), participant=number)
-    return JSONResponse({"events": rows}, headers=_record_headers(request, stream, texts))
-
-
-async def _offload(request: Request, stream: LoadedStream, work: Callable[[], T]) -> T:
-    """A long record is put into words in the event loop's lane, so that nobody else waits for it."""
-    return await offload(request.state.caller.subject, work, item_count=len(stream.events))
+    return JSONResponse({"events": rows}, headers=record_headers(request, stream, texts))
 
 
 def _current_facts(events: Sequence[Event], texts_by_version: TextsByVersion) -> list[dict[str, Any]]:
-    """The facts that stand. Besides its own texts, a correction's event has the reason of the correction."""
+    """Return the current facts with their texts. A correction's event also contains the reason, which is left out."""
     facts, sources = [], latest_content_sources(events)
     for stated in current_record(stated_facts(events)).stated_facts:
         event, prefix = sources[str(stated.event_id)]
@@ -228,7 +223,7 @@ def _feed_response(events: Sequence[Event], texts: EventTexts, **continuation: s
 
 
 def read_routes(service: str, *, owns_participants: bool = False) -> APIRouter:
-    """The reads of a service; of studies themselves where they are registered."""
+    """Return the routes that read facts of a service, and of studies themselves in the service that owns them."""
     routes = create_router(f"/{service}/v1/studies/{{study_id}}")
     if owns_participants:
         routes.get("", **read_route_options(StudyAnswer, RECORD_HEADERS))(study)
@@ -243,75 +238,15 @@ def read_routes(service: str, *, owns_participants: bool = False) -> APIRouter:
 
 
 def _earlier_schema_version(event: Event) -> dict[str, int]:
-    """The schema version that an event was written in, where that is not today's."""
+    """Return the schema version of an event that was written in an earlier one; else nothing."""
     current_version = event.stream.facts[event.type].schema_version
     return {} if event.schema_version == current_version else {"schema_version": event.schema_version}
-
-
-def get_service(request: Request) -> Service:
-    service: Service = request.app.state.running
-    return service
-
-
-async def load_caller_rights(request: Request, study: str) -> tuple[Rights, StudyState]:
-    return await load_rights(get_service(request).studies, study, request.state.caller.subject)
 
 
 def _is_visible(fact: Fact, rights: Rights) -> bool:
     return not isinstance(fact, MemberGranted | MemberRevoked) or rights.may_see_member(fact.member, fact.site_id)
 
 
-async def _load_visible_stream(request: Request, study: str, number: str) -> tuple[LoadedStream, TextsByVersion]:
-    """The stream, and its sealed texts by version, as far as the caller may read them."""
-    rights, _ = await load_caller_rights(request, study)
-    service = get_service(request)
-    for tenant in readable_tenants(rights, None):
-        async with service.store.unit(Tenant(study, tenant)) as unit:
-            stream = await unit.load_stream(number)
-            if not stream.head.exists:
-                continue
-            own_events = _own_events(rights, stream)
-            key = await unit.data_key(own_events[0].stream_id) if own_events else None
-        return stream, await _offload(request, stream, partial(_open_texts, service.vault, key, own_events))
-    raise NotFound
-
-
-def _own_events(rights: Rights, stream: LoadedStream) -> list[Event]:
-    """The events that the participant's site stated, for its own staff."""
-    site = stream.head.site_id or ""
-    return [event for event in stream.events if event.site_id == site] if rights.is_site_staff(site) else []
-
-
-def _open_texts(vault: Vault, key: bytes | None, own_events: Sequence[Event]) -> TextsByVersion:
-    open_event = text_opener(vault, key)
-    return {event.version: open_event(event) if event.sealed else {} for event in own_events if key or not event.sealed}
-
-
 def _corrected_by(events: Sequence[Event]) -> dict[str, str]:
     corrections = (event for event in events if event.type == Correction.type_name)
     return {json.loads(event.data)["event_id"]: str(event.event_id) for event in corrections}
-
-
-def describe_head(head: StreamHead) -> dict[str, Any]:
-    """`status` where participants are registered; elsewhere up to which version of there they are known."""
-    details = (
-        {"enrollment_version": head.enrollment_version}
-        if head.enrollment_version
-        else {"status": head.summary.get("status")}
-    )
-    return {"site_id": head.site_id, **details, "version": head.version}
-
-
-def _record_headers(request: Request, stream: LoadedStream, texts_by_version: TextsByVersion) -> dict[str, str]:
-    """The tag names all that the answer depends on: the version, what is known from enrollment, and hidden texts."""
-    tag_parts = [f"e{stream.head.enrollment_version}"] if stream.head.enrollment_version else []
-    if len(texts_by_version) < len(stream.events):
-        tag_parts.append(f"r{len(texts_by_version)}")
-    return {
-        **_version_headers(request, stream.head.version, tag_parts),
-        **(UNCOMPRESSED_HEADERS if any(texts_by_version.values()) else {}),
-    }
-
-
-def _version_headers(request: Request, version: int, tag_parts: Sequence[str] = ()) -> dict[str, str]:
-    return {"ETag": version_tag(version, tag_parts), "Quartal-Version": f"{request.app.state.service}={version}"}

@@ -1,4 +1,4 @@
-"""Finds a participant of one's own site by the site's own number."""
+"""Search for a participant of the caller's own site by the site's local reference."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from shared.security.grants import Rights
 from shared.security.tenancy import Tenant
 from shared.web.entitlement import STUDY_ID, require_entitlement
 from shared.web.fact_routes import StudyIdPath, create_router
+from shared.web.read_access import describe_head, get_service, load_caller_rights
 from shared.web.read_logging import logs_reads, note_rows
-from shared.web.read_routes import describe_head, get_service, load_caller_rights
 from shared.web.response_models import FoundParticipants
 
 
@@ -28,7 +28,7 @@ class Search(FactPart):
 
 
 async def require_site_staff(request: Request) -> None:
-    """Raise NotYourRole for whoever is at no site whose references could be searched."""
+    """Raise Forbidden for callers who are not staff of any site."""
     study = request.path_params["study_id"]
     if not STUDY_ID.fullmatch(study):
         raise NotFound
@@ -55,7 +55,7 @@ async def search(request: Request, study: StudyIdPath, body: Search) -> JSONResp
 
 
 def own_sites(rights: Rights) -> list[str]:
-    """The sites whose references the member may search: their own."""
+    """Return the sites whose references the member may search. Raises Forbidden if there are none."""
     site_ids = sorted(grant.site_id for grant in rights.grants if grant.site_id and rights.is_site_staff(grant.site_id))
     if not site_ids:
         raise Forbidden(
@@ -65,7 +65,7 @@ def own_sites(rights: Rights) -> list[str]:
 
 
 def search_routes(service: str) -> APIRouter:
-    """`POST …/participants/search`, where participants are registered."""
+    """Return the route `POST …/participants/search`, for the service that registers participants."""
     routes = create_router(f"/{service}/v1/studies/{{study_id}}")
     routes.post("/participants/search", response_model=FoundParticipants, tags=["reading"])(search)
     return routes

@@ -1,4 +1,4 @@
-"""From the bytes of a body to what a route declares: bounded work, which may be done in a thread."""
+"""Parses and validates the body of a request: bounded work, which may run in a thread."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from shared.kernel.errors import MAX_FAULTS, RequestRejected
 from shared.settings import Limits
 from shared.web.json_limits import refuse_many_items, refuse_many_values
 from shared.web.json_parsing import canonical_json, parse_json
-from shared.web.problems import FORM_TITLE, json_pointer, schema_faults
+from shared.web.problems import FORM_TITLE
 from shared.web.schema_members import Schema, members_at
+from shared.web.validation_messages import json_pointer, schema_faults
 
 PydanticError = Mapping[str, Any]
 _MISSING: PydanticError = {"type": "missing", "loc": (), "msg": ""}
@@ -22,7 +23,7 @@ _MISSING: PydanticError = {"type": "missing", "loc": (), "msg": ""}
 
 @dataclass(frozen=True, slots=True)
 class ParsedBody:
-    """What was made of a body, and its one form for every way of writing the same JSON, where that is wanted."""
+    """A validated body and, if requested, its canonical JSON, which is equal for every spelling of the same value."""
 
     value: Any
     canonical_json: bytes | None
@@ -30,16 +31,16 @@ class ParsedBody:
 
 @dataclass(frozen=True, slots=True)
 class BodyReader:
-    """Reads the bodies of one route. `adapter` None: the route takes any JSON."""
+    """Reads the bodies of one route. `adapter` is None if the route accepts any JSON."""
 
     adapter: TypeAdapter[Any] | None
     members: Collection[str]
     limits: Limits
     schema: Callable[[], tuple[Schema, Schema]]
-    """The OpenAPI document, and the schema of the body, for sentences that list what an object may have."""
+    """Returns the OpenAPI document and the schema of the body, for sentences that list the members of an object."""
 
     def read(self, body: bytes, *, with_canonical: bool) -> ParsedBody:
-        """Raises Malformed, Unacceptable."""
+        """Parse and validate a body. Raises MalformedBody, RequestRejected."""
         refuse_many_values(body, self.limits)
         value = parse_json(body)
         refuse_many_items(value, self.limits, lambda path: json_pointer(path, value, self.members))
@@ -57,9 +58,9 @@ class BodyReader:
 
 
 def _validate_facts(adapter: TypeAdapter[Any], value: Any, errors: list[PydanticError]) -> Any:
-    """Validate a batch fact by fact, until there are more errors than an answer lists; everything else at once.
+    """Validate a batch fact by fact until there are more errors than a response lists; other bodies as a whole.
 
-    pydantic makes a list of every error there is, and lets no other thread run meanwhile.
+    pydantic lists all errors and lets no other thread run meanwhile.
     """
     entries = _batch_entries(value)
     validated_facts: list[Any] = []
@@ -79,14 +80,14 @@ def _validate_once(adapter: TypeAdapter[Any], value: Any, errors: list[PydanticE
     try:
         return adapter.validate_python(value, from_attributes=True)
     except ValidationError as error:
-        found_errors = error.errors(include_url=False, include_input=False)
-        relocated = [_relocate(each, isinstance(value, dict), index) for each in found_errors[: MAX_FAULTS + 1]]
-        errors.extend(each for each in relocated if each)
+        details = error.errors(include_url=False, include_input=False)[: MAX_FAULTS + 1]
+        relocated = [_relocate(detail, isinstance(value, dict), index) for detail in details]
+        errors.extend(detail for detail in relocated if detail)
         return None
 
 
 def _batch_entries(value: Any) -> Sequence[Any]:
-    """The facts of a batch, as JSON or as the route declares it; none for anything else."""
+    """Return the facts of a batch, before or after validation; an empty sequence for any other value."""
     facts = value.get("facts") if isinstance(value, dict) else getattr(value, "facts", value)
     return facts if isinstance(facts, list | tuple) else ()
 
@@ -96,7 +97,7 @@ def _with_entries(value: Any, entries: Sequence[Any]) -> Any:
 
 
 def _relocate(error: PydanticError, is_object: bool, index: int) -> PydanticError | None:
-    """The error as it is of the whole batch; None for one that is not the fact's, and was listed with the first."""
+    """Return the error with its path in the whole batch; None for an error of the batch, listed with the first fact."""
     path = list(error["loc"])
     fact_step = _fact_step(path, is_object)
     if fact_step < len(path) and path[fact_step] == 0:
@@ -107,14 +108,14 @@ def _relocate(error: PydanticError, is_object: bool, index: int) -> PydanticErro
 
 
 def _fact_step(path: Sequence[str | int], is_object: bool) -> int:
-    """The step of the path that is the fact's place in the batch; 0 where the path leads to no fact."""
+    """Return which step of the path is the fact's index in the batch; 0 if the path leads to no fact."""
     if is_object:
         return path.index("facts") + 1 if "facts" in path else 0
     return 1 if path[:1] == ["list"] else 0  # the tag of a batch that is a list alone
 
 
 def declared_members(annotation: Any, visited: set[Any]) -> Iterator[str]:
-    """Every member that a type declares, and those that its members declare: the only names that an answer repeats."""
+    """Return every member that a type or the types of its members declare: the names that a response may repeat."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in visited:
         visited.add(annotation)
         for name, field in annotation.model_fields.items():

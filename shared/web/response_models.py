@@ -1,4 +1,4 @@
-"""What reads answer with, as OpenAPI describes it: the handlers make the JSON, tests hold it to these schemas."""
+"""Models of responses for the OpenAPI document. Handlers build the JSON; tests check it against these schemas."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ REFUSAL_DESCRIPTIONS: Mapping[int, str] = {
     429: "The caller has too many requests under way",
     503: "The service or its database is busy: send the request again",
 }
-"""What the problem documents of every route say, by status."""
+"""Descriptions of refusals by status, the same for every route."""
 
 NOT_MODIFIED: dict[str, Any] = {
     "description": "Nothing has changed since the answer that If-None-Match names",
@@ -198,7 +198,7 @@ class ReadPage(BaseModel):
 
 
 def read_route_options(model: type[BaseModel], headers: ResponseHeaders = CONTENT_HEADERS) -> dict[str, Any]:
-    """How a route that reads is declared: what it answers with, under which headers, and 304."""
+    """Return the options that declare a route that reads: response model, headers, and status 304."""
     not_modified = {**NOT_MODIFIED, "headers": dict(headers)}
     return {
         "response_model": model,

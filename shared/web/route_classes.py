@@ -1,4 +1,4 @@
-"""Requests as they reach a handler: from somebody known, who may ask, with a body that is bounded and unambiguous."""
+"""Route classes: each checks a request before its handler runs, for parameters, caller, entitlement and body."""
 
 from __future__ import annotations
 
@@ -12,124 +12,24 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
 
-from shared.kernel.errors import BodyTooLarge, Fault, RequestRejected, UnsupportedMediaType
-from shared.offload import offload
-from shared.settings import MIB, Limits
+from shared.web.bounded_request import BoundedRequest, CheckedRequest, refuse_long_query
 from shared.web.entitlement import entitlement_of
 from shared.web.entity_tags import content_tag
 from shared.web.query_parameters import declared_parameters, refuse_unknown_parameters
 from shared.web.read_logging import log_noted_read
-from shared.web.request_body import BodyReader, ParsedBody, declared_members
+from shared.web.request_body import BodyReader, declared_members
 from shared.web.schema_members import body_schema
-
-_INLINE_MAX_BYTES = 4096
-"""Bytes of a body that is read at once on the event loop."""
-_LARGE_BODY_MIN_BYTES = 64 * 1024
-"""Bytes of a body from which on a caller has few of them received and worked on at once."""
-_SINGLE_HEADERS = ("idempotency-key", "quartal-after")
-"""Headers of which a second one may mean another request."""
-
-
-class BoundedRequest(Request):
-    """Reads its body once, and not more of it than is allowed: as a page's form, unless a subclass takes more."""
-
-    async def body(self) -> bytes:
-        if not hasattr(self, "_body"):
-            max_bytes = self.max_bytes
-            if _content_length(self.headers.get("content-length", "")) > max_bytes:
-                raise BodyTooLarge(_too_large_message(max_bytes))
-            chunks, size = [], 0
-            async for chunk in self.stream():
-                size += len(chunk)
-                if size > max_bytes:
-                    raise BodyTooLarge(_too_large_message(max_bytes))
-                chunks.append(chunk)
-            self._body = b"".join(chunks)
-        return self._body
-
-    @property
-    def max_bytes(self) -> int:
-        """Bytes that the body may have."""
-        return self.limits.max_form_bytes
-
-    @property
-    def limits(self) -> Limits:
-        limits: Limits = self.app.state.limits
-        return limits
-
-
-def refuse_long_query(request: BoundedRequest) -> None:
-    """Raises Unacceptable for more parameters than any route has: each of them costs a check, and a fault."""
-    max_parameters = request.limits.max_parameters
-    if request.scope["query_string"].count(b"&") >= max_parameters:
-        message = f"The address has too many parameters. Give at most {max_parameters}."
-        raise RequestRejected(message, code="parameter", faults=[Fault("parameter", message)])
-
-
-def _content_length(header: str) -> int:
-    return int(header) if header.isdecimal() and len(header) < 20 else 0
-
-
-def _too_large_message(max_bytes: int) -> str:
-    return (
-        f"The body is too large. Send at most {max_bytes:,} bytes."
-        if max_bytes % MIB
-        else f"The body is too large. Send at most {max_bytes // MIB} MiB."
-    )
-
-
-class CheckedRequest(BoundedRequest):
-    """A request of somebody known."""
-
-    parsed_body: ParsedBody
-
-    @property
-    def max_bytes(self) -> int:
-        return self.limits.max_body_bytes
-
-    async def json(self) -> Any:
-        """What the route declares: FastAPI takes it as it is."""
-        return self.parsed_body.value
-
-    @property
-    def is_large(self) -> bool:
-        """The body is large by its declared length, or has none declared."""
-        return (
-            self.method == "POST"
-            and not 0 < _content_length(self.headers.get("content-length", "")) <= _LARGE_BODY_MIN_BYTES
-        )
-
-    def check(self) -> None:
-        """Raises Unacceptable, UnsupportedMedia for what the headers show already."""
-        for name in _SINGLE_HEADERS:
-            if len(self.headers.getlist(name)) > 1:
-                message = f"header {name}: This header is sent more than once. Send it once."
-                raise RequestRejected(message, code="schema", faults=[Fault("schema-too-long", message)])
-        media = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media != "application/json" or self.headers.get("content-encoding", "identity") != "identity":
-            raise UnsupportedMediaType
-
-    async def read_body(self, reader: BodyReader) -> None:
-        """Parse and validate the body: a large one in a thread. Raises Malformed, Unacceptable."""
-        body, with_canonical = await self.body(), "idempotency-key" in self.headers
-
-        def parse() -> ParsedBody:
-            return reader.read(body, with_canonical=with_canonical)
-
-        self.parsed_body = (
-            parse() if len(body) <= _INLINE_MAX_BYTES else await offload(self.state.caller.subject, parse)
-        )
 
 
 class StrictRoute(APIRoute):
-    """Refuses query parameters that the route does not declare. Every route of every service is one."""
+    """Base of every route: refuses query parameters that the route does not declare."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **settings: Any) -> None:
         super().__init__(path, endpoint, **settings)
         self.parameters = declared_parameters(self.dependant)
 
     def check_parameters(self, request: Request) -> None:
-        """Raise Unacceptable for a parameter that is not declared, or repeated."""
+        """Raise RequestRejected for a parameter that is not declared or is repeated."""
         refuse_unknown_parameters((name for name, _ in request.query_params.multi_items()), self.parameters)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -143,7 +43,7 @@ class StrictRoute(APIRoute):
 
 
 class BoundedRoute(StrictRoute):
-    """Reads the body, where there is one, before anything is made of it."""
+    """Reads a bounded body before the handler runs, and logs reads of participants' rows."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -159,7 +59,7 @@ class BoundedRoute(StrictRoute):
 
 
 class CheckedRoute(StrictRoute):
-    """Asks who calls, whether they may, and for the whole body, in this order, before anything is made of it."""
+    """Checks the caller, then their entitlement, then reads and validates the whole body, before the handler runs."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **settings: Any) -> None:
         super().__init__(path, endpoint, **settings)
@@ -167,11 +67,11 @@ class CheckedRoute(StrictRoute):
         self._entitlement = entitlement_of(endpoint)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Most routes differ in how they end: one comparison instead of a regular expression."""
+        """Compare the end of the path first, in which most routes differ: cheaper than a regular expression."""
         return super().matches(scope) if scope["path"].endswith(self._path_suffix) else (Match.NONE, {})
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = APIRoute.get_route_handler(self)  # the parameters are checked here, once it is clear who calls
+        handle = APIRoute.get_route_handler(self)  # parameters are checked below, after the caller
 
         async def handle_checked(request: Request) -> Response:
             checked_request = CheckedRequest(request.scope, request.receive)
@@ -180,7 +80,7 @@ class CheckedRoute(StrictRoute):
             traffic, caller = checked_request.app.state.traffic, checked_request.state.caller.subject
             with traffic.request(caller):
                 if self._entitlement:
-                    async with traffic.turn(caller):  # it may wait, and asks the database again and again meanwhile
+                    async with traffic.turn(caller):  # the check may wait and poll the database
                         await self._entitlement(checked_request)
                 async with traffic.upload(caller) if checked_request.is_large else nullcontext():
                     await self._receive_body(checked_request)
@@ -200,7 +100,7 @@ class CheckedRoute(StrictRoute):
             await request.body()
 
     def _body_reader(self, request: CheckedRequest) -> BodyReader:
-        adapter = self.body_field._type_adapter if self.body_field else None  # made by FastAPI already, and large
+        adapter = self.body_field._type_adapter if self.body_field else None  # built by FastAPI, and large
         return BodyReader(adapter, self._declared_members, request.limits, lambda: body_schema(request))
 
     @cached_property
@@ -213,7 +113,7 @@ class CheckedRoute(StrictRoute):
 
 
 def with_tag(request: Request, response: Response) -> Response:
-    """The answer to a read, with a tag of its content unless it has a better one. Streams and files have none here."""
+    """Add an entity tag of the content to the response of a read that has none. Streams and files are left alone."""
     content = getattr(response, "body", None)
     if request.method == "GET" and response.status_code == 200 and content is not None:
         response.headers.setdefault("ETag", content_tag(bytes(content)))

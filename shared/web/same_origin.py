@@ -1,7 +1,7 @@
-"""Protects pages against requests that another site makes a browser send (cross-site request forgery).
+"""Protects pages against cross-site request forgery.
 
-Cookies alone do not: they are `SameSite=strict`, but signing in needs none, and a foreign page could sign somebody in
-under another name. The API itself takes bearer tokens only, which no browser adds by itself.
+`SameSite=strict` cookies are not enough: signing in needs no cookie, so a foreign page could sign a user in under
+another name. The API itself accepts only bearer tokens, which no browser adds by itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 class PageRoute(BoundedRoute):
     """A route of a page: a request that may change something must come from a page of this server.
 
-    Every route that a browser reaches without a bearer token is one; `tests/architecture` holds all services to it.
+    Every route that a browser reaches without a bearer token must be one, which `tests/architecture` checks.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -35,10 +35,10 @@ class PageRoute(BoundedRoute):
 
 
 def require_same_origin(request: Request) -> None:
-    """Raises CrossSite unless the browser says that a page of this server sent the request.
+    """Raise CrossSiteRequest unless the browser declares that a page of this server sent the request.
 
-    A browser that does not send `Sec-Fetch-Site` (none of today's, but over plain HTTP to another machine) sends
-    `Origin` with every POST.
+    A browser that does not send `Sec-Fetch-Site`, as over plain HTTP to another machine, sends `Origin` with every
+    POST.
     """
     site = request.headers.get("sec-fetch-site")
     is_same_origin = request.headers.get("origin") == own_origin(request) if site is None else site == "same-origin"
@@ -47,12 +47,12 @@ def require_same_origin(request: Request) -> None:
 
 
 def require_own_navigation(request: Request) -> None:
-    """Raises CrossSite unless a page of this server led here, or the user did (address bar, terminal, bookmark)."""
+    """Raise CrossSiteRequest unless a page of this server or the user (address bar, bookmark) opened the address."""
     if request.headers.get("sec-fetch-site") not in ("none", "same-origin"):
         raise CrossSiteRequest
 
 
 def own_origin(request: Request) -> str:
-    """The origin of this server as its user's browser writes it, whatever proxy ends TLS in between."""
+    """Return the origin of this server as the user's browser writes it, also behind a proxy that terminates TLS."""
     scheme = "http" if request.app.state.plain_http else "https"
     return f"{scheme}://{request.headers.get('host', '')}"

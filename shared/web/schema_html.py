@@ -1,14 +1,13 @@
-"""JSON Schemas as tables and phrases for people, as HTML."""
+"""Renders JSON Schemas as HTML tables and phrases."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
-from typing import Any
 
 from shared.web.member_meanings import meaning
+from shared.web.schema_members import Schema
 
-Schema = dict[str, Any]
 _TYPES = {
     "string": "text",
     "integer": "whole number",
@@ -27,13 +26,15 @@ _COLUMNS = ("Member", "Type", "Required", "Values", "Meaning")
 
 
 def members_table(name: str, schema: Schema) -> str:
-    """Return a table with a row for every member of an object; a sentence for what has none."""
+    """Return a table with a row for every member of an object; a sentence if there are none."""
     properties: dict[str, Schema] = schema.get("properties", {})
     if not properties:
         empty_message = "It has no members: send <code>{}</code>."
         return f"<p>{empty_message if schema.get('type') == 'object' else schema_link(schema)}</p>"
     required = schema.get("required", ())
-    rows = "".join(_member_row(name, member, each, member in required) for member, each in properties.items())
+    rows = "".join(
+        _member_row(name, member, member_schema, member in required) for member, member_schema in properties.items()
+    )
     head = "".join(f'<th scope="col">{column}</th>' for column in _COLUMNS)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
@@ -68,7 +69,7 @@ def schema_link(schema: Schema) -> str:
 
 
 def _alternatives(schema: Schema) -> list[Schema]:
-    return [each for kind in ("anyOf", "oneOf", "allOf") for each in schema.get(kind, ())]
+    return [subschema for kind in ("anyOf", "oneOf", "allOf") for subschema in schema.get(kind, ())]
 
 
 def _map_value_schemas(schema: Schema) -> list[Schema]:
@@ -78,7 +79,7 @@ def _map_value_schemas(schema: Schema) -> list[Schema]:
 
 
 def _constraints(schema: Schema) -> Iterator[str]:
-    """What a value must fit, as HTML."""
+    """Return the constraints on a value, as HTML."""
     item_schemas = [schema["items"]] if "items" in schema else []
     for subschema in (*_alternatives(schema), *_map_value_schemas(schema), *item_schemas):
         yield from _constraints(subschema)

@@ -1,4 +1,4 @@
-"""Which members an object in a request's body may have, read off the OpenAPI document."""
+"""Finds the members that an object in a request's body may have, in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Schema = dict[str, Any]
 
 
 def body_schema(request: Request) -> tuple[Schema, Schema]:
-    """Return the document, and the schema of the body that this address takes; an empty one where it is not in it."""
+    """Return the document, and the schema of the body at this address; an empty schema if it is not documented."""
     document: Schema = request.app.openapi()
     path = getattr(request.scope.get("route"), "path_format", "")
     operation = document["paths"].get(path, {}).get(request.method.lower(), {})
@@ -22,25 +22,28 @@ def body_schema(request: Request) -> tuple[Schema, Schema]:
 def members_at(
     document: Schema, schema: Schema, path: Sequence[str | int], body: Any, *, unknown: str | None = None
 ) -> list[str]:
-    """Return the members of the object at pydantic's path, in which tags of unions are no members, sorted."""
+    """Return the sorted members of the object at pydantic's path, which contains tags of unions besides members.
+
+    Shapes that have the member `unknown` are left out if there are others.
+    """
     schemas, value = [schema], body
     for step in path:
         if isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value):
             schemas, value = (
-                [each["items"] for each in _alternatives(document, schemas) if "items" in each],
+                [shape["items"] for shape in _alternatives(document, schemas) if "items" in shape],
                 value[step],
             )
         elif isinstance(value, dict) and step in value:
             schemas, value = list(_member_schemas(_alternatives(document, schemas), str(step))), value[step]
         else:
             schemas = list(_alternatives_for_tag(document, schemas, str(step)))
-    property_sets = [each["properties"] for each in _alternatives(document, schemas) if "properties" in each]
+    property_sets = [shape["properties"] for shape in _alternatives(document, schemas) if "properties" in shape]
     candidates = [properties for properties in property_sets if unknown not in properties]  # the others have the member
     return sorted(_most_similar(candidates or property_sets, value))
 
 
 def _most_similar(alternatives: list[Schema], value: Any) -> Schema:
-    """Of several shapes that an object may have, the one that shares most members with it."""
+    """Return the shape that shares the most members with the object."""
     names = value.keys() if isinstance(value, dict) else ()
     return max(alternatives, key=lambda properties: len(properties.keys() & names), default={})
 
@@ -54,19 +57,19 @@ def _member_schemas(schemas: Iterator[Schema], name: str) -> Iterator[Schema]:
 
 
 def _alternatives(document: Schema, schemas: list[Schema]) -> Iterator[Schema]:
-    """Schemas without references and unions: every alternative by itself."""
+    """Return schemas without references and unions, every alternative by itself."""
     for schema in schemas:
         resolved = _resolve(document, schema)
-        alternatives = [each for kind in ("anyOf", "oneOf", "allOf") for each in resolved.get(kind, ())]
+        alternatives = [shape for kind in ("anyOf", "oneOf", "allOf") for shape in resolved.get(kind, ())]
         yield from _alternatives(document, alternatives) if alternatives else (resolved,)
 
 
 def _alternatives_for_tag(document: Schema, schemas: list[Schema], tag: str) -> Iterator[Schema]:
-    """The alternatives that a discriminator maps the tag to; everything, where none does."""
+    """Return the alternatives that a discriminator maps the tag to; all schemas if there is no such discriminator."""
     for schema in schemas:
         resolved = _resolve(document, schema)
         mapping = resolved.get("discriminator", {}).get("mapping", {})
-        alternatives = [each for kind in ("anyOf", "oneOf") for each in resolved.get(kind, ())]
+        alternatives = [shape for kind in ("anyOf", "oneOf") for shape in resolved.get(kind, ())]
         if tag in mapping:
             yield {"$ref": mapping[tag]}
         elif alternatives and "discriminator" not in resolved:

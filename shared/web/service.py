@@ -1,4 +1,4 @@
-"""What a service's process holds while it serves: its database, who calls, and the command path."""
+"""The components of a service while it runs: database pool, authentication, and the command path."""
 
 from __future__ import annotations
 
@@ -32,10 +32,13 @@ from shared.security.token_reasons import describe_refusal
 from shared.security.tokens import BadToken, FileKeys, HttpKeys, KeysUnavailable, TokenRefusalReason, Verifier
 from shared.security.vault import KeyEncryptionKey, Vault
 from shared.settings import Settings
+from shared.web.app import LifespanFactory
 
 
 @dataclass
 class Service:
+    """Components that the handlers of one service use."""
+
     name: str
     settings: Settings
     clock: Clock
@@ -54,16 +57,15 @@ class Service:
         return recorded_facts
 
     async def require_role(self, study_id: str, member: str, roles: frozenset[str], *, waits: bool) -> None:
-        """Refuse who may state nothing of that kind in the study, as the recorder would refuse them."""
+        """Raise what the command handler would raise for a member without one of the roles in the study."""
         await require_role(
             self.studies, study_id, member, roles, owns_participants=self.command_handler.owns_participants, waits=waits
         )
 
 
-POOL_CLOSE_TIMEOUT_SECONDS = 3.0  # seconds
+POOL_CLOSE_TIMEOUT_SECONDS = 3.0
 REFUSED_TOKENS = Counter("quartal_tokens_refused", "Tokens that were refused", ["service", "reason"])
 _log = logging.getLogger(__name__)
-LifespanFactory = Callable[[FastAPI], Any]
 StreamPolicyFactory = Callable[[Clock, Vault], Mapping[bool, StreamPolicy]]
 
 
@@ -73,9 +75,9 @@ def create_verifier(settings: Settings, clock: Clock) -> Verifier:
 
 
 def authentication(token_verifier: Verifier, *, cookie: str = "") -> Callable[[Request], Any]:
-    """Puts the caller into the request's state, or refuses: the token says who, and nothing else.
+    """Return a check that puts the token's subject into the state of a request as its caller, or refuses the request.
 
-    A page's reads may carry the token in a cookie; what changes something never does.
+    GET requests may carry the token in the cookie of that name, other requests only in the header.
     """
 
     async def authenticate(request: Request) -> None:
@@ -97,7 +99,7 @@ def authentication(token_verifier: Verifier, *, cookie: str = "") -> Callable[[R
 
 
 def _count_refusal(service: str, reason: TokenRefusalReason) -> Unauthenticated:
-    """Count and log the reason, which is a code: no token and no subject."""
+    """Count and log the reason, which is a code, without token and subject; return the refusal."""
     REFUSED_TOKENS.labels(service, reason).inc()
     _log.info("token refused: %s", reason)
     return Unauthenticated(*describe_refusal(reason))
@@ -107,9 +109,9 @@ def _count_refusal(service: str, reason: TokenRefusalReason) -> Unauthenticated:
 async def open_service(
     name: str, settings: Settings, policy_factory: StreamPolicyFactory, *, owns_participants: bool = False
 ) -> AsyncIterator[Service]:
-    """Open what the service needs; refuse to start under a role that could see past row-level security.
+    """Open the components of a service. Raises UnsafeRole for a role that could bypass row-level security.
 
-    `registers`: studies and participants are its own facts; otherwise it has them from Kafka.
+    `owns_participants`: the service registers studies and participants; other services receive them from Kafka.
     """
     clock = settings.study_clock()
     pool = await open_pool(settings.database_url(name, "app"), max_size=settings.pool_size)
@@ -131,10 +133,12 @@ async def open_service(
         )
         notifier = AppendNotifier(pool)
         collect_rarely()
-        yield Service(name, settings, clock, pool, store, studies, vault, cursors, command_handler, notifier)
-        await notifier.close()
+        try:
+            yield Service(name, settings, clock, pool, store, studies, vault, cursors, command_handler, notifier)
+        finally:
+            await notifier.close()
     finally:
-        with suppress(TimeoutError):  # what waits for a lock that others hold does not keep the process
+        with suppress(TimeoutError):  # a query that waits for a lock must not keep the process alive
             await asyncio.wait_for(pool.close(), POOL_CLOSE_TIMEOUT_SECONDS)
 
 
@@ -153,7 +157,7 @@ def _event_key_path(settings: Settings) -> Path:
 def service_lifespan(
     name: str, settings: Settings, policy_factory: StreamPolicyFactory, *, owns_participants: bool = False
 ) -> LifespanFactory:
-    """The life of a service's application: what its handlers find in `app.state`."""
+    """Return the lifespan of a service's app, which puts the components into `app.state`."""
 
     @asynccontextmanager
     async def start(app: FastAPI) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""What callers have under way in one process, so that none of them takes the place of the others."""
+"""Limits on the concurrent requests, uploads and event streams of one caller in one process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_UPLOADS_PER_CALLER = 2
 
 
 class Traffic:
-    """Counts requests and event streams by caller. It belongs to one event loop."""
+    """Counts requests and event streams by caller, for one event loop."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -24,7 +24,7 @@ class Traffic:
 
     @contextmanager
     def request(self, caller: str) -> Iterator[None]:
-        """Count a request while it is under way. Raises TooMany."""
+        """Count a request while it runs. Raises TooManyRequests."""
         max_requests = self._limits.max_requests_per_caller
         if self.requests[caller] >= max_requests:
             raise TooManyRequests(
@@ -43,19 +43,19 @@ class Traffic:
 
     @asynccontextmanager
     async def upload(self, caller: str) -> AsyncIterator[None]:
-        """Wait until few enough large bodies of the caller are received: each is many pieces for the event loop."""
+        """Wait until the caller has few enough large bodies in transfer: each is many pieces for the event loop."""
         async with self._uploads.setdefault(caller, asyncio.Semaphore(MAX_UPLOADS_PER_CALLER)):
             yield
 
     @asynccontextmanager
     async def turn(self, caller: str) -> AsyncIterator[None]:
-        """Wait until few enough requests of the caller are worked on: the event loop serves in order of arrival."""
+        """Wait until few enough requests of the caller are processed: the event loop serves in order of arrival."""
         async with self._turns.setdefault(caller, asyncio.Semaphore(self._limits.max_turns_per_caller)):
             yield
 
     @contextmanager
     def stream(self, caller: str) -> Iterator[None]:
-        """Count an event stream while it is open. Raises TooMany, and Busy where all callers together have too many."""
+        """Count an open event stream. Raises TooManyRequests, or ServiceUnavailable if all callers have too many."""
         max_streams = self._limits.max_streams_per_caller
         if self.streams[caller] >= max_streams:
             raise TooManyRequests(

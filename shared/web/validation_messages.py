@@ -1,15 +1,19 @@
-"""What a refusal says of each kind of error that pydantic finds: pydantic's own sentences never leave a service.
+"""Faults and sentences for the errors that pydantic finds in a request; pydantic's own sentences are never sent.
 
-Only what our schemas declare is filled in (bounds, allowed values, patterns), never what was sent.
+The sentences contain values of our schemas (bounds, allowed values, patterns), never values that were sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from shared.kernel.errors import Fault
 from shared.kernel.patterns import find_sentence
+from shared.web.name_suggestions import unknown_name_message
 
+DeclaredMembers = Callable[..., Collection[str]]
+"""Returns the members that the object at `path=` may have; `unknown=` is the name that it should not have."""
 FALLBACK = "This value does not have the required form. The service's reference page (docs) describes it."
 _WHOLE_NUMBER = "Give a whole number."
 _NUMBER = "Give a number."
@@ -85,8 +89,74 @@ def validation_message(error: Mapping[str, Any]) -> str:
 
 _SCHEMA_CONTEXT = frozenset(
     {"expected", "expected_tags", "min_length", "max_length", "gt", "ge", "lt", "le", "multiple_of"}
-)  # what the schema says, of all that an error's context holds
+)  # values of the schema, among everything that an error's context contains
 
 
 def _without_fraction(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def schema_faults(
+    errors: Sequence[Mapping[str, Any]],
+    body: Any,
+    members: Collection[str],
+    declared_members: DeclaredMembers | None = None,
+) -> list[Fault]:
+    """Return the faults of a request for pydantic's errors.
+
+    `members`: names that messages may repeat. `declared_members`: the members that the object at a path may have.
+    """
+    return [_schema_fault(error, body, members, declared_members) for error in _drop_consequential(errors)]
+
+
+def _drop_consequential(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Leave out the error that a list is too short, if entries of the list have errors themselves."""
+    return [
+        error
+        for error in errors
+        if error["type"] != "too_short" or not any(_is_inside(other["loc"], error["loc"]) for other in errors)
+    ]
+
+
+def _is_inside(inner: Sequence[Any], outer: Sequence[Any]) -> bool:
+    return len(inner) > len(outer) and tuple(inner[: len(outer)]) == tuple(outer)
+
+
+def _schema_fault(
+    error: Mapping[str, Any], body: Any, members: Collection[str], declared_members: DeclaredMembers | None
+) -> Fault:
+    kind = error["type"]
+    message = validation_message(error)
+    source, *path = error["loc"]
+    if source != "body":
+        return Fault(f"schema-{_code(kind)}", f"{source} {path[0] if path else ''}: {message}".strip(), "")
+    if (
+        kind == "extra_forbidden"
+        and declared_members
+        and (names := declared_members(path=path[:-1], unknown=str(path[-1])))
+    ):
+        message = unknown_name_message("member", str(path[-1]), names)
+    return Fault(f"schema-{_code(kind)}", message, json_pointer(path, body, members))
+
+
+def _code(kind: str) -> str:
+    return kind.replace("_", "-")
+
+
+def json_pointer(path: Iterable[str | int], body: Any, members: Collection[str]) -> str:
+    """Return the JSON pointer into the body for pydantic's path, which contains tags of unions besides members.
+
+    The pointer ends at the object with an undeclared member: a name that the client chose is not repeated.
+    """
+    steps, value, path = [""], body, list(path)
+    for index, step in enumerate(path):
+        if isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value):
+            value = value[step]
+        elif isinstance(value, dict) and isinstance(step, str) and (step in value or index == len(path) - 1):
+            if step not in members:
+                break
+            value = value.get(step)
+        else:
+            continue
+        steps.append(str(step))
+    return "/".join(steps)

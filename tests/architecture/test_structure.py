@@ -33,14 +33,10 @@ MAY_HOLD_SQL = (
 )
 MAY_IMPORT_ASYNCPG = (
     *MAY_HOLD_SQL,
-    "shared/web/service.py",
-    "shared/web/problems.py",  # the pool's type; what an outage raises
-    "shared/web/metrics.py",  # what an outage raises
+    "shared/web/service.py",  # the pool's type
     "services/analytics/asking.py",
     "services/analytics/participants/service.py",  # the pools' type
     "services/analytics/live/change_listener.py",  # hears the projection ring
-    "infra/cli/doctor.py",
-    "infra/cli/parked.py",
     "infra/cli/relay.py",
 )
 MAY_READ_THE_TIME = {

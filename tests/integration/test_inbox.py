@@ -14,8 +14,9 @@ from aiokafka.errors import NodeNotReadyError
 from infra.local.kafka import LocalKafka, install_kafka
 from shared.contracts.cloudevents import Message, encode
 from shared.contracts.event import Event
-from shared.inbox.batch import Connection, EventHandler, OffsetGap
+from shared.inbox.batch import EventHandler, OffsetGap
 from shared.inbox.consumer import consume, rewind_group, stored_offsets
+from shared.inbox.repository import Connection
 from shared.inbox.standing_facts import apply_by_version
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from shared.testing.builders.messages import StreamBuilder, lesion_registered, participant_enrolled, participant_stream

@@ -18,8 +18,9 @@ import pytest
 
 from services.analytics.projection.projector import apply_events
 from shared.contracts.event import Event
-from shared.inbox.batch import Connection, PoisonEvent, apply_messages
+from shared.inbox.batch import PoisonEvent, apply_messages
 from shared.inbox.parked import ParkedItemNotFound, discard, unreadable_messages
+from shared.inbox.repository import Connection
 from shared.security.tenancy import Tenant, transaction
 from shared.testing.builders.messages import (
     StreamBuilder,

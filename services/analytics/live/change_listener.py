@@ -9,6 +9,7 @@ import asyncpg
 
 from services.analytics.api import publish_change
 from services.analytics.asking import FigureService
+from shared.retry import Backoff
 from shared.ui.live_updates import LiveUpdates
 
 NOTIFY_CHANNEL = "quartal_live"
@@ -18,12 +19,13 @@ log = logging.getLogger(__name__)
 
 async def listen(url: str, figures: FigureService, live: LiveUpdates) -> None:
     """Until cancelled. A lost connection is made again, and whoever watches a study then looks at it anew."""
+    backoff = Backoff.constant(RECONNECT_SECONDS)
     while True:
         try:
             await _listen_until_disconnected(url, figures, live)
         except Exception as error:  # of whatever kind: pages that no longer live and do not say so are worse
             log.warning("no notifications from the projection, connecting again: %s", type(error).__name__)
-        await asyncio.sleep(RECONNECT_SECONDS)
+        await backoff.wait()
 
 
 async def _listen_until_disconnected(url: str, figures: FigureService, live: LiveUpdates) -> None:

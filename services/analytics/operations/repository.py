@@ -9,22 +9,11 @@ from typing import Any
 
 import asyncpg
 
+from shared.inbox.parked import ParkedStreamStatus
 from shared.postgres.named_queries import load_queries
 from shared.security.tenancy import Tenant, transaction
 
 SQL = load_queries(Path(__file__).with_name("repository.sql"))
-
-
-@dataclass(frozen=True, slots=True)
-class ParkedStreamRow:
-    """A stream that was applied up to `version`; `waiting` messages are kept behind that."""
-
-    source: str
-    subject: str
-    version: int
-    reason: str
-    since: datetime
-    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +28,14 @@ class UnscreenedRow:
 
 async def load_parked_streams(
     app_pool: asyncpg.Pool[Any], system_pool: asyncpg.Pool[Any], study_id: str
-) -> list[ParkedStreamRow]:
+) -> list[ParkedStreamStatus]:
     """The longest waiting first. Which streams is seen as the study's tenant, how much waits is counted."""
     async with transaction(app_pool, Tenant(study_id)) as connection:
         streams = await connection.fetch(SQL["parked"], study_id)
     waiting = {
         (row["source"], row["subject"]): row["messages"] for row in await system_pool.fetch(SQL["waiting"], study_id)
     }
-    return [ParkedStreamRow(**row, waiting=waiting.get((row["source"], row["subject"]), 0)) for row in streams]
+    return [ParkedStreamStatus(**row, waiting=waiting.get((row["source"], row["subject"]), 0)) for row in streams]
 
 
 async def count_unreadable_messages(system_pool: asyncpg.Pool[Any]) -> int:

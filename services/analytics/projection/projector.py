@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 
 from shared.contracts.event import Event
-from shared.inbox.batch import Connection
+from shared.inbox.repository import Connection
 from shared.inbox.standing_facts import PositionedEvent, apply_to_facts
 from shared.postgres.named_queries import load_queries
 

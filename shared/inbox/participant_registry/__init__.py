@@ -1,5 +1,5 @@
-"""What a service knows of studies and participants that enrollment registers: read, and kept up with.
+"""Replica of the studies and participants that enrollment registers, in a service with facts of its own about them.
 
-Whom it knows has a row among its own streams, at version 0 before it has a fact of them; so who may see a participant,
-and whether what a decision was made by still holds, is told by that one row.
+Each of them has a row among the service's own streams, at version 0 before the service has a fact. That one row
+decides who may see a participant, and whether the basis of a decision still holds.
 """

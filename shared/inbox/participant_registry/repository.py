@@ -1,4 +1,4 @@
-"""Reads of what enrollment has published of studies and participants, as far as it has come here."""
+"""Enrollment's facts about studies and participants, as far as this service has received them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 import asyncpg
 
 from shared.eventstore.study_cache import FactsLoader, StudyCache
-from shared.inbox.batch import Connection
+from shared.inbox.repository import Connection
 from shared.inbox.standing_facts import StandingFactRow, load_standing
 from shared.kernel.record import Record
 from shared.security.tenancy import Tenant, transaction
 
 
 class ReplicatedStudies(StudyCache):
-    """A study's own facts, as this service has them from Kafka. What today's language does not have is passed over."""
+    """The studies' own facts, received from Kafka. Facts of types that are unknown today are left out."""
 
     def __init__(self, pool: asyncpg.Pool[Any], *, cache_size: int = 200) -> None:
         super().__init__(cache_size=cache_size)
@@ -28,7 +28,7 @@ class ReplicatedStudies(StudyCache):
 
 
 async def load_participant(connection: Connection, study_id: str, participant_id: str) -> Record:
-    """The facts that stand of a participant, as far as the connection's tenant sees them."""
+    """Return the participant's standing facts of enrollment, as far as the connection's tenant may see them."""
     rows = await load_standing(connection, study_id, subject=participant_id)
     return Record(tuple(row.to_stated_fact(study_id) for row in rows if _is_readable(row, study_id)))
 

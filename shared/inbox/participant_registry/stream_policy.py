@@ -1,4 +1,4 @@
-"""How a service judges its own facts of a participant whom enrollment registers."""
+"""Policy of streams about participants that another service, enrollment, registers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.kernel.record import Gate, Record, Rules, current_record
 
 @dataclass(frozen=True)
 class ForeignParticipantPolicy:
-    """`rules` object to the service's facts in the light of each other, `world` asks the rest."""
+    """Decides by the service's own `rules`, and by a gate that knows the study and the participant in enrollment."""
 
     clock: Clock
     rules: Rules
@@ -43,7 +43,7 @@ class ForeignParticipantPolicy:
         ).objections
 
     def provenance(self, study_record: Record, stream: LoadedStream, fact: Fact) -> Mapping[str, Any]:
-        """The protocol's amendment of the day, and the version of the participant in enrollment."""
+        """Return the protocol amendment in force and the version of the participant's stream in enrollment."""
         return {"enrollment_version": stream.head.enrollment_version, **amendment_provenance(study_record, fact)}
 
     def needs_texts(self, stream: LoadedStream, events: Sequence[Event]) -> bool:

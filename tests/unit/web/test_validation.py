@@ -15,8 +15,9 @@ from shared.settings import Limits
 from shared.testing.builders import facts
 from shared.testing.hostile_bodies import BATCH_BODIES, FACT_BODIES, encode_json
 from shared.web.fact_routes import MAX_BATCH_FACTS
-from shared.web.problems import MORE_FAULTS, problem_document, schema_faults
+from shared.web.problems import MORE_FAULTS, problem_document
 from shared.web.request_body import BodyReader, declared_members
+from shared.web.validation_messages import schema_faults
 from tests.api.support.study import batch_entry, body
 
 ENTRY: Any = fact_union(PARTICIPANT.facts.values())

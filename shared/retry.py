@@ -1,0 +1,67 @@
+"""Delays between attempts: loops that wait and try again, or look again, take their pauses from here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import Self
+
+
+class Backoff:
+    """Seconds to wait before each further attempt: `first`, doubled after every pause up to `longest`.
+
+    One loop owns one instance. `reset` after a success makes the next pause the first again.
+    """
+
+    def __init__(self, first: float, longest: float) -> None:
+        self._first, self._longest = first, longest
+        self._seconds = first
+
+    @classmethod
+    def constant(cls, seconds: float) -> Self:
+        """Make a backoff whose pauses are all of the same length."""
+        return cls(seconds, seconds)
+
+    @property
+    def seconds(self) -> float:
+        """Length of the next pause."""
+        return self._seconds
+
+    def reset(self) -> None:
+        self._seconds = self._first
+
+    def next_seconds(self) -> float:
+        """Return the length of the next pause and double it for the one after."""
+        seconds = self._seconds
+        self._seconds = min(2 * seconds, self._longest)
+        return seconds
+
+    def delays(self, count: int) -> Iterator[float]:
+        """Return the lengths of the next `count` pauses, for an operation that gives up after them."""
+        return islice(iter(self.next_seconds, None), count)
+
+    async def wait(self, wakeup: asyncio.Event | None = None) -> None:
+        """Pause; return early when `wakeup` is set."""
+        seconds = self.next_seconds()
+        if wakeup is None:
+            await asyncio.sleep(seconds)
+        else:
+            await wait_for_event(wakeup, seconds)
+
+
+async def wait_for_event(event: asyncio.Event, seconds: float) -> None:
+    """Return when the event is set, or after `seconds`."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+
+
+async def poll_until(
+    condition: Callable[[], Awaitable[bool]], *, interval_seconds: float, timeout_seconds: float | None = None
+) -> None:
+    """Check the condition at an interval until it holds. Raises TimeoutError after `timeout_seconds` (None: never)."""
+    backoff = Backoff.constant(interval_seconds)
+    async with asyncio.timeout(timeout_seconds):
+        while not await condition():
+            await backoff.wait()
