@@ -11,13 +11,13 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from services.analytics.figures import humanize
 from services.analytics.pages.html_errors import html_or_error, pages
 from services.analytics.pages.render import MAX_TABLE_ROWS, NavLink
 from services.analytics.pages.study_header import build_study_header
-from services.analytics.queries import QueryWithStatus
 from services.analytics.queries.api import QueryFilterParameters
+from services.analytics.queries.derive import QueryWithStatus
 from services.analytics.queries.service import QueryService
+from services.analytics.wording.phrasing import humanize
 from shared.contracts.study import SiteActivated
 from shared.kernel.record import Record
 from shared.web.fact_routes import StudyIdPath

@@ -18,7 +18,7 @@ import asyncpg
 
 from services.analytics.asking import FigureRequest, FigureService, readable_tenants
 from services.analytics.cohort.cohort import current_site, excludes_participant
-from services.analytics.queries import QueryWithStatus as Query
+from services.analytics.queries.derive import QueryWithStatus as Query
 from services.analytics.queries.service import QueryService
 from services.analytics.snapshot import repository
 from services.analytics.snapshot.repository import ProjectionPosition

@@ -9,6 +9,7 @@ from functools import cached_property
 from uuid import UUID
 
 from services.analytics.cohort.cohort import CourseEnd, Participant, build_cohort, current_site
+from services.analytics.wording.phrasing import label_term
 from shared.contracts.enrollment import ConsentWithdrawn
 from shared.contracts.event import Event
 from shared.contracts.follow_up import ParticipantDied
@@ -74,7 +75,7 @@ class Case:
         return self.participant.day(fact)
 
     def term_label(self, term_id: str) -> str:
-        return f"{self.term_names[term_id]} ({term_id})" if term_id in self.term_names else term_id
+        return label_term(term_id, self.term_names.get(term_id))
 
     @cached_property
     def courses(self) -> Mapping[str, StatedFact[RadiotherapyStarted]]:

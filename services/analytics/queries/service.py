@@ -10,8 +10,8 @@ from datetime import date
 from typing import Literal
 
 from services.analytics.asking import FigureService
-from services.analytics.queries import QueryWithStatus, queries_with_status
 from services.analytics.queries.case import TodayAtSite, build_cases
+from services.analytics.queries.derive import QueryWithStatus, queries_with_status
 from services.analytics.snapshot.repository import ProjectionPosition
 from shared.contracts.event import Event
 from shared.eventstore.study_cache import load_rights

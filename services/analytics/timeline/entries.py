@@ -14,7 +14,8 @@ from uuid import UUID
 
 from services.analytics.cohort.cohort import Participant, current_site
 from services.analytics.cohort.date_imputation import EpisodeId, episode_of
-from services.analytics.timeline.descriptions import LANES, NOT_ON_TIMELINE, DescriptionContext, describe
+from services.analytics.timeline.descriptions.context import DescriptionContext
+from services.analytics.timeline.descriptions.describe import LANES, NOT_ON_TIMELINE, describe
 from shared.contracts.enrollment import (
     BaselineRecorded,
     ConsentSigned,

@@ -24,8 +24,9 @@ from services.analytics.charts.svg import (
     text,
 )
 from services.analytics.charts.time_axis import axis_labels
-from services.analytics.figures import FigureData, FigureTable, count_noun, humanize
+from services.analytics.figures import FigureData, FigureTable
 from services.analytics.timeline.marks import mark, shape
+from services.analytics.wording.phrasing import count_noun, humanize
 
 TITLE = "Timeline"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from services.analytics.figures import count_noun
 from services.analytics.queries.case import Anchor, Case, QueryFinding, query_rule
-from services.analytics.queries.phrasing import as_sentence, ask_exact_date, describe_fact
+from services.analytics.queries.phrasing import ask_exact_date, describe_fact
+from services.analytics.wording.phrasing import as_sentence, count_noun
 from shared.contracts.enrollment import LesionRegistered
 from shared.contracts.follow_up import DiseaseProgressed, FollowUpRecorded, VisitMissed
 from shared.contracts.toxicity import ToxicityAssessed

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.analytics.queries.case import Case, QueryFinding, query_rule
-from services.analytics.queries.phrasing import as_sentence, describe_fact, join_names
+from services.analytics.queries.phrasing import describe_fact
+from services.analytics.wording.phrasing import as_sentence, join_words
 from shared.contracts.follow_up import ParticipantDied
 from shared.contracts.toxicity import (
     RELATED_LEVELS,
@@ -62,7 +63,7 @@ def ungraded_event(case: Case) -> Iterator[QueryFinding]:
     for stated in case.stated(ToxicityAssessed):
         ungraded = sorted(finding.term for finding in stated.fact.findings if finding.grade is None)
         if ungraded:
-            terms = join_names(case.term_label(term) for term in ungraded)
+            terms = join_words(case.term_label(term) for term in ungraded)
             yield QueryFinding(as_sentence(f"{describe_fact(stated.fact)} has no grade for {terms}"), (stated,))
 
 

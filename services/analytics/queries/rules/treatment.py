@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import combinations
 
 from services.analytics.queries.case import Case, QueryFinding, query_rule
-from services.analytics.queries.phrasing import join_names
+from services.analytics.wording.phrasing import join_words
 from shared.contracts.enrollment import BaselineRecorded, ParticipantEnrolled
 from shared.contracts.toxicity import ToxicityAssessed
 from shared.contracts.treatment import PrescriptionChanged, RadiotherapyStarted, Target
@@ -61,7 +61,7 @@ def sbrt_fractionation(case: Case) -> Iterator[QueryFinding]:
         if unusual_ids:
             course = prescription.fact.course_id
             text = (
-                f"SBRT of {join_names(unusual_ids)} in course {course} has more than 5 fractions "
+                f"SBRT of {join_words(unusual_ids)} in course {course} has more than 5 fractions "
                 f"or less than 5 Gy per fraction."
             )
             yield QueryFinding(text, (prescription,))
@@ -93,7 +93,7 @@ def high_fraction_dose(case: Case) -> Iterator[QueryFinding]:
         high_dose_ids = [target.target_id for target in targets if target.dose_per_fraction_cgy > MAX_FRACTION_CGY]
         if high_dose_ids:
             course = prescription.fact.course_id
-            text = f"The dose per fraction of {join_names(high_dose_ids)} in course {course} is more than 24 Gy."
+            text = f"The dose per fraction of {join_words(high_dose_ids)} in course {course} is more than 24 Gy."
             yield QueryFinding(text, (prescription,))
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from services.analytics.cohort.date_imputation import implies_alive
 from services.analytics.queries.case import Case, QueryFinding, query_rule
-from services.analytics.queries.phrasing import as_sentence, ask_exact_date, describe_fact
+from services.analytics.queries.phrasing import ask_exact_date, describe_fact
+from services.analytics.wording.phrasing import as_sentence
 from shared.contracts.enrollment import ConsentWithdrawn
 from shared.contracts.follow_up import LostToFollowUp, ParticipantDied
 from shared.gate.participant_gate import allowed_after_withdrawal

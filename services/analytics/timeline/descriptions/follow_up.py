@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.analytics.figures import humanize
 from services.analytics.timeline.descriptions.context import (
     Describe,
     Description,
     DescriptionContext,
-    capitalize,
     describe_performance,
-    join_words,
-    non_empty,
 )
+from services.analytics.wording.phrasing import capitalize, humanize, join_words, non_empty
 from shared.contracts.follow_up import (
     DiseaseProgressed,
     DiseaseStatus,

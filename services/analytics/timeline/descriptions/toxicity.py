@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.analytics.figures import count_noun, humanize
-from services.analytics.timeline.descriptions.context import (
-    Describe,
-    Description,
-    DescriptionContext,
-    join_words,
-    non_empty,
-)
+from services.analytics.timeline.descriptions.context import Describe, Description, DescriptionContext
+from services.analytics.wording.phrasing import count_noun, humanize, join_words, non_empty
 from shared.contracts.toxicity import (
     Attribution,
     Finding,

@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.analytics.cohort.cohort import CourseEnd, targets
-from services.analytics.figures import count_noun, format_number, humanize
 from services.analytics.statistics.dose import gray
 from services.analytics.statistics.treatments import delivered_dose
-from services.analytics.timeline.descriptions.context import (
-    Describe,
-    Description,
-    DescriptionContext,
+from services.analytics.timeline.descriptions.context import Describe, Description, DescriptionContext
+from services.analytics.wording.phrasing import (
     capitalize,
-    format_amount,
+    count_noun,
     format_gray,
+    format_number,
+    humanize,
     join_words,
     non_empty,
 )
@@ -159,8 +158,8 @@ def agent_names(line: SystemicTherapyStarted) -> str:
 
 
 def _describe_agent(agent: Agent) -> str:
-    dose = f"{format_amount(agent.dose)} {agent.unit or ''}".strip() if agent.dose else ""
-    dose = f"AUC {format_amount(agent.dose)}" if agent.dose and agent.unit == "AUC" else dose
+    dose = f"{format_number(agent.dose)} {agent.unit or ''}".strip() if agent.dose else ""
+    dose = f"AUC {format_number(agent.dose)}" if agent.dose and agent.unit == "AUC" else dose
     return " ".join(non_empty(agent.name, dose, agent.schedule or ""))
 
 
