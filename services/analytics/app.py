@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from services.analytics import api
 from services.analytics.asking import FigureService
+from services.analytics.live import api as live_api
 from services.analytics.live.change_listener import listen
 from services.analytics.operations import api as operations_api
 from services.analytics.pages import operations as operations_page
@@ -22,6 +23,7 @@ from services.analytics.participants import api as participants_api
 from services.analytics.participants.service import ParticipantService
 from services.analytics.queries import api as queries_api
 from services.analytics.queries.service import QueryService
+from services.analytics.timeline import api as timeline_api
 from shared.security.tenancy import open_pool, require_safe_role
 from shared.settings import Settings
 from shared.terminology.ctcae import TermNames
@@ -58,6 +60,8 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
 def create_app(settings: Settings) -> FastAPI:
     api_routers = [
         api.routes,
+        live_api.routes,
+        timeline_api.routes,
         queries_api.routes,
         participants_api.routes,
         operations_api.routes,

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
-from services.analytics.api import LIVE_PARTS
+from services.analytics.live.parts import LIVE_PARTS
 from shared.contracts.catalogue import STREAMS
 from shared.contracts.study import StudyOpened
 from shared.kernel.fact import Fact, Stream

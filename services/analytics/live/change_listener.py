@@ -7,8 +7,8 @@ import logging
 
 import asyncpg
 
-from services.analytics.api import publish_change
 from services.analytics.asking import FigureService
+from services.analytics.live.parts import publish_change
 from shared.ui.live_updates import LiveUpdates
 
 NOTIFY_CHANNEL = "quartal_live"

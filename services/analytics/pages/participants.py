@@ -9,12 +9,12 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from services.analytics.api import AsOfQuery
 from services.analytics.asking import FigureRequest
 from services.analytics.pages.html_errors import html_or_error, html_response, pages
 from services.analytics.pages.render import Link
 from services.analytics.pages.study_header import build_study_header
 from services.analytics.participants.service import ParticipantService
+from services.analytics.snapshot.as_of_parameters import AsOfQuery
 from services.analytics.snapshot.repository import ProjectionPosition
 from services.analytics.timeline import swim_lane
 from shared.web.fact_routes import ParticipantIdPath, StudyIdPath

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -124,30 +122,6 @@ def build_figure_part(figure: FigureData, query: Mapping[str, str] | None = None
         rows=rows,
         downloads=_download_links(figure, query),
     )
-
-
-_FORMULA = re.compile("\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
-
-
-def to_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write comma-separated values as RFC 4180 has them: CRLF, quotes where they are needed.
-
-    Spreadsheet programs open them: no cell runs as a formula, and the file does not begin with ID, which Excel takes
-    for another format (SYLK).
-    """
-    buffer = StringIO(newline="")
-    writer = csv.writer(buffer)
-    for row in (header, *rows):
-        writer.writerow([neutralize_formula(cell) for cell in row])
-    output = buffer.getvalue()
-    first, comma, rest = output.partition(",")
-    return f'"{first}"{comma}{rest}' if output.startswith("ID") and "\r\n" not in first else output
-
-
-def neutralize_formula(cell: str) -> str:
-    """The cell, with an apostrophe before what a spreadsheet would run as a formula; a number stays a number."""
-    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
 
 class Pages:

@@ -7,8 +7,8 @@ from typing import Literal
 
 from fastapi import Request
 
-from services.analytics.api import LIVE_PARTS
 from services.analytics.asking import FigureService
+from services.analytics.live.parts import LIVE_PARTS
 from services.analytics.operations.api import OPERATIONS_ROLES
 from services.analytics.pages.render import NavLink, StudyHeader
 from shared.contracts.study import StudyOpened

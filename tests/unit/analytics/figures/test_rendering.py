@@ -22,9 +22,8 @@ from services.analytics.pages.render import (
     build_figure_part,
     format_timestamp,
     keep_together,
-    neutralize_formula,
-    to_csv,
 )
+from shared.ui.csv import neutralize_formula, to_csv
 
 SVG = "{http://www.w3.org/2000/svg}"
 COMMON: dict[str, Any] = {
