@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
@@ -11,10 +11,13 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.analytics.answers import FigureNames
-from services.analytics.asking import FigureRequest, FigureService
 from services.analytics.figures import active_parameters
+from services.analytics.figures.parameters import FigureRequest
 from services.analytics.figures.registry import FIGURES
+from services.analytics.figures.service import FigureService
+from services.analytics.snapshot.as_of import AsOf
 from services.analytics.snapshot.as_of_parameters import AsOfParameter, AtParameter, EpochParameter
+from services.analytics.snapshot.study_reader import StudyReader
 from shared.kernel.errors import Forbidden, NotFound
 from shared.kernel.ids import SiteId
 from shared.kernel.partial_date import Day
@@ -44,8 +47,13 @@ class FigureParameters(BaseModel):
     epoch: EpochParameter = None
 
     def to_request(self) -> FigureRequest:
-        cut: date | None = self.cut
-        return FigureRequest(cut, self.at, self.as_of, self.site, self.subset, self.by, self.epoch)
+        return FigureRequest(
+            cut=self.cut,
+            as_of=AsOf(at=self.at, recorded_until=self.as_of, epoch=self.epoch),
+            site=self.site,
+            subset=self.subset,
+            by=self.by,
+        )
 
 
 FigureQuery = Annotated[FigureParameters, Query()]
@@ -67,17 +75,25 @@ async def get_figure_service(request: Request) -> FigureService:
 FigureServiceDep = Annotated[FigureService, Depends(get_figure_service)]
 
 
+async def get_study_reader(request: Request) -> StudyReader:
+    reader: StudyReader = request.app.state.reader
+    return reader
+
+
+StudyReaderDep = Annotated[StudyReader, Depends(get_study_reader)]
+
+
 @routes.get("/position", **read_route_options(Position))
-async def position(request: Request, study: StudyIdPath, service: FigureServiceDep) -> Position:
+async def position(request: Request, study: StudyIdPath, reader: StudyReaderDep) -> Position:
     """Returns the position of the study, and when the last applied fact was recorded."""
-    current = await service.current_position(study, request.state.caller.subject)
+    current = await reader.current_position(study, request.state.caller.subject)
     return Position(position=current.position, epoch=current.epoch, recorded_at=current.recorded_at)
 
 
 @routes.get("/figures", **read_route_options(FigureNames), summary="List of figures")
-async def names(request: Request, study: StudyIdPath, service: FigureServiceDep) -> dict[str, Any]:
+async def names(request: Request, study: StudyIdPath, reader: StudyReaderDep) -> dict[str, Any]:
     """Lists the figures, and the parameters that can divide each of them."""
-    await service.current_position(study, request.state.caller.subject)
+    await reader.current_position(study, request.state.caller.subject)
     rows = [
         {"name": name, "title": kind.renderer.TITLE, "by": list(kind.stratifications)} for name, kind in FIGURES.items()
     ]

@@ -10,7 +10,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from services.analytics import api
-from services.analytics.asking import FigureService
+from services.analytics.figures.service import FigureService
 from services.analytics.live import api as live_api
 from services.analytics.live.change_listener import listen
 from services.analytics.operations import api as operations_api
@@ -23,6 +23,7 @@ from services.analytics.participants import api as participants_api
 from services.analytics.participants.service import ParticipantService
 from services.analytics.queries import api as queries_api
 from services.analytics.queries.service import QueryService
+from services.analytics.snapshot.study_reader import StudyReader
 from services.analytics.timeline import api as timeline_api
 from shared.security.tenancy import open_pool, require_safe_role
 from shared.settings import Settings
@@ -42,13 +43,14 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     ):
         await require_safe_role(app_pool)
         state = app.state
-        state.pool, state.system, state.figures = app_pool, system_pool, FigureService(app_pool, system_pool, clock)
-        state.studies = state.figures.studies
-        state.queries = QueryService(state.figures, TermNames())
-        state.participants = ParticipantService(app_pool, system_pool, state.figures, state.queries, TermNames())
+        reader = StudyReader(app_pool, system_pool, clock)
+        state.pool, state.system, state.figures = app_pool, system_pool, FigureService(reader)
+        state.reader, state.studies = reader, reader.studies
+        state.queries = QueryService(reader, TermNames())
+        state.participants = ParticipantService(app_pool, system_pool, reader, state.queries, TermNames())
         state.verifier = create_verifier(settings, clock)
         state.admit = authentication(state.verifier, cookie=pages.SESSION_COOKIE)
-        listener = asyncio.create_task(listen(settings.database_url("analytics", "system"), state.figures, state.live))
+        listener = asyncio.create_task(listen(settings.database_url("analytics", "system"), state.studies, state.live))
         try:
             yield
         finally:

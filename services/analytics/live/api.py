@@ -9,8 +9,8 @@ from fastapi import Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from services.analytics.asking import FigureService
 from services.analytics.live.parts import LIVE_PARTS
+from services.analytics.snapshot.study_reader import StudyReader
 from shared.kernel.errors import RequestError
 from shared.security.grants import rights_from_record
 from shared.ui.live_updates import LiveUpdates
@@ -34,9 +34,9 @@ routes = create_router("/analytics/v1/studies/{study_id}")
 )
 async def live(request: Request, study: StudyIdPath) -> StreamingResponse:
     """Sends server-sent events: the name of each figure or list that may have changed, with its new position."""
-    figures, live_updates = _services(request)
+    reader, live_updates = _services(request)
     generation = live_updates.generation  # before the position: a reset in between ends the stream
-    current = await figures.current_position(study, request.state.caller.subject)
+    current = await reader.current_position(study, request.state.caller.subject)
     updates = live_updates.stream(study, dict.fromkeys(LIVE_PARTS, str(current.position)), generation)
     return CountedStream(
         request,
@@ -60,17 +60,17 @@ class CountedStream(StreamingResponse):
 
 async def _while_authorized(request: Request, study: str, frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The frames, until the caller's token expires or the last grant is revoked: the page then asks to sign in."""
-    figures, _ = _services(request)
+    reader, _ = _services(request)
     async for frame in frames:
         try:
             await request.app.state.admit(request)
         except RequestError:
             return
-        state = await figures.studies.current(study)
+        state = await reader.studies.current(study)
         if not rights_from_record(state.record, request.state.caller.subject).grants:
             return
         yield frame
 
 
-def _services(request: Request) -> tuple[FigureService, LiveUpdates]:
-    return request.app.state.figures, request.app.state.live
+def _services(request: Request) -> tuple[StudyReader, LiveUpdates]:
+    return request.app.state.reader, request.app.state.live

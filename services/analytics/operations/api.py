@@ -80,7 +80,7 @@ class Operations(BaseModel):
 
 async def load_operations(app: FastAPI, study: str, member: str) -> Operations:
     """Raises NotFound for who has no grant, NotYourRole for who has another one."""
-    rights, _ = await load_rights(app.state.figures.studies, study, member)
+    rights, _ = await load_rights(app.state.studies, study, member)
     if EVERY_SITE not in rights.sites_with_role(OPERATIONS_ROLES):
         raise Forbidden
     current = await projection_position(app.state.system, study)

@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from services.analytics.asking import FigureRequest
 from services.analytics.pages.html_errors import html_or_error, html_response, pages
 from services.analytics.pages.render import Link
 from services.analytics.pages.study_header import build_study_header
 from services.analytics.participants.service import ParticipantService
+from services.analytics.snapshot.as_of import LATEST, AsOf
 from services.analytics.snapshot.as_of_parameters import AsOfQuery
 from services.analytics.snapshot.repository import ProjectionPosition
 from services.analytics.timeline import swim_lane
@@ -48,18 +48,14 @@ async def _render_participants(request: Request, study: str, after: str) -> str:
 async def participant_page(
     request: Request, study: StudyIdPath, participant_id: ParticipantIdPath, as_of: AsOfQuery
 ) -> Response:
-    return await html_or_error(request, _render_participant(request, study, participant_id, as_of.to_request()))
+    return await html_or_error(request, _render_participant(request, study, participant_id, as_of.to_as_of()))
 
 
-async def _render_participant(request: Request, study: str, participant_id: str, figure_request: FigureRequest) -> str:
+async def _render_participant(request: Request, study: str, participant_id: str, as_of: AsOf) -> str:
     await request.app.state.admit(request)
-    answer = await _participant_service(request).timeline(
-        study, participant_id, request.state.caller.subject, figure_request
-    )
+    answer = await _participant_service(request).timeline(study, participant_id, request.state.caller.subject, as_of)
     position_stamp = answer["position"], answer["recorded_at"] or ""
-    open_queries = (
-        None if figure_request != FigureRequest() else await _open_queries_view(request, study, participant_id)
-    )
+    open_queries = None if as_of != LATEST else await _open_queries_view(request, study, participant_id)
     return pages.participant(
         await build_study_header(request, study, "participant", *position_stamp),
         _timeline_view(request, answer),
@@ -103,7 +99,7 @@ async def timeline_fragment(
     """The timeline of the page, as the page has it."""
     await request.app.state.admit(request)
     answer = await _participant_service(request).timeline(
-        study, participant_id, request.state.caller.subject, as_of.to_request()
+        study, participant_id, request.state.caller.subject, as_of.to_as_of()
     )
     return html_response(pages.timeline_fragment(_timeline_view(request, answer)))
 

@@ -76,7 +76,7 @@ async def _render_queries(request: Request, study: str, parameters: QueryFilterP
         site=parameters.site,
         participant=parameters.participant,
     )
-    record = (await request.app.state.figures.studies.current(study)).record
+    record = (await request.app.state.studies.current(study)).record
     query = parameters.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     view = QueryPageView(
         source=_queries_url(study, query),

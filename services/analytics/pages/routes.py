@@ -9,8 +9,9 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 
 from services.analytics.api import FigureQuery, note_figure, require_unsuppressed
-from services.analytics.asking import FigureRequest, FigureService
+from services.analytics.figures.parameters import FigureRequest
 from services.analytics.figures.registry import FIGURES
+from services.analytics.figures.service import FigureService
 from services.analytics.pages.html_errors import MAX_NEXT_LENGTH, html_or_error, html_response, pages
 from services.analytics.pages.render import Link, Problem, build_figure_part, local_address
 from services.analytics.pages.study_header import build_study_header

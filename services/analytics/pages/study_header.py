@@ -7,11 +7,11 @@ from typing import Literal
 
 from fastapi import Request
 
-from services.analytics.asking import FigureService
 from services.analytics.live.parts import LIVE_PARTS
 from services.analytics.operations.api import OPERATIONS_ROLES
 from services.analytics.pages.render import NavLink, StudyHeader
 from shared.contracts.study import StudyOpened
+from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.security.grants import EVERY_SITE, Rights
 
 PageId = Literal["cohort", "participants", "participant", "queries", "operations"]
@@ -21,9 +21,9 @@ async def build_study_header(
     request: Request, study: str, page_id: PageId, position: int, recorded_at: str, cut: str = ""
 ) -> StudyHeader:
     """For who was admitted. `recorded_at` is that of the study's last fact, RFC 3339, or empty."""
-    figures: FigureService = request.app.state.figures
+    studies: ReplicatedStudies = request.app.state.studies
     member = request.state.caller.subject
-    state = await figures.studies.current(study)
+    state = await studies.current(study)
     return StudyHeader(
         study,
         next((opened.title for opened in state.record.facts_of(StudyOpened)), study),

@@ -16,12 +16,14 @@ from uuid import UUID
 
 import asyncpg
 
-from services.analytics.asking import FigureRequest, FigureService, readable_tenants
 from services.analytics.cohort.cohort import current_site, excludes_participant
 from services.analytics.queries.derive import QueryWithStatus as Query
 from services.analytics.queries.service import QueryService
 from services.analytics.snapshot import repository
+from services.analytics.snapshot.access import readable_tenants
+from services.analytics.snapshot.as_of import AsOf
 from services.analytics.snapshot.repository import ProjectionPosition
+from services.analytics.snapshot.study_reader import StudyReader
 from services.analytics.timeline.entries import assemble_timeline, participation_status
 from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.event import Event, stated_facts
@@ -59,26 +61,27 @@ class ParticipantService:
         self,
         app_pool: asyncpg.Pool[Any],
         system_pool: asyncpg.Pool[Any],
-        figures: FigureService,
+        reader: StudyReader,
         queries: QueryService,
         term_names: Mapping[str, str] | None = None,
     ) -> None:
-        self._app_pool, self._system_pool, self._figures = app_pool, system_pool, figures
+        self._app_pool, self._system_pool, self._reader = app_pool, system_pool, reader
         self._queries, self._term_names = queries, term_names or {}
 
-    async def timeline(self, study_id: str, participant_id: str, member: str, request: FigureRequest) -> dict[str, Any]:
+    async def timeline(self, study_id: str, participant_id: str, member: str, as_of: AsOf) -> dict[str, Any]:
         """The `.json` answer. Raises NotFound, NotYourRole, PositionGone or Unacceptable."""
         current = await repository.projection_position(
             self._system_pool, study_id
         )  # before the facts: what is applied later is newer
         rights, study = await self._require_visible(study_id, member)
-        position, named_cut_day = await self._figures.resolve_position(study_id, current, request)
+        resolved = await self._reader.resolve_position(study_id, current, as_of)
+        position = resolved.position
         events, corrected_ids = await self._read_events(study_id, participant_id, rights, position)
         if not _is_screened(events) or await self._is_excluded(study_id, participant_id):
             raise NotFound
-        today = named_cut_day or self._figures.latest_today(study_id, study.record)
-        recorded_at = await repository.recorded_at(self._system_pool, study_id, position)
-        known_on = self._figures.data_known_until(study_id, recorded_at)
+        today = resolved.cut_on or self._reader.latest_today(study_id, study.record)
+        recorded_at = await self._reader.recorded_at(study_id, position)
+        known_on = self._reader.data_known_until(study_id, recorded_at)
         answer = await offload(
             member,
             lambda: assemble_timeline(events, today, self._term_names, corrected_ids, known_on),
@@ -90,7 +93,7 @@ class ParticipantService:
         self, study_id: str, member: str, after: str = "", limit: int = PAGE_SIZE
     ) -> ParticipantListPage:
         """Those whom the member sees, at most `limit` of them. Raises NotFound or NotYourRole."""
-        current = await repository.projection_position(self._system_pool, study_id)
+        current = await self._reader.projection_position(study_id)
         rights, study = await self._require_visible(study_id, member)
         participant_ids, events_by_participant = set[str](), dict[str, list[Event]]()
         for site in readable_tenants(rights):
@@ -101,7 +104,7 @@ class ParticipantService:
             events_by_participant |= {
                 participant_id: list(events) for participant_id, events in groupby(facts, lambda event: event.stream_id)
             }
-        page, known_on = sorted(participant_ids)[:limit], self._figures.data_known_until(study_id, current.recorded_at)
+        page, known_on = sorted(participant_ids)[:limit], self._reader.data_known_until(study_id, current.recorded_at)
         events = [event for number in page for event in events_by_participant.get(number, [])]
         open_counts = Counter(
             query.participant_id for query in await self._derive_open_queries(study_id, study, events, current)
@@ -117,7 +120,7 @@ class ParticipantService:
         self, study_id: str, participant_id: str, member: str
     ) -> tuple[ProjectionPosition, list[Query]]:
         """What is open of one participant now, the oldest first. Raises NotFound or NotYourRole."""
-        current = await repository.projection_position(self._system_pool, study_id)
+        current = await self._reader.projection_position(study_id)
         rights, study = await self._require_visible(study_id, member)
         events, _ = await self._read_events(study_id, participant_id, rights, current.position)
         if not _is_screened(events) or await self._is_excluded(study_id, participant_id):
@@ -134,7 +137,7 @@ class ParticipantService:
         return [query for query in derived if query.state == "open"]
 
     async def _require_visible(self, study_id: str, member: str) -> tuple[Rights, StudyState]:
-        rights, study = await load_rights(self._figures.studies, study_id, member)
+        rights, study = await load_rights(self._reader.studies, study_id, member)
         if not rights.visible_sites:
             raise Forbidden
         return rights, study

@@ -32,7 +32,7 @@ async def apply_events(connection: Connection, events: Sequence[Event]) -> None:
     positions = await _take_positions(connection, events)
     positioned = _assign_positions(events, {study: position for study, (position, _) in positions.items()})
     await connection.execute(
-        SQL["write"], *_columns(positioned, {study: applied_at for study, (_, applied_at) in positions.items()})
+        SQL["write_journal"], *_columns(positioned, {study: applied_at for study, (_, applied_at) in positions.items()})
     )
     await apply_to_facts(connection, positioned)
 
@@ -49,7 +49,7 @@ async def rebuild(pool: asyncpg.Pool[Any]) -> None:
     """
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("truncate fact, subject_site")
-        await connection.execute(SQL["replay"])
+        await connection.execute(SQL["replay_facts"])
         await connection.execute(SQL["replay_sites"])
 
 

@@ -13,7 +13,7 @@ select t.study_id, t.position, t.applied_at,
   from taken t
   left join inbox_stream s on s.source = '/studies/' || t.study_id || '/enrollment' and s.subject = t.study_id
 
--- name: write
+-- name: write_journal
 insert into journal (study_id, position, source, subject, version, event_id, type, schema_version, site_id, data, meta,
                      recorded_at, applied_at)
 select study_id, position, source, subject, version, event_id, type, schema_version, site_id, data::jsonb, meta::jsonb,
@@ -27,7 +27,7 @@ select study_id, position, source, subject, version, event_id, type, schema_vers
 -- name: begin_epoch
 update study_position set epoch = gen_random_uuid()
 
--- name: replay
+-- name: replay_facts
 with stated as (
     select j.*, type = 'record.corrected' as corrects,
            case when type = 'record.corrected' then (data ->> 'event_id')::uuid else event_id end as stated_id

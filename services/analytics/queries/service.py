@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from services.analytics.asking import FigureService
 from services.analytics.queries.case import TodayAtSite, build_cases
 from services.analytics.queries.derive import QueryWithStatus, queries_with_status
 from services.analytics.snapshot.repository import ProjectionPosition
+from services.analytics.snapshot.study_reader import StudyReader
 from shared.contracts.event import Event
 from shared.eventstore.study_cache import load_rights
 from shared.gate.study_timeline import require_site
@@ -49,8 +49,8 @@ class QueryService:
     `names`: toxicity terms by their ids, as sentences have them.
     """
 
-    def __init__(self, figures: FigureService, term_names: Mapping[str, str] | None = None) -> None:
-        self._figures, self._term_names = figures, term_names or {}
+    def __init__(self, reader: StudyReader, term_names: Mapping[str, str] | None = None) -> None:
+        self._reader, self._term_names = reader, term_names or {}
         self._cache: OrderedDict[CacheKey, list[QueryWithStatus]] = OrderedDict()
 
     async def visible_queries(
@@ -60,18 +60,18 @@ class QueryService:
 
         Raises NotFound for who has no grant, NotYourRole for who sees no participants, or not that site's.
         """
-        current = await self._figures.current_position(
+        current = await self._reader.current_position(
             study_id, member
         )  # before the facts: what is applied later is newer
-        rights, study = await load_rights(self._figures.studies, study_id, member)
+        rights, study = await load_rights(self._reader.studies, study_id, member)
         if not rights.visible_sites or not (
             query_filter.site is None or {query_filter.site, EVERY_SITE} & rights.visible_sites
         ):
             raise Forbidden
         require_site(study.record, query_filter.site)
         today_by_site, excluded = (
-            self._figures.today_by_site(study_id, study.record),
-            await self._figures.excluded_participants(study_id),
+            self._reader.today_by_site(study_id, study.record),
+            await self._reader.excluded_participants(study_id),
         )
         cache_key = (
             study_id,
@@ -82,7 +82,7 @@ class QueryService:
             frozenset(today_by_site.items()),
         )
         if cache_key not in self._cache:
-            events = await self._figures.visible_facts(study_id, rights, current.position)
+            events = await self._reader.visible_facts(study_id, rights, current.position)
             self._cache[cache_key] = await self.derive_for(study_id, study.record, events, current, excluded)
             while len(self._cache) > CACHE_SIZE:
                 self._cache.popitem(last=False)
@@ -98,10 +98,10 @@ class QueryService:
     ) -> list[QueryWithStatus]:
         """What these facts of whole participants, who are not out, raise today at their sites."""
         today_by_site, latest_today = (
-            self._figures.today_by_site(study_id, study),
-            self._figures.latest_today(study_id, study),
+            self._reader.today_by_site(study_id, study),
+            self._reader.latest_today(study_id, study),
         )
-        known_on = self._figures.data_known_until(study_id, current.recorded_at)
+        known_on = self._reader.data_known_until(study_id, current.recorded_at)
         return await asyncio.to_thread(
             _derive,
             study,

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from services.analytics.asking import FigureRequest
+from services.analytics.snapshot.as_of import AsOf
 
 _OFFSET_WITHOUT_PLUS = re.compile(r"^(.+[0-9]) ([0-9]{2}:[0-9]{2})$")
 
@@ -54,8 +54,8 @@ class AsOfParameters(BaseModel):
     as_of: AsOfParameter = None
     epoch: EpochParameter = None
 
-    def to_request(self) -> FigureRequest:
-        return FigureRequest(at=self.at, as_of=self.as_of, epoch=self.epoch)
+    def to_as_of(self) -> AsOf:
+        return AsOf(at=self.at, recorded_until=self.as_of, epoch=self.epoch)
 
 
 AsOfQuery = Annotated[AsOfParameters, Query()]

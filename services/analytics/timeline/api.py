@@ -42,7 +42,7 @@ async def timeline(
     if kind not in ("json", "svg"):
         raise NotFound
     service: ParticipantService = request.app.state.participants
-    answer = await service.timeline(study, participant_id, request.state.caller.subject, as_of.to_request())
+    answer = await service.timeline(study, participant_id, request.state.caller.subject, as_of.to_as_of())
     note_rows(request, study, "timeline", len(answer["entries"]), participant=participant_id)
     headers = content_disposition([study, answer["participant_id"], "timeline"], answer["position"], kind)
     if kind == "json":

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from services.analytics.asking import suppress_small_cells
 from services.analytics.cohort.cohort import Cohort, Selection, build_cohort
+from services.analytics.figures.disclosure import suppress_small_cells
 from services.analytics.queries.case import build_cases
 from services.analytics.statistics.accrual import accrual
 from services.analytics.statistics.flow import flow

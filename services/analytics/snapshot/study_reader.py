@@ -1,0 +1,115 @@
+"""The way from the database to an analysis: what a member may see of a study, at which position, up to which day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from services.analytics.cohort.cohort import excludes_participant
+from services.analytics.snapshot import repository
+from services.analytics.snapshot.access import readable_tenants
+from services.analytics.snapshot.as_of import AsOf, ResolvedPosition, resolve_position
+from services.analytics.snapshot.repository import ProjectionPosition
+from services.analytics.snapshot.snapshot import StudySnapshot
+from shared.contracts.event import Event
+from shared.contracts.study import SiteActivated, StudyOpened
+from shared.eventstore.study_cache import load_rights
+from shared.gate.study_timeline import latest_site_today
+from shared.inbox.participant_registry.repository import ReplicatedStudies
+from shared.kernel.clock import Clock
+from shared.kernel.record import Record
+from shared.security.grants import Rights
+from shared.security.tenancy import Tenant, transaction
+
+UTC_OFFSET_OF_LAST_TIMEZONE = timedelta(hours=12)
+"""Time from midnight in UTC until the day has begun at every place on earth."""
+
+
+class StudyReader:
+    """Reads studies for analyses.
+
+    `system_pool` reads whole studies; `app_pool` reads single participants under row-level security.
+    """
+
+    def __init__(self, app_pool: asyncpg.Pool[Any], system_pool: asyncpg.Pool[Any], clock: Clock) -> None:
+        self._app_pool, self._system_pool, self._clock = app_pool, system_pool, clock
+        self.studies = ReplicatedStudies(system_pool)
+
+    async def projection_position(self, study_id: str) -> ProjectionPosition:
+        """Returns the latest position. Read it before the facts: a fact applied in between is then not missed."""
+        return await repository.projection_position(self._system_pool, study_id)
+
+    async def current_position(self, study_id: str, member: str) -> ProjectionPosition:
+        """Returns the latest position to a member of the study. Raises NotFound."""
+        await load_rights(self.studies, study_id, member)
+        return await self.projection_position(study_id)
+
+    async def resolve_position(self, study_id: str, current: ProjectionPosition, as_of: AsOf) -> ResolvedPosition:
+        """Returns the position that `as_of` selects. Raises PositionGone, NotFound or RequestRejected."""
+        return await resolve_position(self._system_pool, study_id, as_of, current)
+
+    async def recorded_at(self, study_id: str, position: int) -> datetime | None:
+        """Returns the time by which every fact up to the position had been recorded."""
+        return await repository.recorded_at(self._system_pool, study_id, position)
+
+    def latest_today(self, study_id: str, study: Record) -> date:
+        """Returns the study's today: the latest calendar day at any of its sites."""
+        return latest_site_today(self._clock, study_id, study)
+
+    def today_by_site(self, study_id: str, study: Record) -> dict[str, date]:
+        """Returns the calendar day at each site of the study."""
+        return {site.site_id: self._clock.today(study_id, site.time_zone) for site in study.facts_of(SiteActivated)}
+
+    def data_known_until(self, study_id: str, recorded_at: datetime | None) -> date:
+        """Returns the last day that had begun everywhere when the last fact was recorded.
+
+        It bounds imputed dates. It depends on the data alone, so an analysis of a position does not change with today.
+        """
+        return self._clock.day(study_id, (recorded_at or self._clock.now()) - UTC_OFFSET_OF_LAST_TIMEZONE)
+
+    async def snapshot(
+        self, study_id: str, study: Record, position: int, visible_to: Rights | None = None
+    ) -> StudySnapshot:
+        """Returns the study as of the position.
+
+        `study` has the study's own facts of today. `visible_to` limits the participants to those whom the holder of
+        these rights sees; without it the snapshot has all of them.
+        """
+        recorded_at = await self.recorded_at(study_id, position)
+        excluded = await self.excluded_participants(study_id)
+        events = await self._facts(study_id, position, visible_to)
+        study_at_position = await repository.study_record_at(self._system_pool, study_id, position)
+        return StudySnapshot(
+            study_id=study_id,
+            position=position,
+            recorded_at=recorded_at,
+            study=study_at_position if study_at_position.facts_of(StudyOpened) else study,  # before: without anybody
+            events=events,
+            excluded=excluded,
+            known_until=self.data_known_until(study_id, recorded_at),
+            today_by_site=self.today_by_site(study_id, study),
+        )
+
+    async def _facts(self, study_id: str, position: int, visible_to: Rights | None) -> Sequence[Event]:
+        if visible_to is None:
+            return await repository.facts_at(self._system_pool, study_id, position)
+        return await self.visible_facts(study_id, visible_to, position)
+
+    async def excluded_participants(self, study_id: str) -> frozenset[str]:
+        """Returns the participants who are in no analysis today: voided, or consent to data use withdrawn."""
+        exclusions = await repository.exclusion_facts(self._system_pool, study_id)
+        return frozenset(event.stream_id for event in exclusions if excludes_participant(event.stated_fact().fact))
+
+    async def visible_facts(self, study_id: str, rights: Rights, position: int) -> list[Event]:
+        """Returns the facts at the position of the participants whom the member sees, by their current site.
+
+        They are read under row-level security.
+        """
+        events = []
+        for site in readable_tenants(rights):
+            async with transaction(self._app_pool, Tenant(study_id, site)) as connection:
+                events += await repository.facts_at(connection, study_id, position)
+        return events
