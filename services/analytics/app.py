@@ -47,7 +47,7 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
         state.pool, state.system, state.figures = app_pool, system_pool, FigureService(reader)
         state.reader, state.studies = reader, reader.studies
         state.queries = QueryService(reader, TermNames())
-        state.participants = ParticipantService(app_pool, system_pool, reader, state.queries, TermNames())
+        state.participants = ParticipantService(app_pool, reader, state.queries, TermNames())
         state.verifier = create_verifier(settings, clock)
         state.admit = authentication(state.verifier, cookie=pages.SESSION_COOKIE)
         listener = asyncio.create_task(listen(settings.database_url("analytics", "system"), state.studies, state.live))

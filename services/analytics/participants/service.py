@@ -60,24 +60,21 @@ class ParticipantService:
     def __init__(
         self,
         app_pool: asyncpg.Pool[Any],
-        system_pool: asyncpg.Pool[Any],
         reader: StudyReader,
         queries: QueryService,
         term_names: Mapping[str, str] | None = None,
     ) -> None:
-        self._app_pool, self._system_pool, self._reader = app_pool, system_pool, reader
+        self._app_pool, self._reader = app_pool, reader
         self._queries, self._term_names = queries, term_names or {}
 
     async def timeline(self, study_id: str, participant_id: str, member: str, as_of: AsOf) -> dict[str, Any]:
         """The `.json` answer. Raises NotFound, NotYourRole, PositionGone or Unacceptable."""
-        current = await repository.projection_position(
-            self._system_pool, study_id
-        )  # before the facts: what is applied later is newer
+        current = await self._reader.projection_position(study_id)  # before the facts: what is applied later is newer
         rights, study = await self._require_visible(study_id, member)
         resolved = await self._reader.resolve_position(study_id, current, as_of)
         position = resolved.position
         events, corrected_ids = await self._read_events(study_id, participant_id, rights, position)
-        if not _is_screened(events) or await self._is_excluded(study_id, participant_id):
+        if not _is_screened(events) or participant_id in await self._reader.excluded_participants(study_id):
             raise NotFound
         today = resolved.cut_on or self._reader.latest_today(study_id, study.record)
         recorded_at = await self._reader.recorded_at(study_id, position)
@@ -123,7 +120,7 @@ class ParticipantService:
         current = await self._reader.projection_position(study_id)
         rights, study = await self._require_visible(study_id, member)
         events, _ = await self._read_events(study_id, participant_id, rights, current.position)
-        if not _is_screened(events) or await self._is_excluded(study_id, participant_id):
+        if not _is_screened(events) or participant_id in await self._reader.excluded_participants(study_id):
             raise NotFound
         return current, sorted(
             await self._derive_open_queries(study_id, study, events, current),
@@ -152,13 +149,6 @@ class ParticipantService:
                 if events:
                     return events, await repository.corrected_event_ids(connection, study_id, participant_id, position)
         return [], frozenset()
-
-    async def _is_excluded(self, study_id: str, participant_id: str) -> bool:
-        """Today, whatever position is asked for."""
-        exclusions = await repository.exclusion_facts(self._system_pool, study_id)
-        return any(
-            event.stream_id == participant_id and excludes_participant(event.stated_fact().fact) for event in exclusions
-        )
 
 
 def _is_screened(events: list[Event]) -> bool:
