@@ -19,17 +19,10 @@ from services.analytics.charts.svg import (
     svg_number,
     text,
 )
+from services.analytics.cohort.participation_status import FOLLOW_UP_STATUS_LABELS
 from services.analytics.figures import FigureData, FigureTable, Headline, count_noun, provenance
 
 TITLE = "Participant flow"
-STATUS_LABELS = {
-    "in_follow_up": "In follow-up",
-    "awaiting_treatment": "Awaiting treatment",
-    "completed": "Follow-up completed",
-    "died": "Died",
-    "withdrawn": "Withdrawn",
-    "lost": "Lost to follow-up",
-}
 _LABELS = {
     "screened": "Screened",
     "screen_failed": "Screen failed",
@@ -37,7 +30,7 @@ _LABELS = {
     "enrolled": "Enrolled",
     "treated": "Treated (index course started)",
     "stereotactic": "Stereotactic radiotherapy of a metastasis",
-    **STATUS_LABELS,
+    **FOLLOW_UP_STATUS_LABELS,
 }
 
 _WIDTH = 480
@@ -50,13 +43,13 @@ def draw(figure: FigureData) -> str:
     """The picture as SVG text."""
     top = 1 + 4 * _STEP_HEIGHT
     body = [*_main_boxes(figure), *_exits(figure), *_stereotactic(figure, top), *_status_bars(figure, top + 96)]
-    height = top + 96 + 10 + _LANE_HEIGHT * len(STATUS_LABELS)
+    height = top + 96 + 10 + _LANE_HEIGHT * len(FOLLOW_UP_STATUS_LABELS)
     return document("flow", TITLE, caption(figure), (_WIDTH, height), body)
 
 
 def caption(figure: FigureData) -> str:
     """One paragraph that can be pasted: counts, n / N with the exact interval, and which state of the study it is."""
-    statuses = ", ".join(f"{figure[name]} {label.lower()}" for name, label in STATUS_LABELS.items())
+    statuses = ", ".join(f"{figure[name]} {label.lower()}" for name, label in FOLLOW_UP_STATUS_LABELS.items())
     return (
         f"Of {count_noun(figure['screened'], 'person').replace('persons', 'people')} screened, "
         f"{figure['screen_failed']} failed screening, {figure['consented']} consented and {figure['enrolled']} were "
@@ -167,7 +160,7 @@ def _status_bars(figure: FigureData, top: float) -> Iterator[Element]:
         f"Status of the {count_noun(figure['enrolled'], 'enrolled participant')} at the data cut-off",
         font_weight=600,
     )
-    for index, (name, label) in enumerate(STATUS_LABELS.items()):
+    for index, (name, label) in enumerate(FOLLOW_UP_STATUS_LABELS.items()):
         base = top + 28 + index * _LANE_HEIGHT
         length = (right - left) * figure[name] / max(figure["enrolled"], 1)
         yield secondary_text(1, base, label, font_size=13)

@@ -16,7 +16,8 @@ from uuid import UUID
 
 import asyncpg
 
-from services.analytics.cohort.cohort import current_site, excludes_participant
+from services.analytics.cohort.participant import Participant, excludes_participant
+from services.analytics.cohort.participation_status import participation_status
 from services.analytics.queries.derive import QueryWithStatus as Query
 from services.analytics.queries.service import QueryService
 from services.analytics.snapshot import repository
@@ -24,7 +25,7 @@ from services.analytics.snapshot.access import readable_tenants
 from services.analytics.snapshot.as_of import AsOf
 from services.analytics.snapshot.repository import ProjectionPosition
 from services.analytics.snapshot.study_reader import StudyReader
-from services.analytics.timeline.entries import assemble_timeline, participation_status
+from services.analytics.timeline.entries import assemble_timeline
 from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.event import Event, stated_facts
 from shared.eventstore.study_cache import StudyState, load_rights
@@ -164,6 +165,10 @@ def _summarize(
         excludes_participant(stated.fact) for stated in record.stated_facts
     ):
         return None
+    participant = Participant(participant_id=participant_id, record=record, known_on=known_on)
     return ParticipantSummary(
-        participant_id, current_site(record), participation_status(record, known_on), open_queries
+        participant_id=participant_id,
+        site_id=participant.current_site,
+        status=participation_status(participant),
+        open_queries=open_queries,
     )

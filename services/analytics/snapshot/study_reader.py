@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from services.analytics.cohort.cohort import excludes_participant
+from services.analytics.cohort.participant import excludes_participant
 from services.analytics.snapshot import repository
 from services.analytics.snapshot.access import readable_tenants
 from services.analytics.snapshot.as_of import AsOf, ResolvedPosition, resolve_position

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
-from services.analytics.cohort.cohort import Cohort, Participant, Selection
+from services.analytics.cohort.cohort import Cohort, Selection
+from services.analytics.cohort.participant import Participant
 from shared.contracts.enrollment import ParticipantEnrolled, ParticipantScreened
 
 

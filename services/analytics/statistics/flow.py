@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from services.analytics.cohort.cohort import Cohort, Participant, Selection
+from services.analytics.cohort.cohort import Cohort, Selection
+from services.analytics.cohort.participant import Participant
+from services.analytics.cohort.participation_status import FOLLOW_UP_STATUS_LABELS, follow_up_status
 from services.analytics.statistics.proportions import clopper_pearson, percent
 from shared.contracts.enrollment import (
     ConsentSigned,
@@ -22,10 +24,7 @@ from shared.contracts.treatment import (
     RadiotherapyDiscontinued,
     RadiotherapyStarted,
 )
-from shared.protocol.protocol import Protocol
-from shared.protocol.schedule import planned_visits
 
-PARTICIPATION_STATUSES = ("in_follow_up", "awaiting_treatment", "completed", "died", "withdrawn", "lost")
 DATED_FACT_TYPES = (
     ParticipantScreened,
     ScreeningFailed,
@@ -51,13 +50,13 @@ def flow(cohort: Cohort, selection: Selection) -> dict[str, Any]:
     participants, cut = selection.participants(cohort), selection.cut
     enrolled = [participant for participant in participants if participant.first_fact(ParticipantEnrolled, cut)]
     stereotactic = sum(one.is_stereotactic(cohort.protocol, cut) for one in enrolled)
-    statuses = Counter(_participation_status(one, cohort.protocol, selection) for one in enrolled)
+    statuses = Counter[str](follow_up_status(one, cohort.protocol, cut) for one in enrolled)
     return {
         **{name: _count_with_fact(participants, kind, selection) for name, kind in _COUNTED_FACT_TYPES.items()},
         "treated": sum(one.index_course(cut) is not None for one in enrolled),
         "stereotactic": stereotactic,
         **stereotactic_share(stereotactic, len(enrolled)),
-        **{status: statuses[status] for status in PARTICIPATION_STATUSES},
+        **{status: statuses[status] for status in FOLLOW_UP_STATUS_LABELS},
         "imputed_dates": sum(one.count_imputed_dates(cut, *DATED_FACT_TYPES) for one in participants),
     }
 
@@ -80,23 +79,3 @@ def stereotactic_share(count: int, total: int) -> dict[str, Any]:
         return {"stereotactic_percent": None, "stereotactic_interval": None}
     lower, upper = clopper_pearson(count, total)
     return {"stereotactic_percent": percent(count / total), "stereotactic_interval": [percent(lower), percent(upper)]}
-
-
-def _participation_status(participant: Participant, protocol: Protocol, selection: Selection) -> str:
-    cut = selection.cut
-    if participant.facts(ParticipantDied, cut):
-        return "died"
-    if participant.facts(ConsentWithdrawn, cut):
-        return "withdrawn"
-    if participant.lost_to_follow_up_on(cut):
-        return "lost"
-    if _has_completed(participant, protocol, selection):
-        return "completed"
-    return "in_follow_up" if participant.index_course(cut) else "awaiting_treatment"
-
-
-def _has_completed(participant: Participant, protocol: Protocol, selection: Selection) -> bool:
-    """Has the last visit's slot ended?"""
-    course = participant.index_course(selection.cut)
-    anchor = participant.course_end_day(course, selection.cut) if course else None
-    return anchor is not None and planned_visits(protocol.follow_up, anchor)[-1].slot_ends < selection.cut

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from services.analytics.cohort.cohort import Cohort, CourseEnd, Participant, Selection
+from services.analytics.cohort.cohort import Cohort, Selection
+from services.analytics.cohort.episodes import CourseEnd
+from services.analytics.cohort.participant import Participant
 from services.analytics.statistics.dose import ALPHA_BETA_CNS, ALPHA_BETA_LATE, ALPHA_BETA_TUMOR, bed, eqd2, gray
 from shared.contracts.treatment import (
     PrescriptionChanged,

@@ -1,4 +1,4 @@
-"""The shapes of a swim lane: kinds of fact are told apart by shape, not by colour alone."""
+"""The marks of a swim lane: kinds of fact differ in shape, not in color alone. Pure."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _HALF_SIZE = 5.0
 
 
 def shape(entry: FigureData) -> str:
-    """What an entry is drawn as: those of one shape that lie on each other are drawn as one."""
+    """The name of the shape that shows an entry. Overlapping entries of one shape are drawn as one mark."""
     if entry["lasts"]:
         return "bar"
     return _BY_TYPE.get(entry["type"]) or _BY_LANE.get(entry["lane"], "dot")
 
 
 def mark(entries: Sequence[FigureData], x: float, y: float) -> Iterator[Element]:
-    """What happened on a day, or several things of one shape on days next to each other."""
+    """The mark of one entry, or of several of one shape on neighboring days."""
     match shape(entries[0]):
         case "grade":
             return _grade(entries, x, y)
@@ -48,7 +48,7 @@ def mark(entries: Sequence[FigureData], x: float, y: float) -> Iterator[Element]
 
 
 def _grade(entries: Sequence[FigureData], x: float, y: float) -> Iterator[Element]:
-    """The worst grade in a ring: a heavy one from grade 3 on, a dashed one where nothing was graded."""
+    """The worst grade in a ring: heavy from grade 3 on, dashed if no grade is recorded."""
     grades = [entry["grade"] for entry in entries if entry.get("grade") is not None]
     worst = max(grades, default=None)
     severe = worst is not None and worst >= _SEVERE_GRADE

@@ -1,4 +1,4 @@
-"""A participant's swim lane: what lasts as bars, what happens as marks, on one axis of calendar days."""
+"""The swim lane of a participant: episodes as bars and single facts as marks, on one axis of calendar days. Pure."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ from services.analytics.charts.svg import (
     text,
 )
 from services.analytics.charts.time_axis import axis_labels
+from services.analytics.cohort.episodes import LASTING_ENDS
 from services.analytics.figures import FigureData, FigureTable
 from services.analytics.timeline.marks import mark, shape
 from services.analytics.wording.phrasing import count_noun, humanize
+from shared.contracts.follow_up import FollowUpResumed
 
 TITLE = "Timeline"
 
@@ -37,21 +39,15 @@ _MERGE_DISTANCE = 7.0  # marks of one kind that are nearer are drawn as one
 _MAX_LABELED_ROWS, _MAX_ROWS = 5, 9  # rows of a lane with labels, and at all
 _MAX_TICKS = 11
 _MAX_LABEL_PARTS = 3
-_END_TYPES = {
-    "radiotherapy.completed",
-    "radiotherapy.discontinued",
-    "systemic_therapy.stopped",
-    "toxicity.serious_event_resolved",
-    "participant.follow_up_resumed",
-}
-"""Told by where a bar ends."""
+_END_TYPES = {fact_type.type_name for fact_type in LASTING_ENDS} | {FollowUpResumed.type_name}
+"""Facts without a mark of their own: the end of a bar shows them."""
 
 LaneEntry = FigureData
 
 
 @dataclass(frozen=True, slots=True)
 class LaneItem:
-    """A bar or a mark from `x1` to `x2`, with the entries that it shows; of imprecise dates, where they may be."""
+    """A bar or a mark from `x1` to `x2`, with the entries that it shows, and the possible spans of partial dates."""
 
     entries: tuple[LaneEntry, ...]
     x1: float
@@ -71,7 +67,7 @@ class LaneItem:
 
     @property
     def extent(self) -> tuple[float, float]:
-        """From where to where the row is taken, label included."""
+        """The left and right ends of the space that the item needs in its row, label included."""
         label_width = len(self.label) * _CHARACTER_WIDTH + _GAP if self.label and self.side != "none" else 0.0
         left = label_width if self.side == "left" else 0.0
         right = label_width if self.side == "right" else 0.0
@@ -106,7 +102,7 @@ def draw(figure: FigureData) -> str:
 
 
 def caption(figure: FigureData) -> str:
-    """How much is shown, what is imprecise or restated in it, and which state of the study it is."""
+    """Counts of facts, partial dates and corrected facts, the legend, and the position."""
     entries = figure["entries"]
     parts = [
         f"{count_noun(len(entries), 'fact')} up to {figure['today']}",
@@ -117,7 +113,7 @@ def caption(figure: FigureData) -> str:
 
 
 def _legend_sentences(entries: Sequence[LaneEntry]) -> Iterator[str]:
-    """What is not said by a label in the drawing."""
+    """Sentences for marks that carry no label."""
     if any(entry["ongoing"] for entry in entries):
         yield "A dashed bar has no recorded end."
     if any(entry["imputed"] and not entry["lasts"] for entry in entries):
@@ -144,7 +140,7 @@ def _scale(figure: FigureData) -> _TimeScale:
 
 
 def _lane_items(figure: FigureData, lane: str, scale: _TimeScale) -> list[LaneItem]:
-    """Bars as they are; marks of one kind that would lie on each other as one."""
+    """Bars, and marks; marks of one shape that would overlap are one item."""
     items = list[LaneItem]()
     for entry in (
         lane_entry
@@ -165,7 +161,7 @@ def _lane_items(figure: FigureData, lane: str, scale: _TimeScale) -> list[LaneIt
 
 
 def _lane_item(entry: LaneEntry, figure: FigureData, scale: _TimeScale) -> LaneItem:
-    """What has no date stands at the end."""
+    """The bar or mark of an entry; an undated one is placed at the end."""
     if entry["lasts"]:
         x1, x2 = (scale.x(date.fromisoformat(entry[name])) for name in ("from", "until"))
         return LaneItem((entry,), x1, max(x2, x1 + 4))
@@ -183,7 +179,7 @@ def _entry_label(entry: LaneEntry) -> str:
 
 
 def _layout_rows(items: Sequence[LaneItem]) -> list[list[LaneItem]]:
-    """Each item in the first row that has room for it, bars first; a label that finds no room is left away."""
+    """Put each item in the first row with room for it, bars first; without room for its label it goes unlabeled."""
     rows = list[list[LaneItem]]()
     for item in sorted(items, key=lambda each: each.shape != "bar"):
         candidates = [replace(item, side=side) for side in ("inside", "right", "left") if _fits(item, side)]
@@ -276,7 +272,7 @@ def _axis(scale: _TimeScale, bottom: float) -> Iterator[Element]:
 
 
 def _death_lines(figure: FigureData, scale: _TimeScale, bottom: float) -> Iterator[Element]:
-    """Where life ended, through all lanes."""
+    """A vertical line through all lanes on the day of death."""
     for entry in figure["entries"]:
         if entry["type"] == "participant.died" and entry["day"]:
             x = svg_number(scale.x(date.fromisoformat(entry["day"])))

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from infra.local.data_folder import DataFolder
-from services.analytics.cohort.cohort import Selection, build_cohort, excludes_participant
+from services.analytics.cohort.cohort import Selection, build_cohort
+from services.analytics.cohort.participant import excludes_participant
 from services.analytics.figures.registry import FIGURES
 from services.analytics.snapshot.study_reader import UTC_OFFSET_OF_LAST_TIMEZONE
 from shared.contracts.event import Event, stated_facts

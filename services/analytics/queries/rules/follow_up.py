@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from services.analytics.queries.case import Anchor, Case, QueryFinding, query_rule
+from services.analytics.queries.case import AnchorFact, Case, QueryFinding, query_rule
 from services.analytics.queries.phrasing import ask_exact_date, describe_fact
 from services.analytics.wording.phrasing import as_sentence, count_noun
 from shared.contracts.enrollment import LesionRegistered
@@ -83,11 +83,11 @@ def _takes_place_as(case: Case, contact: StatedFact[FollowUpRecorded], visit_num
     return slot.opens <= case.day(contact.fact) <= slot.slot_ends
 
 
-def _slots(case: Case, anchor: Anchor | None) -> tuple[Visit, ...]:
+def _slots(case: Case, anchor: AnchorFact | None) -> tuple[Visit, ...]:
     return planned_visits(case.protocol.follow_up, anchor[1]) if anchor else ()
 
 
-def _with_anchor(stated: StatedFact[Fact], anchor: Anchor | None) -> tuple[StatedFact[Fact], ...]:
+def _with_anchor(stated: StatedFact[Fact], anchor: AnchorFact | None) -> tuple[StatedFact[Fact], ...]:
     return (stated, anchor[0]) if anchor else (stated,)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from services.analytics.cohort.date_imputation import implies_alive
+from services.analytics.cohort.vital_status import implies_alive
 from services.analytics.queries.case import Case, QueryFinding, query_rule
 from services.analytics.queries.phrasing import ask_exact_date, describe_fact
 from services.analytics.wording.phrasing import as_sentence

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.analytics.cohort.cohort import CourseEnd, targets
+from services.analytics.cohort.episodes import CourseEnd
+from services.analytics.cohort.treatment import current_targets
 from services.analytics.statistics.dose import gray
 from services.analytics.statistics.treatments import delivered_dose
 from services.analytics.timeline.descriptions.context import Describe, Description, DescriptionContext
@@ -132,7 +133,7 @@ def _prescribed_targets(
     """As prescribed last; with the course's end also what was treated before it was taken out."""
     changes = [fact for fact in context.record.facts_of(PrescriptionChanged) if fact.course_id == course_end.course_id]
     courses = [fact for fact in context.record.facts_of(RadiotherapyStarted) if fact.course_id == course_end.course_id]
-    return targets(courses[0], changes, end) if courses else ()
+    return current_targets(courses[0], changes, end) if courses else ()
 
 
 def _describe_delivery(target: Target, actual_dose: tuple[int, int] | None) -> str:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.cohort.cohort import Participant, Selection
+from services.analytics.cohort.cohort import Selection
+from services.analytics.cohort.participant import Participant
 from services.analytics.figures import active_parameters, provenance
 from services.analytics.queries.case import build_cases
 from services.analytics.statistics.flow import flow
