@@ -1,6 +1,6 @@
-"""What is possible but contradictory is asked, not refused: queries, derived from one participant's facts. Pure.
+"""Data queries: questions about facts that are possible but contradictory or incomplete. Pure.
 
-Nothing is kept: a query is there for as long as the facts are as they are, and is known by what it is about.
+They are derived from the facts of one participant and not stored: a query exists as long as the facts raise it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RULE_MODULES = (follow_up, vital_status, toxicity, treatment)
 
 @dataclass(frozen=True, slots=True)
 class DataQuery:
-    """One question: by which rule, about which events (sorted), in one sentence, and the day since when it stands."""
+    """A question of a rule about events (sorted by id), in one sentence, and the day since when it has been open."""
 
     rule: str
     event_ids: tuple[UUID, ...]
@@ -29,19 +29,19 @@ class DataQuery:
 
     @property
     def key(self) -> str:
-        """The same wherever and whenever it is derived, as long as it is about the same events."""
+        """SHA-256 over the rule and the event ids, in hex: the same for every derivation about the same events."""
         return sha256("\n".join([self.rule, *map(str, self.event_ids)]).encode()).hexdigest()
 
 
 def derive_queries(case: Case) -> list[DataQuery]:
-    """What is open or explained of a participant, one query for each rule and set of events, in the order of keys."""
+    """All data queries of a participant, open or explained: one for each rule and set of events, sorted by key."""
     derived = [_to_data_query(case, name, finding) for name, rule in RULES.items() for finding in rule(case)]
     by_key = {query.key: query for query in sorted(derived, key=lambda query: query.text, reverse=True)}
     return [by_key[key] for key in sorted(by_key)]
 
 
 def _to_data_query(case: Case, rule: str, finding: QueryFinding) -> DataQuery:
-    """It stands since the last of its facts was recorded (UTC), or since it is due, whichever is later."""
+    """Open since the day (UTC) on which the last of its facts was recorded, or since it is due, whichever is later."""
     event_ids = tuple(sorted({stated.event_id for stated in finding.facts}))
     last_recorded_on = max(case.recorded_at[event] for event in event_ids).astimezone(UTC).date()
     return DataQuery(rule, event_ids, finding.text, max(last_recorded_on, finding.due_on))
@@ -49,8 +49,11 @@ def _to_data_query(case: Case, rule: str, finding: QueryFinding) -> DataQuery:
 
 @dataclass(frozen=True, slots=True)
 class QueryWithStatus:
-    """A query as it is listed. `explained_by`: the facts that explain it. An explanation without a query of its key
-    is listed with that key alone: `query` is None."""
+    """A data query with its explanations, as it is listed.
+
+    `explained_by`: the events that explain it. An explanation whose query no longer exists is listed with its key
+    alone: `query` is None.
+    """
 
     participant_id: str
     site_id: str
@@ -69,7 +72,7 @@ class QueryWithStatus:
 
 
 def queries_with_status(case: Case) -> list[QueryWithStatus]:
-    """A participant's queries with their explanations, in the order of keys."""
+    """The data queries of a participant with their explanations, sorted by key."""
     queries_by_key = {query.key: query for query in derive_queries(case)}
     explanations: dict[str, list[UUID]] = {}
     for stated in case.stated(QueryExplained):

@@ -71,5 +71,5 @@ def describe_fact(fact: Fact) -> str:
 
 
 def ask_exact_date(fact: Fact, day: date) -> str:
-    """Asks for the exact day of a fact whose date is known by month or year only."""
+    """The question for the exact date of a fact with a partial date; `day` is the imputed day."""
     return f"{capitalize(describe_fact(fact))} has a partial date. Analyses use {day}. What is the exact date?"

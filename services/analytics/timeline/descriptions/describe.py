@@ -1,6 +1,6 @@
-"""How each fact of a participant reads to people: a lane, a title, a word for the drawing, and what else it says. Pure.
+"""Descriptions of facts for people: a lane, a title, a label for the drawing, and details. Pure.
 
-Sealed texts are never here: analytics does not have them.
+Sealed texts never occur: analytics does not have them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LANES: Mapping[str, str] = {
     "toxicity": "Toxicity",
     "contacts": "Contacts",
 }
-"""From top to bottom."""
+"""Titles of the lanes by name, from top to bottom."""
 
 NOT_ON_TIMELINE: tuple[type[Fact], ...] = (
     Correction,
@@ -31,7 +31,7 @@ NOT_ON_TIMELINE: tuple[type[Fact], ...] = (
     ReminderAcknowledged,
     ReminderSnoozed,
 )
-"""What is about the record, not about the participant."""
+"""Facts about the record, not about the participant."""
 
 DESCRIPTIONS: Mapping[type[Fact], Describe] = {
     **enrollment.DESCRIPTIONS,
@@ -42,7 +42,7 @@ DESCRIPTIONS: Mapping[type[Fact], Describe] = {
 
 
 def describe(fact: Fact, context: DescriptionContext) -> Description:
-    """A fact that nobody has words for yet is told by its name."""
+    """The description of a fact; a type without a description of its own is described by its name."""
     describer = DESCRIPTIONS.get(type(fact))
     return (
         describer(fact, context)

@@ -1,4 +1,4 @@
-"""Coming into the study and leaving it, disease at the beginning, procedures."""
+"""Descriptions of enrollment facts: screening to withdrawal of consent, disease at baseline, procedures. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contacts and what they showed, progression, death, and who is not found."""
+"""Descriptions of follow-up facts: contacts, progression, death, and loss to follow-up. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adverse events with their grades and what they go back to. Missing is never zero."""
+"""Descriptions of adverse events with grade and attribution. Pure. A missing grade is never grade 0."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.contracts.toxicity import (
 )
 from shared.kernel.fact import Fact
 
-_MAX_TERMS_IN_TITLE = 2  # findings that a title has room for
+_MAX_TERMS_IN_TITLE = 2
 
 
 def _describe_assessment(fact: ToxicityAssessed, context: DescriptionContext) -> Description:

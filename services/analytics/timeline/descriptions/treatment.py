@@ -1,4 +1,4 @@
-"""Radiotherapy with every target's dose, and systemic therapy with its agents."""
+"""Descriptions of radiotherapy with the dose of every target, and of systemic therapy with its agents. Pure."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _describe_course_end(fact: CourseEnd, context: DescriptionContext) -> Descri
 def _prescribed_targets(
     course_end: CourseEnd, context: DescriptionContext, *, end: CourseEnd | None
 ) -> tuple[Target, ...]:
-    """As prescribed last; with the course's end also what was treated before it was taken out."""
+    """The targets as prescribed last; with `end` also those that were treated before they were removed."""
     changes = [fact for fact in context.record.facts_of(PrescriptionChanged) if fact.course_id == course_end.course_id]
     courses = [fact for fact in context.record.facts_of(RadiotherapyStarted) if fact.course_id == course_end.course_id]
     return current_targets(courses[0], changes, end) if courses else ()
