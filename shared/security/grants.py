@@ -62,10 +62,10 @@ class Rights:
         return is_own_site or member == self.member or self.has_role_at(None, OVERSIGHT_ROLES)
 
 
-def readable_tenants(rights: Rights, site: str | None) -> list[str]:
+def readable_tenants(rights: Rights, site: str | None = None) -> list[str]:
     """Tenants to read participants under: `*`, or each visible site; only `site`, where that is asked for.
 
-    Raises NotYourRole for a member who sees no participants, or not those of that site.
+    Raises Forbidden for a member who sees no participants, or not those of that site.
     """
     if not rights.visible_sites:
         raise Forbidden

@@ -265,7 +265,7 @@ async def _load_visible_stream(request: Request, study: str, number: str) -> tup
     """The stream, and its sealed texts by version, as far as the caller may read them."""
     rights, _ = await load_caller_rights(request, study)
     service = get_service(request)
-    for tenant in readable_tenants(rights, None):
+    for tenant in readable_tenants(rights):
         async with service.store.unit(Tenant(study, tenant)) as unit:
             stream = await unit.load_stream(number)
             if not stream.head.exists:

@@ -11,13 +11,14 @@ from services.analytics.cohort.cohort import Selection
 from services.analytics.figures.disclosure import small_cell_threshold, suppress_small_cells
 from services.analytics.figures.parameters import FigureRequest
 from services.analytics.figures.registry import FIGURES, FigureDefinition
-from services.analytics.snapshot.access import ReadScope, read_scope, readable_tenants
+from services.analytics.snapshot.access import ReadScope, read_scope
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.eventstore.study_cache import load_rights
 from shared.gate.study_timeline import require_site
 from shared.kernel.errors import NotFound, parameter_error
 from shared.kernel.record import Record
+from shared.security.grants import readable_tenants
 
 CACHE_SIZE = 64
 

@@ -21,7 +21,6 @@ from services.analytics.cohort.participation_status import participation_status
 from services.analytics.queries.derive import QueryWithStatus as Query
 from services.analytics.queries.service import QueryService
 from services.analytics.snapshot import repository
-from services.analytics.snapshot.access import readable_tenants
 from services.analytics.snapshot.as_of import AsOf
 from services.analytics.snapshot.repository import ProjectionPosition
 from services.analytics.snapshot.study_reader import StudyReader
@@ -32,7 +31,7 @@ from shared.eventstore.study_cache import StudyState, load_rights
 from shared.kernel.errors import Forbidden, NotFound
 from shared.kernel.record import Record
 from shared.offload import offload
-from shared.security.grants import Rights
+from shared.security.grants import Rights, readable_tenants
 from shared.security.tenancy import Tenant, transaction
 
 PAGE_SIZE = 200

@@ -39,8 +39,3 @@ def read_scope(rights: Rights, site: str | None, *, participant_level: bool) -> 
         suppress_small_cells=all(grant.role == "reader" for grant in rights.grants),
         current_sites=frozenset(sites) if participant_level and not sees_whole_study else None,
     )
-
-
-def readable_tenants(rights: Rights) -> list[str]:
-    """Tenants under which single participants are read: the whole study, or one site after the other."""
-    return [EVERY_SITE] if EVERY_SITE in rights.visible_sites else sorted(rights.visible_sites)

@@ -10,7 +10,6 @@ import asyncpg
 
 from services.analytics.cohort.participant import excludes_participant
 from services.analytics.snapshot import repository
-from services.analytics.snapshot.access import readable_tenants
 from services.analytics.snapshot.as_of import AsOf, ResolvedPosition, resolve_position
 from services.analytics.snapshot.repository import ProjectionPosition
 from services.analytics.snapshot.snapshot import StudySnapshot
@@ -21,7 +20,7 @@ from shared.gate.study_timeline import latest_site_today
 from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.kernel.clock import Clock
 from shared.kernel.record import Record
-from shared.security.grants import Rights
+from shared.security.grants import Rights, readable_tenants
 from shared.security.tenancy import Tenant, transaction
 
 UTC_OFFSET_OF_LAST_TIMEZONE = timedelta(hours=12)
