@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from fastapi import FastAPI
 
-from services.analytics import api
+from services.analytics.figures import api as figures_api
 from services.analytics.figures import page as figures_page
 from services.analytics.figures.service import FigureService
 from services.analytics.live import api as live_api
@@ -23,6 +23,7 @@ from services.analytics.participants.service import ParticipantService
 from services.analytics.queries import api as queries_api
 from services.analytics.queries import page as queries_page
 from services.analytics.queries.service import QueryService
+from services.analytics.snapshot import api as snapshot_api
 from services.analytics.snapshot.study_reader import StudyReader
 from services.analytics.timeline import api as timeline_api
 from services.analytics.timeline import page as timeline_page
@@ -80,7 +81,8 @@ def create_app(
     `study_notes` under its id."""
     pages = Pages("analytics")
     api_routers = [
-        api.routes,
+        snapshot_api.routes,
+        figures_api.routes,
         live_api.routes,
         timeline_api.routes,
         queries_api.routes,

@@ -10,12 +10,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from math import floor, log10
 from typing import Literal
 
-INK, MUTED, RULE, GROUND = "#17212b", "#55616d", "#d9dfe5", "#f3f6f8"
-ACCENT, TINT, SECOND = "#0f6674", "#d8eaec", "#a8480f"
-FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
+from services.analytics.charts.theme import FONT, INK, MUTED, RULE
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FORBIDDEN = re.compile(r"style|on.*", re.IGNORECASE)
@@ -113,15 +110,6 @@ def step_path(points: Sequence[tuple[float, float]], until: float) -> str:
     first, *rest = points
     steps = "".join(f"H{svg_number(x)}V{svg_number(y)}" for x, y in rest)
     return f"M{svg_number(first[0])} {svg_number(first[1])}{steps}H{svg_number(until)}"
-
-
-def tick_values(highest: float, step_count: int) -> list[float]:
-    """Round numbers from 0 up to the first that is not below `highest`, about `wanted` steps, 1-2-5 apart."""
-    raw = max(highest, 1) / step_count
-    magnitude = 10.0 ** floor(log10(raw))
-    step = max(1.0, next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= raw * 0.999))
-    count = int(-(-max(highest, 1) // step))
-    return [index * step for index in range(count + 1)]
 
 
 def svg_number(value: AttributeValue) -> str:

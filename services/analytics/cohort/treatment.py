@@ -7,7 +7,7 @@ from datetime import date
 
 from services.analytics.cohort.date_imputation import impute
 from services.analytics.cohort.episodes import CourseEnd
-from shared.contracts.treatment import PrescriptionChanged, RadiotherapyStarted, Target
+from shared.contracts.treatment import PrescriptionChanged, RadiotherapyCompleted, RadiotherapyStarted, Target
 
 
 def current_targets(
@@ -25,6 +25,18 @@ def current_targets(
     prescribed_ids = {target.target_id for target in prescribed}
     removed_ids = (target_id for target_id in _treated_ids(end) if target_id in targets_by_id.keys() - prescribed_ids)
     return (*prescribed, *(targets_by_id[target_id] for target_id in removed_ids))
+
+
+def delivered_dose(end: CourseEnd | None, target: Target) -> tuple[int, int] | None:
+    """Returns the fractions and centigray that reached the target.
+
+    None while the course goes on, or if a discontinued course does not name the target. A completed course delivered
+    a target that it does not name as prescribed.
+    """
+    doses_by_target = {dose.target_id: (dose.fractions, dose.dose_cgy) for dose in end.delivered} if end else {}
+    if target.target_id in doses_by_target:
+        return doses_by_target[target.target_id]
+    return (target.fractions, target.total_dose_cgy) if isinstance(end, RadiotherapyCompleted) else None
 
 
 def _treated_ids(end: CourseEnd | None) -> list[str]:

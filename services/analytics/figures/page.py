@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
 
 from services.analytics import urls
-from services.analytics.api import FigureQuery, note_figure, require_unsuppressed
-from services.analytics.figures import FigureData
-from services.analytics.figures.parameters import FigureRequest
+from services.analytics.figures.api import note_figure
+from services.analytics.figures.figure import FigureAnswer
+from services.analytics.figures.parameters import FigureQuery, FigureRequest
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.service import FigureService
-from services.analytics.figures.treatments import COLUMN_HEADINGS
 from services.analytics.study_header import build_study_header
 from shared.kernel.errors import RequestError
 from shared.ui.html_errors import html_or_error
@@ -29,12 +28,7 @@ FILE_KINDS = {".json": "Numbers", ".csv": "Table", ".svg": "Picture"}
 routes = create_page_router()
 
 
-def column_heading(column: str) -> str:
-    """A column of a figure's table in words; its .csv file has the names that programs read."""
-    return COLUMN_HEADINGS.get(column, column)
-
-
-pages = Pages("analytics", Path(__file__).with_name("templates"), filters={"column_heading": column_heading})
+pages = Pages("analytics", Path(__file__).with_name("templates"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +39,7 @@ class FigurePart:
     title: str
     source: str
     version: int
-    recorded_at: str | None
+    recorded_at: datetime | None
     cut: str
     picture: str
     caption: str
@@ -71,21 +65,28 @@ async def _render_cohort(request: Request, study: str, figure_request: FigureReq
     answers = await _readable_figures(figures, study, member, figure_request)
     for answer in answers:
         note_figure(request, answer)
-    first = answers[0]
+    context = answers[0].context
     header = await build_study_header(
-        request, study, "cohort", position=first["position"], recorded_at=first["recorded_at"], cut=first["cut"]
+        request,
+        study,
+        "cohort",
+        position=context.position,
+        recorded_at=context.recorded_at,
+        cut=context.cut.isoformat(),
     )
     return render_cohort(header, [build_figure_part(answer, request.query_params) for answer in answers])
 
 
 async def _readable_figures(
     figures: FigureService, study: str, member: str, figure_request: FigureRequest
-) -> list[dict[str, Any]]:
-    """The figures that the member may read. Raises the last refusal if there is none."""
-    answers, last_refusal = [], None
+) -> list[FigureAnswer]:
+    """Returns the figures that the member may read whole. Raises the last refusal if there is none."""
+    answers, last_refusal = list[FigureAnswer](), None
     for name in FIGURES:
         try:
-            answers.append(require_unsuppressed(await figures.figure(name, study, member, figure_request)))
+            answer = await figures.figure(name, study, member, figure_request)
+            answer.require_figure()
+            answers.append(answer)
         except RequestError as refusal:
             last_refusal = refusal
     if not answers and last_refusal:
@@ -100,31 +101,30 @@ async def figure_fragment(request: Request, study: StudyIdPath, name: str, figur
     await request.app.state.admit(request)
     answer = await _figure_service(request).figure(name, study, request.state.caller.subject, figure_query.to_request())
     note_figure(request, answer)
-    return html_response(render_figure(build_figure_part(require_unsuppressed(answer), request.query_params)))
+    return html_response(render_figure(build_figure_part(answer, request.query_params)))
 
 
-def build_figure_part(figure: FigureData, query: Mapping[str, str] = urls.NO_QUERY) -> FigurePart:
-    """The part that shows a figure's `.json` answer, with links that keep its `query`.
+def build_figure_part(answer: FigureAnswer, query: Mapping[str, str] = urls.NO_QUERY) -> FigurePart:
+    """Returns the part that shows a figure, with links that keep its `query`.
 
-    Raises KeyError for an unknown figure.
+    Raises Forbidden if anything is withheld from the caller.
     """
-    study, name = figure["study_id"], figure["figure"]
-    renderer = FIGURES[name].renderer
-    header, rows = renderer.table(figure)
+    figure, context = answer.require_figure(), answer.context
+    header, rows = figure.table()
     return FigurePart(
-        name=name,
-        title=renderer.TITLE,
-        source=urls.figure_url(study, name, query),
-        version=figure["position"],
-        recorded_at=figure["recorded_at"],
-        cut=figure["cut"],
-        picture=renderer.draw(figure),
-        caption=renderer.caption(figure),
-        headline=renderer.headline(figure),
-        header=header,
+        name=answer.name,
+        title=figure.TITLE,
+        source=urls.figure_url(context.study_id, answer.name, query),
+        version=context.position,
+        recorded_at=context.recorded_at,
+        cut=context.cut.isoformat(),
+        picture=figure.draw(context),
+        caption=figure.caption(context),
+        headline=figure.headline(context),
+        header=[figure.COLUMN_HEADINGS.get(column, column) for column in header],
         rows=rows,
         downloads=[
-            Link(urls.figure_file_url(study, name, extension, query), f"{label} ({extension})")
+            Link(urls.figure_file_url(context.study_id, answer.name, extension, query), f"{label} ({extension})")
             for extension, label in FILE_KINDS.items()
         ],
     )

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.analytics.cohort.episodes import CourseEnd
-from services.analytics.cohort.treatment import current_targets
+from services.analytics.cohort.treatment import current_targets, delivered_dose
 from services.analytics.statistics.dose import gray
-from services.analytics.statistics.treatments import delivered_dose
 from services.analytics.timeline.descriptions.context import Describe, Description, DescriptionContext
 from services.analytics.wording.phrasing import (
     capitalize,
