@@ -27,6 +27,7 @@ from services.analytics.snapshot import api as snapshot_api
 from services.analytics.snapshot.study_reader import StudyReader
 from services.analytics.timeline import api as timeline_api
 from services.analytics.timeline import page as timeline_page
+from services.analytics.timeline.service import TimelineService
 from shared.security.tenancy import open_pool, require_safe_role
 from shared.settings import Settings
 from shared.terminology.ctcae import TermNames
@@ -59,7 +60,8 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
         state.pool, state.system, state.figures = app_pool, system_pool, FigureService(reader)
         state.reader, state.studies = reader, reader.studies
         state.queries = QueryService(reader, TermNames())
-        state.participants = ParticipantService(app_pool, reader, state.queries, TermNames())
+        state.participants = ParticipantService(reader, state.queries)
+        state.timelines = TimelineService(reader, TermNames())
         state.verifier = create_verifier(settings, clock)
         state.admit = authentication(state.verifier, cookie=SESSION_COOKIE)
         listener = asyncio.create_task(listen(settings.database_url("analytics", "system"), state.studies, state.live))

@@ -37,7 +37,6 @@ MAY_IMPORT_ASYNCPG = (
     "shared/web/problems.py",  # the pool's type; what an outage raises
     "shared/web/metrics.py",  # what an outage raises
     "services/analytics/snapshot/study_reader.py",
-    "services/analytics/participants/service.py",  # the pools' type
     "services/analytics/live/change_listener.py",  # hears the projection ring
     "infra/cli/doctor.py",
     "infra/cli/parked.py",

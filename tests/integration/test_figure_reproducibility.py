@@ -11,10 +11,10 @@ import pytest
 from services.analytics.figures.parameters import FigureRequest
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.service import FigureService
-from services.analytics.participants.service import ParticipantService
 from services.analytics.queries.service import QueryFilter, QueryService
 from services.analytics.snapshot.as_of import AsOf
 from services.analytics.snapshot.study_reader import StudyReader
+from services.analytics.timeline.service import TimelineService
 from shared.kernel.clock import Clock
 from shared.kernel.errors import RequestRejected
 from shared.testing.builders import facts
@@ -55,7 +55,7 @@ async def test_figures_at_a_position_and_cut_do_not_depend_on_todays_date(
         for days in (3, 5, 10, 400):  # from the day of the cut on; before, it is refused
             reader = StudyReader(analytics_database.app, analytics_database.system, clock_days_later(days))
             figures, queries = FigureService(reader), QueryService(reader)
-            timeline_service = ParticipantService(analytics_database.app, reader, queries)
+            timeline_service = TimelineService(reader)
             _, rows = await queries.visible_queries(study_id, user, QueryFilter(rule="imprecise_end_of_follow_up"))
             entries = (await timeline_service.timeline(study_id, participant.number, user, as_of))["entries"]
             answers = {name: await figures.figure(name, study_id, user, parameters) for name in FIGURES}

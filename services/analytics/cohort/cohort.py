@@ -57,8 +57,8 @@ def build_cohort(
     ]
     return Cohort(
         study=study,
-        participants=tuple(each for each in participants if each.participant_id not in excluded_ids),
-        excluded=tuple(each for each in participants if each.participant_id in excluded_ids),
+        participants=tuple(person for person in participants if person.participant_id not in excluded_ids),
+        excluded=tuple(person for person in participants if person.participant_id in excluded_ids),
         cut=cut,
     )
 

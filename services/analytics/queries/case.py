@@ -102,8 +102,8 @@ class Case:
 
     def anchor(self, course_id: str | None) -> AnchorFact | None:
         """The end of the course that a visit is counted from, by the protocol's anchor policy; None before it ended."""
-        found = find_anchor(self.protocol.follow_up, self._course_dates, course_id)
-        return (self.course_ends[found.course_id], found.day) if found else None
+        anchor = find_anchor(self.protocol.follow_up, self._course_dates, course_id)
+        return (self.course_ends[anchor.course_id], anchor.day) if anchor else None
 
     @cached_property
     def _course_dates(self) -> Sequence[CourseDates]:

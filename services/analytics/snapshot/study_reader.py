@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import groupby
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
@@ -13,18 +16,28 @@ from services.analytics.snapshot import repository
 from services.analytics.snapshot.as_of import AsOf, ResolvedPosition, resolve_position
 from services.analytics.snapshot.repository import ProjectionPosition
 from services.analytics.snapshot.snapshot import StudySnapshot
+from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.event import Event
 from shared.contracts.study import SiteActivated, StudyOpened
-from shared.eventstore.study_cache import load_rights
+from shared.eventstore.study_cache import StudyState, load_rights
 from shared.gate.study_timeline import latest_site_today
 from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.kernel.clock import Clock
+from shared.kernel.errors import Forbidden, NotFound
 from shared.kernel.record import Record
 from shared.security.grants import Rights, readable_tenants
 from shared.security.tenancy import Tenant, transaction
 
 UTC_OFFSET_OF_LAST_TIMEZONE = timedelta(hours=12)
 """Time from midnight in UTC until the day has begun at every place on earth."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantFacts:
+    """The facts of one participant at a position, and the ids of the events that had been corrected by then."""
+
+    events: Sequence[Event]
+    corrected_ids: frozenset[UUID]
 
 
 class StudyReader:
@@ -112,3 +125,52 @@ class StudyReader:
             async with transaction(self._app_pool, Tenant(study_id, site)) as connection:
                 events += await repository.facts_at(connection, study_id, position)
         return events
+
+    async def participant_rights(self, study_id: str, member: str) -> tuple[Rights, StudyState]:
+        """Returns the rights of a member who sees participants, and the study. Raises NotFound or Forbidden."""
+        rights, study = await load_rights(self.studies, study_id, member)
+        if not rights.visible_sites:
+            raise Forbidden
+        return rights, study
+
+    async def participant_facts(
+        self, study_id: str, participant_id: str, rights: Rights, position: int
+    ) -> ParticipantFacts:
+        """Returns the facts of one participant at the position, read under row-level security.
+
+        Raises NotFound alike for a participant who is unknown, not screened, at a site that the member does not see,
+        or excluded from every analysis today.
+        """
+        facts = await self._read_participant(study_id, participant_id, rights, position)
+        is_screened = any(event.type == ParticipantScreened.type_name for event in facts.events)
+        if not is_screened or participant_id in await self.excluded_participants(study_id):
+            raise NotFound
+        return facts
+
+    async def _read_participant(
+        self, study_id: str, participant_id: str, rights: Rights, position: int
+    ) -> ParticipantFacts:
+        """Read under the first of the member's tenants that can see the participant; empty if none can."""
+        for site in readable_tenants(rights):
+            async with transaction(self._app_pool, Tenant(study_id, site)) as connection:
+                events = await repository.facts_of_participants(connection, study_id, [participant_id], position)
+                if events:
+                    corrected = await repository.corrected_event_ids(connection, study_id, participant_id, position)
+                    return ParticipantFacts(events=events, corrected_ids=corrected)
+        return ParticipantFacts(events=[], corrected_ids=frozenset())
+
+    async def facts_by_participant(
+        self, study_id: str, rights: Rights, position: int, after: str, limit: int
+    ) -> dict[str, list[Event]]:
+        """Returns the facts at the position of at most `limit` participants beyond `after`, by participant, sorted.
+
+        They are read under row-level security; a participant without a fact at the position has an empty list.
+        """
+        by_participant = dict[str, list[Event]]()
+        for site in readable_tenants(rights):
+            async with transaction(self._app_pool, Tenant(study_id, site)) as connection:
+                visible_ids = await repository.visible_participants(connection, study_id, after, limit)
+                facts = await repository.facts_of_participants(connection, study_id, visible_ids, position)
+            by_participant |= {participant_id: [] for participant_id in visible_ids}
+            by_participant |= {name: list(events) for name, events in groupby(facts, lambda event: event.stream_id)}
+        return {participant_id: by_participant[participant_id] for participant_id in sorted(by_participant)[:limit]}

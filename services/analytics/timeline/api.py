@@ -6,9 +6,9 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from services.analytics.answers import TimelineAnswer
-from services.analytics.participants.service import ParticipantService
 from services.analytics.snapshot.as_of_parameters import AsOfQuery
 from services.analytics.timeline import swim_lane
+from services.analytics.timeline.service import TimelineService
 from shared.kernel.errors import NotFound
 from shared.web.fact_routes import ParticipantIdPath, StudyIdPath, create_router, refusal_responses
 from shared.web.file_names import content_disposition
@@ -41,7 +41,7 @@ async def timeline(
     """Returns every current fact of one participant in clinical order (.json), or as a picture (.svg)."""
     if kind not in ("json", "svg"):
         raise NotFound
-    service: ParticipantService = request.app.state.participants
+    service: TimelineService = request.app.state.timelines
     answer = await service.timeline(study, participant_id, request.state.caller.subject, as_of.to_as_of())
     note_rows(request, study, "timeline", len(answer["entries"]), participant=participant_id)
     headers = content_disposition([study, answer["participant_id"], "timeline"], answer["position"], kind)

@@ -83,7 +83,7 @@ def assemble_timeline(
         "site_id": participant.current_site,
         "status": participation_status(participant),
         "today": today.isoformat(),
-        "ends_on": max([open_end, *(each.day for each in dated_facts if each.day)]).isoformat(),
+        "ends_on": max([open_end, *(dated_fact.day for dated_fact in dated_facts if dated_fact.day)]).isoformat(),
         "imputed_dates": sum(entry["imputed"] for entry in entries),
         "lanes": [{"lane": lane, "title": title} for lane, title in LANES.items() if lane in lanes_present],
         "entries": entries,
@@ -120,7 +120,7 @@ def _open_end(dated_facts: Sequence[DatedFact], today: date) -> date:
     deaths = [dated_fact for dated_fact in dated_facts if isinstance(dated_fact.fact, ParticipantDied)]
     if not deaths:
         return today
-    return deaths[0].day or max((each.day for each in dated_facts if each.day), default=today)
+    return deaths[0].day or max((dated_fact.day for dated_fact in dated_facts if dated_fact.day), default=today)
 
 
 def _sort_clinically(dated_facts: Sequence[DatedFact]) -> list[DatedFact]:

@@ -12,12 +12,13 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from services.analytics import urls
-from services.analytics.participants.service import ParticipantService
 from services.analytics.queries.derive import QueryWithStatus
+from services.analytics.queries.service import QueryService
 from services.analytics.snapshot.as_of import LATEST, AsOf
 from services.analytics.snapshot.as_of_parameters import AsOfQuery
 from services.analytics.study_header import build_study_header
 from services.analytics.timeline import swim_lane
+from services.analytics.timeline.service import TimelineService
 from services.analytics.wording.participation_status import describe_participation_status
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import Link
@@ -72,7 +73,7 @@ async def participant_page(
 async def _render_participant(request: Request, study: str, participant_id: str, as_of: AsOf) -> str:
     """Render the page. Open data queries are those of today, so an earlier state of the record shows none."""
     await request.app.state.admit(request)
-    answer = await _participant_service(request).timeline(study, participant_id, request.state.caller.subject, as_of)
+    answer = await _timeline_service(request).timeline(study, participant_id, request.state.caller.subject, as_of)
     open_queries = await _open_queries_part(request, study, participant_id) if as_of == LATEST else None
     header = await build_study_header(
         request,
@@ -97,9 +98,8 @@ async def open_queries_fragment(request: Request, study: StudyIdPath, participan
 
 
 async def _open_queries_part(request: Request, study: str, participant_id: str) -> OpenQueriesPart:
-    current, rows = await _participant_service(request).open_queries(
-        study, participant_id, request.state.caller.subject
-    )
+    service: QueryService = request.app.state.queries
+    current, rows = await service.open_queries(study, participant_id, request.state.caller.subject)
     note_rows(request, study, "queries", len(rows), participant=participant_id)
     return OpenQueriesPart(
         rows=rows,
@@ -117,7 +117,7 @@ async def timeline_fragment(
 ) -> Response:
     """Returns the timeline as the participant's page shows it."""
     await request.app.state.admit(request)
-    answer = await _participant_service(request).timeline(
+    answer = await _timeline_service(request).timeline(
         study, participant_id, request.state.caller.subject, as_of.to_as_of()
     )
     return html_response(pages.render("timeline.html", timeline=_timeline_part(request, answer)))
@@ -144,6 +144,6 @@ def _timeline_part(request: Request, answer: Mapping[str, Any]) -> TimelinePart:
     )
 
 
-def _participant_service(request: Request) -> ParticipantService:
-    service: ParticipantService = request.app.state.participants
+def _timeline_service(request: Request) -> TimelineService:
+    service: TimelineService = request.app.state.timelines
     return service

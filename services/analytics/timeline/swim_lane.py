@@ -163,13 +163,13 @@ def _entry_label(entry: Entry) -> str:
 def _layout_rows(items: Sequence[LaneItem]) -> list[list[LaneItem]]:
     """Put each item in the first row with room for it, bars first; without room for its label it goes unlabeled."""
     rows = list[list[LaneItem]]()
-    for item in sorted(items, key=lambda each: each.shape != "bar"):
+    for item in sorted(items, key=lambda lane_item: lane_item.shape != "bar"):
         candidates = [replace(item, side=side) for side in ("inside", "right", "left") if _fits(item, side)]
         placed = next(
             (
-                each
-                for each in candidates
-                if _place_in_row(rows, each, _MAX_ROWS if each.side == "inside" else _MAX_LABELED_ROWS)
+                candidate
+                for candidate in candidates
+                if _place_in_row(rows, candidate, _MAX_ROWS if candidate.side == "inside" else _MAX_LABELED_ROWS)
             ),
             None,
         )

@@ -132,7 +132,7 @@ def _related_treatments(fact: ToxicityAssessed) -> set[tuple[str, str]]:
         for attribution in finding.attribution
         if attribution.level in RELATED_LEVELS
     ]
-    return {each.treatment for each in attributions if each.treatment}
+    return {attribution.treatment for attribution in attributions if attribution.treatment}
 
 
 def _grade_5_facts(case: Case) -> list[StatedFact[Fact]]:

@@ -43,9 +43,9 @@ def _describe_contact(fact: FollowUpRecorded, context: DescriptionContext) -> De
     detail = non_empty(
         f"visit {fact.visit}" if fact.visit else "",
         f"after course {fact.course_id}" if fact.course_id else "",
-        *(_describe_lesion(each, context) for each in (fact.disease.lesions if fact.disease else ())),
+        *(_describe_lesion(lesion, context) for lesion in (fact.disease.lesions if fact.disease else ())),
         describe_performance(fact.performance),
-        join_words((f"{humanize(each.symptom)} {each.change}" for each in fact.symptoms), ", "),
+        join_words((f"{humanize(symptom.symptom)} {symptom.change}" for symptom in fact.symptoms), ", "),
     )
     data = {"visit": fact.visit, "response": fact.response, "lesions": _lesion_data(fact.disease)}
     title = ": ".join(non_empty(f"Follow-up contact ({humanize(fact.mode)})", ", ".join(findings)))

@@ -56,7 +56,7 @@ def format_prescription(targets: Sequence[Target]) -> str:
     return ", ".join(
         (
             f"{humanize(delivery)} "
-            f"{join_words(format_gray(each.total_dose_cgy) for each in targets if each.delivery == delivery)}"
+            f"{join_words(format_gray(target.total_dose_cgy) for target in targets if target.delivery == delivery)}"
         )
         for delivery in deliveries
     )
@@ -148,8 +148,8 @@ def _describe_line_start(fact: SystemicTherapyStarted, _: DescriptionContext) ->
     planned = (f"{count_noun(fact.planned_cycles, 'cycle')} planned",) if fact.planned_cycles else ()
     setting = f"{fact.line_id}, {humanize(fact.setting)}"
     doses = tuple(_describe_agent(agent) for agent in fact.agents if agent.dose or agent.schedule)
-    data = {"line_id": fact.line_id, "agents": [each.name for each in fact.agents]}
-    label = capitalize(" + ".join(each.name for each in fact.agents))
+    data = {"line_id": fact.line_id, "agents": [agent.name for agent in fact.agents]}
+    label = capitalize(" + ".join(agent.name for agent in fact.agents))
     return Description("systemic", f"{capitalize(names)} started", label, (setting, *doses, *planned), data)
 
 
