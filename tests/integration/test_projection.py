@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.analytics.projection.projector import apply_events, rebuild
+from services.analytics.projection.projector import apply_events
+from services.analytics.projection.rebuild import rebuild
 from services.analytics.snapshot.repository import position_as_of, projection_position, recorded_at
 from shared.contracts.enrollment import ParticipantTransferred
 from shared.contracts.event import Event, stated_facts
