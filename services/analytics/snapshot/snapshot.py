@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -17,7 +17,7 @@ class StudySnapshot:
 
     `study`: the study's own facts at the position. `events`: the facts of participants there, those of excluded
     participants included. `excluded`: participants who are in no analysis today, and so in none of the past.
-    `known_until`: the last day that any imprecise date is taken for. `today_by_site`: the calendar day at each site.
+    `known_until`: the last day that any imprecise date is taken for.
     """
 
     study_id: str
@@ -27,7 +27,6 @@ class StudySnapshot:
     events: Sequence[Event]
     excluded: frozenset[str]
     known_until: date
-    today_by_site: Mapping[str, date]
 
     def cohort(self, cut: date) -> Cohort:
         """Returns the participants of the snapshot for an analysis that counts days up to and on `cut`."""

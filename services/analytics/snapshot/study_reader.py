@@ -102,7 +102,6 @@ class StudyReader:
             events=events,
             excluded=excluded,
             known_until=self.data_known_until(study_id, recorded_at),
-            today_by_site=self.today_by_site(study_id, study),
         )
 
     async def _facts(self, study_id: str, position: int, visible_to: Rights | None) -> Sequence[Event]:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.analytics.cohort.cohort import Selection
-from services.analytics.figures.treatments import TargetRow, Treatments
+from services.analytics.figures.target_rows import TargetRow
+from services.analytics.figures.treatments import Treatments
 from services.analytics.statistics.dose import ALPHA_BETA_CNS, ALPHA_BETA_LATE, ALPHA_BETA_TUMOR, bed, eqd2
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
