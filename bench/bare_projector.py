@@ -110,7 +110,7 @@ async def _write_rows(
         remaining[row["study_id"]] -= 1
         row["position"] = row["from_position"] = position_rows[row["study_id"]]["position"] - remaining[row["study_id"]]
         row["applied_at"] = position_rows[row["study_id"]]["applied_at"]
-    await connection.execute(JOURNAL["write"], *_columns(rows, _JOURNAL_COLUMNS))
+    await connection.execute(JOURNAL["write_journal"], *_columns(rows, _JOURNAL_COLUMNS))
     await connection.execute(INBOX["open_facts"], *_columns(rows, _FACT_COLUMNS))
     if site_rows := [row for row in rows if row["type"] == SITE_EVENT_TYPE]:
         await connection.execute(INBOX["delete_subject_sites"], *_columns(site_rows, ("study_id", "subject")))

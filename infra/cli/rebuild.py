@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from infra.cli.settings_source import command_environment, read_settings
-from services.analytics.projection.projector import rebuild
+from services.analytics.projection.rebuild import rebuild
 from shared.security.tenancy import open_pool
 from shared.settings import Settings
 

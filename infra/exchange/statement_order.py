@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from infra.exchange.import_line import ImportLine
+from shared.contracts.catalogue import PARTICIPANT
+from shared.contracts.clinical_order import CLINICAL_RANKS
+from shared.contracts.toxicity import SeriousEventReported, SeriousEventResolved, SeriousEventUpdated
 from shared.kernel.fact import Correction, Fact
 
 SERVICES = ("enrollment", "toxicity", "followup")
@@ -22,25 +25,13 @@ CLOSING_FACTS = frozenset({WITHDRAWN, VOIDED})
 """After these some facts are refused that were stated before them."""
 _FIRST_STUDY_FACTS = ("study.opened", "study.site_activated", "study.protocol_amended")
 _LAST_STUDY_FACTS = ("study.site_closed", "study.accrual_closed", "study.cut_taken", "study.closed")
-_CLINICAL_ORDER = (
-    SCREENED,
-    "participant.consented",
-    "participant.screen_failed",
-    "participant.enrolled",
-    "participant.baseline_recorded",
-    "lesion.registered",
-    "procedure.performed",
-    "radiotherapy.started",
-    "systemic_therapy.started",
-    "radiotherapy.prescription_changed",
-    "radiotherapy.completed",
-    "radiotherapy.discontinued",
-    "systemic_therapy.stopped",
-    "toxicity.serious_event_reported",
-    "toxicity.serious_event_updated",
-    "toxicity.serious_event_resolved",
-)
-_CLINICAL_RANKS = {name: place for place, name in enumerate(_CLINICAL_ORDER)}
+_SERIOUS_EVENT_FACTS = (SeriousEventReported, SeriousEventUpdated, SeriousEventResolved)
+_CLINICAL_RANKS = {
+    fact_type.type_name: rank
+    for fact_type, rank in CLINICAL_RANKS.items()
+    if fact_type.type_name in PARTICIPANT.facts or fact_type in _SERIOUS_EVENT_FACTS
+}
+"""Ranks of the facts that others refer to; all other facts are stated after them, by date."""
 _FINAL_RANKS = {Correction.type_name: 101, WITHDRAWN: 102, TRANSFERRED: 104, VOIDED: 106}
 """What corrects one of the last three follows it directly."""
 
@@ -108,7 +99,7 @@ def _number_by_closing(facts: Iterable[ImportFact]) -> Iterator[tuple[int, Impor
 
 def _sort_key(fact: ImportFact, corrected_ranks: Mapping[str | None, int]) -> tuple[int, int, int, str, int]:
     line, happened_on = fact.line, fact.fact.happened_on
-    rank = _FINAL_RANKS.get(line.type, _CLINICAL_RANKS.get(line.type, len(_CLINICAL_ORDER)))
+    rank = _FINAL_RANKS.get(line.type, _CLINICAL_RANKS.get(line.type, len(CLINICAL_RANKS)))
     if isinstance(fact.fact, Correction):
         rank = corrected_ranks.get(str(fact.fact.event_id), rank - 1) + 1
     if line.version is not None:

@@ -22,9 +22,7 @@ from starlette.types import Receive, Scope, Send
 from infra.issuer import Issuer
 from infra.local.demo_links import demo_links
 from infra.reference.study import subject
-from services.analytics.__main__ import PROCESS as ANALYTICS
-from services.analytics.pages.render import Link, local_address
-from services.analytics.pages.routes import redirect_with_session
+from services.analytics.app import create_app as create_analytics
 from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
 from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
 from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
@@ -35,6 +33,8 @@ from shared.outbox.confirmation import is_confirmed
 from shared.runtime.logging import configure_logging
 from shared.runtime.server import serve
 from shared.settings import PRODUCERS, Settings
+from shared.ui.navigation import Link, local_address
+from shared.ui.session import redirect_with_session
 from shared.web.app import create_bare_app, published_routes, ready_response
 from shared.web.metrics import metrics_response
 from shared.web.middleware import ResponseMiddleware
@@ -56,19 +56,14 @@ class SinglePortApp:
     """An ASGI application that hands each request, unchanged, to the service that its path names."""
 
     def __init__(self, settings: Settings) -> None:
-        processes = (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)
-        self.apps: Mapping[str, FastAPI] = {each.name: each.create_app(settings) for each in processes}
+        apps = {process.name: process.create_app(settings) for process in (ENROLLMENT, TOXICITY, FOLLOWUP)}
+        self.apps: Mapping[str, FastAPI] = {**apps, DEFAULT_SERVICE: _create_analytics(settings)}
         self.streams = [self.apps[DEFAULT_SERVICE].state.live]
         self.shared_app = _create_shared_app(self.apps, settings)
         self._wrong_host_response = ResponseMiddleware(refusal_response(MisdirectedRequest()), "web")
         self._allowed_hosts = allowed_hosts(settings.port) if issuer_folder(settings) else None
         for app in self.apps.values():
             app.state.traffic = self.shared_app.state.traffic  # a caller's share is one of the process
-        self.apps[DEFAULT_SERVICE].state.links = {
-            f"{title}: sign in as": [Link(door.sign_in_url, door.role, door.description) for door in of_study]
-            for title, of_study in groupby(demo_links(), lambda door: f"{door.title} ({door.study})")
-        }
-        self.apps[DEFAULT_SERVICE].state.notes = {door.study: list(door.notes) for door in demo_links()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -79,6 +74,16 @@ class SinglePortApp:
         if first_part in SHARED_PATHS or scope["path"] == "/session/development":
             return await self.shared_app(scope, receive, send)
         return await self.apps.get(first_part, self.apps[DEFAULT_SERVICE])(scope, receive, send)
+
+
+def _create_analytics(settings: Settings) -> FastAPI:
+    """Create the service of the pages, with links to sign in to the studies of this installation."""
+    links = demo_links()
+    study_links = {
+        f"{title}: sign in as": [Link(link.sign_in_url, link.role, link.description) for link in of_study]
+        for title, of_study in groupby(links, lambda link: f"{link.title} ({link.study})")
+    }
+    return create_analytics(settings, study_links=study_links, study_notes={link.study: link.notes for link in links})
 
 
 def allowed_hosts(port: int) -> frozenset[str]:

@@ -79,7 +79,7 @@ class SimulatedParticipant:
 def schedule_reports(story: ParticipantStory) -> SimulatedParticipant:
     """The story as sites tell it, up to the day on which the record is voided, if it is."""
     schedule = _ReportSchedule(story)
-    reports = sorted(_clinical_order(story), key=schedule.report_day)  # the sort keeps what is told on one day in order
+    reports = sorted(_enrollment_first(story), key=schedule.report_day)
     if story.void_after:
         last = schedule.report_day(story.facts[0]) + timedelta(days=story.void_after[0])
         void_fact = SimulatedFact("enrollment", "participant.voided", story.void_after[1], last)
@@ -103,8 +103,8 @@ def schedule_reports(story: ParticipantStory) -> SimulatedParticipant:
     )
 
 
-def _clinical_order(story: ParticipantStory) -> list[SimulatedFact]:
-    """On one day enrollment is told first, and corrections come last."""
+def _enrollment_first(story: ParticipantStory) -> list[SimulatedFact]:
+    """Sort enrollment first and corrections last; facts of one kind keep their order."""
     return sorted(story.facts, key=lambda each: (each.corrects is not None, each.service != "enrollment"))
 
 

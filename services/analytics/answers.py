@@ -9,17 +9,6 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class FigureName(BaseModel):
-    name: str
-    title: str
-    by: Annotated[list[str], Field(description="parameters that can divide the figure")]
-
-
-class FigureNames(BaseModel):
-    rows: list[FigureName]
-    parameters: list[str]
-
-
 class Lane(BaseModel):
     lane: str
     title: str

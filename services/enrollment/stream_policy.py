@@ -10,15 +10,13 @@ from typing import Any
 from services.enrollment.gate import EnrollmentGate
 from services.enrollment.rules import participant, study
 from shared.contracts.enrollment import (
-    ConsentSigned,
     ConsentWithdrawn,
-    ParticipantEnrolled,
     ParticipantScreened,
     ParticipantTransferred,
     ParticipantVoided,
-    ScreeningFailed,
 )
 from shared.contracts.event import Event, stated_facts
+from shared.contracts.participation import MILESTONES, current_site
 from shared.eventstore.store import LoadedStream, StreamHead
 from shared.eventstore.stream_cache import latest_content_source
 from shared.eventstore.stream_policy import StreamPolicy, TextOpener, amendment_provenance
@@ -96,7 +94,7 @@ class ParticipantStreamPolicy:
         if previous.version and not any(event.type in _STATUS_FACTS for event in events):
             return previous
         enrolling_site = previous.summary.get("enrolling_site") or (events[0].site_id or "")
-        site = _current_site(record, enrolling_site)
+        site = current_site(record) or enrolling_site
         search_key = previous.search_key
         if self.needs_texts(stream, events):
             search_key = self._search_key(record, site, [*stream.events, *events], open_texts)
@@ -124,33 +122,22 @@ def _may_change_local_reference(event: Event) -> bool:
     return event.type in _LOCAL_REFERENCE_FACTS or corrected_type in _LOCAL_REFERENCE_FACTS
 
 
-def _current_site(record: Record, enrolling_site: str) -> str:
-    """Where the participant is now: the last transfer by its date, in the order stated where dates are the same."""
-    transfers = sorted(record.facts_of(ParticipantTransferred), key=lambda transfer: transfer.on.latest)
-    return transfers[-1].to_site if transfers else enrolling_site
-
-
 def participation_status(record: Record) -> str:
-    """One word for where participation stands: the furthest that is stated."""
-    for kind, word in _STATUS_BY_PRECEDENCE:
-        if record.stated_of(kind):
-            return word
-    return "screening"
+    """The participation status as far as enrollment knows it: voided, withdrawn, or the furthest milestone."""
+    return next((status for kind, status in _STATUS_BY_PRECEDENCE if record.stated_of(kind)), "screening")
 
 
 _STATUS_BY_PRECEDENCE: tuple[tuple[type[Fact], str], ...] = (
     (ParticipantVoided, "voided"),
     (ConsentWithdrawn, "withdrawn"),
-    (ParticipantEnrolled, "enrolled"),
-    (ScreeningFailed, "screen_failed"),
-    (ConsentSigned, "consented"),
+    *MILESTONES,
 )
 _STATUS_FACTS = {
     ParticipantTransferred.type_name,
     Correction.type_name,
     *(kind.type_name for kind, _ in _STATUS_BY_PRECEDENCE),
 }
-"""Facts that may change where a participant is, or how far."""
+"""Facts that may change the current site or the participation status."""
 
 
 def stream_policies(clock: Clock, vault: Vault) -> Mapping[bool, StreamPolicy]:

@@ -1,4 +1,4 @@
-"""What a study plans: who may take part, what is asked of them, and when."""
+"""The protocol of a study: eligibility criteria, consent forms, toxicity, follow-up, reminders and targets. Pure."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class FollowUpPlan(FactPart, schema_name="FollowUp"):
         return self
 
     def _shortest_gap(self) -> int:
-        """Days that two targets are apart at least, whatever the anchor (a month has 28 to 31 days)."""
+        """The least number of days between two targets, over all anchors (a month has 28 to 31 days)."""
         quarters, months = divmod(self.every_months, 3)
         return quarters * SHORTEST_QUARTER_DAYS + months * SHORTEST_MONTH_DAYS
 

@@ -1,4 +1,4 @@
-"""The visits that follow from a plan and an anchor. Pure; the one definition of target, window and slot.
+"""Planned visits, from a follow-up plan and an anchor. Pure; the one definition of target, window and slot.
 
 Targets are always counted from the anchor, never from the visit before: chained months drift.
 """

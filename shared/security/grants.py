@@ -62,7 +62,7 @@ class Rights:
         return is_own_site or member == self.member or self.has_role_at(None, OVERSIGHT_ROLES)
 
 
-def readable_tenants(rights: Rights, site: str | None) -> list[str]:
+def readable_tenants(rights: Rights, site: str | None = None) -> list[str]:
     """Return the tenants to read participants under: `*`, or each visible site, or only `site` if it is given.
 
     Raises Forbidden for a member who may see no participants, or not those of `site`.

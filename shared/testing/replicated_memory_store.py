@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared.contracts.enrollment import ParticipantScreened, ParticipantTransferred
 from shared.contracts.event import Event, stated_facts
+from shared.contracts.participation import current_site
 from shared.eventstore.memory_store import MemoryStore
 from shared.eventstore.study_cache import FactsLoader, StudyCache
-from shared.kernel.record import Record, current_record
+from shared.kernel.record import current_record
 
 
 class MemoryReplicatedStudies(StudyCache):
@@ -23,13 +23,8 @@ class MemoryReplicatedStudies(StudyCache):
             stream = self._events_by_stream.setdefault((event.study_id, event.stream_id), [])
             stream.append(event)
             record = current_record(stated_facts(stream))
-            self._store.put_foreign_facts(event.study_id, event.stream_id, _current_site(record), event.version, record)
+            self._store.put_foreign_facts(event.study_id, event.stream_id, current_site(record), event.version, record)
 
     async def _load(self, study_id: str) -> tuple[int, FactsLoader]:
         events = self._events_by_stream.get((study_id, study_id), [])
         return len(events), lambda: stated_facts(events)
-
-
-def _current_site(record: Record) -> str | None:
-    transfers = sorted(record.facts_of(ParticipantTransferred), key=lambda transfer: transfer.on.latest)
-    return transfers[-1].to_site if transfers else next((s.site_id for s in record.facts_of(ParticipantScreened)), None)

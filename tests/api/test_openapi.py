@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
-from services.analytics.api import LIVE_PARTS
+from services.analytics.figures.registry import FIGURES
+from services.analytics.live.parts import LIVE_PARTS
 from shared.contracts.catalogue import STREAMS
 from shared.contracts.study import StudyOpened
 from shared.kernel.fact import Fact, Stream
@@ -156,11 +158,8 @@ def test_recorded_and_problem_responses_match_the_document(study: StudyUnderTest
         assert list(Draft202012Validator(schema).iter_errors(answer.json())) == []
 
 
-PATHS_WITHOUT_SCHEMA = {
-    "/analytics/v1/studies/{study_id}/figures/{name}.{kind}",
-    "/analytics/v1/studies/{study_id}/live",
-}
-"""A stream; and figures, each of which has a form of its own."""
+PATHS_WITHOUT_SCHEMA = {"/analytics/v1/studies/{study_id}/live"}
+"""A stream of events."""
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -203,15 +202,17 @@ def test_every_read_responds_as_documented_and_honors_etags(study: StudyUnderTes
             if method != "get" or path in PATHS_WITHOUT_SCHEMA:
                 continue
             schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
-            path = path.replace("{kind}", "json").format_map(values)
-            for query in ("", "?since=") if path.endswith("/facts") else ("",):
-                answer = study.http.get(path + query, headers=study.authorization("investigator"))
-                assert answer.status_code == 200, (service, path, answer.text)
+            queries = ("", "?since=") if path.endswith("/facts") else ("",)
+            figures = FIGURES if path.endswith("/figures/{name}.{kind}") else ("",)
+            for query, figure in product(queries, figures):
+                address = path.replace("{kind}", "json").format_map({**values, "name": figure}) + query
+                answer = study.http.get(address, headers=study.authorization("investigator"))
+                assert answer.status_code == 200, (service, address, answer.text)
                 validator = Draft202012Validator({**schema, "components": document["components"]})
-                assert list(validator.iter_errors(answer.json())) == [], path
+                assert list(validator.iter_errors(answer.json())) == [], address
                 headers = {"If-None-Match": answer.headers["ETag"], **study.authorization("investigator")}
-                revalidation_status = study.http.get(path + query, headers=headers).status_code
-                assert revalidation_status == 304 or query or path.endswith("/operations.json"), path
+                revalidation_status = study.http.get(address, headers=headers).status_code
+                assert revalidation_status == 304 or query or path.endswith("/operations.json"), address
                 attempts += 1
     assert attempts >= 22
 

@@ -34,8 +34,7 @@ MAY_HOLD_SQL = (
 MAY_IMPORT_ASYNCPG = (
     *MAY_HOLD_SQL,
     "shared/web/service.py",  # the pool's type
-    "services/analytics/asking.py",
-    "services/analytics/participants/service.py",  # the pools' type
+    "services/analytics/snapshot/study_reader.py",
     "services/analytics/live/change_listener.py",  # hears the projection ring
     "infra/cli/relay.py",
 )

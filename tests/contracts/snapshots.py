@@ -1,4 +1,4 @@
-"""`python -m tests.contracts.snapshots`: writes what is published: OpenAPI documents, and the types of all problems.
+"""`python -m tests.contracts.snapshots`: writes OpenAPI documents, problem types, and the list of data query rules.
 
 How it differs is then seen in the commit. `make contracts` runs it.
 """
@@ -18,6 +18,7 @@ from services.toxicity import app as toxicity
 from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
 from shared.contracts.problem_types import PROBLEMS, problem_types
 from shared.settings import Settings
+from tests.contracts import data_query_list
 
 FOLDER = Path(__file__).parent / "openapi"
 
@@ -53,6 +54,7 @@ def write_openapi_documents(folder: Path = FOLDER) -> None:
 def main() -> None:
     write_openapi_documents()
     PROBLEMS.write_text(problem_types_json(), "utf-8")
+    data_query_list.main()
 
 
 if __name__ == "__main__":

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
-from services.analytics.asking import FigureRequest, FigureService
+from services.analytics.figures.parameters import FigureRequest
 from services.analytics.figures.registry import FIGURES
-from services.analytics.participants.service import ParticipantService
+from services.analytics.figures.service import FigureService
 from services.analytics.queries.service import QueryFilter, QueryService
+from services.analytics.snapshot.as_of import AsOf
+from services.analytics.snapshot.study_reader import StudyReader
+from services.analytics.timeline.service import TimelineService
 from shared.kernel.clock import Clock
 from shared.kernel.errors import RequestRejected
 from shared.testing.builders import facts
@@ -46,22 +49,23 @@ async def test_figures_at_a_position_and_cut_do_not_depend_on_todays_date(
         )
         plan = facts.protocol(stereotactic={"deliveries": [course.targets[0].delivery]})
         await analytics_study.project([analytics_study.study.add(facts.protocol_amended("2024-03-20", plan))])
-        user, parameters = f"investigator.{study_id}", FigureRequest(cut=CUT, at=str(analytics_study.position))
+        user, as_of = f"investigator.{study_id}", AsOf(at=str(analytics_study.position))
+        parameters = FigureRequest(cut=CUT, as_of=as_of)
         snapshots: list[dict[str, Any]] = []
         for days in (3, 5, 10, 400):  # from the day of the cut on; before, it is refused
-            figures = FigureService(analytics_database.app, analytics_database.system, clock_days_later(days))
-            queries = QueryService(figures)
-            timeline_service = ParticipantService(analytics_database.app, analytics_database.system, figures, queries)
+            reader = StudyReader(analytics_database.app, analytics_database.system, clock_days_later(days))
+            figures, queries = FigureService(reader), QueryService(reader)
+            timeline_service = TimelineService(reader)
             _, rows = await queries.visible_queries(study_id, user, QueryFilter(rule="imprecise_end_of_follow_up"))
-            entries = (await timeline_service.timeline(study_id, participant.number, user, parameters))["entries"]
+            entries = (await timeline_service.timeline(study_id, participant.number, user, as_of))["entries"]
             answers = {name: await figures.figure(name, study_id, user, parameters) for name in FIGURES}
             snapshots.append(
                 {**answers, "days": [entry["day"] for entry in entries], "queries": [row.query for row in rows]}
             )
         assert all(each == snapshots[0] for each in snapshots)
-        figures_before_cut = FigureService(analytics_database.app, analytics_database.system, clock_days_later(0))
+        reader_before_cut = StudyReader(analytics_database.app, analytics_database.system, clock_days_later(0))
         with pytest.raises(RequestRejected, match="no day after the study's today"):
-            await figures_before_cut.figure("flow", study_id, user, parameters)
+            await FigureService(reader_before_cut).figure("flow", study_id, user, parameters)
         assert snapshots[0]["accrual"]["groups"][0]["curve"] == [{"on": KNOWN_UNTIL, "cumulative": 1}]
         assert snapshots[0]["days"] == ["2024-02-01", *[KNOWN_UNTIL] * 4]
         assert f"Analyses use {KNOWN_UNTIL}" in str(snapshots[0]["queries"])

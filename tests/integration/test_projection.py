@@ -12,10 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.analytics.projection.projector import apply_events, rebuild
+from services.analytics.projection.projector import apply_events
+from services.analytics.projection.rebuild import rebuild
 from services.analytics.snapshot.repository import position_as_of, projection_position, recorded_at
 from shared.contracts.enrollment import ParticipantTransferred
-from shared.contracts.event import Event
+from shared.contracts.event import Event, stated_facts
+from shared.contracts.participation import current_site
 from shared.inbox.standing_facts import StandingFactRow, apply_by_version
 from shared.kernel.fact import Fact
 from shared.kernel.partial_date import PartialDate
@@ -277,6 +279,32 @@ async def test_current_site_follows_the_last_transfer_that_stands(analytics_data
         await project_messages(analytics_database.system, [message] if message else [])
         site_query = "select site_id from subject_site where subject = $1"
         assert await analytics_database.system.fetchval(site_query, stream.stream_id) == site, event.version
+
+
+@pytest.mark.parametrize(
+    "transfers",
+    [
+        [],
+        [("south", "2024-03-31"), ("west", "2024-03")],
+        [("south", "2024-03"), ("west", "2024-03-31")],
+        [("south", "2024"), ("west", "2024-06-01"), ("north", "2023")],
+        [("south", "2024-02"), ("west", "2024-02-29"), ("south", "2024-02-28")],
+    ],
+)
+@pytest.mark.parametrize("corrected", ["nothing", "first", "screening"])
+async def test_sql_present_site_equals_current_site(
+    analytics_database: Database, study_id: str, transfers: list[tuple[str, str]], corrected: str
+) -> None:
+    stream = StreamBuilder(study_id)
+    screened = stream.add(participant_screened("north"))
+    moves = [stream.add(participant_transferred(site, day)) for site, day in transfers]
+    if corrected == "first" and moves:
+        stream.correct(moves[0], participant_transferred("east", "2024-03-31"))
+    if corrected == "screening":
+        stream.correct(screened, None)
+    await project_messages(analytics_database.system, as_messages(stream.events))
+    stored = await analytics_database.system.fetchval("select present_site($1, $2)", study_id, stream.stream_id)
+    assert stored == current_site(record_of(stated_facts(stream.events)))
 
 
 @pytest.mark.parametrize("stated", ["2024", "2024-02", "2023-02", "2024-12", "2024-02-29"])

@@ -10,12 +10,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from math import floor, log10
 from typing import Literal
 
-INK, MUTED, RULE, GROUND = "#17212b", "#55616d", "#d9dfe5", "#f3f6f8"
-ACCENT, TINT, SECOND = "#0f6674", "#d8eaec", "#a8480f"
-FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
+from services.analytics.charts.theme import FONT, INK, MUTED, RULE
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FORBIDDEN = re.compile(r"style|on.*", re.IGNORECASE)
@@ -30,12 +27,12 @@ HALO: dict[str, AttributeValue] = {
     "stroke_linejoin": "round",
     "paint_order": "stroke",
 }
-"""For words that may lie on a line of the drawing."""
+"""Attributes of a text that may lie on a line of the drawing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One element; a child that is a text is escaped when it is written."""
+    """An element of a picture. Texts among its children are escaped when it is written."""
 
     name: str
     attributes: tuple[tuple[str, str], ...]
@@ -48,7 +45,10 @@ class Element:
 
 
 def element(name: str, *children: Element | str, **attributes: AttributeValue) -> Element:
-    """`font_size` stands for `font-size` and `class_` for `class`. Raises ValueError for style and on… attributes."""
+    """Returns an element; `font_size` is written as `font-size`, `class_` as `class`.
+
+    Raises ValueError for `style` and `on…` attributes.
+    """
     xml_attributes = {attribute.rstrip("_").replace("_", "-"): value for attribute, value in attributes.items()}
     if forbidden := [attribute for attribute in xml_attributes if _FORBIDDEN.fullmatch(attribute)]:
         raise ValueError(f"not in a picture: {', '.join(forbidden)}")
@@ -56,7 +56,10 @@ def element(name: str, *children: Element | str, **attributes: AttributeValue) -
 
 
 def document(name: str, title: str, description: str, size: tuple[float, float], body: Iterable[Element]) -> str:
-    """A whole picture, `size` in user units; `name` makes its ids unique among the pictures of a page."""
+    """Returns a whole picture as text; `size` is its width and height in user units.
+
+    `name` makes its ids unique among the pictures of a page.
+    """
     width, height = size
     root = element(
         "svg",
@@ -82,7 +85,7 @@ def group(*children: Element, **attributes: AttributeValue) -> Element:
 
 
 def text(x: float, y: float, content: str, anchor: TextAnchor = "start", **attributes: AttributeValue) -> Element:
-    """A line of text on the base line `y`."""
+    """Returns a line of text on the base line `y`."""
     defaults: dict[str, AttributeValue] = {"x": x, "y": y, "class_": "ink"}
     if anchor != "start":
         defaults["text_anchor"] = anchor
@@ -92,40 +95,31 @@ def text(x: float, y: float, content: str, anchor: TextAnchor = "start", **attri
 def secondary_text(
     x: float, y: float, content: str, anchor: TextAnchor = "start", **attributes: AttributeValue
 ) -> Element:
-    """Text that explains rather than tells."""
+    """Returns a smaller text in a muted color: labels and explanations."""
     return text(x, y, content, anchor, **{"class_": "muted", "fill": MUTED, "font_size": 12, **attributes})
 
 
 def line(*steps: str, **attributes: AttributeValue) -> Element:
-    """An open path without a filling."""
+    """Returns an open path without a filling."""
     return element("path", d="".join(steps), **{"fill": "none", "stroke": INK, "class_": "stroke-ink", **attributes})
 
 
 def grid_line(x1: float, y1: float, x2: float, y2: float) -> Element:
-    """A grid line."""
+    """Returns a straight line in the color of rules."""
     return line(
         f"M{svg_number(x1)} {svg_number(y1)}L{svg_number(x2)} {svg_number(y2)}", stroke=RULE, class_="stroke-rule"
     )
 
 
 def step_path(points: Sequence[tuple[float, float]], until: float) -> str:
-    """A path that stays level from each point to the next one's x, then steps to its y, and ends at x = `until`."""
+    """Returns a path that stays level from each point to the x of the next, steps to its y, and ends at x = `until`."""
     first, *rest = points
     steps = "".join(f"H{svg_number(x)}V{svg_number(y)}" for x, y in rest)
     return f"M{svg_number(first[0])} {svg_number(first[1])}{steps}H{svg_number(until)}"
 
 
-def tick_values(highest: float, step_count: int) -> list[float]:
-    """Round numbers from 0 up to the first that is not below `highest`, about `wanted` steps, 1-2-5 apart."""
-    raw = max(highest, 1) / step_count
-    magnitude = 10.0 ** floor(log10(raw))
-    step = max(1.0, next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= raw * 0.999))
-    count = int(-(-max(highest, 1) // step))
-    return [index * step for index in range(count + 1)]
-
-
 def svg_number(value: AttributeValue) -> str:
-    """Numbers to two decimals without trailing zeros: small files, and the same bytes each time."""
+    """Writes a number with at most two decimals and no trailing zeros: small files, and the same bytes each time."""
     if isinstance(value, str):
         return value
     return f"{round(value, 2) + 0.0:.2f}".rstrip("0").rstrip(".")  # + 0.0: never "-0"

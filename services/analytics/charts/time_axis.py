@@ -1,15 +1,15 @@
-"""Days that an axis of time is labelled at."""
+"""Days that label an axis of time, with their labels."""
 
 from __future__ import annotations
 
 from datetime import date, timedelta
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_MAX_DAYS_WITH_WEEKS = 100  # days up to which weeks are told apart
+_MAX_DAYS_WITH_WEEKS = 100  # days; a longer axis has no room for weeks
 
 
 def month_labels(start: date, end: date, max_labels: int) -> list[tuple[date, str]]:
-    """About `most` first days of months from the start's year on, years where they are enough, with their labels."""
+    """Returns about `max_labels` first days of months from the year of `start` on, of years if months are too many."""
     count = (end.year - start.year) * 12 + end.month - start.month + 1
     months_apart = next((step for step in (1, 3, 6, 12, 24, 60) if count / step <= max_labels), 120)
     first_month = start.year * 12
@@ -18,7 +18,7 @@ def month_labels(start: date, end: date, max_labels: int) -> list[tuple[date, st
 
 
 def axis_labels(start: date, end: date, max_labels: int) -> list[tuple[date, str]]:
-    """Labelled days within start and end: Mondays of a short time, first days of months or years of a long one."""
+    """Returns labeled days from `start` to `end`: Mondays of a short time, months or years of a long one."""
     if (end - start).days > _MAX_DAYS_WITH_WEEKS:
         return [(day, label) for day, label in month_labels(start, end, max_labels) if start <= day <= end]
     monday = start + timedelta(days=-start.weekday() % 7)

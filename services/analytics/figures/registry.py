@@ -1,40 +1,18 @@
-"""The figures there are: what computes each, what draws it, who may read it, by what it can be divided."""
+"""The figures of the product, in the order in which the cohort page shows them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
+from collections.abc import Mapping
 
-from services.analytics.cohort.cohort import Cohort, Selection
-from services.analytics.figures import accrual as draw_accrual
-from services.analytics.figures import flow as draw_flow
-from services.analytics.figures import treatments as draw_treatments
-from services.analytics.statistics.accrual import STRATIFICATIONS, accrual
-from services.analytics.statistics.flow import flow
-from services.analytics.statistics.treatments import treatments
+from services.analytics.figures.accrual import Accrual
+from services.analytics.figures.figure import Figure
+from services.analytics.figures.participant_flow import ParticipantFlow
+from services.analytics.figures.treatments import Treatments
 
-ComputeFigure = Callable[[Cohort, Selection], dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class FigureDefinition:
-    """`rows`: the member of the answer whose rows show single participants. Such a figure is read under row-level
-    security, and each read of it is logged."""
-
-    compute: ComputeFigure
-    renderer: ModuleType
-    stratifications: tuple[str, ...] = ()
-    participant_rows: str = ""
-
-    @property
-    def participant_level(self) -> bool:
-        return bool(self.participant_rows)
-
-
-FIGURES: Mapping[str, FigureDefinition] = {
-    "flow": FigureDefinition(flow, draw_flow),
-    "accrual": FigureDefinition(accrual, draw_accrual, STRATIFICATIONS),
-    "treatments": FigureDefinition(treatments, draw_treatments, participant_rows="targets"),
-}
+_FIGURES: tuple[type[Figure], ...] = (
+    ParticipantFlow,
+    Accrual,
+    Treatments,
+)
+FIGURES: Mapping[str, type[Figure]] = {figure.NAME: figure for figure in _FIGURES}
+"""Every figure by its name in addresses."""

@@ -7,8 +7,8 @@ import logging
 
 import asyncpg
 
-from services.analytics.api import publish_change
-from services.analytics.asking import FigureService
+from services.analytics.live.parts import publish_change
+from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.retry import Backoff
 from shared.ui.live_updates import LiveUpdates
 
@@ -17,18 +17,18 @@ RECONNECT_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
-async def listen(url: str, figures: FigureService, live: LiveUpdates) -> None:
+async def listen(url: str, studies: ReplicatedStudies, live: LiveUpdates) -> None:
     """Until cancelled. A lost connection is made again, and whoever watches a study then looks at it anew."""
     backoff = Backoff.constant(RECONNECT_SECONDS)
     while True:
         try:
-            await _listen_until_disconnected(url, figures, live)
+            await _listen_until_disconnected(url, studies, live)
         except Exception as error:  # of whatever kind: pages that no longer live and do not say so are worse
             log.warning("no notifications from the projection, connecting again: %s", type(error).__name__)
         await backoff.wait()
 
 
-async def _listen_until_disconnected(url: str, figures: FigureService, live: LiveUpdates) -> None:
+async def _listen_until_disconnected(url: str, studies: ReplicatedStudies, live: LiveUpdates) -> None:
     notifications: asyncio.Queue[str] = asyncio.Queue()
     connection = await asyncpg.connect(url)
     try:
@@ -37,7 +37,7 @@ async def _listen_until_disconnected(url: str, figures: FigureService, live: Liv
         live.reset()
         while payload := await notifications.get():
             study, position, *version = payload.split(":")
-            await (figures.studies.at_version(study, int(version[0])) if version else figures.studies.reload(study))
+            await (studies.at_version(study, int(version[0])) if version else studies.reload(study))
             publish_change(live, study, int(position))
     finally:
         await connection.close()

@@ -9,19 +9,17 @@ from fastapi import FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.analytics.operations import repository
+from services.analytics.operations.access import may_see_operations
 from services.analytics.snapshot.repository import projection_position
 from shared.eventstore.study_cache import load_rights
 from shared.inbox.lag import load_lags
 from shared.kernel.errors import Forbidden
 from shared.kernel.schema_name import NamedSchema
-from shared.security.grants import EVERY_SITE
 from shared.web.fact_routes import StudyIdPath, create_router
 from shared.web.metrics import Sample
 from shared.web.read_logging import logs_reads, note_rows
 from shared.web.response_models import read_route_options
 
-OPERATIONS_ROLES = frozenset({"administrator", "investigator", "monitor", "auditor"})
-"""Who sees it, with a grant for the whole study: which participants it concerns no single site can tell."""
 MAX_ROWS = 500
 routes = create_router("/analytics/v1/studies/{study_id}")
 
@@ -80,8 +78,8 @@ class Operations(BaseModel):
 
 async def load_operations(app: FastAPI, study: str, member: str) -> Operations:
     """Raises NotFound for who has no grant, NotYourRole for who has another one."""
-    rights, _ = await load_rights(app.state.figures.studies, study, member)
-    if EVERY_SITE not in rights.sites_with_role(OPERATIONS_ROLES):
+    rights, _ = await load_rights(app.state.studies, study, member)
+    if not may_see_operations(rights):
         raise Forbidden
     current = await projection_position(app.state.system, study)
     unscreened = await repository.load_unscreened(app.state.pool, study)

@@ -1,7 +1,7 @@
-"""Every fact of every study in the order in which it was applied here, and the facts that stand, drawn from it.
+"""The projector: takes the positions of a batch of events, writes the journal, and updates the current facts.
 
-A position counts a study's applied facts: 1, 2, 3 … The journal is the record of that order and is kept as long as the
-study; the fact tables can be thrown away and drawn again.
+A position counts the applied facts of a study: 1, 2, 3 … The journal records the order of application and is kept as
+long as the study; the tables of facts can be emptied and computed again from it (`rebuild.py`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
 from shared.contracts.event import Event
 from shared.inbox.repository import Connection
 from shared.inbox.standing_facts import PositionedEvent, apply_to_facts
@@ -24,43 +22,28 @@ SQL = load_queries(Path(__file__).with_name("projector.sql"))
 
 
 async def apply_events(connection: Connection, events: Sequence[Event]) -> None:
-    """The effect of events here. From taking the positions to the commit nobody else writes these studies.
+    """Apply events in the transaction of the connection, which locks their studies until its commit.
 
-    With the commit who listens to `quartal_live` is told `study:position:version` of each, where the version is that of
-    the study's own facts.
+    The commit notifies the channel `quartal_live` of `study:position:version` of each study, with the version of the
+    study's own facts.
     """
     positions = await _take_positions(connection, events)
     positioned = _assign_positions(events, {study: position for study, (position, _) in positions.items()})
     await connection.execute(
-        SQL["write"], *_columns(positioned, {study: applied_at for study, (_, applied_at) in positions.items()})
+        SQL["write_journal"], *_columns(positioned, {study: applied_at for study, (_, applied_at) in positions.items()})
     )
     await apply_to_facts(connection, positioned)
 
 
-async def begin_epoch(pool: asyncpg.Pool[Any]) -> None:
-    """Positions that were given out before may name other facts now: after the database went back in time."""
-    await pool.execute(SQL["begin_epoch"])
-
-
-async def rebuild(pool: asyncpg.Pool[Any]) -> None:
-    """Throw the fact tables away and draw them from the journal, in one transaction in the database itself.
-
-    Readers and the projection wait until it is done.
-    """
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("truncate fact, subject_site")
-        await connection.execute(SQL["replay"])
-        await connection.execute(SQL["replay_sites"])
-
-
 async def _take_positions(connection: Connection, events: Sequence[Event]) -> dict[str, tuple[int, datetime]]:
-    """Study → the position of its last event in the batch, and the time."""
+    """Returns for every study the position of its last event in the batch, and the time of application."""
     counts = Counter(event.study_id for event in events)
     rows = await connection.fetch(SQL["take_positions"], list(counts), list(counts.values()))
     return {row["study_id"]: (row["position"], row["applied_at"]) for row in rows}
 
 
 def _assign_positions(events: Sequence[Event], last_positions: dict[str, int]) -> list[PositionedEvent]:
+    """Returns the events with their positions: those of a study count up to its last position."""
     remaining = Counter(event.study_id for event in events)
     positioned = []
     for event in events:
@@ -70,6 +53,7 @@ def _assign_positions(events: Sequence[Event], last_positions: dict[str, int]) -
 
 
 def _columns(positioned: Sequence[PositionedEvent], applied_at: dict[str, datetime]) -> list[list[Any]]:
+    """Returns the columns of the journal's new rows, in the order of `write_journal`."""
     rows = (
         (
             event.study_id,

@@ -1,8 +1,8 @@
-"""The Faust worker: a shell around `apply_batch`, which holds all that matters.
+"""The Faust worker: consumes the topics and passes batches to `apply_batch`.
 
-No exception may leave an agent's body: Faust acknowledges what it has given out, and those events are lost. So what
-passes is waited for inside, and anything else ends the process on the spot, without a commit; its supervisor starts it
-again from the last committed offsets, and what comes twice has no effect.
+No exception may leave the body of an agent: Faust acknowledges the events that it has handed out, and they would be
+lost. Transient errors are therefore retried inside, and any other ends the process at once, without a commit. Its
+supervisor starts it again from the last committed offsets, and events that come twice have no effect.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import Any
 
 import asyncpg
 from aiokafka.errors import KafkaConnectionError
-from faust import App, Event, Stream  # now: the module alone would load them when they are used
+from faust import App, Event, Stream  # by name: Faust loads them lazily otherwise
 
-from services.analytics.projection.projector import apply_events, begin_epoch
+from services.analytics.projection.projector import apply_events
+from services.analytics.projection.rebuild import begin_epoch
 from shared.inbox.batch import apply_with_retry
 from shared.inbox.consumer import BATCH_SIZE, message_from_record, rewind_group
 from shared.inbox.lag import monitor_lag
@@ -38,7 +39,7 @@ _log = logging.getLogger(__name__)
 async def run(system_url: str, bootstrap: str, datadir: Path, *, group: str = CONSUMER_GROUP) -> None:
     """Project the topics until SIGTERM or SIGINT. Waits for the database, the broker and its topics.
 
-    Takes the process over: where it cannot go on, and where it cannot end in time, it exits at once.
+    Exits the process at once if it cannot continue, or cannot stop in time.
     """
     stop_requested = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -51,7 +52,7 @@ async def run(system_url: str, bootstrap: str, datadir: Path, *, group: str = CO
     worker_task.cancel()
     _, unfinished = await asyncio.wait({worker_task}, timeout=_STOP_TIMEOUT_SECONDS)
     if unfinished:
-        os._exit(0)  # nothing is lost: what was not committed comes again
+        os._exit(0)  # nothing is lost: what was not committed is delivered again
 
 
 async def _run_worker(system_url: str, bootstrap: str, datadir: Path, group: str) -> None:
@@ -80,9 +81,9 @@ async def _exit_on_error(monitor: Coroutine[Any, Any, None]) -> None:
 
 
 async def _watch_client(app: App) -> None:
-    """Raise KafkaError when Faust's client brings nothing any more: Faust asks for none of its errors.
+    """Raise KafkaError when the client of Faust has stopped delivering: Faust itself never reads its errors.
 
-    After an error that the caller should see, the client stays out of its group until somebody asks.
+    After an error, the client stays out of its group until the error is read.
     """
     consumer = app.consumer._thread._consumer
     while not any(task.done() for task in vital_tasks(consumer)):
@@ -93,6 +94,7 @@ async def _watch_client(app: App) -> None:
 
 
 def create_faust_app(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, group: str = CONSUMER_GROUP) -> App:
+    """Create the Faust application with one agent, which applies the events of all topics."""
     app = App(
         group,
         broker=f"kafka://{bootstrap}",
@@ -129,9 +131,9 @@ def create_faust_app(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, gro
 
 
 async def _read_batches(stream: Stream) -> AsyncIterator[list[Event]]:
-    """What has arrived, at once: one event when it is quiet, full batches under load, and no timer in between.
+    """Yield the events that have arrived: one when it is quiet, full batches under load, without a timer.
 
-    Read from the stream's queue: iterating the stream costs as much again as all the rest, and acknowledges by itself.
+    They are read from the queue of the stream: iterating the stream doubles the cost, and acknowledges by itself.
     """
     queue = stream.channel.queue
     while True:

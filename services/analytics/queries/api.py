@@ -10,8 +10,8 @@ from fastapi import Depends, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from services.analytics.queries import QueryWithStatus
 from services.analytics.queries.case import RULES
+from services.analytics.queries.derive import QueryWithStatus
 from services.analytics.queries.service import QueryFilter, QueryService, QueryState
 from shared.kernel.ids import ParticipantId, SiteId
 from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern

@@ -1,4 +1,4 @@
-"""One participant's case: the facts that stand in every service, the plan, and today at the site that follows them."""
+"""The case of one participant, about which data query rules ask: facts of every service, protocol, and today. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from datetime import date, datetime
 from functools import cached_property
 from uuid import UUID
 
-from services.analytics.cohort.cohort import CourseEnd, Participant, build_cohort, current_site
+from services.analytics.cohort.cohort import build_cohort
+from services.analytics.cohort.episodes import CourseEnd
+from services.analytics.cohort.participant import Participant
+from services.analytics.wording.phrasing import label_term
 from shared.contracts.enrollment import ConsentWithdrawn
 from shared.contracts.event import Event
 from shared.contracts.follow_up import ParticipantDied
@@ -17,20 +20,21 @@ from shared.contracts.treatment import RadiotherapyCompleted, RadiotherapyDiscon
 from shared.gate.study_timeline import protocol_on
 from shared.kernel.fact import F, Fact, StatedFact
 from shared.kernel.record import Record
+from shared.protocol.anchors import CourseDates, anchor_may_move, end_of_follow_up, find_anchor
 from shared.protocol.protocol import Protocol
 
 TodayAtSite = Callable[[str], date]
 """The calendar day at a site, by its id."""
 Rule = Callable[["Case"], Iterator["QueryFinding"]]
 RULES: dict[str, Rule] = {}
-"""Every rule by its published name, which is part of the key of its queries and of every stored explanation."""
-Anchor = tuple[StatedFact[CourseEnd], date]
+"""Rules by published name, which is part of the key of every data query and of every stored explanation."""
+AnchorFact = tuple[StatedFact[CourseEnd], date]
 """The end of a course, and the day from which its visits are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryFinding:
-    """What a rule asks: one sentence, about these facts; `due`: the day from which on it is a question at all."""
+    """A question of a rule: one sentence, the facts that it is about, and the first day on which it is asked."""
 
     text: str
     facts: tuple[StatedFact[Fact], ...]
@@ -50,8 +54,11 @@ def query_rule(name: str) -> Callable[[Rule], Rule]:
 
 @dataclass(frozen=True)
 class Case:
-    """`site_id` is where the participant is now: the site that can answer. `recorded_at` is by event: a corrected one
-    keeps the time at which it was first recorded. `terms`: names of toxicity terms by their ids, for the sentences."""
+    """One participant's facts with what rules compare them to.
+
+    `site_id`: the current site, which can answer. `today`: the calendar day there. `recorded_at`: by event; a corrected
+    event keeps the time of its first recording. `term_names`: toxicity terms by id, for the sentences.
+    """
 
     participant: Participant
     site_id: str
@@ -66,15 +73,15 @@ class Case:
         return self.participant.record
 
     def stated(self, fact_type: type[F]) -> Sequence[StatedFact[F]]:
-        """The facts of a kind, in an order that does not depend on when they arrived."""
+        """The facts of a type, in an order that does not depend on when they arrived."""
         return sorted(self.record.stated_of(fact_type), key=lambda stated: stated.event_id)
 
     def day(self, fact: Fact) -> date:
-        """The day that analyses take a fact with a date for."""
+        """The imputed day of a fact with a date, as figures use it."""
         return self.participant.day(fact)
 
     def term_label(self, term_id: str) -> str:
-        return f"{self.term_names[term_id]} ({term_id})" if term_id in self.term_names else term_id
+        return label_term(term_id, self.term_names.get(term_id))
 
     @cached_property
     def courses(self) -> Mapping[str, StatedFact[RadiotherapyStarted]]:
@@ -93,15 +100,21 @@ class Case:
         ]
         return {stated.fact.course_id: stated for stated in ends}
 
-    def anchor(self, course_id: str | None) -> Anchor | None:
-        """What a visit is counted from: the end of the index course, or, where the plan has a schedule for each, of the
-        course that is named; None before it ended."""
-        named_course = self.courses.get(course_id) if course_id and self._has_anchor_per_course else None
-        course = named_course or self.index_course
-        end = self.course_ends.get(course.fact.course_id) if course else None
-        if course is None or end is None:
-            return None
-        return end, self.day(end.fact)
+    def anchor(self, course_id: str | None) -> AnchorFact | None:
+        """The end of the course that a visit is counted from, by the protocol's anchor policy; None before it ended."""
+        anchor = find_anchor(self.protocol.follow_up, self._course_dates, course_id)
+        return (self.course_ends[anchor.course_id], anchor.day) if anchor else None
+
+    @cached_property
+    def _course_dates(self) -> Sequence[CourseDates]:
+        return [
+            CourseDates(
+                course_id=course_id,
+                is_index=course.fact.index,
+                ended_on=self.day(end.fact) if (end := self.course_ends.get(course_id)) else None,
+            )
+            for course_id, course in self.courses.items()
+        ]
 
     def same_anchor(self, course_id: str | None, other_course_id: str | None) -> bool:
         """Do two facts about these courses count visits from the same end?"""
@@ -109,21 +122,19 @@ class Case:
 
     @property
     def anchor_may_move(self) -> bool:
-        """Does the plan move visits to the end of a later course, so that the index course alone does not tell them?"""
-        return self.protocol.follow_up.anchor_policy == "latest" and len(self.course_ends) > 1
-
-    @property
-    def _has_anchor_per_course(self) -> bool:
-        return self.protocol.follow_up.anchor_policy == "per_course"
+        """Does the protocol move visits to the end of a later course, and is there one?"""
+        return anchor_may_move(self.protocol.follow_up, ended_courses=len(self.course_ends))
 
     @cached_property
     def end_of_follow_up(self) -> date:
-        """The end of follow-up by death, withdrawal, loss or the end of the study; the first day there is where the
-        day of death is not known."""
-        deaths = [self.day(fact) if fact.died_on else date.min for fact in self.record.facts_of(ParticipantDied)]
-        withdrawals = [self.day(each) for each in self.record.facts_of(ConsentWithdrawn)]
-        lost_on = self.participant.lost_to_follow_up_on(date.max)
-        return min([*deaths, *withdrawals, lost_on or date.max, self.study_closed_on])
+        """The day of death, withdrawal, loss or the end of the study; `date.min` for a death without a date."""
+        deaths, withdrawals = self.record.facts_of(ParticipantDied), self.record.facts_of(ConsentWithdrawn)
+        return end_of_follow_up(
+            deaths=[self.day(death) if death.died_on else None for death in deaths],
+            withdrawals=[self.day(withdrawal) for withdrawal in withdrawals],
+            lost_on=self.participant.lost_to_follow_up_on(date.max),
+            study_closed_on=self.study_closed_on,
+        )
 
 
 def build_cases(
@@ -134,30 +145,36 @@ def build_cases(
     term_names: Mapping[str, str] | None = None,
     known_on: date = date.max,
 ) -> list[Case]:
-    """Who was screened and may be used, in the order of their numbers. `events` stand; their order does not matter.
+    """The cases of the screened participants that are not excluded, in the order of their ids.
 
-    `known_on`: by when all of it was known.
+    `events`: the facts that stand, in any order. `today`: the calendar day at a site. `known_on`: the day by which
+    everything was known.
     """
     ordered = sorted(events, key=lambda event: (event.stream_id, event.service, event.version))
     recorded_at: dict[str, dict[UUID, datetime]] = {}
     for event in ordered:
         recorded_at.setdefault(event.stream_id, {})[event.event_id] = event.recorded_at
-    closed = min((closed.on for closed in study.facts_of(StudyClosed)), default=date.max)
-    screened_cohort, built_cases = build_cohort(study, ordered, excluded, date.max), []
-    for participant in screened_cohort.participants:
-        site = current_site(participant.record)
-        day = today(site)
-        protocol = protocol_on(study, day)
-        imputed_participant = replace(participant, known_on=min(day, known_on))
-        built_cases.append(
-            Case(
-                imputed_participant,
-                site,
-                protocol,
-                day,
-                recorded_at[participant.participant_id],
-                closed,
-                term_names or {},
-            )
-        )
-    return built_cases
+    return [
+        _build_case(participant, study, today, recorded_at[participant.participant_id], term_names or {}, known_on)
+        for participant in build_cohort(study, ordered, excluded, date.max).participants
+    ]
+
+
+def _build_case(
+    participant: Participant,
+    study: Record,
+    today: TodayAtSite,
+    recorded_at: Mapping[UUID, datetime],
+    term_names: Mapping[str, str],
+    known_on: date,
+) -> Case:
+    today_at_site = today(participant.current_site)
+    return Case(
+        participant=replace(participant, known_on=min(today_at_site, known_on)),
+        site_id=participant.current_site,
+        protocol=protocol_on(study, today_at_site),
+        today=today_at_site,
+        recorded_at=recorded_at,
+        study_closed_on=min((closing.on for closing in study.facts_of(StudyClosed)), default=date.max),
+        term_names=term_names,
+    )

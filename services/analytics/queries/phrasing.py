@@ -1,10 +1,10 @@
-"""How a question names a fact: by what it is and its date, never by what else it says."""
+"""Facts as the sentences of data queries name them: by their kind and date, never by what else they say. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date
 
+from services.analytics.wording.phrasing import capitalize
 from shared.contracts.enrollment import (
     BaselineRecorded,
     ConsentSigned,
@@ -71,15 +71,5 @@ def describe_fact(fact: Fact) -> str:
 
 
 def ask_exact_date(fact: Fact, day: date) -> str:
-    """Asks for the exact day of a fact whose date is known by month or year only."""
-    return f"{as_sentence(describe_fact(fact))[:-1]} has a partial date. Analyses use {day}. What is the exact date?"
-
-
-def as_sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
-
-
-def join_names(names: Iterable[str]) -> str:
-    """`L1, L2 and L3`."""
-    *leading, last_name = names
-    return f"{', '.join(leading)} and {last_name}" if leading else last_name
+    """The question for the exact date of a fact with a partial date; `day` is the imputed day."""
+    return f"{capitalize(describe_fact(fact))} has a partial date. Analyses use {day}. What is the exact date?"

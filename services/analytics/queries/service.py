@@ -1,4 +1,4 @@
-"""From what is asked about queries to those that somebody may see: open or explained, of a site, a rule, a person."""
+"""Data queries on request: those that match a filter and that the member may see."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from services.analytics.asking import FigureService
-from services.analytics.queries import QueryWithStatus, queries_with_status
 from services.analytics.queries.case import TodayAtSite, build_cases
+from services.analytics.queries.derive import QueryWithStatus, queries_with_status
 from services.analytics.snapshot.repository import ProjectionPosition
+from services.analytics.snapshot.study_reader import StudyReader
 from shared.contracts.event import Event
-from shared.eventstore.study_cache import load_rights
 from shared.gate.study_timeline import require_site
-from shared.kernel.errors import Forbidden
 from shared.kernel.record import Record
-from shared.security.grants import EVERY_SITE
+from shared.security.grants import readable_tenants
 
 QueryState = Literal["open", "explained", "all"]
 CACHE_SIZE = 16
@@ -27,7 +25,7 @@ CacheKey = tuple[str, str, int, frozenset[str], frozenset[str], frozenset[tuple[
 
 @dataclass(frozen=True, slots=True)
 class QueryFilter:
-    """Which queries: None and `all` stand for every one."""
+    """Selects data queries; None and `all` select every one."""
 
     site: str | None = None
     participant: str | None = None
@@ -44,35 +42,29 @@ class QueryFilter:
 
 
 class QueryService:
-    """Queries are derived when they are asked for; the newest answers are kept for as long as nothing has moved.
+    """Derives data queries on request, and caches the newest answers.
 
-    `names`: toxicity terms by their ids, as sentences have them.
+    `term_names`: toxicity terms by id, for the sentences.
     """
 
-    def __init__(self, figures: FigureService, term_names: Mapping[str, str] | None = None) -> None:
-        self._figures, self._term_names = figures, term_names or {}
+    def __init__(self, reader: StudyReader, term_names: Mapping[str, str] | None = None) -> None:
+        self._reader, self._term_names = reader, term_names or {}
         self._cache: OrderedDict[CacheKey, list[QueryWithStatus]] = OrderedDict()
 
     async def visible_queries(
         self, study_id: str, member: str, query_filter: QueryFilter
     ) -> tuple[ProjectionPosition, list[QueryWithStatus]]:
-        """What the member may see of what is wanted, by participant and key, and the position that it is of.
+        """Returns the matching queries that the member may see, by participant and key, with their position.
 
-        Raises NotFound for who has no grant, NotYourRole for who sees no participants, or not that site's.
+        Raises NotFound for a member without a grant, Forbidden for one who sees no participants or not those of the
+        site, RequestRejected for a site that the study does not have.
         """
-        current = await self._figures.current_position(
-            study_id, member
-        )  # before the facts: what is applied later is newer
-        rights, study = await load_rights(self._figures.studies, study_id, member)
-        if not rights.visible_sites or not (
-            query_filter.site is None or {query_filter.site, EVERY_SITE} & rights.visible_sites
-        ):
-            raise Forbidden
+        current = await self._reader.projection_position(study_id)  # before the facts: none applied since is missed
+        rights, study = await self._reader.participant_rights(study_id, member)
+        readable_tenants(rights, query_filter.site)
         require_site(study.record, query_filter.site)
-        today_by_site, excluded = (
-            self._figures.today_by_site(study_id, study.record),
-            await self._figures.excluded_participants(study_id),
-        )
+        today_by_site = self._reader.today_by_site(study_id, study.record)
+        excluded = await self._reader.excluded_participants(study_id)
         cache_key = (
             study_id,
             current.epoch,
@@ -82,11 +74,24 @@ class QueryService:
             frozenset(today_by_site.items()),
         )
         if cache_key not in self._cache:
-            events = await self._figures.visible_facts(study_id, rights, current.position)
+            events = await self._reader.visible_facts(study_id, rights, current.position)
             self._cache[cache_key] = await self.derive_for(study_id, study.record, events, current, excluded)
             while len(self._cache) > CACHE_SIZE:
                 self._cache.popitem(last=False)
         return current, [row for row in self._cache[cache_key] if query_filter.matches(row)]
+
+    async def open_queries(
+        self, study_id: str, participant_id: str, member: str
+    ) -> tuple[ProjectionPosition, list[QueryWithStatus]]:
+        """Returns the open queries of one participant, the oldest first, with their position.
+
+        Raises NotFound or Forbidden, as `StudyReader.participant_facts` does.
+        """
+        current = await self._reader.projection_position(study_id)
+        rights, study = await self._reader.participant_rights(study_id, member)
+        facts = await self._reader.participant_facts(study_id, participant_id, rights, current.position)
+        derived = await self.derive_for(study_id, study.record, facts.events, current)
+        return current, sorted((row for row in derived if row.state == "open"), key=lambda row: (row.since, row.key))
 
     async def derive_for(
         self,
@@ -96,12 +101,13 @@ class QueryService:
         current: ProjectionPosition,
         excluded: frozenset[str] = frozenset(),
     ) -> list[QueryWithStatus]:
-        """What these facts of whole participants, who are not out, raise today at their sites."""
-        today_by_site, latest_today = (
-            self._figures.today_by_site(study_id, study),
-            self._figures.latest_today(study_id, study),
-        )
-        known_on = self._figures.data_known_until(study_id, current.recorded_at)
+        """Returns today's queries of the participants of `events` that are not excluded, off the event loop.
+
+        `events` must contain every fact of each participant.
+        """
+        today_by_site = self._reader.today_by_site(study_id, study)
+        latest_today = self._reader.latest_today(study_id, study)
+        known_on = self._reader.data_known_until(study_id, current.recorded_at)
         return await asyncio.to_thread(
             _derive,
             study,

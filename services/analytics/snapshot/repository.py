@@ -1,4 +1,4 @@
-"""Reads of what the projection keeps: how far it is, a study's own facts, and everybody's facts at a position."""
+"""Queries on what the projection keeps of a study: its position, its own facts, and those of its participants."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -17,15 +17,14 @@ from shared.kernel.record import Record, current_record
 from shared.postgres.named_queries import load_queries
 
 SQL = load_queries(Path(__file__).with_name("repository.sql"))
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[Any] | asyncpg.Pool[Any]
+Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.Pool[Any]"
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectionPosition:
-    """How far the projection of a study is, and by when all of that was recorded; position 0: nothing was applied.
+    """The number of facts of a study that have been applied, and the time by which all of them had been recorded.
 
-    `epoch` changes if the journal is lost.
+    Position 0: no fact has been applied. `epoch` changes if the journal is lost.
     """
 
     position: int
@@ -34,66 +33,72 @@ class ProjectionPosition:
 
 
 async def projection_position(connection: Connection, study_id: str) -> ProjectionPosition:
-    row = await connection.fetchrow(SQL["position"], study_id)
-    return (
-        ProjectionPosition(row["position"], row["epoch"], row["recorded_at"])
-        if row
-        else ProjectionPosition(0, "", None)
-    )
+    """Returns the latest position of a study."""
+    row = await connection.fetchrow(SQL["projection_position"], study_id)
+    if row is None:
+        return ProjectionPosition(0, "", None)
+    return ProjectionPosition(row["position"], row["epoch"], row["recorded_at"])
 
 
 async def recorded_at(connection: Connection, study_id: str, position: int) -> datetime | None:
-    """By when everything up to that position was recorded, so that `position_as_of` then leads no less far."""
+    """Returns the time by which every fact up to the position had been recorded; None at position 0.
+
+    `position_as_of` that time is never below the position.
+    """
     timestamp: datetime | None = await connection.fetchval(SQL["recorded_at"], study_id, position)
     return timestamp
 
 
 async def position_as_of(connection: Connection, study_id: str, moment: datetime) -> int | None:
-    """The last position up to which everything was recorded by that moment; None: all that there is."""
-    position: int | None = await connection.fetchval(SQL["as_of"], study_id, moment)
+    """Returns the last position up to which every fact had been recorded by that time; None: the latest position."""
+    position: int | None = await connection.fetchval(SQL["position_as_of"], study_id, moment)
     return position
 
 
 async def named_cut(connection: Connection, study_id: str, name: str) -> tuple[int, date] | None:
-    """Position and calendar day of a cut by its name."""
-    row = await connection.fetchrow(SQL["cut"], study_id, name)
+    """Returns the position and the calendar day of a named data cut; None if the study has none of that name."""
+    row = await connection.fetchrow(SQL["named_cut"], study_id, name)
     return (row["from_position"], date.fromisoformat(json.loads(row["data"])["cut_on"])) if row else None
 
 
 async def study_record_at(connection: Connection, study_id: str, position: int) -> Record:
-    """The study's own facts as they stood at that position."""
-    events = _events_from_rows(study_id, await connection.fetch(SQL["study_at"], study_id, position))
+    """Returns the study's own facts that were current at the position."""
+    events = _events_from_rows(study_id, await connection.fetch(SQL["study_record_at"], study_id, position))
     return current_record(stated_facts(event for event in events if event.is_readable))
 
 
 async def facts_at(connection: Connection, study_id: str, position: int) -> list[Event]:
-    """Facts of participants that stood at that position, by participant, service and version."""
-    return _events_from_rows(study_id, await connection.fetch(SQL["facts"], study_id, position))
+    """Returns the facts of participants that were current at the position, by participant, service and version.
+
+    Row-level security limits them to the participants of the connection's tenant.
+    """
+    return _events_from_rows(study_id, await connection.fetch(SQL["facts_at"], study_id, position))
 
 
 async def exclusion_facts(connection: Connection, study_id: str) -> list[Event]:
-    """Withdrawals and voided participants as they stand now, whatever position is looked at."""
-    return _events_from_rows(study_id, await connection.fetch(SQL["out"], study_id))
+    """Returns the withdrawals and voided participants that are current now, whatever position is read."""
+    return _events_from_rows(study_id, await connection.fetch(SQL["exclusion_facts"], study_id))
 
 
 async def facts_of_participants(
     connection: Connection, study_id: str, participant_ids: Sequence[str], position: int
 ) -> list[Event]:
-    """The same of these participants alone."""
-    return _events_from_rows(study_id, await connection.fetch(SQL["facts_of"], study_id, participant_ids, position))
+    """Returns what `facts_at` returns, of these participants only."""
+    rows = await connection.fetch(SQL["facts_of_participants"], study_id, participant_ids, position)
+    return _events_from_rows(study_id, rows)
 
 
 async def corrected_event_ids(
     connection: Connection, study_id: str, participant_id: str, position: int
 ) -> frozenset[UUID]:
-    """Events of a participant that read otherwise at an earlier position."""
-    rows = await connection.fetch(SQL["restated"], study_id, participant_id, position)
+    """Returns the ids of a participant's events that were corrected up to the position."""
+    rows = await connection.fetch(SQL["corrected_event_ids"], study_id, participant_id, position)
     return frozenset(UUID(int=row["event_id"].int) for row in rows)
 
 
 async def visible_participants(connection: Connection, study_id: str, after: str, limit: int) -> list[str]:
-    """Numbers of the participants that the connection's tenant sees, in order, from the one after `after` on."""
-    return [row["subject"] for row in await connection.fetch(SQL["subjects"], study_id, after, limit)]
+    """Returns at most `limit` ids of participants that the connection's tenant sees, sorted, beyond `after`."""
+    return [row["subject"] for row in await connection.fetch(SQL["visible_participants"], study_id, after, limit)]
 
 
 def _events_from_rows(study_id: str, rows: Sequence[asyncpg.Record]) -> list[Event]:

@@ -8,7 +8,7 @@ from scipy.special import betaincinv
 
 
 def clopper_pearson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """The exact interval of a binomial proportion: (lower, upper), both within 0 … 1.
+    """Returns the exact interval of a binomial proportion: (lower, upper), both within 0 … 1.
 
     The lower limit is the proportion under which `successes` or more have probability (1 - level) / 2, the upper
     that under which `successes` or fewer have it (Clopper and Pearson, Biometrika 1934;26:404): quantiles of beta
@@ -24,6 +24,6 @@ def clopper_pearson(successes: int, n: int, level: float = 0.95) -> tuple[float,
 
 
 def percent(proportion: float) -> float:
-    """A proportion of 0 … 1 in percent, to one decimal, half up: 4 / 31 is 12.9, 1 / 80 is 1.3 and not 1.2."""
+    """Converts a proportion of 0 … 1 to percent, to one decimal, half up: 4 / 31 is 12.9, 1 / 80 is 1.3 and not 1.2."""
     exact = Decimal(repr(float(proportion))) * 100
     return float(exact.quantize(Decimal("0.1"), ROUND_HALF_UP))

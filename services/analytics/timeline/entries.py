@@ -1,7 +1,6 @@
-"""One participant from the first day to the last: every fact that stands, from all services, in clinical order. Pure.
+"""The entries of a participant's timeline: every fact that stands, from all services, in clinical order. Pure.
 
-A day is what analyses take an imprecise date for: of a month the 15th, of a year 1 July, never after all of it was
-known; an end never comes before its beginning, nor death before what is known of the living.
+A partial date is placed on the imputed day that figures use (`cohort/date_imputation.py`).
 """
 
 from __future__ import annotations
@@ -12,82 +11,34 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from services.analytics.cohort.cohort import Participant, current_site
-from services.analytics.cohort.date_imputation import EpisodeId, episode_of
-from services.analytics.timeline.descriptions import LANES, NOT_ON_TIMELINE, DescriptionContext, describe
-from shared.contracts.enrollment import (
-    BaselineRecorded,
-    ConsentSigned,
-    ConsentWithdrawn,
-    LesionRegistered,
-    ParticipantEnrolled,
-    ParticipantScreened,
-    ParticipantTransferred,
-    ProcedurePerformed,
-    ScreeningFailed,
-)
+from services.analytics.cohort.episodes import LASTING_ENDS, LASTING_STARTS, EpisodeId, episode_of
+from services.analytics.cohort.participant import Participant
+from services.analytics.cohort.participation_status import participation_status
+from services.analytics.timeline.descriptions.context import DescriptionContext
+from services.analytics.timeline.descriptions.describe import LANES, NOT_ON_TIMELINE, describe
+from shared.contracts.clinical_order import CLINICAL_RANKS
+from shared.contracts.enrollment import BaselineRecorded, ProcedurePerformed
 from shared.contracts.event import Event
 from shared.contracts.follow_up import (
     DiseaseProgressed,
-    FollowUpRecorded,
     FollowUpResumed,
     LostToFollowUp,
     ParticipantDied,
-    VisitMissed,
     VitalStatusConfirmed,
 )
 from shared.contracts.toxicity import SeriousEventReported, SeriousEventResolved, SeriousEventUpdated, ToxicityAssessed
-from shared.contracts.treatment import (
-    PrescriptionChanged,
-    RadiotherapyCompleted,
-    RadiotherapyDiscontinued,
-    RadiotherapyStarted,
-    SystemicTherapyStarted,
-    SystemicTherapyStopped,
-)
+from shared.contracts.treatment import RadiotherapyCompleted, RadiotherapyDiscontinued, SystemicTherapyStopped
 from shared.kernel.fact import Fact
 from shared.kernel.partial_date import PartialDate
 from shared.kernel.record import Record
 
-_SAME_DAY_ORDER: tuple[type[Fact], ...] = (
-    ParticipantScreened,
-    ScreeningFailed,
-    ConsentSigned,
-    ParticipantEnrolled,
-    BaselineRecorded,
-    LesionRegistered,
-    ProcedurePerformed,
-    FollowUpRecorded,
-    VisitMissed,
-    DiseaseProgressed,
-    RadiotherapyStarted,
-    PrescriptionChanged,
-    SystemicTherapyStarted,
-    RadiotherapyCompleted,
-    RadiotherapyDiscontinued,
-    SystemicTherapyStopped,
-    ToxicityAssessed,
-    SeriousEventReported,
-    SeriousEventUpdated,
-    SeriousEventResolved,
-    VitalStatusConfirmed,
-    LostToFollowUp,
-    FollowUpResumed,
-    ParticipantTransferred,
-    ConsentWithdrawn,
-    ParticipantDied,
-)
-"""What comes first of two facts of one day: people are seen, then it is decided, then treated, then tolerated."""
-_RANK = {kind: float(rank) for rank, kind in enumerate(_SAME_DAY_ORDER)}
-_SPAN_ENDS = (RadiotherapyCompleted, RadiotherapyDiscontinued, SystemicTherapyStopped, SeriousEventResolved)
-_SPAN_STARTS = (RadiotherapyStarted, SystemicTherapyStarted, SeriousEventReported)
 _ENDED_OUTCOMES = {"RECOVERED/RESOLVED", "RECOVERED/RESOLVED WITH SEQUELAE", "FATAL"}
 _RANK_AFTER = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class DatedFact:
-    """A fact with the date that it is placed by, and the day that date is taken for."""
+    """A fact with the date that places it on the timeline, and the day that this date is taken for; None: undated."""
 
     event: Event
     fact: Fact
@@ -102,10 +53,11 @@ def assemble_timeline(
     corrected_ids: Collection[UUID] = (),
     known_on: date | None = None,
 ) -> dict[str, Any]:
-    """What the standing events of one screened participant tell, ready for JSON.
+    """The timeline of one screened participant, ready for JSON.
 
-    `names`: toxicity terms by id, where they are known. `corrected`: events that were stated otherwise at first. A fact
-    about the record (an explained query, a reminder) is no part of a life and is not told.
+    `events`: the facts that stand, of all services. `today`: the day up to which open episodes last. `term_names`:
+    toxicity terms by id, as far as they are known. `corrected_ids`: events that were corrected. `known_on`: the day by
+    which everything was known; None: today. Facts about the record (an explained query, a reminder) are left out.
     """
     readable = [(event, event.stated_fact()) for event in events if event.is_readable]
     record = Record(tuple(stated for _, stated in readable))
@@ -128,30 +80,18 @@ def assemble_timeline(
     return {
         "study_id": events[0].study_id,
         "participant_id": events[0].stream_id,
-        "site_id": current_site(record),
-        "status": participation_status(record, known_until),
+        "site_id": participant.current_site,
+        "status": participation_status(participant),
         "today": today.isoformat(),
-        "ends_on": max([open_end, *(each.day for each in dated_facts if each.day)]).isoformat(),
+        "ends_on": max([open_end, *(dated_fact.day for dated_fact in dated_facts if dated_fact.day)]).isoformat(),
         "imputed_dates": sum(entry["imputed"] for entry in entries),
         "lanes": [{"lane": lane, "title": title} for lane, title in LANES.items() if lane in lanes_present],
         "entries": entries,
     }
 
 
-def participation_status(record: Record, known_on: date) -> str:
-    """Where a participant is in the study: of what holds, what weighs most."""
-    if record.facts_of(ParticipantDied):
-        return "died"
-    if record.facts_of(ConsentWithdrawn):
-        return "withdrawn"
-    if Participant("", record, known_on).lost_to_follow_up_on(date.max):
-        return "lost"
-    milestones = ((ParticipantEnrolled, "enrolled"), (ScreeningFailed, "screen_failed"), (ConsentSigned, "consented"))
-    return next((name for kind, name in milestones if record.facts_of(kind)), "screening")
-
-
 def _with_imputed_days(events_and_facts: Sequence[tuple[Event, Fact]], participant: Participant) -> Iterator[DatedFact]:
-    """With the days that figures take them for."""
+    """Pair each fact with its imputed day, as figures do."""
     for event, fact in events_and_facts:
         partial_date = _placement_date(fact)
         if partial_date is None:
@@ -166,7 +106,7 @@ def _with_imputed_days(events_and_facts: Sequence[tuple[Event, Fact]], participa
 
 
 def _placement_date(fact: Fact) -> PartialDate | None:
-    """What is learnt of a serious event later goes by the day on which it was learnt."""
+    """The date that places a fact; for later news of a serious event the day on which the site became aware of it."""
     match fact:
         case SeriousEventResolved(resolved_on=PartialDate() as resolved):
             return resolved
@@ -176,20 +116,19 @@ def _placement_date(fact: Fact) -> PartialDate | None:
 
 
 def _open_end(dated_facts: Sequence[DatedFact], today: date) -> date:
-    """Up to which day what has no end goes on: death, the last known day where that has no date, else today."""
+    """The day up to which open episodes last: death, for a death without a date the last known day, else today."""
     deaths = [dated_fact for dated_fact in dated_facts if isinstance(dated_fact.fact, ParticipantDied)]
     if not deaths:
         return today
-    return deaths[0].day or max((each.day for each in dated_facts if each.day), default=today)
+    return deaths[0].day or max((dated_fact.day for dated_fact in dated_facts if dated_fact.day), default=today)
 
 
 def _sort_clinically(dated_facts: Sequence[DatedFact]) -> list[DatedFact]:
-    """By day, then as things follow each other within a day, then by what they say, so that the order in which they
-    were stated does not show; undated ones last."""
+    """Sort by day, clinical order and content, so that the order of stating does not show; undated facts come last."""
     start_days = {
         episode_of(dated_fact.fact): dated_fact.day
         for dated_fact in dated_facts
-        if isinstance(dated_fact.fact, _SPAN_STARTS)
+        if isinstance(dated_fact.fact, LASTING_STARTS)
     }
 
     def sort_key(dated_fact: DatedFact) -> tuple[bool, date, float, str, str, int]:
@@ -209,27 +148,27 @@ def _sort_clinically(dated_facts: Sequence[DatedFact]) -> list[DatedFact]:
 
 
 def _rank(fact: Fact, *, begun_earlier: bool) -> float:
-    """A treatment ends before what the day brings next, but never before its own beginning."""
+    """The clinical rank; a treatment that began on an earlier day ends before the other facts of its last day."""
     match fact:
         case ToxicityAssessed(timepoint="baseline"):
-            return _RANK[BaselineRecorded] + _RANK_AFTER
+            return CLINICAL_RANKS[BaselineRecorded] + _RANK_AFTER
         case RadiotherapyCompleted() | RadiotherapyDiscontinued() if begun_earlier:
-            return _RANK[ProcedurePerformed] + _RANK_AFTER
+            return CLINICAL_RANKS[ProcedurePerformed] + _RANK_AFTER
         case SystemicTherapyStopped() if begun_earlier:
-            return _RANK[DiseaseProgressed] + _RANK_AFTER
-    return _RANK.get(type(fact), _RANK[VitalStatusConfirmed])
+            return CLINICAL_RANKS[DiseaseProgressed] + _RANK_AFTER
+    return CLINICAL_RANKS.get(type(fact), CLINICAL_RANKS[VitalStatusConfirmed])
 
 
 @dataclass(frozen=True, slots=True)
 class SpanContext:
-    """What an entry's end is found in."""
+    """Context for computing the end of an entry."""
 
     dated_facts: Sequence[DatedFact]
     open_end: date
     known_on: date
 
     def end_of(self, dated_fact: DatedFact) -> tuple[date, bool] | None:
-        """Last day of what lasts, and whether no end is stated; None for what happens on a day."""
+        """The last day of an episode, and whether it is open (no end is stated); None for a fact of a single day."""
         if dated_fact.day is None or not self._lasts(dated_fact.fact):
             return None
         end = min((other for other in self._end_days(dated_fact) if other >= dated_fact.day), default=None)
@@ -238,7 +177,7 @@ class SpanContext:
     def _lasts(self, fact: Fact) -> bool:
         if isinstance(fact, SeriousEventReported):
             return fact.outcome not in _ENDED_OUTCOMES or any(self._episode_end_days(episode_of(fact)))
-        return isinstance(fact, (*_SPAN_STARTS, LostToFollowUp))
+        return isinstance(fact, (*LASTING_STARTS, LostToFollowUp))
 
     def _end_days(self, dated_fact: DatedFact) -> Iterable[date]:
         if isinstance(dated_fact.fact, LostToFollowUp):
@@ -247,12 +186,12 @@ class SpanContext:
 
     def _episode_end_days(self, episode: EpisodeId | None) -> Iterator[date]:
         for candidate in self.dated_facts:
-            if isinstance(candidate.fact, _SPAN_ENDS) and episode_of(candidate.fact) == episode and candidate.day:
+            if isinstance(candidate.fact, LASTING_ENDS) and episode_of(candidate.fact) == episode and candidate.day:
                 yield candidate.day
 
 
 def _entry(dated_fact: DatedFact, span_context: SpanContext, description_context: DescriptionContext) -> dict[str, Any]:
-    """`on` is as stated. `from` to `until`: of what lasts its first and last day, else the days it may have been on."""
+    """The JSON entry. `on` is as stated. `from` to `until`: first and last day of an episode, or all possible days."""
     description, span = describe(dated_fact.fact, description_context), span_context.end_of(dated_fact)
     first_day, last_day = (
         _possible_range(dated_fact.partial_date, span_context.known_on) if span is None else (dated_fact.day, span[0])

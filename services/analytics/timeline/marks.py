@@ -1,14 +1,11 @@
-"""The shapes of a swim lane: kinds of fact are told apart by shape, not by colour alone."""
+"""The marks of a swim lane: kinds of fact differ in shape, not in color alone. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from services.analytics.charts.svg import (
-    ACCENT,
-    INK,
-    MUTED,
-    SECOND,
     AttributeValue,
     Element,
     element,
@@ -16,7 +13,10 @@ from services.analytics.charts.svg import (
     svg_number,
     text,
 )
-from services.analytics.figures import FigureData
+from services.analytics.charts.theme import ACCENT, INK, MUTED, SECOND
+
+Entry = Mapping[str, Any]
+"""An entry of a timeline as its `.json` answer has it."""
 
 _BY_TYPE = {
     "disease.progressed": "diamond",
@@ -29,15 +29,15 @@ _SEVERE_GRADE = 3
 _HALF_SIZE = 5.0
 
 
-def shape(entry: FigureData) -> str:
-    """What an entry is drawn as: those of one shape that lie on each other are drawn as one."""
+def shape(entry: Entry) -> str:
+    """The name of the shape that shows an entry. Overlapping entries of one shape are drawn as one mark."""
     if entry["lasts"]:
         return "bar"
     return _BY_TYPE.get(entry["type"]) or _BY_LANE.get(entry["lane"], "dot")
 
 
-def mark(entries: Sequence[FigureData], x: float, y: float) -> Iterator[Element]:
-    """What happened on a day, or several things of one shape on days next to each other."""
+def mark(entries: Sequence[Entry], x: float, y: float) -> Iterator[Element]:
+    """The mark of one entry, or of several of one shape on neighboring days."""
     match shape(entries[0]):
         case "grade":
             return _grade(entries, x, y)
@@ -47,8 +47,8 @@ def mark(entries: Sequence[FigureData], x: float, y: float) -> Iterator[Element]
             return _MARKS[name](x, y)
 
 
-def _grade(entries: Sequence[FigureData], x: float, y: float) -> Iterator[Element]:
-    """The worst grade in a ring: a heavy one from grade 3 on, a dashed one where nothing was graded."""
+def _grade(entries: Sequence[Entry], x: float, y: float) -> Iterator[Element]:
+    """The worst grade in a ring: heavy from grade 3 on, dashed if no grade is recorded."""
     grades = [entry["grade"] for entry in entries if entry.get("grade") is not None]
     worst = max(grades, default=None)
     severe = worst is not None and worst >= _SEVERE_GRADE

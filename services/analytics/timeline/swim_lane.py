@@ -1,17 +1,15 @@
-"""A participant's swim lane: what lasts as bars, what happens as marks, on one axis of calendar days."""
+"""The swim lane of a participant: episodes as bars and single facts as marks, on one axis of calendar days. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Any
 
+from services.analytics.charts.axes import DateScale
 from services.analytics.charts.svg import (
-    ACCENT,
     HALO,
-    INK,
-    MUTED,
-    TINT,
     AttributeValue,
     Element,
     document,
@@ -23,9 +21,12 @@ from services.analytics.charts.svg import (
     svg_number,
     text,
 )
+from services.analytics.charts.theme import ACCENT, INK, MUTED, TINT
 from services.analytics.charts.time_axis import axis_labels
-from services.analytics.figures import FigureData, FigureTable, count_noun, humanize
-from services.analytics.timeline.marks import mark, shape
+from services.analytics.cohort.episodes import LASTING_ENDS
+from services.analytics.timeline.marks import Entry, mark, shape
+from services.analytics.wording.phrasing import count_noun
+from shared.contracts.follow_up import FollowUpResumed
 
 TITLE = "Timeline"
 
@@ -36,23 +37,18 @@ _MERGE_DISTANCE = 7.0  # marks of one kind that are nearer are drawn as one
 _MAX_LABELED_ROWS, _MAX_ROWS = 5, 9  # rows of a lane with labels, and at all
 _MAX_TICKS = 11
 _MAX_LABEL_PARTS = 3
-_END_TYPES = {
-    "radiotherapy.completed",
-    "radiotherapy.discontinued",
-    "systemic_therapy.stopped",
-    "toxicity.serious_event_resolved",
-    "participant.follow_up_resumed",
-}
-"""Told by where a bar ends."""
+_END_TYPES = {fact_type.type_name for fact_type in LASTING_ENDS} | {FollowUpResumed.type_name}
+"""Facts without a mark of their own: the end of a bar shows them."""
 
-LaneEntry = FigureData
+Timeline = Mapping[str, Any]
+"""A timeline as its `.json` answer has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaneItem:
-    """A bar or a mark from `x1` to `x2`, with the entries that it shows; of imprecise dates, where they may be."""
+    """A bar or a mark from `x1` to `x2`, with the entries that it shows, and the possible spans of partial dates."""
 
-    entries: tuple[LaneEntry, ...]
+    entries: tuple[Entry, ...]
     x1: float
     x2: float
     possible_spans: tuple[tuple[float, float], ...] = ()
@@ -70,7 +66,7 @@ class LaneItem:
 
     @property
     def extent(self) -> tuple[float, float]:
-        """From where to where the row is taken, label included."""
+        """The left and right ends of the space that the item needs in its row, label included."""
         label_width = len(self.label) * _CHARACTER_WIDTH + _GAP if self.label and self.side != "none" else 0.0
         left = label_width if self.side == "left" else 0.0
         right = label_width if self.side == "right" else 0.0
@@ -78,16 +74,7 @@ class LaneItem:
         return self.x1 - mark_radius - left, self.x2 + mark_radius + right
 
 
-@dataclass(frozen=True, slots=True)
-class _TimeScale:
-    start: date
-    end: date
-
-    def x(self, day: date) -> float:
-        return _LEFT + (_RIGHT - _LEFT) * (day - self.start).days / max((self.end - self.start).days, 1)
-
-
-def draw(figure: FigureData) -> str:
+def draw(figure: Timeline) -> str:
     """The swim lane as SVG text."""
     scale = _scale(figure)
     body, base = list[Element](), float(_TOP)
@@ -104,8 +91,8 @@ def draw(figure: FigureData) -> str:
     )
 
 
-def caption(figure: FigureData) -> str:
-    """How much is shown, what is imprecise or restated in it, and which state of the study it is."""
+def caption(figure: Timeline) -> str:
+    """Counts of facts, partial dates and corrected facts, the legend, and the position."""
     entries = figure["entries"]
     parts = [
         f"{count_noun(len(entries), 'fact')} up to {figure['today']}",
@@ -115,8 +102,8 @@ def caption(figure: FigureData) -> str:
     return " ".join([f"{', '.join(parts)}.", *_legend_sentences(entries), f"Position {figure['position']}."])
 
 
-def _legend_sentences(entries: Sequence[LaneEntry]) -> Iterator[str]:
-    """What is not said by a label in the drawing."""
+def _legend_sentences(entries: Sequence[Entry]) -> Iterator[str]:
+    """Sentences for marks that carry no label."""
     if any(entry["ongoing"] for entry in entries):
         yield "A dashed bar has no recorded end."
     if any(entry["imputed"] and not entry["lasts"] for entry in entries):
@@ -125,25 +112,17 @@ def _legend_sentences(entries: Sequence[LaneEntry]) -> Iterator[str]:
         yield "A ring shows the worst grade of an assessment; ? means that no grade is recorded."
 
 
-def table(figure: FigureData) -> FigureTable:
-    """Header, and a row for every entry in clinical order."""
-    return ["Date", "Lane", "What", "Details"], [
-        [entry["on"] or "unknown", humanize(entry["lane"]), entry["title"], "; ".join(entry["detail"])]
-        for entry in figure["entries"]
-    ]
-
-
-def _scale(figure: FigureData) -> _TimeScale:
+def _scale(figure: Timeline) -> DateScale:
     """All days that are shown, with a little room on both sides."""
     days = [date.fromisoformat(entry["from"]) for entry in figure["entries"] if entry["from"]]
     end = date.fromisoformat(figure["ends_on"])
     start = min(days, default=end)
     room = timedelta(days=max(2, (end - start).days // 50))
-    return _TimeScale(start - room, end + room)
+    return DateScale(start=start - room, end=end + room, left=_LEFT, right=_RIGHT)
 
 
-def _lane_items(figure: FigureData, lane: str, scale: _TimeScale) -> list[LaneItem]:
-    """Bars as they are; marks of one kind that would lie on each other as one."""
+def _lane_items(figure: Timeline, lane: str, scale: DateScale) -> list[LaneItem]:
+    """Bars, and marks; marks of one shape that would overlap are one item."""
     items = list[LaneItem]()
     for entry in (
         lane_entry
@@ -163,34 +142,34 @@ def _lane_items(figure: FigureData, lane: str, scale: _TimeScale) -> list[LaneIt
     return items
 
 
-def _lane_item(entry: LaneEntry, figure: FigureData, scale: _TimeScale) -> LaneItem:
-    """What has no date stands at the end."""
+def _lane_item(entry: Entry, figure: Timeline, scale: DateScale) -> LaneItem:
+    """The bar or mark of an entry; an undated one is placed at the end."""
     if entry["lasts"]:
-        x1, x2 = (scale.x(date.fromisoformat(entry[name])) for name in ("from", "until"))
+        x1, x2 = (scale.at(date.fromisoformat(entry[name])) for name in ("from", "until"))
         return LaneItem((entry,), x1, max(x2, x1 + 4))
-    x = scale.x(date.fromisoformat(entry["day"] or figure["ends_on"]))
+    x = scale.at(date.fromisoformat(entry["day"] or figure["ends_on"]))
     if not entry["imputed"]:
         return LaneItem((entry,), x, x)
-    first, last = (scale.x(date.fromisoformat(entry[name])) for name in ("from", "until"))
+    first, last = (scale.at(date.fromisoformat(entry[name])) for name in ("from", "until"))
     return LaneItem((entry,), x, x, ((first, last),))
 
 
-def _entry_label(entry: LaneEntry) -> str:
+def _entry_label(entry: Entry) -> str:
     if entry["lane"] == "toxicity" and not entry["lasts"]:
         return ""  # its grade stands in the mark
     return str(entry["label"]) if entry["day"] else f"{entry['label']}, date unknown"
 
 
 def _layout_rows(items: Sequence[LaneItem]) -> list[list[LaneItem]]:
-    """Each item in the first row that has room for it, bars first; a label that finds no room is left away."""
+    """Put each item in the first row with room for it, bars first; without room for its label it goes unlabeled."""
     rows = list[list[LaneItem]]()
-    for item in sorted(items, key=lambda each: each.shape != "bar"):
+    for item in sorted(items, key=lambda lane_item: lane_item.shape != "bar"):
         candidates = [replace(item, side=side) for side in ("inside", "right", "left") if _fits(item, side)]
         placed = next(
             (
-                each
-                for each in candidates
-                if _place_in_row(rows, each, _MAX_ROWS if each.side == "inside" else _MAX_LABELED_ROWS)
+                candidate
+                for candidate in candidates
+                if _place_in_row(rows, candidate, _MAX_ROWS if candidate.side == "inside" else _MAX_LABELED_ROWS)
             ),
             None,
         )
@@ -238,7 +217,7 @@ def _draw_item(item: LaneItem, middle: float) -> Element:
     )
 
 
-def _tooltip_sentence(entry: LaneEntry) -> str:
+def _tooltip_sentence(entry: Entry) -> str:
     end = " (no end recorded)" if entry["ongoing"] else ""
     date_text = f"{entry['on']} – {entry['until']}" if entry["lasts"] and not entry["ongoing"] else entry["on"]
     return f"{date_text or 'Date unknown'}: {entry['title']}{end}"
@@ -264,9 +243,9 @@ def _draw_inner_label(item: LaneItem, middle: float) -> Iterator[Element]:
         yield text(item.x1 + _GAP, middle + 4, item.label, font_size=12)
 
 
-def _axis(scale: _TimeScale, bottom: float) -> Iterator[Element]:
+def _axis(scale: DateScale, bottom: float) -> Iterator[Element]:
     for day, label in axis_labels(scale.start, scale.end, _MAX_TICKS):
-        x = scale.x(day)
+        x = scale.at(day)
         yield grid_line(x, _TOP - 6, x, bottom)
         if x <= _WIDTH - 26:
             yield secondary_text(x, _TOP - 14, label, "middle")
@@ -274,9 +253,9 @@ def _axis(scale: _TimeScale, bottom: float) -> Iterator[Element]:
     yield line(f"M{_LEFT} {svg_number(bottom)}H{_WIDTH}", stroke=MUTED, class_="stroke-muted")
 
 
-def _death_lines(figure: FigureData, scale: _TimeScale, bottom: float) -> Iterator[Element]:
-    """Where life ended, through all lanes."""
+def _death_lines(figure: Timeline, scale: DateScale, bottom: float) -> Iterator[Element]:
+    """A vertical line through all lanes on the day of death."""
     for entry in figure["entries"]:
         if entry["type"] == "participant.died" and entry["day"]:
-            x = svg_number(scale.x(date.fromisoformat(entry["day"])))
+            x = svg_number(scale.at(date.fromisoformat(entry["day"])))
             yield line(f"M{x} {_TOP}V{svg_number(bottom)}", stroke=INK, stroke_dasharray="2 3")

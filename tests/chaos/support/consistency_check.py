@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -14,9 +13,10 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from infra.local.data_folder import DataFolder
-from services.analytics.asking import UTC_OFFSET_OF_LAST_TIMEZONE
-from services.analytics.cohort.cohort import Selection, build_cohort, excludes_participant
+from services.analytics.cohort.cohort import Selection, build_cohort
+from services.analytics.cohort.participant import excludes_participant
 from services.analytics.figures.registry import FIGURES
+from services.analytics.snapshot.study_reader import UTC_OFFSET_OF_LAST_TIMEZONE
 from shared.contracts.event import Event, stated_facts
 from shared.inbox import standing_facts
 from shared.kernel.record import current_record
@@ -140,5 +140,4 @@ def compute_figures(study_id: str, events: Sequence[Event], today: date) -> Mapp
     excluded = frozenset(each.stream_id for each in participant_events if excludes_participant(each.stated_fact().fact))
     known_until = min(today, (max(each.recorded_at for each in events) - UTC_OFFSET_OF_LAST_TIMEZONE).date())
     full_cohort = build_cohort(study_record, participant_events, excluded, today, known_until)
-    computed = {name: kind.compute(full_cohort, Selection(today)) for name, kind in FIGURES.items()}
-    return dict(json.loads(json.dumps(computed)))
+    return {name: figure.compute(full_cohort, Selection(today)).to_json() for name, figure in FIGURES.items()}

@@ -10,8 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from services.analytics.queries import DataQuery, QueryWithStatus, derive_queries, queries_with_status
 from services.analytics.queries.case import Case, build_cases
+from services.analytics.queries.derive import DataQuery, QueryWithStatus, derive_queries, queries_with_status
 from shared.contracts import catalogue
 from shared.contracts.event import Event
 from shared.contracts.follow_up import DiseaseProgressed, FollowUpRecorded, ParticipantDied, QueryExplained, VisitMissed

@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from services.analytics.api import LIVE_LISTS, publish_change
 from services.analytics.figures.registry import FIGURES
+from services.analytics.live.parts import LIVE_LISTS, publish_change
 from shared.ui.live_updates import LiveUpdates
 
 TIMEOUT_SECONDS = 5

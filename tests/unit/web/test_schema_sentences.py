@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core.core_schema import ErrorType
 
-from services.analytics.api import FigureParameters
+from services.analytics.figures.parameters import FigureParameters
 from services.analytics.participants.api import ParticipantPageParameters
 from services.analytics.queries.api import QueryPageParameters
 from services.enrollment.app import NewStudy

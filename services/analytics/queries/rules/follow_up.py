@@ -1,13 +1,13 @@
-"""Questions about contacts: the visits they are taken for, and the disease that was seen."""
+"""Data queries about follow-up: contacts and their visits, and the disease status at contacts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from services.analytics.figures import count_noun
-from services.analytics.queries.case import Anchor, Case, QueryFinding, query_rule
-from services.analytics.queries.phrasing import as_sentence, ask_exact_date, describe_fact
+from services.analytics.queries.case import AnchorFact, Case, QueryFinding, query_rule
+from services.analytics.queries.phrasing import ask_exact_date, describe_fact
+from services.analytics.wording.phrasing import as_sentence, count_noun
 from shared.contracts.enrollment import LesionRegistered
 from shared.contracts.follow_up import DiseaseProgressed, FollowUpRecorded, VisitMissed
 from shared.contracts.toxicity import ToxicityAssessed
@@ -21,7 +21,7 @@ _NOT_RECORDED = f"no matching progression is recorded within {PROGRESSION_TOLERA
 
 @query_rule("imprecise_contact")
 def imprecise_contact(case: Case) -> Iterator[QueryFinding]:
-    """A contact is known by month or year only; it is taken for the middle of it."""
+    """Asks for the exact date of a contact that is known by month or year only."""
     for stated in case.stated(FollowUpRecorded):
         if not stated.fact.seen_on.is_exact:
             yield QueryFinding(ask_exact_date(stated.fact, case.day(stated.fact)), (stated,))
@@ -29,7 +29,10 @@ def imprecise_contact(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("visit_slot_conflict")
 def visit_slot_conflict(case: Case) -> Iterator[QueryFinding]:
-    """A contact or an assessment is taken for a visit in whose slot its date surely does not lie."""
+    """Asks about a contact or toxicity assessment whose date cannot lie in the slot of the visit that it names.
+
+    It does not ask where the protocol may move visits to the end of a later course.
+    """
     dated: list[StatedFact[FollowUpRecorded | ToxicityAssessed]] = [
         *case.stated(FollowUpRecorded),
         *case.stated(ToxicityAssessed),
@@ -52,7 +55,7 @@ def visit_slot_conflict(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("missed_visit_not_planned")
 def missed_visit_not_planned(case: Case) -> Iterator[QueryFinding]:
-    """A visit is declared missed that the plan does not have. A contact taken for such a one has no slot."""
+    """Asks about a missed visit with a number that the protocol does not plan."""
     planned = len(case.protocol.follow_up.windows)
     for missed in case.stated(VisitMissed):
         if missed.fact.visit > planned:
@@ -62,7 +65,7 @@ def missed_visit_not_planned(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("visit_missed_though_done")
 def visit_missed_though_done(case: Case) -> Iterator[QueryFinding]:
-    """A visit is declared missed, and a contact lies in its slot, or is declared that visit where there is no slot."""
+    """Asks about a missed visit for which there is a contact: in its slot, or, without slots, with its number."""
     for missed in case.stated(VisitMissed):
         visit_number, anchor = missed.fact.visit, case.anchor(missed.fact.course_id)
         slot = next((visit for visit in _slots(case, anchor) if visit.number == visit_number), None)
@@ -83,11 +86,11 @@ def _takes_place_as(case: Case, contact: StatedFact[FollowUpRecorded], visit_num
     return slot.opens <= case.day(contact.fact) <= slot.slot_ends
 
 
-def _slots(case: Case, anchor: Anchor | None) -> tuple[Visit, ...]:
+def _slots(case: Case, anchor: AnchorFact | None) -> tuple[Visit, ...]:
     return planned_visits(case.protocol.follow_up, anchor[1]) if anchor else ()
 
 
-def _with_anchor(stated: StatedFact[Fact], anchor: Anchor | None) -> tuple[StatedFact[Fact], ...]:
+def _with_anchor(stated: StatedFact[Fact], anchor: AnchorFact | None) -> tuple[StatedFact[Fact], ...]:
     return (stated, anchor[0]) if anchor else (stated,)
 
 
@@ -105,13 +108,13 @@ def _describe_slot_by_date(fact_date: PartialDate, slots: tuple[Visit, ...]) -> 
 
 
 def _overlaps(fact_date: PartialDate, first: date, last: date) -> bool:
-    """May the date lie between these days, both inclusive?"""
+    """Can the date lie between these days, both inclusive?"""
     return fact_date.earliest <= last and first <= fact_date.latest
 
 
 @query_rule("local_progression_not_stated")
 def local_progression_not_stated(case: Case) -> Iterator[QueryFinding]:
-    """A lesion is seen progressed at a contact, and no progression of it is stated within 30 days."""
+    """Asks about a lesion reported progressed at a contact, without a progression of it recorded within 30 days."""
     registered = {lesion.fact.lesion_id: lesion for lesion in case.stated(LesionRegistered)}
     for contact in case.stated(FollowUpRecorded):
         for name in _progressed_lesion_ids(contact.fact):
@@ -124,13 +127,13 @@ def local_progression_not_stated(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("regional_progression_not_stated")
 def regional_progression_not_stated(case: Case) -> Iterator[QueryFinding]:
-    """Regional progression is seen at a contact, and none is stated within 30 days."""
+    """Asks about regional progression reported at a contact, without one recorded within 30 days."""
     yield from _extent_not_stated(case, "regional")
 
 
 @query_rule("distant_progression_not_stated")
 def distant_progression_not_stated(case: Case) -> Iterator[QueryFinding]:
-    """Distant progression is seen at a contact, and none is stated within 30 days."""
+    """Asks about distant progression reported at a contact, without one recorded within 30 days."""
     yield from _extent_not_stated(case, "distant")
 
 
@@ -146,7 +149,7 @@ def _extent_not_stated(case: Case, extent: str) -> Iterator[QueryFinding]:
 
 @query_rule("response_without_progression")
 def response_without_progression(case: Case) -> Iterator[QueryFinding]:
-    """The response is PD, no disease is seen progressed, and no progression is stated within 30 days."""
+    """Asks about the response PD without progressed disease at the contact or a progression recorded within 30 days."""
     for contact in case.stated(FollowUpRecorded):
         if (
             contact.fact.response == "PD"
@@ -161,7 +164,7 @@ def response_without_progression(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("lesion_before_it_was_found")
 def lesion_before_it_was_found(case: Case) -> Iterator[QueryFinding]:
-    """A lesion is seen, or its progression is stated, surely before the lesion was found."""
+    """Asks about a contact or progression of a lesion that must be dated before the lesion was found."""
     registered = {lesion.fact.lesion_id: lesion for lesion in case.stated(LesionRegistered)}
     dated_facts: list[StatedFact[FollowUpRecorded | DiseaseProgressed]] = [
         *case.stated(FollowUpRecorded),
@@ -198,7 +201,7 @@ def _reports_progression(contact: FollowUpRecorded) -> bool:
 
 
 def _nearby_progressions(case: Case, contact: FollowUpRecorded) -> list[DiseaseProgressed]:
-    """Progressions that may have been detected within 30 days of the contact."""
+    """Progressions whose date can lie within 30 days of the contact."""
     first, last = contact.seen_on.earliest - PROGRESSION_TOLERANCE, contact.seen_on.latest + PROGRESSION_TOLERANCE
     return [
         progression

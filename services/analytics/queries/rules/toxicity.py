@@ -1,4 +1,4 @@
-"""Questions about adverse events: what they say of death, of treatment, and of time."""
+"""Data queries about adverse events: grades, deaths, attribution to treatment, and reporting in time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.analytics.queries.case import Case, QueryFinding, query_rule
-from services.analytics.queries.phrasing import as_sentence, describe_fact, join_names
+from services.analytics.queries.phrasing import describe_fact
+from services.analytics.wording.phrasing import as_sentence, join_words
 from shared.contracts.follow_up import ParticipantDied
 from shared.contracts.toxicity import (
     RELATED_LEVELS,
@@ -20,7 +21,7 @@ from shared.contracts.treatment import SystemicTherapyStarted
 from shared.kernel.fact import Fact, StatedFact
 
 FETAL_DEATH = "4.03:0582"
-"""Fetal death: of CTCAE the one term whose grade 5 is not the participant's own death."""
+"""Fetal death: the one CTCAE term whose grade 5 is not the death of the participant."""
 FATAL_GRADE = 5
 REPORTING_DEADLINE = timedelta(hours=24)
 _TREATMENT_NAMES = {"line": "systemic therapy", "course": "course"}
@@ -29,7 +30,7 @@ SeriousEventFact = SeriousEventReported | SeriousEventUpdated | SeriousEventReso
 
 @query_rule("grade_5_without_death")
 def grade_5_without_death(case: Case) -> Iterator[QueryFinding]:
-    """An event of grade 5, or a serious event with a fatal outcome, and no death is stated."""
+    """Asks about an adverse event of grade 5, or a serious one with a fatal outcome, without a recorded death."""
     if case.record.stated_of(ParticipantDied):
         return
     for stated in _grade_5_facts(case):
@@ -49,7 +50,7 @@ def grade_5_without_death(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("death_of_treatment_without_grade_5")
 def death_of_treatment_without_grade_5(case: Case) -> Iterator[QueryFinding]:
-    """The death is put down to treatment, and no event of grade 5 is stated."""
+    """Asks about a death caused by treatment without an adverse event of grade 5."""
     for death in case.stated(ParticipantDied):
         if death.fact.cause == "treatment" and not _grade_5_facts(case):
             text = "The cause of death is treatment, but no adverse event of grade 5 is recorded."
@@ -58,17 +59,20 @@ def death_of_treatment_without_grade_5(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("ungraded_event")
 def ungraded_event(case: Case) -> Iterator[QueryFinding]:
-    """A term was found and not graded."""
+    """Asks for the grade of an adverse event that is recorded without one."""
     for stated in case.stated(ToxicityAssessed):
         ungraded = sorted(finding.term for finding in stated.fact.findings if finding.grade is None)
         if ungraded:
-            terms = join_names(case.term_label(term) for term in ungraded)
+            terms = join_words(case.term_label(term) for term in ungraded)
             yield QueryFinding(as_sentence(f"{describe_fact(stated.fact)} has no grade for {terms}"), (stated,))
 
 
 @query_rule("baseline_toxicity_after_course_start")
 def baseline_toxicity_after_course_start(case: Case) -> Iterator[QueryFinding]:
-    """A baseline of toxicity is dated surely after its course began (the index course, where none is named)."""
+    """Asks about a baseline toxicity assessment that must be dated after its course started.
+
+    An assessment that names no course belongs to the index course.
+    """
     for stated in case.stated(ToxicityAssessed):
         name = stated.fact.course_id
         course = case.courses.get(name) if name else case.index_course
@@ -83,7 +87,7 @@ def baseline_toxicity_after_course_start(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("assessed_before_course")
 def assessed_before_course(case: Case) -> Iterator[QueryFinding]:
-    """An assessment during or after a course is dated surely before that course began."""
+    """Asks about an assessment during or after a course that must be dated before the course started."""
     for stated in case.stated(ToxicityAssessed):
         course = case.courses.get(stated.fact.course_id or "")
         later = stated.fact.timepoint != "baseline"
@@ -94,7 +98,7 @@ def assessed_before_course(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("attributed_to_later_treatment")
 def attributed_to_later_treatment(case: Case) -> Iterator[QueryFinding]:
-    """An event is put down to a treatment that began surely after the assessment."""
+    """Asks about an adverse event attributed to a treatment that must have started after the assessment."""
     lines = {("line", line.fact.line_id): line for line in case.stated(SystemicTherapyStarted)}
     courses = {("course", name): course for name, course in case.courses.items()}
     treatments: dict[tuple[str, str], StatedFact[Fact]] = {**lines, **courses}
@@ -109,7 +113,10 @@ def attributed_to_later_treatment(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("serious_event_reported_late")
 def serious_event_reported_late(case: Case) -> Iterator[QueryFinding]:
-    """A serious event was reported later than 24 hours after the site was aware of it."""
+    """Asks about a serious adverse event recorded more than 24 hours after the site became aware of it.
+
+    A correction keeps the time of the first recording.
+    """
     for stated in case.stated(SeriousEventReported):
         if case.recorded_at[stated.event_id] - stated.fact.aware_at > REPORTING_DEADLINE:
             name = stated.fact.serious_event_id
@@ -118,18 +125,18 @@ def serious_event_reported_late(case: Case) -> Iterator[QueryFinding]:
 
 
 def _related_treatments(fact: ToxicityAssessed) -> set[tuple[str, str]]:
-    """The treatments to which any finding is related."""
+    """Treatments to which a finding of the assessment is related, by kind and id."""
     attributions = [
         attribution
         for finding in fact.findings
         for attribution in finding.attribution
         if attribution.level in RELATED_LEVELS
     ]
-    return {each.treatment for each in attributions if each.treatment}
+    return {attribution.treatment for attribution in attributions if attribution.treatment}
 
 
 def _grade_5_facts(case: Case) -> list[StatedFact[Fact]]:
-    """What states an event of grade 5."""
+    """The facts that give an adverse event the grade 5."""
     assessed: list[StatedFact[Fact]] = [stated for stated in case.stated(ToxicityAssessed) if _has_grade_5(stated.fact)]
     serious = [
         event.grade_source
@@ -145,7 +152,7 @@ def _has_grade_5(fact: ToxicityAssessed) -> bool:
 
 @dataclass(slots=True)
 class _SeriousEvent:
-    """What is known of a serious event by now; `graded` and `ended` state its grade and its outcome."""
+    """A serious adverse event after all reports of it, with the facts that give its grade and its outcome."""
 
     grade_source: StatedFact[Fact]
     outcome_source: StatedFact[Fact] | None = None
@@ -162,14 +169,16 @@ class _SeriousEvent:
 
 
 def _chronological_key(stated: StatedFact[SeriousEventFact]) -> tuple[datetime, bool, str]:
-    """Of what was learnt at one moment, the end of the event comes last."""
+    """Sort key of reports: by the time at which the site became aware; at one time a resolution comes last."""
     fact = stated.fact
     return fact.aware_at, isinstance(fact, SeriousEventResolved), fact.model_dump_json()
 
 
 def _serious_events(case: Case) -> dict[str, _SeriousEvent]:
-    """Serious events by their id, as they read after everything that was learnt of them: after the report whatever
-    the site became aware of, in that order, whenever it was stated."""
+    """Serious adverse events by id, after all reports of them.
+
+    Reports apply in the order in which the site became aware of them, whenever they were recorded.
+    """
     follow_up_reports: list[StatedFact[SeriousEventFact]] = [
         *case.stated(SeriousEventUpdated),
         *case.stated(SeriousEventResolved),

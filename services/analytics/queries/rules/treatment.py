@@ -1,4 +1,4 @@
-"""Questions about courses, what was prescribed, and what has to be known before and after treatment."""
+"""Data queries about treatment: baseline, courses, prescriptions, and the assessment after the index course."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import combinations
 
 from services.analytics.queries.case import Case, QueryFinding, query_rule
-from services.analytics.queries.phrasing import join_names
+from services.analytics.wording.phrasing import join_words
 from shared.contracts.enrollment import BaselineRecorded, ParticipantEnrolled
 from shared.contracts.toxicity import ToxicityAssessed
 from shared.contracts.treatment import PrescriptionChanged, RadiotherapyStarted, Target
@@ -21,7 +21,10 @@ MAX_SBRT_FRACTIONS, MIN_SBRT_FRACTION_CGY, MAX_FRACTION_CGY = 5, 500, 2400
 
 @query_rule("missing_baseline")
 def missing_baseline(case: Case) -> Iterator[QueryFinding]:
-    """Enrolled without a baseline 14 days later, or once the first course begins: it describes the time before."""
+    """Asks for the baseline assessment of a participant 14 days after enrollment.
+
+    It asks from the start of the first course, if that is earlier: the baseline describes the time before treatment.
+    """
     if case.record.stated_of(BaselineRecorded):
         return
     course_starts = [course.fact.started_on.latest for course in case.courses.values()]
@@ -35,7 +38,7 @@ def missing_baseline(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("imprecise_course_end")
 def imprecise_course_end(case: Case) -> Iterator[QueryFinding]:
-    """The end of the index course, from which every visit is counted, is known by month or year only."""
+    """Asks for the exact date of the end of the index course, from which visits are counted."""
     anchor = case.anchor(None)
     if anchor and not anchor[0].fact.ended_on.is_exact:
         end, day = anchor
@@ -45,7 +48,7 @@ def imprecise_course_end(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("course_without_end")
 def course_without_end(case: Case) -> Iterator[QueryFinding]:
-    """A course has no end more than 120 days after its start."""
+    """Asks for the end of a course that started more than 120 days ago."""
     for name, course in case.courses.items():
         due_on = course.fact.started_on.latest + MAX_COURSE_DURATION + timedelta(days=1)
         if name not in case.course_ends and due_on <= case.today:
@@ -55,13 +58,13 @@ def course_without_end(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("sbrt_fractionation")
 def sbrt_fractionation(case: Case) -> Iterator[QueryFinding]:
-    """SBRT of more than 5 fractions, or of less than 500 cGy a fraction."""
+    """Asks about SBRT of more than 5 fractions, or of less than 5 Gy per fraction."""
     for prescription in _prescriptions(case):
         unusual_ids = [target.target_id for target in prescription.fact.targets if _is_unusual_sbrt(target)]
         if unusual_ids:
             course = prescription.fact.course_id
             text = (
-                f"SBRT of {join_names(unusual_ids)} in course {course} has more than 5 fractions "
+                f"SBRT of {join_words(unusual_ids)} in course {course} has more than 5 fractions "
                 f"or less than 5 Gy per fraction."
             )
             yield QueryFinding(text, (prescription,))
@@ -69,7 +72,7 @@ def sbrt_fractionation(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("two_prescriptions_on_one_day")
 def two_prescriptions_on_one_day(case: Case) -> Iterator[QueryFinding]:
-    """A course's prescription is changed twice on one day, to different targets: nothing says which of them holds."""
+    """Asks which of two different changes of the prescription of a course on one day applies."""
     changes = case.stated(PrescriptionChanged)
     for change, other_change in combinations(changes, 2):
         same_course = change.fact.course_id == other_change.fact.course_id
@@ -87,21 +90,21 @@ def two_prescriptions_on_one_day(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("high_fraction_dose")
 def high_fraction_dose(case: Case) -> Iterator[QueryFinding]:
-    """A fraction of more than 2400 cGy."""
+    """Asks about a dose per fraction of more than 24 Gy."""
     for prescription in _prescriptions(case):
         targets = prescription.fact.targets
         high_dose_ids = [target.target_id for target in targets if target.dose_per_fraction_cgy > MAX_FRACTION_CGY]
         if high_dose_ids:
             course = prescription.fact.course_id
-            text = f"The dose per fraction of {join_names(high_dose_ids)} in course {course} is more than 24 Gy."
+            text = f"The dose per fraction of {join_words(high_dose_ids)} in course {course} is more than 24 Gy."
             yield QueryFinding(text, (prescription,))
 
 
 @query_rule("no_assessment_after_index_course")
 def no_assessment_after_index_course(case: Case) -> Iterator[QueryFinding]:
-    """The index course ended, and toxicity was not assessed by the close of visit 1, on or after the last fraction.
+    """Asks for a toxicity assessment on or after the last fraction of the index course, once visit 1 has closed.
 
-    Until then nothing is late. Not asked of who left follow-up before that day.
+    It does not ask about a participant who died, withdrew or was lost, or whose study ended, before that day.
     """
     anchor = case.anchor(None)
     if not anchor:

@@ -1,12 +1,13 @@
-"""Questions about death, withdrawal, and what is dated after them."""
+"""Data queries about vital status: death, withdrawal of consent, loss to follow-up, and facts dated after them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from services.analytics.cohort.date_imputation import implies_alive
+from services.analytics.cohort.vital_status import implies_alive
 from services.analytics.queries.case import Case, QueryFinding, query_rule
-from services.analytics.queries.phrasing import as_sentence, ask_exact_date, describe_fact
+from services.analytics.queries.phrasing import ask_exact_date, describe_fact
+from services.analytics.wording.phrasing import as_sentence
 from shared.contracts.enrollment import ConsentWithdrawn
 from shared.contracts.follow_up import LostToFollowUp, ParticipantDied
 from shared.gate.participant_gate import allowed_after_withdrawal
@@ -17,7 +18,7 @@ _FOLLOW_UP_ENDS: tuple[type[Fact], ...] = (ParticipantDied, ConsentWithdrawn, Lo
 
 @query_rule("fact_after_death")
 def fact_after_death(case: Case) -> Iterator[QueryFinding]:
-    """What needs a living participant is dated surely after the death."""
+    """Asks about a fact that needs a living participant and must be dated after the death."""
     for death in case.stated(ParticipantDied):
         for stated in case.record.stated_facts:
             died_on, fact_date = death.fact.died_on, stated.fact.happened_on
@@ -28,7 +29,10 @@ def fact_after_death(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("fact_after_withdrawal")
 def fact_after_withdrawal(case: Case) -> Iterator[QueryFinding]:
-    """A fact is dated surely after the withdrawal of consent; it stays, and leaves every analysis."""
+    """Asks about a fact that must be dated after the withdrawal of consent.
+
+    The fact stays on record and is in no analysis. Death and news from registries are allowed.
+    """
     for withdrawal in case.stated(ConsentWithdrawn):
         for stated in case.record.stated_facts:
             fact_date = stated.fact.happened_on
@@ -43,7 +47,7 @@ def fact_after_withdrawal(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("death_without_date")
 def death_without_date(case: Case) -> Iterator[QueryFinding]:
-    """The day of death is not known, not even its year."""
+    """Asks for the date of a death that is recorded without one."""
     for death in case.stated(ParticipantDied):
         if death.fact.died_on is None:
             yield QueryFinding("The death is recorded without a date.", (death,))
@@ -51,7 +55,7 @@ def death_without_date(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("imprecise_end_of_follow_up")
 def imprecise_end_of_follow_up(case: Case) -> Iterator[QueryFinding]:
-    """Death, withdrawal or loss is known by month or year only, and ends the schedule on a day that is assumed."""
+    """Asks for the exact date of death, withdrawal of consent or loss to follow-up, which ends the visit schedule."""
     for fact_type in _FOLLOW_UP_ENDS:
         for stated in case.stated(fact_type):
             fact_date = stated.fact.happened_on

@@ -1,15 +1,13 @@
-"""What sentences about any fact share."""
+"""The context that descriptions of facts share, and phrases that several of them use."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from services.analytics.figures import format_number, humanize
-from services.analytics.statistics.dose import gray
+from services.analytics.wording.phrasing import humanize, join_words, label_term
 from shared.contracts.enrollment import LesionRegistered, NotReported, Performance
 from shared.contracts.treatment import SystemicTherapyStarted
 from shared.kernel.record import Record
@@ -17,7 +15,8 @@ from shared.kernel.record import Record
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """`label` is for the drawing and may be empty. `more` are members that programs read, by the fact's own names."""
+    """A fact in words. `label` is for the drawing and may be empty; `data` are members of the JSON entry, named as in
+    the fact."""
 
     lane: str
     title: str
@@ -28,7 +27,7 @@ class Description:
 
 @dataclass(frozen=True)
 class DescriptionContext:
-    """What else stands of the participant, and the names of toxicity terms by their ids (empty: ids are shown)."""
+    """The participant's record, and the names of toxicity terms by their ids (a term without a name shows its id)."""
 
     record: Record
     term_names: Mapping[str, str]
@@ -42,12 +41,12 @@ class DescriptionContext:
         return {line.line_id: line for line in self.record.facts_of(SystemicTherapyStarted)}
 
     def describe_lesion(self, lesion_id: str) -> str:
-        """`L2 (brain, left)`; the id alone where nobody registered it."""
+        """`L2 (brain, left)`; the id alone of a lesion that is not registered."""
         lesion = self.lesions.get(lesion_id)
         return f"{lesion_id} ({describe_location(lesion)})" if lesion else lesion_id
 
     def term_label(self, term_id: str) -> str:
-        return f"{self.term_names[term_id]} ({term_id})" if term_id in self.term_names else term_id
+        return label_term(term_id, self.term_names.get(term_id))
 
 
 Describe = Callable[[Any, DescriptionContext], Description]
@@ -59,31 +58,7 @@ def describe_location(lesion: LesionRegistered) -> str:
     return join_words([humanize(lesion.body_site), *([humanize(side)] if side else [])], last_separator=", ")
 
 
-def join_words(parts: Iterable[str], last_separator: str = " and ") -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    *leading, end = list(parts) or [""]
-    return f"{', '.join(leading)}{last_separator}{end}" if leading else end
-
-
-def capitalize(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def non_empty(*parts: str) -> tuple[str, ...]:
-    """Those that say something."""
-    return tuple(part for part in parts if part)
-
-
 def describe_performance(performance_status: Performance | NotReported | None) -> str:
     if isinstance(performance_status, Performance):
         return f"{performance_status.scale} {performance_status.value}"
     return "performance not reported" if performance_status else ""
-
-
-def format_gray(centigray: int) -> str:
-    """`69.96 Gy`."""
-    return f"{format_number(gray(centigray))} Gy"
-
-
-def format_amount(value: float) -> str:
-    return format_number(Decimal(str(value)))

@@ -1,21 +1,17 @@
-"""Coming into the study and leaving it, disease at the beginning, procedures."""
+"""Descriptions of enrollment facts: screening to withdrawal of consent, disease at baseline, procedures. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.analytics.figures import humanize
 from services.analytics.timeline.descriptions.context import (
     Describe,
     Description,
     DescriptionContext,
-    capitalize,
     describe_location,
     describe_performance,
-    format_amount,
-    join_words,
-    non_empty,
 )
+from services.analytics.wording.phrasing import capitalize, format_number, humanize, join_words, non_empty
 from shared.contracts.enrollment import (
     BaselineRecorded,
     ConsentSigned,
@@ -93,7 +89,7 @@ def _describe_result(finding: MolecularFinding) -> str:
 
 
 def _describe_lesion(fact: LesionRegistered, _: DescriptionContext) -> Description:
-    size = (f"{format_amount(fact.size_mm)} mm",) if fact.size_mm else ()
+    size = (f"{format_number(fact.size_mm)} mm",) if fact.size_mm else ()
     kind = {"primary": "Primary tumor"}.get(fact.kind, capitalize(fact.kind))
     return Description("status", f"{kind} {fact.lesion_id} found: {describe_location(fact)}", fact.lesion_id, size)
 

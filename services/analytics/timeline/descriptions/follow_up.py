@@ -1,19 +1,16 @@
-"""Contacts and what they showed, progression, death, and who is not found."""
+"""Descriptions of follow-up facts: contacts, progression, death, and loss to follow-up. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.analytics.figures import humanize
 from services.analytics.timeline.descriptions.context import (
     Describe,
     Description,
     DescriptionContext,
-    capitalize,
     describe_performance,
-    join_words,
-    non_empty,
 )
+from services.analytics.wording.phrasing import capitalize, humanize, join_words, non_empty
 from shared.contracts.follow_up import (
     DiseaseProgressed,
     DiseaseStatus,
@@ -46,9 +43,9 @@ def _describe_contact(fact: FollowUpRecorded, context: DescriptionContext) -> De
     detail = non_empty(
         f"visit {fact.visit}" if fact.visit else "",
         f"after course {fact.course_id}" if fact.course_id else "",
-        *(_describe_lesion(each, context) for each in (fact.disease.lesions if fact.disease else ())),
+        *(_describe_lesion(lesion, context) for lesion in (fact.disease.lesions if fact.disease else ())),
         describe_performance(fact.performance),
-        join_words((f"{humanize(each.symptom)} {each.change}" for each in fact.symptoms), ", "),
+        join_words((f"{humanize(symptom.symptom)} {symptom.change}" for symptom in fact.symptoms), ", "),
     )
     data = {"visit": fact.visit, "response": fact.response, "lesions": _lesion_data(fact.disease)}
     title = ": ".join(non_empty(f"Follow-up contact ({humanize(fact.mode)})", ", ".join(findings)))

@@ -1,18 +1,12 @@
-"""Adverse events with their grades and what they go back to. Missing is never zero."""
+"""Descriptions of adverse events with grade and attribution. Pure. A missing grade is never grade 0."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from services.analytics.figures import count_noun, humanize
-from services.analytics.timeline.descriptions.context import (
-    Describe,
-    Description,
-    DescriptionContext,
-    join_words,
-    non_empty,
-)
+from services.analytics.timeline.descriptions.context import Describe, Description, DescriptionContext
+from services.analytics.wording.phrasing import count_noun, humanize, join_words, non_empty
 from shared.contracts.toxicity import (
     Attribution,
     Finding,
@@ -23,12 +17,12 @@ from shared.contracts.toxicity import (
 )
 from shared.kernel.fact import Fact
 
-_MAX_TERMS_IN_TITLE = 2  # findings that a title has room for
+_MAX_TERMS_IN_TITLE = 2
 
 
 def _describe_assessment(fact: ToxicityAssessed, context: DescriptionContext) -> Description:
     present_findings = [finding for finding in fact.findings if finding.grade != 0]
-    worst_grade = max((each.grade for each in fact.findings if each.grade is not None), default=None)
+    worst_grade = max((finding.grade for finding in fact.findings if finding.grade is not None), default=None)
     worst_grade = 0 if worst_grade is None and not present_findings and fact.checklist_complete else worst_grade
     timing = non_empty(
         humanize(fact.timepoint.replace("rt", "radiotherapy")),
@@ -36,8 +30,8 @@ def _describe_assessment(fact: ToxicityAssessed, context: DescriptionContext) ->
         f"course {fact.course_id}" if fact.course_id else "",
         "" if fact.checklist_complete else "checklist incomplete",
     )
-    detail = (", ".join(timing), *(_describe_finding(each, context) for each in fact.findings))
-    data = {"grade": worst_grade, "findings": [_finding_data(each, context) for each in fact.findings]}
+    detail = (", ".join(timing), *(_describe_finding(finding, context) for finding in fact.findings))
+    data = {"grade": worst_grade, "findings": [_finding_data(finding, context) for finding in fact.findings]}
     return Description(
         "toxicity",
         _title(fact, present_findings, worst_grade, context),

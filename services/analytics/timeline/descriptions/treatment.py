@@ -1,21 +1,20 @@
-"""Radiotherapy with every target's dose, and systemic therapy with its agents."""
+"""Descriptions of radiotherapy with the dose of every target, and of systemic therapy with its agents. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.analytics.cohort.cohort import CourseEnd, targets
-from services.analytics.figures import count_noun, format_number, humanize
+from services.analytics.cohort.episodes import CourseEnd
+from services.analytics.cohort.treatment import current_targets, delivered_dose
 from services.analytics.statistics.dose import gray
-from services.analytics.statistics.treatments import delivered_dose
-from services.analytics.timeline.descriptions.context import (
-    Describe,
-    Description,
-    DescriptionContext,
+from services.analytics.timeline.descriptions.context import Describe, Description, DescriptionContext
+from services.analytics.wording.phrasing import (
     capitalize,
-    format_amount,
+    count_noun,
     format_gray,
+    format_number,
+    humanize,
     join_words,
     non_empty,
 )
@@ -57,7 +56,7 @@ def format_prescription(targets: Sequence[Target]) -> str:
     return ", ".join(
         (
             f"{humanize(delivery)} "
-            f"{join_words(format_gray(each.total_dose_cgy) for each in targets if each.delivery == delivery)}"
+            f"{join_words(format_gray(target.total_dose_cgy) for target in targets if target.delivery == delivery)}"
         )
         for delivery in deliveries
     )
@@ -130,10 +129,10 @@ def _describe_course_end(fact: CourseEnd, context: DescriptionContext) -> Descri
 def _prescribed_targets(
     course_end: CourseEnd, context: DescriptionContext, *, end: CourseEnd | None
 ) -> tuple[Target, ...]:
-    """As prescribed last; with the course's end also what was treated before it was taken out."""
+    """The targets as prescribed last; with `end` also those that were treated before they were removed."""
     changes = [fact for fact in context.record.facts_of(PrescriptionChanged) if fact.course_id == course_end.course_id]
     courses = [fact for fact in context.record.facts_of(RadiotherapyStarted) if fact.course_id == course_end.course_id]
-    return targets(courses[0], changes, end) if courses else ()
+    return current_targets(courses[0], changes, end) if courses else ()
 
 
 def _describe_delivery(target: Target, actual_dose: tuple[int, int] | None) -> str:
@@ -149,8 +148,8 @@ def _describe_line_start(fact: SystemicTherapyStarted, _: DescriptionContext) ->
     planned = (f"{count_noun(fact.planned_cycles, 'cycle')} planned",) if fact.planned_cycles else ()
     setting = f"{fact.line_id}, {humanize(fact.setting)}"
     doses = tuple(_describe_agent(agent) for agent in fact.agents if agent.dose or agent.schedule)
-    data = {"line_id": fact.line_id, "agents": [each.name for each in fact.agents]}
-    label = capitalize(" + ".join(each.name for each in fact.agents))
+    data = {"line_id": fact.line_id, "agents": [agent.name for agent in fact.agents]}
+    label = capitalize(" + ".join(agent.name for agent in fact.agents))
     return Description("systemic", f"{capitalize(names)} started", label, (setting, *doses, *planned), data)
 
 
@@ -159,8 +158,8 @@ def agent_names(line: SystemicTherapyStarted) -> str:
 
 
 def _describe_agent(agent: Agent) -> str:
-    dose = f"{format_amount(agent.dose)} {agent.unit or ''}".strip() if agent.dose else ""
-    dose = f"AUC {format_amount(agent.dose)}" if agent.dose and agent.unit == "AUC" else dose
+    dose = f"{format_number(agent.dose)} {agent.unit or ''}".strip() if agent.dose else ""
+    dose = f"AUC {format_number(agent.dose)}" if agent.dose and agent.unit == "AUC" else dose
     return " ".join(non_empty(agent.name, dose, agent.schedule or ""))
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.cohort.cohort import Participant, Selection
-from services.analytics.figures import active_parameters, provenance
+from services.analytics.cohort.cohort import Selection
+from services.analytics.cohort.participant import Participant
+from services.analytics.figures.participant_flow import ParticipantFlow
+from services.analytics.figures.treatments import Treatments
 from services.analytics.queries.case import build_cases
-from services.analytics.statistics.flow import flow
-from services.analytics.statistics.treatments import treatments
 from services.analytics.timeline.entries import assemble_timeline
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts, follow_up_facts, toxicity_facts
@@ -43,8 +42,8 @@ def imputed_days(facts_recorded: Sequence[Fact], placed_apart: Fact | None = Non
     return imputed
 
 
-def flow_counts(facts_recorded: Sequence[Fact], cut: date = TODAY) -> dict[str, Any]:
-    return flow(build_test_cohort(make_events("P", facts_recorded)), Selection(cut))
+def flow_counts(facts_recorded: Sequence[Fact], cut: date = TODAY) -> ParticipantFlow:
+    return ParticipantFlow.compute(build_test_cohort(make_events("P", facts_recorded)), Selection(cut))
 
 
 def participant_of(facts_recorded: Sequence[Fact]) -> Participant:
@@ -80,8 +79,8 @@ def test_visits_are_anchored_at_an_exact_course_end_despite_a_partial_start() ->
     assert anchor
     assert anchor[1] == date(2024, 3, 4)
     assert (
-        flow_counts(facts_recorded, date(2024, 5, 1))["treated"],
-        flow_counts(facts_recorded, date(2024, 5, 1))["in_follow_up"],
+        flow_counts(facts_recorded, date(2024, 5, 1)).treated,
+        flow_counts(facts_recorded, date(2024, 5, 1)).in_follow_up,
     ) == (1, 1)
 
 
@@ -177,7 +176,7 @@ RESUMED = follow_up_facts.follow_up_resumed
 )
 def test_resumed_follow_up_ends_an_earlier_loss(facts_recorded: list[Fact], status: str) -> None:
     for order in (facts_recorded, facts_recorded[::-1]):
-        assert flow_counts([*ENROLLMENT, *order])[status] == 1
+        assert flow_counts([*ENROLLMENT, *order]).statuses[status] == 1
         participant_timeline = assemble_timeline(make_events("P", [*ENROLLMENT, *order]), TODAY)
         assert (participant_timeline["status"] == "lost") == (status == "lost")
         assert any(entry["ongoing"] for entry in participant_timeline["entries"]) == (status == "lost")
@@ -214,7 +213,7 @@ def test_serious_event_update_does_not_imply_being_alive() -> None:
         follow_up_facts.follow_up_recorded("2024-03-20"),
     )
     undated = [*ENROLLMENT, serious, contact, learnt, follow_up_facts.participant_died(None)]
-    assert flow_counts(undated, date(2024, 3, 20))["died"] == 1
+    assert flow_counts(undated, date(2024, 3, 20)).died == 1
     onset = toxicity_facts.serious_event_updated(aware_at="2024-06-30T08:00:00+02:00", onset_on="2024-06-20")
     assert (
         imputed_days([*ENROLLMENT, serious, onset, follow_up_facts.participant_died("2024-06")], placed_apart=onset)[-1]
@@ -228,11 +227,11 @@ def test_target_treated_before_its_removal_from_the_prescription_counts() -> Non
     first, second = facts.target("T1", fractions=1, cgy_per_fraction=2000, delivery="SRS"), facts.target("T2")
     course = facts.radiotherapy_started("2024-03-01", "RT1", first, second)
     facts_recorded = [*ENROLLMENT, course, facts.prescription_changed("2024-03-05", "RT1", second)]
-    assert flow_counts(facts_recorded)["stereotactic"] == 0  # nobody has said that it was treated
+    assert flow_counts(facts_recorded).stereotactic == 0  # nobody has said that it was treated
     facts_recorded.append(facts.radiotherapy_completed("2024-03-28", "RT1", facts.delivered_dose("T1", 1, 2000)))
-    assert flow_counts(facts_recorded)["stereotactic"] == 1
-    rows = treatments(build_test_cohort(make_events("P", facts_recorded)), Selection(TODAY))["targets"]
-    delivered = {row["target_id"]: (row["fractions_delivered"], row["dose_delivered_gy"]) for row in rows}
+    assert flow_counts(facts_recorded).stereotactic == 1
+    rows = Treatments.compute(build_test_cohort(make_events("P", facts_recorded)), Selection(TODAY)).targets
+    delivered = {row.target_id: (row.fractions_delivered, row.dose_delivered_gy) for row in rows}
     assert delivered == {"T2": (20, 50.0), "T1": (1, 20.0)}
     (end,) = [
         each
@@ -242,7 +241,7 @@ def test_target_treated_before_its_removal_from_the_prescription_counts() -> Non
     assert [each["target_id"] for each in end["delivered"]] == ["T2", "T1"]
     assert len(end["detail"]) == 2  # each of them, and not that all was as prescribed
     never = [*facts_recorded[:-1], facts.radiotherapy_completed("2024-03-28", "RT1", facts.delivered_dose("T1", 0, 0))]
-    assert flow_counts(never)["stereotactic"] == 0
+    assert flow_counts(never).stereotactic == 0
 
 
 @pytest.mark.parametrize(
@@ -250,17 +249,5 @@ def test_target_treated_before_its_removal_from_the_prescription_counts() -> Non
 )
 def test_effective_dose_is_null_for_unsupported_modalities(modality: str) -> None:
     course = facts.radiotherapy_started("2024-03-01", "RT1", facts.target("T1", modality=modality))
-    (row,) = treatments(build_test_cohort(make_events("P", [*ENROLLMENT, course])), Selection(TODAY))["targets"]
-    assert (row["total_dose_gy"], row["bed_10"], row["eqd2_10"], row["bed_3"]) == (50.0, None, None, None)
-
-
-def test_caption_shows_site_ids_unchanged() -> None:
-    figure = {
-        "cut": "2024-03-01",
-        "position": 7,
-        "imputed_dates": 0,
-        "left_out": 0,
-        "parameters": {"site": "all", "followed_at": "S_1", "subset": "all", "by": None},
-    }
-    assert active_parameters(figure) == {"site": "all", "followed_at": "S_1"}
-    assert "position 7, followed at S_1, site all; 0 imputed" in provenance(figure)
+    (row,) = Treatments.compute(build_test_cohort(make_events("P", [*ENROLLMENT, course])), Selection(TODAY)).targets
+    assert (row.total_dose_gy, row.bed_10, row.eqd2_10, row.bed_3) == (50.0, None, None, None)

@@ -9,12 +9,12 @@ from uuid import uuid4
 
 import pytest
 
-from services.analytics.asking import suppress_small_cells
 from services.analytics.cohort.cohort import Cohort, Selection, build_cohort
+from services.analytics.figures.accrual import Accrual, AccrualStep
+from services.analytics.figures.disclosure import withheld_members
+from services.analytics.figures.participant_flow import ParticipantFlow
+from services.analytics.figures.treatments import Treatments
 from services.analytics.queries.case import build_cases
-from services.analytics.statistics.accrual import accrual
-from services.analytics.statistics.flow import flow
-from services.analytics.statistics.treatments import treatments
 from services.analytics.timeline.entries import assemble_timeline
 from shared.contracts import catalogue
 from shared.contracts.event import Event
@@ -93,8 +93,8 @@ ALL_PARTICIPANTS = Selection(TODAY)
 
 
 def test_flow_of_an_empty_study_has_no_percentage() -> None:
-    flow_counts = flow(cohort_of({}), ALL_PARTICIPANTS)
-    assert (flow_counts["enrolled"], flow_counts["stereotactic_percent"], flow_counts["stereotactic_interval"]) == (
+    flow_counts = ParticipantFlow.compute(cohort_of({}), ALL_PARTICIPANTS)
+    assert (flow_counts.enrolled, flow_counts.stereotactic_percent, flow_counts.stereotactic_interval) == (
         0,
         None,
         None,
@@ -109,8 +109,8 @@ def test_stereotactic_counts_stereotactic_targets_of_metastases_or_unnamed_lesio
         "later": [screened(), enrolled(), course(), course("2024-06-01", "SRS", index=False)],
         "conventional": [screened(), enrolled(), lesion("M", "metastasis"), course(lesions=["M"])],
     }
-    counted = flow(cohort_of(facts_by_participant), ALL_PARTICIPANTS)
-    assert (counted["enrolled"], counted["stereotactic"], counted["stereotactic_percent"]) == (5, 3, 60.0)
+    counted = ParticipantFlow.compute(cohort_of(facts_by_participant), ALL_PARTICIPANTS)
+    assert (counted.enrolled, counted.stereotactic, counted.stereotactic_percent) == (5, 3, 60.0)
 
 
 def test_last_prescription_change_counts() -> None:
@@ -118,8 +118,8 @@ def test_last_prescription_change_counts() -> None:
     changed = {"course_id": start[1]["course_id"], "on": "2024-02-02", "reason_code": "toxicity"}
     target = {**course(delivery="SRS")[1]["targets"][0]}
     facts = [screened(), enrolled(), start, ("radiotherapy.prescription_changed", {**changed, "targets": [target]})]
-    assert flow(cohort_of({"p": facts}), ALL_PARTICIPANTS)["stereotactic"] == 1
-    assert flow(cohort_of({"p": facts}), Selection(date(2024, 2, 1)))["stereotactic"] == 0
+    assert ParticipantFlow.compute(cohort_of({"p": facts}), ALL_PARTICIPANTS).stereotactic == 1
+    assert ParticipantFlow.compute(cohort_of({"p": facts}), Selection(date(2024, 2, 1))).stereotactic == 0
 
 
 TWICE_CHANGED = (("2024-02-02", 1000, "2024-02-02", 2000), ("2024-02", 2000, "2024-02-10", 1000))
@@ -137,12 +137,12 @@ def test_same_day_prescription_changes_resolve_independently_of_order(
     )
     for order in ([first_change, second_change], [second_change, first_change]):
         facts_recorded = [screened(), enrolled(), start, *order, course_completed("2024-03-01", start)]
-        (row,) = treatments(cohort_of({"p": facts_recorded}), ALL_PARTICIPANTS)["targets"]
+        (row,) = Treatments.compute(cohort_of({"p": facts_recorded}), ALL_PARTICIPANTS).targets
         entries = assemble_timeline([make_event("p", at, *fact) for at, fact in enumerate(facts_recorded, 1)], TODAY)[
             "entries"
         ]
         (end,) = (entry for entry in entries if entry["type"] == "radiotherapy.completed")
-        assert (row["total_dose_gy"], end["delivered"][0]["dose_gy"]) == (20.0, 20.0)
+        assert (row.total_dose_gy, end["delivered"][0]["dose_gy"]) == (20.0, 20.0)
 
 
 def prescription_changed(start: tuple[str, dict[str, Any]], on: str, dose: int) -> tuple[str, dict[str, Any]]:
@@ -159,7 +159,7 @@ def test_figures_use_the_same_protocol_as_in_force_for_same_day_amendments() -> 
     events = [make_event("p", at, *fact) for at, fact in enumerate([screened(), enrolled(), course(delivery="SRS")], 1)]
     study_cohort = build_cohort(Record(tuple(study_facts)), events, frozenset(), TODAY)
     assert study_cohort.protocol == protocols_in_force(study_cohort.study, PartialDate.from_day(TODAY))[-1][0]
-    assert flow(study_cohort, ALL_PARTICIPANTS)["stereotactic"] == 1
+    assert ParticipantFlow.compute(study_cohort, ALL_PARTICIPANTS).stereotactic == 1
 
 
 def protocol_amended(*deliveries: str) -> ProtocolAmended:
@@ -183,17 +183,20 @@ def test_each_enrolled_participant_has_one_status_and_death_has_precedence() -> 
         "lost": [screened(), enrolled(), recent, lost],
         "found": [screened(), enrolled(), recent, lost, resumed],
     }
-    counted = flow(cohort_of(facts_by_participant), ALL_PARTICIPANTS)
-    standings = {name: counted[name] for name in ("awaiting_treatment", "completed", "died", "withdrawn", "lost")}
+    counted = ParticipantFlow.compute(cohort_of(facts_by_participant), ALL_PARTICIPANTS)
+    standings = {
+        name: getattr(counted, name) for name in ("awaiting_treatment", "completed", "died", "withdrawn", "lost")
+    }
     assert standings == {"awaiting_treatment": 1, "completed": 1, "died": 1, "withdrawn": 1, "lost": 1}
-    assert counted["in_follow_up"] == 2
-    assert sum(standings.values()) + 2 == counted["enrolled"] == 7
+    assert counted.in_follow_up == 2
+    assert sum(standings.values()) + 2 == counted.enrolled == 7
 
 
 def test_facts_after_the_cut_off_are_not_counted() -> None:
     facts_by_participant = {"p": [screened("2024-01-01"), enrolled("2024-01-02"), course("2024-02-01")]}
     assert [
-        flow(cohort_of(facts_by_participant), Selection(date(2024, 1, 1)))[name] for name in ("screened", "enrolled")
+        getattr(ParticipantFlow.compute(cohort_of(facts_by_participant), Selection(date(2024, 1, 1))), name)
+        for name in ("screened", "enrolled")
     ] == [1, 0]
 
 
@@ -202,18 +205,21 @@ def test_month_is_imputed_as_its_middle_but_not_in_the_future() -> None:
         "p": [screened("2024-03"), enrolled("2025-01")],
         "q": [screened("2025-01-29"), enrolled("2025-01-30")],
     }
-    counted = accrual(cohort_of(facts_by_participant), ALL_PARTICIPANTS)
-    assert counted["groups"][0]["curve"] == [
-        {"on": "2025-01-15", "cumulative": 1},
-        {"on": "2025-01-30", "cumulative": 2},
-    ]
-    assert counted["imputed_dates"] == 1
+    counted = Accrual.compute(cohort_of(facts_by_participant), ALL_PARTICIPANTS)
+    assert counted.groups[0].curve == (
+        AccrualStep(on=date.fromisoformat("2025-01-15"), cumulative=1),
+        AccrualStep(on=date.fromisoformat("2025-01-30"), cumulative=2),
+    )
+    assert counted.imputed_dates == 1
 
 
 def test_unscreened_participants_are_ignored_and_excluded_ones_counted() -> None:
     facts_by_participant = {"p": [screened(), enrolled()], "stranger": [enrolled()], "gone": [screened(), enrolled()]}
     study_cohort = cohort_of(facts_by_participant, excluded=["gone"])
-    assert (flow(study_cohort, ALL_PARTICIPANTS)["screened"], ALL_PARTICIPANTS.count_excluded(study_cohort)) == (1, 1)
+    assert (
+        ParticipantFlow.compute(study_cohort, ALL_PARTICIPANTS).screened,
+        ALL_PARTICIPANTS.count_excluded(study_cohort),
+    ) == (1, 1)
     assert Selection(TODAY, frozenset({"b"})).count_excluded(study_cohort) == 0
 
 
@@ -222,21 +228,21 @@ def test_accrual_is_stratified_by_enrolling_site() -> None:
         "p": [screened(site="a"), enrolled("2024-01-02")],
         "q": [screened(site="b"), enrolled("2024-01-03")],
     }
-    groups = accrual(cohort_of(facts_by_participant), Selection(TODAY, by="site"))["groups"]
-    assert [(group["name"], group["enrolled"]) for group in groups] == [("a", 1), ("b", 1)]
-    assert accrual(cohort_of(facts_by_participant), Selection(TODAY, frozenset({"b"})))["groups"][0]["enrolled"] == 1
+    groups = Accrual.compute(cohort_of(facts_by_participant), Selection(TODAY, by="site")).groups
+    assert [(group.name, group.enrolled) for group in groups] == [("a", 1), ("b", 1)]
+    assert Accrual.compute(cohort_of(facts_by_participant), Selection(TODAY, frozenset({"b"}))).groups[0].enrolled == 1
 
 
 def test_brain_targets_have_doses_for_nervous_tissue() -> None:
     facts_by_participant = {
         "p": [screened(), enrolled(), lesion("M", "metastasis"), course(delivery="SRS", lesions=["M"])]
     }
-    row = treatments(cohort_of(facts_by_participant), ALL_PARTICIPANTS)["targets"][0]
-    assert (row["bed_10"], row["eqd2_10"], row["bed_2"], row["eqd2_2"]) == (60.0, 50.0, 220.0, 110.0)
-    other = treatments(cohort_of({"p": [screened(), enrolled(), course(delivery="SRS")]}), ALL_PARTICIPANTS)["targets"][
-        0
-    ]
-    assert "bed_2" not in other
+    row = Treatments.compute(cohort_of(facts_by_participant), ALL_PARTICIPANTS).targets[0]
+    assert (row.bed_10, row.eqd2_10, row.bed_2, row.eqd2_2) == (60.0, 50.0, 220.0, 110.0)
+    other = Treatments.compute(
+        cohort_of({"p": [screened(), enrolled(), course(delivery="SRS")]}), ALL_PARTICIPANTS
+    ).targets[0]
+    assert "bed_2" not in other.model_fields_set
 
 
 def test_later_recorded_of_two_same_day_amendments_is_the_protocol() -> None:
@@ -247,14 +253,18 @@ def test_later_recorded_of_two_same_day_amendments_is_the_protocol() -> None:
 
 
 def test_small_cells_of_a_site_are_suppressed() -> None:
-    counted = {**flow(cohort_of({"p": [screened(), enrolled()]}), ALL_PARTICIPANTS)}
-    assert suppress_small_cells(counted, 5, is_whole_study=True)["enrolled"] == 1
-    of_site = suppress_small_cells(counted, 5, is_whole_study=False)
-    assert (of_site["enrolled"], of_site["stereotactic_percent"], of_site["died"]) == (None, None, 0)
-    divided = accrual(cohort_of({"p": [screened(), enrolled()]}), Selection(TODAY, by="site"))
-    assert suppress_small_cells(divided, 5, is_whole_study=True)["groups"] == [
-        {"name": "a", "enrolled": None, "curve": []}
-    ]
+    counted = ParticipantFlow.compute(cohort_of({"p": [screened(), enrolled()]}), ALL_PARTICIPANTS)
+    assert withheld_members(counted, 5, is_whole_study=True) == {}
+    of_site = withheld_members(counted, 5, is_whole_study=False)
+    assert {"enrolled", "screened", "stereotactic_percent", "stereotactic_interval"} <= of_site.keys()
+    assert set(of_site.values()) == {None}
+    assert not of_site.keys() & {"died", "imputed_dates", "left_out"}, (
+        "zero is shown, and a number of dates is no count"
+    )
+    divided = Accrual.compute(cohort_of({"p": [screened(), enrolled()]}), Selection(TODAY, by="site"))
+    assert withheld_members(divided, 5, is_whole_study=True) == {
+        "groups": [{"name": "a", "enrolled": None, "curve": []}]
+    }
 
 
 def test_timeline_imputes_partial_dates_independently_of_the_cut_off() -> None:
@@ -269,9 +279,11 @@ def test_partial_date_is_imputed_by_the_recording_day_and_not_by_the_cut_off(day
     study_cohort = build_cohort(STUDY, events, frozenset(), TODAY, date(2024, 3, day))
     imputed_day = min(day, 15)
     for cut in (date(2024, 3, imputed_day), TODAY):
-        (group,) = accrual(study_cohort, Selection(cut))["groups"]
-        assert group["curve"] == [{"on": f"2024-03-{imputed_day:02}", "cumulative": 1}]
-    assert accrual(study_cohort, Selection(date(2024, 3, imputed_day) - timedelta(days=1)))["groups"][0]["curve"] == []
+        (group,) = Accrual.compute(study_cohort, Selection(cut)).groups
+        assert group.curve == (AccrualStep(on=date(2024, 3, imputed_day), cumulative=1),)
+    assert (
+        Accrual.compute(study_cohort, Selection(date(2024, 3, imputed_day) - timedelta(days=1))).groups[0].curve == ()
+    )
 
 
 def test_registry_confirmation_after_withdrawal_delays_an_undated_death() -> None:
@@ -279,7 +291,7 @@ def test_registry_confirmation_after_withdrawal_delays_an_undated_death() -> Non
     died = ("participant.died", {"died_on": None, "cause": "unknown"})
     facts_recorded = [screened(), enrolled(), withdrawn("2024-08-10"), alive, died]
     study_cohort = cohort_of({"p": facts_recorded})
-    assert [flow(study_cohort, Selection(date(2024, 9, day)))["died"] for day in (14, 15)] == [0, 1]
+    assert [ParticipantFlow.compute(study_cohort, Selection(date(2024, 9, day))).died for day in (14, 15)] == [0, 1]
     events = [make_event("p", at, *fact) for at, fact in enumerate(facts_recorded, 1)]
     assert assemble_timeline(events, TODAY)["ends_on"] == "2024-09-15"
 
@@ -288,8 +300,8 @@ def test_facts_after_withdrawal_are_not_counted_except_death() -> None:
     withdrawn = ("participant.withdrawn", {"withdrawn_on": "2024-01-15", "scope": "follow_up"})
     died = ("participant.died", {"died_on": "2024-06-01", "cause": "unknown"})
     facts = [screened(), enrolled(), course("2024-02-01"), withdrawn, died]
-    counted = flow(cohort_of({"p": facts}), ALL_PARTICIPANTS)
-    assert (counted["enrolled"], counted["treated"], counted["died"], counted["withdrawn"]) == (1, 0, 1, 0)
+    counted = ParticipantFlow.compute(cohort_of({"p": facts}), ALL_PARTICIPANTS)
+    assert (counted.enrolled, counted.treated, counted.died, counted.withdrawn) == (1, 0, 1, 0)
 
 
 def withdrawn(on: str) -> tuple[str, dict[str, Any]]:
@@ -307,8 +319,8 @@ def withdrawn(on: str) -> tuple[str, dict[str, Any]]:
     ],
 )
 def test_withdrawal_is_imputed_after_facts_that_may_precede_it(on: str, facts_before: TypedContents) -> None:
-    counted = flow(cohort_of({"p": [*facts_before, withdrawn(on)]}), ALL_PARTICIPANTS)
-    assert [counted[name] for name in ("screened", "enrolled", "withdrawn")] == [1, 1, 1]
+    counted = ParticipantFlow.compute(cohort_of({"p": [*facts_before, withdrawn(on)]}), ALL_PARTICIPANTS)
+    assert [getattr(counted, name) for name in ("screened", "enrolled", "withdrawn")] == [1, 1, 1]
 
 
 def test_course_in_the_month_of_a_withdrawal_counts_but_a_later_one_does_not() -> None:
@@ -319,8 +331,8 @@ def test_course_in_the_month_of_a_withdrawal_counts_but_a_later_one_does_not() -
         course("2024-10-01", "SRS", index=False),
         withdrawn("2024-09"),
     ]
-    counted = flow(cohort_of({"p": facts_recorded}), ALL_PARTICIPANTS)
-    assert (counted["treated"], counted["stereotactic"], counted["withdrawn"]) == (1, 0, 1)
+    counted = ParticipantFlow.compute(cohort_of({"p": facts_recorded}), ALL_PARTICIPANTS)
+    assert (counted.treated, counted.stereotactic, counted.withdrawn) == (1, 0, 1)
 
 
 @pytest.mark.parametrize("on", ["2024-09", "2024-09-10"])
@@ -341,7 +353,7 @@ def test_death_in_a_month_is_not_imputed_before_the_last_contact() -> None:
     declared = ("followup.visit_missed", {"visit": 1, "declared_on": "2024-11-28", "reason_code": "too_ill"})
     died = ("participant.died", {"died_on": "2024-11", "cause": "tumour"})
     study_cohort = cohort_of({"p": [screened(), enrolled(), contact, declared, died]})
-    counts = [flow(study_cohort, Selection(date(2024, 11, day)))["died"] for day in (15, 19, 20)]
+    counts = [ParticipantFlow.compute(study_cohort, Selection(date(2024, 11, day))).died for day in (15, 19, 20)]
     assert counts == [0, 0, 1]
 
 
@@ -350,15 +362,15 @@ def test_undated_death_does_not_count_before_the_last_contact() -> None:
     study_cohort = cohort_of(
         {"p": [screened(), enrolled(), contact, ("participant.died", {"died_on": None, "cause": "tumour"})]}
     )
-    assert [flow(study_cohort, Selection(date(2024, 11, day)))["died"] for day in (19, 20)] == [0, 1]
+    assert [ParticipantFlow.compute(study_cohort, Selection(date(2024, 11, day))).died for day in (19, 20)] == [0, 1]
 
 
 def test_partial_course_end_is_imputed_on_or_after_the_start_and_counted() -> None:
     start = course("2024-03-20")
     study_cohort = cohort_of({"p": [screened(), enrolled(), start, course_completed("2024-03", start)]})
     (participant,) = study_cohort.participants
-    assert participant.course_end_day(participant.index_course(TODAY), TODAY) == date(2024, 3, 20)  # type: ignore[arg-type] # there is one
+    assert [dates.ended_on for dates in participant.course_dates(TODAY)] == [date(2024, 3, 20)]
     assert (
-        flow(study_cohort, ALL_PARTICIPANTS)["imputed_dates"],
-        treatments(study_cohort, ALL_PARTICIPANTS)["imputed_dates"],
+        ParticipantFlow.compute(study_cohort, ALL_PARTICIPANTS).imputed_dates,
+        Treatments.compute(study_cohort, ALL_PARTICIPANTS).imputed_dates,
     ) == (1, 1)

@@ -7,8 +7,8 @@ from io import StringIO
 
 import pytest
 
-from services.analytics.api import MAX_FILE_NAME_LENGTH, file_name
-from services.analytics.pages.render import to_csv
+from shared.ui.csv import to_csv
+from shared.web.file_names import MAX_FILE_NAME_LENGTH, file_name
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 
 from services.analytics.operations.api import Operations, TopicLag, UnscreenedList
-from services.analytics.pages.render import Pages, StudyHeader
+from services.analytics.operations.page import render_operations
 from shared.inbox.lag import KAFKA_SILENT_SECONDS, WORKER_SILENT_SECONDS, Lag, StuckCounts, detect_silence
+from shared.ui.navigation import StudyHeader
 
-STUDY = StudyHeader("atc-rt", "A study", 7, "2024-03-01T10:00:00Z", "", "/live", [], [], "somebody")
+STUDY = StudyHeader(
+    study_id="atc-rt",
+    title="A study",
+    heading="Operations",
+    position=7,
+    recorded_at=datetime(2024, 3, 1, 10, tzinfo=UTC),
+    epoch="",
+    member="somebody",
+)
 KAFKA = "Kafka has not answered the analytics worker for 40 s. Figures and pages change again when Kafka answers."
 WORKER = "The analytics worker has measured nothing for 90 s. Figures and pages change again when the worker runs."
 
@@ -30,7 +40,7 @@ def render_page(kafka: float | None, worker: float | None) -> str:
         parked=[],
         without_screening=UnscreenedList(count=0, rows=[]),
     )
-    return Pages().operations(STUDY, operations, detect_silence(topics, standstill))
+    return render_operations(STUDY, operations, detect_silence(topics, standstill))
 
 
 @pytest.mark.parametrize(

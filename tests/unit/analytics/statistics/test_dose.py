@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.analytics.cohort.cohort import Selection
-from services.analytics.figures import treatments as drawn
+from services.analytics.figures.target_rows import TargetRow
+from services.analytics.figures.treatments import Treatments
 from services.analytics.statistics.dose import ALPHA_BETA_CNS, ALPHA_BETA_LATE, ALPHA_BETA_TUMOR, bed, eqd2
-from services.analytics.statistics.treatments import treatments
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
 from tests.unit.analytics.published_events import (
@@ -59,7 +59,7 @@ def test_every_published_target_has_a_row_and_only_brain_targets_a_third_ratio(n
     rows = {
         row["label"]: row
         for row in table_rows(
-            drawn.table(treatments(build_test_cohort(published_case_events(number)), ALL_PARTICIPANTS))
+            Treatments.compute(build_test_cohort(published_case_events(number)), ALL_PARTICIPANTS).table()
         )
     }
     expected = {row["label"]: row for row in PRESCRIPTIONS if row["case"] == str(number)}
@@ -81,14 +81,13 @@ def test_eqd2_in_two_gray_fractions_has_the_same_bed(fractions: int, centigray: 
     ) <= Decimal("0.0002")
 
 
-def target_rows(*facts_recorded: Fact) -> list[dict[str, Any]]:
+def target_rows(*facts_recorded: Fact) -> Sequence[TargetRow]:
     recorded_events = make_events("P", [facts.participant_screened(), facts.participant_enrolled(), *facts_recorded])
-    rows: list[dict[str, Any]] = treatments(build_test_cohort(recorded_events), ALL_PARTICIPANTS)["targets"]
-    return rows
+    return Treatments.compute(build_test_cohort(recorded_events), ALL_PARTICIPANTS).targets
 
 
-def delivered_dose(row: dict[str, Any]) -> tuple[Any, Any]:
-    return row["fractions_delivered"], row["dose_delivered_gy"]
+def delivered_dose(row: TargetRow) -> tuple[int | None, float | None]:
+    return row.fractions_delivered, row.dose_delivered_gy
 
 
 def test_delivered_dose_is_reported_beside_the_prescription() -> None:
@@ -98,13 +97,13 @@ def test_delivered_dose_is_reported_beside_the_prescription() -> None:
     assert delivered_dose(target_rows(course, facts.radiotherapy_discontinued(14))[0]) == (None, None)
     (row,) = target_rows(course, facts.radiotherapy_discontinued(14, "RT1", short))
     assert delivered_dose(row) == (8, 20.0)
-    assert (row["fractions"], row["total_dose_gy"], row["bed_10"]) == (20, 50.0, 62.5)
+    assert (row.fractions, row.total_dose_gy, row.bed_10) == (20, 50.0, 62.5)
 
 
 def test_completed_course_delivered_unmentioned_targets_as_prescribed() -> None:
     course = facts.radiotherapy_started(1, "RT1", facts.target("T1"), facts.target("T2"))
     rows = target_rows(course, facts.radiotherapy_completed(28, "RT1", facts.delivered_dose("T1", 19, 4750)))
-    assert {row["target_id"]: delivered_dose(row) for row in rows} == {"T1": (19, 47.5), "T2": (20, 50.0)}
+    assert {row.target_id: delivered_dose(row) for row in rows} == {"T1": (19, 47.5), "T2": (20, 50.0)}
 
 
 @pytest.mark.parametrize(
@@ -112,7 +111,7 @@ def test_completed_course_delivered_unmentioned_targets_as_prescribed() -> None:
 )
 def test_target_without_lesion_is_nervous_tissue_by_its_label(label: str, cns: bool) -> None:
     (row,) = target_rows(facts.radiotherapy_started(1, "RT1", facts.target(label=label)))
-    assert ("bed_2" in row) is cns
+    assert ("bed_2" in row.model_fields_set) is cns
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.timeline.descriptions import DESCRIPTIONS, LANES, NOT_ON_TIMELINE, DescriptionContext, describe
+from services.analytics.timeline.descriptions.context import DescriptionContext
+from services.analytics.timeline.descriptions.describe import DESCRIPTIONS, LANES, NOT_ON_TIMELINE, describe
 from services.analytics.timeline.entries import assemble_timeline
 from shared.contracts import catalogue
 from shared.kernel.fact import Fact

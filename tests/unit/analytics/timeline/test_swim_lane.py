@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from services.analytics.charts.time_axis import axis_labels
 from services.analytics.timeline.entries import assemble_timeline
-from services.analytics.timeline.swim_lane import caption, draw, table
+from services.analytics.timeline.swim_lane import caption, draw
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
 from tests.unit.analytics.published_events import CASE_NUMBERS, make_events, published_case_events, read_fact
@@ -149,12 +149,6 @@ def test_same_day_marks_of_one_kind_are_merged_and_list_all() -> None:
     texts = [element.text for element in svg_root(figure(*lesions)).iter(f"{SVG}text")]
     assert "L0, L1, L2 + 2" in texts
     assert draw(figure(*lesions)).count("Metastasis L") == 5
-
-
-def test_the_table_has_a_row_for_every_entry() -> None:
-    header, rows = table(case_figure(3))
-    assert header == ["Date", "Lane", "What", "Details"]
-    assert (len(rows), rows[-1][0]) == (len(case_figure(3)["entries"]), "unknown")
 
 
 @given(st.dates(date(2020, 1, 1), date(2030, 1, 1)), st.integers(1, 4000))

@@ -30,7 +30,7 @@ from infra.simulator.reporting import schedule_reports
 from infra.synthetic import probabilities
 from infra.synthetic.terms import PNEUMONIA, SERIOUS_EVENTS, TERMS
 from infra.synthetic.treatment_summary import SERVICES, Service
-from services.analytics.timeline.descriptions import DESCRIPTIONS
+from services.analytics.timeline.descriptions.describe import DESCRIPTIONS
 from services.enrollment.gate import EnrollmentGate as EnrollmentWorld
 from services.enrollment.rules import participant, study
 from services.followup import rules as followup_rules

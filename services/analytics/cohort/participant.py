@@ -1,0 +1,168 @@
+"""One participant as analyses see them: the record of all services, with the day that each fact is taken for. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+
+from services.analytics.cohort import date_imputation
+from services.analytics.cohort.date_imputation import impute
+from services.analytics.cohort.episodes import CourseEnd
+from services.analytics.cohort.treatment import current_targets
+from services.analytics.cohort.vital_status import COUNTED_AFTER_WITHDRAWAL, implies_alive
+from shared.contracts.enrollment import ConsentWithdrawn, LesionRegistered, ParticipantScreened, ParticipantVoided
+from shared.contracts.follow_up import FollowUpResumed, LostToFollowUp, ParticipantDied
+from shared.contracts.participation import current_site
+from shared.contracts.treatment import (
+    PrescriptionChanged,
+    RadiotherapyCompleted,
+    RadiotherapyDiscontinued,
+    RadiotherapyStarted,
+    Target,
+)
+from shared.kernel.fact import F, Fact
+from shared.kernel.record import Record
+from shared.protocol.anchors import CourseDates
+from shared.protocol.protocol import Protocol
+
+
+@dataclass(frozen=True)
+class Participant:
+    """A screened participant with the facts that stand in every service.
+
+    `known_on`: the day by which all of them were known; no partial date is imputed to a later day.
+    """
+
+    participant_id: str
+    record: Record
+    known_on: date
+
+    def facts(self, fact_type: type[F], until: date) -> list[F]:
+        """Facts of a type dated on or before `until`, in the order in which they were stated.
+
+        Undated facts are always included, an undated death only from the day last known alive. After a withdrawal of
+        consent only the withdrawal and death are returned: the rest leaves every analysis from that day on.
+        """
+        until = until if fact_type in COUNTED_AFTER_WITHDRAWAL else min(until, self.withdrawn_on)
+        return [
+            fact
+            for fact in self.record.facts_of(fact_type)
+            if self._day_if_known(fact) is None or self.day(fact) <= until
+        ]
+
+    def first_fact(self, fact_type: type[F], until: date = date.max) -> F | None:
+        """The earliest of `facts`; None if there are none."""
+        return min(self.facts(fact_type, until), key=self.day, default=None)
+
+    def day(self, fact: Fact) -> date:
+        """The day that analyses take the fact for; `known_on` for a fact without a date."""
+        return self._day_if_known(fact) or self.known_on
+
+    def _day_if_known(self, fact: Fact) -> date | None:
+        if isinstance(fact, ParticipantDied):
+            alive_on = self.last_known_alive
+            return date_imputation.day_of_death(fact.died_on, alive_on, self.known_on) if fact.died_on else alive_on
+        if isinstance(fact, ConsentWithdrawn):
+            return date_imputation.day_of_withdrawal(fact.withdrawn_on, self._participation_days, self.known_on)
+        if (partial_date := fact.happened_on) is None or partial_date.is_exact:
+            return partial_date.earliest if partial_date else None
+        return self._adjusted_days.get(date_imputation.date_key(fact)) or self._impute_alone(fact)
+
+    def _impute_alone(self, fact: Fact) -> date:
+        """The day for the fact's own date, without regard to other facts but a withdrawal."""
+        partial_date = fact.happened_on
+        return (
+            impute(partial_date, date_imputation.latest_imputable_day(fact, self.known_on, self.withdrawn_on))
+            if partial_date
+            else self.known_on
+        )
+
+    @cached_property
+    def _participation_days(self) -> list[date]:
+        return date_imputation.list_participation_days(stated.fact for stated in self.record.stated_facts)
+
+    @cached_property
+    def _adjusted_days(self) -> Mapping[date_imputation.DateKey, date]:
+        return date_imputation.adjust_episode_days(
+            [stated.fact for stated in self.record.stated_facts], self._impute_alone
+        )
+
+    @cached_property
+    def last_known_alive(self) -> date:
+        """The last day of a fact that needs a living participant; `date.min` without such a fact."""
+        facts = (stated.fact for stated in self.record.stated_facts)
+        return max((self.day(fact) for fact in facts if fact.happened_on and implies_alive(fact)), default=date.min)
+
+    def lost_to_follow_up_on(self, until: date) -> date | None:
+        """The day of the last loss to follow-up, unless follow-up was resumed after it; None while followed."""
+        loss_days = [self.day(fact) for fact in self.facts(LostToFollowUp, until)]
+        resumption_days = [self.day(fact) for fact in self.facts(FollowUpResumed, until)]
+        return max(loss_days) if loss_days and max(loss_days) > max(resumption_days, default=date.min) else None
+
+    @cached_property
+    def withdrawn_on(self) -> date:
+        """The day of the first withdrawal of consent, the last day that is analyzed; `date.max` without one."""
+        return min((self.day(withdrawn) for withdrawn in self.record.facts_of(ConsentWithdrawn)), default=date.max)
+
+    @cached_property
+    def site_id(self) -> str:
+        """The enrolling site. Figures are divided by it, wherever the participant is followed now."""
+        return self.record.facts_of(ParticipantScreened)[0].site_id
+
+    @cached_property
+    def current_site(self) -> str:
+        """The site that follows the participant now. Row-level security goes by it."""
+        return current_site(self.record) or self.site_id
+
+    @cached_property
+    def lesions(self) -> Mapping[str, LesionRegistered]:
+        return {lesion.lesion_id: lesion for lesion in self.record.facts_of(LesionRegistered)}
+
+    def targets(self, course: RadiotherapyStarted, until: date) -> tuple[Target, ...]:
+        """The targets of the course by what was prescribed and treated until that day."""
+        changes = [change for change in self.facts(PrescriptionChanged, until) if change.course_id == course.course_id]
+        return current_targets(course, changes, self.course_end(course, until))
+
+    def course_end(self, course: RadiotherapyStarted, until: date) -> CourseEnd | None:
+        """The completion or discontinuation of the course; None while it goes on."""
+        completed, discontinued = self.facts(RadiotherapyCompleted, until), self.facts(RadiotherapyDiscontinued, until)
+        ends: list[CourseEnd] = [*completed, *discontinued]
+        return next((end for end in ends if end.course_id == course.course_id), None)
+
+    def course_dates(self, until: date) -> list[CourseDates]:
+        """The courses started until that day, with the day of the last fraction of each that ended."""
+        return [
+            CourseDates(
+                course_id=course.course_id,
+                is_index=course.index,
+                ended_on=self.day(end) if (end := self.course_end(course, until)) else None,
+            )
+            for course in self.facts(RadiotherapyStarted, until)
+        ]
+
+    def index_course(self, until: date) -> RadiotherapyStarted | None:
+        return next((course for course in self.facts(RadiotherapyStarted, until) if course.index), None)
+
+    def is_stereotactic(self, protocol: Protocol, until: date) -> bool:
+        """Is a metastasis treated stereotactically? A stereotactic target that names no lesion counts as one."""
+        return any(
+            target.delivery in protocol.stereotactic.deliveries and self._treats_metastasis(target)
+            for course in self.facts(RadiotherapyStarted, until)
+            for target in self.targets(course, until)
+        )
+
+    def _treats_metastasis(self, target: Target) -> bool:
+        kinds = [self.lesions[name].kind for name in target.lesion_ids if name in self.lesions]
+        return not target.lesion_ids or "metastasis" in kinds
+
+    def count_imputed_dates(self, until: date, *fact_types: type[Fact]) -> int:
+        """The number of facts of these types until that day whose date is known by month or year only."""
+        dated = (fact.happened_on for fact_type in fact_types for fact in self.facts(fact_type, until))
+        return sum(partial_date is not None and not partial_date.is_exact for partial_date in dated)
+
+
+def excludes_participant(fact: Fact) -> bool:
+    """Does the fact, while it stands, exclude its participant from every analysis, past ones included?"""
+    return isinstance(fact, ParticipantVoided) or (isinstance(fact, ConsentWithdrawn) and fact.scope == "data_use")

@@ -1,0 +1,143 @@
+"""The cohort page of a study, and each of its figures alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from services.analytics import urls
+from services.analytics.figures.api import note_figure
+from services.analytics.figures.figure import FigureAnswer
+from services.analytics.figures.parameters import FigureQuery, FigureRequest
+from services.analytics.figures.registry import FIGURES
+from services.analytics.figures.service import FigureService
+from services.analytics.study_header import build_study_header
+from shared.kernel.errors import RequestError
+from shared.ui.html_errors import html_or_error
+from shared.ui.navigation import Link, StudyHeader
+from shared.ui.pages import MAX_TABLE_ROWS, Pages, create_page_router, html_response
+from shared.web.fact_routes import StudyIdPath
+from shared.web.read_logging import logs_reads
+
+FILE_KINDS = {".json": "Numbers", ".csv": "Table", ".svg": "Picture"}
+routes = create_page_router()
+
+
+pages = Pages("analytics", Path(__file__).with_name("templates"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FigurePart:
+    """A figure on a page: `version` is the position it shows, `source` the address of this part alone."""
+
+    name: str
+    title: str
+    source: str
+    version: int
+    recorded_at: datetime | None
+    cut: str
+    picture: str
+    caption: str
+    headline: Sequence[tuple[str, str, str]]
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    downloads: Sequence[Link]
+
+    @property
+    def rows_shown(self) -> Sequence[Sequence[str]]:
+        return self.rows[:MAX_TABLE_ROWS]
+
+
+@routes.get("/analytics/studies/{study_id}")
+@logs_reads
+async def cohort_page(request: Request, study: StudyIdPath, figure_query: FigureQuery) -> Response:
+    return await html_or_error(request, pages, _render_cohort(request, study, figure_query.to_request()))
+
+
+async def _render_cohort(request: Request, study: str, figure_request: FigureRequest) -> str:
+    await request.app.state.admit(request)
+    member, figures = request.state.caller.subject, _figure_service(request)
+    answers = await _readable_figures(figures, study, member, figure_request)
+    for answer in answers:
+        note_figure(request, answer)
+    context = answers[0].context
+    header = await build_study_header(
+        request,
+        study,
+        "cohort",
+        position=context.position,
+        recorded_at=context.recorded_at,
+        cut=context.cut.isoformat(),
+    )
+    return render_cohort(header, [build_figure_part(answer, request.query_params) for answer in answers])
+
+
+async def _readable_figures(
+    figures: FigureService, study: str, member: str, figure_request: FigureRequest
+) -> list[FigureAnswer]:
+    """Returns the figures that the member may read whole. Raises the last refusal if there is none."""
+    answers, last_refusal = list[FigureAnswer](), None
+    for name in FIGURES:
+        try:
+            answer = await figures.figure(name, study, member, figure_request)
+            answer.require_figure()
+            answers.append(answer)
+        except RequestError as refusal:
+            last_refusal = refusal
+    if not answers and last_refusal:
+        raise last_refusal
+    return answers
+
+
+@routes.get("/analytics/studies/{study_id}/figures/{name}")
+@logs_reads
+async def figure_fragment(request: Request, study: StudyIdPath, name: str, figure_query: FigureQuery) -> Response:
+    """Returns one figure as the cohort page shows it."""
+    await request.app.state.admit(request)
+    answer = await _figure_service(request).figure(name, study, request.state.caller.subject, figure_query.to_request())
+    note_figure(request, answer)
+    return html_response(render_figure(build_figure_part(answer, request.query_params)))
+
+
+def build_figure_part(answer: FigureAnswer, query: Mapping[str, str] = urls.NO_QUERY) -> FigurePart:
+    """Returns the part that shows a figure, with links that keep its `query`.
+
+    Raises Forbidden if anything is withheld from the caller.
+    """
+    figure, context = answer.require_figure(), answer.context
+    header, rows = figure.table()
+    return FigurePart(
+        name=answer.name,
+        title=figure.TITLE,
+        source=urls.figure_url(context.study_id, answer.name, query),
+        version=context.position,
+        recorded_at=context.recorded_at,
+        cut=context.cut.isoformat(),
+        picture=figure.draw(context),
+        caption=figure.caption(context),
+        headline=figure.headline(context),
+        header=[figure.COLUMN_HEADINGS.get(column, column) for column in header],
+        rows=rows,
+        downloads=[
+            Link(urls.figure_file_url(context.study_id, answer.name, extension, query), f"{label} ({extension})")
+            for extension, label in FILE_KINDS.items()
+        ],
+    )
+
+
+def render_cohort(study: StudyHeader, parts: Sequence[FigurePart]) -> str:
+    return pages.render_study("cohort.html", study, parts=parts)
+
+
+def render_figure(part: FigurePart) -> str:
+    return pages.render("figure.html", part=part)
+
+
+def _figure_service(request: Request) -> FigureService:
+    service: FigureService = request.app.state.figures
+    return service

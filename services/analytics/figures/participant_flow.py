@@ -1,0 +1,298 @@
+"""The flow of participants, after CONSORT: screened, enrolled and treated, and where the enrolled are now."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar, Self
+
+from services.analytics.charts.svg import (
+    Element,
+    document,
+    element,
+    group,
+    line,
+    secondary_text,
+    svg_number,
+    text,
+)
+from services.analytics.charts.theme import ACCENT, GROUND, MUTED, RULE, TINT
+from services.analytics.cohort.cohort import Cohort, Selection
+from services.analytics.cohort.participant import Participant
+from services.analytics.cohort.participation_status import FOLLOW_UP_STATUS_LABELS, follow_up_status
+from services.analytics.figures.disclosure import ParticipantCount, WithheldWith
+from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
+from services.analytics.statistics.proportions import clopper_pearson, percent
+from services.analytics.wording.phrasing import count_noun
+from shared.contracts.enrollment import (
+    ConsentSigned,
+    ConsentWithdrawn,
+    ParticipantEnrolled,
+    ParticipantScreened,
+    ScreeningFailed,
+)
+from shared.contracts.follow_up import FollowUpResumed, LostToFollowUp, ParticipantDied
+from shared.contracts.treatment import (
+    PrescriptionChanged,
+    RadiotherapyCompleted,
+    RadiotherapyDiscontinued,
+    RadiotherapyStarted,
+)
+from shared.kernel.fact import Fact
+
+_LABELS = {
+    "in_follow_up": "In follow-up",
+    "awaiting_treatment": "Awaiting treatment",
+    "completed": "Follow-up completed",
+    "died": "Died",
+    "withdrawn": "Withdrawn",
+    "lost": "Lost to follow-up",
+}
+_LABELS = {
+    "screened": "Screened",
+    "screen_failed": "Screen failed",
+    "consented": "Consented",
+    "enrolled": "Enrolled",
+    "treated": "Treated (index course started)",
+    "stereotactic": "Stereotactic radiotherapy of a metastasis",
+    **FOLLOW_UP_STATUS_LABELS,
+}
+_DATED_FACT_TYPES = (
+    ParticipantScreened,
+    ScreeningFailed,
+    ConsentSigned,
+    ParticipantEnrolled,
+    ConsentWithdrawn,
+    RadiotherapyStarted,
+    PrescriptionChanged,
+    RadiotherapyCompleted,
+    RadiotherapyDiscontinued,
+    ParticipantDied,
+    LostToFollowUp,
+    FollowUpResumed,
+)
+_SHARE_OF = WithheldWith(("stereotactic", "enrolled"))
+
+_WIDTH = 480
+_BOX_WIDTH, _SIDE_BOX_WIDTH, _BOX_HEIGHT, _STEP_HEIGHT = 236, 176, 46, 70
+_MIDDLE = 1 + _BOX_WIDTH / 2
+_LANE_HEIGHT = 26
+
+
+class ParticipantFlow(Figure):
+    """Counts of participants; the stereotactic share in percent of the enrolled, with its exact 95 % interval.
+
+    Each enrolled participant has one status: died, withdrawn, lost, completed, in follow-up or awaiting treatment, the
+    first of these that holds. Percent and interval are null where nobody is enrolled.
+    """
+
+    NAME: ClassVar[str] = "flow"
+    TITLE: ClassVar[str] = "Participant flow"
+
+    screened: ParticipantCount
+    screen_failed: ParticipantCount
+    consented: ParticipantCount
+    enrolled: ParticipantCount
+    treated: ParticipantCount
+    stereotactic: ParticipantCount
+    stereotactic_percent: Annotated[float | None, _SHARE_OF]
+    stereotactic_interval: Annotated[tuple[float, float] | None, _SHARE_OF]
+    in_follow_up: ParticipantCount
+    awaiting_treatment: ParticipantCount
+    completed: ParticipantCount
+    died: ParticipantCount
+    withdrawn: ParticipantCount
+    lost: ParticipantCount
+
+    @classmethod
+    def compute(cls, cohort: Cohort, selection: Selection) -> Self:
+        participants, cut = selection.participants(cohort), selection.cut
+        enrolled = [participant for participant in participants if participant.first_fact(ParticipantEnrolled, cut)]
+        stereotactic = sum(participant.is_stereotactic(cohort.protocol, cut) for participant in enrolled)
+        share, interval = _share(stereotactic, len(enrolled))
+        statuses = Counter[str](follow_up_status(participant, cohort.protocol, cut) for participant in enrolled)
+        return cls(
+            screened=_count_with_fact(participants, ParticipantScreened, selection),
+            screen_failed=_count_with_fact(participants, ScreeningFailed, selection),
+            consented=_count_with_fact(participants, ConsentSigned, selection),
+            enrolled=len(enrolled),
+            treated=sum(participant.index_course(cut) is not None for participant in enrolled),
+            stereotactic=stereotactic,
+            stereotactic_percent=share,
+            stereotactic_interval=interval,
+            in_follow_up=statuses["in_follow_up"],
+            awaiting_treatment=statuses["awaiting_treatment"],
+            completed=statuses["completed"],
+            died=statuses["died"],
+            withdrawn=statuses["withdrawn"],
+            lost=statuses["lost"],
+            imputed_dates=sum(participant.count_imputed_dates(cut, *_DATED_FACT_TYPES) for participant in participants),
+            left_out=selection.count_excluded(cohort),
+        )
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """The number of enrolled participants by status, in the order in which people read them."""
+        return {
+            "in_follow_up": self.in_follow_up,
+            "awaiting_treatment": self.awaiting_treatment,
+            "completed": self.completed,
+            "died": self.died,
+            "withdrawn": self.withdrawn,
+            "lost": self.lost,
+        }
+
+    @property
+    def steps(self) -> dict[str, int]:
+        """Every count by its name, in the order of the table."""
+        return {
+            "screened": self.screened,
+            "screen_failed": self.screen_failed,
+            "consented": self.consented,
+            "enrolled": self.enrolled,
+            "treated": self.treated,
+            "stereotactic": self.stereotactic,
+            **self.statuses,
+        }
+
+    def caption(self, context: FigureContext) -> str:
+        statuses = ", ".join(
+            f"{count} {FOLLOW_UP_STATUS_LABELS[name].lower()}" for name, count in self.statuses.items()
+        )
+        return (
+            f"Of {count_noun(self.screened, 'person').replace('persons', 'people')} screened, "
+            f"{self.screen_failed} failed screening, {self.consented} consented and {self.enrolled} were "
+            f"enrolled; {self.treated} started the index course of radiotherapy. "
+            f"Stereotactic radiotherapy of a metastasis: {_stereotactic_share(self)}. "
+            f"Status of the enrolled participants: {statuses}. {self.provenance(context)}"
+        )
+
+    def headline(self, context: FigureContext) -> Headline:
+        return [(name, str(self.steps[name]), name) for name in ("screened", "enrolled", "treated", "stereotactic")]
+
+    def table(self) -> FigureTable:
+        """Returns one row for every count; percent and interval only where they are defined."""
+        low, high = self.stereotactic_interval or (None, None)
+        share = [_format_percent(self.stereotactic_percent), _format_percent(low), _format_percent(high)]
+        rows = [
+            [_LABELS[name], str(count), *(share if name == "stereotactic" else ["", "", ""])]
+            for name, count in self.steps.items()
+        ]
+        return ["Step", "Participants", "Percent of enrolled", "95 % CI lower", "95 % CI upper"], rows
+
+    def draw(self, context: FigureContext) -> str:
+        top = 1 + 4 * _STEP_HEIGHT
+        body = [*_main_boxes(self), *_exits(self), *_stereotactic(self, top), *_status_bars(self, top + 96)]
+        height = top + 96 + 10 + _LANE_HEIGHT * len(FOLLOW_UP_STATUS_LABELS)
+        return document(self.NAME, self.TITLE, self.caption(context), (_WIDTH, height), body)
+
+
+def _count_with_fact(participants: Sequence[Participant], fact_type: type[Fact], selection: Selection) -> int:
+    return sum(participant.first_fact(fact_type, selection.cut) is not None for participant in participants)
+
+
+def _share(count: int, total: int) -> tuple[float | None, tuple[float, float] | None]:
+    """Returns percent to one decimal and the Clopper-Pearson interval; None for a total of 0."""
+    if not total:
+        return None, None
+    lower, upper = clopper_pearson(count, total)
+    return percent(count / total), (percent(lower), percent(upper))
+
+
+def _stereotactic_share(figure: ParticipantFlow) -> str:
+    share = _format_share(figure)
+    if not share:
+        return "not defined, because no participant is enrolled"
+    return f"{figure.stereotactic} / {figure.enrolled} = {share}"
+
+
+def _format_share(figure: ParticipantFlow) -> str:
+    if figure.stereotactic_interval is None:
+        return ""
+    low, high = figure.stereotactic_interval
+    return f"{figure.stereotactic_percent:.1f} % (95 % CI {low:.1f}–{high:.1f})"
+
+
+def _format_percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _main_boxes(figure: ParticipantFlow) -> Iterator[Element]:
+    for index, name in enumerate(("screened", "consented", "enrolled", "treated")):
+        top = 1 + index * _STEP_HEIGHT
+        label = _LABELS[name].partition(" (")[0]
+        yield _box(1, top, _BOX_WIDTH, label, figure.steps[name])
+        if index < 3:
+            yield _arrow(_MIDDLE, top + _BOX_HEIGHT, top + _STEP_HEIGHT)
+
+
+def _exits(figure: ParticipantFlow) -> Iterator[Element]:
+    """Draws a box for the participants who leave, beside the arrow where they leave.
+
+    The treated and the enrolled are parts of the box above.
+    """
+    exits = (
+        ("Screen failed", figure.screen_failed),
+        ("Not enrolled", figure.consented - figure.enrolled),
+        ("Not treated", figure.enrolled - figure.treated),
+    )
+    for index, (label, count) in enumerate(exits):
+        height = 1 + index * _STEP_HEIGHT + (_BOX_HEIGHT + _STEP_HEIGHT) / 2
+        left = _WIDTH - 1 - _SIDE_BOX_WIDTH
+        yield line(f"M{svg_number(_MIDDLE)} {svg_number(height)}H{left}", stroke=MUTED, class_="stroke-muted")
+        yield _box(left, height - 15, _SIDE_BOX_WIDTH, label, count, high=30)
+
+
+def _box(left: float, top: float, width: float, label: str, count: int, high: float = _BOX_HEIGHT) -> Element:
+    is_main = high == _BOX_HEIGHT
+    base = top + high / 2 + 5
+    weight = {"font_size": 20, "font_weight": 600} if is_main else {"font_weight": 600}
+    frame = element(
+        "rect", x=left, y=top, width=width, height=high, rx=6, fill=GROUND, stroke=RULE, class_="ground stroke-rule"
+    )
+    label_text = text(left + 14, base, label) if is_main else secondary_text(left + 12, base, label, font_size=13)
+    return group(frame, label_text, text(left + width - 14, base + 2 * is_main, str(count), "end", **weight))
+
+
+def _arrow(x: float, top: float, bottom: float) -> Element:
+    head = f"M{svg_number(x - 4)} {svg_number(bottom - 7)}l4 5l4 -5"
+    return line(
+        f"M{svg_number(x)} {svg_number(top)}V{svg_number(bottom - 2)}", head, stroke=MUTED, class_="stroke-muted"
+    )
+
+
+def _stereotactic(figure: ParticipantFlow, top: float) -> Iterator[Element]:
+    """Draws the stereotactic part of the enrolled on a dashed line without a head, because it is no next step."""
+    share = _format_share(figure)
+    explanation = f"{share} of the enrolled" if share else "percentage not defined: no participant is enrolled"
+    yield line(
+        f"M{svg_number(_MIDDLE)} {svg_number(top - _STEP_HEIGHT + _BOX_HEIGHT)}V{svg_number(top)}",
+        stroke=ACCENT,
+        class_="stroke-accent",
+        stroke_dasharray="3 3",
+    )
+    yield element(
+        "rect", x=1, y=top, width=_WIDTH - 2, height=60, rx=6, fill=TINT, stroke=ACCENT, class_="tint stroke-accent"
+    )
+    yield text(15, top + 25, _LABELS["stereotactic"], font_weight=600)
+    yield secondary_text(15, top + 45, explanation, font_size=13)
+    yield text(_WIDTH - 15, top + 37, str(figure.stereotactic), "end", font_size=20, font_weight=600)
+
+
+def _status_bars(figure: ParticipantFlow, top: float) -> Iterator[Element]:
+    """Draws how many of the enrolled have each of the six statuses at the data cut-off."""
+    left, right = 154, _WIDTH - 44
+    yield text(
+        1,
+        top,
+        f"Status of the {count_noun(figure.enrolled, 'enrolled participant')} at the data cut-off",
+        font_weight=600,
+    )
+    for index, (name, count) in enumerate(figure.statuses.items()):
+        base = top + 28 + index * _LANE_HEIGHT
+        length = (right - left) * count / max(figure.enrolled, 1)
+        yield secondary_text(1, base, FOLLOW_UP_STATUS_LABELS[name], font_size=13)
+        yield element("rect", x=left, y=base - 11, width=right - left, height=14, rx=3, fill=GROUND, class_="ground")
+        if length:
+            yield element("rect", x=left, y=base - 11, width=length, height=14, rx=3, fill=ACCENT, class_="accent")
+        yield text(_WIDTH - 1, base, str(count), "end", font_weight=600)

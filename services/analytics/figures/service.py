@@ -1,0 +1,114 @@
+"""Figures on request: who may see which, computed from a snapshot of the study, and kept while nothing has moved."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Hashable
+from datetime import date
+
+from services.analytics.cohort.cohort import Selection
+from services.analytics.figures.disclosure import small_cell_threshold, withheld_members
+from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, FigureFilters
+from services.analytics.figures.parameters import FigureRequest
+from services.analytics.figures.registry import FIGURES
+from services.analytics.snapshot.access import ReadScope, read_scope
+from services.analytics.snapshot.snapshot import StudySnapshot
+from services.analytics.snapshot.study_reader import StudyReader
+from shared.eventstore.study_cache import load_rights
+from shared.gate.study_timeline import require_site
+from shared.kernel.errors import NotFound, parameter_error
+from shared.kernel.record import Record
+from shared.security.grants import readable_tenants
+
+CACHE_SIZE = 64
+
+
+class FigureService:
+    """Computes figures off the event loop and keeps the newest answers."""
+
+    def __init__(self, reader: StudyReader) -> None:
+        self._reader = reader
+        self._cache: OrderedDict[Hashable, FigureAnswer] = OrderedDict()
+
+    async def figure(self, name: str, study_id: str, member: str, request: FigureRequest) -> FigureAnswer:
+        """Returns a figure as the member may see it. Raises NotFound, Forbidden, PositionGone or RequestRejected."""
+        current = await self._reader.projection_position(study_id)
+        rights, study = await load_rights(self._reader.studies, study_id, member)
+        figure = _require_figure(name, request.by)
+        scope = read_scope(rights, request.site, participant_level=figure.PARTICIPANT_LEVEL)
+        require_site(study.record, request.site)
+        resolved = await self._reader.resolve_position(study_id, current, request.as_of)
+        cut = self._resolve_cut(study_id, study.record, request.cut, resolved.cut_on)
+        visible_to = rights if figure.PARTICIPANT_LEVEL else None
+        visible_tenants = tuple(readable_tenants(rights)) if visible_to else ()
+        key = (study_id, current.epoch, current.position, resolved, name, cut, request, scope, visible_tenants)
+        if key not in self._cache:
+            selection = Selection(cut, scope.enrolling_sites, request.subset, request.by)
+            snapshot = await self._reader.snapshot(study_id, study.record, resolved.position, visible_to)
+            threshold = small_cell_threshold(study.record) if scope.suppress_small_cells else None
+            self._cache[key] = await asyncio.to_thread(_compute, figure, snapshot, selection, scope, threshold)
+            while len(self._cache) > CACHE_SIZE:
+                self._cache.popitem(last=False)
+        return self._cache[key]
+
+    def _resolve_cut(self, study_id: str, study: Record, requested: date | None, named_cut_day: date | None) -> date:
+        """Returns the data cut-off: the requested one, that of a named cut, or today. Raises RequestRejected."""
+        today = self._reader.latest_today(study_id, study)
+        if requested and requested > today:
+            raise parameter_error("cut", f"Give no day after the study's today, {today.isoformat()}.")
+        return requested or named_cut_day or today
+
+
+def _require_figure(name: str, by: str | None) -> type[Figure]:
+    figure = FIGURES.get(name)
+    if figure is None:
+        raise NotFound
+    if by and by not in figure.STRATIFICATIONS:
+        possible = ", ".join(figure.STRATIFICATIONS) or "nothing"
+        raise parameter_error("by", f"This figure can be divided by: {possible}.")
+    return figure
+
+
+def _compute(
+    figure_type: type[Figure], snapshot: StudySnapshot, selection: Selection, scope: ReadScope, threshold: int | None
+) -> FigureAnswer:
+    figure = figure_type.compute(snapshot.cohort(selection.cut), selection)
+    context = FigureContext(
+        study_id=snapshot.study_id,
+        position=snapshot.position,
+        recorded_at=snapshot.recorded_at,
+        cut=selection.cut,
+        filters=_effective_filters(selection, scope),
+    )
+    is_whole_study = selection.sites is None and selection.subset == "all"
+    return answer_figure(figure, context, threshold, is_whole_study=is_whole_study)
+
+
+def answer_figure(
+    figure: Figure, context: FigureContext, threshold: int | None = None, *, is_whole_study: bool = True
+) -> FigureAnswer:
+    """Returns a figure as its caller may see it: without counts below `threshold`; None: with all counts."""
+    withheld = {} if threshold is None else withheld_members(figure, threshold, is_whole_study=is_whole_study)
+    numbers = {**figure.to_json(), **withheld}
+    return FigureAnswer(
+        name=figure.NAME,
+        context=context,
+        numbers={**numbers, "withheld_below": threshold} if withheld else numbers,
+        participant_rows=figure.count_participant_rows(),
+        figure=None if withheld else figure,
+    )
+
+
+def _effective_filters(selection: Selection, scope: ReadScope) -> FigureFilters:
+    """Returns what limits the figure: what the request gave, and what limits the member."""
+    return FigureFilters(
+        site=_join_sites(selection.sites),
+        followed_at=_join_sites(scope.current_sites),
+        subset=selection.subset,
+        by=selection.by,
+    )
+
+
+def _join_sites(sites: frozenset[str] | None) -> str | None:
+    return ",".join(sorted(sites)) or None if sites is not None else None

@@ -1,0 +1,76 @@
+"""Server-sent events: the parts of a study that have changed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from services.analytics.live.parts import LIVE_PARTS
+from services.analytics.snapshot.study_reader import StudyReader
+from shared.kernel.errors import RequestError
+from shared.security.grants import rights_from_record
+from shared.ui.live_updates import LiveUpdates
+from shared.web.fact_routes import StudyIdPath, create_router, refusal_responses
+
+routes = create_router("/analytics/v1/studies/{study_id}")
+
+
+@routes.get(
+    "/live",
+    tags=["reading"],
+    summary="Live updates",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "content": {"text/event-stream": {}},
+            "description": f"`event`: one of {', '.join(LIVE_PARTS)}; `data`: the position to read it at",
+        },
+        **refusal_responses({429: "Too many event streams of this caller", 503: "Too many event streams"}),
+    },
+)
+async def live(request: Request, study: StudyIdPath) -> StreamingResponse:
+    """Sends server-sent events: the name of each figure or list that may have changed, with its new position."""
+    reader, live_updates = _services(request)
+    generation = live_updates.generation  # before the position: a reset in between ends the stream
+    current = await reader.current_position(study, request.state.caller.subject)
+    updates = live_updates.stream(study, dict.fromkeys(LIVE_PARTS, str(current.position)), generation)
+    return CountedStream(
+        request,
+        _while_authorized(request, study, updates),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+class CountedStream(StreamingResponse):
+    """An event stream that counts against its caller's limit while it is open."""
+
+    def __init__(self, request: Request, frames: AsyncIterator[bytes], **response_options: Any) -> None:
+        super().__init__(frames, **response_options)
+        self._traffic, self._caller = request.app.state.traffic, request.state.caller.subject
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._traffic.stream(self._caller):
+            await super().__call__(scope, receive, send)
+
+
+async def _while_authorized(request: Request, study: str, frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The frames, until the caller's token expires or the last grant is revoked: the page then asks to sign in."""
+    reader, _ = _services(request)
+    async for frame in frames:
+        try:
+            await request.app.state.admit(request)
+        except RequestError:
+            return
+        state = await reader.studies.current(study)
+        if not rights_from_record(state.record, request.state.caller.subject).grants:
+            return
+        yield frame
+
+
+def _services(request: Request) -> tuple[StudyReader, LiveUpdates]:
+    return request.app.state.reader, request.app.state.live

@@ -1,0 +1,16 @@
+"""Parts of a study's pages that change with its record, and the announcement that they have."""
+
+from __future__ import annotations
+
+from services.analytics.figures.registry import FIGURES
+from shared.ui.live_updates import LiveUpdates
+
+LIVE_LISTS = ("queries", "timeline", "participants")
+"""Parts that are no figures."""
+LIVE_PARTS = (*FIGURES, *LIVE_LISTS)
+
+
+def publish_change(live_updates: LiveUpdates, study: str, position: int) -> None:
+    """Announce that every part of a study may differ from `position` on."""
+    for part in LIVE_PARTS:
+        live_updates.publish(f"{study}/{part}", str(position))

@@ -1,0 +1,49 @@
+"""The operations page of a study: how far the projection is, and what it waits for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from services.analytics.operations.api import Operations, load_operations, note_operations
+from services.analytics.study_header import build_study_header
+from shared.inbox.lag import SilentComponent, detect_silence, load_lags, load_stuck_counts
+from shared.ui.html_errors import html_or_error
+from shared.ui.navigation import StudyHeader
+from shared.ui.pages import Pages, create_page_router
+from shared.web.fact_routes import StudyIdPath
+from shared.web.read_logging import logs_reads
+
+routes = create_page_router()
+pages = Pages("analytics", Path(__file__).with_name("templates"))
+
+
+@routes.get("/analytics/studies/{study_id}/operations")
+@logs_reads
+async def operations_page(request: Request, study: StudyIdPath) -> Response:
+    return await html_or_error(request, pages, _render_operations(request, study))
+
+
+async def _render_operations(request: Request, study: str) -> str:
+    await request.app.state.admit(request)
+    state = await load_operations(request.app, study, request.state.caller.subject)
+    note_operations(request, state)
+    pool = request.app.state.pool
+    silence = detect_silence(await load_lags(pool), await load_stuck_counts(pool))
+    header = await build_study_header(
+        request,
+        study,
+        "operations",
+        heading="Operations",
+        position=state.position,
+        recorded_at=state.recorded_at,
+        epoch=state.epoch,
+    )
+    return render_operations(header, state, silence)
+
+
+def render_operations(study: StudyHeader, state: Operations, silence: SilentComponent | None) -> str:
+    """Render the page; `silence` is what no measurement arrives from."""
+    return pages.render_study("operations.html", study, state=state, silence=silence)

@@ -1,0 +1,88 @@
+"""Data queries: questions about facts that are possible but contradictory or incomplete. Pure.
+
+They are derived from the facts of one participant and not stored: a query exists as long as the facts raise it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date
+from hashlib import sha256
+from uuid import UUID
+
+from services.analytics.queries.case import RULES, Case, QueryFinding
+from services.analytics.queries.rules import follow_up, toxicity, treatment, vital_status
+from shared.contracts.follow_up import QueryExplained
+
+RULE_MODULES = (follow_up, vital_status, toxicity, treatment)
+"""Importing them registers their rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataQuery:
+    """A question of a rule about events (sorted by id), in one sentence, and the day since when it has been open."""
+
+    rule: str
+    event_ids: tuple[UUID, ...]
+    text: str
+    since: date
+
+    @property
+    def key(self) -> str:
+        """SHA-256 over the rule and the event ids, in hex: the same for every derivation about the same events."""
+        return sha256("\n".join([self.rule, *map(str, self.event_ids)]).encode()).hexdigest()
+
+
+def derive_queries(case: Case) -> list[DataQuery]:
+    """All data queries of a participant, open or explained: one for each rule and set of events, sorted by key."""
+    derived = [_to_data_query(case, name, finding) for name, rule in RULES.items() for finding in rule(case)]
+    by_key = {query.key: query for query in sorted(derived, key=lambda query: query.text, reverse=True)}
+    return [by_key[key] for key in sorted(by_key)]
+
+
+def _to_data_query(case: Case, rule: str, finding: QueryFinding) -> DataQuery:
+    """Open since the day (UTC) on which the last of its facts was recorded, or since it is due, whichever is later."""
+    event_ids = tuple(sorted({stated.event_id for stated in finding.facts}))
+    last_recorded_on = max(case.recorded_at[event] for event in event_ids).astimezone(UTC).date()
+    return DataQuery(rule, event_ids, finding.text, max(last_recorded_on, finding.due_on))
+
+
+@dataclass(frozen=True, slots=True)
+class QueryWithStatus:
+    """A data query with its explanations, as it is listed.
+
+    `explained_by`: the events that explain it. An explanation whose query no longer exists is listed with its key
+    alone: `query` is None.
+    """
+
+    participant_id: str
+    site_id: str
+    key: str
+    query: DataQuery | None
+    explained_by: tuple[UUID, ...]
+    since: date
+
+    @property
+    def text(self) -> str:
+        return self.query.text if self.query else "The data query of this explanation no longer exists."
+
+    @property
+    def state(self) -> str:
+        return "explained" if self.explained_by else "open"
+
+
+def queries_with_status(case: Case) -> list[QueryWithStatus]:
+    """The data queries of a participant with their explanations, sorted by key."""
+    queries_by_key = {query.key: query for query in derive_queries(case)}
+    explanations: dict[str, list[UUID]] = {}
+    for stated in case.stated(QueryExplained):
+        explanations.setdefault(stated.fact.query_key, []).append(stated.event_id)
+    return [
+        _with_status(case, key, queries_by_key.get(key), tuple(explanations.get(key, ())))
+        for key in sorted(queries_by_key.keys() | explanations.keys())
+    ]
+
+
+def _with_status(case: Case, key: str, query: DataQuery | None, explained_by: tuple[UUID, ...]) -> QueryWithStatus:
+    since = query.since if query else min(case.recorded_at[event] for event in explained_by).astimezone(UTC).date()
+    return QueryWithStatus(case.participant.participant_id, case.site_id, key, query, explained_by, since)

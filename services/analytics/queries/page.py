@@ -1,0 +1,133 @@
+"""The page of a study's data queries, grouped by the site that can resolve them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Query, Request
+from fastapi.responses import Response
+
+from services.analytics import urls
+from services.analytics.queries.api import QueryFilterParameters
+from services.analytics.queries.derive import QueryWithStatus
+from services.analytics.queries.service import QueryService
+from services.analytics.study_header import build_study_header
+from services.analytics.wording.phrasing import humanize
+from shared.contracts.study import SiteActivated
+from shared.inbox.participant_registry.repository import ReplicatedStudies
+from shared.kernel.record import Record
+from shared.ui.html_errors import html_or_error
+from shared.ui.navigation import NavLink
+from shared.ui.pages import MAX_TABLE_ROWS, Pages, create_page_router
+from shared.web.fact_routes import StudyIdPath
+from shared.web.read_logging import logs_reads, note_rows
+
+STATE_LABELS = {"open": "Open", "explained": "Explained", "all": "All"}
+routes = create_page_router()
+pages = Pages(
+    "analytics",
+    Path(__file__).with_name("templates"),
+    filters={"humanize": humanize},
+    functions={
+        "participant_url": urls.participant_url,
+        "fact_url": urls.fact_url,
+        "queries_file_url": urls.queries_file_url,
+    },
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteQueries:
+    """The data queries of the participants that one site follows now; `url` leads to them alone."""
+
+    site_id: str
+    name: str
+    url: str
+    rows: Sequence[QueryWithStatus]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryPageView:
+    """The data queries that match the filters: `count` of them, of which `sites` has at most `MAX_TABLE_ROWS`.
+
+    `source` is the address of the page, and `unfiltered_url` that of the page without its filters.
+    """
+
+    source: str
+    active_filters: Sequence[str]
+    unfiltered_url: str
+    state: str
+    states: Sequence[NavLink]
+    count: int
+    sites: Sequence[SiteQueries]
+
+    @property
+    def rows_shown(self) -> int:
+        return sum(len(site.rows) for site in self.sites)
+
+
+@routes.get("/analytics/studies/{study_id}/queries")
+@logs_reads
+async def queries_page(
+    request: Request, study: StudyIdPath, parameters: Annotated[QueryFilterParameters, Query()]
+) -> Response:
+    return await html_or_error(request, pages, _render_queries(request, study, parameters))
+
+
+async def _render_queries(request: Request, study: str, parameters: QueryFilterParameters) -> str:
+    await request.app.state.admit(request)
+    service: QueryService = request.app.state.queries
+    studies: ReplicatedStudies = request.app.state.studies
+    current, rows = await service.visible_queries(study, request.state.caller.subject, parameters.to_filter())
+    shown = min(len(rows), MAX_TABLE_ROWS)
+    note_rows(request, study, "queries", shown, site=parameters.site, participant=parameters.participant)
+    record = (await studies.current(study)).record
+    header = await build_study_header(
+        request,
+        study,
+        "queries",
+        heading="Data queries",
+        position=current.position,
+        recorded_at=current.recorded_at,
+    )
+    return pages.render_study("queries.html", header, view=_build_view(study, record, rows, parameters))
+
+
+def _build_view(
+    study: str, record: Record, rows: Sequence[QueryWithStatus], parameters: QueryFilterParameters
+) -> QueryPageView:
+    query: dict[str, str] = parameters.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    return QueryPageView(
+        source=urls.queries_url(study, query),
+        active_filters=[
+            f"{name} {humanize(value) if name == 'rule' else value}" for name, value in query.items() if name != "state"
+        ],
+        unfiltered_url=urls.queries_url(study, {"state": parameters.state} if "state" in query else {}),
+        state=parameters.state,
+        states=[
+            NavLink(urls.queries_url(study, {**query, "state": state}), label, state == parameters.state)
+            for state, label in STATE_LABELS.items()
+        ],
+        count=len(rows),
+        sites=_group_by_site(study, record, rows, query),
+    )
+
+
+def _group_by_site(
+    study: str, record: Record, rows: Sequence[QueryWithStatus], query: Mapping[str, str]
+) -> list[SiteQueries]:
+    names = {site.site_id: site.name for site in record.facts_of(SiteActivated)}
+    ordered = sorted(rows, key=lambda row: (row.site_id, row.participant_id, row.since, row.key))[:MAX_TABLE_ROWS]
+    return [
+        SiteQueries(
+            site_id=site,
+            name=names.get(site, site),
+            url=urls.queries_url(study, {**query, "site": site}),
+            rows=list(of_site),
+        )
+        for site, of_site in groupby(ordered, key=lambda row: row.site_id)
+    ]

@@ -1,0 +1,41 @@
+"""Access of a member to the participants of a study: which sites, and whether small counts are withheld."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.kernel.errors import Forbidden
+from shared.security.grants import EVERY_SITE, Rights
+
+
+@dataclass(frozen=True, slots=True)
+class ReadScope:
+    """The participants that an analysis may use, and whether its small counts are withheld.
+
+    `enrolling_sites`: only participants enrolled at these sites; None: at any. `current_sites`: only participants who
+    are followed at these sites now; None: wherever they are.
+    """
+
+    enrolling_sites: frozenset[str] | None
+    suppress_small_cells: bool
+    current_sites: frozenset[str] | None
+
+
+def read_scope(rights: Rights, site: str | None, *, participant_level: bool) -> ReadScope:
+    """Returns the scope of a member, narrowed to `site` if one is given. Raises Forbidden.
+
+    A grant for the whole study opens all sites, any other grant its own site. Counts go by enrolling site. An analysis
+    that shows single participants goes by current site, which row-level security enforces.
+    """
+    if participant_level and not rights.visible_sites:
+        raise Forbidden
+    sites = rights.visible_sites if participant_level else frozenset(grant.scope for grant in rights.grants)
+    sees_whole_study = EVERY_SITE in sites
+    if site is not None and not (sees_whole_study or site in sites):
+        raise Forbidden
+    own_sites = None if sees_whole_study or participant_level else sites
+    return ReadScope(
+        enrolling_sites=own_sites if site is None else frozenset({site}),
+        suppress_small_cells=all(grant.role == "reader" for grant in rights.grants),
+        current_sites=frozenset(sites) if participant_level and not sees_whole_study else None,
+    )

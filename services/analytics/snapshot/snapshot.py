@@ -1,0 +1,33 @@
+"""A study as of a position: what every analysis is computed from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from services.analytics.cohort.cohort import Cohort, build_cohort
+from shared.contracts.event import Event
+from shared.kernel.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class StudySnapshot:
+    """A study as of a position, as far as one member may see it.
+
+    `study`: the study's own facts at the position. `events`: the facts of participants there, those of excluded
+    participants included. `excluded`: participants who are in no analysis today, and so in none of the past.
+    `known_until`: the last day that any imprecise date is taken for.
+    """
+
+    study_id: str
+    position: int
+    recorded_at: datetime | None
+    study: Record
+    events: Sequence[Event]
+    excluded: frozenset[str]
+    known_until: date
+
+    def cohort(self, cut: date) -> Cohort:
+        """Returns the participants of the snapshot for an analysis that counts days up to and on `cut`."""
+        return build_cohort(self.study, self.events, self.excluded, cut, self.known_until)

@@ -1,0 +1,64 @@
+"""The header of each page of a study: its title, the position it shows, and links to the study's other pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal
+
+from fastapi import Request
+
+from services.analytics import urls
+from services.analytics.live.parts import LIVE_PARTS
+from services.analytics.operations.access import may_see_operations
+from shared.contracts.study import StudyOpened
+from shared.inbox.participant_registry.repository import ReplicatedStudies
+from shared.security.grants import Rights
+from shared.ui.navigation import NavLink, StudyHeader
+
+PageId = Literal["cohort", "participants", "participant", "queries", "operations"]
+
+
+async def build_study_header(
+    request: Request,
+    study: str,
+    page_id: PageId,
+    *,
+    position: int,
+    recorded_at: datetime | str | None,
+    heading: str = "",
+    cut: str = "",
+    epoch: str | None = None,
+) -> StudyHeader:
+    """Build the header for an authenticated request.
+
+    `recorded_at` is when the last fact up to `position` was recorded. The default heading is the study's title.
+    """
+    studies: ReplicatedStudies = request.app.state.studies
+    member = request.state.caller.subject
+    state = await studies.current(study)
+    title = next((opened.title for opened in state.record.facts_of(StudyOpened)), study)
+    return StudyHeader(
+        study_id=study,
+        title=title,
+        heading=heading or title,
+        position=position,
+        recorded_at=recorded_at,
+        cut=cut,
+        epoch=epoch,
+        live_url="" if page_id == "operations" else urls.live_url(study),
+        live_parts=LIVE_PARTS,
+        notes=request.app.state.notes.get(study, ()),
+        nav_links=list(_nav_links(study, state.rights(member), page_id)),
+        member=member,
+    )
+
+
+def _nav_links(study: str, rights: Rights, page_id: PageId) -> Iterator[NavLink]:
+    """Links to the pages of a study that a member with these rights may see."""
+    yield NavLink(urls.cohort_url(study), "Cohort", page_id == "cohort")
+    if rights.visible_sites:
+        yield NavLink(urls.participants_url(study), "Participants", page_id == "participants")
+        yield NavLink(urls.queries_url(study), "Data queries", page_id == "queries")
+    if may_see_operations(rights):
+        yield NavLink(urls.operations_url(study), "Operations", page_id == "operations")

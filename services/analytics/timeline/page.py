@@ -1,0 +1,149 @@
+"""The page of one participant: open data queries, and the timeline from the first fact to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from services.analytics import urls
+from services.analytics.queries.derive import QueryWithStatus
+from services.analytics.queries.service import QueryService
+from services.analytics.snapshot.as_of import LATEST, AsOf
+from services.analytics.snapshot.as_of_parameters import AsOfQuery
+from services.analytics.study_header import build_study_header
+from services.analytics.timeline import swim_lane
+from services.analytics.timeline.service import TimelineService
+from services.analytics.wording.participation_status import describe_participation_status
+from shared.ui.html_errors import html_or_error
+from shared.ui.navigation import Link
+from shared.ui.pages import Pages, create_page_router, html_response
+from shared.web.fact_routes import ParticipantIdPath, StudyIdPath
+from shared.web.read_logging import logs_reads, note_rows
+
+FILE_KINDS = {".json": "Facts", ".svg": "Picture"}
+routes = create_page_router()
+pages = Pages(
+    "analytics",
+    Path(__file__).with_name("templates"),
+    filters={"participation_status": describe_participation_status},
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelinePart:
+    """The timeline on a page: `version` is the position it shows, `source` the address of this part alone."""
+
+    participant_id: str
+    site_id: str
+    status: str
+    entries: Sequence[Mapping[str, Any]]
+    version: int
+    recorded_at: str | None
+    source: str
+    picture: str
+    caption: str
+    downloads: Sequence[Link]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenQueriesPart:
+    """The open data queries on a page; `all_queries_url` leads to those that are closed as well."""
+
+    rows: Sequence[QueryWithStatus]
+    version: int
+    recorded_at: datetime | None
+    source: str
+    all_queries_url: str
+
+
+@routes.get("/analytics/studies/{study_id}/participants/{participant_id}")
+@logs_reads
+async def participant_page(
+    request: Request, study: StudyIdPath, participant_id: ParticipantIdPath, as_of: AsOfQuery
+) -> Response:
+    return await html_or_error(request, pages, _render_participant(request, study, participant_id, as_of.to_as_of()))
+
+
+async def _render_participant(request: Request, study: str, participant_id: str, as_of: AsOf) -> str:
+    """Render the page. Open data queries are those of today, so an earlier state of the record shows none."""
+    await request.app.state.admit(request)
+    answer = await _timeline_service(request).timeline(study, participant_id, request.state.caller.subject, as_of)
+    open_queries = await _open_queries_part(request, study, participant_id) if as_of == LATEST else None
+    header = await build_study_header(
+        request,
+        study,
+        "participant",
+        heading=f"Participant {participant_id}",
+        position=answer["position"],
+        recorded_at=answer["recorded_at"],
+    )
+    return pages.render_study(
+        "participant.html", header, timeline=_timeline_part(request, answer), open_queries=open_queries
+    )
+
+
+@routes.get("/analytics/studies/{study_id}/participants/{participant_id}/queries")
+@logs_reads
+async def open_queries_fragment(request: Request, study: StudyIdPath, participant_id: ParticipantIdPath) -> Response:
+    """Returns the open data queries as the participant's page shows them."""
+    await request.app.state.admit(request)
+    part = await _open_queries_part(request, study, participant_id)
+    return html_response(pages.render("open_queries.html", open_queries=part))
+
+
+async def _open_queries_part(request: Request, study: str, participant_id: str) -> OpenQueriesPart:
+    service: QueryService = request.app.state.queries
+    current, rows = await service.open_queries(study, participant_id, request.state.caller.subject)
+    note_rows(request, study, "queries", len(rows), participant=participant_id)
+    return OpenQueriesPart(
+        rows=rows,
+        version=current.position,
+        recorded_at=current.recorded_at,
+        source=urls.open_queries_url(study, participant_id),
+        all_queries_url=urls.queries_url(study, {"participant": participant_id, "state": "all"}),
+    )
+
+
+@routes.get("/analytics/studies/{study_id}/participants/{participant_id}/timeline")
+@logs_reads
+async def timeline_fragment(
+    request: Request, study: StudyIdPath, participant_id: ParticipantIdPath, as_of: AsOfQuery
+) -> Response:
+    """Returns the timeline as the participant's page shows it."""
+    await request.app.state.admit(request)
+    answer = await _timeline_service(request).timeline(
+        study, participant_id, request.state.caller.subject, as_of.to_as_of()
+    )
+    return html_response(pages.render("timeline.html", timeline=_timeline_part(request, answer)))
+
+
+def _timeline_part(request: Request, answer: Mapping[str, Any]) -> TimelinePart:
+    """The part that shows a timeline's `.json` answer. Its rows are noted for the log of reads."""
+    study, participant_id, query = answer["study_id"], answer["participant_id"], request.query_params
+    note_rows(request, study, "timeline", len(answer["entries"]), participant=participant_id)
+    return TimelinePart(
+        participant_id=participant_id,
+        site_id=answer["site_id"],
+        status=answer["status"],
+        entries=answer["entries"],
+        version=answer["position"],
+        recorded_at=answer["recorded_at"],
+        source=urls.timeline_url(study, participant_id, query),
+        picture=swim_lane.draw(answer),
+        caption=swim_lane.caption(answer),
+        downloads=[
+            Link(urls.timeline_file_url(study, participant_id, extension, query), f"{label} ({extension})")
+            for extension, label in FILE_KINDS.items()
+        ],
+    )
+
+
+def _timeline_service(request: Request) -> TimelineService:
+    service: TimelineService = request.app.state.timelines
+    return service

@@ -1,0 +1,74 @@
+"""Addresses of the pages of a study, of their parts, and of the files that they offer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+Query = Mapping[str, str]
+NO_QUERY: Query = {}
+
+
+def cohort_url(study: str) -> str:
+    return f"/analytics/studies/{study}"
+
+
+def figure_url(study: str, name: str, query: Query = NO_QUERY) -> str:
+    """One figure of the cohort page, alone."""
+    return _with_query(f"{cohort_url(study)}/figures/{name}", query)
+
+
+def figure_file_url(study: str, name: str, extension: str, query: Query = NO_QUERY) -> str:
+    return _with_query(f"{_api_url(study)}/figures/{name}{extension}", query)
+
+
+def participants_url(study: str, query: Query = NO_QUERY) -> str:
+    return _with_query(f"{cohort_url(study)}/participants", query)
+
+
+def participant_url(study: str, participant_id: str) -> str:
+    return f"{participants_url(study)}/{participant_id}"
+
+
+def fact_url(study: str, participant_id: str, event_id: object) -> str:
+    """One fact on the page of its participant."""
+    return f"{participant_url(study, participant_id)}#fact-{event_id}"
+
+
+def timeline_url(study: str, participant_id: str, query: Query = NO_QUERY) -> str:
+    """The timeline of a participant's page, alone."""
+    return _with_query(f"{participant_url(study, participant_id)}/timeline", query)
+
+
+def timeline_file_url(study: str, participant_id: str, extension: str, query: Query = NO_QUERY) -> str:
+    return _with_query(f"{_api_url(study)}/participants/{participant_id}/timeline{extension}", query)
+
+
+def open_queries_url(study: str, participant_id: str) -> str:
+    """The open data queries of a participant's page, alone."""
+    return f"{participant_url(study, participant_id)}/queries"
+
+
+def queries_url(study: str, query: Query = NO_QUERY) -> str:
+    return _with_query(f"{cohort_url(study)}/queries", query)
+
+
+def queries_file_url(study: str) -> str:
+    return f"{_api_url(study)}/queries.json"
+
+
+def operations_url(study: str) -> str:
+    return f"{cohort_url(study)}/operations"
+
+
+def live_url(study: str) -> str:
+    """The event stream that names the parts of the study's pages that have changed."""
+    return f"{_api_url(study)}/live"
+
+
+def _api_url(study: str) -> str:
+    return f"/analytics/v1/studies/{study}"
+
+
+def _with_query(path: str, query: Query) -> str:
+    return f"{path}?{urlencode(query)}" if query else path

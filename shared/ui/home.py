@@ -1,0 +1,32 @@
+"""The start page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from shared.kernel.errors import RequestError
+from shared.ui.navigation import Link
+from shared.ui.pages import Pages, create_page_router, html_response
+
+
+def home_routes(pages: Pages, study_links: Mapping[str, Sequence[Link]]) -> APIRouter:
+    """`/`: what the product does, and `study_links` by their headings."""
+    routes = create_page_router()
+
+    @routes.get("/")
+    async def home(request: Request) -> Response:
+        return html_response(pages.render("home.html", links=study_links, member=await _signed_in_member(request)))
+
+    return routes
+
+
+async def _signed_in_member(request: Request) -> str:
+    """The subject of the session; empty without a valid one."""
+    try:
+        await request.app.state.admit(request)
+    except RequestError:
+        return ""
+    return str(request.state.caller.subject)

@@ -1,0 +1,88 @@
+"""Errors as pages: a problem document becomes sentences for people, or leads to the form that signs them in."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import FastAPI, Request
+from fastapi.responses import RedirectResponse, Response
+
+from shared.kernel.errors import RequestError, Unauthenticated
+from shared.ui.pages import Pages, html_response
+from shared.web.problems import MEDIA_TYPE
+
+MAX_NEXT_LENGTH = 500
+"""Characters of the address that signing in leads back to."""
+ExceptionHandler = Callable[[Request, Any], Awaitable[Response]]
+_API_PATH = re.compile(r"/[a-z]+/v[0-9]+/")
+_PRESERVED_HEADERS = ("WWW-Authenticate", "Allow", "Retry-After")
+"""Headers that belong to the status of a problem, whatever its media type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem document (RFC 9457) for people: `errors` are its sentences, `sign_in` is the address of the form."""
+
+    status: int
+    title: str
+    detail: str = ""
+    errors: Sequence[str] = ()
+    sign_in: str = "/session"
+
+
+def problem_response(pages: Pages, problem: Problem) -> Response:
+    return html_response(pages.render("problem.html", problem=problem), problem.status)
+
+
+async def html_or_error(request: Request, pages: Pages, page: Awaitable[str]) -> Response:
+    """The page; if it is refused, a redirect to the form that signs in, or a page that states the reason."""
+    try:
+        return html_response(await page)
+    except Unauthenticated:
+        return _redirect_to_sign_in(request)
+    except RequestError as refusal:
+        return problem_response(pages, Problem(refusal.status, refusal.title))
+
+
+def install_html_errors(app: FastAPI, pages: Pages) -> None:
+    """Answer with pages where the client accepts HTML; other clients get problem documents."""
+    for exception_type, problem_handler in list(app.exception_handlers.items()):
+        app.add_exception_handler(exception_type, _with_html_errors(problem_handler, pages))
+
+
+def _with_html_errors(problem_handler: Any, pages: Pages) -> ExceptionHandler:
+    async def handle(request: Request, error: Any) -> Response:
+        document: Response = await problem_handler(request, error)
+        accepts_html = "text/html" in request.headers.get("accept", "")
+        if not accepts_html or document.media_type != MEDIA_TYPE:
+            return document
+        may_sign_in = document.status_code == 401 and request.method == "GET"
+        if may_sign_in and not _API_PATH.match(request.url.path):  # programs call the API: they get a status, no form
+            return _redirect_to_sign_in(request)
+        return _as_page(document, pages, _sign_in_url(request) if may_sign_in else "/session")
+
+    return handle
+
+
+def _as_page(document: Response, pages: Pages, sign_in: str) -> Response:
+    members = json.loads(bytes(document.body))
+    messages = [error["message"] for error in members["errors"] if error["message"] != members["title"]]
+    page = problem_response(pages, Problem(members["status"], members["title"], errors=messages, sign_in=sign_in))
+    page.headers.update({name: document.headers[name] for name in _PRESERVED_HEADERS if name in document.headers})
+    return page
+
+
+def _redirect_to_sign_in(request: Request) -> Response:
+    return RedirectResponse(_sign_in_url(request), 303)
+
+
+def _sign_in_url(request: Request) -> str:
+    """The address of the form, which leads back to the requested page."""
+    path, query = request.url.path, request.url.query
+    full_path = f"{path}?{query}" if query else path
+    return f"/session?{urlencode({'next': full_path if len(full_path) <= MAX_NEXT_LENGTH else path})}"

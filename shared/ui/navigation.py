@@ -1,0 +1,54 @@
+"""Links between pages, and what each page of a study begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link, and optionally a sentence about the page that it leads to."""
+
+    href: str
+    label: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NavLink:
+    """A link of a navigation; `is_current` on the page that it leads to."""
+
+    href: str
+    label: str
+    is_current: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyHeader:
+    """The header of a study's page.
+
+    `position` and `recorded_at` (a datetime, or RFC 3339) state how much of the record the page shows. A data cut-off
+    and an epoch are shown if they are given. A page with a `live_url` follows the event stream at that address, which
+    names `live_parts`. `nav_links` lead to the pages of the study that `member`, who is signed in, may see.
+    """
+
+    study_id: str
+    title: str
+    heading: str
+    position: int
+    recorded_at: datetime | str | None = None
+    cut: str = ""
+    epoch: str | None = None
+    live_url: str = ""
+    live_parts: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    nav_links: Sequence[NavLink] = ()
+    member: str = ""
+
+
+def local_address(address: str) -> str:
+    """The address if it leads to a page of this server, else `/`: signing in must not lead people elsewhere."""
+    path_alone = address.startswith("/") and not address.startswith(("//", "/\\"))
+    return address if path_alone and address.isprintable() else "/"

@@ -1,0 +1,48 @@
+"""Signing in with an access token, and signing out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import Response
+
+from shared.security.tokens import BadToken, KeysUnavailable
+from shared.ui.html_errors import MAX_NEXT_LENGTH, Problem
+from shared.ui.navigation import local_address
+from shared.ui.pages import Pages, create_page_router, html_response
+from shared.ui.session import redirect_with_session, redirect_without_session
+
+_INVALID_TOKEN = Problem(401, "This token is not valid, or it has expired. Get a new token and paste it again.")
+
+
+def sign_in_routes(pages: Pages) -> APIRouter:
+    """`/session`: the form and its submission; `/session/end`: signing out."""
+    routes = create_page_router()
+
+    @routes.get("/session")
+    async def sign_in_form(next: str = "/") -> Response:  # noqa: A002 - the query's name
+        return html_response(render_sign_in(pages, next))
+
+    @routes.post("/session")
+    async def create_session(
+        request: Request,
+        token: Annotated[str, Form(max_length=8192)],
+        next: Annotated[str, Form(max_length=MAX_NEXT_LENGTH)] = "/",  # noqa: A002 - the form field's name
+    ) -> Response:
+        """Begins a session if the token is valid; it lasts no longer than a token."""
+        try:
+            await request.app.state.verifier.verify(token.strip())
+        except (BadToken, KeysUnavailable):
+            return html_response(render_sign_in(pages, next, _INVALID_TOKEN), 401)
+        return redirect_with_session(request, token.strip(), local_address(next))
+
+    @routes.post("/session/end")
+    async def end_session() -> Response:
+        return redirect_without_session("/session")
+
+    return routes
+
+
+def render_sign_in(pages: Pages, next_address: str, problem: Problem | None = None) -> str:
+    return pages.render("sign_in.html", next=local_address(next_address), problem=problem)

@@ -1,0 +1,73 @@
+"""Participation status: one vocabulary for lists, timelines and the participant flow."""
+
+from __future__ import annotations
+
+from datetime import date
+from uuid import uuid4
+
+import pytest
+
+from services.analytics.cohort.participant import Participant
+from services.analytics.cohort.participation_status import (
+    FOLLOW_UP_STATUS_LABELS,
+    follow_up_status,
+    participation_status,
+)
+from services.enrollment.stream_policy import participation_status as enrollment_status
+from shared.kernel.fact import Fact, StatedFact
+from shared.kernel.record import Record
+from shared.testing.builders import facts
+from shared.testing.builders import follow_up_facts as follow_up
+from tests.unit.analytics.participant_history import participant_death
+
+SCREENED, SIGNED, ENROLLED = facts.participant_screened(), facts.consent_signed(), facts.participant_enrolled()
+TREATED = (facts.radiotherapy_started(), facts.radiotherapy_completed())
+YEARS_LATER = date(2027, 1, 1)
+
+
+def record_of(*stated: Fact) -> Record:
+    return Record(tuple(StatedFact(uuid4(), fact) for fact in stated))
+
+
+def participant(*stated: Fact) -> Participant:
+    return Participant(participant_id="P", record=record_of(*stated), known_on=YEARS_LATER)
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ([SCREENED], "screening"),
+        ([SCREENED, facts.screening_failed()], "screen_failed"),
+        ([SCREENED, SIGNED], "consented"),
+        ([SCREENED, SIGNED, ENROLLED], "enrolled"),
+        ([SCREENED, SIGNED, ENROLLED, facts.consent_withdrawn(9)], "withdrawn"),
+    ],
+)
+def test_enrollment_and_analytics_name_each_milestone_alike(stated: list[Fact], expected: str) -> None:
+    assert participation_status(participant(*stated)) == expected == enrollment_status(record_of(*stated))
+
+
+def test_death_outweighs_withdrawal_and_withdrawal_outweighs_loss() -> None:
+    lost, withdrawn, died = follow_up.lost_to_follow_up(50), facts.consent_withdrawn(60), participant_death(70)
+    enrolled = (SCREENED, SIGNED, ENROLLED)
+    assert participation_status(participant(*enrolled, lost)) == "lost"
+    assert participation_status(participant(*enrolled, lost, withdrawn)) == "withdrawn"
+    assert participation_status(participant(*enrolled, lost, withdrawn, died)) == "died"
+    assert participation_status(participant(*enrolled, lost, follow_up.follow_up_resumed(55))) == "enrolled"
+
+
+def test_status_counts_facts_until_the_day_only() -> None:
+    died = participant(SCREENED, SIGNED, ENROLLED, participant_death(70))
+    assert participation_status(died, facts.START_DATE) == "enrolled"
+    assert follow_up_status(died, facts.protocol(), facts.START_DATE) == "awaiting_treatment"
+
+
+def test_follow_up_is_completed_once_the_slot_of_the_last_visit_has_ended() -> None:
+    treated, plan = participant(SCREENED, SIGNED, ENROLLED, *TREATED), facts.protocol()
+    assert follow_up_status(treated, plan, date(2024, 6, 1)) == "in_follow_up"
+    assert follow_up_status(treated, plan, YEARS_LATER) == "completed"
+    assert follow_up_status(participant(SCREENED, SIGNED, ENROLLED), plan, YEARS_LATER) == "awaiting_treatment"
+
+
+def test_every_follow_up_status_has_a_label() -> None:
+    assert len(set(FOLLOW_UP_STATUS_LABELS.values())) == len(FOLLOW_UP_STATUS_LABELS) == 6

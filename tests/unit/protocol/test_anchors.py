@@ -1,0 +1,55 @@
+"""Anchors of visits by each policy, and the end of follow-up."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from shared.protocol.anchors import Anchor, CourseDates, anchor_may_move, end_of_follow_up, find_anchor
+from shared.protocol.protocol import FollowUpPlan
+
+INDEX_END, SECOND_END = date(2024, 2, 29), date(2024, 9, 30)
+COURSES = [CourseDates("C1", True, INDEX_END), CourseDates("C2", False, SECOND_END), CourseDates("C3", False, None)]
+INDEX, LATEST, PER_COURSE = (
+    FollowUpPlan.model_validate({"anchor_policy": policy}) for policy in ("index", "latest", "per_course")
+)
+
+
+@pytest.mark.parametrize("plan", [INDEX, LATEST, PER_COURSE], ids=lambda plan: plan.anchor_policy)
+def test_visit_without_a_course_is_counted_from_the_end_of_the_index_course(plan: FollowUpPlan) -> None:
+    assert find_anchor(plan, COURSES) == Anchor("C1", INDEX_END)
+
+
+def test_named_course_anchors_visits_only_in_a_plan_with_a_schedule_per_course() -> None:
+    assert find_anchor(PER_COURSE, COURSES, "C2") == Anchor("C2", SECOND_END)
+    assert find_anchor(INDEX, COURSES, "C2") == Anchor("C1", INDEX_END)
+    assert find_anchor(PER_COURSE, COURSES, "unknown") == Anchor("C1", INDEX_END)
+
+
+def test_course_that_goes_on_anchors_no_visit() -> None:
+    assert find_anchor(PER_COURSE, COURSES, "C3") is None
+    assert find_anchor(INDEX, [CourseDates("C1", True, None)]) is None
+    assert find_anchor(INDEX, COURSES[1:]) is None
+
+
+def test_anchor_moves_only_by_the_policy_latest_and_with_a_second_course_that_ended() -> None:
+    assert anchor_may_move(LATEST, ended_courses=2)
+    assert not anchor_may_move(LATEST, ended_courses=1)
+    assert not anchor_may_move(INDEX, ended_courses=2)
+
+
+def test_follow_up_ends_on_the_earliest_of_death_withdrawal_loss_and_end_of_study() -> None:
+    days = [date(2024, month, 1) for month in range(1, 5)]
+    for first in range(4):
+        death, withdrawal, lost_on, closed_on = (*days[4 - first :], *days[: 4 - first])
+        end = end_of_follow_up(deaths=[death], withdrawals=[withdrawal], lost_on=lost_on, study_closed_on=closed_on)
+        assert end == days[0]
+
+
+def test_death_without_a_date_ends_follow_up_from_the_first_day_on() -> None:
+    assert end_of_follow_up(deaths=[None], withdrawals=[], lost_on=None, study_closed_on=None) == date.min
+
+
+def test_follow_up_without_an_end_goes_on() -> None:
+    assert end_of_follow_up(deaths=[], withdrawals=[], lost_on=None, study_closed_on=None) == date.max

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+import pytest
+
+from shared.ui.html_errors import Problem
+from shared.ui.navigation import Link, StudyHeader
+from shared.ui.pages import Pages, format_timestamp, keep_together
+from shared.ui.sign_in import render_sign_in
+
+PAGES = Pages("enrollment")
+RECORDED_AT = "2026-11-23T18:40:12.5+01:00"
+
+
+@pytest.mark.parametrize("elsewhere", ["https://x.example", "//x.example", "/\\x.example", "x", "", "/a\n//x.example"])
+def test_sign_in_redirects_only_to_own_paths(elsewhere: str) -> None:
+    assert '<input type="hidden" name="next" value="/">' in render_sign_in(PAGES, elsewhere)
+    assert 'value="/analytics/studies/atc-rt"' in render_sign_in(PAGES, "/analytics/studies/atc-rt")
+
+
+def test_pages_escape_html() -> None:
+    problem = Problem(403, "<b>", "<i>", ["<u>"])
+    rendered = [
+        PAGES.render("problem.html", problem=problem),
+        render_sign_in(PAGES, "/", problem),
+        PAGES.render("home.html", links={"<s>": [Link("/a", "<b>", "<i>")]}),
+    ]
+    assert not any(re.search(r"<[bius]>", page) for page in rendered)
+
+
+def test_pages_link_to_the_static_files_of_their_service() -> None:
+    html = PAGES.render("home.html", links={})
+    assert set(re.findall(r'(?:href|src)="([^"]*static[^"]*)"', html)) == {
+        "/enrollment/static/app.css",
+        "/enrollment/static/favicon.svg",
+    }
+
+
+def test_study_header_shows_cut_off_and_epoch_only_if_given() -> None:
+    header = StudyHeader(study_id="atc-rt", title="A study", heading="Participants", position=7)
+    with_epoch = StudyHeader(study_id="atc-rt", title="A study", heading="Operations", position=7, epoch="", cut="2025")
+    html, other = (PAGES.render("study_header.html", study=study) for study in (header, with_epoch))
+    assert "<h1>Participants</h1>" in html
+    assert "Data cut-off" not in html
+    assert "Epoch" not in html
+    assert "<dt>Data cut-off</dt>" in other
+    assert "<dt>Epoch</dt><dd>none yet</dd>" in other
+
+
+def test_time_stamps_are_shown_in_utc() -> None:
+    expected = "2026-11-23 17:40:12 UTC"
+    assert (format_timestamp(RECORDED_AT), format_timestamp(None)) == (expected, "none yet")
+    assert format_timestamp(datetime.fromisoformat(RECORDED_AT)) == expected
+
+
+def test_dates_do_not_wrap_and_text_is_escaped() -> None:
+    assert keep_together("<b> 2025-01-31") == '&lt;b&gt; <span class="unbroken">2025-01-31</span>'
