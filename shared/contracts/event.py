@@ -6,11 +6,17 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from shared.contracts import catalogue
 from shared.kernel.fact import Fact, StatedFact, Stream
+
+
+class Row(Protocol):
+    """A row of a query's result: values by the names of their columns."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,34 @@ class Event:
     recorded_at: datetime
     meta: Mapping[str, Any] = field(default_factory=dict)
     sealed: bytes | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_row(
+        cls,
+        row: Row,
+        *,
+        study_id: str,
+        service: str,
+        stream_id: str,
+        meta: Mapping[str, Any] | None = None,
+        sealed: bytes | None = None,
+    ) -> Event:
+        """Build an event from the columns that every table of events has: version, event_id, type, schema_version,
+        site_id, data and recorded_at. The other members are given, because tables and readers differ in them."""
+        return cls(
+            study_id=study_id,
+            service=service,
+            stream_id=stream_id,
+            version=row["version"],
+            event_id=row["event_id"],
+            type=row["type"],
+            schema_version=row["schema_version"],
+            site_id=row["site_id"],
+            data=row["data"],
+            recorded_at=row["recorded_at"],
+            meta=meta or {},
+            sealed=sealed,
+        )
 
     @property
     def source(self) -> str:

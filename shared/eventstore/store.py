@@ -18,7 +18,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
-from uuid import UUID
 
 import asyncpg
 from pydantic_core import to_json
@@ -220,19 +219,13 @@ class _PostgresUnitOfWork:
         return LoadedStream(first_row["study_version"] or 0, head, events, outcome, foreign_facts)
 
     def _event(self, stream_id: str, row: asyncpg.Record) -> Event:
-        return Event(
-            self._study_id,
-            self._service,
-            stream_id,
-            row["version"],
-            UUID(int=row["event_id"].int),
-            row["type"],
-            row["schema_version"],
-            row["site_id"],
-            row["data"],
-            row["recorded_at"],
-            json.loads(row["meta"]),
-            row["sealed"],
+        return Event.from_row(
+            row,
+            study_id=self._study_id,
+            service=self._service,
+            stream_id=stream_id,
+            meta=json.loads(row["meta"]),
+            sealed=row["sealed"],
         )
 
     async def data_key(self, stream_id: str) -> bytes | None:

@@ -132,15 +132,15 @@ async def list_exports(pool: asyncpg.Pool[Any], study_id: str, *, after: int, li
         rows = await connection.fetch(_SELECT_EXPORTS, study_id, after, limit)
     return [
         ExportSummary(
-            row["place"],
-            UUID(int=row["export_id"].int),
-            row["what"],
-            row["exported_by"],
-            row["site_id"],
-            row["begun_at"],
-            row["ended_at"],
-            row["pages"],
-            row["rows"],
+            position=row["place"],
+            export_id=row["export_id"],
+            resource=row["what"],
+            exported_by=row["exported_by"],
+            site_id=row["site_id"],
+            begun_at=row["begun_at"],
+            ended_at=row["ended_at"],
+            pages=row["pages"],
+            rows=row["rows"],
         )
         for row in rows
     ]

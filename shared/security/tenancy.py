@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from shared.postgres.row_mapping import use_standard_uuids
 from shared.security.grants import EVERY_SITE
 
 
@@ -37,6 +38,7 @@ async def open_pool(url: str, *, min_size: int = 1, max_size: int = 10) -> async
         url,
         min_size=min_size,
         max_size=max_size,
+        init=use_standard_uuids,
         reset=_skip_reset,
         server_settings={"search_path": "public", "timezone": "UTC"},
     )
