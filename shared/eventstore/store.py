@@ -23,7 +23,6 @@ import asyncpg
 from pydantic_core import to_json
 
 from shared.contracts.event import Event
-from shared.eventstore.append_batcher import AppendBatcher
 from shared.eventstore.feed_cursor import EMPTY_SNAPSHOT, FeedCursor, FeedSnapshot
 from shared.kernel.errors import DatabaseNotConfirmed
 from shared.kernel.record import Record
@@ -145,7 +144,7 @@ class Store(Protocol):
         ...
 
     async def append(self, tenant: Tenant, request: AppendRequest) -> None:
-        """The same as a unit's append and nothing else. What others append at the same time may share its commit."""
+        """Append in a transaction of its own. Raises the same conflicts as a unit's append."""
         ...
 
 
@@ -168,7 +167,6 @@ class PostgresStore:
         foreign_facts_reader: ForeignFactsReader | None = None,
     ) -> None:
         self.service, self._pool, self._shards, self._foreign_facts_reader = service, pool, shards, foreign_facts_reader
-        self._batcher = AppendBatcher(pool, SQL["append"])
 
     @asynccontextmanager
     async def unit(self, tenant: Tenant) -> AsyncIterator[UnitOfWork]:
@@ -176,13 +174,7 @@ class PostgresStore:
             yield _PostgresUnitOfWork(self.service, tenant, connection, self._shards, self._foreign_facts_reader)
 
     async def append(self, tenant: Tenant, request: AppendRequest) -> None:
-        if request.study_version is None:  # it locks its study for itself alone
-            async with self.unit(tenant) as unit:
-                return await unit.append(request)
-        try:
-            await self._batcher.append(*_append_arguments(tenant, request, self._shards))
-        except asyncpg.PostgresError as error:
-            raise _translate_error(error, request) from error
+        await _append(self._pool, tenant, request, self._shards)
 
 
 class _PostgresUnitOfWork:
@@ -233,10 +225,7 @@ class _PostgresUnitOfWork:
         return wrapped
 
     async def append(self, request: AppendRequest) -> None:
-        try:
-            await self._connection.execute(SQL["append"], *_append_arguments(self._tenant, request, self._shards))
-        except asyncpg.PostgresError as error:
-            raise _translate_error(error, request) from error
+        await _append(self._connection, self._tenant, request, self._shards)
 
     async def list_streams(
         self, *, site: str | None, status: str | None, search_key: bytes | None, after: str, limit: int
@@ -261,6 +250,16 @@ class _PostgresUnitOfWork:
         window = cursor.read_until, cursor.backlog_until, cursor.last_seq
         rows = await self._connection.fetch(query, self._study_id, *window, limit, site_ids)
         return [(row["seq"], self._event(row["stream_id"], row)) for row in rows]
+
+
+async def _append(
+    connection: asyncpg.Connection[Any] | asyncpg.Pool[Any], tenant: Tenant, request: AppendRequest, shards: int
+) -> None:
+    """Append with one statement, which sets the tenant itself and outside of a transaction is one."""
+    try:
+        await connection.execute(SQL["append"], *_append_arguments(tenant, request, shards))
+    except asyncpg.PostgresError as error:
+        raise _translate_error(error, request) from error
 
 
 def _append_arguments(tenant: Tenant, request: AppendRequest, shards: int) -> tuple[Any, ...]:
