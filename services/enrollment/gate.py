@@ -16,8 +16,9 @@ from shared.contracts.enrollment import (
 from shared.gate import study_timeline as studies
 from shared.gate.participant_gate import ParticipantGate
 from shared.kernel.fact import Fact
+from shared.kernel.objection import Objection
 from shared.kernel.partial_date import PartialDate
-from shared.kernel.record import Objection, Record
+from shared.kernel.record import Record
 from shared.protocol.protocol import Protocol
 
 GENERAL_FAILURE_REASONS = {"refused", "died", "other"}

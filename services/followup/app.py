@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from services.followup import gate, rules
 from shared.contracts.catalogue import FOLLOWUP
+from shared.eventstore.stream_policy import StreamPolicies
 from shared.gate import list_checks, participant_gate, text_checks
 from shared.gate import study_timeline as studies
 from shared.inbox.participant_registry.stream_policy import ForeignParticipantPolicy
@@ -25,7 +26,7 @@ def create_app(settings: Settings) -> FastAPI:
     start = service_lifespan(
         "followup",
         settings,
-        lambda clock, _: {False: ForeignParticipantPolicy(clock, rules.objections, gate.FollowUpGate)},
+        lambda clock, _: StreamPolicies(ForeignParticipantPolicy(clock, rules.objections, gate.FollowUpGate)),
     )
     logs = [export_routes("followup"), read_log_routes("followup")]
     routes = [fact_routes(FOLLOWUP, PARTICIPANT_PATH), read_routes("followup"), *logs]

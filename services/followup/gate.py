@@ -23,7 +23,8 @@ from shared.contracts.follow_up import (
 from shared.contracts.treatment import RadiotherapyStarted
 from shared.gate.participant_gate import ParticipantGate
 from shared.kernel.fact import Fact
-from shared.kernel.record import Objection, Record
+from shared.kernel.objection import Objection
+from shared.kernel.record import Record
 
 MAX_SNOOZE = timedelta(days=14)
 ReminderFact = ReminderSnoozed | ReminderAcknowledged

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from shared.contracts.follow_up import DiseaseProgressed, FollowUpRecorded, ParticipantDied, VitalStatusConfirmed
 from shared.kernel.fact import Fact, StatedFact
+from shared.kernel.objection import Objection
 from shared.kernel.partial_date import PartialDate
-from shared.kernel.record import Objection, Record
+from shared.kernel.record import Record
 
 
 def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:

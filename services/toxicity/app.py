@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from services.toxicity import ctcae_api, gate, rules
 from shared.contracts.catalogue import TOXICITY
+from shared.eventstore.stream_policy import StreamPolicies
 from shared.gate import list_checks, participant_gate, text_checks
 from shared.gate import study_timeline as studies
 from shared.inbox.participant_registry.stream_policy import ForeignParticipantPolicy
@@ -25,7 +26,7 @@ def create_app(settings: Settings) -> FastAPI:
     start = service_lifespan(
         "toxicity",
         settings,
-        lambda clock, _: {False: ForeignParticipantPolicy(clock, rules.objections, gate.ToxicityGate)},
+        lambda clock, _: StreamPolicies(ForeignParticipantPolicy(clock, rules.objections, gate.ToxicityGate)),
     )
     routes = [
         fact_routes(TOXICITY, PARTICIPANT_PATH),

@@ -20,8 +20,9 @@ from shared.contracts.treatment import RadiotherapyStarted, SystemicTherapyStart
 from shared.gate import study_timeline as studies
 from shared.gate.participant_gate import ParticipantGate
 from shared.kernel.fact import Fact
+from shared.kernel.objection import Objection
 from shared.kernel.partial_date import PartialDate
-from shared.kernel.record import Objection, Record
+from shared.kernel.record import Record
 from shared.kernel.zones import zone_rules as rules_of
 from shared.terminology import ctcae
 

@@ -12,7 +12,8 @@ from shared.contracts.toxicity import (
     ToxicityAssessed,
 )
 from shared.kernel.fact import Fact, StatedFact
-from shared.kernel.record import Objection, Record
+from shared.kernel.objection import Objection
+from shared.kernel.record import Record
 
 
 def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from uuid import UUID
@@ -27,7 +27,7 @@ from shared.eventstore.store import (
     UnitOfWork,
 )
 from shared.eventstore.stream_cache import CachedStream, StreamCache
-from shared.eventstore.stream_policy import StreamPolicy
+from shared.eventstore.stream_policy import StreamPolicies
 from shared.eventstore.study_cache import Studies, StudyState
 from shared.kernel.clock import Clock
 from shared.kernel.errors import (
@@ -43,7 +43,8 @@ from shared.kernel.errors import (
 )
 from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.ids import new_event_id, new_participant_id
-from shared.kernel.record import EvaluatedRecord, Record, RuleViolation, current_record
+from shared.kernel.objection import RuleViolation
+from shared.kernel.record import EvaluatedRecord, Record, current_record
 from shared.offload import offload
 from shared.security.event_key import EventKey
 from shared.security.grants import EVERY_SITE
@@ -52,6 +53,8 @@ from shared.security.vault import Vault
 
 T = TypeVar("T")
 MAX_ATTEMPTS = 4
+STANDING_FACTS_PER_ITEM = 10
+"""Standing facts that are evaluated in the time that one proposed fact takes."""
 EVENT_UUID_VERSIONS = {"5", "7", "8"}
 """Of the UUIDs that name events, as their fifteenth character tells."""
 
@@ -62,15 +65,15 @@ class _DryRunRollback(Exception):
 
 @dataclass(frozen=True)
 class CommandHandler:
-    """`judgements[True]` judges the study's own stream, `judgements[False]` a participant's.
+    """Records the facts of one service.
 
-    `registers`: studies, grants and participants are this service's own facts; elsewhere it has them from another,
-    and what it does not know may be on its way.
+    `owns_participants`: studies, grants and participants are facts of this service. Other services receive them from
+    enrollment, and a participant that they do not know may arrive later.
     """
 
     store: Store
     studies: Studies
-    policies: Mapping[bool, StreamPolicy]
+    policies: StreamPolicies
     vault: Vault
     clock: Clock
     event_key: EventKey
@@ -120,7 +123,7 @@ class _CommandAttempt:
 
     def __init__(self, handler: CommandHandler, command: RecordFacts, study: StudyState) -> None:
         self._handler, self._command, self._study = handler, command, study
-        self._policy = handler.policies[command.stream_id == command.study_id]
+        self._policy = handler.policies.policy(is_study=command.stream_id == command.study_id)
         self._rights = study.rights(command.member)
         self._opens_study = command.opens_study and study.version == 0
         self._not_visible = NotFound if handler.owns_participants else NotKnownYet
@@ -238,7 +241,8 @@ class _CommandAttempt:
             raise VersionMismatch(stream.head.version)
         event_ids = self._event_ids(site)
         fact_count = len(command.facts)
-        evaluated = await self._offload(fact_count, lambda: self._decide(cached, event_ids, site))
+        evaluated_count = fact_count + len(cached.evaluated.record.stated_facts) // STANDING_FACTS_PER_ITEM
+        evaluated = await self._offload(evaluated_count, lambda: self._decide(cached, event_ids, site))
         version = stream.head.version + len(command.facts)
         recorded_facts = RecordedFacts(command.study_id, stream_id, version, event_ids, self._handler.clock.now())
         builder = AppendBuilder(self._handler, command, self._study, self._policy, self._rights)

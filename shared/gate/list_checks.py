@@ -23,7 +23,7 @@ from shared.contracts.treatment import (
 )
 from shared.gate.flaw import Flaw
 from shared.kernel.fact import Fact
-from shared.kernel.record import Objection
+from shared.kernel.objection import Objection
 from shared.kernel.sealed_text import field_names
 from shared.protocol.protocol import Protocol, ReminderPlan, StereotacticDefinition, ToxicityPlan
 

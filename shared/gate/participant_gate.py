@@ -24,8 +24,9 @@ from shared.contracts.follow_up import ParticipantDied, VitalStatusConfirmed
 from shared.gate import value_checks
 from shared.gate.study_timeline import closed_before, site_is_closed
 from shared.kernel.fact import Correction, Fact, StatedFact, effective_fact
+from shared.kernel.objection import Objection
 from shared.kernel.partial_date import PartialDate
-from shared.kernel.record import Objection, Record
+from shared.kernel.record import Record
 
 
 @dataclass(frozen=True)

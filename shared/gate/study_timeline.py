@@ -8,8 +8,9 @@ from datetime import date, timedelta
 from shared.contracts.study import AccrualClosed, ProtocolAmended, SiteActivated, SiteClosed, StudyClosed, StudyOpened
 from shared.kernel.clock import Clock
 from shared.kernel.errors import parameter_error
+from shared.kernel.objection import Objection
 from shared.kernel.partial_date import PartialDate
-from shared.kernel.record import Objection, Record
+from shared.kernel.record import Record
 from shared.protocol.protocol import ConsentVersion, Protocol
 
 

@@ -19,7 +19,7 @@ from shared.contracts.toxicity import SeriousEventReported
 from shared.contracts.treatment import Agent, RadiotherapyStarted, SystemicTherapyStarted, Target
 from shared.gate.flaw import Flaw
 from shared.kernel.fact import Fact
-from shared.kernel.record import Objection
+from shared.kernel.objection import Objection
 from shared.kernel.sealed_text import SealedText, field_names
 
 MemberKey = tuple[type[BaseModel], str]

@@ -26,7 +26,8 @@ from shared.contracts.treatment import (
 )
 from shared.gate.participant_gate import dated_before_birth
 from shared.kernel.fact import Fact, StatedFact
-from shared.kernel.record import Objection, Record
+from shared.kernel.objection import Objection
+from shared.kernel.record import Record
 
 
 def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:

@@ -20,7 +20,8 @@ from shared.gate import value_checks
 from shared.gate.study_timeline import closed_before
 from shared.kernel import zones
 from shared.kernel.fact import Fact, StatedFact
-from shared.kernel.record import Objection, Record
+from shared.kernel.objection import Objection
+from shared.kernel.record import Record
 
 
 def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:

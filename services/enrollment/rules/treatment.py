@@ -16,8 +16,9 @@ from shared.contracts.treatment import (
     Target,
 )
 from shared.kernel.fact import Fact, StatedFact
+from shared.kernel.objection import Objection
 from shared.kernel.partial_date import PartialDate
-from shared.kernel.record import Objection, Record
+from shared.kernel.record import Record
 
 CourseEndFact = RadiotherapyCompleted | RadiotherapyDiscontinued
 

@@ -18,7 +18,8 @@ from shared.contracts.problem_types import problem_types
 from shared.gate.participant_gate import ParticipantGate
 from shared.kernel.fact import Correction, Fact, StatedFact, Stream
 from shared.kernel.ids import new_participant_id
-from shared.kernel.record import Gate, Record, Rules, RuleViolation, decide
+from shared.kernel.objection import RuleViolation
+from shared.kernel.record import Gate, Record, Rules, decide
 from shared.testing.builders.facts import (
     ENROLLMENT_FACTS,
     consent_withdrawn,
