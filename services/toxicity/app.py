@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from services.toxicity import ctcae_api, gate, rules
 from shared.contracts.catalogue import TOXICITY
+from shared.contracts.problem_types import declared_problem_types
 from shared.eventstore.stream_policy import StreamPolicies
 from shared.gate import list_checks, participant_gate, text_checks
 from shared.gate import study_timeline as studies
@@ -18,8 +19,8 @@ from shared.web.read_routes import read_routes
 from shared.web.service import service_lifespan
 
 PARTICIPANT_PATH = "/toxicity/v1/studies/{study_id}/participants/{participant_id}"
-PROBLEM_MODULES = (rules, gate, participant_gate, studies, text_checks, list_checks)
-"""Modules that object, of which the problem types are read off."""
+PROBLEM_TYPES = declared_problem_types(rules, gate, participant_gate, studies, text_checks, list_checks)
+"""What the rules and gates of this service can object to."""
 
 
 def create_app(settings: Settings) -> FastAPI:
