@@ -16,8 +16,8 @@ from prometheus_client import Counter
 
 from shared.eventstore.command import RecordedFacts, RecordFacts
 from shared.eventstore.command_handler import CommandHandler
+from shared.eventstore.postgres_store import PostgresStore
 from shared.eventstore.role_check import require_role
-from shared.eventstore.store import PostgresStore
 from shared.eventstore.stream_policy import StreamPolicies
 from shared.eventstore.study_cache import OwnStudies, Studies
 from shared.gc_tuning import collect_rarely
