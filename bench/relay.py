@@ -18,7 +18,8 @@ from infra.cli.settings_source import read_settings
 from infra.local.stack import Stack
 from shared.contracts.cloudevents import Message, encode
 from shared.contracts.event import Event
-from shared.eventstore.store import AppendRequest, PostgresStore, StreamHead
+from shared.eventstore.postgres_store import PostgresStore
+from shared.eventstore.store import AppendRequest, StreamHead
 from shared.outbox.publisher import MAX_RECORD_BYTES, KafkaPublisher, ensure_topics
 from shared.outbox.relay import Relay
 from shared.security.tenancy import Tenant, open_pool

@@ -27,7 +27,7 @@ from infra.local.ports import LOOPBACK, free_port
 from infra.local.postgres import LocalPostgres
 from infra.postgres.init import PROCESSES
 from infra.postgres.roles import ROLES, database_url, ensure_databases
-from shared.eventstore.store import PostgresStore
+from shared.eventstore.postgres_store import PostgresStore
 from shared.gc_tuning import collect_rarely, freeze_startup_objects
 from shared.outbox.confirmation import confirm_database
 from shared.outbox.publisher import KafkaPublisher, ensure_topics

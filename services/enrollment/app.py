@@ -11,6 +11,7 @@ from services.enrollment import gate, stream_policy
 from services.enrollment.rules import participant, study, treatment
 from shared.contracts.catalogue import PARTICIPANT, STUDY
 from shared.contracts.enrollment import ParticipantScreened
+from shared.contracts.problem_types import declared_problem_types
 from shared.contracts.study import MemberGranted, StudyOpened
 from shared.gate import list_checks, participant_gate, text_checks
 from shared.gate import study_timeline as studies
@@ -40,8 +41,10 @@ from shared.web.reference_search import search_routes
 from shared.web.service import service_lifespan
 
 STUDIES = "/enrollment/v1/studies"
-PROBLEM_MODULES = (study, participant, treatment, gate, participant_gate, studies, text_checks, list_checks)
-"""Modules that object, of which the problem types are read off."""
+PROBLEM_TYPES = declared_problem_types(
+    study, participant, treatment, gate, participant_gate, studies, text_checks, list_checks
+)
+"""What the rules and gates of this service can object to."""
 routes = create_router(STUDIES)
 NewParticipantList, NewParticipantBatch = batch_models(PARTICIPANT, "NewParticipant")
 

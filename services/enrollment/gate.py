@@ -16,9 +16,57 @@ from shared.contracts.enrollment import (
 from shared.gate import study_timeline as studies
 from shared.gate.participant_gate import ParticipantGate
 from shared.kernel.fact import Fact
+from shared.kernel.objection import Objection, ProblemType
 from shared.kernel.partial_date import PartialDate
-from shared.kernel.record import Objection, Record
+from shared.kernel.record import Record
 from shared.protocol.protocol import Protocol
+
+TOO_YOUNG = ProblemType(
+    "too-young",
+    "The participant was younger than the protocol's minimum age on this day. Check the year and the day.",
+)
+CRITERION_UNANSWERED = ProblemType(
+    "criterion-unanswered",
+    "These criteria have no answer: {criteria}. Answer every criterion of the protocol.",
+)
+NO_SUCH_CRITERION = ProblemType(
+    "no-such-criterion",
+    "The protocol of that day has no such criterion. Its criteria: {criteria}.",
+)
+NOT_WAIVED = ProblemType(
+    "not-waived",
+    "A waiver belongs to a criterion that is not waived. Leave the waiver out, or answer with waived.",
+)
+NO_SUCH_REASON = ProblemType(
+    "no-such-reason",
+    "A reason is not known. Give the id of a criterion, or refused, died or other.",
+)
+CONSENT_VERSION = ProblemType(
+    "consent-version",
+    "The consent was signed on a day on which this version of the form was not valid. Give the version that was "
+    "valid on that day.",
+)
+ALREADY_THERE = ProblemType(
+    "already-there",
+    "The participant is at this site already. Give the site to which they move.",
+)
+SITE_NOT_ACTIVE = ProblemType("site-not-active", "The site was not active on this day. Check the site and the day.")
+DUPLICATE_OF_ITSELF = ProblemType(
+    "duplicate-of-itself",
+    "A participant is not a duplicate of itself. Give the number of the record that stays.",
+)
+NO_SUCH_PARTICIPANT = ProblemType(
+    "no-such-participant",
+    "You see no participant with this number. Give one whom you may see, or leave duplicate_of out.",
+)
+DUPLICATE_CIRCLE = ProblemType(
+    "duplicate-circle",
+    "The other record is void as a duplicate of this one. Only one of the two can be void.",
+)
+SITE_FIXED = ProblemType(
+    "site-fixed",
+    "The site of a screening cannot be corrected. Void the record, or transfer the participant.",
+)
 
 GENERAL_FAILURE_REASONS = {"refused", "died", "other"}
 Answers = Mapping[str, str]
@@ -48,16 +96,11 @@ class EnrollmentGate(ParticipantGate):
                 yield from self._check_screening(content, content_before)
             case ScreeningFailed(failed_on=day, reason_codes=reason_codes):
                 if set(reason_codes) - self._criterion_ids(day) - GENERAL_FAILURE_REASONS:
-                    message = "A reason is not known. Give the id of a criterion, or refused, died or other."
-                    yield Objection("no-such-reason", message, pointer="/reason_codes")
+                    yield NO_SUCH_REASON.objection(pointer="/reason_codes")
             case ConsentSigned(signed_on=day, form_version=version):
                 plans = studies.protocols_in_force(self.study, day)
                 if not any(version in studies.consent_versions_on(plan, days) for plan, days in plans):
-                    message = (
-                        "The consent was signed on a day on which this version of the form was not valid. Give the "
-                        "version that was valid on that day."
-                    )
-                    yield Objection("consent-version", message, pointer="/form_version")
+                    yield CONSENT_VERSION.objection(pointer="/form_version")
             case ParticipantVoided(duplicate_of=str() as duplicate_of):
                 if not (isinstance(content_before, ParticipantVoided) and content_before.duplicate_of == duplicate_of):
                     yield from self._check_duplicate(duplicate_of)
@@ -65,17 +108,9 @@ class EnrollmentGate(ParticipantGate):
                 if to_site == self.site_id and not (
                     isinstance(content_before, ParticipantTransferred) and content_before.to_site == to_site
                 ):
-                    yield Objection(
-                        "already-there",
-                        "The participant is at this site already. Give the site to which they move.",
-                        pointer="/to_site",
-                    )
+                    yield ALREADY_THERE.objection(pointer="/to_site")
                 if not studies.site_was_active(self.study, to_site, day):
-                    yield Objection(
-                        "site-not-active",
-                        "The site was not active on this day. Check the site and the day.",
-                        pointer="/to_site",
-                    )
+                    yield SITE_NOT_ACTIVE.objection(pointer="/to_site")
 
     def _check_duplicate(self, original: str) -> Iterator[Objection]:
         """A record that is void as a duplicate names another one, which leads to a participant who is none.
@@ -85,14 +120,11 @@ class EnrollmentGate(ParticipantGate):
         not found out: each is decided by what the other was before.
         """
         if original == self.participant_id:
-            message = "A participant is not a duplicate of itself. Give the number of the record that stays."
-            yield Objection("duplicate-of-itself", message, pointer="/duplicate_of")
+            yield DUPLICATE_OF_ITSELF.objection(pointer="/duplicate_of")
         elif not self.named_participants.get(original, Record()).stated_facts:
-            message = "You see no participant with this number. Give one whom you may see, or leave duplicate_of out."
-            yield Objection("no-such-participant", message, pointer="/duplicate_of")
+            yield NO_SUCH_PARTICIPANT.objection(pointer="/duplicate_of")
         elif self.participant_id in self._originals(original):
-            message = "The other record is void as a duplicate of this one. Only one of the two can be void."
-            yield Objection("duplicate-circle", message, pointer="/duplicate_of")
+            yield DUPLICATE_CIRCLE.objection(pointer="/duplicate_of")
 
     def _originals(self, participant_id: str) -> set[str]:
         """The participants whom one is said to be a duplicate of, directly or through others."""
@@ -114,14 +146,9 @@ class EnrollmentGate(ParticipantGate):
     def _check_screening(self, screening: ParticipantScreened, content_before: Fact | None) -> Iterator[Objection]:
         screened_on = screening.screened_on
         if screening.site_id != self.enrolling_site:
-            message = "The site of a screening cannot be corrected. Void the record, or transfer the participant."
-            yield Objection("site-fixed", message, pointer="/site_id")
+            yield SITE_FIXED.objection(pointer="/site_id")
         elif not studies.site_was_active(self.study, screening.site_id, screened_on):
-            yield Objection(
-                "site-not-active",
-                "The site was not active on this day. Check the site and the day.",
-                pointer="/site_id",
-            )
+            yield SITE_NOT_ACTIVE.objection(pointer="/site_id")
         answers_before = (
             content_before.criteria
             if isinstance(content_before, ParticipantScreened) and content_before.screened_on == screened_on
@@ -139,8 +166,7 @@ def _check_against_protocol(
     screening: ParticipantScreened, plan: Protocol, days: PartialDate, answers_before: Answers | None
 ) -> Iterator[Objection]:
     if days.latest.year - screening.birth_year < plan.minimum_age:
-        message = "The participant was younger than the protocol's minimum age on this day. Check the year and the day."
-        yield Objection("too-young", message, pointer="/birth_year")
+        yield TOO_YOUNG.objection(pointer="/birth_year")
     yield from _check_answers(screening, {criterion.id for criterion in plan.criteria}, answers_before)
 
 
@@ -154,15 +180,9 @@ def _check_answers(
         else (set[str](), set[str]())
     )
     if unanswered := sorted(criterion_ids - set(screening.criteria) - unanswered_before):
-        message = f"These criteria have no answer: {', '.join(unanswered)}. Answer every criterion of the protocol."
-        yield Objection("criterion-unanswered", message, pointer="/criteria")
+        yield CRITERION_UNANSWERED.objection(pointer="/criteria", criteria=", ".join(unanswered))
     if set(screening.criteria) - criterion_ids - superfluous:
-        message = (
-            f"The protocol of that day has no such criterion. Its criteria: "
-            f"{', '.join(sorted(criterion_ids)) or 'none'}."
-        )
-        yield Objection("no-such-criterion", message, pointer="/criteria")
+        yield NO_SUCH_CRITERION.objection(pointer="/criteria", criteria=", ".join(sorted(criterion_ids)) or "none")
     waived = {criterion_id for criterion_id, answer in screening.criteria.items() if answer == "waived"}
     if set(screening.waivers) - waived:
-        message = "A waiver belongs to a criterion that is not waived. Leave the waiver out, or answer with waived."
-        yield Objection("not-waived", message, pointer="/waivers")
+        yield NOT_WAIVED.objection(pointer="/waivers")

@@ -19,7 +19,7 @@ from shared.contracts.event import Event, stated_facts
 from shared.contracts.participation import MILESTONES, current_site
 from shared.eventstore.store import LoadedStream, StreamHead
 from shared.eventstore.stream_cache import latest_content_source
-from shared.eventstore.stream_policy import StreamPolicy, TextOpener, amendment_provenance
+from shared.eventstore.stream_policy import StreamPolicies, TextOpener, amendment_provenance
 from shared.gate import study_timeline as studies
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Correction, Fact, effective_fact
@@ -140,6 +140,6 @@ _STATUS_FACTS = {
 """Facts that may change the current site or the participation status."""
 
 
-def stream_policies(clock: Clock, vault: Vault) -> Mapping[bool, StreamPolicy]:
-    """By whether the stream is the study's own."""
-    return {True: StudyStreamPolicy(clock), False: ParticipantStreamPolicy(clock, vault)}
+def stream_policies(clock: Clock, vault: Vault) -> StreamPolicies:
+    """Create the policies of enrollment, which records the facts of studies and of participants."""
+    return StreamPolicies(study=StudyStreamPolicy(clock), participant=ParticipantStreamPolicy(clock, vault))

@@ -23,7 +23,22 @@ from shared.contracts.follow_up import (
 from shared.contracts.treatment import RadiotherapyStarted
 from shared.gate.participant_gate import ParticipantGate
 from shared.kernel.fact import Fact
-from shared.kernel.record import Objection, Record
+from shared.kernel.objection import Objection, ProblemType
+from shared.kernel.record import Record
+
+NO_SUCH_LESION = ProblemType(
+    "no-such-lesion",
+    "No lesion with this id is registered. Check the id, or state lesion.registered first.",
+)
+NO_SUCH_COURSE = ProblemType(
+    "no-such-course",
+    "No course with this id has started. Check the id, or state radiotherapy.started first.",
+)
+SNOOZE_IN_THE_PAST = ProblemType("snooze-in-the-past", "This day is over at the site. Give today or a later day.")
+SNOOZE_TOO_LONG = ProblemType(
+    "snooze-too-long",
+    "A reminder can be snoozed for at most 14 days. Give an earlier day.",
+)
 
 MAX_SNOOZE = timedelta(days=14)
 ReminderFact = ReminderSnoozed | ReminderAcknowledged
@@ -46,8 +61,7 @@ class FollowUpGate(ParticipantGate):
         registered = {lesion_id.lesion_id for lesion_id in self.enrollment_record.facts_of(LesionRegistered)}
         for pointer, lesion in _named_lesions(content).items():
             if lesion not in registered and lesion not in _named_lesions(content_before).values():
-                message = "No lesion with this id is registered. Check the id, or state lesion.registered first."
-                yield Objection("no-such-lesion", message, pointer=pointer, may_arrive_later=True)
+                yield NO_SUCH_LESION.objection(pointer=pointer, may_arrive_later=True)
 
     def _check_course(self, content: VisitFact, content_before: Fact | None) -> Iterator[Objection]:
         if content.course_id is None or (
@@ -57,8 +71,7 @@ class FollowUpGate(ParticipantGate):
         if not any(
             course.course_id == content.course_id for course in self.enrollment_record.facts_of(RadiotherapyStarted)
         ):
-            message = "No course with this id has started. Check the id, or state radiotherapy.started first."
-            yield Objection("no-such-course", message, pointer="/course_id", may_arrive_later=True)
+            yield NO_SUCH_COURSE.objection(pointer="/course_id", may_arrive_later=True)
 
     def _check_snooze(self, reminder: ReminderFact, content_before: Fact | None) -> Iterator[Objection]:
         if reminder.until is None or (
@@ -66,12 +79,9 @@ class FollowUpGate(ParticipantGate):
         ):
             return
         if reminder.until < self.today:
-            yield Objection(
-                "snooze-in-the-past", "This day is over at the site. Give today or a later day.", pointer="/until"
-            )
+            yield SNOOZE_IN_THE_PAST.objection(pointer="/until")
         if reminder.until > self.today + MAX_SNOOZE:
-            message = "A reminder can be snoozed for at most 14 days. Give an earlier day."
-            yield Objection("snooze-too-long", message, pointer="/until")
+            yield SNOOZE_TOO_LONG.objection(pointer="/until")
 
 
 def _named_lesions(fact: Fact | None) -> dict[str, str]:

@@ -9,8 +9,16 @@ from collections.abc import Iterator
 
 from shared.contracts.follow_up import DiseaseProgressed, FollowUpRecorded, ParticipantDied, VitalStatusConfirmed
 from shared.kernel.fact import Fact, StatedFact
+from shared.kernel.objection import Objection, ProblemType
 from shared.kernel.partial_date import PartialDate
-from shared.kernel.record import Objection, Record
+from shared.kernel.record import Record
+
+LESION_NEEDED = ProblemType("lesion-needed", "Local progression is the progression of a lesion. Give its lesion_id.")
+DEATH_ALREADY_STATED = ProblemType(
+    "stated-twice",
+    "The participant's death is recorded already. To change it, correct that fact.",
+)
+AFTER_DEATH = ProblemType("after-death", "The participant died before this day. Check this day and the day of death.")
 
 
 def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
@@ -20,17 +28,14 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
         case VitalStatusConfirmed(alive_on=day):
             yield from _check_not_after_death(record, day, "/alive_on")
         case DiseaseProgressed(kind="local", lesion_id=None):
-            message = "Local progression is the progression of a lesion. Give its lesion_id."
-            yield Objection("lesion-needed", message, pointer="/lesion_id")
+            yield LESION_NEEDED.objection(pointer="/lesion_id")
         case ParticipantDied():
             for other in record.stated_of(ParticipantDied, except_for=stated):
-                message = "The participant's death is recorded already. To change it, correct that fact."
-                yield Objection("stated-twice", message, other.event_id)
+                yield DEATH_ALREADY_STATED.objection(other.event_id)
 
 
 def _check_not_after_death(record: Record, day: PartialDate, pointer: str) -> Iterator[Objection]:
     """Raised against the contact, whichever of the two was stated first."""
     for death in record.stated_of(ParticipantDied):
         if death.fact.died_on and death.fact.died_on.definitely_before(day):
-            message = "The participant died before this day. Check this day and the day of death."
-            yield Objection("after-death", message, death.event_id, pointer)
+            yield AFTER_DEATH.objection(death.event_id, pointer)

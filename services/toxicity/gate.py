@@ -20,10 +20,26 @@ from shared.contracts.treatment import RadiotherapyStarted, SystemicTherapyStart
 from shared.gate import study_timeline as studies
 from shared.gate.participant_gate import ParticipantGate
 from shared.kernel.fact import Fact
+from shared.kernel.objection import Objection, ProblemType
 from shared.kernel.partial_date import PartialDate
-from shared.kernel.record import Objection, Record
+from shared.kernel.record import Record
 from shared.kernel.zones import zone_rules as rules_of
 from shared.terminology import ctcae
+
+NO_SUCH_TERM = ProblemType(
+    "no-such-term",
+    "Toxicity is graded by {dictionary}, which does not have this term. Give one of its terms.",
+)
+NO_SUCH_GRADE = ProblemType("no-such-grade", "This term does not have that grade. Its grades are {grades}.")
+NO_SUCH_COURSE = ProblemType(
+    "no-such-course",
+    "No course with this id has started. Check the id, or state radiotherapy.started first.",
+)
+NO_SUCH_LINE = ProblemType(
+    "no-such-line",
+    "No line with this id has started. Check the id, or state systemic_therapy.started first.",
+)
+IN_THE_FUTURE = ProblemType("in-the-future", "This time is in the future at the site. Check the time and its offset.")
 
 SeriousEventFollowUp = SeriousEventUpdated | SeriousEventResolved
 GradedItem = tuple[str, str, int | None]
@@ -101,19 +117,16 @@ class ToxicityGate(ParticipantGate):
             known_treatments |= {(kind, name) for _, kind, name in _named_treatments(content_before)}
         for pointer, kind, name in _named_treatments(assessment):
             if kind == "course" and (kind, name) not in known_treatments:
-                message = "No course with this id has started. Check the id, or state radiotherapy.started first."
-                yield Objection("no-such-course", message, pointer=pointer, may_arrive_later=True)
+                yield NO_SUCH_COURSE.objection(pointer=pointer, may_arrive_later=True)
             if kind == "line" and (kind, name) not in known_treatments:
-                message = "No line with this id has started. Check the id, or state systemic_therapy.started first."
-                yield Objection("no-such-line", message, pointer=pointer, may_arrive_later=True)
+                yield NO_SUCH_LINE.objection(pointer=pointer, may_arrive_later=True)
 
     def _check_aware_at(self, aware_at: datetime) -> Iterator[Objection]:
         """By the calendar of the site, whichever zone the moment was said in."""
         activation = studies.find_site(self.study, self.site_id)
         zone = rules_of(activation.time_zone if activation else "UTC")
         if aware_at.astimezone(zone).date() > self.today:
-            message = "This time is in the future at the site. Check the time and its offset."
-            yield Objection("in-the-future", message, pointer="/aware_at")
+            yield IN_THE_FUTURE.objection(pointer="/aware_at")
 
 
 def _dictionaries_used(fact: Fact | None) -> Iterator[ctcae.CtcaeDictionary]:
@@ -156,12 +169,10 @@ def _terms_missing_from(dictionary: ctcae.CtcaeDictionary, graded_items: Iterabl
         if term in dictionary.terms:
             yield from _check_grade(pointer, term, grade)
         else:
-            message = f"Toxicity is graded by {dictionary.name}, which does not have this term. Give one of its terms."
-            yield Objection("no-such-term", message, pointer=f"{pointer}/term")
+            yield NO_SUCH_TERM.objection(pointer=f"{pointer}/term", dictionary=dictionary.name)
 
 
 def _check_grade(pointer: str, term_id: str, grade: int | None) -> Iterator[Objection]:
     term = ctcae.dictionary_for_term(term_id).terms.get(term_id)
     if term and grade is not None and grade not in term.grades:
-        message = f"This term does not have that grade. Its grades are {', '.join(map(str, term.grades))}."
-        yield Objection("no-such-grade", message, pointer=f"{pointer}/grade")
+        yield NO_SUCH_GRADE.objection(pointer=f"{pointer}/grade", grades=", ".join(map(str, term.grades)))

@@ -12,7 +12,22 @@ from shared.contracts.toxicity import (
     ToxicityAssessed,
 )
 from shared.kernel.fact import Fact, StatedFact
-from shared.kernel.record import Objection, Record
+from shared.kernel.objection import Objection, ProblemType
+from shared.kernel.record import Record
+
+SERIOUS_EVENT_EXISTS = ProblemType(
+    "serious-event-exists",
+    "The participant has a serious adverse event with this id already. Give another id.",
+)
+SERIOUS_EVENT_RESOLVED = ProblemType(
+    "serious-event-resolved",
+    "The serious adverse event is resolved already. To change that, correct the fact.",
+)
+TERM_TWICE = ProblemType("term-twice", "The assessment has this term already. Give each term once.")
+NO_SUCH_SERIOUS_EVENT = ProblemType(
+    "no-such-serious-event",
+    "No serious adverse event with this id was reported. Check the id, or report it first.",
+)
 
 
 def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
@@ -25,11 +40,7 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
                 for other in record.stated_of(SeriousEventReported, except_for=stated)
                 if _has_event_id(other, event_id)
             ]
-            yield from _conflicts_with(
-                "serious-event-exists",
-                "The participant has a serious adverse event with this id already. Give another id.",
-                reports,
-            )
+            yield from _conflicts_with(SERIOUS_EVENT_EXISTS, reports)
         case SeriousEventUpdated(serious_event_id=event_id):
             yield from _check_reported(record, event_id)
         case SeriousEventResolved(serious_event_id=event_id):
@@ -39,31 +50,25 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
                 for other in record.stated_of(SeriousEventResolved, except_for=stated)
                 if _has_event_id(other, event_id)
             ]
-            yield from _conflicts_with(
-                "serious-event-resolved",
-                "The serious adverse event is resolved already. To change that, correct the fact.",
-                ends,
-            )
+            yield from _conflicts_with(SERIOUS_EVENT_RESOLVED, ends)
 
 
 def _check_terms_unique(findings: tuple[Finding, ...]) -> Iterator[Objection]:
     terms = [finding.term for finding in findings]
     for index, term in enumerate(terms):
         if term in terms[:index]:
-            message = "The assessment has this term already. Give each term once."
-            yield Objection("term-twice", message, pointer=f"/findings/{index}/term")
+            yield TERM_TWICE.objection(pointer=f"/findings/{index}/term")
 
 
 def _check_reported(record: Record, event_id: str) -> Iterator[Objection]:
     if not any(_has_event_id(report, event_id) for report in record.stated_of(SeriousEventReported)):
-        message = "No serious adverse event with this id was reported. Check the id, or report it first."
-        yield Objection("no-such-serious-event", message, pointer="/serious_event_id")
+        yield NO_SUCH_SERIOUS_EVENT.objection(pointer="/serious_event_id")
 
 
 def _has_event_id(stated: StatedFact[SeriousEventReported] | StatedFact[SeriousEventResolved], event_id: str) -> bool:
     return stated.fact.serious_event_id == event_id
 
 
-def _conflicts_with(code: str, message: str, others: Sequence[StatedFact[Fact]]) -> Iterator[Objection]:
+def _conflicts_with(problem: ProblemType, others: Sequence[StatedFact[Fact]]) -> Iterator[Objection]:
     for other in others:
-        yield Objection(code, message, other.event_id, "/serious_event_id")
+        yield problem.objection(other.event_id, "/serious_event_id")

@@ -133,17 +133,17 @@ def decode(key: bytes | None, headers: Iterable[tuple[str, bytes | None]], value
     if matches["ce_dataschema"][0] != schema_reference(service, type_name, schema_version):
         raise MalformedMessage("ce_dataschema-of-another-type")
     event = Event(
-        study_id,
-        service,
-        matches["ce_subject"][0],
-        int(matches["ce_streamversion"][0]),
-        UUID(matches["ce_id"][0]),
-        type_name,
-        schema_version,
-        site_match and site_match[0],
-        _require_json_object(value),
-        _parse_time(matches["ce_time"][0]),
-        _published_meta(type_name, matches),
+        study_id=study_id,
+        service=service,
+        stream_id=matches["ce_subject"][0],
+        version=int(matches["ce_streamversion"][0]),
+        event_id=UUID(matches["ce_id"][0]),
+        type=type_name,
+        schema_version=schema_version,
+        site_id=site_match and site_match[0],
+        data=_require_json_object(value),
+        recorded_at=_parse_time(matches["ce_time"][0]),
+        meta=_published_meta(type_name, matches),
     )
     if key != event.key.encode():
         raise MalformedMessage("key-of-another-stream")

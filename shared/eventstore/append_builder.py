@@ -1,14 +1,14 @@
-"""From what was decided to what is appended: events with their sealed texts, and the stream's head after them."""
+"""Builds an append from a decision: the events with their sealed texts, and the stream's head after them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared.contracts.event import Event
 from shared.eventstore.command import RecordedFacts, RecordFacts
-from shared.eventstore.store import AppendRequest, LoadedStream, StreamHead
+from shared.eventstore.store import AppendRequest, LoadedStream, Store
 from shared.eventstore.stream_cache import CachedStream, ContentSource, latest_content_sources
 from shared.eventstore.stream_policy import StreamPolicy, TextOpener
 from shared.eventstore.study_cache import StudyState
@@ -20,15 +20,12 @@ from shared.security.grants import Rights
 from shared.security.tenancy import Tenant
 from shared.security.vault import Vault
 
-if TYPE_CHECKING:
-    from shared.eventstore.command_handler import CommandHandler
-
 REPLACEMENT_POINTER = "/replacement/data"
 Texts = Mapping[str, str]
 
 
 def text_opener(vault: Vault, wrapped: bytes | None) -> TextOpener:
-    """What opens the sealed texts of a stream's events, by the stream's wrapped data key."""
+    """Return a function that opens the sealed texts of a stream's events with the stream's wrapped data key."""
 
     def open_texts(event: Event) -> Texts:
         if wrapped is None or event.sealed is None:
@@ -41,7 +38,10 @@ def text_opener(vault: Vault, wrapped: bytes | None) -> TextOpener:
 
 @dataclass(frozen=True)
 class AppendBuilder:
-    handler: CommandHandler
+    """Builds the append of one decided command."""
+
+    store: Store
+    vault: Vault
     command: RecordFacts
     study: StudyState
     policy: StreamPolicy
@@ -55,7 +55,7 @@ class AppendBuilder:
         recorded_facts: RecordedFacts,
         site: str | None,
     ) -> tuple[AppendRequest, bytes | None]:
-        """Return what to append; and the stream's wrapped data key, where it was needed."""
+        """Return the append, and the stream's wrapped data key if it was needed."""
         command, stream = self.command, cached.stream
         events, stated_texts = await offload(
             command.member, lambda: self._events_and_texts(stream, recorded_facts, site), item_count=len(command.facts)
@@ -63,7 +63,7 @@ class AppendBuilder:
         data_key = cached.data_key
         if not data_key and self._needs_key(stream, events, stated_texts):
             data_key = await self._data_key(tenant, recorded_facts.stream_id)
-        open_texts = text_opener(self.handler.vault, data_key)
+        open_texts = text_opener(self.vault, data_key)
         sources = (
             latest_content_sources(stream.events) if any(isinstance(fact, Correction) for fact in command.facts) else {}
         )
@@ -71,7 +71,7 @@ class AppendBuilder:
             self._keep_hidden_texts(*pair, sources, open_texts, site)
             for pair in zip(command.facts, stated_texts, strict=True)
         ]
-        new_data_key = None if data_key or not any(stated_texts) else self.handler.vault.new_data_key()
+        new_data_key = None if data_key or not any(stated_texts) else self.vault.new_data_key()
         data_key = data_key or new_data_key
         events = [self._seal(*pair, data_key) for pair in zip(events, stated_texts, strict=True)]
         own_texts = {event.event_id: event_texts for event, event_texts in zip(events, stated_texts, strict=True)}
@@ -82,13 +82,11 @@ class AppendBuilder:
             lambda event: own_texts[event.event_id] if event.event_id in own_texts else open_texts(event),
         )
         append_request = AppendRequest(
-            stream.head.version,
-            None if recorded_facts.stream_id == command.study_id else self.study.version,
-            StreamHead(
-                recorded_facts.version, head.site_id, head.search_key, head.summary, stream.head.enrollment_version
-            ),
-            events,
-            new_data_key,
+            expected_version=stream.head.version,
+            study_version=None if recorded_facts.stream_id == command.study_id else self.study.version,
+            head=replace(head, version=recorded_facts.version, enrollment_version=stream.head.enrollment_version),
+            events=events,
+            data_key=new_data_key,
             drops_search_key_if_taken=head.search_key != stream.head.search_key
             and not self.rights.is_site_staff(head.site_id or ""),
         )
@@ -97,20 +95,20 @@ class AppendBuilder:
     def _events_and_texts(
         self, stream: LoadedStream, recorded_facts: RecordedFacts, site: str | None
     ) -> tuple[list[Event], list[Texts]]:
-        """The events without their texts, and the texts of each."""
+        """Return the events without their texts, and the texts of each by JSON pointer."""
         facts = self.command.facts
-        events = [self._event(stream, recorded_facts, place, site) for place in range(len(facts))]
+        events = [self._event(stream, recorded_facts, index, site) for index in range(len(facts))]
         return events, [dict(extract_texts(fact)) for fact in facts]
 
     def _needs_key(self, stream: LoadedStream, events: Sequence[Event], stated_texts: Sequence[Texts]) -> bool:
-        """Is there something to seal, or something sealed to be looked into?"""
+        """Return whether texts have to be sealed or opened."""
         if any(stated_texts):
             return True
         reads_texts = self.policy.needs_texts(stream, events) or any(event.meta.get("corrects") for event in events)
         return reads_texts and any(event.sealed for event in stream.events)
 
     async def _data_key(self, tenant: Tenant, stream_id: str) -> bytes | None:
-        async with self.handler.store.unit(tenant) as unit:
+        async with self.store.unit(tenant) as unit:
             return await unit.data_key(stream_id)
 
     def _keep_hidden_texts(
@@ -121,7 +119,7 @@ class AppendBuilder:
         open_texts: TextOpener,
         site: str | None,
     ) -> Texts:
-        """Texts that a correction keeps, because who corrects was never shown them and so could not repeat them."""
+        """Carry sealed texts over into a correction by somebody who may not read them and so cannot repeat them."""
         if not isinstance(fact, Correction) or not fact.replacement or self.rights.is_site_staff(site or ""):
             return stated_texts
         if (source := sources.get(str(fact.event_id))) is None:
@@ -129,16 +127,15 @@ class AppendBuilder:
         event, prefix = source
         if event.site_id != site:  # another site's words stay with it
             return stated_texts
-        content_before, content_after = (
-            _to_json(fact) for fact in (effective_fact(event.stated_fact().fact), fact.replacement.data)
-        )
+        content_before = _to_json(effective_fact(event.stated_fact().fact))
+        content_after = _to_json(fact.replacement.data)
         texts_before = {
             pointer[len(prefix) :]: text for pointer, text in open_texts(event).items() if pointer.startswith(prefix)
         }
         kept_texts = {
-            f"{REPLACEMENT_POINTER}{place}": text
-            for place, text in texts_before.items()
-            if _is_in_both(place, content_before, content_after)
+            f"{REPLACEMENT_POINTER}{pointer}": text
+            for pointer, text in texts_before.items()
+            if _is_in_both(pointer, content_before, content_after)
         }
         return {**kept_texts, **stated_texts}
 
@@ -154,27 +151,25 @@ class AppendBuilder:
         if isinstance(fact, Correction):
             meta["corrects"] = _describe_corrected_event(stream, fact, command, recorded_facts)
         return Event(
-            command.study_id,
-            self.handler.store.service,
-            recorded_facts.stream_id,
-            stream.head.version + index + 1,
-            recorded_facts.event_ids[index],
-            fact.type_name,
-            fact.schema_version,
-            site,
-            fact.model_dump_json(),
-            recorded_facts.recorded_at,
-            meta,
+            study_id=command.study_id,
+            service=self.store.service,
+            stream_id=recorded_facts.stream_id,
+            version=stream.head.version + index + 1,
+            event_id=recorded_facts.event_ids[index],
+            type=fact.type_name,
+            schema_version=fact.schema_version,
+            site_id=site,
+            data=fact.model_dump_json(),
+            recorded_at=recorded_facts.recorded_at,
+            meta=meta,
         )
 
     def _seal(self, event: Event, stated_texts: Texts, data_key: bytes | None) -> Event:
         if not stated_texts or data_key is None:
             return event
-        vault = self.handler.vault
         location = {"study_id": event.study_id, "stream_id": event.stream_id}
-        return replace(
-            event, sealed=vault.seal(vault.unwrap(data_key), stated_texts, version=event.version, **location)
-        )
+        key = self.vault.unwrap(data_key)
+        return replace(event, sealed=self.vault.seal(key, stated_texts, version=event.version, **location))
 
 
 def _to_json(fact: Fact) -> dict[str, Any]:
@@ -182,7 +177,7 @@ def _to_json(fact: Fact) -> dict[str, Any]:
 
 
 def _is_in_both(pointer: str, before: Any, after: Any) -> bool:
-    """Is that the place of the same thing? A member of a list is known by all that is said of it, not by its number."""
+    """Return whether a pointer leads to the same thing in both. Entries of a list are compared whole, not by index."""
     for step in pointer.split("/")[1:]:
         match before, after:
             case list(), list() if before[int(step) :][:1] == after[int(step) :][:1] != []:

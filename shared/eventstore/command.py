@@ -10,7 +10,7 @@ from uuid import UUID
 
 from shared.kernel.errors import Fault, NotKnownYet, RequestError, RequestRejected
 from shared.kernel.fact import Correction, Fact, StatedFact
-from shared.kernel.record import Objection, RaisedObjection, RuleViolation
+from shared.kernel.objection import Objection, RaisedObjection, RuleViolation
 from shared.kernel.sealed_text import extract_texts
 
 

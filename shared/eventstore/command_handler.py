@@ -1,23 +1,23 @@
-"""The single command path of every fact of every service: who may, what is there, does it stand, keep it."""
+"""The one command path of every fact of every service: authorize, load, decide, append."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from shared.contracts.event import stated_facts
 from shared.eventstore.append_builder import AppendBuilder
 from shared.eventstore.command import RecordedFacts, RecordFacts, refuse_references, to_request_error
 from shared.eventstore.idempotency import IdempotencyCheck
+from shared.eventstore.request_key import RequestKey
 from shared.eventstore.role_check import retry_while_unknown
 from shared.eventstore.store import (
     AppendRequest,
     Conflict,
-    IdempotentResult,
     LoadedStream,
     SearchKeyConflict,
     Store,
@@ -27,7 +27,7 @@ from shared.eventstore.store import (
     UnitOfWork,
 )
 from shared.eventstore.stream_cache import CachedStream, StreamCache
-from shared.eventstore.stream_policy import StreamPolicy
+from shared.eventstore.stream_policy import StreamPolicies
 from shared.eventstore.study_cache import Studies, StudyState
 from shared.kernel.clock import Clock
 from shared.kernel.errors import (
@@ -42,8 +42,9 @@ from shared.kernel.errors import (
     VersionMismatch,
 )
 from shared.kernel.fact import Fact, StatedFact
-from shared.kernel.ids import new_event_id, new_participant_id
-from shared.kernel.record import EvaluatedRecord, Record, RuleViolation, current_record
+from shared.kernel.ids import new_participant_id
+from shared.kernel.objection import RuleViolation
+from shared.kernel.record import EvaluatedRecord, Record, current_record
 from shared.offload import offload
 from shared.security.event_key import EventKey
 from shared.security.grants import EVERY_SITE
@@ -52,25 +53,27 @@ from shared.security.vault import Vault
 
 T = TypeVar("T")
 MAX_ATTEMPTS = 4
+STANDING_FACTS_PER_ITEM = 10
+"""Standing facts that are evaluated in the time that one proposed fact takes."""
 EVENT_UUID_VERSIONS = {"5", "7", "8"}
-"""Of the UUIDs that name events, as their fifteenth character tells."""
+"""Versions of the UUIDs that name events: the fifteenth character of the text."""
 
 
 class _DryRunRollback(Exception):
-    """Undoes the append of a dry run."""
+    """Rolls the append of a dry run back."""
 
 
 @dataclass(frozen=True)
 class CommandHandler:
-    """`judgements[True]` judges the study's own stream, `judgements[False]` a participant's.
+    """Records the facts of one service.
 
-    `registers`: studies, grants and participants are this service's own facts; elsewhere it has them from another,
-    and what it does not know may be on its way.
+    `owns_participants`: studies, grants and participants are facts of this service. Other services receive them from
+    enrollment, and a participant that they do not know may arrive later.
     """
 
     store: Store
     studies: Studies
-    policies: Mapping[bool, StreamPolicy]
+    policies: StreamPolicies
     vault: Vault
     clock: Clock
     event_key: EventKey
@@ -78,7 +81,7 @@ class CommandHandler:
     owns_participants: bool = True
 
     async def record(self, command: RecordFacts) -> RecordedFacts:
-        """Raise a Refusal, or the recording: the same one for the same request under the same key."""
+        """Record the facts, once for the same request under the same key. Raises RequestError."""
 
         async def attempt() -> RecordedFacts:
             async with self.cache.lock(command.study_id, command.stream_id):
@@ -91,7 +94,7 @@ class CommandHandler:
         if cached := self.cache.get(command.study_id, command.stream_id):
             try:
                 return await _CommandAttempt(self, command, study).from_cache(cached)
-            except (RequestError, Conflict, SearchKeyConflict):  # by memory nothing is refused
+            except (RequestError, Conflict, SearchKeyConflict):  # a cached stream may be old: it refuses nothing
                 self.cache.remove(command.study_id, command.stream_id)
         try:
             return await self._record_from_store(command, study)
@@ -108,7 +111,7 @@ class CommandHandler:
             except SearchKeyConflict:
                 raise ReferenceInUse from None
             except StreamVersionConflict:
-                pass  # whether If-Match still allows it, the next attempt finds out
+                pass  # the next attempt compares If-Match again
             except Conflict:
                 study = await self.studies.reload(command.study_id)
             await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter
@@ -116,17 +119,18 @@ class CommandHandler:
 
 
 class _CommandAttempt:
-    """One pass over one statement, by the study's facts as they are known."""
+    """One attempt to decide and append a command, by the study's facts of one version."""
 
     def __init__(self, handler: CommandHandler, command: RecordFacts, study: StudyState) -> None:
         self._handler, self._command, self._study = handler, command, study
-        self._policy = handler.policies[command.stream_id == command.study_id]
+        self._policy = handler.policies.policy(is_study=command.stream_id == command.study_id)
         self._rights = study.rights(command.member)
         self._opens_study = command.opens_study and study.version == 0
+        self._key = RequestKey(command, handler.store.service, handler.event_key)
         self._not_visible = NotFound if handler.owns_participants else NotKnownYet
 
     async def from_cache(self, cached: CachedStream) -> RecordedFacts:
-        """By memory: the stream is where it was, or the append finds that it is not."""
+        """Decide on the cached stream. Raises Conflict if the stream must be loaded or has changed."""
         site = cached.stream.head.site_id
         scopes = self._scopes()
         if not scopes & {EVERY_SITE, site}:
@@ -136,14 +140,14 @@ class _CommandAttempt:
             or self._lags_behind(cached.stream)
             or self._policy.other_streams(self._command.facts)
         ):
-            raise Conflict  # it is looked into
+            raise Conflict  # only the store can tell
         tenant = Tenant(self._command.study_id, EVERY_SITE if EVERY_SITE in scopes else site or "")
         return await self._decide_and_append(
             tenant, cached.for_study_version(self._study.version), cached.stream.events[0].stream_id
         )
 
     def _may_be_repeat(self, cached: CachedStream) -> bool:
-        """Said before, under an event's own id, or under a key that was another site's before a transfer?"""
+        """Return whether the key may be an event's own id, or another site's key from before a transfer."""
         if not (key := self._command.key):
             return False
         if cached.stating_sites - {cached.stream.head.site_id}:
@@ -153,7 +157,7 @@ class _CommandAttempt:
         )
 
     async def from_store(self) -> RecordedFacts:
-        """By what is recorded now, looked for under each scope of the caller's."""
+        """Decide on what is recorded now. The stream is looked up under each scope of the caller."""
         command = self._command
         stream_id = command.stream_id or new_participant_id()
         for tenant in [Tenant(command.study_id)] if self._opens_study else self._tenants():
@@ -174,7 +178,7 @@ class _CommandAttempt:
         raise self._not_visible
 
     async def _load_other_streams(self, unit: UnitOfWork) -> dict[str, Record]:
-        """Participants whom the statement names, and whom these name in turn, as far as the tenant sees them."""
+        """Load the visible participants that the facts name, and those that these name in turn."""
         records: dict[str, Record] = {}
         pending = set(self._policy.other_streams(self._command.facts))
         while pending:
@@ -186,21 +190,21 @@ class _CommandAttempt:
         return records
 
     def _lags_behind(self, stream: LoadedStream) -> bool:
-        """Has this service yet to hear of what the statement comes after?"""
+        """Return whether this service has not yet received the version that the command comes after."""
         return not self._handler.owns_participants and stream.head.enrollment_version < (self._command.after or 0)
 
     async def _load_stream(self, unit: UnitOfWork, stream_id: str) -> LoadedStream:
         command = self._command
         site = self._policy.stating_site(StreamHead(), command.facts) if command.stream_id is None else None
         stream = await unit.load_stream(
-            stream_id, key=self._stored_key(), clear_key=command.key, key_site=site or EVERY_SITE
+            stream_id, key=self._key.stored_key(), clear_key=command.key, key_site=site or EVERY_SITE
         )
         if stream.study_version != self._study.version:
             raise StudyVersionConflict
         return stream
 
     def _scopes(self) -> frozenset[str]:
-        """Sites at which the caller may see the stream or state the facts; '*' is every site."""
+        """Return the sites at which the caller may see the stream or state the facts; '*' is every site."""
         if not self._rights.grants and self._command.opens_study:
             message = "There is a study with this study_id already. Give another one."
             raise RequestRejected(message, code="study-exists", faults=[Fault("study-exists", message, "/study_id")])
@@ -230,29 +234,42 @@ class _CommandAttempt:
             refuse_references(self._command.facts, self._command.pointers)
 
     async def _decide_and_append(self, tenant: Tenant, cached: CachedStream, stream_id: str) -> RecordedFacts:
-        """Decided, sealed and kept."""
+        """Decide, seal the texts, append, and cache the stream as it is afterwards."""
         command, stream = self._command, cached.stream
         site = self._policy.stating_site(stream.head, command.facts)
         self._authorize(site)
         if command.if_match and not command.if_match.allows(stream.head.version, stream.head.exists):
             raise VersionMismatch(stream.head.version)
-        event_ids = self._event_ids(site)
-        fact_count = len(command.facts)
-        evaluated = await self._offload(fact_count, lambda: self._decide(cached, event_ids, site))
+        event_ids = self._key.event_ids(site)
+        evaluated_count = len(command.facts) + len(cached.evaluated.record.stated_facts) // STANDING_FACTS_PER_ITEM
+        evaluated = await self._offload(evaluated_count, lambda: self._decide(cached, event_ids, site))
         version = stream.head.version + len(command.facts)
-        recorded_facts = RecordedFacts(command.study_id, stream_id, version, event_ids, self._handler.clock.now())
-        builder = AppendBuilder(self._handler, command, self._study, self._policy, self._rights)
+        recorded_facts = RecordedFacts(
+            study_id=command.study_id,
+            stream_id=stream_id,
+            version=version,
+            event_ids=event_ids,
+            recorded_at=self._handler.clock.now(),
+        )
+        builder = AppendBuilder(
+            store=self._handler.store,
+            vault=self._handler.vault,
+            command=command,
+            study=self._study,
+            policy=self._policy,
+            rights=self._rights,
+        )
         append_request, data_key = await builder.build(tenant, cached, evaluated, recorded_facts, site)
-        append_request = replace(append_request, **self._idempotency_fields(recorded_facts, site))
+        append_request = self._key.with_result(append_request, recorded_facts, self._handler.vault, site)
         if command.dry_run:
             await self._append_and_roll_back(tenant, append_request)
             return recorded_facts
         await self._handler.store.append(tenant, append_request)
-        if append_request.drops_search_key_if_taken:  # what became of the search key, only the store knows
+        if append_request.drops_search_key_if_taken:  # only the store knows whether it was dropped
             self._handler.cache.remove(command.study_id, stream_id)
         elif stream_id != command.study_id:
             cached_after = await self._offload(
-                fact_count, lambda: cached.with_append(append_request, evaluated, data_key)
+                len(command.facts), lambda: cached.with_append(append_request, evaluated, data_key)
             )
             self._handler.cache.put(command.study_id, stream_id, cached_after)
         return recorded_facts
@@ -264,34 +281,13 @@ class _CommandAttempt:
         return await offload(self._command.member, work, item_count=item_count)
 
     async def _append_and_roll_back(self, tenant: Tenant, append_request: AppendRequest) -> None:
-        """A dry run meets what only the store knows, and leaves nothing."""
+        """Find the conflicts that only the store can tell, and record nothing."""
         try:
             async with self._handler.store.unit(tenant) as unit:
                 await unit.append(append_request)
                 raise _DryRunRollback
         except _DryRunRollback:
             return
-
-    def _idempotency_fields(self, recorded_facts: RecordedFacts, site: str | None) -> dict[str, Any]:
-        """Return what is kept with the append, so that the request is recognized when it comes again."""
-        if self._command.key is None:
-            return {}
-        outcome = IdempotentResult(self._handler.vault.fingerprint(self._command.request), recorded_facts.to_json())
-        keys = {"key": self._stored_key(), "clear_key": self._command.key, "key_site": site or EVERY_SITE}
-        return {**keys, "outcome": outcome}
-
-    def _event_ids(self, site: str | None) -> tuple[UUID, ...]:
-        command = self._command
-        if command.key is None:
-            return tuple(new_event_id() for _ in command.facts)
-        scope = f"{command.study_id}/{self._handler.store.service}/{site or EVERY_SITE}/{command.key}"
-        return tuple(self._handler.event_key.event_id(scope, place) for place in range(len(command.facts)))
-
-    def _stored_key(self) -> str | None:
-        command = self._command
-        return command.key and self._handler.event_key.stored_key(
-            self._handler.store.service, command.study_id, command.key
-        )
 
     def _decide(self, cached: CachedStream, event_ids: Sequence[UUID], site: str | None) -> EvaluatedRecord:
         command = self._command

@@ -1,4 +1,5 @@
 -- name: recall
+-- Returns a stream's events with its head, the version of its study, and the result kept under an idempotency key.
 with head as (
     select (select version from streams where study_id = $1 and stream_id = $1) as study_version,
            s.version as stream_version, s.site_id as stream_site, s.search_key, s.summary, s.known, k.fingerprint, k.outcome
@@ -15,14 +16,17 @@ select head.*, e.version, e.event_id, e.type, e.schema_version, e.site_id, e.dat
  order by e.version
 
 -- name: data_key
+-- Returns the wrapped data key of a stream.
 select wrapped from data_keys where study_id = $1 and stream_id = $2
 
 -- name: append
+-- Appends events to a stream, with their outbox rows and the result of the request; raises QR001 to QR004.
 select append_v4(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25
 )
 
 -- name: listing
+-- Returns the heads of the participants' streams that a list shows, by number, from the one after $2 on.
 select stream_id, version as stream_version, site_id as stream_site, null::bytea as search_key, summary, known from streams
  where study_id = $1 and stream_id <> $1 and stream_id > $2
    and ($3::text is null or site_id = $3) and ($4::text is null or summary ->> 'status' = $4)
@@ -30,21 +34,24 @@ select stream_id, version as stream_version, site_id as stream_site, null::bytea
  order by stream_id limit $6
 
 -- name: feed
--- Of participants whom the tenant sees: what it stated of others, it reads in the order of recording alone.
+-- Returns events that sites stated about the participants that the tenant sees now, by stream and version. What a site
+-- stated about others, it reads in the order of recording only.
 select stream_id, version, event_id, type, schema_version, site_id, data, sealed, meta, recorded_at from events
  where study_id = $1 and stream_id <> $1 and (stream_id, version) > ($2, $3) and site_id = any($4::text[])
    and exists (select from streams s where s.study_id = events.study_id and s.stream_id = events.stream_id)
  order by stream_id, version limit $5
 
 -- name: snapshot
--- A database that was restored, or put back in time, counts transactions anew: its snapshots mean other events.
+-- Returns the present snapshot, the identity of the database, and whether the snapshot follows $1. A restored database
+-- counts transactions anew: its snapshots mean other events.
 select pg_current_snapshot()::text as text,
        (select system_identifier::text from pg_control_system())
        || '.' || (select timeline_id::text from pg_control_checkpoint()) as database,
        pg_snapshot_xmax(pg_current_snapshot()) >= pg_snapshot_xmax($1::text::pg_snapshot) as follows
 
 -- name: recorded_since
--- Visible in $3 and not in $2. Materialized, or the planner might walk the study from its first event.
+-- Returns participants' events that are visible in snapshot $3 and not in $2, by sequence number. Materialized, because
+-- the planner might otherwise read the study from its first event.
 with fresh as materialized (
     select seq, stream_id, version from events
      where study_id = $1 and stream_id <> $1 and ($6::text[] is null or site_id = any($6::text[]))
@@ -60,7 +67,7 @@ select page.seq, e.stream_id, e.version, e.event_id, e.type, e.schema_version, e
  order by page.seq
 
 -- name: recorded_behind
--- The same set, behind row $4 of it. Here the walk by number is wanted: it begins where the last page ended.
+-- Returns the same events after sequence number $4. Here reading by number is wanted: it begins where the page ended.
 select seq, stream_id, version, event_id, type, schema_version, site_id, data, sealed, meta, recorded_at from events
  where study_id = $1 and stream_id <> $1 and ($6::text[] is null or site_id = any($6::text[]))
    and seq > $4

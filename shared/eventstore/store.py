@@ -1,61 +1,52 @@
-"""The event store: what is recorded stays, once, in order, together with its outbox row and its idempotency key.
+"""The event store as the command path sees it: values and protocols.
 
-A `Unit` is one transaction for one tenant. `recall` reads a stream with what the command path needs besides it;
-`append` writes all or nothing, or says why not:
+Recorded facts stay, once, in order, together with their outbox rows and the result kept under their idempotency key.
+A `UnitOfWork` is one transaction for one tenant. `load_stream` reads a stream with what a decision needs besides it;
+`append` writes all or nothing, or raises what is in the way:
 
-Moved
-├── StreamMoved      someone else appended to the stream since it was recalled
-├── StudyMoved       the study's own facts are not those that the decision was made by
-└── KeyTaken         the same idempotency key was used at the same moment; its outcome can be recalled now
-SearchKeyTaken       the site has another participant under that reference
+Conflict
+├── StreamVersionConflict   the stream has another version than the decision was made on
+├── StudyVersionConflict    the study's own facts have another version than the decision was made by
+└── IdempotencyKeyConflict  a concurrent request used the same key; its result can be loaded now
+SearchKeyConflict           the site has another participant with this reference
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
-import asyncpg
-from pydantic_core import to_json
-
 from shared.contracts.event import Event
-from shared.eventstore.append_batcher import AppendBatcher
-from shared.eventstore.feed_cursor import EMPTY_SNAPSHOT, FeedCursor, FeedSnapshot
-from shared.kernel.errors import DatabaseNotConfirmed
+from shared.eventstore.feed_cursor import FeedCursor, FeedSnapshot
 from shared.kernel.record import Record
-from shared.postgres.named_queries import load_queries
-from shared.security.tenancy import Tenant, transaction
-
-SQL = load_queries(Path(__file__).with_name("queries.sql"))
+from shared.security.tenancy import Tenant
 
 
 class Conflict(Exception):
-    """Decide again on what is there now."""
+    """The decision was made on a state that has changed. Load the stream and decide again."""
 
 
 class StreamVersionConflict(Conflict):
-    pass
+    """The stream has another version."""
 
 
 class StudyVersionConflict(Conflict):
-    pass
+    """The study's own facts have another version."""
 
 
 class IdempotencyKeyConflict(Conflict):
-    pass
+    """A concurrent request used the idempotency key."""
 
 
 class SearchKeyConflict(Exception):
-    pass
+    """Another participant of the site has the search key."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotentResult:
-    """What was answered to the first request under a key, and the fingerprint of that request."""
+    """The answer to the first request under a key, and the fingerprint of that request."""
 
     fingerprint: bytes
     answer: Mapping[str, Any]
@@ -63,9 +54,10 @@ class IdempotentResult:
 
 @dataclass(frozen=True, slots=True)
 class StreamHead:
-    """A stream as a whole: its version (0: nothing stated here yet), its present site, its view.
+    """A stream as a whole.
 
-    `known`: the version up to which this service knows, from the one that registers them, whom the stream is about.
+    `version` is 0 while nothing is stated here. `site_id` is the current site. `summary` is what lists show.
+    `enrollment_version` is the version of the participant in enrollment up to which this service has received facts.
     """
 
     version: int = 0
@@ -76,15 +68,17 @@ class StreamHead:
 
     @property
     def exists(self) -> bool:
-        """False: there is no such stream, or it is not this tenant's to see."""
+        """Return False if there is no such stream, or the tenant may not see it."""
         return self.version + self.enrollment_version > 0
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedStream:
-    """`elsewhere`: what stands of the participant in the service that registers them, at least up to `head.known`.
+    """A stream with what a decision needs besides it.
 
-    `others`: what stands of other participants whom a statement names, as far as the tenant sees them.
+    `outcome` is the result kept under the idempotency key that was asked for. `foreign_facts` is the participant's
+    record in enrollment, at least up to `head.enrollment_version`. `other_streams` are the records of participants
+    whom a fact names, by number, as far as the tenant may see them.
     """
 
     study_version: int
@@ -97,11 +91,11 @@ class LoadedStream:
 
 @dataclass(frozen=True, slots=True)
 class AppendRequest:
-    """Events for versions `expected + 1 …` of one stream, and the stream's head after them.
+    """Events for versions `expected_version + 1 …` of one stream, and the stream's head after them.
 
-    `study_version`: that of the study's stream by which was decided; None when the stream is the study's own.
-    `key` is the idempotency key as it is stored, `clear_key` as it was stored before keys were hashed.
-    `yields`: where the search key is another stream's, this one has none, and nobody is told.
+    `study_version` is the version of the study's stream that the decision was made by, and None for a study's own
+    stream. `key` is the idempotency key as it is stored, `clear_key` as it was stored before keys were hashed.
+    `drops_search_key_if_taken`: if another stream has the search key, this one is stored without, and no error tells.
     """
 
     expected_version: int
@@ -117,6 +111,8 @@ class AppendRequest:
 
 
 class UnitOfWork(Protocol):
+    """One transaction for one tenant."""
+
     async def load_stream(
         self, stream_id: str, *, key: str | None = None, clear_key: str | None = None, key_site: str = "*"
     ) -> LoadedStream: ...
@@ -127,201 +123,25 @@ class UnitOfWork(Protocol):
     ) -> list[tuple[str, StreamHead]]: ...
     async def list_events(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]: ...
     async def current_snapshot(self, previous: str) -> FeedSnapshot:
-        """What is visible now; `before` is a snapshot that it should come after."""
+        """Return the snapshot of what is visible now. `previous` is the text of a snapshot that it should follow."""
         ...
 
     async def list_recorded_events(
         self, cursor: FeedCursor, *, sites: Sequence[str] | None, limit: int
     ) -> list[tuple[int, Event]]:
-        """Events of participants in the cursor's backlog, behind its place there, in the order of recording."""
+        """Return participants' events of the cursor's backlog, from its place on, in the order of recording."""
         ...
 
 
 class Store(Protocol):
+    """The event store of one service."""
+
     service: str
 
     def unit(self, tenant: Tenant) -> AbstractAsyncContextManager[UnitOfWork]:
-        """One transaction: kept if the block ends well, undone if an exception leaves it."""
+        """Open a transaction: committed when the block ends, rolled back when an exception leaves it."""
         ...
 
     async def append(self, tenant: Tenant, request: AppendRequest) -> None:
-        """The same as a unit's append and nothing else. What others append at the same time may share its commit."""
+        """Append in a transaction of its own. Raises the same conflicts as a unit's append."""
         ...
-
-
-ForeignFactsReader = Callable[["asyncpg.Connection[Any]", str, str], Awaitable[Record]]
-"""Of a connection, a study and a participant: what stands of them in the service that registers participants."""
-
-
-class PostgresStore:
-    """The store on PostgreSQL, under row-level security; `shards` spreads the outbox over that many relay cursors.
-
-    `elsewhere` is given where participants are registered by another service.
-    """
-
-    def __init__(
-        self,
-        service: str,
-        pool: asyncpg.Pool[Any],
-        *,
-        shards: int = 1,
-        foreign_facts_reader: ForeignFactsReader | None = None,
-    ) -> None:
-        self.service, self._pool, self._shards, self._foreign_facts_reader = service, pool, shards, foreign_facts_reader
-        self._batcher = AppendBatcher(pool, SQL["append"])
-
-    @asynccontextmanager
-    async def unit(self, tenant: Tenant) -> AsyncIterator[UnitOfWork]:
-        async with transaction(self._pool, tenant) as connection:
-            yield _PostgresUnitOfWork(self.service, tenant, connection, self._shards, self._foreign_facts_reader)
-
-    async def append(self, tenant: Tenant, request: AppendRequest) -> None:
-        if request.study_version is None:  # it locks its study for itself alone
-            async with self.unit(tenant) as unit:
-                return await unit.append(request)
-        try:
-            await self._batcher.append(*_append_arguments(tenant, request, self._shards))
-        except asyncpg.PostgresError as error:
-            raise _translate_error(error, request) from error
-
-
-class _PostgresUnitOfWork:
-    def __init__(
-        self,
-        service: str,
-        tenant: Tenant,
-        connection: asyncpg.Connection[Any],
-        shards: int,
-        foreign_facts_reader: ForeignFactsReader | None = None,
-    ) -> None:
-        self._service, self._tenant, self._study_id = service, tenant, tenant.study_id
-        self._connection, self._shards, self._foreign_facts_reader = connection, shards, foreign_facts_reader
-
-    async def load_stream(
-        self, stream_id: str, *, key: str | None = None, clear_key: str | None = None, key_site: str = "*"
-    ) -> LoadedStream:
-        rows = await self._connection.fetch(SQL["recall"], self._study_id, stream_id, key, key_site, clear_key)
-        first_row = rows[0]
-        head = _head_from_row(first_row)
-        if head.version != sum(row["event_id"] is not None for row in rows):
-            head, rows = StreamHead(), []
-        outcome = (
-            IdempotentResult(first_row["fingerprint"], json.loads(first_row["outcome"]))
-            if first_row["fingerprint"]
-            else None
-        )
-        events = tuple(self._event(stream_id, row) for row in rows if row["event_id"])
-        # Read after the head: what is known by then is at least what the head says, and the append finds out the rest.
-        read_foreign_facts = self._foreign_facts_reader if head.enrollment_version else None
-        foreign_facts = (
-            await read_foreign_facts(self._connection, self._study_id, stream_id) if read_foreign_facts else None
-        )
-        return LoadedStream(first_row["study_version"] or 0, head, events, outcome, foreign_facts)
-
-    def _event(self, stream_id: str, row: asyncpg.Record) -> Event:
-        return Event.from_row(
-            row,
-            study_id=self._study_id,
-            service=self._service,
-            stream_id=stream_id,
-            meta=json.loads(row["meta"]),
-            sealed=row["sealed"],
-        )
-
-    async def data_key(self, stream_id: str) -> bytes | None:
-        wrapped: bytes | None = await self._connection.fetchval(SQL["data_key"], self._study_id, stream_id)
-        return wrapped
-
-    async def append(self, request: AppendRequest) -> None:
-        try:
-            await self._connection.execute(SQL["append"], *_append_arguments(self._tenant, request, self._shards))
-        except asyncpg.PostgresError as error:
-            raise _translate_error(error, request) from error
-
-    async def list_streams(
-        self, *, site: str | None, status: str | None, search_key: bytes | None, after: str, limit: int
-    ) -> list[tuple[str, StreamHead]]:
-        rows = await self._connection.fetch(SQL["listing"], self._study_id, after, site, status, search_key, limit)
-        return [(row["stream_id"], _head_from_row(row)) for row in rows]
-
-    async def list_events(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]:
-        rows = await self._connection.fetch(SQL["feed"], self._study_id, *after, list(sites), limit)
-        return [self._event(row["stream_id"], row) for row in rows]
-
-    async def current_snapshot(self, previous: str) -> FeedSnapshot:
-        (row,) = await self._connection.fetch(SQL["snapshot"], previous)
-        return FeedSnapshot(row["text"], row["database"], row["follows"])
-
-    async def list_recorded_events(
-        self, cursor: FeedCursor, *, sites: Sequence[str] | None, limit: int
-    ) -> list[tuple[int, Event]]:
-        is_incremental = not cursor.last_seq and cursor.read_until != EMPTY_SNAPSHOT
-        query = SQL["recorded_since" if is_incremental else "recorded_behind"]
-        site_ids = None if sites is None else list(sites)
-        window = cursor.read_until, cursor.backlog_until, cursor.last_seq
-        rows = await self._connection.fetch(query, self._study_id, *window, limit, site_ids)
-        return [(row["seq"], self._event(row["stream_id"], row)) for row in rows]
-
-
-def _append_arguments(tenant: Tenant, request: AppendRequest, shards: int) -> tuple[Any, ...]:
-    first_event, head, events = request.events[0], request.head, request.events
-    return (
-        tenant.study_id,
-        first_event.stream_id,
-        request.expected_version,
-        request.study_version,
-        head.site_id,
-        head.search_key,
-        _to_json(head.summary),
-        request.data_key,
-        [event.event_id for event in events],
-        [event.type for event in events],
-        [event.schema_version for event in events],
-        first_event.site_id,
-        [event.data for event in events],
-        [event.sealed for event in events],
-        [_to_json(event.meta) for event in events],
-        first_event.recorded_at,
-        shard_of(first_event.stream_id, shards),
-        request.key,
-        request.key_site,
-        request.outcome and request.outcome.fingerprint,
-        request.outcome and _to_json(request.outcome.answer),
-        tenant.site_id,
-        head.enrollment_version,
-        request.clear_key,
-        request.drops_search_key_if_taken,
-    )
-
-
-def _head_from_row(row: asyncpg.Record) -> StreamHead:
-    if row["stream_version"] is None:
-        return StreamHead()
-    summary = json.loads(row["summary"])
-    return StreamHead(row["stream_version"], row["stream_site"], row["search_key"], summary, row["known"])
-
-
-def _to_json(value: Mapping[str, Any]) -> str:
-    return to_json(value).decode()
-
-
-def shard_of(stream_id: str, shards: int) -> int:
-    return sum(stream_id.encode()) % shards
-
-
-def _translate_error(error: asyncpg.PostgresError, request: AppendRequest) -> Exception:
-    match error.sqlstate:
-        case "QR001":
-            return StreamVersionConflict()
-        case "QR002":
-            return StudyVersionConflict()
-        case "QR003":
-            return IdempotencyKeyConflict()
-        case "QR004":
-            return DatabaseNotConfirmed()
-        case "23505" if getattr(error, "constraint_name", "") == "streams_search_key":
-            return (
-                StreamVersionConflict() if request.drops_search_key_if_taken else SearchKeyConflict()
-            )  # taken a moment ago: it yields the next time
-        case _:
-            return error

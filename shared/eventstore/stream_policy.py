@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from shared.contracts.event import Event
@@ -44,6 +45,22 @@ class StreamPolicy(Protocol):
     ) -> StreamHead:
         """Site, search key and summary after the events; the versions are the recorder's to fill in."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPolicies:
+    """The policies of a service. A service that records no facts of studies has none for them."""
+
+    participant: StreamPolicy
+    study: StreamPolicy | None = None
+
+    def policy(self, *, is_study: bool) -> StreamPolicy:
+        """Return the policy of a study's or a participant's stream. Raises LookupError for a study's without one."""
+        if not is_study:
+            return self.participant
+        if self.study is None:
+            raise LookupError("the service records no facts of studies")
+        return self.study
 
 
 def amendment_provenance(study_record: Record, fact: Fact) -> Mapping[str, Any]:

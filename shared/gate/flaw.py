@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from shared.kernel.record import Objection
+from shared.kernel.objection import Objection
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,18 @@ from shared.contracts.treatment import (
 )
 from shared.gate.flaw import Flaw
 from shared.kernel.fact import Fact
-from shared.kernel.record import Objection
+from shared.kernel.objection import ProblemType
 from shared.kernel.sealed_text import field_names
 from shared.protocol.protocol import Protocol, ReminderPlan, StereotacticDefinition, ToxicityPlan
+
+LISTED_TWICE = ProblemType(
+    "listed-twice",
+    "The list has this entry already. Give each thing once, with everything that makes it different.",
+)
+BOOST_CIRCLE = ProblemType(
+    "boost-circle",
+    "These targets are boosts of each other. Leave boost_of out of the target that is no boost.",
+)
 
 Identity = Callable[[Any], Hashable]
 
@@ -93,16 +102,14 @@ def _repeated_entries(
     identities = [identity(entry) for entry in entries]
     for number, repeated in enumerate(identities):
         if repeated in identities[:number]:
-            message = "The list has this entry already. Give each thing once, with everything that makes it different."
-            yield Flaw(Objection("listed-twice", message, pointer=f"{pointer}/{number}"), (list_member, repeated))
+            yield Flaw(LISTED_TWICE.objection(pointer=f"{pointer}/{number}"), (list_member, repeated))
 
 
 def _circular_boosts(targets: tuple[Target, ...]) -> Iterator[Flaw]:
     boosts = {target.target_id: target.boost_of for target in targets}
     for number, target in enumerate(targets):
         if target.target_id in (circle := _boosted_targets(target.target_id, boosts)):
-            message = "These targets are boosts of each other. Leave boost_of out of the target that is no boost."
-            objection = Objection("boost-circle", message, pointer=f"/targets/{number}/boost_of")
+            objection = BOOST_CIRCLE.objection(pointer=f"/targets/{number}/boost_of")
             yield Flaw(objection, (Target, "boost_of", frozenset(circle)))
 
 

@@ -24,8 +24,25 @@ from shared.contracts.follow_up import ParticipantDied, VitalStatusConfirmed
 from shared.gate import value_checks
 from shared.gate.study_timeline import closed_before, site_is_closed
 from shared.kernel.fact import Correction, Fact, StatedFact, effective_fact
+from shared.kernel.objection import Objection, ProblemType
 from shared.kernel.partial_date import PartialDate
-from shared.kernel.record import Objection, Record
+from shared.kernel.record import Record
+
+AFTER_WITHDRAWAL = ProblemType(
+    "after-withdrawal",
+    "The participant withdrew consent before this day. Later facts are not accepted. Check the day.",
+)
+BEFORE_BIRTH = ProblemType("before-birth", "This date is before the participant's year of birth. Check both.")
+NO_SUCH_PARTICIPANT = ProblemType(
+    "no-such-participant",
+    "No participant with this number was screened. Check the number.",
+)
+PARTICIPANT_VOIDED = ProblemType(
+    "participant-voided",
+    "The participant's record is void. It takes no new facts; its facts can be corrected.",
+)
+IN_THE_FUTURE = ProblemType("in-the-future", "This date is in the future at the site. Check the date.")
+SITE_CLOSED = ProblemType("site-closed", "The site was closed before this day. Check the day.")
 
 
 @dataclass(frozen=True)
@@ -115,11 +132,7 @@ class ParticipantGate:
         if site_is_closed(self.study, self.site_id, when) and not isinstance(
             content, ParticipantScreened | ParticipantTransferred
         ):
-            yield Objection(
-                "site-closed",
-                "The site was closed before this day. Check the day.",
-                pointer=f"/{content.date_member}",
-            )
+            yield SITE_CLOSED.objection(pointer=f"/{content.date_member}")
 
 
 def _dated_after_withdrawal(enrollment_record: Record, content: Fact) -> Iterator[Objection]:
@@ -129,8 +142,7 @@ def _dated_after_withdrawal(enrollment_record: Record, content: Fact) -> Iterato
         return
     for withdrawal in enrollment_record.stated_of(ConsentWithdrawn):
         if withdrawal.fact.withdrawn_on.definitely_before(happened_on):
-            message = "The participant withdrew consent before this day. Later facts are not accepted. Check the day."
-            yield Objection("after-withdrawal", message, withdrawal.event_id, f"/{content.date_member}")
+            yield AFTER_WITHDRAWAL.objection(withdrawal.event_id, f"/{content.date_member}")
 
 
 def _same_including_message(first: Objection, second: Objection) -> bool:
@@ -162,31 +174,21 @@ def dated_before_birth(enrollment_record: Record, fact: Fact) -> Iterator[Object
             continue
         for pointer, clinical_date in fact.clinical_dates_by_pointer:
             if clinical_date.latest.year < screening.fact.birth_year:
-                yield Objection(
-                    "before-birth",
-                    "This date is before the participant's year of birth. Check both.",
-                    screening.event_id,
-                    pointer,
-                )
+                yield BEFORE_BIRTH.objection(screening.event_id, pointer)
 
 
 def _check_screened(enrollment_record: Record) -> Iterator[Objection]:
     if not enrollment_record.stated_of(ParticipantScreened):
-        yield Objection(
-            "no-such-participant",
-            "No participant with this number was screened. Check the number.",
-            may_arrive_later=True,
-        )
+        yield NO_SUCH_PARTICIPANT.objection(may_arrive_later=True)
 
 
 def _check_not_voided(enrollment_record: Record, fact: Fact) -> Iterator[Objection]:
     for voiding in enrollment_record.stated_of(ParticipantVoided):
         if voiding.fact is not fact:
-            message = "The participant's record is void. It takes no new facts; its facts can be corrected."
-            yield Objection("participant-voided", message, voiding.event_id)
+            yield PARTICIPANT_VOIDED.objection(voiding.event_id)
 
 
 def _dated_in_future(content: Fact, today: date) -> Iterator[Objection]:
     for pointer, clinical_date in content.clinical_dates_by_pointer:
         if clinical_date.earliest > today:
-            yield Objection("in-the-future", "This date is in the future at the site. Check the date.", pointer=pointer)
+            yield IN_THE_FUTURE.objection(pointer=pointer)

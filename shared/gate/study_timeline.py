@@ -8,9 +8,16 @@ from datetime import date, timedelta
 from shared.contracts.study import AccrualClosed, ProtocolAmended, SiteActivated, SiteClosed, StudyClosed, StudyOpened
 from shared.kernel.clock import Clock
 from shared.kernel.errors import parameter_error
+from shared.kernel.objection import Objection, ProblemType
 from shared.kernel.partial_date import PartialDate
-from shared.kernel.record import Objection, Record
+from shared.kernel.record import Record
 from shared.protocol.protocol import ConsentVersion, Protocol
+
+STUDY_CLOSED = ProblemType(
+    "study-closed",
+    "The study was closed before this day, and takes no later facts. Check the day.",
+)
+ACCRUAL_CLOSED = ProblemType("accrual-closed", "Accrual was closed before this day. Check the day.")
 
 
 def protocols_in_force(study: Record, when: PartialDate) -> list[tuple[Protocol, PartialDate]]:
@@ -82,20 +89,10 @@ def site_is_closed(study: Record, site_id: str, when: PartialDate) -> bool:
 def closed_before(study: Record, when: PartialDate, member: str) -> Iterator[Objection]:
     for closure in study.stated_of(StudyClosed):
         if closure.fact.on < when.earliest:
-            yield Objection(
-                "study-closed",
-                "The study was closed before this day, and takes no later facts. Check the day.",
-                closure.event_id,
-                f"/{member}",
-            )
+            yield STUDY_CLOSED.objection(closure.event_id, f"/{member}")
 
 
 def accrual_closed_before(study: Record, when: PartialDate, member: str) -> Iterator[Objection]:
     for closure in study.stated_of(AccrualClosed):
         if closure.fact.on < when.earliest:
-            yield Objection(
-                "accrual-closed",
-                "Accrual was closed before this day. Check the day.",
-                closure.event_id,
-                f"/{member}",
-            )
+            yield ACCRUAL_CLOSED.objection(closure.event_id, f"/{member}")

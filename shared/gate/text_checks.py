@@ -19,8 +19,40 @@ from shared.contracts.toxicity import SeriousEventReported
 from shared.contracts.treatment import Agent, RadiotherapyStarted, SystemicTherapyStarted, Target
 from shared.gate.flaw import Flaw
 from shared.kernel.fact import Fact
-from shared.kernel.record import Objection
+from shared.kernel.objection import Objection, ProblemType
 from shared.kernel.sealed_text import SealedText, field_names
+
+DAMAGED_TEXT = ProblemType(
+    "damaged-text",
+    "The text has lost characters (U+FFFD stands for each). Send the original text in UTF-8.",
+)
+NOT_ONE_LINE = ProblemType(
+    "not-one-line",
+    "The text is not one line of visible characters. Leave out line breaks, tabs, direction marks, zero-width "
+    "characters, and blanks at both ends.",
+)
+ENCODED_WORD = ProblemType(
+    "encoded-word",
+    "The text is encoded as in a mail header (=?UTF-8?Q?…?=). Give the text itself.",
+)
+GENE_BECAME_DATE = ProblemType(
+    "spreadsheet-date",
+    "A spreadsheet has turned the symbol of a gene into a date. Give the present symbol: MARCHF1 for MARCH1, "
+    "MTARC1 for MARC1, SEPTIN4 for SEPT4, DELEC1 or BHLHE40 for DEC1. Format the column as text.",
+)
+NAME_BECAME_DATE = ProblemType(
+    "spreadsheet-date",
+    "This is a date. Spreadsheets turn names such as 1-3 or MAR1 into dates. Give the original name, and format "
+    "the column as text. If the name is meant to be a date, begin it with a letter, as in RT-2024-03.",
+)
+REFERENCE_TOO_LONG = ProblemType(
+    "reference-too-long",
+    "The site's own number is too long. Give at most 200 characters.",
+)
+ROUNDED_NUMBER = ProblemType(
+    "rounded-number",
+    "A spreadsheet has rounded this number. Give all its digits, and format the column as text.",
+)
 
 MemberKey = tuple[type[BaseModel], str]
 """A class and the name of one of its members."""
@@ -102,8 +134,7 @@ def _text_objections(text: CheckedText) -> Iterator[Objection]:
 
 def _check_undamaged(text: CheckedText) -> Iterator[Objection]:
     if "\ufffd" in text.content:
-        message = "The text has lost characters (U+FFFD stands for each). Send the original text in UTF-8."
-        yield Objection("damaged-text", message, pointer=text.pointer)
+        yield DAMAGED_TEXT.objection(pointer=text.pointer)
 
 
 def _check_single_line(text: CheckedText) -> Iterator[Objection]:
@@ -112,14 +143,9 @@ def _check_single_line(text: CheckedText) -> Iterator[Objection]:
     if not is_single_line(
         text.content.strip() if text.member_key == REFERENCE_MEMBER else text.content
     ):  # found without its blanks
-        message = (
-            "The text is not one line of visible characters. Leave out line breaks, tabs, direction marks, zero-width "
-            "characters, and blanks at both ends."
-        )
-        yield Objection("not-one-line", message, pointer=text.pointer)
+        yield NOT_ONE_LINE.objection(pointer=text.pointer)
     if "=?" in text.content and _ENCODED_WORD_PATTERN.search(text.content):
-        message = "The text is encoded as in a mail header (=?UTF-8?Q?…?=). Give the text itself."
-        yield Objection("encoded-word", message, pointer=text.pointer)
+        yield ENCODED_WORD.objection(pointer=text.pointer)
 
 
 def is_single_line(text: str) -> bool:
@@ -144,17 +170,9 @@ def _check_not_a_date(text: CheckedText) -> Iterator[Objection]:
     ):
         return
     if text.member_key == GENE_MEMBER:
-        gene_message = (
-            "A spreadsheet has turned the symbol of a gene into a date. Give the present symbol: MARCHF1 for MARCH1, "
-            "MTARC1 for MARC1, SEPTIN4 for SEPT4, DELEC1 or BHLHE40 for DEC1. Format the column as text."
-        )
-        yield Objection("spreadsheet-date", gene_message, pointer=text.pointer)
+        yield GENE_BECAME_DATE.objection(pointer=text.pointer)
     else:
-        name_message = (
-            "This is a date. Spreadsheets turn names such as 1-3 or MAR1 into dates. Give the original name, and "
-            "format the column as text. If the name is meant to be a date, begin it with a letter, as in RT-2024-03."
-        )
-        yield Objection("spreadsheet-date", name_message, pointer=text.pointer)
+        yield NAME_BECAME_DATE.objection(pointer=text.pointer)
 
 
 def _is_day_number(text: str) -> bool:
@@ -163,11 +181,9 @@ def _is_day_number(text: str) -> bool:
 
 def _check_reference(text: CheckedText) -> Iterator[Objection]:
     if len(text.content) > MAX_REFERENCE_CHARACTERS:
-        message = "The site's own number is too long. Give at most 200 characters."
-        yield Objection("reference-too-long", message, pointer=text.pointer)
+        yield REFERENCE_TOO_LONG.objection(pointer=text.pointer)
     if _ROUNDED_NUMBER_PATTERN.fullmatch(text.content):
-        message = "A spreadsheet has rounded this number. Give all its digits, and format the column as text."
-        yield Objection("rounded-number", message, pointer=text.pointer)
+        yield ROUNDED_NUMBER.objection(pointer=text.pointer)
 
 
 def _find_texts(value: object, pointer: str, member_key: MemberKey | None = None) -> Iterator[CheckedText]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from shared.gate import list_checks, text_checks
 from shared.gate.flaw import Flaw
 from shared.kernel.fact import Fact, StatedFact
-from shared.kernel.record import Objection
+from shared.kernel.objection import Objection
 
 
 def objections(fact: Fact, facts_before: Callable[[], Iterable[StatedFact[Fact]]]) -> Iterator[Objection]:

@@ -19,7 +19,6 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationInfo, create_model, model_validator
 
-from shared.kernel.ids import Code
 from shared.kernel.partial_date import PartialDate
 from shared.kernel.schema_name import NamedSchema
 from shared.kernel.sealed_text import READING_STORED, SealedString, fields_containing
@@ -256,23 +255,3 @@ def find_clinical_dates(value: object, pointer: str = "") -> Iterator[tuple[str,
         case tuple():
             for index, item in enumerate(value):
                 yield from find_clinical_dates(item, f"{pointer}/{index}")
-
-
-__all__ = [
-    "Code",
-    "Correction",
-    "F",
-    "F_co",
-    "Fact",
-    "FactPart",
-    "Role",
-    "StatedFact",
-    "Stream",
-    "TypedFact",
-    "as_typed",
-    "correction_model",
-    "effective_fact",
-    "fact_union",
-    "find_clinical_dates",
-    "upcast",
-]

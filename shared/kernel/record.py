@@ -1,19 +1,19 @@
-"""The write side's one mechanism.
+"""The one mechanism by which every service decides about facts.
 
-A record is the *set* of facts that stand today; corrections restate, void or re-instate its members. Rules yield
-objections to one fact in the light of the others. A change is refused when it raises objections that the record did
-not have before: so the order in which true things are reported never matters, a correction cannot leave behind what
-the rules forbid, and an old fault does not block its own mending.
+A record is the set of facts of one stream that currently stand; corrections restate, void or reinstate them. Rules
+yield objections to one fact in the light of the others. A change is refused when it raises objections that the record
+did not have before. So the order in which true facts are reported never matters, a correction cannot leave behind what
+the rules forbid, and an old fault does not block its own correction.
 
-Rules see the standing facts alone and are pure. A *gate* is asked about what is stated now, and never again on a
-later change: what depends on the world outside the record (the protocol, the site's today, other services), and what
-closes a door for the future without judging the past (a withdrawal).
+Rules are pure and see the standing facts alone. A gate is asked once about each proposed fact, and never again: it
+checks the fact against what is outside the record (the protocol, today at the site, other services) and against
+closures that concern later facts only (a withdrawal of consent).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -21,46 +21,18 @@ from uuid import UUID
 
 from shared.kernel.errors import MAX_FAULTS
 from shared.kernel.fact import Correction, F, Fact, StatedFact
+from shared.kernel.objection import Objection, ProblemType, RaisedObjection, RuleViolation
 
-
-@dataclass(frozen=True, slots=True)
-class Objection:
-    """Why a fact cannot stand. `code` is stable for programs, `message` for people; it never quotes patient data.
-
-    `because_of` is the other event that is in the way, `member` the JSON pointer, within the fact, to what is at
-    fault ('' for the fact as a whole). `not_known`: what is named may be on its way here from another service.
-    """
-
-    code: str
-    message: str = field(compare=False)
-    because_of: UUID | None = None
-    pointer: str = ""
-    may_arrive_later: bool = False
-
-    def with_pointer_prefix(self, prefix: str) -> Objection:
-        """The same of a fact that lies at that pointer within another."""
-        return replace(self, pointer=prefix + self.pointer) if prefix else self
-
-
-RaisedObjection = tuple[UUID, Objection]  # an objection and the event it is raised against
-
-
-class RuleViolation(Exception):
-    """What was proposed would leave the record with objections that it did not have before."""
-
-    def __init__(self, raised_objections: Iterable[RaisedObjection]) -> None:
-        self.raised_objections = sorted(
-            raised_objections, key=lambda pair: (pair[1].code, str(pair[0]), str(pair[1].because_of))
-        )
-        super().__init__("; ".join(objection.message for _, objection in self.raised_objections))
+NO_SUCH_EVENT = ProblemType(
+    "no-such-event", "The record has no event with this event_id that can be corrected. Check the event_id."
+)
 
 
 @dataclass(frozen=True)
 class Record:
-    """The facts of one stream that stand. It notes which kinds of fact it was asked for."""
+    """The facts of one stream that currently stand, in the order in which they were first stated."""
 
     stated_facts: tuple[StatedFact[Fact], ...] = ()
-    read_kinds: set[type[Fact]] = field(default_factory=set, compare=False, repr=False)
 
     @cached_property
     def _by_kind(self) -> dict[type[Fact], list[StatedFact[Any]]]:
@@ -69,20 +41,13 @@ class Record:
             kinds.setdefault(type(stated.fact), []).append(stated)
         return kinds
 
-    def with_facts(self, newer_facts: Sequence[StatedFact[Fact]]) -> Record:
-        """The record with newer facts; what is sorted by kind already is not sorted again."""
-        extended, kinds = Record((*self.stated_facts, *newer_facts)), dict(self._by_kind)
-        for stated in newer_facts:
-            kinds[type(stated.fact)] = [*kinds.get(type(stated.fact), ()), stated]
-        vars(extended)["_by_kind"] = kinds  # where the cached property looks
-        return extended
-
     def stated_of(self, kind: type[F], *, except_for: StatedFact[Fact] | None = None) -> Sequence[StatedFact[F]]:
-        self.read_kinds.add(kind)
+        """Return the stated facts of one class, without `except_for`."""
         matching = self._by_kind.get(kind, ())
         return [stated for stated in matching if stated is not except_for] if except_for else matching
 
     def facts_of(self, kind: type[F]) -> list[F]:
+        """Return the facts of one class."""
         return [stated.fact for stated in self.stated_of(kind)]
 
 
@@ -91,9 +56,10 @@ Gate = Callable[[Record, StatedFact[Fact]], Iterator[Objection]]
 
 
 def current_record(history: Iterable[StatedFact[Fact]]) -> Record:
-    """The record as it reads today, in the order in which its facts were first stated, whatever corrects them.
+    """Apply the corrections of a history. A corrected fact keeps the place at which it was first stated.
 
-    Nothing is judged: what is recorded was stated.
+    Nothing is evaluated: recorded facts stay recorded. Raises RuleViolation for a correction of an event that the
+    history does not have, or by a fact of another type.
     """
     originals: dict[UUID, StatedFact[Fact]] = {}
     current: dict[UUID, StatedFact[Fact]] = {}
@@ -101,8 +67,7 @@ def current_record(history: Iterable[StatedFact[Fact]]) -> Record:
         if not isinstance(stated.fact, Correction):
             originals[stated.event_id] = current[stated.event_id] = stated
         elif (target := originals.get(stated.fact.event_id)) is None:
-            message = "The record has no event with this event_id that can be corrected. Check the event_id."
-            raise RuleViolation([(stated.event_id, Objection("no-such-event", message, pointer="/event_id"))])
+            raise RuleViolation([(stated.event_id, NO_SUCH_EVENT.objection(pointer="/event_id"))])
         elif (replacement := stated.fact.replacement_fact) is None:
             current.pop(target.event_id, None)
         else:
@@ -118,149 +83,76 @@ def _restate(correction: UUID, original: StatedFact[Fact], replacement: Fact) ->
 
 
 def all_objections(record: Record, rules: Rules) -> set[RaisedObjection]:
-    return {(stated.event_id, objection) for stated in record.stated_facts for objection in rules(record, stated)}
+    """Return every objection of the rules to every fact of the record."""
+    return set(_raise_objections(record, rules))
 
 
-@dataclass(frozen=True, slots=True)
-class FactEvaluation:
-    """What the rules object to in one fact, and the kinds of fact that they looked at to say so."""
-
-    objections: frozenset[Objection]
-    dependencies: frozenset[type[Fact]]
+def _raise_objections(record: Record, rules: Rules) -> Iterator[RaisedObjection]:
+    for stated in record.stated_facts:
+        for objection in rules(record, stated):
+            yield stated.event_id, objection
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedRecord:
-    """A history with the record that it leads to, and the verdicts on the facts that stand, in their order.
-
-    `raised` and `looked_at` are what the verdicts say together.
-    """
+    """A history, the record that it leads to, and the objections that this record has already."""
 
     history: tuple[StatedFact[Fact], ...]
     record: Record
-    evaluations: tuple[FactEvaluation, ...]
     raised_objections: frozenset[RaisedObjection] = frozenset()
-    dependencies: frozenset[type[Fact]] = frozenset()
 
     @classmethod
-    def evaluate(
-        cls,
-        history: Iterable[StatedFact[Fact]],
-        rules: Rules,
-        existing_objections: frozenset[RaisedObjection] | None = None,
-    ) -> EvaluatedRecord:
-        """Judge a whole history; Refused for too many objections that are not among those `before`, where given."""
+    def evaluate(cls, history: Iterable[StatedFact[Fact]], rules: Rules) -> EvaluatedRecord:
+        """Evaluate a recorded history. Its objections do not refuse anything: they are what it may keep."""
         stated_facts = tuple(history)
         record = current_record(stated_facts)
-        evaluations = _evaluate_facts(record, record.stated_facts, rules, existing_objections)
-        return cls(
-            stated_facts,
-            record,
-            evaluations,
-            _raised_objections(record.stated_facts, evaluations),
-            _dependencies(evaluations),
-        )
+        return cls(stated_facts, record, frozenset(_raise_objections(record, rules)))
 
     def accept(self, proposed: Sequence[StatedFact[Fact]], rules: Rules, gate: Gate) -> EvaluatedRecord:
-        """What `proposed` leads to, if all of it may be appended together; else Refused with every objection.
+        """Return the record with the proposed facts.
 
-        Where there are more objections than an answer lists, the others are not looked for.
+        Raises RuleViolation with every new objection of the rules and the gate. The search ends when there are more
+        of them than a response lists.
         """
-        evaluated = self._append(proposed, rules)
-        new_objections = set(evaluated.raised_objections - self.raised_objections)
-        for stated in proposed:
-            new_objections |= {
-                (stated.event_id, objection) for objection in islice(gate(evaluated.record, stated), MAX_FAULTS + 1)
-            }
+        history = (*self.history, *proposed)
+        if _contains_correction(proposed):
+            record = current_record(history)
+        else:
+            record = Record((*self.record.stated_facts, *proposed))
+        remaining, new_objections = set[RaisedObjection](), set[RaisedObjection]()
+        for raised in _raise_objections(record, rules):
+            (remaining if raised in self.raised_objections else new_objections).add(raised)
             if len(new_objections) > MAX_FAULTS:
-                break
+                raise RuleViolation(new_objections)
+        new_objections |= _gate_objections(record, proposed, gate)
         if new_objections:
             raise RuleViolation(new_objections)
-        return evaluated
-
-    def _append(self, newer_facts: Sequence[StatedFact[Fact]], rules: Rules) -> EvaluatedRecord:
-        """Rules are pure: a verdict changes only where a fact is new, or of a kind that the verdict looked at."""
-        history = (*self.history, *newer_facts)
-        if _contains_correction(newer_facts):
-            return EvaluatedRecord.evaluate(history, rules, self.raised_objections)
-        record, new_kinds = self.record.with_facts(newer_facts), {type(stated.fact) for stated in newer_facts}
-        new_evaluations = _evaluate_facts(record, newer_facts, rules, self.raised_objections)
-        if self.dependencies.isdisjoint(new_kinds):
-            raised_objections, dependencies = (
-                self.raised_objections | _raised_objections(newer_facts, new_evaluations),
-                self.dependencies | _dependencies(new_evaluations),
-            )
-            return EvaluatedRecord(
-                history, record, (*self.evaluations, *new_evaluations), raised_objections, dependencies
-            )
-        evaluated_facts = zip(self.record.stated_facts, self.evaluations, strict=True)
-        updated_evaluations = [
-            evaluation
-            if evaluation.dependencies.isdisjoint(new_kinds)
-            else _evaluate_facts(record, [each], rules, self.raised_objections)[0]
-            for each, evaluation in evaluated_facts
-        ]
-        evaluations = (*updated_evaluations, *new_evaluations)
-        return EvaluatedRecord(
-            history,
-            record,
-            evaluations,
-            _raised_objections(record.stated_facts, evaluations),
-            _dependencies(evaluations),
-        )
+        return EvaluatedRecord(history, record, frozenset(remaining))
 
     def with_stored(self, stored_facts: Sequence[StatedFact[Fact]]) -> EvaluatedRecord:
-        """The same with its newest facts given again, as they were stored."""
-        older_history = self.history[: len(self.history) - len(stored_facts)]
+        """Replace the newest facts by their stored form, which has no sealed texts."""
+        history = (*self.history[: len(self.history) - len(stored_facts)], *stored_facts)
         if _contains_correction(stored_facts):
-            return replace(
-                self, history=(*older_history, *stored_facts), record=current_record((*older_history, *stored_facts))
-            )
+            return replace(self, history=history, record=current_record(history))
         older_facts = self.record.stated_facts[: len(self.record.stated_facts) - len(stored_facts)]
-        return replace(self, history=(*older_history, *stored_facts), record=Record((*older_facts, *stored_facts)))
+        return replace(self, history=history, record=Record((*older_facts, *stored_facts)))
 
 
 def _contains_correction(stated_facts: Iterable[StatedFact[Fact]]) -> bool:
     return any(isinstance(stated.fact, Correction) for stated in stated_facts)
 
 
-def _raised_objections(
-    stated_facts: Iterable[StatedFact[Fact]], evaluations: Iterable[FactEvaluation]
-) -> frozenset[RaisedObjection]:
-    evaluated_facts = zip(stated_facts, evaluations, strict=True)
-    return frozenset(
-        (stated.event_id, objection) for stated, evaluation in evaluated_facts for objection in evaluation.objections
-    )
-
-
-def _dependencies(evaluations: Iterable[FactEvaluation]) -> frozenset[type[Fact]]:
-    return frozenset().union(*(evaluation.dependencies for evaluation in evaluations))
-
-
-def _evaluate_facts(
-    record: Record,
-    stated_facts: Iterable[StatedFact[Fact]],
-    rules: Rules,
-    existing_objections: frozenset[RaisedObjection] | None,
-) -> tuple[FactEvaluation, ...]:
-    """Judge these facts; Refused as soon as more is objected to than was `before` and than an answer lists."""
-    evaluations: list[FactEvaluation] = []
-    new_objections: set[RaisedObjection] = set()
-    for stated in stated_facts:
-        record.read_kinds.clear()
-        objections: list[Objection] = []
-        for objection in rules(record, stated):
-            objections.append(objection)
-            if existing_objections is not None and (stated.event_id, objection) not in existing_objections:
-                new_objections.add((stated.event_id, objection))
-                if len(new_objections) > MAX_FAULTS:
-                    raise RuleViolation(new_objections)
-        evaluations.append(FactEvaluation(frozenset(objections), frozenset(record.read_kinds)))
-    return tuple(evaluations)
+def _gate_objections(record: Record, proposed: Iterable[StatedFact[Fact]], gate: Gate) -> set[RaisedObjection]:
+    objections: set[RaisedObjection] = set()
+    for stated in proposed:
+        objections |= {(stated.event_id, objection) for objection in islice(gate(record, stated), MAX_FAULTS + 1)}
+        if len(objections) > MAX_FAULTS:
+            break
+    return objections
 
 
 def decide(
     history: Sequence[StatedFact[Fact]], proposed: Sequence[StatedFact[Fact]], rules: Rules, gate: Gate
 ) -> Record:
-    """The record that `proposed` leads to; Refused with every objection that was not there before."""
+    """Return the record that the proposed facts lead to. Raises RuleViolation with every new objection."""
     return EvaluatedRecord.evaluate(history, rules).accept(proposed, rules, gate).record

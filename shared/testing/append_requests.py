@@ -29,18 +29,18 @@ def build_event(
         ("study.accrual_closed", STUDY_CONTENT) if is_study_event else ("participant.consented", CONTENT)
     )
     return Event(
-        study_id,
-        "enrollment",
-        stream_id,
-        version,
-        new_event_id(),
-        type_name,
-        1,
-        None if is_study_event else site,
-        content,
-        RECORDED_AT,
-        {"recorded_by": "someone"},
-        sealed,
+        study_id=study_id,
+        service="enrollment",
+        stream_id=stream_id,
+        version=version,
+        event_id=new_event_id(),
+        type=type_name,
+        schema_version=1,
+        site_id=None if is_study_event else site,
+        data=content,
+        recorded_at=RECORDED_AT,
+        meta={"recorded_by": "someone"},
+        sealed=sealed,
     )
 
 

@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 
 from shared.kernel.fact import Fact, StatedFact
-from shared.kernel.record import Gate, Objection, Record, Rules, RuleViolation, decide
+from shared.kernel.objection import Objection, RuleViolation
+from shared.kernel.record import Gate, Record, Rules, decide
 
 
 def numbered_facts(facts: Iterable[Fact], start: int = 1) -> list[StatedFact[Fact]]:

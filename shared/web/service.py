@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,9 @@ from prometheus_client import Counter
 
 from shared.eventstore.command import RecordedFacts, RecordFacts
 from shared.eventstore.command_handler import CommandHandler
+from shared.eventstore.postgres_store import PostgresStore
 from shared.eventstore.role_check import require_role
-from shared.eventstore.store import PostgresStore
-from shared.eventstore.stream_policy import StreamPolicy
+from shared.eventstore.stream_policy import StreamPolicies
 from shared.eventstore.study_cache import OwnStudies, Studies
 from shared.gc_tuning import collect_rarely
 from shared.inbox.participant_registry.repository import ReplicatedStudies, load_participant
@@ -66,7 +66,7 @@ class Service:
 POOL_CLOSE_TIMEOUT_SECONDS = 3.0
 REFUSED_TOKENS = Counter("quartal_tokens_refused", "Tokens that were refused", ["service", "reason"])
 _log = logging.getLogger(__name__)
-StreamPolicyFactory = Callable[[Clock, Vault], Mapping[bool, StreamPolicy]]
+StreamPolicyFactory = Callable[[Clock, Vault], StreamPolicies]
 
 
 def create_verifier(settings: Settings, clock: Clock) -> Verifier:

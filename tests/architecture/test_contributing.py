@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RECIPE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-FACT_CLASS_SOURCE, RULE_SOURCE, TEST_SOURCE, SECOND_VERSION_SOURCE = re.findall(
+FACT_CLASS_SOURCE, PROBLEM_SOURCE, RULE_SOURCE, TEST_SOURCE, SECOND_VERSION_SOURCE = re.findall(
     r"^```python\n(.*?)^```$", RECIPE, re.MULTILINE | re.DOTALL
 )
 FACTS_FILE, RULES_FILE, TEST_FILE = (
@@ -98,7 +98,12 @@ def apply_recipe(folder: Path) -> None:
         node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == "objections"
     )
     lines = text.splitlines(keepends=True)
-    rules.write_text("".join([*lines[: function.end_lineno], RULE_SOURCE, *lines[function.end_lineno :]]), "utf-8")
+    before, body, after = (
+        lines[: function.lineno - 1],
+        lines[function.lineno - 1 : function.end_lineno],
+        lines[function.end_lineno :],
+    )
+    rules.write_text("".join([*before, f"{PROBLEM_SOURCE}\n\n", *body, RULE_SOURCE, *after]), "utf-8")
     tests.write_text(TEST_SOURCE, "utf-8")
 
 
@@ -128,7 +133,10 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_new_fact_takes_fewer_than_sixty_lines() -> None:
-    assert len(f"{FACT_CLASS_SOURCE}{RULE_SOURCE}{TEST_SOURCE}".splitlines()) + len(["ImagingPerformed,"]) < 60
+    assert (
+        len(f"{FACT_CLASS_SOURCE}{PROBLEM_SOURCE}{RULE_SOURCE}{TEST_SOURCE}".splitlines()) + len(["ImagingPerformed,"])
+        < 60
+    )
 
 
 def test_tests_of_every_fact_type_pass_for_the_new_fact(tree: Path) -> None:

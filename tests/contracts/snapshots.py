@@ -16,7 +16,7 @@ from services.followup import app as followup
 from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
 from services.toxicity import app as toxicity
 from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
-from shared.contracts.problem_types import PROBLEMS, problem_types
+from shared.contracts.problem_types import PROBLEMS, describe_problem_types
 from shared.settings import Settings
 from tests.contracts import data_query_list
 
@@ -37,7 +37,7 @@ def problem_types_json() -> str:
     """Every problem type that any service answers with, as text."""
     return (
         json.dumps(
-            problem_types([*enrollment.PROBLEM_MODULES, *toxicity.PROBLEM_MODULES, *followup.PROBLEM_MODULES]),
+            describe_problem_types([*enrollment.PROBLEM_TYPES, *toxicity.PROBLEM_TYPES, *followup.PROBLEM_TYPES]),
             indent=2,
             ensure_ascii=False,
         )

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from shared.eventstore.feed_cursor import FeedCursor
-from shared.eventstore.store import PostgresStore
+from shared.eventstore.postgres_store import PostgresStore
 from shared.security.tenancy import Tenant
 from shared.testing.append_requests import append_in_unit, build_append
 from shared.testing.store_contract import read_events_after
@@ -113,7 +113,7 @@ async def explain_plan(database: Database, study_id: str, query: str, *arguments
 async def test_feed_queries_use_indexes_instead_of_scanning_the_study(
     fresh_database: Database, store: PostgresStore, study_id: str
 ) -> None:
-    from shared.eventstore.store import SQL
+    from shared.eventstore.postgres_store import SQL
 
     for index in range(40):
         await append_in_unit(store, build_append(study_id, f"p{index}", count=50))

@@ -11,7 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from infra.local.ports import LOOPBACK, free_port
 from shared.contracts.cloudevents import PARTITIONS_PER_TOPIC, Message, encode
-from shared.eventstore.store import PostgresStore
+from shared.eventstore.postgres_store import PostgresStore
 from shared.outbox.append_notifier import AppendNotifier
 from shared.outbox.lease import Lease, LeaseLost, LeaseState, RestoredDatabase
 from shared.outbox.maintenance import load_shard_status, prune, resync

@@ -10,7 +10,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared.eventstore.store import PostgresStore, UnitOfWork
+from shared.eventstore.postgres_store import PostgresStore
+from shared.eventstore.store import UnitOfWork
 from shared.outbox.lease import SQL
 from shared.security.tenancy import Tenant
 from shared.testing.append_requests import append_in_unit, build_append

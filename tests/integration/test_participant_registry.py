@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import pytest
 
 from shared.contracts.event import Event
-from shared.eventstore.store import PostgresStore, StreamHead, StreamVersionConflict, StudyVersionConflict
+from shared.eventstore.postgres_store import PostgresStore
+from shared.eventstore.store import StreamHead, StreamVersionConflict, StudyVersionConflict
 from shared.inbox.participant_registry.projector import apply_enrollment_events
 from shared.inbox.participant_registry.repository import load_participant as read_participant
 from shared.inbox.standing_facts import apply_by_version

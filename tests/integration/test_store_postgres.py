@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from shared.eventstore.memory_store import MemoryStore
+from shared.eventstore.postgres_store import PostgresStore
 from shared.eventstore.store import (
     AppendRequest,
     Conflict,
     IdempotencyKeyConflict,
     LoadedStream,
-    PostgresStore,
     SearchKeyConflict,
     Store,
     StreamHead,

@@ -26,7 +26,36 @@ from shared.contracts.treatment import (
 )
 from shared.gate.participant_gate import dated_before_birth
 from shared.kernel.fact import Fact, StatedFact
-from shared.kernel.record import Objection, Record
+from shared.kernel.objection import Objection, ProblemType
+from shared.kernel.record import Record
+
+ENROLLED_ALREADY = ProblemType(
+    "enrolled-already",
+    "A participant cannot be enrolled and be a screening failure. Correct the fact that is wrong.",
+)
+WITHDRAWN_TWICE = ProblemType(
+    "withdrawn-twice",
+    "This consent is withdrawn already. To change the withdrawal, correct that fact.",
+)
+LESION_EXISTS = ProblemType(
+    "lesion-exists",
+    "The participant has a lesion with this lesion_id already. Give another one.",
+)
+NOT_SCREENED = ProblemType("not-screened", "The participant was not screened. State participant.screened first.")
+NO_CONSENT_TO_WITHDRAW = ProblemType(
+    "no-consent",
+    "The participant gave no consent that could be withdrawn. State participant.consented first.",
+)
+NOT_ELIGIBLE = ProblemType(
+    "not-eligible",
+    "Criteria neither met nor waived: {count}. Enrollment needs all of them met or waived.",
+)
+NO_CONSENT_BEFORE_ENROLLMENT = ProblemType(
+    "no-consent",
+    "No written consent on or before this day is recorded. State participant.consented first.",
+)
+NOT_ENROLLED = ProblemType("not-enrolled", "The participant is not enrolled. State participant.enrolled first.")
+ALREADY_STATED = ProblemType("stated-twice", "The participant has {event} already. To change it, correct that fact.")
 
 
 def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
@@ -36,11 +65,10 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
             yield from _check_single(record, stated, "a screening")
         case ScreeningFailed():
             yield from _check_single(record, stated, "a screening failure")
-            message = "A participant cannot be enrolled and be a screening failure. Correct the fact that is wrong."
-            yield from _conflicts_with("enrolled-already", message, record.stated_of(ParticipantEnrolled))
+            yield from _conflicts_with(ENROLLED_ALREADY, record.stated_of(ParticipantEnrolled))
         case ConsentSigned() | ParticipantTransferred():
             if not record.stated_of(ParticipantScreened):
-                yield Objection("not-screened", "The participant was not screened. State participant.screened first.")
+                yield NOT_SCREENED.objection()
         case ParticipantEnrolled() as enrollment:
             yield from _check_single(record, stated, "an enrollment")
             yield from _check_eligible(record)
@@ -50,18 +78,11 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
             yield from _check_single(record, stated, "a baseline assessment")
         case ConsentWithdrawn(scope=scope):
             if not record.stated_of(ConsentSigned):
-                yield Objection(
-                    "no-consent",
-                    "The participant gave no consent that could be withdrawn. State participant.consented first.",
-                )
+                yield NO_CONSENT_TO_WITHDRAW.objection()
             same_scope = [
                 other for other in record.stated_of(ConsentWithdrawn, except_for=stated) if other.fact.scope == scope
             ]
-            yield from _conflicts_with(
-                "withdrawn-twice",
-                "This consent is withdrawn already. To change the withdrawal, correct that fact.",
-                same_scope,
-            )
+            yield from _conflicts_with(WITHDRAWN_TWICE, same_scope)
         case ParticipantVoided():
             yield from _check_single(record, stated, "a voiding")
         case LesionRegistered(lesion_id=lesion_id):
@@ -71,8 +92,7 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
                 for other in record.stated_of(LesionRegistered, except_for=stated)
                 if other.fact.lesion_id == lesion_id
             ]
-            message = "The participant has a lesion with this lesion_id already. Give another one."
-            yield from _conflicts_with("lesion-exists", message, same_lesion_id, "/lesion_id")
+            yield from _conflicts_with(LESION_EXISTS, same_lesion_id, "/lesion_id")
         case RadiotherapyStarted():
             yield from _check_enrolled(record)
             yield from treatment.check_course_start(record, stated, stated.fact)
@@ -90,32 +110,26 @@ def _check_eligible(record: Record) -> Iterator[Objection]:
     for screening in record.stated_of(ParticipantScreened):
         if unmet := sum(answer not in ("met", "waived") for answer in screening.fact.criteria.values()):
             # only their number: the names are the sender's words
-            message = f"Criteria neither met nor waived: {unmet}. Enrollment needs all of them met or waived."
-            yield Objection("not-eligible", message, screening.event_id)
+            yield NOT_ELIGIBLE.objection(screening.event_id, count=unmet)
 
 
 def _check_consent(record: Record, enrollment: ParticipantEnrolled) -> Iterator[Objection]:
     if not any(
         not enrollment.enrolled_on.definitely_before(consent.signed_on) for consent in record.facts_of(ConsentSigned)
     ):
-        message = "No written consent on or before this day is recorded. State participant.consented first."
-        yield Objection("no-consent", message, pointer="/enrolled_on")
+        yield NO_CONSENT_BEFORE_ENROLLMENT.objection(pointer="/enrolled_on")
 
 
 def _check_enrolled(record: Record) -> Iterator[Objection]:
     if not record.stated_of(ParticipantEnrolled):
-        yield Objection("not-enrolled", "The participant is not enrolled. State participant.enrolled first.")
+        yield NOT_ENROLLED.objection()
 
 
 def _check_single(record: Record, stated: StatedFact[Fact], description: str) -> Iterator[Objection]:
-    others = record.stated_of(type(stated.fact), except_for=stated)
-    yield from _conflicts_with(
-        "stated-twice", f"The participant has {description} already. To change it, correct that fact.", others
-    )
+    for other in record.stated_of(type(stated.fact), except_for=stated):
+        yield ALREADY_STATED.objection(other.event_id, event=description)
 
 
-def _conflicts_with(
-    code: str, message: str, others: Sequence[StatedFact[Fact]], pointer: str = ""
-) -> Iterator[Objection]:
+def _conflicts_with(problem: ProblemType, others: Sequence[StatedFact[Fact]], pointer: str = "") -> Iterator[Objection]:
     for other in others:
-        yield Objection(code, message, other.event_id, pointer)
+        yield problem.objection(other.event_id, pointer)

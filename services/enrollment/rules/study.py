@@ -20,34 +20,64 @@ from shared.gate import value_checks
 from shared.gate.study_timeline import closed_before
 from shared.kernel import zones
 from shared.kernel.fact import Fact, StatedFact
-from shared.kernel.record import Objection, Record
+from shared.kernel.objection import Objection, ProblemType
+from shared.kernel.record import Record
+
+STUDY_NOT_OPEN = ProblemType(
+    "study-not-open",
+    "The study is not open. State study.opened before any other fact of it.",
+)
+SITE_NEEDED = ProblemType(
+    "site-needed",
+    "The role site is granted at one site. Give the site_id of the member's site.",
+)
+ALREADY_STATED = ProblemType("stated-twice", "This was stated of the study already, and can be stated only once.")
+SITE_EXISTS = ProblemType("site-exists", "The site is active already. Give another site_id.")
+NOT_GRANTED = ProblemType(
+    "not-granted",
+    "The member was not granted this role at this site. Give the member, role and site_id of the grant.",
+)
+CUT_EXISTS = ProblemType(
+    "cut-exists",
+    "The study has a data cut of this name, which is never replaced. Give another name.",
+)
+IN_THE_FUTURE = ProblemType("in-the-future", "The data cut-off is in the future. Give today or an earlier day.")
+STUDY_CLOSED = ProblemType("study-closed", "The study is closed. It takes no amendments and no new sites.")
+ZONE_OF_NO_PLACE = ProblemType(
+    "zone-of-no-place",
+    "This is not the time zone of a place. Give one such as {example}.",
+)
+NO_SUCH_COUNTRY = ProblemType(
+    "no-such-country",
+    "This is not a country code of ISO 3166-1. Give one such as DE; the United Kingdom is GB, and Greece is GR.",
+)
+SITE_NOT_ACTIVE = ProblemType(
+    "site-not-active",
+    "No site with this site_id was active on or before this day. Check the site_id and the day.",
+)
+SITE_ALREADY_CLOSED = ProblemType("stated-twice", "The site is closed already.")
 
 
 def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
     if not record.stated_of(StudyOpened):
-        yield Objection("study-not-open", "The study is not open. State study.opened before any other fact of it.")
+        yield STUDY_NOT_OPEN.objection()
     match stated.fact:
         case StudyOpened() | AccrualClosed() | StudyClosed():
             if record.stated_of(type(stated.fact), except_for=stated):
-                yield Objection("stated-twice", "This was stated of the study already, and can be stated only once.")
+                yield ALREADY_STATED.objection()
         case SiteActivated(site_id=site_id):
             if any(other.fact.site_id == site_id for other in record.stated_of(SiteActivated, except_for=stated)):
-                yield Objection("site-exists", "The site is active already. Give another site_id.", pointer="/site_id")
+                yield SITE_EXISTS.objection(pointer="/site_id")
         case SiteClosed(site_id=site_id, on=closed_on):
             yield from _check_site_closure(record, stated, site_id, closed_on)
         case MemberGranted(role="site", site_id=None):
-            message = "The role site is granted at one site. Give the site_id of the member's site."
-            yield Objection("site-needed", message, pointer="/site_id")
+            yield SITE_NEEDED.objection(pointer="/site_id")
         case MemberRevoked() as revoked:
             if not any(_is_same_grant(revoked, grant) for grant in record.facts_of(MemberGranted)):
-                message = (
-                    "The member was not granted this role at this site. Give the member, role and site_id of the grant."
-                )
-                yield Objection("not-granted", message)
+                yield NOT_GRANTED.objection()
         case CutTaken(name=name):
             if any(other.fact.name == name for other in record.stated_of(CutTaken, except_for=stated)):
-                message = "The study has a data cut of this name, which is never replaced. Give another name."
-                yield Objection("cut-exists", message, pointer="/name")
+                yield CUT_EXISTS.objection(pointer="/name")
 
 
 def gate_objections(today: date, record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
@@ -60,15 +90,12 @@ def gate_objections(today: date, record: Record, stated: StatedFact[Fact]) -> It
     )
     match stated.fact:
         case CutTaken(cut_on=cut_on) if cut_on > today:
-            message = "The data cut-off is in the future. Give today or an earlier day."
-            yield Objection("in-the-future", message, pointer="/cut_on")
+            yield IN_THE_FUTURE.objection(pointer="/cut_on")
         case SiteActivated() as activation:
             yield from _check_zone_and_country(activation)
     if isinstance(stated.fact, ProtocolAmended | SiteActivated):
         for closed in record.stated_of(StudyClosed):
-            yield Objection(
-                "study-closed", "The study is closed. It takes no amendments and no new sites.", closed.event_id
-            )
+            yield STUDY_CLOSED.objection(closed.event_id)
         return
     happened_on = stated.fact.happened_on
     if happened_on and not isinstance(stated.fact, StudyClosed):
@@ -83,21 +110,16 @@ def _check_zone_and_country(activation: SiteActivated) -> Iterator[Objection]:
     """
     if activation.time_zone not in zones.place_zones():
         example = zones.suggest_zone(activation.time_zone) or "Europe/Berlin"
-        message = f"This is not the time zone of a place. Give one such as {example}."
-        yield Objection("zone-of-no-place", message, pointer="/time_zone")
+        yield ZONE_OF_NO_PLACE.objection(pointer="/time_zone", example=example)
     if activation.country not in zones.country_codes():
-        message = (
-            "This is not a country code of ISO 3166-1. Give one such as DE; the United Kingdom is GB, and Greece is GR."
-        )
-        yield Objection("no-such-country", message, pointer="/country")
+        yield NO_SUCH_COUNTRY.objection(pointer="/country")
 
 
 def _check_site_closure(record: Record, stated: StatedFact[Fact], site_id: str, closed_on: date) -> Iterator[Objection]:
     if not any(other.site_id == site_id and other.on <= closed_on for other in record.facts_of(SiteActivated)):
-        message = "No site with this site_id was active on or before this day. Check the site_id and the day."
-        yield Objection("site-not-active", message, pointer="/site_id")
+        yield SITE_NOT_ACTIVE.objection(pointer="/site_id")
     if any(other.fact.site_id == site_id for other in record.stated_of(SiteClosed, except_for=stated)):
-        yield Objection("stated-twice", "The site is closed already.", pointer="/site_id")
+        yield SITE_ALREADY_CLOSED.objection(pointer="/site_id")
 
 
 def _is_same_grant(revoked: MemberRevoked, granted: MemberGranted) -> bool:

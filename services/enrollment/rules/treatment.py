@@ -16,8 +16,49 @@ from shared.contracts.treatment import (
     Target,
 )
 from shared.kernel.fact import Fact, StatedFact
+from shared.kernel.objection import Objection, ProblemType
 from shared.kernel.partial_date import PartialDate
-from shared.kernel.record import Objection, Record
+from shared.kernel.record import Record
+
+COURSE_EXISTS = ProblemType(
+    "course-exists",
+    "The participant has a course with this course_id already. Give another one.",
+)
+SECOND_INDEX_COURSE = ProblemType(
+    "second-index-course",
+    "The participant has another index course. Only one course can have index true.",
+)
+COURSE_ENDED = ProblemType("course-ended", "The course ended before this day. Check both days.")
+COURSE_END_ALREADY_STATED = ProblemType(
+    "course-ended",
+    "The course has an end already. To change it, correct that fact.",
+)
+LINE_EXISTS = ProblemType("line-exists", "The participant has a line with this line_id already. Give another one.")
+LINE_NOT_STARTED = ProblemType(
+    "line-not-started",
+    "No line with this line_id began on or before this day. Check the line_id and the day.",
+)
+LINE_STOPPED = ProblemType("line-stopped", "The line has an end already. To change it, correct that fact.")
+NO_SUCH_LESION = ProblemType(
+    "no-such-lesion",
+    "The target names a lesion that is not registered. State lesion.registered first.",
+)
+COURSE_NOT_STARTED = ProblemType(
+    "course-not-started",
+    "No course with this course_id began on or before this day. Check the course_id and the day.",
+)
+NO_SUCH_TARGET = ProblemType(
+    "no-such-target",
+    "The course has no target with this target_id. Give one of its targets.",
+)
+MORE_FRACTIONS_THAN_PRESCRIBED = ProblemType(
+    "more-than-prescribed",
+    "More fractions were delivered than prescribed. Check both, or state the changed prescription first.",
+)
+HIGHER_DOSE_THAN_PRESCRIBED = ProblemType(
+    "more-than-prescribed",
+    "A higher dose was delivered than prescribed. Check both, or state the changed prescription first.",
+)
 
 CourseEndFact = RadiotherapyCompleted | RadiotherapyDiscontinued
 
@@ -25,11 +66,9 @@ CourseEndFact = RadiotherapyCompleted | RadiotherapyDiscontinued
 def check_course_start(record: Record, stated: StatedFact[Fact], course: RadiotherapyStarted) -> Iterator[Objection]:
     for other in record.stated_of(RadiotherapyStarted, except_for=stated):
         if other.fact.course_id == course.course_id:
-            message = "The participant has a course with this course_id already. Give another one."
-            yield Objection("course-exists", message, other.event_id, "/course_id")
+            yield COURSE_EXISTS.objection(other.event_id, "/course_id")
         if other.fact.index and course.index:
-            message = "The participant has another index course. Only one course can have index true."
-            yield Objection("second-index-course", message, other.event_id, "/index")
+            yield SECOND_INDEX_COURSE.objection(other.event_id, "/index")
     yield from _check_lesions(record, course.targets)
 
 
@@ -37,8 +76,7 @@ def check_prescription_change(record: Record, changed: PrescriptionChanged) -> I
     yield from _check_started(record, changed.course_id, changed.on)
     for end in _course_ends(record, changed.course_id):
         if end.fact.ended_on.definitely_before(changed.on):
-            message = "The course ended before this day. Check both days."
-            yield Objection("course-ended", message, end.event_id, "/on")
+            yield COURSE_ENDED.objection(end.event_id, "/on")
     yield from _check_lesions(record, changed.targets)
 
 
@@ -46,8 +84,7 @@ def check_course_end(record: Record, stated: StatedFact[Fact], end: CourseEndFac
     yield from _check_started(record, end.course_id, end.ended_on)
     for other in _course_ends(record, end.course_id):
         if other is not stated:
-            message = "The course has an end already. To change it, correct that fact."
-            yield Objection("course-ended", message, other.event_id, "/course_id")
+            yield COURSE_END_ALREADY_STATED.objection(other.event_id, "/course_id")
     prescribed_doses = _prescribed_doses(record, end.course_id)
     for index, delivered in enumerate(end.delivered):
         yield from _check_delivered_dose(prescribed_doses, delivered, f"/delivered/{index}")
@@ -56,19 +93,16 @@ def check_course_end(record: Record, stated: StatedFact[Fact], end: CourseEndFac
 def check_line_start(record: Record, stated: StatedFact[Fact], line: SystemicTherapyStarted) -> Iterator[Objection]:
     for other in record.stated_of(SystemicTherapyStarted, except_for=stated):
         if other.fact.line_id == line.line_id:
-            message = "The participant has a line with this line_id already. Give another one."
-            yield Objection("line-exists", message, other.event_id, "/line_id")
+            yield LINE_EXISTS.objection(other.event_id, "/line_id")
 
 
 def check_line_stop(record: Record, stated: StatedFact[Fact], stop: SystemicTherapyStopped) -> Iterator[Objection]:
     lines = [line for line in record.facts_of(SystemicTherapyStarted) if line.line_id == stop.line_id]
     if not any(not stop.on.definitely_before(line.on) for line in lines):
-        message = "No line with this line_id began on or before this day. Check the line_id and the day."
-        yield Objection("line-not-started", message, pointer="/line_id")
+        yield LINE_NOT_STARTED.objection(pointer="/line_id")
     for other in record.stated_of(SystemicTherapyStopped, except_for=stated):
         if other.fact.line_id == stop.line_id:
-            message = "The line has an end already. To change it, correct that fact."
-            yield Objection("line-stopped", message, other.event_id, "/line_id")
+            yield LINE_STOPPED.objection(other.event_id, "/line_id")
 
 
 def _check_lesions(record: Record, targets: tuple[Target, ...]) -> Iterator[Objection]:
@@ -76,15 +110,13 @@ def _check_lesions(record: Record, targets: tuple[Target, ...]) -> Iterator[Obje
     for index, target in enumerate(targets):
         if set(target.lesion_ids) - lesion_ids:
             pointer = f"/targets/{index}/lesion_ids"
-            message = "The target names a lesion that is not registered. State lesion.registered first."
-            yield Objection("no-such-lesion", message, pointer=pointer)
+            yield NO_SUCH_LESION.objection(pointer=pointer)
 
 
 def _check_started(record: Record, course_id: str, day: PartialDate) -> Iterator[Objection]:
     courses = [course for course in record.facts_of(RadiotherapyStarted) if course.course_id == course_id]
     if not any(not day.definitely_before(course.started_on) for course in courses):
-        message = "No course with this course_id began on or before this day. Check the course_id and the day."
-        yield Objection("course-not-started", message, pointer="/course_id")
+        yield COURSE_NOT_STARTED.objection(pointer="/course_id")
 
 
 def _course_ends(record: Record, course_id: str) -> list[StatedFact[CourseEndFact]]:
@@ -112,13 +144,10 @@ def _check_delivered_dose(
     if not prescribed_doses:  # then the course itself is not known, and that is said
         return
     if delivered.target_id not in prescribed_doses:
-        message = "The course has no target with this target_id. Give one of its targets."
-        yield Objection("no-such-target", message, pointer=f"{pointer}/target_id")
+        yield NO_SUCH_TARGET.objection(pointer=f"{pointer}/target_id")
         return
     fractions, dose = prescribed_doses[delivered.target_id]
     if delivered.fractions > fractions:
-        message = "More fractions were delivered than prescribed. Check both, or state the changed prescription first."
-        yield Objection("more-than-prescribed", message, pointer=f"{pointer}/fractions")
+        yield MORE_FRACTIONS_THAN_PRESCRIBED.objection(pointer=f"{pointer}/fractions")
     if delivered.dose_cgy > dose:
-        message = "A higher dose was delivered than prescribed. Check both, or state the changed prescription first."
-        yield Objection("more-than-prescribed", message, pointer=f"{pointer}/dose_cgy")
+        yield HIGHER_DOSE_THAN_PRESCRIBED.objection(pointer=f"{pointer}/dose_cgy")

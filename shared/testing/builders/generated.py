@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.contracts.catalogue import PARTICIPANT, STUDY
-from shared.contracts.problem_types import problem_types
+from shared.contracts.problem_types import declared_problem_types, describe_problem_types
 from shared.gate.participant_gate import ParticipantGate
 from shared.kernel.fact import Correction, Fact, StatedFact, Stream
 from shared.kernel.ids import new_participant_id
-from shared.kernel.record import Gate, Record, Rules, RuleViolation, decide
+from shared.kernel.objection import RuleViolation
+from shared.kernel.record import Gate, Record, Rules, decide
 from shared.testing.builders.facts import (
     ENROLLMENT_FACTS,
     consent_withdrawn,
@@ -236,9 +237,9 @@ def gates_of_type(
 
 @dataclass(frozen=True, eq=False)
 class HistoryStrategies:
-    """What can come of a stream by its rules: from any of its beginnings, in any of its worlds.
+    """Strategies for the histories that a stream's rules admit, from each beginning and with any gate.
 
-    `modules` are those that object, of which the problem types are read off.
+    `modules` declare the problem types that the rules and the gates may raise.
     """
 
     stream: Stream
@@ -273,7 +274,7 @@ class HistoryStrategies:
 
     @cached_property
     def declared_problem_codes(self) -> frozenset[str]:
-        return frozenset(problem_types(self.modules))
+        return frozenset(describe_problem_types(declared_problem_types(*self.modules)))
 
     def run_proposals(
         self, beginning: tuple[Fact, ...], proposals: Iterable[list[Fact]], gate: Gate = open_gate

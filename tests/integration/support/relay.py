@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.contracts.cloudevents import Message, decode
 from shared.contracts.event import Event
-from shared.eventstore.store import PostgresStore
+from shared.eventstore.postgres_store import PostgresStore
 from shared.kernel.ids import new_participant_id
 from shared.outbox.maintenance import load_shard_status
 from shared.outbox.publisher import Publisher

@@ -10,7 +10,8 @@ from services.enrollment.gate import EnrollmentGate
 from services.enrollment.rules.participant import objections
 from shared.contracts.enrollment import ConsentSigned
 from shared.kernel.fact import Fact
-from shared.kernel.record import Objection, Record, RuleViolation, current_record, decide
+from shared.kernel.objection import Objection, RuleViolation
+from shared.kernel.record import Record, current_record, decide
 from shared.testing.builders.facts import (
     CRITERIA_MET,
     ENROLLMENT_FACTS,

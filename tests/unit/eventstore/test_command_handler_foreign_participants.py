@@ -14,6 +14,7 @@ from shared.eventstore.append_builder import text_opener
 from shared.eventstore.command import RecordedFacts, RecordFacts
 from shared.eventstore.command_handler import CommandHandler
 from shared.eventstore.memory_store import MemoryStore
+from shared.eventstore.stream_policy import StreamPolicies
 from shared.inbox.participant_registry.stream_policy import ForeignParticipantPolicy
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Fault, Forbidden, NotKnownYet, RequestError, RequestRejected
@@ -64,7 +65,7 @@ class ToxicityDriver:
         self.command_handler = CommandHandler(
             store,
             self.replicated_studies,
-            {False: stream_policy},
+            StreamPolicies(stream_policy),
             vault,
             CLOCK,
             EventKey(bytes(32)),

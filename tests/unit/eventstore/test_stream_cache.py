@@ -18,7 +18,7 @@ RECORDED_AT = datetime(2026, 3, 1, tzinfo=UTC)
 def cached_stream(elsewhere: Record | None = None) -> CachedStream:
     return CachedStream(
         LoadedStream(1, StreamHead(enrollment_version=3), (), foreign_facts=elsewhere),
-        EvaluatedRecord((), Record(), ()),
+        EvaluatedRecord((), Record()),
     )
 
 

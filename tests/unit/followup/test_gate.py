@@ -8,7 +8,8 @@ import pytest
 from services.followup.gate import FollowUpGate
 from services.followup.rules import objections
 from shared.kernel.fact import Fact
-from shared.kernel.record import Record, RuleViolation, current_record
+from shared.kernel.objection import RuleViolation
+from shared.kernel.record import Record, current_record
 from shared.protocol.protocol import Protocol
 from shared.testing.builders.facts import (
     ENROLLMENT_FACTS,

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from services.followup.rules import objections
 from shared.kernel.fact import Fact
-from shared.kernel.record import Objection, RuleViolation, decide
+from shared.kernel.objection import Objection, RuleViolation
+from shared.kernel.record import decide
 from shared.testing.builders.facts import DateSpec, correction
 from shared.testing.builders.follow_up_facts import (
     disease_progressed,

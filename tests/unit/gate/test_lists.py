@@ -29,7 +29,8 @@ from shared.contracts.treatment import (
 )
 from shared.gate.list_checks import IDENTITIES
 from shared.kernel.fact import Fact
-from shared.kernel.record import Objection, Record, RuleViolation, current_record
+from shared.kernel.objection import Objection, RuleViolation
+from shared.kernel.record import Record, current_record
 from shared.protocol.protocol import FollowUpPlan, Protocol
 from shared.testing.builders.facts import (
     ENROLLMENT_FACTS,

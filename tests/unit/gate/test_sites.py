@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from services.enrollment.rules.study import gate_objections, objections
 from shared.contracts.study import SiteActivated
-from shared.kernel.record import RuleViolation
+from shared.kernel.objection import RuleViolation
 from shared.testing.builders.facts import site_activated, study_opened
 from shared.testing.spec import Spec
 

@@ -22,7 +22,8 @@ from shared.contracts.study import ProtocolAmended, SiteActivated, StudyOpened
 from shared.contracts.treatment import SystemicTherapyStarted
 from shared.gate.text_checks import is_single_line
 from shared.kernel.fact import Fact
-from shared.kernel.record import Objection, Record, RuleViolation, current_record
+from shared.kernel.objection import Objection, RuleViolation
+from shared.kernel.record import Record, current_record
 from shared.testing.builders.facts import (
     ENROLLMENT_FACTS,
     START_DATE,

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from services.enrollment.stream_policy import ParticipantStreamPolicy, StudyStreamPolicy
+from services.enrollment.stream_policy import stream_policies
 from services.followup import rules as followup_rules
 from services.followup.gate import FollowUpGate as FollowUpWorld
 from services.toxicity import rules as toxicity_rules
@@ -23,14 +23,14 @@ from shared.contracts.event import stated_facts
 from shared.eventstore.command import RecordedFacts, RecordFacts, to_request_error
 from shared.eventstore.command_handler import CommandHandler
 from shared.eventstore.memory_store import MemoryStore
-from shared.eventstore.stream_policy import StreamPolicy
 from shared.eventstore.study_cache import OwnStudies
 from shared.gate.participant_gate import ParticipantGate
 from shared.kernel.clock import Clock
 from shared.kernel.errors import NotFound, RequestError
 from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.ids import legacy_event_id
-from shared.kernel.record import EvaluatedRecord, Record, Rules, RuleViolation, current_record
+from shared.kernel.objection import RuleViolation
+from shared.kernel.record import EvaluatedRecord, Record, Rules, current_record
 from shared.security.event_key import EventKey
 from shared.security.grants import EVERY_SITE
 from shared.security.tenancy import Tenant
@@ -52,13 +52,9 @@ class FakeQuartal(httpx.AsyncBaseTransport):
         self._todays: dict[str, date | timedelta] = {"": today}
         clock, vault = Clock(self._todays, lambda: NOW), Vault(KeyEncryptionKey(b"k" * 32))
         self._store = MemoryStore("enrollment")
-        stream_policies: dict[bool, StreamPolicy] = {
-            True: StudyStreamPolicy(clock),
-            False: ParticipantStreamPolicy(clock, vault),
-        }
         self._studies = OwnStudies(self._store)
         self._command_handler = CommandHandler(
-            self._store, self._studies, stream_policies, vault, clock, EventKey(b"e" * 32)
+            self._store, self._studies, stream_policies(clock, vault), vault, clock, EventKey(b"e" * 32)
         )
         self._downstream_services = {service: DownstreamService(service) for service in DOWNSTREAM_SERVICES}
         self.failure: Callable[[httpx.Request], httpx.Response | None] = lambda _: None

@@ -14,7 +14,8 @@ from services.toxicity.gate import ToxicityGate
 from services.toxicity.rules import objections
 from shared.kernel.errors import MAX_FAULTS
 from shared.kernel.fact import Fact
-from shared.kernel.record import Objection, Record, RuleViolation
+from shared.kernel.objection import Objection, RuleViolation
+from shared.kernel.record import Record
 from shared.terminology.ctcae import DICTIONARY_NAMES
 from shared.testing.builders import facts
 from shared.testing.builders.facts import (

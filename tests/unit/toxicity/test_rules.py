@@ -4,7 +4,7 @@ import pytest
 
 from services.toxicity.rules import objections
 from shared.kernel.fact import Fact
-from shared.kernel.record import RuleViolation
+from shared.kernel.objection import RuleViolation
 from shared.testing.builders.toxicity_facts import (
     correction,
     finding,

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from services.enrollment.rules.participant import objections
 from shared.kernel.fact import Fact
-from shared.kernel.record import RuleViolation, all_objections, current_record, decide
+from shared.kernel.objection import RuleViolation
+from shared.kernel.record import all_objections, current_record, decide
 from shared.testing.builders.facts import (
     CRITERIA_MET,
     ENROLLMENT_FACTS,

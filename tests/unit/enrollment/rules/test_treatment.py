@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from services.enrollment.rules.participant import objections
 from shared.contracts.treatment import Agent
 from shared.kernel.fact import Fact
-from shared.kernel.record import Objection, all_objections, current_record
+from shared.kernel.objection import Objection
+from shared.kernel.record import all_objections, current_record
 from shared.testing.builders.facts import (
     ENROLLMENT_FACTS,
     correction,

@@ -1,0 +1,69 @@
+"""Objections of rules and gates to facts, and the problem types that they are declared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """A reason why a fact cannot stand.
+
+    `code` is stable, for programs. `message` is for people and quotes no patient data. `because_of` is the other event
+    that the fact conflicts with. `pointer` is the JSON pointer, within the fact, to the value at fault ('' for the fact
+    as a whole). `may_arrive_later`: another service may publish in a moment what the fact names.
+    """
+
+    code: str
+    message: str = field(compare=False)
+    because_of: UUID | None = None
+    pointer: str = ""
+    may_arrive_later: bool = False
+
+    def with_pointer_prefix(self, prefix: str) -> Objection:
+        """Return the same objection to a fact that lies at the pointer `prefix` within another one."""
+        return replace(self, pointer=prefix + self.pointer) if prefix else self
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemType:
+    """A kind of objection, declared beside the rule that raises it.
+
+    `message` is a sentence for people. It may have `{names}` of values, which each objection fills in.
+    """
+
+    code: str
+    message: str
+
+    def objection(
+        self,
+        because_of: UUID | None = None,
+        pointer: str = "",
+        *,
+        may_arrive_later: bool = False,
+        **message_values: object,
+    ) -> Objection:
+        """Raise this problem against a fact. `message_values` are the values that the message names."""
+        return Objection(
+            code=self.code,
+            message=self.message.format(**message_values) if message_values else self.message,
+            because_of=because_of,
+            pointer=pointer,
+            may_arrive_later=may_arrive_later,
+        )
+
+
+RaisedObjection = tuple[UUID, Objection]
+"""The event that is objected to, and the objection."""
+
+
+class RuleViolation(Exception):
+    """The proposed facts would leave the record with objections that it did not have before."""
+
+    def __init__(self, raised_objections: Iterable[RaisedObjection]) -> None:
+        self.raised_objections = sorted(
+            raised_objections, key=lambda raised: (raised[1].code, str(raised[0]), str(raised[1].because_of))
+        )
+        super().__init__("; ".join(objection.message for _, objection in self.raised_objections))
