@@ -1,1 +1,1 @@
-"""Who is calling, what they may see, and what stays secret."""
+"""Access tokens, rights, encryption, and the logs of reads and exports."""

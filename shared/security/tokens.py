@@ -5,39 +5,26 @@ The rights of a subject come from facts of the study, not from the token.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
-import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-import httpx
 from joserfc import jws
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
-from joserfc.jwk import JWKRegistry, Key
 from joserfc.util import urlsafe_b64decode
+
+from shared.security.issuer_keys import ALGORITHMS, KeySource, PublicKey
 
 MAX_TOKEN_LENGTH = 8192  # characters
 MAX_LIFETIME_SECONDS = 15 * 60  # from `iat` to `exp`
 MAX_SUBJECT_LENGTH = 255  # characters, as OpenID Connect has it
 CLOCK_LEEWAY_SECONDS = 5  # the clocks of issuer and service may differ by this
 VERIFIED_TOKEN_CACHE_SIZE = 1024
-KEY_SET_MAX_AGE_SECONDS = 600.0
-REFETCH_MIN_SECONDS = 30.0  # between two requests to an issuer whose keys are known
-FIRST_RETRY_SECONDS = 1.0  # between two requests until the first key set was read
 
-_ALGORITHMS_BY_KEY_TYPE = {
-    ("EC", "P-256"): frozenset({"ES256"}),
-    ("OKP", "Ed25519"): frozenset({"EdDSA", "Ed25519"}),
-    ("RSA", ""): frozenset({"RS256"}),
-}
-_ALGORITHMS = frozenset().union(*_ALGORITHMS_BY_KEY_TYPE.values())
-_logger = logging.getLogger(__name__)
 
 TokenRefusalReason = Literal[
     "oversized",
@@ -66,29 +53,11 @@ class BadToken(Exception):
         super().__init__(reason)
 
 
-class KeysUnavailable(Exception):
-    """No key set was read from the source yet, so that no token can be verified."""
-
-
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The subject that a verified token speaks for."""
 
     subject: str
-
-
-@dataclass(frozen=True, slots=True)
-class PublicKey:
-    """A key and the algorithms that it may verify, so that a token cannot choose another use of it."""
-
-    thumbprint: str
-    algorithms: frozenset[str]
-    key: Key = field(compare=False, repr=False)
-
-
-class KeySource(Protocol):
-    async def key(self, kid: str) -> PublicKey | None:
-        """Return the issuer's key of that id, or None. Raises KeysUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +121,7 @@ def _parse_header(token: str) -> tuple[str, str]:
     if "crit" in header or "b64" in header:
         raise BadToken("header")
     algorithm, typ, kid = header.get("alg"), header.get("typ"), header.get("kid")
-    if not isinstance(algorithm, str) or algorithm not in _ALGORITHMS:
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise BadToken("algorithm")
     if not isinstance(typ, str) or typ.lower() not in ("at+jwt", "application/at+jwt"):
         raise BadToken("type")
@@ -215,100 +184,9 @@ class _AlgorithmRegistry(jws.JWSRegistry):
     max_header_length = MAX_TOKEN_LENGTH
 
     def get_alg(self, name: str) -> Any:
-        if name not in _ALGORITHMS:
+        if name not in ALGORITHMS:
             raise UnsupportedAlgorithmError
         return self.algorithms[name]
 
 
 _REGISTRY = _AlgorithmRegistry(strict_check_header=False)
-
-
-def parse_keys(document: bytes) -> dict[str, PublicKey]:
-    """Return the keys of a JWK set (RFC 7517) that may verify tokens, by id, and ignore other keys.
-
-    Raises ValueError for anything but a JWK set.
-    """
-    try:
-        jwks = json.loads(document)["keys"]
-        return dict(named for jwk in jwks if (named := _parse_key(jwk)))
-    except (KeyError, TypeError, AttributeError, RecursionError):
-        raise ValueError("not a JWK set") from None
-
-
-def _parse_key(jwk: dict[str, Any]) -> tuple[str, PublicKey] | None:
-    kty, curve, kid = str(jwk.get("kty")), str(jwk.get("crv", "")), jwk.get("kid")
-    algorithms = {a for a in _ALGORITHMS_BY_KEY_TYPE.get((kty, curve), ()) if jwk.get("alg", a) == a}
-    too_short = kty == "RSA" and len(str(jwk.get("n"))) * 6 < 2048  # a base64 character has six bits
-    if not algorithms or too_short or jwk.get("use", "sig") != "sig" or not isinstance(kid, str):
-        return None
-    try:
-        key = JWKRegistry.import_key(jwk)
-        return kid, PublicKey(key.thumbprint(), frozenset(algorithms), key)
-    except (JoseError, ValueError, TypeError):
-        _logger.warning("A key of the issuer's key set cannot be read and is ignored.")
-        return None
-
-
-class FileKeys:
-    """Keys from a JWK set on disk, read again when the file changes. The old keys stay if the new file is invalid."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file_state: tuple[int, int, int] | None = None
-        self._keys: dict[str, PublicKey] | None = None
-
-    async def key(self, kid: str) -> PublicKey | None:
-        self._reload_if_changed()
-        if self._keys is None:
-            raise KeysUnavailable("The file of the issuer's public keys is absent or not readable.")
-        return self._keys.get(kid)
-
-    def _reload_if_changed(self) -> None:
-        try:
-            stat = self._path.stat()
-            if (state := (stat.st_mtime_ns, stat.st_size, stat.st_ino)) != self._file_state:
-                self._file_state = state
-                self._keys = parse_keys(self._path.read_bytes())
-        except OSError:
-            return  # the file is missing at present: keep the keys
-        except ValueError:
-            _logger.warning("The file of the issuer's public keys is not a JWK set; the earlier keys stay in use.")
-
-
-class HttpKeys:
-    """Keys from the issuer's `jwks_uri`, fetched again after ten minutes, or when a token names an unknown key.
-
-    Sends at most one request in 30 s. The old keys stay while the issuer is unavailable or answers with errors.
-    """
-
-    def __init__(self, url: str, *, clock: Callable[[], float] | None = None, timeout: float = 3.0) -> None:
-        self._url, self._timeout = url, timeout
-        self._clock = clock or (lambda: asyncio.get_running_loop().time())
-        self._keys: dict[str, PublicKey] | None = None
-        self._fetched_at = self._tried_at = float("-inf")
-        self._fetch_lock = asyncio.Lock()
-
-    async def key(self, kid: str) -> PublicKey | None:
-        is_cached = self._keys is not None and kid in self._keys
-        if not is_cached or (self._is_fetch_due(kid) and not self._fetch_lock.locked()):
-            async with self._fetch_lock:
-                if self._is_fetch_due(kid):
-                    await self._fetch()
-        if self._keys is None:
-            raise KeysUnavailable("The issuer's public keys could not be fetched yet.")
-        return self._keys.get(kid)
-
-    def _is_fetch_due(self, kid: str) -> bool:
-        now = self._clock()
-        stale = self._keys is None or kid not in self._keys or now - self._fetched_at >= KEY_SET_MAX_AGE_SECONDS
-        return stale and now - self._tried_at >= (FIRST_RETRY_SECONDS if self._keys is None else REFETCH_MIN_SECONDS)
-
-    async def _fetch(self) -> None:
-        self._tried_at = self._clock()
-        try:
-            async with httpx.AsyncClient(timeout=self._timeout) as client:
-                response = await client.get(self._url)
-            self._keys = parse_keys(response.raise_for_status().content)
-            self._fetched_at = self._clock()
-        except (httpx.HTTPError, ValueError) as error:
-            _logger.warning("The issuer's public keys could not be fetched (%s).", type(error).__name__)

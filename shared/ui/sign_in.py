@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
-from shared.security.tokens import BadToken, KeysUnavailable
+from shared.security.issuer_keys import KeysUnavailable
+from shared.security.tokens import BadToken
 from shared.ui.html_errors import MAX_NEXT_LENGTH, Problem
 from shared.ui.navigation import local_address
 from shared.ui.pages import Pages, create_page_router, html_response

@@ -83,7 +83,7 @@ class CheckedRequest(BoundedRequest):
 
     @property
     def is_large(self) -> bool:
-        """Whether the declared length is large, or no length is declared."""
+        """True if the declared length is large or no length is declared."""
         return (
             self.method == "POST"
             and not 0 < _content_length(self.headers.get("content-length", "")) <= _LARGE_BODY_MIN_BYTES

@@ -57,7 +57,7 @@ class _ChunkLimitedH11(h11.Connection):
 
     @property
     def is_turn_over(self) -> bool:
-        """Whether this turn's chunks are used up, so that there may be more input."""
+        """True if this turn's chunks are used up; there may be more input."""
         return self._chunks_this_turn >= _CHUNKS_PER_TURN
 
     def next_event(self) -> Any:

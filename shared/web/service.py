@@ -27,9 +27,10 @@ from shared.kernel.errors import ServiceUnavailable, Unauthenticated
 from shared.outbox.append_notifier import AppendNotifier
 from shared.security.cursors import CursorCipher
 from shared.security.event_key import EventKey
+from shared.security.issuer_keys import FileKeys, HttpKeys, KeysUnavailable
 from shared.security.tenancy import open_pool, require_event_key, require_safe_role
 from shared.security.token_reasons import describe_refusal
-from shared.security.tokens import BadToken, FileKeys, HttpKeys, KeysUnavailable, TokenRefusalReason, Verifier
+from shared.security.tokens import BadToken, TokenRefusalReason, Verifier
 from shared.security.vault import KeyEncryptionKey, Vault
 from shared.settings import Settings
 from shared.web.app import LifespanFactory

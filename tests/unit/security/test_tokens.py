@@ -21,7 +21,8 @@ from joserfc.jws import JWSRegistry
 
 from infra.issuer import AUDIENCE, ISSUER, Issuer
 from shared.security import tokens
-from shared.security.tokens import BadToken, Caller, FileKeys, HttpKeys, KeysUnavailable, Verifier, parse_keys
+from shared.security.issuer_keys import FileKeys, HttpKeys, KeysUnavailable, parse_keys
+from shared.security.tokens import BadToken, Caller, Verifier
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EC, EC_OTHER = ECKey.generate_key("P-256", auto_kid=True), ECKey.generate_key("P-256", auto_kid=True)

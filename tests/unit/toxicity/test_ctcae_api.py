@@ -14,7 +14,8 @@ from fastapi import FastAPI
 
 from infra.issuer import AUDIENCE, ISSUER, Issuer
 from services.toxicity.ctcae_api import routes
-from shared.security.tokens import FileKeys, Verifier
+from shared.security.issuer_keys import FileKeys
+from shared.security.tokens import Verifier
 from shared.web.app import create_bare_app
 from shared.web.service import authentication
 
