@@ -69,21 +69,26 @@ async def inbox_metrics(app: FastAPI) -> list[Sample]:
         await load_stuck_counts(app.state.pool),
     )
     samples = [
-        Sample("quartal_inbox_lag_messages", "Messages not taken in", lag.behind, {**service, "topic": lag.topic})
+        Sample("quartal_inbox_lag_messages", "Messages not applied yet", lag.behind, {**service, "topic": lag.topic})
         for lag in topics
     ]
     if stuck:
         oldest_age = max([stuck.age, *(topic_lag.age for topic_lag in topics)])
         samples += [
-            Sample("quartal_inbox_parked_streams", "Streams that stand still", stuck.parked, service),
-            Sample("quartal_inbox_unreadable_messages", "Messages of no stream", stuck.unreadable, service),
-            Sample("quartal_inbox_oldest_wait_seconds", "How long they wait", stuck.oldest or 0.0, service),
+            Sample("quartal_inbox_parked_streams", "Parked streams", stuck.parked, service),
+            Sample("quartal_inbox_unreadable_messages", "Unreadable messages", stuck.unreadable, service),
+            Sample(
+                "quartal_inbox_oldest_wait_seconds",
+                "Age of the oldest parked stream or unreadable message",
+                stuck.oldest or 0.0,
+                service,
+            ),
             Sample(
                 "quartal_inbox_worker_seconds",
-                "Seconds since the worker last wrote down what it measured",
+                "Seconds since the last measurement by the worker",
                 stuck.age,
                 service,
             ),
-            Sample("quartal_inbox_looked_seconds", "Age of the oldest of these numbers", oldest_age, service),
+            Sample("quartal_inbox_looked_seconds", "Age of the oldest of these measurements", oldest_age, service),
         ]
     return samples

@@ -1,4 +1,4 @@
-"""Who exported what is kept for good, and shown within its study only."""
+"""The log of exports cannot be changed, and is visible within its study only."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def created_consumers(monkeypatch: pytest.MonkeyPatch) -> list[AIOKafkaConsumer]
 
 
 def open_activities(consumer: AIOKafkaConsumer) -> list[object]:
-    """What a client still holds or does."""
+    """Open connections and running tasks of a client."""
     coordinator, fetcher = consumer._coordinator, consumer._fetcher
     tasks = (coordinator._coordination_task, coordinator._heartbeat_task, fetcher._fetch_task, *fetcher._pending_tasks)
     connected = [each for each in consumer._client._conns.values() if each.connected()]

@@ -1,4 +1,4 @@
-"""How far a consumer is behind, and what stands still, as whoever shows it can read it."""
+"""Lag of a consumer and counts of parked streams, as pages and metrics read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a service knows of the participants that enrollment registers, on a real PostgreSQL."""
+"""The replica of enrollment's studies and participants in another service, on a real PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,18 +1,22 @@
 -- name: parked
+-- The study's parked streams, the longest parked first.
 select source, subject, version, parked as reason, since from inbox_stream
  where study_id = $1 and parked is not null
  order by since, source, subject
 
 -- name: waiting
+-- The number of waiting messages of each parked stream of the study.
 select w.source, w.subject, count(*) as messages
   from inbox_waiting w join inbox_stream s using (source, subject)
  where s.study_id = $1 and s.parked is not null
  group by w.source, w.subject
 
 -- name: unreadable
+-- The number of unreadable messages.
 select count(*) from inbox_waiting where source is null
 
 -- name: unscreened
+-- Participants of the study with current facts but no current screening, the first heard of first.
 select subject, array_agg(distinct service order by service) as services, count(*) as facts,
        min(recorded_at) as since
   from fact where study_id = $1 and subject <> $1 and to_position is null
@@ -20,7 +24,7 @@ select subject, array_agg(distinct service order by service) as services, count(
  order by since, subject
 
 -- name: unscreened_by_study
--- By the streams, which are few beside the facts.
+-- The number of such participants by study. Goes by the streams, which are few beside the facts.
 with taken_in as (
     select study_id, subject from inbox_stream where subject <> study_id group by study_id, subject
 ), unscreened as (

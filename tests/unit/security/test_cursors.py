@@ -1,4 +1,4 @@
-"""A cursor is a text that nobody can read, change, or use in another place."""
+"""Cursors can be neither read, nor changed, nor used in another context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every fault that pydantic finds is told in a sentence of ours, which says what would be right and repeats nothing."""
+"""Every error that pydantic finds has a sentence of ours, which says what is expected and quotes no input."""
 
 from __future__ import annotations
 
