@@ -14,15 +14,16 @@ from shared.web.app import create_service_app
 from shared.web.export_log_routes import export_routes, read_log_routes
 from shared.web.fact_routes import fact_routes
 from shared.web.read_routes import read_routes
-from shared.web.service import service_lifespan
+from shared.web.service import service_resources
+from shared.web.traffic import Traffic
 
 PARTICIPANT_PATH = "/toxicity/v1/studies/{study_id}/participants/{participant_id}"
 PROBLEM_MODULES = (rules, gate, participant_gate, studies, text_checks, list_checks)
 """Modules that object, of which the problem types are read off."""
 
 
-def create_app(settings: Settings) -> FastAPI:
-    start = service_lifespan(
+def create_app(settings: Settings, *, traffic: Traffic | None = None) -> FastAPI:
+    resources = service_resources(
         "toxicity",
         settings,
         lambda clock, _: {False: ForeignParticipantPolicy(clock, rules.objections, gate.ToxicityGate)},
@@ -34,4 +35,4 @@ def create_app(settings: Settings) -> FastAPI:
         read_log_routes("toxicity"),
         ctcae_api.routes,
     ]
-    return create_service_app("toxicity", "Quartal toxicity", start, routes, settings)
+    return create_service_app("toxicity", resources, routes, settings, traffic=traffic)

@@ -12,10 +12,11 @@ from shared.eventstore.study_cache import load_rights
 from shared.kernel.errors import Forbidden
 from shared.security.read_log import ExportLogEntry, ExportSummary, ReadLogEntry, list_exports, log_export_page
 from shared.security.read_log import list_reads as logged_reads
+from shared.web.container import Resources, get_container
 from shared.web.fact_routes import StudyIdPath, create_router
 from shared.web.read_logging import note_rows
 from shared.web.response_models import ExportPage, ReadPage, read_route_options
-from shared.web.service import Service
+from shared.web.service import get_service
 
 EXPORT_AUDITOR_ROLES = frozenset({"administrator", "investigator", "auditor"})
 ExportParameter = Annotated[
@@ -29,7 +30,7 @@ async def log_page(
     """Note a page for the log of reads; and, if it is part of an export, for that of exports, before it is answered."""
     note_rows(request, study, resource, rows, site=site)
     if export is not None:
-        service: Service = request.app.state.running
+        service = get_service(request)
         page = ExportLogEntry(export, resource, request.state.caller.subject, service.clock.now(), site, after, rows)
         await log_export_page(service.pool, study, page)
 
@@ -46,7 +47,7 @@ def export_routes(service_name: str) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> JSONResponse:
         """Lists the exports of the study's facts from this service, in the order in which they began."""
-        service: Service = request.app.state.running
+        service = get_service(request)
         rights, _ = await load_rights(service.studies, study, request.state.caller.subject)
         if not rights.has_role_at(None, EXPORT_AUDITOR_ROLES):
             raise Forbidden
@@ -71,10 +72,11 @@ def read_log_routes(service_name: str) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> JSONResponse:
         """Lists the reads of participants' rows in this service, in the order in which they were answered."""
-        rights, _ = await load_rights(request.app.state.studies, study, request.state.caller.subject)
+        resources = get_container(request).opened(Resources)
+        rights, _ = await load_rights(resources.studies, study, request.state.caller.subject)
         if not rights.has_role_at(None, EXPORT_AUDITOR_ROLES):
             raise Forbidden
-        entries = await logged_reads(request.app.state.pool, study, after=after, limit=limit + 1)
+        entries = await logged_reads(resources.pool, study, after=after, limit=limit + 1)
         page, has_more = entries[:limit], len(entries) > limit
         return JSONResponse(
             {"rows": [_read_as_json(each) for each in page], "next": page[-1].position if has_more else None}

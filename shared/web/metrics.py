@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import asyncpg
-from fastapi import FastAPI, Response
+from fastapi import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -27,23 +28,28 @@ class Sample:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-MetricsCollector = Callable[[FastAPI], Awaitable[list[Sample]]]
-"""An entry of `app.state.measures`: reads numbers for an app that has started."""
+MetricsCollector = Callable[[], Awaitable[Sequence[Sample]]]
+"""Reads numbers for an application that has started."""
 
 
-async def metrics_response(apps: Iterable[FastAPI]) -> Response:
-    """What a database cannot tell just now is left out, rather than shown as it was."""
-    samples = [each for app in apps for measure in app.state.measures for each in await _collect(app, measure)]
+async def metrics_response(collectors_by_service: Mapping[str, Sequence[MetricsCollector]]) -> Response:
+    """The numbers of these services. Those that a database cannot give now are left out."""
+    samples = [
+        sample
+        for service, collectors in collectors_by_service.items()
+        for collect in collectors
+        for sample in await _collect(service, collect)
+    ]
     registry = CollectorRegistry()
     registry.register(_SampleCollector(samples))
     return Response(generate_latest() + generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _collect(app: FastAPI, collector: MetricsCollector) -> list[Sample]:
+async def _collect(service: str, collector: MetricsCollector) -> Sequence[Sample]:
     try:
-        return await collector(app)
+        return await collector()
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        _log.warning("metrics of %s could not be read: %s", app.state.service, type(error).__name__)
+        _log.warning("metrics of %s could not be read: %s", service, type(error).__name__)
         return []
 
 
@@ -61,13 +67,9 @@ class _SampleCollector(Collector):
         yield from families.values()
 
 
-async def inbox_metrics(app: FastAPI) -> list[Sample]:
-    """How far a consumer is behind, what stands still, and how old the oldest of these numbers is."""
-    service, topics, stuck = (
-        {"service": app.state.service},
-        await load_lags(app.state.pool),
-        await load_stuck_counts(app.state.pool),
-    )
+async def collect_inbox_metrics(name: str, pool: asyncpg.Pool[Any]) -> list[Sample]:
+    """How far a consumer is behind, what is parked, and how old the oldest of these numbers is."""
+    service, topics, stuck = {"service": name}, await load_lags(pool), await load_stuck_counts(pool)
     samples = [
         Sample("quartal_inbox_lag_messages", "Messages not taken in", lag.behind, {**service, "topic": lag.topic})
         for lag in topics

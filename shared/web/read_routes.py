@@ -30,6 +30,7 @@ from shared.security.cursors import MAX_CURSOR_LENGTH
 from shared.security.grants import EVERY_SITE, Rights, readable_tenants
 from shared.security.tenancy import Tenant
 from shared.security.vault import Vault
+from shared.web.container import get_container
 from shared.web.entity_tags import content_tag, version_tag
 from shared.web.event_feed import EventTexts, FeedScope, open_own_texts, read_feed
 from shared.web.export_log_routes import ExportParameter, log_page
@@ -44,7 +45,7 @@ from shared.web.response_models import (
     StudyAnswer,
     read_route_options,
 )
-from shared.web.service import Service
+from shared.web.service import get_service
 
 T = TypeVar("T")
 TextsByVersion = Mapping[int, Mapping[str, str]]
@@ -248,11 +249,6 @@ def _earlier_schema_version(event: Event) -> dict[str, int]:
     return {} if event.schema_version == current_version else {"schema_version": event.schema_version}
 
 
-def get_service(request: Request) -> Service:
-    service: Service = request.app.state.running
-    return service
-
-
 async def load_caller_rights(request: Request, study: str) -> tuple[Rights, StudyState]:
     return await load_rights(get_service(request).studies, study, request.state.caller.subject)
 
@@ -314,4 +310,4 @@ def _record_headers(request: Request, stream: LoadedStream, texts_by_version: Te
 
 
 def _version_headers(request: Request, version: int, tag_parts: Sequence[str] = ()) -> dict[str, str]:
-    return {"ETag": version_tag(version, tag_parts), "Quartal-Version": f"{request.app.state.service}={version}"}
+    return {"ETag": version_tag(version, tag_parts), "Quartal-Version": f"{get_container(request).service}={version}"}

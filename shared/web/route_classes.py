@@ -15,6 +15,7 @@ from starlette.types import Scope
 from shared.kernel.errors import BodyTooLarge, Fault, RequestRejected, UnsupportedMediaType
 from shared.offload import offload
 from shared.settings import MIB, Limits
+from shared.web.container import get_container
 from shared.web.entitlement import entitlement_of
 from shared.web.entity_tags import content_tag
 from shared.web.query_parameters import declared_parameters, refuse_unknown_parameters
@@ -54,8 +55,7 @@ class BoundedRequest(Request):
 
     @property
     def limits(self) -> Limits:
-        limits: Limits = self.app.state.limits
-        return limits
+        return get_container(self).limits
 
 
 def refuse_long_query(request: BoundedRequest) -> None:
@@ -175,9 +175,10 @@ class CheckedRoute(StrictRoute):
 
         async def handle_checked(request: Request) -> Response:
             checked_request = CheckedRequest(request.scope, request.receive)
-            await checked_request.app.state.admit(checked_request)
+            container = get_container(checked_request)
+            await container.authenticate(checked_request)
             refuse_long_query(checked_request)
-            traffic, caller = checked_request.app.state.traffic, checked_request.state.caller.subject
+            traffic, caller = container.traffic, checked_request.state.caller.subject
             with traffic.request(caller):
                 if self._entitlement:
                     async with traffic.turn(caller):  # it may wait, and asks the database again and again meanwhile

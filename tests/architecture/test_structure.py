@@ -33,7 +33,9 @@ MAY_HOLD_SQL = (
 )
 MAY_IMPORT_ASYNCPG = (
     *MAY_HOLD_SQL,
-    "shared/web/service.py",
+    "shared/web/container.py",
+    "services/analytics/snapshot/api.py",
+    "services/analytics/operations/metrics.py",
     "shared/web/problems.py",  # the pool's type; what an outage raises
     "shared/web/metrics.py",  # what an outage raises
     "services/analytics/snapshot/study_reader.py",
