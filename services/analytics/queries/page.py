@@ -79,11 +79,10 @@ async def queries_page(
 
 
 async def _render_queries(request: Request, study: str, parameters: QueryFilterParameters) -> str:
-    await get_container(request).authenticate(request)
     container = get_container(request)
-    current, rows = await container.opened(QueryResources).queries.visible_queries(
-        study, request.state.caller.subject, parameters.to_filter()
-    )
+    await container.authenticate(request)
+    service = container.opened(QueryResources).queries
+    current, rows = await service.visible_queries(study, request.state.caller.subject, parameters.to_filter())
     shown = min(len(rows), MAX_TABLE_ROWS)
     note_rows(request, study, "queries", shown, site=parameters.site, participant=parameters.participant)
     record = (await container.opened(StudyResources).studies.current(study)).record
