@@ -107,7 +107,7 @@ class Accrual(Figure):
         )
 
     def caption(self, context: FigureContext) -> str:
-        """Returns the number enrolled, the share of the target, and where the plan stood at the data cut-off."""
+        """Returns the number enrolled, the share of the target, and where the plan was at the data cut-off."""
         enrolled, plan = self._enrolled(), self._plan(context)
         planned = "The target is for the whole study" if self.target else "The protocol has no accrual target"
         sentences = [f"{count_noun(enrolled, 'participant')} enrolled by the data cut-off. {planned}."]

@@ -1,4 +1,4 @@
-"""The way from the database to an analysis: what a member may see of a study, at which position, up to which day."""
+"""The way from the database to an analysis: a study as of a position, as far as a member may see it."""
 
 from __future__ import annotations
 
