@@ -45,13 +45,13 @@ from shared.web.same_origin import require_own_navigation
 from shared.web.traffic import Traffic
 
 DEFAULT_SERVICE = "analytics"
-"""The service that answers what no service's name begins: the start page and the session."""
+"""The service of all paths that begin with no service's name: the start page and the session."""
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 HTTP_PORT = 80
-"""A browser leaves it out of `Host`."""
+"""The port that a browser leaves out of `Host`."""
 SHARED_PATHS = ("health", "metrics", "problems", "schemas", "asyncapi.json")
-"""First parts of paths that are of all services together."""
+"""First parts of the paths that concern all services together."""
 
 
 class SinglePortApp:
@@ -144,7 +144,7 @@ def _shared_routes(apps: Mapping[str, FastAPI]) -> APIRouter:
 
 
 def _development_routes(settings: Settings, folder: Path) -> APIRouter:
-    """Sign-in without a password: on a developer's own machine, with the keys in `folder`, which were made there."""
+    """Sign-in without a password, on a developer's own machine, with the keys that were made in `folder`."""
     router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
     @router.get("/session/development")

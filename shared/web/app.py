@@ -1,4 +1,4 @@
-"""One FastAPI application per service, all made here: problems, health, metrics, documentation, headers."""
+"""The FastAPI application of each service: its routes, problems, health, metrics, documentation and headers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from shared.web.route_classes import StrictRoute
 from shared.web.traffic import Traffic
 
 PUBLIC_CACHE_CONTROL = "public, no-cache"
-"""Cache-Control of documents and files that are nobody's: caches keep them, and ask whether they are the same still."""
+"""Cache-Control of public documents and files: caches keep them, and ask for each use whether they have changed."""
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -75,7 +75,7 @@ def create_service_app(
         plain_http=settings.plain_http,
     )
     for router in (*routers, _common_routes(name)):
-        app.router.routes.extend(router.routes)  # as they are: an included router is searched at every request
+        app.router.routes.extend(router.routes)  # themselves, since an included router is searched at every request
     app.openapi = lambda: _cached_openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
 
@@ -156,19 +156,19 @@ def _common_routes(name: str) -> APIRouter:
 
 
 def published_document(response: Response) -> Response:
-    """What everybody may read and keep, and asks again for, whether it is the same still."""
+    """Mark a document as public. Caches keep it, and ask for each use whether it has changed."""
     response.headers["Cache-Control"] = PUBLIC_CACHE_CONTROL
     response.headers["ETag"] = content_tag(bytes(response.body))
     return response
 
 
 def published_routes() -> APIRouter:
-    """What every service answers for all: `/problems`, every problem type there is, and what it means; `/schemas`, what
-    `ce_dataschema` names; `/asyncapi.json`, all that is on Kafka."""
+    """Routes of every service: `/problems` explains all problem types, `/schemas` has the schemas that `ce_dataschema`
+    names, and `/asyncapi.json` describes the topics of Kafka."""
     router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
     @router.get("/asyncapi.json")
-    def asyncapi() -> Response:  # in a thread: it is read from many files the first time
+    def asyncapi() -> Response:  # in a thread, since the first request reads many files
         return published_document(Response(_asyncapi_json(), media_type="application/json"))
 
     @router.get("/schemas/{name}")

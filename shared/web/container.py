@@ -1,4 +1,4 @@
-"""What the requests of one application share: limits and counts from its creation, databases while it is open."""
+"""Objects that the requests of one application share: limits and counters always, databases while it is open."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Streams(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What every application opens when it starts; each service extends it by its own."""
+    """Resources that every application opens when it starts. Each service adds its own."""
 
     pool: asyncpg.Pool[Any]
     studies: Studies

@@ -1,4 +1,4 @@
-"""`/metrics` as Prometheus reads it: what this process counts, and what its databases say at the time of asking."""
+"""`/metrics` for Prometheus: the counters of this process, and numbers that its databases give for each request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One number; whatever has the same name has the same `means` and the same labels."""
+    """One number. Samples of the same name have the same description and the same labels."""
 
     name: str
     description: str
@@ -68,21 +68,28 @@ class _SampleCollector(Collector):
 
 
 async def collect_inbox_metrics(name: str, pool: asyncpg.Pool[Any]) -> list[Sample]:
-    """How far a consumer is behind, what is parked, and how old the oldest of these numbers is."""
+    """Lag and parked streams of a consumer, and the age of the oldest of these numbers."""
     service, topics, stuck = {"service": name}, await load_lags(pool), await load_stuck_counts(pool)
     samples = [
-        Sample("quartal_inbox_lag_messages", "Messages not taken in", lag.behind, {**service, "topic": lag.topic})
+        Sample("quartal_inbox_lag_messages", "Messages not yet processed", lag.behind, {**service, "topic": lag.topic})
         for lag in topics
     ]
     if stuck:
         oldest_age = max([stuck.age, *(each.age for each in topics)])
         samples += [
-            Sample("quartal_inbox_parked_streams", "Streams that stand still", stuck.parked, service),
-            Sample("quartal_inbox_unreadable_messages", "Messages of no stream", stuck.unreadable, service),
-            Sample("quartal_inbox_oldest_wait_seconds", "How long they wait", stuck.oldest or 0.0, service),
+            Sample("quartal_inbox_parked_streams", "Parked streams", stuck.parked, service),
+            Sample(
+                "quartal_inbox_unreadable_messages", "Messages whose stream cannot be read", stuck.unreadable, service
+            ),
+            Sample(
+                "quartal_inbox_oldest_wait_seconds",
+                "Longest time that a stream has been parked",
+                stuck.oldest or 0.0,
+                service,
+            ),
             Sample(
                 "quartal_inbox_worker_seconds",
-                "Seconds since the worker last wrote down what it measured",
+                "Seconds since the worker last stored its measurements",
                 stuck.age,
                 service,
             ),

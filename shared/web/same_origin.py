@@ -36,7 +36,7 @@ class PageRoute(BoundedRoute):
 
 
 def require_same_origin(request: Request) -> None:
-    """Raises CrossSite unless the browser says that a page of this server sent the request.
+    """Raises CrossSiteRequest unless the browser states that a page of this server sent the request.
 
     A browser that does not send `Sec-Fetch-Site` (none of today's, but over plain HTTP to another machine) sends
     `Origin` with every POST.
@@ -48,7 +48,7 @@ def require_same_origin(request: Request) -> None:
 
 
 def require_own_navigation(request: Request) -> None:
-    """Raises CrossSite unless a page of this server led here, or the user did (address bar, terminal, bookmark)."""
+    """Raises CrossSiteRequest unless a page of this server led here, or the user (address bar, terminal, bookmark)."""
     if request.headers.get("sec-fetch-site") not in ("none", "same-origin"):
         raise CrossSiteRequest
 

@@ -1,4 +1,4 @@
-"""How the projection of a study is doing: how far it is, what stands still, who is missing a screening."""
+"""State of the projection of a study: its position, parked streams, lag, and participants without a screening."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TopicLag(BaseModel):
 
 
 class Operations(BaseModel):
-    """How far analytics has processed a study, and what is missing. `lag` and `unreadable` are about all studies."""
+    """State of the projection of a study, and what is missing. `lag` and `unreadable` are about all studies."""
 
     study_id: str
     position: int
