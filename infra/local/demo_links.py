@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from infra.reference import study as reference
 from infra.simulator import participants as simulated
+from services.analytics.urls import cohort_url
 from shared.kernel.fact import Role
 
 LIVE_STUDY = "demo-live"
@@ -27,7 +28,7 @@ class DemoLink:
     def sign_in_url(self) -> str:
         """The address that signs in and leads to the page of the study."""
         site = {"site": self.site} if self.site else {}
-        query = {"study": self.study, "role": self.role, **site, "next": f"/analytics/studies/{self.study}"}
+        query = {"study": self.study, "role": self.role, **site, "next": cohort_url(self.study)}
         return f"/session/development?{urlencode(query)}"
 
 
