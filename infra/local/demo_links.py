@@ -1,4 +1,4 @@
-"""The doors of a local installation: who can look at which study, under the names that `quartal token` gives."""
+"""Sign-in links of a local installation: one for each role in each study, with the subjects of `quartal token`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from infra.reference import study as reference
 from infra.simulator import participants as simulated
+from services.analytics.urls import cohort_url
 from shared.kernel.fact import Role
 
 LIVE_STUDY = "demo-live"
@@ -17,7 +18,7 @@ LIVE_STUDY = "demo-live"
 class DemoLink:
     study: str
     title: str
-    """The study's, for people."""
+    """Title of the study."""
     role: Role
     description: str
     site: str | None = None
@@ -25,9 +26,9 @@ class DemoLink:
 
     @property
     def sign_in_url(self) -> str:
-        """The address that signs in and leads to the study's page."""
+        """The address that signs in and leads to the page of the study."""
         site = {"site": self.site} if self.site else {}
-        query = {"study": self.study, "role": self.role, **site, "next": f"/analytics/studies/{self.study}"}
+        query = {"study": self.study, "role": self.role, **site, "next": cohort_url(self.study)}
         return f"/session/development?{urlencode(query)}"
 
 
@@ -40,8 +41,7 @@ ROLE_DESCRIPTIONS: Mapping[Role, str] = {
     "administrator": "Figures of counts and the operations page. No single participants.",
     "reader": "Figures of counts only. Small counts are withheld.",
 }
-"""What the page shows a role. Each shows something to everyone whom the studies grant a role, so no role lacks a door;
-a site's coordinator, though, is shown what its staff are, and has none of their own."""
+"""Content of the pages for each role. Each role has a link; a site's coordinator sees the same as the site's staff."""
 
 _REFERENCE_NOTES = (
     "This study has 4 published cases and 27 synthetic participants.",
@@ -53,13 +53,13 @@ _LIVE_NOTES = ("This study is simulated. Its records describe no real people.",)
 
 
 def demo_links() -> list[DemoLink]:
-    """One for each role in each study, study after study."""
+    """The links of each study, one for each role."""
     studies = (
         (reference.STUDY_ID, "Reference study", reference.SITE_ID, _REFERENCE_NOTES),
         (LIVE_STUDY, "Simulated study", simulated.SITES[0].site_id, _LIVE_NOTES),
     )
     return [
-        DemoLink(study, title, role, seen, site if role == "site" else None, notes)
+        DemoLink(study, title, role, description, site if role == "site" else None, notes)
         for study, title, site, notes in studies
-        for role, seen in ROLE_DESCRIPTIONS.items()
+        for role, description in ROLE_DESCRIPTIONS.items()
     ]

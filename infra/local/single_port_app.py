@@ -36,34 +36,38 @@ from shared.settings import PRODUCERS, Settings
 from shared.ui.navigation import Link, local_address
 from shared.ui.session import redirect_with_session
 from shared.web.app import create_bare_app, published_routes, ready_response
+from shared.web.container import Resources, container_of
 from shared.web.metrics import metrics_response
 from shared.web.middleware import ResponseMiddleware
 from shared.web.problems import refusal_response
 from shared.web.route_classes import StrictRoute
 from shared.web.same_origin import require_own_navigation
+from shared.web.traffic import Traffic
 
 DEFAULT_SERVICE = "analytics"
-"""The service that answers what no service's name begins: the start page and the session."""
+"""The service of all paths that begin with no service's name: the start page and the session."""
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 HTTP_PORT = 80
-"""A browser leaves it out of `Host`."""
+"""The port that a browser leaves out of `Host`."""
 SHARED_PATHS = ("health", "metrics", "problems", "schemas", "asyncapi.json")
-"""First parts of paths that are of all services together."""
+"""First parts of the paths that concern all services together."""
 
 
 class SinglePortApp:
     """An ASGI application that hands each request, unchanged, to the service that its path names."""
 
     def __init__(self, settings: Settings) -> None:
-        apps = {process.name: process.create_app(settings) for process in (ENROLLMENT, TOXICITY, FOLLOWUP)}
-        self.apps: Mapping[str, FastAPI] = {**apps, DEFAULT_SERVICE: _create_analytics(settings)}
-        self.streams = [self.apps[DEFAULT_SERVICE].state.live]
+        traffic = Traffic(settings)  # a caller's limits are those of the process
+        recording = (ENROLLMENT, TOXICITY, FOLLOWUP)
+        self.apps: Mapping[str, FastAPI] = {
+            **{process.name: process.create_app(settings, traffic=traffic) for process in recording},
+            DEFAULT_SERVICE: _create_analytics(settings, traffic),
+        }
+        self.streams = [streams for app in self.apps.values() for streams in container_of(app).streams]
         self.shared_app = _create_shared_app(self.apps, settings)
         self._wrong_host_response = ResponseMiddleware(refusal_response(MisdirectedRequest()), "web")
         self._allowed_hosts = allowed_hosts(settings.port) if issuer_folder(settings) else None
-        for app in self.apps.values():
-            app.state.traffic = self.shared_app.state.traffic  # a caller's share is one of the process
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -76,14 +80,15 @@ class SinglePortApp:
         return await self.apps.get(first_part, self.apps[DEFAULT_SERVICE])(scope, receive, send)
 
 
-def _create_analytics(settings: Settings) -> FastAPI:
+def _create_analytics(settings: Settings, traffic: Traffic) -> FastAPI:
     """Create the service of the pages, with links to sign in to the studies of this installation."""
     links = demo_links()
     study_links = {
         f"{title}: sign in as": [Link(link.sign_in_url, link.role, link.description) for link in of_study]
         for title, of_study in groupby(links, lambda link: f"{link.title} ({link.study})")
     }
-    return create_analytics(settings, study_links=study_links, study_notes={link.study: link.notes for link in links})
+    notes = {link.study: link.notes for link in links}
+    return create_analytics(settings, traffic=traffic, study_links=study_links, study_notes=notes)
 
 
 def allowed_hosts(port: int) -> frozenset[str]:
@@ -106,8 +111,7 @@ def _create_shared_app(apps: Mapping[str, FastAPI], settings: Settings) -> FastA
                 await entered.enter_async_context(app.router.lifespan_context(app))
             yield
 
-    shared_app = create_bare_app("web", lifespan, limits=settings)
-    shared_app.state.plain_http = settings.plain_http
+    shared_app = create_bare_app("web", lifespan, limits=settings, plain_http=settings.plain_http)
     shared_app.router.routes.extend(_shared_routes(apps).routes)
     if folder := issuer_folder(settings):
         shared_app.router.routes.extend(_development_routes(settings, folder).routes)
@@ -124,21 +128,23 @@ def _shared_routes(apps: Mapping[str, FastAPI]) -> APIRouter:
     @router.get("/health/ready")
     async def ready() -> JSONResponse:
         for name, app in apps.items():
-            await ready_response(app.state.pool)
-            if name in PRODUCERS and not await is_confirmed(app.state.pool):
+            pool = container_of(app).opened(Resources).pool
+            await ready_response(pool)
+            if name in PRODUCERS and not await is_confirmed(pool):
                 raise DatabaseNotConfirmed
         return JSONResponse({"status": "ready"})
 
     @router.get("/metrics")
     async def metrics() -> Response:
-        return await metrics_response(apps.values())
+        collectors = {name: container_of(app).opened(Resources).metrics_collectors for name, app in apps.items()}
+        return await metrics_response(collectors)
 
     router.routes.extend(published_routes().routes)
     return router
 
 
 def _development_routes(settings: Settings, folder: Path) -> APIRouter:
-    """Sign-in without a password: on a developer's own machine, with the keys in `folder`, which were made there."""
+    """Sign-in without a password, on a developer's own machine, with the keys that were made in `folder`."""
     router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
     @router.get("/session/development")
@@ -166,7 +172,8 @@ def require_loopback(request: Request) -> None:
 def main() -> None:
     settings = Settings()
     configure_logging("web")
-    serve(SinglePortApp(settings), settings)
+    app = SinglePortApp(settings)
+    serve(app, settings, streams=app.streams)
 
 
 if __name__ == "__main__":

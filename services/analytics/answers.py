@@ -1,4 +1,4 @@
-"""What reads of single participants answer with, as OpenAPI describes it."""
+"""Answers about single participants, as OpenAPI describes them."""
 
 from __future__ import annotations
 

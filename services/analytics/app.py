@@ -1,4 +1,4 @@
-"""The analytics service: figures and pages over what the projection keeps."""
+"""The analytics service: figures, data queries and pages of what the projection has applied."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from types import MappingProxyType
 
 from fastapi import FastAPI
 
+from services.analytics.container import Analytics
 from services.analytics.figures import api as figures_api
 from services.analytics.figures import page as figures_page
 from services.analytics.figures.service import FigureService
 from services.analytics.live import api as live_api
 from services.analytics.live.change_listener import listen
+from services.analytics.live.parts import LIVE_PARTS
 from services.analytics.operations import api as operations_api
 from services.analytics.operations import page as operations_page
+from services.analytics.operations.metrics import collect_metrics
 from services.analytics.participants import api as participants_api
 from services.analytics.participants import page as participants_page
 from services.analytics.participants.service import ParticipantService
@@ -40,35 +43,49 @@ from shared.ui.session import SESSION_COOKIE
 from shared.ui.sign_in import sign_in_routes
 from shared.ui.static_files import static_routes
 from shared.web.app import create_service_app
+from shared.web.authentication import create_verifier
 from shared.web.export_log_routes import read_log_routes
-from shared.web.service import authentication, create_verifier
+from shared.web.metrics import collect_inbox_metrics
+from shared.web.traffic import Traffic
 
 _NO_LINKS: Mapping[str, Sequence[Link]] = MappingProxyType({})
 _NO_NOTES: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
-    clock = settings.study_clock()
+async def _open_resources(
+    settings: Settings, live_updates: LiveUpdates, study_notes: Mapping[str, Sequence[str]]
+) -> AsyncIterator[Analytics]:
+    clock, system_url = settings.study_clock(), settings.database_url("analytics", "system")
     async with (
-        await open_pool(settings.database_url("analytics", "app"), max_size=settings.pool_size) as app_pool,
-        await open_pool(settings.database_url("analytics", "system"), max_size=settings.pool_size) as system_pool,
+        await open_pool(settings.database_url("analytics", "app"), max_size=settings.pool_size) as pool,
+        await open_pool(system_url, max_size=settings.pool_size) as system_pool,
     ):
-        await require_safe_role(app_pool)
-        state = app.state
-        reader = StudyReader(app_pool, system_pool, clock)
-        state.pool, state.system, state.figures = app_pool, system_pool, FigureService(reader)
-        state.reader, state.studies = reader, reader.studies
-        state.queries = QueryService(reader, TermNames())
-        state.participants = ParticipantService(reader, state.queries)
-        state.timelines = TimelineService(reader, TermNames())
-        state.verifier = create_verifier(settings, clock)
-        state.admit = authentication(state.verifier, cookie=SESSION_COOKIE)
-        listener = asyncio.create_task(listen(settings.database_url("analytics", "system"), state.studies, state.live))
+        await require_safe_role(pool)
+        reader = StudyReader(pool, system_pool, clock)
+        queries = QueryService(reader, TermNames())
+        listener = asyncio.create_task(listen(system_url, reader.studies, live_updates))
         try:
-            yield
+            yield Analytics(
+                pool=pool,
+                system_pool=system_pool,
+                studies=reader.studies,
+                verifier=create_verifier(settings, clock),
+                metrics_collectors=[
+                    partial(collect_inbox_metrics, "analytics", pool),
+                    partial(collect_metrics, system_pool),
+                ],
+                reader=reader,
+                figures=FigureService(reader),
+                queries=queries,
+                participants=ParticipantService(reader, queries),
+                timelines=TimelineService(reader, TermNames()),
+                live_updates=live_updates,
+                live_parts=LIVE_PARTS,
+                study_notes=study_notes,
+            )
         finally:
-            state.live.close()
+            live_updates.close()
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
 
@@ -76,6 +93,7 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
 def create_app(
     settings: Settings,
     *,
+    traffic: Traffic | None = None,
     study_links: Mapping[str, Sequence[Link]] = _NO_LINKS,
     study_notes: Mapping[str, Sequence[str]] = _NO_NOTES,
 ) -> FastAPI:
@@ -102,11 +120,15 @@ def create_app(
         queries_page.routes,
         operations_page.routes,
     ]
-    lifespan = partial(_lifespan, settings=settings)
-    app = create_service_app("analytics", "Quartal analytics", lifespan, [*api_routers, *page_routers], settings)
-    app.state.measures.append(operations_api.collect_metrics)
+    live_updates = LiveUpdates()
+    app = create_service_app(
+        "analytics",
+        partial(_open_resources, settings, live_updates, study_notes),
+        [*api_routers, *page_routers],
+        settings,
+        traffic=traffic,
+        streams=[live_updates],
+        session_cookie=SESSION_COOKIE,
+    )
     install_html_errors(app, pages)
-    app.state.live, app.state.notes = LiveUpdates(), study_notes
-    app.streams = (app.state.live,)  # type: ignore[attr-defined] # for `shared.runtime.server`
-    app.state.plain_http = settings.plain_http
     return app

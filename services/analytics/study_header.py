@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from fastapi import Request
 
 from services.analytics import urls
-from services.analytics.live.parts import LIVE_PARTS
-from services.analytics.operations.access import may_see_operations
+from services.analytics.snapshot.access import may_see_operations
+from services.analytics.snapshot.api import StudyResources
 from shared.contracts.study import StudyOpened
-from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.security.grants import Rights
 from shared.ui.navigation import NavLink, StudyHeader
+from shared.web.container import get_container
 
 PageId = Literal["cohort", "participants", "participant", "queries", "operations"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageResources(StudyResources):
+    """The resources of every page of a study: the parts that change, and notes by the id of their study."""
+
+    live_parts: Sequence[str]
+    study_notes: Mapping[str, Sequence[str]]
 
 
 async def build_study_header(
@@ -34,9 +43,9 @@ async def build_study_header(
 
     `recorded_at` is when the last fact up to `position` was recorded. The default heading is the study's title.
     """
-    studies: ReplicatedStudies = request.app.state.studies
+    resources = get_container(request).opened(PageResources)
     member = request.state.caller.subject
-    state = await studies.current(study)
+    state = await resources.studies.current(study)
     title = next((opened.title for opened in state.record.facts_of(StudyOpened)), study)
     return StudyHeader(
         study_id=study,
@@ -47,8 +56,8 @@ async def build_study_header(
         cut=cut,
         epoch=epoch,
         live_url="" if page_id == "operations" else urls.live_url(study),
-        live_parts=LIVE_PARTS,
-        notes=request.app.state.notes.get(study, ()),
+        live_parts=resources.live_parts,
+        notes=resources.study_notes.get(study, ()),
         nav_links=list(_nav_links(study, state.rights(member), page_id)),
         member=member,
     )

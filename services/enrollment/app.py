@@ -38,7 +38,8 @@ from shared.web.fact_routes import (
 )
 from shared.web.read_routes import read_routes
 from shared.web.reference_search import search_routes
-from shared.web.service import service_lifespan
+from shared.web.service import get_service, service_resources
+from shared.web.traffic import Traffic
 
 STUDIES = "/enrollment/v1/studies"
 PROBLEM_TYPES = declared_problem_types(
@@ -72,7 +73,7 @@ class NewStudy(StudyOpened):
 
 
 async def require_study_opener(request: Request) -> None:
-    if not request.app.state.running.settings.may_open_any_study(request.state.caller.subject):
+    if not get_service(request).settings.may_open_any_study(request.state.caller.subject):
         raise Forbidden(OPENING_IS_GRANTED)
 
 
@@ -81,7 +82,7 @@ async def require_study_opener(request: Request) -> None:
 async def open_study(request: Request, headers: FactHeaders, body: NewStudy, dry_run: DryRun = False) -> Any:
     """Opens a study. The caller becomes its administrator."""
     caller = request.state.caller.subject
-    if not request.app.state.running.settings.may_open_study(caller, body.study_id):
+    if not get_service(request).settings.may_open_study(caller, body.study_id):
         raise Forbidden(OPENING_IS_GRANTED)
     opened = StudyOpened.model_validate(body.model_dump(exclude={"study_id"}))
     granted: Fact = MemberGranted(member=caller, role="administrator")
@@ -114,8 +115,8 @@ def _type_pointer(pointer: str) -> str:
     return pointer.removesuffix("/data") + "/type"
 
 
-def create_app(settings: Settings) -> FastAPI:
-    start = service_lifespan("enrollment", settings, stream_policy.stream_policies, owns_participants=True)
+def create_app(settings: Settings, *, traffic: Traffic | None = None) -> FastAPI:
+    resources = service_resources("enrollment", settings, stream_policy.stream_policies, owns_participants=True)
     study_path, participant_path = f"{STUDIES}/{{study_id}}", f"{STUDIES}/{{study_id}}/participants/{{participant_id}}"
     fact_routers = [
         routes,
@@ -124,4 +125,4 @@ def create_app(settings: Settings) -> FastAPI:
     ]
     log_routers = [export_routes("enrollment"), read_log_routes("enrollment")]
     read_routers = [read_routes("enrollment", owns_participants=True), search_routes("enrollment"), *log_routers]
-    return create_service_app("enrollment", "Quartal enrollment", start, [*fact_routers, *read_routers], settings)
+    return create_service_app("enrollment", resources, [*fact_routers, *read_routers], settings, traffic=traffic)

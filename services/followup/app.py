@@ -16,19 +16,20 @@ from shared.web.app import create_service_app
 from shared.web.export_log_routes import export_routes, read_log_routes
 from shared.web.fact_routes import fact_routes
 from shared.web.read_routes import read_routes
-from shared.web.service import service_lifespan
+from shared.web.service import service_resources
+from shared.web.traffic import Traffic
 
 PARTICIPANT_PATH = "/followup/v1/studies/{study_id}/participants/{participant_id}"
 PROBLEM_TYPES = declared_problem_types(rules, gate, participant_gate, studies, text_checks, list_checks)
 """What the rules and gates of this service can object to."""
 
 
-def create_app(settings: Settings) -> FastAPI:
-    start = service_lifespan(
+def create_app(settings: Settings, *, traffic: Traffic | None = None) -> FastAPI:
+    resources = service_resources(
         "followup",
         settings,
         lambda clock, _: StreamPolicies(ForeignParticipantPolicy(clock, rules.objections, gate.FollowUpGate)),
     )
     logs = [export_routes("followup"), read_log_routes("followup")]
     routes = [fact_routes(FOLLOWUP, PARTICIPANT_PATH), read_routes("followup"), *logs]
-    return create_service_app("followup", "Quartal followup", start, routes, settings)
+    return create_service_app("followup", resources, routes, settings, traffic=traffic)

@@ -16,15 +16,16 @@ from shared.web.app import create_service_app
 from shared.web.export_log_routes import export_routes, read_log_routes
 from shared.web.fact_routes import fact_routes
 from shared.web.read_routes import read_routes
-from shared.web.service import service_lifespan
+from shared.web.service import service_resources
+from shared.web.traffic import Traffic
 
 PARTICIPANT_PATH = "/toxicity/v1/studies/{study_id}/participants/{participant_id}"
 PROBLEM_TYPES = declared_problem_types(rules, gate, participant_gate, studies, text_checks, list_checks)
 """What the rules and gates of this service can object to."""
 
 
-def create_app(settings: Settings) -> FastAPI:
-    start = service_lifespan(
+def create_app(settings: Settings, *, traffic: Traffic | None = None) -> FastAPI:
+    resources = service_resources(
         "toxicity",
         settings,
         lambda clock, _: StreamPolicies(ForeignParticipantPolicy(clock, rules.objections, gate.ToxicityGate)),
@@ -36,4 +37,4 @@ def create_app(settings: Settings) -> FastAPI:
         read_log_routes("toxicity"),
         ctcae_api.routes,
     ]
-    return create_service_app("toxicity", "Quartal toxicity", start, routes, settings)
+    return create_service_app("toxicity", resources, routes, settings, traffic=traffic)

@@ -159,6 +159,10 @@ class RadiotherapyDiscontinued(_CourseEnded):
     reason_code: Literal["toxicity", "progression", "refusal", "death", "intercurrent_illness", "other"]
 
 
+CourseEnd = RadiotherapyCompleted | RadiotherapyDiscontinued
+"""The end of a course of radiotherapy, as planned or not."""
+
+
 _AGENT = explain_pattern(
     r"^[A-Za-z0-9][A-Za-z0-9 ()/+.,-]{0,63}$",
     "Give 1 to 64 letters without accents, digits, blanks and ( ) / + . , -. Begin with a letter or a digit.",

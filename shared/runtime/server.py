@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import uvicorn
@@ -11,6 +12,7 @@ import uvicorn
 from shared.gc_tuning import freeze_startup_objects
 from shared.settings import Settings
 from shared.web.connection import connection_factory
+from shared.web.container import Streams
 
 SHUTDOWN_TIMEOUT_SECONDS = 5
 THREAD_SWITCH_SECONDS = 0.0001
@@ -22,14 +24,18 @@ RESERVED_FILES = 200
 class StreamClosingServer(uvicorn.Server):
     """Closes open event streams on a signal, since uvicorn waits for them before it shuts the application down."""
 
+    def __init__(self, config: uvicorn.Config, streams: Sequence[Streams]) -> None:
+        super().__init__(config)
+        self._streams = streams
+
     def handle_exit(self, sig: int, frame: Any) -> None:
-        for updates in getattr(self.config.app, "streams", ()):
-            updates.close()
+        for streams in self._streams:
+            streams.close()
         super().handle_exit(sig, frame)
 
 
-def serve(app: Any, settings: Settings, host: str = "127.0.0.1") -> None:
-    """Serve the app on the port of the settings until a signal stops it."""
+def serve(app: Any, settings: Settings, host: str = "127.0.0.1", *, streams: Sequence[Streams] = ()) -> None:
+    """Serve the application until SIGTERM or SIGINT; `streams` are ended first."""
     config = uvicorn.Config(
         app,
         host,
@@ -47,7 +53,7 @@ def serve(app: Any, settings: Settings, host: str = "127.0.0.1") -> None:
     freeze_startup_objects()
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
     _raise_file_limit(settings.max_connections + RESERVED_FILES)
-    StreamClosingServer(config).run()
+    StreamClosingServer(config, streams).run()
 
 
 def _raise_file_limit(file_count: int) -> None:

@@ -142,8 +142,8 @@ class ServiceProcess:
     run_worker: Callable[[Settings], None]
     migrations: Sequence[Migrations]
 
-    def create_app(self, settings: Settings) -> FastAPI:
-        app: FastAPI = import_module(self.app_module).create_app(settings)
+    def create_app(self, settings: Settings, **options: Any) -> FastAPI:
+        app: FastAPI = import_module(self.app_module).create_app(settings, **options)
         return app
 
     def main(self) -> None:
@@ -162,5 +162,7 @@ class ServiceProcess:
 
     def _serve(self, settings: Settings) -> None:
         from shared.runtime.server import serve
+        from shared.web.container import container_of
 
-        serve(self.create_app(settings), settings, "0.0.0.0")  # noqa: S104 - in its own container
+        app = self.create_app(settings)
+        serve(app, settings, "0.0.0.0", streams=container_of(app).streams)  # noqa: S104 - in its own container

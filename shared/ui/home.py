@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from shared.kernel.errors import RequestError
 from shared.ui.navigation import Link
 from shared.ui.pages import Pages, create_page_router, html_response
+from shared.web.container import get_container
 
 
 def home_routes(pages: Pages, study_links: Mapping[str, Sequence[Link]]) -> APIRouter:
@@ -26,7 +27,7 @@ def home_routes(pages: Pages, study_links: Mapping[str, Sequence[Link]]) -> APIR
 async def _signed_in_member(request: Request) -> str:
     """The subject of the session; empty without a valid one."""
     try:
-        await request.app.state.admit(request)
+        await get_container(request).authenticate(request)
     except RequestError:
         return ""
     return str(request.state.caller.subject)

@@ -1,6 +1,6 @@
-"""The stream that names what has changed, so that a page fetches that part again.
+"""Server-sent events that name the changed parts of a page, so that it fetches them again.
 
-A reader is owed the newest version of every part of its study, and nothing in between: a slow reader never queues.
+A reader gets the newest version of every part of its study, and none in between: a slow reader has no queue.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class _Reader:
 
 
 class LiveUpdates:
-    """Server-sent events for every study. All of it belongs to one event loop."""
+    """The event streams of all studies. They belong to one event loop."""
 
     def __init__(self, ping_seconds: float = PING_SECONDS) -> None:
         self._ping_seconds = ping_seconds
@@ -32,10 +32,10 @@ class LiveUpdates:
         self.generation = 0
 
     def publish(self, topic: str, data: str) -> None:
-        """Tell the readers of a study that a part of it has a new version.
+        """Send a new version of a part to the readers of its study.
 
-        `topic` is `<study>/<part>`, `data` the version. Raises ValueError for another shape, or for a line break,
-        with which a value could pass for an event of its own.
+        `topic` is `<study>/<part>`, and `data` is the version. Raises ValueError for a topic of another form, and for
+        line breaks, with which a value could forge another event.
         """
         study, slash, part = topic.partition("/")
         if not (study and slash and part) or not (topic + data).isprintable():
@@ -48,10 +48,10 @@ class LiveUpdates:
     async def stream(
         self, study: str, versions_at_load: Mapping[str, str] | None = None, generation_at_load: int | None = None
     ) -> AsyncIterator[bytes]:
-        """What a reader of one study is sent: at once the current versions, then each change, pings between.
+        """The frames for one reader of a study: the current versions at once, then each change, with pings between.
 
-        `found` has the version of each part as the reader found it after `since` beginnings; what was published by
-        now may be newer.
+        `versions_at_load` are those that the reader loaded in the generation `generation_at_load`; versions published
+        since then replace them. The stream of an earlier generation ends at once.
         """
         initial_frames = {part: _frame(part, data) for part, data in (versions_at_load or {}).items()}
         reader = _Reader(
@@ -71,12 +71,12 @@ class LiveUpdates:
             self._unsubscribe(study, reader)
 
     def close(self) -> None:
-        """End every stream, and each one opened later, at once: a server that shuts down waits for open streams."""
+        """End all streams, also those opened later: a server that shuts down waits for open streams."""
         self._closed = True
         self.reset()
 
     def reset(self) -> None:
-        """End every stream that is open: whoever comes again is told how things are now, whatever was not heard of."""
+        """End all open streams. Their readers connect again and load what they may have missed."""
         self._newest.clear()
         self.generation += 1
         for readers in self._readers.values():
@@ -85,7 +85,7 @@ class LiveUpdates:
                 reader.wake.set()
 
     def count_readers(self, study: str) -> int:
-        """How many are reading a study now."""
+        """Number of open streams of a study."""
         return len(self._readers.get(study, ()))
 
     async def _wait_for_change(self, reader: _Reader) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fastapi import Request
 from fastapi.responses import RedirectResponse
 
+from shared.web.container import get_container
+
 SESSION_COOKIE = "quartal_session"
 SESSION_SECONDS = 15 * 60
 """The longest that an access token is valid."""
@@ -13,7 +15,7 @@ SESSION_SECONDS = 15 * 60
 def redirect_with_session(request: Request, token: str, address: str) -> RedirectResponse:
     """Begin a session with `token`, and lead to `address`."""
     response = RedirectResponse(address, 303)
-    secure = not request.app.state.plain_http
+    secure = not get_container(request).plain_http
     response.set_cookie(
         SESSION_COOKIE, token, SESSION_SECONDS, path="/", secure=secure, httponly=True, samesite="strict"
     )

@@ -13,6 +13,7 @@ from shared.ui.html_errors import MAX_NEXT_LENGTH, Problem
 from shared.ui.navigation import local_address
 from shared.ui.pages import Pages, create_page_router, html_response
 from shared.ui.session import redirect_with_session, redirect_without_session
+from shared.web.container import Resources, get_container
 
 _INVALID_TOKEN = Problem(401, "This token is not valid, or it has expired. Get a new token and paste it again.")
 
@@ -33,7 +34,7 @@ def sign_in_routes(pages: Pages) -> APIRouter:
     ) -> Response:
         """Begins a session if the token is valid; it lasts no longer than a token."""
         try:
-            await request.app.state.verifier.verify(token.strip())
+            await get_container(request).opened(Resources).verifier.verify(token.strip())
         except (BadToken, KeysUnavailable):
             return html_response(render_sign_in(pages, next, _INVALID_TOKEN), 401)
         return redirect_with_session(request, token.strip(), local_address(next))

@@ -1,10 +1,10 @@
-"""Creates the FastAPI application of a service, with problems, health, metrics, documentation and headers."""
+"""The FastAPI application of each service: its routes, problems, health, metrics, documentation and headers."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
 from typing import Any
 
@@ -15,11 +15,22 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from shared.contracts.asyncapi import asyncapi_document
 from shared.contracts.json_schemas import load_published_schemas
 from shared.contracts.problem_types import PROBLEMS
-from shared.settings import CONSUMERS, Limits, Settings
+from shared.settings import Limits, Settings
 from shared.version import VERSION
 from shared.web.api_reference_page import STYLE, render_page
+from shared.web.authentication import authentication
+from shared.web.container import (
+    AppContainer,
+    Authenticate,
+    OpenResources,
+    Resources,
+    Streams,
+    container_of,
+    get_container,
+    refuse_everyone,
+)
 from shared.web.entity_tags import content_tag
-from shared.web.metrics import MetricsCollector, inbox_metrics, metrics_response
+from shared.web.metrics import metrics_response
 from shared.web.middleware import ResponseMiddleware
 from shared.web.openapi import openapi_document
 from shared.web.problems import install_problems, problem_response
@@ -28,31 +39,57 @@ from shared.web.traffic import Traffic
 
 PUBLIC_CACHE_CONTROL = "public, no-cache"
 """Cache-Control of public documents and files: caches store them, and revalidate them before each use."""
-LifespanFactory = Callable[[FastAPI], Any]
-"""Returns the asynchronous context in which an app lives."""
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 def create_service_app(
-    name: str, title: str, open_app: LifespanFactory, routers: Sequence[APIRouter], limits: Limits
+    name: str,
+    open_resources: OpenResources,
+    routers: Sequence[APIRouter],
+    settings: Settings,
+    *,
+    traffic: Traffic | None = None,
+    streams: Sequence[Streams] = (),
+    session_cookie: str = "",
 ) -> FastAPI:
-    """Create the app of a service. `open_app(app)` fills `app.state`, at least with `pool` and `admit`."""
+    """Create the application of a service, whose resources are open while it lives.
+
+    `traffic` is given if several applications of one process count requests together. `streams` end when the server
+    stops. With a `session_cookie`, pages may be read with the token in that cookie.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_app(app):
+        container = container_of(app)
+        async with open_resources() as container.resources:
+            container.authenticate = authentication(name, container.resources.verifier, cookie=session_cookie)
             yield
 
-    app = create_bare_app(name, lifespan, title, limits)
-    collectors: list[MetricsCollector] = [inbox_metrics] if name in CONSUMERS else []
-    app.state.measures = collectors
+    app = create_bare_app(
+        name,
+        lifespan,
+        f"Quartal {name}",
+        limits=settings,
+        traffic=traffic,
+        streams=streams,
+        plain_http=settings.plain_http,
+    )
     for router in (*routers, _common_routes(name)):
-        app.router.routes.extend(router.routes)  # a flat list: an included router would be searched at every request
+        app.router.routes.extend(router.routes)  # themselves, since an included router is searched at every request
     app.openapi = lambda: _cached_openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
 
 
 def create_bare_app(
-    name: str, lifespan: Callable[[FastAPI], Any], title: str = "", limits: Limits | None = None
+    name: str,
+    lifespan: Lifespan,
+    title: str = "",
+    *,
+    limits: Limits | None = None,
+    traffic: Traffic | None = None,
+    streams: Sequence[Streams] = (),
+    plain_http: bool = False,
+    authenticate: Authenticate = refuse_everyone,
 ) -> FastAPI:
     """Create an app without routes, with problems, headers and counts. A superfluous slash is a 404, no redirect."""
     app = FastAPI(
@@ -64,9 +101,15 @@ def create_bare_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.state.service, app.state.limits = name, limits or Limits()
-    app.state.traffic = Traffic(app.state.limits)
-    app.state.plain_http = False
+    limits = limits or Limits()
+    app.state.container = AppContainer(
+        service=name,
+        limits=limits,
+        traffic=traffic or Traffic(limits),
+        plain_http=plain_http,
+        streams=streams,
+        authenticate=authenticate,
+    )
     install_problems(app)
     app.add_middleware(ResponseMiddleware, service=name)
     return app
@@ -101,12 +144,12 @@ def _common_routes(name: str) -> APIRouter:
     @routes.get("/health/ready")
     @routes.get(f"/{name}/health/ready")
     async def ready(request: Request) -> Response:
-        return await ready_response(request.app.state.pool)
+        return await ready_response(get_container(request).opened(Resources).pool)
 
     @routes.get("/metrics")
     @routes.get(f"/{name}/metrics")
     async def metrics(request: Request) -> Response:
-        return await metrics_response([request.app])
+        return await metrics_response({name: get_container(request).opened(Resources).metrics_collectors})
 
     routes.routes.extend(published_routes().routes)
     return routes

@@ -9,6 +9,7 @@ from fastapi import Request
 from shared.kernel.errors import BodyTooLarge, Fault, RequestRejected, UnsupportedMediaType
 from shared.offload import offload
 from shared.settings import MIB, Limits
+from shared.web.container import get_container
 from shared.web.request_body import BodyReader, ParsedBody
 
 _INLINE_MAX_BYTES = 4096
@@ -44,8 +45,7 @@ class BoundedRequest(Request):
 
     @property
     def limits(self) -> Limits:
-        limits: Limits = self.app.state.limits
-        return limits
+        return get_container(self).limits
 
 
 def refuse_long_query(request: BoundedRequest) -> None:

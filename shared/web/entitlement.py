@@ -10,6 +10,7 @@ from fastapi import Request
 
 from shared.kernel.errors import NotFound
 from shared.kernel.patterns import explain_pattern
+from shared.web.service import get_service
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Entitlement = Callable[[Request], Awaitable[None]]
@@ -45,6 +46,6 @@ def require_roles(roles: Iterable[str]) -> Callable[[Endpoint], Endpoint]:
         if not STUDY_ID.fullmatch(study):
             raise NotFound
         waits = re.search(AFTER_PATTERN, request.headers.get("quartal-after", "")) is not None
-        await request.app.state.require_role(study, request.state.caller.subject, accepted_roles, waits=waits)
+        await get_service(request).require_role(study, request.state.caller.subject, accepted_roles, waits=waits)
 
     return require_entitlement(check)

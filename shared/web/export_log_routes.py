@@ -19,10 +19,11 @@ from shared.security.read_log import (
     list_reads,
     log_export_page,
 )
+from shared.web.container import Resources, get_container
 from shared.web.fact_routes import StudyIdPath, create_router
 from shared.web.read_logging import note_rows
 from shared.web.response_models import ExportPage, ReadPage, read_route_options
-from shared.web.service import Service
+from shared.web.service import get_service
 
 LogEntry = TypeVar("LogEntry", ExportSummary, ReadLogEntry)
 AfterParameter = Annotated[int, Query(ge=0, le=2**63 - 1, description="`next` of the page before")]
@@ -39,7 +40,7 @@ async def log_page(
     """Note a page for the log of reads and, if it belongs to an export, record it in the log of exports."""
     note_rows(request, study, resource, rows, site=site)
     if export is not None:
-        service: Service = request.app.state.running
+        service = get_service(request)
         entry = ExportLogEntry(
             export_id=export,
             resource=resource,
@@ -62,7 +63,7 @@ def export_routes(service_name: str) -> APIRouter:
     ) -> JSONResponse:
         """Lists the exports of the study's facts from this service, in the order in which they began."""
         await _require_auditor(request, study)
-        entries = await list_exports(request.app.state.pool, study, after=after, limit=limit + 1)
+        entries = await list_exports(get_container(request).opened(Resources).pool, study, after=after, limit=limit + 1)
         return _log_page_response(entries, limit, _export_as_json)
 
     return routes
@@ -78,7 +79,7 @@ def read_log_routes(service_name: str) -> APIRouter:
     ) -> JSONResponse:
         """Lists the reads of participants' rows in this service, in the order in which they were answered."""
         await _require_auditor(request, study)
-        entries = await list_reads(request.app.state.pool, study, after=after, limit=limit + 1)
+        entries = await list_reads(get_container(request).opened(Resources).pool, study, after=after, limit=limit + 1)
         return _log_page_response(entries, limit, _read_as_json)
 
     return routes
@@ -86,7 +87,7 @@ def read_log_routes(service_name: str) -> APIRouter:
 
 async def _require_auditor(request: Request, study: str) -> None:
     """Raise NotFound for callers without a grant in the study, Forbidden for those without a role that audits."""
-    rights, _ = await load_rights(request.app.state.studies, study, request.state.caller.subject)
+    rights, _ = await load_rights(get_container(request).opened(Resources).studies, study, request.state.caller.subject)
     if not rights.has_role_at(None, EXPORT_AUDITOR_ROLES):
         raise Forbidden
 

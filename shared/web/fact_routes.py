@@ -19,11 +19,13 @@ from shared.kernel.ids import normalize_participant_id
 from shared.kernel.patterns import explain_pattern
 from shared.offload import offload
 from shared.web.bounded_request import CheckedRequest
+from shared.web.container import get_container
 from shared.web.entitlement import AFTER_PATTERN, STUDY_ID, require_roles
 from shared.web.entity_tags import IF_MATCH_FORM, parse_if_match
 from shared.web.problems import MEDIA_TYPE
 from shared.web.response_models import CREATED_HEADERS, RECORDED_HEADERS, REFUSAL_DESCRIPTIONS
 from shared.web.route_classes import CheckedRoute
+from shared.web.service import get_service
 
 MAX_BATCH_FACTS = 200
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -157,7 +159,7 @@ async def record_facts(
         traceparent=_valid_traceparent(headers.traceparent),
         after=int(headers.quartal_after.partition("=")[2]) if headers.quartal_after else None,
     )
-    recorded_facts: RecordedFacts = await request.app.state.record(command)
+    recorded_facts: RecordedFacts = await get_service(request).record(command)
     is_batch = len(facts) > 1 or bool(facts[0][0])
     if dry_run and recorded_facts.replayed:
         return _replayed_dry_run_response(recorded_facts)
@@ -237,7 +239,7 @@ def _created_response(
         content["event_ids"] = ids
     headers = {
         "ETag": f'"{recorded_facts.version}"',
-        "Quartal-Version": f"{request.app.state.service}={recorded_facts.version}",
+        "Quartal-Version": f"{get_container(request).service}={recorded_facts.version}",
     }
     if recorded_facts.replayed:
         headers |= REPLAYED_HEADERS

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from fastapi import FastAPI, Response
+import asyncpg
+from fastapi import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -27,23 +29,28 @@ class Sample:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-MetricsCollector = Callable[[FastAPI], Awaitable[list[Sample]]]
-"""Reads numbers for an app that has started; an entry of `app.state.measures`."""
+MetricsCollector = Callable[[], Awaitable[Sequence[Sample]]]
+"""Reads numbers for an application that has started."""
 
 
-async def metrics_response(apps: Iterable[FastAPI]) -> Response:
-    """Return the metrics of the apps. Numbers that a database cannot give at present are left out."""
-    samples = [sample for app in apps for collector in app.state.measures for sample in await _collect(app, collector)]
+async def metrics_response(collectors_by_service: Mapping[str, Sequence[MetricsCollector]]) -> Response:
+    """The numbers of these services. Those that a database cannot give now are left out."""
+    samples = [
+        sample
+        for service, collectors in collectors_by_service.items()
+        for collect in collectors
+        for sample in await _collect(service, collect)
+    ]
     registry = CollectorRegistry()
     registry.register(_SampleCollector(samples))
     return Response(generate_latest() + generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _collect(app: FastAPI, collector: MetricsCollector) -> list[Sample]:
+async def _collect(service: str, collector: MetricsCollector) -> Sequence[Sample]:
     try:
-        return await collector(app)
+        return await collector()
     except FAILED_QUERY as error:
-        _log.warning("metrics of %s could not be read: %s", app.state.service, type(error).__name__)
+        _log.warning("metrics of %s could not be read: %s", service, type(error).__name__)
         return []
 
 
@@ -61,13 +68,9 @@ class _SampleCollector(Collector):
         yield from families.values()
 
 
-async def inbox_metrics(app: FastAPI) -> list[Sample]:
+async def collect_inbox_metrics(name: str, pool: asyncpg.Pool[Any]) -> list[Sample]:
     """Return lag, parked streams and unreadable messages of a consumer, and the age of the oldest number."""
-    service, topics, stuck = (
-        {"service": app.state.service},
-        await load_lags(app.state.pool),
-        await load_stuck_counts(app.state.pool),
-    )
+    service, topics, stuck = {"service": name}, await load_lags(pool), await load_stuck_counts(pool)
     samples = [
         Sample("quartal_inbox_lag_messages", "Messages not applied yet", lag.behind, {**service, "topic": lag.topic})
         for lag in topics

@@ -17,20 +17,15 @@ from shared.offload import offload
 from shared.security.grants import Rights, readable_tenants
 from shared.security.tenancy import Tenant
 from shared.security.vault import Vault
+from shared.web.container import get_container
 from shared.web.entity_tags import version_tag
-from shared.web.service import Service
+from shared.web.service import get_service
 
 T = TypeVar("T")
 TextsByVersion = Mapping[int, Mapping[str, str]]
 """Sealed texts by the version of their event, as far as the caller may read them."""
 UNCOMPRESSED_HEADERS = {"Cache-Control": "private, no-cache, no-transform"}
 """Headers of responses that show sealed texts: see `shared/web/compression.py`."""
-
-
-def get_service(request: Request) -> Service:
-    """Return the service whose app handles the request."""
-    service: Service = request.app.state.running
-    return service
 
 
 async def load_caller_rights(request: Request, study: str) -> tuple[Rights, StudyState]:
@@ -86,7 +81,7 @@ def record_headers(request: Request, stream: LoadedStream, texts_by_version: Tex
 
 
 def version_headers(request: Request, version: int, tag_parts: Sequence[str] = ()) -> dict[str, str]:
-    return {"ETag": version_tag(version, tag_parts), "Quartal-Version": f"{request.app.state.service}={version}"}
+    return {"ETag": version_tag(version, tag_parts), "Quartal-Version": f"{get_container(request).service}={version}"}
 
 
 async def offload_for_caller(request: Request, stream: LoadedStream, work: Callable[[], T]) -> T:

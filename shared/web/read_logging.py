@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.security.read_log import ReadAccess, log_read
+from shared.web.container import Resources, get_container
 
 C = TypeVar("C", bound=Callable[..., Any])
 _OK = 200
@@ -57,5 +58,5 @@ async def log_noted_read(request: Request, endpoint: Callable[..., Any], respons
     access: ReadAccess | None = request.state.read
     if access is not None:
         address = request.client.host if request.client else ""
-        await log_read(request.app.state.pool, access, request.state.caller.subject, address)
+        await log_read(get_container(request).opened(Resources).pool, access, request.state.caller.subject, address)
     return response

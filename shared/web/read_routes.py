@@ -33,7 +33,6 @@ from shared.web.read_access import (
     UNCOMPRESSED_HEADERS,
     TextsByVersion,
     describe_head,
-    get_service,
     load_caller_rights,
     load_visible_stream,
     offload_for_caller,
@@ -50,6 +49,7 @@ from shared.web.response_models import (
     StudyAnswer,
     read_route_options,
 )
+from shared.web.service import get_service
 
 T = TypeVar("T")
 SiteParameter = Annotated[SiteId | None, Query(description="only this site")]

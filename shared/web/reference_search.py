@@ -16,9 +16,10 @@ from shared.security.grants import Rights
 from shared.security.tenancy import Tenant
 from shared.web.entitlement import STUDY_ID, require_entitlement
 from shared.web.fact_routes import StudyIdPath, create_router
-from shared.web.read_access import describe_head, get_service, load_caller_rights
+from shared.web.read_access import describe_head, load_caller_rights
 from shared.web.read_logging import logs_reads, note_rows
 from shared.web.response_models import FoundParticipants
+from shared.web.service import get_service
 
 
 class Search(FactPart):

@@ -13,6 +13,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from shared.web.bounded_request import BoundedRequest, CheckedRequest, refuse_long_query
+from shared.web.container import get_container
 from shared.web.entitlement import entitlement_of
 from shared.web.entity_tags import content_tag
 from shared.web.query_parameters import declared_parameters, refuse_unknown_parameters
@@ -75,9 +76,10 @@ class CheckedRoute(StrictRoute):
 
         async def handle_checked(request: Request) -> Response:
             checked_request = CheckedRequest(request.scope, request.receive)
-            await checked_request.app.state.admit(checked_request)
+            container = get_container(checked_request)
+            await container.authenticate(checked_request)
             refuse_long_query(checked_request)
-            traffic, caller = checked_request.app.state.traffic, checked_request.state.caller.subject
+            traffic, caller = container.traffic, checked_request.state.caller.subject
             with traffic.request(caller):
                 if self._entitlement:
                     async with traffic.turn(caller):  # the check may wait and poll the database

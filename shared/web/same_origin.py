@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from shared.kernel.errors import CrossSiteRequest
+from shared.web.container import get_container
 from shared.web.route_classes import BoundedRoute
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -54,5 +55,5 @@ def require_own_navigation(request: Request) -> None:
 
 def own_origin(request: Request) -> str:
     """Return the origin of this server as the user's browser writes it, also behind a proxy that terminates TLS."""
-    scheme = "http" if request.app.state.plain_http else "https"
+    scheme = "http" if get_container(request).plain_http else "https"
     return f"{scheme}://{request.headers.get('host', '')}"

@@ -1,18 +1,15 @@
-"""The components of a service while it runs: database pool, authentication, and the command path."""
+"""The resources of a service that records facts: its database, its keys, and the path of a command."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import asyncpg
-from fastapi import FastAPI, Request
-from prometheus_client import Counter
+from fastapi import Request
 
 from shared.eventstore.command import RecordedFacts, RecordFacts
 from shared.eventstore.command_handler import CommandHandler
@@ -23,29 +20,25 @@ from shared.eventstore.study_cache import OwnStudies, Studies
 from shared.gc_tuning import collect_rarely
 from shared.inbox.participant_registry.repository import ReplicatedStudies, load_participant
 from shared.kernel.clock import Clock
-from shared.kernel.errors import ServiceUnavailable, Unauthenticated
 from shared.outbox.append_notifier import AppendNotifier
 from shared.security.cursors import CursorCipher
 from shared.security.event_key import EventKey
-from shared.security.issuer_keys import FileKeys, HttpKeys, KeysUnavailable
 from shared.security.tenancy import open_pool, require_event_key, require_safe_role
-from shared.security.token_reasons import describe_refusal
-from shared.security.tokens import BadToken, TokenRefusalReason, Verifier
 from shared.security.vault import KeyEncryptionKey, Vault
 from shared.settings import Settings
-from shared.web.app import LifespanFactory
+from shared.web.authentication import create_verifier
+from shared.web.container import OpenResources, Resources, get_container
+from shared.web.metrics import collect_inbox_metrics
 
 
-@dataclass
-class Service:
-    """Components that the handlers of one service use."""
+@dataclass(frozen=True, kw_only=True)
+class Service(Resources):
+    """The resources of a service that records facts."""
 
     name: str
     settings: Settings
     clock: Clock
-    pool: asyncpg.Pool[Any]
     store: PostgresStore
-    studies: Studies
     vault: Vault
     cursors: CursorCipher
     command_handler: CommandHandler
@@ -65,45 +58,7 @@ class Service:
 
 
 POOL_CLOSE_TIMEOUT_SECONDS = 3.0
-REFUSED_TOKENS = Counter("quartal_tokens_refused", "Tokens that were refused", ["service", "reason"])
-_log = logging.getLogger(__name__)
 StreamPolicyFactory = Callable[[Clock, Vault], StreamPolicies]
-
-
-def create_verifier(settings: Settings, clock: Clock) -> Verifier:
-    source = HttpKeys(settings.jwks) if settings.jwks.startswith("http") else FileKeys(Path(settings.jwks))
-    return Verifier(source, settings.issuer, settings.audience, now=clock.now)
-
-
-def authentication(token_verifier: Verifier, *, cookie: str = "") -> Callable[[Request], Any]:
-    """Return a check that puts the token's subject into the state of a request as its caller, or refuses the request.
-
-    GET requests may carry the token in the cookie of that name, other requests only in the header.
-    """
-
-    async def authenticate(request: Request) -> None:
-        if len(request.headers.getlist("authorization")) > 1:
-            raise _count_refusal(request.app.state.service, "several")
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if not scheme and cookie and request.method == "GET":
-            scheme, token = "bearer", request.cookies.get(cookie, "")
-        if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated
-        try:
-            request.state.caller = await token_verifier.verify(token.strip())
-        except BadToken as error:
-            raise _count_refusal(request.app.state.service, error.reason) from None
-        except KeysUnavailable:
-            raise ServiceUnavailable from None
-
-    return authenticate
-
-
-def _count_refusal(service: str, reason: TokenRefusalReason) -> Unauthenticated:
-    """Count and log the reason, which is a code, without token and subject; return the refusal."""
-    REFUSED_TOKENS.labels(service, reason).inc()
-    _log.info("token refused: %s", reason)
-    return Unauthenticated(*describe_refusal(reason))
 
 
 @asynccontextmanager
@@ -135,7 +90,20 @@ async def open_service(
         notifier = AppendNotifier(pool)
         collect_rarely()
         try:
-            yield Service(name, settings, clock, pool, store, studies, vault, cursors, command_handler, notifier)
+            yield Service(
+                name=name,
+                settings=settings,
+                clock=clock,
+                pool=pool,
+                store=store,
+                studies=studies,
+                verifier=create_verifier(settings, clock),
+                metrics_collectors=() if owns_participants else [partial(collect_inbox_metrics, name, pool)],
+                vault=vault,
+                cursors=cursors,
+                command_handler=command_handler,
+                notifier=notifier,
+            )
         finally:
             await notifier.close()
     finally:
@@ -155,18 +123,12 @@ def _event_key_path(settings: Settings) -> Path:
     return settings.event_key
 
 
-def service_lifespan(
+def service_resources(
     name: str, settings: Settings, policy_factory: StreamPolicyFactory, *, owns_participants: bool = False
-) -> LifespanFactory:
-    """Return the lifespan of a service's app, which puts the components into `app.state`."""
+) -> OpenResources:
+    """Return the function that opens a service for its app."""
+    return partial(open_service, name, settings, policy_factory, owns_participants=owns_participants)
 
-    @asynccontextmanager
-    async def start(app: FastAPI) -> AsyncIterator[None]:
-        async with open_service(name, settings, policy_factory, owns_participants=owns_participants) as service:
-            app.state.running, app.state.pool, app.state.record = service, service.pool, service.record
-            app.state.studies = service.studies
-            app.state.require_role = service.require_role
-            app.state.admit = authentication(create_verifier(settings, service.clock))
-            yield
 
-    return start
+def get_service(request: Request) -> Service:
+    return get_container(request).opened(Service)

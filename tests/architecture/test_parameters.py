@@ -18,6 +18,7 @@ from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
 from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
 from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
 from shared.settings import Settings
+from shared.web.container import container_of
 from shared.web.route_classes import StrictRoute
 
 APPLICATIONS = {each.name: each.create_app(Settings()) for each in (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)}
@@ -63,7 +64,7 @@ async def test_undeclared_query_parameter_is_rejected(
     async def authenticate(request: Any) -> None:
         request.state.caller = type("Caller", (), {"subject": "somebody"})()
 
-    app.state.admit = authenticate
+    container_of(app).authenticate = authenticate
     monkeypatch.setattr(route, "_entitlement", None, raising=False)
     path = route.path.format_map(dict.fromkeys(route.param_convertors, "atc-rt"))
     method = sorted(route.methods or ())[0]

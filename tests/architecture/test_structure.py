@@ -33,7 +33,10 @@ MAY_HOLD_SQL = (
 )
 MAY_IMPORT_ASYNCPG = (
     *MAY_HOLD_SQL,
-    "shared/web/service.py",  # the pool's type
+    "shared/web/container.py",
+    "services/analytics/snapshot/api.py",
+    "services/analytics/operations/metrics.py",
+    "shared/web/metrics.py",  # what an outage raises
     "services/analytics/snapshot/study_reader.py",
     "services/analytics/live/change_listener.py",  # hears the projection ring
     "infra/cli/relay.py",

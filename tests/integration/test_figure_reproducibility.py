@@ -1,4 +1,4 @@
-"""What fixes the answer that a figure gives, and the days that it takes imprecise dates for."""
+"""Figures at a position and a data cut-off: the same numbers and imputed days, whatever the date of today."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_figures_at_a_position_and_cut_do_not_depend_on_todays_date(
             timeline_service = TimelineService(reader)
             _, rows = await queries.visible_queries(study_id, user, QueryFilter(rule="imprecise_end_of_follow_up"))
             entries = (await timeline_service.timeline(study_id, participant.number, user, as_of))["entries"]
-            answers = {name: await figures.figure(name, study_id, user, parameters) for name in FIGURES}
+            answers = {name: (await figures.figure(name, study_id, user, parameters)).to_json() for name in FIGURES}
             snapshots.append(
                 {**answers, "days": [entry["day"] for entry in entries], "queries": [row.query for row in rows]}
             )

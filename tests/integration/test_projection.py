@@ -110,7 +110,7 @@ def last_site(stream: StreamBuilder) -> str:
 
 
 async def _expected_facts(own_database: Database, streams: list[StreamBuilder]) -> list[tuple[object, ...]]:
-    """What the record mechanism of the write side makes of each stream, in the words of the stored rows."""
+    """Returns the current facts of each stream as the write side computes them, in the form of stored rows."""
     events_by_id = {event.event_id: event for telling in streams for event in telling.events}
     records = [record_of(event.stated_fact() for event in telling.events) for telling in streams]
     return sorted(

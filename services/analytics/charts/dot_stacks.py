@@ -13,7 +13,7 @@ _DOT_RADIUS = 4.0
 _MAX_DOTS = 15
 
 Stacks = dict[float, Counter[bool]]
-"""By x coordinate the number of filled (True) and hollow (False) items."""
+"""The number of filled (True) and hollow (False) items by x coordinate."""
 
 
 def snap_to_stack(x: float) -> float:

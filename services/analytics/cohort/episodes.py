@@ -19,7 +19,6 @@ from shared.kernel.fact import Fact
 FactTypes = tuple[type[Fact], ...]
 EpisodeId = tuple[str, str]
 """The name of the kind of episode, and the episode's own id within the participant ("" where there is one only)."""
-CourseEnd = RadiotherapyCompleted | RadiotherapyDiscontinued
 
 
 @dataclass(frozen=True, slots=True)

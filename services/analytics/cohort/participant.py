@@ -9,13 +9,13 @@ from functools import cached_property
 
 from services.analytics.cohort import date_imputation
 from services.analytics.cohort.date_imputation import impute
-from services.analytics.cohort.episodes import CourseEnd
 from services.analytics.cohort.treatment import current_targets
 from services.analytics.cohort.vital_status import COUNTED_AFTER_WITHDRAWAL, implies_alive
 from shared.contracts.enrollment import ConsentWithdrawn, LesionRegistered, ParticipantScreened, ParticipantVoided
 from shared.contracts.follow_up import FollowUpResumed, LostToFollowUp, ParticipantDied
 from shared.contracts.participation import current_site
 from shared.contracts.treatment import (
+    CourseEnd,
     PrescriptionChanged,
     RadiotherapyCompleted,
     RadiotherapyDiscontinued,

@@ -6,8 +6,13 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 
 from services.analytics.cohort.date_imputation import impute
-from services.analytics.cohort.episodes import CourseEnd
-from shared.contracts.treatment import PrescriptionChanged, RadiotherapyCompleted, RadiotherapyStarted, Target
+from shared.contracts.treatment import (
+    CourseEnd,
+    PrescriptionChanged,
+    RadiotherapyCompleted,
+    RadiotherapyStarted,
+    Target,
+)
 
 
 def current_targets(

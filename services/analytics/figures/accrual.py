@@ -74,6 +74,18 @@ class _AccrualPlan:
         return min(self.participants, max(0, half_up))
 
 
+def _subset_of(participant: Participant, cohort: Cohort, selection: Selection) -> str:
+    return "stereotactic" if participant.is_stereotactic(cohort.protocol, selection.cut) else "other"
+
+
+_GROUP_OF: dict[str | None, Callable[[Participant, Cohort, Selection], str]] = {
+    None: lambda participant, cohort, selection: "all",
+    "site": lambda participant, cohort, selection: participant.site_id,
+    "sex": lambda participant, cohort, selection: participant.record.facts_of(ParticipantScreened)[0].sex,
+    "subset": _subset_of,
+}
+
+
 class Accrual(Figure):
     """The number enrolled by day and group, and the target of the protocol.
 
@@ -82,7 +94,7 @@ class Accrual(Figure):
 
     NAME: ClassVar[str] = "accrual"
     TITLE: ClassVar[str] = "Accrual"
-    STRATIFICATIONS: ClassVar[tuple[str, ...]] = ("site", "sex", "subset")
+    STRATIFICATIONS: ClassVar[tuple[str, ...]] = tuple(name for name in _GROUP_OF if name)
 
     target: AccrualTarget | None
     groups: tuple[AccrualGroup, ...]
@@ -107,7 +119,7 @@ class Accrual(Figure):
         )
 
     def caption(self, context: FigureContext) -> str:
-        """Returns the number enrolled, the share of the target, and where the plan stood at the data cut-off."""
+        """Returns the number enrolled, the share of the target, and where the plan was at the data cut-off."""
         enrolled, plan = self._enrolled(), self._plan(context)
         planned = "The target is for the whole study" if self.target else "The protocol has no accrual target"
         sentences = [f"{count_noun(enrolled, 'participant')} enrolled by the data cut-off. {planned}."]
@@ -177,18 +189,6 @@ def _group(name: str, participants: list[Participant]) -> AccrualGroup:
     totals = accumulate(days[day] for day in sorted(days))
     curve = tuple(AccrualStep(on=day, cumulative=total) for day, total in zip(sorted(days), totals, strict=True))
     return AccrualGroup(name=name, enrolled=len(participants), curve=curve)
-
-
-def _subset_of(participant: Participant, cohort: Cohort, selection: Selection) -> str:
-    return "stereotactic" if participant.is_stereotactic(cohort.protocol, selection.cut) else "other"
-
-
-_GROUP_OF: dict[str | None, Callable[[Participant, Cohort, Selection], str]] = {
-    None: lambda participant, cohort, selection: "all",
-    "site": lambda participant, cohort, selection: participant.site_id,
-    "sex": lambda participant, cohort, selection: participant.record.facts_of(ParticipantScreened)[0].sex,
-    "subset": _subset_of,
-}
 
 
 def _new_by_step(group: AccrualGroup) -> list[tuple[AccrualStep, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
@@ -15,6 +16,7 @@ from services.analytics.figures.service import FigureService
 from services.analytics.snapshot.api import StudyReaderDep
 from shared.kernel.errors import NotFound
 from shared.ui.csv import to_csv
+from shared.web.container import Resources, get_container
 from shared.web.fact_routes import StudyIdPath, create_router, refusal_responses
 from shared.web.file_names import content_disposition
 from shared.web.read_logging import logs_reads, note_no_rows, note_rows
@@ -24,9 +26,15 @@ routes = create_router("/analytics/v1/studies/{study_id}")
 MEDIA_TYPES = {"json": "application/json", "csv": "text/csv; charset=utf-8", "svg": "image/svg+xml"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class FigureResources(Resources):
+    """The resources of the figures."""
+
+    figures: FigureService
+
+
 async def get_figure_service(request: Request) -> FigureService:
-    service: FigureService = request.app.state.figures
-    return service
+    return get_container(request).opened(FigureResources).figures
 
 
 FigureServiceDep = Annotated[FigureService, Depends(get_figure_service)]

@@ -46,8 +46,9 @@ class Stratum(BaseModel):
 
 def small_cell_threshold(study: Record) -> int:
     """Returns the count below which readers see none: the highest that any protocol of the study has set."""
-    openings, amendments = study.facts_of(StudyOpened), study.facts_of(ProtocolAmended)
-    return max(protocol.small_cell for protocol in (*(o.protocol for o in openings), *(a.protocol for a in amendments)))
+    protocols = [opening.protocol for opening in study.facts_of(StudyOpened)]
+    protocols += [amendment.protocol for amendment in study.facts_of(ProtocolAmended)]
+    return max(protocol.small_cell for protocol in protocols)
 
 
 def withheld_members(figure: BaseModel, threshold: int, *, is_whole_study: bool) -> dict[str, JsonValue]:
@@ -77,7 +78,7 @@ def _strata(figure: BaseModel) -> Iterable[tuple[str, list[Stratum]]]:
 
 
 def _withheld(model: BaseModel, threshold: int) -> dict[str, JsonValue]:
-    """Returns the small counts of one model, and what would give them away, each with its replacement."""
+    """Returns the small counts of a model, and the values that would give them away, with their replacements."""
     fields = type(model).model_fields
     small: dict[str, JsonValue] = {
         name: None

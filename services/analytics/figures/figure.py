@@ -1,4 +1,4 @@
-"""What every figure is and does: typed numbers with a caption, a headline, a table and a picture.
+"""The definition of a figure: typed numbers with a caption, a headline, a table and a picture.
 
 A figure is one module with one subclass of `Figure`, and one line in `registry.py`. The page, the files, the limits on
 what readers see and the schema in OpenAPI follow from the class.
@@ -26,7 +26,7 @@ Headline = list[tuple[str, str, str]]
 
 
 class FigureFilters(BaseModel):
-    """What limits or divides a figure: what the request asked for, and what the caller may see."""
+    """The filters and the division of a figure: those that the request asked for, and the limits of the caller."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -11,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from services.analytics import urls
-from services.analytics.figures.api import note_figure
+from services.analytics.figures.api import FigureResources, note_figure
 from services.analytics.figures.figure import FigureAnswer
 from services.analytics.figures.parameters import FigureQuery, FigureRequest
 from services.analytics.figures.registry import FIGURES
@@ -21,6 +21,7 @@ from shared.kernel.errors import RequestError
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import Link, StudyHeader
 from shared.ui.pages import MAX_TABLE_ROWS, Pages, create_page_router, html_response
+from shared.web.container import get_container
 from shared.web.fact_routes import StudyIdPath
 from shared.web.read_logging import logs_reads
 
@@ -60,7 +61,7 @@ async def cohort_page(request: Request, study: StudyIdPath, figure_query: Figure
 
 
 async def _render_cohort(request: Request, study: str, figure_request: FigureRequest) -> str:
-    await request.app.state.admit(request)
+    await get_container(request).authenticate(request)
     member, figures = request.state.caller.subject, _figure_service(request)
     answers = await _readable_figures(figures, study, member, figure_request)
     for answer in answers:
@@ -98,7 +99,7 @@ async def _readable_figures(
 @logs_reads
 async def figure_fragment(request: Request, study: StudyIdPath, name: str, figure_query: FigureQuery) -> Response:
     """Returns one figure as the cohort page shows it."""
-    await request.app.state.admit(request)
+    await get_container(request).authenticate(request)
     answer = await _figure_service(request).figure(name, study, request.state.caller.subject, figure_query.to_request())
     note_figure(request, answer)
     return html_response(render_figure(build_figure_part(answer, request.query_params)))
@@ -139,5 +140,4 @@ def render_figure(part: FigurePart) -> str:
 
 
 def _figure_service(request: Request) -> FigureService:
-    service: FigureService = request.app.state.figures
-    return service
+    return get_container(request).opened(FigureResources).figures

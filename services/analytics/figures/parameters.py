@@ -17,7 +17,7 @@ from shared.kernel.partial_date import Day
 
 @dataclass(frozen=True, slots=True)
 class FigureRequest:
-    """What a request asks of a figure; None: not given.
+    """The parameters of a request for a figure; None: not given.
 
     `as_of` selects the state of the study, `cut` the data cut-off, `site` and `subset` the participants; `by` divides
     the figure into groups.

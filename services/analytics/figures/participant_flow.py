@@ -41,14 +41,6 @@ from shared.contracts.treatment import (
 from shared.kernel.fact import Fact
 
 _LABELS = {
-    "in_follow_up": "In follow-up",
-    "awaiting_treatment": "Awaiting treatment",
-    "completed": "Follow-up completed",
-    "died": "Died",
-    "withdrawn": "Withdrawn",
-    "lost": "Lost to follow-up",
-}
-_LABELS = {
     "screened": "Screened",
     "screen_failed": "Screen failed",
     "consented": "Consented",

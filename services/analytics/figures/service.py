@@ -1,4 +1,4 @@
-"""Figures on request: who may see which, computed from a snapshot of the study, and kept while nothing has moved."""
+"""Figures on request: authorized, computed from a snapshot of the study, and cached."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CACHE_SIZE = 64
 
 
 class FigureService:
-    """Computes figures off the event loop and keeps the newest answers."""
+    """Computes figures off the event loop, and caches the newest answers."""
 
     def __init__(self, reader: StudyReader) -> None:
         self._reader = reader
@@ -101,7 +101,7 @@ def answer_figure(
 
 
 def _effective_filters(selection: Selection, scope: ReadScope) -> FigureFilters:
-    """Returns what limits the figure: what the request gave, and what limits the member."""
+    """Returns the filters of the request and the limits of the member."""
     return FigureFilters(
         site=_join_sites(selection.sites),
         followed_at=_join_sites(scope.current_sites),

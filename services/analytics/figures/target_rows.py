@@ -12,7 +12,6 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
 
-from services.analytics.cohort.episodes import CourseEnd
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.treatment import delivered_dose
 from services.analytics.statistics.dose import (
@@ -24,7 +23,7 @@ from services.analytics.statistics.dose import (
     eqd2,
     gray,
 )
-from shared.contracts.treatment import RadiotherapyStarted, Target
+from shared.contracts.treatment import CourseEnd, RadiotherapyStarted, Target
 
 _CNS_LABELS = ("brain", "spinalcord")
 

@@ -171,7 +171,9 @@ class Treatments(Figure):
         return stacks
 
     def _lane(self, row: DeliveryCount, base: float) -> Iterator[Element]:
-        doses = [Decimal(str(t.dose_per_fraction_gy)) for t in self.targets if t.delivery == row.delivery]
+        doses = [
+            Decimal(str(target.dose_per_fraction_gy)) for target in self.targets if target.delivery == row.delivery
+        ]
         yield grid_line(0, base, _WIDTH, base)
         yield text(0, base - 15, capitalize(humanize(row.delivery)))
         yield secondary_text(_FRACTION_X, base - 15, _format_range(doses), "end", font_size=13)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
@@ -10,13 +11,22 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from services.analytics.live.parts import LIVE_PARTS
+from services.analytics.snapshot.api import StudyResources
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.kernel.errors import RequestError
 from shared.security.grants import rights_from_record
 from shared.ui.live_updates import LiveUpdates
+from shared.web.container import Resources, get_container
 from shared.web.fact_routes import StudyIdPath, create_router, refusal_responses
 
 routes = create_router("/analytics/v1/studies/{study_id}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveResources(Resources):
+    """The event streams of all studies."""
+
+    live_updates: LiveUpdates
 
 
 @routes.get(
@@ -51,7 +61,7 @@ class CountedStream(StreamingResponse):
 
     def __init__(self, request: Request, frames: AsyncIterator[bytes], **response_options: Any) -> None:
         super().__init__(frames, **response_options)
-        self._traffic, self._caller = request.app.state.traffic, request.state.caller.subject
+        self._traffic, self._caller = get_container(request).traffic, request.state.caller.subject
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._traffic.stream(self._caller):
@@ -63,7 +73,7 @@ async def _while_authorized(request: Request, study: str, frames: AsyncIterator[
     reader, _ = _services(request)
     async for frame in frames:
         try:
-            await request.app.state.admit(request)
+            await get_container(request).authenticate(request)
         except RequestError:
             return
         state = await reader.studies.current(study)
@@ -73,4 +83,5 @@ async def _while_authorized(request: Request, study: str, frames: AsyncIterator[
 
 
 def _services(request: Request) -> tuple[StudyReader, LiveUpdates]:
-    return request.app.state.reader, request.app.state.live
+    container = get_container(request)
+    return container.opened(StudyResources).reader, container.opened(LiveResources).live_updates

@@ -1,4 +1,4 @@
-"""Hears from the projection that a study has moved, and tells the pages that are open."""
+"""Listens to the projection for changed studies, and publishes them to the open pages."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ log = logging.getLogger(__name__)
 
 
 async def listen(url: str, studies: ReplicatedStudies, live: LiveUpdates) -> None:
-    """Until cancelled. A lost connection is made again, and whoever watches a study then looks at it anew."""
+    """Listen until cancelled. After a lost connection, open streams end, so that pages connect and load again."""
     backoff = Backoff.constant(RECONNECT_SECONDS)
     while True:
         try:
             await _listen_until_disconnected(url, studies, live)
-        except Exception as error:  # of whatever kind: pages that no longer live and do not say so are worse
+        except Exception as error:  # of any kind: pages that silently stop being live are worse
             log.warning("no notifications from the projection, connecting again: %s", type(error).__name__)
         await backoff.wait()
 
@@ -33,7 +33,7 @@ async def _listen_until_disconnected(url: str, studies: ReplicatedStudies, live:
     connection = await asyncpg.connect(url)
     try:
         connection.add_termination_listener(lambda _: notifications.put_nowait(""))
-        await connection.add_listener(NOTIFY_CHANNEL, lambda *said: notifications.put_nowait(str(said[3])))
+        await connection.add_listener(NOTIFY_CHANNEL, lambda *arguments: notifications.put_nowait(str(arguments[3])))
         live.reset()
         while payload := await notifications.get():
             study, position, *version = payload.split(":")

@@ -1,22 +1,23 @@
-"""How the projection of a study is doing: how far it is, what stands still, who is missing a screening."""
+"""State of the projection of a study: its position, parked streams, lag, and participants without a screening."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.analytics.operations import repository
-from services.analytics.operations.access import may_see_operations
+from services.analytics.snapshot.access import may_see_operations
+from services.analytics.snapshot.api import StudyResources
 from services.analytics.snapshot.repository import projection_position
 from shared.eventstore.study_cache import load_rights
 from shared.inbox.lag import load_lags
 from shared.kernel.errors import Forbidden
 from shared.kernel.schema_name import NamedSchema
+from shared.web.container import get_container
 from shared.web.fact_routes import StudyIdPath, create_router
-from shared.web.metrics import Sample
 from shared.web.read_logging import logs_reads, note_rows
 from shared.web.response_models import read_route_options
 
@@ -64,7 +65,7 @@ class TopicLag(BaseModel):
 
 
 class Operations(BaseModel):
-    """How far analytics has processed a study, and what is missing. `lag` and `unreadable` are about all studies."""
+    """State of the projection of a study, and what is missing. `lag` and `unreadable` are about all studies."""
 
     study_id: str
     position: int
@@ -76,22 +77,22 @@ class Operations(BaseModel):
     without_screening: UnscreenedList
 
 
-async def load_operations(app: FastAPI, study: str, member: str) -> Operations:
-    """Raises NotFound for who has no grant, NotYourRole for who has another one."""
-    rights, _ = await load_rights(app.state.studies, study, member)
+async def load_operations(resources: StudyResources, study: str, member: str) -> Operations:
+    """Raises NotFound for a member without a grant, Forbidden for one without a role that may see them."""
+    rights, _ = await load_rights(resources.studies, study, member)
     if not may_see_operations(rights):
         raise Forbidden
-    current = await projection_position(app.state.system, study)
-    unscreened = await repository.load_unscreened(app.state.pool, study)
-    parked_streams = await repository.load_parked_streams(app.state.pool, app.state.system, study)
-    topic_lags = await load_lags(app.state.pool)
+    current = await projection_position(resources.system_pool, study)
+    unscreened = await repository.load_unscreened(resources.pool, study)
+    parked_streams = await repository.load_parked_streams(resources.pool, resources.system_pool, study)
+    topic_lags = await load_lags(resources.pool)
     return Operations(
         study_id=study,
         position=current.position,
         epoch=current.epoch,
         recorded_at=current.recorded_at,
         lag=[TopicLag(topic=each.topic, behind=each.behind, looked_seconds=each.age) for each in topic_lags],
-        unreadable=await repository.count_unreadable_messages(app.state.system),
+        unreadable=await repository.count_unreadable_messages(resources.system_pool),
         parked=[ParkedStream.model_validate(each) for each in parked_streams],
         without_screening=UnscreenedList(
             count=len(unscreened), rows=[UnscreenedParticipant.model_validate(each) for each in unscreened[:MAX_ROWS]]
@@ -107,14 +108,6 @@ def note_operations(request: Request, state: Operations) -> None:
 @logs_reads
 async def as_numbers(request: Request, study: StudyIdPath) -> Any:
     """Returns how far analytics has processed a study, to its administrators, investigators, monitors and auditors."""
-    state = await load_operations(request.app, study, request.state.caller.subject)
+    state = await load_operations(get_container(request).opened(StudyResources), study, request.state.caller.subject)
     note_operations(request, state)
     return state
-
-
-async def collect_metrics(app: FastAPI) -> list[Sample]:
-    help_text = "Participants with facts but no current screening"
-    counts = await repository.count_unscreened_by_study(app.state.system)
-    return [
-        Sample("quartal_participants_without_screening", help_text, n, {"study": name}) for name, n in counts.items()
-    ]

@@ -8,11 +8,13 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from services.analytics.operations.api import Operations, load_operations, note_operations
+from services.analytics.snapshot.api import StudyResources
 from services.analytics.study_header import build_study_header
 from shared.inbox.lag import SilentComponent, detect_silence, load_lags, load_stuck_counts
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import StudyHeader
 from shared.ui.pages import Pages, create_page_router
+from shared.web.container import get_container
 from shared.web.fact_routes import StudyIdPath
 from shared.web.read_logging import logs_reads
 
@@ -27,11 +29,11 @@ async def operations_page(request: Request, study: StudyIdPath) -> Response:
 
 
 async def _render_operations(request: Request, study: str) -> str:
-    await request.app.state.admit(request)
-    state = await load_operations(request.app, study, request.state.caller.subject)
+    await get_container(request).authenticate(request)
+    resources = get_container(request).opened(StudyResources)
+    state = await load_operations(resources, study, request.state.caller.subject)
     note_operations(request, state)
-    pool = request.app.state.pool
-    silence = detect_silence(await load_lags(pool), await load_stuck_counts(pool))
+    silence = detect_silence(await load_lags(resources.pool), await load_stuck_counts(resources.pool))
     header = await build_study_header(
         request,
         study,

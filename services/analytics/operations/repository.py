@@ -1,4 +1,4 @@
-"""What an operator looks at: streams of a study that stand still, and participants who were never screened here."""
+"""Parked streams and unreadable messages, and participants with facts but no screening."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SQL = load_queries(Path(__file__).with_name("repository.sql"))
 
 @dataclass(frozen=True, slots=True)
 class UnscreenedRow:
-    """Of whom facts stand, from these services, but no screening: in no figure until one arrives."""
+    """A participant with facts from these services but no screening, whom no figure counts."""
 
     participant_id: str
     services: tuple[str, ...]
@@ -39,19 +39,19 @@ async def load_parked_streams(
 
 
 async def count_unreadable_messages(system_pool: asyncpg.Pool[Any]) -> int:
-    """Messages of which nobody can tell the study, let alone the stream."""
+    """Number of messages whose study and stream cannot be read."""
     count: int = await system_pool.fetchval(SQL["unreadable"])
     return count
 
 
 async def load_unscreened(app_pool: asyncpg.Pool[Any], study_id: str) -> list[UnscreenedRow]:
-    """Who was heard of first comes first."""
+    """Participants without a screening, in the order of their first facts."""
     async with transaction(app_pool, Tenant(study_id)) as connection:
         rows = await connection.fetch(SQL["unscreened"], study_id)
     return [UnscreenedRow(row["subject"], tuple(row["services"]), row["facts"], row["since"]) for row in rows]
 
 
 async def count_unscreened_by_study(system_pool: asyncpg.Pool[Any]) -> dict[str, int]:
-    """How many there are, of every study that is known here."""
+    """Number of participants without a screening, by study."""
     rows = await system_pool.fetch(SQL["unscreened_by_study"])
     return {row["study_id"]: row["participants"] for row in rows}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Query, Request
@@ -11,12 +12,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.analytics.answers import ParticipantList, ParticipantRow
 from services.analytics.participants.service import PAGE_SIZE, ParticipantService
 from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
+from shared.web.container import Resources, get_container
 from shared.web.fact_routes import StudyIdPath, create_router
 from shared.web.read_logging import logs_reads, note_rows
 from shared.web.response_models import read_route_options
 
 _NEXT_PATTERN = explain_pattern(r"^[0-9A-Z-]{0,11}$", NEXT_SENTENCE)
 routes = create_router("/analytics/v1/studies/{study_id}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParticipantResources(Resources):
+    """The resources of the list of participants."""
+
+    participants: ParticipantService
 
 
 class ParticipantPageParameters(BaseModel):
@@ -34,7 +43,7 @@ async def list_participants(
     request: Request, study: StudyIdPath, page: Annotated[ParticipantPageParameters, Query()]
 ) -> JSONResponse:
     """Lists the participants that the caller may see, with their site, status and number of open data queries."""
-    service: ParticipantService = request.app.state.participants
+    service = get_container(request).opened(ParticipantResources).participants
     participant_page = await service.list_page(study, request.state.caller.subject, page.after, page.limit)
     note_rows(request, study, "participants", len(participant_page.rows))
     rows = [ParticipantRow.model_validate(row) for row in participant_page.rows]

@@ -10,11 +10,13 @@ from fastapi import Query, Request
 from fastapi.responses import Response
 
 from services.analytics import urls
-from services.analytics.participants.service import ParticipantListPage, ParticipantService
+from services.analytics.participants.api import ParticipantResources
+from services.analytics.participants.service import ParticipantListPage
 from services.analytics.study_header import build_study_header
 from services.analytics.wording.participation_status import describe_participation_status
 from shared.ui.html_errors import html_or_error
 from shared.ui.pages import Pages, create_page_router
+from shared.web.container import get_container
 from shared.web.fact_routes import StudyIdPath
 from shared.web.read_logging import logs_reads, note_rows
 
@@ -44,8 +46,8 @@ async def participants_page(request: Request, study: StudyIdPath, after: AfterPa
 
 
 async def _render_participants(request: Request, study: str, after: str) -> str:
-    await request.app.state.admit(request)
-    service: ParticipantService = request.app.state.participants
+    await get_container(request).authenticate(request)
+    service = get_container(request).opened(ParticipantResources).participants
     page = await service.list_page(study, request.state.caller.subject, after)
     note_rows(request, study, "participants", len(page.rows))
     header = await build_study_header(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from services.analytics.queries.service import QueryFilter, QueryService, QueryS
 from shared.kernel.ids import ParticipantId, SiteId
 from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
 from shared.kernel.schema_name import NamedSchema
+from shared.web.container import Resources, get_container
 from shared.web.fact_routes import StudyIdPath, create_router
 from shared.web.read_logging import logs_reads, note_rows
 from shared.web.response_models import read_route_options
@@ -72,9 +74,15 @@ class QueryListResponse(NamedSchema, schema_name="QueriesShown"):
     position: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class QueryResources(Resources):
+    """The resources of the data queries."""
+
+    queries: QueryService
+
+
 async def get_query_service(request: Request) -> QueryService:
-    service: QueryService = request.app.state.queries
-    return service
+    return get_container(request).opened(QueryResources).queries
 
 
 QueryServiceDep = Annotated[QueryService, Depends(get_query_service)]

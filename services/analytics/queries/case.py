@@ -9,14 +9,13 @@ from functools import cached_property
 from uuid import UUID
 
 from services.analytics.cohort.cohort import build_cohort
-from services.analytics.cohort.episodes import CourseEnd
 from services.analytics.cohort.participant import Participant
 from services.analytics.wording.phrasing import label_term
 from shared.contracts.enrollment import ConsentWithdrawn
 from shared.contracts.event import Event
 from shared.contracts.follow_up import ParticipantDied
 from shared.contracts.study import StudyClosed
-from shared.contracts.treatment import RadiotherapyCompleted, RadiotherapyDiscontinued, RadiotherapyStarted
+from shared.contracts.treatment import CourseEnd, RadiotherapyCompleted, RadiotherapyDiscontinued, RadiotherapyStarted
 from shared.gate.study_timeline import protocol_on
 from shared.kernel.fact import F, Fact, StatedFact
 from shared.kernel.record import Record

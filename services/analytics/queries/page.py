@@ -12,17 +12,17 @@ from fastapi import Query, Request
 from fastapi.responses import Response
 
 from services.analytics import urls
-from services.analytics.queries.api import QueryFilterParameters
+from services.analytics.queries.api import QueryFilterParameters, QueryResources
 from services.analytics.queries.derive import QueryWithStatus
-from services.analytics.queries.service import QueryService
+from services.analytics.snapshot.api import StudyResources
 from services.analytics.study_header import build_study_header
 from services.analytics.wording.phrasing import humanize
 from shared.contracts.study import SiteActivated
-from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.kernel.record import Record
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import NavLink
 from shared.ui.pages import MAX_TABLE_ROWS, Pages, create_page_router
+from shared.web.container import get_container
 from shared.web.fact_routes import StudyIdPath
 from shared.web.read_logging import logs_reads, note_rows
 
@@ -79,13 +79,13 @@ async def queries_page(
 
 
 async def _render_queries(request: Request, study: str, parameters: QueryFilterParameters) -> str:
-    await request.app.state.admit(request)
-    service: QueryService = request.app.state.queries
-    studies: ReplicatedStudies = request.app.state.studies
+    container = get_container(request)
+    await container.authenticate(request)
+    service = container.opened(QueryResources).queries
     current, rows = await service.visible_queries(study, request.state.caller.subject, parameters.to_filter())
     shown = min(len(rows), MAX_TABLE_ROWS)
     note_rows(request, study, "queries", shown, site=parameters.site, participant=parameters.participant)
-    record = (await studies.current(study)).record
+    record = (await container.opened(StudyResources).studies.current(study)).record
     header = await build_study_header(
         request,
         study,

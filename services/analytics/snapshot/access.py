@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from shared.kernel.errors import Forbidden
 from shared.security.grants import EVERY_SITE, Rights
 
+OPERATIONS_ROLES = frozenset({"administrator", "investigator", "monitor", "auditor"})
+
 
 @dataclass(frozen=True, slots=True)
 class ReadScope:
@@ -39,3 +41,8 @@ def read_scope(rights: Rights, site: str | None, *, participant_level: bool) -> 
         suppress_small_cells=all(grant.role == "reader" for grant in rights.grants),
         current_sites=frozenset(sites) if participant_level and not sees_whole_study else None,
     )
+
+
+def may_see_operations(rights: Rights) -> bool:
+    """True for these roles with a grant for the whole study: no single site can tell which participants it concerns."""
+    return EVERY_SITE in rights.sites_with_role(OPERATIONS_ROLES)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
+import asyncpg
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
 from services.analytics.snapshot.study_reader import StudyReader
+from shared.inbox.participant_registry.repository import ReplicatedStudies
+from shared.web.container import Resources, get_container
 from shared.web.fact_routes import StudyIdPath, create_router
 from shared.web.response_models import read_route_options
 
@@ -23,9 +27,17 @@ class Position(BaseModel):
     recorded_at: datetime | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class StudyResources(Resources):
+    """The resources that read studies. `pool` sees what one tenant may see, `system_pool` all studies."""
+
+    system_pool: asyncpg.Pool[Any]
+    studies: ReplicatedStudies
+    reader: StudyReader
+
+
 async def get_study_reader(request: Request) -> StudyReader:
-    reader: StudyReader = request.app.state.reader
-    return reader
+    return get_container(request).opened(StudyResources).reader
 
 
 StudyReaderDep = Annotated[StudyReader, Depends(get_study_reader)]

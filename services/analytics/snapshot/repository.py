@@ -76,7 +76,7 @@ async def facts_at(connection: Connection, study_id: str, position: int) -> list
 
 
 async def exclusion_facts(connection: Connection, study_id: str) -> list[Event]:
-    """Returns the withdrawals and voided participants that are current now, whatever position is read."""
+    """Returns the withdrawals and voided participants that are current now, at whatever position the study is read."""
     return _events_from_rows(study_id, await connection.fetch(SQL["exclusion_facts"], study_id))
 
 

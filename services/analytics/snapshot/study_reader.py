@@ -1,4 +1,4 @@
-"""The way from the database to an analysis: what a member may see of a study, at which position, up to which day."""
+"""The way from the database to an analysis: a study as of a position, as far as a member may see it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ UTC_OFFSET_OF_LAST_TIMEZONE = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True)
-class ParticipantFacts:
+class ParticipantEvents:
     """The facts of one participant at a position, and the ids of the events that had been corrected by then."""
 
     events: Sequence[Event]
@@ -134,7 +134,7 @@ class StudyReader:
 
     async def participant_facts(
         self, study_id: str, participant_id: str, rights: Rights, position: int
-    ) -> ParticipantFacts:
+    ) -> ParticipantEvents:
         """Returns the facts of one participant at the position, read under row-level security.
 
         Raises NotFound alike for a participant who is unknown, not screened, at a site that the member does not see,
@@ -148,15 +148,15 @@ class StudyReader:
 
     async def _read_participant(
         self, study_id: str, participant_id: str, rights: Rights, position: int
-    ) -> ParticipantFacts:
+    ) -> ParticipantEvents:
         """Read under the first of the member's tenants that can see the participant; empty if none can."""
         for site in readable_tenants(rights):
             async with transaction(self._app_pool, Tenant(study_id, site)) as connection:
                 events = await repository.facts_of_participants(connection, study_id, [participant_id], position)
                 if events:
                     corrected = await repository.corrected_event_ids(connection, study_id, participant_id, position)
-                    return ParticipantFacts(events=events, corrected_ids=corrected)
-        return ParticipantFacts(events=[], corrected_ids=frozenset())
+                    return ParticipantEvents(events=events, corrected_ids=corrected)
+        return ParticipantEvents(events=[], corrected_ids=frozenset())
 
     async def facts_by_participant(
         self, study_id: str, rights: Rights, position: int, after: str, limit: int

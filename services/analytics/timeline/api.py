@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
@@ -10,6 +12,7 @@ from services.analytics.snapshot.as_of_parameters import AsOfQuery
 from services.analytics.timeline import swim_lane
 from services.analytics.timeline.service import TimelineService
 from shared.kernel.errors import NotFound
+from shared.web.container import Resources, get_container
 from shared.web.fact_routes import ParticipantIdPath, StudyIdPath, create_router, refusal_responses
 from shared.web.file_names import content_disposition
 from shared.web.read_logging import logs_reads, note_rows
@@ -17,6 +20,13 @@ from shared.web.response_models import CONTENT_HEADERS, NOT_MODIFIED
 
 SVG = "image/svg+xml"
 routes = create_router("/analytics/v1/studies/{study_id}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineResources(Resources):
+    """The resources of the timelines."""
+
+    timelines: TimelineService
 
 
 @routes.get(
@@ -41,7 +51,7 @@ async def timeline(
     """Returns every current fact of one participant in clinical order (.json), or as a picture (.svg)."""
     if kind not in ("json", "svg"):
         raise NotFound
-    service: TimelineService = request.app.state.timelines
+    service = get_container(request).opened(TimelineResources).timelines
     answer = await service.timeline(study, participant_id, request.state.caller.subject, as_of.to_as_of())
     note_rows(request, study, "timeline", len(answer["entries"]), participant=participant_id)
     headers = content_disposition([study, answer["participant_id"], "timeline"], answer["position"], kind)

@@ -12,17 +12,19 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from services.analytics import urls
+from services.analytics.queries.api import QueryResources
 from services.analytics.queries.derive import QueryWithStatus
-from services.analytics.queries.service import QueryService
 from services.analytics.snapshot.as_of import LATEST, AsOf
 from services.analytics.snapshot.as_of_parameters import AsOfQuery
 from services.analytics.study_header import build_study_header
 from services.analytics.timeline import swim_lane
+from services.analytics.timeline.api import TimelineResources
 from services.analytics.timeline.service import TimelineService
 from services.analytics.wording.participation_status import describe_participation_status
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import Link
 from shared.ui.pages import Pages, create_page_router, html_response
+from shared.web.container import get_container
 from shared.web.fact_routes import ParticipantIdPath, StudyIdPath
 from shared.web.read_logging import logs_reads, note_rows
 
@@ -72,7 +74,7 @@ async def participant_page(
 
 async def _render_participant(request: Request, study: str, participant_id: str, as_of: AsOf) -> str:
     """Render the page. Open data queries are those of today, so an earlier state of the record shows none."""
-    await request.app.state.admit(request)
+    await get_container(request).authenticate(request)
     answer = await _timeline_service(request).timeline(study, participant_id, request.state.caller.subject, as_of)
     open_queries = await _open_queries_part(request, study, participant_id) if as_of == LATEST else None
     header = await build_study_header(
@@ -92,13 +94,13 @@ async def _render_participant(request: Request, study: str, participant_id: str,
 @logs_reads
 async def open_queries_fragment(request: Request, study: StudyIdPath, participant_id: ParticipantIdPath) -> Response:
     """Returns the open data queries as the participant's page shows them."""
-    await request.app.state.admit(request)
+    await get_container(request).authenticate(request)
     part = await _open_queries_part(request, study, participant_id)
     return html_response(pages.render("open_queries.html", open_queries=part))
 
 
 async def _open_queries_part(request: Request, study: str, participant_id: str) -> OpenQueriesPart:
-    service: QueryService = request.app.state.queries
+    service = get_container(request).opened(QueryResources).queries
     current, rows = await service.open_queries(study, participant_id, request.state.caller.subject)
     note_rows(request, study, "queries", len(rows), participant=participant_id)
     return OpenQueriesPart(
@@ -116,7 +118,7 @@ async def timeline_fragment(
     request: Request, study: StudyIdPath, participant_id: ParticipantIdPath, as_of: AsOfQuery
 ) -> Response:
     """Returns the timeline as the participant's page shows it."""
-    await request.app.state.admit(request)
+    await get_container(request).authenticate(request)
     answer = await _timeline_service(request).timeline(
         study, participant_id, request.state.caller.subject, as_of.to_as_of()
     )
@@ -145,5 +147,4 @@ def _timeline_part(request: Request, answer: Mapping[str, Any]) -> TimelinePart:
 
 
 def _timeline_service(request: Request) -> TimelineService:
-    service: TimelineService = request.app.state.timelines
-    return service
+    return get_container(request).opened(TimelineResources).timelines

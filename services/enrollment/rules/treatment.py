@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from shared.contracts.enrollment import LesionRegistered
 from shared.contracts.treatment import (
+    CourseEnd,
     DeliveredDose,
     PrescriptionChanged,
     RadiotherapyCompleted,
@@ -60,8 +61,6 @@ HIGHER_DOSE_THAN_PRESCRIBED = ProblemType(
     "A higher dose was delivered than prescribed. Check both, or state the changed prescription first.",
 )
 
-CourseEndFact = RadiotherapyCompleted | RadiotherapyDiscontinued
-
 
 def check_course_start(record: Record, stated: StatedFact[Fact], course: RadiotherapyStarted) -> Iterator[Objection]:
     for other in record.stated_of(RadiotherapyStarted, except_for=stated):
@@ -80,7 +79,7 @@ def check_prescription_change(record: Record, changed: PrescriptionChanged) -> I
     yield from _check_lesions(record, changed.targets)
 
 
-def check_course_end(record: Record, stated: StatedFact[Fact], end: CourseEndFact) -> Iterator[Objection]:
+def check_course_end(record: Record, stated: StatedFact[Fact], end: CourseEnd) -> Iterator[Objection]:
     yield from _check_started(record, end.course_id, end.ended_on)
     for other in _course_ends(record, end.course_id):
         if other is not stated:
@@ -119,8 +118,8 @@ def _check_started(record: Record, course_id: str, day: PartialDate) -> Iterator
         yield COURSE_NOT_STARTED.objection(pointer="/course_id")
 
 
-def _course_ends(record: Record, course_id: str) -> list[StatedFact[CourseEndFact]]:
-    ends: list[StatedFact[CourseEndFact]] = [
+def _course_ends(record: Record, course_id: str) -> list[StatedFact[CourseEnd]]:
+    ends: list[StatedFact[CourseEnd]] = [
         *record.stated_of(RadiotherapyCompleted),
         *record.stated_of(RadiotherapyDiscontinued),
     ]

@@ -1,6 +1,6 @@
-"""Analytics' own web application over facts that a test projects itself, and people who ask it.
+"""The web application of analytics over facts that a test projects itself, and requests of its members.
 
-People are named by role and site: `investigator`, `site@north`. The study's today is fixed.
+Members are named by role and site: `investigator`, `site@north`. The study's today is fixed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def make_fact(service: str, name: str, **data: Any) -> Fact:
 
 
 def published_case_facts(number: int, site: str = "north") -> list[Fact]:
-    """All that the reference file states of a published case, as that site's."""
+    """Returns all facts of a published case of the reference file, as facts of the site."""
     (case,) = [each for each in published_cases.cases() if each["case"] == number]
     screening, *later_facts = case["facts"]
     facts = [make_fact("enrollment", screening["type"], **{**screening["data"], "site_id": site})]
@@ -68,7 +68,7 @@ class ParticipantStreams:
 
 @dataclass
 class AnalyticsStudy:
-    """A study that analytics was told of, and its web application."""
+    """A study that analytics has projected, and its web application."""
 
     study_id: str
     http: httpx.AsyncClient
@@ -84,7 +84,7 @@ class AnalyticsStudy:
         self.position += len(new_events)
 
     async def add_participant(self, site: str, *facts: Fact) -> ParticipantStreams:
-        """Of somebody at that site."""
+        """Add a participant at a site, with these facts, and project them."""
         participant = ParticipantStreams(self.study_id, site)
         participant.add(*facts)
         await self.project(event for stream in participant.streams.values() for event in stream.events)
@@ -104,7 +104,7 @@ class AnalyticsStudy:
 
 @asynccontextmanager
 async def open_analytics_study(database: Database, folder: Path, study_id: str) -> AsyncIterator[AnalyticsStudy]:
-    """Opened, with two sites and somebody in every role."""
+    """Open a study with two sites and a member in every role."""
     issuer = Issuer.load(folder / "issuer")
     urls = {f"analytics_{role}_url": database.urls[role] for role in ("app", "system")}
     app = create_app(Settings(jwks=str(issuer.jwks), clock=TODAY, plain_http=True, **urls))  # type: ignore[arg-type] # URLs are secrets

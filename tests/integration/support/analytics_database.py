@@ -1,4 +1,4 @@
-"""What the projection's tests look at: an analytics database of their own, and what it holds of a study."""
+"""An analytics database for the tests of the projection, and reads of its content for one study."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def journal_rows(pool: asyncpg.Pool[Any], study_id: str) -> list[asyncpg.R
 
 
 async def fact_rows(pool: asyncpg.Pool[Any], study_id: str) -> list[asyncpg.Record]:
-    """Every row, standing or not."""
+    """Returns every row, current or not."""
     return await pool.fetch("select * from fact where study_id = $1 order by event_id, from_position", study_id)
 
 
@@ -71,11 +71,11 @@ async def read_standing_facts(
 
 
 def without_positions(rows: Sequence[StandingFactRow]) -> list[tuple[Any, ...]]:
-    """What they say, whatever order it was told in."""
+    """Returns the content of rows without their positions, in an order that does not depend on them."""
     return sorted((row.event_id, row.type, row.subject, row.site_id, row.version, row.data) for row in rows)
 
 
 async def stream_states(pool: asyncpg.Pool[Any], study_id: str) -> dict[str, tuple[int, str | None]]:
-    """Subject → the version it was applied to, and why it is parked."""
+    """Returns for every subject the version that was applied, and the reason why it is parked."""
     rows = await pool.fetch("select subject, version, parked from inbox_stream where study_id = $1", study_id)
     return {row["subject"]: (row["version"], row["parked"]) for row in rows}

@@ -1,4 +1,4 @@
-"""A participant's story as analytics has it: the standing events of every service, told one after the other."""
+"""The history of a participant as analytics has it: the standing events of every service, recorded one by one."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def query_explanation(key: str) -> QueryExplained:
 
 @dataclass
 class ParticipantHistory:
-    """`plan` changes the protocol. What is not told otherwise is recorded at nine on 1 February 2024, UTC."""
+    """Records events of one participant, by default at 9:00 UTC on 1 February 2024. `plan` changes the protocol."""
 
     plan: dict[str, Any] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
@@ -128,7 +128,7 @@ class ParticipantHistory:
 
 
 def reordered(events: Sequence[Event], seed: int) -> list[Event]:
-    """The same facts, as each service counts them when they are stated in another order."""
+    """The same facts, stated in another order, with the versions that each service then gives them."""
     reordered_events, versions = random.Random(seed).sample(events, len(events)), Counter[str]()  # noqa: S311 - a seeded shuffle
     for index, event in enumerate(reordered_events):
         versions[event.service] += 1
@@ -137,14 +137,14 @@ def reordered(events: Sequence[Event], seed: int) -> list[Event]:
 
 
 def enrolled_participant(*facts_: Fact, **plan: Any) -> ParticipantHistory:
-    """Of somebody enrolled, with a baseline, about whom nothing is to be asked; and what else is told."""
+    """The history of an enrolled participant with a baseline and without queries, and then `facts_`."""
     history = ParticipantHistory(plan)
     history.record(*facts.ENROLLMENT_FACTS, facts.baseline_recorded(), *facts_)
     return history
 
 
 def treated_participant(*facts_: Fact, **plan: Any) -> ParticipantHistory:
-    """The same after an index course of 28 days from 1 February 2024, with toxicity assessed at its end.
+    """An enrolled participant after an index course of 28 days from 1 February 2024, with toxicity assessed at its end.
 
     Visits are counted from 29 February 2024: visit 1 opens on 15 May, its slot ends on 14 August.
     """

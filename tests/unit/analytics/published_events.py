@@ -1,4 +1,4 @@
-"""What is stated of participants, as the events that analytics reads; the four published cases among them."""
+"""Facts of participants as the events that analytics reads, among them the four published cases."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def read_fact(stated_fact: Mapping[str, Any]) -> Fact:
 
 
 def published_case_events(number: int) -> list[Event]:
-    """Everything that the reference file states of a published case, from all services."""
+    """Every fact of a published case in the reference file, from all services."""
     (published_case,) = [each for each in published_cases.cases() if each["case"] == number]
     return make_events(
         f"CASE-{number}", [read_fact(stated) for stated in (*published_case["facts"], *published_case["later"])]

@@ -17,7 +17,7 @@ from services.toxicity.ctcae_api import routes
 from shared.security.issuer_keys import FileKeys
 from shared.security.tokens import Verifier
 from shared.web.app import create_bare_app
-from shared.web.service import authentication
+from shared.web.authentication import authentication
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BASE = "/toxicity/v1/dictionaries"
@@ -32,8 +32,9 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
 @pytest.fixture
 async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A caller with a token, and no grant in any study."""
-    issuer, app = Issuer.load(tmp_path), create_bare_app("toxicity", _lifespan)
-    app.state.admit = authentication(Verifier(FileKeys(issuer.jwks), ISSUER, AUDIENCE, now=lambda: NOON))
+    issuer = Issuer.load(tmp_path)
+    verifier = Verifier(FileKeys(issuer.jwks), ISSUER, AUDIENCE, now=lambda: NOON)
+    app = create_bare_app("toxicity", _lifespan, authenticate=authentication("toxicity", verifier))
     app.router.routes.extend(routes.routes)
     bearer = {"authorization": f"Bearer {issuer.token('anyone', now=NOON)}"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here", headers=bearer) as client:

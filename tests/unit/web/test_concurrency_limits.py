@@ -14,6 +14,7 @@ from shared.kernel.errors import Forbidden
 from shared.security.tokens import Caller
 from shared.settings import Limits
 from shared.web.app import create_bare_app
+from shared.web.container import container_of
 from shared.web.entitlement import require_entitlement
 from shared.web.fact_routes import create_router
 
@@ -30,7 +31,7 @@ def slow_app(entered: asyncio.Semaphore, finish: asyncio.Event) -> FastAPI:
     async def admit(request: Request) -> None:
         request.state.caller = Caller(request.headers["caller"])
 
-    app, routes = create_bare_app("slow", _lifespan, limits=LIMITS), create_router("/slow")
+    app, routes = create_bare_app("slow", _lifespan, limits=LIMITS, authenticate=admit), create_router("/slow")
 
     @routes.get("")
     async def slow() -> str:
@@ -38,7 +39,6 @@ def slow_app(entered: asyncio.Semaphore, finish: asyncio.Event) -> FastAPI:
         await finish.wait()
         return "done"
 
-    app.state.admit = admit
     app.include_router(routes)
     return app
 
@@ -58,7 +58,7 @@ async def test_requests_above_the_limit_per_caller_get_429_with_retry_after() ->
         served = [answer.status_code for answer in await asyncio.gather(other, *under_way)]
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
     assert refused.json()["title"].startswith("You have 5 requests under way")
-    assert (set(served), app.state.traffic.requests.total()) == ({200}, 0)
+    assert (set(served), container_of(app).traffic.requests.total()) == ({200}, 0)
 
 
 async def test_concurrent_entitlement_checks_per_caller_are_limited() -> None:

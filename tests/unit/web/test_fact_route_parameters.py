@@ -25,13 +25,12 @@ async def post_with_query(query: str) -> httpx.Response:
     async def admit(request: Request) -> None:
         request.state.caller = Caller("somebody")
 
-    app, routes = create_bare_app("stating", _lifespan), create_router("/stating")
+    app, routes = create_bare_app("stating", _lifespan, authenticate=admit), create_router("/stating")
 
     @routes.post("")
     async def state(content: dict[str, str], dry_run: DryRun = False) -> bool:
         return dry_run
 
-    app.state.admit = admit
     app.include_router(routes)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as http:
         return await http.post(f"/stating{query}", json={})

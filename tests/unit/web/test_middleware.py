@@ -30,7 +30,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     async def admit(request: Request) -> None:
         request.state.caller = Caller("somebody")
 
-    app, routes = create_bare_app("answering", _lifespan), create_router("/rows")
+    app, routes = create_bare_app("answering", _lifespan, authenticate=admit), create_router("/rows")
 
     @routes.get("")
     async def rows() -> Response:
@@ -60,7 +60,6 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     async def file() -> Response:
         return FileResponse(__file__, media_type="text/css", headers={"Cache-Control": "public, no-cache"})
 
-    app.state.admit = admit
     app.router.routes.extend([*routes.routes, *published_routes().routes])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
         yield client

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.analytics.cohort.episodes import CourseEnd
 from services.analytics.cohort.treatment import current_targets, delivered_dose
 from services.analytics.statistics.dose import gray
 from services.analytics.timeline.descriptions.context import Describe, Description, DescriptionContext
@@ -20,6 +19,7 @@ from services.analytics.wording.phrasing import (
 )
 from shared.contracts.treatment import (
     Agent,
+    CourseEnd,
     PrescriptionChanged,
     RadiotherapyCompleted,
     RadiotherapyDiscontinued,

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from pydantic import JsonValue, TypeAdapter
+from pydantic import BaseModel, JsonValue, TypeAdapter
 
 from services.analytics.cohort.cohort import Cohort, Selection
 from services.analytics.figures.answers import ANY_FIGURE_ANSWER
+from services.analytics.figures.disclosure import SmallCell, Stratum
 from services.analytics.figures.figure import FigureContext, FigureFilters
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.service import answer_figure
@@ -94,6 +95,13 @@ def test_readers_get_all_counts_of_the_whole_study(name: str) -> None:
     answer = answer_figure(figure, CONTEXT, 5, is_whole_study=True)
     assert answer.to_json() == answer_figure(figure, CONTEXT).to_json()
     assert answer.require_figure() is figure
+
+
+@pytest.mark.parametrize("model", [*FIGURES.values(), *Stratum.__subclasses__()])
+def test_every_whole_number_declares_whether_it_counts_participants(model: type[BaseModel]) -> None:
+    whole_numbers = {name for name, field in model.model_fields.items() if field.annotation is int}
+    counts = {name for name in whole_numbers if SmallCell() in model.model_fields[name].metadata}
+    assert whole_numbers - counts <= {"imputed_dates"}
 
 
 def test_a_curve_is_withheld_with_its_count() -> None:

@@ -1,4 +1,4 @@
-"""What the figures count, and whom: given facts, when a figure is computed, then these numbers."""
+"""The numbers of figures: given the facts of participants, when a figure is computed, then it counts these."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ from tests.unit.analytics.published_events import (
     published_case_events,
 )
 
-with Path(__file__).with_name("prescriptions.csv").open(encoding="utf-8", newline="") as _kept:
-    PRESCRIPTIONS = list(csv.DictReader(_kept))
+with Path(__file__).with_name("prescriptions.csv").open(encoding="utf-8", newline="") as _file:
+    PRESCRIPTIONS = list(csv.DictReader(_file))
 DOSES = ("bed_10", "eqd2_10", "bed_3", "eqd2_3", "bed_2", "eqd2_2")
 ALL_PARTICIPANTS = Selection(RECORDED_AT.date())
 

@@ -1,0 +1,17 @@
+"""The resources of the analytics service: those of all its features together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.analytics.figures.api import FigureResources
+from services.analytics.live.api import LiveResources
+from services.analytics.participants.api import ParticipantResources
+from services.analytics.queries.api import QueryResources
+from services.analytics.study_header import PageResources
+from services.analytics.timeline.api import TimelineResources
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analytics(PageResources, FigureResources, QueryResources, ParticipantResources, TimelineResources, LiveResources):
+    """Each feature sees its own part, so that no feature depends on another through the container."""

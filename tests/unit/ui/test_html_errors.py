@@ -1,0 +1,82 @@
+"""Refusals are pages for browsers, and problem documents for programs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from fastapi import FastAPI, Response
+
+from shared.kernel.errors import Forbidden
+from shared.ui.html_errors import install_html_errors
+from shared.ui.pages import Pages, create_page_router, html_response
+from shared.ui.static_files import static_routes
+from shared.web.app import create_bare_app
+from shared.web.fact_routes import create_router
+
+HTML = {"accept": "text/html"}
+
+
+@asynccontextmanager
+async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
+    yield
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """A service with one page, one refused page and one API route, to which nobody is signed in."""
+    app, page_routes, api_routes = (
+        create_bare_app("enrollment", _lifespan),
+        create_page_router(),
+        create_router("/enrollment/v1/rows"),
+    )
+
+    @page_routes.get("/enrollment/refused")
+    async def refused() -> Response:
+        raise Forbidden
+
+    @page_routes.get("/enrollment/page")
+    async def page() -> Response:
+        return html_response("<p>A page</p>")
+
+    @api_routes.get("")
+    async def rows() -> list[str]:
+        return []
+
+    app.router.routes.extend([*page_routes.routes, *api_routes.routes, *static_routes("enrollment").routes])
+    install_html_errors(app, Pages("enrollment"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+        yield client
+
+
+async def test_page_has_a_strict_content_security_policy(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/enrollment/page")
+    assert (answer.status_code, answer.text) == (200, "<p>A page</p>")
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+async def test_refused_page_is_html_for_browsers_and_json_for_programs(http: httpx.AsyncClient) -> None:
+    page, document = await http.get("/enrollment/refused", headers=HTML), await http.get("/enrollment/refused")
+    assert (page.status_code, document.status_code) == (403, 403)
+    assert f"<h1>{document.json()['title']}</h1>" in page.text
+    assert document.headers["content-type"] == "application/problem+json"
+
+
+async def test_api_without_a_token_answers_401_with_a_page_that_links_to_the_form(http: httpx.AsyncClient) -> None:
+    page = await http.get("/enrollment/v1/rows", headers=HTML)
+    assert (page.status_code, "www-authenticate" in page.headers) == (401, True)
+    assert 'href="/session?next=%2Fenrollment%2Fv1%2Frows"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"), [("app.css", "text/css"), ("favicon.svg", "image/svg+xml"), ("live.js", "text/javascript")]
+)
+async def test_static_files_are_served_under_the_name_of_the_service(
+    http: httpx.AsyncClient, name: str, media_type: str
+) -> None:
+    answer = await http.get(f"/enrollment/static/{name}")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith(media_type)
+    assert (await http.get("/enrollment/static/other.css")).status_code == 404
