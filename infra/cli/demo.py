@@ -8,15 +8,16 @@ from itertools import groupby
 import httpx
 import typer
 
+from infra.callbacks import ReportProgress
 from infra.cli import up
 from infra.cli.installation import configured_port, data_folder, http_client, token_source
-from infra.cli.progress import ProgressCallback, progress
-from infra.client.study_client import load_reference_study
+from infra.cli.progress import progress
+from infra.client.reference_loader import load_reference_study
 from infra.local.demo_links import LIVE_STUDY, demo_links
 from infra.local.stack import Stack
 from infra.local.supervisor import python_module
+from infra.reference.simulated_study import SITES
 from infra.reference.study import FROZEN_TODAY, STUDY_ID, default_grants
-from infra.simulator.study import SITES
 from shared.settings import SERVICES
 
 CATCH_UP_TIMEOUT_SECONDS, _POLL_INTERVAL_SECONDS = 60.0, 0.05
@@ -68,7 +69,7 @@ async def _wait_until_shown(
     http: httpx.AsyncClient,
     study: str,
     facts: int,
-    report_progress: ProgressCallback,
+    report_progress: ReportProgress,
     timeout_seconds: float = CATCH_UP_TIMEOUT_SECONDS,
 ) -> None:
     """Return when the projection has that many facts of a study; TimeoutError after `within` seconds."""

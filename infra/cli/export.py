@@ -14,12 +14,13 @@ from typing import Annotated, TextIO
 import httpx
 import typer
 
+from infra.callbacks import TokenFor
 from infra.cli.files import UnwritableFile, write_atomically
 from infra.cli.import_ import NO_ANSWER_MESSAGE, TokenOption
-from infra.cli.installation import TokenFor, http_client, token_source
+from infra.cli.installation import http_client, token_source
+from infra.client.services import SERVICES
 from infra.client.study_client import StudyClient
 from infra.exchange.exporting import Export
-from infra.exchange.statement_order import SERVICES
 from infra.exchange.target_study import ExchangeAborted
 from shared.kernel.ids import new_event_id
 from shared.security.grants import EVERY_SITE

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import httpx
 import typer
 
+from infra.callbacks import TokenFor
 from infra.cli.files import UnwritableFile, check_folder, write_atomically
-from infra.cli.installation import TokenFor, http_client, token_source
+from infra.cli.installation import http_client, token_source
 from infra.cli.progress import progress
 from infra.client.study_client import StudyClient
 from infra.exchange.decoding import ENCODINGS, decode_text

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import typer
 
+from infra.callbacks import TokenFor
 from infra.issuer import Issuer
 from infra.local.data_folder import DataFolder
 from infra.reference.study import subject
 from shared.kernel.clock import Clock
-
-TokenFor = Callable[[str, str | None], str]
 
 
 def data_folder() -> DataFolder:

@@ -21,10 +21,10 @@ from uuid import UUID
 
 import httpx
 
+from infra.client.services import SERVICES
 from infra.client.study_client import StudyClient
 from infra.exchange.access import can_see, visible_sites
 from infra.exchange.fact_conversion import public_content
-from infra.exchange.statement_order import SERVICES
 from infra.exchange.target_study import (
     ADMINISTRATOR,
     NO_STUDY,

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-
-import httpx
 
 from infra.exchange.import_report import ImportReport
 from infra.exchange.statement_order import ImportFact, ParticipantFacts
-from infra.exchange.target_study import response_faults
 from shared.kernel.errors import Fault
 
-_POINTER_PATTERN = re.compile(r"(?:/facts)?/([0-9]+)(?:/data)?(/.*)?")
 NOT_REGISTERED = Fault("not-registered", "The file has no participant.screened for that ref.", "/ref")
 NOT_KNOWN_YET = Fault(
     "not-known-yet", "The service does not know the participant at the present site yet: run the import again."
@@ -70,12 +65,3 @@ def ref_in_doubt(ref: str, fact: ImportFact) -> Fault:
         "participant by number; if it is somebody else, use another ref. Nothing of this ref was recorded.",
         "/ref",
     )
-
-
-def faults_by_position(answer: httpx.Response) -> dict[int, list[Fault]]:
-    """What the refusal of a batch says of its members, by their places; pointers are within the fact's content."""
-    faults: dict[int, list[Fault]] = {}
-    for fault in response_faults(answer):
-        if match := _POINTER_PATTERN.fullmatch(fault.pointer):
-            faults.setdefault(int(match[1]), []).append(Fault(fault.code, fault.message, match[2] or ""))
-    return faults

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
+from infra.client.services import SERVICES
 from shared.contracts import catalogue
 from shared.kernel.errors import Fault, MalformedBody
 from shared.kernel.fact import Correction, Stream
@@ -93,7 +94,6 @@ _LINE_MEMBERS = {
     "recorded_at",
 }
 _MAX_REF_LENGTH = 100
-_SERVICES = ("enrollment", "toxicity", "followup")
 _STUDY_FACT_SERVICES, _PARTICIPANT_FACT_SERVICES = (
     {name: each.service for each in catalogue.STREAMS if each.subject == subject for name in each.facts}
     for subject in ("study", "participant")
@@ -156,7 +156,7 @@ def build_line(
         allowed = ", ".join(sorted(_LINE_MEMBERS))
         all_faults.append(Fault("schema-extra-forbidden", f"The line has a member that is none of these: {allowed}."))
     person, is_ref = _read_or_note_faults(_read_participant, members, all_faults) or ("", False)
-    service = _read_or_note_faults(_read_service, members, all_faults) or _SERVICES[0]
+    service = _read_or_note_faults(_read_service, members, all_faults) or SERVICES[0]
     event_id = _read_or_note_faults(_read_event_id, members, all_faults)
     version, schema_version = (
         _read_or_note_faults(partial(_read_count, name=name), members, all_faults) for name in _COUNT_MEMBERS
@@ -244,8 +244,8 @@ def _corrected_service(members: Mapping[str, Any]) -> str:
     replacement = members["data"].get("replacement")
     restated = replacement.get("type") if isinstance(replacement, dict) else None
     service = members.get("service") or _PARTICIPANT_FACT_SERVICES.get(restated if isinstance(restated, str) else "")
-    if service not in _SERVICES:
-        raise invalid_line("service-needed", f"Say whose fact is taken back: {', '.join(_SERVICES)}.", "/service")
+    if service not in SERVICES:
+        raise invalid_line("service-needed", f"Say whose fact is taken back: {', '.join(SERVICES)}.", "/service")
     return str(service)
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 
+from infra.client.services import SERVICES
 from infra.client.study_client import StudyClient
 from infra.exchange.fact_conversion import canonical_content, read_line, stated_content
 from infra.exchange.import_faults import NOT_REGISTERED, NOT_VISIBLE, already_registered, refuse_participant
@@ -15,7 +16,6 @@ from infra.exchange.import_report import ImportReport
 from infra.exchange.participant_import import ParticipantImport
 from infra.exchange.registration import RefMatch, Registration
 from infra.exchange.statement_order import (
-    SERVICES,
     ImportFact,
     ParticipantFacts,
     group_by_participant,

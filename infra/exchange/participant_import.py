@@ -13,20 +13,21 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from infra.client.services import SERVICES
 from infra.client.study_client import interruptible_sleep
+from infra.exchange.batches import faults_by_line, starts_new_batch
 from infra.exchange.existing_facts import ExistingEvent, ExistingFacts, Match, with_local_ids
-from infra.exchange.fact_conversion import WITHHELD_TEXT, canonical_content, stated_content
+from infra.exchange.fact_conversion import WITHHELD_TEXT, stated_content
 from infra.exchange.import_faults import (
     NOT_KNOWN_YET,
     NOT_REGISTERED,
-    faults_by_position,
     ref_in_doubt,
     ref_reused,
     refuse_participant,
 )
 from infra.exchange.import_line import InvalidLine
 from infra.exchange.import_report import ImportReport
-from infra.exchange.statement_order import CLOSING_FACTS, SCREENED, SERVICES, TRANSFERRED, ImportFact, ParticipantFacts
+from infra.exchange.statement_order import SCREENED, TRANSFERRED, ImportFact, ParticipantFacts
 from infra.exchange.target_study import (
     POLL_DELAYS_SECONDS,
     READER,
@@ -40,9 +41,7 @@ from shared.contracts import catalogue
 from shared.kernel.errors import Fault
 from shared.kernel.fact import Correction
 from shared.kernel.sealed_text import extract_texts
-from shared.web.fact_routes import MAX_BATCH_FACTS
 
-MAX_BATCH_BYTES = 900_000  # of a request's 1 MiB
 MAX_CONFLICTS = 20  # that somebody else stated something of the participant meanwhile
 _NOT_VISIBLE_STATUS, _NOT_KNOWN_YET_STATUS = 404, 409
 _ONCE_PER_PARTICIPANT = ("participant.consented", "participant.screen_failed", "participant.enrolled")
@@ -107,7 +106,7 @@ class ParticipantImport:
             return
         batch: list[ImportFact] = []
         for fact in facts:
-            if batch and _starts_new_batch(batch, fact):
+            if batch and starts_new_batch(batch, fact):
                 await self._send_or_defer(service, batch)
                 batch = []
             local_fact = with_local_ids(fact, self._event_ids, self.numbers)
@@ -212,7 +211,7 @@ class ParticipantImport:
                 self._refuse(pending, response_faults(answer))
                 pending = []
             else:
-                objections |= self._faults_by_line(answer, pending, len(accepted_before))
+                objections |= faults_by_line(answer, pending, len(accepted_before), is_registered=bool(self.number))
                 pending = [each for each in pending if each.line.number not in objections]
         return pending, [(each, objections[each.line.number]) for each in batch if each.line.number in objections]
 
@@ -269,21 +268,6 @@ class ParticipantImport:
             if any(each.line.type in _SITE_CHANGES for each in batch):
                 await self.find_site()
 
-    def _faults_by_line(
-        self, answer: httpx.Response, pending: Sequence[ImportFact], offset: int
-    ) -> dict[int, list[Fault]]:
-        """What a refusal says of lines, by their numbers: of all of them, where it does not say of which, or where it
-        is about what was accepted before; and of somebody new, whose screening is refused."""
-        faults_in_batch = faults_by_position(answer)
-        faults_by_line = {
-            each.line.number: faults_in_batch[place]
-            for place, each in enumerate(pending, offset)
-            if place in faults_in_batch
-        }
-        if not faults_by_line or (not self.number and pending[0].line.number in faults_by_line and not offset):
-            return {each.line.number: faults_by_line.get(each.line.number, response_faults(answer)) for each in pending}
-        return faults_by_line
-
     def _refuse(self, facts: Sequence[ImportFact], faults: Sequence[Fault]) -> None:
         for fact in facts:
             self.report.refuse(fact.line, faults)
@@ -292,16 +276,3 @@ class ParticipantImport:
         self._existing[service].claim(event_id)
         if fact.line.event_id:
             self._event_ids[fact.line.event_id] = event_id
-
-
-def _starts_new_batch(batch: Sequence[ImportFact], fact: ImportFact) -> bool:
-    """Must what is gathered be stated before the next fact?"""
-    content = fact.fact
-    corrects_batch = isinstance(content, Correction) and any(
-        said.line.event_id == str(content.event_id) for said in batch
-    )
-    is_closing = fact.line.is_exported and fact.line.type in CLOSING_FACTS
-    is_full = (
-        len(batch) >= MAX_BATCH_FACTS or sum(len(canonical_content(said.fact)) for said in batch) > MAX_BATCH_BYTES
-    )
-    return corrects_batch or is_closing or is_full or batch[-1].line.type == TRANSFERRED

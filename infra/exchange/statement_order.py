@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from infra.client.services import SERVICES
 from infra.exchange.import_line import ImportLine
 from shared.kernel.fact import Correction, Fact
 
-SERVICES = ("enrollment", "toxicity", "followup")
 SCREENED, TRANSFERRED = "participant.screened", "participant.transferred"
 WITHDRAWN, VOIDED = "participant.withdrawn", "participant.voided"
 CLOSING_FACTS = frozenset({WITHDRAWN, VOIDED})

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from infra.reference import simulated_study as simulated
 from infra.reference import study as reference
-from infra.simulator import participants as simulated
 from shared.kernel.fact import Role
 
-LIVE_STUDY = "demo-live"
+LIVE_STUDY = simulated.STUDY_ID
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ import uuid
 from pathlib import Path
 from types import TracebackType
 
+from infra.callbacks import Report
 from infra.local.child_process import Program, RunningProgram
 from infra.local.folder_lock import hold_lock
-from infra.local.kafka_home import KafkaHome, Report, run_java
+from infra.local.kafka_home import KafkaHome, run_java
 from infra.local.ports import LOOPBACK, free_port, persistent_port
 
 _TAKEOVER_TIMEOUT_SECONDS = 25.0  # seconds in which the broker of a killed predecessor shuts down

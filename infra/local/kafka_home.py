@@ -12,12 +12,13 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infra.callbacks import Report
 from infra.local.folder_lock import hold_lock
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 KAFKA_VERSION = "4.4.0"
 LOCK_FILE = Path(__file__).with_name("kafka.lock")
 HEAP_SIZE = "256m"
-Report = Callable[[str], None]
 _DOWNLOAD_ATTEMPTS = 3  # downloads of one jar
 _INSTALL_LOCK_TIMEOUT_SECONDS = 600.0  # seconds
 _LOGGING = """status=error

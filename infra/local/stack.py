@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from infra.callbacks import Report
 from infra.issuer import Issuer
 from infra.local.child_process import Program
 from infra.local.data_folder import DataFolder
@@ -20,7 +21,6 @@ from infra.postgres.roles import ROLES, URL_SETTINGS, ensure_databases
 from shared.security.vault import make_key_file
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-Report = Callable[[str], None]
 Step = Callable[["Stack"], Coroutine[Any, Any, None]]
 _POLL_INTERVAL_SECONDS = 0.5  # seconds between two looks at a server that may have crashed
 

@@ -11,13 +11,13 @@ import os
 import sys
 from urllib.parse import unquote, urlsplit
 
-from infra.postgres.roles import PURPOSES, SERVICES, ensure_databases
+from infra.postgres.roles import PURPOSES, ensure_databases
 from services.analytics.__main__ import PROCESS as ANALYTICS
 from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
 from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
 from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
 from shared.runtime.service_process import migrate
-from shared.settings import Settings
+from shared.settings import SERVICES, Settings
 
 PROCESSES = (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)
 

@@ -15,7 +15,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
-SERVICES = ("enrollment", "toxicity", "followup", "analytics")
+from shared.settings import SERVICES
+
 PURPOSES = ("owner", "app", "system")
 DATABASES = tuple(f"quartal_{service}" for service in SERVICES)
 ROLES = tuple(f"{database}_{purpose}" for database in DATABASES for purpose in PURPOSES)

@@ -7,8 +7,8 @@ from copy import deepcopy
 from datetime import date, timedelta
 from itertools import pairwise
 
+from infra.reference.simulated_study import CONSENT_VERSIONS
 from infra.simulator.participant_story import OptionalEvent, ParticipantStory, iso_day
-from infra.simulator.study import CONSENT_VERSIONS
 from infra.synthetic.treatment_summary import SimulatedFact
 
 

@@ -9,9 +9,10 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
-from infra.simulator.study import SimulatedSite
+from infra.client.services import Service
+from infra.reference.simulated_study import SimulatedSite
 from infra.synthetic.disease_course import DiseaseCourse
-from infra.synthetic.treatment_summary import Service, SimulatedFact, TreatedParticipant
+from infra.synthetic.treatment_summary import SimulatedFact, TreatedParticipant
 
 
 @dataclass

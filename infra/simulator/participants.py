@@ -11,14 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from random import Random
 
-from infra.reference.study import CRITERIA, PROTOCOL
-from infra.simulator import rates
-from infra.simulator.optional_events import OPTIONAL_EVENTS
-from infra.simulator.participant_story import ParticipantStory, choose_events
-from infra.simulator.rates import PARTICIPANT_PATH_WEIGHTS, ParticipantPath
-from infra.simulator.reporting import ReportedFact, SimulatedParticipant, schedule_reports
-from infra.simulator.site_errors import CONTRADICTIONS, CORRECTIONS, coarsen_dates
-from infra.simulator.study import (
+from infra.reference.simulated_study import (
     ACCRUAL_DAYS,
     CONSENT_VERSIONS,
     FIRST_SCREENING_DAY,
@@ -29,6 +22,13 @@ from infra.simulator.study import (
     SYMPTOMS,
     SimulatedSite,
 )
+from infra.reference.study import CRITERIA, PROTOCOL
+from infra.simulator import rates
+from infra.simulator.optional_events import OPTIONAL_EVENTS
+from infra.simulator.participant_story import ParticipantStory, choose_events
+from infra.simulator.rates import PARTICIPANT_PATH_WEIGHTS, ParticipantPath
+from infra.simulator.reporting import ReportedFact, SimulatedParticipant, schedule_reports
+from infra.simulator.site_errors import CONTRADICTIONS, CORRECTIONS, coarsen_dates
 from infra.synthetic import probabilities
 from infra.synthetic.cohort import (
     add_consent_only,

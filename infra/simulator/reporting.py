@@ -9,12 +9,13 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from infra.client.services import SERVICES, Service
+from infra.reference.simulated_study import SimulatedSite
 from infra.reference.study import ReferenceFact
 from infra.simulator.participant_story import ParticipantStory, iso_day
 from infra.simulator.rates import REPORT_DELAYS, REPORT_DELAYS_BY_TYPE
-from infra.simulator.study import SimulatedSite
 from infra.synthetic import probabilities
-from infra.synthetic.treatment_summary import SERVICES, Service, SimulatedFact
+from infra.synthetic.treatment_summary import SimulatedFact
 from shared.kernel.ids import legacy_event_id
 
 NAMING_FACTS = {"radiotherapy.started": "course", "systemic_therapy.started": "line", "lesion.registered": "lesion"}

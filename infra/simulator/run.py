@@ -12,32 +12,25 @@ for. With a progress file it does not even ask for that.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
-import signal
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import partial
 from pathlib import Path
 
 import httpx
 
-from infra.client.study_client import ApiError, Cancelled, Report, StudyClient, TokenFor, interruptible_sleep
-from infra.issuer import Issuer
-from infra.reference.study import default_grants, subject
+from infra.callbacks import Report, TokenFor
+from infra.client.study_client import ApiError, Cancelled, StudyClient, interruptible_sleep
+from infra.reference.study import default_grants
 from infra.simulator.participants import (
     FIRST_SCREENING_DAY,
     OPENING_DATA,
-    SITES,
-    STUDY_ID,
     SimulatedParticipant,
     SimulatedSite,
     simulate_participant,
 )
 from infra.simulator.progress import NextFact, ParticipantProgress, SimulationProgress
-from shared.kernel.clock import Clock
 
 REPLAY_THRESHOLD = timedelta(seconds=5)
 DUE_CHECK_INTERVAL_SECONDS = 30.0
@@ -270,59 +263,3 @@ def _is_replay(answer: httpx.Response) -> bool:
     if not recorded_at or not answered_at:
         return False
     return parsedate_to_datetime(answered_at) - datetime.fromisoformat(recorded_at) > REPLAY_THRESHOLD
-
-
-def main() -> None:
-    """Runs until all is told or SIGINT or SIGTERM comes. Signs with the development issuer beside QUARTAL_JWKS."""
-    arguments = _arguments()
-    issuer, clock = Issuer.load(arguments.keys), Clock.parse(os.environ.get("QUARTAL_CLOCK", ""))
-
-    def token_for(role: str, site_id: str | None) -> str:
-        return issuer.token(subject(arguments.study, role, site_id), now=clock.now())
-
-    async def run() -> int:
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with httpx.AsyncClient(base_url=arguments.url, timeout=30) as client:
-            return await simulate(
-                client,
-                token_for,
-                arguments.study,
-                SITES[: arguments.sites],
-                arguments.seed,
-                arguments.rate,
-                arguments.participants,
-                lambda zone: clock.today(arguments.study, zone),
-                stop,
-                partial(print, flush=True),
-                arguments.progress,
-                endless=arguments.endless,
-            )
-
-    print(f"{asyncio.run(run())} facts recorded")
-
-
-def _positive_int(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError("at least one")
-    return number
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m infra.simulator", description="Simulate a study through the public API."
-    )
-    parser.add_argument("--url", default=f"http://127.0.0.1:{os.environ.get('QUARTAL_PORT', '8000')}")
-    parser.add_argument("--study", default=STUDY_ID)
-    parser.add_argument("--sites", type=int, default=len(SITES), choices=range(1, len(SITES) + 1), metavar="N")
-    parser.add_argument("--participants", type=_positive_int, default=120)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rate", type=float, default=1.0, help="facts per second")
-    keys = Path(os.environ.get("QUARTAL_JWKS", ".quartal/issuer/jwks.json")).parent
-    parser.add_argument(
-        "--endless", action="store_true", help="go on with the same number of new participants, until a signal comes"
-    )
-    parser.add_argument("--progress", type=Path, help="file that stores the progress")
-    parser.add_argument("--keys", type=Path, default=keys, help="folder of the development issuer")
-    return parser.parse_args()

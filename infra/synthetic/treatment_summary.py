@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
+from infra.client.services import Service
 from infra.reference.study import ReferenceFact
 from infra.synthetic.enrollment_facts import Stage, clinical_date
-
-Service = Literal["enrollment", "toxicity", "followup"]
-SERVICES: tuple[Service, ...] = ("enrollment", "toxicity", "followup")
 
 
 @dataclass(eq=False)
