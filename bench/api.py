@@ -1,4 +1,4 @@
-"""A fact stated over HTTP, against the smallest handler that validates and keeps the same."""
+"""Measures a fact posted over HTTP against the smallest handler that validates and stores the same fact."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def run(size: Size) -> Measurements:
                 lambda: post_all(product_port, CONNECTIONS, build_requests(f"/followup/v1/studies/{STUDY}")),
                 lambda: post_all(smallest_port, CONNECTIONS, build_requests("")),
             )
-    return {RATIO.name: [Pair(*each) for each in rounds]}
+    return {RATIO.name: [Pair(*round_rates) for round_rates in rounds]}
 
 
 def _request(base: str, number: str, bearer: str) -> bytes:

@@ -1,4 +1,4 @@
-"""`quartal export`: a study's facts into a file. The services record who exported what, and when."""
+"""`quartal export`: writes the facts of a study to a file. The services log who exported what, and when."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from shared.security.grants import EVERY_SITE
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 StudyOption = Annotated[str, typer.Option(help="the study's id")]
-SiteOption = Annotated[str | None, typer.Option(help="only what this site stated, read as its staff")]
-ServicesOption = Annotated[list[str], typer.Option("--service", help="of these services; without it, of all")]
+SiteOption = Annotated[str | None, typer.Option(help="only facts that this site recorded, read as its staff")]
+ServicesOption = Annotated[list[str], typer.Option("--service", help="only facts of this service; may be repeated")]
 
 
 @app.command("facts")
 def facts_command(
     study: StudyOption,
     site: SiteOption = None,
-    out: Annotated[Path | None, typer.Option(help="a file; without it, the terminal")] = None,
+    out: Annotated[Path | None, typer.Option(help="the file to write; without it, standard output")] = None,
     service: ServicesOption = list(SERVICES),  # noqa: B006 - typer reads it and changes nothing
     token: TokenOption = None,
 ) -> None:
-    """Every fact as stated, corrections too, as JSON lines that `quartal import` reads. Sealed texts are not in it."""
+    """Export every fact as recorded, also corrections, as JSON lines for `quartal import`, without sealed texts."""
     if set(service) - set(SERVICES):
         typer.echo(f"A service is one of {', '.join(SERVICES)}.", err=True)
         raise typer.Exit(2)
@@ -59,7 +59,7 @@ def facts_command(
 
 
 def summary(export: Export, counts: Counter[str]) -> Iterator[str]:
-    """Say what is in the file, of whom, and until when."""
+    """Yield sentences on what the file contains, from which sites, and up to which time."""
     counts_by_service = ", ".join(f"{count} of {name}" for name, count in counts.items())
     yield (
         f"{counts.total()} facts were exported ({counts_by_service}). The services recorded this as export {export.id}."
@@ -72,14 +72,14 @@ def summary(export: Export, counts: Counter[str]) -> Iterator[str]:
             else f"Only the sites {', '.join(visible_sites)} are"
         )
         yield (
-            f"{sites} visible to this token: the file has what {len(visible_sites)} of "
-            f"{len(export.sites)} sites stated."
+            f"{sites} visible to this token: the file has the facts of {len(visible_sites)} of "
+            f"{len(export.sites)} sites."
         )
     if export.site:
-        yield f"The file has only what site {export.site} stated, and the study's own facts."
-    newer = f" It has {export.newer_count} that came since; others may be missing." if export.newer_count else ""
-    yield f"The file has everything that was recorded before {export.started_at:%Y-%m-%d %H:%M:%S} UTC.{newer}"
-    yield "Sealed texts are not in it."
+        yield f"The file has only the facts that site {export.site} recorded, and the study's own facts."
+    newer = f" It has {export.newer_count} newer facts; others may be missing." if export.newer_count else ""
+    yield f"The file is complete up to {export.started_at:%Y-%m-%d %H:%M:%S} UTC.{newer}"
+    yield "The file has no sealed texts."
 
 
 async def _run_export(

@@ -1,4 +1,4 @@
-"""How far something long is: a bar on a terminal, plain lines elsewhere."""
+"""Shows the progress of long work: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from infra.callbacks import ReportProgress
 
-PRINT_INTERVAL_SECONDS = 3.0  # seconds, where there is no terminal
+PRINT_INTERVAL_SECONDS = 3.0  # between two lines, if there is no terminal
 
 
 @contextmanager
 def progress(title: str, unit: str) -> Iterator[ReportProgress]:
-    """On standard error: what a command says on standard output is for others to read."""
+    """Yield a function that shows progress on standard error; standard output is for the result of the command."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _print_progress(title, unit)

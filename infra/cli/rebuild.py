@@ -1,4 +1,4 @@
-"""`quartal rebuild analytics`: the fact tables anew, from the journal."""
+"""`quartal rebuild analytics`: rebuilds the fact tables from the journal."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ OPENING_FACT_COUNT = 3  # the study opened, its administrator granted, the site 
 
 @dataclass(frozen=True)
 class ParticipantBatches:
-    """One person's facts, a batch for each service that is told something, by the key of their registration."""
+    """One participant's facts, a batch for each service; `key` is the idempotency key of the registration."""
 
     key: str
     batches: dict[Service, list[ReferenceFact]]
@@ -36,9 +36,9 @@ async def load_reference_study(
     report: Report,
     report_progress: ReportProgress = lambda _done, _of: None,
 ) -> int:
-    """State the reference study; how many facts it is. Every request carries its key, so a second time adds nothing.
+    """Record the reference study and return the number of its facts. Safe to repeat: every request has a fixed key.
 
-    Raises NotAccepted for what the study's services refuse, httpx.TransportError when they do not answer.
+    Raises ApiError if a service refuses a fact, httpx.TransportError if it does not answer.
     """
     study_client = StudyClient(client, STUDY_ID, token_for)
     await study_client.open_study(OPENING_DATA, f"{STUDY_ID}/opened")
@@ -69,25 +69,28 @@ async def load_reference_study(
         f"{STUDY_ID}: loaded {case_count} published cases, {synthetic_count} synthetic participants and "
         f"{len(participants) - case_count - synthetic_count} synthetic people who were not enrolled"
     )
-    published_numbers = ", ".join(numbers[person.key] for person in participants[:case_count])
+    published_numbers = ", ".join(numbers[participant.key] for participant in participants[:case_count])
     report(f"{STUDY_ID}: the published cases are {published_numbers}; all others are synthetic")
     return fact_count
 
 
 def reference_participants() -> list[ParticipantBatches]:
-    """Everyone of the reference study: the published cases, the synthetic participants, who was not enrolled."""
+    """Return the published cases, the synthetic participants, and the synthetic participants who were not enrolled."""
     participants = [
         (f"published-{case['case']}", case["facts"], _later_facts(case)) for case in published_cases.cases()
     ]
-    later_facts = [[(each.service, each.fact) for each in rest] for rest in cohort.later_facts()]
+    later_facts = [
+        [(simulated.service, simulated.fact) for simulated in simulated_facts]
+        for simulated_facts in cohort.later_facts()
+    ]
     synthetic_participants = zip(cohort.participants(), later_facts, strict=True)
     participants += [
-        (f"synthetic-{place}", facts, rest) for place, (facts, rest) in enumerate(synthetic_participants, 1)
+        (f"synthetic-{number}", facts, later) for number, (facts, later) in enumerate(synthetic_participants, 1)
     ]
     participants += [
-        (f"synthetic-door-{place}", facts, []) for place, facts in enumerate(cohort.not_enrolled_participants(), 1)
+        (f"synthetic-door-{number}", facts, []) for number, facts in enumerate(cohort.not_enrolled_participants(), 1)
     ]
-    return [_participant_batches(name, facts, rest) for name, facts, rest in participants]
+    return [_participant_batches(name, facts, later) for name, facts, later in participants]
 
 
 def _later_facts(case: published_cases.PublishedCase) -> list[tuple[Service, ReferenceFact]]:
@@ -95,16 +98,16 @@ def _later_facts(case: published_cases.PublishedCase) -> list[tuple[Service, Ref
 
 
 def _participant_batches(
-    name: str, facts: list[ReferenceFact], rest: Sequence[tuple[Service, ReferenceFact]]
+    name: str, facts: list[ReferenceFact], later: Sequence[tuple[Service, ReferenceFact]]
 ) -> ParticipantBatches:
     batches: dict[Service, list[ReferenceFact]] = {"enrollment": facts}
-    for service, fact in rest:
+    for service, fact in later:
         batches.setdefault(service, []).append(fact)
     return ParticipantBatches(f"{STUDY_ID}/participant/{name}", batches)
 
 
 async def _register(study_client: StudyClient, slots: asyncio.Semaphore, participant: ParticipantBatches) -> str:
-    """The registration, then what the other services are told, once they have heard of it; the participant's number."""
+    """Register a participant, then record the facts of the other services; return the participant's number."""
     async with slots:
         response = await study_client.register(SITE_ID, {"facts": participant.batches["enrollment"]}, participant.key)
         number, after = response.json()["participant_id"], response.headers.get("quartal-version")

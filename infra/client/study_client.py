@@ -20,11 +20,11 @@ RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
 
 
 class Cancelled(Exception):
-    """Whoever waits for an answer was told to stop."""
+    """The stop event was set while a request or a pause was under way."""
 
 
 class ApiError(Exception):
-    """A problem answer: its status, its code, and for each error in it (code, JSON pointer)."""
+    """A problem document as an answer: its status, its code, and (code, JSON pointer) of each of its errors."""
 
     def __init__(self, request: str, status: int, code: str, errors: tuple[tuple[str, str], ...]) -> None:
         self.status, self.code, self.errors = status, code, errors
@@ -35,7 +35,9 @@ class ApiError(Exception):
     def from_response(cls, request: str, answer: httpx.Response) -> ApiError:
         problem = _problem_document(answer)
         code = str(problem.get("type", "")).rstrip("/").rpartition("/")[2] or "unnamed"
-        errors = tuple((str(each.get("code", "")), str(each.get("pointer", ""))) for each in problem.get("errors", ()))
+        errors = tuple(
+            (str(error.get("code", "")), str(error.get("pointer", ""))) for error in problem.get("errors", ())
+        )
         return cls(request, answer.status_code, code, errors)
 
 
@@ -50,8 +52,9 @@ def _problem_document(answer: httpx.Response) -> dict[str, Any]:
 class StudyClient:
     """Requests about one study, each safe to repeat.
 
-    What passes (no connection, 409 with Retry-After, 429, 502 to 504) is asked again after a growing pause: `attempts`
-    times, or without end; `stop` ends every pause with `Stopped`. Anything else but success raises `NotAccepted`.
+    Transient failures (no connection, 409 with Retry-After, 429, 502 to 504) are retried after a growing pause:
+    `attempts` times, or without end if None. Setting `stop` ends every pause with Cancelled. Any other failure raises
+    ApiError.
     """
 
     client: httpx.AsyncClient
@@ -65,7 +68,7 @@ class StudyClient:
         await self._post("/enrollment/v1/studies", body, ("administrator", None), key)
 
     async def record_study_fact(self, type_name: str, data: dict[str, Any], key: str) -> None:
-        """A fact of the study, in the administrator's name."""
+        """Record a fact of the study as its administrator."""
         await self._post(f"{self._enrollment_path}/facts/{type_name}", data, ("administrator", None), key)
 
     async def record_grants(self, grants: list[MemberGrant]) -> None:
@@ -74,7 +77,7 @@ class StudyClient:
             await self.record_study_fact("study.member_granted", dict(grant), key)
 
     async def register(self, site_id: str, body: dict[str, Any], key: str) -> httpx.Response:
-        """A new participant: the screening alone, or `{"facts": [...]}` that begins with it."""
+        """Register a new participant; `body` is the screening, or `{"facts": [...]}` that begin with it."""
         return await self._post(f"{self._enrollment_path}/participants", body, ("site", site_id), key)
 
     async def record_fact(
@@ -87,9 +90,9 @@ class StudyClient:
         service: Service = "enrollment",
         after: str | None = None,
     ) -> httpx.Response:
-        """One fact more, by the site's staff or, without a site, by whoever may state it in the whole study.
+        """Record a fact of a participant, as staff of the site or, without a site, in a study-wide role that may.
 
-        `after` is the `Quartal-Version` of enrollment that another service must have heard of.
+        `after` is the `Quartal-Version` of enrollment that another service must have applied before.
         """
         path = f"{self._service_path(service)}/participants/{participant_id}/facts/{fact['type']}"
         roles = catalogue.fact_class(service, fact["type"]).stated_by_roles
@@ -106,7 +109,7 @@ class StudyClient:
         service: Service,
         after: str | None = None,
     ) -> httpx.Response:
-        """Several facts at once: all are recorded, or none."""
+        """Record several facts at once: all or none."""
         path = f"{self._service_path(service)}/participants/{participant_id}/facts"
         return await self._post(path, list(facts), ("site", site_id), key, after)
 
@@ -136,7 +139,10 @@ class StudyClient:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """Any request that is safe to repeat, asked again while what is in the way passes; whatever the answer is."""
+        """Send a request that is safe to repeat, retry transient failures, and return the last answer, even an error.
+
+        Raises httpx.TransportError after the last attempt without a connection, Cancelled if `stop` is set.
+        """
         for seconds, is_last in self._retry_delays():
             request_headers = {"Authorization": f"Bearer {self.token_for(*caller)}", **(headers or {})}
             try:
@@ -152,7 +158,7 @@ class StudyClient:
         raise Cancelled
 
     def _retry_delays(self) -> Iterator[tuple[float, bool]]:
-        """Seconds to wait before another attempt, and whether the attempt is the last."""
+        """Yield for each attempt the seconds to wait after it, and whether it is the last."""
         for attempt in count(1):
             if self.stop.is_set():
                 return
@@ -160,7 +166,7 @@ class StudyClient:
 
 
 async def interruptible_sleep(stop: asyncio.Event, seconds: float) -> None:
-    """Wait so long; raises Stopped as soon as `stop` is set."""
+    """Wait `seconds`; raise Cancelled as soon as `stop` is set."""
     try:
         await asyncio.wait_for(stop.wait(), seconds)
     except TimeoutError:
@@ -173,6 +179,6 @@ def _is_retryable(answer: httpx.Response) -> bool:
 
 
 def _retry_after_seconds(answer: httpx.Response) -> float:
-    """Seconds that the answer asks for, 30 at most; 0 where it names none (or a date)."""
+    """Return the seconds of Retry-After, at most 30; 0 if the header is missing or a date."""
     header = answer.headers.get("retry-after", "")
     return min(30.0, float(header)) if header.isdigit() else 0.0

@@ -1,4 +1,4 @@
-"""The doors of a local installation: who can look at which study, under the names that `quartal token` gives."""
+"""Sign-in links of the demo: each role in each study, as the subjects that `quartal token` uses by default."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ LIVE_STUDY = simulated.STUDY_ID
 
 @dataclass(frozen=True)
 class DemoLink:
+    """A link that signs in; `study` is the id of the study, `title` its name, `notes` describe the study."""
+
     study: str
     title: str
-    """The study's, for people."""
     role: Role
     description: str
     site: str | None = None
@@ -25,7 +26,7 @@ class DemoLink:
 
     @property
     def sign_in_url(self) -> str:
-        """The address that signs in and leads to the study's page."""
+        """Return the local address that signs in and redirects to the page of the study."""
         site = {"site": self.site} if self.site else {}
         query = {"study": self.study, "role": self.role, **site, "next": f"/analytics/studies/{self.study}"}
         return f"/session/development?{urlencode(query)}"
@@ -40,8 +41,8 @@ ROLE_DESCRIPTIONS: Mapping[Role, str] = {
     "administrator": "Figures of counts and the operations page. No single participants.",
     "reader": "Figures of counts only. Small counts are withheld.",
 }
-"""What the page shows a role. Each shows something to everyone whom the studies grant a role, so no role lacks a door;
-a site's coordinator, though, is shown what its staff are, and has none of their own."""
+"""What the pages show to each role. Every role that the studies grant has a link, except the coordinator of a site,
+who sees the same as its staff."""
 
 _REFERENCE_NOTES = (
     "This study has 4 published cases and 27 synthetic participants.",
@@ -53,13 +54,13 @@ _LIVE_NOTES = ("This study is simulated. Its records describe no real people.",)
 
 
 def demo_links() -> list[DemoLink]:
-    """One for each role in each study, study after study."""
+    """Return a link for each role in each study, study after study."""
     studies = (
         (reference.STUDY_ID, "Reference study", reference.SITE_ID, _REFERENCE_NOTES),
         (LIVE_STUDY, "Simulated study", simulated.SITES[0].site_id, _LIVE_NOTES),
     )
     return [
-        DemoLink(study, title, role, seen, site if role == "site" else None, notes)
+        DemoLink(study, title, role, description, site if role == "site" else None, notes)
         for study, title, site, notes in studies
-        for role, seen in ROLE_DESCRIPTIONS.items()
+        for role, description in ROLE_DESCRIPTIONS.items()
     ]

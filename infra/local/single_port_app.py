@@ -1,8 +1,8 @@
-"""`python -m infra.local.single_port_app`: the four services on one port, under the paths of a deployment.
+"""`python -m infra.local.single_port_app`: serves the four services on one port, under the paths of a deployment.
 
-Here, and only here, the development issuer signs people in: each link of the start page is a role in a study. A page
-of any site could point a name of its own at 127.0.0.1 (DNS rebinding) and would then be "the same origin" for the
-browser; therefore nothing is answered but under the loopback names and the port that this server was started on.
+Only here the development issuer signs people in: each link of the start page is a role in a study. A foreign page could
+point its own host name at 127.0.0.1 (DNS rebinding) and would then be "the same origin" for the browser. So the server
+answers only requests for a loopback name and its own port.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from shared.web.route_classes import StrictRoute
 from shared.web.same_origin import require_own_navigation
 
 DEFAULT_SERVICE = "analytics"
-"""The service that answers what no service's name begins: the start page and the session."""
+"""The service for paths that begin with no service's name: the start page and the session."""
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 HTTP_PORT = 80
-"""A browser leaves it out of `Host`."""
+"""The port that a browser leaves out of `Host`."""
 SHARED_PATHS = ("health", "metrics", "problems", "schemas", "asyncapi.json")
-"""First parts of paths that are of all services together."""
+"""First parts of paths that all services share."""
 
 
 class SinglePortApp:
@@ -57,18 +57,20 @@ class SinglePortApp:
 
     def __init__(self, settings: Settings) -> None:
         processes = (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)
-        self.apps: Mapping[str, FastAPI] = {each.name: each.create_app(settings) for each in processes}
+        self.apps: Mapping[str, FastAPI] = {process.name: process.create_app(settings) for process in processes}
         self.streams = [self.apps[DEFAULT_SERVICE].state.live]
         self.shared_app = _create_shared_app(self.apps, settings)
         self._wrong_host_response = ResponseMiddleware(refusal_response(MisdirectedRequest()), "web")
         self._allowed_hosts = allowed_hosts(settings.port) if issuer_folder(settings) else None
         for app in self.apps.values():
-            app.state.traffic = self.shared_app.state.traffic  # a caller's share is one of the process
+            app.state.traffic = (
+                self.shared_app.state.traffic
+            )  # limits of a caller are for the process, not for each service
         self.apps[DEFAULT_SERVICE].state.links = {
-            f"{title}: sign in as": [Link(door.sign_in_url, door.role, door.description) for door in of_study]
-            for title, of_study in groupby(demo_links(), lambda door: f"{door.title} ({door.study})")
+            f"{title}: sign in as": [Link(link.sign_in_url, link.role, link.description) for link in study_links]
+            for title, study_links in groupby(demo_links(), lambda link: f"{link.title} ({link.study})")
         }
-        self.apps[DEFAULT_SERVICE].state.notes = {door.study: list(door.notes) for door in demo_links()}
+        self.apps[DEFAULT_SERVICE].state.notes = {link.study: list(link.notes) for link in demo_links()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -82,13 +84,13 @@ class SinglePortApp:
 
 
 def allowed_hosts(port: int) -> frozenset[str]:
-    """The values of `Host` by which a browser on this machine asks for this server."""
+    """Return the values of `Host` that a browser on this machine sends to this server."""
     with_port = {f"{name}:{port}" for name in LOOPBACK_NAMES}
     return frozenset(with_port | set(LOOPBACK_NAMES) if port == HTTP_PORT else with_port)
 
 
 def issuer_folder(settings: Settings) -> Path | None:
-    """The folder of the development issuer; None where tokens come from another one."""
+    """Return the folder of the development issuer; None if another issuer signs the tokens."""
     folder = Path(settings.jwks).parent
     return folder if settings.jwks and (folder / "issuer.json").exists() else None
 
@@ -133,7 +135,7 @@ def _shared_routes(apps: Mapping[str, FastAPI]) -> APIRouter:
 
 
 def _development_routes(settings: Settings, folder: Path) -> APIRouter:
-    """Sign-in without a password: on a developer's own machine, with the keys in `folder`, which were made there."""
+    """Return the sign-in without a password, for a developer's own machine; the issuer's keys are in `folder`."""
     router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
     @router.get("/session/development")
@@ -153,7 +155,7 @@ def _development_routes(settings: Settings, folder: Path) -> APIRouter:
 
 
 def require_loopback(request: Request) -> None:
-    """Raises NotFound for a client that is not on this machine."""
+    """Raise NotFound for a client on another machine."""
     if request.client is None or not ip_address(request.client.host).is_loopback:
         raise NotFound
 

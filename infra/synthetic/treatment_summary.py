@@ -1,4 +1,4 @@
-"""What somebody's enrollment facts say that bears on what follows, and how what follows is noted."""
+"""The parts of enrollment facts on which later facts depend, and the type of simulated facts."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from infra.synthetic.enrollment_facts import Stage, clinical_date
 
 @dataclass(eq=False)
 class SimulatedFact:
-    """A fact as a service takes it, and the day on which it truly happened (the fact may say less).
+    """A fact for a service, and the true day of its event (the fact may have a partial date).
 
-    `after`: told only when that is told; `corrects`: what a `record.corrected` is about.
+    `after` is a fact that must be reported before; `corrects` is the fact that a `record.corrected` corrects.
     """
 
     service: Service
@@ -33,7 +33,7 @@ class SimulatedFact:
 
 @dataclass(frozen=True)
 class RadiotherapyCourse:
-    """One radiotherapy series; `ended` is None while it is under way. `stereotactic`: any of its targets is."""
+    """One course of radiotherapy; `ended_on` is None while it runs; `stereotactic` if any target is."""
 
     course_id: str
     started_on: date
@@ -44,7 +44,7 @@ class RadiotherapyCourse:
 
 @dataclass(frozen=True)
 class TreatedParticipant:
-    """An enrolled participant. `lesions` gives (kind, body site) by id; `index` is None before radiotherapy."""
+    """An enrolled participant; `lesions` has (kind, body site) by id; `index_course` is None before radiotherapy."""
 
     enrolled_on: date
     stage: Stage
@@ -63,7 +63,7 @@ class TreatedParticipant:
 
     @classmethod
     def from_facts(cls, facts: Sequence[ReferenceFact]) -> TreatedParticipant | None:
-        """None for somebody who is not enrolled. Every date must be a whole day."""
+        """Return the participant of these facts; None if not enrolled. Every date must have a day."""
         enrolled, baseline = (
             _contents_of_type(facts, "participant.enrolled"),
             _contents_of_type(facts, "participant.baseline_recorded"),
@@ -75,7 +75,7 @@ class TreatedParticipant:
             _parse_day(enrolled[0]["enrolled_on"]),
             _derive_stage(baseline[0]["tnm"]),
             baseline[0]["performance"]["value"],
-            tuple(each["symptom"] for each in baseline[0]["symptoms"]),
+            tuple(symptom["symptom"] for symptom in baseline[0]["symptoms"]),
             {
                 lesion["lesion_id"]: (lesion["kind"], lesion["body_site"])
                 for lesion in _contents_of_type(facts, "lesion.registered")
