@@ -25,7 +25,9 @@ from infra.exchange.target_study import ExchangeAborted
 from shared.kernel.ids import new_event_id
 from shared.security.grants import EVERY_SITE
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True, help="Export the facts of a study. The services log who exported what, and when."
+)
 StudyOption = Annotated[str, typer.Option(help="the study's id")]
 SiteOption = Annotated[str | None, typer.Option(help="only facts that this site recorded, read as its staff")]
 ServicesOption = Annotated[list[str], typer.Option("--service", help="only facts of this service; may be repeated")]
@@ -35,7 +37,7 @@ ServicesOption = Annotated[list[str], typer.Option("--service", help="only facts
 def facts_command(
     study: StudyOption,
     site: SiteOption = None,
-    out: Annotated[Path | None, typer.Option(help="the file to write; without it, standard output")] = None,
+    path: Annotated[Path | None, typer.Option("--out", help="the file to write; without it, standard output")] = None,
     service: ServicesOption = list(SERVICES),  # noqa: B006 - typer reads it and changes nothing
     token: TokenOption = None,
 ) -> None:
@@ -45,7 +47,7 @@ def facts_command(
         raise typer.Exit(2)
     token_for: TokenFor = (lambda _role, _site: token) if token else token_source(study)
     try:
-        with write_atomically(out) if out else nullcontext(sys.stdout) as file:
+        with write_atomically(path) if path else nullcontext(sys.stdout) as file:
             export, counts = asyncio.run(_run_export(study, token_for, service, site, file, grants=token is None))
     except UnwritableFile as error:
         typer.echo(str(error), err=True)
