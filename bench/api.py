@@ -15,13 +15,13 @@ from shared.testing.builders.follow_up_facts import follow_up_recorded
 
 CONNECTIONS = 16
 RATIO = Ratio(
-    "api",
-    "POST …/facts/followup.recorded: a real token, an idempotency key, decided and appended; 16 connections, one "
+    name="api",
+    ours="POST …/facts/followup.recorded: a real token, an idempotency key, decided and appended; 16 connections, one "
     "uvicorn process",
-    "the smallest honest FastAPI handler: validates the same model, one INSERT, commit; 16 connections, one uvicorn "
-    "process",
-    "requests/s",
-    0.60,
+    against="the smallest honest FastAPI handler: validates the same model, one INSERT, commit; 16 connections, "
+    "one uvicorn process",
+    unit="requests/s",
+    goal=0.60,
 )
 
 

@@ -42,11 +42,11 @@ CREATE_PLAIN_TABLE = """
 INSERT = "insert into plain values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now())"
 META = '{"recorded_by": "staff", "judged_by": {"study_version": 4}}'
 RATIO = Ratio(
-    "append",
-    "one fact decided and appended (event, outbox row, idempotency row), 8 connections",
-    "INSERT of the same row into a table with nothing but its primary key, and commit; 8 connections",
-    "facts/s",
-    0.60,
+    name="append",
+    ours="one fact decided and appended (event, outbox row, idempotency row), 8 connections",
+    against="INSERT of the same row into a table with nothing but its primary key, and commit; 8 connections",
+    unit="facts/s",
+    goal=0.60,
 )
 
 
@@ -89,7 +89,11 @@ class EnrolledParticipants:
 
 async def enroll_participants(handler: CommandHandler, participants: int) -> EnrolledParticipants:
     opening = (study_opened(), member_granted(ADMINISTRATOR, "administrator"))
-    await handler.record(RecordFacts(STUDY, STUDY, opening, ("", ""), ADMINISTRATOR, opens_study=True))
+    await handler.record(
+        RecordFacts(
+            study_id=STUDY, stream_id=STUDY, facts=opening, pointers=("", ""), member=ADMINISTRATOR, opens_study=True
+        )
+    )
     await record_facts(handler, STUDY, ADMINISTRATOR, site_activated(SITE), member_granted(STAFF, "site", SITE))
     enrolled = EnrolledParticipants(handler)
     await run_concurrently(CONNECTIONS, enrolled.enroll, participants)
@@ -100,7 +104,17 @@ async def record_facts(
     handler: CommandHandler, stream_id: str | None, member: str, *facts: Fact, key: str | None = None
 ) -> RecordedFacts:
     request = (key or "").encode()
-    return await handler.record(RecordFacts(STUDY, stream_id, facts, ("",) * len(facts), member, request, key))
+    return await handler.record(
+        RecordFacts(
+            study_id=STUDY,
+            stream_id=stream_id,
+            facts=facts,
+            pointers=("",) * len(facts),
+            member=member,
+            request=request,
+            key=key,
+        )
+    )
 
 
 @dataclass

@@ -125,17 +125,17 @@ def _participant_events(site: str, facts: list[tuple[str, int, str]]) -> list[Ev
     stream_id, meta = new_participant_id(), {"recorded_by": f"site@{site}", "judged_by": {"study_version": 12}}
     return [
         Event(
-            STUDY,
-            "enrollment",
-            stream_id,
-            version,
-            new_event_id(),
-            kind,
-            schema_version,
-            site,
-            data,
-            _RECORDED_AT,
-            meta,
+            study_id=STUDY,
+            service="enrollment",
+            stream_id=stream_id,
+            version=version,
+            event_id=new_event_id(),
+            type=kind,
+            schema_version=schema_version,
+            site_id=site,
+            data=data,
+            recorded_at=_RECORDED_AT,
+            meta=meta,
         )
         for version, (kind, schema_version, data) in enumerate(facts, 1)
     ]

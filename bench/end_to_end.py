@@ -42,8 +42,22 @@ INSERT = "insert into round_trip values ($1, $2)"
 PRODUCT_DESCRIPTION = "POST sent to figure event read at an SSE client, 50 facts/s, everything that `quartal up` starts"
 REFERENCE_DESCRIPTION = "one Kafka produce, consume, and one commit, at the same load on the same servers"
 _ANALYTICS_PATH = f"/analytics/v1/studies/{STUDY}"
-P50 = Ratio("end to end, p50", PRODUCT_DESCRIPTION, REFERENCE_DESCRIPTION, "ms", 4, is_upper_bound=True)
-P99 = Ratio("end to end, p99", PRODUCT_DESCRIPTION, REFERENCE_DESCRIPTION, "ms", 6, is_upper_bound=True)
+P50 = Ratio(
+    name="end to end, p50",
+    ours=PRODUCT_DESCRIPTION,
+    against=REFERENCE_DESCRIPTION,
+    unit="ms",
+    goal=4,
+    is_upper_bound=True,
+)
+P99 = Ratio(
+    name="end to end, p99",
+    ours=PRODUCT_DESCRIPTION,
+    against=REFERENCE_DESCRIPTION,
+    unit="ms",
+    goal=6,
+    is_upper_bound=True,
+)
 
 
 async def run(size: Size) -> Measurements:

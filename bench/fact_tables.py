@@ -118,16 +118,16 @@ def simulate_events(number: int) -> list[Event]:
             for version, fact_json in enumerate(simulated.facts_of_service("enrollment"), 1):
                 fact = PARTICIPANT.facts[fact_json["type"]].model_validate(fact_json["data"])
                 yield Event(
-                    STUDY,
-                    "enrollment",
-                    subject,
-                    version,
-                    new_event_id(),
-                    fact.type_name,
-                    fact.schema_version,
-                    simulated.site.site_id,
-                    fact.model_dump_json(),
-                    RECORDED_AT,
+                    study_id=STUDY,
+                    service="enrollment",
+                    stream_id=subject,
+                    version=version,
+                    event_id=new_event_id(),
+                    type=fact.type_name,
+                    schema_version=fact.schema_version,
+                    site_id=simulated.site.site_id,
+                    data=fact.model_dump_json(),
+                    recorded_at=RECORDED_AT,
                 )
 
     return list(islice(generate_events(), number))

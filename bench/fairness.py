@@ -22,12 +22,12 @@ CONNECTIONS = 16
 PROMISED_MS = 100.0
 PROBE_INTERVAL_SECONDS = 0.01
 RATIO = Ratio(
-    "fairness",
-    "the longest that another caller waits for a small answer while one caller sends the worst bodies there are, each "
-    f"over {CONNECTIONS} connections at once; one uvicorn process",
-    "what is promised",
-    "ms",
-    1.0,
+    name="fairness",
+    ours="the longest that another caller waits for a small answer while one caller sends the worst bodies there are, "
+    f"each over {CONNECTIONS} connections at once; one uvicorn process",
+    against="what is promised",
+    unit="ms",
+    goal=1.0,
     is_upper_bound=True,
 )
 

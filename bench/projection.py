@@ -22,18 +22,18 @@ from shared.outbox.publisher import KafkaPublisher, ensure_topics
 TEMPLATE_DATABASE, URL_SETTING = "quartal_analytics", "QUARTAL_ANALYTICS_SYSTEM_URL"
 REFERENCE_DESCRIPTION = "bare aiokafka getmany, the same statements in batches of 500, nothing checked"
 FAUST = Ratio(
-    "projection, Faust",
-    "topic to journal and facts, the Faust worker as a process",
-    REFERENCE_DESCRIPTION,
-    "events/s",
-    0.45,
+    name="projection, Faust",
+    ours="topic to journal and facts, the Faust worker as a process",
+    against=REFERENCE_DESCRIPTION,
+    unit="events/s",
+    goal=0.45,
 )
 PLAIN = Ratio(
-    "projection, aiokafka shell",
-    "topic to journal and facts, the same core below the plain shell",
-    REFERENCE_DESCRIPTION,
-    "events/s",
-    0.90,
+    name="projection, aiokafka shell",
+    ours="topic to journal and facts, the same core below the plain shell",
+    against=REFERENCE_DESCRIPTION,
+    unit="events/s",
+    goal=0.90,
 )
 RATE_QUERY = """
     with batch as (select applied_at, count(*) as events from journal group by applied_at),

@@ -26,11 +26,11 @@ from shared.security.tenancy import Tenant, open_pool
 TOPIC = "quartal.enrollment.v1"
 CONNECTIONS = 8
 RATIO = Ratio(
-    "relay",
-    "a backlog of 200,000 events from the outbox to Kafka, one shard, the cursor kept",
-    "a bare aiokafka idempotent producer that sends the same bytes from memory, by the same settings",
-    "events/s",
-    0.60,
+    name="relay",
+    ours="a backlog of 200,000 events from the outbox to Kafka, one shard, the cursor kept",
+    against="a bare aiokafka idempotent producer that sends the same bytes from memory, by the same settings",
+    unit="events/s",
+    goal=0.60,
 )
 
 

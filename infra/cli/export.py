@@ -90,7 +90,14 @@ async def _run_export(
     counts = Counter[str]()
     async with http_client() as http:
         caller = ("site", site) if site else ("coordinator", None)
-        export = Export(StudyClient(http, study, token_for), caller, new_event_id(), services, site, grants)
+        export = Export(
+            client=StudyClient(http, study, token_for),
+            caller=caller,
+            id=new_event_id(),
+            services=services,
+            site=site,
+            may_grant=grants,
+        )
         async for line in export.lines():
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
             counts[line.get("service", "the study")] += 1

@@ -77,7 +77,13 @@ class ExistingFacts:
                 )
 
     def _add_wording(self, event: str, fact: Fact, *, texts_readable: bool, is_first: bool) -> None:
-        wording = _Wording(fact, canonical_content(fact), dict(extract_texts(fact)), texts_readable, is_first)
+        wording = _Wording(
+            fact=fact,
+            content=canonical_content(fact),
+            texts=dict(extract_texts(fact)),
+            texts_readable=texts_readable,
+            is_first=is_first,
+        )
         self._wordings.setdefault(event, []).append(wording)
         self._events_by_content[wording.content].append(event)
 

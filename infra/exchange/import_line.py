@@ -166,19 +166,19 @@ def build_line(
     )
     _refuse_other_subject(type_name, person, all_faults)
     return ImportLine(
-        number,
-        type_name,
-        service,
-        data,
-        person,
-        is_ref,
-        study,
-        event_id,
-        version,
-        schema_version,
-        recorded_at or "",
-        tuple(all_faults),
-        columns or {},
+        number=number,
+        type=type_name,
+        service=service,
+        data=data,
+        person=person,
+        is_ref=is_ref,
+        study=study,
+        event_id=event_id,
+        version=version,
+        schema_version=schema_version,
+        recorded_at=recorded_at or "",
+        faults=tuple(all_faults),
+        columns=columns or {},
     )
 
 

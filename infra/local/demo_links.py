@@ -60,7 +60,14 @@ def demo_links() -> list[DemoLink]:
         (LIVE_STUDY, "Simulated study", simulated.SITES[0].site_id, _LIVE_NOTES),
     )
     return [
-        DemoLink(study, title, role, description, site if role == "site" else None, notes)
+        DemoLink(
+            study=study,
+            title=title,
+            role=role,
+            description=description,
+            site=site if role == "site" else None,
+            notes=notes,
+        )
         for study, title, site, notes in studies
         for role, description in ROLE_DESCRIPTIONS.items()
     ]

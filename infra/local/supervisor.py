@@ -164,7 +164,9 @@ class Supervisor:
                 return
             restart_delay = RESTART_MIN_SECONDS if loop.time() - started_at >= STEADY_AFTER_SECONDS else restart_delay
             del self._children[command.name]
-            self._publish_change(StateChange(command.name, "exited", pid, code, restart_delay))
+            self._publish_change(
+                StateChange(name=command.name, state="exited", pid=pid, code=code, restart_in_seconds=restart_delay)
+            )
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), restart_delay)
             restart_delay = min(2 * restart_delay, RESTART_MAX_SECONDS)

@@ -102,7 +102,11 @@ def draw_story(
     builder = FactBuilder(
         rng,
         ScreeningSetup(
-            site.site_id, reference, [criterion["id"] for criterion in CRITERIA], CONSENT_VERSIONS, SYMPTOMS
+            site_id=site.site_id,
+            local_reference=reference,
+            criteria=[criterion["id"] for criterion in CRITERIA],
+            consent_versions=CONSENT_VERSIONS,
+            symptoms=SYMPTOMS,
         ),
         day,
     )

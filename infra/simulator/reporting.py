@@ -92,12 +92,12 @@ def schedule_reports(story: ParticipantStory) -> SimulatedParticipant:
         story.site,
         tuple(
             ReportedFact(
-                fact.service,
-                fact.type,
-                fact.data,
-                iso_day(schedule.report_day(fact)),
-                site,
-                positions[id(fact.corrects)] if fact.corrects else None,
+                service=fact.service,
+                type=fact.type,
+                data=fact.data,
+                reported_on=iso_day(schedule.report_day(fact)),
+                site_id=site,
+                corrects=positions[id(fact.corrects)] if fact.corrects else None,
             )
             for fact, site in zip(reports, sites, strict=True)
         ),

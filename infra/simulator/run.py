@@ -66,7 +66,17 @@ async def simulate(
         await _open_study(study_client, sites)
     except Cancelled:
         return 0
-    simulation = _Simulation(study_client, seed, sites, participants, endless, 1 / rate, today, report, progress_file)
+    simulation = _Simulation(
+        study_client=study_client,
+        seed=seed,
+        sites=sites,
+        participants=participants,
+        endless=endless,
+        seconds_between=1 / rate,
+        today=today,
+        report=report,
+        progress_file=progress_file,
+    )
     generation_note = " at a time" if endless else ""
     report(
         f"{study_id}: {participants} simulated participants{generation_note} at {len(sites)} "

@@ -124,7 +124,11 @@ def not_enrolled_participants(seed: int = 31) -> list[list[ReferenceFact]]:
 
 def _screening_setup(local_reference: str) -> ScreeningSetup:
     return ScreeningSetup(
-        SITE_ID, local_reference, [criterion["id"] for criterion in CRITERIA], CONSENT_VERSIONS, SYMPTOMS
+        site_id=SITE_ID,
+        local_reference=local_reference,
+        criteria=[criterion["id"] for criterion in CRITERIA],
+        consent_versions=CONSENT_VERSIONS,
+        symptoms=SYMPTOMS,
     )
 
 

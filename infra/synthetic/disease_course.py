@@ -49,12 +49,12 @@ def draw_course(
     lost_on, resumes_on = _draw_loss(rng, started_on, observed_until)
     progressions = tuple(_draw_progressions(rng, participant, started_on, dies_on))
     return DiseaseCourse(
-        dies_on,
-        probabilities.draw(rng, probabilities.CAUSE_OF_DEATH_WEIGHTS),
-        progressions,
-        lost_on,
-        resumes_on,
-        observed_until,
+        dies_on=dies_on,
+        cause=probabilities.draw(rng, probabilities.CAUSE_OF_DEATH_WEIGHTS),
+        progressions=progressions,
+        lost_on=lost_on,
+        resumes_on=resumes_on,
+        observed_until=observed_until,
     )
 
 

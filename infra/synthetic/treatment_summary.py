@@ -72,19 +72,21 @@ class TreatedParticipant:
             return None
         withdrawn = _contents_of_type(facts, "participant.withdrawn")
         return cls(
-            _parse_day(enrolled[0]["enrolled_on"]),
-            _derive_stage(baseline[0]["tnm"]),
-            baseline[0]["performance"]["value"],
-            tuple(symptom["symptom"] for symptom in baseline[0]["symptoms"]),
-            {
+            enrolled_on=_parse_day(enrolled[0]["enrolled_on"]),
+            stage=_derive_stage(baseline[0]["tnm"]),
+            performance=baseline[0]["performance"]["value"],
+            symptoms=tuple(symptom["symptom"] for symptom in baseline[0]["symptoms"]),
+            lesions={
                 lesion["lesion_id"]: (lesion["kind"], lesion["body_site"])
                 for lesion in _contents_of_type(facts, "lesion.registered")
             },
-            tuple(_courses(facts)),
-            {line["line_id"]: _parse_day(line["on"]) for line in _contents_of_type(facts, "systemic_therapy.started")},
-            bool(_contents_of_type(facts, "participant.consented")[0]["options"]["registry"]),
-            _parse_day(withdrawn[0]["withdrawn_on"]) if withdrawn else None,
-            max(_parse_day(clinical_date(fact)) for fact in facts),
+            courses=tuple(_courses(facts)),
+            line_starts={
+                line["line_id"]: _parse_day(line["on"]) for line in _contents_of_type(facts, "systemic_therapy.started")
+            },
+            registry=bool(_contents_of_type(facts, "participant.consented")[0]["options"]["registry"]),
+            withdrawn_on=_parse_day(withdrawn[0]["withdrawn_on"]) if withdrawn else None,
+            last_fact_on=max(_parse_day(clinical_date(fact)) for fact in facts),
         )
 
 
@@ -113,4 +115,10 @@ def _courses(facts: Sequence[ReferenceFact]) -> Iterable[RadiotherapyCourse]:
         treated_lesions = {lesion: None for target in course["targets"] for lesion in target.get("lesion_ids", ())}
         stereotactic = any(target["technique"] == "stereotactic" for target in course["targets"])
         started_on, ended_on = _parse_day(course["started_on"]), ends.get(course["course_id"])
-        yield RadiotherapyCourse(course["course_id"], started_on, ended_on, tuple(treated_lesions), stereotactic)
+        yield RadiotherapyCourse(
+            course_id=course["course_id"],
+            started_on=started_on,
+            ended_on=ended_on,
+            lesion_ids=tuple(treated_lesions),
+            stereotactic=stereotactic,
+        )
