@@ -1,1 +1,1 @@
-"""Ratios: what the product does against the least that could do the same, run alternately on one machine."""
+"""Benchmarks: ratios of the product to the least that could do the same, run alternately on one machine."""

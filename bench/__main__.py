@@ -1,4 +1,4 @@
-"""`python -m bench [NAME …] [--small]`: measure, print, and keep what was measured."""
+"""`python -m bench [NAME …] [--small]`: measures, prints the ratios, and stores them in `results.json`."""
 
 from __future__ import annotations
 
@@ -31,9 +31,11 @@ def _measure(bench: Bench, size: Size) -> None:
 
 
 def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Ratios of ours to the least that could do.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Measure ratios of Quartal to the least that could do the same."
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(bench.name for bench in BENCHES))
-    parser.add_argument("--small", action="store_true", help="only see that they run; keep nothing")
+    parser.add_argument("--small", action="store_true", help="only check that the benches run; store nothing")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - {bench.name for bench in BENCHES}:
         parser.error(f"no such bench: {', '.join(sorted(unknown))}")

@@ -1,4 +1,4 @@
-"""A fact stated over HTTP, against the smallest handler that validates and keeps the same."""
+"""Measures a fact posted over HTTP against the smallest handler that validates and stores the same fact."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from shared.testing.builders.follow_up_facts import follow_up_recorded
 
 CONNECTIONS = 16
 RATIO = Ratio(
-    "api",
-    "POST …/facts/followup.recorded: a real token, an idempotency key, decided and appended; 16 connections, one "
+    name="api",
+    ours="POST …/facts/followup.recorded: a real token, an idempotency key, decided and appended; 16 connections, one "
     "uvicorn process",
-    "the smallest honest FastAPI handler: validates the same model, one INSERT, commit; 16 connections, one uvicorn "
-    "process",
-    "requests/s",
-    0.60,
+    against="the smallest honest FastAPI handler: validates the same model, one INSERT, commit; 16 connections, "
+    "one uvicorn process",
+    unit="requests/s",
+    goal=0.60,
 )
 
 
@@ -46,7 +46,7 @@ async def run(size: Size) -> Measurements:
                 lambda: post_all(product_port, CONNECTIONS, build_requests(f"/followup/v1/studies/{STUDY}")),
                 lambda: post_all(smallest_port, CONNECTIONS, build_requests("")),
             )
-    return {RATIO.name: [Pair(*each) for each in rounds]}
+    return {RATIO.name: [Pair(*round_rates) for round_rates in rounds]}
 
 
 def _request(base: str, number: str, bearer: str) -> bytes:

@@ -1,4 +1,4 @@
-"""One fact through the recorder, kept durably, against a plain INSERT of the same row."""
+"""Measures one fact through the command handler against a plain INSERT of the same row; both are durable."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ CREATE_PLAIN_TABLE = """
 INSERT = "insert into plain values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now())"
 META = '{"recorded_by": "staff", "judged_by": {"study_version": 4}}'
 RATIO = Ratio(
-    "append",
-    "one fact decided and appended (event, outbox row, idempotency row), 8 connections",
-    "INSERT of the same row into a table with nothing but its primary key, and commit; 8 connections",
-    "facts/s",
-    0.60,
+    name="append",
+    ours="one fact decided and appended (event, outbox row, idempotency row), 8 connections",
+    against="INSERT of the same row into a table with nothing but its primary key, and commit; 8 connections",
+    unit="facts/s",
+    goal=0.60,
 )
 
 
@@ -64,43 +64,57 @@ async def run(size: Size) -> Measurements:
                 lambda: participants.measure_rate(facts),
                 lambda: run_concurrently(CONNECTIONS, plain.add_row, facts),
             )
-    return {RATIO.name: [Pair(*each) for each in rounds]}
+    return {RATIO.name: [Pair(*round_rates) for round_rates in rounds]}
 
 
 @dataclass
 class EnrolledParticipants:
-    """People on study, and the recorder that is told more of them."""
+    """Enrolled participants, and the command handler that records further facts of them."""
 
-    recorder: CommandHandler
+    handler: CommandHandler
     numbers: list[str] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
 
     async def measure_rate(self, facts: int) -> float:
-        """How many facts a second; like the plain rows, they are there before the clock runs."""
+        """Return facts per second. The facts are made before the clock starts, as the plain rows are."""
         self.facts = [procedure_performed(random.randrange(300)) for _ in range(facts)]
         return await run_concurrently(CONNECTIONS, self.add_fact, facts)
 
     async def enroll(self, _: int) -> None:
-        self.numbers.append((await record_facts(self.recorder, None, STAFF, *ENROLLMENT_FACTS)).stream_id)
+        self.numbers.append((await record_facts(self.handler, None, STAFF, *ENROLLMENT_FACTS)).stream_id)
 
     async def add_fact(self, index: int) -> None:
-        await record_facts(self.recorder, random.choice(self.numbers), STAFF, self.facts[index], key=str(uuid4()))
+        await record_facts(self.handler, random.choice(self.numbers), STAFF, self.facts[index], key=str(uuid4()))
 
 
-async def enroll_participants(recorder: CommandHandler, participants: int) -> EnrolledParticipants:
+async def enroll_participants(handler: CommandHandler, participants: int) -> EnrolledParticipants:
     opening = (study_opened(), member_granted(ADMINISTRATOR, "administrator"))
-    await recorder.record(RecordFacts(STUDY, STUDY, opening, ("", ""), ADMINISTRATOR, opens_study=True))
-    await record_facts(recorder, STUDY, ADMINISTRATOR, site_activated(SITE), member_granted(STAFF, "site", SITE))
-    enrolled = EnrolledParticipants(recorder)
+    await handler.record(
+        RecordFacts(
+            study_id=STUDY, stream_id=STUDY, facts=opening, pointers=("", ""), member=ADMINISTRATOR, opens_study=True
+        )
+    )
+    await record_facts(handler, STUDY, ADMINISTRATOR, site_activated(SITE), member_granted(STAFF, "site", SITE))
+    enrolled = EnrolledParticipants(handler)
     await run_concurrently(CONNECTIONS, enrolled.enroll, participants)
     return enrolled
 
 
 async def record_facts(
-    recorder: CommandHandler, stream_id: str | None, member: str, *facts: Fact, key: str | None = None
+    handler: CommandHandler, stream_id: str | None, member: str, *facts: Fact, key: str | None = None
 ) -> RecordedFacts:
     request = (key or "").encode()
-    return await recorder.record(RecordFacts(STUDY, stream_id, facts, ("",) * len(facts), member, request, key))
+    return await handler.record(
+        RecordFacts(
+            study_id=STUDY,
+            stream_id=stream_id,
+            facts=facts,
+            pointers=("",) * len(facts),
+            member=member,
+            request=request,
+            key=key,
+        )
+    )
 
 
 @dataclass
@@ -116,7 +130,7 @@ class PlainRows:
 
 @asynccontextmanager
 async def plain_rows(settings: Settings) -> AsyncIterator[PlainRows]:
-    """As the owner of the table, so that no row-level security and no trigger is in the way."""
+    """Create the plain table, as its owner: neither row-level security nor a trigger takes part."""
     url = settings.database_url("enrollment", "owner")
     async with await open_pool(url, min_size=CONNECTIONS, max_size=CONNECTIONS) as pool:
         await pool.execute(CREATE_PLAIN_TABLE)

@@ -1,7 +1,7 @@
-"""`python -m bench.bare_projector plain | bare GROUP`: what the Faust worker is compared with, as processes like it.
+"""`python -m bench.bare_projector plain | bare GROUP`: projectors to compare the Faust worker with.
 
-`plain` is the same core below the plain shell. `bare` is the least that has the same effect: records as they are
-fetched, the statements that the core sends, and a commit; nothing is checked.
+`plain` is the same core without Faust, over aiokafka. `bare` is the least that has the same effect: records as they are
+fetched, the statements that the core sends, and a commit; it checks nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from shared.security.tenancy import open_pool
 from shared.settings import Settings
 
 SITE_EVENT_TYPE = "participant.screened"
-"""The type that tells where a participant is."""
+"""The event type that assigns a participant to a site."""
 EventRow = Mapping[str, Any]
 
 
@@ -68,7 +68,7 @@ async def _apply(connection: Any, records: Sequence[ConsumerRecord[bytes, bytes]
     for row in rows:
         studies[row["study_id"]] = studies.get(row["study_id"], 0) + 1
     position_rows = await connection.fetch(JOURNAL["take_positions"], list(studies), list(studies.values()))
-    await _write_rows(connection, rows, {each["study_id"]: each for each in position_rows}, studies)
+    await _write_rows(connection, rows, {row["study_id"]: row for row in position_rows}, studies)
 
 
 def _row_from_record(record: ConsumerRecord[bytes, bytes]) -> dict[str, Any]:
@@ -156,9 +156,9 @@ async def main() -> None:
     settings, stop = Settings(), asyncio.Event()
     configure_logging("bench")
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    shell = {"plain": run_plain, "bare": run_bare}[sys.argv[1]]
+    run_projector = {"plain": run_plain, "bare": run_bare}[sys.argv[1]]
     async with await open_pool(settings.database_url("analytics", "system"), max_size=2) as pool:
-        await shell(pool, settings.kafka_bootstrap, sys.argv[2], stop)
+        await run_projector(pool, settings.kafka_bootstrap, sys.argv[2], stop)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A simulated study for the benches: opened through the API, or as events that have been recorded already."""
+"""Makes a simulated study for the benches: through the API, or as events that enrollment published before."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from shared.testing.foreign_participant_contract import enrollment_events
 
 STUDY = "bench"
 SITE = SITES[0]
-DISTINCT_PARTICIPANTS = 500  # different ones; after that they repeat, with other people
+DISTINCT_PARTICIPANTS = 500  # after these, the facts repeat under new participant numbers
 _CONCURRENCY = 4
 _ENROLLMENT_FACT_COUNT = 3  # screened, consented, enrolled
 _RECORDED_AT = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 
 
 async def open_study(stack: Stack, participants: int) -> list[str]:
-    """Opens STUDY with one site and so many people who are enrolled there; their numbers."""
+    """Open STUDY with one site, and enroll participants there; return their numbers."""
     address = f"http://{LOOPBACK}:{port_of(stack)}"
     async with httpx.AsyncClient(base_url=address, timeout=30, trust_env=False) as http:
         api = StudyClient(http, STUDY, lambda role, site: create_token(stack, STUDY, role, site))
@@ -59,7 +59,10 @@ async def open_study(stack: Stack, participants: int) -> list[str]:
 
 
 async def replicate_participants(stack: Stack, participants: int, service: str = "followup") -> list[str]:
-    """The service knows STUDY, its one site and so many people enrolled there, as if enrollment had published them."""
+    """Give a service STUDY, its one site and enrolled participants, as if enrollment had published them.
+
+    Returns the numbers of the participants.
+    """
     member = subject(STUDY, "site", SITE.site_id)
     facts_by_stream = [
         [
@@ -87,7 +90,7 @@ async def replicate_participants(stack: Stack, participants: int, service: str =
 
 @cache
 def _enrollment_facts() -> list[dict[str, object]]:
-    """The first facts of somebody who was enrolled at SITE; without a number of the site's own, which is used once."""
+    """Return the facts up to the enrollment of one participant, without a local reference, which can be used once."""
     histories = (
         simulate_participant(1, index, [SITE]).facts_of_service("enrollment")[:_ENROLLMENT_FACT_COUNT]
         for index in range(DISTINCT_PARTICIPANTS)
@@ -99,7 +102,7 @@ def _enrollment_facts() -> list[dict[str, object]]:
 
 @cache
 def _recorded_facts(index: int) -> tuple[str, list[tuple[str, int, str]]]:
-    """A life's site, and what enrollment is told first of it as the store has it: type, schema version, JSON."""
+    """Return the site and the enrollment facts of a simulated participant: type, schema version, stored JSON."""
     simulated = simulate_participant(1, index)
     facts = [
         PARTICIPANT.facts[fact["type"]].model_validate(fact["data"])
@@ -109,7 +112,7 @@ def _recorded_facts(index: int) -> tuple[str, list[tuple[str, int, str]]]:
 
 
 def event_streams(events: int) -> Iterator[list[Event]]:
-    """So many events of STUDY, participant by participant."""
+    """Yield so many events of STUDY, as one list for each participant."""
     remaining, index = events, 0
     while remaining > 0:
         site, facts = _recorded_facts(index % DISTINCT_PARTICIPANTS)
@@ -122,17 +125,17 @@ def _participant_events(site: str, facts: list[tuple[str, int, str]]) -> list[Ev
     stream_id, meta = new_participant_id(), {"recorded_by": f"site@{site}", "judged_by": {"study_version": 12}}
     return [
         Event(
-            STUDY,
-            "enrollment",
-            stream_id,
-            version,
-            new_event_id(),
-            kind,
-            schema_version,
-            site,
-            data,
-            _RECORDED_AT,
-            meta,
+            study_id=STUDY,
+            service="enrollment",
+            stream_id=stream_id,
+            version=version,
+            event_id=new_event_id(),
+            type=kind,
+            schema_version=schema_version,
+            site_id=site,
+            data=data,
+            recorded_at=_RECORDED_AT,
+            meta=meta,
         )
         for version, (kind, schema_version, data) in enumerate(facts, 1)
     ]

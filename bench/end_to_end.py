@@ -1,4 +1,4 @@
-"""From a site's POST to the figure event on somebody's page, on a running stack, against Kafka and one commit."""
+"""Measures the time from a site's POST to the live event of a page, against a round trip by Kafka and one commit."""
 
 from __future__ import annotations
 
@@ -35,15 +35,29 @@ from infra.local.stack import Stack
 from shared.outbox.publisher import ensure_topics
 from shared.testing.builders.facts import procedure_performed
 
-FACTS_PER_SECOND = 50  # facts a second
+FACTS_PER_SECOND = 50
 TOPIC = "bench.round-trip"
 CREATE_TABLE = "create table round_trip (id uuid primary key, data jsonb)"
 INSERT = "insert into round_trip values ($1, $2)"
 PRODUCT_DESCRIPTION = "POST sent to figure event read at an SSE client, 50 facts/s, everything that `quartal up` starts"
 REFERENCE_DESCRIPTION = "one Kafka produce, consume, and one commit, at the same load on the same servers"
 _ANALYTICS_PATH = f"/analytics/v1/studies/{STUDY}"
-P50 = Ratio("end to end, p50", PRODUCT_DESCRIPTION, REFERENCE_DESCRIPTION, "ms", 4, is_upper_bound=True)
-P99 = Ratio("end to end, p99", PRODUCT_DESCRIPTION, REFERENCE_DESCRIPTION, "ms", 6, is_upper_bound=True)
+P50 = Ratio(
+    name="end to end, p50",
+    ours=PRODUCT_DESCRIPTION,
+    against=REFERENCE_DESCRIPTION,
+    unit="ms",
+    goal=4,
+    is_upper_bound=True,
+)
+P99 = Ratio(
+    name="end to end, p99",
+    ours=PRODUCT_DESCRIPTION,
+    against=REFERENCE_DESCRIPTION,
+    unit="ms",
+    goal=6,
+    is_upper_bound=True,
+)
 
 
 async def run(size: Size) -> Measurements:
@@ -69,7 +83,7 @@ def _percentile(times: Sequence[float], percent: int) -> float:
 
 
 async def run_at_rate(times: int, act: Callable[[int], Awaitable[object]]) -> None:
-    """Begin one every 1/RATE seconds, whether the ones before have ended or not."""
+    """Start `act` FACTS_PER_SECOND times a second, without waiting for the earlier ones to end."""
     started_at = perf_counter()
     async with asyncio.TaskGroup() as tasks:
         for number in range(times):
@@ -83,7 +97,7 @@ async def _await_act(act: Callable[[int], Awaitable[object]], number: int) -> No
 
 @dataclass
 class ReceivedPositions:
-    """What an SSE client was told: positions, and when."""
+    """The positions that an SSE client received, with the time of each."""
 
     positions: list[int] = field(default_factory=list)
     received_at: list[float] = field(default_factory=list)
@@ -98,12 +112,12 @@ class ReceivedPositions:
         return self.positions[-1] if self.positions else 0
 
     def time_of(self, position: int) -> float:
-        """When the position, or a later one, could be read."""
+        """Return the time at which the position, or a later one, was received."""
         return self.received_at[bisect_left(self.positions, position)]
 
 
 async def measure_facts(stack: Stack, numbers: Sequence[str], facts: int) -> list[float]:
-    """Milliseconds of each fact, from the first byte sent."""
+    """Return the milliseconds of each fact from the first byte sent to the live event that shows it."""
     sent: dict[UUID, float] = {}
     bearer = create_token(stack, STUDY, "site", SITE.site_id)
 
@@ -125,7 +139,7 @@ async def _has_received(received: ReceivedPositions, position: int) -> bool:
 
 
 def host_of(stack: Stack) -> str:
-    """The name that the local server answers to."""
+    """Return the Host header that the local server accepts."""
     return f"{LOOPBACK}:{port_of(stack)}"
 
 
@@ -136,7 +150,7 @@ def _request(number: str, bearer: str, host: str) -> bytes:
 
 
 async def _positions(stack: Stack, sent: dict[UUID, float]) -> dict[UUID, int]:
-    """The position of each event, once all are projected."""
+    """Return the position of each event, once all are projected."""
     connection: asyncpg.Connection[Any] = await asyncpg.connect(postgres_of(stack).url("quartal_analytics"))
     positions: dict[UUID, int] = {}
 
@@ -152,7 +166,7 @@ async def _positions(stack: Stack, sent: dict[UUID, float]) -> dict[UUID, int]:
 
 @asynccontextmanager
 async def subscribe_to_live_events(stack: Stack) -> AsyncIterator[ReceivedPositions]:
-    """A page's stream of events, open for the length of the block."""
+    """Read the live events of the study, as its page does, for the length of the block."""
     received = ReceivedPositions()
     reader, writer = await asyncio.open_connection(LOOPBACK, port_of(stack))
     writer.write(f"GET {_ANALYTICS_PATH}/live HTTP/1.1\r\nHost: {host_of(stack)}\r\n{_bearer(stack)}\r\n\r\n".encode())
@@ -180,7 +194,7 @@ async def _read_positions(reader: asyncio.StreamReader, received: ReceivedPositi
 
 @dataclass
 class RoundTrip:
-    """The least that an event-driven product could do for a fact: one message, there and back, and one commit."""
+    """The least that an event-driven product does for a fact: one message produced and consumed, and one commit."""
 
     producer: AIOKafkaProducer
     pool: asyncpg.Pool[Any]
@@ -188,7 +202,7 @@ class RoundTrip:
     durations: list[float] = field(default_factory=list)
 
     async def measure(self, messages: int) -> list[float]:
-        """Milliseconds of each, from the sending to after the commit."""
+        """Return the milliseconds of each message from sending it to the end of the commit."""
         self.sent, self.durations = {}, []
         await run_at_rate(messages, self._send)
 
@@ -205,9 +219,7 @@ class RoundTrip:
 
     async def consume(self, consumer: AIOKafkaConsumer) -> None:
         async for message in consumer:
-            await self.pool.execute(
-                "insert into round_trip values ($1, $2)", UUID(bytes=message.key), message.value.decode()
-            )
+            await self.pool.execute(INSERT, UUID(bytes=message.key), message.value.decode())
             self.durations.append(1000 * (perf_counter() - self.sent[message.key]))
 
 

@@ -1,4 +1,4 @@
-"""What a bench stands on: a durable PostgreSQL, a Kafka, migrated databases, keys: all of its own, and thrown away."""
+"""The servers, databases and keys of one bench, and the programs that run on them; all are deleted afterwards."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from shared.security.tenancy import open_pool
 from shared.settings import PRODUCERS
 
 UNREACHABLE_BROKER = f"{LOOPBACK}:1"
-TIMEOUT_SECONDS = 120.0  # seconds for whatever a bench waits for
+TIMEOUT_SECONDS = 120.0  # for anything that a bench waits for
 _POLL_INTERVAL_SECONDS = 0.05
 
 
 @asynccontextmanager
 async def bench_environment(*, broker: bool = True) -> AsyncIterator[Stack]:
-    """The servers that `quartal up` starts, without its commands."""
+    """Start the servers that `quartal up` starts, without its services; without `broker`, Kafka is unreachable."""
     environment = {name: value for name, value in os.environ.items() if not _is_server_address(name)} | DEFAULTS
     if not broker:
         environment["KAFKA_BOOTSTRAP"] = UNREACHABLE_BROKER
@@ -44,7 +44,7 @@ async def bench_environment(*, broker: bool = True) -> AsyncIterator[Stack]:
         with folder.hold(port):
             async with Stack(folder, port, environment, lambda _: None) as stack:
                 settings = read_settings(stack.environment)
-                await asyncio.gather(*(migrate(each.name, settings, each.migrations) for each in PROCESSES))
+                await asyncio.gather(*(migrate(process.name, settings, process.migrations) for process in PROCESSES))
                 for producer in PRODUCERS:
                     async with await open_pool(settings.database_url(producer, "system")) as pool:
                         await confirm_database(pool)
@@ -74,9 +74,9 @@ def create_token(stack: Stack, study_id: str, role: str, site_id: str | None = N
 async def run_programs(
     stack: Stack, commands: Mapping[str, Sequence[str]], extra_environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[None]:
-    """Argument lists by name, run in the stack's environment, and what else they are told, until the block ends.
+    """Run commands (argument lists by name) in the stack's environment until the block ends.
 
-    RuntimeError, with the ends of their logs, when one of them ended before.
+    Raises RuntimeError, with the ends of their logs, if one of them ended earlier.
     """
     exits: list[str] = []
     supervisor = Supervisor(
@@ -106,7 +106,7 @@ def _logs(stack: Stack, commands: Mapping[str, Sequence[str]]) -> str:
 
 
 async def wait_until(condition: Callable[[], Awaitable[bool]], description: str) -> None:
-    """TimeoutError, saying what was waited for, after PATIENCE."""
+    """Return when `condition` holds; raise TimeoutError, with the description, after TIMEOUT_SECONDS."""
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while True:
@@ -118,7 +118,7 @@ async def wait_until(condition: Callable[[], Awaitable[bool]], description: str)
 
 
 async def wait_until_answering(port: int, path: str, bearer: str = "") -> None:
-    """Returns when a GET of the path is answered by 200."""
+    """Return when a GET of the path is answered with 200."""
     headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
     async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", headers=headers, trust_env=False) as http:
 
@@ -132,7 +132,7 @@ async def wait_until_answering(port: int, path: str, bearer: str = "") -> None:
 
 
 async def run_concurrently(connections: int, act: Callable[[int], Awaitable[object]], times: int) -> float:
-    """Do it so many times, so many at once; how many a second."""
+    """Call `act` so many times, `connections` at once; return the calls per second."""
     numbers = iter(range(times))
     started_at = perf_counter()
     async with asyncio.TaskGroup() as tasks:

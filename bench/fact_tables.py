@@ -1,7 +1,7 @@
-"""`python -m bench.fact_tables [--small]`: one table for every kind of fact, against one table per kind.
+"""`python -m bench.fact_tables [--small]`: compares one table for all kinds of facts with one table per kind.
 
-Both hold the same facts of simulated lives, are written in batches of 500, each batch in a transaction of its own, and
-are read as figures read them. What docs/adr/0001-one-generic-fact-table.md says is measured here.
+Both hold the same facts of simulated participants, are written in batches of 500, each batch in a transaction of its
+own, and are read as figures read them. docs/adr/0001-one-generic-fact-table.md cites the result.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ BenchStep = Callable[[Connection, Any], Awaitable[object]]
 
 @dataclass(frozen=True)
 class FactTable:
-    """A kind's own table: a column for each member, jsonb where the member has a structure."""
+    """The table of one kind of fact: a column for each member, of type jsonb where the member has a structure."""
 
     fact: type[Fact]
 
@@ -63,7 +63,7 @@ class FactTable:
         return {name: _SQL_TYPES.get(member.get("type", ""), "jsonb") for name, member in members.items()}
 
     def create_statement(self) -> str:
-        own_columns = ", ".join(f"said_{name} {kind}" for name, kind in self.columns.items())
+        own_columns = ", ".join(f"member_{name} {kind}" for name, kind in self.columns.items())
         return (
             f"create table {self.table} ({COMMON_COLUMNS}, {own_columns});"
             f"create unique index {self.table}_live on {self.table} (event_id) where to_position is null;"
@@ -76,7 +76,7 @@ class FactTable:
         types = ["uuid", "text", "text", "text", "integer", "timestamptz", "integer", "bigint"]
         own_types = ["text" if kind == "jsonb" else kind for kind in self.columns.values()]
         arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate([*types, *own_types], 1))
-        column_names = [f"said_{name}" for name in self.columns]
+        column_names = [f"member_{name}" for name in self.columns]
         column_values = [
             f"{name}::jsonb" if kind == "jsonb" else name
             for name, kind in zip(column_names, self.columns.values(), strict=True)
@@ -118,16 +118,16 @@ def simulate_events(number: int) -> list[Event]:
             for version, fact_json in enumerate(simulated.facts_of_service("enrollment"), 1):
                 fact = PARTICIPANT.facts[fact_json["type"]].model_validate(fact_json["data"])
                 yield Event(
-                    STUDY,
-                    "enrollment",
-                    subject,
-                    version,
-                    new_event_id(),
-                    fact.type_name,
-                    fact.schema_version,
-                    simulated.site.site_id,
-                    fact.model_dump_json(),
-                    RECORDED_AT,
+                    study_id=STUDY,
+                    service="enrollment",
+                    stream_id=subject,
+                    version=version,
+                    event_id=new_event_id(),
+                    type=fact.type_name,
+                    schema_version=fact.schema_version,
+                    site_id=simulated.site.site_id,
+                    data=fact.model_dump_json(),
+                    recorded_at=RECORDED_AT,
                 )
 
     return list(islice(generate_events(), number))
@@ -155,7 +155,7 @@ async def write_by_kind(connection: Connection, events: Sequence[Event]) -> None
 
 
 async def read_generic(connection: Connection, kinds: Sequence[str]) -> int:
-    """Those that stand at a position, as facts."""
+    """Return the number of facts that stand at LAST_POSITION, read from the one table."""
     query = f"select type, schema_version, data from fact where {STANDS_AT_POSITION} and type = any($3)"  # noqa: S608 - constants
     rows = await connection.fetch(query, STUDY, LAST_POSITION, list(kinds))
     return len([PARTICIPANT.read(row["type"], row["schema_version"], row["data"]) for row in rows])
@@ -164,7 +164,7 @@ async def read_generic(connection: Connection, kinds: Sequence[str]) -> int:
 async def read_by_kind(connection: Connection, kinds: Sequence[str]) -> int:
     facts: list[Fact] = []
     for kind in (FACT_TABLES[name] for name in kinds):
-        members = ", ".join(f"said_{name} as {name}" for name in kind.columns)
+        members = ", ".join(f"member_{name} as {name}" for name in kind.columns)
         query = f"select {members} from {kind.table} where {STANDS_AT_POSITION}"  # noqa: S608 - names of our own classes
         rows = await connection.fetch(query, STUDY, LAST_POSITION)
         structured = [name for name, sql_type in kind.columns.items() if sql_type == "jsonb"]
@@ -183,7 +183,10 @@ async def time_seconds(step: Awaitable[object]) -> float:
 async def measure_round(
     connection: Connection, events: Sequence[Event], *, reverse_order: bool
 ) -> dict[str, tuple[float, float]]:
-    """Seconds of (the one table, a table per kind), both empty before; `turned`: the tables per kind come first."""
+    """Return the seconds of (the one table, the tables per kind) by step; all tables are empty at the start.
+
+    With `reverse_order` the tables per kind come first.
+    """
     await connection.execute(f"truncate fact, subject_site, {', '.join(kind.table for kind in FACT_TABLES.values())}")
     measured = {"write": await measure_both(write_generic, write_by_kind, connection, events, reverse_order)}
     await connection.execute("vacuum analyze")
@@ -206,7 +209,7 @@ async def measure_both(
 
 
 async def table_sizes(connection: Connection) -> tuple[int, int]:
-    """Bytes with indexes."""
+    """Return the bytes of (the one table, the tables per kind), with indexes."""
     query = "select sum(pg_total_relation_size(name::regclass)) from unnest($1::text[]) as name"
     by_kind = [kind.table for kind in FACT_TABLES.values()]
     return int(await connection.fetchval(query, ["fact"])), int(await connection.fetchval(query, by_kind))
@@ -224,9 +227,9 @@ async def measure(server: LocalPostgres, number: int) -> None:
     print(f"{number} facts of {len(FACT_TABLES)} kinds, {ROUNDS} rounds: median seconds, one table / a table per kind")
     for name in rounds[0]:
         generic, by_kind = (
-            statistics.median(measured_round[name][place] for measured_round in rounds) for place in (0, 1)
+            statistics.median(measured_round[name][side] for measured_round in rounds) for side in (0, 1)
         )
-        ratios = sorted(each[name][0] / each[name][1] for each in rounds)
+        ratios = sorted(measured_round[name][0] / measured_round[name][1] for measured_round in rounds)
         ratio_range = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         print(f"{name:14} {generic:7.3f} / {by_kind:7.3f}   ratio {ratio_range}")
     print("bytes with indexes: {:,} / {:,}".format(*await table_sizes(connection)))

@@ -1,4 +1,4 @@
-"""What everybody else waits while one caller sends the worst bodies that it can."""
+"""Measures how long other callers wait while one caller sends the most expensive request bodies."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from infra.local.supervisor import python_module
 from shared.testing.hostile_bodies import BATCH_BODIES, FACT_BODIES
 
 CONNECTIONS = 16
-PROMISED_MS = 100.0  # ms
-PROBE_INTERVAL_SECONDS = 0.01  # seconds
+PROMISED_MS = 100.0
+PROBE_INTERVAL_SECONDS = 0.01
 RATIO = Ratio(
-    "fairness",
-    "the longest that another caller waits for a small answer while one caller sends the worst bodies there are, each "
-    f"over {CONNECTIONS} connections at once; one uvicorn process",
-    "what is promised",
-    "ms",
-    1.0,
+    name="fairness",
+    ours="the longest that another caller waits for a small answer while one caller sends the worst bodies there are, "
+    f"each over {CONNECTIONS} connections at once; one uvicorn process",
+    against="what is promised",
+    unit="ms",
+    goal=1.0,
     is_upper_bound=True,
 )
 
@@ -47,13 +47,16 @@ async def run(size: Size) -> Measurements:
             hostile += [_request("POST", f"{base}?dry_run=true", bearer, body()) for body in BATCH_BODIES.values()]
             probe_request = _request("GET", "/toxicity/v1/dictionaries", create_token(stack, STUDY, "investigator"))
             connections = size.choose(CONNECTIONS, 2)
-            await _measure_longest_wait(port, hostile, probe_request, 1)  # what is made once, at the first request
+            await _measure_longest_wait(port, hostile, probe_request, 1)  # warms up what the first request makes
             rounds = [await _measure_longest_wait(port, hostile, probe_request, connections) for _ in range(size.pairs)]
     return {RATIO.name: [Pair(1000 * longest, PROMISED_MS) for longest in rounds]}
 
 
 async def _measure_longest_wait(port: int, hostile: list[bytes], probe_request: bytes, connections: int) -> float:
-    """Seconds of the slowest answer to `asked`, while each hostile request is sent over so many connections at once."""
+    """Return the seconds of the slowest answer to `probe_request` while each hostile request is sent.
+
+    Each hostile request is sent over `connections` connections at once.
+    """
     with _start_prober(port, probe_request) as parent:
         for request in hostile:
             await asyncio.gather(*(_send_request(port, request) for _ in range(connections)))
@@ -64,9 +67,9 @@ async def _measure_longest_wait(port: int, hostile: list[bytes], probe_request: 
 
 @contextmanager
 def _start_prober(port: int, request: bytes) -> Iterator[Connection]:
-    """A process that asks until it receives a message, then sends the seconds of each answer.
+    """Start a process that repeats the request until it receives a message, then sends the seconds of each answer.
 
-    It is a process of its own, so that it does not wait for the many bytes that the senders of this one write.
+    A separate process does not wait for the many bytes that this process writes.
     """
     spawn = get_context("spawn")
     parent, child = spawn.Pipe()
@@ -90,7 +93,7 @@ def _probe(parent: Connection, port: int, request: bytes) -> None:
 
 
 def _time_request(port: int, request: bytes) -> float:
-    """Seconds until the whole answer has come. RuntimeError for an answer that is not 200."""
+    """Return the seconds until the whole answer has arrived; raise RuntimeError if it is not a 200."""
     started_at = perf_counter()
     with socket.create_connection((LOOPBACK, port)) as connection:
         connection.sendall(request)
@@ -101,7 +104,7 @@ def _time_request(port: int, request: bytes) -> float:
 
 
 async def _send_request(port: int, request: bytes) -> None:
-    """Send a request over a connection of its own, and read the answer. RuntimeError for none, and for a fault."""
+    """Send a request over a connection of its own; raise RuntimeError if the answer is missing or a 5xx."""
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
     try:
         writer.write(request)

@@ -1,4 +1,4 @@
-"""An HTTP/1.1 client that costs little: one keep-alive connection, one request at a time, bytes in and bytes out."""
+"""A cheap HTTP/1.1 client: keep-alive connections, one request at a time on each, bytes in and bytes out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class KeepAliveConnection(asyncio.Protocol):
         self._answer: asyncio.Future[bytes]
 
     async def post(self, request: bytes) -> bytes:
-        """The body of a 201. Raises Refused, ConnectionError."""
+        """Return the body of the 201. Raises UnexpectedStatus, ConnectionError."""
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         answer = await self._answer
@@ -58,7 +58,7 @@ class KeepAliveConnection(asyncio.Protocol):
 
 
 class ConnectionPool:
-    """Connections to one server; there is one more whenever all are in use, or were closed for being idle."""
+    """Connections to one server; opens another one when all are in use or closed."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -82,7 +82,7 @@ class ConnectionPool:
 
 
 async def post_all(port: int, connections: int, requests: Sequence[bytes]) -> float:
-    """Every request answered by 201; how many a second."""
+    """Send every request and await its 201; return the requests per second."""
     with closing(ConnectionPool(port)) as pool:
         return await run_concurrently(connections, lambda number: pool.post(requests[number]), len(requests))
 

@@ -1,4 +1,4 @@
-"""`python -m bench.minimal_server followup | toxicity | smallest PORT`: servers that benches measure."""
+"""`python -m bench.minimal_server followup | toxicity | smallest PORT`: runs a server that a bench measures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INSERT = "insert into smallest values ($1, $2, $3, now())"
 
 
 def create_smallest_app(settings: Settings) -> FastAPI:
-    """The smallest honest handler: it validates the same model, inserts one row, and commits."""
+    """Create the smallest honest handler: it validates the same model, inserts one row, and commits."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""From the topic to the journal and the facts that stand: by Faust, by the plain shell, by the least that could."""
+"""Measures the projection from topic to journal and standing facts: by Faust, without Faust, and by the least code."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from shared.outbox.publisher import KafkaPublisher, ensure_topics
 TEMPLATE_DATABASE, URL_SETTING = "quartal_analytics", "QUARTAL_ANALYTICS_SYSTEM_URL"
 REFERENCE_DESCRIPTION = "bare aiokafka getmany, the same statements in batches of 500, nothing checked"
 FAUST = Ratio(
-    "projection, Faust",
-    "topic to journal and facts, the Faust worker as a process",
-    REFERENCE_DESCRIPTION,
-    "events/s",
-    0.45,
+    name="projection, Faust",
+    ours="topic to journal and facts, the Faust worker as a process",
+    against=REFERENCE_DESCRIPTION,
+    unit="events/s",
+    goal=0.45,
 )
 PLAIN = Ratio(
-    "projection, aiokafka shell",
-    "topic to journal and facts, the same core below the plain shell",
-    REFERENCE_DESCRIPTION,
-    "events/s",
-    0.90,
+    name="projection, aiokafka shell",
+    ours="topic to journal and facts, the same core below the plain shell",
+    against=REFERENCE_DESCRIPTION,
+    unit="events/s",
+    goal=0.90,
 )
 RATE_QUERY = """
     with batch as (select applied_at, count(*) as events from journal group by applied_at),
          span as (select min(applied_at) as began, max(applied_at) as ended from batch)
     select (sum(events) / extract(epoch from max(ended) - min(began)))::float8 from batch, span where applied_at > began
 """
-"""From the first batch on, so that the start of a process does not count."""
+"""Events per second from the first batch on, so that the start of the process does not count."""
 
 
 async def run(size: Size) -> Measurements:
@@ -72,7 +72,7 @@ async def _publish(stack: Stack, events: int) -> None:
 
 
 async def _measure_projection(stack: Stack, worker: Sequence[str], events: int) -> float:
-    """A worker on a database that has seen nothing; events a second."""
+    """Run a worker on an empty database; return its events per second."""
     async with fresh_database(stack) as (connection, url):
         async with run_programs(stack, {"projection": worker}, {URL_SETTING: url}):
             await wait_until(lambda: _has_reached(connection, events), "the projection of all events")
@@ -87,7 +87,7 @@ async def _has_reached(connection: asyncpg.Connection[Any], position: int) -> bo
 
 @asynccontextmanager
 async def fresh_database(stack: Stack) -> AsyncIterator[tuple[asyncpg.Connection[Any], str]]:
-    """A copy of the migrated, empty database: a superuser's connection to it, and the URL of the system role."""
+    """Yield a copy of the migrated, empty database: a superuser's connection, and the URL of the system role."""
     name = f"bench_{secrets.token_hex(4)}"
     superuser: asyncpg.Connection[Any] = await asyncpg.connect(postgres_of(stack).url())
     await superuser.execute(f"create database {name} template {TEMPLATE_DATABASE}")

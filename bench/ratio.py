@@ -1,4 +1,4 @@
-"""Two things run alternately, and the ratio of what they reach: a machine's noise meets both."""
+"""Runs two sides alternately, so that the noise of the machine meets both, and takes the ratio of their results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """`small` is for seeing that a bench still runs; its numbers say nothing."""
+    """The size of a run. A `small` one shows that a bench still runs; its numbers mean nothing."""
 
     small: bool
 
@@ -26,7 +26,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What both reached in one round, in the unit of their ratio."""
+    """The results of both sides in one round, in the unit of their ratio."""
 
     ours: float
     reference: float
@@ -38,7 +38,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A promise: `ours` reaches at least (with `most`: at most) `goal` times what `against` reaches."""
+    """A promise: `ours` reaches at least (with `is_upper_bound`: at most) `goal` times what `against` reaches."""
 
     name: str
     ours: str
@@ -66,16 +66,19 @@ class Bench:
 
 
 async def run_alternately(size: Size, *sides: Callable[[], Awaitable[T]]) -> list[tuple[T, ...]]:
-    """What the sides gave in each round, by side. Every other round goes backwards; a first one warms up, uncounted."""
+    """Return the results of each round, one for each side.
+
+    Every other round runs the sides in reverse order. Unless `size` is small, a first round warms up and is left out.
+    """
     rounds = []
     for number in range(size.pairs + (not size.small)):
         order = range(len(sides)) if number % 2 else reversed(range(len(sides)))
         results = {side: await sides[side]() for side in order}
-        rounds.append(tuple(results[place] for place in range(len(sides))))
+        rounds.append(tuple(results[side] for side in range(len(sides))))
     return rounds if size.small else rounds[1:]
 
 
 def median_and_spread(pairs: Sequence[Pair]) -> tuple[float, float, float]:
-    """Median, least and greatest of the ratios."""
+    """Return median, least and greatest ratio."""
     ratios = [pair.ratio for pair in pairs]
     return statistics.median(ratios), min(ratios), max(ratios)

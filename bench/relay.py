@@ -1,4 +1,4 @@
-"""A backlog in the outbox brought to Kafka, against a bare producer that sends the same bytes from memory."""
+"""Measures a backlog from the outbox to Kafka, against a bare producer that sends the same bytes from memory."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from shared.security.tenancy import Tenant, open_pool
 TOPIC = "quartal.enrollment.v1"
 CONNECTIONS = 8
 RATIO = Ratio(
-    "relay",
-    "a backlog of 200,000 events from the outbox to Kafka, one shard, the cursor kept",
-    "a bare aiokafka idempotent producer that sends the same bytes from memory, by the same settings",
-    "events/s",
-    0.60,
+    name="relay",
+    ours="a backlog of 200,000 events from the outbox to Kafka, one shard, the cursor kept",
+    against="a bare aiokafka idempotent producer that sends the same bytes from memory, by the same settings",
+    unit="events/s",
+    goal=0.60,
 )
 
 
 class CountingPublisher:
-    """A publisher that tells when so many messages were acknowledged."""
+    """A publisher that sets `all_published` when so many messages were acknowledged."""
 
     def __init__(self, bootstrap: str, messages: int) -> None:
         self._publisher, self._remaining = KafkaPublisher(bootstrap), messages
@@ -59,17 +59,17 @@ async def run(size: Size) -> Measurements:
         await ensure_topics(bootstrap, [TOPIC])
         await _record(stack, events)
         messages = [encode(event) for event in events]
-        gc.freeze()  # or the collector walks what only waits to be sent
+        gc.freeze()  # the collector need not visit the messages that wait to be sent
         rounds = await run_alternately(
             size,
             lambda: _measure_relay(stack, bootstrap, len(events)),
             lambda: _measure_bare_producer(bootstrap, messages),
         )
-    return {RATIO.name: [Pair(*each) for each in rounds]}
+    return {RATIO.name: [Pair(*round_rates) for round_rates in rounds]}
 
 
 async def _record(stack: Stack, events: Sequence[Event]) -> None:
-    """Each participant's events in a transaction of their own, as they are when a site imports."""
+    """Append the events, each participant's in one transaction, as an import does."""
     url = read_settings(stack.environment).database_url("enrollment", "app")
     async with await open_pool(url, max_size=CONNECTIONS) as pool:
         store, event_streams = PostgresStore("enrollment", pool), list(_by_stream(events))
@@ -93,7 +93,7 @@ def _by_stream(events: Sequence[Event]) -> Iterator[list[Event]]:
 
 
 async def _measure_relay(stack: Stack, bootstrap: str, events: int) -> float:
-    """From a cursor that has published nothing to the last acknowledgement; events a second."""
+    """Return the events per second from a fresh cursor to the last acknowledgement."""
     await _delete_cursor(stack)
     stop, publisher = asyncio.Event(), CountingPublisher(bootstrap, events)
     async with await open_pool(read_settings(stack.environment).database_url("enrollment", "system")) as pool:

@@ -1,4 +1,4 @@
-"""What was measured, kept in `results.json` and shown as a table in `docs/performance.md`."""
+"""Stores measurements in `results.json`, and writes them as a table to `docs/performance.md`."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def format_ratio(ratio: Ratio, pairs: Sequence[Pair]) -> str:
     ours, reference = _median_pair(pairs)
     bound = "at most" if ratio.is_upper_bound else "at least"
     return (
-        f"{ratio.name:30} {median:6.2f} ({least:.2f} to {greatest:.2f}), {bound} {ratio.goal:g} wanted: "
+        f"{ratio.name:30} {median:6.2f} ({least:.2f} to {greatest:.2f}), {bound} {ratio.goal:g} promised: "
         f"{_verdict(ratio, median)}; {ours:,.4g} against {reference:,.4g} {ratio.unit}"
     )
 
 
 def store_measurements(bench: Bench, measured: Measurements, load: float) -> None:
-    """Replace what `results.json` has of that bench; `load` is what the machine had to do when it began."""
+    """Replace the results of the bench in `results.json`; `load` is the load average of the machine at the start."""
     results: dict[str, Any] = json.loads(RESULTS_PATH.read_text()) if RESULTS_PATH.exists() else {}
     ratios = results.setdefault("ratios", {})
     for ratio in bench.ratios:
-        pairs = [[each.ours, each.reference] for each in measured[ratio.name]]
+        pairs = [[pair.ours, pair.reference] for pair in measured[ratio.name]]
         today = Clock().now().date().isoformat()
         ratios[ratio.name] = {
             "unit": ratio.unit,
@@ -77,7 +77,7 @@ def _postgres_version() -> str:
 
 
 def write_page(benches: Sequence[Bench]) -> None:
-    """The page, from everything that `results.json` has."""
+    """Write the page from everything in `results.json`."""
     results = json.loads(RESULTS_PATH.read_text())
     lines = [_INTRODUCTION, *_table(benches, results["ratios"]), _EXPLANATION, _machine_sentence(results["machine"])]
     PAGE_PATH.write_text("\n".join(lines))
@@ -88,7 +88,7 @@ def _table(benches: Sequence[Bench], stored_ratios: Mapping[str, Any]) -> Iterat
     yield "|---|---|---|---|---|---|---|---|"
     for ratio in (ratio for bench in benches for ratio in bench.ratios):
         if row := stored_ratios.get(ratio.name):
-            yield _row(ratio, [Pair(*each) for each in row["pairs"]], row["load"])
+            yield _row(ratio, [Pair(*pair) for pair in row["pairs"]], row["load"])
 
 
 def _row(ratio: Ratio, pairs: Sequence[Pair], load: float) -> str:
@@ -109,7 +109,7 @@ def _row(ratio: Ratio, pairs: Sequence[Pair], load: float) -> str:
 
 
 def _median_pair(pairs: Sequence[Pair]) -> tuple[float, float]:
-    """The pair whose ratio is the median."""
+    """Return both values of the pair whose ratio is the median."""
     median_pair = sorted(pairs, key=lambda pair: pair.ratio)[len(pairs) // 2]
     return median_pair.ours, median_pair.reference
 

@@ -1,4 +1,4 @@
-"""The development issuer: signs access tokens with a key that lives in the data folder. Deployments bring their own."""
+"""The development issuer: signs access tokens with a key in the data folder. Deployments use an issuer of their own."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ ALGORITHM = "ES256"
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """Its `jwks.json` is what QUARTAL_JWKS names."""
+    """A signing key, and the file of its public key (`jwks.json`), which QUARTAL_JWKS names."""
 
     jwks: Path
     _key: ECKey = field(repr=False)
 
     @classmethod
     def load(cls, folder: Path) -> Issuer:
-        """The issuer of that folder, made on first use: `issuer.json` (private, 0600) and `jwks.json` (public)."""
+        """Load the issuer of that folder, made on first use: `issuer.json` (private) and `jwks.json` (public)."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         private, public = folder / "issuer.json", folder / "jwks.json"
         if not private.exists():
@@ -39,7 +39,7 @@ class Issuer:
         return cls(public, key)
 
     def token(self, subject: str, *, now: datetime, minutes: int = 15) -> str:
-        """An access token (RFC 9068). Services refuse one that lives longer than 15 minutes."""
+        """Return an access token (RFC 9068). Services refuse a token that is valid for more than 15 minutes."""
         issued = int(now.timestamp())
         header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": self._key.kid}
         claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": issued, "exp": issued + 60 * minutes}
@@ -56,7 +56,7 @@ def _encode_json(document: object) -> bytes:
 
 
 def _publish(path: Path, content: bytes) -> None:
-    """Replace the file at once, and only for another content: services read it again whenever it changes."""
+    """Replace the file atomically, and only by other content: services read it again whenever it changes."""
     if path.exists() and path.read_bytes() == content:
         return
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -1,4 +1,4 @@
-"""`quartal demo`: everything, with the reference study loaded and a simulated one that goes on."""
+"""`quartal demo`: starts everything, loads the reference study, and keeps a simulated study running."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from itertools import groupby
 import httpx
 import typer
 
+from infra.callbacks import ReportProgress
 from infra.cli import up
 from infra.cli.installation import configured_port, data_folder, http_client, token_source
-from infra.cli.progress import ProgressCallback, progress
-from infra.client.study_client import load_reference_study
+from infra.cli.progress import progress
+from infra.client.reference_loader import load_reference_study
 from infra.local.demo_links import LIVE_STUDY, demo_links
 from infra.local.stack import Stack
 from infra.local.supervisor import python_module
+from infra.reference.simulated_study import SITES
 from infra.reference.study import FROZEN_TODAY, STUDY_ID, default_grants
-from infra.simulator.study import SITES
 from shared.retry import poll_until
 from shared.settings import SERVICES
 
 CATCH_UP_TIMEOUT_SECONDS, _POLL_INTERVAL_SECONDS = 60.0, 0.05
 DEMO_CLOCK = f"{STUDY_ID}={FROZEN_TODAY},{LIVE_STUDY}=+0"
-OPENING_TIMEOUT_SECONDS = 20.0  # seconds; the demo is of use without the simulated study, so it begins without it then
+OPENING_TIMEOUT_SECONDS = 20.0  # after this the demo starts without the simulated study, for it is useful without
 OPENING_FACT_COUNT = 2 + len(SITES) + len(default_grants(LIVE_STUDY, [site.site_id for site in SITES]))
-"""Facts that open the simulated study; before the last of them not every link leads somewhere."""
-GENERATION_SIZE = "200"  # participants: once through the days of accrual
+"""Facts that open the simulated study; until the last is recorded, some of the links do not work."""
+GENERATION_SIZE = "200"  # participants, who fill the accrual period once
 
 
 def command() -> None:
@@ -54,10 +55,10 @@ async def _load_demo(_: Stack) -> None:
         except TimeoutError:
             typer.echo(f"{LIVE_STUDY} is not open yet. Its links work as soon as the simulator has opened it.")
     typer.echo(f"\nReady: {base}")
-    for title, links in groupby(demo_links(), lambda door: f"{door.title} ({door.study}), signed in as"):
+    for title, links in groupby(demo_links(), lambda link: f"{link.title} ({link.study}), signed in as"):
         typer.echo(f"  {title}")
-        for door in links:
-            typer.echo(f"    {door.role:14} {base}{door.sign_in_url}")
+        for link in links:
+            typer.echo(f"    {link.role:14} {base}{link.sign_in_url}")
     typer.echo("  API reference")
     for service in SERVICES:
         typer.echo(f"    {service:14} {base}/{service}/docs")
@@ -68,10 +69,10 @@ async def _wait_until_shown(
     http: httpx.AsyncClient,
     study: str,
     facts: int,
-    report_progress: ProgressCallback,
+    report_progress: ReportProgress,
     timeout_seconds: float = CATCH_UP_TIMEOUT_SECONDS,
 ) -> None:
-    """Return when the projection has that many facts of a study; TimeoutError after `within` seconds."""
+    """Return when the projection has that many facts of a study; raise TimeoutError after `timeout_seconds`."""
     path, token_for = f"/analytics/v1/studies/{study}/position", token_source(study)
 
     async def is_caught_up() -> bool:

@@ -1,4 +1,4 @@
-"""`quartal doctor`: what this installation was told, and whether it holds."""
+"""`quartal doctor`: prints the settings of this installation, and checks what they name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOPICS = tuple(f"quartal.{service}.v1" for service in PRODUCERS)
 
 
 def command() -> None:
-    """Print every setting with secrets masked, and check databases, roles and topics. Exit code 1: a check failed."""
+    """Print every setting, secrets masked, and check databases, roles and topics. Exit code 1: a check failed."""
     settings = read_settings(command_environment())
     table = Table("setting", "value", "means")
     for name, value in settings:

@@ -1,4 +1,4 @@
-"""What each consumer does with an event: the effects that its worker has, for commands that apply what waited."""
+"""The event handler of each consumer, for commands that apply parked events as its worker would."""
 
 from __future__ import annotations
 

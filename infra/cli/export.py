@@ -1,4 +1,4 @@
-"""`quartal export`: a study's facts into a file. The services record who exported what, and when."""
+"""`quartal export`: writes the facts of a study to a file. The services log who exported what, and when."""
 
 from __future__ import annotations
 
@@ -14,37 +14,40 @@ from typing import Annotated, TextIO
 import httpx
 import typer
 
+from infra.callbacks import TokenFor
 from infra.cli.files import UnwritableFile, write_atomically
 from infra.cli.import_ import NO_ANSWER_MESSAGE, TokenOption
-from infra.cli.installation import TokenFor, http_client, token_source
+from infra.cli.installation import http_client, token_source
+from infra.client.services import SERVICES
 from infra.client.study_client import StudyClient
 from infra.exchange.exporting import Export
-from infra.exchange.statement_order import SERVICES
 from infra.exchange.target_study import ExchangeAborted
 from shared.kernel.ids import new_event_id
 from shared.security.grants import EVERY_SITE
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True, help="Export the facts of a study. The services log who exported what, and when."
+)
 StudyOption = Annotated[str, typer.Option(help="the study's id")]
-SiteOption = Annotated[str | None, typer.Option(help="only what this site stated, read as its staff")]
-ServicesOption = Annotated[list[str], typer.Option("--service", help="of these services; without it, of all")]
+SiteOption = Annotated[str | None, typer.Option(help="only facts that this site recorded, read as its staff")]
+ServicesOption = Annotated[list[str], typer.Option("--service", help="only facts of this service; may be repeated")]
 
 
 @app.command("facts")
 def facts_command(
     study: StudyOption,
     site: SiteOption = None,
-    out: Annotated[Path | None, typer.Option(help="a file; without it, the terminal")] = None,
+    path: Annotated[Path | None, typer.Option("--out", help="the file to write; without it, standard output")] = None,
     service: ServicesOption = list(SERVICES),  # noqa: B006 - typer reads it and changes nothing
     token: TokenOption = None,
 ) -> None:
-    """Every fact as stated, corrections too, as JSON lines that `quartal import` reads. Sealed texts are not in it."""
+    """Export every fact as recorded, also corrections, as JSON lines for `quartal import`, without sealed texts."""
     if set(service) - set(SERVICES):
         typer.echo(f"A service is one of {', '.join(SERVICES)}.", err=True)
         raise typer.Exit(2)
     token_for: TokenFor = (lambda _role, _site: token) if token else token_source(study)
     try:
-        with write_atomically(out) if out else nullcontext(sys.stdout) as file:
+        with write_atomically(path) if path else nullcontext(sys.stdout) as file:
             export, counts = asyncio.run(_run_export(study, token_for, service, site, file, grants=token is None))
     except UnwritableFile as error:
         typer.echo(str(error), err=True)
@@ -58,7 +61,7 @@ def facts_command(
 
 
 def summary(export: Export, counts: Counter[str]) -> Iterator[str]:
-    """Say what is in the file, of whom, and until when."""
+    """Yield sentences on what the file contains, from which sites, and up to which time."""
     counts_by_service = ", ".join(f"{count} of {name}" for name, count in counts.items())
     yield (
         f"{counts.total()} facts were exported ({counts_by_service}). The services recorded this as export {export.id}."
@@ -71,14 +74,14 @@ def summary(export: Export, counts: Counter[str]) -> Iterator[str]:
             else f"Only the sites {', '.join(visible_sites)} are"
         )
         yield (
-            f"{sites} visible to this token: the file has what {len(visible_sites)} of "
-            f"{len(export.sites)} sites stated."
+            f"{sites} visible to this token: the file has the facts of {len(visible_sites)} of "
+            f"{len(export.sites)} sites."
         )
     if export.site:
-        yield f"The file has only what site {export.site} stated, and the study's own facts."
-    newer = f" It has {export.newer_count} that came since; others may be missing." if export.newer_count else ""
-    yield f"The file has everything that was recorded before {export.started_at:%Y-%m-%d %H:%M:%S} UTC.{newer}"
-    yield "Sealed texts are not in it."
+        yield f"The file has only the facts that site {export.site} recorded, and the study's own facts."
+    newer = f" It has {export.newer_count} newer facts; others may be missing." if export.newer_count else ""
+    yield f"The file is complete up to {export.started_at:%Y-%m-%d %H:%M:%S} UTC.{newer}"
+    yield "The file has no sealed texts."
 
 
 async def _run_export(
@@ -87,7 +90,14 @@ async def _run_export(
     counts = Counter[str]()
     async with http_client() as http:
         caller = ("site", site) if site else ("coordinator", None)
-        export = Export(StudyClient(http, study, token_for), caller, new_event_id(), services, site, grants)
+        export = Export(
+            client=StudyClient(http, study, token_for),
+            caller=caller,
+            id=new_event_id(),
+            services=services,
+            site=site,
+            may_grant=grants,
+        )
         async for line in export.lines():
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
             counts[line.get("service", "the study")] += 1

@@ -1,4 +1,4 @@
-"""Files that commands write: there as a whole or not at all, and for their owner only."""
+"""Writes files whole or not at all, readable by their owner only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class UnwritableFile(Exception):
 
 
 def check_folder(file: Path) -> None:
-    """Raise NotWritten where there is no folder to write the file into, or the name cannot be a file's."""
+    """Raise UnwritableFile if the folder of the file is missing, or the name cannot be the name of a file."""
     if not os.path.isdir(file.parent):
         raise UnwritableFile(f"There is no folder {file.parent}: make it first, or give another name.")
     if os.path.isdir(file):
@@ -26,7 +26,7 @@ def check_folder(file: Path) -> None:
 
 @contextmanager
 def write_atomically(file: Path) -> Iterator[TextIO]:
-    """Write a draft beside the file, and put it in its place when all of it is written."""
+    """Yield a draft beside the file, which replaces it at the end of the block. Raises UnwritableFile."""
     check_folder(file)
     with _translate_os_errors(file):
         handle, draft = tempfile.mkstemp(prefix=".quartal-", dir=file.parent)  # mode 0600

@@ -1,4 +1,4 @@
-"""`quartal import`: facts from a file, through the public API; safe to repeat."""
+"""`quartal import`: records facts from a file through the public API; safe to repeat."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import httpx
 import typer
 
+from infra.callbacks import TokenFor
 from infra.cli.files import UnwritableFile, check_folder, write_atomically
-from infra.cli.installation import TokenFor, http_client, token_source
+from infra.cli.installation import http_client, token_source
 from infra.cli.progress import progress
 from infra.client.study_client import StudyClient
 from infra.exchange.decoding import ENCODINGS, decode_text
@@ -22,9 +23,9 @@ from infra.exchange.target_study import NO_STUDY, ExchangeAborted, TargetStudy
 from infra.exchange.template import UnknownFactType, render_template
 
 JSON_LINES = {".jsonl", ".ndjson", ".json"}
-MAX_PRINTED_REFUSALS = 200  # refusals on the terminal; `--report` has them all
+MAX_PRINTED_REFUSALS = 200  # on the terminal; `--report` writes all
 TEMPLATE_HINT = (
-    "The values are an example from the reference study: put those of your own participant in their place. With "
+    "The values are an example from the reference study: replace them with those of your own participant. With "
     "--study ID, the template has the sites, criteria and consent forms of that study."
 )
 NO_ANSWER_MESSAGE = "Quartal does not answer."
@@ -34,7 +35,7 @@ def _parse_token(value: str | None) -> str | None:
     """Return the token without the line end that a file or a shell leaves behind."""
     token = value.strip() if value else None
     if token and not (token.isascii() and token.isprintable() and " " not in token):
-        raise typer.BadParameter("the token has blanks, line breaks or signs that no token has: copy it again.")
+        raise typer.BadParameter("the token has blanks, line breaks or characters that no token has. Copy it again.")
     return token
 
 
@@ -48,7 +49,7 @@ TokenOption = Annotated[
 
 def _parse_encoding(value: str | None) -> str | None:
     if value is not None and value.lower() not in ENCODINGS:
-        raise typer.BadParameter(f"it is one of {', '.join(ENCODINGS)}.")
+        raise typer.BadParameter(f"the encoding must be one of {', '.join(ENCODINGS)}.")
     return value and value.lower()
 
 
@@ -61,25 +62,29 @@ EncodingOption = Annotated[
 def command(
     file: Annotated[Path | None, typer.Argument(help="JSON lines or CSV", exists=True, dir_okay=False)] = None,
     study: Annotated[str | None, typer.Option(help="the study's id")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="decide every line, record nothing")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check every line, record nothing")] = False,
     fact: Annotated[str | None, typer.Option("--template", help="print a CSV header and an example row")] = None,
-    type_name: Annotated[str | None, typer.Option("--type", help="the fact of a CSV without a column type")] = None,
-    participants_only: Annotated[bool, typer.Option(help="leave the study's own facts out")] = False,
-    report: Annotated[Path | None, typer.Option(help="write what became of every line there, as JSON lines")] = None,
+    type_name: Annotated[
+        str | None, typer.Option("--type", help="the type of fact, for a CSV without a column type")
+    ] = None,
+    participants_only: Annotated[bool, typer.Option(help="leave out the study's own facts")] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="write the outcome of every line to this file, as JSON lines")
+    ] = None,
     encoding: EncodingOption = None,
     token: TokenOption = None,
 ) -> None:
-    """State what a file says and the study does not have yet. Code 0: every line stands; 1: some were refused."""
+    """Record the facts of a file that the study does not have yet. Exit code 1: some facts were refused."""
     if fact:
         return _print_template(fact, study, token)
     if file is None or study is None:
-        raise _exit_with("Give a file and --study, or --template and the type of a fact.", 2)
+        raise _exit_with("Give a file and --study, or --template and a type of fact.", 2)
     _check_report(report, file)
     lines = _read_lines(file, type_name, encoding)
     import_report = ImportReport(dry_run)
     token_for: TokenFor = (lambda _role, _site: token) if token else token_source(study)
     try:
-        with progress("Deciding" if dry_run else "Importing", "lines") as report_progress:
+        with progress("Checking" if dry_run else "Importing", "lines") as report_progress:
             import_report.on_progress = lambda: report_progress(import_report.decided_count, len(lines))
             aborted = asyncio.run(_run_import(study, token_for, lines, import_report, token is None, participants_only))
     except KeyboardInterrupt:
@@ -119,11 +124,11 @@ def _exit_with(message: str, code: int) -> typer.Exit:
 def _abort_message(aborted: ExchangeAborted) -> str:
     if not aborted.can_resume:
         return f"Nothing was imported: {aborted}"
-    return f"The import has not come to its end: {aborted} Run it again: it goes on from there."
+    return f"The import is incomplete: {aborted} Run the command again to continue."
 
 
 def _check_report(report: Path | None, file: Path) -> None:
-    """Give up before anything is recorded where the report could not be written."""
+    """End the command, before anything is recorded, if the report could not be written."""
     if report is None:
         return
     try:
@@ -131,11 +136,11 @@ def _check_report(report: Path | None, file: Path) -> None:
     except UnwritableFile as error:
         raise _exit_with(str(error), 2) from None
     if report.exists() and report.samefile(file):
-        raise _exit_with("The report would take the place of the file: give another name.", 2)
+        raise _exit_with("The report would overwrite the imported file. Give another name.", 2)
 
 
 def _read_lines(file: Path, type_name: str | None, encoding: str | None) -> list[NumberedLine]:
-    """Read by the file's name, or else by its first sign: a line of JSON begins with a brace, and no header does."""
+    """Read JSON lines if the name says so or the text begins with a brace, which no header does; else read CSV."""
     try:
         text = decode_text(file.read_bytes(), encoding, column_at)
         is_json = file.suffix.lower() in JSON_LINES or text.lstrip().startswith("{")
@@ -154,7 +159,7 @@ async def _run_import(
     may_grant: bool,
     participants_only: bool,
 ) -> ExchangeAborted | None:
-    """Return why it ended before its end."""
+    """Return why the import was aborted; None if it is complete."""
     async with http_client() as http:
         try:
             await import_facts(
@@ -176,7 +181,7 @@ def _print_outcome(import_report: ImportReport, report: Path | None) -> None:
     for refused in refusals[:MAX_PRINTED_REFUSALS]:
         typer.echo(str(refused))
     if len(refusals) > MAX_PRINTED_REFUSALS:
-        typer.echo(f"{len(refusals) - MAX_PRINTED_REFUSALS} more lines are refused: --report FILE names them all.")
+        typer.echo(f"{len(refusals) - MAX_PRINTED_REFUSALS} more lines were refused. --report FILE lists all of them.")
     for line in import_report.summary():
         typer.echo(line)
     if report:

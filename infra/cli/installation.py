@@ -1,20 +1,18 @@
-"""The Quartal that runs here: where it listens, and tokens of its development issuer."""
+"""The Quartal of this machine: its data folder, its address, and tokens of its development issuer."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import typer
 
+from infra.callbacks import TokenFor
 from infra.issuer import Issuer
 from infra.local.data_folder import DataFolder
 from infra.reference.study import subject
 from shared.kernel.clock import Clock
-
-TokenFor = Callable[[str, str | None], str]
 
 
 def data_folder() -> DataFolder:
@@ -26,18 +24,18 @@ def configured_port() -> int:
 
 
 def base_url() -> str:
-    """Where the Quartal of QUARTAL_DATA listens; else QUARTAL_PORT on this machine."""
+    """Return the URL of the Quartal that runs on QUARTAL_DATA; if none runs, that of QUARTAL_PORT."""
     notes = data_folder().holder_notes()
     return f"http://127.0.0.1:{notes['port'] if notes else configured_port()}"
 
 
 def development_issuer() -> Issuer:
-    """Ends the command with a sentence where no Quartal was ever started on the folder."""
+    """Return the issuer; end the command with a message if no Quartal was ever started on the folder."""
     folder = data_folder().path / "issuer"
     if not (folder / "issuer.json").exists():
         typer.echo(
             f"{folder.parent} has no development issuer. Start `quartal up` or `quartal demo` first, or set "
-            "QUARTAL_DATA to the data folder of one that ran.",
+            "QUARTAL_DATA to the data folder of one that was started before.",
             err=True,
         )
         raise typer.Exit(1)
@@ -45,9 +43,9 @@ def development_issuer() -> Issuer:
 
 
 def token_source(study: str) -> TokenFor:
-    """A fresh token for (role, site), under the name that the role has by default."""
-    signing, clock = development_issuer(), Clock()
-    return lambda role, site: signing.token(subject(study, role, site), now=clock.now())
+    """Return a source of fresh tokens for (role, site), whose subjects are the default names of the roles."""
+    issuer, clock = development_issuer(), Clock()
+    return lambda role, site: issuer.token(subject(study, role, site), now=clock.now())
 
 
 def http_client(url: str | None = None) -> httpx.AsyncClient:

@@ -1,4 +1,4 @@
-"""`quartal parked`: streams and messages that stand still, and what a person can do about them."""
+"""`quartal parked`: lists, retries and discards parked streams and unreadable messages."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ MESSAGE_COLUMNS = ("consumer", "message", "topic", "partition", "offset", "reaso
 def list_command(service: Annotated[str | None, typer.Option(help="only this consumer")] = None) -> None:
     """List parked streams and unreadable messages with their reasons. Other programs get lines separated by tabs."""
     stuck_by_consumer = {
-        each: _run_or_exit(stuck_streams.find_stuck(each))
-        for each in ([_require_consumer(service)] if service else EVENT_HANDLERS)
+        consumer: _run_or_exit(stuck_streams.find_stuck(consumer))
+        for consumer in ([_require_consumer(service)] if service else EVENT_HANDLERS)
     }
     has_rows = False
     for title, columns, rows in (
@@ -119,7 +119,7 @@ def _format_time(when: datetime) -> str:
 
 
 def _print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Is there anything to show? Lines have no heading and tabs between, for other programs."""
+    """Print a table on a terminal, else lines separated by tabs without a heading; tell whether there are any rows."""
     if rows and sys.stdout.isatty():
         table = Table(*columns, title=title)
         for row in rows:
@@ -149,10 +149,10 @@ def _confirm(yes: bool, question: str) -> None:
 
 
 def _print_results(results: Sequence[BatchResult]) -> int:
-    """One line on each thing that stands still, and one on what was applied; the command's exit code."""
+    """Print a line for each item that is still parked, and one for the applied events; return the exit code."""
     still_parked = [parked_stream for applied in results for parked_stream in applied.parked]
-    for each in still_parked:
-        typer.echo(f"{each.source} {each.subject}: still parked after version {each.version}: {each.reason}")
+    for stream in still_parked:
+        typer.echo(f"{stream.source} {stream.subject}: still parked after version {stream.version}: {stream.reason}")
     unreadable = [reason for applied in results for reason in applied.unreadable]
     for reason in unreadable:
         typer.echo(f"a message is still unreadable: {reason}")
@@ -165,10 +165,10 @@ def _exit_with_usage_error(sentence: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-def _run_or_exit(act: Coroutine[Any, Any, T]) -> T:
-    """What `act` gives; ends the command with a sentence and code 1 where it cannot be done."""
+def _run_or_exit(action: Coroutine[Any, Any, T]) -> T:
+    """Return the result of `action`; end the command with a message and exit code 1 if it fails."""
     try:
-        return asyncio.run(act)
+        return asyncio.run(action)
     except ParkedItemNotFound:
         typer.echo("This stream or message is not parked. `quartal parked list` shows what is.", err=True)
     except FAILED_QUERY as fault:

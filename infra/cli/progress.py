@@ -1,24 +1,23 @@
-"""How far something long is: a bar on a terminal, plain lines elsewhere."""
+"""Shows the progress of long work: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-ProgressCallback = Callable[[int, int], None]
-"""Hears how much is done, and of how much."""
+from infra.callbacks import ReportProgress
 
-PRINT_INTERVAL_SECONDS = 3.0  # seconds, where there is no terminal
+PRINT_INTERVAL_SECONDS = 3.0  # between two lines, if there is no terminal
 
 
 @contextmanager
-def progress(title: str, unit: str) -> Iterator[ProgressCallback]:
-    """On standard error: what a command says on standard output is for others to read."""
+def progress(title: str, unit: str) -> Iterator[ReportProgress]:
+    """Yield a function that shows progress on standard error; standard output is for the result of the command."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _print_progress(title, unit)
@@ -29,7 +28,7 @@ def progress(title: str, unit: str) -> Iterator[ProgressCallback]:
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
-def _print_progress(title: str, unit: str) -> ProgressCallback:
+def _print_progress(title: str, unit: str) -> ReportProgress:
     printed_at = time.monotonic()
 
     def report(done: int, of: int) -> None:

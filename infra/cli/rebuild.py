@@ -1,4 +1,4 @@
-"""`quartal rebuild analytics`: the fact tables anew, from the journal."""
+"""`quartal rebuild analytics`: rebuilds the fact tables from the journal."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from shared.security.tenancy import open_pool
 from shared.settings import Settings
 
 
-def command(what: Annotated[Literal["analytics"], typer.Argument(help="the only value")]) -> None:
+def command(service: Annotated[Literal["analytics"], typer.Argument(help="the only value")]) -> None:
     """Rebuild the tables of analytics from its journal. The figures do not change."""
     asyncio.run(_rebuild(read_settings(command_environment())))
-    typer.echo(f"{what}: rebuilt from the journal")
+    typer.echo(f"{service}: rebuilt from the journal")
 
 
 async def _rebuild(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""`quartal relay`: how far publishing is, and publishing anew after a database was restored."""
+"""`quartal relay`: shows the state of publication to Kafka, and publishes again after a database was restored."""
 
 from __future__ import annotations
 
@@ -47,11 +47,12 @@ async def _shard_statuses(settings: Settings) -> list[tuple[str, Any]]:
 
 @app.command("resync")
 def resync_command(
-    service: ServiceOption = None, yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False
+    service: ServiceOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")] = False,
 ) -> None:
     """Publish every event of a service again, in order, after its database was restored. Stop its worker first.
 
-    Consumers ignore duplicates. Refused if the database lacks an event that was published: restore a later state then.
+    Consumers ignore duplicates. Refused if the database lacks a published event: then restore a later state.
     """
     if service not in (None, *PRODUCERS):
         typer.echo(f"There is no service {service!r}. Use one of: {', '.join(PRODUCERS)}.", err=True)
@@ -62,7 +63,7 @@ def resync_command(
 
 
 def _resync(settings: Settings, service: str, *, yes: bool) -> None:
-    """Ask, publish again, and say what was done; end the command with a sentence where that cannot be."""
+    """Ask for confirmation and publish again; end the command with a message if that is refused."""
     try:
         events = asyncio.run(_count_without_relay(settings, service))
         if not yes:
@@ -71,18 +72,18 @@ def _resync(settings: Settings, service: str, *, yes: bool) -> None:
     except (RestoredDatabase, PublishError, RelayRunning) as refused:
         typer.echo(f"{service}: the events were not published again: {refused}.", err=True)
         raise typer.Exit(1) from None
-    typer.echo(f"{service}: {published} events published again. Its worker publishes what comes next, once it runs.")
+    typer.echo(f"{service}: {published} events published again. Its worker publishes later events as soon as it runs.")
 
 
 async def _count_without_relay(settings: Settings, service: str) -> int:
-    """How many events there are. Raises RelayAtWork where a worker publishes and does not end within a lease."""
+    """Return the number of events. Raises RelayRunning if a worker still publishes after the time of a lease."""
     async with await open_pool(settings.database_url(service, "system")) as pool:
         await require_no_running_relay(pool, timeout_seconds=2 * RELAY_LEASE_SECONDS)
         return await count_events(pool)
 
 
 async def republish(settings: Settings, service: str) -> int:
-    """How many events were published again. Raises RestoredDatabase where one was published that is not there."""
+    """Publish all events again and return their number. Raises RestoredDatabase if a published event is missing."""
     await ensure_topics(settings.kafka_bootstrap, [topic(service)])
     publisher = KafkaPublisher(settings.kafka_bootstrap)
     pool: asyncpg.Pool[Any]

@@ -1,4 +1,4 @@
-"""What a command needs to know of the installation: the environment, or that of the stack that runs here."""
+"""Settings for commands: from the environment, completed by the running `quartal up` of the data folder."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from shared.settings import Settings
 
 
 def command_environment() -> dict[str, str]:
-    """The process's environment, completed by what the running `quartal up` of QUARTAL_DATA noted."""
+    """Return the environment of the process, completed by the settings of the running `quartal up` of QUARTAL_DATA."""
     notes = data_folder().holder_notes() or {}
     return {**notes.get("environment", {}), **os.environ}
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """The typed settings that a process in that environment has; ends the command where they cannot be read."""
+    """Return the typed settings of that environment; end the command with a message if one is invalid."""
     members = {
         name.removeprefix("QUARTAL_").lower(): value
         for name, value in environment.items()

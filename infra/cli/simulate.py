@@ -1,14 +1,13 @@
-"""`quartal simulate`: a simulated study against the Quartal that runs here."""
+"""`quartal simulate`: records a simulated study in the Quartal that runs on this machine."""
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from infra.cli.installation import base_url, data_folder, development_issuer
-from infra.simulator import run
+from infra.simulator.command import main
 
 
 def command(
@@ -20,21 +19,13 @@ def command(
 ) -> None:
     """Simulate participants and record their facts through the public API. Repeating adds nothing."""
     development_issuer()
-    sys.argv = [
-        "quartal simulate",
-        "--url",
-        base_url(),
-        "--study",
-        study,
-        "--sites",
-        str(sites),
-        "--participants",
-        str(participants),
-        "--seed",
-        str(seed),
-        "--rate",
-        str(rate),
-        "--keys",
-        str(data_folder().path / "issuer"),
-    ]
-    run.main()
+    arguments = {
+        "--url": base_url(),
+        "--study": study,
+        "--sites": sites,
+        "--participants": participants,
+        "--seed": seed,
+        "--rate": rate,
+        "--keys": data_folder().path / "issuer",
+    }
+    main([str(word) for option in arguments.items() for word in option])

@@ -1,6 +1,6 @@
-"""What stands still in a consumer's database: found, tried again, passed over. Acts raise NotParked.
+"""Finds, retries and discards parked streams and unreadable messages in the database of a consumer.
 
-A worker may be running: every act locks what it is about, as the worker does.
+A worker may run meanwhile: each operation takes the same locks as the worker. Operations raise ParkedItemNotFound.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ async def retry_message(service: str, message: int) -> BatchResult:
 
 
 async def retry_all(service: str) -> list[BatchResult]:
-    """Messages first, since a stream may wait for what they say; then each stream by itself."""
+    """Retry each message, then each stream: a stream may wait for an event in a message."""
     results = []
     for message in (await find_stuck(service))[1]:
         with suppress(ParkedItemNotFound):  # somebody else was faster
@@ -56,7 +56,7 @@ async def retry_all(service: str) -> list[BatchResult]:
 
 
 async def discard(service: str, parked_stream: ParkedStreamStatus, decided_by: str, reason: str) -> BatchResult:
-    """Passes over the version that was seen to be next, and over no other."""
+    """Skip the event that was next when the stream was read, and no other."""
     async with _connection(service) as connection:
         return await parked.discard(
             connection,
@@ -81,7 +81,7 @@ async def _connection(service: str) -> AsyncIterator[Connection]:
 
 
 def _database_url(service: str) -> str:
-    """Ends the command with a sentence where nobody said where the database is."""
+    """Return the URL of the database; end the command with a message if no setting gives it."""
     try:
         return read_settings(command_environment()).database_url(service, "system")
     except ValueError as unset:

@@ -1,4 +1,4 @@
-"""`quartal token`: a bearer token of the development issuer, with the grant that makes it worth something."""
+"""`quartal token`: prints a bearer token of the development issuer, and grants its role in the study."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infra.reference.study import subject
 from shared.kernel.clock import Clock
 from shared.retry import poll_until
 
-GRANT_TIMEOUT_SECONDS = 10.0  # seconds
+GRANT_TIMEOUT_SECONDS = 10.0
 _POLL_INTERVAL_SECONDS = 0.05
 GRANT_CHECK_PATHS = (
     "/toxicity/v1/studies/{}/participants",
@@ -21,12 +21,12 @@ GRANT_CHECK_PATHS = (
     "/analytics/v1/studies/{}/position",
 )
 GRANTED_STATUSES = (200, 403)
-"""403: the role is known, and this is not for it."""
+"""403: the service knows the role, which may not read this path."""
 ROLES = ("administrator", "investigator", "site", "coordinator", "monitor", "auditor", "reader")
 
 
 class NoSuchStudyOrSite(Exception):
-    """The study, or the site in it, is not there; the message says so."""
+    """The study or its site does not exist; the message says which."""
 
 
 def command(
@@ -83,16 +83,18 @@ async def _grant_role(study: str, grant: dict[str, Any], token: str) -> None:
 
 
 async def _require_grant(http: httpx.AsyncClient, study: str, role: str, token: str) -> None:
-    """Raises NoSuch where nobody but an administrator, who opens the study, could do anything with the token."""
+    """Raise NoSuchStudyOrSite if the token is of no use: only an administrator can use one before the study is open."""
     if role == "administrator":
         return
     answer = await http.get(f"/enrollment/v1/studies/{study}", headers=_authorization(token))
     if answer.status_code == 404:
-        raise NoSuchStudyOrSite("There is no study of that id here, or nobody of this installation administers it.")
+        raise NoSuchStudyOrSite(
+            "There is no study of that id here, or none of its administrators is of this installation."
+        )
 
 
 def _require_site(study: str, facts: list[dict[str, Any]], site: str | None) -> None:
-    """Raises NoSuch for a site that was never activated; one that is closed still has staff."""
+    """Raise NoSuchStudyOrSite for a site that was never activated; a closed site still has staff."""
     sites = sorted(fact["data"]["site_id"] for fact in facts if fact["type"] == "study.site_activated")
     if site is not None and site not in sites:
         raise NoSuchStudyOrSite(
@@ -101,7 +103,7 @@ def _require_site(study: str, facts: list[dict[str, Any]], site: str | None) -> 
 
 
 def _has_grant(facts: list[dict[str, Any]], grant: dict[str, Any]) -> bool:
-    """Is the grant the last word on that member, role and site?"""
+    """Tell whether the role stands: the last fact on this member, role and site is a grant."""
     grant_key = (grant["member"], grant["role"], grant.get("site_id"))
     fact_types = [
         fact["type"]
@@ -113,7 +115,7 @@ def _has_grant(facts: list[dict[str, Any]], grant: dict[str, Any]) -> bool:
 
 
 async def _wait_until_granted(http: httpx.AsyncClient, study: str, token: str) -> None:
-    """Each service hears of a grant by itself; until then the study is not to be seen for who holds it."""
+    """Wait until every service knows the grant; until then it answers that the study does not exist."""
     async with asyncio.timeout(GRANT_TIMEOUT_SECONDS):
         for path in GRANT_CHECK_PATHS:
 

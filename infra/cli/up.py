@@ -1,4 +1,4 @@
-"""`quartal up`: the servers and services of a data folder, until a signal ends them."""
+"""`quartal up`: runs the servers and services of a data folder until a signal ends them."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 }
 DEFAULTS = {"QUARTAL_ADMINISTRATORS": "administrator@study-wide.{study}", "QUARTAL_PLAIN_HTTP": "true"}
 READY_TIMEOUT_SECONDS, _POLL_INTERVAL_SECONDS = 60.0, 0.1
-TAKEOVER_TIMEOUT_SECONDS = 10.0  # seconds in which the web process of a killed predecessor ends
+TAKEOVER_TIMEOUT_SECONDS = 10.0  # for the web process of a killed predecessor to end
 
 
 class PortTaken(RuntimeError):
-    """Something else listens where we are to listen."""
+    """Another process listens on our port."""
 
 
 class NotReady(RuntimeError):
-    """Something does not answer, or nothing can be stated; the message says what was answered last."""
+    """The services do not answer or cannot record facts; the message has the last answer."""
 
 
 START_ERRORS = (LockHeld, PortTaken, NotReady, PostgresFailed, KafkaFailed, KafkaMissing, ChangedMigration)
@@ -58,7 +58,7 @@ def command() -> None:
 
 
 def start(commands: Mapping[str, Sequence[str]], while_running: Step, defaults: Mapping[str, str]) -> None:
-    """Hold the folder, run the stack; end with a sentence and code 1 where that cannot be."""
+    """Lock the folder and run the stack; end with a message and exit code 1 if it cannot start."""
     folder = data_folder()
     try:
         with folder.hold(configured_port()):
@@ -93,10 +93,10 @@ async def _wait_for_free_port(number: int) -> None:
 
 
 async def _migrate_databases(stack: Stack) -> None:
-    """Every database at today's schema."""
+    """Migrate every database to the present schema."""
     settings = read_settings(stack.environment)
     stack.folder.add_notes(environment={name: stack.environment[name] for name in stack.environment if _is_ours(name)})
-    applied = await asyncio.gather(*(migrate(each.name, settings, each.migrations) for each in PROCESSES))
+    applied = await asyncio.gather(*(migrate(process.name, settings, process.migrations) for process in PROCESSES))
     if any(applied):
         typer.echo("The databases are migrated")
 
@@ -113,7 +113,7 @@ def _print_change(change: StateChange) -> None:
 async def _report_ready(stack: Stack) -> None:
     try:
         await wait_until_ready()
-    except NotReady as error:  # it stays up: what is there can be read, and what is wrong be mended
+    except NotReady as error:  # the stack stays up, so that its data can be read and the fault be corrected
         typer.echo(str(error), err=True)
         return
     typer.echo(f"Ready: http://127.0.0.1:{configured_port()}")

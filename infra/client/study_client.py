@@ -1,40 +1,31 @@
-"""States facts through the public API, as a site's own program would; and the reference study with it."""
+"""A client of the public API for one study, which states facts as a site's own program would."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 import httpx
 
-from infra.reference import published_cases
-from infra.reference.study import OPENING_DATA, SITE, SITE_ID, STUDY_ID, MemberGrant, ReferenceFact, default_grants
-from infra.synthetic import cohort
-from infra.synthetic.treatment_summary import Service
+from infra.callbacks import TokenFor
+from infra.client.services import Service
+from infra.reference.study import MemberGrant, ReferenceFact
 from shared.contracts import catalogue
 from shared.retry import Backoff
 
-TokenFor = Callable[[str, str | None], str]
-"""(role, site or None for study-wide) to a bearer token; asked for every request, since tokens live 15 minutes."""
-Report = Callable[[str], None]
-ReportProgress = Callable[[int, int], None]
-"""Hears how many facts are stated, and of how many."""
-
-MAX_CONCURRENT_REGISTRATIONS = 4
-OPENING_FACT_COUNT = 3  # opened, its administrator granted, the site activated
 RETRY_MIN_SECONDS, RETRY_MAX_SECONDS = 0.25, 10.0
 RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
 
 
 class Cancelled(Exception):
-    """Whoever waits for an answer was told to stop."""
+    """The stop event was set while a request or a pause was under way."""
 
 
 class ApiError(Exception):
-    """A problem answer: its status, its code, and for each error in it (code, JSON pointer)."""
+    """A problem document as an answer: its status, its code, and (code, JSON pointer) of each of its errors."""
 
     def __init__(self, request: str, status: int, code: str, errors: tuple[tuple[str, str], ...]) -> None:
         self.status, self.code, self.errors = status, code, errors
@@ -45,7 +36,9 @@ class ApiError(Exception):
     def from_response(cls, request: str, answer: httpx.Response) -> ApiError:
         problem = _problem_document(answer)
         code = str(problem.get("type", "")).rstrip("/").rpartition("/")[2] or "unnamed"
-        errors = tuple((str(each.get("code", "")), str(each.get("pointer", ""))) for each in problem.get("errors", ()))
+        errors = tuple(
+            (str(error.get("code", "")), str(error.get("pointer", ""))) for error in problem.get("errors", ())
+        )
         return cls(request, answer.status_code, code, errors)
 
 
@@ -60,8 +53,9 @@ def _problem_document(answer: httpx.Response) -> dict[str, Any]:
 class StudyClient:
     """Requests about one study, each safe to repeat.
 
-    What passes (no connection, 409 with Retry-After, 429, 502 to 504) is asked again after a growing pause: `attempts`
-    times, or without end; `stop` ends every pause with `Stopped`. Anything else but success raises `NotAccepted`.
+    Transient failures (no connection, 409 with Retry-After, 429, 502 to 504) are retried after a growing pause:
+    `attempts` times, or without end if None. Setting `stop` ends every pause with Cancelled. Any other failure raises
+    ApiError.
     """
 
     client: httpx.AsyncClient
@@ -75,7 +69,7 @@ class StudyClient:
         await self._post("/enrollment/v1/studies", body, ("administrator", None), key)
 
     async def record_study_fact(self, type_name: str, data: dict[str, Any], key: str) -> None:
-        """A fact of the study, in the administrator's name."""
+        """Record a fact of the study as its administrator."""
         await self._post(f"{self._enrollment_path}/facts/{type_name}", data, ("administrator", None), key)
 
     async def record_grants(self, grants: list[MemberGrant]) -> None:
@@ -84,7 +78,7 @@ class StudyClient:
             await self.record_study_fact("study.member_granted", dict(grant), key)
 
     async def register(self, site_id: str, body: dict[str, Any], key: str) -> httpx.Response:
-        """A new participant: the screening alone, or `{"facts": [...]}` that begins with it."""
+        """Register a new participant; `body` is the screening, or `{"facts": [...]}` that begin with it."""
         return await self._post(f"{self._enrollment_path}/participants", body, ("site", site_id), key)
 
     async def record_fact(
@@ -97,9 +91,9 @@ class StudyClient:
         service: Service = "enrollment",
         after: str | None = None,
     ) -> httpx.Response:
-        """One fact more, by the site's staff or, without a site, by whoever may state it in the whole study.
+        """Record a fact of a participant, as staff of the site or, without a site, in a study-wide role that may.
 
-        `after` is the `Quartal-Version` of enrollment that another service must have heard of.
+        `after` is the `Quartal-Version` of enrollment that another service must have applied before.
         """
         path = f"{self._service_path(service)}/participants/{participant_id}/facts/{fact['type']}"
         roles = catalogue.fact_class(service, fact["type"]).stated_by_roles
@@ -116,7 +110,7 @@ class StudyClient:
         service: Service,
         after: str | None = None,
     ) -> httpx.Response:
-        """Several facts at once: all are recorded, or none."""
+        """Record several facts at once: all or none."""
         path = f"{self._service_path(service)}/participants/{participant_id}/facts"
         return await self._post(path, list(facts), ("site", site_id), key, after)
 
@@ -146,7 +140,10 @@ class StudyClient:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """Any request that is safe to repeat, asked again while what is in the way passes; whatever the answer is."""
+        """Send a request that is safe to repeat, retry transient failures, and return the last answer, even an error.
+
+        Raises httpx.TransportError after the last attempt without a connection, Cancelled if `stop` is set.
+        """
         for seconds, is_last in self._retry_delays():
             request_headers = {"Authorization": f"Bearer {self.token_for(*caller)}", **(headers or {})}
             try:
@@ -171,7 +168,7 @@ class StudyClient:
 
 
 async def interruptible_sleep(stop: asyncio.Event, seconds: float) -> None:
-    """Wait so long; raises Stopped as soon as `stop` is set."""
+    """Wait `seconds`; raise Cancelled as soon as `stop` is set."""
     try:
         await asyncio.wait_for(stop.wait(), seconds)
     except TimeoutError:
@@ -184,102 +181,6 @@ def _is_retryable(answer: httpx.Response) -> bool:
 
 
 def _retry_after_seconds(answer: httpx.Response) -> float:
-    """Seconds that the answer asks for, 30 at most; 0 where it names none (or a date)."""
+    """Return the seconds of Retry-After, at most 30; 0 if the header is missing or a date."""
     header = answer.headers.get("retry-after", "")
     return min(30.0, float(header)) if header.isdigit() else 0.0
-
-
-@dataclass(frozen=True)
-class ParticipantBatches:
-    """One person's facts, a batch for each service that is told something, by the key of their registration."""
-
-    key: str
-    batches: dict[Service, list[ReferenceFact]]
-
-    def __len__(self) -> int:
-        return sum(len(facts) for facts in self.batches.values())
-
-
-async def load_reference_study(
-    client: httpx.AsyncClient,
-    token_for: TokenFor,
-    report: Report,
-    report_progress: ReportProgress = lambda _done, _of: None,
-) -> int:
-    """State the reference study; how many facts it is. Every request carries its key, so a second time adds nothing.
-
-    Raises NotAccepted for what the study's services refuse, httpx.TransportError when they do not answer.
-    """
-    study_client = StudyClient(client, STUDY_ID, token_for)
-    await study_client.open_study(OPENING_DATA, f"{STUDY_ID}/opened")
-    await study_client.record_study_fact("study.site_activated", SITE, f"{STUDY_ID}/site/{SITE_ID}")
-    grants = default_grants(STUDY_ID, [SITE_ID])
-    await study_client.record_grants(grants)
-    participants = reference_participants()
-    recorded = OPENING_FACT_COUNT + len(grants)
-    fact_count = recorded + sum(map(len, participants))
-    slots = asyncio.Semaphore(MAX_CONCURRENT_REGISTRATIONS)
-
-    numbers = dict[str, str]()
-
-    async def register(participant: ParticipantBatches) -> None:
-        nonlocal recorded
-        numbers[participant.key] = await _register(study_client, slots, participant)
-        recorded += len(participant)
-        report_progress(recorded, fact_count)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for participant in participants:
-                group.create_task(register(participant))
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from failures
-    case_count, synthetic_count = len(published_cases.cases()), len(cohort.participants())
-    report(
-        f"{STUDY_ID}: loaded {case_count} published cases, {synthetic_count} synthetic participants and "
-        f"{len(participants) - case_count - synthetic_count} synthetic people who were not enrolled"
-    )
-    published_numbers = ", ".join(numbers[person.key] for person in participants[:case_count])
-    report(f"{STUDY_ID}: the published cases are {published_numbers}; all others are synthetic")
-    return fact_count
-
-
-def reference_participants() -> list[ParticipantBatches]:
-    """Everyone of the reference study: the published cases, the synthetic participants, who was not enrolled."""
-    participants = [
-        (f"published-{case['case']}", case["facts"], _later_facts(case)) for case in published_cases.cases()
-    ]
-    later_facts = [[(each.service, each.fact) for each in rest] for rest in cohort.later_facts()]
-    synthetic_participants = zip(cohort.participants(), later_facts, strict=True)
-    participants += [
-        (f"synthetic-{place}", facts, rest) for place, (facts, rest) in enumerate(synthetic_participants, 1)
-    ]
-    participants += [
-        (f"synthetic-door-{place}", facts, []) for place, facts in enumerate(cohort.not_enrolled_participants(), 1)
-    ]
-    return [_participant_batches(name, facts, rest) for name, facts, rest in participants]
-
-
-def _later_facts(case: published_cases.PublishedCase) -> list[tuple[Service, ReferenceFact]]:
-    return [(fact["service"], {"type": fact["type"], "data": fact["data"]}) for fact in case["later"]]
-
-
-def _participant_batches(
-    name: str, facts: list[ReferenceFact], rest: Sequence[tuple[Service, ReferenceFact]]
-) -> ParticipantBatches:
-    batches: dict[Service, list[ReferenceFact]] = {"enrollment": facts}
-    for service, fact in rest:
-        batches.setdefault(service, []).append(fact)
-    return ParticipantBatches(f"{STUDY_ID}/participant/{name}", batches)
-
-
-async def _register(study_client: StudyClient, slots: asyncio.Semaphore, participant: ParticipantBatches) -> str:
-    """The registration, then what the other services are told, once they have heard of it; the participant's number."""
-    async with slots:
-        response = await study_client.register(SITE_ID, {"facts": participant.batches["enrollment"]}, participant.key)
-        number, after = response.json()["participant_id"], response.headers.get("quartal-version")
-        for service, facts in participant.batches.items():
-            if service != "enrollment":
-                key = f"{participant.key}/{service}"
-                await study_client.record_facts(SITE_ID, number, facts, key, service=service, after=after)
-    return str(number)

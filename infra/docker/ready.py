@@ -1,4 +1,4 @@
-"""`python -m infra.docker.ready enrollment`: exits with 0 if the service and its database answer."""
+"""`python -m infra.docker.ready enrollment`: exits with code 0 if the service and its database answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.request import urlopen
 def main() -> None:
     port, service = os.environ.get("QUARTAL_PORT", "8000"), sys.argv[1]
     with urlopen(f"http://127.0.0.1:{port}/{service}/health/ready", timeout=4):
-        pass  # any other status than success raises
+        pass  # urlopen raises for any status but success
 
 
 if __name__ == "__main__":

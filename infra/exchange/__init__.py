@@ -1,16 +1,16 @@
-"""Facts in files: read, put into an order in which they can be stated, stated through the public API, and read back.
+"""Imports facts from files and exports them to files, through the public API.
 
-decoding ── layout ── table     from bytes to rows, where there is one reading
-              │    schema, cell, content
+decoding ── layout ── table               bytes to rows, if the file can be read in one way only
+              │    schema, cell, row_content
               ▼
-line ── fact                    one fact of a file: is it of its form? what did an export withhold?
+import_line ── fact_conversion            one line of a file, checked against the schema of its fact
   ▼
-order                           of a study, then of each participant, service by service
+statement_order                           facts of the study, then of each participant, service by service
   ▼
-importing ── person             state what is not there yet
-  │   registration, known, study, refusals
+importing ── participant_import           records the facts that the study does not have yet
+  │   registration, existing_facts, batches, target_study, import_faults
   ▼
-tally                           what became of every line
+import_report                             the outcome of every line
 
-exporting, access, template     the way back
+exporting, access, template               exports, and examples for imports
 """

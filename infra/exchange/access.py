@@ -1,4 +1,4 @@
-"""What a token lets its bearer see of a study, as far as the study's own facts tell. Pure."""
+"""The sites of a study that a token may see, derived from the facts of the study. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FactContents = Iterable[tuple[str, dict[str, Any]]]
 def visible_sites(facts: FactContents, token: str) -> frozenset[str]:
     """Return the sites whose participants the token's subject may see; `*` stands for every site."""
     stated_facts = (
-        StatedFact(UUID(int=place), STUDY.facts[name].model_validate(data)) for place, (name, data) in enumerate(facts)
+        StatedFact(UUID(int=index), STUDY.facts[name].model_validate(data)) for index, (name, data) in enumerate(facts)
     )
     return rights_from_record(Record(tuple(stated_facts)), token_subject(token)).visible_sites
 
@@ -29,7 +29,7 @@ def can_see(visible: frozenset[str], site: str) -> bool:
 
 
 def token_subject(token: str) -> str:
-    """Return whom a token names, without a proof: '' for what is no token. The services prove it."""
+    """Return the subject of a token, unverified (the services verify it); '' if the text is not a token."""
     part = token.split(".")[1] if token.count(".") == 2 else ""
     try:
         claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))

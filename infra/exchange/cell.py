@@ -1,7 +1,7 @@
-"""From a cell of a table to a value, as the fact's schema has it. Pure.
+"""Converts a cell of a table to a value, by the schema of the fact. Pure.
 
-A number that can be read in two ways is refused, whatever the column: spreadsheet programs of different languages
-write a comma or a point for decimals, and the other one for thousands.
+A number that can be read in two ways is refused in every column: spreadsheet programs of different languages write
+decimals with a comma or a point, and thousands with the other one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from infra.exchange.import_line import InvalidLine, invalid_line
 EMPTY_CONTAINERS: dict[str, Any] = {"[]": [], "{}": {}}
 _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", type(None): "null", str: "string"}
 _DATE_PATTERN_START = "^(19[0-9]{2}|20"
-"""How the pattern of a day begins."""
+"""The start of every date pattern in the schemas."""
 _PARTIAL_DATE_HINT = ", or 2024-03 or 2024 where only that is known"
 _INTEGER = re.compile(r"-?[0-9]{1,15}")
 _DECIMAL = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,20}")
@@ -30,7 +30,7 @@ _EXPONENT = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?[eE][+-]?[0-9]+")
 
 
 def cell_of(value: Any) -> str:
-    """Return how a value is written in a cell."""
+    """Return the cell for a value."""
     match value:
         case None:
             return "null"
@@ -44,9 +44,9 @@ def cell_of(value: Any) -> str:
 
 
 def value_of(cell: str, schemas: Sequence[Mapping[str, Any]], pointer: str, *, point_is_plain: bool = True) -> Any:
-    """Return the first of list, boolean, number and null that the schema has and the cell looks like; else the text.
+    """Return the cell as the first of list, boolean, number and null that the schema allows and it looks like, or text.
 
-    `point_is_plain`: in this file a point is a decimal point, because commas separate its cells. Raises Wrong.
+    With `point_is_plain`, a point is a decimal point, because commas separate the cells. Raises InvalidLine.
     """
     types = _all_types(schemas)
     if cell in EMPTY_CONTAINERS and types & {"array", "object"}:
@@ -71,7 +71,7 @@ def _may_be_null(schemas: Sequence[Mapping[str, Any]], types: set[str]) -> bool:
 
 
 def _check_date(cell: str, schemas: Sequence[Mapping[str, Any]], pointer: str) -> None:
-    """Raise Wrong for a day that is not written as one, and say what a spreadsheet program does with days."""
+    """Raise InvalidLine for a date in another form, with advice against date conversion by spreadsheet programs."""
     patterns = [schema.get("pattern", "") for schema in schemas if "string" in types_of(schema)]
     if not patterns or not all(pattern.startswith(_DATE_PATTERN_START) for pattern in patterns):
         return
@@ -79,25 +79,27 @@ def _check_date(cell: str, schemas: Sequence[Mapping[str, Any]], pointer: str) -
         return
     coarser = "" if all(pattern.count("?") == 0 for pattern in patterns) else _PARTIAL_DATE_HINT
     unknown = ", or null where it is not known" if _may_be_null(schemas, {"null"} & _all_types(schemas)) else ""
-    advice = f"Give the day as 2024-03-07{coarser}{unknown}. In a spreadsheet, make the column one of text first."
+    advice = f"Give the date as 2024-03-07{coarser}{unknown}. In a spreadsheet, make the column one of text first."
     raise invalid_line("schema-value-error", advice, pointer)
 
 
 def check_text(cell: str, pointer: str) -> None:
-    """Raise Wrong for what a spreadsheet program has put in place of a text."""
+    """Raise InvalidLine for a text that a spreadsheet program has damaged."""
     if _ERROR_VALUE.fullmatch(cell):
-        message = "The spreadsheet program has put an error value here: mend its formula, or empty the cell."
+        message = "The cell has an error value of the spreadsheet program: correct the formula, or empty the cell."
         raise invalid_line("spreadsheet-value", message, pointer)
     if _SHORTENED_NUMBER.fullmatch(cell):
         message = "The spreadsheet program has shortened a long number: make the column text, and type it again."
         raise invalid_line("spreadsheet-value", message, pointer)
     if not cell.isascii() and _is_garbled(cell):
-        message = "Letters were garbled when the file was saved: open it as UTF-8, mend them, and save it as UTF-8."
+        message = (
+            "Letters were garbled when the file was saved: open it as UTF-8, correct the letters, and save it as UTF-8."
+        )
         raise invalid_line("garbled-text", message, pointer)
 
 
 def _is_garbled(cell: str) -> bool:
-    """Tell whether UTF-8 was read as Windows-1252 once: each letter has become two signs."""
+    """Tell whether UTF-8 was once read as Windows-1252, which makes two characters of a letter."""
     try:
         return cell.encode("cp1252").decode("utf-8") != cell
     except UnicodeError:

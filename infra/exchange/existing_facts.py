@@ -1,8 +1,8 @@
-"""What is stated already of one participant in one service, so that it is not stated again. Pure.
+"""Facts that a service has already recorded of one participant, so that an import does not record them again. Pure.
 
-A line is there already if the event that it names is, or, as often as the file says the same, an event that says the
-same, as it was first stated or as it was restated since. Texts are compared where they can be read: a fact whose text
-the record lacks, or has otherwise, is not there already, and is not stated a second time either.
+A line is recorded already if the event that it names is, or if there is an event of equal content, as first recorded or
+as corrected since; each event accounts for one line. Texts are compared if they can be read: a fact whose text is
+missing from the record, or differs, counts as not recorded, and is not recorded a second time either.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from shared.kernel.fact import Correction, Fact, Stream
 from shared.kernel.sealed_text import extract_texts
 
 EXACT, RESTATED, CONTAINED, NOT_COMPARED, DIFFERENT = range(5)
-"""How well an event fits a line of equal published content, best first."""
+"""Degrees of agreement between the texts of an event and of a line of equal published content, best first."""
 
 
 @dataclass(frozen=True)
 class ExistingEvent:
-    """The event that says what a line says. `is_compared`: its texts could be compared with the line's."""
+    """The event that equals a line. `texts_compared`: its texts could be compared with those of the line."""
 
     event_id: str
     texts_compared: bool = True
 
 
 Match = ExistingEvent | InvalidLine | None
-"""Where a line is in the record; why it can neither be there nor be stated; None for what is to be stated."""
+"""The event that equals a line; or why the line cannot be compared or recorded; None for a line to record."""
 
 
 @dataclass(frozen=True)
 class _Wording:
-    """What an event says or said: as first stated, or as a correction restated it."""
+    """One wording of an event: as first recorded, or as a correction restated it."""
 
     fact: Fact
     content: str
@@ -51,7 +51,7 @@ class _Wording:
 
 @dataclass
 class ExistingFacts:
-    """`version` is that of the stream; 0 where nothing is stated yet."""
+    """The facts of one participant in one service; `version` is that of the stream, 0 if it is empty."""
 
     version: int = 0
     _wordings: dict[str, list[_Wording]] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class ExistingFacts:
     _not_compared: set[str] = field(default_factory=set)
 
     def read(self, stream: Stream, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Take in the rows of a history, the first time or again."""
+        """Replace the facts by the rows of a history."""
         self._wordings, self._events_by_content, self._standing_events = {}, defaultdict(list), set()
         for row in rows:
             kind = stream.facts[row["type"]]
@@ -77,61 +77,67 @@ class ExistingFacts:
                 )
 
     def _add_wording(self, event: str, fact: Fact, *, texts_readable: bool, is_first: bool) -> None:
-        wording = _Wording(fact, canonical_content(fact), dict(extract_texts(fact)), texts_readable, is_first)
+        wording = _Wording(
+            fact=fact,
+            content=canonical_content(fact),
+            texts=dict(extract_texts(fact)),
+            texts_readable=texts_readable,
+            is_first=is_first,
+        )
         self._wordings.setdefault(event, []).append(wording)
         self._events_by_content[wording.content].append(event)
 
     def claim(self, event: str) -> None:
-        """This event is a line's of the file: no other line is found to be there by it."""
+        """Note that the event equals a line of the file, so that it matches no other line."""
         self._claimed_events.add(event)
 
     def match(self, facts: Sequence[ImportFact]) -> dict[int, Match]:
-        """Find for each line the event that says the same, by the line's number: the best fits of all lines first."""
+        """Return the match of each line by its number. The best fits of all lines are matched first."""
         matches: dict[int, Match] = {fact.line.number: self._match_by_event_id(fact) for fact in facts}
         for fit_level in range(DIFFERENT + 1):
-            for each in facts:
-                if matches[each.line.number] is None:
-                    matches[each.line.number] = self._match_by_content(each, fit_level)
-        for each in facts:
-            if matches[each.line.number] is None:
-                matches[each.line.number] = self._match_uncomparable(each)
+            for fact in facts:
+                if matches[fact.line.number] is None:
+                    matches[fact.line.number] = self._match_by_content(fact, fit_level)
+        for fact in facts:
+            if matches[fact.line.number] is None:
+                matches[fact.line.number] = self._match_uncomparable(fact)
         return matches
 
     def _match_uncomparable(self, fact: ImportFact) -> Match:
-        """Why a line that fits no event cannot be stated: it may be one whose text could not be compared."""
+        """Return the fault of an unmatched line that may equal an event whose texts cannot be read here."""
         if not _own_texts(fact) or canonical_content(fact.fact) not in self._not_compared:
             return None
         message = (
-            "Of facts that differ in their texts only, the record has some whose texts cannot be read here: import "
-            "them with a token of the participant's site."
+            "The record has facts that differ from this one at most in their texts, which cannot be read here: import "
+            "the line with a token of the participant's site."
         )
         return invalid_line("text-not-comparable", message)
 
     def first_conflict(
         self, type_name: str, facts: Sequence[ImportFact], matches: Mapping[int, Match]
     ) -> ImportFact | None:
-        """Return the first of the lines of that type, where the record has facts of the type, and none of the lines."""
-        facts_of_type = [each for each in facts if each.line.type == type_name]
+        """Return the first line of the type if the record has facts of the type, and none of them equals a line."""
+        facts_of_type = [fact for fact in facts if fact.line.type == type_name]
         is_recorded = any(
             wordings[0].fact.type_name == type_name
             for event, wordings in self._wordings.items()
             if event in self._standing_events
         )
-        is_matched = any(isinstance(matches.get(each.line.number), ExistingEvent) for each in facts_of_type)
+        is_matched = any(isinstance(matches.get(fact.line.number), ExistingEvent) for fact in facts_of_type)
         return facts_of_type[0] if facts_of_type and is_recorded and not is_matched else None
 
     def _match_by_event_id(self, fact: ImportFact) -> Match:
-        """The event that the line names by its id."""
+        """Return the match of a line that names its event by id."""
         event = fact.line.event_id
         if event is None or event not in self._wordings:
             return None
         if self._wordings[event][0].content != canonical_content(fact.fact):
-            message = "The event of that id says something else. To change what it says, state a record.corrected."
+            message = "The event of that id has other content. To change it, record a record.corrected."
             return invalid_line("event-says-otherwise", message, "/event_id")
         return self._claim_match(fact, event, self._best_fit(fact, event))
 
     def _match_by_content(self, fact: ImportFact, fit_level: int) -> Match:
-        """An event that fits the line so well, or worse than anything that can be there."""
+        """Return the match with an unclaimed event whose texts fit the line at exactly this level."""
         for event in self._events_by_content.get(canonical_content(fact.fact), ()):
             if event in self._claimed_events or (fit := self._best_fit(fact, event)) != fit_level:
                 continue
@@ -154,7 +160,7 @@ class ExistingFacts:
         return (wording for wording in self._wordings[event] if wording.content == content)
 
     def _text_differences(self, fact: ImportFact, event: str) -> Iterator[Fault]:
-        """What the texts of the line have that the last wording of the event has not."""
+        """Yield a fault for each text of the line that the last wording of the event lacks or has in other words."""
         *_, last = self._equal_wordings(fact, event)
         for pointer, text in _own_texts(fact).items():
             if last.texts.get(pointer) != text:
@@ -162,7 +168,7 @@ class ExistingFacts:
 
 
 def _own_texts(fact: ImportFact) -> dict[str, str]:
-    """The texts that the line itself has."""
+    """Return the texts of the line by pointer, without placeholders."""
     return {pointer: text for pointer, text in extract_texts(fact.fact) if text != WITHHELD_TEXT}
 
 
@@ -191,7 +197,7 @@ def _difference_fault(pointer: str, *, is_missing: bool) -> Fault:
 
 
 def translate_ids(fact: Fact, events: Mapping[str, str], numbers: Mapping[str, str]) -> Fact:
-    """The fact with the ids that this study has for what a file calls by others: events, and participants."""
+    """Return the fact with the ids of events and participants in this study in place of those in the file."""
     match fact:
         case Correction(event_id=event):
             updates: dict[str, Any] = {"event_id": UUID(events.get(str(event), str(event)))}

@@ -1,10 +1,10 @@
-"""A study's facts as stated, one JSON object a line: the study's own, then every participant's, service by service.
+"""Exports the facts of a study as JSON objects: those of the study, then of every participant, service by service.
 
-The lines are those of an import. Sealed texts are in no export, not even the exporter's own site's.
+The objects are lines of an import. No export has sealed texts, not even those of the exporter's own site.
 
-Sites report while an export is read. So a service is read as it was at one moment, and the services from the last to
-the first, the study at the end: what a fact depends on was recorded before it, and is read after it. What was recorded
-before the export began is in it, all of it; of what came since, something may be.
+Sites report while an export is read. So each service is read as of one moment, the services from the last to the first,
+and the study at the end: a fact is read before the facts that it depends on, which were recorded before it. Every fact
+recorded before the start of the export is in it; later facts may be.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from uuid import UUID
 
 import httpx
 
+from infra.client.services import SERVICES
 from infra.client.study_client import StudyClient
 from infra.exchange.access import can_see, visible_sites
 from infra.exchange.fact_conversion import public_content
-from infra.exchange.statement_order import SERVICES
 from infra.exchange.target_study import (
     ADMINISTRATOR,
     NO_STUDY,
@@ -43,11 +43,11 @@ _EARLIEST_TIME = datetime.min.replace(tzinfo=UTC)
 
 @dataclass
 class Export:
-    """Under `id` the services record who exported what; `site`: only what that site stated.
+    """One export. The services log it under `id`; with `site` it has only the facts that this site recorded.
 
-    `grants`: record the caller's grant where the study lacks it, as the administrator. When all lines are read,
-    `begun_at` is until when the file is complete, `newer` counts what is in it of later, and `visible` and `sites` are
-    the sites that the caller sees and those that there are.
+    `may_grant`: grant the caller's role as the administrator if the study lacks the grant. After the last line, the
+    export is complete up to `started_at`, `newer_count` is the number of later facts in it, `visible_sites` are the
+    sites that the caller may see, and `sites` are all sites.
     """
 
     client: StudyClient
@@ -62,7 +62,7 @@ class Export:
     sites: Sequence[str] = field(default_factory=list)
 
     async def lines(self) -> AsyncIterator[dict[str, Any]]:
-        """Raises Ended where the caller may not read."""
+        """Yield the lines. Raises ExchangeAborted if the caller may not read the facts."""
         self.started_at = _answered_at(
             require_usable(
                 await self.client.request("GET", f"/enrollment/v1/studies/{self.client.study_id}", self.caller)
@@ -82,7 +82,7 @@ class Export:
                     yield json.loads(line)
 
     async def _spool_service(self, study: TargetStudy, service: str, file: IO[str]) -> None:
-        """Keep the service's lines until the others are read."""
+        """Write the lines of the service to a file, until the other services are read."""
         query = {"export": str(self.id), **({"site": self.site} if self.site else {})}
         async for row in read_recorded_facts(self.client, service, self.caller, **query):
             self.newer_count += datetime.fromisoformat(row["recorded_at"]) > self.started_at
@@ -109,16 +109,16 @@ class Export:
         self.sites = study.sites
         if not self.visible_sites:
             raise ExchangeAborted(
-                "The token's role sees no participants: their facts are not its to export.", can_resume=False
+                "The role of the token may not see participants, so it cannot export their facts.", can_resume=False
             )
         if self.site and not can_see(self.visible_sites, self.site):
             raise ExchangeAborted(
-                f"The token sees the facts of {', '.join(sorted(self.visible_sites))} only.", can_resume=False
+                f"The token may see only the facts of {', '.join(sorted(self.visible_sites))}.", can_resume=False
             )
 
 
 def _export_line(study_id: str, service: str, row: dict[str, Any]) -> dict[str, Any]:
-    """In today's schema version: what was written in an earlier one is brought up."""
+    """Return the line of a fact, upcast to the present schema version."""
     stream = catalogue.find_stream(service, is_study=False)
     fact = stream.read(row["type"], row["schema_version"], json.dumps(row["data"]))
     return {

@@ -1,7 +1,7 @@
-"""From a line to the fact that it states, and what is known to be the same. Pure.
+"""Converts a line to its fact, and a fact to the forms in which it is compared and sent. Pure.
 
-An export has no sealed texts. Where a fact cannot do without one (the reason why something is not reported), a fact of
-an export is stated with `WITHHELD` in its place, and the import says how often.
+An export has no sealed texts. If a fact requires one (the reason why something is not graded, for example), an exported
+fact is recorded with WITHHELD_TEXT in its place, and the import reports how often.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WITHHELD_TEXT = "not in the export"
 
 
 def read_line(line: ImportLine) -> Fact:
-    """Return the fact in today's schema version; raise Wrong with everything that is wrong with the line."""
+    """Return the fact in the present schema version; raise InvalidLine with every fault of the line."""
     try:
         fact = _parse_fact(line)
     except InvalidLine as invalid:
@@ -35,9 +35,9 @@ def read_line(line: ImportLine) -> Fact:
 
 
 def _join_faults(line: ImportLine, faults: Sequence[Fault]) -> InvalidLine:
-    """Join the faults of the line, and those of its content where the line itself has none."""
+    """Return the faults of the line, with those of its content at other pointers."""
     pointers = [fault.pointer for fault in line.faults if fault.pointer]
-    other_faults = [fault for fault in faults if not any(_is_within(fault.pointer, place) for place in pointers)]
+    other_faults = [fault for fault in faults if not any(_is_within(fault.pointer, pointer) for pointer in pointers)]
     return InvalidLine(*line.faults, *other_faults)
 
 
@@ -60,31 +60,31 @@ def _parse_fact(line: ImportLine) -> Fact:
 
 @cache
 def _member_names(kind: type[Fact]) -> frozenset[str]:
-    """Every member that the fact's schema declares: the only names that a message repeats."""
+    """Return every member that the schema of the fact declares, the only names that a message may repeat."""
     schema = kind.model_json_schema()
     declared = (schema, *schema.get("$defs", {}).values())
-    return frozenset(name for each in declared for name in each.get("properties", ()))
+    return frozenset(name for definition in declared for name in definition.get("properties", ()))
 
 
 def public_content(fact: Fact) -> dict[str, Any]:
-    """As everybody may see it: sealed texts null."""
+    """Return the published content: sealed texts are null."""
     return fact.model_dump(mode="json")
 
 
 def stated_content(fact: Fact) -> dict[str, Any]:
-    """As a site sends it: sealed texts in the clear."""
+    """Return the content as a site sends it: sealed texts in the clear."""
     content: dict[str, Any] = insert_texts(public_content(fact), dict(extract_texts(fact)))
     return content
 
 
 def _with_placeholders(fact: Fact) -> Fact:
-    """An exported fact, with a word in every place where it needs a text that is not in the export."""
+    """Return an exported fact with WITHHELD_TEXT for every required text that the export lacks."""
     content = insert_texts(stated_content(fact), dict.fromkeys(withheld_pointers(fact), WITHHELD_TEXT))
     return type(fact).model_validate(content)
 
 
 def withheld_pointers(value: object, pointer: str = "") -> Iterator[str]:
-    """JSON pointers of the sealed texts that a fact as exported lacks and cannot be stated without."""
+    """Yield the JSON pointers of the sealed texts that an exported fact lacks and requires."""
     match value:
         case Finding(grade=None, not_graded=None | SealedText(text=None)):
             yield f"{pointer}/not_graded"
@@ -106,5 +106,5 @@ def withheld_pointers(value: object, pointer: str = "") -> Iterator[str]:
 
 
 def canonical_content(fact: Fact) -> str:
-    """Type and published content, in one form."""
+    """Return type and published content as canonical JSON."""
     return json.dumps([fact.type_name, public_content(fact)], sort_keys=True, separators=(",", ":"))

@@ -1,32 +1,27 @@
-"""Why lines are refused by the import itself, and what an answer of a service says of the lines of a batch. Pure."""
+"""Faults for which the import itself refuses lines. Pure."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-
-import httpx
 
 from infra.exchange.import_report import ImportReport
 from infra.exchange.statement_order import ImportFact, ParticipantFacts
-from infra.exchange.target_study import response_faults
 from shared.kernel.errors import Fault
 
-_POINTER_PATTERN = re.compile(r"(?:/facts)?/([0-9]+)(?:/data)?(/.*)?")
 NOT_REGISTERED = Fault("not-registered", "The file has no participant.screened for that ref.", "/ref")
 NOT_KNOWN_YET = Fault(
-    "not-known-yet", "The service does not know the participant at the present site yet: run the import again."
+    "not-known-yet", "The service does not know the participant at the current site yet: run the import again."
 )
 NOT_VISIBLE = Fault(
     "not-found",
-    "The participant of this ref is not yours to see any more, for instance because another site has taken over. Use a "
-    "token of the participant's present site.",
+    "You may no longer see the participant of this ref, for example after a transfer to another site. Use a token of "
+    "the participant's current site.",
     "/ref",
 )
 
 
 def ref_reused(ref: str) -> Fault:
-    """Say that a ref stands for a participant with another screening."""
+    """Return the fault of a ref that was registered with another screening."""
     return Fault(
         "ref-used-before",
         f"The ref {ref} was used before for another screening, or for one with another local_reference or reason. "
@@ -37,7 +32,7 @@ def ref_reused(ref: str) -> Fault:
 
 
 def already_registered(line: int) -> Fault:
-    """Say that another line of the file registers a participant with the same local_reference."""
+    """Return the fault of a screening whose local_reference another line of the file registers."""
     return Fault(
         "already-registered",
         f"Line {line} registers another ref with this local_reference, at the same site. If both are one person, use "
@@ -47,7 +42,7 @@ def already_registered(line: int) -> Fault:
 
 
 def refuse_participant(report: ImportReport, participant: ParticipantFacts, faults: Sequence[Fault]) -> None:
-    """Refuse everything of a participant: the screening by a ref with the reasons, the rest because of it."""
+    """Refuse every line of a participant: the screening of a ref with `faults`, its other lines because of it."""
     screening = participant.screening if participant.is_ref else None
     for fact in participant.facts:
         line_faults = (
@@ -62,20 +57,11 @@ def _screening_refused(screening: ImportFact, code: str) -> Fault:
 
 
 def ref_in_doubt(ref: str, fact: ImportFact) -> Fault:
-    """Say that a ref was recognized, and that the file says something else of its participant than the record."""
+    """Return the fault of a recognized ref whose lines in the file contradict the record of the participant."""
     return Fault(
         "ref-in-doubt",
         f"The ref {ref} is known from an earlier import, but line {fact.line.number} ({fact.line.type}) differs from "
         "what is recorded. If it is the same person, correct the record with a record.corrected, or name the "
-        "participant by number; if it is somebody else, use another ref. Nothing of this ref was recorded.",
+        "participant by number; if it is somebody else, use another ref. No line of this ref was recorded.",
         "/ref",
     )
-
-
-def faults_by_position(answer: httpx.Response) -> dict[int, list[Fault]]:
-    """What the refusal of a batch says of its members, by their places; pointers are within the fact's content."""
-    faults: dict[int, list[Fault]] = {}
-    for fault in response_faults(answer):
-        if match := _POINTER_PATTERN.fullmatch(fault.pointer):
-            faults.setdefault(int(match[1]), []).append(Fault(fault.code, fault.message, match[2] or ""))
-    return faults

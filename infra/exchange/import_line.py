@@ -1,7 +1,7 @@
-"""One fact of a file, as it is written there. Pure.
+"""Reads one line of a file: a fact and the participant that it is about. Pure.
 
-In JSON lines: `{"type", "participant": "K7F2-9QXA-3", "data": {…}}`, or `"ref": "p1"` for somebody whom a file
-registers. What an export adds (`event_id`, `study`, `service`, `version`, …) tells where a fact comes from.
+In JSON lines: `{"type", "participant": "K7F2-9QXA-3", "data": {…}}`, or `"ref": "p1"` for a participant whom the file
+registers. The members that an export adds (`event_id`, `study`, `service`, `version`, …) say where a fact comes from.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
+from infra.client.services import SERVICES
 from shared.contracts import catalogue
 from shared.kernel.errors import Fault, MalformedBody
 from shared.kernel.fact import Correction, Stream
@@ -21,13 +22,13 @@ from shared.web.json_parsing import parse_json
 
 
 class UnreadableFile(Exception):
-    """The file as a whole cannot be read: not UTF-8, no header, nothing in it."""
+    """The file as a whole cannot be read, for example for its encoding or a missing header; the message says why."""
 
 
 class InvalidLine(Exception):
-    """A line that says nothing that could be stated: what is wrong with it.
+    """A line that cannot be recorded, with its faults.
 
-    `columns`: the names of a table's columns, by pointer. `type`: the fact's, where that much can be read.
+    `columns` are the names of a table's columns by pointer; `type` is the type of the fact if that can be read.
     """
 
     def __init__(self, *faults: Fault) -> None:
@@ -39,10 +40,10 @@ class InvalidLine(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ImportLine:
-    """`person` is a participant's number, or, where `is_ref`, a name in the study; '' for a fact of the study.
+    """One line. `person` is a participant's number or, if `is_ref`, a ref; '' for a fact of the study.
 
-    `version` and `recorded_at` are given by an export, and so is `event_id`, unless the file itself corrects the fact.
-    `faults` were found while the line was read; `columns` are the names of a table's columns, by pointer.
+    `version` and `recorded_at` come from an export, and so does `event_id`, unless the file corrects its own facts.
+    `faults` were found when the line was read; `columns` are the names of a table's columns by pointer.
     """
 
     number: int
@@ -68,7 +69,7 @@ class ImportLine:
         return self.version is not None
 
     def for_study(self, study_id: str) -> ImportLine:
-        """Who has a number in another study is somebody new in this one."""
+        """Return the line as one of this study: a participant number of another study becomes a ref."""
         if self.study in (None, study_id) or not self.person or self.is_ref:
             return self
         return replace(self, person=f"{self.study}/{self.person}", is_ref=True)
@@ -78,7 +79,7 @@ NumberedLine = tuple[int, ImportLine | InvalidLine]
 _PARTICIPANT_OR_REF = "participant-or-ref"
 _COUNT_MEMBERS = ("version", "schema_version")
 _FORMAT_SNIFF_LINES = 50
-"""The form of a file is told from so many lines."""
+"""Lines from which the format of a file is recognized."""
 _LINE_MEMBERS = {
     "type",
     "participant",
@@ -93,15 +94,14 @@ _LINE_MEMBERS = {
     "recorded_at",
 }
 _MAX_REF_LENGTH = 100
-_SERVICES = ("enrollment", "toxicity", "followup")
 _STUDY_FACT_SERVICES, _PARTICIPANT_FACT_SERVICES = (
-    {name: each.service for each in catalogue.STREAMS if each.subject == subject for name in each.facts}
+    {name: stream.service for stream in catalogue.STREAMS if stream.subject == subject for name in stream.facts}
     for subject in ("study", "participant")
 )
 
 
 def read_json_lines(text: str) -> Iterator[NumberedLine]:
-    """Every line that is not blank, by its number. Raises NotAFile for what is JSON, or a table, but no JSON lines."""
+    """Yield every line that is not blank, with its number. Raises UnreadableFile for a table and for other JSON."""
     _refuse_other_formats(text)
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
         if line.strip():
@@ -114,8 +114,8 @@ def _refuse_other_formats(text: str) -> None:
         "["
     ):
         raise UnreadableFile(
-            "The file is named like JSON lines, and its first lines are not JSON objects. If it is CSV, give it a name "
-            "that ends in .csv."
+            "The file is named like JSON lines, but its first lines are not JSON objects. If it is CSV, give it a "
+            "name that ends in .csv."
         )
     if lines[0].strip() == "{" or text.lstrip().startswith("["):
         raise UnreadableFile(
@@ -138,15 +138,15 @@ def _parse_json_line(number: int, text: str) -> ImportLine | InvalidLine:
 def build_line(
     number: int, members: Mapping[str, Any], faults: Sequence[Fault] = (), columns: Mapping[str, str] | None = None
 ) -> ImportLine:
-    """Return the line that an object says, with its faults and those that were found before.
+    """Return the line of an object, with its faults and those that were found before.
 
-    Raises Wrong where not even the fact is known that it states.
+    Raises InvalidLine if the type of its fact is missing or unknown.
     """
     type_name, data = members.get("type"), members.get("data")
     if not isinstance(type_name, str) or not isinstance(data, dict):
         raise InvalidLine(*faults, Fault("schema-missing", "A line has a type, and data as an object."))
     if not type_name:
-        raise InvalidLine(*faults, Fault("schema-missing", "The line does not say which fact it is.", "/type"))
+        raise InvalidLine(*faults, Fault("schema-missing", "The line has no type of fact.", "/type"))
     if type_name not in {**_STUDY_FACT_SERVICES, **_PARTICIPANT_FACT_SERVICES}:
         raise InvalidLine(
             *faults, Fault("no-such-fact", "There is no fact of that type: /enrollment/docs lists them.", "/type")
@@ -156,7 +156,7 @@ def build_line(
         allowed = ", ".join(sorted(_LINE_MEMBERS))
         all_faults.append(Fault("schema-extra-forbidden", f"The line has a member that is none of these: {allowed}."))
     person, is_ref = _read_or_note_faults(_read_participant, members, all_faults) or ("", False)
-    service = _read_or_note_faults(_read_service, members, all_faults) or _SERVICES[0]
+    service = _read_or_note_faults(_read_service, members, all_faults) or SERVICES[0]
     event_id = _read_or_note_faults(_read_event_id, members, all_faults)
     version, schema_version = (
         _read_or_note_faults(partial(_read_count, name=name), members, all_faults) for name in _COUNT_MEMBERS
@@ -166,19 +166,19 @@ def build_line(
     )
     _refuse_other_subject(type_name, person, all_faults)
     return ImportLine(
-        number,
-        type_name,
-        service,
-        data,
-        person,
-        is_ref,
-        study,
-        event_id,
-        version,
-        schema_version,
-        recorded_at or "",
-        tuple(all_faults),
-        columns or {},
+        number=number,
+        type=type_name,
+        service=service,
+        data=data,
+        person=person,
+        is_ref=is_ref,
+        study=study,
+        event_id=event_id,
+        version=version,
+        schema_version=schema_version,
+        recorded_at=recorded_at or "",
+        faults=tuple(all_faults),
+        columns=columns or {},
     )
 
 
@@ -188,7 +188,7 @@ T = TypeVar("T")
 def _read_or_note_faults(
     read: Callable[[Mapping[str, Any]], T], members: Mapping[str, Any], faults: list[Fault]
 ) -> T | None:
-    """Return what is read; None where it is wrong, which is noted in `faults`."""
+    """Return the result of `read`; None if it is invalid, which adds its faults to `faults`."""
     try:
         return read(members)
     except InvalidLine as invalid:
@@ -198,14 +198,12 @@ def _read_or_note_faults(
 
 def _refuse_other_subject(type_name: str, person: str, faults: list[Fault]) -> None:
     if person and type_name not in _PARTICIPANT_FACT_SERVICES:
-        faults.append(Fault("no-such-fact", "The fact is of the study: leave participant and ref out.", "/type"))
+        faults.append(Fault("no-such-fact", "This is a fact of the study: leave out participant and ref.", "/type"))
     names_nobody = not any(
         fault.pointer in ("/participant", "/ref") or fault.code == _PARTICIPANT_OR_REF for fault in faults
     )
     if not person and type_name in _PARTICIPANT_FACT_SERVICES and names_nobody:
-        faults.append(
-            Fault("participant-needed", "Say of whom this is: a participant's number, or a ref.", "/participant")
-        )
+        faults.append(Fault("participant-needed", "Name the participant, by number or by ref.", "/participant"))
 
 
 def _read_participant(members: Mapping[str, Any]) -> tuple[str, bool]:
@@ -229,7 +227,9 @@ def _check_ref(ref: Any) -> str:
     if not isinstance(ref, str) or len(ref) > _MAX_REF_LENGTH:
         raise invalid_line("bad-ref", f"A ref is a text of at most {_MAX_REF_LENGTH} characters.", "/ref")
     if not ref.isprintable() or ref != ref.strip():
-        raise invalid_line("bad-ref", "Leave line breaks, hidden signs and blanks at the ends out of a ref.", "/ref")
+        raise invalid_line(
+            "bad-ref", "A ref has no line breaks, no hidden characters, and no blanks at its ends.", "/ref"
+        )
     return ref
 
 
@@ -240,12 +240,12 @@ def _read_service(members: Mapping[str, Any]) -> str:
 
 
 def _corrected_service(members: Mapping[str, Any]) -> str:
-    """The service whose fact a correction restates."""
+    """Return the service whose fact is corrected."""
     replacement = members["data"].get("replacement")
     restated = replacement.get("type") if isinstance(replacement, dict) else None
     service = members.get("service") or _PARTICIPANT_FACT_SERVICES.get(restated if isinstance(restated, str) else "")
-    if service not in _SERVICES:
-        raise invalid_line("service-needed", f"Say whose fact is taken back: {', '.join(_SERVICES)}.", "/service")
+    if service not in SERVICES:
+        raise invalid_line("service-needed", f"Name the service of the voided fact: {', '.join(SERVICES)}.", "/service")
     return str(service)
 
 

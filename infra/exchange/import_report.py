@@ -1,4 +1,4 @@
-"""What became of every line of a file: each has one outcome, so that the numbers add up to the lines. Pure."""
+"""The outcome of every line of a file. Each line has one outcome, so the counts add up to the lines. Pure."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ Outcome = Literal[
     "not-decided",
 ]
 _MAX_NAMED_PARTICIPANTS = 20
-"""So many participants are named in the summary; the report names all."""
+"""Participants that the summary names at most; the report names all."""
 
 
 @dataclass
 class LineReport:
-    """The outcome of one line. `type` is '' where the line could not be read. Nothing of its content is in it.
+    """The outcome of one line, without its content. `type` is '' if the line could not be read.
 
-    `participant`: the number of somebody new, or recognized by a ref. `repeats`: the line that says the same.
+    `participant` is the number of a new participant, or of one recognized by a ref; `repeats` is the line that this one
+    repeats.
     """
 
     number: int
@@ -68,7 +69,7 @@ class LineReport:
 
 
 def column_name(pointer: str, columns: Mapping[str, str]) -> str:
-    """Return the name of the column that a pointer leads to, as the file has it; '' where the line is of no table."""
+    """Return the column of a pointer as the file names it; '' if the file is not a table."""
     prefix, suffix = pointer, ""
     while prefix and prefix not in columns:
         prefix, _, last = prefix.rpartition("/")
@@ -83,8 +84,11 @@ def _as_sentence(message: str) -> str:
 
 @dataclass
 class ImportReport:
-    """`advance` hears of every line once. `withheld` are texts that an export did not have and that were replaced.
-    `grants` are lacking, so that a dry run, which records none, cannot have anything decided."""
+    """The outcomes of an import; `on_progress` is called once for each line.
+
+    `withheld_count` counts texts that the export lacks and that were replaced. `missing_grant_count` counts grants
+    that a dry run does not record, and without which the services cannot check anything.
+    """
 
     dry_run: bool = False
     on_progress: Callable[[], None] = lambda: None
@@ -95,12 +99,12 @@ class ImportReport:
     missing_grant_count: int = 0
 
     def expect_lines(self, lines: Sequence[NumberedLine]) -> None:
-        """Note every line of the file, as not decided yet."""
+        """Add every line of the file, as not decided yet."""
         for number, line in lines:
             self.lines[number] = LineReport(number, _type_of(line), columns=line.columns)
 
     def set_outcome(self, number: int, outcome: Outcome, **details: Any) -> None:
-        """Note the outcome of a line, once."""
+        """Set the outcome of a line, once."""
         line_report = self.lines.setdefault(number, LineReport(number, ""))
         self.decided_count += line_report.outcome == "not-decided"
         line_report.outcome = outcome
@@ -118,7 +122,7 @@ class ImportReport:
         self.set_outcome(number, "refused", faults=tuple(faults))
 
     def name_participant(self, line: ImportLine, participant: str, *, is_new: bool) -> None:
-        """Note whom a screening registers, or whom its ref was recognized as."""
+        """Note the participant whom a screening registers, or whom its ref was recognized as."""
         line_report = self.lines.setdefault(line.number, LineReport(line.number, line.type))
         line_report.participant, line_report.is_new = participant, is_new
         self.refs[line.number] = line.person
@@ -130,11 +134,12 @@ class ImportReport:
     @property
     def refusals(self) -> list[LineReport]:
         return sorted(
-            (report for report in self.lines.values() if report.outcome == "refused"), key=lambda each: each.number
+            (report for report in self.lines.values() if report.outcome == "refused"),
+            key=lambda line_report: line_report.number,
         )
 
     def as_json_lines(self) -> str:
-        """JSON lines: an entry for every line of the file."""
+        """Return JSON lines with an entry for every line of the file."""
         return "".join(f"{self.lines[number].as_json()}\n" for number in sorted(self.lines))
 
     def summary(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""States what a file says and the study does not have yet. Safe to repeat: what is there is found, not stated again."""
+"""Records the facts of a file that a study does not have yet. Safe to repeat: recorded facts are recognized."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 
+from infra.client.services import SERVICES
 from infra.client.study_client import StudyClient
 from infra.exchange.fact_conversion import canonical_content, read_line, stated_content
 from infra.exchange.import_faults import NOT_REGISTERED, NOT_VISIBLE, already_registered, refuse_participant
@@ -15,7 +16,6 @@ from infra.exchange.import_report import ImportReport
 from infra.exchange.participant_import import ParticipantImport
 from infra.exchange.registration import RefMatch, Registration
 from infra.exchange.statement_order import (
-    SERVICES,
     ImportFact,
     ParticipantFacts,
     group_by_participant,
@@ -26,7 +26,7 @@ from shared.kernel.errors import Fault
 from shared.kernel.sealed_text import extract_texts
 from shared.security.vault import normalize_reference
 
-MAX_CONCURRENT_PARTICIPANTS = 8  # participants
+MAX_CONCURRENT_PARTICIPANTS = 8
 _UNKNOWN_PARTICIPANT = Fault("not-found", "This participant does not exist, or you may not see it.", "/participant")
 _MEMBER_FACTS = ("study.member_granted", "study.member_revoked")
 
@@ -39,10 +39,10 @@ async def import_facts(
     grants: bool = False,
     participants_only: bool = False,
 ) -> None:
-    """State every line, and account for each of them in `tally`.
+    """Record the fact of every line, and set the outcome of each line in `report`.
 
-    `grants`: record the grants that the development issuer's default subjects lack. Raises Ended, or
-    httpx.TransportError, when the services do not let it go on; what was recorded stays.
+    `grants`: record missing grants of the development issuer's default subjects. Raises ExchangeAborted or
+    httpx.TransportError if the services do not let it continue; recorded facts stay.
     """
     report.expect_lines(lines)
     facts = list(_read_lines(lines, client.study_id, report))
@@ -66,7 +66,7 @@ def _read_lines(lines: Iterable[NumberedLine], study_id: str, report: ImportRepo
 def _select_facts(
     facts: Sequence[ImportFact], study_id: str, report: ImportReport, participants_only: bool
 ) -> list[ImportFact]:
-    """Without the study's facts where they are not asked for; who may do what is no other study's."""
+    """Leave out facts of the study if only participants are wanted, and always the grants of another study."""
     selected = []
     for fact in facts:
         foreign = fact.line.type in _MEMBER_FACTS and fact.line.study not in (None, study_id)
@@ -80,7 +80,7 @@ def _select_facts(
 def _separate_repeats(facts: Sequence[ImportFact]) -> tuple[list[ImportFact], list[tuple[ImportFact, ImportFact]]]:
     """Return the lines without those that repeat another one, and each of these with the line that it repeats.
 
-    Lines that name their event are no repeats: an export has two equal facts where two were stated.
+    Lines that name their event are no repeats: an export has two equal facts if two were recorded.
     """
     first: dict[tuple[object, ...], ImportFact] = {}
     unique, repeats = [], []
@@ -104,11 +104,11 @@ def _report_repeat(import_report: ImportReport, number: int, first: int) -> None
 
 
 def _find_shared_references(participants: Iterable[ParticipantFacts]) -> dict[int, int]:
-    """Return, by the lines of screenings, the earlier line that has the same local_reference of the same site."""
+    """Return the earlier line with the same local_reference at the same site, by the line of the screening."""
     first: dict[tuple[str, str], int] = {}
     line_with_same_reference: dict[int, int] = {}
-    screenings = [story.screening for story in participants if story.is_ref and story.screening]
-    for screening in sorted(screenings, key=lambda each: each.line.number):
+    screenings = [participant.screening for participant in participants if participant.is_ref and participant.screening]
+    for screening in sorted(screenings, key=lambda screening: screening.line.number):
         data = stated_content(screening.fact)
         if reference := data.get("local_reference"):
             line = first.setdefault((data["site_id"], normalize_reference(reference)), screening.line.number)
@@ -127,21 +127,21 @@ class _ImportRun:
 
     async def run(self, facts: Sequence[ImportFact]) -> None:
         opening_facts, closing_facts = split_study_facts(facts)
-        participants = group_by_participant(each for each in facts if each.line.person)
+        participants = group_by_participant(fact for fact in facts if fact.line.person)
         await self._study.read()
-        await self._state_study_facts(opening_facts)
+        await self._record_study_facts(opening_facts)
         if not self._study.version and not self._is_form_only:
             raise ExchangeAborted(NO_STUDY, can_resume=False)
         if participants and self._may_grant and not self._is_form_only:
             await self._grant()
-        if not self._is_form_only and any(story.is_ref for story in participants):
+        if not self._is_form_only and any(participant.is_ref for participant in participants):
             await self._registration.read()
         self._same_reference = _find_shared_references(participants)
         imports = await self._find_all(participants)
-        await self._run_concurrently(person.import_all for person in imports if person)
-        await self._state_study_facts(closing_facts)
+        await self._run_concurrently(participant.import_all for participant in imports if participant)
+        await self._record_study_facts(closing_facts)
 
-    async def _state_study_facts(self, facts: Sequence[ImportFact]) -> None:
+    async def _record_study_facts(self, facts: Sequence[ImportFact]) -> None:
         recorded, occurrences = self._study.count_contents(), Counter[str]()
         for fact in facts:
             content = canonical_content(fact.fact)
@@ -151,10 +151,10 @@ class _ImportRun:
             elif self._is_form_only:
                 self._report.set_outcome(fact.line.number, "checked-by-form")
             else:
-                recorded = await self._state(fact, occurrences[content], recorded)
+                recorded = await self._record(fact, occurrences[content], recorded)
 
-    async def _state(self, fact: ImportFact, occurrence: int, recorded: Counter[str]) -> Counter[str]:
-        """State a fact of the study; return what the study holds from now on."""
+    async def _record(self, fact: ImportFact, occurrence: int, recorded: Counter[str]) -> Counter[str]:
+        """Record a fact of the study; return the counts of its contents afterwards."""
         answer = await self._study.record_fact(fact, occurrence, dry_run=self._report.dry_run)
         if not answer.is_success:
             self._report.refuse(fact.line, response_faults(answer))
@@ -177,7 +177,7 @@ class _ImportRun:
             await self._study.record_grants(missing_grants)
 
     async def _find_all(self, participants: Sequence[ParticipantFacts]) -> list[ParticipantImport | None]:
-        """Return somebody for every story; None where there is nobody, which is reported."""
+        """Return an import for each participant; None if there is no such participant, which is reported."""
         imports: list[ParticipantImport | None] = [None] * len(participants)
 
         async def find(index: int, participant: ParticipantFacts) -> None:
@@ -194,17 +194,19 @@ class _ImportRun:
             except InvalidLine as invalid:
                 refuse_participant(self._report, participant, invalid.faults)
 
-        await self._run_concurrently(partial(find, place, story) for place, story in enumerate(participants))
+        await self._run_concurrently(
+            partial(find, index, participant) for index, participant in enumerate(participants)
+        )
         return imports
 
     async def _find(self, participant_import: ParticipantImport) -> None:
-        """Find somebody by number; raise Wrong where the caller sees nobody of it."""
+        """Find a participant by number; raise InvalidLine if the caller may see none of that number."""
         participant_import.number = participant_import.participant.person
         if not self._is_form_only and not await participant_import.find_site():
             raise InvalidLine(_UNKNOWN_PARTICIPANT)
 
     async def _register(self, participant_import: ParticipantImport) -> None:
-        """Find or register somebody by the ref and the screening; raise Wrong where that cannot be."""
+        """Find or register a participant by ref and screening; raise InvalidLine if that is refused."""
         participant = participant_import.participant
         if (screening := participant.screening) is None:
             raise InvalidLine(NOT_REGISTERED)
@@ -235,7 +237,7 @@ class _ImportRun:
             raise InvalidLine(Fault("no-such-site", f"The study has no such site. Its sites are {sites}.", "/site_id"))
 
     def _refuse_unknown_criteria(self, screening: ImportFact) -> None:
-        """Raise Wrong with the columns of criteria that no protocol of the study has had."""
+        """Raise InvalidLine with the columns of criteria that no protocol of the study has had."""
         criteria = screening.line.data["criteria"] if screening.line.columns else ()
         unknown = [name for name in criteria if name not in self._study.criteria]
         if unknown:
@@ -243,7 +245,7 @@ class _ImportRun:
             raise InvalidLine(*(Fault("no-such-criterion", message, f"/criteria/{name}") for name in unknown))
 
     async def _run_concurrently(self, jobs: Iterable[Callable[[], Awaitable[None]]]) -> None:
-        """Do the work for so many participants at once; the first failure ends it all."""
+        """Run the jobs, MAX_CONCURRENT_PARTICIPANTS at once; the first failure ends all."""
 
         async def run_job(job: Callable[[], Awaitable[None]]) -> None:
             async with self._slots:

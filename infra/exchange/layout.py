@@ -1,4 +1,4 @@
-"""Where in a text the table is: its separator, its header, and what a spreadsheet program put around them. Pure."""
+"""Finds the table in a text: its separator, its header, and what a spreadsheet program wrote above them. Pure."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ HEADER_COLUMNS = (
     "schema_version",
     "recorded_at",
 )
-"""The columns beside those of the fact."""
+"""The columns beside those of the fact's members."""
 _ALIASES = {"participant_id": "participant"}
 _HEADER_SEARCH_LINES = 20
-"""The header is looked for in so many lines."""
+"""Lines in which the header is searched."""
 _SEPARATOR_DIRECTIVE = re.compile(r'"?sep=(.)"?[;,\t]*', re.IGNORECASE)
 _LINE_PATTERN = re.compile(r"([^\r\n]*)(\r\n|\r|\n|\Z)")
 _BLANKS = "\ufeff \t\u00a0\u202f\u3000"
 
 IsMember = Callable[[str], bool]
-"""Does the fact that `--type` names have a member of that name?"""
+"""Tells whether the fact of `--type` has a member of that name."""
 
 
 @dataclass(frozen=True)
 class TableLayout:
-    """`header` is the number of the header's line; the table begins at the offset `begins`. Names are as written."""
+    """A separator, the line number of the header, the offset of the table, and its column names as written."""
 
     separator: str
     header_line: int
@@ -45,7 +45,7 @@ class TableLayout:
 
 
 def find_layout(text: str, is_member: IsMember | None = None) -> TableLayout:
-    """Find the table; raise NotAFile where there is no header. `is_member` where no column says the type."""
+    """Find the table; raise UnreadableFile if there is no header. Give `is_member` if no column has the type."""
     declared_separator, lines = "", list(_first_lines(text))
     if lines and (directive := _SEPARATOR_DIRECTIVE.fullmatch(lines[0][1].strip(_BLANKS))):
         declared_separator, lines = directive[1], lines[1:]
@@ -59,25 +59,25 @@ def find_layout(text: str, is_member: IsMember | None = None) -> TableLayout:
 
 
 def fold_name(name: str) -> str:
-    """Return the name without regard to case, and with underscores for blanks."""
+    """Return the name in lower case, with underscores for blanks."""
     return re.sub(r"[\s_]+", "_", name.strip(_BLANKS)).lower()
 
 
 def header_column(name: str) -> str | None:
-    """Return which of `HEAD` the column is."""
+    """Return which of HEADER_COLUMNS the column is; None for a member of the fact."""
     plain = fold_name(name).lstrip("/")
     plain = _ALIASES.get(plain, plain)
     return plain if plain in HEADER_COLUMNS else None
 
 
 def printable_name(name: str) -> str:
-    """Return a column's name as a message has it: short, with a code for what no screen shows."""
-    printable = "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in name)
+    """Return the name of a column for a message: short, with codes for invisible characters."""
+    printable = "".join(character if character.isprintable() else f"\\u{ord(character):04x}" for character in name)
     return printable if len(printable) <= 60 else f"{printable[:60]}…"
 
 
 def _first_lines(text: str) -> Iterator[tuple[int, str, int]]:
-    """The number, the text and the offset of each of the first lines."""
+    """Yield number, text and offset of each of the first lines."""
     for number, match in enumerate(_LINE_PATTERN.finditer(text), 1):
         if number > _HEADER_SEARCH_LINES or (not match[2] and not match[1]):
             return
@@ -99,8 +99,8 @@ def _is_header(names: Sequence[str], is_member: IsMember | None) -> bool:
 def _refuse_rows_above(rows: Sequence[Sequence[str]], header: int) -> None:
     if any(sum(map(bool, cells)) > 1 for cells in rows):
         raise UnreadableFile(
-            f"The header is line {header}, and above it are rows with several cells. Above a header may be empty lines "
-            "and a title; the facts are below it."
+            f"The header is line {header}, and above it are rows with several cells. Only empty lines and a title may "
+            "be above the header."
         )
 
 
@@ -108,8 +108,8 @@ def _missing_header_error(
     lines: Sequence[tuple[int, str, int]], separators: str, is_member: IsMember | None
 ) -> UnreadableFile:
     names = [_split_cells(line, separator) for _, line, _ in lines for separator in separators]
-    if is_member is None and any({header_column(name) for name in each} & {"participant", "ref"} for each in names):
-        return UnreadableFile("The header has no column named type: add it, or say which fact this is with --type.")
+    if is_member is None and any({header_column(name) for name in cells} & {"participant", "ref"} for cells in names):
+        return UnreadableFile("The header has no column named type: add it, or give the type of fact with --type.")
     return UnreadableFile(
         "The file has no header: its first line names the columns, such as type, participant and the members of the "
         "fact, separated by commas, semicolons or tabs. `quartal import --template FACT` prints one."
@@ -117,25 +117,25 @@ def _missing_header_error(
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Raise NotAFile where two columns have one name."""
+    """Raise UnreadableFile if two columns have one name."""
     column_names = [header_column(name) or name for name in names]
     count = Counter(name for name in column_names if name)
     for name, times in count.items():
         if times > 1:
-            positions = [place for place, each in enumerate(column_names, 1) if each == name]
+            positions = [position for position, column in enumerate(column_names, 1) if column == name]
             raise UnreadableFile(
                 f"{join_numbers(positions, 'Columns')} have the same name, {printable_name(names[positions[0] - 1])}."
             )
 
 
 def join_numbers(numbers: Sequence[int], noun: str) -> str:
-    """`Columns 7, 8 and 9`."""
+    """Return a phrase such as `Columns 7, 8 and 9`."""
     *others, last = map(str, numbers)
     return f"{noun} {', '.join(others)} and {last}" if others else f"{noun} {last}"
 
 
 def unnamed_columns_message(positions: Sequence[int], line: int) -> str:
-    """Say that columns that have values have no name."""
+    """Return the message on columns with values and without a name."""
     if len(positions) == 1:
         return (
             f"One column has no name: column {positions[0]}. Line {line} has a value in it: name "

@@ -1,9 +1,9 @@
-"""One participant during an import: what is stated already, and stating what is not, a batch at a time.
+"""Imports one participant: finds the facts that are recorded already, and records the others batch by batch.
 
-A batch is refused as a whole. Then the lines that the refusal points at are put off, the others are stated without
-them, and at last each of those by itself: one that was objected to because of another may stand without it. So every
-refusal is reported with its line, and what stands without it is recorded. A batch goes to the version that was read
-(`If-Match`): what is there already is not stated twice, whoever else imports meanwhile.
+A service refuses a batch as a whole. Then the lines that the refusal points at are put off, the others are sent without
+them, and at last each of those alone: a fact that was refused because of another may be accepted without it. So every
+refusal is reported with its line, and the other facts are recorded. A batch is sent for the version that was read
+(`If-Match`), so that no fact is recorded twice, even by concurrent imports.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from infra.client.services import SERVICES
 from infra.client.study_client import interruptible_sleep
+from infra.exchange.batches import faults_by_line, starts_new_batch
 from infra.exchange.existing_facts import ExistingEvent, ExistingFacts, Match, with_local_ids
-from infra.exchange.fact_conversion import WITHHELD_TEXT, canonical_content, stated_content
+from infra.exchange.fact_conversion import WITHHELD_TEXT, stated_content
 from infra.exchange.import_faults import (
     NOT_KNOWN_YET,
     NOT_REGISTERED,
-    faults_by_position,
     ref_in_doubt,
     ref_reused,
     refuse_participant,
 )
 from infra.exchange.import_line import InvalidLine
 from infra.exchange.import_report import ImportReport
-from infra.exchange.statement_order import CLOSING_FACTS, SCREENED, SERVICES, TRANSFERRED, ImportFact, ParticipantFacts
+from infra.exchange.statement_order import SCREENED, TRANSFERRED, ImportFact, ParticipantFacts
 from infra.exchange.target_study import (
     POLL_DELAYS_SECONDS,
     READER,
@@ -40,22 +41,23 @@ from shared.contracts import catalogue
 from shared.kernel.errors import Fault
 from shared.kernel.fact import Correction
 from shared.kernel.sealed_text import extract_texts
-from shared.web.fact_routes import MAX_BATCH_FACTS
 
-MAX_BATCH_BYTES = 900_000  # of a request's 1 MiB
-MAX_CONFLICTS = 20  # that somebody else stated something of the participant meanwhile
+MAX_CONFLICTS = 20  # changes of the record by others during the import
 _NOT_VISIBLE_STATUS, _NOT_KNOWN_YET_STATUS = 404, 409
 _ONCE_PER_PARTICIPANT = ("participant.consented", "participant.screen_failed", "participant.enrolled")
-"""What a participant's record has that somebody else's has not."""
+"""Facts that tell one participant from another."""
 _SITE_CHANGES = {TRANSFERRED, Correction.type_name}
 
 
 @dataclass
 class ParticipantImport:
-    """`number` '' (in a dry run only): the file registers somebody whom the study does not have yet. `waits`: services
-    whose next facts may depend on what a dry run has accepted. `new`: the screening that has just registered somebody.
-    `after`: enrollment's version, which other services are to have heard of. `is_recognized`: by a ref that an earlier
-    import registered."""
+    """The import of one participant.
+
+    `number` is '' in a dry run for a participant whom the file registers. `form_only_services` are services whose next
+    facts may depend on facts that a dry run has not recorded. `new_screening` is the screening that has just registered
+    the participant. `enrollment_version` is the version that other services must have applied. `is_recognized`: an
+    earlier import registered the ref.
+    """
 
     study: TargetStudy
     report: ImportReport
@@ -73,7 +75,7 @@ class ParticipantImport:
     _matches: dict[int, Match] = field(default_factory=dict)
 
     async def find_site(self) -> bool:
-        """Where the participant is now; False if there is none, or none to be seen."""
+        """Read the current site; return False if the caller may see no such participant."""
         path = f"{self.study.base}/participants/{self.number}"
         answer = require_usable(await self.study.client.request("GET", path, READER))
         if answer.status_code == 200:
@@ -81,7 +83,7 @@ class ParticipantImport:
         return answer.status_code == 200
 
     async def import_all(self) -> None:
-        """State what the file says of the participant and the services do not have yet."""
+        """Record the participant's facts that the services do not have yet."""
         if self.is_recognized and (faults := await self._ref_doubts()):
             refuse_participant(self.report, self.participant, faults)
             return
@@ -89,7 +91,7 @@ class ParticipantImport:
             await self.import_facts(service, facts)
 
     async def _ref_doubts(self) -> list[Fault]:
-        """Return why the ref may mean somebody else than it did: another screening, consent or enrollment."""
+        """Return why the ref may mean another participant now: another screening, consent or enrollment."""
         if await self._load_existing(SERVICES[0]):
             return []
         screening, facts = self.participant.screening, self.participant.facts_of_service(SERVICES[0])
@@ -98,16 +100,20 @@ class ParticipantImport:
             return [*match.faults, ref_reused(self.participant.person)]
         existing = self._existing[SERVICES[0]]
         conflicts = (existing.first_conflict(type_name, facts, self._matches) for type_name in _ONCE_PER_PARTICIPANT)
-        return [ref_in_doubt(self.participant.person, said) for said in conflicts if said and not said.line.is_exported]
+        return [
+            ref_in_doubt(self.participant.person, conflict)
+            for conflict in conflicts
+            if conflict and not conflict.line.is_exported
+        ]
 
     async def import_facts(self, service: str, facts: Sequence[ImportFact]) -> None:
-        """State of these, in this order, what is not there yet."""
+        """Record those of the facts that the service does not have yet, in this order."""
         if service not in self._existing and (faults := await self._load_existing(service)):
             self._refuse(facts, faults)
             return
         batch: list[ImportFact] = []
         for fact in facts:
-            if batch and _starts_new_batch(batch, fact):
+            if batch and starts_new_batch(batch, fact):
                 await self._send_or_defer(service, batch)
                 batch = []
             local_fact = with_local_ids(fact, self._event_ids, self.numbers)
@@ -116,10 +122,10 @@ class ParticipantImport:
         await self._send_or_defer(service, batch)
 
     async def _load_existing(self, service: str) -> list[Fault]:
-        """What the service has of the participant, once it shows it at the site of the present; else what it says.
+        """Load the participant's facts in the service; return its faults if it does not show them.
 
-        Where the participant was handed over, a service that has not heard so yet shows nobody to the new site, and
-        whatever it has would be stated again.
+        Waits until the service shows the participant at the current site: before it knows of a transfer, it shows
+        nothing to the new site, and every fact would be recorded again.
         """
         existing = self._existing.setdefault(service, ExistingFacts())
         if not self.number:
@@ -138,17 +144,17 @@ class ParticipantImport:
         return [NOT_KNOWN_YET] if answer.status_code == _NOT_VISIBLE_STATUS else response_faults(answer)
 
     def _match_existing(self, service: str) -> None:
-        """Find which lines are there already; those that correct an event of the file wait for its id."""
-        facts = [said for said in self.participant.facts_of_service(service) if not isinstance(said.fact, Correction)]
+        """Match lines with recorded events; corrections of events in the file wait for the ids of these."""
+        facts = [fact for fact in self.participant.facts_of_service(service) if not isinstance(fact.fact, Correction)]
         missing = [
-            with_local_ids(said, self._event_ids, self.numbers)
-            for said in facts
-            if not self._matches.get(said.line.number)
+            with_local_ids(fact, self._event_ids, self.numbers)
+            for fact in facts
+            if not self._matches.get(fact.line.number)
         ]
         self._matches |= self._existing[service].match(missing)
 
     def _account_if_existing(self, service: str, fact: ImportFact) -> bool:
-        """Account for a line that needs not be stated, or cannot be."""
+        """Set the outcome of a line that is recorded already or cannot be recorded; return False for any other."""
         if isinstance(fact.fact, Correction):
             self._matches |= self._existing[service].match([fact])
         match self._matches.get(fact.line.number):
@@ -182,7 +188,7 @@ class ParticipantImport:
     async def _send_batch(
         self, service: str, batch: Sequence[ImportFact], accepted_before: Sequence[ImportFact] = ()
     ) -> list[ImportFact]:
-        """State these together, `beside` those that a dry run has accepted; those that are stated now, or would be."""
+        """Send the facts as one batch, after those that a dry run has accepted; return the accepted facts."""
         if not self.number and (service != "enrollment" or [*accepted_before, *batch][0].line.type != SCREENED):
             self._refuse(batch, [NOT_REGISTERED])
             return []
@@ -199,7 +205,7 @@ class ParticipantImport:
     async def _send_until_accepted(
         self, service: str, batch: Sequence[ImportFact], accepted_before: Sequence[ImportFact]
     ) -> tuple[list[ImportFact], list[tuple[ImportFact, list[Fault]]]]:
-        """What stands of a batch as it stands together, and each line that was objected to."""
+        """Send a batch until it is accepted; return the accepted facts, and the faults of each refused one."""
         pending, objections = list(batch), dict[int, list[Fault]]()
         while pending:
             answer = require_usable(await self._post(service, [*accepted_before, *pending]))
@@ -212,36 +218,36 @@ class ParticipantImport:
                 self._refuse(pending, response_faults(answer))
                 pending = []
             else:
-                objections |= self._faults_by_line(answer, pending, len(accepted_before))
-                pending = [each for each in pending if each.line.number not in objections]
-        return pending, [(each, objections[each.line.number]) for each in batch if each.line.number in objections]
+                objections |= faults_by_line(answer, pending, len(accepted_before), is_registered=bool(self.number))
+                pending = [fact for fact in pending if fact.line.number not in objections]
+        return pending, [(fact, objections[fact.line.number]) for fact in batch if fact.line.number in objections]
 
     async def _has_changed_site(self, answer: httpx.Response) -> bool:
-        """Has somebody else handed the participant over meanwhile?"""
+        """Tell whether the participant was transferred to another site meanwhile."""
         previous_site = self.site
         is_invisible = answer.status_code in (_NOT_VISIBLE_STATUS, _NOT_KNOWN_YET_STATUS) and self.number
         return bool(is_invisible) and await self.find_site() and self.site != previous_site
 
     async def _reload(self, service: str, batch: Sequence[ImportFact]) -> list[ImportFact]:
-        """What is left to be stated, now that somebody else has stated something."""
+        """Load the changed record again; return the facts that it still lacks."""
         self._conflicts += 1
         if self._conflicts > MAX_CONFLICTS:
-            raise ExchangeAborted("Somebody else keeps changing the record of a participant.")
+            raise ExchangeAborted("The record of a participant is being changed by somebody else.")
         if faults := await self._load_existing(service):
             self._refuse(batch, faults)
             return []
-        return [said for said in batch if not self._account_if_existing(service, said)]
+        return [fact for fact in batch if not self._account_if_existing(service, fact)]
 
     async def _post(self, service: str, batch: Sequence[ImportFact]) -> httpx.Response:
-        contents = [{"type": each.fact.type_name, "data": stated_content(each.fact)} for each in batch]
-        people = f"/{service}/v1/studies/{self.study.id}/participants"
-        path = f"{people}/{self.number}/facts" if self.number else people
+        contents = [{"type": fact.fact.type_name, "data": stated_content(fact.fact)} for fact in batch]
+        participants = f"/{service}/v1/studies/{self.study.id}/participants"
+        path = f"{participants}/{self.number}/facts" if self.number else participants
         version = self._existing[service].version
         headers = {"If-Match": f'"{version}"'} if self.number else {}
         if self.enrollment_version and service != "enrollment":
             headers["Quartal-After"] = self.enrollment_version
         if not self.report.dry_run:
-            lines = [each.line.number for each in batch]
+            lines = [fact.line.number for fact in batch]
             headers["Idempotency-Key"] = idempotency_key(
                 self.study.run_id, service, self.number, version, contents, lines
             )
@@ -266,23 +272,8 @@ class ParticipantImport:
             self._matches[fact.line.number] = ExistingEvent(event_id)
         if service == "enrollment":
             self.enrollment_version = answer.headers.get("Quartal-Version", "")
-            if any(each.line.type in _SITE_CHANGES for each in batch):
+            if any(fact.line.type in _SITE_CHANGES for fact in batch):
                 await self.find_site()
-
-    def _faults_by_line(
-        self, answer: httpx.Response, pending: Sequence[ImportFact], offset: int
-    ) -> dict[int, list[Fault]]:
-        """What a refusal says of lines, by their numbers: of all of them, where it does not say of which, or where it
-        is about what was accepted before; and of somebody new, whose screening is refused."""
-        faults_in_batch = faults_by_position(answer)
-        faults_by_line = {
-            each.line.number: faults_in_batch[place]
-            for place, each in enumerate(pending, offset)
-            if place in faults_in_batch
-        }
-        if not faults_by_line or (not self.number and pending[0].line.number in faults_by_line and not offset):
-            return {each.line.number: faults_by_line.get(each.line.number, response_faults(answer)) for each in pending}
-        return faults_by_line
 
     def _refuse(self, facts: Sequence[ImportFact], faults: Sequence[Fault]) -> None:
         for fact in facts:
@@ -292,16 +283,3 @@ class ParticipantImport:
         self._existing[service].claim(event_id)
         if fact.line.event_id:
             self._event_ids[fact.line.event_id] = event_id
-
-
-def _starts_new_batch(batch: Sequence[ImportFact], fact: ImportFact) -> bool:
-    """Must what is gathered be stated before the next fact?"""
-    content = fact.fact
-    corrects_batch = isinstance(content, Correction) and any(
-        said.line.event_id == str(content.event_id) for said in batch
-    )
-    is_closing = fact.line.is_exported and fact.line.type in CLOSING_FACTS
-    is_full = (
-        len(batch) >= MAX_BATCH_FACTS or sum(len(canonical_content(said.fact)) for said in batch) > MAX_BATCH_BYTES
-    )
-    return corrects_batch or is_closing or is_full or batch[-1].line.type == TRANSFERRED

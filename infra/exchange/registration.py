@@ -1,8 +1,8 @@
-"""Whom a ref names: somebody who was registered under it before, or somebody new.
+"""Finds or registers the participant of a ref.
 
-A ref is a name for one participant of one site in the study, for good. It is a part of the request's Idempotency-Key,
-and the screening is not: a ref that was used for another screening is refused by the service, and nobody is registered
-a second time because a screening was changed in the file.
+A ref names one participant of one site in the study, for good. The Idempotency-Key of the request is made of the ref,
+not of the screening. So the service refuses a ref that was used for another screening, and a changed screening in the
+file registers nobody twice.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _KEY_REUSED_CODE = "idempotency-key-reused"
 
 @dataclass(frozen=True)
 class RegisteredParticipant:
-    """A participant's screening, as stated and as restated since: `contents`, the first one first."""
+    """A participant's screening; `contents` has it as recorded, then as corrected since."""
 
     number: str
     event_id: str
@@ -49,7 +49,7 @@ class RegisteredParticipant:
 
 @dataclass(frozen=True)
 class RefMatch:
-    """`number` '' in a dry run for somebody who is to be registered. `after`: enrollment's version."""
+    """The participant of a ref; `number` is '' for a new one in a dry run, `after` is the version in enrollment."""
 
     number: str
     is_new: bool
@@ -58,25 +58,25 @@ class RefMatch:
 
 @dataclass
 class Registration:
-    """`screenings` are those that the study has."""
+    """Finds and registers the participants of refs; `screenings` are those in the study."""
 
     study: TargetStudy
     dry_run: bool
     screenings: Sequence[RegisteredParticipant] = field(default_factory=list)
 
     async def read(self) -> None:
-        self.screenings = [each async for each in _read_screenings(self.study)]
+        self.screenings = [screening async for screening in _read_screenings(self.study)]
 
     @cached_property
     def _by_event_id(self) -> dict[str, RegisteredParticipant]:
-        return {each.event_id: each for each in self.screenings}
+        return {screening.event_id: screening for screening in self.screenings}
 
     @cached_property
     def _legacy_screenings(self) -> list[RegisteredParticipant]:
-        return [each for each in self.screenings if each.event_id[14] == _LEGACY_VERSION]
+        return [screening for screening in self.screenings if screening.event_id[14] == _LEGACY_VERSION]
 
     async def find(self, ref: str, screening: ImportFact) -> RefMatch:
-        """Return the participant of a ref, registered now where there is none; raise Wrong where that is refused."""
+        """Return the participant of a ref, whom it registers if there is none; raise InvalidLine if that is refused."""
         if legacy := self._find_legacy(ref, screening):
             if canonical_content(screening.fact) in legacy.contents:
                 return RefMatch(legacy.number, is_new=False)
@@ -107,9 +107,9 @@ class Registration:
         )
 
     async def _find_restated(self, ref: str, screening: ImportFact) -> str:
-        """Return the participant whose screening a correction has made what the file says, if the ref is theirs.
+        """Return the participant of the ref whose corrected screening equals the one in the file; '' if none.
 
-        That is tried by a dry run with the screening as it was first stated.
+        A dry run with the screening as first recorded shows whether the ref is theirs.
         """
         content, site = canonical_content(screening.fact), screening_body(screening.fact)["site_id"]
         for registered in self.screenings:
@@ -122,7 +122,7 @@ class Registration:
         return ""
 
     async def _first_screening(self, registered: RegisteredParticipant) -> dict[str, Any] | None:
-        """Return the screening as the site sent it; None where it is not the caller's to read."""
+        """Return the screening as the site sent it; None if the caller may not read it."""
         path = f"{self.study.base}/participants/{registered.number}/history"
         answer = require_usable(await self.study.client.request("GET", path, ("site", registered.site)))
         rows = answer.json()["events"] if answer.is_success else []
@@ -130,7 +130,7 @@ class Registration:
         return screening_body(_read_row(row)) if row else None
 
     def _find_legacy(self, ref: str, screening: ImportFact) -> RegisteredParticipant | None:
-        """Return whom an import of an earlier version registered under the ref.
+        """Return the participant whom an earlier version of Quartal registered under the ref.
 
         Legacy: the key was made of the ref and the screening, and the event's id (a version 5 UUID) of the key, without
         a secret. So the screening that was registered is the one whose content gives its own event id.
@@ -139,8 +139,10 @@ class Registration:
         expected_id = self._legacy_id(site, ref, canonical_content(screening.fact))
         if registered := self._by_event_id.get(expected_id):
             return registered
-        legacy_at_site = (each for each in self._legacy_screenings if each.site == site)
-        matching = (each for each in legacy_at_site if each.event_id == self._legacy_id(site, ref, each.contents[0]))
+        legacy_at_site = (legacy for legacy in self._legacy_screenings if legacy.site == site)
+        matching = (
+            legacy for legacy in legacy_at_site if legacy.event_id == self._legacy_id(site, ref, legacy.contents[0])
+        )
         return next(matching, None)
 
     def _legacy_id(self, site: str, ref: str, content: str) -> str:
@@ -148,14 +150,14 @@ class Registration:
 
 
 def legacy_screening_id(study_id: str, site: str, ref: str, content: str) -> str:
-    """Return the id that an earlier version gave to the screening that it registered under a ref."""
+    """Return the event id that an earlier version gave to the screening of a ref."""
     parts = json.dumps([study_id, ref, content], sort_keys=True).encode()
     key = f"import-{hashlib.sha256(parts).hexdigest()}"
     return str(legacy_event_id(f"{study_id}/enrollment/{site}/{key}", 0))
 
 
 def screening_body(fact: Fact) -> dict[str, Any]:
-    """Return a screening as it is sent: without members that say nothing, so that it stays the same request."""
+    """Return the request of a screening, without empty optional members, so that it stays the same request."""
     non_default = fact.model_dump(mode="json", exclude_defaults=True)
     required = {name for name, member in type(fact).model_fields.items() if member.is_required()}
     return {
@@ -166,7 +168,7 @@ def screening_body(fact: Fact) -> dict[str, Any]:
 
 
 async def _read_screenings(study: TargetStudy) -> AsyncIterator[RegisteredParticipant]:
-    """Every screening that the caller may see, with what it was restated as."""
+    """Yield every screening that the caller may see, with its corrections."""
     screened: dict[str, RegisteredParticipant] = {}
     restated: dict[str, list[str]] = {}
     async for row in read_feed(study.client, "enrollment", READER):

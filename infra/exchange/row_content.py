@@ -1,4 +1,4 @@
-"""From columns and cells to the content of a fact, by its JSON Schema. Pure."""
+"""Converts columns and cells to the content of a fact, by its JSON Schema. Pure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from infra.exchange.schema import Schema, inner_schemas, path_steps, schemas_at
 from shared.kernel.errors import Fault
 from shared.kernel.text import is_showable
 
-CONTROL_CHARACTERS_MESSAGE = "The cell has control characters: leave them out."
+CONTROL_CHARACTERS_MESSAGE = "The cell has control characters: remove them."
 _MAX_ELEMENTS = 1000
 
 
 @dataclass
 class RowContent:
-    """What the cells of a row say: the fact's content, what is wrong with cells, and where each pointer stands.
+    """The content of a row: the members of the fact, the faults of cells, and the column of each pointer.
 
-    `columns` has the name of the column by the pointer of a value, and of the beginning of the name for what is within.
+    `columns` has the column of a value by its pointer; for an object or a list it has the common start of the columns.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
@@ -33,7 +33,7 @@ Tree = dict[str, Any]  # of leaves and trees
 
 
 def build_content(cells: Mapping[str, str], schema: Schema) -> dict[str, Any]:
-    """Return the content that columns and cells say; raise Wrong with everything that is wrong with them."""
+    """Return the content of the cells, by column; raise InvalidLine with every fault."""
     content, tree = RowContent(), Tree()
     for column, cell in cells.items():
         put_cell(tree, path_steps(column), (column, cell), content)
@@ -67,15 +67,15 @@ class _CellConverter:
     point_is_plain: bool
 
     def convert(self, node: Any, schemas: Sequence[Schema], pointer: str, column: str) -> Any:
-        """Return the value of a leaf or a tree; faults and the names of columns are noted in the content."""
+        """Return the value of a leaf or a tree; add faults and column names to the content."""
         if isinstance(node, tuple):
             return self._convert_leaf(node, schemas, pointer)
         self.content.columns[pointer] = column
         if any(schema.get("type") == "array" for schema in schemas) and all(map(str.isdecimal, node)):
             return self._convert_list(node, schemas, pointer, column)
         return {
-            name: self.convert(each, inner_schemas(schemas, name, self.root), f"{pointer}/{name}", f"{column}/{name}")
-            for name, each in node.items()
+            name: self.convert(child, inner_schemas(schemas, name, self.root), f"{pointer}/{name}", f"{column}/{name}")
+            for name, child in node.items()
         }
 
     def _convert_leaf(self, leaf: Leaf, schemas: Sequence[Schema], pointer: str) -> Any:
@@ -91,14 +91,17 @@ class _CellConverter:
             return cell
 
     def _convert_list(self, node: Tree, schemas: Sequence[Schema], pointer: str, column: str) -> list[Any]:
-        """Elements in the order of their indices; an index of which all cells are empty is passed over."""
+        """Return the elements in the order of their indices; skip an index whose cells are all empty."""
         indices = sorted(node, key=int)
         if int(indices[-1]) > _MAX_ELEMENTS:
             self.content.faults += invalid_line("schema-too-long", "Too many of these.", pointer).faults
             return []
         return [
             self.convert(
-                node[place], inner_schemas(schemas, place, self.root), f"{pointer}/{index}", f"{column}/{place}"
+                node[index_text],
+                inner_schemas(schemas, index_text, self.root),
+                f"{pointer}/{index}",
+                f"{column}/{index_text}",
             )
-            for index, place in enumerate(indices)
+            for index, index_text in enumerate(indices)
         ]

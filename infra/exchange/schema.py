@@ -1,4 +1,4 @@
-"""The JSON Schemas of facts, as columns of a table go through them. Pure."""
+"""Finds the members that columns of a table name in the JSON Schemas of facts. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Schema = Mapping[str, Any]
 
 @cache
 def schema_of(type_name: str, service: str | None = None) -> dict[str, Any]:
-    """Return the schema of what is stated under that name; {} for a name that is no fact's."""
+    """Return the schema of the fact of that type; {} if there is none."""
     for stream, fact in catalogue.all_facts():
         if fact.type_name == type_name and service in (None, stream.service):
             return fact.model_json_schema()
@@ -23,14 +23,14 @@ def schema_of(type_name: str, service: str | None = None) -> dict[str, Any]:
 
 
 def path_steps(column: str) -> list[str]:
-    """`/targets/0/fractions`, `targets/0/fractions`, `targets.0.fractions`: with a slash in it, a dot is a dot."""
+    """Return the steps of a path such as `/targets/0/fractions` or, without any slash, `targets.0.fractions`."""
     plain = re.sub(r"^/?data[/.]", "", column, flags=re.IGNORECASE).strip("/")
     return [step.strip() for step in (plain.split("/") if "/" in plain else plain.split("."))]
 
 
 @cache
 def declared_path(type_name: str, service: str | None, column: str) -> tuple[str, ...] | None:
-    """Return the path that the column names, spelled as the schema has it; None where the fact has no such member."""
+    """Return the path of the column, spelled as in the schema; None if the fact has no such member."""
     root = schema_of(type_name, service)
     schemas, path = alternatives(root, root), []
     for step in path_steps(column):
@@ -43,13 +43,13 @@ def declared_path(type_name: str, service: str | None, column: str) -> tuple[str
 
 
 def declared_names(type_name: str, service: str | None = None) -> set[str]:
-    """Return every member that the fact's schema declares."""
+    """Return the names of all members that the schema of the fact declares."""
     root = schema_of(type_name, service)
-    return {name for each in (root, *root.get("$defs", {}).values()) for name in each.get("properties", ())}
+    return {name for definition in (root, *root.get("$defs", {}).values()) for name in definition.get("properties", ())}
 
 
 def _schema_spelling(schemas: Sequence[Schema], step: str) -> str | None:
-    """Return the step as the schema spells it; the names of criteria and other ids are the study's, and stay."""
+    """Return the step as the schema spells it; names of criteria and other ids of the study stay as they are."""
     names = [name for schema in schemas for name in schema.get("properties", ())]
     if step in names:
         return step
@@ -62,7 +62,7 @@ def _schema_spelling(schemas: Sequence[Schema], step: str) -> str | None:
 
 
 def schemas_at(root: Schema, steps: Sequence[str]) -> list[Schema]:
-    """Return every schema that the value at the end of the path may be of."""
+    """Return every schema that the value at the end of the path may have."""
     schemas = alternatives(root, root)
     for step in steps:
         schemas = inner_schemas(schemas, step, root)
@@ -70,9 +70,9 @@ def schemas_at(root: Schema, steps: Sequence[str]) -> list[Schema]:
 
 
 def inner_schemas(schemas: Sequence[Schema], step: str, root: Schema) -> list[Schema]:
-    """Return the schemas of a member, or of an element."""
+    """Return the schemas of a member or an element."""
     members = (_member_schema(schema, step) for schema in schemas)
-    return [each for schema in members if schema is not None for each in alternatives(schema, root)]
+    return [alternative for schema in members if schema is not None for alternative in alternatives(schema, root)]
 
 
 def _member_schema(schema: Schema, step: str) -> Any:
@@ -85,7 +85,7 @@ def _member_schema(schema: Schema, step: str) -> Any:
 
 
 def alternatives(schema: Schema, root: Schema) -> list[Schema]:
-    """Return the alternatives of a schema, references followed."""
+    """Return the alternatives of a schema, with references resolved."""
     return list(_alternatives(schema, root.get("$defs", {})))
 
 

@@ -1,8 +1,8 @@
-"""The order in which the facts of a file can be stated, whatever order they are written in. Pure.
+"""Sorts the facts of a file into an order in which they can be recorded. Pure.
 
-A study's own facts come first, but those that close something last. Then each participant's, service by service: what
-an export says in the order in which it was recorded, anything else in clinical order. What is stated together is
-decided together, so the order within one service matters only to who reads the history afterwards.
+Facts of the study come first, except those that close something, which come last. Facts of a participant follow service
+by service: those of an export in the order in which they were recorded, others in clinical order. The facts of a batch
+are decided together, so the order within one service matters only to readers of the history.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from infra.client.services import SERVICES
 from infra.exchange.import_line import ImportLine
 from shared.contracts.catalogue import PARTICIPANT
 from shared.contracts.clinical_order import CLINICAL_RANKS
 from shared.contracts.toxicity import SeriousEventReported, SeriousEventResolved, SeriousEventUpdated
 from shared.kernel.fact import Correction, Fact
 
-SERVICES = ("enrollment", "toxicity", "followup")
 SCREENED, TRANSFERRED = "participant.screened", "participant.transferred"
 WITHDRAWN, VOIDED = "participant.withdrawn", "participant.voided"
 CLOSING_FACTS = frozenset({WITHDRAWN, VOIDED})
-"""After these some facts are refused that were stated before them."""
+"""Facts after which services refuse some facts that they accept before."""
 _FIRST_STUDY_FACTS = ("study.opened", "study.site_activated", "study.protocol_amended")
 _LAST_STUDY_FACTS = ("study.site_closed", "study.accrual_closed", "study.cut_taken", "study.closed")
 _SERIOUS_EVENT_FACTS = (SeriousEventReported, SeriousEventUpdated, SeriousEventResolved)
@@ -33,12 +33,12 @@ _CLINICAL_RANKS = {
 }
 """Ranks of the facts that others refer to; all other facts are stated after them, by date."""
 _FINAL_RANKS = {Correction.type_name: 101, WITHDRAWN: 102, TRANSFERRED: 104, VOIDED: 106}
-"""What corrects one of the last three follows it directly."""
+"""A correction of one of the last three follows it directly."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportFact:
-    """A line with the fact that it states."""
+    """A line and its fact."""
 
     line: ImportLine
     fact: Fact
@@ -46,7 +46,7 @@ class ImportFact:
 
 @dataclass
 class ParticipantFacts:
-    """What a file says of one participant: known by a number, or registered by the file under a ref."""
+    """The facts of one participant in a file, who has a number or is registered by the file under a ref."""
 
     person: str
     is_ref: bool
@@ -54,43 +54,45 @@ class ParticipantFacts:
 
     @property
     def screening(self) -> ImportFact | None:
-        """What registers somebody new: the earliest of the screenings."""
-        return next((each for each in self.facts_of_service("enrollment") if each.line.type == SCREENED), None)
+        """The screening that registers a new participant: the earliest one."""
+        return next((fact for fact in self.facts_of_service("enrollment") if fact.line.type == SCREENED), None)
 
     def facts_of_service(self, service: str) -> list[ImportFact]:
-        facts = [each for each in self.facts if each.line.service == service]
+        facts = [fact for fact in self.facts if fact.line.service == service]
         corrected_ranks = {
-            each.line.event_id: _FINAL_RANKS[each.line.type] for each in facts if each.line.type in _FINAL_RANKS
+            fact.line.event_id: _FINAL_RANKS[fact.line.type] for fact in facts if fact.line.type in _FINAL_RANKS
         }
-        return sorted(facts, key=lambda each: _sort_key(each, corrected_ranks))
+        return sorted(facts, key=lambda fact: _sort_key(fact, corrected_ranks))
 
     def stages(self) -> Iterator[tuple[str, list[ImportFact]]]:
-        """(service, what is stated there, in order): enrollment, toxicity, followup, and at last that the record is
-        void; by turns, as it was recorded, where an export tells of a participant for whom something was closed."""
+        """Yield (service, facts in order): enrollment, toxicity, followup, and at last a voiding of the participant.
+
+        Exported facts of a participant with a withdrawal or a voiding change service in the order of recording.
+        """
         facts_by_service = [(service, self.facts_of_service(service)) for service in SERVICES]
         if not self._has_exported_closing:
             enrollment = facts_by_service[0][1]
             void_index = next(
-                (place for place, each in enumerate(enrollment) if each.line.type == VOIDED), len(enrollment)
+                (index for index, fact in enumerate(enrollment) if fact.line.type == VOIDED), len(enrollment)
             )
             stages = [
                 (SERVICES[0], enrollment[:void_index]),
                 *facts_by_service[1:],
                 (SERVICES[0], enrollment[void_index:]),
             ]
-            yield from ((service, said) for service, said in stages if said)
+            yield from ((service, facts) for service, facts in stages if facts)
             return
-        merged = heapq.merge(*(said for _, said in facts_by_service), key=lambda each: each.line.recorded_at)
+        merged = heapq.merge(*(facts for _, facts in facts_by_service), key=lambda fact: fact.line.recorded_at)
         stages_by_turn = groupby(_number_by_closing(merged), key=lambda pair: (pair[0], pair[1].line.service))
-        yield from ((service, [each for _, each in turn]) for (_, service), turn in stages_by_turn)
+        yield from ((service, [fact for _, fact in turn]) for (_, service), turn in stages_by_turn)
 
     @property
     def _has_exported_closing(self) -> bool:
-        return any(each.line.type in CLOSING_FACTS and each.line.is_exported for each in self.facts)
+        return any(fact.line.type in CLOSING_FACTS and fact.line.is_exported for fact in self.facts)
 
 
 def _number_by_closing(facts: Iterable[ImportFact]) -> Iterator[tuple[int, ImportFact]]:
-    """With the number of closing facts up to and with it, so that each of them begins a turn."""
+    """Pair each fact with the number of closing facts up to and including it: each closing fact begins a stage."""
     closing_count = 0
     for fact in facts:
         closing_count += fact.line.type in CLOSING_FACTS
@@ -108,7 +110,7 @@ def _sort_key(fact: ImportFact, corrected_ranks: Mapping[str | None, int]) -> tu
 
 
 def group_by_participant(facts: Iterable[ImportFact]) -> list[ParticipantFacts]:
-    """The participants of a file, in the order in which it first names them."""
+    """Return the participants of a file, in the order of their first line."""
     participants: dict[tuple[str, bool], ParticipantFacts] = {}
     for fact in facts:
         key = fact.line.person, fact.line.is_ref
@@ -117,11 +119,11 @@ def group_by_participant(facts: Iterable[ImportFact]) -> list[ParticipantFacts]:
 
 
 def split_study_facts(facts: Sequence[ImportFact]) -> tuple[list[ImportFact], list[ImportFact]]:
-    """A study's own facts: those before and those after its participants'. Grants and revocations keep their order."""
-    study_facts = [group for group in facts if not group.line.person]
-    first = [each for each in study_facts if each.line.type not in _LAST_STUDY_FACTS]
-    last = [each for each in study_facts if each.line.type in _LAST_STUDY_FACTS]
-    rank = {name: place for place, name in enumerate((*_FIRST_STUDY_FACTS, "", *_LAST_STUDY_FACTS))}
-    for each in (first, last):
-        each.sort(key=lambda said: rank.get(said.line.type, len(_FIRST_STUDY_FACTS)))
+    """Return the facts of the study to record before and after those of participants. Grants keep their order."""
+    study_facts = [fact for fact in facts if not fact.line.person]
+    first = [fact for fact in study_facts if fact.line.type not in _LAST_STUDY_FACTS]
+    last = [fact for fact in study_facts if fact.line.type in _LAST_STUDY_FACTS]
+    rank = {name: position for position, name in enumerate((*_FIRST_STUDY_FACTS, "", *_LAST_STUDY_FACTS))}
+    for group in (first, last):
+        group.sort(key=lambda fact: rank.get(fact.line.type, len(_FIRST_STUDY_FACTS)))
     return first, last

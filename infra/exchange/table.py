@@ -1,7 +1,7 @@
-"""CSV: a row is a fact, a column a member of it, named by its path (`targets/0/fractions`). Pure.
+"""Reads CSV: a row is a fact, a column one of its members, named by its path (`targets/0/fractions`). Pure.
 
-An empty cell is an absent member. What type a cell has, the fact's own schema says. Columns beside the fact's are named
-as in a JSON line (`type`, `participant`, `ref`, …); a member of the fact with such a name is `data/<name>`.
+An empty cell is an absent member. The schema of the fact gives the type of a cell. Other columns are named as in a JSON
+line (`type`, `participant`, `ref`, …); a member of the fact with such a name is `data/<name>`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ csv.field_size_limit(1024 * 1024)
 
 
 def flatten(data: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """(column, cell) of every value in a fact's content; nulls are written out."""
+    """Yield (column, cell) of every value in the content of a fact; nulls are written out."""
     if isinstance(data, dict | list) and data:
         members = data.items() if isinstance(data, dict) else enumerate(data)
         for name, member in members:
@@ -49,7 +49,7 @@ def flatten(data: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class _TableRow:
-    """`number` is that of the line where the record begins; `cells` are those that are not empty, by their place."""
+    """A row: the number of its first line, and its cells that are not empty, by column index."""
 
     number: int
     cells: Mapping[int, str]
@@ -65,19 +65,19 @@ class _Table:
         return self.layout.names
 
     def header_cells(self, row: _TableRow) -> dict[str, str]:
-        """Return the cells beside those of the fact."""
+        """Return the cells of HEADER_COLUMNS."""
         named_cells = (
-            (header_column(self.names[place]), cell) for place, cell in row.cells.items() if self._has_column(place)
+            (header_column(self.names[index]), cell) for index, cell in row.cells.items() if self._has_column(index)
         )
         return {name: cell for name, cell in named_cells if name}
 
     def fact_type(self, row: _TableRow) -> tuple[str, str | None]:
-        """Return the type of the record's fact, and the service where the record names it."""
+        """Return the type of the row's fact, and the service if the row names it."""
         head = self.header_cells(row)
         return head.get("type") or self.type_name or "", head.get("service")
 
     def fact_cells(self, row: _TableRow) -> Iterator[tuple[int, str]]:
-        """The place and the cell of every member of the fact."""
+        """Yield the column index and the cell of every member of the fact."""
         for index, cell in row.cells.items():
             if self._has_column(index) and header_column(self.names[index]) is None:
                 yield index, cell
@@ -87,10 +87,10 @@ class _Table:
 
 
 def read_rows(text: str, type_name: str | None = None) -> list[NumberedLine]:
-    """Return every row below the header, by the number of the line where it begins.
+    """Return every row below the header with the number of its first line.
 
-    `type_name`: the fact, where no column says it. Raises NotAFile for what is no table, or has columns that no fact of
-    it has.
+    `type_name` is the type of fact if no column has it. Raises UnreadableFile if the text is not a table, or has
+    columns that are no members of its facts.
     """
     if type_name and not schema_of(type_name):
         raise UnreadableFile("There is no fact of the type that --type names: /enrollment/docs lists them.")
@@ -106,7 +106,7 @@ def read_rows(text: str, type_name: str | None = None) -> list[NumberedLine]:
 
 
 def column_at(text: str, number: int, preceding: str) -> str:
-    """Return the name of the column that a line's cell behind `before` stands in; '' where the text is no table."""
+    """Return the name of the column that follows `preceding` in a line; '' if the text is not a table."""
     try:
         layout = find_layout(text)
     except UnreadableFile:
@@ -116,13 +116,13 @@ def column_at(text: str, number: int, preceding: str) -> str:
 
 
 def _read_rows(text: str, layout: TableLayout) -> Iterator[_TableRow]:
-    """The records below the header that are not empty."""
+    """Yield the rows below the header that are not empty."""
     reader = csv.reader(io.StringIO(text[layout.offset :], newline=""), delimiter=layout.separator, strict=True)
     first_line, above = layout.header_line, layout.header_line - 1
     try:
         for cells in reader:
             _refuse_swallowed_rows(cells, layout, first_line)
-            filled = {place: cell.strip() for place, cell in enumerate(cells) if cell.strip()}
+            filled = {index: cell.strip() for index, cell in enumerate(cells) if cell.strip()}
             if first_line > layout.header_line and filled:
                 yield _TableRow(first_line, filled)
             first_line = above + reader.line_num + 1
@@ -132,7 +132,7 @@ def _read_rows(text: str, layout: TableLayout) -> Iterator[_TableRow]:
 
 def _stray_quote_error(number: int, error: str) -> UnreadableFile:
     if "expected after" in error:
-        problem = "behind the closing quotation mark of a cell stands more text"
+        problem = "there is text after the closing quotation mark of a cell"
     else:
         problem = "a quotation mark opens there that is never closed"
     return UnreadableFile(
@@ -143,7 +143,7 @@ def _stray_quote_error(number: int, error: str) -> UnreadableFile:
 
 
 def _refuse_swallowed_rows(cells: Sequence[str], layout: TableLayout, number: int) -> None:
-    """Raise NotAFile where a stray quotation mark has made rows a part of a cell."""
+    """Raise UnreadableFile if a stray quotation mark has made rows a part of a cell."""
     last = len(layout.names) - 1
     for index, cell in enumerate(cells):
         if last < 1 or ("\n" not in cell and "\r" not in cell):
@@ -152,37 +152,37 @@ def _refuse_swallowed_rows(cells: Sequence[str], layout: TableLayout, number: in
         if any(count >= last for count in between) or (leading >= last - index and trailing >= min(index, last)):
             raise UnreadableFile(
                 f"The row that begins in line {number} has a quoted cell of {len(between) + 2} lines that look like "
-                "rows of their own: look for a quotation mark too many. If they are one text, put it into one line."
+                "rows of their own: look for a stray quotation mark. If they are one text, write it in one line."
             )
 
 
 def _refuse_unnamed(table: _Table, records: Sequence[_TableRow]) -> None:
-    indices = [place for place, name in enumerate(table.names) if not name]
-    first_use = {place: record.number for record in reversed(records) for place in indices if place in record.cells}
+    indices = [index for index, name in enumerate(table.names) if not name]
+    first_use = {index: record.number for record in reversed(records) for index in indices if index in record.cells}
     if first_use:
         raise UnreadableFile(
-            unnamed_columns_message([place + 1 for place in sorted(first_use)], min(first_use.values()))
+            unnamed_columns_message([index + 1 for index in sorted(first_use)], min(first_use.values()))
         )
 
 
 def _refuse_undeclared(table: _Table, records: Sequence[_TableRow]) -> None:
-    """Raise NotAFile with the columns that have values, and that no fact of the file has."""
+    """Raise UnreadableFile with the columns that have values and that no fact of the file has."""
     kinds = {kind for kind in map(table.fact_type, records) if schema_of(*kind)}
-    first_use = {place: record.number for record in reversed(records) for place, _ in table.fact_cells(record)}
+    first_use = {index: record.number for record in reversed(records) for index, _ in table.fact_cells(record)}
     undeclared = [
-        place
-        for place in sorted(first_use)
-        if kinds and not any(declared_path(*kind, table.names[place]) for kind in kinds)
+        index
+        for index in sorted(first_use)
+        if kinds and not any(declared_path(*kind, table.names[index]) for kind in kinds)
     ]
     if undeclared:
-        raise UnreadableFile(" ".join(_undeclared_message(table.names[place], place, kinds) for place in undeclared))
+        raise UnreadableFile(" ".join(_undeclared_message(table.names[index], index, kinds) for index in undeclared))
 
 
 def _undeclared_message(name: str, index: int, kinds: set[tuple[str, str | None]]) -> str:
-    known_names = {each for kind in kinds for each in declared_names(*kind)} | set(HEADER_COLUMNS)
+    known_names = {name for kind in kinds for name in declared_names(*kind)} | set(HEADER_COLUMNS)
     near = get_close_matches(fold_name(path_steps(name)[-1]), sorted(known_names), 1, 0.7)
     advice = f"correct its name (is it {near[0]}?)" if near else "correct its name"
-    hidden = " Its name has a sign that no screen shows." if not name.isprintable() else ""
+    hidden = " Its name has an invisible character." if not name.isprintable() else ""
     whose = next(iter(kinds))[0] if len(kinds) == 1 else "no fact of the file"
     has = f"The fact {whose} has no member" if len(kinds) == 1 else "No fact of the file has a member"
     return f"{has} for column {index + 1}, {printable_name(name)}: {advice}, or remove the column.{hidden}"
@@ -204,8 +204,8 @@ def _parse_row(table: _Table, row: _TableRow) -> ImportLine | InvalidLine:
 
 
 def _row_faults(table: _Table, row: _TableRow) -> Iterator[Fault]:
-    """What is wrong beside the single members: cells without a column, and signs that no text has."""
-    positions = [place + 1 for place in row.cells if place >= len(table.names)]
+    """Yield the faults outside the members of the fact: cells without a column, and control characters."""
+    positions = [index + 1 for index in row.cells if index >= len(table.names)]
     if positions:
         columns = f"{join_numbers(positions, 'column' if len(positions) == 1 else 'columns')}"
         yield Fault("schema-columns", f"The row has values in {columns}, where the header has no column.")
@@ -216,7 +216,7 @@ def _row_faults(table: _Table, row: _TableRow) -> Iterator[Fault]:
 
 def _type_conflicts(table: _Table, head: Mapping[str, str]) -> Iterator[Fault]:
     if table.type_name and head.get("type", table.type_name) != table.type_name:
-        yield Fault("schema-columns", "The column type says another fact than --type does.", "/type")
+        yield Fault("schema-columns", "The column type has another type of fact than --type.", "/type")
 
 
 def _read_content(table: _Table, row: _TableRow, fact_type: tuple[str, str | None]) -> RowContent:

@@ -1,4 +1,4 @@
-"""The study that is imported into: its own facts, and who may state what."""
+"""The study of an import or export: its own facts, its grants, and the facts of its services."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ PAGE_SIZE = 1000
 POLL_DELAYS_SECONDS = tuple(Backoff(0.05, 5.0).delays(11))
 """Seconds between looks at a service, which hears of grants and participants by Kafka."""
 REPLAYED_HEADER = "Idempotency-Replayed"
-"""The header of an answer that repeats what came of an earlier request."""
+"""The header of an answer that repeats the answer to an earlier request."""
 NO_STUDY = "There is no study of that id, or the token's subject is no member of it."
-_REFUSED_ACCESS_MESSAGE = "The token is not accepted, or not any more."
+_REFUSED_ACCESS_MESSAGE = "The token is not accepted, or has expired."
 
 
 class ExchangeAborted(Exception):
-    """The import cannot go on; what was recorded stays. `may_go_on`: the same command goes on from there later."""
+    """The import or export cannot continue; recorded facts stay. `can_resume`: the same command continues later."""
 
     def __init__(self, message: str, *, can_resume: bool = True) -> None:
         self.can_resume = can_resume
@@ -41,33 +41,33 @@ class ExchangeAborted(Exception):
 
 
 def require_usable(answer: httpx.Response) -> httpx.Response:
-    """The answer, unless it says that nothing can be done now; then raises Ended."""
+    """Return the answer; raise ExchangeAborted if the token is refused or the service is unavailable."""
     if answer.status_code == 401:
         raise ExchangeAborted(f"{_REFUSED_ACCESS_MESSAGE} {response_faults(answer)[0].message}")
     if answer.status_code == 429 or answer.status_code >= 500:
         raise ExchangeAborted(
-            f"The service is away or busy ({answer.status_code}). {response_faults(answer)[0].message}"
+            f"The service is unavailable or busy ({answer.status_code}). {response_faults(answer)[0].message}"
         )
     return answer
 
 
 def response_faults(answer: httpx.Response) -> list[Fault]:
-    """What a problem document objects to; at least one fault."""
+    """Return the faults of a problem document, at least one."""
     is_problem = answer.headers.get("content-type", "").startswith("application/problem+json")
     problem: dict[str, Any] = answer.json() if is_problem else {}
-    errors = [Fault(each["code"], each["message"], each["pointer"]) for each in problem.get("errors", ())]
+    errors = [Fault(error["code"], error["message"], error["pointer"]) for error in problem.get("errors", ())]
     code = str(problem.get("type", "unnamed")).rpartition("/")[2]
     return errors or [Fault(code, str(problem.get("title", f"Answered with {answer.status_code}.")))]
 
 
 def idempotency_key(*parts: Any) -> str:
-    """An idempotency key that says nothing of what it is made of."""
+    """Return an idempotency key that does not reveal its parts."""
     return f"import-{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}"
 
 
 @dataclass
 class TargetStudy:
-    """`version` 0: there is no such study, or it is not the caller's to see. `run` names this import among others."""
+    """A study. `version` is 0 if the caller may see no such study; `run_id` tells this import from others."""
 
     client: StudyClient
     version: int = 0
@@ -84,27 +84,27 @@ class TargetStudy:
 
     @property
     def sites(self) -> list[str]:
-        """Every site that was ever activated."""
+        """The sites that were ever activated."""
         return [data["site_id"] for name, data in self.facts if name == "study.site_activated"]
 
     @property
     def criteria(self) -> set[str]:
-        """The criteria of every protocol that the study has had, by their ids."""
+        """The ids of the criteria of every protocol that the study has had."""
         protocols = (data["protocol"] for _, data in self.facts if "protocol" in data)
-        return {each["id"] for protocol in protocols for each in protocol["criteria"]}
+        return {criterion["id"] for protocol in protocols for criterion in protocol["criteria"]}
 
     async def read(self, caller: Caller = ADMINISTRATOR) -> None:
         answer = require_usable(await self.client.request("GET", self.base, caller))
         if answer.status_code == 200:
             self.version = answer.json()["version"]
-            self.facts = [(each["type"], each["data"]) for each in answer.json()["facts"]]
+            self.facts = [(fact["type"], fact["data"]) for fact in answer.json()["facts"]]
 
     def count_contents(self) -> Counter[str]:
-        """How often each content is stated."""
+        """Return how often each content is recorded."""
         return Counter(canonical_content(STUDY.facts[name].model_validate(data)) for name, data in self.facts)
 
     async def record_fact(self, fact: ImportFact, occurrence: int, *, dry_run: bool) -> httpx.Response:
-        """State a fact of the study, in the administrator's name."""
+        """Record a fact of the study as the administrator."""
         is_opening = fact.line.type == "study.opened"
         body = {"study_id": self.id, **stated_content(fact.fact)} if is_opening else stated_content(fact.fact)
         path = "/enrollment/v1/studies" if is_opening else f"{self.base}/facts/{fact.line.type}"
@@ -120,14 +120,14 @@ class TargetStudy:
         return require_usable(answer)
 
     async def record_grants(self, grants: list[MemberGrant]) -> None:
-        """Record grants, in the administrator's name; Ended where that is refused."""
+        """Record grants as the administrator; raise ExchangeAborted if one is refused."""
         try:
             await self.client.record_grants(grants)
         except ApiError as refused:
-            raise ExchangeAborted(f"A grant that is lacking was refused ({refused.code}).") from None
+            raise ExchangeAborted(f"A missing grant was refused ({refused.code}).") from None
 
     async def wait_for_grant(self, caller: Caller, services: Sequence[str]) -> None:
-        """Return when the services have heard of a grant that was recorded just now, or have had time enough to."""
+        """Return when the services know a new grant, or after the last of the polls."""
         for service in services:
             path = f"/{service}/v1/studies/{self.id}/participants"
             for seconds in POLL_DELAYS_SECONDS:
@@ -137,12 +137,12 @@ class TargetStudy:
                 await interruptible_sleep(self.client.stop, seconds)
 
     def missing_grants(self) -> list[MemberGrant]:
-        """The grants that the development issuer's default subjects still need, to read and to state facts."""
+        """Return the grants that the development issuer's default subjects lack to read and record facts."""
         required = [member_grant(self.id, *READER), *(member_grant(self.id, "site", site) for site in self.sites)]
-        return [each for each in required if not self.has_grant(each)]
+        return [grant for grant in required if not self.has_grant(grant)]
 
     def has_grant(self, grant: MemberGrant) -> bool:
-        """Is that the last word on that member, role and site?"""
+        """Tell whether the grant stands: the last fact on its member, role and site grants it."""
         member_facts = [name for name, data in self.facts if name.startswith("study.member_") and data == grant]
         return bool(member_facts) and member_facts[-1] == "study.member_granted"
 
@@ -150,9 +150,9 @@ class TargetStudy:
 async def read_recorded_facts(
     client: StudyClient, service: str, caller: Caller, **query: str
 ) -> AsyncIterator[dict[str, Any]]:
-    """Every fact that the caller may read of a service, as it was when the first page was read; Ended where it may not.
+    """Yield every fact of a service that the caller may read, as of the first page, in the order of recording.
 
-    In the order of recording; what is recorded meanwhile is left for the next time.
+    Raises ExchangeAborted if the caller may not read them.
     """
     cursor = ""
     while True:
@@ -170,7 +170,7 @@ async def read_recorded_facts(
 
 
 async def read_feed(client: StudyClient, service: str, caller: Caller, **query: str) -> AsyncIterator[dict[str, Any]]:
-    """Every fact that the caller may read of a service, in the feed's order; Ended where it may not."""
+    """Yield every fact of a service that the caller may read, in feed order; raise ExchangeAborted if refused."""
     after: str | None = ""
     while after is not None:
         params = {**query, "limit": str(PAGE_SIZE), **({"after": after} if after else {})}

@@ -1,6 +1,6 @@
-"""What a row of CSV about a fact looks like: a header, and an example that can be imported. Pure.
+"""Makes a CSV template of a fact: a header, and an example row that can be imported. Pure.
 
-The example is the fact's published one, with words in place of sealed texts that it cannot do without.
+The example is the published one of the fact, with placeholders for required sealed texts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shared.kernel.sealed_text import READING_STORED, insert_texts
 
 _CRITERIA = "criteria"
 _GENERAL_FAILURE_REASONS = {"refused", "died", "other"}
-"""Why a screening failed, beside the criteria of the protocol."""
+"""Reasons for a screening failure beside the criteria of the protocol."""
 SEALED_TEXT_EXAMPLE = "a text that only the own site reads"
 EXAMPLE_NUMBER = "K7F2-9QXA-3"
 
@@ -34,9 +34,9 @@ class UnknownFactType(Exception):
 
 
 def render_template(type_name: str, study: Sequence[tuple[str, dict[str, Any]]] = ()) -> str:
-    """Return two lines of CSV, with the sites, criteria and forms of a study where its facts are given.
+    """Return two lines of CSV; with the facts of a study, it has the sites, criteria and consent forms of that study.
 
-    Raises NoSuchFact.
+    Raises UnknownFactType.
     """
     stream, kind = _find_fact(type_name)
     cells, schema = dict(flatten(_example_content(stream, kind))), schema_of(type_name, stream.service)
@@ -49,11 +49,11 @@ def render_template(type_name: str, study: Sequence[tuple[str, dict[str, Any]]] 
 
 
 def _adapt_to_study(cells: Mapping[str, str], facts: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, str]:
-    """Put what the study has in place of the example's values, and words where only the user can know."""
+    """Replace values of the example by those of the study, and by descriptions where only the user knows the value."""
     sites = [data["site_id"] for name, data in facts if name == "study.site_activated"] or ["the site's id"]
     protocol: dict[str, Any] = next((data["protocol"] for _, data in reversed(facts) if "protocol" in data), {})
-    forms = [each["version"] for each in protocol.get("consent_versions", ())]
-    criteria = [each["id"] for each in protocol.get(_CRITERIA, ())]
+    forms = [form["version"] for form in protocol.get("consent_versions", ())]
+    criteria = [criterion["id"] for criterion in protocol.get(_CRITERIA, ())]
     replacements = {
         "participant": "the participant's number",
         "duplicate_of": "the number of the record that stays",
@@ -65,7 +65,7 @@ def _adapt_to_study(cells: Mapping[str, str], facts: Sequence[tuple[str, dict[st
     adapted: dict[str, str] = {}
     for column, cell in cells.items():
         if column.startswith(f"{_CRITERIA}/"):
-            adapted |= {f"{_CRITERIA}/{each}": "met" for each in criteria}
+            adapted |= {f"{_CRITERIA}/{criterion}": "met" for criterion in criteria}
         elif column.startswith("reason_codes/") and cell not in _GENERAL_FAILURE_REASONS:
             adapted[column] = criteria[0] if criteria else "other"
         elif not column.startswith("waivers/"):
@@ -81,7 +81,7 @@ def _header_cells(stream: Stream, kind: type[Fact]) -> dict[str, str]:
 
 
 def _blank_optional_nulls(kind: type[Fact], schema: Mapping[str, Any], cells: Mapping[str, str]) -> dict[str, str]:
-    """Return the cells with an empty one for every null that the fact can do without."""
+    """Return the cells with every null emptied that the fact does not require."""
     filled = dict(cells)
     for column in [column for column, cell in cells.items() if cell == "null"]:
         filled[column] = ""

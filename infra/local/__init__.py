@@ -1,1 +1,1 @@
-"""Real Kafka and real PostgreSQL on one machine, without Docker and without changing the machine."""
+"""Runs Kafka, PostgreSQL and the services on one machine, without Docker and without changing the machine."""

@@ -1,8 +1,8 @@
-"""Programs that end with us, whatever way we end: returned, crashed, or killed with SIGKILL.
+"""Starts programs that end with this process, however it ends: by return, crash or SIGKILL.
 
-Every program runs below a small shell script whose standard input is a pipe that we hold open. Closing the pipe is the
-one way to stop it, and the system closes it for us when we die. A parent-death signal (prctl) would not do: it fires
-when the *thread* that started the program ends, and only Linux has it.
+Every program runs below a small shell script whose standard input is a pipe that this process holds open. Closing the
+pipe stops the program, and the system closes it when this process dies. A parent-death signal (prctl) would not do: it
+is sent when the *thread* that started the program ends, and only Linux has it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
-MAX_LOG_BYTES = 10 * 1024 * 1024  # bytes
+MAX_LOG_BYTES = 10 * 1024 * 1024
 
 # $1 signal, $2 tenths of a second between the signal and SIGKILL to the whole group, then the program.
 # The watcher ignores SIGTERM once the pipe is closed, so that the end of the program does not end its sweep.
@@ -47,7 +47,7 @@ exit "$code"
 
 
 class PopenUser(TypedDict, total=False):
-    """Whom a program runs as, in the words of subprocess.Popen; nothing means as ourselves."""
+    """The account that a program runs as, as arguments of subprocess.Popen; empty for the account of this process."""
 
     user: int
     group: int
@@ -55,7 +55,7 @@ class PopenUser(TypedDict, total=False):
 
 
 class PopenArguments(TypedDict):
-    """What every start of a Program passes to subprocess.Popen or to asyncio's equivalent."""
+    """Arguments that every start of a Program passes to subprocess.Popen or to its equivalent in asyncio."""
 
     stdin: int
     stdout: int
@@ -71,24 +71,24 @@ class Program:
     log: Path
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     stop_signal: signal.Signals = signal.SIGTERM
-    grace_seconds: float = 10.0  # seconds from `ends_on` to SIGKILL
+    grace_seconds: float = 10.0  # from `stop_signal` to SIGKILL
     account: PopenUser = field(default_factory=lambda: PopenUser())
     folder: Path = Path("/")
 
     def guarded_command(self) -> list[str]:
-        """The argument list that runs this program below its guard; standard input must be the pipe."""
+        """Return the argument list that runs this program below its guard; standard input must be the pipe."""
         guard_arguments = [self.stop_signal.name.removeprefix("SIG"), str(round(self.grace_seconds * 10))]
         return ["sh", "-c", _GUARD, "guard", *guard_arguments, *map(str, self.argv)]
 
     def rotate_log(self) -> None:
-        """A log past its limit begins anew; the old one stays as `.1`."""
+        """Rename a log beyond MAX_LOG_BYTES to `.1`, so that the program starts a new one."""
         with suppress(FileNotFoundError):
             if self.log.stat().st_size > MAX_LOG_BYTES:
                 self.log.replace(self.log.with_name(self.log.name + ".1"))
 
 
 class Lifeline:
-    """Our end of a running program's pipe. Letting go asks the program to end."""
+    """Our end of the pipe of a running program; releasing it asks the program to end."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -101,7 +101,7 @@ class Lifeline:
 
 @contextmanager
 def launch(program: Program) -> Iterator[tuple[Lifeline, PopenArguments]]:
-    """What is needed to start `program` inside the block; a failed start lets go again."""
+    """Yield a lifeline and the arguments to start `program` inside the block; a failed start releases the lifeline."""
     program.rotate_log()
     log = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     read_end, write_end = os.pipe()
@@ -120,7 +120,7 @@ def launch(program: Program) -> Iterator[tuple[Lifeline, PopenArguments]]:
 
 
 class RunningProgram:
-    """A started Program. It has its own session; `stop` and `kill` end every process of its group."""
+    """A started program with a session of its own; `stop` and `kill` end every process of its group."""
 
     def __init__(self, program: Program, inherited_descriptors: Sequence[int] = ()) -> None:
         self.program = program
@@ -138,7 +138,7 @@ class RunningProgram:
         return self._process.poll() is not None
 
     def stop(self) -> None:
-        """Ask it to end, and insist after its grace. Returns when it has ended."""
+        """Ask the program to end, kill it after its grace period, and return when it has ended."""
         self.lifeline.release()
         try:
             self._process.wait(self.program.grace_seconds + 2.0)
@@ -148,7 +148,7 @@ class RunningProgram:
         end_group(self.pid)
 
     def kill(self) -> None:
-        """SIGKILL every process below, as a power cut would."""
+        """Kill every process of the program with SIGKILL, as a power failure would."""
         for pid in process_tree(self.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -156,7 +156,7 @@ class RunningProgram:
         self.lifeline.release()
 
     def wait_for_text(self, file: Path, expected: bytes, start: int, timeout_seconds: float) -> bool:
-        """Whether `says` appears in the file `ready` past byte `start` before the program ends or time is up."""
+        """Tell whether `expected` appears in the file past byte `start` before the program ends or time is up."""
         deadline = time.monotonic() + timeout_seconds
         while not self.has_ended and time.monotonic() < deadline:
             with suppress(FileNotFoundError), file.open("rb") as text:
@@ -168,13 +168,13 @@ class RunningProgram:
 
 
 def end_group(leader: int) -> None:
-    """SIGKILL what is left of a process group; nothing left is no error."""
+    """Kill what is left of a process group with SIGKILL; an empty group is no error."""
     with suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
         os.killpg(leader, signal.SIGKILL)
 
 
 def process_tree(root: int) -> list[int]:
-    """`root` and every process below it, parents first."""
+    """Return `root` and every process below it, parents first."""
     children: dict[int, list[int]] = {}
     for pid, parent in _parent_processes():
         children.setdefault(parent, []).append(pid)

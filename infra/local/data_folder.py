@@ -1,4 +1,4 @@
-"""The folder with all that a running Quartal keeps: databases, topics, secrets, logs. One Quartal at a time has it."""
+"""The folder of databases, topics, secrets and logs of a running Quartal. One Quartal at a time can hold it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from infra.local.folder_lock import LockHeld, acquire_lock, hold_lock
 
 
 class FolderInUse(LockHeld):
-    """Another Quartal runs on the folder; the message says which."""
+    """Another Quartal runs on the folder; the message names it."""
 
 
 class DataFolder:
-    """`with folder.held(port):` makes it ours; reading secrets and notes needs no hold."""
+    """A data folder. `with folder.hold(port):` locks it; reading secrets and notes needs no lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
@@ -26,9 +26,9 @@ class DataFolder:
 
     @contextmanager
     def hold(self, port: int) -> Iterator[DataFolder]:
-        """Keep every other start away for the length of the block, and note who we are.
+        """Lock the folder for the length of the block, and note the process and the port.
 
-        Raises FolderInUse, with the process and the address of the holder, when somebody was first.
+        Raises FolderInUse, with the process and the address of the holder, if the folder is locked already.
         """
         _make_private(self.path)
         lock_descriptor = self._acquire_lock()
@@ -47,7 +47,7 @@ class DataFolder:
             raise FolderInUse(error.path, self._in_use_message()) from error
 
     def holder_notes(self) -> dict[str, Any] | None:
-        """What the holder noted (`pid`, `port`, and what it added), or None if nobody holds the folder."""
+        """Return the notes of the holder (`pid`, `port`, and its additions); None if nobody holds the folder."""
         if not self.path.is_dir():
             return None
         with suppress(LockHeld), hold_lock(self.path / "lock"):
@@ -55,11 +55,11 @@ class DataFolder:
         return self._read_notes()
 
     def add_notes(self, **notes: Any) -> None:
-        """Add to what `running` tells others."""
+        """Add to the notes that `holder_notes` returns to other processes."""
         _write_private(self._state, json.dumps({**self._read_notes(), **notes}))
 
     def secret(self, name: str, generate: Callable[[], str]) -> str:
-        """The secret of that name, made on first use; of several first uses at once, one wins for all."""
+        """Return the secret of that name, made on first use; concurrent first uses return the same secret."""
         path = self.subfolder("secrets") / name
         if not path.exists():
             with suppress(FileExistsError):
@@ -67,7 +67,7 @@ class DataFolder:
         return path.read_text()
 
     def subfolder(self, name: str) -> Path:
-        """A folder in it that only we can enter, made if absent."""
+        """Return a subfolder that only its owner can enter, made if absent."""
         return _make_private(_make_private(self.path) / name)
 
     def _read_notes(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Sign-in links of a local installation: one for each role in each study, with the subjects of `quartal token`."""
+"""Sign-in links of the demo: each role in each study, as the subjects that `quartal token` uses by default."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from infra.reference import simulated_study as simulated
 from infra.reference import study as reference
-from infra.simulator import participants as simulated
 from services.analytics.urls import cohort_url
 from shared.kernel.fact import Role
 
-LIVE_STUDY = "demo-live"
+LIVE_STUDY = simulated.STUDY_ID
 
 
 @dataclass(frozen=True)
 class DemoLink:
+    """A link that signs in; `study` is the id of the study, `title` its name, `notes` describe the study."""
+
     study: str
     title: str
     """Title of the study."""
@@ -26,7 +28,7 @@ class DemoLink:
 
     @property
     def sign_in_url(self) -> str:
-        """The address that signs in and leads to the page of the study."""
+        """Return the local address that signs in and redirects to the page of the study."""
         site = {"site": self.site} if self.site else {}
         query = {"study": self.study, "role": self.role, **site, "next": cohort_url(self.study)}
         return f"/session/development?{urlencode(query)}"
@@ -41,7 +43,8 @@ ROLE_DESCRIPTIONS: Mapping[Role, str] = {
     "administrator": "Figures of counts and the operations page. No single participants.",
     "reader": "Figures of counts only. Small counts are withheld.",
 }
-"""Content of the pages for each role. Each role has a link; a site's coordinator sees the same as the site's staff."""
+"""What the pages show to each role. Every role that the studies grant has a link, except the coordinator of a site,
+who sees the same as its staff."""
 
 _REFERENCE_NOTES = (
     "This study has 4 published cases and 27 synthetic participants.",
@@ -53,13 +56,20 @@ _LIVE_NOTES = ("This study is simulated. Its records describe no real people.",)
 
 
 def demo_links() -> list[DemoLink]:
-    """The links of each study, one for each role."""
+    """Return a link for each role in each study, study after study."""
     studies = (
         (reference.STUDY_ID, "Reference study", reference.SITE_ID, _REFERENCE_NOTES),
         (LIVE_STUDY, "Simulated study", simulated.SITES[0].site_id, _LIVE_NOTES),
     )
     return [
-        DemoLink(study, title, role, description, site if role == "site" else None, notes)
+        DemoLink(
+            study=study,
+            title=title,
+            role=role,
+            description=description,
+            site=site if role == "site" else None,
+            notes=notes,
+        )
         for study, title, site, notes in studies
         for role, description in ROLE_DESCRIPTIONS.items()
     ]

@@ -1,7 +1,7 @@
-"""A claim on a folder: an advisory lock that lasts as long as any process holds its descriptor.
+"""Locks a folder: an advisory lock that lasts as long as any process holds its descriptor.
 
-A descriptor handed on to a server is held by all its processes. So a folder can be claimed again exactly when the last
-of them has ended, however it ended; a process id written to a file could not tell that.
+A descriptor passed on to a server is held by all its processes. So a folder can be locked again exactly when the last
+of them has ended, however it ended; a process id in a file could not show that.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MIN_DESCRIPTOR = 10  # the guard's shell script uses descriptor 3 itself
 
 
 class LockHeld(RuntimeError):
-    """Somebody else holds the claim on the lock file `path`."""
+    """Another process holds the lock file `path`."""
 
     def __init__(self, path: Path, message: str) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class LockHeld(RuntimeError):
 def hold_lock(path: Path, timeout_seconds: float = 0.0) -> Iterator[int]:
     """Hold the lock file `path` inside the block and yield its descriptor, which is not inherited unless passed on.
 
-    Raises InUse when another holder is still there after `wait` seconds.
+    Raises LockHeld if another process still holds it after `timeout_seconds`.
     """
     descriptor = acquire_lock(path, timeout_seconds)
     try:

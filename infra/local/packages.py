@@ -1,7 +1,7 @@
-"""`python -m infra.local.packages FILE`: installs a lock file's packages, and says how far it is instead of all that
-pip says. What goes wrong is shown whole.
+"""`python -m infra.local.packages FILE`: installs the packages of a lock file.
 
-It needs nothing but Python itself: it runs before anything is installed.
+It prints the progress in place of pip's output, which it shows in full if pip fails. It needs nothing but Python, since
+it runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MAX_LINES = 2_000
 
 
 def install_packages(lock: Path) -> int:
-    """Install what the lock file names, hashes checked; the exit code of pip."""
+    """Install the packages of the lock file with checked hashes; return the exit code of pip."""
     total = len(_PACKAGE.findall(lock.read_text(encoding="utf-8")))
     _write(f"Installing the {total} packages of {lock} (about a minute the first time)\n")
     command = [sys.executable, "-m", "pip", *_PIP, "-r", str(lock)]
@@ -40,17 +40,17 @@ def install_packages(lock: Path) -> int:
             _print_progress(line, fetched, total)
     if pip.returncode:
         _write("".join(lines))
-        _write(f"The packages of {lock} were not installed; pip said why above.\n")
+        _write(f"The packages of {lock} were not installed; the output of pip above says why.\n")
     return pip.returncode
 
 
 def _print_progress(line: str, fetched: int, total: int) -> None:
-    """One line that is written over on a terminal; in a file, one for each quarter."""
+    """Print one line that is overwritten on a terminal; in a file, one line for each quarter."""
     begin, end = ("\r", "") if sys.stdout.isatty() else ("", "\n")
     if line.startswith("Installing collected packages"):
-        _write(f"{begin}  {total} of {total} fetched; putting them in place\n")
+        _write(f"{begin}  {total} of {total} downloaded; installing them\n")
     elif line.startswith(_PROGRESS_PREFIXES) and (begin or fetched * 4 % total < 4):
-        _write(f"{begin}  {fetched} of {total} fetched{end}")
+        _write(f"{begin}  {fetched} of {total} downloaded{end}")
 
 
 def _write(text: str) -> None:

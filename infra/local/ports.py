@@ -1,4 +1,4 @@
-"""Loopback ports that stay the same over restarts where that is possible."""
+"""Chooses loopback ports that stay the same over restarts if possible."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import socket
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
-FIRST_PORT, LAST_PORT = 20_000, 32_000  # below the range from which systems lend ports to outgoing connections
+FIRST_PORT, LAST_PORT = 20_000, 32_000  # below the ephemeral ports of outgoing connections
 
 
 def is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the servers set it too: TIME_WAIT is no obstacle
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as the servers do, so that TIME_WAIT is no obstacle
         try:
             probe.bind((LOOPBACK, port))
         except OSError:
@@ -27,7 +29,7 @@ def free_port() -> int:
 
 
 def persistent_port(port_file: Path) -> int:
-    """The port written in `note` if nobody has taken it meanwhile, else another; `note` then says which."""
+    """Return the port in `port_file` if it is still free, else another one, which is written to the file."""
     text = port_file.read_text().strip() if port_file.exists() else ""
     if text.isdigit() and is_free(int(text)):
         return int(text)

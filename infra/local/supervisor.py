@@ -1,4 +1,4 @@
-"""Keeps programs running: restarts what exits, ends all when told to, and takes all down with itself if killed."""
+"""Keeps programs running: restarts those that exit, stops all on request, and ends all with itself if killed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Literal
 from infra.local.child_process import Lifeline, Program, end_group, launch
 from shared.retry import Backoff
 
-RESTART_MIN_SECONDS, RESTART_MAX_SECONDS = 0.1, 5.0  # seconds between an exit and the next start; doubled each time
-STEADY_AFTER_SECONDS = 10.0  # seconds of life after which an exit counts as a first one
+RESTART_MIN_SECONDS, RESTART_MAX_SECONDS = 0.1, 5.0  # between an exit and the next start; doubled each time
+STEADY_AFTER_SECONDS = 10.0  # a program that ran so long is restarted after the least delay
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 CommandState = Literal["started", "exited", "stopped", "killed"]
@@ -31,7 +31,7 @@ class SupervisedCommand:
 
 @dataclass(frozen=True)
 class StateChange:
-    """What happened to a command. `code` is its exit code (negative: the signal), `again_in` the pause in seconds."""
+    """A new state of a command. `code` is its exit code; a negative code is a signal."""
 
     name: str
     state: CommandState
@@ -51,7 +51,7 @@ class StateChange:
 
 @contextmanager
 def call_on_signals(callback: Callable[[], object]) -> Iterator[None]:
-    """Call `react` for each of STOPS_ON inside the block, even where they were ignored; the innermost block counts."""
+    """Call `callback` for each of STOP_SIGNALS inside the block, even for ignored ones; the innermost block counts."""
     loop = asyncio.get_running_loop()
     _signal_callbacks.append(callback)
     for number in STOP_SIGNALS:
@@ -68,7 +68,7 @@ _signal_callbacks: list[Callable[[], object]] = []
 
 
 class _Child:
-    """One life of a command."""
+    """One process of a command, from its start to its exit."""
 
     def __init__(self, command: SupervisedCommand) -> None:
         self.command = command
@@ -82,7 +82,7 @@ class _Child:
         return self._process.pid
 
     async def wait(self) -> int:
-        """Its exit code, once it has ended and nothing of its group is left."""
+        """Return the exit code when the process has ended and its group is empty."""
         code = await self._process.wait()
         end_group(self._process.pid)
         self._lifeline.release()
@@ -106,10 +106,10 @@ class _Child:
 
 
 class Supervisor:
-    """Runs `commands` from `run()` to `stop()` or to one of STOPS_ON; tells `report` every change.
+    """Runs `commands` from `run()` until `stop()` or one of STOP_SIGNALS; passes every change of state to `report`.
 
-    At the end the commands are stopped one after the other, the last one first, within `patience` seconds for all
-    together; what is left then is killed. A second signal kills at once.
+    At the end the commands are stopped one after the other, the last one first, within `stop_timeout_seconds` for all
+    together; then the remaining ones are killed. A second signal kills at once.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Supervisor:
                 await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _wait_until_stopped(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        """A keeper ends early only by an error of ours (a full disk, no more processes): then all end with it."""
+        """Return on a stop; raise the error of a task, such as a full disk or too many processes."""
         stop_task = asyncio.create_task(self._stopping.wait())
         await asyncio.wait([stop_task, *tasks], return_when=asyncio.FIRST_COMPLETED)
         stop_task.cancel()
@@ -155,7 +155,7 @@ class Supervisor:
         while not self._stopping.is_set():
             child, started_at = _Child(command), loop.time()
             pid = await child.start()
-            if self._stopping.is_set():  # meanwhile: whoever ends the others has not seen this one
+            if self._stopping.is_set():  # `_end_all` ran during the start and has not ended this one
                 await child.end(self._stop_timeout_seconds)
                 return
             self._children[command.name] = child
@@ -183,5 +183,5 @@ class Supervisor:
 
 
 def python_module(module: str, *arguments: str) -> list[str]:
-    """The argument list that runs a module of the checkout with the Python that runs us."""
+    """Return the argument list that runs a module of the checkout with the present Python."""
     return [sys.executable, "-m", module, *arguments]

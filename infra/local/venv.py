@@ -1,6 +1,6 @@
-"""Makes the checkout known to its virtual environment: modules importable from anywhere, and the command `quartal`.
+"""Links the checkout into its virtual environment: modules importable from anywhere, and the command `quartal`.
 
-Both by paths relative to the environment, so that a copied checkout keeps to itself.
+Both use paths relative to the environment, so that a copied checkout uses its own modules.
 """
 
 from __future__ import annotations

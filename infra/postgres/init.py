@@ -1,7 +1,7 @@
-"""`python -m infra.postgres.init`: databases, roles and today's schema, on the server that DATABASE_URL names.
+"""`python -m infra.postgres.init`: makes databases, roles and the present schema on the server of DATABASE_URL.
 
-What a deployment runs once before each start of the services. The roles and their passwords are those of the URLs that
-the services are told (`QUARTAL_ENROLLMENT_OWNER_URL` …). Safe to repeat.
+A deployment runs it once before each start of the services. Roles and passwords are those of the URLs in the settings
+(`QUARTAL_ENROLLMENT_OWNER_URL` …). Safe to repeat.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import os
 import sys
 from urllib.parse import unquote, urlsplit
 
-from infra.postgres.roles import PURPOSES, SERVICES, ensure_databases
+from infra.postgres.roles import PURPOSES, ensure_databases
 from services.analytics.__main__ import PROCESS as ANALYTICS
 from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
 from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
 from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
 from shared.runtime.service_process import migrate
-from shared.settings import Settings
+from shared.settings import SERVICES, Settings
 
 PROCESSES = (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)
 
 
 def passwords(settings: Settings) -> dict[str, str]:
-    """By role. Raises ValueError where a URL is missing or names another role than its own."""
+    """Return the passwords by role. Raises ValueError if a URL is missing or names another role."""
     passwords_by_role = {}
     for service in SERVICES:
         for purpose in PURPOSES:
@@ -35,16 +35,16 @@ def passwords(settings: Settings) -> dict[str, str]:
 
 
 async def prepare(server: str, settings: Settings) -> list[str]:
-    """The names of the migrations that were applied."""
+    """Make or complete the databases; return the names of the migrations that were applied."""
     await ensure_databases(server, passwords(settings))
-    applied = [await migrate(each.name, settings, each.migrations) for each in PROCESSES]
+    applied = [await migrate(process.name, settings, process.migrations) for process in PROCESSES]
     return [name for names in applied for name in names]
 
 
 def main() -> None:
     server = os.environ.get("DATABASE_URL")
     if not server:
-        sys.exit("DATABASE_URL is not set: a superuser's URL on the server that is to be prepared")
+        sys.exit("DATABASE_URL is not set: give the URL of a superuser on the server to prepare")
     applied = asyncio.run(prepare(server, Settings()))
     print(f"{len(applied)} migrations applied", flush=True)
 

@@ -1,7 +1,7 @@
-"""The four databases and their twelve login roles, on whatever server they are wanted.
+"""Makes the four databases and their twelve login roles on a server.
 
 Each database has three roles: `_owner` owns it and migrates, `_app` and `_system` may connect and get their rights
-object by object from the migrations. None is a superuser, none bypasses row-level security.
+object by object from the migrations. No role is a superuser or bypasses row-level security.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
-SERVICES = ("enrollment", "toxicity", "followup", "analytics")
+from shared.settings import SERVICES
+
 PURPOSES = ("owner", "app", "system")
 DATABASES = tuple(f"quartal_{service}" for service in SERVICES)
 ROLES = tuple(f"{database}_{purpose}" for database in DATABASES for purpose in PURPOSES)
@@ -29,7 +30,7 @@ _ROLES_QUERY = """
 
 
 class RoleTooPrivileged(RuntimeError):
-    """A role of ours exists with rights that would defeat row-level security; nothing was changed."""
+    """A role of Quartal exists with rights that would defeat row-level security; nothing was changed."""
 
 
 async def ensure_databases(server: str, passwords: Mapping[str, str]) -> dict[str, str]:
@@ -37,7 +38,7 @@ async def ensure_databases(server: str, passwords: Mapping[str, str]) -> dict[st
 
     `server` is the URL of a superuser (or of a role with CREATEDB and CREATEROLE) at any database of the server;
     `passwords` has one for each of ROLES. Returns URLs by the names of their settings: `QUARTAL_ENROLLMENT_OWNER_URL` …
-    Raises RoleTooMighty.
+    Raises RoleTooPrivileged.
     """
     connection = await asyncpg.connect(server)
     try:
@@ -53,13 +54,13 @@ async def ensure_databases(server: str, passwords: Mapping[str, str]) -> dict[st
 
 
 def role_urls(server: str, passwords: Mapping[str, str]) -> dict[str, str]:
-    """The URL of each role at its database, by the name of its setting."""
+    """Return the URL of each role at its database, by the name of its setting."""
     databases = {role: role.rpartition("_")[0] for role in ROLES}
     return {URL_SETTINGS[role]: database_url(server, databases[role], role, passwords[role]) for role in ROLES}
 
 
 def database_url(server: str, database: str, role: str | None = None, password: str = "") -> str:
-    """`server` with another database and, if given, another role; host, port and options stay."""
+    """Return the URL `server` with another database and, if given, another role; host, port and options stay."""
     parts = urlsplit(server)
     address = parts.netloc.rpartition("@")[2]
     credentials = (
@@ -69,7 +70,7 @@ def database_url(server: str, database: str, role: str | None = None, password: 
 
 
 def scram_verifier(password: str) -> str:
-    """What PostgreSQL stores for a password (RFC 5803), so that the password itself is in no statement and no log."""
+    """Return the verifier that PostgreSQL stores (RFC 5803), so that no statement and no log has the password."""
     if not password.isascii() or not password:
         raise ValueError("a role's password must be plain ASCII and not empty")
     salt = os.urandom(16)
@@ -92,7 +93,9 @@ async def _ensure_roles(connection: asyncpg.Connection, passwords: Mapping[str, 
 
 async def _ensure_database(connection: asyncpg.Connection, database: str) -> None:
     if not await connection.fetchval("select rolsuper from pg_roles where rolname = current_user"):
-        await connection.execute(f"grant {database}_owner to current_user")  # who gives a database away must be in it
+        await connection.execute(
+            f"grant {database}_owner to current_user"
+        )  # creating a database for another owner needs membership
     if not await connection.fetchval("select true from pg_database where datname = $1", database):
         await connection.execute(
             f"create database {database} owner {database}_owner template template0 encoding 'UTF8'"
@@ -104,7 +107,7 @@ async def _ensure_database(connection: asyncpg.Connection, database: str) -> Non
 
 
 async def _restrict_schema_to_owner(url: str, database: str) -> None:
-    """Nobody but the owner creates anything in the one schema; the others may look names up in it."""
+    """Allow only the owner to create objects in schema public; the other roles may use it."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(f"""

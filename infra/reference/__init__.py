@@ -1,4 +1,4 @@
-"""The reference study `atc-rt`, as facts ready to state: its opening, its four published cases, its synthetic people.
+"""Data of the two studies of the demo: opening and protocol of the reference study and of the simulated study.
 
-How made-up people fare (odds.py, terms.py, outlook.py, contacts.py, grading.py) serves the simulated study too.
+The four published cases of the reference study are here; infra/synthetic draws its synthetic participants.
 """

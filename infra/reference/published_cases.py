@@ -1,4 +1,4 @@
-"""The four published cases, as the file beside this module keeps them: published spans, and days that respect them."""
+"""Reads the four published cases from `published.json`: published time intervals, and dates chosen to fit them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from infra.reference.study import ReferenceFact
 
 
 class ValueOrigin(TypedDict):
-    """Where a value comes from, and what the paper states of it, in our own words."""
+    """The origin of a value, and what the paper states about it, in our own words."""
 
     level: Literal["published", "derived", "illustrative"]
     span: str
 
 
 class LaterFact(ReferenceFact):
-    """A fact that another service than enrollment takes."""
+    """A fact for toxicity or followup."""
 
     service: Literal["toxicity", "followup"]
 
 
 class PublishedCase(TypedDict):
-    """`provenance` goes by JSON pointer within the case; it names every date, and other values that are ours."""
+    """A published case. `provenance` has, by JSON pointer within the case, every date and other values of our own."""
 
     case: int
     summary: str

@@ -1,8 +1,8 @@
-"""What is stated of the study as a whole: its opening with the protocol, its one site, who may do what.
+"""Facts of the reference study itself: its opening with the protocol, its one site, its members.
 
 The protocol follows the cohort of Rennollet et al. (Anticancer Research, 2026): CTCAE 3.0, a follow-up visit every
-three months for two years after radiotherapy, accrual from December 2020 to January 2025. What the paper does not
-state of the protocol (the wording of the criteria, the checklist, the symptoms, the forms) is ours.
+three months for two years after radiotherapy, accrual from December 2020 to January 2025. Other parts of
+the protocol (the wording of the criteria, the checklist, the symptoms, the forms) are ours.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ STUDY_ID = "atc-rt"
 SITE_ID = "site-01"
 FIRST_DAY = "2020-12-01"
 FROZEN_TODAY = "2025-01-31"
-"""The study's today: the end of its accrual. Nothing in the reference is dated later."""
+"""Today in the reference study: the end of its accrual. No date in it is later."""
 
 
 class ReferenceFact(TypedDict):
-    """A fact as a batch holds it."""
+    """A fact as a member of a batch."""
 
     type: str
     data: dict[str, Any]
@@ -114,7 +114,7 @@ SITE: dict[str, Any] = {
 
 
 def subject(study_id: str, role: str, site_id: str | None = None) -> str:
-    """Whom the development issuer's token of that role names: `site@site-01.atc-rt`, `monitor@study-wide.atc-rt`."""
+    """Return the default subject of a role: `site@site-01.atc-rt`, or `monitor@study-wide.atc-rt` without a site."""
     return f"{role}@{site_id or 'study-wide'}.{study_id}"
 
 
@@ -123,7 +123,7 @@ def member_grant(study_id: str, role: str, site_id: str | None = None) -> Member
 
 
 def default_grants(study_id: str, site_ids: list[str]) -> list[MemberGrant]:
-    """Five study-wide roles, and staff at each site; the administrator is one by opening the study."""
+    """Return grants of five study-wide roles and of staff at each site. The opener of a study is its administrator."""
     study_wide = [
         member_grant(study_id, role) for role in ("investigator", "coordinator", "monitor", "auditor", "reader")
     ]

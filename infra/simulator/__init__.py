@@ -1,5 +1,5 @@
-"""A made-up multicentre study that goes on living: sites in eight time zones state facts, one after the other.
+"""Runs a simulated multicenter study: sites in eight time zones record facts of synthetic participants over time.
 
-What happens to somebody is drawn first (patients.py, turns.py), then what the site gets wrong (slips.py), then when it
-is told (telling.py); how often is in rates.py. run.py states it through the API.
+participants.py and optional_events.py draw what happens to a participant, site_errors.py what the site gets wrong,
+reporting.py when it is reported; rates.py has all rates. run.py records the facts through the API.
 """

@@ -1,4 +1,4 @@
-"""Turns that a participation takes besides the course of the disease: how often is in rates.py."""
+"""Optional events of a participation besides the disease; rates.py has their rates."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from copy import deepcopy
 from datetime import date, timedelta
 from itertools import pairwise
 
+from infra.reference.simulated_study import CONSENT_VERSIONS
 from infra.simulator.participant_story import OptionalEvent, ParticipantStory, iso_day
-from infra.simulator.study import CONSENT_VERSIONS
 from infra.synthetic.treatment_summary import SimulatedFact
 
 
@@ -21,11 +21,11 @@ def _screenings_of_enrolled(story: ParticipantStory) -> Sequence[SimulatedFact]:
 
 
 def _clinic_contacts(story: ParticipantStory) -> list[SimulatedFact]:
-    return [each for each in story.facts_of("followup.recorded") if each.data["mode"] == "clinic"]
+    return [contact for contact in story.facts_of("followup.recorded") if contact.data["mode"] == "clinic"]
 
 
 def _contacts_before_withdrawal(story: ParticipantStory) -> list[SimulatedFact]:
-    """Contacts of whoever has not withdrawn; it is then that something can be arranged."""
+    """Return clinic contacts of a participant who has not withdrawn, at which something can be arranged."""
     return [] if story.facts_of("participant.withdrawn") else _clinic_contacts(story)
 
 
@@ -38,11 +38,11 @@ def _long_courses(story: ParticipantStory) -> list[SimulatedFact]:
     index = story.participant.index_course if story.participant else None
     if not index or not index.ended_on or (index.ended_on - index.started_on).days < 14:
         return []
-    return [each for each in story.facts_of("radiotherapy.started") if each.data["index"]]
+    return [course for course in story.facts_of("radiotherapy.started") if course.data["index"]]
 
 
 def _change_prescription(story: ParticipantStory, course_start: SimulatedFact) -> None:
-    """Planned anew on the changed anatomy: the same doses to new volumes."""
+    """Replan on the changed anatomy: the same doses to new volumes."""
     on = course_start.day + timedelta(days=story.rng.randint(7, 12))
     targets = [{**target, "label": f"{target['label']}_R1"} for target in course_start.data["targets"]]
     data = {
@@ -59,7 +59,7 @@ def _contacts_under_new_form(story: ParticipantStory) -> list[SimulatedFact]:
     consents = story.facts_of("participant.consented")
     if not consents or consents[0].day >= new_form_from:
         return []
-    return [each for each in _contacts_before_withdrawal(story) if each.day >= new_form_from]
+    return [contact for contact in _contacts_before_withdrawal(story) if contact.day >= new_form_from]
 
 
 def _renew_consent(story: ParticipantStory, contact: SimulatedFact) -> None:
@@ -73,7 +73,7 @@ def _transfer_contacts(story: ParticipantStory) -> list[SimulatedFact]:
 
 
 def _transfer(story: ParticipantStory, contact: SimulatedFact) -> None:
-    """The new site gives the participant a number of its own, by restating the screening."""
+    """Transfer the participant; the new site corrects the local reference of the screening to its own."""
     to = story.rng.choice([site for site in story.sites if site is not story.site])
     on = contact.day + timedelta(days=1)
     transfer = story.add("enrollment", "participant.transferred", {"to_site": to.site_id, "on": iso_day(on)}, on)
@@ -83,19 +83,23 @@ def _transfer(story: ParticipantStory, contact: SimulatedFact) -> None:
 
 
 def _withdraw_data_use(story: ParticipantStory, contact: SimulatedFact) -> None:
-    """Nothing that happened later is told any more, except death."""
+    """Withdraw consent to any use of data; of later facts only a death is reported."""
     on = contact.day
-    story.drop_facts(lambda each: each.day > on and each.type != "participant.died")
+    story.drop_facts(lambda fact: fact.day > on and fact.type != "participant.died")
     data = {"withdrawn_on": iso_day(on), "scope": "data_use", "reason": "made up"}
     story.add("enrollment", "participant.withdrawn", data, on)
 
 
 def _registry_withdrawals(story: ParticipantStory) -> list[SimulatedFact]:
-    """Withdrawals after which a registry may still be asked, since consent says so and the participant lives."""
+    """Return withdrawals of living participants whose consent still allows to ask a registry."""
     if not story.participant or not story.participant.registry or not story.disease_course:
         return []
     dies_on = story.disease_course.dies_on
-    return [each for each in story.facts_of("participant.withdrawn") if each.day + timedelta(days=91) < dies_on]
+    return [
+        withdrawal
+        for withdrawal in story.facts_of("participant.withdrawn")
+        if withdrawal.day + timedelta(days=91) < dies_on
+    ]
 
 
 def _ask_registry(story: ParticipantStory, withdrawal: SimulatedFact) -> None:
@@ -104,11 +108,13 @@ def _ask_registry(story: ParticipantStory, withdrawal: SimulatedFact) -> None:
 
 
 def _distant_progressions(story: ParticipantStory) -> list[SimulatedFact]:
-    return [each for each in story.facts_of("disease.progressed") if each.data["kind"] == "distant"]
+    return [
+        progression for progression in story.facts_of("disease.progressed") if progression.data["kind"] == "distant"
+    ]
 
 
 def _register_lesion(story: ParticipantStory, progression: SimulatedFact) -> None:
-    """The new lesion gets an id, which the progression names."""
+    """Register the new lesion with an id, which the progression names."""
     site = progression.data["body_site"]
     data = {"lesion_id": "P1", "kind": "metastasis", "body_site": site, "found_on": iso_day(progression.day)}
     story.add("enrollment", "lesion.registered", data, progression.day)
@@ -116,13 +122,13 @@ def _register_lesion(story: ParticipantStory, progression: SimulatedFact) -> Non
 
 
 def _late_contacts(story: ParticipantStory) -> list[SimulatedFact]:
-    """Contacts of a visit that somebody had to be reminded of: four months or more after what was before."""
+    """Return contacts that needed a reminder: visits four months or more after the contact before."""
     contacts, quarter = story.facts_of("followup.recorded"), timedelta(days=110)
     return [late for before, late in pairwise(contacts) if "visit" in late.data and late.day - before.day > quarter]
 
 
 def _snooze_reminder(story: ParticipantStory, contact: SimulatedFact) -> None:
-    """Without a day until when: that would have to lie ahead of the day on which it is told, whenever that is."""
+    """Snooze a reminder without an end, which would have to be later than the report day, still unknown here."""
     story.add("followup", "reminder.snoozed", {"visit": contact.data["visit"]}, contact.day - timedelta(days=10))
 
 
@@ -135,7 +141,7 @@ def _void_as_error(story: ParticipantStory, _: SimulatedFact) -> None:
 
 
 def _void_as_duplicate(story: ParticipantStory, screening: SimulatedFact) -> None:
-    """The same person was entered before, under another number; so the site's own number is not given again."""
+    """Void a participant who was registered before, without the local reference, which can be used only once."""
     screening.data.pop("local_reference", None)
     story.void_after = story.rng.randint(2, 60), {"reason": "duplicate"}
 

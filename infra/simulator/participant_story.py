@@ -1,4 +1,4 @@
-"""A made-up participant's story while it is written: what happens, before it is said who tells it and when."""
+"""The facts of a synthetic participant while they are drawn, before report days and sites are assigned."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
-from infra.simulator.study import SimulatedSite
+from infra.client.services import Service
+from infra.reference.simulated_study import SimulatedSite
 from infra.synthetic.disease_course import DiseaseCourse
-from infra.synthetic.treatment_summary import Service, SimulatedFact, TreatedParticipant
+from infra.synthetic.treatment_summary import SimulatedFact, TreatedParticipant
 
 
 @dataclass
 class ParticipantStory:
-    """`happenings` are in an order in which they can be told, service by service.
+    """A synthetic participant; `facts` are in an order in which they can be recorded, service by service.
 
-    `could` and `did` name the turns that were possible and those that were taken; `voided` is the end of a record that
-    is a mistake: after how many days, and the content of `participant.voided`.
+    `possible_events` and `chosen_events` name optional events. `void_after` voids a mistaken record: the days until
+    then, and the content of `participant.voided`.
     """
 
     rng: Random
@@ -33,43 +34,45 @@ class ParticipantStory:
     void_after: tuple[int, dict[str, Any]] | None = None
 
     def facts_of(self, type_name: str) -> list[SimulatedFact]:
-        return [each for each in self.facts if each.type == type_name]
+        return [fact for fact in self.facts if fact.type == type_name]
 
     def uncorrected_facts(self, type_name: str) -> list[SimulatedFact]:
-        """Those that no correction is about yet."""
-        corrected = {id(each.corrects) for each in self.facts}
-        return [each for each in self.facts_of(type_name) if id(each) not in corrected]
+        """Return the facts of the type that have no correction yet."""
+        corrected = {id(fact.corrects) for fact in self.facts}
+        return [fact for fact in self.facts_of(type_name) if id(fact) not in corrected]
 
     def add(
         self, service: Service, type_name: str, data: dict[str, Any], day: date, **linked: SimulatedFact
     ) -> SimulatedFact:
-        """Among enrollment's facts, which are told in their order, before the first that happens later."""
+        """Add a fact; one of enrollment is inserted before the first later one, since these are reported in order."""
         fact = SimulatedFact(service, type_name, data, day, **linked)
         is_ordered = service == "enrollment" and not fact.corrects
-        later_positions = (place for place, each in enumerate(self.facts) if each.service != service or each.day > day)
+        later_positions = (
+            position for position, fact in enumerate(self.facts) if fact.service != service or fact.day > day
+        )
         self.facts.insert(next(later_positions, len(self.facts)) if is_ordered else len(self.facts), fact)
         return fact
 
     def correct(
         self, original: SimulatedFact, reason_code: str, new_data: dict[str, Any] | None, **linked: SimulatedFact
     ) -> SimulatedFact:
-        """Restate what was told by `restated`, its whole new content; None voids it."""
+        """Correct a fact to `new_data`, its whole new content; None voids it."""
         replacement = new_data and {"type": original.type, "schema_version": 1, "data": new_data}
         data = {"reason_code": reason_code, "replacement": replacement}
         return self.add(original.service, "record.corrected", data, original.day, corrects=original, **linked)
 
     def misreport(self, fact: SimulatedFact, reason_code: str = "typing_error", **wrong_data: Any) -> None:
-        """`happening` is told with other members first, and then restated as it was."""
+        """Report the fact with wrong members first, and then correct them."""
         right_data = deepcopy(fact.data)
         fact.data = {**fact.data, **wrong_data}
         self.correct(fact, reason_code, right_data)
 
     def drop_facts(self, is_dropped: Callable[[SimulatedFact], bool]) -> None:
-        self.facts = [each for each in self.facts if not is_dropped(each)]
+        self.facts = [fact for fact in self.facts if not is_dropped(fact)]
 
 
 class OptionalEvent(NamedTuple):
-    """Something that happens to some: at one of the places `where` it can, with a probability of its own."""
+    """An event that happens to some participants, at one of its candidate facts, with a probability of its own."""
 
     name: str
     find_candidates: Callable[[ParticipantStory], Sequence[SimulatedFact]]

@@ -1,8 +1,7 @@
-"""The people of `demo-live`: nobody ever lived, and equal seeds give equal lives.
+"""Draws the participants of `demo-live`. All are synthetic, and equal seeds give equal participants.
 
-A life is what three services are told of one participant from the screening on: late, corrected, at times
-contradictory. It does not depend on the day that it is stated on, so a simulation that was interrupted goes on with the
-same lives.
+A participant is a list of facts for three services from the screening on: late, corrected, at times contradictory. They
+do not depend on the day on which they are recorded, so an interrupted simulation continues with the same participants.
 """
 
 from __future__ import annotations
@@ -11,14 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from random import Random
 
-from infra.reference.study import CRITERIA, PROTOCOL
-from infra.simulator import rates
-from infra.simulator.optional_events import OPTIONAL_EVENTS
-from infra.simulator.participant_story import ParticipantStory, choose_events
-from infra.simulator.rates import PARTICIPANT_PATH_WEIGHTS, ParticipantPath
-from infra.simulator.reporting import ReportedFact, SimulatedParticipant, schedule_reports
-from infra.simulator.site_errors import CONTRADICTIONS, CORRECTIONS, coarsen_dates
-from infra.simulator.study import (
+from infra.reference.simulated_study import (
     ACCRUAL_DAYS,
     CONSENT_VERSIONS,
     FIRST_SCREENING_DAY,
@@ -29,6 +21,13 @@ from infra.simulator.study import (
     SYMPTOMS,
     SimulatedSite,
 )
+from infra.reference.study import CRITERIA, PROTOCOL
+from infra.simulator import rates
+from infra.simulator.optional_events import OPTIONAL_EVENTS
+from infra.simulator.participant_story import ParticipantStory, choose_events
+from infra.simulator.rates import PARTICIPANT_PATH_WEIGHTS, ParticipantPath
+from infra.simulator.reporting import ReportedFact, SimulatedParticipant, schedule_reports
+from infra.simulator.site_errors import CONTRADICTIONS, CORRECTIONS, coarsen_dates
 from infra.synthetic import probabilities
 from infra.synthetic.cohort import (
     add_consent_only,
@@ -73,27 +72,27 @@ ABLATIVE_SCHEDULES = {"brain": [("SRS", 1, 1800), ("SRS", 1, 2000), ("FSRT", 5, 
 ABLATIVE_SCHEDULES_ELSEWHERE = (
     [("SBRT", 5, 600)] * 6 + [("SBRT", 3, 900)] * 6 + [("SBRT", 5, 700)] * 6 + [("SBRT", 8, 500)]
 )
-"""The last of them has more than five fractions, which is questioned."""
+"""The last of them has more than five fractions, which raises a data query."""
 
 
 def simulate_participants(
     seed: int, number: int, sites: Sequence[SimulatedSite] = SITES, since: date = FIRST_SCREENING_DAY
 ) -> Iterator[SimulatedParticipant]:
-    """The first so many participants of that seed."""
+    """Yield the first `number` participants of the seed."""
     return (simulate_participant(seed, index, sites, since) for index in range(number))
 
 
 def simulate_participant(
     seed: int, index: int, sites: Sequence[SimulatedSite] = SITES, since: date = FIRST_SCREENING_DAY
 ) -> SimulatedParticipant:
-    """Participant `index` (0, 1, …) of that seed: screened some time after `since`, at one of the sites."""
+    """Return participant `index` (0, 1, …) of the seed, screened after `since` at one of the sites."""
     return schedule_reports(draw_story(seed, index, sites, since))
 
 
 def draw_story(
     seed: int, index: int, sites: Sequence[SimulatedSite] = SITES, since: date = FIRST_SCREENING_DAY
 ) -> ParticipantStory:
-    """What happens in that life, and what its sites get wrong."""
+    """Draw the facts of a participant, and the errors of the sites."""
     rng = Random(f"{seed}/{index}")
     site = rng.choice(sites)
     day = since + timedelta(
@@ -101,17 +100,25 @@ def draw_story(
     )
     reference = f"SIMULATED-{seed}-{index + 1:05}"
     builder = FactBuilder(
-        rng, ScreeningSetup(site.site_id, reference, [each["id"] for each in CRITERIA], CONSENT_VERSIONS, SYMPTOMS), day
+        rng,
+        ScreeningSetup(
+            site_id=site.site_id,
+            local_reference=reference,
+            criteria=[criterion["id"] for criterion in CRITERIA],
+            consent_versions=CONSENT_VERSIONS,
+            symptoms=SYMPTOMS,
+        ),
+        day,
     )
-    participant_story = _add_later_facts(
+    story = _add_later_facts(
         _add_enrollment_facts(builder, probabilities.draw(rng, PARTICIPANT_PATH_WEIGHTS)),
         ParticipantStory(rng, site, sites, []),
     )
-    choose_events(participant_story, OPTIONAL_EVENTS, rates.OPTIONAL_EVENT_RATES)
-    choose_events(participant_story, CONTRADICTIONS, rates.CONTRADICTION_RATES)
-    choose_events(participant_story, CORRECTIONS, rates.CORRECTION_RATES)
-    coarsen_dates(participant_story, rates.PARTIAL_DATE_RATES)
-    return participant_story
+    choose_events(story, OPTIONAL_EVENTS, rates.OPTIONAL_EVENT_RATES)
+    choose_events(story, CONTRADICTIONS, rates.CONTRADICTION_RATES)
+    choose_events(story, CORRECTIONS, rates.CORRECTION_RATES)
+    coarsen_dates(story, rates.PARTIAL_DATE_RATES)
+    return story
 
 
 def _add_enrollment_facts(builder: FactBuilder, path: ParticipantPath) -> FactBuilder:
@@ -127,7 +134,7 @@ def _add_enrollment_facts(builder: FactBuilder, path: ParticipantPath) -> FactBu
 
 
 def _add_stereotactic_history(builder: FactBuilder) -> FactBuilder:
-    """Radiotherapy of the neck, then ablation of one metastasis."""
+    """Add radiotherapy of the neck, then ablation of one metastasis."""
     add_screening(builder)
     sites = add_enrollment(builder, "IVC")
     builder.advance(8, 16)
@@ -142,26 +149,22 @@ def _add_stereotactic_history(builder: FactBuilder) -> FactBuilder:
     return builder
 
 
-def _add_later_facts(builder: FactBuilder, participant_story: ParticipantStory) -> ParticipantStory:
-    """Death cuts off what the chart had planned; what follows treatment is told to the other services."""
+def _add_later_facts(builder: FactBuilder, story: ParticipantStory) -> ParticipantStory:
+    """End treatment at death, and add the facts of toxicity and followup."""
     participant = TreatedParticipant.from_facts(builder.facts)
     if participant and participant.index_course:
-        participant_story.disease_course = draw_course(builder.rng, participant, participant.index_course.started_on)
-        end_at_death(builder, participant_story.disease_course.dies_on)
-    participant_story.facts = [
+        story.disease_course = draw_course(builder.rng, participant, participant.index_course.started_on)
+        end_at_death(builder, story.disease_course.dies_on)
+    story.facts = [
         SimulatedFact("enrollment", fact["type"], fact["data"], date.fromisoformat(clinical_date(fact)))
         for fact in builder.facts
     ]
-    participant_story.participant = TreatedParticipant.from_facts(builder.facts)
-    if participant_story.participant and participant_story.disease_course:
-        contacts = draw_contacts(
-            builder.rng, participant_story.participant, participant_story.disease_course, FOLLOW_UP_PLAN
+    story.participant = TreatedParticipant.from_facts(builder.facts)
+    if story.participant and story.disease_course:
+        contacts = draw_contacts(builder.rng, story.participant, story.disease_course, FOLLOW_UP_PLAN)
+        grader = Grader("ctcae-5.0", story.site.time_zone)
+        story.facts += draw_follow_up_facts(
+            builder.rng, story.participant, story.disease_course, FOLLOW_UP_PLAN, contacts
         )
-        grader = Grader("ctcae-5.0", participant_story.site.time_zone)
-        participant_story.facts += draw_follow_up_facts(
-            builder.rng, participant_story.participant, participant_story.disease_course, FOLLOW_UP_PLAN, contacts
-        )
-        participant_story.facts += draw_toxicity_facts(
-            builder.rng, participant_story.participant, participant_story.disease_course, contacts, grader
-        )
-    return participant_story
+        story.facts += draw_toxicity_facts(builder.rng, story.participant, story.disease_course, contacts, grader)
+    return story

@@ -1,4 +1,4 @@
-"""How far a simulation was told, kept in a file, so that the next one goes on there instead of asking for all again."""
+"""Stores the progress of a simulation in a file, so that the next run continues there without repeating requests."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-WRITE_INTERVAL_SECONDS = 1.0  # seconds, at most so often
+WRITE_INTERVAL_SECONDS = 1.0  # at least, between two writes
 
 NextFact = tuple[str, int, int]
-"""The fact of a participant that is told next: its day, the participant, its place in the life."""
+"""The next fact of a participant: its day, the index of the participant, the index of the fact."""
 
 
 @dataclass
 class ParticipantProgress:
-    """What was answered about one participant, as far as more that is to be told needs it.
+    """The parts of earlier answers that later facts of a participant need.
 
-    `heard` is the last `Quartal-Version` of enrollment; `events` are the ids of the events that will be corrected, by
-    their place in the life.
+    `heard` is the last `Quartal-Version` of enrollment; `events` are the ids of events that will be corrected, by the
+    index of their fact.
     """
 
     number: str
@@ -31,16 +31,15 @@ class ParticipantProgress:
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> ParticipantProgress:
-        events = {int(place): str(event_id) for place, event_id in entry["events"].items()}
+        events = {int(index): str(event_id) for index, event_id in entry["events"].items()}
         return cls(str(entry["number"]), str(entry["heard"]), events)
 
 
 class SimulationProgress:
-    """`told` facts were answered, of the first `begun` participants. `ahead` is a heap of what comes next of each of
-    whom more is to be told, the earliest first; `known` is what was answered of them.
+    """The progress of one simulation: facts recorded, participants begun, and the participants with facts left.
 
-    `name` says of which simulation: a file of another one, or that cannot be read, counts as none, and so does no
-    `path`. What was answered after the last writing is asked again, under the same keys.
+    `queue` is a heap of their next facts, the earliest first. A file of another simulation (`simulation_key`) and an
+    unreadable file count as none. Requests answered after the last write are repeated under the same keys.
     """
 
     def __init__(self, path: Path | None, simulation_key: list[Any]) -> None:
@@ -55,9 +54,9 @@ class SimulationProgress:
     def _restore(self, document: dict[str, Any]) -> None:
         if document["name"] == self._simulation_key:
             participants = {
-                int(index): ParticipantProgress.from_json(said) for index, said in document["known"].items()
+                int(index): ParticipantProgress.from_json(entry) for index, entry in document["known"].items()
             }
-            queue = sorted((str(day), int(index), int(place)) for day, index, place in document["ahead"])
+            queue = sorted((str(day), int(index), int(fact_index)) for day, index, fact_index in document["ahead"])
             self.recorded_count, self.participant_count, self.queue, self.participants = (
                 int(document["told"]),
                 int(document["begun"]),
@@ -66,13 +65,13 @@ class SimulationProgress:
             )
 
     def start_participants(self, first_facts: list[NextFact]) -> None:
-        """So many participants more, each with the first fact."""
+        """Add participants, each with the first fact."""
         for next_fact in first_facts:
             heapq.heappush(self.queue, next_fact)
         self.participant_count += len(first_facts)
 
     def complete_fact(self, following: NextFact | None) -> None:
-        """The first of `ahead` was told; what comes next of that participant, if anything does."""
+        """Note that the first fact of the queue is recorded; `following` is the participant's next fact, if any."""
         _, index, _ = heapq.heapreplace(self.queue, following) if following else heapq.heappop(self.queue)
         if not following:
             self.participants.pop(index, None)
@@ -81,10 +80,10 @@ class SimulationProgress:
             self.write()
 
     def write(self) -> None:
-        """Replace the file at once: it is the old one or the new one, whatever happens meanwhile."""
+        """Replace the file atomically."""
         if self._path is None:
             return
-        participants = {index: asdict(each) for index, each in self.participants.items()}
+        participants = {index: asdict(participant) for index, participant in self.participants.items()}
         document = {
             "name": self._simulation_key,
             "told": self.recorded_count,

@@ -1,8 +1,8 @@
-"""Rates of what happens in `demo-live`, besides the course of the disease (infra/synthetic/probabilities.py).
+"""Rates of events in `demo-live`, besides those of the disease (infra/synthetic/probabilities.py).
 
-They say how people are treated, how late sites report, how exact dates are, and how often sites err.
+They are rates of treatment paths, reporting delays, partial dates and errors of sites.
 
-The numbers are ours: a careful site, and enough of everything that a few hundred participants show each of it.
+The numbers are ours: those of careful sites, and high enough that a few hundred participants show every event.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ PARTICIPANT_PATH_WEIGHTS: Mapping[ParticipantPath, int] = {
     "failed": 8,
     "consented": 4,
 }
-"""How often each course of events is drawn, in percent."""
+"""Percent of participants on each path."""
 
 REPORT_DELAYS: DaySpanWeights = {(0, 0): 56, (1, 3): 22, (4, 14): 14, (15, 60): 6.5, (61, 150): 1.5}
-"""Days from what happened to the day on which the site tells it."""
+"""Days from an event to the report of the site."""
 REPORT_DELAYS_BY_TYPE: Mapping[str, DaySpanWeights] = {
     "participant.screened": {(0, 0): 95, (1, 5): 5},
     "participant.consented": {(0, 0): 95, (1, 5): 5},
@@ -42,7 +42,7 @@ REPORT_DELAYS_BY_TYPE: Mapping[str, DaySpanWeights] = {
     "reminder.acknowledged": {(0, 0): 100},
     "record.corrected": {(1, 14): 50, (15, 60): 35, (61, 150): 15},
 }
-"""The same for facts that are told at a pace of their own; a correction's days count from what it corrects."""
+"""The same for facts with delays of their own; those of a correction count from the corrected fact."""
 
 PARTIAL_DATE_RATES: Mapping[tuple[str, str], Mapping[str, float]] = {
     ("participant.baseline_recorded", "diagnosed_on"): {"month": 0.12, "year": 0.01},
@@ -53,9 +53,9 @@ PARTIAL_DATE_RATES: Mapping[tuple[str, str], Mapping[str, float]] = {
     ("vital_status.confirmed", "alive_on"): {"month": 0.2},
     ("toxicity.serious_event_reported", "onset_on"): {"month": 0.03},
 }
-"""By (fact, member): how often a site knows no more than that. Of death, see DATE_OF_DEATH in odds.py."""
+"""Rates of partial dates by (fact, member). For deaths see DEATH_DATE_PRECISION_WEIGHTS in probabilities.py."""
 
-# What happens to some, as a share of those to whom it can.
+# Rates are shares of the participants to whom the event can happen.
 
 OPTIONAL_EVENT_RATES: Mapping[str, float] = {
     "a criterion is waived": 0.02,
@@ -84,7 +84,7 @@ CONTRADICTION_RATES: Mapping[str, float] = {
     "a course without an end": 0.03,
     "seen after the withdrawal": 0.15,
 }
-"""What is possible but contradictory, and becomes a query. A rate here is what a monitor would call too high."""
+"""Contradictions that are possible and become data queries, at rates that a monitor would call too high."""
 
 CORRECTION_RATES: Mapping[str, float] = {
     "a year of birth mistyped": 0.02,
@@ -97,4 +97,4 @@ CORRECTION_RATES: Mapping[str, float] = {
     "an assessment of somebody else": 0.012,
     "a contact voided by mistake": 0.012,
 }
-"""What is told wrong first and then restated, voided or, voided by mistake, re-instated."""
+"""Facts that are reported wrong first and then corrected, voided, or re-instated after a mistaken voiding."""

@@ -1,48 +1,39 @@
-"""Lets a simulated study live: facts are stated one by one, in the order of their days, at a bounded rate.
+"""Records the facts of simulated participants one by one, in the order of their report days, at a bounded rate.
 
-    python -m infra.simulator --url http://127.0.0.1:8000 --participants 120 --rate 1
+The simulation ends with the last fact of the last participant. An endless one continues until it is stopped: when every
+due fact is recorded, the next generation of participants begins, and facts of a later day wait for that day.
 
-It ends when the last life is told; with `--endless`, when a signal comes: once all that is due is told, so many
-participants more begin, and what still lies ahead of the others is told when its day has come.
-
-Interrupted and started again with the same seed, sites and participants it goes on where it was: lives are computed,
-idempotency keys are made of (seed, participant, fact), and what was recorded is answered as recorded and not waited
-for. With a progress file it does not even ask for that.
+A simulation that is started again with the same seed, sites and participants continues where it was: participants are
+computed, idempotency keys are made of (seed, participant, fact), and a fact that is recorded already needs no pause. A
+progress file saves even these requests.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
-import signal
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import partial
 from pathlib import Path
 
 import httpx
 
-from infra.client.study_client import ApiError, Cancelled, Report, StudyClient, TokenFor, interruptible_sleep
-from infra.issuer import Issuer
-from infra.reference.study import default_grants, subject
+from infra.callbacks import Report, TokenFor
+from infra.client.study_client import ApiError, Cancelled, StudyClient, interruptible_sleep
+from infra.reference.study import default_grants
 from infra.simulator.participants import (
     FIRST_SCREENING_DAY,
     OPENING_DATA,
-    SITES,
-    STUDY_ID,
     SimulatedParticipant,
     SimulatedSite,
     simulate_participant,
 )
 from infra.simulator.progress import NextFact, ParticipantProgress, SimulationProgress
-from shared.kernel.clock import Clock
 
 REPLAY_THRESHOLD = timedelta(seconds=5)
 DUE_CHECK_INTERVAL_SECONDS = 30.0
 PARTICIPANT_REFUSAL_STATUSES = frozenset({404, 409, 410, 422})
-"""Answers that concern one participant (voided, transferred, withdrawn by somebody's hand), not the simulation."""
+"""Answers that concern one participant (voided, transferred or withdrawn by a user), not the simulation."""
 NOT_VISIBLE_STATUS = 404
 ALREADY_RECORDED_CODES = frozenset({"stated-twice", "study-exists", "site-exists"})
 
@@ -62,21 +53,30 @@ async def simulate(
     *,
     endless: bool = False,
 ) -> int:
-    """Open the study if it is absent, then tell the lives of so many participants, `rate` facts a second.
+    """Open the study if it is absent, then record the facts of so many participants, `rate` facts a second.
 
-    An `endless` simulation goes on with so many participants more, again and again, until `stop` is set.
+    An `endless` simulation continues with as many new participants, again and again, until `stop` is set. `today` gives
+    the calendar day in a time zone; no fact is recorded before its day has come there. The simulation waits for
+    services that are unavailable or busy, and stores its progress in `progress_file`.
 
-    `today` gives the calendar day in a time zone; no fact is stated before its day has come there. Services that are
-    away or busy are waited for. Returns how many facts were answered as recorded, when all are told or `stop` is set.
-    How far it came is kept in the file `kept_in`.
-    Raises NotAccepted where the services do not let the simulation in.
+    Returns the number of facts that were answered as recorded. Raises ApiError if the services refuse the simulation.
     """
     study_client = StudyClient(client, study_id, token_for, attempts=None, stop=stop)
     try:
         await _open_study(study_client, sites)
     except Cancelled:
         return 0
-    simulation = _Simulation(study_client, seed, sites, participants, endless, 1 / rate, today, report, progress_file)
+    simulation = _Simulation(
+        study_client=study_client,
+        seed=seed,
+        sites=sites,
+        participants=participants,
+        endless=endless,
+        seconds_between=1 / rate,
+        today=today,
+        report=report,
+        progress_file=progress_file,
+    )
     generation_note = " at a time" if endless else ""
     report(
         f"{study_id}: {participants} simulated participants{generation_note} at {len(sites)} "
@@ -111,10 +111,10 @@ def _require_already_recorded(refused: ApiError) -> None:
 
 
 class _Simulation:
-    """Lives merged by day: a fact is (day, participant, place in the life), and the earliest is told first.
+    """The facts of all participants merged by day: a fact is (day, participant, index), and the earliest comes first.
 
-    They begin a generation at a time: so many participants, of whom all is told that is due before the next begin.
-    Only lives of the latest generation are kept. One of an earlier generation is drawn again when its day has come.
+    Participants begin in generations: all due facts of one generation are recorded before the next begins. Only the
+    latest generation is kept in memory; a participant of an earlier one is drawn again when a fact is due.
     """
 
     def __init__(
@@ -166,9 +166,9 @@ class _Simulation:
             self._progress.write()
 
     def _may_start_generation(self) -> bool:
-        """Whether another generation may. Not while nothing is told of the latest: there would be no end of them."""
+        """Tell whether another generation may begin: only after a fact of the latest, or they would never end."""
         generation_start = self._progress.participant_count - self._generation_size
-        unreported = sum(index >= generation_start and not place for _, index, place in self._progress.queue)
+        unreported = sum(index >= generation_start and not fact_index for _, index, fact_index in self._progress.queue)
         return not self._progress.participant_count or (self._endless and unreported < self._generation_size)
 
     def _start_generation(self) -> None:
@@ -177,7 +177,7 @@ class _Simulation:
             index: self._simulate(index) for index in range(first, first + self._generation_size)
         }
         self._progress.start_participants(
-            [(each.report_days[0], index, 0) for index, each in self._participants_by_index.items()]
+            [(participant.report_days[0], index, 0) for index, participant in self._participants_by_index.items()]
         )
         if first:
             self._report(
@@ -194,7 +194,7 @@ class _Simulation:
         return self._participants_by_index[index]
 
     def _is_unchanged(self, next_fact: NextFact) -> bool:
-        """Whether the life is the one that was begun: a newer version of the tables draws another."""
+        """Tell whether the participant is as at the start: newer tables of rates draw another."""
         day, index, fact_index = next_fact
         return self._participant(index).report_days[fact_index : fact_index + 1] == [day]
 
@@ -203,7 +203,7 @@ class _Simulation:
         return day <= self._today(self._zones[self._participant(index).facts[fact_index].site_id]).isoformat()
 
     async def _record_next(self, next_fact: NextFact) -> None:
-        """State one fact; a participant whose fact is refused is told no further."""
+        """Record one fact; after a refused fact, drop the participant."""
         _, index, fact_index = next_fact
         is_new = await self._record(index, fact_index)
         days = self._participant(index).report_days
@@ -213,7 +213,7 @@ class _Simulation:
             await interruptible_sleep(self._study_client.stop, self._seconds_between)
 
     async def _record(self, index: int, fact_index: int) -> bool:
-        """Whether that was something new, so that the next fact has to wait."""
+        """Record a fact; tell whether it is new, so that the next fact has to wait."""
         try:
             answer = await self._record_by_visible_site(index, fact_index)
         except ApiError as refused:
@@ -227,8 +227,10 @@ class _Simulation:
         return not _is_replay(answer)
 
     async def _record_by_visible_site(self, index: int, fact_index: int) -> httpx.Response:
-        """By the site that tells it. Where that does not see the participant, who has moved on since, somebody who
-        does asks in its stead, and is answered as it was then."""
+        """Record a fact as its site; if the participant has left that site since, repeat the request study-wide.
+
+        The repeated request gets the answer to the original one.
+        """
         fact = self._participant(index).facts[fact_index]
         try:
             return await self._send(index, fact_index, fact.site_id)
@@ -252,7 +254,7 @@ class _Simulation:
         )
 
     def _remember_response(self, index: int, fact_index: int, answer: httpx.Response) -> None:
-        """Keep of the answer what later facts of that participant need; what was corrected last is needed no more."""
+        """Keep what later facts of the participant need of the answer; drop event ids after their last correction."""
         participant, content = self._participant(index), answer.json()
         progress = self._progress.participants.setdefault(index, ParticipantProgress(content["participant_id"]))
         if participant.facts[fact_index].service == "enrollment":
@@ -265,64 +267,8 @@ class _Simulation:
 
 
 def _is_replay(answer: httpx.Response) -> bool:
-    """Whether the answer tells of something recorded before, by the server's own clock."""
+    """Tell whether the answer is about a fact recorded earlier, by the clock of the server."""
     recorded_at, answered_at = answer.json().get("recorded_at"), answer.headers.get("date")
     if not recorded_at or not answered_at:
         return False
     return parsedate_to_datetime(answered_at) - datetime.fromisoformat(recorded_at) > REPLAY_THRESHOLD
-
-
-def main() -> None:
-    """Runs until all is told or SIGINT or SIGTERM comes. Signs with the development issuer beside QUARTAL_JWKS."""
-    arguments = _arguments()
-    issuer, clock = Issuer.load(arguments.keys), Clock.parse(os.environ.get("QUARTAL_CLOCK", ""))
-
-    def token_for(role: str, site_id: str | None) -> str:
-        return issuer.token(subject(arguments.study, role, site_id), now=clock.now())
-
-    async def run() -> int:
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with httpx.AsyncClient(base_url=arguments.url, timeout=30) as client:
-            return await simulate(
-                client,
-                token_for,
-                arguments.study,
-                SITES[: arguments.sites],
-                arguments.seed,
-                arguments.rate,
-                arguments.participants,
-                lambda zone: clock.today(arguments.study, zone),
-                stop,
-                partial(print, flush=True),
-                arguments.progress,
-                endless=arguments.endless,
-            )
-
-    print(f"{asyncio.run(run())} facts recorded")
-
-
-def _positive_int(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError("at least one")
-    return number
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m infra.simulator", description="Simulate a study through the public API."
-    )
-    parser.add_argument("--url", default=f"http://127.0.0.1:{os.environ.get('QUARTAL_PORT', '8000')}")
-    parser.add_argument("--study", default=STUDY_ID)
-    parser.add_argument("--sites", type=int, default=len(SITES), choices=range(1, len(SITES) + 1), metavar="N")
-    parser.add_argument("--participants", type=_positive_int, default=120)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rate", type=float, default=1.0, help="facts per second")
-    keys = Path(os.environ.get("QUARTAL_JWKS", ".quartal/issuer/jwks.json")).parent
-    parser.add_argument(
-        "--endless", action="store_true", help="go on with the same number of new participants, until a signal comes"
-    )
-    parser.add_argument("--progress", type=Path, help="file that stores the progress")
-    parser.add_argument("--keys", type=Path, default=keys, help="folder of the development issuer")
-    return parser.parse_args()

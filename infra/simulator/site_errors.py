@@ -1,4 +1,4 @@
-"""What sites contradict themselves in, and what they mistype and correct: how often is in rates.py."""
+"""Contradictions and corrections of sites; rates.py has their rates."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from infra.simulator.participant_story import OptionalEvent, ParticipantStory, i
 from infra.synthetic.terms import PNEUMONIA
 from infra.synthetic.treatment_summary import SimulatedFact
 
-# Contradictions: each becomes a query.
+# Contradictions: each raises a data query.
 
 
 def _contacts_without_progression(story: ParticipantStory) -> list[SimulatedFact]:
-    """Contacts on whose day no progression is stated."""
-    progression_days = {each.day for each in story.facts_of("disease.progressed")}
+    """Return contacts on whose day no progression is recorded."""
+    progression_days = {progression.day for progression in story.facts_of("disease.progressed")}
     return [
-        each
-        for each in story.facts_of("followup.recorded")
-        if "response" in each.data and each.day not in progression_days
+        contact
+        for contact in story.facts_of("followup.recorded")
+        if "response" in contact.data and contact.day not in progression_days
     ]
 
 
@@ -28,11 +28,15 @@ def _set_response_to_pd(story: ParticipantStory, contact: SimulatedFact) -> None
 
 
 def _assessments_at(story: ParticipantStory, timepoint: str) -> list[SimulatedFact]:
-    return [each for each in story.uncorrected_facts("toxicity.assessed") if each.data["timepoint"] == timepoint]
+    return [
+        assessment
+        for assessment in story.uncorrected_facts("toxicity.assessed")
+        if assessment.data["timepoint"] == timepoint
+    ]
 
 
 def _assessments_of_survivors(story: ParticipantStory) -> list[SimulatedFact]:
-    """Assessments of people whose death nobody tells."""
+    """Return follow-up assessments of participants without a recorded death."""
     return [] if story.facts_of("participant.died") else _assessments_at(story, "follow_up")
 
 
@@ -43,22 +47,24 @@ def _grade_5(story: ParticipantStory, assessment: SimulatedFact) -> None:
 
 def _assessments_with_findings(story: ParticipantStory) -> list[SimulatedFact]:
     return [
-        each for each in _assessments_at(story, "follow_up") if any(found["grade"] for found in each.data["findings"])
+        assessment
+        for assessment in _assessments_at(story, "follow_up")
+        if any(finding["grade"] for finding in assessment.data["findings"])
     ]
 
 
 def _remove_grade(story: ParticipantStory, assessment: SimulatedFact) -> None:
     findings = deepcopy(assessment.data["findings"])
-    finding = story.rng.choice([found for found in findings if found["grade"]])
+    finding = story.rng.choice([finding for finding in findings if finding["grade"]])
     finding.update(grade=None, not_graded="made up")
     assessment.data["findings"] = findings
 
 
 def _dated_deaths(story: ParticipantStory) -> list[SimulatedFact]:
-    """Deaths of people who had not withdrawn: of those nothing later can be told."""
+    """Return deaths with a full date; after a withdrawal no later fact can be recorded."""
     if story.facts_of("participant.withdrawn"):
         return []
-    return [each for each in story.facts_of("participant.died") if each.data["died_on"] == iso_day(each.day)]
+    return [death for death in story.facts_of("participant.died") if death.data["died_on"] == iso_day(death.day)]
 
 
 def _grade_after_death(story: ParticipantStory, death: SimulatedFact) -> None:
@@ -68,7 +74,7 @@ def _grade_after_death(story: ParticipantStory, death: SimulatedFact) -> None:
 
 
 def _baseline_assessments(story: ParticipantStory) -> list[SimulatedFact]:
-    """Those of people whose index course ended: then the day of its start is long known."""
+    """Return baseline assessments if the index course has ended, so that its start was recorded long ago."""
     index = story.participant.index_course if story.participant else None
     return (
         _assessments_at(story, "baseline")
@@ -84,7 +90,7 @@ def _delay_baseline(story: ParticipantStory, baseline: SimulatedFact) -> None:
 
 
 def _visit_contacts(story: ParticipantStory) -> list[SimulatedFact]:
-    return [each for each in story.uncorrected_facts("followup.recorded") if "visit" in each.data]
+    return [contact for contact in story.uncorrected_facts("followup.recorded") if "visit" in contact.data]
 
 
 def _misnumber_visit(story: ParticipantStory, contact: SimulatedFact) -> None:
@@ -97,13 +103,15 @@ def _declare_missed(story: ParticipantStory, contact: SimulatedFact) -> None:
 
 
 def _omit_progression(story: ParticipantStory, progression: SimulatedFact) -> None:
-    story.drop_facts(lambda each: each is progression)
+    story.drop_facts(lambda fact: fact is progression)
 
 
 def _course_ends(story: ParticipantStory, *, index: bool) -> list[SimulatedFact]:
-    courses = {each.data["course_id"]: each.data["index"] for each in story.facts_of("radiotherapy.started")}
+    courses = {course.data["course_id"]: course.data["index"] for course in story.facts_of("radiotherapy.started")}
     return [
-        each for each in story.uncorrected_facts("radiotherapy.completed") if courses[each.data["course_id"]] is index
+        completion
+        for completion in story.uncorrected_facts("radiotherapy.completed")
+        if courses[completion.data["course_id"]] is index
     ]
 
 
@@ -112,10 +120,10 @@ def _coarsen_end(story: ParticipantStory, end: SimulatedFact) -> None:
 
 
 def _omit_end(story: ParticipantStory, end: SimulatedFact) -> None:
-    """Nor is anything said of the toxicity at its end, or of its lesions."""
+    """Drop the end of a course, with the facts of other services that refer to the course."""
     course = end.data["course_id"]
     story.drop_facts(
-        lambda each: each is end or (each.service != "enrollment" and each.data.get("course_id") == course)
+        lambda fact: fact is end or (fact.service != "enrollment" and fact.data.get("course_id") == course)
     )
 
 
@@ -123,11 +131,15 @@ def _survived_withdrawals(story: ParticipantStory) -> list[SimulatedFact]:
     if not story.disease_course:
         return []
     dies_on = story.disease_course.dies_on
-    return [each for each in story.facts_of("participant.withdrawn") if each.day + timedelta(days=15) < dies_on]
+    return [
+        withdrawal
+        for withdrawal in story.facts_of("participant.withdrawn")
+        if withdrawal.day + timedelta(days=15) < dies_on
+    ]
 
 
 def _add_contact_after_withdrawal(story: ParticipantStory, withdrawal: SimulatedFact) -> None:
-    """A contact that is told before the letter of withdrawal arrives."""
+    """Add a contact that is recorded before the letter of withdrawal arrives."""
     day = withdrawal.day + timedelta(days=story.rng.randint(2, 14))
     contact = story.add("followup", "followup.recorded", {"seen_on": iso_day(day), "mode": "phone"}, day)
     withdrawal.after = contact
@@ -151,11 +163,11 @@ CONTRADICTIONS = (
     OptionalEvent("seen after the withdrawal", _survived_withdrawals, _add_contact_after_withdrawal),
 )
 
-# Corrections: what stands in the end is right.
+# Corrections: the final record is right.
 
 
 def _correctable_facts(story: ParticipantStory, type_name: str) -> Sequence[SimulatedFact]:
-    """Of a record that stays: one that is void is corrected no more."""
+    """Return uncorrected facts of the type; none of a record that will be voided."""
     return [] if story.void_after else story.uncorrected_facts(type_name)
 
 
@@ -172,25 +184,31 @@ def _long_course_ends(story: ParticipantStory) -> list[SimulatedFact]:
     index = story.participant.index_course if story.participant else None
     if story.void_after or not index or not index.ended_on or (index.ended_on - index.started_on).days < 28:
         return []
-    return [each for each in _course_ends(story, index=True) if len(each.data["ended_on"]) == len("2024-03-07")]
+    return [end for end in _course_ends(story, index=True) if len(end.data["ended_on"]) == len("2024-03-07")]
 
 
 def _mistype_end(story: ParticipantStory, end: SimulatedFact) -> None:
-    """A week too early: the visits that follow from it move when it is restated."""
+    """Report the end a week too early: the planned visits move with the correction."""
     story.misreport(end, ended_on=iso_day(end.day, -7))
 
 
 def _assessments_of_grade_2_or_3(story: ParticipantStory) -> list[SimulatedFact]:
     if story.void_after:
         return []
-    assessments = [each for each in story.uncorrected_facts("toxicity.assessed") if each.data["findings"]]
-    return [each for each in assessments if any((found["grade"] or 0) in (2, 3) for found in each.data["findings"])]
+    assessments = [
+        assessment for assessment in story.uncorrected_facts("toxicity.assessed") if assessment.data["findings"]
+    ]
+    return [
+        assessment
+        for assessment in assessments
+        if any((finding["grade"] or 0) in (2, 3) for finding in assessment.data["findings"])
+    ]
 
 
 def _mistype_grade(story: ParticipantStory, assessment: SimulatedFact) -> None:
-    """Too low: 2 for 3, or 0 for 2, grades that all of these terms have."""
+    """Report a grade too low: 2 for 3, or 0 for 2, grades that all of these terms have."""
     findings = deepcopy(assessment.data["findings"])
-    finding = story.rng.choice([found for found in findings if (found["grade"] or 0) in (2, 3)])
+    finding = story.rng.choice([finding for finding in findings if (finding["grade"] or 0) in (2, 3)])
     finding["grade"] = 0 if finding["grade"] == 2 else 2
     story.misreport(assessment, findings=findings)
 
@@ -202,7 +220,9 @@ def _mistype_contact(story: ParticipantStory, contact: SimulatedFact) -> None:
 def _deaths_of_known_cause(story: ParticipantStory) -> list[SimulatedFact]:
     if story.void_after:
         return []
-    return [each for each in story.uncorrected_facts("participant.died") if each.data["cause"] in ("tumour", "other")]
+    return [
+        death for death in story.uncorrected_facts("participant.died") if death.data["cause"] in ("tumour", "other")
+    ]
 
 
 def _find_out_cause(story: ParticipantStory, death: SimulatedFact) -> None:
@@ -259,13 +279,13 @@ PARTIAL_DATE_LENGTHS = {"month": len("2024-03"), "year": len("2024")}
 
 
 def coarsen_dates(story: ParticipantStory, rates: Mapping[tuple[str, str], Mapping[str, float]]) -> None:
-    """Dates of which the site knows the month or the year only: how often, by fact and member."""
+    """Shorten dates to the month or the year, at rates by fact and member."""
     for fact in story.facts:
         for (type_name, member), precisions in rates.items():
             if fact.type != type_name:
                 continue
-            draw = story.rng.random()
+            threshold = story.rng.random()
             for precision, probability in precisions.items():
-                if 0 <= draw < probability:
+                if 0 <= threshold < probability:
                     fact.data[member] = fact.data[member][: PARTIAL_DATE_LENGTHS[precision]]
-                draw -= probability
+                threshold -= probability

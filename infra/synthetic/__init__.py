@@ -1,0 +1,1 @@
+"""Draws synthetic participants: treatment, disease, follow-up and toxicity, as facts ready to record."""

@@ -1,8 +1,8 @@
-"""The rest of the reference cohort: 27 participants who never lived, and some who came no further than the door.
+"""The synthetic part of the reference cohort: 27 participants, and some who were screened and not enrolled.
 
-Their local references say so (`SYNTHETIC-01` …). None has stereotactic radiotherapy: with the four published cases
-the cohort has 31 participants, 4 of them treated so, as the paper has. Nothing else about them is the paper's.
-What follows radiotherapy is drawn from the tables of odds.py and terms.py, by a seed of its own, person by person.
+Their local references begin with SYNTHETIC. None has stereotactic radiotherapy: with the four published cases the
+cohort has 31 participants, 4 of them with stereotactic radiotherapy, as in the paper. Nothing else is from the paper.
+The course after radiotherapy is drawn from probabilities.py and terms.py, by a seed of its own for each participant.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ from shared.protocol.protocol import FollowUpPlan
 TreatmentPath = Literal["curative", "palliative", "discontinued", "withdrawn"]
 TREATMENT_PATH_COUNTS: dict[TreatmentPath, int] = {"curative": 13, "palliative": 7, "discontinued": 3, "withdrawn": 2}
 LATEST_SCREENING_DAYS = [date(2025, 1, 17), date(2025, 1, 24)]
-"""Screening days so late that on the study's today radiotherapy is under way at most."""
+"""Screening days so late that radiotherapy has at most begun on the study's today."""
 SCREENING_FAILURE_REASONS = ["histology", "refused", "radiotherapy", "histology", "consent-capable", "refused"]
 CONSENT_ONLY_DAYS = [date(2022, 5, 16), date(2024, 3, 11), date(2025, 1, 27)]
 
 FOLLOW_UP_PLAN = FollowUpPlan.model_validate(PROTOCOL["follow_up"])
 
 LATER_FACTS_SEED = 899
-"""A seed by which somebody is lost, somebody comes back, visits are missed, and a serious event happens, as in life."""
+"""A seed whose cohort has a loss to follow-up, a resumption, missed visits and a serious adverse event."""
 
 ACCRUAL_FROM, ACCRUAL_TO = date(2020, 12, 7), date(2024, 12, 20)
 CURATIVE_SCHEDULES = [(33, 200, 170), (30, 200, 180), (35, 200, 160), (33, 212, 165), (32, 200, 170)]
@@ -62,7 +62,7 @@ PALLIATIVE_SCHEDULES = [(13, 300), (13, 300), (13, 300), (10, 300), (20, 250)]
 
 
 def participants(seed: int = 31) -> list[list[ReferenceFact]]:
-    """The facts of each of the 27, in order of their screening; equal seeds give equal facts."""
+    """Return the enrollment facts of each of the 27 participants, by screening day; equal seeds give equal facts."""
     rng = Random(seed)
     paths = rng.sample(
         list(TREATMENT_PATH_COUNTS), counts=list(TREATMENT_PATH_COUNTS.values()), k=sum(TREATMENT_PATH_COUNTS.values())
@@ -70,21 +70,21 @@ def participants(seed: int = 31) -> list[list[ReferenceFact]]:
     days = [*_spread_over_accrual(rng, len(paths)), *LATEST_SCREENING_DAYS]
     return [
         _facts_until_frozen_today(
-            add_treatment_history(FactBuilder(rng, _screening_setup(f"SYNTHETIC-{number:02}"), day), fate)
+            add_treatment_history(FactBuilder(rng, _screening_setup(f"SYNTHETIC-{number:02}"), day), path)
         )
-        for number, (day, fate) in enumerate(zip(days, [*paths, "curative", "curative"], strict=True), 1)
+        for number, (day, path) in enumerate(zip(days, [*paths, "curative", "curative"], strict=True), 1)
     ]
 
 
 def later_facts(seed: int = LATER_FACTS_SEED) -> list[list[SimulatedFact]]:
-    """What toxicity and followup are told of each of the 27, up to the study's today; equal seeds give equal facts."""
+    """Return the toxicity and followup facts of each of the 27 participants, up to the study's today."""
     return [
         _later_facts(Random(f"{seed}/{number}/afterwards"), facts) for number, facts in enumerate(participants(), 1)
     ]
 
 
 def _later_facts(rng: Random, facts: list[ReferenceFact]) -> list[SimulatedFact]:
-    """Death comes no sooner than a week after the last that enrollment was told."""
+    """Draw later facts; death is at least a week after the last enrollment fact."""
     participant, grader = TreatedParticipant.from_facts(facts), Grader("ctcae-3.0", SITE["time_zone"])
     if participant is None or participant.index_course is None:
         return (
@@ -101,17 +101,17 @@ def _later_facts(rng: Random, facts: list[ReferenceFact]) -> list[SimulatedFact]
 
 
 def _until_frozen_today(facts: list[SimulatedFact]) -> list[SimulatedFact]:
-    return [happening for happening in facts if happening.day.isoformat() <= FROZEN_TODAY]
+    return [fact for fact in facts if fact.day.isoformat() <= FROZEN_TODAY]
 
 
 def not_enrolled_participants(seed: int = 31) -> list[list[ReferenceFact]]:
-    """People who were screened and not enrolled: six failed or refused, three consented and went no further."""
+    """Return the facts of nine screened participants who were not enrolled: six screening failures, three consents."""
     rng = Random(seed)
     failures = [
         _facts_until_frozen_today(
-            add_screening_failure(FactBuilder(rng, _screening_setup(f"SYNTHETIC-S{number:02}"), day), why)
+            add_screening_failure(FactBuilder(rng, _screening_setup(f"SYNTHETIC-S{number:02}"), day), reason)
         )
-        for number, (day, why) in enumerate(
+        for number, (day, reason) in enumerate(
             zip(_spread_over_accrual(rng, 6), SCREENING_FAILURE_REASONS, strict=True), 1
         )
     ]
@@ -124,14 +124,18 @@ def not_enrolled_participants(seed: int = 31) -> list[list[ReferenceFact]]:
 
 def _screening_setup(local_reference: str) -> ScreeningSetup:
     return ScreeningSetup(
-        SITE_ID, local_reference, [criterion["id"] for criterion in CRITERIA], CONSENT_VERSIONS, SYMPTOMS
+        site_id=SITE_ID,
+        local_reference=local_reference,
+        criteria=[criterion["id"] for criterion in CRITERIA],
+        consent_versions=CONSENT_VERSIONS,
+        symptoms=SYMPTOMS,
     )
 
 
 def _spread_over_accrual(rng: Random, number: int) -> list[date]:
-    """One working day in each of `number` equal parts of the accrual."""
+    """Return one working day in each of `number` equal parts of the accrual period."""
     part = (ACCRUAL_TO - ACCRUAL_FROM).days / number
-    days = [ACCRUAL_FROM + timedelta(days=int(part * (place + rng.random()))) for place in range(number)]
+    days = [ACCRUAL_FROM + timedelta(days=int(part * (index + rng.random()))) for index in range(number)]
     return [working_day(day, 1) for day in days]
 
 
@@ -140,7 +144,7 @@ def _facts_until_frozen_today(builder: FactBuilder) -> list[ReferenceFact]:
 
 
 def add_treatment_history(builder: FactBuilder, path: TreatmentPath) -> FactBuilder:
-    """From the screening to the last line of therapy, as far as that fate lets it come."""
+    """Add facts from the screening to the last line of therapy, as far as the path goes."""
     add_screening(builder)
     palliative = path == "palliative"
     sites = add_enrollment(
@@ -159,7 +163,7 @@ def add_treatment_history(builder: FactBuilder, path: TreatmentPath) -> FactBuil
 
 
 def add_screening_failure(builder: FactBuilder, reason_code: str) -> FactBuilder:
-    """Screened and not eligible (`why` is the criterion), or not willing (`refused`)."""
+    """Add a screening failure; `reason_code` is the unmet criterion, or `refused`."""
     add_screening(builder, unmet=None if reason_code == "refused" else reason_code)
     builder.advance(1, 7)
     builder.add_fact("participant.screen_failed", "failed_on", reason_codes=[reason_code])
@@ -231,7 +235,7 @@ def _add_line_start(
 
 
 def _add_later_therapy(builder: FactBuilder, sites: list[str]) -> None:
-    """After the index course: perhaps a tracheostomy, a further line, palliative radiotherapy of a bone metastasis."""
+    """Add, at random, a tracheostomy, a further line, and palliative radiotherapy of a bone metastasis."""
     if builder.rng.random() < 0.15:
         builder.advance(5, 30)
         builder.add_fact("procedure.performed", "performed_on", kind="tracheostomy", body_site="neck")

@@ -1,4 +1,4 @@
-"""What becomes of somebody's disease, drawn before it is told in facts."""
+"""Draws the course of a participant's disease, from which facts are made later."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from infra.synthetic.treatment_summary import TreatedParticipant
 from shared.protocol.schedule import add_months
 
 OBSERVATION_MONTHS = 27
-"""From the start of radiotherapy; nothing that happens later is in a life."""
+"""Months from the start of radiotherapy after which no fact is made."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Progression:
 
 @dataclass(frozen=True)
 class DiseaseCourse:
-    """Days that are not yet facts: nobody may ever hear of them. `until`: the first day on which nobody is seen."""
+    """Days of true events, which may never be reported. `observed_until` is the first day without any observation."""
 
     dies_on: date
     cause: str
@@ -34,7 +34,7 @@ class DiseaseCourse:
     observed_until: date
 
     def is_lost_on(self, day: date) -> bool:
-        """Is the participant lost on that day?"""
+        """Tell whether the participant is lost to follow-up on that day."""
         lost = self.lost_on is not None and day >= self.lost_on
         return lost and (self.resumes_on is None or day < self.resumes_on)
 
@@ -42,19 +42,19 @@ class DiseaseCourse:
 def draw_course(
     rng: Random, participant: TreatedParticipant, started_on: date, *, not_before: date | None = None
 ) -> DiseaseCourse:
-    """Of somebody whose radiotherapy began on that day; death comes no sooner than `not_before`."""
+    """Draw the course of a participant whose radiotherapy began on that day; death is not before `not_before`."""
     dies_on = max(started_on + probabilities.draw_survival(rng, participant.stage), not_before or started_on)
     last = add_months(started_on, OBSERVATION_MONTHS)
     observed_until = min(dies_on, last, (participant.withdrawn_on or last) + timedelta(days=1))
     lost_on, resumes_on = _draw_loss(rng, started_on, observed_until)
     progressions = tuple(_draw_progressions(rng, participant, started_on, dies_on))
     return DiseaseCourse(
-        dies_on,
-        probabilities.draw(rng, probabilities.CAUSE_OF_DEATH_WEIGHTS),
-        progressions,
-        lost_on,
-        resumes_on,
-        observed_until,
+        dies_on=dies_on,
+        cause=probabilities.draw(rng, probabilities.CAUSE_OF_DEATH_WEIGHTS),
+        progressions=progressions,
+        lost_on=lost_on,
+        resumes_on=resumes_on,
+        observed_until=observed_until,
     )
 
 

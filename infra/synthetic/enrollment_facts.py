@@ -1,6 +1,6 @@
-"""How a made-up participant's facts are put together: a chart is written from the screening on, day by day.
+"""Builds the enrollment facts of a synthetic participant, day by day from the screening on.
 
-Pure: everything drawn comes from the `random.Random` that is handed in, so equal seeds give equal charts.
+Pure: every random value comes from the given `random.Random`, so equal seeds give equal facts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SEVERITIES = ["mild", "moderate", "severe"]
 
 @dataclass(frozen=True)
 class ScreeningSetup:
-    """What a study asks at the door: its criteria, its consent forms (first to last), the symptoms it follows."""
+    """The requirements of a study at screening: criteria, consent forms (first to last), symptoms to assess."""
 
     site_id: str
     local_reference: str
@@ -36,13 +36,13 @@ class ScreeningSetup:
     symptoms: Sequence[str]
 
     def consent_version_on(self, day: date) -> str:
-        """The form that is valid on that day."""
+        """Return the version of the consent form that is valid on that day."""
         return [form["version"] for form in self.consent_versions if form["valid_from"] <= day.isoformat()][-1]
 
 
 @dataclass
 class FactBuilder:
-    """One participant's facts; `day` is the day that the chart has come to."""
+    """The facts of one participant so far; `day` is the current day."""
 
     rng: Random
     setup: ScreeningSetup
@@ -50,7 +50,7 @@ class FactBuilder:
     facts: list[ReferenceFact] = field(default_factory=list)
 
     def add_fact(self, type_name: str, date_member: str, on: date | None = None, /, **data: Any) -> None:
-        """Add a fact that is dated `on` (today of the chart, if not said) in its member `dated`."""
+        """Add a fact whose member `date_member` is `on`, or the current day."""
         self.facts.append({"type": type_name, "data": {date_member: (on or self.day).isoformat(), **data}})
 
     def advance(self, min_days: int, max_days: int) -> date:
@@ -63,7 +63,7 @@ class FactBuilder:
 
 
 def working_day(start: date, number: int) -> date:
-    """The `number`-th working day from `start` on, which counts as the first if it is one. Holidays are worked."""
+    """Return the `number`-th working day from `start` on, which counts if it is one. Holidays are ignored."""
     day = start
     while True:
         number -= day.weekday() < SATURDAY
@@ -73,7 +73,7 @@ def working_day(start: date, number: int) -> date:
 
 
 def add_screening(builder: FactBuilder, *, unmet: str | None = None) -> None:
-    """Somebody of the age at which this cancer occurs: about 70, seldom below 50."""
+    """Add the screening of a participant at the usual age of this cancer: about 70, seldom below 50."""
     age = min(91, max(44, round(builder.rng.gauss(70, 9))))
     builder.add_fact(
         "participant.screened",
@@ -97,7 +97,7 @@ def add_consent(builder: FactBuilder) -> None:
 
 
 def add_enrollment(builder: FactBuilder, stage: Stage) -> list[str]:
-    """Consent, enrolment, baseline and the known lesions; returns the sites of distant metastases."""
+    """Add consent, enrollment, baseline and known lesions; return the sites of distant metastases."""
     diagnosed = builder.day - timedelta(days=builder.rng.randint(5, 25))
     builder.advance(0, 3)
     add_consent(builder)
@@ -158,13 +158,13 @@ def had_thyroidectomy(builder: FactBuilder) -> bool:
 
 
 def lesion_ids_of_kinds(builder: FactBuilder, *kinds: str) -> list[str]:
-    """Ids of the lesions of these kinds that the chart holds."""
+    """Return the ids of registered lesions of these kinds."""
     registered = [fact["data"] for fact in builder.facts if fact["type"] == "lesion.registered"]
     return [lesion["lesion_id"] for lesion in registered if lesion["kind"] in kinds]
 
 
 def target_volume(target_id: str, label: str, fractions: int, dose_cgy: int, **members: Any) -> dict[str, Any]:
-    """A volume with `fractions` times `dose_cgy` prescribed to it, by photons if not said otherwise."""
+    """Return a target with a prescription of `fractions` times `dose_cgy`, by photons unless `members` differ."""
     prescription = {"fractions": fractions, "dose_per_fraction_cgy": dose_cgy, "total_dose_cgy": fractions * dose_cgy}
     return {"target_id": target_id, "label": label, "modality": "photons", **prescription, **members}
 
@@ -172,7 +172,7 @@ def target_volume(target_id: str, label: str, fractions: int, dose_cgy: int, **m
 def start_course(
     builder: FactBuilder, course_id: str, intent: str, targets: list[dict[str, Any]], *, index: bool
 ) -> date:
-    """Begin on the next working day; returns the day of the last fraction as planned."""
+    """Start a course on the next working day; return the planned day of the last fraction."""
     started = builder.advance_to_working_day()
     builder.add_fact(
         "radiotherapy.started", "started_on", course_id=course_id, intent=intent, index=index, targets=targets
@@ -188,9 +188,9 @@ def complete_course(builder: FactBuilder, course_id: str, ended: date) -> None:
 def discontinue_course(
     builder: FactBuilder, course_id: str, targets: list[dict[str, Any]], fraction_count: int
 ) -> None:
-    """The course ends after `given` fractions to each target."""
+    """End the course after `fraction_count` fractions to each target."""
     builder.day = working_day(builder.day, fraction_count)
-    delivered = [_delivered_dose(each, fraction_count) for each in targets]
+    delivered = [_delivered_dose(target, fraction_count) for target in targets]
     reason = builder.rng.choice(["toxicity", "progression", "intercurrent_illness"])
     builder.add_fact(
         "radiotherapy.discontinued", "ended_on", course_id=course_id, delivered=delivered, reason_code=reason
@@ -198,7 +198,7 @@ def discontinue_course(
 
 
 def end_at_death(builder: FactBuilder, died_on: date) -> None:
-    """Nothing later is in the chart; a course that was under way ends that day, with the fractions given by then."""
+    """Drop later facts; end a running course on the day of death, with the fractions given by then."""
     builder.facts = facts_dated_until(builder.facts, died_on.isoformat())
     ended_courses = {fact["data"]["course_id"] for fact in builder.facts if fact["type"] in COURSE_ENDS}
     for fact in [fact for fact in builder.facts if fact["type"] == "radiotherapy.started"]:
@@ -207,7 +207,7 @@ def end_at_death(builder: FactBuilder, died_on: date) -> None:
                 date.fromisoformat(clinical_date(fact)) + timedelta(days=n) for n in range(_days_before(fact, died_on))
             )
             fraction_count = sum(day.weekday() < SATURDAY for day in days)
-            delivered = [_delivered_dose(each, fraction_count) for each in fact["data"]["targets"]]
+            delivered = [_delivered_dose(target, fraction_count) for target in fact["data"]["targets"]]
             end_data: dict[str, Any] = {"course_id": course_id, "delivered": delivered, "reason_code": "death"}
             builder.add_fact("radiotherapy.discontinued", "ended_on", died_on, **end_data)
 
@@ -226,7 +226,7 @@ def _delivered_dose(volume: dict[str, Any], fraction_count: int) -> dict[str, An
 
 
 def add_withdrawal(builder: FactBuilder) -> None:
-    """Follow-up consent is taken back; nothing later is in the chart."""
+    """Withdraw consent to follow-up, and drop later facts."""
     until = builder.day.isoformat()
     builder.facts = facts_dated_until(builder.facts, until)
     builder.add_fact("participant.withdrawn", "withdrawn_on", scope="follow_up")
@@ -248,7 +248,7 @@ DATE_MEMBERS = (
 
 
 def clinical_date(fact: ReferenceFact) -> str:
-    """The clinical date of an enrollment fact."""
+    """Return the clinical date of an enrollment fact."""
     return next(str(fact["data"][member]) for member in DATE_MEMBERS if member in fact["data"])
 
 

@@ -1,4 +1,4 @@
-"""Follow-up of somebody made up: contacts by the plan's visits, what they find, and how following ends."""
+"""Draws the follow-up of a synthetic participant: contacts at planned visits, their findings, and the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.protocol.protocol import FollowUpPlan
 from shared.protocol.schedule import Visit, add_months, planned_visits
 
 FOUND_AT_VISIT_WITHIN = timedelta(days=30)
-"""Progression this long before a visit to the clinic is found there; else it brings a contact of its own."""
+"""A clinic visit finds progression of so long before; other progression leads to a contact of its own."""
 EARLY_CONTACT_DAYS = (28, 60)
 
 
@@ -34,7 +34,7 @@ class Contact:
 def draw_contacts(
     rng: Random, participant: TreatedParticipant, disease_course: DiseaseCourse, plan: FollowUpPlan
 ) -> list[Contact]:
-    """Every contact that takes place, by day; none before the end of the index course, none while lost."""
+    """Return the contacts by day; none is before the end of the index course or during a loss to follow-up."""
     ended = participant.index_course and participant.index_course.ended_on
     if not ended:
         return []
@@ -42,7 +42,9 @@ def draw_contacts(
     if probabilities.draw_bool(rng, probabilities.EARLY_CONTACT_PROBABILITY):
         planned.append(Contact(ended + timedelta(days=rng.randint(*EARLY_CONTACT_DAYS))))
     contacts = [
-        each for each in planned if each.day < disease_course.observed_until and not disease_course.is_lost_on(each.day)
+        contact
+        for contact in planned
+        if contact.day < disease_course.observed_until and not disease_course.is_lost_on(contact.day)
     ]
     return sorted(_assign_progressions(contacts, disease_course, ended), key=lambda contact: contact.day)
 
@@ -61,7 +63,7 @@ def _draw_visits(rng: Random, disease_course: DiseaseCourse, slots: tuple[Visit,
 
 
 def _assign_progressions(contacts: list[Contact], disease_course: DiseaseCourse, ended: date) -> list[Contact]:
-    """Each progression at the visit that finds it; those before the end of the index course are found after it."""
+    """Assign each progression to the visit that finds it; one during the index course is found after its end."""
     by_day = {contact.day: contact for contact in contacts}
     for progression in disease_course.progressions:
         detectable_on = max(progression.occurred_on, ended + timedelta(days=14))
@@ -69,8 +71,8 @@ def _assign_progressions(contacts: list[Contact], disease_course: DiseaseCourse,
             continue
         nearby_days = [
             day
-            for day, each in by_day.items()
-            if detectable_on <= day <= detectable_on + FOUND_AT_VISIT_WITHIN and each.in_clinic
+            for day, planned_contact in by_day.items()
+            if detectable_on <= day <= detectable_on + FOUND_AT_VISIT_WITHIN and planned_contact.in_clinic
         ]
         day = min(nearby_days, default=detectable_on)
         contact = by_day.get(day, Contact(day))
@@ -85,14 +87,14 @@ def draw_follow_up_facts(
     plan: FollowUpPlan,
     contacts: list[Contact],
 ) -> list[SimulatedFact]:
-    """Everything that is stated of somebody to the follow-up service, in the order of its days."""
+    """Return all followup facts of a participant, by day."""
     facts = [
-        each for contact in contacts for each in _contact_facts(rng, participant, disease_course, contact, contacts)
+        fact for contact in contacts for fact in _contact_facts(rng, participant, disease_course, contact, contacts)
     ]
     facts += _missed_visit_facts(rng, participant, disease_course, plan, contacts)
     facts += _loss_facts(rng, disease_course)
     facts += _death_facts(rng, participant, disease_course)
-    return sorted(facts, key=lambda happening: happening.day)
+    return sorted(facts, key=lambda fact: fact.day)
 
 
 def _contact_facts(
@@ -102,7 +104,7 @@ def _contact_facts(
     contact: Contact,
     contacts: list[Contact],
 ) -> Iterator[SimulatedFact]:
-    earlier = [each for before in contacts if before.day < contact.day for each in before.progressions]
+    earlier = [progression for before in contacts if before.day < contact.day for progression in before.progressions]
     data: dict[str, Any] = {"seen_on": contact.day.isoformat(), "mode": contact.mode}
     if contact.visit:
         data["visit"] = contact.visit
@@ -111,8 +113,8 @@ def _contact_facts(
         data["disease"] = _disease_assessment(rng, participant, contact, earlier)
         data["response"] = "PD" if contact.progressions else probabilities.draw(rng, probabilities.RESPONSE_WEIGHTS)
     data["symptoms"] = [
-        {"symptom": each, "change": probabilities.draw(rng, probabilities.SYMPTOM_CHANGE_WEIGHTS)}
-        for each in participant.symptoms
+        {"symptom": symptom, "change": probabilities.draw(rng, probabilities.SYMPTOM_CHANGE_WEIGHTS)}
+        for symptom in participant.symptoms
     ]
     yield SimulatedFact("followup", "followup.recorded", data, contact.day)
     for progression in contact.progressions:
@@ -124,7 +126,7 @@ def _contact_facts(
 def _draw_performance(
     rng: Random, participant: TreatedParticipant, disease_course: DiseaseCourse, day: date
 ) -> dict[str, Any]:
-    """Worse the nearer death is: the last months take most of it."""
+    """Draw a performance status that declines towards death, most in the last months."""
     if probabilities.draw_bool(rng, probabilities.PERFORMANCE_NOT_REPORTED_PROBABILITY):
         return {"not_reported": "not asked"}
     days_to_death = max(0, (disease_course.dies_on - day).days)
@@ -137,7 +139,10 @@ def _draw_performance(
 def _disease_assessment(
     rng: Random, participant: TreatedParticipant, contact: Contact, earlier: list[Progression]
 ) -> dict[str, Any]:
-    kinds, earlier_kinds = {each.kind for each in contact.progressions}, {each.kind for each in earlier}
+    kinds, earlier_kinds = (
+        {progression.kind for progression in contact.progressions},
+        {progression.kind for progression in earlier},
+    )
     lesion_statuses = []
     for course in participant.courses:
         if course.ended_on and course.ended_on <= contact.day:
@@ -157,7 +162,7 @@ def _disease_assessment(
 def _lesion_status(
     rng: Random, participant: TreatedParticipant, lesion: str, kinds: set[str], earlier_kinds: set[str], ablated: bool
 ) -> dict[str, str]:
-    """The first lesion of the index course is the one that progresses locally; what had, is not judged again."""
+    """Draw a lesion status. Only the first lesion of the index course progresses locally, and only once."""
     is_first_index_lesion = participant.index_course is not None and lesion == participant.index_course.lesion_ids[0]
     necrosis = (
         ablated
@@ -191,7 +196,7 @@ def _missed_visit_facts(
     plan: FollowUpPlan,
     contacts: list[Contact],
 ) -> Iterator[SimulatedFact]:
-    """A visit without a contact: some sites declare it missed, some ask elsewhere whether the participant lives."""
+    """Yield facts on visits without a contact: declared missed, or vital status confirmed by another source."""
     ended = participant.index_course and participant.index_course.ended_on
     for visit in planned_visits(plan, ended) if ended else ():
         declared_on = visit.closes + timedelta(days=rng.randint(1, 30))

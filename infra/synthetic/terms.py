@@ -1,4 +1,4 @@
-"""Terms that are graded in made-up people, of two CTCAE versions: the grades that exist, and how often each is given.
+"""Toxicity terms of synthetic participants in two CTCAE versions: existing grades, and weights of each grade.
 
 Acute grades follow curative radiotherapy of the neck with chemotherapy (Fan 2020: grade 3 dermatitis in 20 %, mucositis
 in 13 % of 104). One table of weights serves both versions: grades of two versions are drawn, never converted.
@@ -13,7 +13,7 @@ Phase = Literal["baseline", "during_rt", "end_of_rt", "follow_up"]
 Dictionary = Literal["ctcae-3.0", "ctcae-5.0"]
 Cause = Literal["radiotherapy", "line", "disease"]
 TermVersion = tuple[str, str]
-"""A term's id, and the grades that it has."""
+"""The id of a term, and its grades."""
 GradeWeights = tuple[float, ...]
 """Weights of grades 0, 1, 2 …"""
 ONLY_GRADE_0: GradeWeights = (1,)
@@ -21,7 +21,7 @@ ONLY_GRADE_0: GradeWeights = (1,)
 
 @dataclass(frozen=True)
 class GradedTerm:
-    """`causes`: what it may be attributed to; `where`: what must have been treated for it to be looked for."""
+    """A term. `causes` are its possible attributions; it is graded only if `treated_region` was irradiated."""
 
     v3: TermVersion
     v5: TermVersion
@@ -36,7 +36,7 @@ class GradedTerm:
         return self.v3 if dictionary == "ctcae-3.0" else self.v5
 
     def grade_weights(self, dictionary: Dictionary, phase: Phase) -> dict[int, float]:
-        """Weights of the grades that the term has in that version; 0 is always among them."""
+        """Return the weights of the grades that the term has in the dictionary, and of grade 0."""
         weights: GradeWeights = getattr(self, phase)
         existing_grades = self.term_version(dictionary)[1]
         return {grade: weight for grade, weight in enumerate(weights) if not grade or str(grade) in existing_grades}
@@ -63,13 +63,13 @@ TERMS: tuple[GradedTerm, ...] = (
         follow_up=(72, 21, 6, 1),
     ),
     GradedTerm(  # dysphagia
-        ("3.0:0150", "12345"),
-        ("5.0:0130", "12345"),
-        ALL_CAUSES,
-        (62, 24, 11, 3),
-        (32, 35, 24, 9),
-        (16, 31, 35, 17, 1),
-        (47, 29, 17, 6.5, 0.5),
+        v3=("3.0:0150", "12345"),
+        v5=("5.0:0130", "12345"),
+        causes=ALL_CAUSES,
+        baseline=(62, 24, 11, 3),
+        during_rt=(32, 35, 24, 9),
+        end_of_rt=(16, 31, 35, 17, 1),
+        follow_up=(47, 29, 17, 6.5, 0.5),
     ),
     GradedTerm(  # dry mouth
         ("3.0:0149", "123"),
@@ -81,31 +81,31 @@ TERMS: tuple[GradedTerm, ...] = (
         follow_up=(33, 46, 20, 1),
     ),
     GradedTerm(  # fatigue
-        ("3.0:0081", "1234"),
-        ("5.0:0226", "123"),
-        ALL_CAUSES,
-        (60, 30, 10),
-        (36, 44, 18, 2),
-        (26, 44, 25, 5),
-        (44, 37, 16, 3),
+        v3=("3.0:0081", "1234"),
+        v5=("5.0:0226", "123"),
+        causes=ALL_CAUSES,
+        baseline=(60, 30, 10),
+        during_rt=(36, 44, 18, 2),
+        end_of_rt=(26, 44, 25, 5),
+        follow_up=(44, 37, 16, 3),
     ),
     GradedTerm(  # weight loss
-        ("3.0:0090", "123"),
-        ("5.0:0474", "123"),
-        ALL_CAUSES,
-        (76, 18, 6),
-        (66, 25, 8, 1),
-        (50, 31, 16, 3),
-        (60, 25, 13, 2),
+        v3=("3.0:0090", "123"),
+        v5=("5.0:0474", "123"),
+        causes=ALL_CAUSES,
+        baseline=(76, 18, 6),
+        during_rt=(66, 25, 8, 1),
+        end_of_rt=(50, 31, 16, 3),
+        follow_up=(60, 25, 13, 2),
     ),
     GradedTerm(  # voice changes, hoarseness
-        ("3.0:0811", "12345"),
-        ("5.0:0734", "123"),
-        ("radiotherapy", "disease"),
-        (65, 25, 9, 1),
-        (56, 30, 12, 2),
-        (46, 36, 16, 2),
-        (55, 29, 14, 2),
+        v3=("3.0:0811", "12345"),
+        v5=("5.0:0734", "123"),
+        causes=("radiotherapy", "disease"),
+        baseline=(65, 25, 9, 1),
+        during_rt=(56, 30, 12, 2),
+        end_of_rt=(46, 36, 16, 2),
+        follow_up=(55, 29, 14, 2),
     ),
     GradedTerm(  # nausea
         ("3.0:0207", "12345"),
@@ -153,11 +153,11 @@ PNEUMONIA = GradedTerm(
     ("line", "disease"),
     follow_up=(94, 0, 4, 2),
 )
-"""Infection of the lung: what those die of who do not die of the tumour."""
+"""Infection of the lung, the cause of deaths by treatment and by other causes than the tumor."""
 SERIOUS_EVENTS: dict[tuple[TermVersion, TermVersion], tuple[dict[int, float], dict[str, float]]] = {
     (PNEUMONIA.v3, PNEUMONIA.v5): ({3: 75, 4: 25}, {"hospitalisation": 90, "life_threatening": 10}),
     (("3.0:0150", "12345"), ("5.0:0130", "12345")): ({3: 95, 4: 5}, {"hospitalisation": 85, "important": 15}),
     (("3.0:0787", "12345"), ("5.0:0736", "12345")): ({3: 60, 4: 40}, {"life_threatening": 60, "hospitalisation": 40}),
     (("3.0:0804", "12345"), ("5.0:0757", "12345")): ({3: 85, 4: 15}, {"hospitalisation": 90, "disability": 10}),
 }
-"""Serious events: a term (in both versions), weights of its grade and of why it is serious."""
+"""Serious events: a term (in both versions), weights of its grades and of its seriousness criteria."""

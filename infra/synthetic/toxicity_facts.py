@@ -1,4 +1,4 @@
-"""Toxicity of somebody made up, graded before, during, at the end of and after radiotherapy, and serious events."""
+"""Draws toxicity of a synthetic participant before, during and after radiotherapy, and serious events."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from infra.synthetic.treatment_summary import SimulatedFact, TreatedParticipant
 from shared.kernel.zones import zone_rules
 
 ON_TREATMENT_DAYS = ((10, 18), (24, 30))
-"""Days after the start on which toxicity is graded under treatment, if that goes on."""
-SERIOUS_EVENT_WITHIN_DAYS = 240  # days after the start: when serious events happen
+"""Spans of days after the start in which toxicity is graded during treatment."""
+SERIOUS_EVENT_WITHIN_DAYS = 240  # after the start of radiotherapy
 
 
 @dataclass(frozen=True)
 class Grader:
-    """By which dictionary a site grades, and the time zone in which it becomes aware of things."""
+    """The dictionary by which a site grades, and its time zone."""
 
     dictionary: Dictionary
     time_zone: str
@@ -43,12 +43,14 @@ def draw_toxicity_facts(
     contacts: list[Contact],
     grader: Grader,
 ) -> list[SimulatedFact]:
-    """Everything that is stated of somebody to the toxicity service, in the order of its days.
+    """Return all toxicity facts of a participant, by day; toxicity is graded at clinic contacts.
 
-    `met` are the contacts at which there is something to grade; no outlook: radiotherapy has not begun.
+    `disease_course` is None before radiotherapy.
     """
     observed_until = disease_course.observed_until if disease_course else date.max
-    timepoints = [each for each in _draw_timepoints(rng, participant, contacts) if each.day < observed_until]
+    timepoints = [
+        timepoint for timepoint in _draw_timepoints(rng, participant, contacts) if timepoint.day < observed_until
+    ]
     facts = [
         _assessment_fact(rng, participant, point, grader)
         for point in timepoints
@@ -57,7 +59,7 @@ def draw_toxicity_facts(
     if disease_course:
         facts += _serious_event_facts(rng, participant, disease_course, grader)
         facts += _fatal_event_facts(rng, participant, disease_course, grader)
-    return sorted(facts, key=lambda happening: happening.day)
+    return sorted(facts, key=lambda fact: fact.day)
 
 
 def _draw_timepoints(rng: Random, participant: TreatedParticipant, contacts: list[Contact]) -> Iterator[_Timepoint]:
@@ -88,16 +90,16 @@ def _assessment_fact(
     if timepoint.course_id:
         data["course_id"] = timepoint.course_id
     data["findings"] = [
-        found
+        finding
         for term in _applicable_terms(participant)
-        if (found := _finding(rng, participant, timepoint, term, grader))
+        if (finding := _finding(rng, participant, timepoint, term, grader))
     ]
     data["checklist_complete"] = probabilities.draw_bool(rng, probabilities.CHECKLIST_COMPLETE_PROBABILITY)
     return SimulatedFact("toxicity", "toxicity.assessed", data, timepoint.day)
 
 
 def _applicable_terms(participant: TreatedParticipant) -> list[GradedTerm]:
-    """Terms of the brain where a lesion of the brain was treated."""
+    """Return the terms to grade; terms of the brain only if a lesion of the brain was treated."""
     treated_sites = {participant.lesions[lesion][1] for course in participant.courses for lesion in course.lesion_ids}
     return [term for term in TERMS if term.treated_region == "neck" or "brain" in treated_sites]
 
@@ -122,7 +124,7 @@ def _finding(
 def _attribution(
     rng: Random, participant: TreatedParticipant, timepoint: _Timepoint, term: GradedTerm
 ) -> list[dict[str, str]]:
-    """To the index course, to the last line that has begun, to the disease: as far as the term goes back to them."""
+    """Draw attributions to the index course, the last line begun and the disease, as far as they cause the term."""
     levels = []
     lines = [line for line, began in participant.line_starts.items() if began <= timepoint.day]
     if timepoint.phase != "baseline" and participant.index_course:
@@ -146,7 +148,7 @@ def _attribution(
 def _serious_event_facts(
     rng: Random, participant: TreatedParticipant, disease_course: DiseaseCourse, grader: Grader
 ) -> Iterator[SimulatedFact]:
-    """One event, perhaps with more known later, perhaps over."""
+    """Yield at most one serious event, with an update and a resolution at random."""
     terms, (grades, reasons) = rng.choice(list(SERIOUS_EVENTS.items()))
     started_on = participant.index_course.started_on if participant.index_course else participant.enrolled_on
     onset = started_on + timedelta(days=rng.randint(10, SERIOUS_EVENT_WITHIN_DAYS))
@@ -197,14 +199,14 @@ def _serious_event_follow_ups(
 
 
 def _draw_time_on(rng: Random, day: date, grader: Grader) -> str:
-    """A time on that day with the zone of the site, RFC 3339."""
+    """Draw a time on that day in the zone of the site (RFC 3339)."""
     return datetime.combine(day, time(rng.randint(7, 17), rng.randint(0, 59)), zone_rules(grader.time_zone)).isoformat()
 
 
 def _fatal_event_facts(
     rng: Random, participant: TreatedParticipant, disease_course: DiseaseCourse, grader: Grader
 ) -> Iterator[SimulatedFact]:
-    """The event of grade 5 that somebody died of, where it was no tumour: graded on the day of death."""
+    """Yield an assessment of grade 5 on the day of a death by another cause than the tumor."""
     day, is_graded = (
         disease_course.dies_on,
         probabilities.draw_bool(rng, probabilities.FATAL_EVENT_GRADED_PROBABILITIES.get(disease_course.cause, 0)),

@@ -1,24 +1,22 @@
-"""What somebody's enrollment facts say that bears on what follows, and how what follows is noted."""
+"""The parts of enrollment facts on which later facts depend, and the type of simulated facts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
+from infra.client.services import Service
 from infra.reference.study import ReferenceFact
 from infra.synthetic.enrollment_facts import Stage, clinical_date
-
-Service = Literal["enrollment", "toxicity", "followup"]
-SERVICES: tuple[Service, ...] = ("enrollment", "toxicity", "followup")
 
 
 @dataclass(eq=False)
 class SimulatedFact:
-    """A fact as a service takes it, and the day on which it truly happened (the fact may say less).
+    """A fact for a service, and the true day of its event (the fact may have a partial date).
 
-    `after`: told only when that is told; `corrects`: what a `record.corrected` is about.
+    `after` is a fact that must be reported before; `corrects` is the fact that a `record.corrected` corrects.
     """
 
     service: Service
@@ -35,7 +33,7 @@ class SimulatedFact:
 
 @dataclass(frozen=True)
 class RadiotherapyCourse:
-    """One radiotherapy series; `ended` is None while it is under way. `stereotactic`: any of its targets is."""
+    """One course of radiotherapy; `ended_on` is None while it runs; `stereotactic` if any target is."""
 
     course_id: str
     started_on: date
@@ -46,7 +44,7 @@ class RadiotherapyCourse:
 
 @dataclass(frozen=True)
 class TreatedParticipant:
-    """An enrolled participant. `lesions` gives (kind, body site) by id; `index` is None before radiotherapy."""
+    """An enrolled participant; `lesions` has (kind, body site) by id; `index_course` is None before radiotherapy."""
 
     enrolled_on: date
     stage: Stage
@@ -65,7 +63,7 @@ class TreatedParticipant:
 
     @classmethod
     def from_facts(cls, facts: Sequence[ReferenceFact]) -> TreatedParticipant | None:
-        """None for somebody who is not enrolled. Every date must be a whole day."""
+        """Return the participant of these facts; None if not enrolled. Every date must have a day."""
         enrolled, baseline = (
             _contents_of_type(facts, "participant.enrolled"),
             _contents_of_type(facts, "participant.baseline_recorded"),
@@ -74,19 +72,21 @@ class TreatedParticipant:
             return None
         withdrawn = _contents_of_type(facts, "participant.withdrawn")
         return cls(
-            _parse_day(enrolled[0]["enrolled_on"]),
-            _derive_stage(baseline[0]["tnm"]),
-            baseline[0]["performance"]["value"],
-            tuple(each["symptom"] for each in baseline[0]["symptoms"]),
-            {
+            enrolled_on=_parse_day(enrolled[0]["enrolled_on"]),
+            stage=_derive_stage(baseline[0]["tnm"]),
+            performance=baseline[0]["performance"]["value"],
+            symptoms=tuple(symptom["symptom"] for symptom in baseline[0]["symptoms"]),
+            lesions={
                 lesion["lesion_id"]: (lesion["kind"], lesion["body_site"])
                 for lesion in _contents_of_type(facts, "lesion.registered")
             },
-            tuple(_courses(facts)),
-            {line["line_id"]: _parse_day(line["on"]) for line in _contents_of_type(facts, "systemic_therapy.started")},
-            bool(_contents_of_type(facts, "participant.consented")[0]["options"]["registry"]),
-            _parse_day(withdrawn[0]["withdrawn_on"]) if withdrawn else None,
-            max(_parse_day(clinical_date(fact)) for fact in facts),
+            courses=tuple(_courses(facts)),
+            line_starts={
+                line["line_id"]: _parse_day(line["on"]) for line in _contents_of_type(facts, "systemic_therapy.started")
+            },
+            registry=bool(_contents_of_type(facts, "participant.consented")[0]["options"]["registry"]),
+            withdrawn_on=_parse_day(withdrawn[0]["withdrawn_on"]) if withdrawn else None,
+            last_fact_on=max(_parse_day(clinical_date(fact)) for fact in facts),
         )
 
 
@@ -115,4 +115,10 @@ def _courses(facts: Sequence[ReferenceFact]) -> Iterable[RadiotherapyCourse]:
         treated_lesions = {lesion: None for target in course["targets"] for lesion in target.get("lesion_ids", ())}
         stereotactic = any(target["technique"] == "stereotactic" for target in course["targets"])
         started_on, ended_on = _parse_day(course["started_on"]), ends.get(course["course_id"])
-        yield RadiotherapyCourse(course["course_id"], started_on, ended_on, tuple(treated_lesions), stereotactic)
+        yield RadiotherapyCourse(
+            course_id=course["course_id"],
+            started_on=started_on,
+            ended_on=ended_on,
+            lesion_ids=tuple(treated_lesions),
+            stereotactic=stereotactic,
+        )

@@ -158,7 +158,7 @@ def test_interrupted_import_reports_progress_and_how_to_continue(study: StudyUnd
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
     assert " lines: " in stdout
-    assert stderr == "The import has not come to its end: It was interrupted. Run it again: it goes on from there.\n"
+    assert stderr == "The import is incomplete: It was interrupted. Run the command again to continue.\n"
 
 
 def test_facts_of_a_voided_participant_can_be_imported(study: StudyUnderTest, tmp_path: Path) -> None:

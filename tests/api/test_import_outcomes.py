@@ -241,13 +241,13 @@ def test_export_states_its_visible_sites_and_end_time(study: StudyUnderTest, fol
     file, token = folder / "rome.jsonl", study.demo.token("site", "rome", study.study_id)
     result = run_quartal(study.demo, "export", "facts", "--study", study.study_id, "--out", str(file), "--token", token)
     assert result.code == 0
-    assert "Only site rome is visible to this token: the file has what 1 of 2 sites stated." in result.stderr
-    assert "The file has everything that was recorded before " in result.stderr
+    assert "Only site rome is visible to this token: the file has the facts of 1 of 2 sites." in result.stderr
+    assert "The file is complete up to " in result.stderr
     other_file = folder / "milan.jsonl"
     options = ("--out", str(other_file), "--site", "milan", "--token", token)
     refused = run_quartal(study.demo, "export", "facts", "--study", study.study_id, *options)
     assert (refused.code, other_file.exists()) == (1, False)
-    assert "The token sees the facts of rome only." in refused.stderr
+    assert "The token may see only the facts of rome." in refused.stderr
     assert [row["site_id"] for row in study.get("exports", "auditor").json()["rows"]] == [None]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from infra.client.services import Service
 from infra.client.study_client import ApiError, StudyClient
 from infra.reference.study import ReferenceFact, default_grants, subject
 from infra.simulator.participants import (
@@ -22,7 +23,6 @@ from infra.simulator.participants import (
     simulate_participant,
 )
 from infra.simulator.progress import ParticipantProgress
-from infra.synthetic.treatment_summary import Service
 from tests.demo import Demo
 
 STUDY_ID, TODAY = "chaos", "2030-01-01"

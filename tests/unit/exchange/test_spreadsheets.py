@@ -50,19 +50,19 @@ UNREADABLE_FILES = {
     "excel-de-ansi.csv": ["Line 2, column detail, is not UTF-8", "CSV UTF-8", "--encoding windows-1252"],
     "excel-mac-roman.csv": ["Line 2, column detail, is not UTF-8", "Numbers"],
     "header-below-rows.csv": ["The header is line 2"],
-    "header-with-hidden-sign.csv": [r"column 6, found_on\u200b", "is it found_on?", "a sign that no screen shows"],
-    "lost-letters.csv": ["Line 2, column detail, has the sign U+FFFD"],
+    "header-with-hidden-sign.csv": [r"column 6, found_on\u200b", "is it found_on?", "an invisible character"],
+    "lost-letters.csv": ["Line 2, column detail, has the character U+FFFD"],
     "no-header.csv": ["The file has no header", "--template"],
     "old-workbook.xls": ["a workbook of an old Excel", "CSV UTF-8"],
     "only-header.csv": ["a header and no row below it"],
     "only-separators.csv": ["The file is empty."],
     "row-numbers.csv": ["One column has no name: column 1.", "name the column, or remove it"],
-    "stray-mark-closed.csv": ["The row that begins in line 2", "look for a quotation mark too many"],
-    "stray-mark-in-two-rows.csv": ["The row that begins in line 2", "look for a quotation mark too many"],
+    "stray-mark-closed.csv": ["The row that begins in line 2", "look for a stray quotation mark"],
+    "stray-mark-in-two-rows.csv": ["The row that begins in line 2", "look for a stray quotation mark"],
     "stray-mark-open.csv": ["The row that begins in line 2", "never closed"],
-    "stray-mark-then-text.csv": ["The row that begins in line 2", "behind the closing quotation mark"],
+    "stray-mark-then-text.csv": ["The row that begins in line 2", "after the closing quotation mark"],
     "two-columns-of-one-name.csv": ["Columns 7 and 8 have the same name, size_mm."],
-    "utf-16-without-mark.txt": ["UTF-16 without its mark", "CSV UTF-8"],
+    "utf-16-without-mark.txt": ["UTF-16 without a byte order mark", "CSV UTF-8"],
     "web-page.xls": ["HTML", "save it as CSV"],
     "workbook.xlsx": ["a workbook", "CSV UTF-8"],
 }
@@ -152,7 +152,7 @@ def test_every_test_file_has_an_expectation() -> None:
 
 
 def test_utf_8_byte_order_mark_contradicts_another_encoding() -> None:
-    with pytest.raises(UnreadableFile, match="leave --encoding out"):
+    with pytest.raises(UnreadableFile, match="mark of UTF-8: leave out --encoding"):
         decode_text(b"\xef\xbb\xbftype,ref\n", "windows-1252")
     with pytest.raises(UnreadableFile, match="is not windows-1252"):
         decode_text(b"type,ref\n\x81,p1\n", "windows-1252")

@@ -7,14 +7,8 @@ from datetime import date
 import httpx
 import pytest
 
-from infra.client.study_client import (
-    ApiError,
-    Cancelled,
-    StudyClient,
-    interruptible_sleep,
-    load_reference_study,
-    reference_participants,
-)
+from infra.client.reference_loader import load_reference_study, reference_participants
+from infra.client.study_client import ApiError, Cancelled, StudyClient, interruptible_sleep
 from infra.reference import published_cases
 from infra.reference.study import OPENING_DATA, STUDY_ID, subject
 from tests.unit.infra.conftest import FakeQuartal, fail_once

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from infra.client.study_client import ParticipantBatches, reference_participants
+from infra.client.reference_loader import ParticipantBatches, reference_participants
 from infra.reference import published_cases
 from infra.reference.study import (
     CHECKLIST,

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import pytest
 
+from infra.client.services import SERVICES, Service
 from infra.simulator import rates
 from infra.simulator.participant_story import ParticipantStory
 from infra.simulator.participants import (
@@ -29,7 +30,6 @@ from infra.simulator.participants import (
 from infra.simulator.reporting import schedule_reports
 from infra.synthetic import probabilities
 from infra.synthetic.terms import PNEUMONIA, SERIOUS_EVENTS, TERMS
-from infra.synthetic.treatment_summary import SERVICES, Service
 from services.analytics.timeline.descriptions.describe import DESCRIPTIONS
 from services.enrollment.gate import EnrollmentGate as EnrollmentWorld
 from services.enrollment.rules import participant, study

@@ -1,4 +1,4 @@
-"""What is stated of the study `demo-live` as a whole: its opening with the protocol, and its eight sites."""
+"""Facts of the simulated study `demo-live` itself: its opening with the protocol, and its eight sites."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from infra.reference.study import PROTOCOL
 
 STUDY_ID = "demo-live"
 FIRST_SCREENING_DAY = date(2024, 1, 8)
-"""The first day on which somebody may be screened."""
+"""The first day on which a participant may be screened."""
 SCREENING_INTERVAL_DAYS, ACCRUAL_DAYS = 4, 800
-"""A screening every so many days; after the last day of accrual the next participants are screened from SINCE on."""
+"""Days between two screenings, and days of accrual; further participants are screened from the first day again."""
 
 
 @dataclass(frozen=True)
