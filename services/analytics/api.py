@@ -25,7 +25,8 @@ from shared.kernel.ids import SiteId
 from shared.kernel.partial_date import Day
 from shared.security.grants import rights_from_record
 from shared.ui.live_updates import LiveUpdates
-from shared.web.fact_routes import ParticipantIdPath, StudyIdPath, create_router, refusal_responses
+from shared.web.fact_recording import ParticipantIdPath, StudyIdPath
+from shared.web.fact_routes import create_router, refusal_responses
 from shared.web.read_logging import logs_reads, note_no_rows, note_rows
 from shared.web.response_models import CONTENT_HEADERS, NOT_MODIFIED, read_route_options
 

@@ -12,7 +12,8 @@ from shared.eventstore.study_cache import load_rights
 from shared.kernel.errors import Forbidden
 from shared.security.read_log import ExportLogEntry, ExportSummary, ReadLogEntry, list_exports, log_export_page
 from shared.security.read_log import list_reads as logged_reads
-from shared.web.fact_routes import StudyIdPath, create_router
+from shared.web.fact_recording import StudyIdPath
+from shared.web.fact_routes import create_router
 from shared.web.read_logging import note_rows
 from shared.web.response_models import ExportPage, ReadPage, read_route_options
 from shared.web.service import Service

@@ -33,7 +33,8 @@ from shared.security.vault import Vault
 from shared.web.entity_tags import content_tag, version_tag
 from shared.web.event_feed import EventTexts, FeedScope, open_own_texts, read_feed
 from shared.web.export_log_routes import ExportParameter, log_page
-from shared.web.fact_routes import ParticipantIdPath, StudyIdPath, create_router, refusal_responses
+from shared.web.fact_recording import ParticipantIdPath, StudyIdPath
+from shared.web.fact_routes import create_router, refusal_responses
 from shared.web.read_logging import logs_reads, note_rows
 from shared.web.response_models import (
     RECORD_HEADERS,

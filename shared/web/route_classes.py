@@ -9,8 +9,6 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from starlette.routing import Match
-from starlette.types import Scope
 
 from shared.kernel.errors import BodyTooLarge, Fault, RequestRejected, UnsupportedMediaType
 from shared.offload import offload
@@ -163,12 +161,7 @@ class CheckedRoute(StrictRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **settings: Any) -> None:
         super().__init__(path, endpoint, **settings)
-        self._path_suffix = path.rpartition("}")[2]
         self._entitlement = entitlement_of(endpoint)
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Most routes differ in how they end: one comparison instead of a regular expression."""
-        return super().matches(scope) if scope["path"].endswith(self._path_suffix) else (Match.NONE, {})
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = APIRoute.get_route_handler(self)  # the parameters are checked here, once it is clear who calls

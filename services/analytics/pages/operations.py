@@ -9,7 +9,7 @@ from services.analytics.operations.api import load_operations, note_operations
 from services.analytics.pages.html_errors import html_or_error, pages
 from services.analytics.pages.study_header import build_study_header
 from shared.inbox.lag import detect_silence, load_lags, load_stuck_counts
-from shared.web.fact_routes import StudyIdPath
+from shared.web.fact_recording import StudyIdPath
 from shared.web.read_logging import logs_reads
 from shared.web.same_origin import PageRoute
 

@@ -17,7 +17,7 @@ from services.analytics.pages.study_header import build_study_header
 from services.analytics.participants.service import ParticipantService
 from services.analytics.snapshot.repository import ProjectionPosition
 from services.analytics.timeline import swim_lane
-from shared.web.fact_routes import ParticipantIdPath, StudyIdPath
+from shared.web.fact_recording import ParticipantIdPath, StudyIdPath
 from shared.web.read_logging import logs_reads, note_rows
 from shared.web.same_origin import PageRoute
 

@@ -20,7 +20,7 @@ from services.analytics.queries.api import QueryFilterParameters
 from services.analytics.queries.service import QueryService
 from shared.contracts.study import SiteActivated
 from shared.kernel.record import Record
-from shared.web.fact_routes import StudyIdPath
+from shared.web.fact_recording import StudyIdPath
 from shared.web.read_logging import logs_reads, note_rows
 from shared.web.same_origin import PageRoute
 

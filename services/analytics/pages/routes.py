@@ -17,7 +17,7 @@ from services.analytics.pages.study_header import build_study_header
 from shared.kernel.errors import NotFound, RequestError
 from shared.security.tokens import BadToken, KeysUnavailable
 from shared.web.app import PUBLIC_CACHE_CONTROL
-from shared.web.fact_routes import StudyIdPath
+from shared.web.fact_recording import StudyIdPath
 from shared.web.read_logging import logs_reads
 from shared.web.same_origin import PageRoute
 
