@@ -1,4 +1,4 @@
-"""How enrollment judges its two kinds of stream, and what it keeps in view of each."""
+"""Enrollment's policies for the streams of studies and of participants."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class StudyStreamPolicy:
     rules: Rules = study.objections
 
     def stating_site(self, head: StreamHead, facts: Sequence[Fact]) -> None:
-        """A study's facts are no site's."""
+        """Return None: facts of a study belong to no site."""
 
     def other_streams(self, facts: Sequence[Fact]) -> frozenset[str]:
         return frozenset()
@@ -105,7 +105,7 @@ class ParticipantStreamPolicy:
         )
 
     def _search_key(self, record: Record, site: str, events: Sequence[Event], opened: TextOpener) -> bytes | None:
-        """The blind index of the reference that stands, if the present site stated it."""
+        """Return the blind index of the current reference if the current site stated it; else None."""
         if record.stated_of(ParticipantVoided) or not record.stated_of(ParticipantScreened):
             return None
         latest = latest_content_source(events, str(record.stated_of(ParticipantScreened)[0].event_id))
@@ -119,19 +119,19 @@ _LOCAL_REFERENCE_FACTS = {kind.type_name for kind in (ParticipantScreened, Parti
 
 
 def _may_change_local_reference(event: Event) -> bool:
-    """May this event change which reference the present site knows the participant by?"""
+    """Return whether the event may change the reference by which the current site searches the participant."""
     corrected_type = event.meta.get("corrects", {}).get("type")
     return event.type in _LOCAL_REFERENCE_FACTS or corrected_type in _LOCAL_REFERENCE_FACTS
 
 
 def _current_site(record: Record, enrolling_site: str) -> str:
-    """Where the participant is now: the last transfer by its date, in the order stated where dates are the same."""
+    """Return the current site: that of the last transfer by date, and of transfers on one day the last stated."""
     transfers = sorted(record.facts_of(ParticipantTransferred), key=lambda transfer: transfer.on.latest)
     return transfers[-1].to_site if transfers else enrolling_site
 
 
 def participation_status(record: Record) -> str:
-    """One word for where participation stands: the furthest that is stated."""
+    """Return the participation status: the first of the precedence list that is stated."""
     for kind, word in _STATUS_BY_PRECEDENCE:
         if record.stated_of(kind):
             return word
@@ -150,7 +150,7 @@ _STATUS_FACTS = {
     Correction.type_name,
     *(kind.type_name for kind, _ in _STATUS_BY_PRECEDENCE),
 }
-"""Facts that may change where a participant is, or how far."""
+"""Types of facts that may change a participant's current site or status."""
 
 
 def stream_policies(clock: Clock, vault: Vault) -> StreamPolicies:
