@@ -112,17 +112,11 @@ select moved.study_id, moved.subject, present.site_id
 on conflict (study_id, subject) do update set site_id = excluded.site_id
 
 -- name: standing
+-- Returns the facts of a study, or of its subject $2, that currently stand.
 select event_id, service, type, subject, site_id, version, recorded_at, schema_version, data, from_position
   from fact
  where study_id = $1 and to_position is null
-   and ($2::text[] is null or type = any($2)) and ($3::text is null or subject = $3)
- order by subject, service, version
-
--- name: standing_at
-select event_id, service, type, subject, site_id, version, recorded_at, schema_version, data, from_position
-  from fact
- where study_id = $1 and from_position <= $4 and (to_position is null or to_position > $4)
-   and ($2::text[] is null or type = any($2)) and ($3::text is null or subject = $3)
+   and ($2::text is null or subject = $2)
  order by subject, service, version
 
 -- name: store_ends

@@ -8,7 +8,7 @@ that stood at a position are those opened at or before it and not closed by then
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import attrgetter
@@ -70,20 +70,12 @@ class StandingFactRow:
         return self.stream(study_id).stated_fact(self.event_id, self.type, self.schema_version, self.data)
 
 
-async def load_standing(
-    connection: Connection,
-    study_id: str,
-    *,
-    types: Collection[str] | None = None,
-    subject: str | None = None,
-    position: int | None = None,
-) -> list[StandingFactRow]:
-    """What stands of a study, now or at a position, as far as the connection's tenant sees; ordered by stream."""
-    type_filter = None if types is None else list(types)
-    if position is None:
-        rows = await connection.fetch(SQL["standing"], study_id, type_filter, subject)
-    else:
-        rows = await connection.fetch(SQL["standing_at"], study_id, type_filter, subject, position)
+async def load_standing(connection: Connection, study_id: str, *, subject: str | None = None) -> list[StandingFactRow]:
+    """Return the facts of a study, or of one subject, that currently stand and that the connection's tenant may see.
+
+    They are ordered by stream and version.
+    """
+    rows = await connection.fetch(SQL["standing"], study_id, subject)
     return [StandingFactRow(**{**row, "event_id": UUID(int=row["event_id"].int)}) for row in rows]
 
 
