@@ -74,10 +74,10 @@ class ParticipantStreamPolicy:
         today = self.clock.today(study_id, activation.time_zone if activation else "UTC")
         enrolling_site = stream.head.summary.get("enrolling_site", site_id)
         return EnrollmentGate(
-            study_record,
-            today,
-            site_id or "",
-            enrolling_site or "",
+            study=study_record,
+            today=today,
+            site_id=site_id or "",
+            enrolling_site=enrolling_site or "",
             record_before=lambda: current_record(stated_facts(stream.events)),
             participant_id=stream.events[0].stream_id if stream.events else "",
             named_participants=stream.other_streams,
@@ -101,7 +101,9 @@ class ParticipantStreamPolicy:
         if self.needs_texts(stream, events):
             search_key = self._search_key(record, site, [*stream.events, *events], open_texts)
         return StreamHead(
-            0, site, search_key, {"status": participation_status(record), "enrolling_site": enrolling_site}
+            site_id=site,
+            search_key=search_key,
+            summary={"status": participation_status(record), "enrolling_site": enrolling_site},
         )
 
     def _search_key(self, record: Record, site: str, events: Sequence[Event], opened: TextOpener) -> bytes | None:

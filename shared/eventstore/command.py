@@ -69,9 +69,14 @@ class RecordedFacts:
     @classmethod
     def from_json(cls, study_id: str, answer: Mapping[str, Any]) -> RecordedFacts:
         """Restore a stored answer."""
-        ids = tuple(UUID(event_id) for event_id in answer["event_ids"])
-        timestamp = datetime.fromisoformat(answer["recorded_at"])
-        return cls(study_id, answer["stream_id"], answer["version"], ids, timestamp, replayed=True)
+        return cls(
+            study_id=study_id,
+            stream_id=answer["stream_id"],
+            version=answer["version"],
+            event_ids=tuple(UUID(event_id) for event_id in answer["event_ids"]),
+            recorded_at=datetime.fromisoformat(answer["recorded_at"]),
+            replayed=True,
+        )
 
 
 _LOCAL_REFERENCE = "/local_reference"

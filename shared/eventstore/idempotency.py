@@ -84,7 +84,12 @@ class IdempotencyCheck:
                 "The idempotency key is the id of an event with other content. Use a new key.", code=KEY_REUSED_CODE
             )
         return RecordedFacts(
-            event.study_id, event.stream_id, event.version, (event.event_id,), event.recorded_at, replayed=True
+            study_id=event.study_id,
+            stream_id=event.stream_id,
+            version=event.version,
+            event_ids=(event.event_id,),
+            recorded_at=event.recorded_at,
+            replayed=True,
         )
 
     async def _comparable_texts(self, unit: UnitOfWork, event: Event) -> dict[str, str]:

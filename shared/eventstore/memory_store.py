@@ -90,7 +90,13 @@ class _MemoryUnitOfWork:
         foreign_facts = (
             self._contents.foreign_facts.get((self._study_id, stream_id)) if head.enrollment_version else None
         )
-        return LoadedStream(self._head(self._study_id).version, head, events, outcome, foreign_facts)
+        return LoadedStream(
+            study_version=self._head(self._study_id).version,
+            head=head,
+            events=events,
+            outcome=outcome,
+            foreign_facts=foreign_facts,
+        )
 
     def _outcome(self, stream_id: str, keys: Set[str | None], site: str) -> IdempotentResult | None:
         candidates = [

@@ -50,7 +50,12 @@ class CachedStream:
         """Return the stream after an append, with facts in their stored form, without sealed texts."""
         previous = self.stream
         events = (*previous.events, *append_request.events)
-        stream = LoadedStream(previous.study_version, append_request.head, events, None, previous.foreign_facts)
+        stream = LoadedStream(
+            study_version=previous.study_version,
+            head=append_request.head,
+            events=events,
+            foreign_facts=previous.foreign_facts,
+        )
         if any(event.sealed for event in append_request.events):
             evaluated = evaluated.with_stored(stated_facts(append_request.events))
         stating_sites = self.stating_sites.union(event.site_id for event in append_request.events)

@@ -81,13 +81,16 @@ async def record_facts(
     *,
     opens_study: bool = False,
 ) -> JSONResponse:
-    """Record what was said; `facts` are pairs of pointer into the body and fact."""
+    """Record the facts, pairs of (JSON pointer into the body, fact), and return the response. Raises RequestError.
+
+    `stream` is None for a new participant.
+    """
     command = RecordFacts(
-        study,
-        stream,
-        tuple(fact for _, fact in facts),
-        tuple(pointer for pointer, _ in facts),
-        request.state.caller.subject,
+        study_id=study,
+        stream_id=stream,
+        facts=tuple(fact for _, fact in facts),
+        pointers=tuple(pointer for pointer, _ in facts),
+        member=request.state.caller.subject,
         request=_request_identity(request, headers),
         key=headers.idempotency_key,
         if_match=_version_guard(request),
@@ -143,7 +146,7 @@ def _stream_id_field(recorded_facts: RecordedFacts) -> dict[str, Any]:
 
 
 def _dry_run_response(recorded_facts: RecordedFacts, facts: Sequence[Fact], *, is_new_stream: bool) -> JSONResponse:
-    """What would be recorded. A new participant has no number yet; sealed texts are not sent back."""
+    """Return what would be recorded. A new participant has no number yet; sealed texts are not sent back."""
     facts_as_json = [{"type": fact.type_name, "data": fact.model_dump(mode="json")} for fact in facts]
     stream_field = {} if is_new_stream else _stream_id_field(recorded_facts)
     return JSONResponse(
