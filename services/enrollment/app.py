@@ -40,7 +40,7 @@ STUDIES = "/enrollment/v1/studies"
 PROBLEM_TYPES = declared_problem_types(
     study, participant, treatment, gate, participant_gate, studies, text_checks, list_checks
 )
-"""What the rules and gates of this service can object to."""
+"""The problem types of this service's rules and gates."""
 routes = create_router(STUDIES)
 NewParticipantList, NewParticipantBatch = batch_models(PARTICIPANT, "NewParticipant")
 

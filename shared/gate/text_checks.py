@@ -86,7 +86,7 @@ NON_NUMERIC_MEMBERS: frozenset[MemberKey] = frozenset(
 _MONTH_NAMES = (
     "jan feb mar apr may jun jul aug sep sept oct nov dec mrz mai okt dez mars avr juin juil ene abr dic fev mrt mei"
 )
-"""As spreadsheets write them in some languages. Not `set`, `out` and `gen`: SET-1 and GEN-2 are names."""
+"""Month names as spreadsheets write them in some languages. Not `set`, `out` and `gen`: SET-1 and GEN-2 are names."""
 _MONTH_PATTERN = f"(?:{'|'.join(_MONTH_NAMES.split())})"
 _SEPARATOR_PATTERN = r"[-./ ]{1,2}"
 _DATE_PATTERN = re.compile(

@@ -1,4 +1,4 @@
-"""Requests as they reach a handler: from somebody known, who may ask, with a body that is bounded and unambiguous."""
+"""Route classes that authenticate, authorize and read a bounded, unambiguous body before a handler runs."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from shared.web.request_body import BodyReader, ParsedBody, declared_members
 from shared.web.schema_members import body_schema
 
 _INLINE_MAX_BYTES = 4096
-"""Bytes of a body that is read at once on the event loop."""
+"""Bytes of a body up to which it is parsed on the event loop."""
 _LARGE_BODY_MIN_BYTES = 64 * 1024
-"""Bytes of a body from which on a caller has few of them received and worked on at once."""
+"""Bytes of a body from which on a caller may have only a few in progress."""
 _SINGLE_HEADERS = ("idempotency-key", "quartal-after")
-"""Headers of which a second one may mean another request."""
+"""Headers that may be sent only once."""
 
 
 class BoundedRequest(Request):
-    """Reads its body once, and not more of it than is allowed: as a page's form, unless a subclass takes more."""
+    """Reads its body once, up to a limit: that of a page's form, unless a subclass takes more."""
 
     async def body(self) -> bytes:
         if not hasattr(self, "_body"):
@@ -47,7 +47,7 @@ class BoundedRequest(Request):
 
     @property
     def max_bytes(self) -> int:
-        """Bytes that the body may have."""
+        """The greatest size of the body in bytes."""
         return self.limits.max_form_bytes
 
     @property
@@ -57,7 +57,7 @@ class BoundedRequest(Request):
 
 
 def refuse_long_query(request: BoundedRequest) -> None:
-    """Raises Unacceptable for more parameters than any route has: each of them costs a check, and a fault."""
+    """Raise RequestRejected for more parameters than any route has: each of them costs a check and a fault."""
     max_parameters = request.limits.max_parameters
     if request.scope["query_string"].count(b"&") >= max_parameters:
         message = f"The address has too many parameters. Give at most {max_parameters}."
@@ -77,7 +77,7 @@ def _too_large_message(max_bytes: int) -> str:
 
 
 class CheckedRequest(BoundedRequest):
-    """A request of somebody known."""
+    """A request of an authenticated caller."""
 
     parsed_body: ParsedBody
 
@@ -86,7 +86,7 @@ class CheckedRequest(BoundedRequest):
         return self.limits.max_body_bytes
 
     async def json(self) -> Any:
-        """What the route declares: FastAPI takes it as it is."""
+        """Return the validated body, which FastAPI takes as it is."""
         return self.parsed_body.value
 
     @property
@@ -98,7 +98,7 @@ class CheckedRequest(BoundedRequest):
         )
 
     def check(self) -> None:
-        """Raises Unacceptable, UnsupportedMedia for what the headers show already."""
+        """Check the headers. Raises RequestRejected and UnsupportedMediaType."""
         for name in _SINGLE_HEADERS:
             if len(self.headers.getlist(name)) > 1:
                 message = f"header {name}: This header is sent more than once. Send it once."
@@ -108,7 +108,7 @@ class CheckedRequest(BoundedRequest):
             raise UnsupportedMediaType
 
     async def read_body(self, reader: BodyReader) -> None:
-        """Parse and validate the body: a large one in a thread. Raises Malformed, Unacceptable."""
+        """Parse and validate the body: a large one in a thread. Raises MalformedBody and RequestRejected."""
         body, with_canonical = await self.body(), "idempotency-key" in self.headers
 
         def parse() -> ParsedBody:
@@ -127,7 +127,7 @@ class StrictRoute(APIRoute):
         self.parameters = declared_parameters(self.dependant)
 
     def check_parameters(self, request: Request) -> None:
-        """Raise Unacceptable for a parameter that is not declared, or repeated."""
+        """Raise RequestRejected for a parameter that is not declared, or repeated."""
         refuse_unknown_parameters((name for name, _ in request.query_params.multi_items()), self.parameters)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -141,7 +141,7 @@ class StrictRoute(APIRoute):
 
 
 class BoundedRoute(StrictRoute):
-    """Reads the body, where there is one, before anything is made of it."""
+    """Reads the body, if there is one, before the handler runs."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -157,14 +157,14 @@ class BoundedRoute(StrictRoute):
 
 
 class CheckedRoute(StrictRoute):
-    """Asks who calls, whether they may, and for the whole body, in this order, before anything is made of it."""
+    """Authenticates the caller, checks their role and reads the whole body, in this order, before the handler runs."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **settings: Any) -> None:
         super().__init__(path, endpoint, **settings)
         self._entitlement = entitlement_of(endpoint)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = APIRoute.get_route_handler(self)  # the parameters are checked here, once it is clear who calls
+        handle = APIRoute.get_route_handler(self)  # parameters are checked after authentication
 
         async def handle_checked(request: Request) -> Response:
             checked_request = CheckedRequest(request.scope, request.receive)
@@ -173,7 +173,7 @@ class CheckedRoute(StrictRoute):
             traffic, caller = checked_request.app.state.traffic, checked_request.state.caller.subject
             with traffic.request(caller):
                 if self._entitlement:
-                    async with traffic.turn(caller):  # it may wait, and asks the database again and again meanwhile
+                    async with traffic.turn(caller):  # it may wait, and query the database repeatedly
                         await self._entitlement(checked_request)
                 async with traffic.upload(caller) if checked_request.is_large else nullcontext():
                     await self._receive_body(checked_request)
@@ -206,7 +206,7 @@ class CheckedRoute(StrictRoute):
 
 
 def with_tag(request: Request, response: Response) -> Response:
-    """The answer to a read, with a tag of its content unless it has a better one. Streams and files have none here."""
+    """Add a tag of its content to the response to a read, unless it has one. Streams and files get none here."""
     content = getattr(response, "body", None)
     if request.method == "GET" and response.status_code == 200 and content is not None:
         response.headers.setdefault("ETag", content_tag(bytes(content)))
