@@ -22,19 +22,15 @@ from shared.settings import Settings
 from shared.web.app import create_service_app
 from shared.web.entitlement import require_entitlement, require_roles
 from shared.web.export_log_routes import export_routes, read_log_routes
+from shared.web.fact_recording import DryRun, FactHeaders, StudyIdPath, record_facts, rejection_at
 from shared.web.fact_routes import (
     FACT_ROUTE_OPTIONS,
     REGISTRATION_ROUTE_OPTIONS,
-    DryRun,
-    FactHeaders,
-    StudyIdPath,
     batch_form,
     batch_models,
     create_router,
     fact_routes,
     facts_with_pointers,
-    record_facts,
-    rejection_at,
 )
 from shared.web.read_routes import read_routes
 from shared.web.reference_search import search_routes
@@ -45,7 +41,7 @@ STUDIES = "/enrollment/v1/studies"
 PROBLEM_TYPES = declared_problem_types(
     study, participant, treatment, gate, participant_gate, studies, text_checks, list_checks
 )
-"""What the rules and gates of this service can object to."""
+"""The problem types of this service's rules and gates."""
 routes = create_router(STUDIES)
 NewParticipantList, NewParticipantBatch = batch_models(PARTICIPANT, "NewParticipant")
 

@@ -1,4 +1,4 @@
-"""What enrollment asks once, when a fact of a participant is stated: the protocol of the day, and the sites."""
+"""Enrollment's gate: checks a participant's fact against the protocol of its day and against the sites."""
 
 from __future__ import annotations
 
@@ -74,8 +74,11 @@ Answers = Mapping[str, str]
 
 @dataclass(frozen=True)
 class EnrollmentGate(ParticipantGate):
-    """`number` is the participant's own, '' while there is none; `others` are the participants whom a fact names, and
-    whom these name in turn: empty for somebody whom the caller does not see, and for a number that nobody has."""
+    """The gate of a participant's facts.
+
+    `participant_id` is '' for a new participant. `named_participants` are the records of the participants that a fact
+    names, and of those that these name in turn: empty if the caller may not see them or they do not exist.
+    """
 
     enrolling_site: str
     participant_id: str = field(default="", kw_only=True)
@@ -113,11 +116,11 @@ class EnrollmentGate(ParticipantGate):
                     yield SITE_NOT_ACTIVE.objection(pointer="/to_site")
 
     def _check_duplicate(self, original: str) -> Iterator[Objection]:
-        """A record that is void as a duplicate names another one, which leads to a participant who is none.
+        """Require that a duplicate names another visible record that is not itself a duplicate of this one.
 
-        That participant may be void, for somebody else's duplicate too. Who is at another site and who does not exist
-        have one answer: the caller learns nothing of either. Two records that name each other at the same moment are
-        not found out: each is decided by what the other was before.
+        That record may be void for another reason. A record of another site and one that does not exist get the same
+        response, so the caller learns nothing of either. Two records that name each other at the same moment are not
+        detected: each is decided by the other's earlier state.
         """
         if original == self.participant_id:
             yield DUPLICATE_OF_ITSELF.objection(pointer="/duplicate_of")
@@ -127,7 +130,7 @@ class EnrollmentGate(ParticipantGate):
             yield DUPLICATE_CIRCLE.objection(pointer="/duplicate_of")
 
     def _originals(self, participant_id: str) -> set[str]:
-        """The participants whom one is said to be a duplicate of, directly or through others."""
+        """Return the participants that one is a duplicate of, directly or through others."""
         reached: set[str] = set()
         next_ids = {participant_id}
         while next_ids:
@@ -158,7 +161,7 @@ class EnrollmentGate(ParticipantGate):
             list(_check_against_protocol(screening, plan, days, answers_before))
             for plan, days in studies.protocols_in_force(self.study, screened_on)
         ]
-        if all(objections_by_protocol):  # where the date leaves open which protocol held, it is enough that one admits
+        if all(objections_by_protocol):  # if the date leaves the protocol open, one that admits is enough
             yield from objections_by_protocol[-1] if objections_by_protocol else ()
 
 
@@ -173,7 +176,7 @@ def _check_against_protocol(
 def _check_answers(
     screening: ParticipantScreened, criterion_ids: set[str], answers_before: Answers | None
 ) -> Iterator[Objection]:
-    """`stood`: the answers that are corrected, unless the day is; what they left open or went beyond stays so."""
+    """Check the answers. `answers_before`: the corrected ones, of the same day, whose gaps and extras may stay."""
     unanswered_before, superfluous = (
         (criterion_ids - set(answers_before), set(answers_before) - criterion_ids)
         if answers_before is not None

@@ -1,4 +1,4 @@
-"""How enrollment judges its two kinds of stream, and what it keeps in view of each."""
+"""Enrollment's policies for the streams of studies and of participants."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StudyStreamPolicy:
     rules: Rules = study.objections
 
     def stating_site(self, head: StreamHead, facts: Sequence[Fact]) -> None:
-        """A study's facts are no site's."""
+        """Return None: facts of a study belong to no site."""
 
     def other_streams(self, facts: Sequence[Fact]) -> frozenset[str]:
         return frozenset()
@@ -72,10 +72,10 @@ class ParticipantStreamPolicy:
         today = self.clock.today(study_id, activation.time_zone if activation else "UTC")
         enrolling_site = stream.head.summary.get("enrolling_site", site_id)
         return EnrollmentGate(
-            study_record,
-            today,
-            site_id or "",
-            enrolling_site or "",
+            study=study_record,
+            today=today,
+            site_id=site_id or "",
+            enrolling_site=enrolling_site or "",
             record_before=lambda: current_record(stated_facts(stream.events)),
             participant_id=stream.events[0].stream_id if stream.events else "",
             named_participants=stream.other_streams,
@@ -99,11 +99,13 @@ class ParticipantStreamPolicy:
         if self.needs_texts(stream, events):
             search_key = self._search_key(record, site, [*stream.events, *events], open_texts)
         return StreamHead(
-            0, site, search_key, {"status": participation_status(record), "enrolling_site": enrolling_site}
+            site_id=site,
+            search_key=search_key,
+            summary={"status": participation_status(record), "enrolling_site": enrolling_site},
         )
 
     def _search_key(self, record: Record, site: str, events: Sequence[Event], opened: TextOpener) -> bytes | None:
-        """The blind index of the reference that stands, if the present site stated it."""
+        """Return the blind index of the current reference if the current site stated it; else None."""
         if record.stated_of(ParticipantVoided) or not record.stated_of(ParticipantScreened):
             return None
         latest = latest_content_source(events, str(record.stated_of(ParticipantScreened)[0].event_id))
@@ -117,7 +119,7 @@ _LOCAL_REFERENCE_FACTS = {kind.type_name for kind in (ParticipantScreened, Parti
 
 
 def _may_change_local_reference(event: Event) -> bool:
-    """May this event change which reference the present site knows the participant by?"""
+    """Return whether the event may change the reference by which the current site searches the participant."""
     corrected_type = event.meta.get("corrects", {}).get("type")
     return event.type in _LOCAL_REFERENCE_FACTS or corrected_type in _LOCAL_REFERENCE_FACTS
 
@@ -137,7 +139,7 @@ _STATUS_FACTS = {
     Correction.type_name,
     *(kind.type_name for kind, _ in _STATUS_BY_PRECEDENCE),
 }
-"""Facts that may change the current site or the participation status."""
+"""Types of facts that may change a participant's current site or status."""
 
 
 def stream_policies(clock: Clock, vault: Vault) -> StreamPolicies:

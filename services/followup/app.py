@@ -21,7 +21,7 @@ from shared.web.traffic import Traffic
 
 PARTICIPANT_PATH = "/followup/v1/studies/{study_id}/participants/{participant_id}"
 PROBLEM_TYPES = declared_problem_types(rules, gate, participant_gate, studies, text_checks, list_checks)
-"""What the rules and gates of this service can object to."""
+"""The problem types of this service's rules and gates."""
 
 
 def create_app(settings: Settings, *, traffic: Traffic | None = None) -> FastAPI:

@@ -1,8 +1,7 @@
-"""What follow-up asks once, when a fact is stated: the lesions and courses that it names, the visits of the protocol,
-and how long a reminder may be put off.
+"""Follow-up's gate: checks the lesions and courses that a fact names, and how long a reminder may be snoozed.
 
-What a correction leaves as it was is not asked again: a lesion that was voided since does not stand in the way of
-mending the rest.
+Values that a correction leaves unchanged are not checked again: a lesion voided since does not prevent the correction
+of something else.
 """
 
 from __future__ import annotations
@@ -85,7 +84,7 @@ class FollowUpGate(ParticipantGate):
 
 
 def _named_lesions(fact: Fact | None) -> dict[str, str]:
-    """Every lesion that a fact names, by its JSON pointer."""
+    """Return every lesion that a fact names, by its JSON pointer."""
     match fact:
         case DiseaseProgressed(lesion_id=str() as lesion):
             return {"/lesion_id": lesion}

@@ -1,6 +1,7 @@
-"""What may be stated of how a participant fares after treatment, each fact in the light of the others.
+"""The rules of follow-up, each fact in the light of the others.
 
-Little is impossible here. A missed visit that took place, or who is lost and found again, is recorded, and questioned.
+Little is impossible here. A missed visit that took place, or a participant lost and found again, is recorded and raises
+a data query.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
 
 
 def _check_not_after_death(record: Record, day: PartialDate, pointer: str) -> Iterator[Objection]:
-    """Raised against the contact, whichever of the two was stated first."""
+    """Object to the contact, whichever of the two was stated first."""
     for death in record.stated_of(ParticipantDied):
         if death.fact.died_on and death.fact.died_on.definitely_before(day):
             yield AFTER_DEATH.objection(death.event_id, pointer)

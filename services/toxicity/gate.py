@@ -1,7 +1,7 @@
-"""What toxicity asks once, when a fact is stated: the dictionary of the day, and the treatments that are known.
+"""Toxicity's gate: checks a fact against the dictionary of its day and against the participant's treatments.
 
-What a correction leaves as it was is not asked again: a course that was voided since, or a protocol that was amended
-for that day since, does not stand in the way of mending the rest.
+Values that a correction leaves unchanged are not checked again: a course voided since, or an amendment since, does not
+prevent the correction of something else.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ IN_THE_FUTURE = ProblemType("in-the-future", "This time is in the future at the 
 
 SeriousEventFollowUp = SeriousEventUpdated | SeriousEventResolved
 GradedItem = tuple[str, str, int | None]
-"""Where in the fact ("" or a finding's pointer), the term, its grade where there is one."""
+"""JSON pointer in the fact (a finding's, or ''), term, and grade if there is one."""
 
 
 @dataclass(frozen=True)
 class ToxicityGate(ParticipantGate):
-    """`participant` are the facts that enrollment stated of the participant: among them courses and lines."""
+    """The gate of adverse events. `enrollment_record` has the participant's courses and lines."""
 
     enrollment_record: Record = field(kw_only=True)
 
@@ -72,9 +72,9 @@ class ToxicityGate(ParticipantGate):
                 yield from self._check_aware_at(content.aware_at)
 
     def _accepted_dictionaries(self, content: Fact, content_before: Fact | None) -> list[ctcae.CtcaeDictionary]:
-        """Those of every protocol that may have been in force on the fact's day; of today's, for a fact without one.
+        """Return the dictionaries of every protocol that may be in force on the fact's day, or today if it has none.
 
-        A correction that leaves the day may stay with what was graded by.
+        A correction that leaves the day unchanged may keep the dictionary that was used.
         """
         when = content.happened_on or PartialDate.from_day(self.today)
         planned = [
@@ -86,7 +86,7 @@ class ToxicityGate(ParticipantGate):
     def _check_follow_up(
         self, record: Record, follow_up: SeriousEventFollowUp, content_before: Fact | None
     ) -> Iterator[Objection]:
-        """An event may go on in the dictionary that it was reported in, whatever the protocol by then."""
+        """Accept the dictionary in which the event was reported, whatever the protocol says by then."""
         event_id = follow_up.serious_event_id
         reports = [
             report for report in record.stated_of(SeriousEventReported) if report.fact.serious_event_id == event_id
@@ -122,7 +122,7 @@ class ToxicityGate(ParticipantGate):
                 yield NO_SUCH_LINE.objection(pointer=pointer, may_arrive_later=True)
 
     def _check_aware_at(self, aware_at: datetime) -> Iterator[Objection]:
-        """By the calendar of the site, whichever zone the moment was said in."""
+        """Compare with the site's calendar day, whichever offset the time was given in."""
         activation = studies.find_site(self.study, self.site_id)
         zone = rules_of(activation.time_zone if activation else "UTC")
         if aware_at.astimezone(zone).date() > self.today:
@@ -130,7 +130,7 @@ class ToxicityGate(ParticipantGate):
 
 
 def _dictionaries_used(fact: Fact | None) -> Iterator[ctcae.CtcaeDictionary]:
-    """The one dictionary of the terms that a fact names, if it names any."""
+    """Yield the dictionary of the terms that a fact names, if it names any."""
     match fact:
         case ToxicityAssessed(findings=(first, *_)):
             yield ctcae.dictionary_for_term(first.term)
@@ -139,7 +139,7 @@ def _dictionaries_used(fact: Fact | None) -> Iterator[ctcae.CtcaeDictionary]:
 
 
 def _named_treatments(assessment: ToxicityAssessed) -> Iterator[tuple[str, str, str]]:
-    """(JSON pointer, "course" or "line", id) of every treatment that the assessment names."""
+    """Yield (JSON pointer, "course" or "line", id) of every treatment that the assessment names."""
     if assessment.course_id:
         yield "/course_id", "course", assessment.course_id
     for finding_index, finding in enumerate(assessment.findings):
@@ -151,14 +151,14 @@ def _named_treatments(assessment: ToxicityAssessed) -> Iterator[tuple[str, str, 
 def _no_dictionary_has_all(
     dictionaries: Iterable[ctcae.CtcaeDictionary], graded_items: Sequence[GradedItem]
 ) -> Iterator[Objection]:
-    """One dictionary has to have all that is graded: versions are not mixed in an assessment."""
+    """Require one dictionary that has every graded term: versions are not mixed in an assessment."""
     yield from _objections_unless_any_accepts(
         _terms_missing_from(dictionary, graded_items) for dictionary in dictionaries
     )
 
 
 def _objections_unless_any_accepts(alternatives: Iterable[Iterable[Objection]]) -> Iterator[Objection]:
-    """The last of several judgements, where each of them objects."""
+    """Yield the objections of the last alternative if every alternative has some."""
     objections_by_alternative = [list(objections) for objections in alternatives]
     if all(objections_by_alternative):
         yield from objections_by_alternative[-1] if objections_by_alternative else ()

@@ -1,4 +1,4 @@
-"""What may be stated of a participant's adverse events, each fact in the light of the others."""
+"""The rules of a participant's adverse events, each fact in the light of the others."""
 
 from __future__ import annotations
 

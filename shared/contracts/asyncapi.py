@@ -1,4 +1,4 @@
-"""What is on Kafka, as an AsyncAPI 3.0 document: a channel for each topic, a message for each version of each fact.
+"""The messages on Kafka as an AsyncAPI 3.0 document: a channel for each topic, a message for each version of each fact.
 
 Made of what is published: the writer schemas, the examples in `golden/`, and the shapes of headers in `cloudevents.py`.
 Payloads are plain Schema Objects, which are JSON Schema draft 7; a test holds the published schemas to mean the same

@@ -1,4 +1,4 @@
-"""Every fact there is, by stream. Whoever needs to know what may be stated asks here."""
+"""All facts by stream."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = [
 
 STREAMS = (STUDY, PARTICIPANT, TOXICITY, FOLLOWUP)
 FACT_MODULES = (study, enrollment, treatment, toxicity, follow_up)
-"""The modules in which facts are declared; importing them is what fills the streams."""
+"""The modules that declare facts. Importing them fills the streams."""
 
 
 def find_stream(service: str, *, is_study: bool) -> Stream:
-    """The stream of a service about its study or its participants; KeyError if it has none."""
+    """Return the stream of a service about studies or participants. Raises KeyError if it has none."""
     for candidate in STREAMS:
         if candidate.service == service and (candidate.subject == "study") == is_study:
             return candidate
@@ -34,13 +34,14 @@ def find_stream(service: str, *, is_study: bool) -> Stream:
 
 
 def all_facts() -> Iterator[tuple[Stream, type[Fact]]]:
+    """Yield every fact with its stream."""
     for stream in STREAMS:
         for fact in stream.facts.values():
             yield stream, fact
 
 
 def fact_class(service: str, type_name: str) -> type[Fact]:
-    """The class of a fact by its name on the wire; KeyError if the service does not know it."""
+    """Return the class of a fact by its type name. Raises KeyError if the service does not have it."""
     for stream in STREAMS:
         if stream.service == service and type_name in stream.facts:
             return stream.facts[type_name]

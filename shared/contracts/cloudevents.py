@@ -44,7 +44,7 @@ OPTIONAL_HEADERS = {
 }
 _HEADER_PATTERNS = {name: re.compile(shape) for name, shape in {**REQUIRED_HEADERS, **OPTIONAL_HEADERS}.items()}
 PARTITIONS_PER_TOPIC = 16
-"""Of every topic, in version 1 for good: no key ever changes its partition."""
+"""The number of partitions of every topic of version 1. It never changes, so that no key changes its partition."""
 # What JSON can say and PostgreSQL's jsonb cannot hold: a zero character, a number of thousands of digits.
 _ZERO_CHARACTER, _HUGE_EXPONENT = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000"), re.compile(rb"[eE][+-]?[0-9]{4}")
 _JSON_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')

@@ -1,4 +1,4 @@
-"""Whether every version of a fact can be read by whoever reads another one. For tests: needs the development packages.
+"""Checks that a reader of one version of a fact can read every other one. For tests: needs the development packages.
 
 Forward: what is written today, closed, is of the open reader schema of every version before. Backward: what was
 written in any version is, brought up, of the reader schema of today. jsoncompat decides whether one schema is within
@@ -34,7 +34,7 @@ _TEXT_KEYWORDS = ("pattern", "format", "minLength", "maxLength")
 
 
 def find_incompatibilities(folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = catalogue.all_facts) -> list[str]:
-    """Who can no longer read what, a line each; nothing where everybody can. `folder` is what was published."""
+    """Return a line for each reader that can no longer read a version. `folder` has the published schemas."""
     return [
         finding
         for stream, fact in fact_source()

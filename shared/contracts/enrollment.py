@@ -1,4 +1,4 @@
-"""What may be stated of a participant from the first contact to the baseline, and how participation ends."""
+"""Facts of a participant from screening to the baseline assessment, and of the end of participation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An event: a fact as it was recorded, wherever it is (in the store, on Kafka, in the journal)."""
+"""Events: recorded facts with their identity, in the store, on Kafka and in the journal."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ class Row(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`data` is the fact as JSON, sealed texts null. `site_id` is the site that stated it; None for the study's own.
+    """A recorded fact. `data` is the fact as JSON, with null for sealed texts. `site_id` is the site that stated it;
+    None for facts of the study.
 
-    `version` counts from 1 within (study, service, stream). `meta` holds what is not the fact's: who recorded it,
-    which protocol amendment it was judged by, and, for a correction, type and version of the event it corrects.
+    `version` counts from 1 within (study, service, stream). `meta` has what is not part of the fact: who recorded it,
+    which protocol amendment it was decided by, and, for a correction, type and version of the corrected event.
     """
 
     study_id: str
@@ -82,16 +83,16 @@ class Event:
 
     @property
     def key(self) -> str:
-        """The Kafka key: events of one key keep their order."""
+        """The Kafka key. Events of one key keep their order."""
         return self.study_id if self.is_study_event else f"{self.study_id}/{self.stream_id}"
 
     @property
     def is_readable(self) -> bool:
-        """Does today's language have such a fact? A later writer may say what an earlier reader cannot read yet."""
+        """Whether this version has the fact's type. A newer writer may use types that this reader does not have."""
         return self.type in self.stream.facts
 
     def stated_fact(self) -> StatedFact[Fact]:
-        """KeyError or ValueError for a type or content that today's language does not have."""
+        """Parse the fact. Raises KeyError or ValueError for a type or content that this version does not have."""
         return self.stream.stated_fact(self.event_id, self.type, self.schema_version, self.data)
 
     @property
@@ -100,4 +101,5 @@ class Event:
 
 
 def stated_facts(events: Iterable[Event]) -> list[StatedFact[Fact]]:
+    """Parse the facts of events. Raises as `Event.stated_fact`."""
     return [event.stated_fact() for event in events]

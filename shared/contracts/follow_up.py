@@ -1,4 +1,4 @@
-"""What may be stated of how a participant fares after treatment: contacts, progression, death, and who is not found."""
+"""Facts of follow-up: contacts, progression, death, and loss to follow-up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be stated of a study as a whole. These facts cannot be corrected: they are closed, revoked, amended."""
+"""Facts of a study as a whole. They cannot be corrected; they are closed, revoked or amended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be stated of a participant's adverse events: by CTCAE, each grade under the version that it was given in."""
+"""Facts of a participant's adverse events, graded by CTCAE, each grade in the version that it was given in."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class _SeriousEventFollowUp(Fact):
 
     @property
     def happened_on(self) -> PartialDate | None:
-        """Where no clinical day is said, that on which the site became aware."""
+        """The clinical day, or without one the day on which the site became aware."""
         return super().happened_on or PartialDate.from_day(self.aware_at.date())
 
     @property

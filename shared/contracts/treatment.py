@@ -1,4 +1,4 @@
-"""What may be stated of a participant's radiotherapy and systemic therapy. Doses are whole centigray."""
+"""Facts of a participant's radiotherapy and systemic therapy. Doses are whole centigray."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody states, what came of it, and how objections to it are told."""
+"""The command that records facts, its result, and the error that objections to it become."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from shared.kernel.sealed_text import extract_texts
 
 @dataclass(frozen=True, slots=True)
 class VersionGuard:
-    """The versions that the record may be at, one of which the client has read; None: any, but there must be one."""
+    """The versions that If-Match names. None allows every version of a record that exists."""
 
     versions: frozenset[int] | None
 
     def allows(self, version: int, exists: bool) -> bool:
+        """Return whether a record of this version may be changed."""
         return exists if self.versions is None else version in self.versions
 
 
 @dataclass(frozen=True, slots=True)
 class RecordFacts:
-    """What somebody states, at once, of one study or participant. `stream_id` None: of a participant yet unknown.
+    """A request to record facts of one study or participant together.
 
-    `pointers[i]` is where fact i stands in the request's body; `request` is what makes two requests the same.
-    `opens_study`: the caller was found entitled to open studies. `after`: the version of the participant, where they
-    are registered, that this service is to know before it decides.
+    `stream_id` is None for a new participant. `pointers[i]` is the JSON pointer of fact i in the request's body.
+    `request` are the bytes that make two requests the same. `opens_study`: the caller may open studies. `after` is the
+    version of the participant in enrollment that this service has to know before it decides.
     """
 
     study_id: str
@@ -49,9 +50,9 @@ class RecordFacts:
 
 @dataclass(frozen=True, slots=True)
 class RecordedFacts:
-    """What came of it: the events' ids, and the stream's version after them. Times are real, in UTC.
+    """The result of a command: the ids of its events, and the stream's version after them. Times are in UTC.
 
-    `replayed`: the outcome of an earlier request is repeated; nothing was recorded now.
+    `replayed`: the result of an earlier request is repeated, and nothing was recorded now.
     """
 
     study_id: str
@@ -68,18 +69,23 @@ class RecordedFacts:
     @classmethod
     def from_json(cls, study_id: str, answer: Mapping[str, Any]) -> RecordedFacts:
         """Restore a stored answer."""
-        ids = tuple(UUID(event_id) for event_id in answer["event_ids"])
-        timestamp = datetime.fromisoformat(answer["recorded_at"])
-        return cls(study_id, answer["stream_id"], answer["version"], ids, timestamp, replayed=True)
+        return cls(
+            study_id=study_id,
+            stream_id=answer["stream_id"],
+            version=answer["version"],
+            event_ids=tuple(UUID(event_id) for event_id in answer["event_ids"]),
+            recorded_at=datetime.fromisoformat(answer["recorded_at"]),
+            replayed=True,
+        )
 
 
 _LOCAL_REFERENCE = "/local_reference"
 
 
 def refuse_references(facts: Sequence[Fact], pointers: Sequence[str]) -> None:
-    """Raise Unacceptable where a fact states a site's own reference, for whoever is not of that site.
+    """Raise RequestRejected if a fact contains a site's own reference. Called for callers who are not of that site.
 
-    It is refused before anything is looked up or compared, so that nobody else can try references out.
+    The check comes before anything is looked up or compared, so that nobody else can try references out.
     """
     message = "Only the site states its own reference. Leave it out: a correction keeps the present one."
     faults = [
@@ -99,9 +105,9 @@ def to_request_error(
     *,
     may_be_on_its_way: bool = False,
 ) -> RequestError:
-    """Each objection, with a pointer into the body where it is about what is proposed.
+    """Make an error of the objections. Objections to proposed facts get a pointer into the request's body.
 
-    Where all of them are to what may be on its way here from another service, it is too early to refuse.
+    `may_be_on_its_way`: return NotKnownYet if everything that is missing may still arrive from another service.
     """
     pointer_by_event = {stated.event_id: pointer for stated, pointer in zip(proposed, pointers, strict=True)}
     pointer_by_corrected_event = {
@@ -125,7 +131,7 @@ def to_request_error(
 def _is_mirrored(
     raised_objection: RaisedObjection, all_raised: Sequence[RaisedObjection], proposed_ids: Container[UUID]
 ) -> bool:
-    """Two facts that exclude each other object to each other: of what is recorded, that says nothing new."""
+    """Return whether a recorded fact repeats the objection of a proposed fact that it excludes."""
     (event_id, objection), excluded_event_id = raised_objection, raised_objection[1].because_of
     return event_id not in proposed_ids and any(
         (other_event_id, other_objection.code, other_objection.because_of)

@@ -42,7 +42,7 @@ class FeedCursor:
 
 @dataclass(frozen=True, slots=True)
 class FeedSnapshot:
-    """What is visible now, and in which database. `follows`: it may come after the snapshot that was asked about."""
+    """The snapshot of what is visible now and its database. `follows_previous`: it may follow the previous snapshot."""
 
     text: str
     database: str

@@ -1,8 +1,8 @@
-"""A statement that comes again: the outcome of the first one, compared only as far as the caller may know it.
+"""Finds the stored result of a repeated request, comparing the requests only as far as the caller may read them.
 
-Sealed text must not be found by guessing. Whoever may read the texts of the site, and whoever sent the first request,
-has the whole request compared. Anybody else has it compared as everybody may see it: without texts. With a text in it,
-nothing is compared and the answer is the same whatever the text says.
+Sealed text must not be found by guessing. For callers who may read the texts of the site or who sent the first request,
+the whole requests are compared. For others, requests are compared without texts; a request with a text is never equal,
+so the response does not depend on what the text says.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ KEY_REUSED_CODE = "idempotency-key-reused"
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyCheck:
+    """Compares one command with what was recorded under its key."""
+
     command: RecordFacts
     rights: Rights
     vault: Vault
 
     async def find_repeat(self, unit: UnitOfWork, stream: LoadedStream, site: str | None) -> RecordedFacts | None:
-        """Return the stored outcome of the statement's key, or of the event that the key names; None if it is new.
+        """Return the stored result of the command's key, or of the event that the key names; None for a new request.
 
-        `site` is where it is stated. Raises Unacceptable where the key belongs to something else.
+        `site` is the site that states the facts. Raises RequestRejected if the key was used for something else.
         """
         if stream.outcome is None:
             return await self._find_repeat_of_event(unit, stream)
@@ -58,7 +60,7 @@ class IdempotencyCheck:
     async def _events_of_first_request(
         self, unit: UnitOfWork, stream: LoadedStream, outcome: IdempotentResult
     ) -> Sequence[Event]:
-        """The events of the first request; none where they are no longer the caller's to see."""
+        """Return the events of the first request; empty if the caller may no longer see them."""
         stream_id, ids = outcome.answer["stream_id"], set(outcome.answer["event_ids"])
         if not any(event.stream_id == stream_id for event in stream.events):
             stream = await unit.load_stream(stream_id)
@@ -82,11 +84,16 @@ class IdempotencyCheck:
                 "The idempotency key is the id of an event with other content. Use a new key.", code=KEY_REUSED_CODE
             )
         return RecordedFacts(
-            event.study_id, event.stream_id, event.version, (event.event_id,), event.recorded_at, replayed=True
+            study_id=event.study_id,
+            stream_id=event.stream_id,
+            version=event.version,
+            event_ids=(event.event_id,),
+            recorded_at=event.recorded_at,
+            replayed=True,
         )
 
     async def _comparable_texts(self, unit: UnitOfWork, event: Event) -> dict[str, str]:
-        """The event's texts, for who may know them; a correction may hold texts that its own sender was never shown."""
+        """Return the event's texts if the caller may read them. Senders of corrections may not know all texts."""
         is_own_event = self._was_sent_by_caller(event) and event.type != Correction.type_name
         if not (is_own_event or self.rights.is_site_staff(event.site_id or "")):
             return {}

@@ -1,4 +1,4 @@
-"""The store's twin in memory, for tests of what is above it; the contract suite holds it to the real one."""
+"""The event store in memory, for tests. One contract suite checks it and the PostgreSQL store in the same way."""
 
 from __future__ import annotations
 
@@ -37,13 +37,15 @@ class _Contents:
 
 
 class MemoryStore:
+    """The event store of one service in memory."""
+
     def __init__(self, service: str) -> None:
         self.service, self._contents, self._lock = service, _Contents(), asyncio.Lock()
 
     def put_foreign_facts(
         self, study_id: str, stream_id: str, site_id: str | None, version: int, facts: Record
     ) -> None:
-        """What another service has published of a study (no site) or a participant, up to that version of theirs."""
+        """Set what enrollment has published about a study (without a site) or a participant up to a version."""
         previous = self._contents.heads.get((study_id, stream_id), StreamHead())
         head = (
             StreamHead(version)
@@ -55,7 +57,7 @@ class MemoryStore:
 
     @asynccontextmanager
     async def unit(self, tenant: Tenant) -> AsyncIterator[UnitOfWork]:
-        """Units run one after the other; what one wrote is kept only when it ends well."""
+        """Run units one after the other. Writes are kept only if the block ends without an exception."""
         async with self._lock:
             draft = copy.copy(self._contents)
             for name, mapping in vars(self._contents).items():
@@ -88,7 +90,13 @@ class _MemoryUnitOfWork:
         foreign_facts = (
             self._contents.foreign_facts.get((self._study_id, stream_id)) if head.enrollment_version else None
         )
-        return LoadedStream(self._head(self._study_id).version, head, events, outcome, foreign_facts)
+        return LoadedStream(
+            study_version=self._head(self._study_id).version,
+            head=head,
+            events=events,
+            outcome=outcome,
+            foreign_facts=foreign_facts,
+        )
 
     def _outcome(self, stream_id: str, keys: Set[str | None], site: str) -> IdempotentResult | None:
         candidates = [
@@ -170,7 +178,7 @@ class _MemoryUnitOfWork:
         return matches[:limit]
 
     def _may_read(self, event: Event) -> bool:
-        """What a site stated it reads, after a transfer too."""
+        """Return whether the tenant may read the event: a site reads what it stated, after a transfer too."""
         return event.site_id == self._site_id or self._may_see(self._contents.heads[event.study_id, event.stream_id])
 
     async def current_snapshot(self, previous: str) -> FeedSnapshot:

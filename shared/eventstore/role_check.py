@@ -1,4 +1,4 @@
-"""Whether somebody may state a fact in a study at all: asked before what they send is looked at."""
+"""Checks that a caller has a role that may state a fact in a study, before the request's body is read."""
 
 from __future__ import annotations
 

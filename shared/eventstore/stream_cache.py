@@ -18,14 +18,14 @@ from shared.eventstore.store import AppendRequest, LoadedStream
 from shared.kernel.record import EvaluatedRecord, Rules
 
 CACHE_SIZE_EVENTS = 40_000
-"""How many events are remembered, of all streams together, with the facts known from elsewhere: about 2.5 kB each."""
+"""Events and foreign facts of all cached streams together, about 2.5 kB each."""
 
 
 @dataclass(frozen=True, slots=True)
 class CachedStream:
-    """A stream as recalled, and as judged. `data_key` is the stream's wrapped key, where it was needed before.
+    """A loaded stream with its evaluated record.
 
-    `stated_at` are the sites that its events were stated at.
+    `data_key` is the stream's wrapped key, if it was needed before. `stating_sites` are the sites of its events.
     """
 
     stream: LoadedStream
@@ -40,31 +40,36 @@ class CachedStream:
 
     @property
     def event_count(self) -> int:
-        """In events; a fact known from elsewhere takes as much room as an own one."""
+        """The number of events and foreign facts, which take about the same memory."""
         foreign_facts = self.stream.foreign_facts
         return len(self.stream.events) + (len(foreign_facts.stated_facts) if foreign_facts else 0)
 
     def with_append(
         self, append_request: AppendRequest, evaluated: EvaluatedRecord, data_key: bytes | None
     ) -> CachedStream:
-        """The same after an append: facts as they are stored, without the texts that were sealed."""
+        """Return the stream after an append, with facts in their stored form, without sealed texts."""
         previous = self.stream
         events = (*previous.events, *append_request.events)
-        stream = LoadedStream(previous.study_version, append_request.head, events, None, previous.foreign_facts)
+        stream = LoadedStream(
+            study_version=previous.study_version,
+            head=append_request.head,
+            events=events,
+            foreign_facts=previous.foreign_facts,
+        )
         if any(event.sealed for event in append_request.events):
             evaluated = evaluated.with_stored(stated_facts(append_request.events))
         stating_sites = self.stating_sites.union(event.site_id for event in append_request.events)
         return CachedStream(stream, evaluated, data_key, stating_sites)
 
     def for_study_version(self, study_version: int) -> CachedStream:
-        """For a decision by another version of the study's facts, which the stream itself does not depend on."""
+        """Return the same stream, to be decided against `study_version`."""
         if self.stream.study_version == study_version:
             return self
         return replace(self, stream=replace(self.stream, study_version=study_version))
 
 
 class StreamCache:
-    """The streams seen last, within a bound on their events."""
+    """The most recently used streams, within a limit on the number of their events."""
 
     def __init__(self, cache_size: int = CACHE_SIZE_EVENTS) -> None:
         self._cache_size, self._event_count = cache_size, 0
@@ -72,7 +77,7 @@ class StreamCache:
         self._streams: OrderedDict[tuple[str, str], CachedStream] = OrderedDict()
 
     def lock(self, study_id: str, stream_id: str | None) -> AbstractAsyncContextManager[object]:
-        """Statements of one stream that arrive here together come one after the other: they would only collide."""
+        """Return the lock of a stream: concurrent commands for one stream would only conflict."""
         if stream_id is None:
             return nullcontext()
         lock = self._locks.get((study_id, stream_id)) or asyncio.Lock()
@@ -95,16 +100,16 @@ class StreamCache:
 
 
 ContentSource = tuple[Event, str]
-"""The event that gave a fact its content last, and where within it that lies (JSON pointer)."""
+"""The event that has the current content of a fact, and the JSON pointer of the content within it."""
 
 
 def latest_content_source(events: Sequence[Event], event_id: str) -> ContentSource | None:
-    """Return the last word on one fact; None if it is unknown."""
+    """Return the source of one fact's content; None if the events do not have the fact."""
     return latest_content_sources(events).get(event_id)
 
 
 def latest_content_sources(events: Iterable[Event]) -> dict[str, ContentSource]:
-    """Return the last word on every fact, by its event id. Each event is read once, however many there are."""
+    """Return the source of every fact's content by the fact's event id. Each event is read once."""
     sources: dict[str, ContentSource] = {}
     for event in events:
         sources[str(event.event_id)] = event, ""

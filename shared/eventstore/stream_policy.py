@@ -1,4 +1,4 @@
-"""What the command path asks of a service about one kind of stream."""
+"""The part of the command path that a service defines for each kind of stream."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from shared.kernel.fact import Fact, effective_fact
 from shared.kernel.record import Gate, Record, Rules
 
 TextOpener = Callable[[Event], Mapping[str, str]]
-"""The sealed texts of an event, by JSON pointer."""
+"""Returns the sealed texts of an event by JSON pointer."""
 
 
 class StreamPolicy(Protocol):
-    """The rules, the gate, and the view that is kept of the stream."""
+    """The rules and the gate of a kind of stream, and the head that lists and searches use."""
 
     @property
     def rules(self) -> Rules: ...
 
     def stating_site(self, head: StreamHead, facts: Sequence[Fact]) -> str | None:
-        """The site that states: that of the stream, or, for a new one, the one its first fact names."""
+        """Return the stating site: the stream's, or for a new stream the one that its first fact names."""
         ...
 
     def other_streams(self, facts: Sequence[Fact]) -> frozenset[str]:
-        """Other streams that the gate looks into, to judge these facts or what stands of another such stream."""
+        """Return the ids of other streams that the gate needs for these facts."""
         ...
 
     def gate(self, study_id: str, study_record: Record, stream: LoadedStream, site_id: str | None) -> Gate: ...
 
     def provenance(self, study_record: Record, stream: LoadedStream, fact: Fact) -> Mapping[str, Any]:
-        """What a fact was judged by, beyond the study's version, to be kept with it."""
+        """Return what else than the study's version a decision depended on. It is stored with the event."""
         ...
 
     def needs_texts(self, stream: LoadedStream, events: Sequence[Event]) -> bool:
-        """Must sealed texts be opened to say what the stream's head is after these events?"""
+        """Return whether the stream's head after these events depends on sealed texts."""
         ...
 
     def head_after(
         self, stream: LoadedStream, record: Record, events: Sequence[Event], open_texts: TextOpener
     ) -> StreamHead:
-        """Site, search key and summary after the events; the versions are the recorder's to fill in."""
+        """Return site, search key and summary after the events. The command handler fills the versions in."""
         ...
 
 
@@ -64,7 +64,7 @@ class StreamPolicies:
 
 
 def amendment_provenance(study_record: Record, fact: Fact) -> Mapping[str, Any]:
-    """The protocol's amendment on the fact's day; none before the first."""
+    """Return the protocol amendment in force on the fact's day; empty before the first one."""
     fact_date = effective_fact(fact).happened_on
     amendment = amendment_on(study_record, fact_date) if fact_date else None
     return {"amendment": amendment} if amendment else {}

@@ -1,4 +1,4 @@
-"""A study's own facts as they stand, kept in memory between requests and read anew when they have moved."""
+"""Studies' own facts, cached between requests and loaded again when they have changed."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ from shared.security.tenancy import Tenant
 
 @dataclass(frozen=True, slots=True)
 class StudyState:
-    """Version 0: there is no such study."""
+    """A study's own record at a version. Version 0: there is no such study."""
 
     version: int
     record: Record
     _rights_by_member: dict[str, Rights] = field(default_factory=dict, repr=False, compare=False)
 
     def rights(self, member: str) -> Rights:
-        """What the member's standing grants allow."""
+        """Return what the member's current grants allow."""
         if member not in self._rights_by_member:
             self._rights_by_member[member] = rights_from_record(self.record, member)
         return self._rights_by_member[member]
 
 
 class Studies(Protocol):
+    """The studies that a service knows."""
+
     async def current(self, study_id: str) -> StudyState:
-        """What is known here; it may have moved since."""
+        """Return the cached state, which may be old."""
         ...
 
     async def reload(self, study_id: str) -> StudyState:
-        """What is recorded now."""
+        """Load the state that is recorded now."""
         ...
 
 
@@ -45,7 +47,7 @@ FactsLoader = Callable[[], Iterable[StatedFact[Fact]]]
 
 
 class StudyCache(ABC):
-    """Studies as they were read last; a subclass says where from."""
+    """The studies used last. A subclass defines where they are loaded from."""
 
     def __init__(self, *, cache_size: int = 200) -> None:
         self._cache_size, self._cache = cache_size, dict[str, StudyState]()
@@ -54,7 +56,7 @@ class StudyCache(ABC):
         return self._cache.get(study_id) or await self.reload(study_id)
 
     async def at_version(self, study_id: str, version: int) -> StudyState:
-        """Read anew unless that very version is known."""
+        """Return the state, loaded again unless this version is cached."""
         cached = self._cache.get(study_id)
         return cached if cached and cached.version == version else await self.reload(study_id)
 
@@ -71,11 +73,11 @@ class StudyCache(ABC):
 
     @abstractmethod
     async def _load(self, study_id: str) -> tuple[int, FactsLoader]:
-        """The version of the study's stream, 0 if there is none, and what gives its facts in order."""
+        """Return the version of the study's stream (0: none), and a function that returns its facts in order."""
 
 
 class OwnStudies(StudyCache):
-    """The studies of the service that records them itself."""
+    """Studies in the service that records them."""
 
     def __init__(self, store: Store, *, cache_size: int = 200) -> None:
         super().__init__(cache_size=cache_size)
@@ -88,7 +90,7 @@ class OwnStudies(StudyCache):
 
 
 async def load_rights(studies: Studies, study_id: str, member: str) -> tuple[Rights, StudyState]:
-    """What somebody may read in a study, by the grants of this moment; NotFound for who has none."""
+    """Return a member's current rights in a study, and the study. Raises NotFound for a member without grants."""
     study = await studies.reload(study_id)
     member_rights = study.rights(member)
     if not member_rights.grants:

@@ -1,4 +1,4 @@
-"""Something wrong with a value by itself."""
+"""A flaw of a single value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.kernel.objection import Objection
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """An objection to a value, and the trait by which the same value is recognized elsewhere, whatever its place."""
+    """An objection to a value, and a trait by which the same flawed value is recognized in other facts."""
 
     objection: Objection
     trait: tuple[Hashable, ...]

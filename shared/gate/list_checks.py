@@ -1,6 +1,6 @@
-"""Lists that name the same thing twice, and boosts that ride on each other.
+"""Checks for lists that name the same thing twice, and for boosts of each other.
 
-Some lists are held to this by their class or by a rule already: targets and what was delivered to them, lesions of a
+Classes or rules check some lists already: targets and what was delivered to them, lesions of a
 contact, causes of a finding, the terms of an assessment, criteria and consent forms of a protocol.
 """
 
@@ -73,11 +73,11 @@ IDENTITIES: Mapping[tuple[type[BaseModel], str], Identity] = {
     (ReminderPlan, "steps"): _entry_itself,
     (StereotacticDefinition, "deliveries"): _entry_itself,
 }
-"""What makes two entries of a list the same thing."""
+"""The value that two entries of a list have in common if they mean the same thing."""
 
 
 def find_flaws(fact: Fact) -> Iterator[Flaw]:
-    """Everything that is wrong with the lists of a fact."""
+    """Yield every flaw of the lists of a fact."""
     yield from _find_repetitions(fact, "")
     if isinstance(fact, RadiotherapyStarted | PrescriptionChanged):
         yield from _circular_boosts(fact.targets)
@@ -114,7 +114,7 @@ def _circular_boosts(targets: tuple[Target, ...]) -> Iterator[Flaw]:
 
 
 def _boosted_targets(target: str, boosts: Mapping[str, str | None]) -> list[str]:
-    """The targets that one rides on, directly or through others, each once."""
+    """Return the targets that one is a boost of, directly or through others, each once."""
     boosted: list[str] = []
     base = boosts[target]
     while base is not None and base not in boosted:

@@ -1,9 +1,8 @@
-"""What every fact of a participant is asked once, when it is stated: doors that the study, the site or the participant
-has closed, and days that have not come. Pure.
+"""The checks of every participant's fact against the world outside its record, made once, when it is stated. Pure.
 
-Voids pass: taking back what was said is never refused for the state of the world. A correction is asked what it
-changes: an accrual that was closed, or a protocol that was amended for that day since, does not stand in the way of
-mending the rest. Days that cannot be are refused whatever stood before.
+They refuse facts after the study, the site or the participant's consent has ended, and dates in the future. A void is
+never refused. A correction is checked for what it changes: the end of accrual or an amendment since then does not
+prevent the correction of something else. Impossible dates are refused in any case.
 """
 
 from __future__ import annotations
@@ -47,10 +46,10 @@ SITE_CLOSED = ProblemType("site-closed", "The site was closed before this day. C
 
 @dataclass(frozen=True)
 class ParticipantGate:
-    """What a participant's facts are judged by besides each other: the study, and the present site and its today.
+    """The context that a participant's facts are checked against: the study, the current site, and today at that site.
 
-    `participant` are enrollment's facts, in a service that has them from elsewhere; None where they are the record
-    itself. `earlier` gives the record as it stands before what is stated now. A service adds in `own` what it asks.
+    `enrollment_record` is the participant's record in enrollment; None in enrollment itself, where it is the record.
+    `record_before` returns the record before the proposed facts. A service adds its checks in `service_checks`.
     """
 
     study: Record
@@ -104,14 +103,17 @@ class ParticipantGate:
                 yield objection
 
     def closures(self, enrollment_record: Record, content: Fact) -> Iterator[Objection]:
-        """What is closed for a later day. A correction carries no fact through such a door; one behind it may stay."""
+        """Yield objections to facts dated after a closure, such as a withdrawal of consent or the end of accrual.
+
+        A correction may not move a fact past a closure. A fact that is past it already may stay there.
+        """
         yield from _dated_after_withdrawal(enrollment_record, content)
 
     def service_checks(self, record: Record, fact: Fact, content: Fact) -> Iterator[Objection]:
-        """What this service asks of `said`, which `fact` states or restates, or which stood before `fact` restates it.
+        """Yield this service's objections to `content`: the stated or restated fact, or the fact before the correction.
 
-        Pointers are within `said`. An objection to a correction is dropped where the fact raised the same as it stood,
-        on the same day and with the same member at fault.
+        Pointers are within `content`. An objection to a correction is dropped if the fact raised the same one before,
+        on the same day and about the same value.
         """
         yield from ()
 
@@ -120,7 +122,7 @@ class ParticipantGate:
         return self.record_before()
 
     def fact_before_correction(self, fact: Fact) -> Fact | None:
-        """What a correction restates, as it stood before; None for a new fact, and for one that was void."""
+        """Return the fact that a correction restates; None for a new fact and for a void one."""
         if not isinstance(fact, Correction):
             return None
         return next(
@@ -136,7 +138,7 @@ class ParticipantGate:
 
 
 def _dated_after_withdrawal(enrollment_record: Record, content: Fact) -> Iterator[Objection]:
-    """A withdrawal closes the door to what is dated later; it neither judges nor freezes what is there."""
+    """Refuse facts dated after a withdrawal of consent. Recorded facts stay, and can be corrected."""
     happened_on = content.happened_on
     if not happened_on or allowed_after_withdrawal(enrollment_record, content):
         return
@@ -146,7 +148,7 @@ def _dated_after_withdrawal(enrollment_record: Record, content: Fact) -> Iterato
 
 
 def _same_including_message(first: Objection, second: Objection) -> bool:
-    """In its words as well: they name what a protocol of another day may want."""
+    """Compare with the messages, which contain values of the protocol."""
     return first == second and first.message == second.message
 
 
@@ -156,7 +158,7 @@ def _unchanged(member: str, content_before: Fact | None, content: Fact) -> bool:
 
 
 def allowed_after_withdrawal(enrollment_record: Record, content: Fact) -> bool:
-    """May this be stated of who has withdrawn, whenever it is dated? Registries are asked only with consent."""
+    """Return whether the fact is accepted after a withdrawal. A registry may be asked only with consent to that."""
     match content:
         case ConsentWithdrawn() | ParticipantDied():
             return True

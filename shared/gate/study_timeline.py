@@ -1,4 +1,4 @@
-"""What a study's own facts answer when they are asked: the plan of a day, active sites, closed doors. Pure."""
+"""A study's own facts over time: the protocol of a day, active sites, and closures. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ACCRUAL_CLOSED = ProblemType("accrual-closed", "Accrual was closed before this d
 
 
 def protocols_in_force(study: Record, when: PartialDate) -> list[tuple[Protocol, PartialDate]]:
-    """Every protocol in force on a day that the date may mean, with those of its days; the latest protocol last.
+    """Return each protocol in force on a day that the date may mean, with those of its days; the latest protocol last.
 
     Before the first amendment the opened protocol holds; of two amendments on one day, the one stated later.
     """
@@ -36,12 +36,12 @@ def protocols_in_force(study: Record, when: PartialDate) -> list[tuple[Protocol,
 
 
 def protocol_on(study: Record, day: date) -> Protocol:
-    """The protocol in force on that day, of a study that was opened."""
+    """Return the protocol in force on a day. The study must have been opened."""
     return protocols_in_force(study, PartialDate.from_day(day))[-1][0]
 
 
 def amendment_on(study: Record, when: PartialDate) -> str | None:
-    """The amendment in force on the last day that the date may mean."""
+    """Return the amendment in force on the last day that the date may mean; None before the first."""
     in_force = [amended.amendment for amended in _amendments(study) if amended.effective_on <= when.latest]
     return in_force[-1] if in_force else None
 
@@ -51,7 +51,7 @@ def _amendments(study: Record) -> list[ProtocolAmended]:
 
 
 def consent_versions_on(protocol: Protocol, when: PartialDate) -> set[str]:
-    """Forms that were valid on a day that the date may mean; each is valid until the next one's first day."""
+    """Return the consent forms valid on a day that the date may mean. The next form's first day ends a form."""
     ordered = sorted(protocol.consent_versions, key=lambda version: version.valid_from)
     following: list[ConsentVersion | None] = [*ordered[1:], None]
     return {
@@ -62,7 +62,7 @@ def consent_versions_on(protocol: Protocol, when: PartialDate) -> set[str]:
 
 
 def latest_site_today(clock: Clock, study_id: str, study: Record) -> date:
-    """The study's today: the latest calendar day at any of its sites."""
+    """Return the study's today: the latest calendar day at any of its sites."""
     zones = {site.time_zone for site in study.facts_of(SiteActivated)} or {"UTC"}
     return max(clock.today(study_id, zone) for zone in zones)
 
@@ -72,7 +72,7 @@ def find_site(study: Record, site_id: str) -> SiteActivated | None:
 
 
 def require_site(study: Record, site_id: str | None) -> None:
-    """Raise Unacceptable for a filter by a site that the study does not have: an empty answer would mean no facts."""
+    """Raise RequestRejected for a filter by an unknown site: an empty list would mean that the site has no facts."""
     if site_id is not None and find_site(study, site_id) is None:
         raise parameter_error("site", "The study has no site of this id.")
 

@@ -1,7 +1,7 @@
-"""Texts that hold something that no person meant: line breaks in a name, direction marks, a date that was a gene.
+"""Checks for texts that nobody meant: line breaks in a name, direction marks, a gene that a spreadsheet made a date.
 
-Every text in the clear is one line of printable characters, but for those in `PARAGRAPHS`. Sealed texts keep what
-they have, but for the site's own number of a participant, which is searched.
+A text that is not sealed is one line of printable characters, except those in `MULTILINE_MEMBERS`. Sealed texts are not
+restricted, except the site's own number of a participant, which is searched.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ NON_NUMERIC_MEMBERS: frozenset[MemberKey] = frozenset(
 _MONTH_NAMES = (
     "jan feb mar apr may jun jul aug sep sept oct nov dec mrz mai okt dez mars avr juin juil ene abr dic fev mrt mei"
 )
-"""As spreadsheets write them in some languages. Not `set`, `out` and `gen`: SET-1 and GEN-2 are names."""
+"""Month names as spreadsheets write them in some languages. Not `set`, `out` and `gen`: SET-1 and GEN-2 are names."""
 _MONTH_PATTERN = f"(?:{'|'.join(_MONTH_NAMES.split())})"
 _SEPARATOR_PATTERN = r"[-./ ]{1,2}"
 _DATE_PATTERN = re.compile(
@@ -107,7 +107,7 @@ _INVISIBLE_CHARACTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u1
 
 @dataclass(frozen=True, slots=True)
 class CheckedText:
-    """`is_free`: sealed prose of a site, which may have line breaks and whatever else its writer wants."""
+    """A text with its place in the fact. `is_free`: sealed prose of a site, which may have any characters."""
 
     pointer: str
     member_key: MemberKey
@@ -116,7 +116,7 @@ class CheckedText:
 
 
 def find_flaws(fact: Fact) -> Iterator[Flaw]:
-    """Everything that is wrong with the texts of a fact."""
+    """Yield every flaw of the texts of a fact."""
     for text in _find_texts(fact, ""):
         for objection in _text_objections(text):
             yield Flaw(objection, (objection.code, text.member_key, text.content))
@@ -149,7 +149,7 @@ def _check_single_line(text: CheckedText) -> Iterator[Objection]:
 
 
 def is_single_line(text: str) -> bool:
-    """Does it hold characters that can be seen, blanks between them, and nothing else?"""
+    """Return whether the text has only visible characters, and blanks only between them."""
     if text != text.strip():
         return False
     return (text.isascii() and text.isprintable()) or all(_is_visible(character) for character in text)
@@ -187,7 +187,7 @@ def _check_reference(text: CheckedText) -> Iterator[Objection]:
 
 
 def _find_texts(value: object, pointer: str, member_key: MemberKey | None = None) -> Iterator[CheckedText]:
-    """Every text that is judged, within a fact or a part of it."""
+    """Yield every text to check within a fact or a part of it."""
     match value:
         case str() if member_key:
             yield CheckedText(pointer, member_key, value)

@@ -1,7 +1,7 @@
-"""Values that are no values: what is refused once, when it is stated, and stays readable where it was recorded before.
+"""Checks of texts and lists that are made once, when a fact is stated. Recorded facts stay readable. Pure.
 
-A flaw that the record has already is not refused again: neither where a correction leaves it as it was, nor where a
-fact names something by the id that it was once given. Pure.
+A flaw that the record has already is not refused again: neither in a correction that leaves the value as it was, nor in
+a fact that refers to something by its recorded id.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from shared.kernel.objection import Objection
 
 
 def objections(fact: Fact, facts_before: Callable[[], Iterable[StatedFact[Fact]]]) -> Iterator[Objection]:
-    """Objections to the values of a fact; `earlier` gives the facts that stand without it, and is seldom asked."""
+    """Yield objections to the values of a fact. `facts_before` returns the other facts; it is called rarely."""
     flaws = list(_find_flaws(fact))
     if not flaws:
         return

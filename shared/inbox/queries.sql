@@ -130,17 +130,10 @@ select moved.study_id, moved.subject, present.site_id
 on conflict (study_id, subject) do update set site_id = excluded.site_id
 
 -- name: load_standing
--- The facts of a study that stand now, of one subject if $2 is given.
+-- Returns the facts of a study, or of its subject $2, that currently stand.
 select event_id, service, type, subject, site_id, version, recorded_at, schema_version, data, from_position
   from fact
- where study_id = $1 and to_position is null and ($2::text is null or subject = $2)
- order by subject, service, version
-
--- name: load_standing_at
--- The facts of a study that stood at position $3, of one subject if $2 is given.
-select event_id, service, type, subject, site_id, version, recorded_at, schema_version, data, from_position
-  from fact
- where study_id = $1 and from_position <= $3 and (to_position is null or to_position > $3)
+ where study_id = $1 and to_position is null
    and ($2::text is null or subject = $2)
  order by subject, service, version
 

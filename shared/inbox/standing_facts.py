@@ -71,21 +71,12 @@ class StandingFactRow:
         return self.stream(study_id).stated_fact(self.event_id, self.type, self.schema_version, self.data)
 
 
-async def load_standing(
-    connection: Connection,
-    study_id: str,
-    *,
-    subject: str | None = None,
-    position: int | None = None,
-) -> list[StandingFactRow]:
-    """Return the facts of a study or of one subject that stand now or stood at a position, by stream and version.
+async def load_standing(connection: Connection, study_id: str, *, subject: str | None = None) -> list[StandingFactRow]:
+    """Return the facts of a study, or of one subject, that currently stand and that the connection's tenant may see.
 
-    Row-level security limits them to what the connection's tenant may see.
+    They are ordered by stream and version.
     """
-    if position is None:
-        rows = await connection.fetch(SQL["load_standing"], study_id, subject)
-    else:
-        rows = await connection.fetch(SQL["load_standing_at"], study_id, subject, position)
+    rows = await connection.fetch(SQL["load_standing"], study_id, subject)
     return [StandingFactRow(**row) for row in rows]
 
 

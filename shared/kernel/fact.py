@@ -44,13 +44,13 @@ class Fact(FactPart):
 
     @property
     def happened_on(self) -> PartialDate | None:
-        """The clinical date: what rules and analyses go by. When we were told is the event's `recorded_at`."""
+        """The clinical date, which rules and analyses use. The time of recording is the event's `recorded_at`."""
         value = getattr(self, self.date_field) if self.date_field else None
         return value if value is None or isinstance(value, PartialDate) else PartialDate.from_day(value)
 
     @property
     def date_member(self) -> str:
-        """The member that tells `happened_on`."""
+        """The name of the member that is `happened_on`; '' if there is none."""
         return self.date_field or ""
 
     @cached_property
@@ -60,7 +60,7 @@ class Fact(FactPart):
 
     @cached_property
     def first_year(self) -> int:
-        """The earliest year that any of its dates must lie in; the last there is, for a fact without dates."""
+        """The earliest year that any of its dates must lie in; the year 9999 for a fact without dates."""
         return min((when.latest.year for _, when in self.clinical_dates_by_pointer), default=MAXYEAR)
 
 
@@ -78,7 +78,7 @@ class StatedFact(Generic[F_co]):
 
 @dataclass(eq=False)
 class Stream:
-    """What one service keeps about one kind of subject: the facts, and, where they can be corrected, how."""
+    """The facts of one service about one kind of subject, and their correction if they can be corrected."""
 
     service: str
     subject: Literal["study", "participant"]
@@ -180,7 +180,7 @@ class Correction(Fact, schema_name="Corrected"):
 
 
 def effective_fact(fact: Fact) -> Fact:
-    """What a fact states: for a correction its replacement, or itself where it voids."""
+    """Return the content of a fact: a correction's replacement, or the correction itself if it voids."""
     return fact.replacement_fact or fact if isinstance(fact, Correction) else fact
 
 
@@ -215,7 +215,7 @@ def _upcast_replacement(classes_by_type: Mapping[str, type[Fact]], correction: d
 
 
 def _upcast_typed(fact: type[Fact], typed_fact: Any) -> Any:
-    """`{type, schema_version, data}` in today's version; as it is where that is not what it is."""
+    """Convert `{type, schema_version, data}` to the present version. Other values are returned unchanged."""
     version = typed_fact.get("schema_version") if isinstance(typed_fact, dict) else None
     if type(version) is not int or version == fact.schema_version or not isinstance(typed_fact.get("data"), dict):
         return typed_fact
@@ -223,7 +223,7 @@ def _upcast_typed(fact: type[Fact], typed_fact: Any) -> Any:
 
 
 def fact_union(facts: Iterable[type[Fact]]) -> Any:
-    """The type of `{type, schema_version, data}` over these facts, told apart by `type`."""
+    """Return the union type of `{type, schema_version, data}` over these facts, discriminated by `type`."""
     models = tuple(_typed_fact_model(fact) for fact in facts)
     return Annotated[Union[models], Discriminator("type")]  # noqa: UP007 - made of a tuple at run time
 
@@ -245,7 +245,7 @@ def _typed_fact_model(fact: type[Fact]) -> type[TypedFact]:
 
 
 def find_clinical_dates(value: object, pointer: str = "") -> Iterator[tuple[str, PartialDate]]:
-    """(JSON pointer, date) of every clinical date within a fact."""
+    """Yield (JSON pointer, date) for every clinical date within a fact."""
     match value:
         case PartialDate():
             yield pointer, value

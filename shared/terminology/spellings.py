@@ -45,7 +45,7 @@ def phrases_for(name: str) -> Iterator[frozenset[str]]:
 
 @cache
 def _alternatives_of_kind(kind: str) -> dict[str, tuple[str, ...]]:
-    """What each word or term is also sought by."""
+    """Other spellings by which each word or term is found."""
     alternatives: dict[str, tuple[str, ...]] = {}
     for row in _rows():
         if row["kind"] == kind:

@@ -20,7 +20,8 @@ from shared.security.read_log import (
     log_export_page,
 )
 from shared.web.container import Resources, get_container
-from shared.web.fact_routes import StudyIdPath, create_router
+from shared.web.fact_recording import StudyIdPath
+from shared.web.fact_routes import create_router
 from shared.web.read_logging import note_rows
 from shared.web.response_models import ExportPage, ReadPage, read_route_options
 from shared.web.service import get_service

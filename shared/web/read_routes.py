@@ -28,7 +28,8 @@ from shared.security.tenancy import Tenant
 from shared.web.entity_tags import content_tag
 from shared.web.event_feed import EventTexts, FeedScope, open_own_texts, read_feed
 from shared.web.export_log_routes import ExportParameter, LimitParameter, log_page
-from shared.web.fact_routes import ParticipantIdPath, StudyIdPath, create_router, refusal_responses
+from shared.web.fact_recording import ParticipantIdPath, StudyIdPath
+from shared.web.fact_routes import create_router, refusal_responses
 from shared.web.read_access import (
     UNCOMPRESSED_HEADERS,
     TextsByVersion,

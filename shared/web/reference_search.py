@@ -15,7 +15,8 @@ from shared.kernel.sealed_text import MAX_TEXT_CHARACTERS
 from shared.security.grants import Rights
 from shared.security.tenancy import Tenant
 from shared.web.entitlement import STUDY_ID, require_entitlement
-from shared.web.fact_routes import StudyIdPath, create_router
+from shared.web.fact_recording import StudyIdPath
+from shared.web.fact_routes import create_router
 from shared.web.read_access import describe_head, load_caller_rights
 from shared.web.read_logging import logs_reads, note_rows
 from shared.web.response_models import FoundParticipants

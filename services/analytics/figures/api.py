@@ -17,7 +17,8 @@ from services.analytics.snapshot.api import StudyReaderDep
 from shared.kernel.errors import NotFound
 from shared.ui.csv import to_csv
 from shared.web.container import Resources, get_container
-from shared.web.fact_routes import StudyIdPath, create_router, refusal_responses
+from shared.web.fact_recording import StudyIdPath
+from shared.web.fact_routes import create_router, refusal_responses
 from shared.web.file_names import content_disposition
 from shared.web.read_logging import logs_reads, note_no_rows, note_rows
 from shared.web.response_models import CONTENT_HEADERS, NOT_MODIFIED, read_route_options

@@ -22,7 +22,7 @@ from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import Link, StudyHeader
 from shared.ui.pages import MAX_TABLE_ROWS, Pages, create_page_router, html_response
 from shared.web.container import get_container
-from shared.web.fact_routes import StudyIdPath
+from shared.web.fact_recording import StudyIdPath
 from shared.web.read_logging import logs_reads
 
 FILE_KINDS = {".json": "Numbers", ".csv": "Table", ".svg": "Picture"}

@@ -17,7 +17,8 @@ from shared.kernel.errors import RequestError
 from shared.security.grants import rights_from_record
 from shared.ui.live_updates import LiveUpdates
 from shared.web.container import Resources, get_container
-from shared.web.fact_routes import StudyIdPath, create_router, refusal_responses
+from shared.web.fact_recording import StudyIdPath
+from shared.web.fact_routes import create_router, refusal_responses
 
 routes = create_router("/analytics/v1/studies/{study_id}")
 

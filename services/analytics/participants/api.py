@@ -13,7 +13,8 @@ from services.analytics.answers import ParticipantList, ParticipantRow
 from services.analytics.participants.service import PAGE_SIZE, ParticipantService
 from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
 from shared.web.container import Resources, get_container
-from shared.web.fact_routes import StudyIdPath, create_router
+from shared.web.fact_recording import StudyIdPath
+from shared.web.fact_routes import create_router
 from shared.web.read_logging import logs_reads, note_rows
 from shared.web.response_models import read_route_options
 

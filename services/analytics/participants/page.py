@@ -17,7 +17,7 @@ from services.analytics.wording.participation_status import describe_participati
 from shared.ui.html_errors import html_or_error
 from shared.ui.pages import Pages, create_page_router
 from shared.web.container import get_container
-from shared.web.fact_routes import StudyIdPath
+from shared.web.fact_recording import StudyIdPath
 from shared.web.read_logging import logs_reads, note_rows
 
 routes = create_page_router()

@@ -18,7 +18,8 @@ from shared.kernel.ids import ParticipantId, SiteId
 from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
 from shared.kernel.schema_name import NamedSchema
 from shared.web.container import Resources, get_container
-from shared.web.fact_routes import StudyIdPath, create_router
+from shared.web.fact_recording import StudyIdPath
+from shared.web.fact_routes import create_router
 from shared.web.read_logging import logs_reads, note_rows
 from shared.web.response_models import read_route_options
 

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.web.container import Resources, get_container
-from shared.web.fact_routes import StudyIdPath, create_router
+from shared.web.fact_recording import StudyIdPath
+from shared.web.fact_routes import create_router
 from shared.web.response_models import read_route_options
 
 routes = create_router("/analytics/v1/studies/{study_id}")

@@ -13,7 +13,8 @@ from services.analytics.timeline import swim_lane
 from services.analytics.timeline.service import TimelineService
 from shared.kernel.errors import NotFound
 from shared.web.container import Resources, get_container
-from shared.web.fact_routes import ParticipantIdPath, StudyIdPath, create_router, refusal_responses
+from shared.web.fact_recording import ParticipantIdPath, StudyIdPath
+from shared.web.fact_routes import create_router, refusal_responses
 from shared.web.file_names import content_disposition
 from shared.web.read_logging import logs_reads, note_rows
 from shared.web.response_models import CONTENT_HEADERS, NOT_MODIFIED

@@ -25,7 +25,7 @@ from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import Link
 from shared.ui.pages import Pages, create_page_router, html_response
 from shared.web.container import get_container
-from shared.web.fact_routes import ParticipantIdPath, StudyIdPath
+from shared.web.fact_recording import ParticipantIdPath, StudyIdPath
 from shared.web.read_logging import logs_reads, note_rows
 
 FILE_KINDS = {".json": "Facts", ".svg": "Picture"}

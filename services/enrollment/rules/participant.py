@@ -1,4 +1,4 @@
-"""What may be stated of a participant, each fact in the light of the others."""
+"""The rules of a participant's facts in enrollment, each in the light of the others."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
 def _check_eligible(record: Record) -> Iterator[Objection]:
     for screening in record.stated_of(ParticipantScreened):
         if unmet := sum(answer not in ("met", "waived") for answer in screening.fact.criteria.values()):
-            # only their number: the names are the sender's words
+            # only the count: the names of criteria are the sender's words
             yield NOT_ELIGIBLE.objection(screening.event_id, count=unmet)
 
 

@@ -1,4 +1,4 @@
-"""What may be stated of a study, each fact in the light of the others."""
+"""The rules of a study's own facts, each in the light of the others, and their gate."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
 
 
 def gate_objections(today: date, record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
-    """A closed study takes no amendment and no site; a day after its end is no day of the study.
+    """Refuse amendments and sites of a closed study, and facts dated after its end.
 
-    `today` is the study's: a cut of a day to come would count, on each day until then, something else.
+    `today` is the study's today. A data cut-off in the future is refused: its figures would change until that day.
     """
     yield from value_checks.objections(
         stated.fact, lambda: (other for other in record.stated_facts if other is not stated)
@@ -103,9 +103,9 @@ def gate_objections(today: date, record: Record, stated: StatedFact[Fact]) -> It
 
 
 def _check_zone_and_country(activation: SiteActivated) -> Iterator[Objection]:
-    """A site's days follow the clock of a place, and its zone is never changed.
+    """Require the time zone of a place, which a site keeps for ever, and a country code.
 
-    Whether the zone is one of the country is not asked: territories have zones and codes of their own in the tables
+    The zone is not compared with the country: territories have zones and codes of their own in the tables
     (Reunion, Puerto Rico, Hong Kong), and their sites are right to name the country that they belong to.
     """
     if activation.time_zone not in zones.place_zones():

@@ -1,4 +1,4 @@
-"""What may be stated of courses and lines: the part of a participant's rules that is about treatment."""
+"""The rules of courses and lines: the part of a participant's rules that is about treatment."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _course_ends(record: Record, course_id: str) -> list[StatedFact[CourseEnd]]:
 
 
 def _prescribed_doses(record: Record, course_id: str) -> dict[str, tuple[int, int]]:
-    """By target: the most fractions and the highest dose (cGy) that any prescription of the course gives."""
+    """Return, by target, the most fractions and the highest dose in cGy of any prescription of the course."""
     highest: dict[str, tuple[int, int]] = {}
     for prescription in (*record.facts_of(RadiotherapyStarted), *record.facts_of(PrescriptionChanged)):
         if prescription.course_id == course_id:
@@ -140,7 +140,7 @@ def _prescribed_doses(record: Record, course_id: str) -> dict[str, tuple[int, in
 def _check_delivered_dose(
     prescribed_doses: dict[str, tuple[int, int]], delivered: DeliveredDose, pointer: str
 ) -> Iterator[Objection]:
-    if not prescribed_doses:  # then the course itself is not known, and that is said
+    if not prescribed_doses:  # the course itself is unknown, which is another objection
         return
     if delivered.target_id not in prescribed_doses:
         yield NO_SUCH_TARGET.objection(pointer=f"{pointer}/target_id")

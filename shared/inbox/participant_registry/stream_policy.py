@@ -35,9 +35,9 @@ class ForeignParticipantPolicy:
         today = self.clock.today(study_id, activation.time_zone if activation else "UTC")
         enrollment_record = stream.foreign_facts or Record()
         return self.gate_type(
-            study_record,
-            today,
-            site_id or "",
+            study=study_record,
+            today=today,
+            site_id=site_id or "",
             enrollment_record=enrollment_record,
             record_before=lambda: current_record(stated_facts(stream.events)),
         ).objections

@@ -83,17 +83,17 @@ class StreamBuilder:
         recorded_at = FIRST_RECORDED_AT + timedelta(minutes=version)
         self.events.append(
             Event(
-                self.study_id,
-                self.service,
-                self.stream_id,
-                version,
-                new_event_id(),
-                fact.type_name,
-                fact.schema_version,
-                self.site,
-                fact.model_dump_json(),
-                recorded_at,
-                meta,
+                study_id=self.study_id,
+                service=self.service,
+                stream_id=self.stream_id,
+                version=version,
+                event_id=new_event_id(),
+                type=fact.type_name,
+                schema_version=fact.schema_version,
+                site_id=self.site,
+                data=fact.model_dump_json(),
+                recorded_at=recorded_at,
+                meta=meta,
             )
         )
         return self.events[-1]

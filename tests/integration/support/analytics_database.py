@@ -25,6 +25,13 @@ from tests.conftest import (
     runtime_roles,
 )
 
+SELECT_FACTS_AT_POSITION = """
+    select event_id, service, type, subject, site_id, version, recorded_at, schema_version, data, from_position
+      from fact
+     where study_id = $1 and from_position <= $2 and (to_position is null or to_position > $2)
+     order by subject, service, version
+"""
+
 
 @asynccontextmanager
 async def migrated_database(server: PostgresServer, template: str = "template0") -> AsyncIterator[str]:
@@ -67,7 +74,10 @@ async def read_standing_facts(
     pool: asyncpg.Pool[Any], study_id: str, *, site: str = "*", at: int | None = None, subject: str | None = None
 ) -> list[StandingFactRow]:
     async with transaction(pool, Tenant(study_id, site)) as connection:
-        return await load_standing(connection, study_id, position=at, subject=subject)
+        if at is None:
+            return await load_standing(connection, study_id, subject=subject)
+        rows = await connection.fetch(SELECT_FACTS_AT_POSITION, study_id, at)
+        return [StandingFactRow(**row) for row in rows if subject in (None, row["subject"])]
 
 
 def without_positions(rows: Sequence[StandingFactRow]) -> list[tuple[Any, ...]]:

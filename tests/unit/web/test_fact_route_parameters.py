@@ -11,7 +11,8 @@ from fastapi import FastAPI, Request
 
 from shared.security.tokens import Caller
 from shared.web.app import create_bare_app
-from shared.web.fact_routes import DryRun, create_router
+from shared.web.fact_recording import DryRun
+from shared.web.fact_routes import create_router
 
 
 @asynccontextmanager

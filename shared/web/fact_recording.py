@@ -1,0 +1,194 @@
+"""Records the facts of a request: builds the command from headers and body, and the response from the result."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import Header, Path, Query, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, BeforeValidator, Field
+
+from shared.eventstore.command import RecordedFacts, RecordFacts, VersionGuard
+from shared.kernel.errors import Fault, NotFound, RequestRejected
+from shared.kernel.fact import Fact
+from shared.kernel.ids import normalize_participant_id
+from shared.kernel.patterns import explain_pattern
+from shared.offload import offload
+from shared.web.bounded_request import CheckedRequest
+from shared.web.container import get_container
+from shared.web.entitlement import AFTER_PATTERN, STUDY_ID
+from shared.web.entity_tags import IF_MATCH_FORM, parse_if_match
+from shared.web.service import get_service
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_IDEMPOTENCY_KEY = explain_pattern(r"^[\x21-\x7e]{1,200}$", "Give 1 to 200 printable ASCII characters without blanks.")
+REPLAYED_HEADERS = {"Idempotency-Replayed": "true"}
+"""The header of an answer that repeats the outcome of an earlier request."""
+
+
+class RequestHeaders(BaseModel):
+    """Headers that every POST takes."""
+
+    idempotency_key: Annotated[
+        str | None,
+        Field(
+            pattern=_IDEMPOTENCY_KEY,
+            description="makes a repeat safe: the same request under the same key gets the first answer again",
+        ),
+    ] = None
+    if_match: Annotated[
+        str | None,
+        Field(description='ETag of the version that you read, such as `"3"`; or a list; or `*`. Others are refused'),
+    ] = None
+    traceparent: Annotated[str | None, Field(description="W3C Trace Context; it is passed on to Kafka")] = None
+    quartal_after: Annotated[
+        str | None,
+        Field(
+            pattern=AFTER_PATTERN,
+            description="`Quartal-Version` of an answer of enrollment: the service waits until it knows that version",
+        ),
+    ] = None
+
+
+def _validate_study_id(value: object) -> object:
+    if not (isinstance(value, str) and STUDY_ID.fullmatch(value)):
+        raise NotFound
+    return value
+
+
+def _validate_participant_id(value: object) -> str:
+    try:
+        return normalize_participant_id(value)
+    except ValueError as error:
+        raise RequestRejected(str(error), code="bad-participant-number") from None
+
+
+StudyIdPath = Annotated[str, Path(alias="study_id", examples=["atc-rt"]), BeforeValidator(_validate_study_id)]
+ParticipantIdPath = Annotated[
+    str, Path(alias="participant_id", examples=["K7F2-9QXA-3"]), BeforeValidator(_validate_participant_id)
+]
+DryRun = Annotated[bool, Query(description="check the request, and record nothing")]
+FactHeaders = Annotated[RequestHeaders, Header()]
+
+
+async def record_facts(
+    request: Request,
+    headers: RequestHeaders,
+    study: str,
+    stream: str | None,
+    facts: Sequence[tuple[str, Fact]],
+    dry_run: bool,
+    *,
+    opens_study: bool = False,
+) -> JSONResponse:
+    """Record the facts, pairs of (JSON pointer into the body, fact), and return the response. Raises RequestError.
+
+    `stream` is None for a new participant.
+    """
+    command = RecordFacts(
+        study_id=study,
+        stream_id=stream,
+        facts=tuple(fact for _, fact in facts),
+        pointers=tuple(pointer for pointer, _ in facts),
+        member=request.state.caller.subject,
+        request=_request_identity(request, headers),
+        key=headers.idempotency_key,
+        if_match=_version_guard(request),
+        dry_run=dry_run,
+        opens_study=opens_study,
+        traceparent=_valid_traceparent(headers.traceparent),
+        after=int(headers.quartal_after.partition("=")[2]) if headers.quartal_after else None,
+    )
+    recorded_facts: RecordedFacts = await get_service(request).record(command)
+    is_batch = len(facts) > 1 or bool(facts[0][0])
+    if dry_run and recorded_facts.replayed:
+        return _replayed_dry_run_response(recorded_facts)
+    if dry_run:
+        stated = [fact for _, fact in facts]
+        return await offload(
+            command.member,
+            lambda: _dry_run_response(recorded_facts, stated, is_new_stream=stream is None),
+            item_count=len(stated),
+        )
+    return _created_response(request, recorded_facts, is_batch=is_batch, is_new_stream=stream is None)
+
+
+def _version_guard(request: Request) -> VersionGuard | None:
+    field_lines = request.headers.getlist("if-match")
+    try:
+        return VersionGuard(parse_if_match(field_lines)) if field_lines else None
+    except ValueError:
+        raise RequestRejected(
+            "The header If-Match cannot be read.",
+            code="schema",
+            faults=[Fault("schema-if-match", f"header if-match: {IF_MATCH_FORM}")],
+        ) from None
+
+
+def _request_identity(request: Request, headers: RequestHeaders) -> bytes:
+    """Return the bytes that make two requests the same, whether they are dry runs or not.
+
+    The third line was once `dry_run`; only requests that were recorded are stored, so it is always False.
+    """
+    if headers.idempotency_key is None or not isinstance(request, CheckedRequest):
+        return b""
+    parts = [request.method, request.url.path, headers.if_match or "", "False"]
+    return "\n".join(parts).encode() + b"\n" + (request.parsed_body.canonical_json or b"")
+
+
+def _valid_traceparent(header: str | None) -> str | None:
+    return header if header and _TRACEPARENT.fullmatch(header) else None
+
+
+def _stream_id_field(recorded_facts: RecordedFacts) -> dict[str, Any]:
+    of_study = recorded_facts.stream_id == recorded_facts.study_id
+    return {"study_id" if of_study else "participant_id": recorded_facts.stream_id}
+
+
+def _dry_run_response(recorded_facts: RecordedFacts, facts: Sequence[Fact], *, is_new_stream: bool) -> JSONResponse:
+    """Return what would be recorded. A new participant has no number yet; sealed texts are not sent back."""
+    facts_as_json = [{"type": fact.type_name, "data": fact.model_dump(mode="json")} for fact in facts]
+    stream_field = {} if is_new_stream else _stream_id_field(recorded_facts)
+    return JSONResponse(
+        {**stream_field, "version": recorded_facts.version, "dry_run": True, "would_record": facts_as_json}
+    )
+
+
+def _replayed_dry_run_response(recorded_facts: RecordedFacts) -> JSONResponse:
+    """Answer the dry run of a request that was recorded already: it would record nothing more."""
+    content = {
+        **_stream_id_field(recorded_facts),
+        "version": recorded_facts.version,
+        "recorded_at": recorded_facts.recorded_at.isoformat(),
+    }
+    ids = [str(event_id) for event_id in recorded_facts.event_ids]
+    return JSONResponse({**content, "event_ids": ids, "dry_run": True, "would_record": []}, headers=REPLAYED_HEADERS)
+
+
+def _created_response(
+    request: Request, recorded_facts: RecordedFacts, *, is_batch: bool, is_new_stream: bool
+) -> JSONResponse:
+    content = _stream_id_field(recorded_facts)
+    ids = [str(event_id) for event_id in recorded_facts.event_ids]
+    content |= {
+        "version": recorded_facts.version,
+        "recorded_at": recorded_facts.recorded_at.isoformat(),
+        "event_id": ids[0],
+    }
+    if is_batch:
+        content["event_ids"] = ids
+    headers = {
+        "ETag": f'"{recorded_facts.version}"',
+        "Quartal-Version": f"{get_container(request).service}={recorded_facts.version}",
+    }
+    if recorded_facts.replayed:
+        headers |= REPLAYED_HEADERS
+    if is_new_stream:
+        headers["Location"] = f"{request.url.path}/{recorded_facts.stream_id}"
+    return JSONResponse(content, 201, headers)
+
+
+def rejection_at(code: str, message: str, pointer: str) -> RequestRejected:
+    return RequestRejected(message, code=code, faults=[Fault(code, message, pointer)])
