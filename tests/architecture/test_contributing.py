@@ -57,7 +57,8 @@ print("imaging.performed" in EXAMPLE_BODIES, "imaging.performed" in CORRECTION_C
 PRINT_DEATH_QUERIES_SCRIPT = """
 from tests.unit.analytics.participant_history import participant_death, treated_participant
 from tests.unit.enrollment.test_imaging import scan
-print(*(query.text for query in treated_participant(participant_death(30), scan("CT1")).queries_of_rule("fact_after_death")), sep="\\n")
+history = treated_participant(participant_death(30), scan("CT1"))
+print(*(query.text for query in history.queries_of_rule("fact_after_death")), sep="\\n")
 """
 
 
