@@ -37,7 +37,7 @@ TESTS_OF_EVERY_FACT = (
     "tests/contracts",
     "tests/unit/analytics",
     "tests/unit/exchange",
-    "tests/unit/infra/simulator/test_simulated_participants.py::test_every_described_fact_type_and_record_fact_is_simulated",
+    "tests/simulation/test_simulated_participants.py::test_every_described_fact_type_and_record_fact_is_simulated",
     *(
         f"tests/unit/test_rule_properties.py::test_{name}"
         for name in (
