@@ -68,14 +68,14 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def collect_garbage() -> Iterator[None]:
-    """What a file's tests leave open is found while there is somebody to fail."""
+    """Collects garbage after each module, so that a resource left open fails a test of that module."""
     yield
     gc.collect()
 
 
 class PostgresServer(Protocol):
     def url(self, database: str = "postgres") -> str:
-        """As superuser."""
+        """URL for the superuser."""
         ...
 
 

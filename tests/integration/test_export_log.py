@@ -1,4 +1,4 @@
-"""Who exported what is kept for good, and shown within its study only."""
+"""The log of exports is permanent and visible only within its study."""
 
 from __future__ import annotations
 

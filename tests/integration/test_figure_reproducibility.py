@@ -1,4 +1,4 @@
-"""What fixes the answer that a figure gives, and the days that it takes imprecise dates for."""
+"""Parameters that determine a figure, and the days that it imputes for partial dates."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ def created_consumers(monkeypatch: pytest.MonkeyPatch) -> list[AIOKafkaConsumer]
 
 
 def open_activities(consumer: AIOKafkaConsumer) -> list[object]:
-    """What a client still holds or does."""
+    """Tasks and connections of a consumer that are still open."""
     coordinator, fetcher = consumer._coordinator, consumer._fetcher
     tasks = (coordinator._coordination_task, coordinator._heartbeat_task, fetcher._fetch_task, *fetcher._pending_tasks)
     connected = [each for each in consumer._client._conns.values() if each.connected()]

@@ -81,7 +81,7 @@ async def unit_with_earlier_write(store: PostgresStore, study_id: str) -> AsyncI
 async def read_around_late_commit(
     reader: SequenceReader | TransactionReader | SnapshotReader, store: PostgresStore, study_id: str
 ) -> tuple[list[Row], list[Row]]:
-    """What is read while the first of two appends is not committed yet, and what after it is."""
+    """Events read before and after the first of two appends is committed."""
     async with store.unit(Tenant(study_id)) as slow_unit:
         await slow_unit.append(build_append(study_id, "slow"))
         await append_in_unit(store, build_append(study_id, "fast"))
@@ -139,7 +139,7 @@ async def test_snapshot_reader_reads_a_stream_forwards(
 async def read_during_foreign_write(
     reader: TransactionReader | SnapshotReader, server: PostgresServer, store: PostgresStore, study_id: str
 ) -> list[Row]:
-    """What is read of an append while somebody in another database has written and not committed."""
+    """Events read of an append while a transaction in another database is open."""
     foreign = await asyncpg.connect(server.url())
     try:
         async with foreign.transaction():

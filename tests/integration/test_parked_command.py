@@ -42,7 +42,7 @@ TIMEOUT_SECONDS = 40.0  # seconds until a promise counts as broken
 
 
 async def reject_lesions(connection: Connection, events: Sequence[Event]) -> None:
-    """What a worker of yesterday's version did: it could make nothing of lesions."""
+    """Worker of an older version, which does not know the fact type of lesions."""
     if any(event.type == "lesion.registered" for event in events):
         raise PoisonEvent("no-lesions-here")
     await apply_events(connection, events)
@@ -83,7 +83,7 @@ class CliTerminal:
         return [[cell for cell in line.split("\t") if not TIME.fullmatch(cell)] for line in result.stdout.splitlines()]
 
     def screen_output(self, *arguments: str) -> str:
-        """What a terminal of 200 columns shows."""
+        """Output of the command in a terminal of 200 columns."""
         master, slave = pty.openpty()
         environment = {**self._environment, "COLUMNS": "200", "TERM": "xterm"}
         command = [sys.executable, "-m", "infra.cli", "parked", *arguments]
@@ -138,7 +138,7 @@ async def test_parked_stream_continues_when_retried_after_its_cause_is_gone(
     stream = await park_stream(terminal, study_id)
     notifications: list[str] = []
     listener = await asyncpg.connect(terminal.database.superuser_url)
-    await listener.add_listener("quartal_live", lambda *said: notifications.append(str(said[3])))
+    await listener.add_listener("quartal_live", lambda *arguments: notifications.append(str(arguments[3])))
     result = await terminal.run("retry", "analytics", stream.source, stream.stream_id)
     assert (result.returncode, result.stdout) == (0, "events applied: 2\n")
     assert [row["position"] for row in await journal_rows(terminal.database.system, study_id)] == [1, 2, 3, 4]

@@ -1,4 +1,4 @@
-"""What a service knows of the participants that enrollment registers, on a real PostgreSQL."""
+"""Registry of the participants of enrollment in another service, on a real PostgreSQL."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def last_site(stream: StreamBuilder) -> str:
 
 
 async def _expected_facts(own_database: Database, streams: list[StreamBuilder]) -> list[tuple[object, ...]]:
-    """What the record mechanism of the write side makes of each stream, in the words of the stored rows."""
+    """Current record of each stream by the code of the write side, in the form of the stored rows."""
     events_by_id = {event.event_id: event for telling in streams for event in telling.events}
     records = [record_of(event.stated_fact() for event in telling.events) for telling in streams]
     return sorted(

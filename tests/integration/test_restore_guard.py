@@ -37,7 +37,7 @@ RESET_TO_VERSION_2_SQL = """
     update streams set version = 2 where version > 2;
     delete from outbox
 """
-"""What a copy of two events ago has: the same cluster, and a cursor that nothing can be told by."""
+"""State of a database restored from two events ago: the same cluster, and a cursor that proves nothing."""
 
 
 @dataclass

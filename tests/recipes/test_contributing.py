@@ -48,7 +48,7 @@ TESTS_OF_EVERY_FACT = (
     ),
 )
 TEST_SELECTION = "imaging or correct or enrollment or not ["
-"""What is tried once for each fact is tried in the copy for the new one; the others are tried where they are."""
+"""Tests that are parametrized by fact run in the copy for the new fact only; others run in the checkout."""
 PRINT_HTTP_CASES_SCRIPT = """
 from tests.api.support.study import EXAMPLE_BODIES
 from tests.api.test_corrections import CORRECTION_CASES

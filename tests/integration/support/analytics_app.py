@@ -84,7 +84,7 @@ class AnalyticsStudy:
         self.position += len(new_events)
 
     async def add_participant(self, site: str, *facts: Fact) -> ParticipantStreams:
-        """Of somebody at that site."""
+        """Record and project facts of a new participant at the site."""
         participant = ParticipantStreams(self.study_id, site)
         participant.add(*facts)
         await self.project(event for stream in participant.streams.values() for event in stream.events)

@@ -1,4 +1,4 @@
-"""What the projection's tests look at: an analytics database of their own, and what it holds of a study."""
+"""Analytics database for one test of the projection, and its rows of a study."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def read_standing_facts(
 
 
 def without_positions(rows: Sequence[StandingFactRow]) -> list[tuple[Any, ...]]:
-    """What they say, whatever order it was told in."""
+    """Contents of the rows, independent of their order."""
     return sorted((row.event_id, row.type, row.subject, row.site_id, row.version, row.data) for row in rows)
 
 

@@ -137,7 +137,7 @@ def reordered(events: Sequence[Event], seed: int) -> list[Event]:
 
 
 def enrolled_participant(*facts_: Fact, **plan: Any) -> ParticipantHistory:
-    """Of somebody enrolled, with a baseline, about whom nothing is to be asked; and what else is told."""
+    """History of an enrolled participant with a baseline, without data queries, and the given facts."""
     history = ParticipantHistory(plan)
     history.record(*facts.ENROLLMENT_FACTS, facts.baseline_recorded(), *facts_)
     return history

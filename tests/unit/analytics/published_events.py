@@ -1,4 +1,4 @@
-"""What is stated of participants, as the events that analytics reads; the four published cases among them."""
+"""Events of participants as analytics reads them, among them the four published cases."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from shared.eventstore.append_batcher import MAX_IN_FLIGHT, AppendBatcher
 
 
 class FakePool:
-    """What an asyncpg pool is here: it takes a few passes of the loop, refuses `bad`, and holds locked studies up."""
+    """Substitute of an asyncpg pool: takes a few passes of the loop, refuses `bad`, and delays locked studies."""
 
     def __init__(self) -> None:
         self.appended: list[str] = []

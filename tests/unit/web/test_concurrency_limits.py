@@ -62,7 +62,7 @@ async def test_requests_above_the_limit_per_caller_get_429_with_retry_after() ->
 
 
 async def test_concurrent_entitlement_checks_per_caller_are_limited() -> None:
-    """Whoever has no grant may ask to wait for one: each such request asks the database until it is over."""
+    """A caller without a grant may wait for one; each such request polls the database until it ends."""
     entered, finish = asyncio.Semaphore(0), asyncio.Event()
 
     async def check(_: Request) -> None:

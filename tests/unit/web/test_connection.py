@@ -1,4 +1,4 @@
-"""Whoever is slow, or sends what costs more than it weighs, is ended in time; everybody else is served meanwhile."""
+"""Slow clients and expensive requests are ended in time, and other clients are served meanwhile."""
 
 from __future__ import annotations
 

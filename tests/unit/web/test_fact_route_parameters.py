@@ -1,4 +1,4 @@
-"""What was meant as a dry run is never recorded for the sake of a typing error."""
+"""A misspelled parameter of a dry run never records the fact."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 
 async def post_with_query(query: str) -> httpx.Response:
-    """By an application with one route, which says whether it was asked for a dry run."""
+    """Post to an application with one route, which returns true for a dry run."""
 
     async def admit(request: Request) -> None:
         request.state.caller = Caller("somebody")
@@ -28,7 +28,7 @@ async def post_with_query(query: str) -> httpx.Response:
     app, routes = create_bare_app("stating", _lifespan), create_router("/stating")
 
     @routes.post("")
-    async def state(said: dict[str, str], dry_run: DryRun = False) -> bool:
+    async def state(body: dict[str, str], dry_run: DryRun = False) -> bool:
         return dry_run
 
     app.state.admit = admit

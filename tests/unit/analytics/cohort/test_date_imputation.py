@@ -29,7 +29,7 @@ ENROLLMENT = [
 
 
 def imputed_days(facts_recorded: Sequence[Fact], placed_apart: Fact | None = None) -> list[str]:
-    """What figures take each fact for; timelines and queries do too, `but` for one that timelines place apart."""
+    """Imputed days of each fact in figures, timelines and queries, except for facts that timelines place apart."""
     recorded_events = make_events("P", facts_recorded)
     (participant,) = build_test_cohort(recorded_events).participants
     imputed = [participant.day(each.stated_fact().fact).isoformat() for each in recorded_events]

@@ -1,4 +1,4 @@
-"""What the figures count, and whom: given facts, when a figure is computed, then these numbers."""
+"""Numbers of figures: given facts, when a figure is computed, then these counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of a participant: when a query opens, when it does not, and how it closes by itself."""
+"""Data queries of a participant: when one opens, when it does not, and how it closes by itself."""
 
 from __future__ import annotations
 

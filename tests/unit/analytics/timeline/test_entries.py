@@ -127,7 +127,7 @@ def test_facts_that_do_not_imply_being_alive_do_not_delay_a_death() -> None:
 
 
 def test_participant_lost_and_found_in_one_month_is_not_lost() -> None:
-    """As the flow of participants counts it: a month is taken for its middle."""
+    """The day of loss is imputed as in the participant flow, as the middle of the month."""
     lost = fact_of_service("followup", "participant.lost", on="2024-10", reason_code="moved")
     assert timeline_of(lost)["status"] == "lost"
     assert (

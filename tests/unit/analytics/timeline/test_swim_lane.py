@@ -52,19 +52,19 @@ def busy_figure() -> dict[str, Any]:
                 "service": "toxicity",
                 "type": "toxicity.assessed",
                 "data": {
-                    "assessed_on": facts.day(14 * place),
+                    "assessed_on": facts.day(14 * index),
                     "timepoint": "follow_up",
                     "checklist_complete": True,
-                    "findings": [{"term": "3.0:0150", "grade": place % 6}],
+                    "findings": [{"term": "3.0:0150", "grade": index % 6}],
                 },
             }
         )
-        for place in range(125)
+        for index in range(125)
     ]
     return figure(
         *contacts,
         *assessments,
-        *(facts.systemic_therapy_started(place * 60, f"S{place}") for place in range(20)),
+        *(facts.systemic_therapy_started(index * 60, f"S{index}") for index in range(20)),
         today=date(2029, 2, 1),
     )
 
@@ -145,7 +145,7 @@ def test_bar_without_recorded_end_is_dashed_and_explained() -> None:
 
 
 def test_same_day_marks_of_one_kind_are_merged_and_list_all() -> None:
-    lesions = [facts.lesion_registered(f"L{place}") for place in range(5)]
+    lesions = [facts.lesion_registered(f"L{index}") for index in range(5)]
     texts = [element.text for element in svg_root(figure(*lesions)).iter(f"{SVG}text")]
     assert "L0, L1, L2 + 2" in texts
     assert draw(figure(*lesions)).count("Metastasis L") == 5
