@@ -14,8 +14,9 @@ demo: servers
 test: $(DEV) servers chromium
 	@exec sh infra/ci/test.sh
 
-test-unit: $(DEV) servers
-	$(PY) -m pytest tests/unit tests/contracts tests/architecture
+# Without servers, and with fewer examples of the property tests than `make test`.
+test-unit: $(DEV)
+	$(PY) -m pytest tests/unit tests/contracts tests/architecture -n 2 --dist worksteal --hypothesis-profile=quick
 
 lint: $(DEV)
 	$(PY) -m ruff check .

@@ -37,8 +37,9 @@ from shared.security.tenancy import open_pool
 
 pytest_plugins = ("tests.demo",)
 pytest.register_assert_rewrite("shared.testing.store_contract")
-# How long an example takes, or its making, says something about the machine, nothing about a promise.
+# The time of an example depends on the machine and is not promised. `make test-unit` tries fewer examples.
 settings.register_profile("quartal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("quartal"), max_examples=15)
 settings.load_profile("quartal")
 
 ROOT = Path(__file__).parents[1]
@@ -67,14 +68,14 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def collect_garbage() -> Iterator[None]:
-    """What a file's tests leave open is found while there is somebody to fail."""
+    """Collects garbage after each module, so that a resource left open fails a test of that module."""
     yield
     gc.collect()
 
 
 class PostgresServer(Protocol):
     def url(self, database: str = "postgres") -> str:
-        """As superuser."""
+        """URL for the superuser."""
         ...
 
 

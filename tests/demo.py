@@ -25,7 +25,7 @@ from shared.kernel.clock import Clock
 CHECKOUT = Path(__file__).resolve().parents[1]
 READY_TIMEOUT_SECONDS = 180.0
 SAME_ORIGIN_HEADERS = {"Sec-Fetch-Site": "same-origin"}
-"""What a browser adds to a form of ours; no other client says where a request comes from."""
+"""Headers that a browser adds to a form of the same origin. Other clients do not state an origin."""
 
 
 @dataclass

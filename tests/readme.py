@@ -10,4 +10,4 @@ README = (CHECKOUT / "README.md").read_text("utf-8")
 BLOCKS: list[str] = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 UNTYPED_BLOCKS = ["make demo\n", "make test\n"]
 DEMO_BLOCKS = [block for block in BLOCKS if block not in UNTYPED_BLOCKS]
-"""What is typed while the demo runs."""
+"""Blocks of commands for a running demo."""

@@ -1,4 +1,4 @@
-"""What every store must do for a service whose participants are registered elsewhere.
+"""Contract of stores for a service whose participants another service registers.
 
 A test module subclasses `ElsewhereContract` and gives the fixtures `store`, `tell` (what enrollment published arrives)
 and `study_id`.
@@ -102,12 +102,12 @@ class ForeignParticipantContract:
         recalled = await load_stream(store, Tenant(study), participant)
         assert (recalled.head, len(recalled.events)) == (StreamHead(2, "rome", enrollment_version=2), 2)
 
-    @pytest.mark.parametrize("known", [0, 1, 3])
+    @pytest.mark.parametrize("enrollment_version", [0, 1, 3])
     async def test_append_decided_on_another_enrollment_version_conflicts(
-        self, store: Store, study: str, participant: str, known: int
+        self, store: Store, study: str, participant: str, enrollment_version: int
     ) -> None:
         with pytest.raises(StreamVersionConflict):
-            await append_in_unit(store, append_of_one_fact(study, participant, 0, known), "rome")
+            await append_in_unit(store, append_of_one_fact(study, participant, 0, enrollment_version), "rome")
         assert (await load_stream(store, Tenant(study), participant)).head == StreamHead(
             0, "rome", enrollment_version=2
         )

@@ -55,7 +55,7 @@ FACT_BODIES: Mapping[str, Body] = {
     ),
     "blanks": lambda: fill_body(b"{", b" ", b"}"),
 }
-"""Of one toxicity assessment."""
+"""Bodies of a request for one toxicity assessment."""
 
 BATCH_BODIES: Mapping[str, Body] = {
     "200 facts of 400 undeclared members": lambda: batch_body({f"u{place}": 0 for place in range(400)}),
@@ -66,4 +66,4 @@ BATCH_BODIES: Mapping[str, Body] = {
     "200 facts without content": lambda: batch_body({}),
     "340,000 empty objects": lambda: fill_body(b"[", b"{},", b"{}]"),
 }
-"""Of several facts at once."""
+"""Bodies of a request for several facts."""

@@ -1,4 +1,4 @@
-"""What every store must do. A test module subclasses `StoreContract` and gives the fixtures `store` and `study_id`."""
+"""Contract of every store. A test module subclasses `StoreContract` and gives the fixtures `store` and `study_id`."""
 
 from __future__ import annotations
 
@@ -186,19 +186,19 @@ class StoreContract:
             15: (SearchKeyConflict, {"search_key": b"r0"}),
         }
         proposals = []
-        for place, name in enumerate(names):
-            arguments: dict[str, Any] = {"key": f"k{place}", "search_key": b"r%d" % place} | (
-                refusals[place][1] if place in refusals else {}
+        for index, name in enumerate(names):
+            arguments: dict[str, Any] = {"key": f"k{index}", "search_key": b"r%d" % index} | (
+                refusals[index][1] if index in refusals else {}
             )
-            site = "S0" if place in (11, 15) else str(tenants[place].site_id)
+            site = "S0" if index in (11, 15) else str(tenants[index].site_id)
             arguments |= {"outcome": build_outcome(name), "key_site": site, "site": site}
             proposals.append((Tenant(study, site), build_append(study, name, **arguments)))
         first, rest = proposals[0], proposals[1:]
         await store.append(*first)
         results = await asyncio.gather(*(store.append(*each) for each in rest), return_exceptions=True)
-        expected = [refusals[place][0] if place in refusals else type(None) for place in range(1, 24)]
+        expected = [refusals[index][0] if index in refusals else type(None) for index in range(1, 24)]
         assert [type(each) for each in results] == expected
-        appended_names = [name for place, name in enumerate(names) if place not in refusals]
+        appended_names = [name for index, name in enumerate(names) if index not in refusals]
         async with store.unit(Tenant(study)) as unit:
             heads = await unit.list_streams(site=None, status=None, search_key=None, after="", limit=99)
         assert [(name, head.version) for name, head in heads] == [(name, 1) for name in appended_names]
@@ -211,8 +211,8 @@ class StoreContract:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert [each for index, each in enumerate(results) if index % 3] == [None] * 8
-        for place, name in enumerate(names):
-            if place % 3:
+        for index, name in enumerate(names):
+            if index % 3:
                 assert (await load_stream(store, Tenant(study), name)).head.version == 1
 
     async def test_concurrent_transfer_gives_no_access_to_other_appends(self, store: Store, study: str) -> None:

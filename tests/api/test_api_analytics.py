@@ -159,9 +159,9 @@ def test_csv_table_equals_the_json_figure(study: StudyUnderTest) -> None:
 
 
 @pytest.mark.parametrize("name", FIGURES)
-@pytest.mark.parametrize("asked", [{}, {"at": "0"}, {"cut": "1900-01-01"}])
-def test_figure_svg_contains_no_script_or_link(study: StudyUnderTest, name: str, asked: dict[str, str]) -> None:
-    answer = study.get_analytics(f"figures/{name}.svg", **asked)
+@pytest.mark.parametrize("parameters", [{}, {"at": "0"}, {"cut": "1900-01-01"}])
+def test_figure_svg_contains_no_script_or_link(study: StudyUnderTest, name: str, parameters: dict[str, str]) -> None:
+    answer = study.get_analytics(f"figures/{name}.svg", **parameters)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
     picture = ElementTree.fromstring(answer.content)  # noqa: S314 - our own answer
     assert picture.tag == "{http://www.w3.org/2000/svg}svg"

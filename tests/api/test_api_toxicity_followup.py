@@ -99,7 +99,7 @@ def test_every_fact_of_the_service_is_recorded_in_order_and_returned_as_sent(
 
 
 def full_content(fact: Fact) -> dict[str, Any]:
-    """As its own site reads it: what was left out is null, sealed texts are in the clear."""
+    """Content as the participant's site reads it: omitted members are null, sealed texts are in clear."""
     return dict(insert_texts(fact.model_dump(mode="json"), dict(extract_texts(fact))))
 
 

@@ -1,4 +1,4 @@
-"""Who may do what, tried from outside: every role at every kind of endpoint, and everybody who is none of them."""
+"""Authorization over HTTP: every role, and callers without a role, at every kind of endpoint."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def rome_participant(study: StudyUnderTest) -> str:
 
 
 def users_who_may_state(by: frozenset[str], site: str | None) -> set[str]:
-    """Who of everybody may state a fact by these roles: of the study as a whole (None), or of somebody at the site."""
+    """Callers that these roles allow to record a fact about the study (None) or about a participant of the site."""
     return {who for who in ALL_USERS if split_user(who)[0] in by and split_user(who)[1] in (None, site)}
 
 
 AUTHORIZED_STATUSES = {200, 422}
-"""What somebody is answered who may state a fact: whether it stands is another question."""
+"""Statuses of an authorized request. A rule may still refuse the fact."""
 
 
 @pytest.mark.parametrize("who", ALL_USERS)
@@ -69,7 +69,7 @@ def test_study_fact_can_be_recorded_only_by_its_roles(study: StudyUnderTest, who
 def test_participant_fact_can_be_recorded_only_by_its_roles_at_that_site(
     study: StudyUnderTest, rome_participant: str, who: str
 ) -> None:
-    """Who sees the participant, or has no role to state this at all, is told so; another site's staff sees nobody."""
+    """A caller who sees the participant or has no suitable role gets 403; staff of another site gets 404."""
     correction = facts.correction(
         UUID(find_event_id(study, rome_participant, "lesion.registered")), facts.lesion_registered("L1", 3)
     )

@@ -1,4 +1,4 @@
-"""What a foreign page can make a browser do with a Quartal that runs on the same machine."""
+"""Requests that a foreign page can make a browser send to a Quartal on the same machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every address does alike: HEAD, OPTIONS, what the client holds, the feed from a cursor, lists as JSON."""
+"""Conventions of every route: HEAD, OPTIONS, conditional requests, the feed from a cursor, lists as JSON."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_cursor_is_valid_only_for_its_reader_and_service(study: StudyUnderTest, 
 
 
 def test_cursor_from_before_a_database_restore_is_410(study: StudyUnderTest, number: str) -> None:
-    """As after a restore: its snapshots would mean other events."""
+    """Cursor of a database before a restore: its snapshots would denote other events."""
     _, cursor = read_feed(study, ROME_USER)
     cursors = CursorCipher(KeyEncryptionKey.load(Path(demo_environment(study.demo)["QUARTAL_KEK"])))
     cursor_context = ("facts", "enrollment", study.study_id)

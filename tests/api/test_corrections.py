@@ -117,7 +117,7 @@ CORRECTION_CASES: dict[str, tuple[tuple[Fact, ...], Fact, Fact]] = {
         followup.reminder_acknowledged(visit=2),
     ),
 }
-"""What came before, the fact, and what it is restated as."""
+"""Earlier facts, the fact, and its restatement."""
 PARTICIPANT_FACTS = [(stream, kind) for stream, kind in DECLARED_FACTS if stream.subject == "participant"]
 CORRECTION_CASES |= {
     kind.type_name: (TREATMENT_FACTS, golden_fact(stream, kind), golden_fact(stream, kind))

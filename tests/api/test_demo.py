@@ -1,4 +1,4 @@
-"""What somebody sees who starts the demo: through its port, its page and its commands."""
+"""The demo as its user sees it: its port, its page and its commands."""
 
 from __future__ import annotations
 
@@ -168,12 +168,12 @@ def test_rebuild_from_the_journal_reproduces_every_figure(demo: Demo) -> None:
         position = http.get(f"{ANALYTICS}/position").json()
     before = figure_files(demo, position["position"])
     assert cli_output(demo, "rebuild", "analytics") == "analytics: rebuilt from the journal\n"
-    cache_bypass = {"epoch": position["epoch"]}  # the same positions; answers that are kept are kept by what was asked
+    cache_bypass = {"epoch": position["epoch"]}  # the same positions; cached answers are found by their parameters
     assert figure_files(demo, position["position"], **cache_bypass) == before
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("options", "message"),
     [
         (("--study", STUDY_ID, "--role", "site", "--site", "nowhere"), f"no site of that id. Its sites: {SITE_ID}."),
         (("--study", STUDY_ID, "--role", "coordinator", "--site", "nowhere"), "no site of that id."),
@@ -185,12 +185,12 @@ def test_rebuild_from_the_journal_reproduces_every_figure(demo: Demo) -> None:
     ],
 )
 def test_token_for_an_unknown_scope_is_refused_and_records_nothing(
-    demo: Demo, asked: tuple[str, ...], said: str
+    demo: Demo, options: tuple[str, ...], message: str
 ) -> None:
     fact_count = count_study_facts(demo)
-    result = run_cli(demo, "token", *asked)
+    result = run_cli(demo, "token", *options)
     assert (result.returncode, result.stdout) == (2, "")
-    assert said in result.stderr
+    assert message in result.stderr
     assert count_study_facts(demo) == fact_count
 
 

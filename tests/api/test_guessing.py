@@ -62,8 +62,8 @@ def sealed_members(kind: type[Fact]) -> list[str]:
     properties = kind.model_json_schema(mode="validation").get("properties", {})
     return [
         name
-        for name, said in properties.items()
-        if any(branch.get("x-sealed") for branch in (said, *said.get("anyOf", ())))
+        for name, member_schema in properties.items()
+        if any(branch.get("x-sealed") for branch in (member_schema, *member_schema.get("anyOf", ())))
     ]
 
 
@@ -136,7 +136,7 @@ def targets(study: StudyUnderTest) -> GuessTargets:
 
 
 def comparable_response(answer: httpx.Response) -> tuple[int, str, list[tuple[str, str]], int]:
-    """What an answer tells: status, body and headers, but for ids and times, and its size."""
+    """Observable parts of a response: status, body and headers without ids and times, and its size."""
     text, headers = answer.text, []
     for name, value in answer.headers.items():
         if name not in ("date", "content-length"):
@@ -286,7 +286,7 @@ def test_only_its_own_site_can_tell_that_a_reference_is_taken(targets: GuessTarg
 
 @pytest.mark.parametrize("name", ["a%00b", "%ED%A0%80", "x" * 2000, "Rome%20", "%7B"])
 def test_impossible_study_id_gets_the_same_response_as_an_unknown_one(study: StudyUnderTest, name: str) -> None:
-    """By every route, to whoever may do much in a study: a text that PostgreSQL cannot store reaches it by none."""
+    """Sends a text that PostgreSQL cannot store to every route, as a member with many roles: none lets it through."""
     paths_by_status: dict[str, set[str]] = {}
     for service, route in study_routes():
         path = route.path.replace("{study_id}", name).replace("{participant_id}", new_participant_id())

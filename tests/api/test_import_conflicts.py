@@ -88,7 +88,7 @@ def test_contradictory_file_has_only_its_invalid_line_refused(
 def paused_worker(demo: Demo, service: str) -> Iterator[None]:
     """Meanwhile the service does not take in what others publish."""
     (worker,) = (
-        pid for pid, said in find_processes(demo.data).items() if re.match(rf"\S+ -m services.{service} w", said)
+        pid for pid, command in find_processes(demo.data).items() if re.match(rf"\S+ -m services.{service} w", command)
     )
     os.kill(worker, signal.SIGSTOP)
     try:

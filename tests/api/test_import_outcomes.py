@@ -1,4 +1,4 @@
-"""What an import says of every line: nothing is lost without a word, and nobody is registered twice."""
+"""Outcome of an import for every line: no line is lost silently, and no participant is registered twice."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ def test_import_into_an_unknown_study_is_refused_without_advice_to_repeat(study:
 
 
 def test_export_made_while_a_site_reports_can_be_imported(study: StudyUnderTest, folder: Path) -> None:
-    """Whatever it has of what came meanwhile, nothing in it depends on what it lacks."""
+    """An export during writes may lack new facts, but contains everything that its facts depend on."""
     extra_facts = (toxicity.toxicity_assessed(30), followup.follow_up_recorded(30))
     for index in range(5):
         study.enroll_at("rome", local_reference=f"MRN {index}")

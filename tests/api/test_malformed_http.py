@@ -65,7 +65,7 @@ def _replace_texts(value: Any) -> Any:
 
 def _replace_names(value: Any) -> Any:
     if isinstance(value, dict):
-        return {f"{CANARY}{place}": _replace_names(member) for place, member in enumerate(value.values())}
+        return {f"{CANARY}{index}": _replace_names(member) for index, member in enumerate(value.values())}
     return [_replace_names(member) for member in value] if isinstance(value, list) else value
 
 
@@ -97,13 +97,13 @@ def test_rejected_body_is_neither_returned_nor_logged(study: StudyUnderTest, num
     }
     bodies_by_path[study.address("participants")] = EXAMPLE_BODIES["participant.screened"]
     bodies_by_path[study.address(f"participants/{number}/facts/record.corrected")] = correction
-    for path, said in bodies_by_path.items():
+    for path, body in bodies_by_path.items():
         user = ROME_USER if "/participants" in path else "administrator"
-        for canary_body in values_with_canaries(said):
+        for canary_body in values_with_canaries(body):
             answer = study.send(path, canary_body, user)
             assert answer.status_code == 422, (path, canary_body)
             assert not contains_canary(answer), answer.text
-    entries = [{"type": name, "data": _replace_texts(said)} for name, said in EXAMPLE_BODIES.items()] + [
+    entries = [{"type": name, "data": _replace_texts(body)} for name, body in EXAMPLE_BODIES.items()] + [
         {"type": CANARY, "data": {}}
     ]
     for service in ("enrollment", "toxicity", "followup"):
@@ -249,7 +249,7 @@ def test_only_uncompressed_json_is_accepted(study: StudyUnderTest, dry_run_path:
 
 
 def exchange_bytes(demo: Demo, *pieces: bytes, pause: float = 0.0) -> bytes:
-    """What the server says to these bytes, until it hangs up or has been silent for a while."""
+    """Response to these bytes, read until the server closes the connection or sends nothing for a while."""
     received = b""
     with socket.create_connection(("127.0.0.1", demo.port), timeout=5) as connection:
         for piece in pieces:
@@ -280,7 +280,7 @@ def request_head(study: StudyUnderTest, dry_run_path: str, length: int, *extra_h
 
 
 def test_slow_body_is_waited_for(study: StudyUnderTest, dry_run_path: str) -> None:
-    pieces = [LESION_BODY[place : place + 20] for place in range(0, len(LESION_BODY), 20)]
+    pieces = [LESION_BODY[index : index + 20] for index in range(0, len(LESION_BODY), 20)]
     assert exchange_bytes(
         study.demo, request_head(study, dry_run_path, len(LESION_BODY)), *pieces, pause=0.02
     ).startswith(b"HTTP/1.1 200 ")

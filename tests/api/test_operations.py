@@ -1,4 +1,4 @@
-"""What an operator sees of a study in the running demo: what stands still, who lacks a screening, and the lag."""
+"""Operations page of a study in the running demo: parked streams, participants without screening, and the lag."""
 
 from __future__ import annotations
 

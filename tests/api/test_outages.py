@@ -1,4 +1,4 @@
-"""What a client is told when the database is away, and when we are at fault."""
+"""Responses when the database is unavailable, and for internal errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the README tells people to type is typed here, on a running stack."""
+"""Runs the commands of the README on a running stack."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_every_readme_command_works_and_is_repeatable(demo: Demo) -> None:
 
 
 def test_readme_example_of_a_refusal_returns_code_and_pointer(demo: Demo) -> None:
-    """As the README proposes: something that cannot be is stated, by its own commands."""
+    """An impossible fact is refused, with the commands of the README."""
     shell = Shell(demo)
     shell.run_checked(*DEMO_BLOCKS[:-1])
     invalid_request = (

@@ -94,7 +94,7 @@ EXPECTED_REASONS: dict[str, TokenRefusalReason] = {
     "no subject": "subject",
     "huge": "oversized",
 }
-"""What is said of a bad token; of the others, that are no bearer token, only that one is needed."""
+"""Message about a bad token. Other credentials are only told that a bearer token is needed."""
 
 
 @pytest.fixture(scope="module")

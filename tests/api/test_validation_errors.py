@@ -1,4 +1,4 @@
-"""What bad input gets: a problem document that says all that is wrong, and where; and nothing is recorded."""
+"""Invalid input gets a problem document with every error and its location, and nothing is recorded."""
 
 from __future__ import annotations
 

@@ -1,18 +1,17 @@
-"""docker-compose.yml: of the form that Compose reads, and starting what there is, with settings that are known.
+"""docker-compose.yml satisfies the Compose specification and names existing commands and known settings.
 
-No container is started here. What the containers run is: the secrets are made, the entry point passes them on, and
-databases, roles and schema are made on a real server.
+No container and no server is started. The scripts of the containers run: they make the secrets and pass them on.
+`tests/integration/test_compose_migration.py` runs the migration job.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import distribution
 from importlib.util import find_spec
@@ -20,14 +19,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
 import yaml
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
 from infra.local.kafka_home import KAFKA_VERSION as KAFKA
-from infra.local.postgres import LocalPostgres
 from shared.security.event_key import EventKey
 from shared.security.vault import KeyEncryptionKey
 from shared.settings import SERVICES as OUR_SERVICES
@@ -42,7 +39,7 @@ KNOWN_SETTINGS = {
     str(field.validation_alias or f"QUARTAL_{name.upper()}") for name, field in Settings.model_fields.items()
 }
 NOT_SETTINGS = {"kek", "event_key", "postgres_password", "database_url"}
-"""Secrets that no service reads as a setting: a key's file, and what the server and its preparation need."""
+"""Secrets that no service reads as a setting: key files, and what the server and its preparation need."""
 NEEDED_DATABASE_ROLES = {"api": {"APP"}, "worker": {"SYSTEM"}}
 for_each_container = pytest.mark.parametrize("name", OUR_CONTAINERS)
 
@@ -55,24 +52,8 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
-    """A server of its own: preparing one sets the passwords of its roles."""
-    with LocalPostgres(tmp_path_factory.mktemp("postgres"), fast=True) as running:
-        yield running
-
-
-@pytest.fixture
-def local_secrets(secrets: Path, server: LocalPostgres, tmp_path: Path) -> Path:
-    """The secrets, with the address of the server here in the place of the container's."""
-    for secret in secrets.iterdir():
-        text = secret.read_text().replace("@postgres:5432", f"@127.0.0.1:{server.port}")
-        (tmp_path / secret.name).write_text(server.url() if secret.name == "database_url" else text)
-    return tmp_path
-
-
 def run_in_container_environment(secrets: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """A command as a container with all secrets starts it."""
+    """Runs a command as a container with all secrets starts it."""
     environment = {"PATH": os.environ["PATH"], "SECRETS": str(secrets)}
     entry_command = ["sh", str(DOCKER / "entrypoint.sh"), *command]
     return subprocess.run(
@@ -82,7 +63,7 @@ def run_in_container_environment(secrets: Path, *command: str) -> subprocess.Com
 
 @cache
 def service_commands(module: str) -> list[str]:
-    """What a service's process can be told to do, as it says itself."""
+    """Commands of a service, from its usage message."""
     usage = subprocess.run([sys.executable, "-m", module], cwd=ROOT, capture_output=True, text=True, check=False)
     return usage.stderr.partition(module)[2].replace("|", " ").split()
 
@@ -94,7 +75,7 @@ def settings_of(name: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def compose_validator() -> Validator:
-    """The Compose specification's schema, as the package check-jsonschema brings it along."""
+    """Schema of the Compose specification, from the package check-jsonschema."""
     path = distribution("check-jsonschema").locate_file("check_jsonschema/builtin_schemas/vendor/compose-spec.json")
     schema = json.loads(Path(str(path)).read_text("utf-8"))
     return validator_for(schema)(schema)
@@ -178,19 +159,6 @@ def test_secrets_are_passed_to_a_command_as_settings(secrets: Path) -> None:
 
 def test_exit_status_of_the_command_is_that_of_the_container(secrets: Path) -> None:
     assert run_in_container_environment(secrets, "sh", "-c", "exit 7").returncode == 7
-
-
-async def test_migration_job_creates_databases_and_roles_and_is_repeatable(local_secrets: Path) -> None:
-    command = [sys.executable, *OUR_CONTAINERS["migrate"]["command"][1:]]
-    first_run, repeated = [
-        await asyncio.to_thread(run_in_container_environment, local_secrets, *command) for _ in range(2)
-    ]
-    assert first_run.returncode == 0, first_run.stderr
-    assert int(first_run.stdout.split()[0]) >= len(OUR_CONTAINERS) // 2
-    assert (repeated.returncode, repeated.stdout) == (0, "0 migrations applied\n")
-    connection = await asyncpg.connect((local_secrets / "quartal_enrollment_app_url").read_text())
-    assert await connection.fetchval("select count(*) from events") == 0
-    await connection.close()
 
 
 def test_missing_database_url_is_named_and_nothing_is_created(secrets: Path, tmp_path: Path) -> None:

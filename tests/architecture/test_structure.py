@@ -1,4 +1,4 @@
-"""The measures of the code, taken on every change: sizes, who may reach what, and what no file may hold."""
+"""Sizes of functions and files, imports and SQL that only some files may have, and texts that no file may contain."""
 
 from __future__ import annotations
 
@@ -7,16 +7,23 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-MAX_FUNCTION_LINES, MAX_FILE_LINES = 60, 340
+from tests.architecture.source_files import (
+    REMAINING,
+    ROOT,
+    is_product,
+    parse_file,
+    product_files,
+    relative_path,
+    repository_files,
+)
+
+MAX_FUNCTION_LINES, MAX_PRODUCT_FILE_LINES, MAX_TEST_FILE_LINES = 60, 300, 400
 MAX_MEDIAN_LINES, MAX_90TH_PERCENTILE_LINES = 10, 30  # lines of a function
-PRODUCT_FOLDERS = ("services/", "shared/", "infra/")
 
 MAY_HOLD_SQL = (
     "shared/eventstore/",
@@ -29,7 +36,7 @@ MAY_HOLD_SQL = (
     "services/analytics/snapshot/repository",
     "services/analytics/operations/repository",
     "infra/postgres/",
-    "shared/web/app.py",  # readiness: does the database answer at all?
+    "shared/web/app.py",  # readiness: checks that the database answers
 )
 MAY_IMPORT_ASYNCPG = (
     *MAY_HOLD_SQL,
@@ -60,7 +67,7 @@ SQL_PATTERN = re.compile(
     re.IGNORECASE,
 )
 EXTERNAL_HOST = re.compile(r"https?://(?:[\w-]+[.])+[a-z]{2,}")
-"""An address of another machine: those that may be named say what a thing is, or where people read on."""
+"""Address of another machine. The allowed ones identify a format, or tell people where to read on."""
 ALLOWED_HOSTS = {
     "https://json-schema.org",
     "http://www.w3.org",
@@ -73,33 +80,8 @@ ALLOWED_HOSTS = {
 LOCAL_PATH = re.compile(r"(?<![\w.:/-])/(?:work|root|home/\w+|Users/\w+)/")
 
 
-@cache
-def repository_files(*suffixes: str) -> list[Path]:
-    """What is in the repository, or is about to be."""
-    list_command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(list_command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    return [ROOT / name for name in sorted(set(names)) if name.endswith(suffixes or "") and (ROOT / name).is_file()]
-
-
-def relative_path(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-def is_product(path: Path) -> bool:
-    return relative_path(path).startswith(PRODUCT_FOLDERS) and not relative_path(path).startswith("shared/testing/")
-
-
-def product_files() -> list[Path]:
-    return [path for path in repository_files(".py") if is_product(path)]
-
-
-@cache
-def parse_file(path: Path) -> ast.Module:
-    return ast.parse(path.read_text("utf-8"))
-
-
 def function_lengths(path: Path) -> Iterator[tuple[str, int]]:
-    """Name and length in lines, decorators aside."""
+    """Yields name and length in lines, without decorators."""
     for node in ast.walk(parse_file(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield f"{relative_path(path)}:{node.name}", (node.end_lineno or 0) - node.lineno + 1
@@ -115,7 +97,7 @@ def imported_modules(path: Path) -> Iterator[str]:
 
 
 def string_literals(path: Path) -> Iterator[str]:
-    """Every string in the code but documentation."""
+    """Yields every string of the code except docstrings."""
     documentation = {
         id(node.body[0].value)
         for node in ast.walk(parse_file(path))
@@ -129,7 +111,7 @@ def string_literals(path: Path) -> Iterator[str]:
 
 
 def time_reads(code: ast.AST) -> list[int]:
-    """Lines that ask for the time of day. `monotonic` and a loop's time are no time of day."""
+    """Line numbers that read the time of day. `monotonic` and a loop's time are not the time of day."""
     return [
         node.lineno
         for node in ast.walk(code)
@@ -140,8 +122,8 @@ def time_reads(code: ast.AST) -> list[int]:
 
 
 def test_no_function_exceeds_the_line_limit() -> None:
-    lengths = [each for path in repository_files(".py") for each in function_lengths(path)]
-    assert [each for each in lengths if each[1] > MAX_FUNCTION_LINES] == []
+    lengths = [length for path in repository_files(".py") for length in function_lengths(path)]
+    assert [(name, lines) for name, lines in lengths if lines > MAX_FUNCTION_LINES] == []
 
 
 def test_median_and_90th_percentile_of_function_lengths_are_limited() -> None:
@@ -150,9 +132,14 @@ def test_median_and_90th_percentile_of_function_lengths_are_limited() -> None:
     assert lengths[len(lengths) * 9 // 10] <= MAX_90TH_PERCENTILE_LINES
 
 
-def test_no_product_file_exceeds_the_line_limit() -> None:
-    lengths = {relative_path(path): len(path.read_text("utf-8").splitlines()) for path in product_files()}
-    assert {path: length for path, length in lengths.items() if length > MAX_FILE_LINES} == {}
+def test_no_file_exceeds_its_line_limit() -> None:
+    too_long = {}
+    for path in repository_files(".py"):
+        limit = MAX_PRODUCT_FILE_LINES if is_product(path) else MAX_TEST_FILE_LINES
+        lines = len(path.read_text("utf-8").splitlines())
+        if lines > REMAINING["file_lines"].get(relative_path(path), limit):
+            too_long[relative_path(path)] = lines
+    assert too_long == {}
 
 
 def test_sql_is_only_in_allowed_files() -> None:
@@ -169,7 +156,7 @@ def test_database_driver_is_imported_only_by_allowed_files() -> None:
     importing_files = [
         relative_path(path)
         for path in product_files()
-        if any(each.split(".")[0] == "asyncpg" for each in imported_modules(path))
+        if any(module.split(".")[0] == "asyncpg" for module in imported_modules(path))
     ]
     assert [path for path in importing_files if not path.startswith(MAY_IMPORT_ASYNCPG)] == []
 
@@ -177,7 +164,7 @@ def test_database_driver_is_imported_only_by_allowed_files() -> None:
 def test_every_exception_from_the_rules_is_used() -> None:
     names = {relative_path(path) for path in repository_files(".py", ".sql")}
     allowed = (*MAY_IMPORT_ASYNCPG, *MAY_READ_THE_TIME)
-    assert [each for each in allowed if not any(path.startswith(each) for path in names)] == []
+    assert [prefix for prefix in allowed if not any(path.startswith(prefix) for path in names)] == []
 
 
 def test_only_the_clock_reads_the_time_of_day() -> None:
@@ -207,14 +194,14 @@ def test_import_contracts_hold() -> None:
 
 
 def test_no_file_contains_an_external_host_or_a_local_path() -> None:
-    matches = []
+    forbidden = []
     for path in repository_files():
         text = path.read_bytes().decode("utf-8", "ignore")
-        matches += [(relative_path(path), said[0]) for said in LOCAL_PATH.finditer(text)]
-        matches += [
-            (relative_path(path), said[0]) for said in EXTERNAL_HOST.finditer(text) if said[0] not in ALLOWED_HOSTS
+        forbidden += [(relative_path(path), match[0]) for match in LOCAL_PATH.finditer(text)]
+        forbidden += [
+            (relative_path(path), match[0]) for match in EXTERNAL_HOST.finditer(text) if match[0] not in ALLOWED_HOSTS
         ]
-    assert matches == []
+    assert forbidden == []
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
@@ -229,7 +216,7 @@ def test_every_package_is_locked_with_version_and_hashes(lock: str) -> None:
 
 
 def locked_versions(lock: str) -> dict[str, str]:
-    """Package, as PyPI spells it, to version."""
+    """Version by normalized package name."""
     matches = re.findall(r"^([A-Za-z0-9._-]+)(?:\[\S+\])?==(\S+)", (ROOT / lock).read_text("utf-8"), re.MULTILINE)
     return {normalized_package_name(package): version for package, version in matches}
 
@@ -238,23 +225,20 @@ def normalized_package_name(package: str) -> str:
     return re.sub(r"[-_.]+", "-", package).lower()
 
 
-CONTRACT_COMPARISON = "shared/contracts/compatibility.py"  # for the tests of contracts alone
+CONTRACT_COMPARISON = "shared/contracts/compatibility.py"  # used only by the tests of contracts
 
 
 def test_runtime_code_imports_only_runtime_packages() -> None:
-    runtime_pins, development_pins, from_where = (
-        locked_versions("requirements.lock"),
-        locked_versions("requirements-dev.lock"),
-        packages_distributions(),
-    )
+    runtime_pins, development_pins = locked_versions("requirements.lock"), locked_versions("requirements-dev.lock")
+    distributions = packages_distributions()
     assert runtime_pins.items() <= development_pins.items()
     ours = sys.stdlib_module_names | {"services", "shared", "infra"}
     missing = {
         (relative_path(path), module)
         for path in product_files()
         if relative_path(path) != CONTRACT_COMPARISON
-        for module in {said.partition(".")[0] for said in imported_modules(path)}
+        for module in {name.partition(".")[0] for name in imported_modules(path)}
         if module not in ours
-        and not {normalized_package_name(each) for each in from_where.get(module, [])} & runtime_pins.keys()
+        and not {normalized_package_name(name) for name in distributions.get(module, [])} & runtime_pins.keys()
     }
     assert missing == set()

@@ -52,13 +52,13 @@ def screen_participant(demo: Demo) -> Callable[[dict[str, Any]], None]:
 
 @pytest.fixture(scope="session")
 def base_url(demo: Demo) -> str:
-    """What a path in `page.goto` is relative to."""
+    """Base address of paths in `page.goto`."""
     return demo.url
 
 
 @pytest.fixture(autouse=True)
 def console_messages(page: Page) -> Iterator[list[str]]:
-    """What the browser complains of, breaches of the content security policy included: nothing, in any test."""
+    """Errors in the browser's console, including violations of the content security policy. Every test fails on one."""
     messages: list[str] = []
     page.on("console", lambda message: messages.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: messages.append(str(error)))
@@ -77,7 +77,7 @@ def cohort(page: Page, token: str) -> Page:
 
 @pytest.fixture
 def find_violations(page: Page) -> Callable[[], list[tuple[str, list[str]]]]:
-    """What axe finds on the page as it is: the rule, and the elements that break it."""
+    """Violations that axe reports on the current page: the rule, and the elements that break it."""
 
     def find() -> list[tuple[str, list[str]]]:
         answer = Axe().run(page).response

@@ -25,7 +25,7 @@ FindViolations = Callable[[], list[tuple[str, list[str]]]]
 
 
 def horizontal_overflow(page: Page) -> int:
-    """By how many pixels the page is wider than the window."""
+    """Number of pixels by which the page is wider than the window."""
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 

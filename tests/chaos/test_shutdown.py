@@ -1,4 +1,4 @@
-"""Whatever way the demo is ended, nothing of it goes on running, and the next start goes on with what was recorded."""
+"""However the demo ends, no process of it remains, and the next start continues with the recorded facts."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class DemoTerminal:
         return "Press Ctrl-C to stop" in self.text
 
     def close(self) -> None:
-        """What happens when the window is closed or the connection drops: the terminal is gone for the demo."""
+        """Hang up the terminal of the demo, as closing the window or losing the connection does."""
         os.close(self.screen)
         self.screen = -1
 

@@ -58,7 +58,7 @@ def fact_source(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """What was published of version 1."""
+    """Published schemas of version 1."""
     write_schemas(tmp_path, fact_source(FIRST))
     return tmp_path
 
@@ -72,7 +72,7 @@ def members_without(*names: str) -> Mapping[str, Any]:
 
 
 def incompatibilities_of_version_2(folder: Path, members: Mapping[str, Any], upcast: Upcast | None = None) -> list[str]:
-    """What breaks with a version 2 that is published as the recipe says."""
+    """Incompatibilities of a version 2 that is published as the recipe describes."""
     later = fact_source(members, 2, upcast)
     write_schemas(folder, later)
     assert find_differences(folder, later) == []
@@ -91,13 +91,16 @@ def test_unchanged_facts_are_compatible(folder: Path) -> None:
     ("members", "by"),
     [
         (members_with(fasting=(bool | None, None)), dict),
-        (members_with(fasting=(bool, ...)), lambda said: {**said, "fasting": False}),
-        (members_without("label"), lambda said: {name: said[name] for name in said if name != "label"}),
-        (members_with(label=(Code, ...)), lambda said: {**said, "label": said.get("label") or "none"}),
-        (members_with(kind=(Literal["blood"], ...)), lambda said: {**said, "kind": "blood"}),
+        (members_with(fasting=(bool, ...)), lambda content: {**content, "fasting": False}),
+        (members_without("label"), lambda content: {name: content[name] for name in content if name != "label"}),
+        (members_with(label=(Code, ...)), lambda content: {**content, "label": content.get("label") or "none"}),
+        (members_with(kind=(Literal["blood"], ...)), lambda content: {**content, "kind": "blood"}),
         (
             members_with(tubes=(tuple[NumberedTube, ...], ...)),
-            lambda said: {**said, "tubes": [{**tube, "number": place} for place, tube in enumerate(said["tubes"])]},
+            lambda content: {
+                **content,
+                "tubes": [{**tube, "number": index} for index, tube in enumerate(content["tubes"])],
+            },
         ),
     ],
     ids=[
@@ -168,7 +171,7 @@ def upcast_required_members(data: dict[str, Any]) -> dict[str, Any]:
     [
         (members_with(fasting=(bool, ...)), None, "$ fails required"),
         (members_with(kind=(Literal["blood"], ...)), None, "$.kind fails const"),
-        (members_with(shelf=(Code, ...)), lambda said: {**said, "shelf": "A"}, "$.shelf fails pattern"),
+        (members_with(shelf=(Code, ...)), lambda content: {**content, "shelf": "A"}, "$.shelf fails pattern"),
         (members_with(tubes=(tuple[SmallerTube, ...], ...)), None, "$.tubes is narrower"),
         (
             members_with(code=(Annotated[str, StringConstraints(pattern="^[a-z]{1,7}$")], ...)),
@@ -198,7 +201,7 @@ def test_old_data_that_is_not_upcast_correctly_is_reported(
     corrected = [
         line for line in incompatibilities if line.startswith("what was written as record.corrected.laboratory.v1")
     ]
-    assert bool(corrected) is not why.endswith("narrower")  # that is said once, of the fact
+    assert bool(corrected) is not why.endswith("narrower")  # reported once, for the fact
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Whatever was ever published can be read today: an example of every version of every fact, kept for good."""
+"""Every published version of every fact can be read today. An example of each is kept forever."""
 
 from __future__ import annotations
 

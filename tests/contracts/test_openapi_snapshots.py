@@ -1,4 +1,4 @@
-"""What the services offer over HTTP changes only where a commit shows it: `openapi/` has their documents."""
+"""OpenAPI documents of the services equal those in `openapi/`, so that a commit shows every change."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def differences(name: str, folder: Path = FOLDER) -> list[str]:
     )
     absent = object()
     return sorted(
-        place for place in today.keys() | snapshot.keys() if today.get(place, absent) != snapshot.get(place, absent)
+        path for path in today.keys() | snapshot.keys() if today.get(path, absent) != snapshot.get(path, absent)
     )
 
 

@@ -122,7 +122,7 @@ def test_interrupted_initdb_leaves_no_partial_cluster(tmp_path: Path) -> None:
 
 
 async def test_postgres_runs_where_user_namespaces_are_unavailable(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """As root: by an account that exists. As anybody else there is nothing to make up for."""
+    """Root starts the server with an existing account. Other users need no such account."""
     folder = Path("/tmp", tmp_path_factory.mktemp("open").name + f"-{os.getpid()}")  # noqa: S108 - others must reach it
     try:
         with LocalPostgres(folder, fast=True, user_namespace=False) as server:

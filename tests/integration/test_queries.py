@@ -175,7 +175,7 @@ async def test_queries_are_visible_to_those_who_may_see_the_participants(study: 
     participants = [ParticipantWithStreams(study.study_id, site) for site in ("rome", "milan")]
     for participant in participants:
         participant.followup.add(participant_death(None))
-    await study.client.project(*(telling for one in participants for telling in one.streams))
+    await study.client.project(*(stream for participant in participants for stream in participant.streams))
     for user in ("investigator", "coordinator", "monitor", "auditor"):
         assert {row["site_id"] for row in await study.rows(user)} == {"rome", "milan"}
         assert {row["site_id"] for row in await study.rows(user, site="milan")} == {"milan"}
@@ -214,7 +214,7 @@ async def test_query_pages_are_consecutive_and_can_be_filtered(study: QueryStudy
     for participant in participants:
         participant.followup.add(participant_death(None))
         participant.toxicity.add(toxicity_assessment(40, "follow_up", toxicity_finding(None)))
-    await study.client.project(*(telling for one in participants for telling in one.streams))
+    await study.client.project(*(stream for participant in participants for stream in participant.streams))
     all_rows, paged_rows, after = await study.rows(), list[dict[str, Any]](), ""
     while True:
         answer = (await study.get(limit=4, after=after)).json()
@@ -234,23 +234,23 @@ async def test_query_pages_are_consecutive_and_can_be_filtered(study: QueryStudy
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "parameters",
     [{"rule": "none"}, {"state": "closed"}, {"after": "x"}, {"limit": 0}, {"participant": "K7F2"}, {"at": "3"}],
     ids=str,
 )
-async def test_invalid_query_parameter_is_rejected(study: QueryStudy, asked: dict[str, Any]) -> None:
-    assert (await study.get(**asked)).status_code == 422
+async def test_invalid_query_parameter_is_rejected(study: QueryStudy, parameters: dict[str, Any]) -> None:
+    assert (await study.get(**parameters)).status_code == 422
 
 
 async def test_queries_page_groups_by_site_and_links_to_participants(study: QueryStudy) -> None:
     participants = [ParticipantWithStreams(study.study_id, site) for site in ("rome", "milan")]
     for participant in participants:
         participant.followup.add(follow_up_contact("2024-06"), participant_death("2024-05", "treatment"))
-    await study.client.project(*(telling for one in participants for telling in one.streams))
+    await study.client.project(*(stream for participant in participants for stream in participant.streams))
     rows, answer = await study.rows(), await study.get_page()
     assert answer.status_code == 200
     for row in rows:
-        assert all(said in answer.text for said in (row["text"], row["query_key"], row["since"]))
+        assert all(text in answer.text for text in (row["text"], row["query_key"], row["since"]))
         assert f'href="/analytics/studies/{study.study_id}/participants/{row["participant_id"]}"' in answer.text
     assert answer.text.index("site-milan") < answer.text.index(participants[1].number) < answer.text.index("site-rome")
     assert "query.explained" in answer.text

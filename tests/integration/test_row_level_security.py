@@ -1,4 +1,4 @@
-"""What the database itself refuses, whatever the program above it does."""
+"""Access that row-level security of the database refuses, independent of the program."""
 
 from __future__ import annotations
 

@@ -292,8 +292,8 @@ class StoreComparison(RuleBasedStateMachine):
                 if undo and tenant == "*"
                 else append_in_unit(store, proposal, tenant)
             )
-        except (Conflict, SearchKeyConflict, RollbackRequested) as told:
-            return type(told)
+        except (Conflict, SearchKeyConflict, RollbackRequested) as refusal:
+            return type(refusal)
         return None
 
     @invariant()
@@ -304,7 +304,7 @@ class StoreComparison(RuleBasedStateMachine):
 
 
 async def read_everything(store: Store, study_id: str) -> list[object]:
-    """What the whole study and each site can recall, list and read."""
+    """Events that the whole study and each site can replay, list and read."""
     results: list[object] = []
     for site in ("*", *SITES):
         async with store.unit(Tenant(study_id, site)) as unit:

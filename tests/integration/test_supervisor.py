@@ -32,7 +32,7 @@ time.sleep(600)
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process runs; one that has ended and waits to be reaped does not."""
+    """True if a process runs; false for a zombie."""
     try:
         state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=True)
     except subprocess.CalledProcessError:

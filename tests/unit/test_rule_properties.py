@@ -1,4 +1,4 @@
-"""What holds of every history of every stream, whatever is stated: facts are made from their own schemas."""
+"""Properties of all histories of all streams, with facts generated from their schemas."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from shared.contracts.follow_up import (
 from shared.testing.builders.facts import DateSpec, day
 
 QUERY_KEY = "5e" * 32
-"""Of a query."""
+"""Key of a data query."""
 
 
 def follow_up_recorded(when: DateSpec = 0, *lesions: str, **changes: Any) -> FollowUpRecorded:
@@ -42,7 +42,7 @@ def visit_missed(when: DateSpec = 0, visit: int = 1, **changes: Any) -> VisitMis
 
 
 def disease_progressed(when: DateSpec = 0, lesion: str | None = None, **changes: Any) -> DiseaseProgressed:
-    """Of a lesion that is named; else elsewhere."""
+    """Local progression of the named lesion, otherwise distant progression."""
     content = {
         "detected_on": day(when),
         "kind": "local" if lesion else "distant",

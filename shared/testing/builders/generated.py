@@ -168,12 +168,12 @@ def facts_of_type(kind: type[Fact]) -> st.SearchStrategy[Fact]:
 
 
 def any_fact(stream: Stream) -> st.SearchStrategy[Fact]:
-    """Whatever may be stated in a stream but corrections."""
+    """Facts of a stream, without corrections."""
     return st.one_of([facts_of_type(kind) for kind in stream.declared_facts.values()])
 
 
 def proposals_for(stream: Stream) -> st.SearchStrategy[Fact]:
-    """Whatever may be stated in a stream: where it can be corrected, corrections of its first events too."""
+    """Facts of a stream and, where it can be corrected, corrections of its first events."""
     facts = any_fact(stream)
     return facts | st.builds(correction, st.integers(1, 9), st.none() | facts) if stream.correctable else facts
 

@@ -11,7 +11,7 @@ from shared.kernel.fact import Correction, Fact
 from shared.testing.builders.facts import DateSpec, day
 
 DYSPHAGIA = "3.0:0150"
-"""Of v3.0, with every grade."""
+"""Term of CTCAE v3.0 with every grade."""
 
 
 def finding(term: str = DYSPHAGIA, grade: int | None = 1, **changes: Any) -> dict[str, Any]:

@@ -38,7 +38,7 @@ SITES = ("rome", "milan")
 SITE_USERS = tuple(f"{role}@{site}" for site in SITES for role in ("site", "coordinator"))
 ALL_USERS = ("administrator", *STUDY_WIDE_ROLES, *SITE_USERS)
 STUDY_WIDE_READERS = {"investigator", "monitor", "auditor", "coordinator"}
-"""Who sees the participants of every site."""
+"""Roles that see the participants of every site."""
 ROME_USER = "site@rome"
 
 
@@ -158,14 +158,14 @@ class StudyUnderTest:
         return {"Authorization": f"Bearer {self._issuer.token(name, now=Clock().now() - age)}"}
 
     def get(self, path: str = "", user: str = ROME_USER, **params: Any) -> httpx.Response:
-        """Of enrollment."""
+        """Get a resource of a participant or study from enrollment."""
         return self.get_from("enrollment", path, user, **params)
 
     def get_from(self, service: str, path: str, user: str = ROME_USER, **params: Any) -> httpx.Response:
         return self.http.get(self.address(path, service), params=params, headers=self.authorization(user))
 
     def get_analytics(self, path: str, user: str = "investigator", **params: Any) -> httpx.Response:
-        """Of analytics."""
+        """Get a resource of the study from analytics."""
         return self.get_from("analytics", path, user, **params)
 
     def figure(self, name: str, user: str = "investigator", **params: Any) -> dict[str, Any]:
@@ -179,7 +179,7 @@ class StudyUnderTest:
         return self.send(self.address(path, service), content, user, **headers)
 
     def send(self, address: str, content: Any, user: str = ROME_USER, **headers: str) -> httpx.Response:
-        """As JSON; `headers` with underscores for hyphens."""
+        """Sends JSON. Names in `headers` have underscores for hyphens."""
         header_names = {name.replace("_", "-"): value for name, value in headers.items()}
         answer = self.http.post(address, json=content, headers={**self.authorization(user), **header_names})
         if answer.status_code == 201:

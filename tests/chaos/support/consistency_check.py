@@ -1,4 +1,4 @@
-"""What every service has of one study, read from its database: the books that must agree when all is quiet."""
+"""Contents of each service's database for one study. They must agree once nothing is in transit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.demo import Demo
 
 RECORDING_SERVICES = ("enrollment", "toxicity", "followup")
 CONSUMED_SERVICES = {"analytics": RECORDING_SERVICES, "toxicity": ("enrollment",), "followup": ("enrollment",)}
-"""Who takes in what of whom."""
+"""Services whose events each service consumes, by consumer."""
 StreamKey: TypeAlias = tuple[str, str]
 """A stream: the service that records it, and the participant or the study."""
 Connection: TypeAlias = "asyncpg.Connection[Any]"

@@ -40,7 +40,7 @@ ENDING_FACTS = {"participant.withdrawn", "participant.voided"}  # what is told o
 
 
 class SiteClients:
-    """What the sites report, and in `answers` what was answered: the events by the key under which they were stated."""
+    """Clients of the sites. `answers` has the recorded events by idempotency key."""
 
     def __init__(self, demo: Demo) -> None:
         self._demo, self._stopped = demo, asyncio.Event()
@@ -64,14 +64,14 @@ class SiteClients:
         await self._api.record_grants(default_grants(STUDY_ID, [site.site_id for site in REPORTING_SITES]))
 
     async def report(self) -> None:
-        """Of several participants at once, until it is over; raises NotAccepted for an answer that is neither success
-        nor passing."""
+        """Report several participants concurrently until stopped. Raises NotAccepted for a response that is neither a
+        success nor transient."""
         async with asyncio.TaskGroup() as reporters:
             for first_index in range(CONCURRENT_PARTICIPANTS):
                 reporters.create_task(self._report_participants(first_index))
 
     def stop(self) -> None:
-        """Whoever waits for an answer still gets it."""
+        """Stop sending. Requests that wait for a response still get it."""
         self._stopped.set()
 
     async def wait_for_answers(self, count: int) -> None:
@@ -105,8 +105,8 @@ class SiteClients:
     async def _add_fact(
         self, progress: ParticipantProgress, fact: ReportedFact, statement: ReferenceFact, key: str
     ) -> httpx.Response:
-        """By the site that tells it. Where it has handed the participant over and did not hear so, it asks those who
-        still see the participant, and is answered as it would have been."""
+        """Send the fact as its reporting site. If that site transferred the participant and lost the response,
+        send it as a site that still sees the participant; the repetition gets the original response."""
         after = None if fact.service == "enrollment" else progress.heard
         try:
             return await self._api.record_fact(

@@ -69,7 +69,7 @@ class FaustWorkerProcess:
 
 @dataclass(frozen=True)
 class FaustWorkerHarness:
-    """What a worker needs, and who publishes to it."""
+    """Settings of a worker, and a publisher for its topics."""
 
     kafka: KafkaServer
     publisher: KafkaPublisher

@@ -416,7 +416,7 @@ def test_gate_is_not_applied_to_recorded_facts() -> None:
 
 
 def correction_spec(*recorded: Fact, study_facts: Sequence[Fact], site: str = "rome") -> Spec:
-    """What stands, and what was stated of the study since then."""
+    """Spec of a correction: the recorded facts, and facts of the study recorded since then."""
     study = (
         study_facts if any(fact.type_name == "study.opened" for fact in study_facts) else (study_opened(), *study_facts)
     )

@@ -209,7 +209,7 @@ class EnrollmentDriver:
 
     async def record(self, by: str, stream: str | None, *facts: Fact, **options: Any) -> RecordedFacts:
         """Several facts are a batch: their pointers are those of its JSON."""
-        pointers = tuple(f"/{place}/data" for place in range(len(facts))) if len(facts) > 1 else ("",)
+        pointers = tuple(f"/{index}/data" for index in range(len(facts))) if len(facts) > 1 else ("",)
         described_facts = [(fact.type_name, fact.model_dump_json(), dict(extract_texts(fact))) for fact in facts]
         request = options.pop("request", repr(described_facts).encode())
         return await self.command_handler.record(RecordFacts(STUDY, stream, facts, pointers, by, request, **options))
@@ -859,7 +859,7 @@ async def test_texts_kept_in_a_correction_cannot_be_guessed_by_its_author(study:
 
 
 async def texts_of_last_event(study: EnrollmentDriver, participant: str) -> dict[str, str]:
-    """Of the last event, by JSON pointer."""
+    """Sealed texts of the last event by JSON pointer."""
     last = (await study.load_stream(participant)).events[-1]
     async with study.store.unit(Tenant(STUDY)) as unit:
         return dict(text_opener(VAULT, await unit.data_key(participant))(last))
@@ -933,7 +933,8 @@ async def test_local_reference_is_recorded_and_probed_by_its_site_only(study: En
                         refusal = await study.refusal(caller, participant, *stated, dry_run=dry_run)
                         refusals.add((len(stated), type(refusal), refusal.code, refusal.title, refusal.faults))
     assert [
-        (count, code, faults[0].pointer) for count, _, code, _, faults in sorted(refusals, key=lambda one: one[0])
+        (count, code, faults[0].pointer)
+        for count, _, code, _, faults in sorted(refusals, key=lambda refusal: refusal[0])
     ] == [
         (1, "local-reference", "/replacement/data/local_reference"),
         (2, "local-reference", "/0/data/replacement/data/local_reference"),

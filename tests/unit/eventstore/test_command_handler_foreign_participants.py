@@ -234,7 +234,7 @@ OTHER_TERM = "3.0:0699"
     ],
 )
 async def test_not_graded_reason_is_not_moved_to_another_term(toxicity: ToxicityDriver, restated: Fact) -> None:
-    """Who corrects was not shown it, and may put other findings where that one was."""
+    """A corrector without access to the text may replace its finding by other findings."""
     number = await toxicity.enrolled_participant()
     ungraded = toxicity_assessed(1, finding(grade=None, not_graded="asleep"), finding(OTHER_TERM, 2))
     first = await toxicity.record("sam", number, ungraded)

@@ -33,21 +33,21 @@ def recorded_facts(*facts_: Fact, texts_shown: bool = True) -> ExistingFacts:
     existing = ExistingFacts()
     rows = [
         {
-            "event_id": str(UUID(int=place)),
-            "version": place,
+            "event_id": str(UUID(int=version)),
+            "version": version,
             "type": fact.type_name,
             "texts_shown": texts_shown,
             "standing": True,
             "data": stated_content(fact) if texts_shown else fact.model_dump(mode="json"),
         }
-        for place, fact in enumerate(facts_, 1)
+        for version, fact in enumerate(facts_, 1)
     ]
     existing.read(PARTICIPANT, rows)
     return existing
 
 
 def match_results(existing: ExistingFacts, *facts_: Fact) -> list[object]:
-    """For each line the place of the event that says the same, the code of what is wrong, or None."""
+    """For each line the index of the event that says the same, the code of what is wrong, or None."""
     return [_match_result(match) for match in existing.match(import_lines(*facts_)).values()]
 
 
@@ -167,7 +167,7 @@ TEXTS = st.sampled_from([None, "a", "b", "c"])
 @given(st.lists(TEXTS, max_size=5), st.permutations(range(5)))
 def test_reimported_file_matches_its_recorded_facts(texts: list[str | None], order: list[int]) -> None:
     file_facts = [facts.procedure_performed(detail=text) for text in texts]
-    recorded = [file_facts[place] for place in order if place < len(file_facts)]
+    recorded = [file_facts[index] for index in order if index < len(file_facts)]
     places = match_results(recorded_facts(*recorded), *file_facts)
     assert sorted(places, key=str) == sorted(range(1, len(file_facts) + 1), key=str)
 
@@ -179,5 +179,5 @@ def test_no_event_matches_two_lines(texts_shown: bool) -> None:
         facts.procedure_performed(detail=STENT), facts.procedure_performed(), texts_shown=texts_shown
     )
     file_facts = [facts.procedure_performed(detail=text) for text in (STENT, BLEEDING, None, STENT)]
-    places = [abs(place) for place in match_results(existing, *file_facts) if isinstance(place, int)]
+    places = [abs(index) for index in match_results(existing, *file_facts) if isinstance(index, int)]
     assert len(places) == len(set(places))

@@ -58,15 +58,15 @@ def test_lines_in_any_order_can_be_recorded_one_by_one(chance: random.Random) ->
     chance.shuffle(lines)
     ordered_facts = [import_fact_ for _, stage in group_by_participant(lines)[0].stages() for import_fact_ in stage]
     history: list[StatedFact[Fact]] = []
-    for place, each in enumerate(ordered_facts):
-        proposed = StatedFact(UUID(int=place), each.fact)
+    for index, each in enumerate(ordered_facts):
+        proposed = StatedFact(UUID(int=index), each.fact)
         decide(history, [proposed], objections, open_gate)
         history.append(proposed)
 
 
 @given(st.randoms(use_true_random=False))
 def test_exported_lines_keep_their_recording_order(chance: random.Random) -> None:
-    exported = [import_fact(fact, version=place) for place, fact in enumerate(reversed(COMPLETE_HISTORY[:11]), 1)]
+    exported = [import_fact(fact, version=index) for index, fact in enumerate(reversed(COMPLETE_HISTORY[:11]), 1)]
     lines = [*exported, import_fact(facts.procedure_performed(9))]
     chance.shuffle(lines)
     ((_, ordered_facts),) = group_by_participant(lines)[0].stages()
@@ -79,7 +79,9 @@ def test_voiding_a_participant_is_recorded_last() -> None:
         import_fact(facts.procedure_performed(), 2, "followup"),
         import_fact(facts.participant_screened()),
     ]
-    stages = [(service, [each.line.type for each in told]) for service, told in group_by_participant(lines)[0].stages()]
+    stages = [
+        (service, [each.line.type for each in facts]) for service, facts in group_by_participant(lines)[0].stages()
+    ]
     assert stages == [
         ("enrollment", ["participant.screened"]),
         ("followup", ["procedure.performed"]),
@@ -121,7 +123,7 @@ def test_stages_of_services_follow_the_original_recording_times() -> None:
         recorded_fact(facts.procedure_performed(), 2, 6, "toxicity"),
     ]
     stages = [
-        (service, [each.line.version for each in told]) for service, told in group_by_participant(lines)[0].stages()
+        (service, [each.line.version for each in facts]) for service, facts in group_by_participant(lines)[0].stages()
     ]
     assert stages == [
         ("enrollment", [1, 2]),
@@ -144,7 +146,7 @@ def test_study_closures_follow_the_participants() -> None:
         facts.accrual_closed(),
     ]
     lines = [
-        ImportFact(ImportLine(place, fact.type_name, "enrollment", {}), fact) for place, fact in enumerate(study_facts)
+        ImportFact(ImportLine(index, fact.type_name, "enrollment", {}), fact) for index, fact in enumerate(study_facts)
     ]
     first, last = split_study_facts(lines)
     assert [each.line.type for each in first] == [

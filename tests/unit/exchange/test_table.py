@@ -1,4 +1,4 @@
-"""What is written as CSV is read as what it was, for every fact there is."""
+"""Facts written as CSV are read back unchanged, for every fact type."""
 
 from __future__ import annotations
 
@@ -276,13 +276,13 @@ SECRET = "Zaphod-7731"
 )
 def test_refusal_does_not_repeat_the_line(line: str) -> None:
     (only,) = read_json_lines(line)
-    found = only[1]
-    if isinstance(found, ImportLine):
+    line_or_error = only[1]
+    if isinstance(line_or_error, ImportLine):
         with pytest.raises(InvalidLine) as wrong:
-            read_line(found)
-        found = wrong.value
-    assert found.faults
-    assert SECRET not in repr(found.faults)
+            read_line(line_or_error)
+        line_or_error = wrong.value
+    assert line_or_error.faults
+    assert SECRET not in repr(line_or_error.faults)
 
 
 def test_columns_may_come_in_any_order_and_be_quoted() -> None:

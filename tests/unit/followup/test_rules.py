@@ -45,7 +45,7 @@ ALL_FACT_TYPES: tuple[Fact, ...] = (
 
 
 def objections_raised(*proposed: Fact, recorded: tuple[Fact, ...] = ()) -> list[tuple[int, Objection]]:
-    """What is objected, each with the number of the event that it is raised against."""
+    """Objections, each with the number of the event that it is raised against."""
     with pytest.raises(RuleViolation) as refusal:
         decide(numbered_facts(recorded), numbered_facts(proposed, len(recorded) + 1), objections, open_gate)
     return [(event.int, objection) for event, objection in refusal.value.raised_objections]

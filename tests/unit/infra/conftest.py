@@ -122,7 +122,7 @@ class FakeQuartal(httpx.AsyncBaseTransport):
     async def _record_downstream(
         self, service: str, study_id: str, participant_id: str, facts: tuple[Fact, ...], by: str, key: str
     ) -> RecordedFacts:
-        """As a service that has heard of everything: of a participant only the present site sees anything."""
+        """Record facts in a service that has received every event. Only the current site sees the participant."""
         async with self._store.unit(Tenant(study_id, EVERY_SITE)) as unit:
             enrollment_stream = await unit.load_stream(participant_id)
         state, site = await self._studies.current(study_id), enrollment_stream.head.site_id

@@ -226,7 +226,7 @@ def test_clinical_dates_are_found_with_pointers_also_in_corrections() -> None:
     assert {pointer: str(when) for pointer, when in find_clinical_dates(fact)} == expected
     corrected = LAB.correction(event_id=EVENT, reason_code="other", replacement=fact)
     assert {pointer: str(when) for pointer, when in find_clinical_dates(corrected)} == {
-        f"/replacement/data{pointer}": said for pointer, said in expected.items()
+        f"/replacement/data{pointer}": message for pointer, message in expected.items()
     }
 
 

@@ -29,7 +29,7 @@ CLINIC = Stream("clinic", "participant")
 
 class Remark(FactPart):
     code: Code
-    said: SealedString
+    comment: SealedString
 
 
 @CLINIC.fact("visit.described")
@@ -54,18 +54,23 @@ class VisitContradicted(Fact):
 FULL = {
     "note": SECRET,
     "aside": SECRET,
-    "remarks": [{"code": "a", "said": SECRET}, {"code": "b", "said": SECRET}],
+    "remarks": [{"code": "a", "comment": SECRET}, {"code": "b", "comment": SECRET}],
     "waivers": {"age": SECRET},
-    "mood": {"code": "c", "said": SECRET},
+    "mood": {"code": "c", "comment": SECRET},
 }
-POINTERS = {"/note", "/aside", "/remarks/0/said", "/remarks/1/said", "/waivers/age", "/mood/said"}
+POINTERS = {"/note", "/aside", "/remarks/0/comment", "/remarks/1/comment", "/waivers/age", "/mood/comment"}
 described = VisitDescribed.model_validate(FULL)
 corrected = CLINIC.correction(event_id=UUID(int=1), reason_code="other", reason=SECRET, replacement=described)
 
 non_blank_texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60).filter(str.strip)
 facts = st.builds(
     lambda note, aside, remarks, waivers: VisitDescribed.model_validate(
-        {"note": note, "aside": aside, "remarks": [{"code": "a", "said": text} for text in remarks], "waivers": waivers}
+        {
+            "note": note,
+            "aside": aside,
+            "remarks": [{"code": "a", "comment": text} for text in remarks],
+            "waivers": waivers,
+        }
     ),
     non_blank_texts,
     st.none() | non_blank_texts,
@@ -105,7 +110,7 @@ def test_logging_a_fact_does_not_reveal_sealed_texts(caplog: pytest.LogCaptureFi
         {**FULL, "extra": SECRET},
         {**FULL, "note": {"text": SECRET}},
         {**FULL, "note": [SECRET]},
-        {**FULL, "remarks": [{"code": "a", "said": SECRET, "more": 1}]},
+        {**FULL, "remarks": [{"code": "a", "comment": SECRET, "more": 1}]},
         {**FULL, "remarks": SECRET},
         {**FULL, "note": SECRET * MAX_TEXT_CHARACTERS},
     ],

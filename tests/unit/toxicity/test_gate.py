@@ -95,7 +95,7 @@ def rows(name: str) -> list[dict[str, str]]:
 
 
 def refused_terms(name: str, grade: int) -> set[str]:
-    """Of all the terms of a dictionary those that are not taken with that grade; asked by a hundred."""
+    """Terms of a dictionary that are refused with that grade, tried a hundred at a time."""
     terms, refused = [row["term_id"] for row in rows(name)], set()
     for start in range(0, len(terms), MAX_FINDINGS):
         chunk = terms[start : start + MAX_FINDINGS]

@@ -1,4 +1,4 @@
-"""What a command says while it is at something long, and whom the demo's links are for."""
+"""Progress messages of long commands, and the users of the demo's links."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ async def test_progress_file_avoids_repeated_requests(quartal: FakeQuartal, tmp_
 
 async def test_refused_participant_is_skipped_after_a_restart_too(quartal: FakeQuartal, tmp_path: Path) -> None:
     progress_file, gone = tmp_path / "told.json", httpx.Response(410)
-    quartal.failure = lambda asked: gone if asked.headers["idempotency-key"].endswith("/7/2/1") else None
+    quartal.failure = lambda request: gone if request.headers["idempotency-key"].endswith("/7/2/1") else None
     everything = sum(len(simulate_participant(7, index).facts) for index in range(6) if index != 2) + 1
     await run_simulation(quartal, 6, stop=stop_after(quartal, everything - 2), progress_file=progress_file)
     await run_simulation(quartal, 6, progress_file=progress_file)

@@ -49,7 +49,7 @@ RULES: Mapping[Service, Rules] = {
     "followup": followup_rules.objections,
 }
 FACTS_ABOUT_RECORDS = {"participant.voided", "record.corrected", "reminder.snoozed", "reminder.acknowledged"}
-"""What is simulated besides what a timeline has words for. An explained query needs a key that nobody knows before."""
+"""Simulated facts that timelines do not describe. Explanations of queries are missing: no key is known in advance."""
 ALL_RATES = {**rates.OPTIONAL_EVENT_RATES, **rates.CONTRADICTION_RATES, **rates.CORRECTION_RATES}
 
 
@@ -117,7 +117,10 @@ def test_both_withdrawal_scopes_and_void_reasons_are_simulated() -> None:
 
 def test_partial_dates_and_undated_deaths_are_simulated() -> None:
     date_texts = (
-        said for fact in reported_facts() for said in fact.data.values() if isinstance(said, str) and said[:2] == "20"
+        value
+        for fact in reported_facts()
+        for value in fact.data.values()
+        if isinstance(value, str) and value[:2] == "20"
     )
     assert {len(text) for text in date_texts} >= {len("2024"), len("2024-03"), len("2024-03-07")}
     deaths = [fact.data["died_on"] for fact in reported_facts() if fact.type == "participant.died"]
@@ -138,8 +141,8 @@ def study_record() -> Record:
     opened = [("study.opened", OPENING_DATA)]
     opened += [("study.site_activated", {**vars(site), "on": FIRST_SCREENING_DAY.isoformat()}) for site in SITES]
     facts: list[StatedFact[Fact]] = [
-        StatedFact(UUID(int=place), read_fact("enrollment", {"type": name, "data": data}))
-        for place, (name, data) in enumerate(opened, 1)
+        StatedFact(UUID(int=index), read_fact("enrollment", {"type": name, "data": data}))
+        for index, (name, data) in enumerate(opened, 1)
     ]
     return decide([], facts, study.objections, partial(study.gate_objections, date.max))
 
@@ -234,9 +237,9 @@ def test_reporting_site_changes_with_a_transfer() -> None:
     transferred_count = 0
     for simulated in cohort():
         sites = [fact.site_id for fact in simulated.facts]
-        changes = [place for place, (before, after) in enumerate(pairwise(sites)) if before != after]
-        assert all(simulated.facts[place].type == "participant.transferred" for place in changes)
-        assert [simulated.facts[place].data["to_site"] for place in changes] == [sites[place + 1] for place in changes]
+        changes = [index for index, (before, after) in enumerate(pairwise(sites)) if before != after]
+        assert all(simulated.facts[index].type == "participant.transferred" for index in changes)
+        assert [simulated.facts[index].data["to_site"] for index in changes] == [sites[index + 1] for index in changes]
         transferred_count += bool(changes)
     assert transferred_count > 20
 
@@ -256,7 +259,7 @@ def test_simulated_participant_depends_only_on_seed_and_index() -> None:
 
 @pytest.mark.parametrize("turn", ALL_RATES)
 def test_optional_events_occur_at_their_configured_rates(turn: str) -> None:
-    """Of those to whom it can happen, within four standard errors; and at least once."""
+    """The rate among participants for whom the event is possible is within four standard errors of its probability."""
     possible = sum(turn in each.possible_events for each in participant_stories())
     occurred = sum(turn in each.chosen_events for each in participant_stories())
     rate = ALL_RATES[turn]

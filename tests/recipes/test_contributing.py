@@ -37,7 +37,7 @@ TESTS_OF_EVERY_FACT = (
     "tests/contracts",
     "tests/unit/analytics",
     "tests/unit/exchange",
-    "tests/unit/infra/simulator/test_simulated_participants.py::test_every_described_fact_type_and_record_fact_is_simulated",
+    "tests/simulation/test_simulated_participants.py::test_every_described_fact_type_and_record_fact_is_simulated",
     *(
         f"tests/unit/test_rule_properties.py::test_{name}"
         for name in (
@@ -48,7 +48,7 @@ TESTS_OF_EVERY_FACT = (
     ),
 )
 TEST_SELECTION = "imaging or correct or enrollment or not ["
-"""What is tried once for each fact is tried in the copy for the new one; the others are tried where they are."""
+"""Tests that are parametrized by fact run in the copy for the new fact only; others run in the checkout."""
 PRINT_HTTP_CASES_SCRIPT = """
 from tests.api.support.study import EXAMPLE_BODIES
 from tests.api.test_corrections import CORRECTION_CASES

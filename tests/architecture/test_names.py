@@ -1,0 +1,123 @@
+"""Rules for names and docstrings that can be counted (docs/glossary.md).
+
+`tests/architecture/remaining.toml` lists the cases that are left. Its numbers may only shrink.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+import pytest
+
+from tests.architecture.source_files import REMAINING, parse_file, relative_path, repository_files
+
+VAGUE_NAMES = frozenset(
+    ["said", "told", "seen", "stood", "held", "kept", "made", "found", "known", "asked", "out", "place", "one"]
+)
+VAGUE_BEGINNINGS = frozenset(["Who", "Whoever", "What", "Whatever", "Of", "As", "By", "Whether"])
+COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+
+
+def area(place_in_code: str) -> str:
+    """Top-level folder of a reported case. Modules move within it, so numbers are kept for it."""
+    return place_in_code.partition("/")[0]
+
+
+def bound_names(node: ast.AST) -> Iterator[str]:
+    """Yields names of parameters and local variables that this node binds."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
+            yield name
+        case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
+            yield name
+        case ast.ExceptHandler(name=str(name)):
+            yield name
+
+
+def vague_names(node: ast.AST) -> Iterator[str]:
+    """Yields vague parameters and local variables, except variables of comprehensions on one line."""
+    yield from (name for name in bound_names(node) if name in VAGUE_NAMES)
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, COMPREHENSIONS) and child.lineno == child.end_lineno):
+            yield from vague_names(child)
+
+
+def docstrings(code: ast.AST) -> Iterator[str]:
+    """Yields docstrings of modules, classes and functions, and the strings that document a constant."""
+    for node in ast.walk(code):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(text))) if text.strip():
+                yield text.strip()
+
+
+def vague_docstrings(code: ast.AST) -> Iterator[str]:
+    for text in docstrings(code):
+        if text.split()[0].rstrip(",.:;") in VAGUE_BEGINNINGS:
+            yield text.splitlines()[0]
+
+
+def app_state_uses(code: ast.AST) -> Iterator[str]:
+    """Yields `app.state` and `request.app.state`."""
+    for node in ast.walk(code):
+        match node:
+            case ast.Attribute(attr="state", value=ast.Name(id="app") | ast.Attribute(attr="app")):
+                yield ast.unparse(node)
+
+
+COUNTED = {"vague_names": vague_names, "vague_docstrings": vague_docstrings, "app_state_uses": app_state_uses}
+
+
+def cases(rule: str) -> list[str]:
+    """Cases of a rule as `file: text`."""
+    return [
+        f"{relative_path(path)}: {text}" for path in repository_files(".py") for text in COUNTED[rule](parse_file(path))
+    ]
+
+
+@pytest.mark.parametrize("rule", COUNTED)
+def test_cases_of_a_rule_do_not_increase(rule: str) -> None:
+    counts = Counter(area(case) for case in cases(rule))
+    increased = {name: count for name, count in counts.items() if count > REMAINING[rule].get(name, 0)}
+    assert increased == {}, "\n".join(case for case in cases(rule) if area(case) in increased)
+
+
+def test_class_name_is_defined_once() -> None:
+    files_by_class: dict[str, list[str]] = defaultdict(list)
+    for path in repository_files(".py"):
+        for node in ast.walk(parse_file(path)):
+            if isinstance(node, ast.ClassDef):
+                files_by_class[node.name].append(relative_path(path))
+    defined_twice = {name: files for name, files in files_by_class.items() if len(files) > 1}
+    assert {name: files for name, files in defined_twice.items() if name not in REMAINING["classes"]} == {}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def read(said): ...",
+        "lambda one: one",
+        "for place in places: ...",
+        "with opened() as out: ...",
+        "match fact:\n    case Fact() as told: ...",
+        "[\n    known\n    for known in facts\n]",
+    ],
+)
+def test_vague_name_is_recognized(code: str) -> None:
+    assert len(list(vague_names(ast.parse(code)))) == 1
+
+
+@pytest.mark.parametrize("code", ["[one for one in facts]", "def read(fact): ...", "record.known", "said"])
+def test_other_names_are_allowed(code: str) -> None:
+    assert list(vague_names(ast.parse(code))) == []
+
+
+@pytest.mark.parametrize("code", ['"""Who reads."""', 'def read():\n    """Of a fact."""', 'LIMIT = 1\n"""By day."""'])
+def test_vague_docstring_is_recognized(code: str) -> None:
+    assert len(list(vague_docstrings(ast.parse(code)))) == 1
+
+
+@pytest.mark.parametrize("code", ["app.state.pool", "request.app.state"])
+def test_use_of_app_state_is_recognized(code: str) -> None:
+    assert len(list(app_state_uses(ast.parse(code)))) == 1
