@@ -43,8 +43,8 @@ ROLE_DESCRIPTIONS: Mapping[Role, str] = {
     "administrator": "Figures of counts and the operations page. No single participants.",
     "reader": "Figures of counts only. Small counts are withheld.",
 }
-"""What the pages show to each role. Every role that the studies grant has a link, except the coordinator of a site,
-who sees the same as its staff."""
+"""Content of the pages for each role. Each role has a link, except the coordinator of a site, who sees what its staff
+sees."""
 
 _REFERENCE_NOTES = (
     "This study has 4 published cases and 27 synthetic participants.",

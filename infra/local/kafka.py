@@ -110,7 +110,7 @@ class LocalKafka:
 
     @property
     def has_crashed(self) -> bool:
-        """Whether the broker ended without `stop` or `kill`."""
+        """Return whether the broker ended without `stop` or `kill`."""
         return self._running is not None and self._running.has_ended
 
     def __enter__(self) -> LocalKafka:

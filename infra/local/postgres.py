@@ -140,7 +140,7 @@ class LocalPostgres:
 
     @property
     def has_crashed(self) -> bool:
-        """Whether the server ended without `stop` or `kill`."""
+        """Return whether the server ended without `stop` or `kill`."""
         return self._running is not None and self._running.has_ended
 
     def __enter__(self) -> LocalPostgres:

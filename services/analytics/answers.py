@@ -8,6 +8,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.kernel.schema_name import NamedSchema
+
 
 class Lane(BaseModel):
     lane: str
@@ -57,7 +59,7 @@ class TimelineAnswer(BaseModel):
     entries: list[TimelineEntry]
 
 
-class ParticipantRow(BaseModel):
+class ParticipantListRow(NamedSchema, schema_name="ParticipantRow"):
     """A participant in the list. `site_id` is the site that follows the participant now."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -71,7 +73,7 @@ class ParticipantRow(BaseModel):
 class ParticipantList(BaseModel):
     """A page of participants, sorted by number. `next` is the value of `after` for the next page; null on the last."""
 
-    rows: list[ParticipantRow]
+    rows: list[ParticipantListRow]
     next: str | None
     position: int
     recorded_at: datetime | None

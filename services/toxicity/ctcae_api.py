@@ -52,7 +52,7 @@ class TermListResponse(NamedSchema, schema_name="Terms"):
 
 
 class TermSearch(BaseModel):
-    """What to search for. Unknown parameters are refused."""
+    """The parameters of a search for terms. Unknown ones are refused."""
 
     model_config = ConfigDict(extra="forbid")
 

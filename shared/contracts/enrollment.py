@@ -120,7 +120,7 @@ class Tnm(FactPart):
 
 
 class Performance(FactPart):
-    """As measured: Karnofsky 0 to 100 by tens, or ECOG 0 to 5. The other scale is derived, never entered."""
+    """Performance status as measured: Karnofsky 0 to 100 by tens, or ECOG 0 to 5. The other scale is never entered."""
 
     scale: Literal["KPS", "ECOG"]
     value: Annotated[int, Field(strict=True, ge=0, le=100)]

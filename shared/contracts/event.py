@@ -88,7 +88,7 @@ class Event:
 
     @property
     def is_readable(self) -> bool:
-        """Whether this version has the fact's type. A newer writer may use types that this reader does not have."""
+        """Return whether this version has the fact's type. A newer writer may use types that it lacks."""
         return self.type in self.stream.facts
 
     def stated_fact(self) -> StatedFact[Fact]:

@@ -119,7 +119,7 @@ class SeriousEventReported(Fact):
 
 
 class _SeriousEventFollowUp(Fact):
-    """What is known by now of a serious event; what is left out is as it was."""
+    """A follow-up report of a serious event. Members that are left out are unchanged."""
 
     serious_event_id: LocalId
     aware_at: Timestamp

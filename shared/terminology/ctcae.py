@@ -30,7 +30,7 @@ class CtcaeTerm:
     category: str
     name: str
     descriptions: Mapping[int, str]
-    """Of the grades 1 to 5 those that exist, with their texts. There are holes."""
+    """Texts of the grades that the term has, by grade from 1 to 5. Some terms lack grades."""
 
     @property
     def grades(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from fastapi import Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.analytics.answers import ParticipantList, ParticipantRow
+from services.analytics.answers import ParticipantList, ParticipantListRow
 from services.analytics.participants.service import PAGE_SIZE, ParticipantService
 from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
 from shared.web.container import Resources, get_container
@@ -47,7 +47,7 @@ async def list_participants(
     service = get_container(request).opened(ParticipantResources).participants
     participant_page = await service.list_page(study, request.state.caller.subject, page.after, page.limit)
     note_rows(request, study, "participants", len(participant_page.rows))
-    rows = [ParticipantRow.model_validate(row) for row in participant_page.rows]
+    rows = [ParticipantListRow.model_validate(row) for row in participant_page.rows]
     answer = ParticipantList(
         rows=rows,
         next=participant_page.next,
