@@ -39,7 +39,7 @@ PROCESS_PATTERNS = {
     "toxicity": r"\S*python\S* -m services\.toxicity worker",
     "follow-up": r"\S*python\S* -m services\.followup worker",
     "projection": r"\S*python\S* -m services\.analytics worker",
-    "web": r"\S*python\S* -m infra\.local\.web",
+    "web": r"\S*python\S* -m infra\.local\.single_port_app",
     "broker": r"\S*/java .* kafka\.Kafka ",
     "database": r"\S*/postgres -D |postgres: ",
 }
