@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from shared.contracts.toxicity import (
     Finding,
@@ -40,7 +40,7 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
                 for other in record.stated_of(SeriousEventReported, except_for=stated)
                 if _has_event_id(other, event_id)
             ]
-            yield from _conflicts_with(SERIOUS_EVENT_EXISTS, reports)
+            yield from SERIOUS_EVENT_EXISTS.conflicts_with(reports, "/serious_event_id")
         case SeriousEventUpdated(serious_event_id=event_id):
             yield from _check_reported(record, event_id)
         case SeriousEventResolved(serious_event_id=event_id):
@@ -50,7 +50,7 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
                 for other in record.stated_of(SeriousEventResolved, except_for=stated)
                 if _has_event_id(other, event_id)
             ]
-            yield from _conflicts_with(SERIOUS_EVENT_RESOLVED, ends)
+            yield from SERIOUS_EVENT_RESOLVED.conflicts_with(ends, "/serious_event_id")
 
 
 def _check_terms_unique(findings: tuple[Finding, ...]) -> Iterator[Objection]:
@@ -67,8 +67,3 @@ def _check_reported(record: Record, event_id: str) -> Iterator[Objection]:
 
 def _has_event_id(stated: StatedFact[SeriousEventReported] | StatedFact[SeriousEventResolved], event_id: str) -> bool:
     return stated.fact.serious_event_id == event_id
-
-
-def _conflicts_with(problem: ProblemType, others: Sequence[StatedFact[Fact]]) -> Iterator[Objection]:
-    for other in others:
-        yield problem.objection(other.event_id, "/serious_event_id")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from uuid import UUID
+
+from shared.kernel.fact import Fact, StatedFact
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,11 @@ class ProblemType:
             pointer=pointer,
             may_arrive_later=may_arrive_later,
         )
+
+    def conflicts_with(self, others: Iterable[StatedFact[Fact]], pointer: str = "") -> Iterator[Objection]:
+        """Yield an objection for each of the other facts that the fact conflicts with."""
+        for other in others:
+            yield self.objection(other.event_id, pointer)
 
 
 RaisedObjection = tuple[UUID, Objection]

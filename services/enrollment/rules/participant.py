@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from services.enrollment.rules import treatment
 from shared.contracts.enrollment import (
@@ -65,7 +65,7 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
             yield from _check_single(record, stated, "a screening")
         case ScreeningFailed():
             yield from _check_single(record, stated, "a screening failure")
-            yield from _conflicts_with(ENROLLED_ALREADY, record.stated_of(ParticipantEnrolled))
+            yield from ENROLLED_ALREADY.conflicts_with(record.stated_of(ParticipantEnrolled))
         case ConsentSigned() | ParticipantTransferred():
             if not record.stated_of(ParticipantScreened):
                 yield NOT_SCREENED.objection()
@@ -82,7 +82,7 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
             same_scope = [
                 other for other in record.stated_of(ConsentWithdrawn, except_for=stated) if other.fact.scope == scope
             ]
-            yield from _conflicts_with(WITHDRAWN_TWICE, same_scope)
+            yield from WITHDRAWN_TWICE.conflicts_with(same_scope)
         case ParticipantVoided():
             yield from _check_single(record, stated, "a voiding")
         case LesionRegistered(lesion_id=lesion_id):
@@ -92,7 +92,7 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
                 for other in record.stated_of(LesionRegistered, except_for=stated)
                 if other.fact.lesion_id == lesion_id
             ]
-            yield from _conflicts_with(LESION_EXISTS, same_lesion_id, "/lesion_id")
+            yield from LESION_EXISTS.conflicts_with(same_lesion_id, "/lesion_id")
         case RadiotherapyStarted():
             yield from _check_enrolled(record)
             yield from treatment.check_course_start(record, stated, stated.fact)
@@ -128,8 +128,3 @@ def _check_enrolled(record: Record) -> Iterator[Objection]:
 def _check_single(record: Record, stated: StatedFact[Fact], description: str) -> Iterator[Objection]:
     for other in record.stated_of(type(stated.fact), except_for=stated):
         yield ALREADY_STATED.objection(other.event_id, event=description)
-
-
-def _conflicts_with(problem: ProblemType, others: Sequence[StatedFact[Fact]], pointer: str = "") -> Iterator[Objection]:
-    for other in others:
-        yield problem.objection(other.event_id, pointer)
