@@ -1,28 +1,23 @@
-"""The recipe of CONTRIBUTING.md, followed to the letter on a copy of the code."""
+"""The recipe of a fact in CONTRIBUTING.md, followed to the letter on a copy of the code."""
 
 from __future__ import annotations
 
 import ast
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-RECIPE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-FACT_CLASS_SOURCE, PROBLEM_SOURCE, RULE_SOURCE, TEST_SOURCE, SECOND_VERSION_SOURCE = re.findall(
-    r"^```python\n(.*?)^```$", RECIPE, re.MULTILINE | re.DOTALL
-)
+from tests.recipes.recipe_text import ROOT, assert_tests_pass, code_blocks, copy_code, run_python
+
+FACT_CLASS_SOURCE, PROBLEM_SOURCE, RULE_SOURCE, TEST_SOURCE = code_blocks("A new fact in under 60 lines")
+(SECOND_VERSION_SOURCE,) = code_blocks("A second version of a fact")
 FACTS_FILE, RULES_FILE, TEST_FILE = (
     "shared/contracts/enrollment.py",
     "services/enrollment/rules/participant.py",
     "tests/unit/enrollment/test_imaging.py",
 )
-PLUGINS_OF_OTHER_TESTS = ("cacheprovider", "playwright", "schemathesis")
 CONTRACT_COMMANDS = ("-m tests.contracts.snapshots", "-m shared.contracts.json_schemas write")
 PRINT_ROUTES_SCRIPT = """
 import json
@@ -60,26 +55,6 @@ from tests.unit.enrollment.test_imaging import scan
 history = treated_participant(participant_death(30), scan("CT1"))
 print(*(query.text for query in history.queries_of_rule("fact_after_death")), sep="\\n")
 """
-
-
-def run_python(folder: Path, *arguments: str) -> str:
-    process = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / ".hypothesis")},
-    )
-    assert process.returncode == 0, process.stdout + process.stderr
-    return process.stdout
-
-
-def assert_tests_pass(folder: Path, *tests: str) -> None:
-    run_python(
-        folder, "-m", "pytest", "-q", *(f"-pno:{name}" for name in PLUGINS_OF_OTHER_TESTS), "-k", TEST_SELECTION, *tests
-    )
 
 
 def write_contracts(folder: Path) -> None:
@@ -122,11 +97,7 @@ def later(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout with the recipe's fact in it and its contract written."""
     folder = tmp_path_factory.mktemp("recipe")
-    list_command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(list_command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    copy_code(folder)
     apply_recipe(folder)
     write_contracts(folder)
     return folder
@@ -140,7 +111,7 @@ def test_new_fact_takes_fewer_than_sixty_lines() -> None:
 
 
 def test_tests_of_every_fact_type_pass_for_the_new_fact(tree: Path) -> None:
-    assert_tests_pass(tree, TEST_FILE, *TESTS_OF_EVERY_FACT)
+    assert_tests_pass(tree, "-k", TEST_SELECTION, TEST_FILE, *TESTS_OF_EVERY_FACT)
     assert run_python(tree, "-c", PRINT_HTTP_CASES_SCRIPT).split() == ["True", "True"]
     assert "The fact imaging.performed of 2024-03-07 is dated after the death" in run_python(
         tree, "-c", PRINT_DEATH_QUERIES_SCRIPT
@@ -151,7 +122,7 @@ def test_second_version_is_published_beside_the_first_and_contracts_hold(later: 
     names = {path.name for path in (later / "shared/contracts/golden").glob("*.json")}
     assert {f"imaging.performed.v{version}.json" for version in (1, 2)} <= names
     assert {f"record.corrected.enrollment.v{version}.json" for version in (1, 2)} <= names
-    assert_tests_pass(later, "tests/contracts")
+    assert_tests_pass(later, "-k", TEST_SELECTION, "tests/contracts")
 
 
 def test_new_fact_has_a_route_and_its_refusal_a_description(tree: Path) -> None:

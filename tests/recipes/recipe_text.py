@@ -1,0 +1,112 @@
+"""The recipes of CONTRIBUTING.md as edits, and copies of the code to which they are applied."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+_GUIDE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_EDIT = re.compile(
+    r"(?P<placement>In a new file|At the end of|In),? `(?P<file>[\w./-]+)`"
+    r"(?:, (?P<side>above|below) the line `(?P<anchor>[^`]+)`)?:\s*$"
+)
+_PLUGINS_OF_OTHER_TESTS = ("cacheprovider", "playwright", "schemathesis")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """One code block of a recipe with the place in a file that the sentence before it names.
+
+    `placement`: the words before the name of the file. `anchor`: the line beside which the block stands, without its
+    indentation; empty for a new file and for the end of a file.
+    """
+
+    placement: str
+    file: str
+    side: str
+    anchor: str
+    text: str
+
+    def apply(self, folder: Path) -> None:
+        """Edit a copy of the code. Raises AssertionError unless the file is new, or has the anchor exactly once."""
+        path = folder / self.file
+        if self.placement == "In a new file":
+            assert not path.exists(), f"{self.file} exists already"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self.text, "utf-8")
+        elif self.placement == "At the end of":
+            separator = "\n\n" if path.suffix == ".py" else ""
+            path.write_text(f"{path.read_text('utf-8')}{separator}{self.text}", "utf-8")
+        else:
+            path.write_text(self._insert(path.read_text("utf-8")), "utf-8")
+
+    def _insert(self, content: str) -> str:
+        lines = content.splitlines(keepends=True)
+        line_numbers = [number for number, line in enumerate(lines) if line.strip() == self.anchor]
+        assert len(line_numbers) == 1, f"{self.file} has the line `{self.anchor}` {len(line_numbers)} times"
+        at = line_numbers[0] + (self.side == "below")
+        return "".join([*lines[:at], self.text, *lines[at:]])
+
+
+def section(heading: str) -> str:
+    """Return the text under a heading of the second level."""
+    (text,) = re.findall(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", _GUIDE, re.MULTILINE | re.DOTALL)
+    return str(text)
+
+
+def code_blocks(heading: str, language: str = "python") -> list[str]:
+    """Return the code blocks of a section in their order."""
+    return [match[2] for match in _BLOCK.finditer(section(heading)) if match[1] == language]
+
+
+def edits(heading: str) -> list[Edit]:
+    """Return the edits of a recipe. Raises AssertionError for a block without a sentence that names its file."""
+    text, parsed_edits = section(heading), list[Edit]()
+    for block in _BLOCK.finditer(text):
+        paragraph = " ".join(text[: block.start()].rstrip().rpartition("\n\n")[2].split())
+        match = _EDIT.search(paragraph)
+        assert match, f"no file is named before this block:\n{block[2]}"
+        groups = match.groupdict(default="")
+        parsed_edits.append(Edit(**groups, text=block[2]))
+    return parsed_edits
+
+
+def new_files() -> set[str]:
+    """Return the files that recipes make, by their paths in the repository."""
+    return {match["file"] for match in re.finditer(r"In a new file,\s+`(?P<file>[^`]+)`", _GUIDE)}
+
+
+def copy_code(folder: Path) -> None:
+    """Copy the files of the checkout that are in the repository, or would be after `git add`."""
+    list_command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(list_command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+
+
+def run_python(folder: Path, *arguments: str) -> str:
+    """Run Python in a copy of the code; return its output. Raises AssertionError with the output if it fails."""
+    process = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / ".hypothesis")},
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
+
+
+def assert_tests_pass(folder: Path, *arguments: str) -> None:
+    """Run pytest in a copy of the code."""
+    run_python(folder, "-m", "pytest", "-q", *(f"-pno:{name}" for name in _PLUGINS_OF_OTHER_TESTS), *arguments)

@@ -1,0 +1,58 @@
+"""Recipes of CONTRIBUTING.md beyond that of a fact, followed to the letter on one copy of the code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.recipes.recipe_text import Edit, assert_tests_pass, copy_code, edits, run_python
+
+QUERY_RULE = "A new data query rule"
+RECIPES = (QUERY_RULE,)
+
+
+def new_tests(heading: str) -> list[str]:
+    return [edit.file for edit in edits(heading) if edit.file.startswith("tests/")]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout to which all these recipes were applied, with its contracts written."""
+    folder = tmp_path_factory.mktemp("recipes")
+    copy_code(folder)
+    for heading in RECIPES:
+        for edit in edits(heading):
+            edit.apply(folder)
+    run_python(folder, "-m", "tests.contracts.snapshots")
+    return folder
+
+
+@pytest.mark.parametrize("heading", RECIPES)
+def test_recipe_is_short_and_has_a_test(heading: str) -> None:
+    lines = [line for edit in edits(heading) for line in edit.text.splitlines()]
+    assert len(lines) <= 90
+    assert new_tests(heading) != []
+
+
+@pytest.mark.parametrize("heading", RECIPES)
+def test_recipe_satisfies_linter_and_formatter(tree: Path, heading: str) -> None:
+    files = sorted({edit.file for edit in edits(heading) if edit.file.endswith(".py")})
+    run_python(tree, "-m", "ruff", "check", "--no-cache", *files)
+    run_python(tree, "-m", "ruff", "format", "--no-cache", "--check", *files)
+
+
+def test_new_rule_asks_and_is_listed(tree: Path) -> None:
+    assert_tests_pass(tree, *new_tests(QUERY_RULE), "tests/contracts/test_data_query_list.py")
+    page = (tree / "docs/architecture/analytics/data-query-rules.md").read_text("utf-8")
+    assert "- `course_before_enrollment`: Asks about a course" in page
+
+
+def test_block_is_placed_beside_a_line_that_occurs_once(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("one\n  two\n", "utf-8")
+    edit = Edit(placement="In", file="names.txt", side="above", anchor="two", text="  new\n")
+    edit.apply(tmp_path)
+    assert (tmp_path / "names.txt").read_text("utf-8") == "one\n  new\n  two\n"
+    (tmp_path / "names.txt").write_text("two\ntwo\n", "utf-8")
+    with pytest.raises(AssertionError, match="2 times"):
+        edit.apply(tmp_path)
