@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,14 @@ import pytest
 from tests.recipes.recipe_text import Edit, assert_tests_pass, copy_code, edits, run_python
 
 QUERY_RULE = "A new data query rule"
-RECIPES = (QUERY_RULE,)
+FIGURE = "A new figure"
+RECIPES = (QUERY_RULE, FIGURE)
+TESTS_OF_EVERY_FIGURE = (
+    "tests/unit/analytics/figures/test_answers.py",
+    "tests/unit/analytics/figures/test_downloads.py",
+    "tests/unit/ui/test_live_updates.py",
+    "tests/contracts/test_openapi_snapshots.py",
+)
 
 
 def new_tests(heading: str) -> list[str]:
@@ -31,7 +39,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("heading", RECIPES)
 def test_recipe_is_short_and_has_a_test(heading: str) -> None:
     lines = [line for edit in edits(heading) for line in edit.text.splitlines()]
-    assert len(lines) <= 90
+    assert len(lines) <= 100
     assert new_tests(heading) != []
 
 
@@ -46,6 +54,12 @@ def test_new_rule_asks_and_is_listed(tree: Path) -> None:
     assert_tests_pass(tree, *new_tests(QUERY_RULE), "tests/contracts/test_data_query_list.py")
     page = (tree / "docs/architecture/analytics/data-query-rules.md").read_text("utf-8")
     assert "- `course_before_enrollment`: Asks about a course" in page
+
+
+def test_new_figure_is_answered_and_published_as_every_figure(tree: Path) -> None:
+    assert_tests_pass(tree, *new_tests(FIGURE), *TESTS_OF_EVERY_FIGURE)
+    document = json.loads((tree / "tests/contracts/openapi/analytics.json").read_text("utf-8"))
+    assert "DeathsAnswer" in document["components"]["schemas"]
 
 
 def test_block_is_placed_beside_a_line_that_occurs_once(tmp_path: Path) -> None:
