@@ -11,7 +11,9 @@ from tests.recipes.recipe_text import Edit, assert_tests_pass, copy_code, edits,
 
 QUERY_RULE = "A new data query rule"
 FIGURE = "A new figure"
-RECIPES = (QUERY_RULE, FIGURE)
+MIGRATION = "A new migration"
+RECIPES = (QUERY_RULE, FIGURE, MIGRATION)
+MIGRATION_TESTS = ("tests/integration/test_migrations.py", "tests/integration/test_row_level_security.py")
 TESTS_OF_EVERY_FIGURE = (
     "tests/unit/analytics/figures/test_answers.py",
     "tests/unit/analytics/figures/test_downloads.py",
@@ -60,6 +62,10 @@ def test_new_figure_is_answered_and_published_as_every_figure(tree: Path) -> Non
     assert_tests_pass(tree, *new_tests(FIGURE), *TESTS_OF_EVERY_FIGURE)
     document = json.loads((tree / "tests/contracts/openapi/analytics.json").read_text("utf-8"))
     assert "DeathsAnswer" in document["components"]["schemas"]
+
+
+def test_new_migration_is_applied_and_read_by_its_roles(tree: Path) -> None:
+    assert_tests_pass(tree, "-k", "notice or every_service or names or forced", *new_tests(MIGRATION), *MIGRATION_TESTS)
 
 
 def test_block_is_placed_beside_a_line_that_occurs_once(tmp_path: Path) -> None:
