@@ -15,7 +15,7 @@ _GUIDE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _EDIT = re.compile(
     r"(?P<placement>In a new file|At the end of|In),? `(?P<file>[\w./-]+)`"
-    r"(?:, (?P<side>above|below) the line `(?P<anchor>[^`]+)`)?:\s*$"
+    r"(?:, (?P<side>above|below|in place of) the line `(?P<anchor>[^`]+)`)?:\s*$"
 )
 _PLUGINS_OF_OTHER_TESTS = ("cacheprovider", "playwright", "schemathesis")
 
@@ -24,8 +24,8 @@ _PLUGINS_OF_OTHER_TESTS = ("cacheprovider", "playwright", "schemathesis")
 class Edit:
     """One code block of a recipe with the place in a file that the sentence before it names.
 
-    `placement`: the words before the name of the file. `anchor`: the line beside which the block stands, without its
-    indentation; empty for a new file and for the end of a file.
+    `placement`: the words before the name of the file. `anchor`: the line beside or in place of which the block stands,
+    without its indentation; empty for a new file and for the end of a file.
     """
 
     placement: str
@@ -51,8 +51,9 @@ class Edit:
         lines = content.splitlines(keepends=True)
         line_numbers = [number for number, line in enumerate(lines) if line.strip() == self.anchor]
         assert len(line_numbers) == 1, f"{self.file} has the line `{self.anchor}` {len(line_numbers)} times"
-        at = line_numbers[0] + (self.side == "below")
-        return "".join([*lines[:at], self.text, *lines[at:]])
+        before = line_numbers[0] + (self.side == "below")
+        after = line_numbers[0] + (self.side != "above")
+        return "".join([*lines[:before], self.text, *lines[after:]])
 
 
 def section(heading: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,22 @@ from tests.recipes.recipe_text import Edit, assert_tests_pass, copy_code, edits,
 QUERY_RULE = "A new data query rule"
 FIGURE = "A new figure"
 MIGRATION = "A new migration"
-RECIPES = (QUERY_RULE, FIGURE, MIGRATION)
+SETTING = "A new setting"
+RECIPES = (QUERY_RULE, FIGURE, MIGRATION, SETTING)
+PRINT_SETTINGS_SCRIPT = """
+from typer.testing import CliRunner
+from infra.cli import app
+print(CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "200", "QUARTAL_LOG_LEVEL": "ERROR"}).output)
+"""
+PRINT_LOG_LEVEL_SCRIPT = """
+import logging, os, sys
+from services.toxicity.__main__ import SERVICE_PROCESS
+os.environ["QUARTAL_LOG_LEVEL"], sys.argv[1:] = "ERROR", ["migrate"]
+try:
+    SERVICE_PROCESS.main()
+except ValueError as error:
+    print(error, logging.getLevelName(logging.getLogger().level))
+"""
 MIGRATION_TESTS = ("tests/integration/test_migrations.py", "tests/integration/test_row_level_security.py")
 TESTS_OF_EVERY_FIGURE = (
     "tests/unit/analytics/figures/test_answers.py",
@@ -68,11 +85,20 @@ def test_new_migration_is_applied_and_read_by_its_roles(tree: Path) -> None:
     assert_tests_pass(tree, "-k", "notice or every_service or names or forced", *new_tests(MIGRATION), *MIGRATION_TESTS)
 
 
+def test_new_setting_is_read_and_printed_with_its_meaning(tree: Path) -> None:
+    assert_tests_pass(tree, *new_tests(SETTING), "tests/unit/web/test_limits_documented.py")
+    settings_table = run_python(tree, "-c", PRINT_SETTINGS_SCRIPT)
+    assert re.search(r"log_level\W+ERROR\W+lowest level that is logged", settings_table), settings_table
+    assert run_python(tree, "-c", PRINT_LOG_LEVEL_SCRIPT) == "QUARTAL_TOXICITY_APP_URL is not set ERROR\n"
+
+
 def test_block_is_placed_beside_a_line_that_occurs_once(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("one\n  two\n", "utf-8")
     edit = Edit(placement="In", file="names.txt", side="above", anchor="two", text="  new\n")
     edit.apply(tmp_path)
     assert (tmp_path / "names.txt").read_text("utf-8") == "one\n  new\n  two\n"
+    replace(edit, side="in place of").apply(tmp_path)
+    assert (tmp_path / "names.txt").read_text("utf-8") == "one\n  new\n  new\n"
     (tmp_path / "names.txt").write_text("two\ntwo\n", "utf-8")
     with pytest.raises(AssertionError, match="2 times"):
         edit.apply(tmp_path)
