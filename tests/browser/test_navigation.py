@@ -8,7 +8,12 @@ from playwright.sync_api import Page, expect
 from infra.reference.study import STUDY_ID
 
 BASE = f"/analytics/studies/{STUDY_ID}"
-PAGE_PATHS = {"Cohort": "", "Participants": "/participants", "Data queries": "/queries", "Operations": "/operations"}
+PAGE_PATHS = {
+    "Cohort": "",
+    "Participants": "/participants",
+    "Data queries": "/queries",
+    "Operations": "/operations",
+}
 
 
 @pytest.mark.parametrize("label", PAGE_PATHS)

@@ -34,10 +34,14 @@ class Edit:
     anchor: str
     text: str
 
+    @property
+    def is_new_file(self) -> bool:
+        return self.placement == "In a new file"
+
     def apply(self, folder: Path) -> None:
         """Edit a copy of the code. Raises AssertionError unless the file is new, or has the anchor exactly once."""
         path = folder / self.file
-        if self.placement == "In a new file":
+        if self.is_new_file:
             assert not path.exists(), f"{self.file} exists already"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(self.text, "utf-8")

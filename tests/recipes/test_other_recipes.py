@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,13 @@ QUERY_RULE = "A new data query rule"
 FIGURE = "A new figure"
 MIGRATION = "A new migration"
 SETTING = "A new setting"
-RECIPES = (QUERY_RULE, FIGURE, MIGRATION, SETTING)
+PAGE = "A new page"
+RECIPES = (QUERY_RULE, FIGURE, MIGRATION, SETTING, PAGE)
+TESTS_OF_EVERY_PAGE = (
+    "tests/architecture/test_read_log.py",
+    "tests/architecture/test_parameters.py",
+    "tests/architecture/test_cross_site_protection.py",
+)
 PRINT_SETTINGS_SCRIPT = """
 from typer.testing import CliRunner
 from infra.cli import app
@@ -40,7 +47,7 @@ TESTS_OF_EVERY_FIGURE = (
 
 
 def new_tests(heading: str) -> list[str]:
-    return [edit.file for edit in edits(heading) if edit.file.startswith("tests/")]
+    return [edit.file for edit in edits(heading) if edit.is_new_file and edit.file.startswith("tests/")]
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +55,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout to which all these recipes were applied, with its contracts written."""
     folder = tmp_path_factory.mktemp("recipes")
     copy_code(folder)
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)  # tests of names ask which files there are
     for heading in RECIPES:
         for edit in edits(heading):
             edit.apply(folder)
@@ -90,6 +98,15 @@ def test_new_setting_is_read_and_printed_with_its_meaning(tree: Path) -> None:
     settings_table = run_python(tree, "-c", PRINT_SETTINGS_SCRIPT)
     assert re.search(r"log_level\W+ERROR\W+lowest level that is logged", settings_table), settings_table
     assert run_python(tree, "-c", PRINT_LOG_LEVEL_SCRIPT) == "QUARTAL_TOXICITY_APP_URL is not set ERROR\n"
+
+
+def test_new_page_lists_the_sites_and_keeps_the_rules_of_every_page(tree: Path) -> None:
+    assert_tests_pass(tree, *new_tests(PAGE), *TESTS_OF_EVERY_PAGE)
+
+
+def test_code_of_all_recipes_keeps_names_and_import_rules(tree: Path) -> None:
+    assert_tests_pass(tree, "tests/architecture/test_names.py")
+    run_python(tree, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-cache")
 
 
 def test_block_is_placed_beside_a_line_that_occurs_once(tmp_path: Path) -> None:
