@@ -1,7 +1,7 @@
 """The only place that reads the time.
 
-What is recorded, tokens and leases go by the real time. A study's *today*, which decides what is due and what lies in
-the future, can be frozen or shifted, so that a study of the past can be looked at as it stood.
+Times of recording, tokens and leases use the real time. A study's *today* decides what is due and what is in the
+future. It can be frozen or shifted, so that a study of the past can be shown as it was.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ def real_time() -> datetime:
 
 @dataclass(frozen=True)
 class Clock:
-    """`today` is frozen (a date) or shifted (days) per study; '' stands for every study that is not named."""
+    """The real time, and each study's today: frozen (a date) or shifted (days). The study '' means all others."""
 
     frozen_or_shifted: Mapping[str, date | timedelta] = field(default_factory=dict)
     now: Callable[[], datetime] = real_time
 
     @classmethod
     def parse(cls, setting: str) -> Clock:
-        """`2025-01-31`, `+3`, or `atc-rt=2025-01-31,demo-live=+0`; ValueError for anything else."""
+        """Read a setting: `2025-01-31`, `+3`, or `atc-rt=2025-01-31,demo-live=+0`. Raises ValueError."""
         settings: dict[str, date | timedelta] = {}
         for part in filter(None, (part.strip() for part in setting.split(","))):
             study, _, value = part.rpartition("=")

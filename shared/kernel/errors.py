@@ -1,23 +1,23 @@
-"""Why a request was not done: one tree, from which every problem document is made.
+"""Errors of requests: one tree of exceptions, from which every problem document is built.
 
-Refusal
-├── Malformed               400  the body is not JSON, or has characters that no text can hold
-├── Unrecognised            401  no token, or an invalid one
-├── NotYourRole             403  the caller's role does not allow it
-├── CrossSite               403  a page of another site made the browser send it
-├── NotFound                404  unknown, or invisible to the caller
-├── AlreadyRegistered       409  the site's own number is in use
-├── NotKnownYet             409  another service has not heard of it yet
-├── TooSlow                 408  the headers or the body took too long
+RequestError
+├── MalformedBody           400  the body is not JSON, or has characters that no text can hold
+├── Unauthenticated         401  the token is missing or invalid
+├── Forbidden               403  the caller's role does not allow the request
+├── CrossSiteRequest        403  a page of another web site made the browser send the request
+├── NotFound                404  the resource does not exist, or the caller may not see it
+├── RequestTooSlow          408  the headers or the body took too long to arrive
+├── ReferenceInUse          409  the site uses the local reference for another participant
+├── NotKnownYet             409  this service has not yet received what the request refers to
 ├── PositionGone            410  the position belongs to an earlier epoch
 ├── VersionMismatch         412  the record is not at the version that If-Match names
-├── TooLarge                413
-├── UnsupportedMedia        415
-├── WrongHost               421  the host name is not this server's
-├── Unacceptable            422  schema, rule or gate object; or the key was used for another request
-├── TooMany                 429
-├── NotConfirmed            503  the database may be an earlier state than was published
-└── Busy                    503  others were faster, or a database is away
+├── BodyTooLarge            413  the body has too many bytes
+├── UnsupportedMediaType    415  the body is not plain JSON
+├── MisdirectedRequest      421  the host name is not this server's
+├── RequestRejected         422  the schema, a rule or the gate objects; or the key belongs to another request
+├── TooManyRequests         429  too many requests are under way
+├── DatabaseNotConfirmed    503  the database may be in an earlier state than what was published
+└── ServiceUnavailable      503  other requests were faster, or a database is unavailable
 """
 
 from __future__ import annotations
@@ -27,12 +27,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 MAX_FAULTS = 100
-"""Faults that an answer lists; a last entry says that there are more."""
+"""Number of faults that a response lists. A last entry says that there are more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong: a stable code, a sentence, where in the body (JSON pointer), and which event objects."""
+    """One thing that is wrong with a request, as the problem document lists it.
+
+    `code` is stable, for programs. `pointer` is the JSON pointer to the value in the body. `because_of` is the id of
+    the event that the request conflicts with.
+    """
 
     code: str
     message: str
@@ -41,7 +45,10 @@ class Fault:
 
 
 class RequestError(Exception):
-    """Base: a status, a stable code, one sentence for a person, and the faults. Never patient data."""
+    """Base of the errors: an HTTP status, a stable code, a sentence for people, and the faults.
+
+    Titles and faults never contain patient data. `retry_after` is in seconds.
+    """
 
     status: ClassVar[int] = 500
     code: str = "refused"
@@ -64,7 +71,7 @@ class MalformedBody(RequestError):
 
 
 class Unauthenticated(RequestError):
-    """`reason` is the sentence that says what is wrong with the token; empty where none was sent."""
+    """The caller is unknown. `reason` says what is wrong with the token; it is empty if the request has none."""
 
     status, code, title = 401, "not-recognised", "The request has no valid access token. Send one."
 
@@ -113,7 +120,10 @@ class PositionGone(RequestError):
 
 
 class VersionMismatch(RequestError):
-    """Says the present version: it is raised only for callers who may state facts of the record, and so may read it."""
+    """The record has another version, which the fault names.
+
+    Raise it only for callers who may state facts of the record, for they may read the version.
+    """
 
     status, code = 412, "version-mismatch"
     title = "The record has changed since the version in If-Match. Read it again before you state the fact."
@@ -142,7 +152,7 @@ class RequestRejected(RequestError):
 
 
 def parameter_error(parameter: str, message: str) -> RequestRejected:
-    """A parameter of the query that does not fit what is asked."""
+    """Build the error for a query parameter that cannot be accepted."""
     return RequestRejected(message, code="parameter", faults=[Fault("parameter", f"{parameter}: {message}")])
 
 

@@ -1,7 +1,7 @@
 """A fact is something a site states has happened: one class, one event type, one schema, one route.
 
-A `Stream` is where facts of one kind of subject are kept by one service; its decorator is the one registration that a
-new fact needs:
+A `Stream` declares the facts that one service records about one kind of subject. Its decorator is the only registration
+that a new fact needs:
 
     @PARTICIPANT.fact("lesion.registered", on="found_on")
     class LesionRegistered(Fact): ...
@@ -28,13 +28,13 @@ Role = Literal["administrator", "investigator", "site", "coordinator", "monitor"
 
 
 class FactPart(NamedSchema):
-    """A part of a fact: closed, frozen, and silent about its input when it refuses."""
+    """Base of the parts of a fact: closed, frozen, and without the input in its error messages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Fact(FactPart):
-    """Base of every event's content. A subclass is named, dated and given to roles by its stream's decorator."""
+    """Base of all facts. The decorator of the stream gives a subclass its type name, clinical date and roles."""
 
     type_name: ClassVar[str]
     schema_version: ClassVar[int] = 1
@@ -50,17 +50,17 @@ class Fact(FactPart):
 
     @property
     def date_member(self) -> str:
-        """The name of the member that is `happened_on`; '' if there is none."""
+        """The name of the member that gives `happened_on`; '' if there is none."""
         return self.date_field or ""
 
     @cached_property
     def clinical_dates_by_pointer(self) -> tuple[tuple[str, PartialDate], ...]:
-        """(JSON pointer, date) of every clinical date in it."""
+        """The (JSON pointer, date) pairs of every clinical date in the fact."""
         return tuple(find_clinical_dates(self))
 
     @cached_property
     def first_year(self) -> int:
-        """The earliest year that any of its dates must lie in; the year 9999 for a fact without dates."""
+        """The earliest of the latest years that its dates can mean; 9999 for a fact without dates."""
         return min((when.latest.year for _, when in self.clinical_dates_by_pointer), default=MAXYEAR)
 
 
@@ -94,7 +94,7 @@ class Stream:
         version: int = 1,
         upcasts: Mapping[int, Upcast] | None = None,
     ) -> Callable[[type[F]], type[F]]:
-        """Name a fact for the wire; say which member is its clinical date and which roles may state it.
+        """Register a class as a fact: its type name, the member with its clinical date, the roles that may state it.
 
         `upcasts[n]` turns the content of schema version n into that of n + 1.
         """
@@ -110,17 +110,16 @@ class Stream:
 
     @cached_property
     def facts(self) -> dict[str, type[Fact]]:
-        """Every fact that the stream takes, by type; with the correction that is made of the others."""
+        """The facts of the stream by type name, with the correction of the declared ones if they can be corrected."""
         if not (self.correctable and self.declared_facts):
             return dict(self.declared_facts)
         return {**self.declared_facts, Correction.type_name: correction_model(self.declared_facts.values())}
 
     def read(self, type_name: str, version: int, data: str | bytes) -> Fact:
-        """A stored or published fact, brought to today's schema. Nothing is judged by rules.
+        """Read a stored or published fact in today's schema. No rules are evaluated.
 
-        What a later writer said, in this version or a later one, is read as far as it goes: members that it added are
-        passed over. Raises KeyError for a type that the stream does not have, ValueError for content that is not of
-        the schema.
+        Members that a later writer added, in this schema version or a later one, are ignored. Raises KeyError for a
+        type that the stream does not have, ValueError for content that does not fit the schema.
         """
         cls = self.facts[type_name]
         if version >= cls.schema_version:
@@ -131,16 +130,16 @@ class Stream:
         return StatedFact(event_id, self.read(type_name, version, data))
 
     def correction(self, **fields: Any) -> Correction:
-        """A `record.corrected` of this stream, from its members (replacement as `{type, data}` or a fact)."""
+        """Build a `record.corrected` of this stream from its members. The replacement is a fact or `{type, data}`."""
         if isinstance(fact := fields.get("replacement"), Fact):
             fields["replacement"] = as_typed(fact)
         return cast("Correction", self.facts[Correction.type_name].model_validate(fields))
 
 
 def upcast(cls: type[Fact], version: int, data: dict[str, Any]) -> dict[str, Any]:
-    """Content of an earlier schema version, brought up step by step; that of a later one as it is.
+    """Convert content of an earlier schema version to the present one. Return content of a later version unchanged.
 
-    Raises ValueError for a version that never was.
+    Raises ValueError for a version that never existed.
     """
     for step in range(version, cls.schema_version):
         if step not in cls.upcasts:
@@ -189,9 +188,9 @@ def as_typed(fact: Fact) -> dict[str, Any]:
 
 
 def correction_model(facts: Iterable[type[Fact]]) -> type[Correction]:
-    """`record.corrected` over exactly these facts: a union told apart by `type`, old schema versions brought up.
+    """Create the class of `record.corrected` for exactly these facts: a union that `type` discriminates.
 
-    It says what the facts say, so with each new version of one of them it has a new version too.
+    Its content contains theirs, so a new schema version of one of them is a new version of the correction too.
     """
     classes_by_type = {fact.type_name: fact for fact in facts}
     union: Any = fact_union(classes_by_type.values())
@@ -240,7 +239,7 @@ def _typed_fact_model(fact: type[Fact]) -> type[TypedFact]:
         "schema_version": (Literal[fact.schema_version], fact.schema_version),
         "data": (fact, ...),
     }
-    validators: Any = {"brought_up": model_validator(mode="before")(upcast_value)}
+    validators: Any = {"upcast_to_present": model_validator(mode="before")(upcast_value)}
     return create_model(f"Restated{fact.__qualname__}", __base__=TypedFact, __validators__=validators, **fields)
 
 

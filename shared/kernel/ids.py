@@ -1,7 +1,7 @@
-"""Names of things: studies, sites, participants, and what happens to them.
+"""Identifiers of studies, sites, participants, events, and of lesions, courses and lines within a participant.
 
-A participant's number is drawn at random, so that it says nothing about the order of accrual, and carries a check
-character (Luhn mod 32 over Crockford's alphabet), so that a typing error is caught: `K7F2-9QXA-3`.
+A participant's number, such as `K7F2-9QXA-3`, is random, so it does not reveal the order of accrual. Its check
+character (Luhn mod 32 over Crockford's alphabet) detects typing errors.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ _RANDOM_CHARACTERS = 8
 
 
 def new_participant_id() -> str:
-    """A fresh number: 40 random bits and the check character."""
+    """Draw a participant number: 40 random bits and the check character."""
     body = "".join(secrets.choice(ALPHABET) for _ in range(_RANDOM_CHARACTERS))
     return _hyphenate(body + check_character(body))
 
 
 def normalize_participant_id(value: object) -> str:
-    """The number as it is shown, whatever case and hyphens it came in; ValueError if the check character is wrong."""
+    """Return the number in upper case and with hyphens. Input may have any case and any hyphens.
+
+    Raises ValueError if the value is no number or the check character does not fit.
+    """
     characters = value.replace("-", "").upper() if isinstance(value, str) and value.isascii() else ""
     if (
         len(characters) != _RANDOM_CHARACTERS + 1
@@ -39,7 +42,7 @@ def normalize_participant_id(value: object) -> str:
 
 
 def check_character(body: str) -> str:
-    """Luhn mod 32, factor 2 at the rightmost character."""
+    """Compute the check character: Luhn mod 32, with factor 2 at the rightmost character."""
     checksum = 0
     for index, character in enumerate(reversed(body)):
         addend = ALPHABET.index(character) * (2 if index % 2 == 0 else 1)
@@ -52,7 +55,7 @@ def _hyphenate(characters: str) -> str:
 
 
 def new_event_id() -> UUID:
-    """A version 7 UUID (RFC 9562): 48 bits of milliseconds, 74 random bits; sorts by time of making."""
+    """Create a version 7 UUID (RFC 9562): 48 bits of milliseconds and 74 random bits. It sorts by time of creation."""
     milliseconds = int(real_time().timestamp() * 1000)
     value = (milliseconds << 80) | secrets.randbits(80)
     value = (value & ~(0xF << 76)) | (0x7 << 76)
@@ -60,9 +63,9 @@ def new_event_id() -> UUID:
 
 
 def legacy_event_id(scope: str, index: int) -> UUID:
-    """An event's id as it was made until there was a key for it: a plain hash, which can be guessed offline.
+    """Return the id that earlier releases gave to an event: a hash without a secret key, which can be guessed.
 
-    Events that were recorded then have such ids for good.
+    Events that those releases recorded keep such ids.
     """
     return uuid5(QUARTAL_NAMESPACE, f"{scope}/{index}")
 
@@ -80,7 +83,7 @@ StudyId = Annotated[
 ]
 SiteId = Annotated[str, _text_pattern(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$", ID_SENTENCE)]
 LocalId = Annotated[str, _text_pattern(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$", DOTTED_ID_SENTENCE)]
-"""A site's own name for a lesion, course, target or line: unique within the participant."""
+"""The site's id of a lesion, course, target, line or serious adverse event: unique within the participant."""
 Code = Annotated[str, _text_pattern(r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$", CODE_SENTENCE)]
 Label = Annotated[
     str,

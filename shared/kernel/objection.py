@@ -13,9 +13,9 @@ from shared.kernel.fact import Fact, StatedFact
 class Objection:
     """A reason why a fact cannot stand.
 
-    `code` is stable, for programs. `message` is for people and quotes no patient data. `because_of` is the other event
-    that the fact conflicts with. `pointer` is the JSON pointer, within the fact, to the value at fault ('' for the fact
-    as a whole). `may_arrive_later`: another service may publish in a moment what the fact names.
+    `code` is stable, for programs. `message` is for people and quotes no patient data. `because_of` is the event that
+    the fact conflicts with. `pointer` is the JSON pointer, within the fact, to the value at fault; '' for the whole
+    fact. `may_arrive_later`: the fact refers to something that another service may publish within moments.
     """
 
     code: str
@@ -25,7 +25,7 @@ class Objection:
     may_arrive_later: bool = False
 
     def with_pointer_prefix(self, prefix: str) -> Objection:
-        """Return the same objection to a fact that lies at the pointer `prefix` within another one."""
+        """Return the same objection for a fact that is itself at the pointer `prefix` of a larger document."""
         return replace(self, pointer=prefix + self.pointer) if prefix else self
 
 
@@ -33,7 +33,7 @@ class Objection:
 class ProblemType:
     """A kind of objection, declared beside the rule that raises it.
 
-    `message` is a sentence for people. It may have `{names}` of values, which each objection fills in.
+    `message` is a sentence for people. It may have placeholders such as `{grades}`, which each objection fills in.
     """
 
     code: str
@@ -47,7 +47,7 @@ class ProblemType:
         may_arrive_later: bool = False,
         **message_values: object,
     ) -> Objection:
-        """Raise this problem against a fact. `message_values` are the values that the message names."""
+        """Build an objection of this type. `message_values` fill the placeholders of the message."""
         return Objection(
             code=self.code,
             message=self.message.format(**message_values) if message_values else self.message,
@@ -63,7 +63,7 @@ class ProblemType:
 
 
 RaisedObjection = tuple[UUID, Objection]
-"""The event that is objected to, and the objection."""
+"""The id of the event whose fact is objected to, and the objection."""
 
 
 class RuleViolation(Exception):

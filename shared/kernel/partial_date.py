@@ -1,4 +1,7 @@
-"""Clinical dates: a day, a month or a year, compared as intervals, so that only what is impossible is refused."""
+"""Clinical dates, known to the day, the month or the year.
+
+They are compared as intervals of days, so that rules refuse only what is impossible.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ _FORMAT_SENTENCE = (
 
 @dataclass(frozen=True, slots=True)
 class PartialDate:
-    """`2024`, `2024-03` or `2024-03-07`: what was said, and the days it may mean (both ends inclusive)."""
+    """A date as stated (`2024`, `2024-03` or `2024-03-07`), and the interval of days that it can mean.
+
+    Both ends of the interval, `earliest` and `latest`, are inclusive.
+    """
 
     text: str
     earliest: date
@@ -28,7 +34,7 @@ class PartialDate:
 
     @classmethod
     def parse(cls, value: object) -> PartialDate:
-        """Raise ValueError for anything but the three shapes: no 0, no timestamp, no 07.03.2024."""
+        """Read a date in one of the three forms. Raises ValueError for any other value, such as 07.03.2024."""
         if isinstance(value, PartialDate):
             return value
         if not (isinstance(value, str) and (match := _DATE_PATTERN.fullmatch(value))):
@@ -91,4 +97,4 @@ Day = Annotated[
     BeforeValidator(_parse_day),
     _json_schema(f"^(19[0-9]{{2}}|20[0-9]{{2}}|2100)-{_MONTH_PATTERN}-{_DAY_PATTERN}$", "2024-03-07"),
 ]
-"""A whole calendar day, where a plan or a deadline needs one."""
+"""A calendar day, `YYYY-MM-DD`, for plans and deadlines, which need an exact date."""

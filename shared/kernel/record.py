@@ -1,13 +1,13 @@
-"""The one mechanism by which every service decides about facts.
+"""Decides whether facts can be recorded: the one mechanism of all services.
 
 A record is the set of facts of one stream that currently stand; corrections restate, void or reinstate them. Rules
 yield objections to one fact in the light of the others. A change is refused when it raises objections that the record
-did not have before. So the order in which true facts are reported never matters, a correction cannot leave behind what
-the rules forbid, and an old fault does not block its own correction.
+did not have before. So true facts can be reported in any order, a correction cannot leave a record that violates the
+rules, and a violation that the record has already does not block its own correction.
 
-Rules are pure and see the standing facts alone. A gate is asked once about each proposed fact, and never again: it
-checks the fact against what is outside the record (the protocol, today at the site, other services) and against
-closures that concern later facts only (a withdrawal of consent).
+Rules are pure functions of the facts that stand. A gate checks each proposed fact once, when it is proposed: against
+what is outside the record (the protocol, today's date at the site, other services), and against closures that concern
+later facts only (a withdrawal of consent).
 """
 
 from __future__ import annotations
@@ -52,13 +52,15 @@ class Record:
 
 
 Rules = Callable[[Record, StatedFact[Fact]], Iterator[Objection]]
+"""Yields the objections to one fact of the record."""
 Gate = Callable[[Record, StatedFact[Fact]], Iterator[Objection]]
+"""Yields the objections to a proposed fact. The record is the one that results from it."""
 
 
 def current_record(history: Iterable[StatedFact[Fact]]) -> Record:
     """Apply the corrections of a history. A corrected fact keeps the place at which it was first stated.
 
-    Nothing is evaluated: recorded facts stay recorded. Raises RuleViolation for a correction of an event that the
+    Rules are not evaluated: recorded facts stay recorded. Raises RuleViolation for a correction of an event that the
     history does not have, or by a fact of another type.
     """
     originals: dict[UUID, StatedFact[Fact]] = {}
@@ -95,7 +97,7 @@ def _raise_objections(record: Record, rules: Rules) -> Iterator[RaisedObjection]
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedRecord:
-    """A history, the record that it leads to, and the objections that this record has already."""
+    """A history, the record that results from it, and the objections that the rules raise to this record."""
 
     history: tuple[StatedFact[Fact], ...]
     record: Record
@@ -103,16 +105,15 @@ class EvaluatedRecord:
 
     @classmethod
     def evaluate(cls, history: Iterable[StatedFact[Fact]], rules: Rules) -> EvaluatedRecord:
-        """Evaluate a recorded history. Its objections do not refuse anything: they are what it may keep."""
+        """Evaluate a recorded history. Its objections refuse nothing: later changes may leave them in the record."""
         stated_facts = tuple(history)
         record = current_record(stated_facts)
         return cls(stated_facts, record, frozenset(_raise_objections(record, rules)))
 
     def accept(self, proposed: Sequence[StatedFact[Fact]], rules: Rules, gate: Gate) -> EvaluatedRecord:
-        """Return the record with the proposed facts.
+        """Return the evaluated record with the proposed facts.
 
-        Raises RuleViolation with every new objection of the rules and the gate. The search ends when there are more
-        of them than a response lists.
+        Raises RuleViolation with the new objections of the rules and the gate: all, or more than a response lists.
         """
         history = (*self.history, *proposed)
         if _contains_correction(proposed):
@@ -130,7 +131,7 @@ class EvaluatedRecord:
         return EvaluatedRecord(history, record, frozenset(remaining))
 
     def with_stored(self, stored_facts: Sequence[StatedFact[Fact]]) -> EvaluatedRecord:
-        """Replace the newest facts by their stored form, which has no sealed texts."""
+        """Return the same with the newest facts replaced by their stored form, which has no sealed texts."""
         history = (*self.history[: len(self.history) - len(stored_facts)], *stored_facts)
         if _contains_correction(stored_facts):
             return replace(self, history=history, record=current_record(history))
@@ -154,5 +155,5 @@ def _gate_objections(record: Record, proposed: Iterable[StatedFact[Fact]], gate:
 def decide(
     history: Sequence[StatedFact[Fact]], proposed: Sequence[StatedFact[Fact]], rules: Rules, gate: Gate
 ) -> Record:
-    """Return the record that the proposed facts lead to. Raises RuleViolation with every new objection."""
+    """Return the record that results from the proposed facts. Raises RuleViolation with the new objections."""
     return EvaluatedRecord.evaluate(history, rules).accept(proposed, rules, gate).record

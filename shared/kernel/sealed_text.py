@@ -1,7 +1,7 @@
-"""Free text about a person: stated in the clear, kept encrypted, shown to its own site only, published never.
+"""Free text about a person. It is stored encrypted, shown to the participant's site only, and never published.
 
-A `SealedText` serialises to null, always: whoever dumps a fact for a message, a log or an answer cannot leak it. The
-store takes the texts out with `texts` and puts them back, where the viewer may see them, with `revealed`.
+A `SealedText` always serializes to null, so a fact in a message, a log or a response cannot disclose it. The event
+store extracts the texts with `extract_texts`, and inserts them again with `insert_texts` for readers who may see them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from pydantic_core import CoreSchema
 
 MAX_TEXT_CHARACTERS = 4000
 READING_STORED = {"stored": True}
-"""Validation context under which a sealed text may be absent: it lies encrypted beside the event."""
+"""The validation context of stored content. In it a sealed text may be null: the text is encrypted beside the event."""
 
 
 @dataclass(frozen=True, slots=True)
 class SealedText:
+    """A text that does not appear in dumps and representations. None: the text is stored, and was not decrypted."""
+
     text: str | None = field(repr=False)
 
 
@@ -38,7 +40,7 @@ def _seal(value: object, info: ValidationInfo) -> SealedText:
 
 
 class _SealedJsonSchema:
-    """Stated: a text. Published: null."""
+    """Adds the JSON schema: a text in requests, null in what is published."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -54,18 +56,24 @@ SealedString = Annotated[
 
 @cache
 def field_names(model: type[BaseModel]) -> tuple[str, ...]:
-    """The names of its fields. Remembered: pydantic looks for them anew each time."""
+    """Return the names of a model's fields. Cached, because pydantic collects them on each access."""
     return tuple(model.model_fields)
 
 
 @cache
 def fields_containing(model: type[BaseModel], kind: type) -> tuple[str, ...]:
-    """The names of its fields in which there may be a value of that kind, however deep. Most of a fact holds none."""
+    """Return the names of the model's fields that can contain a value of the class `kind`, at any depth.
+
+    Walks over a fact use it to skip the other fields, which are most of them.
+    """
     return tuple(name for name, field in model.model_fields.items() if _may_contain(field.annotation, kind, (model,)))
 
 
 def _may_contain(annotation: Any, kind: type, enclosing: tuple[type, ...]) -> bool:
-    """A model without fields of its own is a base: its subclasses may have any."""
+    """Return whether a value of the annotation can contain one of `kind`.
+
+    True for a model without fields: it is a base class, and its subclasses can have any fields.
+    """
     if not isinstance(annotation, type) or get_args(annotation):
         return annotation is Any or any(_may_contain(argument, kind, enclosing) for argument in get_args(annotation))
     if not issubclass(annotation, BaseModel):
@@ -77,7 +85,7 @@ def _may_contain(annotation: Any, kind: type, enclosing: tuple[type, ...]) -> bo
 
 
 def extract_texts(value: object, pointer: str = "") -> Iterator[tuple[str, str]]:
-    """(JSON pointer, text) of every sealed text within a fact, a collection or a member."""
+    """Yield (JSON pointer, text) of every sealed text within a fact, or within a value of it."""
     match value:
         case SealedText(text=str() as text):
             yield pointer, text
@@ -93,7 +101,7 @@ def extract_texts(value: object, pointer: str = "") -> Iterator[tuple[str, str]]
 
 
 def insert_texts(data: Any, texts_by_pointer: Mapping[str, str]) -> Any:
-    """`data` (a dumped fact) with the texts put back at their pointers; `data` itself is left alone."""
+    """Return a copy of `data`, a fact as JSON, with the texts at their pointers."""
     return _insert_texts(data, texts_by_pointer, "") if texts_by_pointer else data
 
 

@@ -1,4 +1,4 @@
-"""Plain text of studies (titles, reasons): bounded, and without characters that no screen shows."""
+"""Plain text, such as titles and reasons: limited in length, and without characters that no screen shows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _HIDDEN_CATEGORIES = {"Cc", "Cs", "Co", "Cn"}
 
 
 def is_showable(text: str) -> bool:
-    """No control characters but tab and line breaks, no lone surrogates: what JSON admits and PostgreSQL does not."""
+    """Return whether the text has only characters that can be shown and that PostgreSQL stores.
+
+    Others are control characters except tab and line breaks, surrogates, private-use and unassigned characters.
+    """
     return text.isprintable() or all(
         character in "\t\n\r" or unicodedata.category(character) not in _HIDDEN_CATEGORIES for character in set(text)
     )

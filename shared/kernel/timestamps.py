@@ -1,4 +1,4 @@
-"""Points in time, where a day is not enough: RFC 3339 with the zone said."""
+"""Points in time as RFC 3339 texts with an offset, for facts that need more than a day."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 
 
 def parse_timestamp(value: object) -> datetime:
-    """The time, in the zone that was said. Raises ValueError for numbers, bare dates and times without a zone."""
+    """Read a time, with its offset. Raises ValueError for numbers, dates alone and times without an offset."""
     if isinstance(value, datetime) and value.tzinfo:
         return value
     if not (isinstance(value, str) and _TIMESTAMP_PATTERN.fullmatch(value)):
