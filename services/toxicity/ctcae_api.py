@@ -1,4 +1,4 @@
-"""Reading the CTCAE dictionaries. They are no study's: whoever has a token may read them."""
+"""Routes that read the CTCAE dictionaries. These belong to no study: every valid token may read them."""
 
 from __future__ import annotations
 

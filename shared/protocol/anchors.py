@@ -1,4 +1,4 @@
-"""Anchors of visits and the end of follow-up, from plain dates. Pure; the one definition of both.
+"""The anchor of a participant's visits and the end of follow-up, from plain dates: the one definition of both.
 
 The anchor is the day from which the visits of a participant are counted: the last fraction of a course.
 """
@@ -14,7 +14,7 @@ from shared.protocol.protocol import FollowUpPlan
 
 @dataclass(frozen=True, slots=True)
 class CourseDates:
-    """A course that has started, and the day of its last fraction; None while it goes on."""
+    """A course that has started. `ended_on` is the day of its last fraction; None while it continues."""
 
     course_id: str
     is_index: bool
@@ -23,16 +23,16 @@ class CourseDates:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """The course whose visits are counted, and the day from which they are counted."""
+    """The course that visits are counted from, and the day of its last fraction."""
 
     course_id: str
     day: date
 
 
 def find_anchor(plan: FollowUpPlan, courses: Sequence[CourseDates], course_id: str | None = None) -> Anchor | None:
-    """The anchor of a visit: the end of the index course, or of the named course in a plan with a schedule per course.
+    """Find the anchor of a visit: the end of the index course, or of `course_id` in a plan with a schedule per course.
 
-    None until that course has ended, and for a participant without an index course.
+    None before that course has ended, and for a participant without either course.
     """
     named = [course for course in courses if plan.anchor_policy == "per_course" and course.course_id == course_id]
     index = [course for course in courses if course.is_index]
@@ -41,7 +41,7 @@ def find_anchor(plan: FollowUpPlan, courses: Sequence[CourseDates], course_id: s
 
 
 def anchor_may_move(plan: FollowUpPlan, ended_courses: int) -> bool:
-    """Does the plan move visits to the end of a later course, so that the index course alone does not fix them?"""
+    """Return whether visits may be counted from the end of a later course than the index course."""
     return plan.anchor_policy == "latest" and ended_courses > 1
 
 
@@ -52,9 +52,9 @@ def end_of_follow_up(
     lost_on: date | None,
     study_closed_on: date | None,
 ) -> date:
-    """The day on which no further visit is due: of death, withdrawal of consent, loss or the end of the study.
+    """Return the day from which no further visit is due: death, withdrawal of consent, loss or the study's closure.
 
-    The earliest of them; `date.min` for a death without a date, and `date.max` while follow-up goes on.
+    The earliest of them counts. `date.min`: a death has no date. `date.max`: follow-up continues.
     """
     ends = [*(died_on or date.min for died_on in deaths), *withdrawals, lost_on or date.max]
     return min([*ends, study_closed_on or date.max])

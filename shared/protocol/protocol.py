@@ -1,4 +1,4 @@
-"""The protocol of a study: eligibility criteria, consent forms, toxicity, follow-up, reminders and targets. Pure."""
+"""The protocol of a study: eligibility criteria, consent forms, toxicity, follow-up, reminders, accrual target."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TIME_OF_DAY = explain_pattern("^([01][0-9]|2[0-3]):[0-5][0-9]$", "Give a time o
 Delivery = Literal["conventional", "hypofractionated", "FSRT", "SBRT", "SRS", "brachytherapy"]
 SurvivalOrigin = Literal["rt_start", "diagnosed", "enrolled", "rt_end"]
 SHORTEST_QUARTER_DAYS = 89
-"""Days between two targets three months apart, over all anchors of 2020 to 2027: 89 to 92."""
+"""The least number of days between two targets three months apart (89 to 92 for all anchors of 2020 to 2027)."""
 SHORTEST_MONTH_DAYS = 28
 
 
@@ -54,7 +54,7 @@ class FollowUpPlan(FactPart, schema_name="FollowUp"):
 
     @property
     def windows(self) -> tuple[VisitWindow, ...]:
-        """One window per visit, first visit first."""
+        """The window of each visit, in the order of the visits."""
         if isinstance(self.window_days, VisitWindow):
             return (self.window_days,) * (self.for_months // self.every_months)
         return self.window_days
@@ -74,7 +74,7 @@ class FollowUpPlan(FactPart, schema_name="FollowUp"):
         return self
 
     def _shortest_gap(self) -> int:
-        """The least number of days between two targets, over all anchors (a month has 28 to 31 days)."""
+        """Return the least number of days between two targets, over all anchors."""
         quarters, months = divmod(self.every_months, 3)
         return quarters * SHORTEST_QUARTER_DAYS + months * SHORTEST_MONTH_DAYS
 

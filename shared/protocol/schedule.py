@@ -1,6 +1,6 @@
-"""Planned visits, from a follow-up plan and an anchor. Pure; the one definition of target, window and slot.
+"""Planned visits of a follow-up plan from an anchor: the one definition of target day, window and slot.
 
-Targets are always counted from the anchor, never from the visit before: chained months drift.
+Target days are counted from the anchor, never from the previous visit: adding months repeatedly shifts the day.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from shared.protocol.protocol import FollowUpPlan
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Visit k: its window (`opens` to `closes`) and its slot (`opens` to `slot_ends`), all ends inclusive."""
+    """A planned visit. Its window is `opens` to `closes`, its slot `opens` to `slot_ends`; all ends are inclusive."""
 
     number: int
     opens: date
@@ -24,14 +24,17 @@ class Visit:
 
 
 def add_months(day: date, months: int) -> date:
-    """The same day of a later month; its last day where the month is shorter."""
+    """Return the same day of a later month, or the last day of that month if it is shorter."""
     years, month = divmod(day.month - 1 + months, 12)
     year, month = day.year + years, month + 1
     return date(year, month, min(day.day, monthrange(year, month)[1]))
 
 
 def planned_visits(plan: FollowUpPlan, anchor: date) -> tuple[Visit, ...]:
-    """Every visit of the plan. Slots tile the calendar; the last ends where the next would open."""
+    """Return every visit of the plan.
+
+    Slots follow each other without gaps. The last one ends on the day before a further visit would open.
+    """
     windows = (*plan.windows, plan.windows[-1])
     targets = [add_months(anchor, plan.every_months * number) for number in range(1, len(windows) + 1)]
     opens = [target - timedelta(days=window.before) for target, window in zip(targets, windows, strict=True)]

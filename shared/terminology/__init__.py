@@ -1,1 +1,1 @@
-"""Words that others define and we repeat: CTCAE."""
+"""Terminologies that others publish: CTCAE, and other spellings of its terms."""

@@ -1,6 +1,6 @@
-"""The CTCAE dictionaries: which terms there are, which grades each has, and how a term is found. Pure.
+"""The CTCAE dictionaries: their terms, the grades of each term, and the search for terms.
 
-The tables lie in `dictionaries`, with a word on where they come from; each is read when it is first asked for.
+The tables are in the folder `dictionaries`, whose README names their source. Each table is read at its first use.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from shared.terminology.spellings import all_spellings, phrases_for, split_words
 
 DICTIONARY_NAMES = ("ctcae-3.0", "ctcae-4.03", "ctcae-5.0", "ctcae-6.0")
 GRADE_ABSENT = 0
-"""Grade 0, looked for and not there: every term has it, and no table describes it."""
+"""Grade 0: the site looked for the event and found none. Every term has this grade; no table describes it."""
 SITE_SEPARATOR = " / "
-"""Parts the name of a term of v3.0 from its site."""
+"""Separates the name of a term of v3.0 from its anatomical site."""
 _TABLE_FOLDER = Path(__file__).with_name("dictionaries")
 _DESCRIBED_GRADES = range(1, 6)
 
 
 @dataclass(frozen=True)
 class CtcaeTerm:
-    """One row of a table. `name` has the site too, where v3.0 asks for one: `Pain / Neck`."""
+    """One row of a table. In v3.0 `name` includes the anatomical site if the term has one: `Pain / Neck`."""
 
     term_id: str
     category: str
     name: str
     descriptions: Mapping[int, str]
-    """Texts of the grades that the term has, by grade from 1 to 5. Some terms lack grades."""
+    """Descriptions of the grades that the term has, by grade from 1 to 5. Some terms lack grades."""
 
     @property
     def grades(self) -> tuple[int, ...]:
@@ -46,7 +46,7 @@ class CtcaeTerm:
 
     @cached_property
     def _synonym_sets(self) -> tuple[frozenset[str], ...]:
-        """Words that stand for those of the name: alone, and with each phrase that stands for the term."""
+        """Synonyms of the words of the name: alone, and together with each phrase that is another name of the term."""
         word_synonyms = synonyms_for(self.words)
         names = dict.fromkeys((self.name, self.name.partition(SITE_SEPARATOR)[0]))
         return (word_synonyms, *(word_synonyms | phrase for name in names for phrase in phrases_for(name)))
@@ -56,8 +56,10 @@ class CtcaeTerm:
         return frozenset().union(*self._synonym_sets)
 
     def matches(self, words: Iterable[str]) -> bool:
-        """Does every one of them begin a word of the name, or stand for one in full? The first that does neither ends
-        the search."""
+        """Return whether every word is the beginning of a word of the name or, in full, a synonym of one.
+
+        All synonyms must belong together: to the words of the name, with at most one phrase.
+        """
         needed_synonyms = set[str]()
         for word in words:
             if any(spelling.startswith(word) for spelling in self._spellings):
@@ -68,6 +70,7 @@ class CtcaeTerm:
         return any(needed_synonyms <= synonym_set for synonym_set in self._synonym_sets)
 
     def begins_with(self, words: Sequence[str]) -> bool:
+        """Return whether the name begins with the first of the words, in any spelling."""
         return bool(words) and any(first.startswith(words[0]) for first in all_spellings(self.words[:1]))
 
 
@@ -80,7 +83,7 @@ class CtcaeDictionary:
 
     @cached_property
     def categories(self) -> Mapping[str, int]:
-        """Category → number of its terms, in the order of the table."""
+        """The number of terms of each category, in the order of the table."""
         counts: dict[str, int] = {}
         for term in self.terms.values():
             counts[term.category] = counts.get(term.category, 0) + 1
@@ -89,12 +92,12 @@ class CtcaeDictionary:
     def search(
         self, query: str = "", *, category: str | None = None, after: str = "", limit: int = 100
     ) -> list[CtcaeTerm]:
-        """Terms in whose name (site included) every word of `sought` begins a word; all, where nothing is sought.
+        """Find the terms in whose name every word of `query` is the beginning of a word. An empty query finds all.
 
-        Other spellings of a word and other names of a term count too (`shared.terminology.spellings`).
-
-        Names that begin with the first word come first, and otherwise the table's order holds. `after` is the id of
-        the term to go on behind, `limit` the number of terms at most. Raises KeyError for an `after` that is no term.
+        The name includes the anatomical site. Other spellings and other names of a term match too (`spellings.py`).
+        Names that begin with the first word come first; otherwise terms have the order of the table. `after` is the id
+        of the last term of the previous page, `limit` the greatest number of terms. Raises KeyError if `after` is not
+        the id of a term.
         """
         words = tuple(dict.fromkeys(split_words(query)))
         after_key = _sort_key(self.terms[after], words) if after else (False, "")
@@ -109,7 +112,7 @@ def _sort_key(term: CtcaeTerm, words: Sequence[str]) -> tuple[bool, str]:
 
 @cache
 def load_dictionary(name: str) -> CtcaeDictionary:
-    """The dictionary of that name, such as `ctcae-3.0`. Raises KeyError for one that there is not."""
+    """Load the dictionary of a name such as `ctcae-3.0`. Raises KeyError for an unknown name."""
     if name not in DICTIONARY_NAMES:
         raise KeyError(name)
     with (_TABLE_FOLDER / f"{name}.csv").open(encoding="utf-8", newline="") as table:
@@ -118,7 +121,7 @@ def load_dictionary(name: str) -> CtcaeDictionary:
 
 
 def dictionary_for_term(term_id: str) -> CtcaeDictionary:
-    """The dictionary that a term's id (`3.0:0150`) belongs to. Raises KeyError for one that there is not."""
+    """Load the dictionary of a term's id, such as `3.0:0150`. Raises KeyError for an unknown version."""
     return load_dictionary(f"ctcae-{term_id.partition(':')[0]}")
 
 
@@ -129,7 +132,7 @@ def _term_from_row(row: Mapping[str, str]) -> CtcaeTerm:
 
 
 class TermNames(Mapping[str, str]):
-    """The name of every term of every version, by its id; KeyError for what is no term."""
+    """The names of the terms of all versions by their ids, read-only. An unknown id raises KeyError."""
 
     def __getitem__(self, term_id: str) -> str:
         return dictionary_for_term(term_id).terms[term_id].name

@@ -130,7 +130,7 @@ def test_alternative_spelling_finds_the_terms_of_the_word() -> None:
         if row["kind"] == "phrase":
             continue
         for version in DICTIONARY_NAMES:
-            assert set(term_names(version, row["found"])) <= {*term_names(version, row["sought"])}, row
+            assert set(term_names(version, row["stands_for"])) <= {*term_names(version, row["alternative"])}, row
 
 
 def test_phrase_finds_its_term_and_requires_all_words() -> None:
@@ -139,9 +139,9 @@ def test_phrase_finds_its_term_and_requires_all_words() -> None:
             named = [
                 term
                 for term in load_dictionary(version).terms.values()
-                if row["found"] in (term.name, term.name.partition(" / ")[0])
+                if row["stands_for"] in (term.name, term.name.partition(" / ")[0])
             ]
-            assert all(term.matches(split_words(row["sought"])) for term in named), row
+            assert all(term.matches(split_words(row["alternative"])) for term in named), row
     assert term_names("ctcae-5.0", "high platelets") == []
     assert term_names("ctcae-5.0", "low hair") == []
 
@@ -149,12 +149,12 @@ def test_phrase_finds_its_term_and_requires_all_words() -> None:
 def test_spelling_table_has_unique_existing_entries_with_reasons() -> None:
     every = {term.name for name in DICTIONARY_NAMES for term in load_dictionary(name).terms.values()}
     every |= {name.partition(" / ")[0] for name in every}
-    phrases = {word for row in ROWS if row["kind"] == "phrase" for word in split_words(row["sought"])}
+    phrases = {word for row in ROWS if row["kind"] == "phrase" for word in split_words(row["alternative"])}
     assert {row["kind"] for row in ROWS} == {"spelling", "word", "phrase"}
-    assert len({(row["sought"], row["found"]) for row in ROWS}) == len(ROWS)
+    assert len({(row["alternative"], row["stands_for"]) for row in ROWS}) == len(ROWS)
     for row in ROWS:
         assert row["reason"].strip(), row
-        assert row["found"] in (every if row["kind"] == "phrase" else VOCABULARY | phrases), row
+        assert row["stands_for"] in (every if row["kind"] == "phrase" else VOCABULARY | phrases), row
 
 
 def test_every_word_with_a_british_spelling_is_in_the_table() -> None:
