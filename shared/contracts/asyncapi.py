@@ -1,8 +1,8 @@
 """The messages on Kafka as an AsyncAPI 3.0 document: a channel for each topic, a message for each version of each fact.
 
-Made of what is published: the writer schemas, the examples in `golden/`, and the shapes of headers in `cloudevents.py`.
-Payloads are plain Schema Objects, which are JSON Schema draft 7; a test holds the published schemas to mean the same
-in it. Topics without messages are not listed.
+Its sources are the published writer schemas, the examples in `golden/`, and the header patterns of `cloudevents.py`.
+Payloads are plain Schema Objects, which follow JSON Schema draft 7; a test requires that the published schemas mean
+the same in that draft. Topics without messages are not listed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _EXAMPLE_HEADERS = {
 _HEADER_DESCRIPTIONS = {
     "ce_id": "the event's id",
     "ce_source": "the service's part of the study",
-    "ce_subject": "whom or what the fact is about: the participant's number, or the study's id",
+    "ce_subject": "the subject of the fact: the participant's number, or the study's id",
     "ce_time": "when it was recorded",
     "ce_dataschema": "the writer schema, relative to where Quartal is served",
     "ce_streamversion": "the version in the stream (source, subject): counts from 1, without a gap",
@@ -47,9 +47,9 @@ _HEADER_DESCRIPTIONS = {
 
 
 def asyncapi_document(version: str, bootstrap: str = "") -> dict[str, Any]:
-    """The document of this release. Raises OSError where a schema or an example was not published.
+    """Build the document of this release. Raises OSError if a schema or an example was not published.
 
-    `bootstrap` are the brokers' addresses, separated by commas; without them the server has a variable.
+    `bootstrap` has the addresses of brokers, separated by commas. Without it the document's server has a variable.
     """
     messages = {name: message for stream in catalogue.STREAMS for name, message in _messages(stream)}
     schemas = {name: _payload_schema(name) for name in messages}
@@ -72,11 +72,11 @@ def asyncapi_document(version: str, bootstrap: str = "") -> dict[str, Any]:
 
 
 def _servers(bootstrap: str) -> dict[str, Any]:
-    """One server for each address to begin from; they are one cluster."""
-    common = {"protocol": "kafka", "description": "To begin from: the broker names the others."}
+    """Build one server for each bootstrap address. All of them belong to one cluster."""
+    common = {"protocol": "kafka", "description": "A broker to connect to first. It names the others."}
     hosts = [host.strip() for host in bootstrap.split(",") if host.strip()]
     if not hosts:
-        variable = {"description": "as the installation has it: KAFKA_BOOTSTRAP", "default": "localhost:9092"}
+        variable = {"description": "the setting KAFKA_BOOTSTRAP of the installation", "default": "localhost:9092"}
         return {"kafka": {"host": "{bootstrap}", **common, "variables": {"bootstrap": variable}}}
     return {
         f"kafka-{number}" if len(hosts) > 1 else "kafka": {"host": host, **common}
@@ -197,7 +197,7 @@ def _example_headers(stream: Stream, headers: dict[str, Any]) -> dict[str, str]:
 
 
 def _payload_schema(name: str) -> dict[str, Any]:
-    """The writer schema as a part of this document: references begin at its root."""
+    """Return the writer schema as a part of this document, with references that begin at the document's root."""
     text = (CONTRACTS_FOLDER / "schemas" / f"{name}.writer.json").read_text("utf-8")
     schema = json.loads(text.replace('"#/$defs/', f'"#/components/schemas/{name}/$defs/'))
     return {keyword: value for keyword, value in schema.items() if keyword not in ("$id", "$schema")}

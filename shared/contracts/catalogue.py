@@ -1,4 +1,4 @@
-"""All facts by stream."""
+"""The catalogue of all streams and facts."""
 
 from __future__ import annotations
 

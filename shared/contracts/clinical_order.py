@@ -1,6 +1,6 @@
-"""Clinical order: the order in which facts of one day follow each other. Pure.
+"""Clinical order: the order of facts that have the same day.
 
-A participant is assessed, then treated, then observed for toxicity; what ends participation comes last.
+Screening, baseline and follow-up come first, then treatment, then toxicity; the end of participation comes last.
 """
 
 from __future__ import annotations
@@ -64,4 +64,4 @@ CLINICAL_ORDER: tuple[type[Fact], ...] = (
     ConsentWithdrawn,
     ParticipantDied,
 )
-CLINICAL_RANKS = {fact_type: rank for rank, fact_type in enumerate(CLINICAL_ORDER)}
+CLINICAL_RANKS = {fact_class: rank for rank, fact_class in enumerate(CLINICAL_ORDER)}

@@ -1,7 +1,8 @@
 """Events as Kafka messages: CloudEvents 1.0 in Kafka's binary content mode.
 
-Every attribute is a header, `ce_` and its name; the value is the fact. Kafka's binding takes header values as they are,
-in UTF-8 (3.2.3): percent-encoding is HTTP's. Ours are ASCII. Who recorded an event, by what judged, stays in the store.
+Every attribute is a header with the prefix `ce_`; the message's value is the fact. Header values are ASCII and are not
+percent-encoded, which only the HTTP binding requires (Kafka binding, 3.2.3). The recording member and the provenance of
+the decision are not published.
 """
 
 from __future__ import annotations
@@ -45,13 +46,13 @@ OPTIONAL_HEADERS = {
 _HEADER_PATTERNS = {name: re.compile(shape) for name, shape in {**REQUIRED_HEADERS, **OPTIONAL_HEADERS}.items()}
 PARTITIONS_PER_TOPIC = 16
 """The number of partitions of every topic of version 1. It never changes, so that no key changes its partition."""
-# What JSON can say and PostgreSQL's jsonb cannot hold: a zero character, a number of thousands of digits.
+# Values that JSON allows and PostgreSQL's jsonb cannot store: a zero character, a number of thousands of digits.
 _ZERO_CHARACTER, _HUGE_EXPONENT = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000"), re.compile(rb"[eE][+-]?[0-9]{4}")
 _JSON_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
 
 class MalformedMessage(ValueError):
-    """A message that is not one of ours. `reason_code` names the part at fault (`ce_id-missing`), never its content."""
+    """The message is no event of Quartal. `reason_code`, such as `ce_id-missing`, never quotes content."""
 
     def __init__(self, reason_code: str) -> None:
         self.reason_code = reason_code
@@ -71,7 +72,7 @@ def topic(service: str) -> str:
 
 
 def topic_carries(topic: str, service: str) -> bool:
-    """A topic carries the streams of one service: `quartal.<service>.v1`."""
+    """Return whether a topic, `quartal.<service>.v1`, has the streams of the service."""
     return topic.split(".")[-2:-1] == [service]
 
 
@@ -84,7 +85,7 @@ def key_pattern(stream: Stream) -> str:
 
 
 def encode(event: Event) -> Message:
-    """The message of an event: a pure function of what is published of it."""
+    """Build the message of an event. It depends on the published parts of the event only."""
     topic_name, type_headers = _type_headers(event.service, event.type, event.schema_version)
     headers = (*type_headers, *((name, value.encode("ascii")) for name, value in _event_headers(event)))
     return Message(topic_name, event.key.encode("ascii"), headers, event.data.encode())
@@ -92,7 +93,7 @@ def encode(event: Event) -> Message:
 
 @lru_cache(maxsize=1024)
 def _type_headers(service: str, type_name: str, schema_version: int) -> tuple[str, tuple[tuple[str, bytes], ...]]:
-    """Topic and headers that every event of one type has."""
+    """Return the topic and the headers that all events of one type have in common."""
     headers = {
         "content-type": "application/json",
         "ce_specversion": "1.0",
@@ -110,7 +111,7 @@ def _event_headers(event: Event) -> Iterator[tuple[str, str]]:
     yield "ce_streamversion", str(event.version)
     if event.site_id is not None:
         yield "ce_siteid", event.site_id
-    # Clients name their traces; a name that could not be read back would park the stream.
+    # The trace comes from the client. A malformed one would make the message unreadable and park the stream.
     if (trace := event.meta.get("traceparent")) and _HEADER_PATTERNS["ce_traceparent"].fullmatch(trace):
         yield "ce_traceparent", trace
     if corrects := event.meta.get("corrects"):
@@ -119,9 +120,10 @@ def _event_headers(event: Event) -> Iterator[tuple[str, str]]:
 
 
 def decode(key: bytes | None, headers: Iterable[tuple[str, bytes | None]], value: bytes | None) -> Event:
-    """The event of a message, `meta` being what is published of it; Malformed for anything that isn't ours.
+    """Read the event of a message. Raises MalformedMessage.
 
-    Headers of other names are passed over. Whether the content is of its schema shows when the event is stated.
+    `meta` has its published parts only. Headers with other names are ignored. The content is not compared with its
+    schema; `Event.stated_fact` does that.
     """
     matches = _match_headers(headers)
     (study_id, service), type_name, site_match = (

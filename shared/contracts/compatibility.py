@@ -1,8 +1,8 @@
-"""Checks that a reader of one version of a fact can read every other one. For tests: needs the development packages.
+"""Checks that readers of one version of a fact can read every other version. For tests: needs development packages.
 
-Forward: what is written today, closed, is of the open reader schema of every version before. Backward: what was
-written in any version is, brought up, of the reader schema of today. jsoncompat decides whether one schema is within
-another; what an upcast makes of old content is tried with the version's example and every alternative in its schema.
+Forward: content written today fits the reader schema of every earlier version. Backward: content of every earlier
+version, after its upcasts, fits the reader schema of today. jsoncompat decides whether one schema contains another.
+Upcasts are tried with the example of the version and with every alternative of its schema.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ def _find_unreadable_backward(folder: Path, service: str, fact: type[Fact]) -> I
 def _explain_unreadable(
     fact: type[Fact], version: int, contents: Iterable[Any], written: Schema, reader: Schema
 ) -> Iterator[str]:
-    """Why content of an earlier version, brought up, is not of the reader schema of today."""
+    """Yield the reasons why upcast content of an earlier version does not fit the reader schema of today."""
     unchanged_members = set(written["properties"])
     for content in contents:
         try:
             current_content = upcast(fact, version, content)
-        except Exception as failure:  # whatever an upcast raises is what is looked for here
+        except Exception as failure:  # any failure of an upcast is a finding
             yield f"its upcast raises {type(failure).__name__}"
             continue
         yield from (
@@ -83,7 +83,7 @@ def _explain_unreadable(
         unchanged_members = {
             name for name in unchanged_members if current_content.get(name, content) == content.get(name, content)
         }
-    for name in sorted(unchanged_members):  # no upcast makes up for a member that is narrower now
+    for name in sorted(unchanged_members):  # no upcast changes these members, so their schemas must be compatible
         if not is_readable_by(_with_single_member(written, name), _with_single_member(reader, name)):
             yield f"$.{name} is narrower"
 
@@ -98,8 +98,10 @@ def _load_published(folder: Path, service: str, fact: type[Fact], version: int, 
 
 
 def is_readable_by(written: Schema, reader: Schema, *, of_correction: bool = False) -> bool:
-    """Is everything of the one schema of the other too? A correction of a kind of fact that the reader never heard of
-    is left out: it does not read that kind either."""
+    """Return whether all content of the schema `written` fits the schema `reader`.
+
+    `of_correction`: corrections of types that the reader does not have are ignored; it does not read such facts either.
+    """
     kinds = frozenset(_fact_types(reader)) if of_correction else None
     as_text = json.dumps(_to_comparable(written, written.get("$defs", {}), kinds))
     return jsoncompat.check_compat(
@@ -115,11 +117,11 @@ def _fact_types(schema: Schema) -> Iterator[str]:
 
 
 def _to_comparable(schema: Any, defs: Schema, kinds: frozenset[str] | None) -> Any:
-    """The schema in words that jsoncompat compares rightly.
+    """Rewrite a schema so that jsoncompat compares it correctly.
 
-    It passes over `pattern` and `format`, so texts of one shape become the only value of a member of an object, which
-    is within texts of any shape and within those of exactly that shape. Of a `oneOf` it cannot tell that the types
-    exclude each other.
+    jsoncompat ignores `pattern` and `format`. So a text with such keywords becomes an object whose member has them as a
+    constant: it fits plain texts and texts with exactly the same keywords. jsoncompat does not see either that `type`
+    distinguishes the branches of a `oneOf`, which becomes an `anyOf`.
     """
     if not isinstance(schema, dict):
         return schema
@@ -156,7 +158,7 @@ def _type_tag(branch: Schema, defs: Schema) -> str | None:
 
 
 def alternatives(schema: Schema, defs: Schema) -> Iterator[Any]:
-    """Contents of a schema: the required members alone, then every alternative of every member, one at a time."""
+    """Yield contents of a schema: the required members only, then every alternative of each member in turn."""
     match schema:
         case {"const": value}:
             yield value

@@ -24,8 +24,9 @@ class Event:
     """A recorded fact. `data` is the fact as JSON, with null for sealed texts. `site_id` is the site that stated it;
     None for facts of the study.
 
-    `version` counts from 1 within (study, service, stream). `meta` has what is not part of the fact: who recorded it,
-    which protocol amendment it was decided by, and, for a correction, type and version of the corrected event.
+    `version` counts from 1 within (study, service, stream). `meta` has what is not part of the fact: the recording
+    member, the version of the study and the protocol that the decision was based on, and, for a correction, the type
+    and version of the corrected event. `sealed` is the encrypted text of the sealed members.
     """
 
     study_id: str
@@ -88,11 +89,11 @@ class Event:
 
     @property
     def is_readable(self) -> bool:
-        """Return whether this version has the fact's type. A newer writer may use types that it lacks."""
+        """Return whether this release has the fact's type. A newer release may have written types that it lacks."""
         return self.type in self.stream.facts
 
     def stated_fact(self) -> StatedFact[Fact]:
-        """Parse the fact. Raises KeyError or ValueError for a type or content that this version does not have."""
+        """Parse the fact. Raises KeyError or ValueError for a type or content that this release does not have."""
         return self.stream.stated_fact(self.event_id, self.type, self.schema_version, self.data)
 
     @property
@@ -101,5 +102,5 @@ class Event:
 
 
 def stated_facts(events: Iterable[Event]) -> list[StatedFact[Fact]]:
-    """Parse the facts of events. Raises as `Event.stated_fact`."""
+    """Parse the facts of events. Raises KeyError or ValueError as `Event.stated_fact` does."""
     return [event.stated_fact() for event in events]

@@ -1,8 +1,8 @@
-"""The language as JSON Schema 2020-12, kept beside the code: `python -m shared.contracts.json_schemas check | write`.
+"""The facts as JSON Schema 2020-12, in files beside the code: `python -m shared.contracts.json_schemas check | write`.
 
-Of every fact two schemas are published. The *writer* schema is closed: what we send has these members and no others.
-The *reader* schema is open at every level: who reads by it goes on reading when a member is added. Both describe the
-content as published, where sealed texts are null. `golden/` holds an example of every version ever published.
+Each version of a fact has two published schemas. The *writer* schema is closed: published content has these members and
+no others. The *reader* schema is open at every level: a program that reads by it still works when a member is added.
+Both describe published content, in which sealed texts are null. `golden/` has an example of every published version.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PATTERN_SAMPLES = (
     "2024-03-07",
     "0" * 64,
 )
-"""Tried in turn against a pattern, so the general one comes first."""
+"""Texts that are tried in this order against a pattern; the first is the most general."""
 _FORMAT_SAMPLES = {
     "uuid": "018e18a2-5c00-7a01-8b3c-0123456789ab",
     "date-time": "2024-03-07T09:30:00Z",
@@ -51,13 +51,13 @@ _SAMPLE_WITHOUT_PATTERN = "Europe/Berlin"  # the one kind of text without a patt
 
 
 def schema_name(service: str, type_name: str, version: int) -> str:
-    """`participant.enrolled.v1`; of `record.corrected` each service has its own: `record.corrected.toxicity.v1`."""
+    """Return a name such as `lesion.registered.v1`. Corrections differ by service: `record.corrected.toxicity.v1`."""
     service_suffix = f".{service}" if type_name == Correction.type_name else ""
     return f"{type_name}{service_suffix}.v{version}"
 
 
 def schema_reference(service: str, type_name: str, version: int) -> str:
-    """The writer schema's `$id`: relative, for only who serves the schemas knows where (CloudEvents: absolute)."""
+    """Return the `$id` of the writer schema: a path, because each installation has another host."""
     return f"/schemas/{schema_name(service, type_name, version)}.writer.json"
 
 
@@ -70,7 +70,7 @@ def reader_schema(service: str, fact: type[Fact]) -> dict[str, Any]:
     for definition in schema.get("$defs", {}).values():
         match definition:
             case {"properties": {"type": {"const": _}, "schema_version": {"const": version}} as members}:
-                members["schema_version"] = {"type": "integer", "minimum": version}  # and later ones, as far as they go
+                members["schema_version"] = {"type": "integer", "minimum": version}  # later ones too
     return schema
 
 
@@ -81,7 +81,7 @@ def _published_schema(service: str, fact: type[Fact], side: str, *, additional: 
 
 
 def _set_additional(schema: Any, additional: bool) -> Any:
-    """The schema with every object closed or opened; `discriminator` is OpenAPI's, and strict validators refuse it."""
+    """Return the schema with every object open or closed, and without `discriminator`, which only OpenAPI has."""
     if not isinstance(schema, dict):
         return schema
     set_in_member = partial(_set_additional, additional=additional)
@@ -92,7 +92,7 @@ def _set_additional(schema: Any, additional: bool) -> Any:
 
 
 def map_subschemas(keyword: str, value: Any, transform: Callable[[Any], Any]) -> Any:
-    """The value of a keyword, with every schema that is directly in it changed."""
+    """Return the value of a keyword with `transform` applied to every schema directly within it."""
     match keyword:
         case "$defs" | "properties" | "patternProperties":
             return {name: transform(member) for name, member in value.items()}
@@ -105,7 +105,7 @@ def map_subschemas(keyword: str, value: Any, transform: Callable[[Any], Any]) ->
 
 
 def schema_documents(fact_source: FactSource = catalogue.all_facts) -> dict[str, str]:
-    """Every schema of today's language, as text, by its path."""
+    """Return the schemas of the present versions of all facts, as text by path."""
     texts_by_path: dict[str, str] = {}
     for stream, fact in fact_source():
         for schema in (writer_schema(stream.service, fact), reader_schema(stream.service, fact)):
@@ -118,12 +118,12 @@ def golden_path(service: str, type_name: str, version: int) -> str:
 
 
 def golden_text(fact: Fact) -> str:
-    """A fact as it is published, laid out to be read."""
+    """Return a fact as published, as indented JSON."""
     return fact.model_dump_json(indent=2) + "\n"
 
 
 def _expected_paths(fact_source: FactSource) -> Iterator[str]:
-    """The path of everything that was ever published: schemas and example of each version of each fact."""
+    """Yield the paths of all published files: schemas and example of each version of each fact."""
     for stream, fact in fact_source():
         for version in range(1, fact.schema_version + 1):
             name = schema_name(stream.service, fact.type_name, version)
@@ -131,7 +131,7 @@ def _expected_paths(fact_source: FactSource) -> Iterator[str]:
 
 
 def find_differences(folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = catalogue.all_facts) -> list[str]:
-    """How the folder differs from the language, a line for each file; nothing where it does not."""
+    """Return a line for each file of the folder that differs from what the facts declare."""
     current_documents, expected_paths = schema_documents(fact_source), set(_expected_paths(fact_source))
     existing_paths = {path.relative_to(folder).as_posix() for path in folder.glob("*/*.json")}
     return [
@@ -146,14 +146,14 @@ def find_differences(folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = 
 
 
 def load_published_schemas(folder: Path = CONTRACTS_FOLDER) -> dict[str, str]:
-    """The schemas of every version ever published, as text, by their paths."""
+    """Return all published schemas, as text by path."""
     return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.glob("schemas/*.json")}
 
 
 def write_schemas(folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = catalogue.all_facts) -> None:
-    """Today's schemas, and an example to start from for a fact without one.
+    """Write the schemas of the present versions, and an example for each fact without one.
 
-    No example is ever overwritten, and no schema by one that means something else.
+    Examples are never overwritten. A schema is overwritten only by one with the same meaning.
     """
     for kind in ("schemas", "golden"):
         (folder / kind).mkdir(exist_ok=True)
@@ -170,7 +170,7 @@ def write_schemas(folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = cat
 
 
 def equal_ignoring_annotations(before: Any, after: Any) -> bool:
-    """Is it the same schema but for what is written for people, and, of a correction, kinds of fact that are new?"""
+    """Return whether two schemas differ in annotations only, or, for a correction, in additional types of facts."""
     before, after = _without_annotations(before), _without_annotations(after)
     match before, after:
         case (
@@ -195,10 +195,10 @@ def _without_annotations(schema: Any) -> Any:
 
 
 def example_fact(fact: type[Fact]) -> Fact:
-    """A plain instance, always the same: the required members, each with the first value that its schema names.
+    """Build an example of a fact: its required members, each with the first value that the schema allows.
 
-    Raises LookupError for a member that only its `examples` could tell, ValueError where members must agree with each
-    other and these do not: then the example is written by hand.
+    Raises LookupError if no value can be found for a member without `examples`, and ValueError if the members
+    contradict each other. Then write the example by hand.
     """
     schema = fact.model_json_schema()
     return fact.model_validate(_example_value(schema, schema.get("$defs", {})))
@@ -222,7 +222,7 @@ def _example_value(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> Any:
 
 
 def sample_value(schema: Mapping[str, Any]) -> Any:
-    """A value of a schema that names no others."""
+    """Return a value of a schema that refers to no other schemas."""
     match schema:
         case {"examples": [first, *_]}:
             return first
@@ -242,13 +242,13 @@ def _find_matching_sample(pattern: str) -> str:
     for sample in _PATTERN_SAMPLES:
         if re.search(pattern, sample):
             return sample
-    raise LookupError(f"nothing at hand matches {pattern}: give the member `examples`")
+    raise LookupError(f"no sample matches {pattern}: give the member `examples`")
 
 
 def main(
     arguments: Sequence[str], folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = catalogue.all_facts
 ) -> int:
-    """Exit status: 0 if the folder says what the code says, 1 if not, 2 for anything but `check` and `write`."""
+    """Return the exit status: 0 if the folder matches the code, 1 if it differs, 2 for wrong arguments."""
     if list(arguments) not in (["check"], ["write"]):
         sys.stderr.write("usage: python -m shared.contracts.json_schemas check | write\n")
         return 2

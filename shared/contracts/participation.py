@@ -1,6 +1,6 @@
-"""Definitions of a participant's place in a study that services share: the current site and the enrollment milestones.
+"""The current site and the enrollment milestones of a participant, as all services define them.
 
-Pure. The SQL function `present_site` gives the same answer as `current_site`; a contract test compares them.
+The SQL function `present_site` gives the same answer as `current_site`; a contract test compares them.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ MILESTONES: tuple[tuple[type[Fact], EnrollmentMilestone], ...] = (
     (ScreeningFailed, "screen_failed"),
     (ConsentSigned, "consented"),
 )
-"""The facts that take a participant through enrollment, the furthest first; before any of them it is `screening`."""
+"""The facts that mark progress in enrollment, the last step first. Before all of them the milestone is `screening`."""
 
 
 def current_site(record: Record) -> str | None:
-    """The site that follows the participant now: that of the last transfer, or of the screening without a transfer.
+    """Return the site that follows the participant now: the target of the last transfer, or else the screening's site.
 
-    The last transfer is the one with the latest possible day, and of several with one such day the one stated last.
-    None for a record without a screening and without a transfer.
+    The last transfer has the latest possible day; among several with that day it is the one stated last. None for a
+    record with neither a screening nor a transfer.
     """
     transfers = sorted(record.facts_of(ParticipantTransferred), key=lambda transfer: transfer.on.latest)
     if transfers:

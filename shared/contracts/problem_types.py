@@ -12,7 +12,7 @@ from shared.kernel.objection import ProblemType
 from shared.kernel.record import NO_SUCH_EVENT
 
 PROBLEMS = CONTRACTS_FOLDER / "problems.json"
-"""The published file of the types of all services, which `make contracts` writes."""
+"""The published file of the problem types of all services. `make contracts` writes it."""
 _MESSAGE_VALUE = re.compile(r"\{\w+\}")
 REQUEST_PROBLEMS = {
     "schema": "The request does not have the required form. `errors` says what is wrong, and where.",

@@ -1,4 +1,4 @@
-"""The streams: what each service keeps, about a study or about a participant."""
+"""The streams: the facts that each service records, about a study or about a participant."""
 
 from __future__ import annotations
 

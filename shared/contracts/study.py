@@ -1,4 +1,4 @@
-"""Facts of a study as a whole. They cannot be corrected; they are closed, revoked or amended."""
+"""Facts of a study as a whole. They cannot be corrected; later facts amend, revoke or close instead."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _machine_zones() -> frozenset[str]:
 
 
 def _require_known_zone(name: str, info: ValidationInfo) -> str:
-    """Refuse what no machine has as a zone. A zone that was recorded stays readable where the tables are others."""
+    """Refuse a name that is no time zone. Recorded zones stay readable on machines whose tables lack them."""
     if info.context != READING_STORED and name not in _machine_zones():
         raise ValueError(f"This is not an IANA time zone. Give one such as {suggest_zone(name) or 'Europe/Berlin'}.")
     return name
