@@ -35,12 +35,12 @@ class Cohort:
 
 
 def build_cohort(
-    study: Record, events: Iterable[Event], excluded_ids: frozenset[str], cut: date, known_on: date | None = None
+    study: Record, events: Iterable[Event], excluded_ids: frozenset[str], cut: date, known_until: date | None = None
 ) -> Cohort:
     """The screened participants with the facts that stand, in the order of their ids.
 
     `events` may be in any order across participants; unreadable ones are left out. `excluded_ids`: participants whom
-    no analysis may use today. `known_on`: the day by which everything was known; None: the cut.
+    no analysis may use today. `known_until`: the last day that dates are imputed to; None: the cut.
     """
     events_by_subject: dict[str, list[Event]] = {}
     for event in events:
@@ -51,7 +51,7 @@ def build_cohort(
         for subject, subject_events in sorted(events_by_subject.items())
     }
     participants = [
-        Participant(participant_id=subject, record=record, known_on=known_on or cut)
+        Participant(participant_id=subject, record=record, known_until=known_until or cut)
         for subject, record in records.items()
         if record.stated_of(ParticipantScreened)
     ]

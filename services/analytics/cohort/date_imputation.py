@@ -20,21 +20,21 @@ DateKey = tuple[type[Fact], EpisodeId | None, PartialDate | None]
 """Facts with one key are taken for the same day."""
 
 
-def impute(partial_date: PartialDate, known_on: date) -> date:
-    """The imputed day: the 15th of a month, 1 July of a year, but no day after `known_on`; an exact date is itself.
+def impute(partial_date: PartialDate, known_until: date) -> date:
+    """The imputed day: the 15th of a month, 1 July of a year, but no day after `known_until`; an exact date is itself.
 
-    The day is always within the partial date, also where all of it is after `known_on`.
+    The day is always within the partial date, also where all of it is after `known_until`.
     """
     if partial_date.is_exact:
         return partial_date.earliest
     is_month = partial_date.earliest.month == partial_date.latest.month
     middle = partial_date.earliest.replace(day=MID_MONTH) if is_month else date(partial_date.earliest.year, *MID_YEAR)
-    return max(partial_date.earliest, min(middle, known_on))
+    return max(partial_date.earliest, min(middle, known_until))
 
 
-def latest_imputable_day(fact: Fact, known_on: date, withdrawn_on: date) -> date:
+def latest_imputable_day(fact: Fact, known_until: date, withdrawn_on: date) -> date:
     """The last day to impute: the day of the withdrawal of consent for facts that cannot follow it."""
-    return known_on if possible_after_withdrawal(fact) else min(known_on, withdrawn_on)
+    return known_until if possible_after_withdrawal(fact) else min(known_until, withdrawn_on)
 
 
 def date_key(fact: Fact) -> DateKey:
@@ -92,9 +92,9 @@ def _not_before(fact: Fact, day: date, limit: date) -> date:
     return max(day, limit) if fact.happened_on and limit <= fact.happened_on.latest else day
 
 
-def day_of_death(died_on: PartialDate, alive_on: date, known_on: date) -> date:
+def day_of_death(died_on: PartialDate, alive_on: date, known_until: date) -> date:
     """The imputed day of a death: not before the participant was last known alive, as far as the date allows that."""
-    return max(impute(died_on, known_on), min(alive_on, died_on.latest))
+    return max(impute(died_on, known_until), min(alive_on, died_on.latest))
 
 
 def list_participation_days(facts: Iterable[Fact]) -> list[date]:
@@ -102,6 +102,6 @@ def list_participation_days(facts: Iterable[Fact]) -> list[date]:
     return [fact.happened_on.earliest for fact in facts if fact.happened_on and not possible_after_withdrawal(fact)]
 
 
-def day_of_withdrawal(withdrawn_on: PartialDate, participation_days: Iterable[date], known_on: date) -> date:
+def day_of_withdrawal(withdrawn_on: PartialDate, participation_days: Iterable[date], known_until: date) -> date:
     """The imputed day of a withdrawal: not before any day of participation that may precede it."""
-    return max([impute(withdrawn_on, known_on), *(day for day in participation_days if day <= withdrawn_on.latest)])
+    return max([impute(withdrawn_on, known_until), *(day for day in participation_days if day <= withdrawn_on.latest)])

@@ -32,12 +32,12 @@ from shared.protocol.protocol import Protocol
 class Participant:
     """A screened participant with the facts that stand in every service.
 
-    `known_on`: the day by which all of them were known; no partial date is imputed to a later day.
+    `known_until`: the day by which all of them were known; no partial date is imputed to a later day.
     """
 
     participant_id: str
     record: Record
-    known_on: date
+    known_until: date
 
     def facts(self, fact_type: type[F], until: date) -> list[F]:
         """Facts of a type dated on or before `until`, in the order in which they were stated.
@@ -57,15 +57,15 @@ class Participant:
         return min(self.facts(fact_type, until), key=self.day, default=None)
 
     def day(self, fact: Fact) -> date:
-        """The day that analyses take the fact for; `known_on` for a fact without a date."""
-        return self._day_if_known(fact) or self.known_on
+        """The day that analyses take the fact for; `known_until` for a fact without a date."""
+        return self._day_if_known(fact) or self.known_until
 
     def _day_if_known(self, fact: Fact) -> date | None:
         if isinstance(fact, ParticipantDied):
             alive_on = self.last_known_alive
-            return date_imputation.day_of_death(fact.died_on, alive_on, self.known_on) if fact.died_on else alive_on
+            return date_imputation.day_of_death(fact.died_on, alive_on, self.known_until) if fact.died_on else alive_on
         if isinstance(fact, ConsentWithdrawn):
-            return date_imputation.day_of_withdrawal(fact.withdrawn_on, self._participation_days, self.known_on)
+            return date_imputation.day_of_withdrawal(fact.withdrawn_on, self._participation_days, self.known_until)
         if (partial_date := fact.happened_on) is None or partial_date.is_exact:
             return partial_date.earliest if partial_date else None
         return self._adjusted_days.get(date_imputation.date_key(fact)) or self._impute_alone(fact)
@@ -74,9 +74,9 @@ class Participant:
         """The day for the fact's own date, without regard to other facts but a withdrawal."""
         partial_date = fact.happened_on
         return (
-            impute(partial_date, date_imputation.latest_imputable_day(fact, self.known_on, self.withdrawn_on))
+            impute(partial_date, date_imputation.latest_imputable_day(fact, self.known_until, self.withdrawn_on))
             if partial_date
-            else self.known_on
+            else self.known_until
         )
 
     @cached_property

@@ -56,24 +56,24 @@ class ParticipantService:
         events = [event for participant_events in page.values() for event in participant_events]
         derived = await self._queries.derive_for(study_id, study.record, events, current, excluded)
         open_counts = Counter(query.participant_id for query in derived if query.state == "open")
-        known_on = self._reader.data_known_until(study_id, current.recorded_at)
+        known_until = self._reader.data_known_until(study_id, current.recorded_at)
         rows = tuple(
             row
             for participant_id, participant_events in page.items()
             if participant_id not in excluded
-            and (row := _summarize(participant_id, participant_events, known_on, open_counts[participant_id]))
+            and (row := _summarize(participant_id, participant_events, known_until, open_counts[participant_id]))
         )
         return ParticipantListPage(rows=rows, next=max(page) if len(by_participant) > limit else None, current=current)
 
 
 def _summarize(
-    participant_id: str, events: Sequence[Event], known_on: date, open_queries: int
+    participant_id: str, events: Sequence[Event], known_until: date, open_queries: int
 ) -> ParticipantSummary | None:
     """The row of a participant; None if not screened."""
     record = Record(tuple(stated_facts(event for event in events if event.is_readable)))
     if not record.stated_of(ParticipantScreened):
         return None
-    participant = Participant(participant_id=participant_id, record=record, known_on=known_on)
+    participant = Participant(participant_id=participant_id, record=record, known_until=known_until)
     return ParticipantSummary(
         participant_id=participant_id,
         site_id=participant.current_site,

@@ -142,11 +142,11 @@ def build_cases(
     excluded: frozenset[str],
     today: TodayAtSite,
     term_names: Mapping[str, str] | None = None,
-    known_on: date = date.max,
+    known_until: date = date.max,
 ) -> list[Case]:
     """The cases of the screened participants that are not excluded, in the order of their ids.
 
-    `events`: the facts that stand, in any order. `today`: the calendar day at a site. `known_on`: the day by which
+    `events`: the facts that stand, in any order. `today`: the calendar day at a site. `known_until`: the day by which
     everything was known.
     """
     ordered = sorted(events, key=lambda event: (event.stream_id, event.service, event.version))
@@ -154,7 +154,7 @@ def build_cases(
     for event in ordered:
         recorded_at.setdefault(event.stream_id, {})[event.event_id] = event.recorded_at
     return [
-        _build_case(participant, study, today, recorded_at[participant.participant_id], term_names or {}, known_on)
+        _build_case(participant, study, today, recorded_at[participant.participant_id], term_names or {}, known_until)
         for participant in build_cohort(study, ordered, excluded, date.max).participants
     ]
 
@@ -165,11 +165,11 @@ def _build_case(
     today: TodayAtSite,
     recorded_at: Mapping[UUID, datetime],
     term_names: Mapping[str, str],
-    known_on: date,
+    known_until: date,
 ) -> Case:
     today_at_site = today(participant.current_site)
     return Case(
-        participant=replace(participant, known_on=min(today_at_site, known_on)),
+        participant=replace(participant, known_until=min(today_at_site, known_until)),
         site_id=participant.current_site,
         protocol=protocol_on(study, today_at_site),
         today=today_at_site,

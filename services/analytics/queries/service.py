@@ -107,7 +107,7 @@ class QueryService:
         """
         today_by_site = self._reader.today_by_site(study_id, study)
         latest_today = self._reader.latest_today(study_id, study)
-        known_on = self._reader.data_known_until(study_id, current.recorded_at)
+        known_until = self._reader.data_known_until(study_id, current.recorded_at)
         return await asyncio.to_thread(
             _derive,
             study,
@@ -115,7 +115,7 @@ class QueryService:
             excluded,
             lambda site: today_by_site.get(site, latest_today),
             self._term_names,
-            known_on,
+            known_until,
         )
 
 
@@ -125,10 +125,10 @@ def _derive(
     excluded: frozenset[str],
     today: TodayAtSite,
     term_names: Mapping[str, str],
-    known_on: date,
+    known_until: date,
 ) -> list[QueryWithStatus]:
     return [
         row
-        for case in build_cases(study, events, excluded, today, term_names, known_on)
+        for case in build_cases(study, events, excluded, today, term_names, known_until)
         for row in queries_with_status(case)
     ]

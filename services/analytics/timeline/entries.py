@@ -51,17 +51,17 @@ def assemble_timeline(
     today: date,
     term_names: Mapping[str, str] | None = None,
     corrected_ids: Collection[UUID] = (),
-    known_on: date | None = None,
+    known_until: date | None = None,
 ) -> dict[str, Any]:
     """The timeline of one screened participant, ready for JSON.
 
     `events`: the facts that stand, of all services. `today`: the day up to which open episodes last. `term_names`:
-    toxicity terms by id, as far as they are known. `corrected_ids`: events that were corrected. `known_on`: the day by
-    which everything was known; None: today. Facts about the record (an explained query, a reminder) are left out.
+    toxicity terms by id, as far as they are known. `corrected_ids`: events that were corrected. `known_until`: the last
+    day that dates are imputed to; None: today. Facts about the record (an explained query, a reminder) are left out.
     """
     readable = [(event, event.stated_fact()) for event in events if event.is_readable]
     record = Record(tuple(stated for _, stated in readable))
-    known_until = known_on or today
+    known_until = known_until or today
     participant = Participant(events[0].stream_id, record, known_until)
     events_and_facts = [
         (event, stated.fact) for event, stated in readable if not isinstance(stated.fact, NOT_ON_TIMELINE)
@@ -165,7 +165,7 @@ class SpanContext:
 
     dated_facts: Sequence[DatedFact]
     open_end: date
-    known_on: date
+    known_until: date
 
     def end_of(self, dated_fact: DatedFact) -> tuple[date, bool] | None:
         """The last day of an episode, and whether it is open (no end is stated); None for a fact of a single day."""
@@ -194,7 +194,9 @@ def _entry(dated_fact: DatedFact, span_context: SpanContext, description_context
     """The JSON entry. `on` is as stated. `from` to `until`: first and last day of an episode, or all possible days."""
     description, span = describe(dated_fact.fact, description_context), span_context.end_of(dated_fact)
     first_day, last_day = (
-        _possible_range(dated_fact.partial_date, span_context.known_on) if span is None else (dated_fact.day, span[0])
+        _possible_range(dated_fact.partial_date, span_context.known_until)
+        if span is None
+        else (dated_fact.day, span[0])
     )
     return {
         "event_id": str(dated_fact.event.event_id),
@@ -217,7 +219,7 @@ def _entry(dated_fact: DatedFact, span_context: SpanContext, description_context
     }
 
 
-def _possible_range(partial_date: PartialDate | None, known_on: date) -> tuple[date | None, date | None]:
+def _possible_range(partial_date: PartialDate | None, known_until: date) -> tuple[date | None, date | None]:
     if partial_date is None:
         return None, None
-    return partial_date.earliest, max(partial_date.earliest, min(partial_date.latest, known_on))
+    return partial_date.earliest, max(partial_date.earliest, min(partial_date.latest, known_until))

@@ -29,10 +29,10 @@ class TimelineService:
         facts = await self._reader.participant_facts(study_id, participant_id, rights, resolved.position)
         today = resolved.cut_on or self._reader.latest_today(study_id, study.record)
         recorded_at = await self._reader.recorded_at(study_id, resolved.position)
-        known_on = self._reader.data_known_until(study_id, recorded_at)
+        known_until = self._reader.data_known_until(study_id, recorded_at)
         answer = await offload(
             member,
-            lambda: assemble_timeline(facts.events, today, self._term_names, facts.corrected_ids, known_on),
+            lambda: assemble_timeline(facts.events, today, self._term_names, facts.corrected_ids, known_until),
             item_count=len(facts.events),
         )
         return {

@@ -30,7 +30,7 @@ def record_of(*stated: Fact) -> Record:
 
 
 def participant(*stated: Fact) -> Participant:
-    return Participant(participant_id="P", record=record_of(*stated), known_on=YEARS_LATER)
+    return Participant(participant_id="P", record=record_of(*stated), known_until=YEARS_LATER)
 
 
 @pytest.mark.parametrize(

@@ -269,7 +269,7 @@ def test_small_cells_of_a_site_are_suppressed() -> None:
 
 def test_timeline_imputes_partial_dates_independently_of_the_cut_off() -> None:
     events = [make_event("p", at, *fact) for at, fact in enumerate([screened(), enrolled("2024-03")], 1)]
-    entry = assemble_timeline(events, date(2024, 3, 10), known_on=date(2024, 3, 20))["entries"][-1]
+    entry = assemble_timeline(events, date(2024, 3, 10), known_until=date(2024, 3, 20))["entries"][-1]
     assert [entry[name] for name in ("from", "day", "until")] == ["2024-03-01", "2024-03-15", "2024-03-20"]
 
 
