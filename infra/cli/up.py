@@ -20,7 +20,7 @@ from infra.local.ports import is_free
 from infra.local.postgres import PostgresFailed
 from infra.local.stack import Stack, Step, run_stack
 from infra.local.supervisor import StateChange, python_module
-from services.analytics.__main__ import PROCESS as ANALYTICS
+from services.analytics.__main__ import SERVICE_PROCESS as ANALYTICS
 from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
 from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
 from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY

@@ -12,7 +12,7 @@ import sys
 from urllib.parse import unquote, urlsplit
 
 from infra.postgres.roles import PURPOSES, ensure_databases
-from services.analytics.__main__ import PROCESS as ANALYTICS
+from services.analytics.__main__ import SERVICE_PROCESS as ANALYTICS
 from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
 from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
 from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY

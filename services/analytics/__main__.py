@@ -1,3 +1,5 @@
+"""Starts the processes of the analytics service: `python -m services.analytics api | worker | migrate`."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -12,7 +14,7 @@ from shared.settings import Settings
 PROJECTION_MIGRATIONS = Migrations("projection", Path(__file__).parent / "projection" / "migrations")
 
 
-def work(settings: Settings) -> None:
+def run_worker(settings: Settings) -> None:
     from services.analytics.projection import worker  # the web process has no use for Faust
 
     folder = settings.data / "faust"
@@ -21,7 +23,7 @@ def work(settings: Settings) -> None:
     uvloop.run(worker.run(settings.database_url("analytics", "system"), settings.kafka_bootstrap, folder))
 
 
-PROCESS = ServiceProcess("analytics", "services.analytics.app", work, (INBOX, PROJECTION_MIGRATIONS))
+SERVICE_PROCESS = ServiceProcess("analytics", "services.analytics.app", run_worker, (INBOX, PROJECTION_MIGRATIONS))
 
 if __name__ == "__main__":
-    PROCESS.main()
+    SERVICE_PROCESS.main()

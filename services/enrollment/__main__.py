@@ -1,3 +1,5 @@
+"""Starts the processes of the enrollment service: `python -m services.enrollment api | worker | migrate`."""
+
 from __future__ import annotations
 
 from shared.runtime.service_process import EVENT_STORE, ServiceProcess, relay_task, run_until_signal

@@ -1,3 +1,5 @@
+"""Starts the processes of the followup service: `python -m services.followup api | worker | migrate`."""
+
 from __future__ import annotations
 
 from shared.runtime.service_process import (

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from infra.issuer import Issuer
 from infra.local.single_port_app import SinglePortApp
-from services.analytics.__main__ import PROCESS as ANALYTICS
+from services.analytics.__main__ import SERVICE_PROCESS as ANALYTICS
 from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
 from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
 from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY

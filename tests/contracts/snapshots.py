@@ -9,7 +9,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-from services.analytics.__main__ import PROCESS as ANALYTICS
+from services.analytics.__main__ import SERVICE_PROCESS as ANALYTICS
 from services.enrollment import app as enrollment
 from services.enrollment.__main__ import SERVICE_PROCESS as ENROLLMENT
 from services.followup import app as followup
