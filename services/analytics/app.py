@@ -1,4 +1,4 @@
-"""The analytics service: figures, data queries and pages of what the projection has applied."""
+"""The analytics service: figures, data queries, timelines and pages, from the facts that the projector has applied."""
 
 from __future__ import annotations
 
@@ -97,8 +97,11 @@ def create_app(
     study_links: Mapping[str, Sequence[Link]] = _NO_LINKS,
     study_notes: Mapping[str, Sequence[str]] = _NO_NOTES,
 ) -> FastAPI:
-    """Create the application. The start page shows `study_links` by their headings, and the pages of a study have the
-    `study_notes` under its id."""
+    """Create the application.
+
+    `study_links` are the links of the start page by their headings. `study_notes` are notes by study id, which every
+    page of the study shows.
+    """
     pages = Pages("analytics")
     api_routers = [
         snapshot_api.routes,

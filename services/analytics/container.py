@@ -1,4 +1,4 @@
-"""The resources of the analytics service: those of all its features together."""
+"""The resources of the analytics service, which combine those of its features."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ from services.analytics.timeline.api import TimelineResources
 
 @dataclass(frozen=True, kw_only=True)
 class Analytics(PageResources, FigureResources, QueryResources, ParticipantResources, TimelineResources, LiveResources):
-    """Each feature sees its own part, so that no feature depends on another through the container."""
+    """The resources of all features. Each feature reads its own base class, and so does not depend on the others."""

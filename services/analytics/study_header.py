@@ -1,4 +1,4 @@
-"""The header of each page of a study: its title, the position it shows, and links to the study's other pages."""
+"""Builds the header of a study's pages: title, position, notes, and links to the other pages of the study."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PageId = Literal["cohort", "participants", "participant", "queries", "operations
 
 @dataclass(frozen=True, kw_only=True)
 class PageResources(StudyResources):
-    """The resources of every page of a study: the parts that change, and notes by the id of their study."""
+    """The resources of a study's pages: the names of the parts that live updates replace, and the notes by study id."""
 
     live_parts: Sequence[str]
     study_notes: Mapping[str, Sequence[str]]
@@ -39,9 +39,10 @@ async def build_study_header(
     cut: str = "",
     epoch: str | None = None,
 ) -> StudyHeader:
-    """Build the header for an authenticated request.
+    """Builds the header for an authenticated request.
 
-    `recorded_at` is when the last fact up to `position` was recorded. The default heading is the study's title.
+    `recorded_at` is the time at which the last fact up to `position` was recorded. `cut` is the data cut-off,
+    YYYY-MM-DD. The default heading is the study's title.
     """
     resources = get_container(request).opened(PageResources)
     member = request.state.caller.subject
@@ -64,7 +65,7 @@ async def build_study_header(
 
 
 def _nav_links(study: str, rights: Rights, page_id: PageId) -> Iterator[NavLink]:
-    """Links to the pages of a study that a member with these rights may see."""
+    """Yields links to the pages that a member with these rights may see."""
     yield NavLink(urls.cohort_url(study), "Cohort", page_id == "cohort")
     if rights.visible_sites:
         yield NavLink(urls.participants_url(study), "Participants", page_id == "participants")

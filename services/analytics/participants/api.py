@@ -9,7 +9,7 @@ from fastapi import Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.analytics.answers import ParticipantList, ParticipantListRow
+from services.analytics.participants.answers import ParticipantList, ParticipantListRow
 from services.analytics.participants.service import PAGE_SIZE, ParticipantService
 from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
 from shared.web.container import Resources, get_container

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
-from services.analytics.answers import TimelineAnswer
 from services.analytics.snapshot.as_of_parameters import AsOfQuery
 from services.analytics.timeline import swim_lane
+from services.analytics.timeline.answers import TimelineAnswer
 from services.analytics.timeline.service import TimelineService
 from shared.kernel.errors import NotFound
 from shared.web.container import Resources, get_container

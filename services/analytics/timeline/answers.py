@@ -1,4 +1,4 @@
-"""Answers about single participants, as OpenAPI describes them."""
+"""The response model of a timeline, as OpenAPI describes it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
-
-from shared.kernel.schema_name import NamedSchema
 
 
 class Lane(BaseModel):
@@ -57,23 +55,3 @@ class TimelineAnswer(BaseModel):
     imputed_dates: int
     lanes: list[Lane]
     entries: list[TimelineEntry]
-
-
-class ParticipantListRow(NamedSchema, schema_name="ParticipantRow"):
-    """A participant in the list. `site_id` is the site that follows the participant now."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    participant_id: str
-    site_id: str
-    status: str
-    open_queries: int
-
-
-class ParticipantList(BaseModel):
-    """A page of participants, sorted by number. `next` is the value of `after` for the next page; null on the last."""
-
-    rows: list[ParticipantListRow]
-    next: str | None
-    position: int
-    recorded_at: datetime | None
