@@ -13,8 +13,7 @@ from shared.contracts.catalogue import PARTICIPANT, STUDY
 from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.problem_types import declared_problem_types
 from shared.contracts.study import MemberGranted, StudyOpened
-from shared.gate import list_checks, participant_gate, text_checks
-from shared.gate import study_timeline as studies
+from shared.gate import list_checks, participant_gate, study_timeline, text_checks
 from shared.kernel.errors import Forbidden
 from shared.kernel.fact import Fact
 from shared.kernel.ids import StudyId
@@ -39,7 +38,7 @@ from shared.web.traffic import Traffic
 
 STUDIES = "/enrollment/v1/studies"
 PROBLEM_TYPES = declared_problem_types(
-    study, participant, treatment, gate, participant_gate, studies, text_checks, list_checks
+    study, participant, treatment, gate, participant_gate, study_timeline, text_checks, list_checks
 )
 """The problem types of this service's rules and gates."""
 routes = create_router(STUDIES)

@@ -13,7 +13,7 @@ from shared.contracts.enrollment import (
     ParticipantVoided,
     ScreeningFailed,
 )
-from shared.gate import study_timeline as studies
+from shared.gate import study_timeline
 from shared.gate.participant_gate import ParticipantGate
 from shared.kernel.fact import Fact
 from shared.kernel.objection import Objection, ProblemType
@@ -88,9 +88,9 @@ class EnrollmentGate(ParticipantGate):
         yield from super().closures(enrollment_record, content)
         match content:
             case ParticipantScreened(screened_on=day):
-                yield from studies.accrual_closed_before(self.study, day, "screened_on")
+                yield from study_timeline.accrual_closed_before(self.study, day, "screened_on")
             case ParticipantEnrolled(enrolled_on=day):
-                yield from studies.accrual_closed_before(self.study, day, "enrolled_on")
+                yield from study_timeline.accrual_closed_before(self.study, day, "enrolled_on")
 
     def service_checks(self, record: Record, fact: Fact, content: Fact) -> Iterator[Objection]:
         content_before = self.fact_before_correction(fact)
@@ -101,8 +101,8 @@ class EnrollmentGate(ParticipantGate):
                 if set(reason_codes) - self._criterion_ids(day) - GENERAL_FAILURE_REASONS:
                     yield NO_SUCH_REASON.objection(pointer="/reason_codes")
             case ConsentSigned(signed_on=day, form_version=version):
-                plans = studies.protocols_in_force(self.study, day)
-                if not any(version in studies.consent_versions_on(plan, days) for plan, days in plans):
+                plans = study_timeline.protocols_in_force(self.study, day)
+                if not any(version in study_timeline.consent_versions_on(plan, days) for plan, days in plans):
                     yield CONSENT_VERSION.objection(pointer="/form_version")
             case ParticipantVoided(duplicate_of=str() as duplicate_of):
                 if not (isinstance(content_before, ParticipantVoided) and content_before.duplicate_of == duplicate_of):
@@ -112,7 +112,7 @@ class EnrollmentGate(ParticipantGate):
                     isinstance(content_before, ParticipantTransferred) and content_before.to_site == to_site
                 ):
                     yield ALREADY_THERE.objection(pointer="/to_site")
-                if not studies.site_was_active(self.study, to_site, day):
+                if not study_timeline.site_was_active(self.study, to_site, day):
                     yield SITE_NOT_ACTIVE.objection(pointer="/to_site")
 
     def _check_duplicate(self, original: str) -> Iterator[Objection]:
@@ -136,21 +136,25 @@ class EnrollmentGate(ParticipantGate):
         while next_ids:
             named_ids = {
                 void.duplicate_of
-                for each in next_ids
-                for void in self.named_participants.get(each, Record()).facts_of(ParticipantVoided)
+                for next_id in next_ids
+                for void in self.named_participants.get(next_id, Record()).facts_of(ParticipantVoided)
             }
-            next_ids = {each for each in named_ids if each} - reached
+            next_ids = {named_id for named_id in named_ids if named_id} - reached
             reached |= next_ids
         return reached
 
     def _criterion_ids(self, when: PartialDate) -> set[str]:
-        return {criterion.id for plan, _ in studies.protocols_in_force(self.study, when) for criterion in plan.criteria}
+        return {
+            criterion.id
+            for plan, _ in study_timeline.protocols_in_force(self.study, when)
+            for criterion in plan.criteria
+        }
 
     def _check_screening(self, screening: ParticipantScreened, content_before: Fact | None) -> Iterator[Objection]:
         screened_on = screening.screened_on
         if screening.site_id != self.enrolling_site:
             yield SITE_FIXED.objection(pointer="/site_id")
-        elif not studies.site_was_active(self.study, screening.site_id, screened_on):
+        elif not study_timeline.site_was_active(self.study, screening.site_id, screened_on):
             yield SITE_NOT_ACTIVE.objection(pointer="/site_id")
         answers_before = (
             content_before.criteria
@@ -159,7 +163,7 @@ class EnrollmentGate(ParticipantGate):
         )
         objections_by_protocol = [
             list(_check_against_protocol(screening, plan, days, answers_before))
-            for plan, days in studies.protocols_in_force(self.study, screened_on)
+            for plan, days in study_timeline.protocols_in_force(self.study, screened_on)
         ]
         if all(objections_by_protocol):  # if the date leaves the protocol open, one that admits is enough
             yield from objections_by_protocol[-1] if objections_by_protocol else ()

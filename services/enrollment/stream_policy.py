@@ -20,7 +20,7 @@ from shared.contracts.participation import MILESTONES, current_site
 from shared.eventstore.store import LoadedStream, StreamHead
 from shared.eventstore.stream_cache import latest_content_source
 from shared.eventstore.stream_policy import StreamPolicies, TextOpener, amendment_provenance
-from shared.gate import study_timeline as studies
+from shared.gate import study_timeline
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Correction, Fact, effective_fact
 from shared.kernel.record import Gate, Record, Rules, current_record
@@ -39,7 +39,7 @@ class StudyStreamPolicy:
         return frozenset()
 
     def gate(self, study_id: str, study_record: Record, stream: LoadedStream, site_id: str | None) -> Gate:
-        return partial(study.gate_objections, studies.latest_site_today(self.clock, study_id, study_record))
+        return partial(study.gate_objections, study_timeline.latest_site_today(self.clock, study_id, study_record))
 
     def provenance(self, study_record: Record, stream: LoadedStream, fact: Fact) -> Mapping[str, Any]:
         return {}
@@ -68,7 +68,7 @@ class ParticipantStreamPolicy:
         return frozenset(fact.duplicate_of for fact in voidings if fact.duplicate_of)
 
     def gate(self, study_id: str, study_record: Record, stream: LoadedStream, site_id: str | None) -> Gate:
-        activation = studies.find_site(study_record, site_id or "")
+        activation = study_timeline.find_site(study_record, site_id or "")
         today = self.clock.today(study_id, activation.time_zone if activation else "UTC")
         enrolling_site = stream.head.summary.get("enrolling_site", site_id)
         return EnrollmentGate(

@@ -1,7 +1,7 @@
 """Toxicity's gate: checks a fact against the dictionary of its day and against the participant's treatments.
 
-Values that a correction leaves unchanged are not checked again: a course voided since, or an amendment since, does not
-prevent the correction of something else.
+Values that a correction leaves unchanged are not checked again: a course that was voided later, or a later amendment,
+does not block the correction of other values.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from shared.contracts.toxicity import (
     ToxicityAssessed,
 )
 from shared.contracts.treatment import RadiotherapyStarted, SystemicTherapyStarted
-from shared.gate import study_timeline as studies
+from shared.gate import study_timeline
 from shared.gate.participant_gate import ParticipantGate
 from shared.kernel.fact import Fact
 from shared.kernel.objection import Objection, ProblemType
 from shared.kernel.partial_date import PartialDate
 from shared.kernel.record import Record
-from shared.kernel.zones import zone_rules as rules_of
+from shared.kernel.zones import zone_rules
 from shared.terminology import ctcae
 
 NO_SUCH_TERM = ProblemType(
@@ -43,12 +43,12 @@ IN_THE_FUTURE = ProblemType("in-the-future", "This time is in the future at the 
 
 SeriousEventFollowUp = SeriousEventUpdated | SeriousEventResolved
 GradedItem = tuple[str, str, int | None]
-"""JSON pointer in the fact (a finding's, or ''), term, and grade if there is one."""
+"""JSON pointer to a finding ('' for the whole fact), id of the term, and grade; None: not graded."""
 
 
 @dataclass(frozen=True)
 class ToxicityGate(ParticipantGate):
-    """The gate of adverse events. `enrollment_record` has the participant's courses and lines."""
+    """The gate of adverse events. `enrollment_record` has the courses and the lines of systemic therapy."""
 
     enrollment_record: Record = field(kw_only=True)
 
@@ -78,7 +78,8 @@ class ToxicityGate(ParticipantGate):
         """
         when = content.happened_on or PartialDate.from_day(self.today)
         planned = [
-            ctcae.load_dictionary(plan.toxicity.dictionary) for plan, _ in studies.protocols_in_force(self.study, when)
+            ctcae.load_dictionary(plan.toxicity.dictionary)
+            for plan, _ in study_timeline.protocols_in_force(self.study, when)
         ]
         keeps_day = content_before is not None and content_before.happened_on == content.happened_on
         return [*_dictionaries_used(content_before if keeps_day else None), *planned]
@@ -91,7 +92,7 @@ class ToxicityGate(ParticipantGate):
         reports = [
             report for report in record.stated_of(SeriousEventReported) if report.fact.serious_event_id == event_id
         ]
-        reported_terms = [each.fact.term for each in reports]
+        reported_terms = [report.fact.term for report in reports]
         if follow_up.term:
             reported_dictionaries = [ctcae.dictionary_for_term(term) for term in reported_terms]
             yield from _no_dictionary_has_all(
@@ -106,7 +107,7 @@ class ToxicityGate(ParticipantGate):
         for objection in _objections_unless_any_accepts(
             _check_grade("", term, follow_up.grade) for term in (*reported_terms, *restated_terms)
         ):
-            yield replace(objection, because_of=next((each.event_id for each in reports), None))
+            yield replace(objection, because_of=next((report.event_id for report in reports), None))
 
     def _check_treatments(self, assessment: ToxicityAssessed, content_before: Fact | None) -> Iterator[Objection]:
         known_treatments = {
@@ -123,8 +124,8 @@ class ToxicityGate(ParticipantGate):
 
     def _check_aware_at(self, aware_at: datetime) -> Iterator[Objection]:
         """Compare with the site's calendar day, whichever offset the time was given in."""
-        activation = studies.find_site(self.study, self.site_id)
-        zone = rules_of(activation.time_zone if activation else "UTC")
+        activation = study_timeline.find_site(self.study, self.site_id)
+        zone = zone_rules(activation.time_zone if activation else "UTC")
         if aware_at.astimezone(zone).date() > self.today:
             yield IN_THE_FUTURE.objection(pointer="/aware_at")
 

@@ -86,9 +86,9 @@ class ParticipantGate:
             else set()
         )
         yield from (
-            each
-            for each in self.closures(enrollment_record, content)
-            if (each.code, each.because_of) not in already_raised
+            objection
+            for objection in self.closures(enrollment_record, content)
+            if (objection.code, objection.because_of) not in already_raised
         )
         raised_before = (
             list(self.service_checks(record, fact, content_before))
@@ -97,8 +97,8 @@ class ParticipantGate:
         )
         for objection in self.service_checks(record, fact, content):
             if not any(
-                _same_including_message(objection, each) and _unchanged(each.pointer, content_before, content)
-                for each in raised_before
+                _same_including_message(objection, earlier) and _unchanged(earlier.pointer, content_before, content)
+                for earlier in raised_before
             ):
                 yield objection
 

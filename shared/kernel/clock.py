@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-from shared.kernel.zones import zone_rules as rules_of
+from shared.kernel.zones import zone_rules
 
 _STUDY_PATTERN = re.compile(r"[a-z0-9-]*")
 
@@ -34,7 +34,7 @@ class Clock:
         for part in filter(None, (part.strip() for part in setting.split(","))):
             study, _, value = part.rpartition("=")
             if not _STUDY_PATTERN.fullmatch(study):
-                raise ValueError("settings of studies are parted by commas: atc-rt=2025-01-31,demo-live=+0")
+                raise ValueError("settings of studies are separated by commas: atc-rt=2025-01-31,demo-live=+0")
             settings[study] = timedelta(days=int(value)) if value[:1] in "+-" else date.fromisoformat(value)
         return cls(settings)
 
@@ -45,4 +45,4 @@ class Clock:
     def day(self, study_id: str, timestamp: datetime, zone: str = "UTC") -> date:
         """The study's calendar day at that moment."""
         setting = self.frozen_or_shifted.get(study_id, self.frozen_or_shifted.get("", timedelta()))
-        return setting if isinstance(setting, date) else timestamp.astimezone(rules_of(zone)).date() + setting
+        return setting if isinstance(setting, date) else timestamp.astimezone(zone_rules(zone)).date() + setting

@@ -25,7 +25,7 @@ from shared.web.service import get_service
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _IDEMPOTENCY_KEY = explain_pattern(r"^[\x21-\x7e]{1,200}$", "Give 1 to 200 printable ASCII characters without blanks.")
 REPLAYED_HEADERS = {"Idempotency-Replayed": "true"}
-"""The header of an answer that repeats the outcome of an earlier request."""
+"""The header of a response that repeats the result of an earlier request."""
 
 
 class RequestHeaders(BaseModel):
@@ -128,9 +128,9 @@ def _version_guard(request: Request) -> VersionGuard | None:
 
 
 def _request_identity(request: Request, headers: RequestHeaders) -> bytes:
-    """Return the bytes that make two requests the same, whether they are dry runs or not.
+    """Return the bytes that identify the request under its idempotency key. Requests with equal bytes are the same.
 
-    The third line was once `dry_run`; only requests that were recorded are stored, so it is always False.
+    The fourth line is always "False": it once had `dry_run`, and dry runs are not stored.
     """
     if headers.idempotency_key is None or not isinstance(request, CheckedRequest):
         return b""
@@ -148,7 +148,7 @@ def _stream_id_field(recorded_facts: RecordedFacts) -> dict[str, Any]:
 
 
 def _dry_run_response(recorded_facts: RecordedFacts, facts: Sequence[Fact], *, is_new_stream: bool) -> JSONResponse:
-    """Return what would be recorded. A new participant has no number yet; sealed texts are not sent back."""
+    """Return the facts that would be recorded. A new participant has no number yet; sealed texts are left out."""
     facts_as_json = [{"type": fact.type_name, "data": fact.model_dump(mode="json")} for fact in facts]
     stream_field = {} if is_new_stream else _stream_id_field(recorded_facts)
     return JSONResponse(
@@ -157,7 +157,7 @@ def _dry_run_response(recorded_facts: RecordedFacts, facts: Sequence[Fact], *, i
 
 
 def _replayed_dry_run_response(recorded_facts: RecordedFacts) -> JSONResponse:
-    """Answer the dry run of a request that was recorded already: it would record nothing more."""
+    """Return the response to the dry run of a request that was recorded already: it would record nothing more."""
     content = {
         **_stream_id_field(recorded_facts),
         "version": recorded_facts.version,

@@ -1,6 +1,6 @@
-"""Routes made from facts: a fact's class is the request body, its name the path, its docstring the description.
+"""Creates routes from fact classes: the class is the request body, its name the path, its docstring the description.
 
-Annotations are evaluated here, not postponed: a route's body is a class that is known when the route is made.
+This module does not postpone annotations: the class of a route's body is known only when the route is created.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ OpenApiResponses = dict[int | str, dict[str, Any]]
 
 
 def refusal_responses(by_status: Mapping[int, str]) -> OpenApiResponses:
-    """Problem documents as OpenAPI describes them: status, and what it says."""
+    """Return the OpenAPI responses of problem documents, from descriptions by status."""
     media_types = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": sentence, "content": media_types} for status, sentence in by_status.items()}
 
@@ -61,12 +61,12 @@ FACT_ROUTE_OPTIONS: dict[str, Any] = {
     },
     "tags": ["facts"],
 }
-"""How a route that states facts is declared."""
+"""Options of a route that records facts."""
 REGISTRATION_ROUTE_OPTIONS: dict[str, Any] = {
     **FACT_ROUTE_OPTIONS,
     "responses": {**FACT_ROUTE_OPTIONS["responses"], 201: {"headers": dict(CREATED_HEADERS)}},
 }
-"""How a route is declared that registers a study or a participant besides."""
+"""Options of a route that also registers a study or a participant."""
 
 
 def create_router(prefix: str) -> APIRouter:
@@ -74,9 +74,11 @@ def create_router(prefix: str) -> APIRouter:
 
 
 def fact_routes(stream: Stream, base: str, *, excluded: type[Fact] | None = None) -> APIRouter:
-    """One POST per fact of the stream, under `{base}/facts/`; and, of participants, one for several at once."""
+    """Create a POST route per fact of the stream, under `{base}/facts/`, and for participants one for batches."""
     routes = create_router(base)
-    for fact in (each for each in stream.facts.values() if each is not excluded):
+    for fact in stream.facts.values():
+        if fact is excluded:
+            continue
         routes.post(f"/facts/{fact.type_name}", name=fact.type_name, **_route_options(fact))(
             _single_fact_endpoint(stream, fact)
         )
@@ -105,7 +107,7 @@ def _single_fact_endpoint(stream: Stream, model: type[Fact]) -> Callable[..., An
             request: Request,
             headers: FactHeaders,
             study: StudyIdPath,
-            fact: model,  # type: ignore[valid-type] # a class that is known when the route is made
+            fact: model,  # type: ignore[valid-type] # the class of this route
             dry_run: DryRun = False,
         ) -> Any:
             return await record_facts(request, headers, study, study, [("", fact)], dry_run)
@@ -117,7 +119,7 @@ def _single_fact_endpoint(stream: Stream, model: type[Fact]) -> Callable[..., An
         headers: FactHeaders,
         study: StudyIdPath,
         number: ParticipantIdPath,
-        fact: model,  # type: ignore[valid-type] # a class that is known when the route is made
+        fact: model,  # type: ignore[valid-type] # the class of this route
         dry_run: DryRun = False,
     ) -> Any:
         return await record_facts(request, headers, study, number, [("", fact)], dry_run)
@@ -148,13 +150,13 @@ def batch_form(body: object) -> str:
 
 
 def facts_with_pointers(batch: Any) -> list[tuple[str, Fact]]:
-    """The facts of a batch in either form, each with its pointer into the body."""
-    base, facts = ("", batch) if isinstance(batch, list) else ("/facts", batch.facts)
-    return [(f"{base}/{place}/data", restated.data) for place, restated in enumerate(facts)]
+    """Return the facts of a batch in either form, each with its pointer into the body."""
+    base, typed_facts = ("", batch) if isinstance(batch, list) else ("/facts", batch.facts)
+    return [(f"{base}/{index}/data", typed_fact.data) for index, typed_fact in enumerate(typed_facts)]
 
 
 def batch_models(stream: Stream, name: str) -> tuple[Any, type[FactPart]]:
-    """A list of `{type, data}` over the stream's facts; and `{"facts": […]}` with it, as a model of that name."""
+    """Return the two forms of a batch: a list of `{type, data}`, and a model `name` of `{"facts": […]}`."""
     entry: Any = fact_union(stream.facts.values())
     list_model: Any = Annotated[list[entry], Field(min_length=1, max_length=MAX_BATCH_FACTS)]
     return list_model, create_model(name, __base__=FactPart, facts=(list_model, ...))

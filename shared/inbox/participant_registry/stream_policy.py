@@ -9,7 +9,7 @@ from typing import Any
 from shared.contracts.event import Event, stated_facts
 from shared.eventstore.store import LoadedStream, StreamHead
 from shared.eventstore.stream_policy import TextOpener, amendment_provenance
-from shared.gate import study_timeline as studies
+from shared.gate import study_timeline
 from shared.gate.participant_gate import ParticipantGate
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact
@@ -31,7 +31,7 @@ class ForeignParticipantPolicy:
         return frozenset()
 
     def gate(self, study_id: str, study_record: Record, stream: LoadedStream, site_id: str | None) -> Gate:
-        activation = studies.find_site(study_record, site_id or "")
+        activation = study_timeline.find_site(study_record, site_id or "")
         today = self.clock.today(study_id, activation.time_zone if activation else "UTC")
         enrollment_record = stream.foreign_facts or Record()
         return self.gate_type(
