@@ -1,8 +1,8 @@
-"""How far a reader has read a service's events, in the order of recording.
+"""The position of a reader in a service's events, as a snapshot of the database.
 
-A number cannot say it: events become visible in another order than their numbers were drawn in, and whoever reads
-behind a number leaves some out. Two snapshots of the database can: what is visible in the second and was not in the
-first is new.
+The number of the last event read is not enough: transactions commit in another order than they draw numbers, so a
+reader that continues after a number misses events. Events that are visible in a later snapshot and not in the earlier
+one are new.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ EMPTY_SNAPSHOT = "1:1:"
 
 @dataclass(frozen=True, slots=True)
 class FeedCursor:
-    """Everything visible in the snapshot `done` was read. `upto`: the snapshot of a backlog that is being read, and
-    `last_seq` how far; empty and 0 between two backlogs. `database` is the one in which the snapshots mean something.
+    """The position of a reader: everything that is visible in the snapshot `read_until` has been read.
+
+    `backlog_until`: the snapshot up to which a backlog is being read; '' between two backlogs. `last_seq`: the number
+    of the last event read from that backlog, or 0. `database`: the database to which the snapshots belong.
     """
 
     read_until: str = EMPTY_SNAPSHOT
@@ -29,14 +31,14 @@ class FeedCursor:
         return self.backlog_until or self.read_until
 
     def in_backlog(self, snapshot: str, database: str) -> FeedCursor:
-        """The same in a backlog: the one that is being read, or what is visible in this snapshot."""
+        """Return the cursor within a backlog: the current one, or a new one up to this snapshot."""
         return self if self.backlog_until else replace(self, backlog_until=snapshot, database=database)
 
     def after_row(self, last_seq: int) -> FeedCursor:
         return replace(self, last_seq=last_seq)
 
     def at_end(self) -> FeedCursor:
-        """The backlog is read."""
+        """Return the cursor after the end of the backlog."""
         return FeedCursor(read_until=self.backlog_until, database=self.database)
 
 

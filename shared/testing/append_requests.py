@@ -57,7 +57,10 @@ def build_append(
     status: str = "enrolled",
     **append_fields: Any,
 ) -> AppendRequest:
-    """`count` consents (for the study: closings of accrual) after version `expected`; `stated_at`: by another site."""
+    """Build an append of `count` consents, or for a study of closings of accrual, after version `expected`.
+
+    `stating_site`: the site that states the facts, if it is not the participant's current site.
+    """
     is_study_stream = stream_id == study_id
     head = StreamHead(expected + count, None if is_study_stream else site, search_key, {"status": status})
     events = [

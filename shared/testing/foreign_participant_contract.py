@@ -1,7 +1,7 @@
 """Contract of stores for a service whose participants another service registers.
 
-A test module subclasses `ElsewhereContract` and gives the fixtures `store`, `tell` (what enrollment published arrives)
-and `study_id`.
+A test class derives from `ForeignParticipantContract` and has the fixtures `store`, `replicate` (applies published
+events) and `study_id`.
 """
 
 from __future__ import annotations
@@ -61,16 +61,16 @@ def append_of_one_fact(
 
 class ForeignParticipantContract:
     @pytest.fixture
-    async def study(self, tell: Replicate, study_id: str) -> str:
+    async def study(self, replicate: Replicate, study_id: str) -> str:
         """A study whose stream is known up to version 2."""
-        await tell(enrollment_events(study_id, study_id, [study_opened(protocol()), site_activated("rome")]))
+        await replicate(enrollment_events(study_id, study_id, [study_opened(protocol()), site_activated("rome")]))
         return study_id
 
     @pytest.fixture
-    async def participant(self, tell: Replicate, study: str) -> str:
-        """Known up to version 2, at one site."""
+    async def participant(self, replicate: Replicate, study: str) -> str:
+        """A participant at one site whose stream is known up to version 2."""
         participant = new_participant_id()
-        await tell(enrollment_events(study, participant, [participant_screened(), participant_enrolled()]))
+        await replicate(enrollment_events(study, participant, [participant_screened(), participant_enrolled()]))
         return participant
 
     async def test_a_participant_is_known_before_there_is_a_fact(
@@ -113,22 +113,22 @@ class ForeignParticipantContract:
         )
 
     async def test_append_conflicts_with_events_that_arrived_meanwhile(
-        self, store: Store, tell: Replicate, study: str, participant: str
+        self, store: Store, replicate: Replicate, study: str, participant: str
     ) -> None:
         await append_in_unit(store, append_of_one_fact(study, participant, 0, 2), "rome")
-        await tell(enrollment_events(study, participant, [participant_enrolled(1)], 3))
+        await replicate(enrollment_events(study, participant, [participant_enrolled(1)], 3))
         with pytest.raises(StreamVersionConflict):
             await append_in_unit(store, append_of_one_fact(study, participant, 1, 2), "rome")
-        await tell(enrollment_events(study, study, [site_activated("milan")], 3))
+        await replicate(enrollment_events(study, study, [site_activated("milan")], 3))
         with pytest.raises(StudyVersionConflict):
             await append_in_unit(store, append_of_one_fact(study, participant, 1, 3), "rome")
         await append_in_unit(store, append_of_one_fact(study, participant, 1, 3, study_version=3), "rome")
 
     async def test_transferred_participant_is_visible_at_the_new_site_only(
-        self, store: Store, tell: Replicate, study: str, participant: str
+        self, store: Store, replicate: Replicate, study: str, participant: str
     ) -> None:
         await append_in_unit(store, append_of_one_fact(study, participant, 0, 2), "rome")
-        await tell(enrollment_events(study, participant, [participant_transferred("milan")], 3))
+        await replicate(enrollment_events(study, participant, [participant_transferred("milan")], 3))
         assert not (await load_stream(store, Tenant(study, "rome"), participant)).head.exists
         recalled = await load_stream(store, Tenant(study, "milan"), participant)
         assert (recalled.head, len(recalled.events)) == (StreamHead(1, "milan", enrollment_version=3), 1)

@@ -55,41 +55,45 @@ def store(followup_database: Database) -> PostgresStore:
 
 
 @pytest.fixture
-def tell(followup_database: Database) -> Replicate:
-    async def tell(events: Sequence[Event]) -> None:
+def replicate(followup_database: Database) -> Replicate:
+    async def replicate(events: Sequence[Event]) -> None:
         async with followup_database.system.acquire() as connection, connection.transaction():
             await apply_enrollment_events(connection, events)  # type: ignore[arg-type] # the pool's proxy
 
-    return tell
+    return replicate
 
 
 class TestPostgresForeignFacts(ForeignParticipantContract):
-    """The fixtures `store` and `tell` of this module."""
+    """The fixtures `store` and `replicate` of this module."""
 
 
 @pytest.fixture
-async def participant(tell: Replicate, study_id: str) -> str:
-    await tell(enrollment_events(study_id, study_id, [study_opened(protocol()), site_activated("rome")]))
+async def participant(replicate: Replicate, study_id: str) -> str:
+    await replicate(enrollment_events(study_id, study_id, [study_opened(protocol()), site_activated("rome")]))
     participant_number = new_participant_id()
-    await tell(enrollment_events(study_id, participant_number, [participant_screened(), participant_enrolled()]))
+    await replicate(enrollment_events(study_id, participant_number, [participant_screened(), participant_enrolled()]))
     return participant_number
 
 
-async def test_participant_without_a_screening_is_unknown(store: PostgresStore, tell: Replicate, study_id: str) -> None:
+async def test_participant_without_a_screening_is_unknown(
+    store: PostgresStore, replicate: Replicate, study_id: str
+) -> None:
     participant = new_participant_id()
-    await tell(enrollment_events(study_id, participant, [participant_enrolled()]))
+    await replicate(enrollment_events(study_id, participant, [participant_enrolled()]))
     assert not (await load_stream(store, Tenant(study_id), participant)).head.exists
-    await tell(enrollment_events(study_id, participant, [participant_screened()], 2))
+    await replicate(enrollment_events(study_id, participant, [participant_screened()], 2))
     assert (await load_stream(store, Tenant(study_id, "rome"), participant)).head.enrollment_version == 2
 
 
 async def test_voided_screening_keeps_the_participants_site_and_own_facts(
-    store: PostgresStore, tell: Replicate, participant: str, study_id: str
+    store: PostgresStore, replicate: Replicate, participant: str, study_id: str
 ) -> None:
     await append_in_unit(store, append_of_one_fact(study_id, participant, 0, 2), "rome")
     foreign_facts = (await load_stream(store, Tenant(study_id), participant)).foreign_facts
     assert foreign_facts
-    await tell(enrollment_events(study_id, participant, [correction(foreign_facts.stated_facts[0].event_id, None)], 3))
+    await replicate(
+        enrollment_events(study_id, participant, [correction(foreign_facts.stated_facts[0].event_id, None)], 3)
+    )
     stream = await load_stream(store, Tenant(study_id, "rome"), participant)
     assert (stream.head.version, stream.head.enrollment_version, stream.head.site_id) == (1, 3, "rome")
     assert stream.foreign_facts == Record()
@@ -97,7 +101,7 @@ async def test_voided_screening_keeps_the_participants_site_and_own_facts(
 
 @pytest.mark.parametrize("attempt", range(10))
 async def test_concurrent_first_fact_and_transfer_leave_the_stream_at_the_current_site(
-    store: PostgresStore, tell: Replicate, participant: str, study_id: str, attempt: int
+    store: PostgresStore, replicate: Replicate, participant: str, study_id: str, attempt: int
 ) -> None:
     async def try_append() -> bool:
         try:
@@ -107,21 +111,21 @@ async def test_concurrent_first_fact_and_transfer_leave_the_stream_at_the_curren
         return True
 
     appended, _ = await asyncio.gather(
-        try_append(), tell(enrollment_events(study_id, participant, [participant_transferred("milan")], 3))
+        try_append(), replicate(enrollment_events(study_id, participant, [participant_transferred("milan")], 3))
     )
     head = (await load_stream(store, Tenant(study_id), participant)).head
     assert (head.version, head.site_id, head.enrollment_version) == (int(appended), "milan", 3)
 
 
 async def test_concurrent_facts_and_registry_updates_neither_deadlock_nor_lose_an_append(
-    store: PostgresStore, tell: Replicate, participant: str, study_id: str
+    store: PostgresStore, replicate: Replicate, participant: str, study_id: str
 ) -> None:
     """No deadlock, and every fact is decided by what was known when it was kept."""
 
     async def update_registry() -> None:
         for version in range(3, 13):
-            await tell(enrollment_events(study_id, study_id, [site_activated(f"site-{version}")], version))
-            await tell(enrollment_events(study_id, participant, [participant_enrolled(version)], version))
+            await replicate(enrollment_events(study_id, study_id, [site_activated(f"site-{version}")], version))
+            await replicate(enrollment_events(study_id, participant, [participant_enrolled(version)], version))
 
     async def append_repeatedly() -> int:
         append_count = 0

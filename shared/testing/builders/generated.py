@@ -308,7 +308,7 @@ def _aim_correction(fact: Fact, stated_facts: list[StatedFact[Fact]]) -> Fact:
 
 
 def points_into(fact: Fact, pointer: str) -> bool:
-    """Does the pointer name something within the fact, whether it was said or left out?"""
+    """Return whether the pointer names a member within the fact, given or left out."""
     value: Any = fact
     for step in pointer.split("/")[1:]:
         if isinstance(value, tuple) and int(step) < len(value):

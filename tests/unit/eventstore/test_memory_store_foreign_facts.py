@@ -13,7 +13,7 @@ class TestMemoryStoreForeignFacts(ForeignParticipantContract):
         return MemoryStore("followup")
 
     @pytest.fixture
-    def tell(self, store: MemoryStore) -> Replicate:
+    def replicate(self, store: MemoryStore) -> Replicate:
         return MemoryReplicatedStudies(store).apply_events
 
     @pytest.fixture
