@@ -32,7 +32,7 @@ from shared.protocol.protocol import Protocol
 class Participant:
     """A screened participant with the facts that stand in every service.
 
-    `known_until`: the day by which all of them were known; no partial date is imputed to a later day.
+    `known_until`: the last day that dates are imputed to.
     """
 
     participant_id: str
@@ -146,7 +146,10 @@ class Participant:
         return next((course for course in self.facts(RadiotherapyStarted, until) if course.index), None)
 
     def is_stereotactic(self, protocol: Protocol, until: date) -> bool:
-        """Is a metastasis treated stereotactically? A stereotactic target that names no lesion counts as one."""
+        """Returns whether a metastasis is treated stereotactically until that day.
+
+        A stereotactic target that names no lesion counts as a metastasis.
+        """
         return any(
             target.delivery in protocol.stereotactic.deliveries and self._treats_metastasis(target)
             for course in self.facts(RadiotherapyStarted, until)
@@ -164,5 +167,5 @@ class Participant:
 
 
 def excludes_participant(fact: Fact) -> bool:
-    """Does the fact, while it stands, exclude its participant from every analysis, past ones included?"""
+    """Returns whether the fact, while it stands, excludes its participant from every analysis, past ones included."""
     return isinstance(fact, ParticipantVoided) or (isinstance(fact, ConsentWithdrawn) and fact.scope == "data_use")

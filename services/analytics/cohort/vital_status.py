@@ -34,7 +34,7 @@ POSSIBLE_AFTER_DEATH: tuple[type[Fact], ...] = (
 
 
 def implies_alive(fact: Fact) -> bool:
-    """Was the participant alive on the day of the fact?
+    """Returns whether the participant was alive on the day of the fact.
 
     A progression may be found at autopsy, and more may be learned of a serious event after a death.
     """

@@ -116,12 +116,12 @@ class Case:
         ]
 
     def same_anchor(self, course_id: str | None, other_course_id: str | None) -> bool:
-        """Do two facts about these courses count visits from the same end?"""
+        """Returns whether facts about these two courses count visits from the same anchor."""
         return self.anchor(course_id) == self.anchor(other_course_id)
 
     @property
     def anchor_may_move(self) -> bool:
-        """Does the protocol move visits to the end of a later course, and is there one?"""
+        """Returns whether visits may be counted from the end of a later course than the index course."""
         return anchor_may_move(self.protocol.follow_up, ended_courses=len(self.course_ends))
 
     @cached_property
@@ -146,8 +146,8 @@ def build_cases(
 ) -> list[Case]:
     """The cases of the screened participants that are not excluded, in the order of their ids.
 
-    `events`: the facts that stand, in any order. `today`: the calendar day at a site. `known_until`: the day by which
-    everything was known.
+    `events`: the facts that stand, in any order. `today`: the calendar day at a site. `known_until`: the last day
+    that dates are imputed to.
     """
     ordered = sorted(events, key=lambda event: (event.stream_id, event.service, event.version))
     recorded_at: dict[str, dict[UUID, datetime]] = {}

@@ -1,4 +1,4 @@
-"""Queries on what the projection keeps of a study: its position, its own facts, and those of its participants."""
+"""Queries of the projection: the position of a study, its own facts, and the facts of its participants."""
 
 from __future__ import annotations
 
@@ -104,16 +104,16 @@ async def visible_participants(connection: Connection, study_id: str, after: str
 def _events_from_rows(study_id: str, rows: Sequence[asyncpg.Record]) -> list[Event]:
     return [
         Event(
-            study_id,
-            row["service"],
-            row["subject"],
-            row["version"],
-            UUID(int=row["event_id"].int),
-            row["type"],
-            row["schema_version"],
-            row["site_id"],
-            row["data"],
-            row["recorded_at"],
+            study_id=study_id,
+            service=row["service"],
+            stream_id=row["subject"],
+            version=row["version"],
+            event_id=UUID(int=row["event_id"].int),
+            type=row["type"],
+            schema_version=row["schema_version"],
+            site_id=row["site_id"],
+            data=row["data"],
+            recorded_at=row["recorded_at"],
         )
         for row in rows
     ]

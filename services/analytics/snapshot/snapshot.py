@@ -17,7 +17,7 @@ class StudySnapshot:
 
     `study`: the study's own facts at the position. `events`: the facts of participants there, those of excluded
     participants included. `excluded`: participants who are in no analysis today, and so in none of the past.
-    `known_until`: the last day that any imprecise date is taken for.
+    `known_until`: the last day that dates are imputed to.
     """
 
     study_id: str

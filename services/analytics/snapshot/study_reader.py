@@ -1,4 +1,4 @@
-"""The way from the database to an analysis: a study as of a position, as far as a member may see it."""
+"""Reads a study as of a position from the database, as far as a member may see it."""
 
 from __future__ import annotations
 

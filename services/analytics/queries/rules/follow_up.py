@@ -108,7 +108,7 @@ def _describe_slot_by_date(fact_date: PartialDate, slots: tuple[Visit, ...]) -> 
 
 
 def _overlaps(fact_date: PartialDate, first: date, last: date) -> bool:
-    """Can the date lie between these days, both inclusive?"""
+    """Returns whether the date can be between these days, both inclusive."""
     return fact_date.earliest <= last and first <= fact_date.latest
 
 
