@@ -1,4 +1,4 @@
-"""Whom lines of an import are about: a person by ref and number, two refs of a person, a person who is elsewhere."""
+"""Participants that lines of an import name: by ref and number, by two refs, or at another site."""
 
 from __future__ import annotations
 

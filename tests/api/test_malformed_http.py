@@ -37,7 +37,7 @@ def number(study: StudyUnderTest) -> str:
 
 @pytest.fixture(scope="module")
 def dry_run_path(study: StudyUnderTest, number: str) -> str:
-    """Where a dry run is sent, which an unspoilt `LESION` passes."""
+    """Path of a dry run that accepts `LESION_BODY` unchanged."""
     return study.address(f"participants/{number}/facts/lesion.registered?dry_run=true")
 
 

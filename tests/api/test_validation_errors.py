@@ -293,7 +293,7 @@ def test_correction_error_pointers_lead_into_the_replacement(study: StudyUnderTe
 
 
 def date_pointers(value: Any, pointer: str = "") -> Iterator[str]:
-    """Where a body has a date."""
+    """Yield the JSON pointers of the dates in a body."""
     if isinstance(value, dict):
         for name, member in value.items():
             yield from date_pointers(member, f"{pointer}/{name}")

@@ -139,7 +139,7 @@ def assert_journal_is_complete(journal: list[Record], events: list[Event]) -> No
 
 
 async def assert_current_sites_agree(stored: StoredStudy, events: list[Event]) -> None:
-    """Where enrollment has a participant, there every service shows the participant, also who was handed over."""
+    """Check that every service has each participant at the current site of enrollment, also after a transfer."""
     assert TRANSFERRED in {event.type for event in events}
     expected_sites = await stored.current_sites("enrollment")
     for consumer in CONSUMED_SERVICES:

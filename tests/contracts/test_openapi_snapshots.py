@@ -29,7 +29,7 @@ def load_snapshot(name: str, folder: Path = FOLDER) -> Any:
 
 
 def differences(name: str, folder: Path = FOLDER) -> list[str]:
-    """Where today's document is another than the kept one."""
+    """Return the places at which today's document differs from its snapshot."""
     today, snapshot = (
         dict(json_leaves(json.loads(CURRENT_DOCUMENTS[name]))),
         dict(json_leaves(load_snapshot(name, folder))),

@@ -123,7 +123,7 @@ def _scalar_values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 
 def _matching_words(schema: dict[str, Any]) -> list[str]:
-    """Where a pattern admits names, nothing else: those that are given to things are to be met again."""
+    """Return words that match the schema. If names match, there are no others, so that facts refer to each other."""
     match schema:
         case {"format": "date-time"}:
             return list(TIMESTAMPS)

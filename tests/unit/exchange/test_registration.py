@@ -1,4 +1,4 @@
-"""Whom a ref names, as far as no service is asked: participants whom imports of an earlier version registered."""
+"""Participants that a ref names without a request to a service: those that earlier imports registered."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ def test_ambiguous_number_is_refused(number: str, separator: str) -> None:
     table = "participant,lesion_id,kind,body_site,found_on,size_mm\nK7F2-9QXA-3,L1,node,neck,2024,NUMBER\n"
     ((_, line),) = read_rows(table.replace(",", separator).replace("NUMBER", number), "lesion.registered")
     with pytest.raises(InvalidLine) as wrong:
-        read_line(line)  # type: ignore[arg-type]
+        read_line(line)  # type: ignore[arg-type] # a row that was read, not an invalid one
     assert [fault.code for fault in wrong.value.faults] in (["decimal-comma"], ["ambiguous-number"])
     assert number not in wrong.value.faults[0].message
 
@@ -178,7 +178,7 @@ def test_ambiguous_number_is_refused(number: str, separator: str) -> None:
 def test_unambiguous_number_is_read(number: str, value: float, separator: str) -> None:
     table = "participant,line_id,on,agents/0/name,agents/0/dose,setting\nK7F2-9QXA-3,S1,2024,x,NUMBER,other\n"
     ((_, line),) = read_rows(table.replace(",", separator).replace("NUMBER", number), "systemic_therapy.started")
-    assert read_line(line).model_dump()["agents"][0]["dose"] == value  # type: ignore[arg-type]
+    assert read_line(line).model_dump()["agents"][0]["dose"] == value  # type: ignore[arg-type] # a row that was read, not an invalid one
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ async def test_head_has_the_headers_of_get_without_content(http: httpx.AsyncClie
 async def test_head_of_an_event_stream_ends_it(http: httpx.AsyncClient) -> None:
     answer = await asyncio.wait_for(http.head("/rows/stream"), 5)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
-    assert http._transport.app.state.ended  # type: ignore[attr-defined]
+    assert http._transport.app.state.ended  # type: ignore[attr-defined] # the ASGI transport of `http`
 
 
 async def test_options_and_405_list_every_method_of_the_path(http: httpx.AsyncClient) -> None:
