@@ -18,7 +18,6 @@ from urllib.parse import unquote, urlsplit
 import uvloop
 
 from shared.contracts.cloudevents import topic
-from shared.gc_tuning import freeze_startup_objects
 from shared.inbox.consumer import consume
 from shared.inbox.lag import monitor_lag
 from shared.inbox.participant_registry.projector import apply_enrollment_events
@@ -116,7 +115,6 @@ def run_until_signal(settings: Settings, *worker_tasks: WorkerTask) -> None:
             for task in unfinished:
                 task.cancel()
 
-    freeze_startup_objects()
     uvloop.run(run())
 
 

@@ -17,7 +17,6 @@ from shared.eventstore.postgres_store import PostgresStore
 from shared.eventstore.role_check import require_role
 from shared.eventstore.stream_policy import StreamPolicies
 from shared.eventstore.study_cache import OwnStudies, Studies
-from shared.gc_tuning import collect_rarely
 from shared.inbox.participant_registry.repository import ReplicatedStudies, load_participant
 from shared.kernel.clock import Clock
 from shared.outbox.append_notifier import AppendNotifier
@@ -88,7 +87,6 @@ async def open_service(
             store, studies, policy_factory(clock, vault), vault, clock, event_key, owns_participants=owns_participants
         )
         notifier = AppendNotifier(pool)
-        collect_rarely()
         try:
             yield Service(
                 name=name,
