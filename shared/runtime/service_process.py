@@ -164,3 +164,15 @@ class ServiceProcess:
 
         app = self.create_app(settings)
         serve(app, settings, "0.0.0.0", streams=container_of(app).streams)  # noqa: S104 - in its own container
+
+
+def participant_service_process(name: str) -> ServiceProcess:
+    """Return the commands of a service that records facts about participants whom enrollment registers.
+
+    Its worker publishes the facts of the service, and applies those of enrollment.
+    """
+
+    def run_worker(settings: Settings) -> None:
+        run_until_signal(settings, relay_task(name), inbox_task(name, [topic("enrollment")]))
+
+    return ServiceProcess(name, f"services.{name}.app", run_worker, (EVENT_STORE, INBOX, PARTICIPANT_REGISTRY))
