@@ -19,7 +19,7 @@ from shared.contracts.catalogue import PARTICIPANT
 from shared.contracts.event import Event
 from shared.inbox.participant_registry.projector import apply_enrollment_events
 from shared.kernel.ids import new_event_id, new_participant_id
-from shared.security.tenancy import open_pool
+from shared.postgres.tenancy import open_pool
 from shared.testing.builders.facts import (
     consent_signed,
     member_granted,

@@ -12,9 +12,9 @@ from fastapi import FastAPI
 from services.followup.app import create_app as followup
 from services.toxicity.app import create_app as toxicity
 from shared.contracts.follow_up import FollowUpRecorded
+from shared.postgres.tenancy import open_pool
 from shared.runtime.logging import configure_logging
 from shared.runtime.server import serve
-from shared.security.tenancy import open_pool
 from shared.settings import Settings
 
 SERVICES = {"followup": followup, "toxicity": toxicity}

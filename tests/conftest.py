@@ -31,8 +31,8 @@ from shared.eventstore.postgres_store import PostgresStore
 from shared.outbox.confirmation import confirm_database
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from shared.postgres.migrations import Migrations, migrate
+from shared.postgres.tenancy import open_pool
 from shared.runtime.service_process import EVENT_STORE
-from shared.security.tenancy import open_pool
 
 pytest_plugins = ("tests.demo",)
 pytest.register_assert_rewrite("shared.testing.store_contract")

@@ -31,7 +31,7 @@ from services.analytics.snapshot.study_reader import StudyReader
 from services.analytics.timeline import api as timeline_api
 from services.analytics.timeline import page as timeline_page
 from services.analytics.timeline.service import TimelineService
-from shared.security.tenancy import open_pool, require_safe_role
+from shared.postgres.tenancy import open_pool, require_safe_role
 from shared.settings import Settings
 from shared.terminology.ctcae import TermNames
 from shared.ui.home import home_routes

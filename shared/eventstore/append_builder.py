@@ -16,7 +16,7 @@ from shared.kernel.fact import Correction, Fact, effective_fact
 from shared.kernel.record import EvaluatedRecord
 from shared.kernel.sealed_text import extract_texts
 from shared.offload import offload
-from shared.security.tenancy import Tenant
+from shared.postgres.tenancy import Tenant
 from shared.security.vault import Vault
 
 REPLACEMENT_POINTER = "/replacement/data"

@@ -9,8 +9,8 @@ from shared.eventstore.store import StreamHead
 from shared.eventstore.stream_policy import StreamPolicy
 from shared.eventstore.study_cache import StudyState
 from shared.kernel.errors import Fault, Forbidden, NotFound, NotKnownYet, RequestError, RequestRejected
-from shared.security.grants import EVERY_SITE, Rights
-from shared.security.tenancy import Tenant
+from shared.postgres.tenancy import EVERY_SITE, Tenant
+from shared.security.grants import Rights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

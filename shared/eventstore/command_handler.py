@@ -34,10 +34,9 @@ from shared.kernel.ids import new_participant_id
 from shared.kernel.objection import RuleViolation
 from shared.kernel.record import EvaluatedRecord, Record, current_record
 from shared.offload import offload
+from shared.postgres.tenancy import EVERY_SITE, Tenant
 from shared.retry import Backoff
 from shared.security.event_key import EventKey
-from shared.security.grants import EVERY_SITE
-from shared.security.tenancy import Tenant
 from shared.security.vault import Vault
 
 MAX_ATTEMPTS = 4

@@ -27,8 +27,8 @@ from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from shared.outbox.relay import Relay
 from shared.postgres.migrations import Migrations
 from shared.postgres.migrations import migrate as apply_migrations
+from shared.postgres.tenancy import open_pool
 from shared.runtime.logging import configure_logging
-from shared.security.tenancy import open_pool
 from shared.settings import Settings
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.security.tenancy import Tenant, transaction
+from shared.postgres.tenancy import Tenant, transaction
 
 _INSERT_READ = """
 insert into read_log (study_id, read_by, what, site_id, participant_id, row_count, address)

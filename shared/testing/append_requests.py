@@ -10,7 +10,7 @@ from uuid import UUID
 from shared.contracts.event import Event
 from shared.eventstore.store import AppendRequest, IdempotentResult, LoadedStream, Store, StreamHead
 from shared.kernel.ids import new_event_id
-from shared.security.tenancy import Tenant
+from shared.postgres.tenancy import Tenant
 
 RECORDED_AT = datetime(2024, 3, 7, 12, 30, 15, 123456, UTC)
 CONTENT = '{"signed_on": "2024-03-07", "form_version": "2.1", "options": {"data_use": true}}'

@@ -22,7 +22,7 @@ from shared.eventstore.store import (
 )
 from shared.kernel.fact import Fact
 from shared.kernel.ids import new_participant_id
-from shared.security.tenancy import Tenant
+from shared.postgres.tenancy import Tenant
 from shared.testing.append_requests import RECORDED_AT, append_in_unit, build_event, load_stream
 from shared.testing.builders.facts import (
     participant_enrolled,

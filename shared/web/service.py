@@ -20,9 +20,9 @@ from shared.eventstore.study_cache import OwnStudies, Studies
 from shared.inbox.participant_registry.repository import ReplicatedStudies, load_participant
 from shared.kernel.clock import Clock
 from shared.outbox.append_notifier import AppendNotifier
+from shared.postgres.tenancy import open_pool, require_event_key, require_safe_role
 from shared.security.cursors import CursorCipher
 from shared.security.event_key import EventKey
-from shared.security.tenancy import open_pool, require_event_key, require_safe_role
 from shared.security.vault import KeyEncryptionKey, Vault
 from shared.settings import Settings
 from shared.web.authentication import create_verifier

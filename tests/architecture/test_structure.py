@@ -29,7 +29,6 @@ MAY_HOLD_SQL = (
     "shared/eventstore/",
     "shared/outbox/",
     "shared/inbox/",
-    "shared/security/tenancy.py",
     "shared/security/read_log.py",
     "shared/postgres/",
     "services/analytics/projection/",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.kernel.errors import Forbidden
-from shared.security.grants import EVERY_SITE, Rights
+from shared.postgres.tenancy import EVERY_SITE
+from shared.security.grants import Rights
 
 OPERATIONS_ROLES = frozenset({"administrator", "investigator", "monitor", "auditor"})
 

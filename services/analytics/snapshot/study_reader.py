@@ -25,8 +25,8 @@ from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Forbidden, NotFound
 from shared.kernel.record import Record
+from shared.postgres.tenancy import Tenant, transaction
 from shared.security.grants import Rights, readable_tenants
-from shared.security.tenancy import Tenant, transaction
 
 UTC_OFFSET_OF_LAST_TIMEZONE = timedelta(hours=12)
 """Time from midnight in UTC until the day has begun at every place on earth."""

@@ -35,8 +35,8 @@ from shared.kernel.errors import (
 from shared.kernel.fact import Fact
 from shared.kernel.ids import legacy_event_id, new_participant_id, normalize_participant_id
 from shared.kernel.sealed_text import extract_texts
+from shared.postgres.tenancy import Tenant
 from shared.security.event_key import EventKey
-from shared.security.tenancy import Tenant
 from shared.security.vault import KeyEncryptionKey, Vault
 from shared.testing.builders.facts import (
     CRITERIA_MET,

@@ -20,8 +20,8 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Fault, Forbidden, NotKnownYet, RequestError, RequestRejected
 from shared.kernel.fact import Fact
 from shared.kernel.ids import new_participant_id
+from shared.postgres.tenancy import Tenant
 from shared.security.event_key import EventKey
-from shared.security.tenancy import Tenant
 from shared.security.vault import KeyEncryptionKey, Vault
 from shared.testing.builders.facts import (
     ENROLLMENT_FACTS,

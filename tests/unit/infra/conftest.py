@@ -31,9 +31,8 @@ from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.ids import legacy_event_id
 from shared.kernel.objection import RuleViolation
 from shared.kernel.record import EvaluatedRecord, Record, Rules, current_record
+from shared.postgres.tenancy import EVERY_SITE, Tenant
 from shared.security.event_key import EventKey
-from shared.security.grants import EVERY_SITE
-from shared.security.tenancy import Tenant
 from shared.security.vault import KeyEncryptionKey, Vault
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
