@@ -30,8 +30,8 @@ from shared.kernel.errors import DatabaseNotConfirmed, MisdirectedRequest, NotFo
 from shared.kernel.fact import Role
 from shared.kernel.ids import SiteId, StudyId
 from shared.outbox.confirmation import is_confirmed
-from shared.runtime.logging import configure_logging
 from shared.runtime.server import serve
+from shared.runtime.startup import start_process
 from shared.settings import PRODUCERS, Settings
 from shared.ui.navigation import Link, local_address
 from shared.ui.session import redirect_with_session
@@ -170,8 +170,7 @@ def require_loopback(request: Request) -> None:
 
 
 def main() -> None:
-    settings = Settings()
-    configure_logging("web")
+    settings = start_process("web")
     app = SinglePortApp(settings)
     serve(app, settings, streams=app.streams)
 

@@ -28,7 +28,7 @@ from shared.outbox.relay import Relay
 from shared.postgres.migrations import Migrations
 from shared.postgres.migrations import migrate as apply_migrations
 from shared.postgres.tenancy import open_pool
-from shared.runtime.logging import configure_logging
+from shared.runtime.startup import start_process
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -146,17 +146,15 @@ class ServiceProcess:
 
     def main(self) -> None:
         """Run the command that the arguments name."""
-        settings = Settings()
-        commands: Mapping[str, Callable[[], Any]] = {
-            "api": lambda: self._serve(settings),
-            "worker": lambda: self.run_worker(settings),
-            "migrate": lambda: asyncio.run(migrate(self.name, settings, self.migrations)),
+        commands: Mapping[str, Callable[[Settings], Any]] = {
+            "api": self._serve,
+            "worker": self.run_worker,
+            "migrate": lambda settings: asyncio.run(migrate(self.name, settings, self.migrations)),
         }
         command = commands.get(sys.argv[1] if len(sys.argv) == 2 else "")
         if command is None:
             sys.exit(f"usage: python -m services.{self.name} {' | '.join(commands)}")
-        configure_logging(f"{self.name}-{sys.argv[1]}")
-        command()
+        command(start_process(f"{self.name}-{sys.argv[1]}"))
 
     def _serve(self, settings: Settings) -> None:
         from shared.runtime.server import serve

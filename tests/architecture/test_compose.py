@@ -40,6 +40,12 @@ KNOWN_SETTINGS = {
 }
 NOT_SETTINGS = {"kek", "event_key", "postgres_password", "database_url"}
 """Secrets that no service reads as a setting: key files, and what the server and its preparation need."""
+SET_BY_COMPOSE_FILE = {
+    *("QUARTAL_JWKS", "QUARTAL_ISSUER", "QUARTAL_AUDIENCE", "QUARTAL_ADMINISTRATORS"),  # required, or with a default
+    *("QUARTAL_PORT", "KAFKA_BOOTSTRAP", "QUARTAL_DATA", "QUARTAL_KEK", "QUARTAL_EVENT_KEY"),  # inside the containers
+    *("QUARTAL_TRUSTED_PROXIES", "QUARTAL_MAX_CONNECTIONS_PER_ADDRESS"),  # follow from the proxy
+}
+"""The settings that a line in `.env` does not change, or reaches by a variable of the file."""
 NEEDED_DATABASE_ROLES = {"api": {"APP"}, "worker": {"SYSTEM"}}
 for_each_container = pytest.mark.parametrize("name", OUR_CONTAINERS)
 
@@ -102,6 +108,12 @@ def test_container_command_exists_in_its_module(name: str) -> None:
 @for_each_container
 def test_container_environment_holds_only_known_settings(name: str) -> None:
     assert settings_of(name) - KNOWN_SETTINGS == set()
+
+
+@for_each_container
+def test_container_reads_every_setting_from_the_env_file(name: str) -> None:
+    assert OUR_CONTAINERS[name]["env_file"] == [{"path": ".env", "required": False}]
+    assert set(OUR_CONTAINERS[name].get("environment", ())) - SET_BY_COMPOSE_FILE == set()
 
 
 @for_each_container

@@ -94,6 +94,7 @@ def test_new_migration_is_applied_and_read_by_its_roles(tree: Path) -> None:
 
 
 def test_new_setting_is_read_and_printed_with_its_meaning(tree: Path) -> None:
+    assert "docker-compose.yml" not in {edit.file for edit in edits(SETTING)}, "containers read settings from .env"
     assert_tests_pass(tree, *new_tests(SETTING), "tests/unit/web/test_limits_documented.py")
     settings_table = run_python(tree, "-c", PRINT_SETTINGS_SCRIPT)
     assert re.search(r"log_level\W+ERROR\W+lowest level that is logged", settings_table), settings_table
