@@ -15,7 +15,7 @@ from services.analytics.queries.api import QueryResources
 from services.analytics.queries.derive import QueryWithStatus
 from services.analytics.snapshot.as_of import LATEST, AsOf
 from services.analytics.snapshot.as_of_parameters import AsOfQuery
-from services.analytics.study_header import build_study_header
+from services.analytics.study_header import StudyPage, build_study_header
 from services.analytics.timeline import swim_lane
 from services.analytics.timeline.answers import TimelineAnswer, TimelineEntry
 from services.analytics.timeline.api import TimelineResources
@@ -29,6 +29,7 @@ from shared.web.fact_recording import ParticipantIdPath, StudyIdPath
 from shared.web.read_logging import logs_reads, note_rows
 
 FILE_KINDS = {".json": "Facts", ".svg": "Picture"}
+PAGE = StudyPage(route=urls.participant_url("{study_id}", "{participant_id}"), is_live=True)
 routes = create_page_router()
 pages = Pages(
     "analytics",
@@ -64,7 +65,7 @@ class OpenQueriesPart:
     all_queries_url: str
 
 
-@routes.get("/analytics/studies/{study_id}/participants/{participant_id}")
+@routes.get(PAGE.route)
 @logs_reads
 async def participant_page(
     request: Request, study: StudyIdPath, participant_id: ParticipantIdPath, as_of: AsOfQuery
@@ -80,7 +81,7 @@ async def _render_participant(request: Request, study: str, participant_id: str,
     header = await build_study_header(
         request,
         study,
-        "participant",
+        PAGE,
         heading=f"Participant {participant_id}",
         position=timeline.position,
         recorded_at=timeline.recorded_at,
