@@ -52,9 +52,17 @@ except ValueError as error:
 MIGRATION_TESTS = ("tests/integration/test_migrations.py", "tests/integration/test_row_level_security.py")
 TESTS_OF_EVERY_FIGURE = (
     "tests/unit/analytics/figures/test_answers.py",
-    "tests/unit/analytics/figures/test_downloads.py",
     "tests/unit/ui/test_live_updates.py",
     "tests/contracts/test_openapi_snapshots.py",
+    "tests/integration/test_figure_reproducibility.py",
+    *(
+        f"tests/api/test_api_analytics.py::test_{name}"
+        for name in (
+            "figure_list_names_figures_and_parameters",
+            "figure_states_study_position_cut_and_parameters",
+            "figure_svg_contains_no_script_or_link",
+        )
+    ),
 )
 
 
