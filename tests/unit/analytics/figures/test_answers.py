@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from pydantic import BaseModel, JsonValue, TypeAdapter
+from pydantic import JsonValue, TypeAdapter
 
 from services.analytics.cohort.cohort import Cohort, Selection
 from services.analytics.figures.answers import ANY_FIGURE_ANSWER
-from services.analytics.figures.disclosure import SmallCell, Stratum
+from services.analytics.figures.disclosure import Stratum
 from services.analytics.figures.figure import Figure, FigureContext, FigureFilters
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.service import answer_figure
@@ -106,13 +106,6 @@ def test_readers_get_all_counts_of_the_whole_study(name: str) -> None:
     withheld = {member for member, value in answer.to_json().items() if value != complete.get(member)}
     assert withheld <= {"withheld_below", *group_members(figure)}
     assert (answer.figure is None) == bool(withheld)
-
-
-@pytest.mark.parametrize("model", [*FIGURES.values(), *Stratum.__subclasses__()])
-def test_every_whole_number_declares_whether_it_counts_participants(model: type[BaseModel]) -> None:
-    whole_numbers = {name for name, field in model.model_fields.items() if field.annotation is int}
-    counts = {name for name in whole_numbers if SmallCell() in model.model_fields[name].metadata}
-    assert whole_numbers - counts <= {"imputed_dates"}
 
 
 def test_a_curve_is_withheld_with_its_count() -> None:
