@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.analytics.figures.registry import FIGURES
 from shared.contracts.follow_up import FollowUpRecorded
 from shared.testing.builders import facts
 from shared.testing.builders.messages import (
@@ -146,9 +147,7 @@ def test_participant_without_a_screening_is_listed_and_in_no_figure_until_screen
         **position_member,
         "recorded_at": study.figure("flow")["recorded_at"],
     }
-    assert unscreened_stream.stream_id not in json.dumps(
-        [study.figure(name) for name in ("flow", "accrual", "treatments")]
-    )
+    assert unscreened_stream.stream_id not in json.dumps([study.figure(name) for name in FIGURES])
 
     screening_stream = StreamBuilder(study.study_id, unscreened_stream.stream_id, site="rome")
     screening_stream.add(participant_screened("rome"), participant_enrolled())

@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from infra.reference.study import CRITERIA, FROZEN_TODAY, SITE_ID, STUDY_ID
+from services.analytics.figures.registry import FIGURES
 from tests.browser.conftest import IMAGES
 
-FIGURES = ("flow", "accrual", "treatments")
 DESKTOP_SIZE, PHONE_SIZE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 SCREENING_DATA = {
     "site_id": SITE_ID,

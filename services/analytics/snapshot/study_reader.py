@@ -13,6 +13,7 @@ import asyncpg
 
 from services.analytics.cohort.participant import excludes_participant
 from services.analytics.snapshot import repository
+from services.analytics.snapshot.access import may_see_participants
 from services.analytics.snapshot.as_of import AsOf, ResolvedPosition, resolve_position
 from services.analytics.snapshot.repository import ProjectionPosition
 from services.analytics.snapshot.snapshot import StudySnapshot
@@ -128,7 +129,7 @@ class StudyReader:
     async def participant_rights(self, study_id: str, member: str) -> tuple[Rights, StudyState]:
         """Returns the rights of a member who sees participants, and the study. Raises NotFound or Forbidden."""
         rights, study = await load_rights(self.studies, study_id, member)
-        if not rights.visible_sites:
+        if not may_see_participants(rights):
             raise Forbidden
         return rights, study
 

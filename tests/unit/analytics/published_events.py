@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
-from uuid import NAMESPACE_OID, uuid5
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from infra.reference import published_cases
 from infra.reference.study import OPENING_DATA, STUDY_ID
 from services.analytics.cohort.cohort import Cohort, build_cohort
+from services.analytics.timeline.answers import TimelineAnswer
+from services.analytics.timeline.entries import TimelineContext, assemble_timeline
 from shared.contracts import catalogue
 from shared.contracts.event import Event
 from shared.contracts.study import StudyOpened
@@ -64,3 +66,23 @@ def published_case_events(number: int) -> list[Event]:
 
 def build_test_cohort(events_: Iterable[Event]) -> Cohort:
     return build_cohort(STUDY, events_, frozenset(), RECORDED_AT.date())
+
+
+def timeline_at(
+    events: Sequence[Event], today: date, known_until: date | None = None, **options: Any
+) -> TimelineAnswer:
+    """The timeline at position 412; without `known_until`, dates are imputed up to today."""
+    context = TimelineContext(position=412, recorded_at=RECORDED_AT, today=today, known_until=known_until or today)
+    return assemble_timeline(events, context, **options)
+
+
+def timeline_json(
+    events: Sequence[Event],
+    today: date,
+    term_names: Mapping[str, str] | None = None,
+    corrected_ids: Collection[UUID] = (),
+    known_until: date | None = None,
+) -> dict[str, Any]:
+    """The `.json` answer of the timeline."""
+    options = {"term_names": term_names, "corrected_ids": corrected_ids}
+    return dict(timeline_at(events, today, known_until, **options).to_json())

@@ -15,7 +15,6 @@ from services.analytics.figures.disclosure import withheld_members
 from services.analytics.figures.participant_flow import ParticipantFlow
 from services.analytics.figures.treatments import Treatments
 from services.analytics.queries.case import build_cases
-from services.analytics.timeline.entries import assemble_timeline
 from shared.contracts import catalogue
 from shared.contracts.event import Event
 from shared.contracts.study import ProtocolAmended, StudyOpened
@@ -24,6 +23,7 @@ from shared.kernel.fact import StatedFact
 from shared.kernel.partial_date import PartialDate
 from shared.kernel.record import Record
 from shared.testing.builders import facts
+from tests.unit.analytics.published_events import timeline_json
 
 TODAY = date(2025, 1, 31)
 NOW = datetime(2025, 1, 31, tzinfo=UTC)
@@ -138,7 +138,7 @@ def test_same_day_prescription_changes_resolve_independently_of_order(
     for order in ([first_change, second_change], [second_change, first_change]):
         facts_recorded = [screened(), enrolled(), start, *order, course_completed("2024-03-01", start)]
         (row,) = Treatments.compute(cohort_of({"p": facts_recorded}), ALL_PARTICIPANTS).targets
-        entries = assemble_timeline([make_event("p", at, *fact) for at, fact in enumerate(facts_recorded, 1)], TODAY)[
+        entries = timeline_json([make_event("p", at, *fact) for at, fact in enumerate(facts_recorded, 1)], TODAY)[
             "entries"
         ]
         (end,) = (entry for entry in entries if entry["type"] == "radiotherapy.completed")
@@ -269,7 +269,7 @@ def test_small_cells_of_a_site_are_suppressed() -> None:
 
 def test_timeline_imputes_partial_dates_independently_of_the_cut_off() -> None:
     events = [make_event("p", at, *fact) for at, fact in enumerate([screened(), enrolled("2024-03")], 1)]
-    entry = assemble_timeline(events, date(2024, 3, 10), known_until=date(2024, 3, 20))["entries"][-1]
+    entry = timeline_json(events, date(2024, 3, 10), known_until=date(2024, 3, 20))["entries"][-1]
     assert [entry[name] for name in ("from", "day", "until")] == ["2024-03-01", "2024-03-15", "2024-03-20"]
 
 
@@ -293,7 +293,7 @@ def test_registry_confirmation_after_withdrawal_delays_an_undated_death() -> Non
     study_cohort = cohort_of({"p": facts_recorded})
     assert [ParticipantFlow.compute(study_cohort, Selection(date(2024, 9, day))).died for day in (14, 15)] == [0, 1]
     events = [make_event("p", at, *fact) for at, fact in enumerate(facts_recorded, 1)]
-    assert assemble_timeline(events, TODAY)["ends_on"] == "2024-09-15"
+    assert timeline_json(events, TODAY)["ends_on"] == "2024-09-15"
 
 
 def test_facts_after_withdrawal_are_not_counted_except_death() -> None:
@@ -341,7 +341,7 @@ def test_figures_timeline_and_queries_impute_the_same_days_around_a_withdrawal(o
     events = [make_event("p", at, *fact) for at, fact in enumerate(facts_recorded, 1)]
     (participant,) = build_cohort(STUDY, events, frozenset(), TODAY).participants
     days = [participant.day(each.stated_fact().fact).isoformat() for each in events]
-    entries = {entry["event_id"]: entry["day"] for entry in assemble_timeline(events, TODAY)["entries"]}
+    entries = {entry["event_id"]: entry["day"] for entry in timeline_json(events, TODAY)["entries"]}
     assert [entries[str(each.event_id)] for each in events] == days
     (case,) = build_cases(STUDY, events, frozenset(), lambda _: TODAY)
     assert [case.day(each.stated_fact().fact).isoformat() for each in events] == days

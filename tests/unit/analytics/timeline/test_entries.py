@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from services.analytics.timeline.descriptions.context import DescriptionContext
 from services.analytics.timeline.descriptions.describe import DESCRIPTIONS, LANES, NOT_ON_TIMELINE, describe
-from services.analytics.timeline.entries import assemble_timeline
 from shared.contracts import catalogue
 from shared.kernel.fact import Fact
 from shared.kernel.record import Record
@@ -24,6 +23,7 @@ from tests.unit.analytics.published_events import (
     make_events,
     published_case_events,
     read_fact,
+    timeline_json,
 )
 
 TODAY = date(2025, 1, 31)
@@ -65,7 +65,7 @@ REPORTED = {
 
 
 def timeline_of(*facts_recorded: Fact, today: date = TODAY, **options: Any) -> dict[str, Any]:
-    return assemble_timeline(make_events("P", [facts.participant_screened(), *facts_recorded]), today, **options)
+    return timeline_json(make_events("P", [facts.participant_screened(), *facts_recorded]), today, **options)
 
 
 def entries_of(*facts_recorded: Fact, **options: Any) -> Entries:
@@ -86,21 +86,21 @@ def single_entry(type_name: str, entries: Entries) -> dict[str, Any]:
 
 @pytest.mark.parametrize("number", CASE_NUMBERS)
 def test_every_current_fact_is_one_entry_in_any_arrival_order(number: int) -> None:
-    expected = assemble_timeline(published_case_events(number), TODAY)
+    expected = timeline_json(published_case_events(number), TODAY)
     assert sorted(entry["event_id"] for entry in expected["entries"]) == sorted(
         str(each.event_id) for each in published_case_events(number)
     )
     for seed in range(5):
         shuffled = random.Random(seed).sample(published_case_events(number), len(published_case_events(number)))  # noqa: S311 - a seeded shuffle
-        assert assemble_timeline(shuffled, TODAY)["entries"] == expected["entries"]
+        assert timeline_json(shuffled, TODAY)["entries"] == expected["entries"]
 
 
 @pytest.mark.parametrize("number", CASE_NUMBERS)
 def test_timeline_does_not_depend_on_recording_order(number: int) -> None:
-    expected = without_versions(assemble_timeline(published_case_events(number), TODAY)["entries"])
+    expected = without_versions(timeline_json(published_case_events(number), TODAY)["entries"])
     for seed in range(5):
         reordered_events = reordered(published_case_events(number), seed)
-        assert without_versions(assemble_timeline(reordered_events, TODAY)["entries"]) == expected
+        assert without_versions(timeline_json(reordered_events, TODAY)["entries"]) == expected
 
 
 def without_versions(entries: Entries) -> Entries:
@@ -109,7 +109,7 @@ def without_versions(entries: Entries) -> Entries:
 
 @pytest.mark.parametrize("number", CASE_NUMBERS)
 def test_entries_are_in_order_of_days_and_undated_ones_last(number: int) -> None:
-    days = [entry["day"] for entry in assemble_timeline(published_case_events(number), TODAY)["entries"]]
+    days = [entry["day"] for entry in timeline_json(published_case_events(number), TODAY)["entries"]]
     assert days == sorted(days, key=lambda day: (day is None, day or ""))
 
 
@@ -255,7 +255,7 @@ def test_corrected_fact_is_marked() -> None:
         make_event("P", 1, facts.participant_screened()),
         make_event("P", 2, facts.participant_enrolled(5)),
     ]
-    entries = assemble_timeline(recorded_events, TODAY, corrected_ids={recorded_events[1].event_id})["entries"]
+    entries = timeline_json(recorded_events, TODAY, corrected_ids={recorded_events[1].event_id})["entries"]
     assert [entry["corrected"] for entry in entries] == [False, True]
 
 
@@ -359,9 +359,7 @@ def test_facts_without_a_description_are_shown_by_their_type_name() -> None:
         entry = describe(kind.model_construct(), DescriptionContext(Record(), {}))
         assert (entry.lane, entry.title.lower()) == ("status", kind.type_name.replace(".", " ").replace("_", " "))
     for number in CASE_NUMBERS:
-        assert {entry["lane"] for entry in assemble_timeline(published_case_events(number), TODAY)["entries"]} <= set(
-            LANES
-        )
+        assert {entry["lane"] for entry in timeline_json(published_case_events(number), TODAY)["entries"]} <= set(LANES)
 
 
 def test_sealed_texts_are_not_in_the_timeline() -> None:
