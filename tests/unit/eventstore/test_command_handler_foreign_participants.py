@@ -10,6 +10,7 @@ import pytest
 
 from services.toxicity import rules
 from services.toxicity.gate import ToxicityGate
+from shared.eventstore import role_check
 from shared.eventstore.append_builder import text_opener
 from shared.eventstore.command import RecordedFacts, RecordFacts
 from shared.eventstore.command_handler import CommandHandler
@@ -154,7 +155,9 @@ async def test_final_faults_are_returned_with_faults_that_may_resolve(toxicity: 
     assert {fault.code for fault in refusal.faults} == {"no-such-course", "no-such-grade"}
 
 
-async def test_command_waits_for_the_required_enrollment_version(toxicity: ToxicityDriver) -> None:
+async def test_command_waits_for_the_required_enrollment_version(
+    toxicity: ToxicityDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     number = await toxicity.enrolled_participant()
     graded = toxicity_assessed(0, course_id="RT1")
     waiting = asyncio.create_task(toxicity.record("sam", number, graded, after=4))
@@ -162,6 +165,7 @@ async def test_command_waits_for_the_required_enrollment_version(toxicity: Toxic
     assert not waiting.done()
     await toxicity.receive(number, radiotherapy_started())
     assert (await waiting).version == 1
+    monkeypatch.setattr(role_check, "MAX_WAIT_SECONDS", 0.1)
     assert isinstance(await toxicity.refusal("sam", number, graded, after=5), NotKnownYet)
 
 
