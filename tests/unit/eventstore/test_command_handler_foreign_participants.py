@@ -1,4 +1,4 @@
-"""The command path of a service whose studies, grants and participants come from enrollment: toxicity's, in memory."""
+"""The command handler of toxicity in memory: its studies, grants and participants come from enrollment."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ OPENING = (
 
 
 class ToxicityDriver:
-    """The service, and what enrollment has told it."""
+    """The service, and the events that it has received from enrollment."""
 
     def __init__(self) -> None:
         store, vault = MemoryStore("toxicity"), VAULT
@@ -75,7 +75,7 @@ class ToxicityDriver:
         self.known_versions: dict[str, int] = {}
 
     async def receive(self, stream: str, *facts: Fact) -> int:
-        """The version up to which the stream is known now."""
+        """Delivers facts of enrollment; returns the version up to which the stream is known."""
         start = self.known_versions.get(stream, 0) + 1
         self.known_versions[stream] = start + len(facts) - 1
         await self.replicated_studies.apply_events(enrollment_events(STUDY, stream, facts, start))
