@@ -1,4 +1,4 @@
-"""The command path of a service whose studies, grants and participants come from enrollment: toxicity's, in memory."""
+"""The command handler of toxicity in memory: its studies, grants and participants come from enrollment."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from services.toxicity import rules
 from services.toxicity.gate import ToxicityGate
+from shared.eventstore import role_check
 from shared.eventstore.append_builder import text_opener
 from shared.eventstore.command import RecordedFacts, RecordFacts
 from shared.eventstore.command_handler import CommandHandler
@@ -56,7 +57,7 @@ OPENING = (
 
 
 class ToxicityDriver:
-    """The service, and what enrollment has told it."""
+    """The service, and the events that it has received from enrollment."""
 
     def __init__(self) -> None:
         store, vault = MemoryStore("toxicity"), VAULT
@@ -74,7 +75,7 @@ class ToxicityDriver:
         self.known_versions: dict[str, int] = {}
 
     async def receive(self, stream: str, *facts: Fact) -> int:
-        """The version up to which the stream is known now."""
+        """Delivers facts of enrollment; returns the version up to which the stream is known."""
         start = self.known_versions.get(stream, 0) + 1
         self.known_versions[stream] = start + len(facts) - 1
         await self.replicated_studies.apply_events(enrollment_events(STUDY, stream, facts, start))
@@ -154,7 +155,9 @@ async def test_final_faults_are_returned_with_faults_that_may_resolve(toxicity: 
     assert {fault.code for fault in refusal.faults} == {"no-such-course", "no-such-grade"}
 
 
-async def test_command_waits_for_the_required_enrollment_version(toxicity: ToxicityDriver) -> None:
+async def test_command_waits_for_the_required_enrollment_version(
+    toxicity: ToxicityDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     number = await toxicity.enrolled_participant()
     graded = toxicity_assessed(0, course_id="RT1")
     waiting = asyncio.create_task(toxicity.record("sam", number, graded, after=4))
@@ -162,6 +165,7 @@ async def test_command_waits_for_the_required_enrollment_version(toxicity: Toxic
     assert not waiting.done()
     await toxicity.receive(number, radiotherapy_started())
     assert (await waiting).version == 1
+    monkeypatch.setattr(role_check, "MAX_WAIT_SECONDS", 0.1)
     assert isinstance(await toxicity.refusal("sam", number, graded, after=5), NotKnownYet)
 
 
