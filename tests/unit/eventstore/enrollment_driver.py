@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from shared.security.tenancy import Tenant
 
 from services.enrollment.stream_policy import stream_policies
 from shared.contracts.event import Event
@@ -26,6 +25,7 @@ from shared.kernel.errors import (
 )
 from shared.kernel.fact import Fact
 from shared.kernel.sealed_text import extract_texts
+from shared.postgres.tenancy import Tenant
 from shared.security.event_key import EventKey
 from shared.security.vault import KeyEncryptionKey, Vault
 from shared.testing.builders.facts import (

@@ -7,8 +7,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from shared.security.tenancy import Tenant
-
 from shared.eventstore.store import AppendRequest, Store, UnitOfWork
 from shared.kernel.errors import (
     Forbidden,
@@ -16,6 +14,7 @@ from shared.kernel.errors import (
     RequestRejected,
 )
 from shared.kernel.ids import legacy_event_id
+from shared.postgres.tenancy import Tenant
 from shared.security.event_key import EventKey
 from shared.testing.builders.facts import (
     consent_signed,

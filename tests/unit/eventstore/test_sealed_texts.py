@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from shared.security.tenancy import Tenant
 
 from shared.eventstore.append_builder import text_opener
 from shared.eventstore.store import AppendRequest, Store, UnitOfWork
@@ -16,6 +15,7 @@ from shared.kernel.errors import (
     RequestRejected,
 )
 from shared.kernel.fact import Fact
+from shared.postgres.tenancy import Tenant
 from shared.testing.builders.facts import (
     ENROLLMENT_FACTS,
     consent_withdrawn,
