@@ -16,7 +16,8 @@ test: $(DEV) servers chromium
 
 # Without servers, and with fewer examples of the property tests than `make test`.
 test-unit: $(DEV)
-	$(PY) -m pytest tests/unit tests/contracts tests/architecture -n 2 --dist worksteal --hypothesis-profile=quick
+	$(PY) -m pytest tests/unit tests/contracts tests/architecture -n 2 --dist worksteal --hypothesis-profile=quick \
+		-p no:playwright -p no:schemathesis
 
 lint: $(DEV)
 	$(PY) -m ruff check .
