@@ -1,6 +1,6 @@
-"""Servers for the tests: a real PostgreSQL and a real Kafka, started once, shared by all.
+"""Servers for the tests: a real PostgreSQL and a real Kafka, started once for all tests of a process.
 
-Tests keep apart by their study (`study_id`), never by emptying tables; who needs a database of its own takes
+Each test has its own study (`study_id`), and tables are never emptied; a test that needs its own database takes
 `fresh_database`. QUARTAL_TEST_BACKEND=containers takes both servers from Docker instead of `infra.local`.
 """
 
@@ -48,11 +48,11 @@ PASSWORDS = {role: secrets.token_urlsafe(12) for role in ROLES}
 
 
 FOLDERS_OF_ONE_PROCESS = ("tests/api", "tests/architecture")
-"""Folders whose files share something expensive: a demo, the syntax trees of all files."""
+"""Folders whose files share an expensive resource: a demo, or the syntax trees of all files."""
 
 
 class PerFileScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
-    """Deals out tests file by file, but keeps those of some folders together in one process."""
+    """Distributes tests file by file, but keeps those of some folders together in one process."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
@@ -86,7 +86,7 @@ def pytest_sessionfinish() -> None:
 
 class PostgresServer(Protocol):
     def url(self, database: str = "postgres") -> str:
-        """URL for the superuser."""
+        """Returns the URL for the superuser."""
         ...
 
 
@@ -97,7 +97,7 @@ class KafkaServer(Protocol):
 
 @dataclass(frozen=True)
 class ServerAddress:
-    """A server that others run."""
+    """A server that a container runs."""
 
     bootstrap: str = ""
     server: str = ""
@@ -108,7 +108,7 @@ class ServerAddress:
 
 @dataclass(frozen=True)
 class Database:
-    """One service's database: URLs by role (`owner`, `app`, `system`), and pools for those that work at run time."""
+    """The database of one service: URLs by role (`owner`, `app`, `system`), and pools for `app` and `system`."""
 
     urls: Mapping[str, str]
     superuser_url: str
@@ -117,7 +117,7 @@ class Database:
 
     @property
     def url(self) -> str:
-        """The owner's."""
+        """URL for the role `owner`."""
         return self.urls["owner"]
 
     def store(self, service: str = "enrollment", *, shards: int = 1) -> PostgresStore:
@@ -134,7 +134,7 @@ def postgres_container() -> Iterator[ServerAddress]:
 
 @contextmanager
 def kafka_container() -> Iterator[ServerAddress]:
-    """The broker tells clients its address, so its port on this machine must be known before it starts."""
+    """Starts a broker on a port chosen before, since it tells clients its own address."""
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
@@ -182,7 +182,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
 
 @pytest.fixture(scope="session")
 async def topics(kafka: KafkaServer) -> tuple[str, ...]:
-    """The product's topics, there from now on."""
+    """Creates the topics of the product; returns their names."""
     await ensure_topics(kafka.bootstrap, TOPICS)
     return TOPICS
 
@@ -196,13 +196,13 @@ async def publisher(kafka: KafkaServer, topics: tuple[str, ...]) -> AsyncIterato
 
 @pytest.fixture(scope="session")
 async def databases(postgres: PostgresServer) -> Mapping[str, str]:
-    """The four databases, migrated: URLs by setting (`QUARTAL_ENROLLMENT_APP_URL` …)."""
+    """Migrates the four databases; returns their URLs by setting (`QUARTAL_ENROLLMENT_APP_URL` …)."""
     urls = await ensure_databases(postgres.url(), PASSWORDS)
     for service in MIGRATIONS:
         await migrate(urls[f"QUARTAL_{service.upper()}_OWNER_URL"], MIGRATIONS[service], runtime_roles(service))
         if EVENT_STORE in MIGRATIONS[service]:
             async with await open_pool(urls[f"QUARTAL_{service.upper()}_SYSTEM_URL"]) as pool:
-                await confirm_database(pool)  # no worker runs here, and its topic is as empty as it is
+                await confirm_database(pool)  # no worker runs here, and both the topic and the database are empty
     return urls
 
 
@@ -212,7 +212,7 @@ def runtime_roles(service: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def open_database(server: PostgresServer, database: str, service: str) -> AsyncIterator[Database]:
-    """A migrated database with pools for the roles of a service."""
+    """Opens a migrated database with pools for the roles of a service."""
     superuser_url = server.url(database)
     roles = {purpose: f"quartal_{service}_{purpose}" for purpose in ("owner", "app", "system")}
     urls = {purpose: database_url(superuser_url, database, role, PASSWORDS[role]) for purpose, role in roles.items()}
@@ -234,7 +234,7 @@ async def analytics_database(postgres: PostgresServer, databases: Mapping[str, s
 
 @pytest.fixture
 async def fresh_database(postgres: PostgresServer, databases: Mapping[str, str]) -> AsyncIterator[Database]:
-    """An enrollment database of its own, for this test alone: its outbox and its relay cursor are nobody else's."""
+    """An enrollment database for this test alone, with an outbox and a relay cursor of its own."""
     name = f"test_{secrets.token_hex(6)}"
     await execute_as_superuser(postgres, f"create database {name} owner quartal_enrollment_owner template template0")
     try:
@@ -261,12 +261,12 @@ async def execute_as_superuser(server: PostgresServer, statement: str, database:
 
 @pytest.fixture
 def study_id() -> str:
-    """A study that no other test knows."""
+    """Id of a study that no other test uses."""
     return f"study-{secrets.token_hex(6)}"
 
 
 async def read_topic(bootstrap: str, topic: str) -> list[Any]:
-    """All records of a topic that are there now, partition by partition, as aiokafka gives them."""
+    """Returns all current records of a topic, as aiokafka reads them, sorted by partition and offset."""
     async with AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
         partitions = sorted(consumer.assignment())
         ends = await consumer.end_offsets(partitions)

@@ -1,4 +1,4 @@
-"""A running demo, as `make demo` starts it: once a session, on a free port, with data of its own."""
+"""A running demo, as `make demo` starts it: one for each session, on a free port, with its own data."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from shared.kernel.clock import Clock
 CHECKOUT = Path(__file__).resolve().parents[1]
 READY_TIMEOUT_SECONDS = 180.0
 SAME_ORIGIN_HEADERS = {"Sec-Fetch-Site": "same-origin"}
-"""Headers that a browser adds to a form of the same origin. Other clients do not state an origin."""
+"""Headers that a browser adds to a form of the same origin. Other clients send no origin."""
 
 
 @dataclass
 class Demo:
-    """`quartal demo` on `data` and `port`; it may be stopped, killed and started again on the same data."""
+    """`quartal demo` with a data folder and a port. It may be stopped, killed and started again with the same data."""
 
     data: Path
     port: int
@@ -72,7 +72,7 @@ class Demo:
             time.sleep(0.05)
 
     def stop(self, signal_number: int = signal.SIGTERM) -> int:
-        """Its exit code after that signal."""
+        """Sends a signal; returns the exit code."""
         assert self.process is not None
         self.process.send_signal(signal_number)
         return self.process.wait(60)
@@ -82,7 +82,7 @@ class Demo:
         return issuer.token(name or subject(study, role, site), now=Clock().now())
 
     def client(self, role: str, site: str | None = None, study: str = "atc-rt", **headers: str) -> httpx.Client:
-        """A client of somebody with that role, whose paths begin at the server's root."""
+        """Returns a client of a member with this role; its paths begin at the root of the server."""
         all_headers = {"Authorization": f"Bearer {self.token(role, site, study)}", **headers}
         return httpx.Client(base_url=self.url, headers=all_headers, timeout=30, trust_env=False)
 
@@ -100,7 +100,7 @@ def create_demo(**settings: str) -> Demo:
 
 @pytest.fixture(scope="session")
 def demo() -> Iterator[Demo]:
-    """The session's demo: for tests that add to it, and leave it running."""
+    """The demo of the session, for tests that add to it and leave it running."""
     running = create_demo()
     try:
         running.start()

@@ -1,4 +1,4 @@
-"""The README and the blocks of it that people type, for those who read it and those who type it."""
+"""The README, and its blocks of commands, for the tests that check or run them."""
 
 from __future__ import annotations
 

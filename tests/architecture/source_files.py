@@ -16,7 +16,7 @@ REMAINING: dict[str, Any] = tomllib.loads(Path(__file__).with_name("remaining.to
 
 @cache
 def repository_files(*suffixes: str) -> list[Path]:
-    """Files that git tracks or does not ignore, with one of the suffixes, in the order of their names."""
+    """Returns files that git tracks or does not ignore, with one of the suffixes, sorted by name."""
     list_command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(list_command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     return [ROOT / name for name in sorted(set(names)) if name.endswith(suffixes or "") and (ROOT / name).is_file()]
@@ -41,5 +41,5 @@ def parse_file(path: Path) -> ast.Module:
 
 @cache
 def nodes_of(path: Path) -> tuple[ast.AST, ...]:
-    """Every node of a file's syntax tree, as `ast.walk` yields them."""
+    """Returns every node of a file's syntax tree, in the order of `ast.walk`."""
     return tuple(ast.walk(parse_file(path)))

@@ -39,7 +39,7 @@ KNOWN_SETTINGS = {
     str(field.validation_alias or f"QUARTAL_{name.upper()}") for name, field in Settings.model_fields.items()
 }
 NOT_SETTINGS = {"kek", "event_key", "postgres_password", "database_url"}
-"""Secrets that no service reads as a setting: key files, and what the server and its preparation need."""
+"""Secrets that no service reads as a setting: key files, and those of the database server and its preparation."""
 SET_BY_COMPOSE_FILE = {
     *("QUARTAL_JWKS", "QUARTAL_ISSUER", "QUARTAL_AUDIENCE", "QUARTAL_ADMINISTRATORS"),  # required, or with a default
     *("QUARTAL_PORT", "KAFKA_BOOTSTRAP", "QUARTAL_DATA", "QUARTAL_KEK", "QUARTAL_EVENT_KEY"),  # inside the containers
@@ -81,7 +81,7 @@ for module in sys.argv[1:]:
 
 @cache
 def service_commands() -> dict[str, list[str]]:
-    """Commands of each service by its module, from the usage messages."""
+    """Returns the commands of each service by its module, from the usage messages."""
     modules = [f"services.{name}" for name in OUR_SERVICES]
     command = [sys.executable, "-c", SHOW_USAGE, *modules]
     usage = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -95,7 +95,7 @@ def settings_of(name: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def compose_validator() -> Validator:
-    """Schema of the Compose specification, from the package check-jsonschema."""
+    """Validator of the Compose specification, from the package check-jsonschema."""
     path = distribution("check-jsonschema").locate_file("check_jsonschema/builtin_schemas/vendor/compose-spec.json")
     schema = json.loads(Path(str(path)).read_text("utf-8"))
     return validator_for(schema)(schema)

@@ -1,4 +1,4 @@
-"""Every request that a browser can be made to send must be protected against other sites."""
+"""Every state-changing request that another site could make a browser send is protected."""
 
 from __future__ import annotations
 

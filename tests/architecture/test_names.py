@@ -20,9 +20,9 @@ VAGUE_BEGINNINGS = frozenset(["Who", "Whoever", "What", "Whatever", "Of", "As", 
 COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
-def area(place_in_code: str) -> str:
-    """Top-level folder of a reported case. Modules move within it, so numbers are kept for it."""
-    return place_in_code.partition("/")[0]
+def area(case: str) -> str:
+    """Returns the top-level folder of a reported case, for which cases are counted since modules move within it."""
+    return case.partition("/")[0]
 
 
 def bound_names(node: ast.AST) -> Iterator[str]:
@@ -75,7 +75,7 @@ COUNTED = {"vague_names": vague_names, "vague_docstrings": vague_docstrings, "ap
 
 
 def cases(rule: str) -> list[str]:
-    """Cases of a rule as `file: text`."""
+    """Returns the cases of a rule as `file: text`."""
     return [
         f"{relative_path(path)}: {text}" for path in repository_files(".py") for text in COUNTED[rule](nodes_of(path))
     ]

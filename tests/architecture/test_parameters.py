@@ -1,4 +1,4 @@
-"""No route of any service passes a query parameter over: each is refused unless the route declares it."""
+"""Every route of every service refuses a query parameter that it does not declare."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_every_application_route_is_covered() -> None:
 
 
 async def response_status(app: FastAPI, scope: dict[str, Any]) -> int:
-    """The status that the application answers with; what it would need to answer fully is not there."""
+    """Returns the status of the response; nothing that a successful response needs is running."""
     statuses: list[int] = []
 
     async def receive() -> dict[str, Any]:
@@ -57,7 +57,7 @@ async def response_status(app: FastAPI, scope: dict[str, Any]) -> int:
 async def test_undeclared_query_parameter_is_rejected(
     app: FastAPI, route: Route, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asked by a caller who may state what the route takes: rights come first."""
+    """The caller is entitled, since rights are checked before parameters."""
     assert isinstance(route, StrictRoute), "give its router route_class=StrictRoute, or a class derived from it"
     assert "unheard-of" not in route.parameters
 

@@ -1,4 +1,4 @@
-"""No route shows rows about single participants without a line in the log of reads."""
+"""Every read of rows about single participants is recorded in the read log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READS_WITHOUT_PARTICIPANTS = {
     "/analytics/v1/studies/{study_id}/figures",
     "/analytics/v1/studies/{study_id}/live",
 }
-"""Reads of a study that show no participant. Whatever else is read of a study is logged."""
+"""Reads of a study that return no participant. All other reads of a study are logged."""
 
 
 def api_routes() -> Iterator[APIRoute]:
@@ -42,6 +42,6 @@ def test_every_study_read_is_logged_or_shows_no_participant() -> None:
 
 
 def test_only_routes_that_write_the_log_are_declared_as_logged() -> None:
-    """A route of another class would pass over the declaration."""
+    """A route of another class would ignore the declaration."""
     logged = [route for route in api_routes() if is_read_logged(route.endpoint)]
     assert all(isinstance(route, CheckedRoute | BoundedRoute) for route in logged)

@@ -1,4 +1,4 @@
-"""The README and the other documents: what they say of commands and files is so. Nothing is started."""
+"""Commands and files that the README and the other documents name exist. Nothing is started."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.recipes.recipe_text import new_files
 
 
 def make_recipe(name: str) -> str:
-    """The recipe of a target of the Makefile."""
+    """Returns the recipe of a target of the Makefile."""
     rule = re.search(rf"^{name}:.*\n((?:\t.*\n)+)", (CHECKOUT / "Makefile").read_text("utf-8"), re.MULTILINE)
     assert rule, f"the Makefile has no target {name}"
     return rule[1]
@@ -40,7 +40,7 @@ def test_readme_has_at_most_150_lines() -> None:
 
 def document_params() -> list[Any]:
     paths = [*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md")]
-    return [pytest.param(each, id=each.relative_to(CHECKOUT).as_posix()) for each in sorted(paths)]
+    return [pytest.param(path, id=path.relative_to(CHECKOUT).as_posix()) for path in sorted(paths)]
 
 
 @pytest.mark.parametrize("document", document_params())

@@ -66,7 +66,7 @@ SQL_PATTERN = re.compile(
     re.IGNORECASE,
 )
 EXTERNAL_HOST = re.compile(r"https?://(?:[\w-]+[.])+[a-z]{2,}")
-"""Address of another machine. The allowed ones identify a format, or tell people where to read on."""
+"""Address of another machine. The allowed ones identify a format, or are links for readers."""
 ALLOWED_HOSTS = {
     "https://json-schema.org",
     "http://www.w3.org",
@@ -110,7 +110,7 @@ def string_literals(path: Path) -> Iterator[str]:
 
 
 def time_reads(nodes: Iterable[ast.AST]) -> list[int]:
-    """Line numbers that read the time of day. `monotonic` and a loop's time are not the time of day."""
+    """Returns the lines that read the time of day, which `monotonic` and the time of an event loop are not."""
     return [
         node.lineno
         for node in nodes
@@ -215,7 +215,7 @@ def test_every_package_is_locked_with_version_and_hashes(lock: str) -> None:
 
 
 def locked_versions(lock: str) -> dict[str, str]:
-    """Version by normalized package name."""
+    """Returns the version of each package by its normalized name."""
     matches = re.findall(r"^([A-Za-z0-9._-]+)(?:\[\S+\])?==(\S+)", (ROOT / lock).read_text("utf-8"), re.MULTILINE)
     return {normalized_package_name(package): version for package, version in matches}
 

@@ -22,7 +22,7 @@ the name of its rule.
 
 
 def page_text() -> str:
-    """The page as Markdown: a section for each module, a list item for each rule, in the order of the code."""
+    """Returns the page as Markdown: a section for each module and an item for each rule, in the order of the code."""
     return "\n".join([_INTRODUCTION, *_sections()])
 
 

@@ -1,4 +1,4 @@
-"""The AsyncAPI document: whole, valid, and true of what is sent."""
+"""The AsyncAPI document is complete and valid, and messages correspond to it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DOCUMENT = asyncapi_document("1.2.3")
 ASYNCAPI_VALIDATOR = Draft202012Validator(
     json.loads(Path(__file__).with_name("asyncapi-3.0.schema.json").read_text("utf-8"))
 )
-"""Written after the specification, for the parts of it that are used; narrower than the initiative's own schema."""
+"""Validator of the parts of AsyncAPI that are used; narrower than the schema of the AsyncAPI initiative."""
 SAME_IN_DRAFT_7 = {
     "$ref",
     "additionalProperties",
@@ -96,7 +96,7 @@ def keys_beside_references(value: Any) -> Iterator[str]:
 
 
 def keywords(schema: Any) -> Iterator[str]:
-    """Every keyword in a schema and in the schemas within it."""
+    """Yields every keyword of a schema and of the schemas within it."""
     for keyword, value in schema.items() if isinstance(schema, dict) else ():
         yield keyword
         children = value.values() if keyword in ("$defs", "properties", "patternProperties") else [value]
@@ -156,7 +156,7 @@ def test_servers_come_from_the_setting_or_are_a_variable() -> None:
     assert (unset["host"], list(unset["variables"])) == ("{bootstrap}", ["bootstrap"])
     configured = asyncapi_document("1.2.3", "one:9092, two:9093")
     assert list(ASYNCAPI_VALIDATOR.iter_errors(configured)) == []
-    assert [each["host"] for each in configured["servers"].values()] == ["one:9092", "two:9093"]
+    assert [server["host"] for server in configured["servers"].values()] == ["one:9092", "two:9093"]
     assert [*asyncapi_document("1.2.3", "one:9092")["servers"]] == ["kafka"]
 
 

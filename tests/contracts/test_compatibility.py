@@ -1,4 +1,4 @@
-"""Every version can be read by whoever reads another one, and what would end that is found."""
+"""Readers of any published version can read every other one, and incompatible changes are found."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ FIRST: Mapping[str, Any] = {
 def fact_source(
     members: Mapping[str, Any], version: int = 1, upcast: Upcast | None = None, *extra_names: str
 ) -> FactSource:
-    """One kind of fact, `sample.taken`, with these members; and others, which never change."""
+    """Returns a source of `sample.taken` with these members, and of other facts, which never change."""
     stream = Stream("laboratory", "participant")
     upcasts = {1: upcast or dict} if version == 2 else {}
     model = create_model("SampleTaken", __base__=Fact, **members)
@@ -58,7 +58,7 @@ def fact_source(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Published schemas of version 1."""
+    """Folder with the published schemas of version 1."""
     write_schemas(tmp_path, fact_source(FIRST))
     return tmp_path
 
@@ -72,7 +72,7 @@ def members_without(*names: str) -> Mapping[str, Any]:
 
 
 def incompatibilities_of_version_2(folder: Path, members: Mapping[str, Any], upcast: Upcast | None = None) -> list[str]:
-    """Incompatibilities of a version 2 that is published as the recipe describes."""
+    """Publishes a version 2 as the recipe describes; returns its incompatibilities."""
     later = fact_source(members, 2, upcast)
     write_schemas(folder, later)
     assert find_differences(folder, later) == []
@@ -162,7 +162,7 @@ def expected_failure(why: str) -> str:
 
 
 def upcast_required_members(data: dict[str, Any]) -> dict[str, Any]:
-    """Brings up the required members alone."""
+    """Adds the shelf. Fails for a sample with an empty label."""
     return {**data, "shelf": data["label"][:1]} if data["label"] else {**data, "shelf": data["none"]}
 
 

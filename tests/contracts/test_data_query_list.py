@@ -1,4 +1,4 @@
-"""The page of data query rules says what the rules say."""
+"""The page of data query rules equals what the rules generate."""
 
 from __future__ import annotations
 

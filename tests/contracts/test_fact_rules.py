@@ -1,4 +1,4 @@
-"""Rules of the language itself: what a fact may hold, how it is named, and that stating it touches nothing."""
+"""Rules for fact classes: their members, their names, and that their modules import nothing with side effects."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FACTS = {
 }
 PARTICIPANT_FACTS = {name: cls for name, (stream, cls) in FACTS.items() if stream.subject == "participant"}
 LISTED_EXCEPTIONS: frozenset[tuple[str, str]] = frozenset()
-"""(fact, JSON pointer) of texts in the clear, held to no pattern, in a participant's fact. There are none."""
+"""(Fact type, JSON pointer) of unsealed texts without a pattern in facts of a participant. There are none."""
 IRREGULAR = {"lost", "taken", "withdrawn"}
 MODULES = (*catalogue.FACT_MODULES, catalogue, streams, protocol, partial_date, fact, ids, sealed_text, text)
 ALLOWED_IMPORTS = {
@@ -54,7 +54,7 @@ every_fact = pytest.mark.parametrize("cls", [cls for _, cls in FACTS.values()], 
 
 
 def texts_in_the_clear(cls: type[Fact]) -> Iterator[str]:
-    """JSON pointer of every text, key or unconstrained value in a fact that could hold anything at all."""
+    """Yields the JSON pointer of every text, key or value in a fact that nothing restricts."""
     schema = cls.model_json_schema()
     yield from _in_the_clear(schema, "")
     for name, definition in schema.get("$defs", {}).items():

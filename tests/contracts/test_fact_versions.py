@@ -1,6 +1,6 @@
-"""A fact that has a second version, all the way: stored, corrected, sent, and read on both sides of the change.
+"""A fact with a second version is stored, corrected and sent, and read by both versions of the software.
 
-Version 1 of `sample.taken` may have a label. Version 2 has none, and says of what the sample is.
+Version 1 of `sample.taken` may have a label. Version 2 has none, and has the kind of the sample.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class SampleTakenV2(Fact):
 
 @contextmanager
 def released_with(*streams: Stream) -> Iterator[None]:
-    """A release of the software, of which the language is this."""
+    """Runs the block as a release of the software with these streams."""
     with pytest.MonkeyPatch.context() as release:
         release.setattr(catalogue, "STREAMS", streams)
         yield
@@ -103,11 +103,11 @@ def receive(event_sent: Event) -> InboundEvent:
 
 
 def test_facts_and_corrections_are_published_in_their_own_version() -> None:
-    versions = [each.schema_version for each in (OLD, OLD_CORRECTION, NEW, NEW_CORRECTION)]
+    versions = [event.schema_version for event in (OLD, OLD_CORRECTION, NEW, NEW_CORRECTION)]
     assert versions == [1, 1, 2, 2]
-    inside = [each.content["replacement"]["schema_version"] for each in (OLD_CORRECTION, NEW_CORRECTION)]
+    inside = [event.content["replacement"]["schema_version"] for event in (OLD_CORRECTION, NEW_CORRECTION)]
     assert inside == [1, 2]
-    named = [dict(encode(each).headers)["ce_dataschema"].decode() for each in (NEW, NEW_CORRECTION)]
+    named = [dict(encode(event).headers)["ce_dataschema"].decode() for event in (NEW, NEW_CORRECTION)]
     assert named == ["/schemas/sample.taken.v2.writer.json", "/schemas/record.corrected.enrollment.v2.writer.json"]
 
 
@@ -134,7 +134,7 @@ def test_new_consumer_reads_old_messages_and_stores_them_unchanged() -> None:
 def test_old_consumer_reads_known_members_and_stores_the_whole_message() -> None:
     with released_with(STREAM_V1):
         arrived = [receive(sent).event for sent in (NEW, NEW_CORRECTION)]
-        assert [each and (each.schema_version, each.data) for each in arrived] == [
+        assert [event and (event.schema_version, event.data) for event in arrived] == [
             (2, NEW.data),
             (2, NEW_CORRECTION.data),
         ]
@@ -169,7 +169,7 @@ def fact_source_of(stream: Stream) -> FactSource:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Both versions, published one after the other as the recipe says."""
+    """Folder with both versions, published one after the other as the recipe describes."""
     for stream in (STREAM_V1, STREAM_V2):
         write_schemas(tmp_path, fact_source_of(stream))
     return tmp_path

@@ -1,4 +1,4 @@
-"""Every published version of every fact can be read today. An example of each is kept forever."""
+"""Every published version of every fact can be read. An example of each is kept forever."""
 
 from __future__ import annotations
 

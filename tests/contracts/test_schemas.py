@@ -63,7 +63,7 @@ def files_in(folder: Path) -> dict[str, str]:
 
 
 def objects(schema: Any) -> Iterator[dict[str, Any]]:
-    """Every schema of an object within a schema."""
+    """Yields every schema of an object within a schema."""
     for member in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
         yield from objects(member)
     if isinstance(schema, dict) and schema.get("type") == "object":
@@ -71,7 +71,7 @@ def objects(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 def with_unknown_member(content: Any) -> Iterator[Any]:
-    """The content, each time with an unknown member in another one of its objects."""
+    """Yields the content with an unknown member, in each of its objects in turn."""
     if isinstance(content, dict):
         yield {**content, "a member of the future": 1}
     for key, member in content.items() if isinstance(content, dict) else enumerate(content):
@@ -105,8 +105,8 @@ def test_schema_generation_is_deterministic() -> None:
 @pytest.mark.parametrize(("stream", "fact"), FACTS)
 def test_writer_schema_is_closed_and_reader_schema_open_at_every_level(stream: Stream, fact: type[Fact]) -> None:
     closed, opened = json_schemas.writer_schema(stream.service, fact), json_schemas.reader_schema(stream.service, fact)
-    assert {each["additionalProperties"] for each in objects(closed)} == {False}
-    assert {each["additionalProperties"] for each in objects(opened)} == {True}
+    assert {object_schema["additionalProperties"] for object_schema in objects(closed)} == {False}
+    assert {object_schema["additionalProperties"] for object_schema in objects(opened)} == {True}
 
 
 @pytest.mark.parametrize(("stream", "fact"), FACTS)
@@ -167,7 +167,7 @@ def test_example_correction_restates_a_fact_of_its_stream() -> None:
 
 
 def write_laboratory(folder: Path) -> Path:
-    """The laboratory's folder, with what was published when sample.lost, and so a correction of it, had version 1."""
+    """Writes the schemas of the laboratory, and those of version 1 of sample.lost and of its correction."""
     write_schemas(folder, laboratory)
     for name in ("sample.lost", "record.corrected.laboratory"):
         for kind, end in (("schemas", ".writer.json"), ("schemas", ".reader.json"), ("golden", ".json")):
@@ -220,7 +220,7 @@ TAKEN, CORRECTED = "schemas/sample.taken.v1.writer.json", "schemas/record.correc
 
 
 def change_schema(path: Path, change: Callable[[Any], None]) -> str:
-    """The text of a schema that is published and differs from today's."""
+    """Changes a published schema; returns its new text."""
     schema = json.loads(path.read_text("utf-8"))
     change(schema)
     path.write_text(json.dumps(schema), "utf-8")

@@ -207,14 +207,14 @@ def test_corrected_fact_is_evaluated_like_the_fact_recorded_directly(histories: 
 @settings(max_examples=50)
 def test_record_can_be_voided_completely_and_reinstated(histories: HistoryStrategies, data: Data) -> None:
     recorded = histories.run_proposals(data.draw(histories.beginning), data.draw(st.lists(histories.batch, max_size=6)))
-    facts_by_id = {each.event_id: each.fact for each in current_record(recorded).stated_facts}
+    facts_by_id = {stated.event_id: stated.fact for stated in current_record(recorded).stated_facts}
     number = len(recorded) + 1
     emptied = [*recorded, *numbered_facts([correction(event, None) for event in facts_by_id], number)]
     decide(recorded, emptied[len(recorded) :], histories.rules, open_gate)
     assert current_record(emptied).stated_facts == ()
     again = numbered_facts([correction(event, fact) for event, fact in facts_by_id.items()], number + len(facts_by_id))
     record = decide(emptied, again, histories.rules, open_gate)
-    assert {each.event_id: each.fact for each in record.stated_facts} == facts_by_id
+    assert {stated.event_id: stated.fact for stated in record.stated_facts} == facts_by_id
 
 
 def test_points_into_resolves_pointers_within_the_fact() -> None:

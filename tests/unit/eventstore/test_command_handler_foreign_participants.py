@@ -123,7 +123,9 @@ async def test_unknown_and_foreign_participants_are_indistinguishable(
         await toxicity.refusal("somebody else", known_participant, toxicity_assessed()),
         await ToxicityDriver().refusal("sam", known_participant, toxicity_assessed()),
     ]
-    assert {(type(each), each.title, each.faults) for each in refusals} == {(NotKnownYet, NotKnownYet.title, ())}
+    assert {(type(refusal), refusal.title, refusal.faults) for refusal in refusals} == {
+        (NotKnownYet, NotKnownYet.title, ())
+    }
 
 
 async def test_role_without_permission_is_refused(toxicity: ToxicityDriver) -> None:

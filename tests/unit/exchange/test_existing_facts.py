@@ -1,4 +1,4 @@
-"""Which lines of a file are in the record already, and which are not although they look alike."""
+"""Lines of a file are matched with facts already recorded, and not with facts that are only similar."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def import_lines(*facts_: Fact, **options: Any) -> list[ImportFact]:
 
 
 def recorded_facts(*facts_: Fact, texts_shown: bool = True) -> ExistingFacts:
-    """A record of these facts, whose events are named 1, 2, 3 …; texts are read if `shown`."""
+    """Returns facts whose events have the ids 1, 2, 3 …; the importer may read their texts if `texts_shown`."""
     existing = ExistingFacts()
     rows = [
         {
@@ -47,7 +47,7 @@ def recorded_facts(*facts_: Fact, texts_shown: bool = True) -> ExistingFacts:
 
 
 def match_results(existing: ExistingFacts, *facts_: Fact) -> list[object]:
-    """For each line the index of the event that says the same, the code of what is wrong, or None."""
+    """Returns for each line its event, negative if texts could not be compared; an error code; or None."""
     return [_match_result(match) for match in existing.match(import_lines(*facts_)).values()]
 
 
@@ -174,7 +174,7 @@ def test_reimported_file_matches_its_recorded_facts(texts: list[str | None], ord
 
 @pytest.mark.parametrize("texts_shown", [True, False])
 def test_no_event_matches_two_lines(texts_shown: bool) -> None:
-    """Every line has an outcome, and no event stands for two lines."""
+    """Each line has a result of its own."""
     existing = recorded_facts(
         facts.procedure_performed(detail=STENT), facts.procedure_performed(), texts_shown=texts_shown
     )

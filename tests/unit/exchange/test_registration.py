@@ -1,4 +1,4 @@
-"""Participants that a ref names without a request to a service: those that earlier imports registered."""
+"""A ref finds participants that earlier imports registered, without a request to a service."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FIRST, CHANGED = facts.participant_screened(birth_year=1950), facts.participant_
 
 
 def find_registration(screening: Fact, *contents: Fact, ref: str = "r82", event: str | None = None) -> RefMatch:
-    """Ask for a ref where an earlier version registered somebody under r82, with nobody to answer requests."""
+    """Looks up a ref, without a server, where an earlier version registered a participant as r82."""
     site = str(stated_content(contents[0])["site_id"])
     legacy = event or legacy_screening_id("acme", site, "r82", canonical_content(contents[0]))
     registered = [RegisteredParticipant(NUMBER, legacy, site, tuple(map(canonical_content, contents)))]

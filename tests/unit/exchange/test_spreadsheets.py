@@ -1,4 +1,4 @@
-"""Small files as spreadsheet programs leave them: each is read in its one way, or refused with what to do."""
+"""Small files as spreadsheet programs save them: each is read unambiguously, or refused with advice."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ FILES_WITH_REFUSED_ROWS: dict[str, dict[int, list[str]]] = {
 
 
 def read_file_facts(name: str, encoding: str | None = None) -> tuple[dict[int, Any], ImportReport]:
-    """The content of each row by its line, without nulls, and what became of the others."""
+    """Returns the content of each row by its line, without nulls, and the report of refused rows."""
     lines = read_rows(decode_text((FILES / name).read_bytes(), encoding, column_at))
     tally, facts = ImportReport(), dict[int, Any]()
     tally.expect_lines(lines)

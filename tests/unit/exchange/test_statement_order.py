@@ -1,4 +1,4 @@
-"""The order of a file is no matter: facts are put into one in which they can be stated."""
+"""Lines of a file may have any order: facts are sorted so that they can be recorded."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ GOLDEN = [
 
 @pytest.mark.parametrize(("service", "kind"), GOLDEN)
 def test_every_published_example_can_be_recorded_again(service: str, kind: type[Fact]) -> None:
-    """A word replaces a required text, which is never published. Nothing else changes."""
+    """A required text is never published, so that a placeholder replaces it. Nothing else changes."""
     path = CONTRACTS_FOLDER / golden_path(service, kind.type_name, kind.schema_version)
     content = kind.model_validate_json(path.read_text("utf-8"), context={"stored": True}).model_dump(mode="json")
     fact = read_line(ImportLine(1, kind.type_name, service, content, "p1", True, version=1))

@@ -48,7 +48,7 @@ def first_fault(read: NumberedLine) -> tuple[str, str]:
 
 
 def faults_of(read: NumberedLine) -> list[tuple[str, str]]:
-    """The code and the pointer of everything that is wrong with a line."""
+    """Returns code and pointer of every fault of a line."""
     line = read[1]
     if isinstance(line, ImportLine):
         with pytest.raises(InvalidLine) as error:
@@ -69,15 +69,15 @@ def test_any_schema_instance_round_trips_through_columns(stream: Stream, kind: t
 
     @settings(max_examples=20)
     @given(values_of_schema(schema, schema.get("$defs", {})))
-    def goes_and_comes(content: Any) -> None:
+    def round_trips(content: Any) -> None:
         assume(not any(is_damaged(cell) for _, cell in flatten(content)))
         assert build_content(dict(flatten(content)), schema_of(kind.type_name, stream.service)) == content
 
-    goes_and_comes()
+    round_trips()
 
 
 def is_damaged(cell: str) -> bool:
-    """Does the cell look as if a spreadsheet program had put it in place of a text? Such a cell is refused."""
+    """Returns whether a spreadsheet program may have changed the cell. Such a cell is refused."""
     try:
         check_text(cell, "")
     except InvalidLine:
@@ -86,7 +86,7 @@ def is_damaged(cell: str) -> bool:
 
 
 def values_of_schema(schema: Any, defs: Any) -> st.SearchStrategy[Any]:
-    """Values of a schema's shape; rules across members are not its matter."""
+    """Returns a strategy for values that satisfy a schema; they may violate rules across members."""
     match schema:
         case {"$ref": ref}:
             return values_of_schema(defs[ref.rpartition("/")[2]], defs)
@@ -98,15 +98,15 @@ def values_of_schema(schema: Any, defs: Any) -> st.SearchStrategy[Any]:
             return st.one_of([values_of_schema(member_schema, defs) for member_schema in several])
         case {"type": "object", "properties": members}:
             needed = {
-                name: values_of_schema(each, defs)
-                for name, each in members.items()
+                name: values_of_schema(member, defs)
+                for name, member in members.items()
                 if name in schema.get("required", ())
             }
-            optional = {name: values_of_schema(each, defs) for name, each in members.items() if name not in needed}
+            optional = {name: values_of_schema(member, defs) for name, member in members.items() if name not in needed}
             return st.fixed_dictionaries(needed, optional=optional)
         case {"type": "object", "patternProperties": named}:
-            ((pattern, each),) = named.items()
-            return st.dictionaries(st.from_regex(pattern, fullmatch=True), values_of_schema(each, defs), max_size=2)
+            ((pattern, member),) = named.items()
+            return st.dictionaries(st.from_regex(pattern, fullmatch=True), values_of_schema(member, defs), max_size=2)
         case {"type": "array", "items": items}:
             least = schema.get("minItems", 0)
             return st.lists(values_of_schema(items, defs), min_size=least, max_size=max(least, 2))
@@ -333,7 +333,7 @@ def test_study_template_asks_for_the_participant_number(stream: Stream, kind: ty
 
 @every_fact
 def test_template_writes_null_only_where_an_empty_cell_is_refused(stream: Stream, kind: type[Fact]) -> None:
-    """A null is written only where an empty cell would be refused."""
+    """An empty cell means an absent member, so that null is written only where that is refused."""
     header, example = csv.reader(io.StringIO(render_template(kind.type_name)))
     for column, cell in zip(header, example, strict=True):
         if cell == "null":

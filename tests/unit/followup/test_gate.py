@@ -52,14 +52,14 @@ OPENED = (study_opened(), site_activated("rome"))
 
 
 def protocol_with_visits(every: int, months: int) -> Protocol:
-    """A plan with visits every so many months, for so many."""
+    """Returns a protocol with a visit every `every` months, for `months` months."""
     return protocol(follow_up={"every_months": every, "for_months": months})
 
 
 def gate_spec(
     *enrollment_facts: Fact, study: Sequence[Fact] = OPENED, today: date = TODAY, earlier: tuple[Fact, ...] = ()
 ) -> Spec:
-    """Follow-up, with those facts already, of a participant of whom enrollment knows that."""
+    """Returns the spec of a participant with these facts in enrollment and `earlier` facts in follow-up."""
     participant_gate = FollowUpGate(
         Record(tuple(numbered_facts(study))),
         today,
@@ -71,10 +71,13 @@ def gate_spec(
 
 
 def objections_of(spec: Spec) -> list[tuple[str, str, bool]]:
-    """Code, member, and whether it may be on its way, of each objection."""
+    """Returns code, pointer, and whether the missing fact may still arrive, of each objection."""
     with pytest.raises(RuleViolation) as violation:
         spec.then_admitted()
-    return sorted((each.code, each.pointer, each.may_arrive_later) for _, each in violation.value.raised_objections)
+    return sorted(
+        (objection.code, objection.pointer, objection.may_arrive_later)
+        for _, objection in violation.value.raised_objections
+    )
 
 
 @pytest.mark.parametrize(

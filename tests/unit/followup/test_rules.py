@@ -45,7 +45,7 @@ ALL_FACT_TYPES: tuple[Fact, ...] = (
 
 
 def objections_raised(*proposed: Fact, recorded: tuple[Fact, ...] = ()) -> list[tuple[int, Objection]]:
-    """Objections, each with the number of the event that it is raised against."""
+    """Returns the objections, each with the number of the event to which it is raised."""
     with pytest.raises(RuleViolation) as refusal:
         decide(numbered_facts(recorded), numbered_facts(proposed, len(recorded) + 1), objections, open_gate)
     return [(event.int, objection) for event, objection in refusal.value.raised_objections]
@@ -130,7 +130,7 @@ def test_death_is_recorded_once(again: Fact) -> None:
 def test_several_deaths_conflict_with_each_other() -> None:
     objections_found = objections_raised(participant_died(10), participant_died(11), participant_died(None))
     assert [event for event, _ in objections_found] == [1, 1, 2, 2, 3, 3]
-    assert {each.because_of for event, each in objections_found if event == 2} == {UUID(int=1), UUID(int=3)}
+    assert {objection.because_of for event, objection in objections_found if event == 2} == {UUID(int=1), UUID(int=3)}
 
 
 def test_undated_death_can_be_dated_by_a_correction_after_the_last_contact() -> None:
@@ -174,7 +174,7 @@ def test_same_day_progressions_and_contacts_of_a_lesion_are_accepted() -> None:
 
 
 def test_contradictory_but_possible_facts_are_recorded() -> None:
-    """Each of these is questioned elsewhere."""
+    """Data queries ask about each of these."""
     follow_up_spec.given(follow_up_recorded(90, visit=1)).when(visit_missed(91, 1)).then_admitted()
     follow_up_spec.given(visit_missed(91, 1)).when(follow_up_recorded(90, visit=1), visit_missed(95, 1)).then_admitted()
     follow_up_spec.given(follow_up_recorded(90, visit=1)).when(follow_up_recorded(95, visit=1)).then_admitted()

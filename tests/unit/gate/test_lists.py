@@ -1,4 +1,4 @@
-"""A list names each thing once, and boosts ride on something that is no boost of them."""
+"""A list names each thing once, and a boost refers to a target that is not a boost of it."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ UNIQUE_BY_OTHER_RULES = {
     (Protocol, "criteria"),
     (Protocol, "consent_versions"),
 }
-"""Lists whose class, or a rule, refuses what is named twice."""
+"""Lists whose class or rule refuses an entry that is named twice."""
 ORDERED_LISTS = {(FollowUpPlan, "window_days")}
-"""Lists of which each entry is known by its place."""
+"""Lists whose entries are identified by their index."""
 
 
 def enrollment_spec(*earlier: Fact) -> Spec:
@@ -85,7 +85,7 @@ def objections_of(spec: Spec) -> list[Objection]:
 
 
 def models_in(kind: Any) -> Iterator[type[BaseModel]]:
-    """Every class that a type mentions, at any depth."""
+    """Yields every class that a type mentions, at any depth."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         yield kind
         for field in kind.model_fields.values():

@@ -1,4 +1,4 @@
-"""A site is at a place: in the zone of one, in a country that there is."""
+"""A site has the time zone of a place and an existing country."""
 
 from __future__ import annotations
 

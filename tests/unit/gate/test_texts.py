@@ -1,4 +1,4 @@
-"""Texts that no person meant are refused when they are stated, and stay readable where they were recorded."""
+"""Damaged or unsearchable texts, and names turned into dates, are refused when stated; recorded ones stay readable."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ study_spec = Spec(study.objections, partial(study.gate_objections, date.max))
 
 
 def enrollment_spec(*earlier: Fact) -> Spec:
-    """A participant's stream of which these facts stand."""
+    """Returns the spec of a participant with these facts."""
     participant_gate = enrollment_gate.EnrollmentGate(
         Record(tuple(numbered_facts((study_opened(), site_activated())))),
         START_DATE.replace(year=2025),
@@ -170,7 +170,7 @@ def test_every_unsealed_text_must_be_one_line(fact: Fact, pointer: str | None) -
     if pointer is None:
         spec.then_admitted()
     else:
-        assert [(each.code, each.pointer) for each in objections_of(spec)] == [("not-one-line", pointer)]
+        assert [(objection.code, objection.pointer) for objection in objections_of(spec)] == [("not-one-line", pointer)]
 
 
 def protocol_with_two_line_criterion() -> Any:

@@ -127,7 +127,7 @@ class FakeQuartal(httpx.AsyncBaseTransport):
     async def _record_downstream(
         self, service: str, study_id: str, participant_id: str, facts: tuple[Fact, ...], by: str, key: str
     ) -> RecordedFacts:
-        """Record facts in a service that has received every event. Only the current site sees the participant."""
+        """Records facts in a service that has received every event. Only the current site sees the participant."""
         async with self._store.unit(Tenant(study_id, EVERY_SITE)) as unit:
             enrollment_stream = await unit.load_stream(participant_id)
         state, site = await self._studies.current(study_id), enrollment_stream.head.site_id

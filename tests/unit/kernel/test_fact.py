@@ -41,7 +41,7 @@ class Reading(FactPart):
 
 @LAB.fact("sample.taken", on="taken_on", by="site", version=3, upcasts={1: _upcast_to_v2, 2: _upcast_to_v3})
 class SampleTakenV3(Fact):
-    """Version 1 named its one tube, version 2 counted them, version 3 also says of what."""
+    """A sample. Version 1 named its one tube, version 2 counted the tubes, and version 3 adds the kind of sample."""
 
     taken_on: ClinicalDate
     tubes: Annotated[int, Field(strict=True, ge=1)]

@@ -171,7 +171,7 @@ def test_invalid_date_is_refused_with_advice_and_not_repeated(text: str) -> None
         Diagnosis.model_validate({"diagnosed_on": text})
     (error,) = refusal.value.errors(include_input=False)
     right = ("YYYY-MM or YYYY where the day or the month is not known", "no such day", "a year from 1900 to 2100")
-    assert any(each in error["msg"] for each in right)
+    assert any(text in error["msg"] for text in right)
     assert text not in error["msg"]
     with pytest.raises(ValidationError):
         Diagnosis.model_validate({"diagnosed_on": "2024", "reported_on": text})

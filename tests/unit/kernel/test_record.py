@@ -6,7 +6,7 @@ from shared.testing.spec import numbered_facts
 
 
 def test_voided_and_reinstated_fact_keeps_its_position() -> None:
-    """So of two transfers of one day it is told by the record which came last, as the inbox tells it by the version."""
+    """The record therefore shows which of two transfers of one day is later, as versions do in the inbox."""
     moves = [participant_transferred("milan", 5), participant_transferred("paris", 5)]
     stated_facts = numbered_facts([*moves, correction(1, None), correction(1, moves[0])])
-    assert [each.fact for each in current_record(stated_facts).stated_facts] == moves
+    assert [stated.fact for stated in current_record(stated_facts).stated_facts] == moves

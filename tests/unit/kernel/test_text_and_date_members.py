@@ -1,4 +1,4 @@
-"""Sealed texts and dates are looked for only where a class can have them, and all of them are found."""
+"""Sealed texts and dates are searched only in members that can have them, and all are found."""
 
 from __future__ import annotations
 

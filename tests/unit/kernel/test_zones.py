@@ -1,4 +1,4 @@
-"""Zones and countries by the tables of the tzdata package, whatever this machine has."""
+"""Time zones and countries are those of the tzdata package, not those of the machine."""
 
 from __future__ import annotations
 

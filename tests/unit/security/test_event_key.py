@@ -29,15 +29,15 @@ def test_event_id_is_a_version_8_uuid_of_a_keyed_hash() -> None:
 
 @given(st.lists(st.tuples(st.text(), st.integers(0, 999)), unique=True, max_size=8))
 def test_other_requests_and_other_keys_give_other_ids(named: list[tuple[str, int]]) -> None:
-    ids = {EventKey(secret).event_id(*each) for each in named for secret in (SECRET, bytes(32))}
+    ids = {EventKey(secret).event_id(*name) for name in named for secret in (SECRET, bytes(32))}
     assert len(ids) == 2 * len(named)
-    assert ids.isdisjoint(EventKey(bytes(31) + b"\1").event_id(*each) for each in named)
+    assert ids.isdisjoint(EventKey(bytes(31) + b"\1").event_id(*name) for name in named)
 
 
 def test_stored_key_is_hashed_per_service_and_study() -> None:
     stored = [KEY.stored_key(*of, "k") for of in (("enrollment", "s1"), ("toxicity", "s1"), ("enrollment", "s2"))]
     assert len(set(stored)) == 3
-    assert all(" " in each for each in stored)
+    assert all(" " in name for name in stored)
     assert KEY.stored_key("enrollment", "s1", "k") == stored[0]
 
 

@@ -91,7 +91,7 @@ def test_seal_copied_to_a_similar_location_does_not_open(other_location: SealLoc
 
 
 def _parse_parts(sealed: bytes) -> list[bytes]:
-    """The parts after the format byte, read by the description in the docstring of Vault."""
+    """Returns the parts after the format byte, parsed as the docstring of Vault describes."""
     parts, remaining = [], sealed[1:]
     while remaining:
         length = int.from_bytes(remaining[:4], "big")

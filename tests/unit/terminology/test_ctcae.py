@@ -68,7 +68,7 @@ def test_terms_may_lack_grades() -> None:
 
 
 def test_first_seizure_has_different_grades_in_v3_and_v5() -> None:
-    """Why a grade is never carried over: controlled by a drug, it is grade 2 in v3.0, and new onset is 3 in v5.0."""
+    """A grade is therefore never converted: a controlled seizure is grade 2 in v3.0, and a new one grade 3 in v5.0."""
     seizure = V3.terms["3.0:0699"]
     seizure_in_v5 = next(term for term in load_dictionary("ctcae-5.0").terms.values() if term.name == "Seizure")
     assert "well controlled by anticonvulsants" in seizure.descriptions[2]
@@ -100,7 +100,7 @@ def test_search_words_match_in_any_order_in_name_and_site() -> None:
 
 
 def test_search_stops_at_a_word_without_match() -> None:
-    """Anybody with a token may send a hundred words, and each term would be compared with all of them."""
+    """A caller may send a hundred words, and each term would be compared with all of them."""
 
     def words() -> Iterator[str]:
         yield "dysphagia"

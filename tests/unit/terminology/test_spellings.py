@@ -34,7 +34,7 @@ BRITISH = (
     (r"program$", "programme"),
     (r"tropin$", "trophin"),
 )
-"""How American spelling becomes British in medical words."""
+"""Replacements that turn the American spelling of medical words into the British one."""
 NOT_BRITISH = {"systemic", "chemoradiation", "chemotherapy", "hemiparesis"}
 
 
@@ -95,7 +95,7 @@ def test_terms_of_version_6_are_found_by_earlier_names(query: str, in_6: str) ->
 
 
 def test_prefixes_match_words_of_the_name_but_not_synonyms() -> None:
-    """Everyday words count when they are written out: `s` is not asked of swelling, `dysph` not of dysphonia."""
+    """A synonym must be written in full: `swell` does not find terms of swelling, nor `dysphon` those of dysphonia."""
     assert "Edema limbs" not in term_names("ctcae-5.0", "swell")
     assert "Edema limbs" in term_names("ctcae-5.0", "swelling")
     assert "Hoarseness" not in term_names("ctcae-5.0", "dysphon")

@@ -1,4 +1,4 @@
-"""The dictionaries as they are read over HTTP, by whoever has a token."""
+"""The dictionaries over HTTP, for every caller with a token."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 @pytest.fixture
 async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """A caller with a token, and no grant in any study."""
+    """A caller with a token and without a grant in any study."""
     issuer = Issuer.load(tmp_path)
     verifier = Verifier(FileKeys(issuer.jwks), ISSUER, AUDIENCE, now=lambda: NOON)
     app = create_bare_app("toxicity", _lifespan, authenticate=authentication("toxicity", verifier))
@@ -90,7 +90,7 @@ async def test_the_four_versions_are_listed_with_their_categories(http: httpx.As
         ("ctcae-5.0", 837, 26),
         ("ctcae-6.0", 850, 26),
     ]
-    assert all(sum(each["terms"] for each in row["categories"]) == row["terms"] for row in rows)
+    assert all(sum(category["terms"] for category in row["categories"]) == row["terms"] for row in rows)
     assert rows[0]["categories"][0] == {"name": "ALLERGY/IMMUNOLOGY", "terms": 6}
 
 

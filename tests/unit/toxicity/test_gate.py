@@ -58,7 +58,7 @@ def gate_spec(
     dictionary: str = "ctcae-3.0",
     earlier: tuple[Fact, ...] = (),
 ) -> Spec:
-    """A participant of whom enrollment has stated what is `known`, in a study that grades by that dictionary."""
+    """Returns the spec of a participant with these facts in enrollment, in a study with this dictionary."""
     study = Record(
         tuple(numbered_facts((study_opened(protocol_with_dictionary(dictionary)), site_activated(), *study_facts)))
     )
@@ -95,7 +95,7 @@ def rows(name: str) -> list[dict[str, str]]:
 
 
 def refused_terms(name: str, grade: int) -> set[str]:
-    """Terms of a dictionary that are refused with that grade, tried a hundred at a time."""
+    """Returns the terms of a dictionary that do not have a grade, from assessments with as many findings as allowed."""
     terms, refused = [row["term_id"] for row in rows(name)], set()
     for start in range(0, len(terms), MAX_FINDINGS):
         chunk = terms[start : start + MAX_FINDINGS]
@@ -266,12 +266,12 @@ def test_unknown_treatments_of_an_assessment_are_refused_as_not_known_yet() -> N
         assessment
     ).then_admitted()
     objections_found = objections_of(gate_spec().given().when(assessment))
-    assert [(each.code, each.pointer) for each in objections_found] == [
+    assert [(objection.code, objection.pointer) for objection in objections_found] == [
         ("no-such-course", "/course_id"),
         ("no-such-course", "/findings/0/attribution/0/to"),
         ("no-such-line", "/findings/0/attribution/1/to"),
     ]
-    assert all(each.may_arrive_later for each in objections_found)
+    assert all(objection.may_arrive_later for objection in objections_found)
 
 
 def test_course_ids_and_line_ids_are_not_interchangeable() -> None:
@@ -283,7 +283,7 @@ def test_course_ids_and_line_ids_are_not_interchangeable() -> None:
 
 
 def test_assessment_may_precede_the_course_it_names() -> None:
-    """Dates of two services are compared by queries, not here."""
+    """Data queries compare dates of two services; the gate does not."""
     gate_spec(enrollment_facts=(*ENROLLMENT_FACTS, radiotherapy_started(10))).given().when(
         toxicity_assessed(0, course_id="RT1")
     ).then_admitted()

@@ -96,6 +96,6 @@ def test_report_with_updates_cannot_be_voided_alone() -> None:
 
 
 def test_contradictory_course_of_a_serious_event_is_accepted() -> None:
-    """Its course may contradict itself: that is questioned, not refused."""
+    """A data query asks about it."""
     odd = serious_event_resolved(outcome="FATAL", grade=0, resolved_on="2023-01-01", onset_on="2024")
     participant_spec.given(serious_event_reported()).when(odd, toxicity_assessed("2023")).then_admitted()

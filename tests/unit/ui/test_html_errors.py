@@ -1,4 +1,4 @@
-"""Refusals are pages for browsers, and problem documents for programs."""
+"""Errors are pages for browsers, and problem documents for programs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    """A service with one page, one refused page and one API route, to which nobody is signed in."""
+    """A client without a session of a service that has a page, a page that refuses, and a route of the API."""
     app, page_routes, api_routes = (
         create_bare_app("enrollment", _lifespan),
         create_page_router(),

@@ -1,4 +1,4 @@
-"""The reference pages list every fact with every member: its type, whether it is needed, its values, its meaning."""
+"""The reference pages list every member of every fact: type, values, meaning, and whether it is required."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a body may hold: what real use needs passes, what only costs work is refused before it is parsed."""
+"""Bodies of a realistic size are accepted; larger ones, which would only cost work, are refused before parsing."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def test_unterminated_text_is_left_to_the_parser() -> None:
 
 
 def test_oversized_list_or_object_is_reported_with_its_pointer() -> None:
-    refuse_many_items({"findings": [0] * 200, "more": {str(each): 0 for each in range(190)}}, LIMITS, to_pointer)
+    refuse_many_items({"findings": [0] * 200, "more": {str(number): 0 for number in range(190)}}, LIMITS, to_pointer)
     assert refusal({"findings": [0] * 201}).faults[0].pointer == "/findings"
-    assert refusal({"a": [{"b": {str(each): 0 for each in range(201)}}]}).faults[0].pointer == "/a/0/b"
+    assert refusal({"a": [{"b": {str(number): 0 for number in range(201)}}]}).faults[0].pointer == "/a/0/b"
     assert refusal([{"data": {"findings": [0] * 201}}]).faults[0].pointer == "/0/data/findings"
     assert refusal({"facts": [{}, {"data": [0] * 201}]}).faults[0].pointer == "/facts/1/data"
     assert refusal([0] * 201).faults[0].pointer == ""

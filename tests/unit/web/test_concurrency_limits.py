@@ -1,4 +1,4 @@
-"""One caller whose program runs wild is told so, and the others are served."""
+"""A caller with too many concurrent requests is refused, and the others are served."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def test_requests_above_the_limit_per_caller_get_429_with_retry_after() ->
 
 
 async def test_concurrent_entitlement_checks_per_caller_are_limited() -> None:
-    """Requests without a grant may wait for one, and poll the database meanwhile."""
+    """A request whose caller has no grant yet may wait for one, and polls the database meanwhile."""
     entered, finish = asyncio.Semaphore(0), asyncio.Event()
 
     async def check(_: Request) -> None:

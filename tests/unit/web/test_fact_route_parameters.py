@@ -1,4 +1,4 @@
-"""A misspelled parameter never turns a dry run into a recording."""
+"""A dry run with a misspelled parameter is refused, and records nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 
 async def post_with_query(query: str) -> httpx.Response:
-    """Return the response of an app with one route, which shows whether the request was a dry run."""
+    """Returns the response of an app with one route, which tells whether the request was a dry run."""
 
     async def admit(request: Request) -> None:
         request.state.caller = Caller("somebody")

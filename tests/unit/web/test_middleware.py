@@ -1,4 +1,4 @@
-"""HEAD, OPTIONS, conditional reads and compression, for every kind of answer that there is."""
+"""HEAD, OPTIONS, conditional reads and compression, for every kind of response."""
 
 from __future__ import annotations
 

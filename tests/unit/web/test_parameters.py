@@ -1,4 +1,4 @@
-"""A parameter that an address does not take is refused; which one was meant is said where that is clear."""
+"""An unknown parameter is refused; the message suggests a similar one."""
 
 from __future__ import annotations
 

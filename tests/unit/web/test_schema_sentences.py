@@ -1,4 +1,4 @@
-"""Every error that pydantic finds has a sentence of ours, which says what is expected and quotes no input."""
+"""Every error of pydantic has a sentence of ours, which states what is expected and quotes no input."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ SENTENCE = re.compile(r"[A-Z`a-z].*\.", re.DOTALL)
 
 
 def models_in(annotation: Any, visited: set[Any]) -> Iterator[type[BaseModel]]:
-    """The model, and every one that its members lead to."""
+    """Yields the models of a type and of all their members."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in visited:
         visited.add(annotation)
         yield annotation
@@ -74,7 +74,7 @@ def all_models() -> list[type[BaseModel]]:
 
 
 def patterns(schema: object) -> Iterator[str]:
-    """Every pattern by which pydantic refuses a text."""
+    """Yields the pattern of every text in a core schema of pydantic."""
     if isinstance(schema, dict):
         if schema.get("type") == "str" and "pattern" in schema:
             yield schema["pattern"]
@@ -89,7 +89,7 @@ def messages(adapter: TypeAdapter[Any], value: Any) -> list[str]:
     try:
         adapter.validate_python(value)
     except ValidationError as wrong:
-        errors = [{**each, "loc": ("body", *each["loc"])} for each in wrong.errors(include_input=False)]
+        errors = [{**error, "loc": ("body", *error["loc"])} for error in wrong.errors(include_input=False)]
         return [fault.message for fault in schema_faults(errors, value, ())]
     return []
 
@@ -109,7 +109,7 @@ def test_pattern_has_only_one_explanation() -> None:
 
 @pytest.mark.parametrize("kind", get_args(ErrorType))
 def test_every_pydantic_error_type_has_its_own_sentence(kind: str) -> None:
-    """`value_error` is our own sentence by itself."""
+    """`value_error` has no sentence of its own, since its message is ours."""
     if kind == "value_error":
         return
     for context in ({}, {"pattern": "^x$"}, {"min_length": 1, "max_length": 1, "gt": 1, "ge": 1, "lt": 1, "le": 1}):

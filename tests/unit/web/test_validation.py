@@ -1,4 +1,4 @@
-"""A body is read in bounded work: the same facts and the same faults as pydantic finds, but not all of them."""
+"""The work of reading a body is bounded: facts and faults equal those of pydantic, but not all faults are listed."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def reader(adapter: TypeAdapter[Any], annotation: Any = None) -> BodyReader:
 
 
 def pydantic_faults(adapter: TypeAdapter[Any], value: Any, members: Any) -> set[tuple[str, str, str]]:
-    """The faults that pydantic finds in the value as a whole."""
+    """Returns the faults that pydantic finds in the whole value."""
     with pytest.raises(ValidationError) as wrong:
         adapter.validate_python(value, from_attributes=True)
-    errors = [{**each, "loc": ("body", *each["loc"])} for each in wrong.value.errors()]
+    errors = [{**error, "loc": ("body", *error["loc"])} for error in wrong.value.errors()]
     return {(fault.code, fault.message, fault.pointer) for fault in schema_faults(errors, value, members)}
 
 
@@ -125,7 +125,7 @@ def test_response_lists_100_faults_and_notes_that_there_are_more() -> None:
     errors = problem_document(422, "schema", "", error.value.faults)["errors"]
     assert len(errors) == MAX_FAULTS + 1
     assert errors[-1] == {"code": "more-faults", "message": MORE_FAULTS.message, "pointer": ""}
-    assert all(set(each) == {"code", "message", "pointer"} for each in errors)
+    assert all(set(error) == {"code", "message", "pointer"} for error in errors)
 
 
 def test_largest_realistic_bodies_are_accepted() -> None:

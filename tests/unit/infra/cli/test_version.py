@@ -1,4 +1,4 @@
-"""`quartal --version` says the version that the package has."""
+"""`quartal --version` prints the version of the package."""
 
 from __future__ import annotations
 

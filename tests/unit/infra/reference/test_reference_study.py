@@ -70,7 +70,7 @@ def is_stereotactic(facts: list[ReferenceFact]) -> bool:
 
 
 def dates(value: Any, pointer: str = "") -> list[tuple[str, str]]:
-    """(pointer, date) of everything within that reads as a date."""
+    """Returns (JSON pointer, date) of every text that is a date."""
     match value:
         case str() if IS_DATE.fullmatch(value):
             return [(pointer, value)]
