@@ -31,7 +31,7 @@ print(*app.openapi()["paths"], *json.loads(PROBLEMS.read_text("utf-8")), sep="\\
 TESTS_OF_EVERY_FACT = (
     "tests/contracts",
     "tests/unit/analytics",
-    "tests/unit/exchange",
+    "tests/unit/infra/exchange",
     "tests/simulation/test_simulated_participants.py::test_every_described_fact_type_and_record_fact_is_simulated",
     *(
         f"tests/unit/test_rule_properties.py::test_{name}"

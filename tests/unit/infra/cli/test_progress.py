@@ -1,12 +1,10 @@
-"""Progress messages of long commands, and the users of the demo's links."""
+"""Progress messages of long commands."""
 
 from __future__ import annotations
 
 import pytest
 
 from infra.cli import progress
-from infra.local.demo_links import LIVE_STUDY, demo_links
-from infra.reference.study import SITE_ID, STUDY_ID, default_grants
 
 TERMINAL_VARIABLES = ("FORCE_COLOR", "TTY_COMPATIBLE")
 
@@ -34,9 +32,3 @@ def test_progress_is_shown_as_a_bar_on_a_terminal(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "20/30" in captured.err
-
-
-def test_each_granted_role_has_one_demo_link() -> None:
-    granted = {"administrator", *(grant["role"] for grant in default_grants(STUDY_ID, [SITE_ID]))}
-    for study in (STUDY_ID, LIVE_STUDY):
-        assert sorted(door.role for door in demo_links() if door.study == study) == sorted(granted)
