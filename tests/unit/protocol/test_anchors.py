@@ -27,7 +27,7 @@ def test_named_course_anchors_visits_only_in_a_plan_with_a_schedule_per_course()
     assert find_anchor(PER_COURSE, COURSES, "unknown") == Anchor("C1", INDEX_END)
 
 
-def test_course_that_goes_on_anchors_no_visit() -> None:
+def test_continuing_course_anchors_no_visit() -> None:
     assert find_anchor(PER_COURSE, COURSES, "C3") is None
     assert find_anchor(INDEX, [CourseDates("C1", True, None)]) is None
     assert find_anchor(INDEX, COURSES[1:]) is None
@@ -51,5 +51,5 @@ def test_death_without_a_date_ends_follow_up_from_the_first_day_on() -> None:
     assert end_of_follow_up(deaths=[None], withdrawals=[], lost_on=None, study_closed_on=None) == date.min
 
 
-def test_follow_up_without_an_end_goes_on() -> None:
+def test_follow_up_without_an_end_continues() -> None:
     assert end_of_follow_up(deaths=[], withdrawals=[], lost_on=None, study_closed_on=None) == date.max
