@@ -56,12 +56,12 @@ async def build_study_header(
     position: int,
     recorded_at: datetime | None,
     heading: str = "",
-    cut: str = "",
+    cut_date: str = "",
     epoch: str | None = None,
 ) -> StudyHeader:
     """Builds the header for an authenticated request.
 
-    `recorded_at` is the time at which the last fact up to `position` was recorded. `cut` is the data cut-off,
+    `recorded_at` is the time at which the last fact up to `position` was recorded. `cut_date` is the data cut-off,
     YYYY-MM-DD. The default heading is the study's title.
     """
     resources = get_container(request).opened(PageResources)
@@ -74,7 +74,7 @@ async def build_study_header(
         heading=heading or title,
         position=position,
         recorded_at=recorded_at,
-        cut=cut,
+        cut_date=cut_date,
         epoch=epoch,
         live_url=urls.live_url(study) if page.is_live else "",
         live_parts=resources.live_parts,

@@ -39,7 +39,7 @@ class StudyHeader:
     heading: str
     position: int
     recorded_at: datetime | str | None = None
-    cut: str = ""
+    cut_date: str = ""
     epoch: str | None = None
     live_url: str = ""
     live_parts: Sequence[str] = ()

@@ -50,7 +50,7 @@ async def test_figures_at_a_position_and_cut_do_not_depend_on_todays_date(
         plan = facts.protocol(stereotactic={"deliveries": [course.targets[0].delivery]})
         await analytics_study.project([analytics_study.study.add(facts.protocol_amended("2024-03-20", plan))])
         user, as_of = f"investigator.{study_id}", AsOf(at=str(analytics_study.position))
-        parameters = FigureRequest(cut=CUT, as_of=as_of)
+        parameters = FigureRequest(cut_date=CUT, as_of=as_of)
         snapshots: list[dict[str, Any]] = []
         for days in (3, 5, 10, 400):  # from the day of the cut on; before, it is refused
             reader = StudyReader(analytics_database.app, analytics_database.system, clock_days_later(days))

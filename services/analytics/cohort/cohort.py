@@ -20,27 +20,31 @@ class Cohort:
     """The screened participants of a study.
 
     `study`: the study's own facts. `excluded`: participants in no figure, past ones included: voided, or consent to
-    data use withdrawn. `cut`: the last day that is counted.
+    data use withdrawn. `cut_date`: the last day that is counted.
     """
 
     study: Record
     participants: tuple[Participant, ...]
     excluded: tuple[Participant, ...]
-    cut: date
+    cut_date: date
 
     @cached_property
     def protocol(self) -> Protocol:
-        """The protocol in force on the cut, for every participant."""
-        return protocol_on(self.study, self.cut)
+        """The protocol in force on the data cut-off, for every participant."""
+        return protocol_on(self.study, self.cut_date)
 
 
 def build_cohort(
-    study: Record, events: Iterable[Event], excluded_ids: frozenset[str], cut: date, known_until: date | None = None
+    study: Record,
+    events: Iterable[Event],
+    excluded_ids: frozenset[str],
+    cut_date: date,
+    known_until: date | None = None,
 ) -> Cohort:
-    """The screened participants with the facts that stand, in the order of their ids.
+    """Returns the screened participants with their current facts, in the order of their ids.
 
     `events` may be in any order across participants; unreadable ones are left out. `excluded_ids`: participants whom
-    no analysis may use today. `known_until`: the last day that dates are imputed to; None: the cut.
+    no analysis may use today. `known_until`: the last day that dates are imputed to; None: the data cut-off.
     """
     events_by_subject: dict[str, list[Event]] = {}
     for event in events:
@@ -51,7 +55,7 @@ def build_cohort(
         for subject, subject_events in sorted(events_by_subject.items())
     }
     participants = [
-        Participant(participant_id=subject, record=record, known_until=known_until or cut)
+        Participant(participant_id=subject, record=record, known_until=known_until or cut_date)
         for subject, record in records.items()
         if record.stated_of(ParticipantScreened)
     ]
@@ -59,7 +63,7 @@ def build_cohort(
         study=study,
         participants=tuple(person for person in participants if person.participant_id not in excluded_ids),
         excluded=tuple(person for person in participants if person.participant_id in excluded_ids),
-        cut=cut,
+        cut_date=cut_date,
     )
 
 
@@ -70,7 +74,7 @@ class Selection:
     `sites`: enrolling sites; None: all. `subset`: `all` or `stereotactic`. `by`: the stratification; None: none.
     """
 
-    cut: date
+    cut_date: date
     sites: frozenset[str] | None = None
     subset: str = "all"
     by: str | None = None
@@ -84,4 +88,4 @@ class Selection:
 
     def _includes(self, participant: Participant, protocol: Protocol) -> bool:
         at_selected_site = self.sites is None or participant.site_id in self.sites
-        return at_selected_site and (self.subset == "all" or participant.is_stereotactic(protocol, self.cut))
+        return at_selected_site and (self.subset == "all" or participant.is_stereotactic(protocol, self.cut_date))

@@ -75,7 +75,7 @@ class _AccrualPlan:
 
 
 def _subset_of(participant: Participant, cohort: Cohort, selection: Selection) -> str:
-    return "stereotactic" if participant.is_stereotactic(cohort.protocol, selection.cut) else "other"
+    return "stereotactic" if participant.is_stereotactic(cohort.protocol, selection.cut_date) else "other"
 
 
 _GROUP_OF: dict[str | None, Callable[[Participant, Cohort, Selection], str]] = {
@@ -104,7 +104,7 @@ class Accrual(Figure):
         enrolled = [
             participant
             for participant in selection.participants(cohort)
-            if participant.first_fact(ParticipantEnrolled, selection.cut)
+            if participant.first_fact(ParticipantEnrolled, selection.cut_date)
         ]
         members: dict[str, list[Participant]] = {} if selection.by else {"all": []}
         for participant in enrolled:
@@ -113,7 +113,7 @@ class Accrual(Figure):
             target=cohort.protocol.accrual_target,
             groups=tuple(_group(name, participants) for name, participants in sorted(members.items())),
             imputed_dates=sum(
-                participant.count_imputed_dates(selection.cut, ParticipantEnrolled) for participant in enrolled
+                participant.count_imputed_dates(selection.cut_date, ParticipantEnrolled) for participant in enrolled
             ),
             left_out=selection.count_excluded(cohort),
         )
@@ -127,7 +127,7 @@ class Accrual(Figure):
             progress = f"{enrolled} / {target.participants} = {percent(enrolled / target.participants):.1f} %"
             sentences = [f"{progress} of the participants planned by {target.by} are enrolled."]
         if plan:
-            expected = count_noun(plan.expected_on(context.cut), "participant")
+            expected = count_noun(plan.expected_on(context.cut_date), "participant")
             sentences.append(f"Accrual at a constant rate would have reached {expected} by the data cut-off.")
         if len(self.groups) > 1:
             counts = "; ".join(f"{group.name} {group.enrolled}" for group in _largest_first(self.groups))
@@ -138,7 +138,7 @@ class Accrual(Figure):
         target = self._applicable_target(context)
         numbers = [("accrued", str(self._enrolled()), f"of {target.participants} planned" if target else "enrolled")]
         if plan := self._plan(context):
-            numbers.append(("planned", str(plan.expected_on(context.cut)), "expected by the data cut-off"))
+            numbers.append(("planned", str(plan.expected_on(context.cut_date)), "expected by the data cut-off"))
         return numbers
 
     def table(self) -> FigureTable:
@@ -153,10 +153,15 @@ class Accrual(Figure):
     def draw(self, context: FigureContext) -> str:
         """Returns the curve as SVG text; a divided figure has a row for every group below it."""
         steps, plan, target = self._total_curve(), self._plan(context), self._applicable_target(context)
-        end = max(context.cut, plan.by) if plan else context.cut
+        end = max(context.cut_date, plan.by) if plan else context.cut_date
         axes = _accrual_axes(steps, target.participants if target else 0, end)
         groups = _largest_first(self.groups) if len(self.groups) > 1 else []
-        body = [*_axes(axes), *_draw_plan(axes, plan), *_draw_curve(axes, steps, context.cut), *_group_rows(groups)]
+        body = [
+            *_axes(axes),
+            *_draw_plan(axes, plan),
+            *_draw_curve(axes, steps, context.cut_date),
+            *_group_rows(groups),
+        ]
         height = _BOTTOM + 34 + (36 + _ROW_HEIGHT * len(groups) if groups else 0)
         return document(self.NAME, self.TITLE, self.caption(context), (_WIDTH, height), body)
 
@@ -243,7 +248,7 @@ def _draw_plan(axes: _AccrualAxes, plan: _AccrualPlan | None) -> Iterator[Elemen
     yield text(_RIGHT, 12, label, "end", fill=SECOND, class_="second", font_size=12)
 
 
-def _draw_curve(axes: _AccrualAxes, steps: Steps, cut: date) -> Iterator[Element]:
+def _draw_curve(axes: _AccrualAxes, steps: Steps, cut_date: date) -> Iterator[Element]:
     if not steps:
         yield secondary_text(
             (_LEFT + _RIGHT) / 2, (_TOP + _BOTTOM) / 2, "No participant is enrolled yet", "middle", font_size=14
@@ -251,7 +256,7 @@ def _draw_curve(axes: _AccrualAxes, steps: Steps, cut: date) -> Iterator[Element
         return
     start = (axes.days.at(steps[0][0]), axes.counts.at(0))
     points = [start, *_downsample([(axes.days.at(day), axes.counts.at(count)) for day, count in steps])]
-    end = max(axes.days.at(cut), points[-1][0])
+    end = max(axes.days.at(cut_date), points[-1][0])
     y = points[-1][1]
     path = step_path(points, end)
     yield element("path", d=f"{path}V{_BOTTOM}Z", fill=ACCENT, fill_opacity=0.1, class_="accent")

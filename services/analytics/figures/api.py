@@ -76,7 +76,9 @@ async def figure(
     answer = await service.figure(name, study, request.state.caller.subject, figure_query.to_request())
     note_figure(request, answer)
     filters = [f"{key}-{value}" for key, value in answer.context.filters.active().items()]
-    headers = content_disposition([study, name, *filters, f"cut-{answer.context.cut}"], answer.context.position, kind)
+    headers = content_disposition(
+        [study, name, *filters, f"cut-{answer.context.cut_date}"], answer.context.position, kind
+    )
     if kind == "json":
         return JSONResponse(answer.to_json(), headers=headers)
     return Response(render_file(answer, kind), media_type=MEDIA_TYPES[kind], headers=headers)

@@ -47,12 +47,12 @@ class FigureFilters(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class FigureContext:
-    """The state of the study that a figure shows. `cut`: the last day that it counts."""
+    """The state of the study that a figure shows. `cut_date`: the last day that it counts."""
 
     study_id: str
     position: int
     recorded_at: datetime | None
-    cut: date
+    cut_date: date
     filters: FigureFilters
 
 
@@ -120,7 +120,7 @@ class Figure(BaseModel, ABC):
         excluded = f"{count_noun(self.left_out, 'participant')} excluded"
         reason = " (voided, or consent to data use withdrawn)" if self.left_out else ""
         filters = "".join(f", {humanize(name)} {value}" for name, value in context.filters.active().items())
-        return f"Data cut-off {context.cut}, position {context.position}{filters}; {imputed}, {excluded}{reason}."
+        return f"Data cut-off {context.cut_date}, position {context.position}{filters}; {imputed}, {excluded}{reason}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class FigureAnswer:
             "study_id": context.study_id,
             "position": context.position,
             "recorded_at": context.recorded_at.isoformat() if context.recorded_at else None,
-            "cut": context.cut.isoformat(),
+            "cut": context.cut_date.isoformat(),
             "parameters": context.filters.to_json(),
             **self.numbers,
         }

@@ -40,7 +40,7 @@ class FigurePart:
     source: str
     version: int
     recorded_at: datetime | None
-    cut: str
+    cut_date: str
     picture: str
     caption: str
     headline: Sequence[tuple[str, str, str]]
@@ -72,7 +72,7 @@ async def _render_cohort(request: Request, study: str, figure_request: FigureReq
         PAGE,
         position=context.position,
         recorded_at=context.recorded_at,
-        cut=context.cut.isoformat(),
+        cut_date=context.cut_date.isoformat(),
     )
     return render_cohort(header, [build_figure_part(answer, request.query_params) for answer in answers])
 
@@ -117,7 +117,7 @@ def build_figure_part(answer: FigureAnswer, query: Mapping[str, str] = urls.NO_Q
         source=urls.figure_url(context.study_id, answer.name, query),
         version=context.position,
         recorded_at=context.recorded_at,
-        cut=context.cut.isoformat(),
+        cut_date=context.cut_date.isoformat(),
         picture=figure.draw(context),
         caption=figure.caption(context),
         headline=figure.headline(context),

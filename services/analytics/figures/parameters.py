@@ -19,11 +19,11 @@ from shared.kernel.partial_date import Day
 class FigureRequest:
     """The parameters of a request for a figure; None: not given.
 
-    `as_of` selects the state of the study, `cut` the data cut-off, `site` and `subset` the participants; `by` divides
-    the figure into groups.
+    `as_of` selects the state of the study, `cut_date` is the data cut-off, `site` and `subset` select participants, and
+    `by` divides the figure into groups.
     """
 
-    cut: date | None = None
+    cut_date: date | None = None
     as_of: AsOf = LATEST
     site: str | None = None
     subset: str = "all"
@@ -47,7 +47,7 @@ class FigureParameters(BaseModel):
 
     def to_request(self) -> FigureRequest:
         return FigureRequest(
-            cut=self.cut,
+            cut_date=self.cut,
             as_of=AsOf(at=self.at, recorded_until=self.as_of, epoch=self.epoch),
             site=self.site,
             subset=self.subset,

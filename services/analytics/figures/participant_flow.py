@@ -99,17 +99,19 @@ class ParticipantFlow(Figure):
 
     @classmethod
     def compute(cls, cohort: Cohort, selection: Selection) -> Self:
-        participants, cut = selection.participants(cohort), selection.cut
-        enrolled = [participant for participant in participants if participant.first_fact(ParticipantEnrolled, cut)]
-        stereotactic = sum(participant.is_stereotactic(cohort.protocol, cut) for participant in enrolled)
+        participants, cut_date = selection.participants(cohort), selection.cut_date
+        enrolled = [
+            participant for participant in participants if participant.first_fact(ParticipantEnrolled, cut_date)
+        ]
+        stereotactic = sum(participant.is_stereotactic(cohort.protocol, cut_date) for participant in enrolled)
         share, interval = _share(stereotactic, len(enrolled))
-        statuses = Counter[str](follow_up_status(participant, cohort.protocol, cut) for participant in enrolled)
+        statuses = Counter[str](follow_up_status(participant, cohort.protocol, cut_date) for participant in enrolled)
         return cls(
             screened=_count_with_fact(participants, ParticipantScreened, selection),
             screen_failed=_count_with_fact(participants, ScreeningFailed, selection),
             consented=_count_with_fact(participants, ConsentSigned, selection),
             enrolled=len(enrolled),
-            treated=sum(participant.index_course(cut) is not None for participant in enrolled),
+            treated=sum(participant.index_course(cut_date) is not None for participant in enrolled),
             stereotactic=stereotactic,
             stereotactic_percent=share,
             stereotactic_interval=interval,
@@ -119,7 +121,9 @@ class ParticipantFlow(Figure):
             died=statuses["died"],
             withdrawn=statuses["withdrawn"],
             lost=statuses["lost"],
-            imputed_dates=sum(participant.count_imputed_dates(cut, *_DATED_FACT_TYPES) for participant in participants),
+            imputed_dates=sum(
+                participant.count_imputed_dates(cut_date, *_DATED_FACT_TYPES) for participant in participants
+            ),
             left_out=selection.count_excluded(cohort),
         )
 
@@ -179,7 +183,7 @@ class ParticipantFlow(Figure):
 
 
 def _count_with_fact(participants: Sequence[Participant], fact_type: type[Fact], selection: Selection) -> int:
-    return sum(participant.first_fact(fact_type, selection.cut) is not None for participant in participants)
+    return sum(participant.first_fact(fact_type, selection.cut_date) is not None for participant in participants)
 
 
 def _share(count: int, total: int) -> tuple[float | None, tuple[float, float] | None]:

@@ -39,12 +39,12 @@ class FigureService:
         scope = read_scope(rights, request.site, participant_level=figure.PARTICIPANT_LEVEL)
         require_site(study.record, request.site)
         resolved = await self._reader.resolve_position(study_id, current, request.as_of)
-        cut = self._resolve_cut(study_id, study.record, request.cut, resolved.cut_on)
+        cut_date = self._resolve_cut_date(study_id, study.record, request.cut_date, resolved.named_cut_date)
         visible_to = rights if figure.PARTICIPANT_LEVEL else None
         visible_tenants = tuple(readable_tenants(rights)) if visible_to else ()
-        key = (study_id, current.epoch, current.position, resolved, name, cut, request, scope, visible_tenants)
+        key = (study_id, current.epoch, current.position, resolved, name, cut_date, request, scope, visible_tenants)
         if key not in self._cache:
-            selection = Selection(cut, scope.enrolling_sites, request.subset, request.by)
+            selection = Selection(cut_date, scope.enrolling_sites, request.subset, request.by)
             snapshot = await self._reader.snapshot(study_id, study.record, resolved.position, visible_to)
             threshold = small_cell_threshold(study.record) if scope.suppress_small_cells else None
             self._cache[key] = await asyncio.to_thread(_compute, figure, snapshot, selection, scope, threshold)
@@ -52,12 +52,14 @@ class FigureService:
                 self._cache.popitem(last=False)
         return self._cache[key]
 
-    def _resolve_cut(self, study_id: str, study: Record, requested: date | None, named_cut_day: date | None) -> date:
+    def _resolve_cut_date(
+        self, study_id: str, study: Record, requested: date | None, named_cut_date: date | None
+    ) -> date:
         """Returns the data cut-off: the requested one, that of a named cut, or today. Raises RequestRejected."""
         today = self._reader.latest_today(study_id, study)
         if requested and requested > today:
             raise parameter_error("cut", f"Give no day after the study's today, {today.isoformat()}.")
-        return requested or named_cut_day or today
+        return requested or named_cut_date or today
 
 
 def _require_figure(name: str, by: str | None) -> type[Figure]:
@@ -73,12 +75,12 @@ def _require_figure(name: str, by: str | None) -> type[Figure]:
 def _compute(
     figure_type: type[Figure], snapshot: StudySnapshot, selection: Selection, scope: ReadScope, threshold: int | None
 ) -> FigureAnswer:
-    figure = figure_type.compute(snapshot.cohort(selection.cut), selection)
+    figure = figure_type.compute(snapshot.cohort(selection.cut_date), selection)
     context = FigureContext(
         study_id=snapshot.study_id,
         position=snapshot.position,
         recorded_at=snapshot.recorded_at,
-        cut=selection.cut,
+        cut_date=selection.cut_date,
         filters=_effective_filters(selection, scope),
     )
     is_whole_study = selection.sites is None and selection.subset == "all"

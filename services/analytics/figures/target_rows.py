@@ -66,14 +66,14 @@ class TargetRow(BaseModel):
     dose_delivered_gy: float | None
 
 
-def target_rows(participant: Participant, cut: date) -> Iterator[TargetRow]:
-    """Yields the targets of every course that started by `cut`, by course and as prescribed there last."""
+def target_rows(participant: Participant, cut_date: date) -> Iterator[TargetRow]:
+    """Yields the targets of every course that started by `cut_date`, by course and as prescribed there last."""
     for course in sorted(
-        participant.facts(RadiotherapyStarted, cut),
+        participant.facts(RadiotherapyStarted, cut_date),
         key=lambda start: (participant.day(start), start.course_id),
     ):
-        end = participant.course_end(course, cut)
-        for target in participant.targets(course, cut):
+        end = participant.course_end(course, cut_date)
+        for target in participant.targets(course, cut_date):
             yield _target_row(participant, course, end, target)
 
 

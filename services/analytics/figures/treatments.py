@@ -90,13 +90,13 @@ class Treatments(Figure):
     @classmethod
     def compute(cls, cohort: Cohort, selection: Selection) -> Self:
         participants = selection.participants(cohort)
-        rows = [row for participant in participants for row in target_rows(participant, selection.cut)]
+        rows = [row for participant in participants for row in target_rows(participant, selection.cut_date)]
         dated_fact_types = (RadiotherapyStarted, PrescriptionChanged, RadiotherapyCompleted, RadiotherapyDiscontinued)
         return cls(
             targets=tuple(rows),
             deliveries=tuple(_count_delivery(name, rows) for name in sorted({row.delivery for row in rows})),
             imputed_dates=sum(
-                participant.count_imputed_dates(selection.cut, *dated_fact_types) for participant in participants
+                participant.count_imputed_dates(selection.cut_date, *dated_fact_types) for participant in participants
             ),
             left_out=selection.count_excluded(cohort),
         )

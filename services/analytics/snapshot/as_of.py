@@ -34,7 +34,7 @@ class ResolvedPosition:
     """A position, and the day of the named data cut that led to it, if one did."""
 
     position: int
-    cut_on: date | None = None
+    named_cut_date: date | None = None
 
 
 async def resolve_position(

@@ -28,6 +28,6 @@ class StudySnapshot:
     excluded: frozenset[str]
     known_until: date
 
-    def cohort(self, cut: date) -> Cohort:
-        """Returns the participants of the snapshot for an analysis that counts days up to and on `cut`."""
-        return build_cohort(self.study, self.events, self.excluded, cut, self.known_until)
+    def cohort(self, cut_date: date) -> Cohort:
+        """Returns the participants of the snapshot for an analysis that counts days up to and on `cut_date`."""
+        return build_cohort(self.study, self.events, self.excluded, cut_date, self.known_until)

@@ -40,7 +40,9 @@ def test_pages_link_to_the_static_files_of_their_service() -> None:
 
 def test_study_header_shows_cut_off_and_epoch_only_if_given() -> None:
     header = StudyHeader(study_id="atc-rt", title="A study", heading="Participants", position=7)
-    with_epoch = StudyHeader(study_id="atc-rt", title="A study", heading="Operations", position=7, epoch="", cut="2025")
+    with_epoch = StudyHeader(
+        study_id="atc-rt", title="A study", heading="Operations", position=7, epoch="", cut_date="2025"
+    )
     html, other = (PAGES.render("study_header.html", study=study) for study in (header, with_epoch))
     assert "<h1>Participants</h1>" in html
     assert "Data cut-off" not in html

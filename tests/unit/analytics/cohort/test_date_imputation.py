@@ -41,8 +41,8 @@ def imputed_days(facts_recorded: Sequence[Fact], placed_apart: Fact | None = Non
     return imputed
 
 
-def flow_counts(facts_recorded: Sequence[Fact], cut: date = TODAY) -> ParticipantFlow:
-    return ParticipantFlow.compute(build_test_cohort(make_events("P", facts_recorded)), Selection(cut))
+def flow_counts(facts_recorded: Sequence[Fact], cut_date: date = TODAY) -> ParticipantFlow:
+    return ParticipantFlow.compute(build_test_cohort(make_events("P", facts_recorded)), Selection(cut_date))
 
 
 def participant_of(facts_recorded: Sequence[Fact]) -> Participant:

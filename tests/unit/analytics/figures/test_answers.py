@@ -30,7 +30,7 @@ CONTEXT = FigureContext(
     study_id="atc-rt",
     position=7,
     recorded_at=datetime(2025, 1, 31, 12, tzinfo=UTC),
-    cut=TODAY,
+    cut_date=TODAY,
     filters=FigureFilters(site="a"),
 )
 SCHEMA = TypeAdapter(ANY_FIGURE_ANSWER).json_schema(mode="serialization")

@@ -278,8 +278,8 @@ def test_partial_date_is_imputed_by_the_recording_day_and_not_by_the_cut_off(day
     events = [make_event("p", at, *fact) for at, fact in enumerate([screened("2024-03"), enrolled("2024-03")], 1)]
     study_cohort = build_cohort(STUDY, events, frozenset(), TODAY, date(2024, 3, day))
     imputed_day = min(day, 15)
-    for cut in (date(2024, 3, imputed_day), TODAY):
-        (group,) = Accrual.compute(study_cohort, Selection(cut)).groups
+    for cut_date in (date(2024, 3, imputed_day), TODAY):
+        (group,) = Accrual.compute(study_cohort, Selection(cut_date)).groups
         assert group.curve == (AccrualStep(on=date(2024, 3, imputed_day), cumulative=1),)
     assert (
         Accrual.compute(study_cohort, Selection(date(2024, 3, imputed_day) - timedelta(days=1))).groups[0].curve == ()

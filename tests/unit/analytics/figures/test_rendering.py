@@ -57,7 +57,7 @@ def context(answer: dict[str, Any]) -> FigureContext:
         study_id=answer["study_id"],
         position=answer["position"],
         recorded_at=datetime.fromisoformat(answer["recorded_at"]),
-        cut=date.fromisoformat(answer["cut"]),
+        cut_date=date.fromisoformat(answer["cut"]),
         filters=FigureFilters.model_validate(answer["parameters"]),
     )
 
@@ -353,7 +353,7 @@ def test_cohort_page_embeds_figure_fragments_and_no_inline_code() -> None:
         heading="<Thyroid> & co",
         position=412,
         recorded_at=datetime.fromisoformat(COMMON["recorded_at"]),
-        cut="2025-01-31",
+        cut_date="2025-01-31",
         live_url="/live",
         notes=["27 synthetic"],
     )
