@@ -32,7 +32,9 @@ MAX_FAULTS = 100
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong with a request, as the problem document lists it.
+    """One entry of `errors` in a problem document: one thing that is wrong with a request.
+
+    An objection of a rule or gate becomes a fault, as does a value of the wrong type.
 
     `code` is stable, for programs. `pointer` is the JSON pointer to the value in the body. `because_of` is the id of
     the event that the request conflicts with.

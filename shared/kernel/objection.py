@@ -11,7 +11,7 @@ from shared.kernel.fact import Fact, StatedFact
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """A reason why a fact cannot stand.
+    """The reason of a rule or gate to refuse a fact.
 
     `code` is stable, for programs. `message` is for people and quotes no patient data. `because_of` is the event that
     the fact conflicts with. `pointer` is the JSON pointer, within the fact, to the value at fault; '' for the whole

@@ -27,7 +27,7 @@ HALO: dict[str, AttributeValue] = {
     "stroke_linejoin": "round",
     "paint_order": "stroke",
 }
-"""Attributes of a text that may lie on a line of the drawing."""
+"""Attributes of a text that may overlap a line of the picture."""
 
 
 @dataclass(frozen=True, slots=True)

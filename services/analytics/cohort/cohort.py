@@ -1,4 +1,4 @@
-"""The participants of a study as of a position, and the selection of them that a figure counts. Pure."""
+"""The participants of a study as of a position, and the selection that a figure counts. Pure."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from shared.protocol.protocol import Protocol
 class Cohort:
     """The screened participants of a study.
 
-    `study`: the study's own facts. `excluded`: participants in no figure, past ones included: voided, or consent to
-    data use withdrawn. `cut_date`: the last day that is counted.
+    `study`: the study's own facts. `excluded`: participants who are in no analysis, past or present, because they are
+    voided or their consent to data use is withdrawn. `cut_date`: the data cut-off, the last day that is counted.
     """
 
     study: Record
@@ -61,8 +61,10 @@ def build_cohort(
     ]
     return Cohort(
         study=study,
-        participants=tuple(person for person in participants if person.participant_id not in excluded_ids),
-        excluded=tuple(person for person in participants if person.participant_id in excluded_ids),
+        participants=tuple(
+            participant for participant in participants if participant.participant_id not in excluded_ids
+        ),
+        excluded=tuple(participant for participant in participants if participant.participant_id in excluded_ids),
         cut_date=cut_date,
     )
 
@@ -83,7 +85,7 @@ class Selection:
         return [participant for participant in cohort.participants if self._includes(participant, cohort.protocol)]
 
     def count_excluded(self, cohort: Cohort) -> int:
-        """The number of excluded participants of the selected sites."""
+        """Returns the number of excluded participants of the selected sites."""
         return sum(self.sites is None or participant.site_id in self.sites for participant in cohort.excluded)
 
     def _includes(self, participant: Participant, protocol: Protocol) -> bool:

@@ -1,4 +1,4 @@
-"""Imputed dates: the day that analyses take a partial date for. Pure.
+"""Imputed dates: the day that analyses use in place of a partial date. Pure.
 
 docs/architecture/analytics/cohort.md has the rules in a table.
 """
@@ -17,13 +17,13 @@ from shared.kernel.partial_date import PartialDate
 
 MID_MONTH, MID_YEAR = 15, (7, 1)
 DateKey = tuple[type[Fact], EpisodeId | None, PartialDate | None]
-"""Facts with one key are taken for the same day."""
+"""Identifies the imputed day: facts with equal keys have the same one."""
 
 
 def impute(partial_date: PartialDate, known_until: date) -> date:
-    """The imputed day: the 15th of a month, 1 July of a year, but no day after `known_until`; an exact date is itself.
+    """Returns the imputed day: the 15th of a month, 1 July of a year, or the day of an exact date.
 
-    The day is always within the partial date, also where all of it is after `known_until`.
+    It is no day after `known_until`, but always within the partial date, even if all of that is after `known_until`.
     """
     if partial_date.is_exact:
         return partial_date.earliest
@@ -33,7 +33,7 @@ def impute(partial_date: PartialDate, known_until: date) -> date:
 
 
 def latest_imputable_day(fact: Fact, known_until: date, withdrawn_on: date) -> date:
-    """The last day to impute: the day of the withdrawal of consent for facts that cannot follow it."""
+    """Returns the last day to impute: the day of the withdrawal of consent for facts that cannot follow it."""
     return known_until if possible_after_withdrawal(fact) else min(known_until, withdrawn_on)
 
 
@@ -42,7 +42,7 @@ def date_key(fact: Fact) -> DateKey:
 
 
 def adjust_episode_days(facts: Sequence[Fact], impute_alone: Callable[[Fact], date]) -> dict[DateKey, date]:
-    """Imputed days, adjusted so that episodes start before they end and losses precede resumptions.
+    """Returns imputed days, adjusted so that episodes start before they end and losses precede resumptions.
 
     `impute_alone` gives the unadjusted day of a fact.
     """
@@ -58,7 +58,7 @@ def adjust_episode_days(facts: Sequence[Fact], impute_alone: Callable[[Fact], da
 
 
 def _order_episode(episode_facts: Sequence[Fact], impute_alone: Callable[[Fact], date]) -> Iterator[tuple[Fact, date]]:
-    """Days of one episode: it starts, changes and ends, in this order. The first of several consents starts it."""
+    """Yields the days of one episode, which starts, changes and ends in this order. The first consent starts it."""
     start = min((fact for fact in episode_facts if isinstance(fact, EPISODE_STARTS)), key=impute_alone, default=None)
     end = next((fact for fact in episode_facts if isinstance(fact, EPISODE_ENDS)), None)
     if start is None or end is None:
@@ -73,7 +73,7 @@ def _order_episode(episode_facts: Sequence[Fact], impute_alone: Callable[[Fact],
 
 
 def _order_losses(facts: Sequence[Fact], impute_alone: Callable[[Fact], date]) -> Iterator[tuple[Fact, date]]:
-    """If every loss is imputed after a resumption although one may precede it, move that loss before it."""
+    """Moves a loss before a resumption if all losses are imputed after it although this one may precede it."""
     losses = sorted((fact for fact in facts if isinstance(fact, LostToFollowUp)), key=impute_alone)
     for resumption in (fact for fact in facts if isinstance(fact, FollowUpResumed)):
         possible_losses = [loss for loss in losses if loss.on.earliest <= resumption.on.latest]
@@ -83,25 +83,25 @@ def _order_losses(facts: Sequence[Fact], impute_alone: Callable[[Fact], date]) -
 
 
 def _not_after(fact: Fact, day: date, limit: date) -> date:
-    """The day, or `limit` if it is earlier and within the fact's date."""
+    """Returns the day, or `limit` if it is earlier and within the fact's date."""
     return min(day, limit) if fact.happened_on and fact.happened_on.earliest <= limit else day
 
 
 def _not_before(fact: Fact, day: date, limit: date) -> date:
-    """The day, or `limit` if it is later and within the fact's date."""
+    """Returns the day, or `limit` if it is later and within the fact's date."""
     return max(day, limit) if fact.happened_on and limit <= fact.happened_on.latest else day
 
 
 def day_of_death(died_on: PartialDate, alive_on: date, known_until: date) -> date:
-    """The imputed day of a death: not before the participant was last known alive, as far as the date allows that."""
+    """Returns the imputed day of a death: not before the day last known alive, as far as the date allows that."""
     return max(impute(died_on, known_until), min(alive_on, died_on.latest))
 
 
 def list_participation_days(facts: Iterable[Fact]) -> list[date]:
-    """The first possible day of each fact that needs the participant's consent."""
+    """Returns the first possible day of each fact that needs the participant's consent."""
     return [fact.happened_on.earliest for fact in facts if fact.happened_on and not possible_after_withdrawal(fact)]
 
 
 def day_of_withdrawal(withdrawn_on: PartialDate, participation_days: Iterable[date], known_until: date) -> date:
-    """The imputed day of a withdrawal: not before any day of participation that may precede it."""
+    """Returns the imputed day of a withdrawal: not before any day of participation that may precede it."""
     return max([impute(withdrawn_on, known_until), *(day for day in participation_days if day <= withdrawn_on.latest)])

@@ -37,7 +37,7 @@ class EpisodeKind:
 
 
 ENROLLMENT = EpisodeKind("enrollment", "", (ConsentSigned,), (ParticipantEnrolled,))
-"""Begins with the first consent: a renewed consent begins nothing."""
+"""The enrollment begins with the first consent, and not again with a renewed one."""
 COURSE = EpisodeKind(
     "course",
     "course_id",
@@ -60,7 +60,7 @@ LASTING_ENDS = tuple(fact_type for kind in LASTING_KINDS for fact_type in kind.e
 
 
 def episode_of(fact: Fact) -> EpisodeId | None:
-    """The episode that the fact starts, changes or ends; None for a fact of no episode."""
+    """Returns the episode that the fact starts, changes or ends; None for a fact of no episode."""
     for kind in EPISODE_KINDS:
         if isinstance(fact, kind.facts):
             return kind.name, str(getattr(fact, kind.id_member)) if kind.id_member else ""

@@ -1,4 +1,4 @@
-"""One participant as analyses see them: the record of all services, with the day that each fact is taken for. Pure."""
+"""One participant in analyses: the current facts of all services, and the day that is used for each. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from shared.protocol.protocol import Protocol
 
 @dataclass(frozen=True)
 class Participant:
-    """A screened participant with the facts that stand in every service.
+    """A screened participant with the current facts of every service.
 
     `known_until`: the last day that dates are imputed to.
     """
@@ -40,10 +40,10 @@ class Participant:
     known_until: date
 
     def facts(self, fact_type: type[F], until: date) -> list[F]:
-        """Facts of a type dated on or before `until`, in the order in which they were stated.
+        """Returns the facts of a type dated on or before `until`, in the order in which they were recorded.
 
         Undated facts are always included, an undated death only from the day last known alive. After a withdrawal of
-        consent only the withdrawal and death are returned: the rest leaves every analysis from that day on.
+        consent only the withdrawal and death are returned: no analysis uses later facts of other types.
         """
         until = until if fact_type in COUNTED_AFTER_WITHDRAWAL else min(until, self.withdrawn_on)
         return [
@@ -53,11 +53,11 @@ class Participant:
         ]
 
     def first_fact(self, fact_type: type[F], until: date = date.max) -> F | None:
-        """The earliest of `facts`; None if there are none."""
+        """Returns the earliest of `facts`; None if there are none."""
         return min(self.facts(fact_type, until), key=self.day, default=None)
 
     def day(self, fact: Fact) -> date:
-        """The day that analyses take the fact for; `known_until` for a fact without a date."""
+        """Returns the day that analyses use for the fact; `known_until` for a fact without a date."""
         return self._day_if_known(fact) or self.known_until
 
     def _day_if_known(self, fact: Fact) -> date | None:
@@ -71,7 +71,7 @@ class Participant:
         return self._adjusted_days.get(date_imputation.date_key(fact)) or self._impute_alone(fact)
 
     def _impute_alone(self, fact: Fact) -> date:
-        """The day for the fact's own date, without regard to other facts but a withdrawal."""
+        """Returns the imputed day of the fact's own date. Of other facts, only a withdrawal of consent limits it."""
         partial_date = fact.happened_on
         return (
             impute(partial_date, date_imputation.latest_imputable_day(fact, self.known_until, self.withdrawn_on))
@@ -96,7 +96,7 @@ class Participant:
         return max((self.day(fact) for fact in facts if fact.happened_on and implies_alive(fact)), default=date.min)
 
     def lost_to_follow_up_on(self, until: date) -> date | None:
-        """The day of the last loss to follow-up, unless follow-up was resumed after it; None while followed."""
+        """Returns the day of the last loss to follow-up, unless follow-up was resumed after it; None while followed."""
         loss_days = [self.day(fact) for fact in self.facts(LostToFollowUp, until)]
         resumption_days = [self.day(fact) for fact in self.facts(FollowUpResumed, until)]
         return max(loss_days) if loss_days and max(loss_days) > max(resumption_days, default=date.min) else None
@@ -113,7 +113,7 @@ class Participant:
 
     @cached_property
     def current_site(self) -> str:
-        """The site that follows the participant now. Row-level security goes by it."""
+        """The site that follows the participant now. Row-level security uses it."""
         return current_site(self.record) or self.site_id
 
     @cached_property
@@ -121,18 +121,18 @@ class Participant:
         return {lesion.lesion_id: lesion for lesion in self.record.facts_of(LesionRegistered)}
 
     def targets(self, course: RadiotherapyStarted, until: date) -> tuple[Target, ...]:
-        """The targets of the course by what was prescribed and treated until that day."""
+        """Returns the targets of the course as prescribed and treated until that day."""
         changes = [change for change in self.facts(PrescriptionChanged, until) if change.course_id == course.course_id]
         return current_targets(course, changes, self.course_end(course, until))
 
     def course_end(self, course: RadiotherapyStarted, until: date) -> CourseEnd | None:
-        """The completion or discontinuation of the course; None while it goes on."""
+        """Returns the completion or discontinuation of the course; None before it."""
         completed, discontinued = self.facts(RadiotherapyCompleted, until), self.facts(RadiotherapyDiscontinued, until)
         ends: list[CourseEnd] = [*completed, *discontinued]
         return next((end for end in ends if end.course_id == course.course_id), None)
 
     def course_dates(self, until: date) -> list[CourseDates]:
-        """The courses started until that day, with the day of the last fraction of each that ended."""
+        """Returns the courses started until that day, with the day of the last fraction of each that ended."""
         return [
             CourseDates(
                 course_id=course.course_id,
@@ -161,11 +161,11 @@ class Participant:
         return not target.lesion_ids or "metastasis" in kinds
 
     def count_imputed_dates(self, until: date, *fact_types: type[Fact]) -> int:
-        """The number of facts of these types until that day whose date is known by month or year only."""
+        """Returns the number of facts of these types until that day whose date is known by month or year only."""
         dated = (fact.happened_on for fact_type in fact_types for fact in self.facts(fact_type, until))
         return sum(partial_date is not None and not partial_date.is_exact for partial_date in dated)
 
 
 def excludes_participant(fact: Fact) -> bool:
-    """Returns whether the fact, while it stands, excludes its participant from every analysis, past ones included."""
+    """Returns whether the fact excludes its participant from every analysis, past or present, while it is current."""
     return isinstance(fact, ParticipantVoided) or (isinstance(fact, ConsentWithdrawn) and fact.scope == "data_use")

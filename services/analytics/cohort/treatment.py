@@ -18,10 +18,10 @@ from shared.contracts.treatment import (
 def current_targets(
     course: RadiotherapyStarted, changes: Iterable[PrescriptionChanged], end: CourseEnd | None
 ) -> tuple[Target, ...]:
-    """The targets of the last prescription of a course, then those that were treated before they were taken out.
+    """Returns the targets of the last prescription of a course, then those that were treated before they were removed.
 
     The last prescription is the change with the latest imputed day. Of several changes on one day the choice does not
-    depend on the order in which they were stated; the data query `two_prescriptions_on_one_day` asks which applies.
+    depend on the order in which they were recorded; the data query `two_prescriptions_on_one_day` asks which applies.
     """
     ordered = sorted(changes, key=lambda change: (impute(change.on, date.max), change.model_dump_json()))
     prescriptions: Sequence[RadiotherapyStarted | PrescriptionChanged] = [course, *ordered]
@@ -35,7 +35,7 @@ def current_targets(
 def delivered_dose(end: CourseEnd | None, target: Target) -> tuple[int, int] | None:
     """Returns the fractions and centigray that reached the target.
 
-    None while the course goes on, or if a discontinued course does not name the target. A completed course delivered
+    None before the course has ended, or if a discontinued course does not name the target. A completed course delivered
     a target that it does not name as prescribed.
     """
     doses_by_target = {dose.target_id: (dose.fractions, dose.dose_cgy) for dose in end.delivered} if end else {}
@@ -45,6 +45,6 @@ def delivered_dose(end: CourseEnd | None, target: Target) -> tuple[int, int] | N
 
 
 def _treated_ids(end: CourseEnd | None) -> list[str]:
-    """Targets that received any dose, in the order in which the end of the course names them."""
+    """Returns the targets that received any dose, in the order in which the end of the course names them."""
     delivered = end.delivered if end else ()
     return [delivery.target_id for delivery in delivered if delivery.fractions or delivery.dose_cgy]

@@ -44,6 +44,9 @@ def implies_alive(fact: Fact) -> bool:
 
 
 def possible_after_withdrawal(fact: Fact) -> bool:
-    """May the fact be dated after a withdrawal of consent? Deaths and registries are known without the participant."""
+    """Returns whether the fact may be dated after a withdrawal of consent.
+
+    Deaths, and the vital status in a registry, are known without the participant.
+    """
     from_registry = isinstance(fact, VitalStatusConfirmed) and fact.source == "registry"
     return from_registry or isinstance(fact, ConsentWithdrawn | ParticipantDied)

@@ -40,11 +40,11 @@ _ROW_HEIGHT = 24
 _MIN_POINT_DISTANCE = 1.0
 
 Steps = list[tuple[date, int]]
-"""Days on which somebody was enrolled, with the number enrolled by the end of each."""
+"""Days with an enrollment, and the number enrolled by the end of each."""
 
 
 class AccrualStep(BaseModel):
-    """A day on which somebody was enrolled, and the number enrolled by its end."""
+    """A day with an enrollment, and the number enrolled by its end."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -89,7 +89,7 @@ _GROUP_OF: dict[str | None, Callable[[Participant, Cohort, Selection], str]] = {
 class Accrual(Figure):
     """The number enrolled by day and group, and the target of the protocol.
 
-    The curve of a group has a step for every day on which somebody was enrolled.
+    The curve of a group has a step for every day with an enrollment.
     """
 
     NAME: ClassVar[str] = "accrual"
@@ -142,7 +142,7 @@ class Accrual(Figure):
         return numbers
 
     def table(self) -> FigureTable:
-        """Returns a row for every group and day on which somebody was enrolled."""
+        """Returns a row for every group and day with an enrollment."""
         rows = [
             [group.name, step.on.isoformat(), str(enrolled), str(step.cumulative)]
             for group in self.groups

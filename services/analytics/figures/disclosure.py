@@ -128,9 +128,9 @@ def withheld_members(figure: BaseModel, threshold: int, *, is_whole_study: bool)
     for name, strata in _strata(figure):
         if is_whole_study and all(stratum.name == "all" for stratum in strata):
             continue
-        shown = [_suppress_stratum(stratum, threshold) for stratum in strata]
+        suppressed = [_suppress_stratum(stratum, threshold) for stratum in strata]
         if any(_withheld(stratum, threshold) for stratum in strata):
-            withheld[name] = list(shown)
+            withheld[name] = list(suppressed)
     return withheld
 
 

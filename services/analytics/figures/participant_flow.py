@@ -76,7 +76,7 @@ class ParticipantFlow(Figure):
     """Counts of participants; the stereotactic share in percent of the enrolled, with its exact 95 % interval.
 
     Each enrolled participant has one status: died, withdrawn, lost, completed, in follow-up or awaiting treatment, the
-    first of these that holds. Percent and interval are null where nobody is enrolled.
+    first of these that holds. Percent and interval are null if there is no enrolled participant.
     """
 
     NAME: ClassVar[str] = "flow"

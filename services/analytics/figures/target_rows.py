@@ -33,8 +33,8 @@ class TargetRow(BaseModel):
     """A target as prescribed last. Doses in Gy, isodose in percent.
 
     `bed_…` and `eqd2_…` are for an α/β of 10 and 3 Gy, and of 2 Gy where the target treats the central nervous system;
-    elsewhere `bed_2` and `eqd2_2` are left out. `fractions_delivered` and `dose_delivered_gy` are null while the course
-    goes on, or if its end does not name the target.
+    elsewhere `bed_2` and `eqd2_2` are left out. `fractions_delivered` and `dose_delivered_gy` are null before the
+    course has ended, or if its end does not name the target.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -70,7 +70,7 @@ class CountedStream(StreamingResponse):
 
 
 async def _while_authorized(request: Request, study: str, frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The frames, until the caller's token expires or the last grant is revoked: the page then asks to sign in."""
+    """Yields the frames until the caller's token expires or the last grant is revoked. Pages then ask to sign in."""
     reader, _ = _services(request)
     async for frame in frames:
         try:

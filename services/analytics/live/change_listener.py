@@ -18,12 +18,12 @@ log = logging.getLogger(__name__)
 
 
 async def listen(url: str, studies: ReplicatedStudies, live: LiveUpdates) -> None:
-    """Listen until cancelled. After a lost connection, open streams end, so that pages connect and load again."""
+    """Listens until cancelled. After a lost connection, open streams end, so that pages connect and load again."""
     backoff = Backoff.constant(RECONNECT_SECONDS)
     while True:
         try:
             await _listen_until_disconnected(url, studies, live)
-        except Exception as error:  # of any kind: pages that silently stop being live are worse
+        except Exception as error:  # of any kind, because pages would silently stop following the record
             log.warning("no notifications from the projection, connecting again: %s", type(error).__name__)
         await backoff.wait()
 

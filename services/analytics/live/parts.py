@@ -1,4 +1,4 @@
-"""Parts of a study's pages that change with its record, and the announcement that they have."""
+"""The parts of a study's pages that follow its record, and the announcement of their changes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from services.analytics.figures.registry import FIGURES
 from shared.ui.live_updates import LiveUpdates
 
 LIVE_LISTS = ("queries", "timeline", "participants")
-"""Parts that are no figures."""
+"""The parts that are not figures."""
 LIVE_PARTS = (*FIGURES, *LIVE_LISTS)
 
 
 def publish_change(live_updates: LiveUpdates, study: str, position: int) -> None:
-    """Announce that every part of a study may differ from `position` on."""
+    """Announces that every part of a study may differ from `position` on."""
     for part in LIVE_PARTS:
         live_updates.publish(f"{study}/{part}", str(position))

@@ -79,7 +79,10 @@ class Operations(BaseModel):
 
 
 async def load_operations(resources: StudyResources, study: str, member: str) -> Operations:
-    """Raises NotFound for a member without a grant, Forbidden for one without a role that may see them."""
+    """Returns the state of a study's projection.
+
+    Raises NotFound for a member without a grant, Forbidden for one without a role that may see it.
+    """
     rights, _ = await load_rights(resources.studies, study, member)
     if not may_see_operations(rights):
         raise Forbidden
@@ -92,11 +95,11 @@ async def load_operations(resources: StudyResources, study: str, member: str) ->
         position=current.position,
         epoch=current.epoch,
         recorded_at=current.recorded_at,
-        lag=[TopicLag(topic=each.topic, behind=each.behind, looked_seconds=each.age) for each in topic_lags],
+        lag=[TopicLag(topic=lag.topic, behind=lag.behind, looked_seconds=lag.age) for lag in topic_lags],
         unreadable=await repository.count_unreadable_messages(resources.system_pool),
-        parked=[ParkedStream.model_validate(each) for each in parked_streams],
+        parked=[ParkedStream.model_validate(stream) for stream in parked_streams],
         without_screening=UnscreenedList(
-            count=len(unscreened), rows=[UnscreenedParticipant.model_validate(each) for each in unscreened[:MAX_ROWS]]
+            count=len(unscreened), rows=[UnscreenedParticipant.model_validate(row) for row in unscreened[:MAX_ROWS]]
         ),
     )
 

@@ -49,5 +49,5 @@ async def _render_operations(request: Request, study: str) -> str:
 
 
 def render_operations(study: StudyHeader, state: Operations, silence: SilentComponent | None) -> str:
-    """Render the page; `silence` is what no measurement arrives from."""
+    """Renders the page; `silence` names the component from which no measurement arrives."""
     return pages.render_study("operations.html", study, state=state, silence=silence)

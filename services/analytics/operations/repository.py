@@ -29,7 +29,7 @@ class UnscreenedRow:
 async def load_parked_streams(
     app_pool: asyncpg.Pool[Any], system_pool: asyncpg.Pool[Any], study_id: str
 ) -> list[ParkedStreamStatus]:
-    """The longest waiting first. Which streams is seen as the study's tenant, how much waits is counted."""
+    """Returns the parked streams of a study, the longest parked first, each with the number of its waiting messages."""
     async with transaction(app_pool, Tenant(study_id)) as connection:
         streams = await connection.fetch(SQL["parked"], study_id)
     waiting = {
@@ -39,19 +39,19 @@ async def load_parked_streams(
 
 
 async def count_unreadable_messages(system_pool: asyncpg.Pool[Any]) -> int:
-    """Number of messages whose study and stream cannot be read."""
+    """Returns the number of messages whose study and stream cannot be read."""
     count: int = await system_pool.fetchval(SQL["unreadable"])
     return count
 
 
 async def load_unscreened(app_pool: asyncpg.Pool[Any], study_id: str) -> list[UnscreenedRow]:
-    """Participants without a screening, in the order of their first facts."""
+    """Returns the participants without a screening, in the order of their first facts."""
     async with transaction(app_pool, Tenant(study_id)) as connection:
         rows = await connection.fetch(SQL["unscreened"], study_id)
     return [UnscreenedRow(row["subject"], tuple(row["services"]), row["facts"], row["since"]) for row in rows]
 
 
 async def count_unscreened_by_study(system_pool: asyncpg.Pool[Any]) -> dict[str, int]:
-    """Number of participants without a screening, by study."""
+    """Returns the number of participants without a screening, by study."""
     rows = await system_pool.fetch(SQL["unscreened_by_study"])
     return {row["study_id"]: row["participants"] for row in rows}

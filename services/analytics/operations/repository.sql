@@ -16,7 +16,7 @@ select w.source, w.subject, count(*) as messages
 select count(*) from inbox_waiting where source is null
 
 -- name: unscreened
--- Participants of the study with current facts but no current screening, the first heard of first.
+-- Participants of the study with current facts but no current screening, by the time of their first fact.
 select subject, array_agg(distinct service order by service) as services, count(*) as facts,
        min(recorded_at) as since
   from fact where study_id = $1 and subject <> $1 and to_position is null
@@ -24,15 +24,15 @@ select subject, array_agg(distinct service order by service) as services, count(
  order by since, subject
 
 -- name: unscreened_by_study
--- The number of such participants by study. Goes by the streams, which are few beside the facts.
-with taken_in as (
+-- The number of such participants by study. It reads the streams first, which are few compared with the facts.
+with received as (
     select study_id, subject from inbox_stream where subject <> study_id group by study_id, subject
 ), unscreened as (
-    select study_id, subject from taken_in t
-     where exists (select from fact f where f.study_id = t.study_id and f.subject = t.subject and f.to_position is null)
+    select study_id, subject from received r
+     where exists (select from fact f where f.study_id = r.study_id and f.subject = r.subject and f.to_position is null)
        and not exists (
            select from fact f
-            where f.study_id = t.study_id and f.subject = t.subject and f.service = 'enrollment'
+            where f.study_id = r.study_id and f.subject = r.subject and f.service = 'enrollment'
               and f.type = 'participant.screened' and f.to_position is null
        )
 )

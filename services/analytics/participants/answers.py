@@ -1,4 +1,4 @@
-"""The response model of the list of participants, as OpenAPI describes it."""
+"""The answer that lists participants, as OpenAPI describes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the list of participants, as the page of the same name shows it."""
+"""The list of participants as JSON."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ParticipantResources(Resources):
 
 
 class ParticipantPageParameters(BaseModel):
-    """Which page of the list."""
+    """The page of the list that is requested."""
 
     model_config = ConfigDict(extra="forbid")
 

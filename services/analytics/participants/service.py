@@ -69,7 +69,7 @@ class ParticipantService:
 def _summarize(
     participant_id: str, events: Sequence[Event], known_until: date, open_queries: int
 ) -> ParticipantSummary | None:
-    """The row of a participant; None if not screened."""
+    """Returns the row of a participant; None if not screened."""
     record = Record(tuple(stated_facts(event for event in events if event.is_readable)))
     if not record.stated_of(ParticipantScreened):
         return None

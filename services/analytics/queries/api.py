@@ -34,7 +34,7 @@ def _require_rule(value: str | None) -> str | None:
 
 
 class QueryFilterParameters(BaseModel):
-    """Which queries are listed."""
+    """The filters of a list of data queries."""
 
     model_config = ConfigDict(extra="forbid")
 

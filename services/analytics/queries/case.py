@@ -1,4 +1,4 @@
-"""The case of one participant, about which data query rules ask: facts of every service, protocol, and today. Pure."""
+"""The case of one participant, which data query rules examine: facts of every service, protocol, and today. Pure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class QueryFinding:
 
 
 def query_rule(name: str) -> Callable[[Rule], Rule]:
-    """Register a rule under a name that never changes. Raises TypeError for a name that another rule has."""
+    """Registers a rule under a name that never changes. Raises TypeError for a name that another rule has."""
 
     def register(rule: Rule) -> Rule:
         if RULES.setdefault(name, rule) is not rule:
@@ -72,11 +72,11 @@ class Case:
         return self.participant.record
 
     def stated(self, fact_type: type[F]) -> Sequence[StatedFact[F]]:
-        """The facts of a type, in an order that does not depend on when they arrived."""
+        """Returns the facts of a type, in an order that does not depend on their arrival."""
         return sorted(self.record.stated_of(fact_type), key=lambda stated: stated.event_id)
 
     def day(self, fact: Fact) -> date:
-        """The imputed day of a fact with a date, as figures use it."""
+        """Returns the imputed day of a fact with a date, as figures use it."""
         return self.participant.day(fact)
 
     def term_label(self, term_id: str) -> str:
@@ -100,7 +100,7 @@ class Case:
         return {stated.fact.course_id: stated for stated in ends}
 
     def anchor(self, course_id: str | None) -> AnchorFact | None:
-        """The end of the course that a visit is counted from, by the protocol's anchor policy; None before it ended."""
+        """Returns the end of the course from which a visit is counted, by the protocol; None before that end."""
         anchor = find_anchor(self.protocol.follow_up, self._course_dates, course_id)
         return (self.course_ends[anchor.course_id], anchor.day) if anchor else None
 
@@ -144,9 +144,9 @@ def build_cases(
     term_names: Mapping[str, str] | None = None,
     known_until: date = date.max,
 ) -> list[Case]:
-    """The cases of the screened participants that are not excluded, in the order of their ids.
+    """Returns the cases of the screened participants that are not excluded, in the order of their ids.
 
-    `events`: the facts that stand, in any order. `today`: the calendar day at a site. `known_until`: the last day
+    `events`: the current facts, in any order. `today`: the calendar day at a site. `known_until`: the last day
     that dates are imputed to.
     """
     ordered = sorted(events, key=lambda event: (event.stream_id, event.service, event.version))

@@ -34,14 +34,14 @@ class DataQuery:
 
 
 def derive_queries(case: Case) -> list[DataQuery]:
-    """All data queries of a participant, open or explained: one for each rule and set of events, sorted by key."""
+    """Returns all data queries of a participant, sorted by key: one for each rule and set of events."""
     derived = [_to_data_query(case, name, finding) for name, rule in RULES.items() for finding in rule(case)]
     by_key = {query.key: query for query in sorted(derived, key=lambda query: query.text, reverse=True)}
     return [by_key[key] for key in sorted(by_key)]
 
 
 def _to_data_query(case: Case, rule: str, finding: QueryFinding) -> DataQuery:
-    """Open since the day (UTC) on which the last of its facts was recorded, or since it is due, whichever is later."""
+    """Returns the query, open since its last fact was recorded (day in UTC), or since its due day if that is later."""
     event_ids = tuple(sorted({stated.event_id for stated in finding.facts}))
     last_recorded_on = max(case.recorded_at[event] for event in event_ids).astimezone(UTC).date()
     return DataQuery(rule, event_ids, finding.text, max(last_recorded_on, finding.due_on))
@@ -72,7 +72,7 @@ class QueryWithStatus:
 
 
 def queries_with_status(case: Case) -> list[QueryWithStatus]:
-    """The data queries of a participant with their explanations, sorted by key."""
+    """Returns the data queries of a participant with their explanations, sorted by key."""
     queries_by_key = {query.key: query for query in derive_queries(case)}
     explanations: dict[str, list[UUID]] = {}
     for stated in case.stated(QueryExplained):

@@ -87,8 +87,8 @@ async def _render_queries(request: Request, study: str, parameters: QueryFilterP
     await container.authenticate(request)
     service = container.opened(QueryResources).queries
     current, rows = await service.visible_queries(study, request.state.caller.subject, parameters.to_filter())
-    shown = min(len(rows), MAX_TABLE_ROWS)
-    note_rows(request, study, "queries", shown, site=parameters.site, participant=parameters.participant)
+    row_count = min(len(rows), MAX_TABLE_ROWS)
+    note_rows(request, study, "queries", row_count, site=parameters.site, participant=parameters.participant)
     record = (await container.opened(StudyResources).studies.current(study)).record
     header = await build_study_header(
         request,

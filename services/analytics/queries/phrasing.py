@@ -1,4 +1,4 @@
-"""Facts as the sentences of data queries name them: by their kind and date, never by what else they say. Pure."""
+"""Names facts in the sentences of data queries: by kind and date, without any other content of the fact. Pure."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _NAMES: dict[type[Fact], str] = {
 
 
 def describe_fact(fact: Fact) -> str:
-    """`the contact of 2025-04-05`."""
+    """Returns `the follow-up contact of 2025-04-05`."""
     name = _NAMES.get(type(fact), f"fact {fact.type_name}")
     return f"the {name} of {fact.happened_on}" if fact.happened_on else f"the {name}"
 
 
 def ask_exact_date(fact: Fact, day: date) -> str:
-    """The question for the exact date of a fact with a partial date; `day` is the imputed day."""
+    """Returns the question for the exact date of a fact with a partial date; `day` is the imputed day."""
     return f"{capitalize(describe_fact(fact))} has a partial date. Analyses use {day}. What is the exact date?"

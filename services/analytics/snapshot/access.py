@@ -27,8 +27,8 @@ class ReadScope:
 def read_scope(rights: Rights, site: str | None, *, participant_level: bool) -> ReadScope:
     """Returns the scope of a member, narrowed to `site` if one is given. Raises Forbidden.
 
-    A grant for the whole study opens all sites, any other grant its own site. Counts go by enrolling site. An analysis
-    that shows single participants goes by current site, which row-level security enforces.
+    A grant for the whole study opens all sites, any other grant its own site. Counts are limited by enrolling site. An
+    analysis that shows single participants is limited by current site, which row-level security enforces.
     """
     if participant_level and not may_see_participants(rights):
         raise Forbidden
@@ -50,5 +50,5 @@ def may_see_participants(rights: Rights) -> bool:
 
 
 def may_see_operations(rights: Rights) -> bool:
-    """True for these roles with a grant for the whole study: no single site can tell which participants it concerns."""
+    """True for these roles with a grant for the whole study, since a parked stream may be of any site."""
     return EVERY_SITE in rights.sites_with_role(OPERATIONS_ROLES)

@@ -99,7 +99,9 @@ class StudyReader:
             study_id=study_id,
             position=position,
             recorded_at=recorded_at,
-            study=study_at_position if study_at_position.facts_of(StudyOpened) else study,  # before: without anybody
+            study=study_at_position
+            if study_at_position.facts_of(StudyOpened)
+            else study,  # before the study was opened: without participants
             events=events,
             excluded=excluded,
             known_until=self.data_known_until(study_id, recorded_at),

@@ -1,4 +1,4 @@
-"""Words and numbers as sentences have them: lists, counts, coded values, doses, percents. Pure."""
+"""Phrases for sentences: lists, counts, coded values, doses, percents. Pure."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from services.analytics.statistics.proportions import clopper_pearson, percent
 
 
 def join_words(parts: Iterable[str], last_separator: str = " and ") -> str:
-    """`a`, `a and b`, `a, b and c`; an empty text for no parts."""
+    """Joins words: `a`, `a and b`, `a, b and c`; an empty text for no parts."""
     *leading, end = list(parts) or [""]
     return f"{', '.join(leading)}{last_separator}{end}" if leading else end
 
 
 def non_empty(*parts: str) -> tuple[str, ...]:
-    """The parts that are not empty."""
+    """Returns the parts that are not empty."""
     return tuple(part for part in parts if part)
 
 
 def capitalize(text: str) -> str:
-    """The text with a capital first letter; the rest stays as it is."""
+    """Returns the text with a capital first letter; the rest stays as it is."""
     return text[:1].upper() + text[1:]
 
 
 def as_sentence(text: str) -> str:
-    """The text with a capital first letter and a full stop."""
+    """Returns the text with a capital first letter and a period."""
     return f"{capitalize(text)}."
 
 
 def humanize(code: str) -> str:
-    """A coded value as it reads in a sentence: `brachytherapy_hdr` is `brachytherapy hdr`."""
+    """Returns a coded value as it reads in a sentence: `brachytherapy_hdr` is `brachytherapy hdr`."""
     return code.replace("follow_up", "follow-up").replace("_", " ")
 
 
 def count_noun(count: int, noun: str) -> str:
-    """`1 participant`, `31 participants`."""
+    """Returns `1 participant`, `31 participants`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def label_term(term_id: str, term_name: str | None) -> str:
-    """`Nausea (3.0:0150)`; the id alone for a term without a known name."""
+    """Returns `Nausea (3.0:0150)`, or the id alone for a term without a known name."""
     return term_id if term_name is None else f"{term_name} ({term_id})"
 
 
 def format_number(value: object) -> str:
-    """A number without trailing zeros, as doses are written: 30, 2.12, 69.96. None is an empty text."""
+    """Returns a number without trailing zeros, as doses are written: 30, 2.12, 69.96. None is an empty text."""
     if value is None:
         return ""
     exact = Decimal(str(value)).quantize(Decimal("0.0001"), ROUND_HALF_UP)
@@ -54,12 +54,12 @@ def format_number(value: object) -> str:
 
 
 def format_gray(centigray: int) -> str:
-    """`69.96 Gy`."""
+    """Returns `69.96 Gy`."""
     return f"{format_number(gray(centigray))} Gy"
 
 
 def format_share(count: int, total: int) -> str:
-    """`4 / 31 = 12.9 % (95 % CI 3.6–29.8)`; not defined, and so not 0, for a total of 0."""
+    """Returns `4 / 31 = 12.9 % (95 % CI 3.6–29.8)`; not defined, and so not 0, for a total of 0."""
     if not total:
         return "not defined (no participants)"
     low, high = clopper_pearson(count, total)
