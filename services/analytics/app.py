@@ -94,7 +94,7 @@ def create_app(
     study_links: Mapping[str, Sequence[Link]] = _NO_LINKS,
     study_notes: Mapping[str, Sequence[str]] = _NO_NOTES,
 ) -> FastAPI:
-    """Create the application.
+    """Creates the application.
 
     `study_links` are the links of the start page by their headings. `study_notes` are notes by study id, which every
     page of the study shows.

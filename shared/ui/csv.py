@@ -12,7 +12,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
 def to_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table as RFC 4180 defines it: CRLF, and quotes where they are needed.
+    """Writes a table as RFC 4180 defines it: CRLF, and quotes where they are needed.
 
     No cell runs as a formula, and the file does not begin with ID, which Excel takes for another format (SYLK).
     """
@@ -26,5 +26,5 @@ def to_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def neutralize_formula(cell: str) -> str:
-    """Put an apostrophe before a cell that a spreadsheet would run as a formula; a number stays a number."""
+    """Puts an apostrophe before a cell that a spreadsheet would run as a formula; a number stays a number."""
     return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell

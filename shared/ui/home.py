@@ -14,7 +14,7 @@ from shared.web.container import get_container
 
 
 def home_routes(pages: Pages, study_links: Mapping[str, Sequence[Link]]) -> APIRouter:
-    """`/`: what the product does, and `study_links` by their headings."""
+    """Returns the route `/`: the start page, with `study_links` under their headings."""
     routes = create_page_router()
 
     @routes.get("/")
@@ -25,7 +25,7 @@ def home_routes(pages: Pages, study_links: Mapping[str, Sequence[Link]]) -> APIR
 
 
 async def _signed_in_member(request: Request) -> str:
-    """The subject of the session; empty without a valid one."""
+    """Returns the subject of the session; an empty text without a valid session."""
     try:
         await get_container(request).authenticate(request)
     except RequestError:

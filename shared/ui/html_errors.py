@@ -40,7 +40,7 @@ def problem_response(pages: Pages, problem: Problem) -> Response:
 
 
 async def html_or_error(request: Request, pages: Pages, page: Awaitable[str]) -> Response:
-    """The page; if it is refused, a redirect to the form that signs in, or a page that states the reason."""
+    """Returns the page, a redirect to the sign-in form, or a page with the reason why the request was refused."""
     try:
         return html_response(await page)
     except Unauthenticated:
@@ -50,7 +50,7 @@ async def html_or_error(request: Request, pages: Pages, page: Awaitable[str]) ->
 
 
 def install_html_errors(app: FastAPI, pages: Pages) -> None:
-    """Answer with pages where the client accepts HTML; other clients get problem documents."""
+    """Renders errors as pages for clients that accept HTML; other clients get problem documents."""
     for exception_type, problem_handler in list(app.exception_handlers.items()):
         app.add_exception_handler(exception_type, _with_html_errors(problem_handler, pages))
 
@@ -82,7 +82,7 @@ def _redirect_to_sign_in(request: Request) -> Response:
 
 
 def _sign_in_url(request: Request) -> str:
-    """The address of the form, which leads back to the requested page."""
+    """Returns the address of the form, which leads back to the requested page."""
     path, query = request.url.path, request.url.query
     full_path = f"{path}?{query}" if query else path
     return f"/session?{urlencode({'next': full_path if len(full_path) <= MAX_NEXT_LENGTH else path})}"

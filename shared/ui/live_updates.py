@@ -32,7 +32,7 @@ class LiveUpdates:
         self.generation = 0
 
     def publish(self, topic: str, data: str) -> None:
-        """Send a new version of a part to the readers of its study.
+        """Sends a new version of a part to the readers of its study.
 
         `topic` is `<study>/<part>`, and `data` is the version. Raises ValueError for a topic of another form, and for
         line breaks, with which a value could forge another event.
@@ -48,7 +48,7 @@ class LiveUpdates:
     async def stream(
         self, study: str, versions_at_load: Mapping[str, str] | None = None, generation_at_load: int | None = None
     ) -> AsyncIterator[bytes]:
-        """The frames for one reader of a study: the current versions at once, then each change, with pings between.
+        """Yields the frames for one reader of a study: the current versions, then each change, with pings between.
 
         `versions_at_load` are those that the reader loaded in the generation `generation_at_load`; versions published
         since then replace them. The stream of an earlier generation ends at once.
@@ -71,12 +71,12 @@ class LiveUpdates:
             self._unsubscribe(study, reader)
 
     def close(self) -> None:
-        """End all streams, also those opened later: a server that shuts down waits for open streams."""
+        """Ends all streams, also those opened later: a server that shuts down waits for open streams."""
         self._closed = True
         self.reset()
 
     def reset(self) -> None:
-        """End all open streams. Their readers connect again and load what they may have missed."""
+        """Ends all open streams. Their readers connect again and load what they may have missed."""
         self._newest.clear()
         self.generation += 1
         for readers in self._readers.values():
@@ -85,7 +85,7 @@ class LiveUpdates:
                 reader.wake.set()
 
     def count_readers(self, study: str) -> int:
-        """Number of open streams of a study."""
+        """Returns the number of open streams of a study."""
         return len(self._readers.get(study, ()))
 
     async def _wait_for_change(self, reader: _Reader) -> bool:

@@ -1,4 +1,4 @@
-"""Links between pages, and what each page of a study begins with."""
+"""Links between pages, and the header of the pages of a study."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NavLink:
 class StudyHeader:
     """The header of a study's page.
 
-    `position` and `recorded_at` (a datetime, or RFC 3339) state how much of the record the page shows. A data cut-off
+    `position` and `recorded_at` state how much of the record the page shows. A data cut-off
     and an epoch are shown if they are given. A page with a `live_url` follows the event stream at that address, which
     names `live_parts`. `nav_links` lead to the pages of the study that `member`, who is signed in, may see.
     """
@@ -38,7 +38,7 @@ class StudyHeader:
     title: str
     heading: str
     position: int
-    recorded_at: datetime | str | None = None
+    recorded_at: datetime | None = None
     cut_date: str = ""
     epoch: str | None = None
     live_url: str = ""
@@ -49,6 +49,6 @@ class StudyHeader:
 
 
 def local_address(address: str) -> str:
-    """The address if it leads to a page of this server, else `/`: signing in must not lead people elsewhere."""
+    """Returns the address if it leads to a page of this server, otherwise `/`, so that it leads to no other server."""
     path_alone = address.startswith("/") and not address.startswith(("//", "/\\"))
     return address if path_alone and address.isprintable() else "/"

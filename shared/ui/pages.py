@@ -57,12 +57,12 @@ class Pages:
         return self._environment.get_template(template).render(context)
 
     def render_study(self, template: str, study: StudyHeader, **context: object) -> str:
-        """Render a page of a study, which extends `study_page.html`."""
+        """Renders a page of a study, which extends `study_page.html`."""
         return self.render(template, study=study, member=study.member, **context)
 
 
 def create_page_router() -> APIRouter:
-    """A router of pages: not part of the API, and protected against requests that other sites cause."""
+    """Creates a router for pages: not part of the API, and protected against requests that other websites cause."""
     return APIRouter(include_in_schema=False, route_class=PageRoute)
 
 
@@ -70,14 +70,11 @@ def html_response(html: str, status: int = 200) -> HTMLResponse:
     return HTMLResponse(html, status, {"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
 
-def format_timestamp(timestamp: datetime | str | None) -> str:
-    """A time (a datetime, or RFC 3339) in UTC to the second; `none yet` if nothing is recorded."""
-    if not timestamp:
-        return "none yet"
-    time = datetime.fromisoformat(timestamp) if isinstance(timestamp, str) else timestamp
-    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+def format_timestamp(timestamp: datetime | None) -> str:
+    """Returns a time in UTC to the second; `none yet` for None."""
+    return f"{timestamp.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if timestamp else "none yet"
 
 
 def keep_together(text: str) -> Markup:
-    """Keep each proportion, interval and date on one line."""
+    """Keeps each proportion, interval and date on one line."""
     return Markup(_KEPT_TOGETHER.sub(r'<span class="unbroken">\g<0></span>', str(escape(text))))  # noqa: S704 - escaped

@@ -13,7 +13,7 @@ SESSION_SECONDS = 15 * 60
 
 
 def redirect_with_session(request: Request, token: str, address: str) -> RedirectResponse:
-    """Begin a session with `token`, and lead to `address`."""
+    """Begins a session with `token`, and redirects to `address`."""
     response = RedirectResponse(address, 303)
     secure = not get_container(request).plain_http
     response.set_cookie(
@@ -23,7 +23,7 @@ def redirect_with_session(request: Request, token: str, address: str) -> Redirec
 
 
 def redirect_without_session(address: str) -> RedirectResponse:
-    """End the session, and lead to `address`."""
+    """Ends the session, and redirects to `address`."""
     response = RedirectResponse(address, 303)
     response.delete_cookie(SESSION_COOKIE, path="/")
     return response

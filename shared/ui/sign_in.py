@@ -19,7 +19,7 @@ _INVALID_TOKEN = Problem(401, "This token is not valid, or it has expired. Get a
 
 
 def sign_in_routes(pages: Pages) -> APIRouter:
-    """`/session`: the form and its submission; `/session/end`: signing out."""
+    """Returns the routes `/session`, the form and its submission, and `/session/end`, which signs out."""
     routes = create_page_router()
 
     @routes.get("/session")

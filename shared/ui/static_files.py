@@ -21,7 +21,7 @@ _MEDIA_TYPES = {
 
 
 def static_routes(service: str) -> APIRouter:
-    """`/<service>/static/`, which the pages of the service link to."""
+    """Returns the routes of the static files, below `/<service>/static/`."""
     routes = create_page_router()
 
     @routes.get(f"/{service}/static/{{name}}")

@@ -100,8 +100,8 @@ def test_open_queries_are_listed_above_the_timeline_and_counted_in_the_list(
     expect(row.get_by_role("cell").last).to_have_text(str(query_count))
     row.get_by_role("link").click()
     expect(queries_page.get_by_role("heading", name=f"{query_count} open data queries")).to_be_visible()
-    expect(queries_page.locator(".questions > li")).to_have_count(query_count)
-    queries_page.locator(".questions").get_by_role("link", name="fact").first.click()
+    expect(queries_page.locator(".open-queries > li")).to_have_count(query_count)
+    queries_page.locator(".open-queries").get_by_role("link", name="fact").first.click()
     expect(queries_page.locator("ol.events > li:target")).to_be_in_viewport()
 
 

@@ -207,7 +207,7 @@ async def test_timeline_page_shows_the_swim_lane_above_the_events_with_their_tit
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]* src=)", html)
     assert html.index("<svg") < html.index('<ol class="events"')
-    titles = re.findall(r'<p class="what">([^<]*[^<\s])', html)
+    titles = re.findall(r'<p class="fact-title">([^<]*[^<\s])', html)
     timeline = (await study.get(f"participants/{participant.number}/timeline.json")).json()
     assert titles == [entry["title"] for entry in timeline["entries"]]
     assert f"Position {study.position}." in html

@@ -69,7 +69,7 @@ class Figure(BaseModel, ABC):
     NAME: ClassVar[str]
     TITLE: ClassVar[str]
     STRATIFICATIONS: ClassVar[tuple[str, ...]] = ()
-    """Values of `by`: what can divide the figure into groups."""
+    """Values of the parameter `by`, which divides the figure into groups."""
     PARTICIPANT_LEVEL: ClassVar[bool] = False
     """Its rows show single participants: it is read under row-level security, and each read is logged."""
     COLUMN_HEADINGS: ClassVar[Mapping[str, str]] = {}

@@ -1,4 +1,4 @@
-"""Prescribed targets as rows: what was prescribed, its biologically effective dose, and what was delivered.
+"""Prescribed targets as rows: the prescription, its biologically effective dose, and the delivered dose.
 
 Levels of an integrated boost are rows of their own. BED and EQD2 are those of the prescription. They are null for dose
 that is given slowly (low and pulsed dose rate, radiopharmaceuticals) or whose biological weight is not stated.

@@ -1,4 +1,4 @@
-"""The operations page of a study: how far the projection is, and what it waits for."""
+"""The operations page of a study: the position of its projection, and the messages that it waits for."""
 
 from __future__ import annotations
 

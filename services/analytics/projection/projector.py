@@ -22,7 +22,7 @@ SQL = load_queries(Path(__file__).with_name("projector.sql"))
 
 
 async def apply_events(connection: Connection, events: Sequence[Event]) -> None:
-    """Apply events in the transaction of the connection, which locks their studies until its commit.
+    """Applies events in the transaction of the connection, which locks their studies until its commit.
 
     The commit notifies the channel `quartal_live` of `study:position:version` of each study, with the version of the
     study's own facts.

@@ -13,12 +13,12 @@ SQL = load_queries(Path(__file__).with_name("rebuild.sql"))
 
 
 async def begin_epoch(pool: asyncpg.Pool[Any]) -> None:
-    """Begin a new epoch of every study, after the database went back in time: positions may name other facts now."""
+    """Begins a new epoch of every study, after the database went back in time: positions may name other facts now."""
     await pool.execute(SQL["begin_epoch"])
 
 
 async def rebuild(pool: asyncpg.Pool[Any]) -> None:
-    """Empty the tables of facts and compute them from the journal, in one transaction in the database itself.
+    """Empties the tables of facts and computes them from the journal, in one transaction in the database itself.
 
     Readers and the projection wait until it is done.
     """

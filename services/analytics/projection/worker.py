@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 async def run(system_url: str, bootstrap: str, datadir: Path, *, group: str = CONSUMER_GROUP) -> None:
-    """Project the topics until SIGTERM or SIGINT. Waits for the database, the broker and its topics.
+    """Projects the topics until SIGTERM or SIGINT. Waits for the database, the broker and its topics.
 
     Exits the process at once if it cannot continue, or cannot stop in time.
     """
@@ -81,7 +81,7 @@ async def _exit_on_error(monitor: Coroutine[Any, Any, None]) -> None:
 
 
 async def _watch_client(app: App) -> None:
-    """Raise KafkaError when the client of Faust has stopped delivering: Faust itself never reads its errors.
+    """Raises KafkaError when the client of Faust has stopped delivering: Faust itself never reads its errors.
 
     After an error, the client stays out of its group until the error is read.
     """
@@ -94,7 +94,7 @@ async def _watch_client(app: App) -> None:
 
 
 def create_faust_app(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, group: str = CONSUMER_GROUP) -> App:
-    """Create the Faust application with one agent, which applies the events of all topics."""
+    """Creates the Faust application with one agent, which applies the events of all topics."""
     app = App(
         group,
         broker=f"kafka://{bootstrap}",
@@ -131,7 +131,7 @@ def create_faust_app(pool: asyncpg.Pool[Any], bootstrap: str, datadir: Path, gro
 
 
 async def _read_batches(stream: Stream) -> AsyncIterator[list[Event]]:
-    """Yield the events that have arrived: one when it is quiet, full batches under load, without a timer.
+    """Yields the events that have arrived: one when it is quiet, full batches under load, without a timer.
 
     They are read from the queue of the stream: iterating the stream doubles the cost, and acknowledges by itself.
     """

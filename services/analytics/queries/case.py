@@ -53,7 +53,7 @@ def query_rule(name: str) -> Callable[[Rule], Rule]:
 
 @dataclass(frozen=True)
 class Case:
-    """One participant's facts with what rules compare them to.
+    """One participant's facts, and the values that rules compare them with.
 
     `site_id`: the current site, which can answer. `today`: the calendar day there. `recorded_at`: by event; a corrected
     event keeps the time of its first recording. `term_names`: toxicity terms by id, for the sentences.

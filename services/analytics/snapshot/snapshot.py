@@ -1,4 +1,4 @@
-"""A study as of a position: what every analysis is computed from. Pure."""
+"""A snapshot: a study as of a position, from which every analysis is computed. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The timeline of one participant, as data or as a picture."""
+"""The timeline of one participant, as JSON or as a picture."""
 
 from __future__ import annotations
 

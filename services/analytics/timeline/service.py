@@ -1,4 +1,4 @@
-"""Timelines on request: one participant as of a position, to members who see the participant."""
+"""Timelines on request: one participant as of a position, for members who may see the participant."""
 
 from __future__ import annotations
 

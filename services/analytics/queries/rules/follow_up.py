@@ -201,7 +201,7 @@ def _reports_progression(contact: FollowUpRecorded) -> bool:
 
 
 def _nearby_progressions(case: Case, contact: FollowUpRecorded) -> list[DiseaseProgressed]:
-    """Progressions whose date can lie within 30 days of the contact."""
+    """Returns the progressions whose date can lie within 30 days of the contact."""
     first, last = contact.seen_on.earliest - PROGRESSION_TOLERANCE, contact.seen_on.latest + PROGRESSION_TOLERANCE
     return [
         progression

@@ -125,7 +125,7 @@ def serious_event_reported_late(case: Case) -> Iterator[QueryFinding]:
 
 
 def _related_treatments(fact: ToxicityAssessed) -> set[tuple[str, str]]:
-    """Treatments to which a finding of the assessment is related, by kind and id."""
+    """Returns the treatments to which a finding of the assessment is related, by kind and id."""
     attributions = [
         attribution
         for finding in fact.findings
@@ -136,7 +136,7 @@ def _related_treatments(fact: ToxicityAssessed) -> set[tuple[str, str]]:
 
 
 def _grade_5_facts(case: Case) -> list[StatedFact[Fact]]:
-    """The facts that give an adverse event the grade 5."""
+    """Returns the facts that give an adverse event the grade 5."""
     assessed: list[StatedFact[Fact]] = [stated for stated in case.stated(ToxicityAssessed) if _has_grade_5(stated.fact)]
     serious = [
         event.grade_source
@@ -169,13 +169,13 @@ class _SeriousEvent:
 
 
 def _chronological_key(stated: StatedFact[SeriousEventFact]) -> tuple[datetime, bool, str]:
-    """Sort key of reports: by the time at which the site became aware; at one time a resolution comes last."""
+    """Returns the sort key of a report: the time at which the site became aware, with a resolution last."""
     fact = stated.fact
     return fact.aware_at, isinstance(fact, SeriousEventResolved), fact.model_dump_json()
 
 
 def _serious_events(case: Case) -> dict[str, _SeriousEvent]:
-    """Serious adverse events by id, after all reports of them.
+    """Returns the serious adverse events by id, after all reports of them.
 
     Reports apply in the order in which the site became aware of them, whenever they were recorded.
     """
