@@ -25,7 +25,7 @@ class StudyPage:
     """A page of a study.
 
     `route`: its address with `{study_id}`. `nav_label`: its link in the navigation; "" for a page without one, to which
-    other pages lead. `may_see`: tells for the rights of a member whether the navigation has the link. `is_live`: the
+    other pages lead. `may_see`: returns whether members with these rights get the link. `is_live`: the
     page follows the record by the event stream of the study.
     """
 

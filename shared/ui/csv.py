@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 def to_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Writes a table as RFC 4180 defines it: CRLF, and quotes where they are needed.
 
-    No cell runs as a formula, and the file does not begin with ID, which Excel takes for another format (SYLK).
+    No cell runs as a formula, and the file does not begin with ID, which Excel reads as another format (SYLK).
     """
     buffer = StringIO(newline="")
     writer = csv.writer(buffer)

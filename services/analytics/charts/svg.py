@@ -1,6 +1,6 @@
 """A small writer of SVG.
 
-Presentation attributes carry the printed look, so that a downloaded picture stands alone; class names let the page's
+Presentation attributes have the printed look, so that a downloaded picture is complete; class names let the page's
 style sheet restyle it (dark mode). There is no style attribute and no handler: a strict content security policy holds.
 """
 

@@ -128,7 +128,7 @@ def _effective_dose(
 
 
 def _treats_cns(participant: Participant, target: Target) -> bool:
-    """Tells whether a target treats the central nervous system: by its lesions, or by its label if it names none.
+    """Returns whether a target treats the central nervous system: by its lesions, or by its label if it names none.
 
     A vertebra is bone.
     """

@@ -1,4 +1,5 @@
-// A page is whole without this file. It keeps the parts of it current: the server names what changed, that part is fetched again.
+// Keeps the parts of a page current: the server names a part that has changed, and the part is fetched again. A page is
+// complete without this script.
 
 import { SharedStream } from './stream.js';
 
@@ -7,29 +8,29 @@ const parts = () => [...document.querySelectorAll('[data-live]')];
 const selector = name => `[data-live="${CSS.escape(name)}"]`;
 const part = name => document.querySelector(selector(name));
 
-const under_way = new Map(); // part -> has it changed again meanwhile?
-const SLOWEST = 30_000;
+const changedAgain = new Map(); // for each part that is being fetched: whether it has changed again
+const LONGEST_PAUSE = 30_000; // milliseconds
 let stream = null;
 let failures = 0;
-let over = false; // signed out: nothing more can be asked for
+let isSignedOut = false;
 
-function say(words) {
-  if (state.textContent !== words) state.textContent = words; // the same words again would be read out again
-  state.dataset.state = words.toLowerCase().replaceAll(' ', '-');
+function showState(label) {
+  if (state.textContent !== label) state.textContent = label; // a screen reader reads every assignment
+  state.dataset.state = label.toLowerCase().replaceAll(' ', '-');
 }
 
-const pause = () => Math.min(SLOWEST, 1000 * 2 ** Math.min(failures++, 5)) * (0.75 + Math.random() / 2);
+const pause = () => Math.min(LONGEST_PAUSE, 1000 * 2 ** Math.min(failures++, 5)) * (0.75 + Math.random() / 2);
 
-function signed_out() {
-  over = true;
+function endSession() {
+  isSignedOut = true;
   stop();
-  say('Signed out');
-  const again = Object.assign(document.createElement('a'), { href: location.href, textContent: 'Sign in again' });
-  state.append('. ', again);
+  showState('Signed out');
+  const link = Object.assign(document.createElement('a'), { href: location.href, textContent: 'Sign in again' });
+  state.append('. ', link);
 }
 
-// Replaces a part and keeps what the reader did in it: opened tables, focus, scrolled places. Elements are found again by id.
-function exchange(old, fresh) {
+// Replaces a part and keeps opened tables, scroll positions and focus. Elements are identified by their ids.
+function replacePart(old, fresh) {
   const open = [...old.querySelectorAll('details[open]')].map(details => details.id);
   const scrolled = [...old.querySelectorAll('.scroll')].map(box => [box.id, box.scrollLeft, box.scrollTop]);
   const focus = old.contains(document.activeElement) ? document.activeElement.id : '';
@@ -39,60 +40,60 @@ function exchange(old, fresh) {
   if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
 }
 
-// The head of the page says what the newest part says.
-function restamp() {
+// Shows position, time and data cut-off of the newest part in the header of the page.
+function updateHeader() {
   const newest = parts().reduce((a, b) => (Number(b.dataset.version) > Number(a.dataset.version) ? b : a));
-  for (const place of document.querySelectorAll('[data-show]')) {
-    const value = newest.dataset[place.dataset.show];
-    if (value && place.textContent !== value) place.textContent = value;
+  for (const element of document.querySelectorAll('[data-show]')) {
+    const value = newest.dataset[element.dataset.show];
+    if (value && element.textContent !== value) element.textContent = value;
   }
 }
 
 async function load(name) {
   const old = part(name);
   const answer = await fetch(old.dataset.src, { headers: { accept: 'text/html' }, redirect: 'manual', cache: 'no-cache' });
-  if (answer.status === 401 || answer.type === 'opaqueredirect') return signed_out();
+  if (answer.status === 401 || answer.type === 'opaqueredirect') return endSession();
   if (!answer.ok) throw new Error(`${answer.status}`);
   const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector(selector(name));
   if (!fresh) throw new Error('no such part');
   const changed = fresh.dataset.version !== old.dataset.version;
-  exchange(part(name), document.adoptNode(fresh));
+  replacePart(part(name), document.adoptNode(fresh));
   if (changed) fresh.classList.add('fresh');
-  restamp();
+  updateHeader();
   failures = 0;
 }
 
 async function refresh(name) {
-  if (under_way.has(name)) return under_way.set(name, true); // one at a time, and once more if it changed meanwhile
-  under_way.set(name, false);
+  if (changedAgain.has(name)) return changedAgain.set(name, true); // fetched once more when this fetch is done
+  changedAgain.set(name, false);
   try {
     await load(name);
   } catch {
-    if (!over) setTimeout(refresh, pause(), name);
+    if (!isSignedOut) setTimeout(refresh, pause(), name);
   }
-  const again = under_way.get(name);
-  under_way.delete(name);
-  if (again) refresh(name);
+  const isOutdated = changedAgain.get(name);
+  changedAgain.delete(name);
+  if (isOutdated) refresh(name);
 }
 
-const SAID = { open: 'Live', lost: 'Reconnecting', refused: 'Reconnecting', full: 'Not live: too many studies are open' };
+const STATE_LABELS = { open: 'Live', lost: 'Reconnecting', refused: 'Reconnecting', full: 'Not live: too many studies are open' };
 
-function heard(message) {
+function receive(message) {
   if (message.event) {
-    const shown = part(message.event);
-    if (shown && message.data !== shown.dataset.version) refresh(message.event);
+    const current = part(message.event);
+    if (current && message.data !== current.dataset.version) refresh(message.event);
     return;
   }
   if (message.state === 'open') failures = 0;
-  say(SAID[message.state]);
-  // The browser does not say why it was refused: a part asked for tells whether we are signed out.
+  showState(STATE_LABELS[message.state]);
+  // The browser gives no reason for the refusal. The answer to the fetch of a part shows whether the session has ended.
   if (message.state === 'refused') refresh(parts()[0].dataset.live);
 }
 
 function start() {
   stop();
-  if (over) return;
-  stream = new SharedStream(state.dataset.stream, state.dataset.events.split(' '), heard, pause);
+  if (isSignedOut) return;
+  stream = new SharedStream(state.dataset.stream, state.dataset.events.split(' '), receive, pause);
 }
 
 function stop() {
@@ -101,7 +102,7 @@ function stop() {
 }
 
 if (state && parts().length) {
-  document.addEventListener('visibilitychange', () => (document.hidden ? stop() : start())); // a hidden tab holds no connection
+  document.addEventListener('visibilitychange', () => (document.hidden ? stop() : start())); // a hidden window has no connection
   addEventListener('pagehide', stop);
   addEventListener('pageshow', event => event.persisted && start());
   start();

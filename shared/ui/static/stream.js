@@ -1,26 +1,27 @@
 // One event stream for all windows of a browser that show the same study. Over HTTP/1.1 a browser opens six connections
-// to a server, and a stream keeps one for itself: a stream of each window would keep the seventh window from loading.
+// to a server, and a stream occupies one of them: with a stream of each window, the seventh window would not load.
 
-const STREAMS = 4; // studies that are live at once; two connections are left for pages and their parts
-const AGAIN = 2_000; // milliseconds
+const MAX_STREAMS = 4; // studies that are live at once; two connections are left for pages and their parts
+const RETRY_MILLISECONDS = 2_000;
 const wait = milliseconds => new Promise(resolve => setTimeout(resolve, milliseconds));
 
-// Tells `heard` {event, data} for each version of a part, and {state} whenever that changes: open, lost, refused, full.
+// Calls `receive` with {event, data} for each version of a part, and with {state} at each change of the connection: open,
+// lost, refused, full. `pause` returns the milliseconds to wait before the next attempt to connect.
 export class SharedStream {
-  constructor(address, events, heard, pause) {
-    Object.assign(this, { address, events, heard, pause, latest: new Map(), ending: new AbortController() });
-    if (!navigator.locks) return void this.lead(); // over plain HTTP from another machine: a stream of each window
+  constructor(address, events, receive, pause) {
+    Object.assign(this, { address, events, receive, pause, latest: new Map(), ending: new AbortController() });
+    if (!navigator.locks) return void this.lead(); // browsers have no locks over plain HTTP: each window has a stream
     this.channel = new BroadcastChannel(address);
-    this.channel.onmessage = ({ data }) => (data.hello ? this.repeat() : this.hear(data));
+    this.channel.onmessage = ({ data }) => (data.hello ? this.repeatLatest() : this.handle(data));
     this.channel.postMessage({ hello: true });
-    this.claim(`stream ${address}`, {}, () => this.leadWithinLimit()).catch(() => {}); // refused when it is closed
+    this.claim(`stream ${address}`, {}, () => this.leadWithinLimit()).catch(() => {}); // refused when this stream closes
   }
 
   close() {
     this.ending.abort();
     this.source?.close();
     this.channel?.close();
-    this.leaves?.();
+    this.resign?.();
   }
 
   claim(name, options, work) {
@@ -30,48 +31,48 @@ export class SharedStream {
 
   async leadWithinLimit() {
     while (!this.ending.signal.aborted) {
-      for (let place = 0; place < STREAMS; place++) {
-        if (await this.claim(`connection ${place}`, { ifAvailable: true }, lock => lock && this.lead())) return;
+      for (let number = 0; number < MAX_STREAMS; number++) {
+        if (await this.claim(`connection ${number}`, { ifAvailable: true }, lock => lock && this.lead())) return;
       }
-      this.tell({ state: 'full' });
-      await wait(AGAIN);
+      this.broadcast({ state: 'full' });
+      await wait(RETRY_MILLISECONDS);
     }
   }
 
-  // Holds the stream until this window is closed or hidden; then the next window takes over.
+  // Keeps the stream open until this window is closed or hidden. Then another window opens it.
   async lead() {
     if (this.ending.signal.aborted) return true;
-    this.leads = true;
+    this.isLeader = true;
     this.open();
-    await new Promise(resolve => (this.leaves = resolve));
+    await new Promise(resolve => (this.resign = resolve));
     return true;
   }
 
   open() {
     if (this.ending.signal.aborted) return;
     this.source = new EventSource(this.address);
-    for (const event of this.events) this.source.addEventListener(event, ({ data }) => this.tell({ event, data }));
-    this.source.onopen = () => this.tell({ state: 'open' });
+    for (const event of this.events) this.source.addEventListener(event, ({ data }) => this.broadcast({ event, data }));
+    this.source.onopen = () => this.broadcast({ state: 'open' });
     this.source.onerror = () => {
-      const gone = this.source.readyState === EventSource.CLOSED; // an answer that is no stream: the browser gives up
-      this.tell({ state: gone ? 'refused' : 'lost' });
-      if (gone) setTimeout(() => this.open(), this.pause());
+      const isRefused = this.source.readyState === EventSource.CLOSED; // the answer is no stream: the browser does not retry
+      this.broadcast({ state: isRefused ? 'refused' : 'lost' });
+      if (isRefused) setTimeout(() => this.open(), this.pause());
     };
   }
 
-  tell(message) {
-    this.hear(message);
+  broadcast(message) {
+    this.handle(message);
     if (!this.ending.signal.aborted) this.channel?.postMessage(message);
   }
 
-  hear(message) {
+  handle(message) {
     if (this.ending.signal.aborted) return;
     this.latest.set(message.event ?? 'state', message);
-    this.heard(message);
+    this.receive(message);
   }
 
-  // For a window that has just been opened.
-  repeat() {
-    if (this.leads) for (const message of this.latest.values()) this.channel.postMessage(message);
+  // Sends the latest messages to a window that was just opened.
+  repeatLatest() {
+    if (this.isLeader) for (const message of this.latest.values()) this.channel.postMessage(message);
   }
 }
