@@ -54,7 +54,7 @@ class QueryPageParameters(QueryFilterParameters):
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
-class QueryResponse(NamedSchema, schema_name="QueryShown"):
+class QueryListRow(NamedSchema, schema_name="QueryShown"):
     """A data query. `rule` is null for an explanation whose query no longer exists."""
 
     query_key: str
@@ -67,10 +67,10 @@ class QueryResponse(NamedSchema, schema_name="QueryShown"):
     explained_by: list[UUID] = Field(default=[], description="events that explain the query; absent while it is open")
 
 
-class QueryListResponse(NamedSchema, schema_name="QueriesShown"):
+class QueryListAnswer(NamedSchema, schema_name="QueriesShown"):
     """A page of data queries, sorted by participant and key. `next` is null on the last page."""
 
-    rows: list[QueryResponse]
+    rows: list[QueryListRow]
     next: str | None
     position: int
 
@@ -89,7 +89,7 @@ async def get_query_service(request: Request) -> QueryService:
 QueryServiceDep = Annotated[QueryService, Depends(get_query_service)]
 
 
-@routes.get("/queries.json", **read_route_options(QueryListResponse), summary="Data queries")
+@routes.get("/queries.json", **read_route_options(QueryListAnswer), summary="Data queries")
 @logs_reads
 async def listing(
     request: Request, study: StudyIdPath, parameters: Annotated[QueryPageParameters, Query()], service: QueryServiceDep
