@@ -65,6 +65,7 @@ class NewStudy(StudyOpened):
     """A new study: its first fact, and the id that it gets."""
 
     study_id: StudyId
+    """Id of the study, which is part of every address."""
 
 
 async def require_study_opener(request: Request) -> None:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StringConstraints, model_validator
+from pydantic import Field, StrictBool
 
+from shared.contracts.baseline import (
+    Histology,
+    MetastasisSite,
+    MolecularFinding,
+    NotReported,
+    Performance,
+    PrimarySite,
+    SymptomAtBaseline,
+    Tnm,
+)
 from shared.contracts.streams import PARTICIPANT
 from shared.kernel.fact import Fact, FactPart
 from shared.kernel.ids import Code, LocalId, ParticipantId, SiteId
 from shared.kernel.partial_date import ClinicalDate
-from shared.kernel.patterns import ID_SENTENCE, explain_pattern
 from shared.kernel.sealed_text import SealedString
 
 Laterality = Literal["left", "right", "bilateral", "midline", "not_applicable"]
@@ -34,183 +43,146 @@ BodySite = Literal[
     "pelvis",
     "other",
 ]
-MetastasisSite = Literal[
-    "lung", "bone", "brain", "liver", "lymph_node_distant", "adrenal", "pleura", "skin", "soft_tissue", "other"
-]
 CriterionAnswer = Literal["met", "not_met", "not_assessed", "waived"]
-
-
-class NotReported(FactPart):
-    """Unknown is a value: it is said, with the reason why."""
-
-    not_reported: SealedString
 
 
 @PARTICIPANT.fact("participant.screened", on="screened_on")
 class ParticipantScreened(Fact, schema_name="Screened"):
-    """A person is looked at for the study. `met` means that a criterion does not stand in the way."""
+    """Screening of a person for eligibility by the protocol's criteria. A participant's first fact.
+
+    `met` means that a criterion does not stand in the way: an exclusion criterion is met if it is absent.
+    """
 
     site_id: SiteId
+    """Site that screens the participant, by its id in the study."""
     screened_on: ClinicalDate
+    """Day of the screening."""
     sex: Literal["female", "male", "other", "unknown"]
+    """Sex of the participant."""
     birth_year: Annotated[int, Field(strict=True, ge=1900, le=2100)]
-    criteria: Annotated[
-        dict[Code, CriterionAnswer], Field(max_length=200, description="an answer for every criterion, by id")
-    ]
-    waivers: Annotated[
-        dict[Code, SealedString], Field(max_length=200, default_factory=dict, description="why one was waived")
-    ]
-    local_reference: Annotated[
-        SealedString | None, Field(description="the site's own number, seen by that site only")
-    ] = None
+    """Year of birth. Nothing more exact is accepted."""
+    criteria: Annotated[dict[Code, CriterionAnswer], Field(max_length=200)]
+    """Answer for every criterion of the protocol, by the criterion's id."""
+    waivers: Annotated[dict[Code, SealedString], Field(max_length=200, default_factory=dict)]
+    """Reason for each criterion that was waived, by the criterion's id; sealed."""
+    local_reference: SealedString | None = None
+    """Number of the participant at the site, such as a hospital's study number; sealed, and shown to the site only."""
 
 
 @PARTICIPANT.fact("participant.screen_failed", on="failed_on")
 class ScreeningFailed(Fact, schema_name="ScreenFailed"):
+    """Screening failure: the person was screened and does not take part."""
+
     failed_on: ClinicalDate
-    reason_codes: Annotated[
-        tuple[Code, ...], Field(min_length=1, max_length=50, description="a criterion's id, or refused, died, other")
-    ]
+    """Day on which the screening failure was established."""
+    reason_codes: Annotated[tuple[Code, ...], Field(min_length=1, max_length=50)]
+    """Ids of the criteria that were not fulfilled, or `refused`, `died`, `other`."""
 
 
 class ConsentOptions(FactPart):
+    """Options of the consent form that the participant agreed to."""
+
     data_use: StrictBool = True
+    """The data may be used for research."""
     registry: StrictBool = False
+    """Data about the participant may be requested from registries, such as the vital status."""
     recontact: StrictBool = False
+    """The participant may be contacted again."""
 
 
 @PARTICIPANT.fact("participant.consented", on="signed_on")
 class ConsentSigned(Fact, schema_name="Consented"):
-    """Consent, or renewed consent, in writing."""
+    """Written informed consent, or its renewal on a later version of the form."""
 
     signed_on: ClinicalDate
+    """Day on which the participant signed."""
     form_version: Code
+    """Version of the consent form, as the protocol names it."""
     options: ConsentOptions = ConsentOptions()
+    """Options of the form that the participant agreed to."""
 
 
 @PARTICIPANT.fact("participant.enrolled", on="enrolled_on")
 class ParticipantEnrolled(Fact, schema_name="Enrolled"):
+    """Enrollment: the participant is eligible, has consented, and is included in the study."""
+
     enrolled_on: ClinicalDate
-
-
-def _edition_as_text(value: object) -> object:
-    return str(value) if type(value) is int else value
-
-
-def _text_pattern(pattern: str, sentence: str) -> StringConstraints:
-    return StringConstraints(strict=True, pattern=explain_pattern(pattern, sentence))
-
-
-_PREFIX = "(c|p|yc|yp|r)?"
-_PREFIX_SENTENCE = "with the prefix c, p, yc, yp or r where it has one"
-_T_SENTENCE = f"Give TX, T0, Tis, T1, T1a, T1b, T2, T3, T3a, T3b, T4, T4a or T4b, {_PREFIX_SENTENCE}."
-_N_SENTENCE = f"Give NX, N0, N0a, N0b, N1, N1a or N1b, {_PREFIX_SENTENCE}."
-TCategory = Annotated[str, _text_pattern(f"^{_PREFIX}T(X|0|is|1[ab]?|2|3[ab]?|4[ab]?)$", _T_SENTENCE)]
-NCategory = Annotated[str, _text_pattern(f"^{_PREFIX}N(X|0[ab]?|1[ab]?)$", _N_SENTENCE)]
-MCategory = Annotated[str, _text_pattern("^(c?M0|c?M1|pM1)$", "Give M0, cM0, M1, cM1 or pM1.")]
-
-
-class Tnm(FactPart):
-    """AJCC/UICC categories as staged, with their prefix; the stage group is derived, never stated."""
-
-    t: TCategory | NotReported
-    n: NCategory | NotReported
-    m: MCategory | NotReported
-    edition: Annotated[Literal["6", "7", "8", "9"], BeforeValidator(_edition_as_text)] = "8"
-
-
-class Performance(FactPart):
-    """Performance status as measured: Karnofsky 0 to 100 by tens, or ECOG 0 to 5. The other scale is never entered."""
-
-    scale: Literal["KPS", "ECOG"]
-    value: Annotated[int, Field(strict=True, ge=0, le=100)]
-
-    @model_validator(mode="after")
-    def _require_value_on_scale(self) -> Performance:
-        if self.scale == "KPS" and self.value % 10:
-            raise ValueError("Give the Karnofsky performance status in tens, from 0 to 100.")
-        if self.scale == "ECOG" and self.value > 5:
-            raise ValueError("Give the ECOG performance status as a number from 0 to 5.")
-        return self
-
-
-_ALTERATION_SENTENCE = (
-    "Give 1 to 100 characters: letters without accents, digits, blanks, and _ . : > * + ( ) / , -; a protein change "
-    "such as p.V600E, for example."
-)
-_HISTOLOGY_SENTENCE = "Give a morphology code of ICD-O-3: four digits, a slash and one digit, such as 8070/3."
-_ICD_10_SENTENCE = (
-    "Give a code of ICD-10: a capital letter and two digits, and one or two more after a dot, such as C32.0 or C73."
-)
-
-
-class MolecularFinding(FactPart):
-    gene: Annotated[str, _text_pattern(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$", ID_SENTENCE)]
-    alteration: Annotated[str, _text_pattern(r"^[A-Za-z0-9_.:>*+()/, -]{1,100}$", _ALTERATION_SENTENCE)] | None = None
-    origin: Literal["tumour", "germline", "cfDNA", "not_stated"] = "tumour"
-    result: (
-        Literal["pathogenic", "likely_pathogenic", "vus", "detected", "not_detected", "not_tested", "failed"]
-        | NotReported
-    )
-
-
-class SymptomAtBaseline(FactPart):
-    symptom: Code
-    severity: Literal["none", "mild", "moderate", "severe"] | Annotated[int, Field(strict=True, ge=0, le=10)]
+    """Day of enrollment."""
 
 
 @PARTICIPANT.fact("participant.baseline_recorded", on="assessed_on")
 class BaselineRecorded(Fact):
-    """Disease and person as they were before treatment."""
+    """Baseline assessment: disease and participant before treatment."""
 
     assessed_on: ClinicalDate
+    """Day of the assessment."""
     diagnosed_on: ClinicalDate
-    histology: Annotated[str, _text_pattern(r"^[0-9]{4}/[0-9]$", _HISTOLOGY_SENTENCE), Field(description="ICD-O-3")]
-    primary_site: Annotated[
-        str, _text_pattern(r"^[A-Z][0-9]{2}(\.[0-9]{1,2})?$", _ICD_10_SENTENCE), Field(description="ICD-10")
-    ]
+    """Day of the diagnosis."""
+    histology: Histology
+    """Morphology code of ICD-O-3, such as 8140/3."""
+    primary_site: PrimarySite
+    """Site of the primary tumor, as a code of ICD-10, such as C34.1."""
     tnm: Tnm
+    """Stage at the assessment."""
     performance: Performance | NotReported
+    """Performance status, or why it is not known."""
     metastatic_sites: Annotated[tuple[MetastasisSite, ...], Field(max_length=20)] = ()
+    """Organs with metastases."""
     molecular_findings: Annotated[tuple[MolecularFinding, ...], Field(max_length=100)] | NotReported = ()
+    """Results of molecular tests, or why they are not known."""
     symptoms: Annotated[tuple[SymptomAtBaseline, ...], Field(max_length=50)] = ()
+    """Symptoms, each with its severity."""
 
 
 @PARTICIPANT.fact("participant.withdrawn", on="withdrawn_on")
 class ConsentWithdrawn(Fact, schema_name="Withdrawn"):
-    """Consent is taken back: for further follow-up, or for any use of the data."""
+    """Withdrawal of consent by the participant."""
 
     withdrawn_on: ClinicalDate
+    """Day of the withdrawal."""
     scope: Literal["follow_up", "data_use"]
+    """`follow_up`: no further follow-up; the data up to that day are still analyzed. `data_use`: no use of the data at
+    all; the participant leaves every analysis."""
     reason: SealedString | None = None
+    """Reason, if the participant gave one; sealed."""
 
 
 @PARTICIPANT.fact("participant.transferred", on="on", by="administrator site")
 class ParticipantTransferred(Fact, schema_name="Transferred"):
-    """The participant goes on at another site, which alone sees the record from then on."""
+    """Transfer to another site of the study, which follows the participant from then on and alone reads the record."""
 
     to_site: SiteId
+    """Site to which the participant moves, by its id in the study."""
     on: ClinicalDate
+    """Day from which the other site follows the participant."""
 
 
 @PARTICIPANT.fact("participant.voided")
 class ParticipantVoided(Fact, schema_name="Voided"):
-    """The record is a mistake. It leaves every figure; its history stays."""
+    """The whole record is void, as a mistake. The participant leaves every analysis; the audit trail stays."""
 
     reason: Literal["entered_in_error", "duplicate"]
+    """`entered_in_error`: there is no such participant. `duplicate`: the participant has another record."""
     duplicate_of: ParticipantId | None = None
+    """Number of the record that stays, for a duplicate."""
 
 
 @PARTICIPANT.fact("lesion.registered", on="found_on")
 class LesionRegistered(Fact):
-    """A tumour site gets its id before anything happens to it."""
+    """Registration of a tumor lesion, so that later facts can name it."""
 
     lesion_id: LocalId
+    """The site's id of the lesion, unique within the participant."""
     kind: Literal["primary", "node", "metastasis"]
+    """Primary tumor, lymph node or distant metastasis."""
     body_site: BodySite
+    """Part of the body in which the lesion is."""
     laterality: Laterality | None = None
+    """Side of the body."""
     found_on: ClinicalDate
+    """Day on which the lesion was found."""
     size_mm: Annotated[float, Field(strict=True, gt=0, le=1000)] | None = None
+    """Largest diameter, in millimeters."""
 
 
 ProcedureKind = Literal[
@@ -231,7 +203,13 @@ ProcedureKind = Literal[
 
 @PARTICIPANT.fact("procedure.performed", on="performed_on")
 class ProcedurePerformed(Fact):
+    """A procedure besides radiotherapy and systemic therapy, such as surgery or a biopsy."""
+
     performed_on: ClinicalDate
+    """Day of the procedure."""
     kind: ProcedureKind
+    """Kind of procedure."""
     body_site: BodySite
+    """Part of the body that was operated on or examined."""
     detail: SealedString | None = None
+    """Details in the site's words; sealed."""

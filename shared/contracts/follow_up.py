@@ -6,7 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, StringConstraints, model_validator
 
-from shared.contracts.enrollment import BodySite, NotReported, Performance
+from shared.contracts.baseline import NotReported, Performance
+from shared.contracts.enrollment import (
+    BodySite,
+)
 from shared.contracts.streams import FOLLOWUP
 from shared.contracts.toxicity import VisitNumber
 from shared.kernel.fact import Fact, FactPart
@@ -25,19 +28,26 @@ Response = Literal["CR", "PR", "SD", "PD", "NON-CR/NON-PD", "NE"]
 
 
 class LesionStatus(FactPart, schema_name="LesionSeen"):
-    """How a lesion is at a contact. Necrosis is no failure."""
+    """Status of one lesion at a follow-up contact. Radiation necrosis is no progression."""
 
     lesion_id: LocalId
+    """Lesion, by the id under which it was registered."""
     status: Literal["controlled", "progressed", "indeterminate", "necrosis", "not_assessed"]
+    """`controlled`: no progression since treatment. `indeterminate`: progression and necrosis cannot be distinguished.
+    """
     basis: Basis
+    """Examination on which the status is based."""
 
 
 class DiseaseStatus(FactPart, schema_name="DiseaseSeen"):
-    """Disease at a contact: each lesion that was looked at, the region, and elsewhere."""
+    """Status of the disease at a follow-up contact: assessed lesions, regional lymph nodes, and distant sites."""
 
     lesions: Annotated[tuple[LesionStatus, ...], Field(max_length=100)] = ()
+    """Status of each lesion that was assessed."""
     regional: Extent
+    """Status of regional disease."""
     distant: Extent
+    """Status of distant disease."""
 
     @model_validator(mode="after")
     def _require_each_lesion_once(self) -> Self:
@@ -47,100 +57,139 @@ class DiseaseStatus(FactPart, schema_name="DiseaseSeen"):
 
 
 class SymptomChange(FactPart):
+    """Change of one symptom."""
+
     symptom: Code
+    """Symptom, as the protocol names it."""
     change: Literal["improved", "stable", "worse", "resolved"]
+    """Change since the contact before."""
 
 
 @FOLLOWUP.fact("followup.recorded", on="seen_on")
 class FollowUpRecorded(Fact):
-    """A follow-up that took place. `visit` is the planned visit that the site takes it for, if any."""
+    """A follow-up contact that took place."""
 
     seen_on: ClinicalDate
+    """Day of the contact. It decides in which visit window the contact is."""
     visit: VisitNumber | None = None
+    """Number of the planned visit for which the site takes the contact; left out for an unplanned one."""
     course_id: LocalId | None = None
+    """Course of radiotherapy whose visits are meant, if the protocol follows each course."""
     mode: Literal["clinic", "phone", "video", "letter", "registry"]
+    """Form of the contact. `registry`: information from a registry, without a contact."""
     performance: Performance | NotReported | None = None
+    """Performance status on that day, or why it is not known."""
     disease: DiseaseStatus | None = None
+    """Status of the disease on that day."""
     response: Response | None = None
+    """Response of the disease by RECIST 1.1. NE: not evaluable."""
     symptoms: Annotated[tuple[SymptomChange, ...], Field(max_length=50)] = ()
+    """Symptoms, each with its change since the contact before."""
     note: SealedString | None = None
+    """Note in the site's words; sealed."""
 
 
 @FOLLOWUP.fact("followup.visit_missed", on="declared_on")
 class VisitMissed(Fact):
-    """The site says that a planned visit will not take place any more."""
+    """A planned visit that did not take place and will not take place any more."""
 
     visit: VisitNumber
+    """Number of the planned visit, from 1, as the protocol counts visits."""
     course_id: LocalId | None = None
+    """Course of radiotherapy whose visits are meant, if the protocol follows each course."""
     declared_on: ClinicalDate
+    """Day on which the site declared the visit missed."""
     reason_code: Literal["not_attended", "too_ill", "refused", "site_closed", "other"]
+    """Reason why the visit did not take place."""
 
 
 @FOLLOWUP.fact("disease.progressed", on="detected_on")
 class DiseaseProgressed(Fact, schema_name="Progressed"):
-    """Disease has grown or appeared: where it was treated (local, of a lesion), in the region, or elsewhere."""
+    """Progression: disease that has grown or newly appeared."""
 
     detected_on: ClinicalDate
+    """Day on which the progression was detected. Analyses take it for the day of the progression."""
     kind: Literal["local", "regional", "distant"]
+    """`local`: a treated lesion. `regional`: regional lymph nodes. `distant`: anywhere else."""
     lesion_id: LocalId | None = None
+    """Lesion that progressed, if it is registered."""
     body_site: BodySite | None = None
+    """Part of the body in which the disease progressed."""
     basis: Basis
+    """Examination that showed the progression."""
 
 
 @FOLLOWUP.fact("vital_status.confirmed", on="alive_on")
 class VitalStatusConfirmed(Fact):
-    """The participant was alive on that day, by whatever source."""
+    """Confirmation that the participant was alive on a day, from any source."""
 
     alive_on: ClinicalDate
+    """Day on which the participant was known to be alive."""
     source: Literal["clinic", "phone", "letter", "registry", "family_doctor", "relative", "other"]
+    """Source of the information."""
 
 
 @FOLLOWUP.fact("participant.died", on="died_on")
 class ParticipantDied(Fact, schema_name="Died"):
-    """Death of any cause. `died_on` is null where the day is not known; presumed where death is not confirmed."""
+    """Death of the participant, of any cause."""
 
     died_on: ClinicalDate | None
+    """Day of death, null if it is not known."""
     cause: Literal["tumour", "treatment", "other", "unknown"]
+    """Cause of death. `tumour`: the disease under study. `treatment`: its treatment."""
     presumed: StrictBool = False
+    """The death is presumed, and not confirmed."""
     detail: SealedString | None = None
+    """Details in the site's words; sealed."""
 
 
 @FOLLOWUP.fact("participant.lost", on="on")
 class LostToFollowUp(Fact, schema_name="Lost"):
-    """Nobody can reach the participant any more; reversible."""
+    """Loss to follow-up: the site can no longer reach the participant. Follow-up may resume."""
 
     on: ClinicalDate
+    """Day from which the participant counts as lost."""
     reason_code: Literal["unreachable", "moved", "care_elsewhere", "other"]
+    """Reason why the participant cannot be reached."""
 
 
 @FOLLOWUP.fact("participant.follow_up_resumed", on="on")
 class FollowUpResumed(Fact):
+    """Follow-up of a participant who was lost resumes."""
+
     on: ClinicalDate
+    """Day on which the site reached the participant again."""
 
 
 @FOLLOWUP.fact("query.explained")
 class QueryExplained(Fact):
-    """Why something contradictory is right as it stands. The query stays listed, with its explanation."""
+    """Answer to a data query: why facts that look contradictory or incomplete are right. The query stays listed, with
+    it."""
 
     query_key: Annotated[
         str,
         StringConstraints(strict=True, pattern=_QUERY_KEY),
-        Field(description="the query's key, as /queries.json lists it", examples=["0" * 64]),
+        Field(examples=["0" * 64]),
     ]
+    """Key of the data query, as /queries.json lists it."""
     reason: SealedString
+    """Explanation in the site's words; sealed."""
 
 
 class _ReminderFact(Fact):
     visit: VisitNumber
+    """Number of the planned visit, from 1, as the protocol counts visits."""
     course_id: LocalId | None = None
-    until: Annotated[Day | None, Field(description="14 days ahead at most")] = None
+    """Course of radiotherapy whose visits are meant, if the protocol follows each course."""
+    until: Day | None = None
+    """Last day without a reminder, at most 14 days ahead."""
 
 
 @FOLLOWUP.fact("reminder.snoozed")
 class ReminderSnoozed(_ReminderFact):
-    """No reminder of that visit before that day."""
+    """No reminder of the visit until a day."""
 
 
 @FOLLOWUP.fact("reminder.acknowledged")
 class ReminderAcknowledged(_ReminderFact):
-    """Somebody has seen the reminder and sees to the visit."""
+    """The reminder was read, and the site arranges the visit."""

@@ -33,7 +33,11 @@ def _require_known_zone(name: str, info: ValidationInfo) -> str:
 
 TimeZone = Annotated[str, StringConstraints(strict=True, max_length=64), AfterValidator(_require_known_zone)]
 _COUNTRY = explain_pattern("^[A-Z]{2}$", "Give the country's code by ISO 3166-1: two capital letters, such as DE.")
-Country = Annotated[str, StringConstraints(strict=True, pattern=_COUNTRY), Field(description="ISO 3166-1 alpha-2")]
+Country = Annotated[
+    str,
+    StringConstraints(strict=True, pattern=_COUNTRY),
+    Field(description="Country of the site, by ISO 3166-1 alpha-2, such as IT."),
+]
 _SUBJECT = explain_pattern(
     r"^[^\s\x00-\x1f*]{1,200}$",
     "Give the `sub` of the member's access token: 1 to 200 characters, without blanks and asterisks.",
@@ -41,80 +45,106 @@ _SUBJECT = explain_pattern(
 Subject = Annotated[
     str,
     StringConstraints(strict=True, pattern=_SUBJECT),
-    Field(description="`sub` of the member's access token"),
+    Field(description="The member, by `sub` of the access token."),
 ]
 
 
 @STUDY.fact("study.opened", by="administrator")
 class StudyOpened(Fact, schema_name="Opened"):
-    """The study exists, with its first protocol. Who opens it becomes its administrator."""
+    """Opening of a study, with its first protocol. The person who opens it becomes its administrator."""
 
     title: ShortText
+    """Title of the study."""
     ethics_approval: ShortText
+    """Approval by the ethics committee: its reference or number."""
     registration: ShortText | None = None
+    """Number in a public register of studies, such as ClinicalTrials.gov."""
     protocol: Protocol
+    """First version of the protocol."""
 
 
 @STUDY.fact("study.protocol_amended", on="effective_on", by="administrator investigator")
 class ProtocolAmended(Fact):
-    """Another protocol, in force from a day on. What was recorded before is not judged again."""
+    """Amendment: the whole protocol that is in force from a day on. Facts recorded before it stay recorded."""
 
     amendment: Code
+    """Number or name of the amendment."""
     effective_on: Day
+    """First day on which the amendment is in force."""
     protocol: Protocol
+    """The whole protocol with the amendment."""
     reason: LongText
+    """Reason for the amendment. It is published: name no participant."""
 
 
 @STUDY.fact("study.site_activated", on="on", by="administrator")
 class SiteActivated(Fact):
+    """Activation of a site: from that day it may screen participants."""
+
     site_id: SiteId
+    """Id of the site in the study."""
     name: ShortText
+    """Name of the site, for people."""
     country: Country
     time_zone: TimeZone
+    """Time zone of the site (IANA), such as Europe/Rome. It decides which calendar day it is at the site."""
     on: Day
+    """First day on which the site takes part."""
 
 
 @STUDY.fact("study.site_closed", on="on", by="administrator")
 class SiteClosed(Fact):
+    """Closure of a site."""
+
     site_id: SiteId
+    """Id of the site in the study."""
     on: Day
+    """Last day on which the site takes part."""
 
 
 @STUDY.fact("study.member_granted", by="administrator")
 class MemberGranted(Fact):
-    """A person may do in the study what the role may: at one site, or, without a site, in the whole study."""
+    """Grant of a role to a member: at one site, or without a site in the whole study."""
 
     member: Subject
     role: Role
+    """Role of the member, which decides what the member may read and record."""
     site_id: SiteId | None = None
+    """Site to which the role is limited."""
 
 
 @STUDY.fact("study.member_revoked", by="administrator")
 class MemberRevoked(Fact):
-    """Takes back one grant: the same member, role and site."""
+    """Revocation of one grant: the same member, role and site."""
 
     member: Subject
     role: Role
+    """Role that is revoked."""
     site_id: SiteId | None = None
+    """Site of the grant that is revoked; left out if the grant has none."""
 
 
 @STUDY.fact("study.accrual_closed", on="on", by="administrator investigator")
 class AccrualClosed(Fact):
-    """No participant is screened or enrolled after that day."""
+    """End of accrual: no screening or enrollment is dated after that day."""
 
     on: Day
+    """Last day of accrual."""
 
 
 @STUDY.fact("study.closed", on="on", by="administrator investigator")
 class StudyClosed(Fact, schema_name="Closed"):
-    """Nothing dated after that day is stated any more, but corrections."""
+    """Closure of the study: no fact is dated after that day. Corrections stay possible."""
 
     on: Day
+    """Last day of the study."""
 
 
 @STUDY.fact("study.cut_taken", by="administrator investigator")
 class CutTaken(Fact):
-    """Freezes an analysis: a calendar day, and what is known when this fact is applied."""
+    """A named data cut: a data cut-off day, and the facts that are known when this fact is applied."""
 
     name: Code
+    """Name of the data cut."""
     cut_on: Day
+    """Data cut-off: the last calendar day that analyses of the data cut count."""

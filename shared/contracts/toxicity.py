@@ -25,10 +25,13 @@ _CAUSE = explain_pattern(
 TermId = Annotated[
     str,
     StringConstraints(strict=True, pattern=_TERM),
-    Field(description="a term of a CTCAE dictionary; of v3.0 it names the site too", examples=["3.0:0150"]),
+    Field(
+        description="CTCAE term: version and code. In version 3.0 a term may name the part of the body too.",
+        examples=["3.0:0150"],
+    ),
 ]
 Grade = Annotated[int, Field(strict=True, ge=0, le=5)]
-VisitNumber = Annotated[int, Field(strict=True, ge=1, le=120, description="the visit k that the protocol plans")]
+VisitNumber = Annotated[int, Field(strict=True, ge=1, le=120)]
 Timepoint = Literal["baseline", "during_rt", "end_of_rt", "follow_up"]
 AttributionLevel = Literal["unrelated", "unlikely", "possible", "probable", "definite"]
 RELATED_LEVELS: frozenset[AttributionLevel] = frozenset({"possible", "probable", "definite"})
@@ -36,14 +39,16 @@ RELATED_LEVELS: frozenset[AttributionLevel] = frozenset({"possible", "probable",
 
 
 class Attribution(FactPart):
-    """How far an event goes back to one treatment, or to something else; a level for each that was considered."""
+    """Likelihood that one treatment, the disease or something else caused an adverse event."""
 
     to: Annotated[
         str,
         StringConstraints(strict=True, pattern=_CAUSE),
-        Field(description="course:<id>, line:<id>, disease or other", examples=["course:RT1"]),
+        Field(examples=["course:RT1"]),
     ]
+    """Cause that was considered: `course:<id>`, `line:<id>`, `disease` or `other`."""
     level: AttributionLevel
+    """Likelihood that this is the cause."""
 
     @property
     def treatment(self) -> tuple[str, str] | None:
@@ -53,13 +58,17 @@ class Attribution(FactPart):
 
 
 class Finding(FactPart):
-    """One term with its grade. Grade 0: looked for and not there. null: not graded, and why."""
+    """One CTCAE term with its grade."""
 
     term: TermId
     grade: Grade | None
-    not_graded: Annotated[SealedString | None, Field(description="the reason, where the grade is null")] = None
+    """CTCAE grade, 0 to 5. 0: looked for and absent. null: not graded."""
+    not_graded: SealedString | None = None
+    """Reason why the term was not graded, if the grade is null; sealed."""
     attribution: Annotated[tuple[Attribution, ...], Field(max_length=50)] = ()
+    """Likelihood of each cause that was considered."""
     onset_on: ClinicalDate | None = None
+    """Day on which the adverse event began."""
 
     @model_validator(mode="after")
     def _require_grade_or_reason(self, info: ValidationInfo) -> Self:
@@ -72,15 +81,20 @@ class Finding(FactPart):
 
 @TOXICITY.fact("toxicity.assessed", on="assessed_on")
 class ToxicityAssessed(Fact, schema_name="Assessed"):
-    """Toxicity graded at one time point. `checklist_complete`: every term of the protocol's checklist was looked for,
-    and those without a finding are absent."""
+    """Assessment of toxicity by CTCAE at one time point."""
 
     assessed_on: ClinicalDate
+    """Day of the assessment."""
     timepoint: Timepoint
+    """Time point in the course of treatment: before, during or at the end of radiotherapy, or in follow-up."""
     visit: VisitNumber | None = None
+    """Number of the planned visit at which toxicity was assessed, if any."""
     course_id: LocalId | None = None
+    """Course of radiotherapy that is meant, if there are several."""
     findings: Annotated[tuple[Finding, ...], Field(max_length=200)] = ()
+    """Terms that were graded."""
     checklist_complete: StrictBool
+    """Every term of the protocol's checklist was looked for; those without a finding are absent."""
 
 
 def _replace_hyphens(value: object) -> object:
@@ -106,28 +120,45 @@ SeriousnessCriteria = Annotated[tuple[Seriousness, ...], Field(min_length=1, max
 
 @TOXICITY.fact("toxicity.serious_event_reported", on="onset_on")
 class SeriousEventReported(Fact):
-    """A serious adverse event, within 24 hours of becoming aware of it; later is accepted, and questioned."""
+    """First report of a serious adverse event, due within 24 hours after the site became aware of it.
+
+    A later report is accepted, and raises a data query.
+    """
 
     serious_event_id: LocalId
+    """The site's id of the serious adverse event, unique within the participant."""
     aware_at: Timestamp
+    """Time at which the site became aware of the event, with the offset from UTC."""
     term: TermId
     grade: Grade
+    """CTCAE grade, 0 to 5."""
     onset_on: ClinicalDate
+    """Day on which the event began."""
     seriousness: SeriousnessCriteria
+    """Criteria by which the event is serious (ICH E2A), at least one."""
     narrative: SealedString
+    """Narrative of the event in the site's words; sealed."""
     outcome: Outcome
+    """Outcome at the time of the report (CDISC codelist OUT)."""
 
 
 class _SeriousEventFollowUp(Fact):
-    """A follow-up report of a serious event. Members that are left out are unchanged."""
+    """A follow-up report of a serious adverse event. Members that are left out are unchanged."""
 
     serious_event_id: LocalId
+    """The site's id of the event, as in its first report."""
     aware_at: Timestamp
+    """Time at which the site learned of what is new, with the offset from UTC."""
     term: TermId | None = None
+    """CTCAE term, if it changed."""
     grade: Grade | None = None
+    """CTCAE grade, 0 to 5, if it changed."""
     onset_on: ClinicalDate | None = None
+    """Day on which the event began, if it is known better now."""
     seriousness: SeriousnessCriteria | None = None
+    """Criteria by which the event is serious (ICH E2A), if they changed."""
     narrative: SealedString | None = None
+    """Narrative of what is new, in the site's words; sealed."""
 
     @property
     def happened_on(self) -> PartialDate | None:
@@ -141,14 +172,17 @@ class _SeriousEventFollowUp(Fact):
 
 @TOXICITY.fact("toxicity.serious_event_updated", on="onset_on")
 class SeriousEventUpdated(_SeriousEventFollowUp):
-    """More is known of a serious event. What is left out is as it was."""
+    """Follow-up report of a serious adverse event that continues. Members that are left out are unchanged."""
 
     outcome: Outcome | None = None
+    """Outcome at the time of the report (CDISC codelist OUT), if it changed."""
 
 
 @TOXICITY.fact("toxicity.serious_event_resolved", on="resolved_on")
 class SeriousEventResolved(_SeriousEventFollowUp):
-    """A serious event came to its end, one way or the other."""
+    """Final report of a serious adverse event, which has ended. Members that are left out are unchanged."""
 
     outcome: Outcome
+    """Final outcome (CDISC codelist OUT)."""
     resolved_on: ClinicalDate | None = None
+    """Day on which the event ended."""

@@ -56,19 +56,31 @@ MAX_FRACTION_DOSE_CGY, MAX_TOTAL_DOSE_CGY, MAX_SBRT_FRACTIONS = 3000, 12000, 8
 
 
 class Target(FactPart):
-    """A volume and what is prescribed to it (ICRU: the PTV). A boost names the target that it rides on."""
+    """A planning target volume (PTV) and the dose that is prescribed to it. Doses are in centigray (cGy): 100 cGy are 1
+    Gy."""
 
     target_id: LocalId
+    """The site's id of the target, unique within the participant."""
     lesion_ids: Annotated[tuple[LocalId, ...], Field(max_length=50)] = ()
-    label: Annotated[Label, Field(description="AAPM TG-263 names are suggested, not enforced")]
+    """Registered lesions that the target contains."""
+    label: Label
+    """Name of the target. Names by AAPM TG-263 are suggested, not enforced."""
     modality: Modality
+    """Kind of radiation."""
     technique: Technique
+    """Technique of planning and delivery."""
     delivery: Delivery
+    """Fractionation. SRS: one fraction. FSRT: fractionated stereotactic radiotherapy. SBRT: at most 8 fractions."""
     fractions: Fractions
+    """Number of fractions that are prescribed."""
     dose_per_fraction_cgy: Annotated[int, Field(strict=True, gt=0, le=MAX_FRACTION_DOSE_CGY)]
+    """Dose of one fraction, in cGy."""
     total_dose_cgy: Annotated[int, Field(strict=True, gt=0, le=MAX_TOTAL_DOSE_CGY)]
+    """Total dose in cGy: fractions times dose per fraction."""
     prescription_isodose_percent: Annotated[int, Field(strict=True, ge=30, le=100)] | None = None
+    """Isodose to which the dose is prescribed, in percent of the maximum dose."""
     boost_of: LocalId | None = None
+    """Target of the same course that this one is a simultaneous boost of."""
 
     @model_validator(mode="after")
     def _require_consistent_dose(self) -> Target:
@@ -104,7 +116,9 @@ def _require_boosts_to_fit(targets: tuple[Target, ...]) -> tuple[Target, ...]:
 
 class _Prescription(Fact):
     course_id: LocalId
+    """The site's id of the course, unique within the participant."""
     targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=50)]
+    """Targets of the course, each with its prescription."""
 
     @model_validator(mode="after")
     def _require_targets_to_fit(self) -> _Prescription:
@@ -114,31 +128,47 @@ class _Prescription(Fact):
 
 @PARTICIPANT.fact("radiotherapy.started", on="started_on")
 class RadiotherapyStarted(_Prescription):
-    """A course begins, as prescribed. The end of the index course starts the follow-up schedule."""
+    """Start of a course of radiotherapy, with its prescription.
+
+    The end of the index course is the anchor from which follow-up visits are counted.
+    """
 
     started_on: ClinicalDate
+    """Day of the first fraction."""
     intent: Intent
+    """Intent of the course."""
     index: StrictBool
+    """True for the index course, which the study is about. A participant has one."""
 
 
 @PARTICIPANT.fact("radiotherapy.prescription_changed", on="on")
 class PrescriptionChanged(_Prescription):
-    """The whole prescription as it reads from that day on."""
+    """A change of the prescription during a course: the whole prescription that is in force from a day on."""
 
     on: ClinicalDate
+    """Day of the first fraction by the new prescription."""
     reason_code: Code
+    """Reason for the change, as a code of the study."""
 
 
 class DeliveredDose(FactPart, schema_name="Delivered"):
+    """Dose that was delivered to one target."""
+
     target_id: LocalId
+    """Target, by its id in the prescription."""
     fractions: Annotated[int, Field(strict=True, ge=0, le=80)]
+    """Number of fractions that were delivered."""
     dose_cgy: Annotated[int, Field(strict=True, ge=0, le=MAX_TOTAL_DOSE_CGY)]
+    """Total dose that was delivered, in cGy."""
 
 
 class _CourseEnded(Fact):
     course_id: LocalId
+    """Course, by the id under which it was started."""
     ended_on: ClinicalDate
+    """Day of the last fraction. For the index course it is the anchor of follow-up visits."""
     delivered: Annotated[tuple[DeliveredDose, ...], Field(max_length=50)] = ()
+    """Doses delivered to the targets that were not treated as prescribed."""
 
     @model_validator(mode="after")
     def _require_each_target_once(self) -> _CourseEnded:
@@ -149,14 +179,15 @@ class _CourseEnded(Fact):
 
 @PARTICIPANT.fact("radiotherapy.completed", on="ended_on")
 class RadiotherapyCompleted(_CourseEnded):
-    """The last fraction was given. A target that `delivered` does not name was treated as prescribed."""
+    """End of a course of radiotherapy as planned. A target that `delivered` does not name was treated as prescribed."""
 
 
 @PARTICIPANT.fact("radiotherapy.discontinued", on="ended_on")
 class RadiotherapyDiscontinued(_CourseEnded):
-    """The course ended early; `delivered` says how far it came."""
+    """Early end of a course of radiotherapy, with the doses that were delivered until then."""
 
     reason_code: Literal["toxicity", "progression", "refusal", "death", "intercurrent_illness", "other"]
+    """Reason for the early end."""
 
 
 CourseEnd = RadiotherapyCompleted | RadiotherapyDiscontinued
@@ -178,24 +209,43 @@ _SCHEDULE = explain_pattern(
 
 
 class Agent(FactPart):
+    """One drug of a line of systemic therapy."""
+
     name: Annotated[str, StringConstraints(strict=True, pattern=_AGENT)]
+    """Name of the drug."""
     dose: Annotated[float, Field(strict=True, gt=0, le=1_000_000)] | None = None
+    """Amount of one dose, in `unit`."""
     unit: Annotated[str, StringConstraints(strict=True, pattern=_UNIT)] | None = None
+    """Unit of the dose, such as mg/m^2."""
     schedule: Annotated[str, StringConstraints(strict=True, pattern=_SCHEDULE)] | None = None
+    """Schedule of the doses, such as every 3 weeks."""
 
 
 @PARTICIPANT.fact("systemic_therapy.started", on="on")
 class SystemicTherapyStarted(Fact):
+    """Start of a line of systemic therapy."""
+
     line_id: LocalId
+    """The site's id of the line, unique within the participant."""
     on: ClinicalDate
+    """Day of the first dose."""
     agents: Annotated[tuple[Agent, ...], Field(min_length=1, max_length=20)]
+    """Drugs of the line."""
     setting: Setting
+    """Setting in which the line is given."""
     planned_cycles: Annotated[int, Field(strict=True, ge=1, le=200)] | None = None
+    """Number of cycles that are planned."""
 
 
 @PARTICIPANT.fact("systemic_therapy.stopped", on="on")
 class SystemicTherapyStopped(Fact):
+    """End of a line of systemic therapy."""
+
     line_id: LocalId
+    """Line, by the id under which it was started."""
     on: ClinicalDate
+    """Day on which the line ended."""
     reason_code: Code
+    """Reason for the end, as a code of the study."""
     cycles_given: Annotated[int, Field(strict=True, ge=0, le=200)] | None = None
+    """Number of cycles that were given."""

@@ -11,7 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shared.contracts.enrollment import BaselineRecorded, MolecularFinding, ScreeningFailed, SymptomAtBaseline
+from shared.contracts.baseline import MolecularFinding, SymptomAtBaseline
+from shared.contracts.enrollment import (
+    BaselineRecorded,
+    ScreeningFailed,
+)
 from shared.contracts.follow_up import FollowUpRecorded, SymptomChange
 from shared.contracts.toxicity import SeriousEventReported, SeriousEventResolved, SeriousEventUpdated
 from shared.contracts.treatment import (

@@ -13,7 +13,11 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from shared.contracts.enrollment import LesionRegistered, MolecularFinding, ParticipantScreened
+from shared.contracts.baseline import MolecularFinding
+from shared.contracts.enrollment import (
+    LesionRegistered,
+    ParticipantScreened,
+)
 from shared.contracts.study import ProtocolAmended
 from shared.contracts.toxicity import SeriousEventReported
 from shared.contracts.treatment import Agent, RadiotherapyStarted, SystemicTherapyStarted, Target

@@ -28,9 +28,12 @@ Role = Literal["administrator", "investigator", "site", "coordinator", "monitor"
 
 
 class FactPart(NamedSchema):
-    """Base of the parts of a fact: closed, frozen, and without the input in its error messages."""
+    """Base of the parts of a fact: closed, frozen, and without the input in its error messages.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    A string below a member describes it in published schemas and on the reference pages.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
 class Fact(FactPart):
@@ -163,14 +166,17 @@ class TypedFact(FactPart):
 
 
 class Correction(Fact, schema_name="Corrected"):
-    """Restates, voids or re-instates an earlier event of the same record. The earlier event stays in the stream."""
+    """Correction of an earlier event of the same record: restates, voids or reinstates it. The audit trail keeps it."""
 
     type_name = "record.corrected"
     stated_by_roles = frozenset({"site", "coordinator", "investigator"})
 
     event_id: UUID
+    """Event that is corrected, by its id."""
     reason_code: Literal["typing_error", "source_corrected", "entered_in_error", "wrong_participant", "other"]
+    """Reason for the correction. `source_corrected`: the source document was corrected."""
     reason: SealedString | None = None
+    """Reason in the site's words; sealed."""
     replacement: TypedFact | None
 
     @property
@@ -194,7 +200,7 @@ def correction_model(facts: Iterable[type[Fact]]) -> type[Correction]:
     """
     classes_by_type = {fact.type_name: fact for fact in facts}
     union: Any = fact_union(classes_by_type.values())
-    description = "the event's whole new content, of the same type; null voids the event"
+    description = "Whole new content of the event, of the same type; null voids the event."
     model = create_model(
         "Corrected",
         __base__=Correction,

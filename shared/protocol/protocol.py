@@ -21,36 +21,56 @@ SHORTEST_MONTH_DAYS = 28
 
 
 class Criterion(FactPart):
+    """A criterion of eligibility."""
+
     id: Code
+    """Id of the criterion, by which screenings answer it."""
     text: LongText
+    """The criterion in words."""
     kind: Literal["inclusion", "exclusion"]
+    """Inclusion or exclusion criterion."""
 
 
 class ConsentVersion(FactPart):
-    """A form is valid from its day until the next version's."""
+    """A version of the consent form, valid until the next version is."""
 
     version: Code
+    """Name of the version."""
     valid_from: Day
+    """First day on which the version is signed."""
 
 
 class ToxicityPlan(FactPart, schema_name="Toxicity"):
+    """Grading of toxicity: the dictionary and the checklist."""
+
     dictionary: Literal["ctcae-3.0", "ctcae-4.03", "ctcae-5.0", "ctcae-6.0"]
+    """Version of CTCAE in which toxicity is graded."""
     checklist: tuple[Code, ...] = ()
+    """Terms that every complete assessment looks for."""
 
 
 class VisitWindow(FactPart, schema_name="Window"):
-    """Days before and after a visit's target within which it counts as in time, both ends inclusive."""
+    """Days around the target day of a visit within which a contact counts as in time, both ends inclusive."""
 
     before: Annotated[int, Field(strict=True, ge=0, le=180)] = 14
+    """Days before the target."""
     after: Annotated[int, Field(strict=True, ge=0, le=180)] = 14
+    """Days after the target."""
 
 
 class FollowUpPlan(FactPart, schema_name="FollowUp"):
+    """Schedule of follow-up visits: one every so many months after the anchor."""
+
     anchor: Literal["index_course_end"] = "index_course_end"
+    """Event from whose day visits are counted."""
     every_months: Annotated[int, Field(strict=True, ge=1, le=24)] = 3
+    """Months from one visit to the next."""
     for_months: Annotated[int, Field(strict=True, ge=1, le=120)] = 24
+    """Months after the anchor for which visits are planned."""
     window_days: VisitWindow | tuple[VisitWindow, ...] = VisitWindow()
+    """Visit window of all visits, or one for each visit in order."""
     anchor_policy: Literal["index", "latest", "per_course"] = "index"
+    """Course whose end is the anchor: the index course, the latest course, or each course with visits of its own."""
 
     @property
     def windows(self) -> tuple[VisitWindow, ...]:
@@ -80,34 +100,60 @@ class FollowUpPlan(FactPart, schema_name="FollowUp"):
 
 
 class ReminderPlan(FactPart, schema_name="Reminders"):
+    """Reminders of visits to the sites."""
+
     steps: tuple[Code, ...] = ("open", "target", "overdue")
+    """Steps at which a reminder is sent: when the visit window opens, on the target day, when the visit is overdue."""
     digest_at: Annotated[str, Field(pattern=_TIME_OF_DAY)] = "08:00"
+    """Time of day at the site at which reminders are sent, as HH:MM."""
     escalate_after_days: Annotated[int, Field(strict=True, ge=1, le=180)] = 21
+    """Days after which an overdue visit is reported to the coordinator."""
 
 
 class AccrualTarget(FactPart):
+    """Number of participants that the study plans to enroll."""
+
     participants: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+    """Number of participants."""
     by: Day
+    """Day by which they are planned to be enrolled."""
 
 
 class StereotacticDefinition(FactPart, schema_name="Stereotactic"):
+    """Definition of stereotactic treatment."""
+
     deliveries: tuple[Delivery, ...] = ("SRS", "FSRT", "SBRT")
+    """Kinds of delivery that count as stereotactic."""
 
 
 class Protocol(FactPart):
-    """A study's plan. `met` always means "does not stand in the way": an exclusion criterion is met when absent."""
+    """The protocol of a study: its plan, as far as the software follows it.
+
+    `met` means that a criterion does not stand in the way: an exclusion criterion is met if it is absent.
+    """
 
     criteria: Annotated[tuple[Criterion, ...], Field(min_length=1, max_length=200)]
+    """Inclusion and exclusion criteria."""
     minimum_age: Annotated[int, Field(strict=True, ge=0, le=120)] = 0
+    """Minimum age, in years."""
     consent_versions: Annotated[tuple[ConsentVersion, ...], Field(min_length=1, max_length=100)]
+    """Versions of the consent form, each with the first day on which it is valid."""
     toxicity: ToxicityPlan
+    """Grading of toxicity: the dictionary and the checklist."""
     symptoms: tuple[Code, ...] = ()
+    """Symptoms that baseline and follow-up ask for."""
     follow_up: FollowUpPlan
+    """Schedule of follow-up visits."""
     reminders: ReminderPlan = ReminderPlan()
+    """Reminders of visits to the sites."""
     accrual_target: AccrualTarget | None = None
+    """Planned number of participants."""
     stereotactic: StereotacticDefinition = StereotacticDefinition()
+    """Definition of stereotactic treatment."""
     survival_origin: SurvivalOrigin = "rt_start"
+    """Event from whose day survival is counted."""
     small_cell: Annotated[int, Field(strict=True, ge=0, le=100)] = 5
+    """Least count that readers of figures see; smaller counts are suppressed."""
 
     @model_validator(mode="after")
     def _require_unique_names(self) -> Protocol:

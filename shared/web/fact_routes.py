@@ -159,4 +159,6 @@ def batch_models(stream: Stream, name: str) -> tuple[Any, type[FactPart]]:
     """Return the two forms of a batch: a list of `{type, data}`, and a model `name` of `{"facts": […]}`."""
     entry: Any = fact_union(stream.facts.values())
     list_model: Any = Annotated[list[entry], Field(min_length=1, max_length=MAX_BATCH_FACTS)]
-    return list_model, create_model(name, __base__=FactPart, facts=(list_model, ...))
+    return list_model, create_model(
+        name, __base__=FactPart, facts=(list_model, Field(description="Facts, each with its type."))
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from shared.web.member_meanings import meaning
 from shared.web.schema_members import Schema
 
 _TYPES = {
@@ -40,7 +39,7 @@ def members_table(name: str, schema: Schema) -> str:
 
 
 def _member_row(name: str, member: str, schema: Schema, required: bool) -> str:
-    meaning_text = schema.get("description") or meaning(name, member)
+    meaning_text = schema.get("description", "")
     cells = (
         f'<th scope="row"><code>{escape(member)}</code></th>',
         f"<td>{schema_link(schema)}</td>",

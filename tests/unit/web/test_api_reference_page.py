@@ -15,7 +15,6 @@ from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
 from shared.contracts.catalogue import STREAMS
 from shared.settings import Settings
 from shared.web.api_reference_page import render_page
-from shared.web.member_meanings import MEANINGS
 
 SERVICES = {process.name: process for process in (ENROLLMENT, TOXICITY, FOLLOWUP)}
 FACTS = [
@@ -95,7 +94,7 @@ def test_every_member_of_a_fact_is_listed(service: str, subject: str, fact: Any)
         assert kind, name
         assert kind != "any"
         assert required == ("yes" if fact.model_fields[name].is_required() else "no")
-        assert meaning, f"write what {fact.__name__}.{name} means in shared/web/member_meanings.py"
+        assert meaning, f"write what {fact.__name__}.{name} means, as a string below the member"
 
 
 def test_values_and_bounds_are_listed() -> None:
@@ -107,17 +106,9 @@ def test_values_and_bounds_are_listed() -> None:
     assert "sealed: shown to the own site only" in screened["local_reference"][3]
 
 
-def test_every_meaning_belongs_to_an_existing_member() -> None:
-    members = {
-        (name, member)
-        for service in SERVICES
-        for name, schema in openapi_document(service)["components"]["schemas"].items()
-        for member in schema.get("properties", {})
+def test_descriptions_of_facts_are_sentences() -> None:
+    models = {fact for stream in STREAMS for fact in stream.facts.values()}
+    texts = {
+        text for fact in models for text in (fact.__doc__, *(each.description for each in fact.model_fields.values()))
     }
-    names = {member for _, member in members}
-    unused = [key for key in MEANINGS if (tuple(key.split(".")) not in members if "." in key else key not in names)]
-    assert unused == []
-
-
-def test_meanings_are_lower_case_phrases() -> None:
-    assert all(re.fullmatch(r"[a-z].*[a-z0-9)%]", text) or "CTCAE" in text for text in MEANINGS.values())
+    assert [text for text in texts if text and not re.match(r"(?s)[A-Z`].*[.]$", text.strip())] == []

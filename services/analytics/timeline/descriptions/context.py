@@ -9,7 +9,10 @@ from typing import Any
 
 from services.analytics.timeline.answers import FactMembers
 from services.analytics.wording.phrasing import humanize, join_words, label_term
-from shared.contracts.enrollment import LesionRegistered, NotReported, Performance
+from shared.contracts.baseline import NotReported, Performance
+from shared.contracts.enrollment import (
+    LesionRegistered,
+)
 from shared.contracts.treatment import SystemicTherapyStarted
 from shared.kernel.record import Record
 

@@ -12,13 +12,12 @@ from services.analytics.timeline.descriptions.context import (
     describe_performance,
 )
 from services.analytics.wording.phrasing import capitalize, format_number, humanize, join_words, non_empty
+from shared.contracts.baseline import MolecularFinding, NotReported
 from shared.contracts.enrollment import (
     BaselineRecorded,
     ConsentSigned,
     ConsentWithdrawn,
     LesionRegistered,
-    MolecularFinding,
-    NotReported,
     ParticipantEnrolled,
     ParticipantScreened,
     ParticipantTransferred,
