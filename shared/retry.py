@@ -1,4 +1,4 @@
-"""Delays between attempts: loops that wait and try again, or look again, take their pauses from here."""
+"""Delays between attempts: the pauses of all loops that retry or poll."""
 
 from __future__ import annotations
 

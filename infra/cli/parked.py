@@ -119,7 +119,7 @@ def _format_time(when: datetime) -> str:
 
 
 def _print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Print a table on a terminal, else lines separated by tabs without a heading; tell whether there are any rows."""
+    """Print a table on a terminal, else lines separated by tabs; return whether there are any rows."""
     if rows and sys.stdout.isatty():
         table = Table(*columns, title=title)
         for row in rows:

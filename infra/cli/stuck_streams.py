@@ -47,7 +47,7 @@ async def retry_all(service: str) -> list[BatchResult]:
     """Retry each message, then each stream: a stream may wait for an event in a message."""
     results = []
     for message in (await find_stuck(service))[1]:
-        with suppress(ParkedItemNotFound):  # somebody else was faster
+        with suppress(ParkedItemNotFound):  # another command was faster
             results.append(await retry_message(service, message.id))
     for parked_stream in (await find_stuck(service))[0]:
         with suppress(ParkedItemNotFound):

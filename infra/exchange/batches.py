@@ -19,7 +19,7 @@ _POINTER_PATTERN = re.compile(r"(?:/facts)?/([0-9]+)(?:/data)?(/.*)?")
 
 
 def starts_new_batch(batch: Sequence[ImportFact], fact: ImportFact) -> bool:
-    """Tell whether the facts of `batch` must be recorded before `fact` can be sent."""
+    """Return whether the facts of `batch` must be recorded before `fact` can be sent."""
     content = fact.fact
     corrects_batch = isinstance(content, Correction) and any(
         batch_fact.line.event_id == str(content.event_id) for batch_fact in batch

@@ -99,7 +99,7 @@ def check_text(cell: str, pointer: str) -> None:
 
 
 def _is_garbled(cell: str) -> bool:
-    """Tell whether UTF-8 was once read as Windows-1252, which makes two characters of a letter."""
+    """Return whether UTF-8 was once read as Windows-1252, which makes two characters of a letter."""
     try:
         return cell.encode("cp1252").decode("utf-8") != cell
     except UnicodeError:

@@ -31,7 +31,7 @@ _LINE_PATTERN = re.compile(r"([^\r\n]*)(\r\n|\r|\n|\Z)")
 _BLANKS = "\ufeff \t\u00a0\u202f\u3000"
 
 IsMember = Callable[[str], bool]
-"""Tells whether the fact of `--type` has a member of that name."""
+"""Return whether the fact of `--type` has a member of that name."""
 
 
 @dataclass(frozen=True)

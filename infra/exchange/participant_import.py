@@ -45,7 +45,7 @@ from shared.kernel.sealed_text import extract_texts
 MAX_CONFLICTS = 20  # changes of the record by others during the import
 _NOT_VISIBLE_STATUS, _NOT_KNOWN_YET_STATUS = 404, 409
 _ONCE_PER_PARTICIPANT = ("participant.consented", "participant.screen_failed", "participant.enrolled")
-"""Facts that tell one participant from another."""
+"""Facts that identify a participant."""
 _SITE_CHANGES = {TRANSFERRED, Correction.type_name}
 
 
@@ -223,7 +223,7 @@ class ParticipantImport:
         return pending, [(fact, objections[fact.line.number]) for fact in batch if fact.line.number in objections]
 
     async def _has_changed_site(self, answer: httpx.Response) -> bool:
-        """Tell whether the participant was transferred to another site meanwhile."""
+        """Return whether the participant was transferred to another site meanwhile."""
         previous_site = self.site
         is_invisible = answer.status_code in (_NOT_VISIBLE_STATUS, _NOT_KNOWN_YET_STATUS) and self.number
         return bool(is_invisible) and await self.find_site() and self.site != previous_site
@@ -232,7 +232,7 @@ class ParticipantImport:
         """Load the changed record again; return the facts that it still lacks."""
         self._conflicts += 1
         if self._conflicts > MAX_CONFLICTS:
-            raise ExchangeAborted("The record of a participant is being changed by somebody else.")
+            raise ExchangeAborted("The record of a participant is being changed by another program.")
         if faults := await self._load_existing(service):
             self._refuse(batch, faults)
             return []

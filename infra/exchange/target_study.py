@@ -25,7 +25,7 @@ READER: Caller = ("coordinator", None)
 ADMINISTRATOR: Caller = ("administrator", None)
 PAGE_SIZE = 1000
 POLL_DELAYS_SECONDS = tuple(Backoff(0.05, 5.0).delays(11))
-"""Seconds between looks at a service, which hears of grants and participants by Kafka."""
+"""Seconds between polls of a service, which receives grants and participants through Kafka."""
 REPLAYED_HEADER = "Idempotency-Replayed"
 """The header of an answer that repeats the answer to an earlier request."""
 NO_STUDY = "There is no study of that id, or the token's subject is no member of it."
@@ -67,7 +67,7 @@ def idempotency_key(*parts: Any) -> str:
 
 @dataclass
 class TargetStudy:
-    """A study. `version` is 0 if the caller may see no such study; `run_id` tells this import from others."""
+    """A study. `version` is 0 if the caller may see no such study; `run_id` distinguishes this import from others."""
 
     client: StudyClient
     version: int = 0
@@ -142,7 +142,7 @@ class TargetStudy:
         return [grant for grant in required if not self.has_grant(grant)]
 
     def has_grant(self, grant: MemberGrant) -> bool:
-        """Tell whether the grant stands: the last fact on its member, role and site grants it."""
+        """Return whether the grant stands: the last fact on its member, role and site grants it."""
         member_facts = [name for name, data in self.facts if name.startswith("study.member_") and data == grant]
         return bool(member_facts) and member_facts[-1] == "study.member_granted"
 

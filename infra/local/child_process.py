@@ -156,7 +156,7 @@ class RunningProgram:
         self.lifeline.release()
 
     def wait_for_text(self, file: Path, expected: bytes, start: int, timeout_seconds: float) -> bool:
-        """Tell whether `expected` appears in the file past byte `start` before the program ends or time is up."""
+        """Return whether `expected` appears in the file past byte `start` before the program ends or time is up."""
         deadline = time.monotonic() + timeout_seconds
         while not self.has_ended and time.monotonic() < deadline:
             with suppress(FileNotFoundError), file.open("rb") as text:

@@ -73,9 +73,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=1.0, help="facts per second")
     keys = Path(os.environ.get("QUARTAL_JWKS", ".quartal/issuer/jwks.json")).parent
-    parser.add_argument(
-        "--endless", action="store_true", help="go on with the same number of new participants, until a signal comes"
-    )
+    parser.add_argument("--endless", action="store_true", help="continue with as many new participants, until a signal")
     parser.add_argument("--progress", type=Path, help="file that stores the progress")
     parser.add_argument("--keys", type=Path, default=keys, help="folder of the development issuer")
     return parser.parse_args(argv)

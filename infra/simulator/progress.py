@@ -7,7 +7,7 @@ import json
 import os
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +21,21 @@ NextFact = tuple[str, int, int]
 class ParticipantProgress:
     """The parts of earlier answers that later facts of a participant need.
 
-    `heard` is the last `Quartal-Version` of enrollment; `events` are the ids of events that will be corrected, by the
-    index of their fact.
+    `enrollment_tag` is the last `Quartal-Version` of enrollment; `events` are the ids of events that will be
+    corrected, by the index of their fact. The names in JSON are those of earlier releases.
     """
 
     number: str
-    heard: str = ""
+    enrollment_tag: str = ""
     events: dict[int, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> ParticipantProgress:
         events = {int(index): str(event_id) for index, event_id in entry["events"].items()}
         return cls(str(entry["number"]), str(entry["heard"]), events)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"number": self.number, "heard": self.enrollment_tag, "events": self.events}
 
 
 class SimulationProgress:
@@ -83,7 +86,7 @@ class SimulationProgress:
         """Replace the file atomically."""
         if self._path is None:
             return
-        participants = {index: asdict(participant) for index, participant in self.participants.items()}
+        participants = {index: participant.to_json() for index, participant in self.participants.items()}
         document = {
             "name": self._simulation_key,
             "told": self.recorded_count,

@@ -73,16 +73,16 @@ OPTIONAL_EVENT_RATES: Mapping[str, float] = {
 
 CONTRADICTION_RATES: Mapping[str, float] = {
     "a response of PD without progression": 0.02,
-    "grade 5 of somebody who lives": 0.02,
+    "grade 5 of a living participant": 0.02,
     "a finding without a grade": 0.03,
     "graded after death": 0.01,
     "baseline graded after the start of radiotherapy": 0.03,
     "another visit than the day's": 0.02,
     "declared missed though it took place": 0.012,
-    "progression seen and not stated": 0.02,
+    "a progression that is not recorded": 0.02,
     "the end of the index course to the month": 0.012,
     "a course without an end": 0.03,
-    "seen after the withdrawal": 0.15,
+    "a contact after the withdrawal": 0.15,
 }
 """Contradictions that are possible and become data queries, at rates that a monitor would call too high."""
 
@@ -94,7 +94,7 @@ CORRECTION_RATES: Mapping[str, float] = {
     "the day of a contact mistyped": 0.03,
     "the cause of death found out": 0.04,
     "a contact entered twice": 0.025,
-    "an assessment of somebody else": 0.012,
+    "an assessment of another participant": 0.012,
     "a contact voided by mistake": 0.012,
 }
 """Facts that are reported wrong first and then corrected, voided, or re-instated after a mistaken voiding."""

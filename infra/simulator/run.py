@@ -166,7 +166,7 @@ class _Simulation:
             self._progress.write()
 
     def _may_start_generation(self) -> bool:
-        """Tell whether another generation may begin: only after a fact of the latest, or they would never end."""
+        """Return whether another generation may begin: only after a fact of the latest, or they would never end."""
         generation_start = self._progress.participant_count - self._generation_size
         unreported = sum(index >= generation_start and not fact_index for _, index, fact_index in self._progress.queue)
         return not self._progress.participant_count or (self._endless and unreported < self._generation_size)
@@ -194,7 +194,7 @@ class _Simulation:
         return self._participants_by_index[index]
 
     def _is_unchanged(self, next_fact: NextFact) -> bool:
-        """Tell whether the participant is as at the start: newer tables of rates draw another."""
+        """Return whether the participant is as at the start: newer tables of rates draw another."""
         day, index, fact_index = next_fact
         return self._participant(index).report_days[fact_index : fact_index + 1] == [day]
 
@@ -213,7 +213,7 @@ class _Simulation:
             await interruptible_sleep(self._study_client.stop, self._seconds_between)
 
     async def _record(self, index: int, fact_index: int) -> bool:
-        """Record a fact; tell whether it is new, so that the next fact has to wait."""
+        """Record a fact; return whether it is new, so that the next fact has to wait."""
         try:
             answer = await self._record_by_visible_site(index, fact_index)
         except ApiError as refused:
@@ -248,7 +248,7 @@ class _Simulation:
             return await self._study_client.register(fact.site_id, fact.data, key)
         progress = self._progress.participants[index]
         fact_data = fact.with_event_id(None if fact.corrects is None else progress.events.get(fact.corrects))
-        after = None if fact.service == "enrollment" else progress.heard
+        after = None if fact.service == "enrollment" else progress.enrollment_tag
         return await self._study_client.record_fact(
             site_id, progress.number, fact_data, key, service=fact.service, after=after
         )
@@ -258,7 +258,7 @@ class _Simulation:
         participant, content = self._participant(index), answer.json()
         progress = self._progress.participants.setdefault(index, ParticipantProgress(content["participant_id"]))
         if participant.facts[fact_index].service == "enrollment":
-            progress.heard = answer.headers.get("quartal-version", progress.heard)
+            progress.enrollment_tag = answer.headers.get("quartal-version", progress.enrollment_tag)
         if fact_index in participant.last_corrections:
             progress.events[fact_index] = content["event_id"]
         corrects = participant.facts[fact_index].corrects
@@ -267,7 +267,7 @@ class _Simulation:
 
 
 def _is_replay(answer: httpx.Response) -> bool:
-    """Tell whether the answer is about a fact recorded earlier, by the clock of the server."""
+    """Return whether the answer is about a fact recorded earlier, by the clock of the server."""
     recorded_at, answered_at = answer.json().get("recorded_at"), answer.headers.get("date")
     if not recorded_at or not answered_at:
         return False

@@ -135,20 +135,20 @@ def _add_contact_after_withdrawal(story: ParticipantStory, withdrawal: Simulated
 
 CONTRADICTIONS = (
     OptionalEvent("a response of PD without progression", _contacts_without_progression, _set_response_to_pd),
-    OptionalEvent("grade 5 of somebody who lives", _assessments_of_survivors, _grade_5),
+    OptionalEvent("grade 5 of a living participant", _assessments_of_survivors, _grade_5),
     OptionalEvent("a finding without a grade", _assessments_with_findings, _remove_grade),
     OptionalEvent("graded after death", _dated_deaths, _grade_after_death),
     OptionalEvent("baseline graded after the start of radiotherapy", _baseline_assessments, _delay_baseline),
     OptionalEvent("another visit than the day's", _visit_contacts, _misnumber_visit),
     OptionalEvent("declared missed though it took place", _visit_contacts, _declare_missed),
     OptionalEvent(
-        "progression seen and not stated", lambda story: story.facts_of("disease.progressed"), _omit_progression
+        "a progression that is not recorded", lambda story: story.facts_of("disease.progressed"), _omit_progression
     ),
     OptionalEvent(
         "the end of the index course to the month", lambda story: _course_ends(story, index=True), _coarsen_end
     ),
     OptionalEvent("a course without an end", lambda story: _course_ends(story, index=False), _omit_end),
-    OptionalEvent("seen after the withdrawal", _survived_withdrawals, _add_contact_after_withdrawal),
+    OptionalEvent("a contact after the withdrawal", _survived_withdrawals, _add_contact_after_withdrawal),
 )
 
 # Corrections: the final record is right.
@@ -253,7 +253,7 @@ CORRECTIONS = (
         "a contact entered twice", lambda story: _correctable_facts(story, "followup.recorded"), _enter_twice
     ),
     OptionalEvent(
-        "an assessment of somebody else",
+        "an assessment of another participant",
         lambda story: _correctable_facts(story, "toxicity.assessed"),
         _mix_up_participants,
     ),

@@ -34,7 +34,7 @@ class DiseaseCourse:
     observed_until: date
 
     def is_lost_on(self, day: date) -> bool:
-        """Tell whether the participant is lost to follow-up on that day."""
+        """Return whether the participant is lost to follow-up on that day."""
         lost = self.lost_on is not None and day >= self.lost_on
         return lost and (self.resumes_on is None or day < self.resumes_on)
 

@@ -107,7 +107,7 @@ async def new_participant(
 
 
 def _type_pointer(pointer: str) -> str:
-    """The type that stands beside the data at the pointer."""
+    """Return the pointer of the type beside the data at the pointer."""
     return pointer.removesuffix("/data") + "/type"
 
 

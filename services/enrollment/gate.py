@@ -57,7 +57,7 @@ DUPLICATE_OF_ITSELF = ProblemType(
 )
 NO_SUCH_PARTICIPANT = ProblemType(
     "no-such-participant",
-    "You see no participant with this number. Give one whom you may see, or leave duplicate_of out.",
+    "There is no participant with this number that you may read. Give another number, or leave duplicate_of out.",
 )
 DUPLICATE_CIRCLE = ProblemType(
     "duplicate-circle",

@@ -63,7 +63,7 @@ class ParticipantStreamPolicy:
         return head.site_id or next((fact.site_id for fact in facts if isinstance(fact, ParticipantScreened)), None)
 
     def other_streams(self, facts: Sequence[Fact]) -> frozenset[str]:
-        """The participants of whom one is said to be a duplicate."""
+        """Return the participants that voided records are named as duplicates of."""
         voidings = (fact for fact in map(effective_fact, facts) if isinstance(fact, ParticipantVoided))
         return frozenset(fact.duplicate_of for fact in voidings if fact.duplicate_of)
 

@@ -87,7 +87,7 @@ class ToxicityGate(ParticipantGate):
     def _check_follow_up(
         self, record: Record, follow_up: SeriousEventFollowUp, content_before: Fact | None
     ) -> Iterator[Objection]:
-        """Accept the dictionary in which the event was reported, whatever the protocol says by then."""
+        """Accept the dictionary in which the event was reported, even if the protocol has another one by then."""
         event_id = follow_up.serious_event_id
         reports = [
             report for report in record.stated_of(SeriousEventReported) if report.fact.serious_event_id == event_id

@@ -50,7 +50,7 @@ def _find_unreadable_forward(folder: Path, service: str, fact: type[Fact]) -> It
     for version in range(1, fact.schema_version + 1):
         reader = _load_published(folder, service, fact, version, "reader")
         if not is_readable_by(written, reader, of_correction=issubclass(fact, Correction)):
-            yield f"what is written today is not for readers of {schema_name(service, fact.type_name, version)}"
+            yield f"content of today cannot be read by readers of {schema_name(service, fact.type_name, version)}"
 
 
 def _find_unreadable_backward(folder: Path, service: str, fact: type[Fact]) -> Iterator[str]:

@@ -176,7 +176,7 @@ def _to_json(fact: Fact) -> dict[str, Any]:
 
 
 def _is_in_both(pointer: str, before: Any, after: Any) -> bool:
-    """Return whether a pointer leads to the same thing in both. Entries of a list are compared whole, not by index."""
+    """Return whether a pointer leads to the same value in both. Entries of a list are compared whole, not by index."""
     for step in pointer.split("/")[1:]:
         match before, after:
             case list(), list() if before[int(step) :][:1] == after[int(step) :][:1] != []:

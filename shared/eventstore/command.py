@@ -85,7 +85,7 @@ _LOCAL_REFERENCE = "/local_reference"
 def refuse_references(facts: Sequence[Fact], pointers: Sequence[str]) -> None:
     """Raise RequestRejected if a fact contains a site's own reference. Called for callers who are not of that site.
 
-    The check comes before anything is looked up or compared, so that nobody else can try references out.
+    The check comes before anything is looked up or compared, so that other callers cannot try references out.
     """
     message = "Only the site states its own reference. Leave it out: a correction keeps the present one."
     faults = [

@@ -124,7 +124,7 @@ class CommandHandler:
             or _lags_behind(context, cached.stream)
             or context.policy.other_streams(command.facts)
         ):
-            raise Conflict  # only the store can tell
+            raise Conflict  # only the store knows
         tenant = Tenant(command.study_id, EVERY_SITE if EVERY_SITE in scopes else site or "")
         current = cached.for_study_version(context.study.version)
         return await self._decide_and_append(context, tenant, current, cached.stream.events[0].stream_id)
@@ -197,7 +197,7 @@ class CommandHandler:
         return recorded_facts
 
     async def _append_and_roll_back(self, tenant: Tenant, append_request: AppendRequest) -> None:
-        """Find the conflicts that only the store can tell, and record nothing."""
+        """Detect the conflicts that only the store knows, and record nothing."""
         try:
             async with self.store.unit(tenant) as unit:
                 await unit.append(append_request)

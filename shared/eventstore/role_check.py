@@ -11,11 +11,11 @@ from shared.retry import Backoff
 
 T = TypeVar("T")
 MAX_WAIT_SECONDS = 2.0
-"""Seconds that a statement waits, if it asks for it, until this service knows what another one published."""
+"""Seconds that a command waits on request until this service has received what another one published."""
 
 
 async def retry_while_unknown(attempt: Callable[[], Awaitable[T]], *, waits: bool) -> T:
-    """Return what the attempt gives; with `waits`, try again for a while where something is not known here yet."""
+    """Return what the attempt gives; with `waits`, try again for a while as long as it raises NotKnownYet."""
     backoff, waited_seconds = Backoff(0.01, 0.1), 0.0
     while True:
         try:
@@ -30,7 +30,7 @@ async def retry_while_unknown(attempt: Callable[[], Awaitable[T]], *, waits: boo
 async def require_role(
     studies: Studies, study_id: str, member: str, roles: frozenset[str], *, owns_participants: bool, waits: bool
 ) -> None:
-    """Raise what the recorder would raise for somebody without a grant, or without one of the roles at any site."""
+    """Raise what the command handler would raise for a member without a grant or without any of the roles."""
     not_visible = NotFound if owns_participants else NotKnownYet
 
     def check(study: StudyState) -> None:

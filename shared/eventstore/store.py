@@ -1,8 +1,8 @@
-"""The event store as the command path sees it: values and protocols.
+"""Values and protocols of the event store, as the command path uses it.
 
 Recorded facts stay, once, in order, together with their outbox rows and the result kept under their idempotency key.
-A `UnitOfWork` is one transaction for one tenant. `load_stream` reads a stream with what a decision needs besides it;
-`append` writes all or nothing, or raises what is in the way:
+A `UnitOfWork` is one transaction for one tenant. `load_stream` reads a stream and what else a decision needs;
+`append` writes everything or nothing, or raises:
 
 Conflict
 ├── StreamVersionConflict   the stream has another version than the decision was made on
@@ -74,11 +74,11 @@ class StreamHead:
 
 @dataclass(frozen=True, slots=True)
 class LoadedStream:
-    """A stream with what a decision needs besides it.
+    """A stream, and what else a decision needs.
 
-    `outcome` is the result kept under the idempotency key that was asked for. `foreign_facts` is the participant's
+    `outcome` is the result stored under the idempotency key of the command. `foreign_facts` is the participant's
     record in enrollment, at least up to `head.enrollment_version`. `other_streams` are the records of participants
-    whom a fact names, by number, as far as the tenant may see them.
+    that a fact names, by number, as far as the tenant may see them.
     """
 
     study_version: int
@@ -95,7 +95,7 @@ class AppendRequest:
 
     `study_version` is the version of the study's stream that the decision was made by, and None for a study's own
     stream. `key` is the idempotency key as it is stored, `clear_key` as it was stored before keys were hashed.
-    `drops_search_key_if_taken`: if another stream has the search key, this one is stored without, and no error tells.
+    `drops_search_key_if_taken`: if another stream has the search key, this one is stored without it.
     """
 
     expected_version: int

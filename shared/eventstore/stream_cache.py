@@ -1,7 +1,7 @@
-"""Streams as they were seen last, judged already, so that the next fact of one needs no reading.
+"""A cache of the streams used last, with their evaluated records, so that the next fact of one needs no query.
 
-What is remembered may have moved since. Nothing is refused by it, and nothing is kept by it unless the store finds the
-stream at that very version: so memory costs, at worst, one attempt.
+A cached stream may be out of date. So it refuses nothing, and an append that was decided on it succeeds only if the
+store has the stream in the same version. At worst the cache costs one attempt.
 """
 
 from __future__ import annotations

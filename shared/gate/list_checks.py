@@ -52,12 +52,12 @@ def _symptom_code(entry: SymptomAtBaseline | SymptomChange) -> Hashable:
 
 
 def _finding_identity(entry: MolecularFinding) -> Hashable:
-    """A gene may be altered twice, and be looked at in the tumor and in blood."""
+    """Distinguish results by gene, alteration and origin: tumor and blood are tested separately."""
     return entry.gene.casefold(), entry.alteration, entry.origin
 
 
 def _agent_identity(entry: Agent) -> Hashable:
-    """One agent may be given in two ways within a line: as a bolus and as an infusion."""
+    """Distinguish agents by name and schedule: a line may have one as a bolus and as an infusion."""
     return entry.name.casefold(), entry.schedule
 
 

@@ -1,4 +1,4 @@
-"""Checks for texts that nobody meant: line breaks in a name, direction marks, a gene that a spreadsheet made a date.
+"""Checks for damaged texts: line breaks in a name, direction marks, a gene that a spreadsheet made a date.
 
 A text that is not sealed is one line of printable characters, except those in `MULTILINE_MEMBERS`. Sealed texts are not
 restricted, except the site's own number of a participant, which is searched.
@@ -80,8 +80,8 @@ NAME_MEMBERS: frozenset[MemberKey] = frozenset(
     }
 )
 """Members that give something its name, and that a spreadsheet may have changed. Versions of forms and names of
-amendments and cuts are not among them: these are often dates. Ids that refer to something are not either: whether
-there is such a thing is asked already."""
+amendments and cuts are not among them: these are often dates. Ids that refer to something are not either: the gate
+checks that it exists."""
 NON_NUMERIC_MEMBERS: frozenset[MemberKey] = frozenset(
     {GENE_MEMBER, (MolecularFinding, "alteration"), (Target, "label")}
 )

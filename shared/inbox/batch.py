@@ -2,7 +2,7 @@
 
 One transaction holds everything: the effects of the events, the version up to which each stream was applied, the
 waiting messages, and the next offsets. Messages may be repeated and arrive in any order. A stream that cannot advance,
-because a version is missing or an event cannot be applied, is parked: its later messages wait, other streams go on.
+because a version is missing or an event cannot be applied, is parked: its later messages wait, other streams continue.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ async def apply_messages(
 ) -> BatchResult:
     """Apply messages within the caller's transaction, without storing offsets.
 
-    Without savepoints the handler's errors are raised, and the transaction cannot go on.
+    Without savepoints the handler's errors are raised, and the transaction cannot continue.
     """
     inbound_events, unreadable = _parse_messages(messages)
     cursors = await lock_or_create_cursors(connection, {inbound.key: inbound.study_id for inbound in inbound_events})

@@ -1,4 +1,4 @@
-"""The plain consumer: an aiokafka consumer group that applies batches until it is told to stop.
+"""The plain consumer: an aiokafka consumer group that applies batches until it is stopped.
 
 The database decides where to continue, because only there offsets and effects belong to one transaction: a database
 that was restored to an earlier state catches up by itself. The offsets of Kafka's group serve lag monitoring and are
@@ -46,7 +46,7 @@ async def consume(
 ) -> None:
     """Apply the messages of the topics, at least once, until `stop` is set.
 
-    Goes on after failures of the broker or the database, and after rebalances. Raises what `handler` raises, except
+    Continues after failures of the broker or the database, and after rebalances. Raises what `handler` raises, except
     PoisonEvent and errors of an unavailable database.
     """
     backoff = Backoff.constant(_RETRY_SECONDS)

@@ -92,8 +92,9 @@ async def monitor_lag(
 ) -> None:
     """Measure and store the lag every `interval` seconds until cancelled. `pool` is the system role's.
 
-    Goes on after failures of the broker or the database. Raises WorkerStalled when there is a backlog and no offset of
-    any partition moved for `stall_after` seconds; a single partition may wait longer, as partitions are read in turn.
+    Continues after failures of the broker or the database. Raises WorkerStalled when there is a backlog and no offset
+    of any partition moved for `stall_after` seconds; a single partition may wait longer, as partitions are read in
+    turn.
     """
     clock, backoff = asyncio.get_running_loop().time, Backoff.constant(interval)
     while True:

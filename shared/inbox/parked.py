@@ -64,9 +64,9 @@ async def discard(
     handler: EventHandler,
     version: int | None = None,
 ) -> BatchResult:
-    """Skip the next version, whether its event is poison or never came, and apply the messages behind it.
+    """Skip the next version, whether its event cannot be applied or never arrived, and apply the messages after it.
 
-    Raises ParkedItemNotFound, also if the next version is not `version`: nobody decided on another one.
+    Raises ParkedItemNotFound, also if the next version is not `version`, the one that was meant to be skipped.
     """
     async with connection.transaction():
         cursor = await _lock_parked_cursor(connection, source, subject)

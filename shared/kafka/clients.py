@@ -1,14 +1,14 @@
 """Starts and stops aiokafka's clients, also when one of their own tasks has died, which aiokafka does not expect.
 
-uvloop raises RuntimeError for a connection that was just lost. A task of the client that was writing to it dies of that
+uvloop raises RuntimeError for a connection that was just lost. A task of the client that was writing to it dies of it
 silently: the task that updates the metadata (aio-libs/aiokafka#1038), or the one that fetches. Then `close` raises the
-error again and leaves connections open, and a consumer's `stop` gives up half-way, or raises the cancellation of a
+error again and leaves connections open, and a consumer's `stop` ends half-way, or raises the cancellation of a
 fetch that it cancels itself, as if its caller were cancelled.
 
 aiokafka updates the metadata when a connection is lost and does not repeat an update that fails: the next one comes
 after `metadata_max_age_ms`, by default five minutes. A client that connected just before the broker was killed knows no
 topic until then, and if it leads its group, it assigns no partition to any member, without an error. The next update
-repairs that, because a leader assigns anew when it sees that topics have changed. Members of a group therefore update
+repairs that, because a leader assigns again when its topics have changed. Members of a group therefore update
 every `METADATA_MAX_AGE_MS`.
 """
 
@@ -99,7 +99,7 @@ async def stop_quietly(stop: Coroutine[Any, Any, None], timeout_seconds: float) 
 
 
 def _client_tasks(consumer: AIOKafkaConsumer) -> Iterator[asyncio.Task[Any] | None]:
-    """Return the consumer's background tasks, which go on running if its `stop` was cut short."""
+    """Return the consumer's background tasks, which continue if its `stop` was interrupted."""
     if coordinator := consumer._coordinator:
         for name in ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_reset_committed_task"):
             yield getattr(coordinator, name, None)

@@ -1,4 +1,4 @@
-"""Sentences for the patterns that texts must match: a regular expression tells people nothing.
+"""Sentences for the patterns that texts must match: users cannot read regular expressions.
 
 A pattern is declared together with the sentence that a refusal gives for it. The published schema has the pattern
 alone, so that a sentence may change.

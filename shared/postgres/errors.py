@@ -1,4 +1,4 @@
-"""Exceptions of a database that does not serve at present, and of one that refuses a statement."""
+"""Exceptions of a database that is unavailable, and of one that rejects a statement."""
 
 from __future__ import annotations
 

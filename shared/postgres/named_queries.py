@@ -1,6 +1,6 @@
 """Loads named queries from the `.sql` files beside the modules that use them.
 
-A query stands under a line `-- name: …` and a comment that says what it returns.
+A query follows a line `-- name: …` and a comment that describes its result.
 """
 
 from __future__ import annotations

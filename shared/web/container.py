@@ -22,7 +22,7 @@ Authenticate = Callable[[Request], Awaitable[None]]
 
 
 class Streams(Protocol):
-    """Open responses that end only when they are told to."""
+    """Open responses that end only when they are closed."""
 
     def close(self) -> None: ...
 

@@ -117,8 +117,8 @@ def test_new_version_with_a_correct_upcast_is_compatible(folder: Path, members: 
 
 
 FORWARD_INCOMPATIBILITIES = [
-    "what is written today is not for readers of sample.taken.v1",
-    "what is written today is not for readers of record.corrected.laboratory.v1",
+    "content of today cannot be read by readers of sample.taken.v1",
+    "content of today cannot be read by readers of record.corrected.laboratory.v1",
 ]
 
 
@@ -153,7 +153,7 @@ def test_version_unreadable_by_old_readers_is_reported_for_fact_and_correction(
     folder: Path, members: Mapping[str, Any]
 ) -> None:
     assert [
-        line for line in incompatibilities_of_version_2(folder, members) if line.startswith("what is written")
+        line for line in incompatibilities_of_version_2(folder, members) if line.startswith("content of today")
     ] == FORWARD_INCOMPATIBILITIES
 
 

@@ -100,14 +100,14 @@ class SiteClients:
         else:
             answer = await self._add_fact(progress, fact, statement, key)
         if fact.service == "enrollment":
-            progress.heard = answer.headers.get("quartal-version", progress.heard)
+            progress.enrollment_tag = answer.headers.get("quartal-version", progress.enrollment_tag)
 
     async def _add_fact(
         self, progress: ParticipantProgress, fact: ReportedFact, statement: ReferenceFact, key: str
     ) -> httpx.Response:
         """Send the fact as its reporting site. If that site transferred the participant and lost the response,
         send it as a site that still sees the participant; the repetition gets the original response."""
-        after = None if fact.service == "enrollment" else progress.heard
+        after = None if fact.service == "enrollment" else progress.enrollment_tag
         try:
             return await self._api.record_fact(
                 fact.site_id, progress.number, statement, key, service=fact.service, after=after
