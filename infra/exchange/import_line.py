@@ -1,6 +1,6 @@
 """Reads one line of a file: a fact and the participant that it is about. Pure.
 
-In JSON lines: `{"type", "participant": "K7F2-9QXA-3", "data": {…}}`, or `"ref": "p1"` for a participant whom the file
+In JSON lines: `{"type", "participant": "K7F2-9QXA-3", "data": {…}}`, or `"ref": "p1"` for a participant that the file
 registers. The members that an export adds (`event_id`, `study`, `service`, `version`, …) say where a fact comes from.
 """
 

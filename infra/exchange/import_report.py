@@ -122,7 +122,7 @@ class ImportReport:
         self.set_outcome(number, "refused", faults=tuple(faults))
 
     def name_participant(self, line: ImportLine, participant: str, *, is_new: bool) -> None:
-        """Note the participant whom a screening registers, or whom its ref was recognized as."""
+        """Note the participant that a screening registers, or that its ref already names."""
         line_report = self.lines.setdefault(line.number, LineReport(line.number, line.type))
         line_report.participant, line_report.is_new = participant, is_new
         self.refs[line.number] = line.person

@@ -53,7 +53,7 @@ _SITE_CHANGES = {TRANSFERRED, Correction.type_name}
 class ParticipantImport:
     """The import of one participant.
 
-    `number` is '' in a dry run for a participant whom the file registers. `form_only_services` are services whose next
+    `number` is '' in a dry run for a participant that the file registers. `form_only_services` are services whose next
     facts may depend on facts that a dry run has not recorded. `new_screening` is the screening that has just registered
     the participant. `enrollment_version` is the version that other services must have applied. `is_recognized`: an
     earlier import registered the ref.

@@ -2,7 +2,7 @@
 
 A ref names one participant of one site in the study, for good. The Idempotency-Key of the request is made of the ref,
 not of the screening. So the service refuses a ref that was used for another screening, and a changed screening in the
-file registers nobody twice.
+file registers no second participant.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Registration:
         return [screening for screening in self.screenings if screening.event_id[14] == _LEGACY_VERSION]
 
     async def find(self, ref: str, screening: ImportFact) -> RefMatch:
-        """Return the participant of a ref, whom it registers if there is none; raise InvalidLine if that is refused."""
+        """Return the participant of a ref, registered now if there is none; raise InvalidLine if that is refused."""
         if legacy := self._find_legacy(ref, screening):
             if canonical_content(screening.fact) in legacy.contents:
                 return RefMatch(legacy.number, is_new=False)
@@ -130,7 +130,7 @@ class Registration:
         return screening_body(_read_row(row)) if row else None
 
     def _find_legacy(self, ref: str, screening: ImportFact) -> RegisteredParticipant | None:
-        """Return the participant whom an earlier version of Quartal registered under the ref.
+        """Return the participant that an earlier version of Quartal registered under the ref.
 
         Legacy: the key was made of the ref and the screening, and the event's id (a version 5 UUID) of the key, without
         a secret. So the screening that was registered is the one whose content gives its own event id.

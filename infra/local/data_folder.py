@@ -47,7 +47,7 @@ class DataFolder:
             raise FolderInUse(error.path, self._in_use_message()) from error
 
     def holder_notes(self) -> dict[str, Any] | None:
-        """Return the notes of the holder (`pid`, `port`, and its additions); None if nobody holds the folder."""
+        """Return the notes of the holder (`pid`, `port`, and its additions); None if no process holds the folder."""
         if not self.path.is_dir():
             return None
         with suppress(LockHeld), hold_lock(self.path / "lock"):

@@ -44,7 +44,7 @@ _FORMAT_SAMPLES = {
     "date": "2024-03-07",
 }
 _ALREADY_PUBLISHED_SENTENCE = (
-    "What differs was published already: give the fact a new version (CONTRIBUTING.md). If nobody ever had it, "
+    "What differs was published already: give the fact a new version (CONTRIBUTING.md). If it was never released, "
     "delete the files and write them again."
 )
 _SAMPLE_WITHOUT_PATTERN = "Europe/Berlin"  # the one kind of text without a pattern is a time zone

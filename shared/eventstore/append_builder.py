@@ -117,7 +117,7 @@ class AppendBuilder:
         open_texts: TextOpener,
         site: str | None,
     ) -> Texts:
-        """Carry sealed texts over into a correction by somebody who may not read them and so cannot repeat them."""
+        """Carry sealed texts over into a correction by a caller who may not read them and so cannot repeat them."""
         if not isinstance(fact, Correction) or not fact.replacement or self.context.rights.is_site_staff(site or ""):
             return stated_texts
         if (source := sources.get(str(fact.event_id))) is None:

@@ -2,7 +2,7 @@
 
 A fact opens a row at a position. A correction closes the row and, unless it voids the fact, opens another one that
 keeps the event's identity (id, type, site, version, time of recording) with the new content. Rows are never deleted:
-the facts that stood at a position are those opened at or before it and not closed by then.
+the facts at a position are those opened at or before it and not closed by then.
 """
 
 from __future__ import annotations

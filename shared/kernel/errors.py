@@ -118,7 +118,7 @@ class RequestTooSlow(RequestError):
 
 class PositionGone(RequestError):
     status, code = 410, "position-gone"
-    title = "This position belongs to an earlier epoch: positions were counted anew since. Read the present position."
+    title = "This position belongs to an earlier epoch: positions were reset since. Read the present position."
 
 
 class VersionMismatch(RequestError):

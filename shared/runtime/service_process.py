@@ -165,7 +165,7 @@ class ServiceProcess:
 
 
 def participant_service_process(name: str) -> ServiceProcess:
-    """Return the commands of a service that records facts about participants whom enrollment registers.
+    """Return the commands of a service that records facts about participants that enrollment registers.
 
     Its worker publishes the facts of the service, and applies those of enrollment.
     """
