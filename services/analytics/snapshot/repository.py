@@ -93,7 +93,7 @@ async def corrected_event_ids(
 ) -> frozenset[UUID]:
     """Returns the ids of a participant's events that were corrected up to the position."""
     rows = await connection.fetch(SQL["corrected_event_ids"], study_id, participant_id, position)
-    return frozenset(UUID(int=row["event_id"].int) for row in rows)
+    return frozenset(row["event_id"] for row in rows)
 
 
 async def visible_participants(connection: Connection, study_id: str, after: str, limit: int) -> list[str]:
@@ -102,18 +102,4 @@ async def visible_participants(connection: Connection, study_id: str, after: str
 
 
 def _events_from_rows(study_id: str, rows: Sequence[asyncpg.Record]) -> list[Event]:
-    return [
-        Event(
-            study_id=study_id,
-            service=row["service"],
-            stream_id=row["subject"],
-            version=row["version"],
-            event_id=UUID(int=row["event_id"].int),
-            type=row["type"],
-            schema_version=row["schema_version"],
-            site_id=row["site_id"],
-            data=row["data"],
-            recorded_at=row["recorded_at"],
-        )
-        for row in rows
-    ]
+    return [Event.from_row(row, study_id=study_id, service=row["service"], stream_id=row["subject"]) for row in rows]
