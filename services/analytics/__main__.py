@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import uvloop
@@ -18,6 +19,7 @@ def run_worker(settings: Settings) -> None:
 
     folder = settings.data / "faust"
     folder.mkdir(parents=True, exist_ok=True)
+    gc.freeze()  # collections skip the modules of Faust (ADR 21)
     uvloop.run(worker.run(settings.database_url("analytics", "system"), settings.kafka_bootstrap, folder))
 
 
