@@ -9,12 +9,11 @@ from uuid import UUID
 
 from shared.contracts.event import Event
 from shared.eventstore.store import AppendRequest, IdempotentResult, LoadedStream, Store, StreamHead
-from shared.kernel.ids import new_event_id
 from shared.security.tenancy import Tenant
+from shared.testing.builders.events import make_event
+from shared.testing.builders.facts import accrual_closed, consent_signed
 
 RECORDED_AT = datetime(2024, 3, 7, 12, 30, 15, 123456, UTC)
-CONTENT = '{"signed_on": "2024-03-07", "form_version": "2.1", "options": {"data_use": true}}'
-STUDY_CONTENT = '{"on": "2024-03-07"}'
 
 
 class RollbackRequested(Exception):
@@ -24,20 +23,13 @@ class RollbackRequested(Exception):
 def build_event(
     study_id: str, stream_id: str, version: int, *, site: str | None = "S1", sealed: bytes | None = None
 ) -> Event:
-    is_study_event = stream_id == study_id
-    type_name, content = (
-        ("study.accrual_closed", STUDY_CONTENT) if is_study_event else ("participant.consented", CONTENT)
-    )
-    return Event(
+    """Return a consent of a participant, or the end of accrual of a study."""
+    return make_event(
+        accrual_closed("2024-03-07") if stream_id == study_id else consent_signed("2024-03-07"),
+        version,
         study_id=study_id,
-        service="enrollment",
         stream_id=stream_id,
-        version=version,
-        event_id=new_event_id(),
-        type=type_name,
-        schema_version=1,
-        site_id=None if is_study_event else site,
-        data=content,
+        site_id=site,
         recorded_at=RECORDED_AT,
         meta={"recorded_by": "someone"},
         sealed=sealed,

@@ -7,7 +7,6 @@ events) and `study_id`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -20,10 +19,10 @@ from shared.eventstore.store import (
     StreamVersionConflict,
     StudyVersionConflict,
 )
-from shared.kernel.fact import Fact
 from shared.kernel.ids import new_participant_id
 from shared.security.tenancy import Tenant
-from shared.testing.append_requests import RECORDED_AT, append_in_unit, build_event, load_stream
+from shared.testing.append_requests import append_in_unit, build_event, load_stream
+from shared.testing.builders.events import enrollment_events
 from shared.testing.builders.facts import (
     participant_enrolled,
     participant_screened,
@@ -34,21 +33,6 @@ from shared.testing.builders.facts import (
 )
 
 Replicate = Callable[[Sequence[Event]], Awaitable[None]]
-
-
-def enrollment_events(study_id: str, stream_id: str, facts: Sequence[Fact], first_version: int = 1) -> list[Event]:
-    """Facts as enrollment's events of that stream, from version `start` on."""
-    site = None if stream_id == study_id else "rome"
-    return [
-        replace(
-            build_event(study_id, stream_id, version, site=site),
-            type=fact.type_name,
-            schema_version=fact.schema_version,
-            data=fact.model_dump_json(),
-            recorded_at=RECORDED_AT,
-        )
-        for version, fact in enumerate(facts, first_version)
-    ]
 
 
 def append_of_one_fact(

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from shared.contracts.cloudevents import encode
 from shared.outbox.publisher import KafkaPublisher
-from shared.testing.builders.messages import StreamBuilder, lesion_registered, participant_enrolled, participant_stream
+from shared.testing.builders.events import EventStream
+from shared.testing.builders.facts import lesion_registered, participant_enrolled
+from shared.testing.builders.participant_history import participant_stream
 from tests.conftest import Database, KafkaServer
 from tests.integration.support.analytics_database import journal_rows
 
@@ -86,11 +88,11 @@ class FaustWorkerHarness:
         finally:
             worker.stop(signal.SIGKILL)
 
-    async def publish(self, *streams: StreamBuilder, start: int = 0) -> None:
+    async def publish(self, *streams: EventStream, start: int = 0) -> None:
         await self.publisher.publish([encode(event) for each in streams for event in each.events[start:]])
 
 
-def participant_streams(study_id: str, size: int) -> list[StreamBuilder]:
+def participant_streams(study_id: str, size: int) -> list[EventStream]:
     return [
         participant_stream(study_id, lesion_registered("L1"), lesion_registered("L2"), participant_enrolled())
         for _ in range(size)
@@ -103,7 +105,7 @@ async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def wait_until_applied(database: Database, *streams: StreamBuilder) -> None:
+async def wait_until_applied(database: Database, *streams: EventStream) -> None:
     """Wait until all that they tell is in the journal."""
     study_id, events = streams[0].study_id, sum(len(telling.events) for telling in streams)
 
@@ -113,7 +115,7 @@ async def wait_until_applied(database: Database, *streams: StreamBuilder) -> Non
     await wait_until(is_applied)
 
 
-async def assert_applied_exactly_once(database: Database, *streams: StreamBuilder) -> None:
+async def assert_applied_exactly_once(database: Database, *streams: EventStream) -> None:
     rows = await journal_rows(database.system, streams[0].study_id)
     assert [row["position"] for row in rows] == list(range(1, len(rows) + 1))
     stated_versions = [(telling.stream_id, event.version) for telling in streams for event in telling.events]

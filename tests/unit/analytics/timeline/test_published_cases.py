@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from services.analytics.timeline.entries import assemble_timeline
-from tests.unit.analytics.published_events import CASE_NUMBERS, published_case_events
+from tests.unit.analytics.published_cases import CASE_NUMBERS, published_case_events
+from tests.unit.analytics.support import TODAY
 
-TODAY = date(2025, 1, 31)
 STUDY_PROCEDURE_TYPES = {
     "participant.screened",
     "participant.consented",

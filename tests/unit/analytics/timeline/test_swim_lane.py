@@ -8,24 +8,24 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from services.analytics.charts.time_axis import axis_labels
 from services.analytics.timeline.entries import assemble_timeline
 from services.analytics.timeline.swim_lane import caption, draw
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
-from tests.unit.analytics.published_events import CASE_NUMBERS, make_events, published_case_events, read_fact
+from shared.testing.builders.follow_up_facts import follow_up_recorded, vital_status_confirmed
+from shared.testing.builders.participant_history import participant_events
+from shared.testing.builders.toxicity_facts import finding, toxicity_assessed
+from tests.unit.analytics.published_cases import CASE_NUMBERS, published_case_events
+from tests.unit.analytics.support import TODAY
 
 SVG = "{http://www.w3.org/2000/svg}"
-TODAY = date(2025, 1, 31)
 WIDTH, LEFT = 960, 148
 
 
 def figure(*facts_recorded: Fact, today: date = TODAY) -> dict[str, Any]:
     return {
-        **assemble_timeline(make_events("P", [facts.participant_screened(), *facts_recorded]), today),
+        **assemble_timeline(participant_events([facts.participant_screened(), *facts_recorded]), today),
         "position": 412,
     }
 
@@ -36,31 +36,8 @@ def case_figure(number: int) -> dict[str, Any]:
 
 def busy_figure() -> dict[str, Any]:
     """Five years, a contact each month and a toxicity each fortnight."""
-    contacts = [
-        read_fact(
-            {
-                "service": "followup",
-                "type": "followup.recorded",
-                "data": {"seen_on": facts.day(30 * month), "mode": "phone", "visit": month + 1, "response": "SD"},
-            }
-        )
-        for month in range(60)
-    ]
-    assessments = [
-        read_fact(
-            {
-                "service": "toxicity",
-                "type": "toxicity.assessed",
-                "data": {
-                    "assessed_on": facts.day(14 * index),
-                    "timepoint": "follow_up",
-                    "checklist_complete": True,
-                    "findings": [{"term": "3.0:0150", "grade": index % 6}],
-                },
-            }
-        )
-        for index in range(125)
-    ]
+    contacts = [follow_up_recorded(30 * month, mode="phone", visit=month + 1, response="SD") for month in range(60)]
+    assessments = [toxicity_assessed(14 * index, finding(grade=index % 6)) for index in range(125)]
     return figure(
         *contacts,
         *assessments,
@@ -151,27 +128,11 @@ def test_same_day_marks_of_one_kind_are_merged_and_list_all() -> None:
     assert draw(figure(*lesions)).count("Metastasis L") == 5
 
 
-@given(st.dates(date(2020, 1, 1), date(2030, 1, 1)), st.integers(1, 4000))
-def test_time_axis_has_up_to_15_labels_within_its_range(start: date, days: int) -> None:
-    end = date.fromordinal(start.toordinal() + days)
-    labeled_days = [day for day, _ in axis_labels(start, end, 11)]
-    assert labeled_days == sorted(set(labeled_days))
-    assert all(start <= day <= end for day in labeled_days)
-    assert (1 if days >= 400 else 0) <= len(labeled_days) <= 15
-
-
 def test_caption_explains_rings_and_lines_when_present() -> None:
     ring, line = "A ring shows the worst grade", "A line through a mark covers the days"
-    assessment = read_fact(
-        {
-            "service": "toxicity",
-            "type": "toxicity.assessed",
-            "data": {"assessed_on": facts.day(1), "timepoint": "follow_up", "checklist_complete": True, "findings": []},
-        }
-    )
-    assert (ring in caption(figure(assessment)), line in caption(figure(assessment))) == (True, False)
-    alive = {"alive_on": "2024-06", "source": "phone"}
-    partial_figure = figure(read_fact({"service": "followup", "type": "vital_status.confirmed", "data": alive}))
+    graded_figure = figure(toxicity_assessed(1))
+    assert (ring in caption(graded_figure), line in caption(graded_figure)) == (True, False)
+    partial_figure = figure(vital_status_confirmed("2024-06"))
     assert (ring in caption(partial_figure), line in caption(partial_figure)) == (False, True)
 
 

@@ -1,0 +1,34 @@
+"""Timelines of participants that are screened, and their entries."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from services.analytics.timeline.entries import assemble_timeline
+from shared.kernel.fact import Fact
+from shared.testing.builders import facts
+from shared.testing.builders.participant_history import participant_events
+from tests.unit.analytics.support import TODAY
+
+Entries = list[dict[str, Any]]
+
+
+def timeline_of(*facts_recorded: Fact, today: date = TODAY, **options: Any) -> dict[str, Any]:
+    return assemble_timeline(participant_events([facts.participant_screened(), *facts_recorded]), today, **options)
+
+
+def entries_of(*facts_recorded: Fact, **options: Any) -> Entries:
+    """Return all entries but the screening."""
+    return [
+        entry for entry in timeline_of(*facts_recorded, **options)["entries"] if entry["type"] != "participant.screened"
+    ]
+
+
+def type_suffixes(entries: Entries) -> list[str]:
+    return [entry["type"].rpartition(".")[2] for entry in entries]
+
+
+def single_entry(type_name: str, entries: Entries) -> dict[str, Any]:
+    (entry,) = [each for each in entries if each["type"] == type_name]
+    return entry
