@@ -1,4 +1,4 @@
-"""Appends to write, and what a store then holds, for tests of stores and of what stands on them."""
+"""Requests to append, and reads of what a store then has, for tests of stores and of what uses them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECORDED_AT = datetime(2024, 3, 7, 12, 30, 15, 123456, UTC)
 
 
 class RollbackRequested(Exception):
-    """Leaves a unit, so that it is rolled back."""
+    """Raised inside a unit of work, so that it is rolled back."""
 
 
 def build_event(
@@ -49,7 +49,7 @@ def build_append(
     status: str = "enrolled",
     **append_fields: Any,
 ) -> AppendRequest:
-    """Build an append of `count` consents, or for a study of closings of accrual, after version `expected`.
+    """Return a request to append `count` consents, or for a study ends of accrual, after version `expected`.
 
     `stating_site`: the site that states the facts, if it is not the participant's current site.
     """
@@ -62,7 +62,7 @@ def build_append(
 
 
 async def append_in_unit(store: Store, request: AppendRequest, site: str = "*") -> None:
-    """The proposal in a unit of its own."""
+    """Append in a unit of work of its own."""
     async with store.unit(Tenant(request.events[0].study_id, site)) as unit:
         await unit.append(request)
 
@@ -83,7 +83,7 @@ def build_outcome(text: str) -> IdempotentResult:
 
 
 def comparable_event(event: Event) -> tuple[object, ...]:
-    """An event for comparison: its content by value, since a database may write the same JSON in another way."""
+    """Return the members of an event with its content as a value: a database may write the same JSON in another way."""
     return (
         event.study_id,
         event.service,

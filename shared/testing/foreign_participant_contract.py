@@ -38,7 +38,7 @@ Replicate = Callable[[Sequence[Event]], Awaitable[None]]
 def append_of_one_fact(
     study_id: str, participant: str, expected: int, enrollment_version: int, *, study_version: int = 2
 ) -> AppendRequest:
-    """One more fact of that participant, decided by what was known at these versions."""
+    """Return a request to append one fact, decided at these versions of the study and of enrollment."""
     head = StreamHead(expected + 1, "rome", enrollment_version=enrollment_version)
     return AppendRequest(expected, study_version, head, [build_event(study_id, participant, expected + 1, site="rome")])
 
@@ -46,13 +46,13 @@ def append_of_one_fact(
 class ForeignParticipantContract:
     @pytest.fixture
     async def study(self, replicate: Replicate, study_id: str) -> str:
-        """A study whose stream is known up to version 2."""
+        """A study with two replicated events."""
         await replicate(enrollment_events(study_id, study_id, [study_opened(protocol()), site_activated("rome")]))
         return study_id
 
     @pytest.fixture
     async def participant(self, replicate: Replicate, study: str) -> str:
-        """A participant at one site whose stream is known up to version 2."""
+        """A participant at Rome with two replicated events."""
         participant = new_participant_id()
         await replicate(enrollment_events(study, participant, [participant_screened(), participant_enrolled()]))
         return participant
