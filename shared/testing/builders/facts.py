@@ -75,14 +75,16 @@ def study_opened(plan: Protocol | None = None) -> StudyOpened:
     return StudyOpened(title="Cohort", ethics_approval="2020-117", protocol=plan or protocol())
 
 
-def protocol_amended(when: DateSpec, plan: Protocol, amendment: str = "A1") -> ProtocolAmended:
+def protocol_amended(when: DateSpec, plan: Protocol, amendment: str = "A1", **changes: Any) -> ProtocolAmended:
     content = {"amendment": amendment, "effective_on": day(when), "protocol": plan, "reason": "Experience."}
-    return ProtocolAmended.model_validate(content)
+    return ProtocolAmended.model_validate({**content, **changes})
 
 
-def site_activated(site: str = "rome", when: DateSpec = "2020-12-01", zone: str = "Europe/Rome") -> SiteActivated:
+def site_activated(
+    site: str = "rome", when: DateSpec = "2020-12-01", zone: str = "Europe/Rome", **changes: Any
+) -> SiteActivated:
     content = {"site_id": site, "name": site.title(), "country": "IT", "time_zone": zone, "on": day(when)}
-    return SiteActivated.model_validate(content)
+    return SiteActivated.model_validate({**content, **changes})
 
 
 def site_closed(site: str = "rome", when: DateSpec = 0) -> SiteClosed:
@@ -215,9 +217,9 @@ def radiotherapy_discontinued(
     return RadiotherapyDiscontinued.model_validate(content)
 
 
-def systemic_therapy_started(when: DateSpec = 0, name: str = "S1") -> SystemicTherapyStarted:
+def systemic_therapy_started(when: DateSpec = 0, name: str = "S1", **changes: Any) -> SystemicTherapyStarted:
     content = {"line_id": name, "on": day(when), "agents": [{"name": "doxorubicin"}], "setting": "palliative"}
-    return SystemicTherapyStarted.model_validate(content)
+    return SystemicTherapyStarted.model_validate({**content, **changes})
 
 
 def systemic_therapy_stopped(when: DateSpec = 0, name: str = "S1") -> SystemicTherapyStopped:
