@@ -75,7 +75,7 @@ async def test_published_events_are_projected_and_announced_and_the_worker_stops
     with harness.worker(own_database) as worker:
         await harness.publish(*streams)
         await wait_until_applied(own_database, *streams)
-        last_notification = f"{study_id}:{sum(len(telling.events) for telling in streams)}:0"
+        last_notification = f"{study_id}:{sum(len(stream.events) for stream in streams)}:0"
 
         async def is_announced() -> bool:
             await listener.execute("select")

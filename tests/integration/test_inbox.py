@@ -55,7 +55,7 @@ def participant_streams(study_id: str, size: int) -> list[EventStream]:
 
 
 def encode_streams(topic: str, streams: Sequence[EventStream]) -> list[Message]:
-    encoded = [encode(event) for telling in streams for event in telling.events]
+    encoded = [encode(event) for stream in streams for event in stream.events]
     return [Message(topic, each.key, each.headers, each.value) for each in encoded]
 
 
@@ -81,7 +81,7 @@ async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 async def wait_until_applied(database: Database, streams: Sequence[EventStream]) -> None:
     """Wait until every stream was applied to its end."""
-    ends = {telling.stream_id: (len(telling.events), None) for telling in streams}
+    ends = {stream.stream_id: (len(stream.events), None) for stream in streams}
 
     async def is_applied() -> bool:
         return await stream_states(database.system, streams[0].study_id) == ends
@@ -91,7 +91,7 @@ async def wait_until_applied(database: Database, streams: Sequence[EventStream])
 
 async def is_applied_exactly_once(database: Database, streams: Sequence[EventStream]) -> bool:
     rows = await read_standing_facts(database.system, streams[0].study_id)
-    events = [event.event_id for telling in streams for event in telling.events]
+    events = [event.event_id for stream in streams for event in stream.events]
     return sorted(row.event_id for row in rows) == sorted(events)
 
 

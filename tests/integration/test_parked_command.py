@@ -165,7 +165,7 @@ async def test_retry_all_retries_every_parked_stream(terminal: CliTerminal, stud
     await project_messages(terminal.database.system, [as_message(gapped.events[0]), as_message(gapped.events[2])])
     result = await terminal.run("retry", "analytics", "--all")
     assert (result.returncode, result.stdout.splitlines()[-1]) == (1, "events applied: 6")
-    expected: dict[str, Any] = {telling.stream_id: (4, None) for telling in streams}
+    expected: dict[str, Any] = {stream.stream_id: (4, None) for stream in streams}
     assert await stream_states(terminal.database.system, study_id) == {
         **expected,
         gapped.stream_id: (1, "version-missing"),

@@ -76,7 +76,7 @@ async def test_every_interleaving_and_repetition_of_events_leads_to_the_same_fac
 ) -> None:
     study_id, random_source = f"study-{secrets.token_hex(6)}", random.Random(seed)  # noqa: S311 - a seeded shuffle
     streams = study_with_transfer(study_id)
-    events = [event for telling in streams for event in telling.events]
+    events = [event for stream in streams for event in stream.events]
     shuffled = random_source.sample(events, len(events)) + random_source.choices(events, k=repeats)
     for start in range(0, len(shuffled), cut):
         await project_messages(own_database.system, as_messages(shuffled[start : start + cut]))
@@ -105,8 +105,8 @@ def last_site(stream: EventStream) -> str:
 
 async def _expected_facts(own_database: Database, streams: list[EventStream]) -> list[tuple[object, ...]]:
     """Returns the current facts of each stream as the write side computes them, in the form of stored rows."""
-    events_by_id = {event.event_id: event for telling in streams for event in telling.events}
-    records = [record_of(event.stated_fact() for event in telling.events) for telling in streams]
+    events_by_id = {event.event_id: event for stream in streams for event in stream.events}
+    records = [record_of(event.stated_fact() for event in stream.events) for stream in streams]
     return sorted(
         [
             _fact_row(events_by_id[stated.event_id], await _normalized_json(own_database, stated.fact))
@@ -169,7 +169,7 @@ async def test_correction_restates_voids_and_reinstates_and_the_past_stays_reada
 async def test_rebuild_reproduces_every_row(own_database: Database) -> None:
     studies = [f"study-{secrets.token_hex(6)}" for _ in range(3)]
     for study_id in studies:
-        events = [event for telling in study_with_transfer(study_id) for event in telling.events]
+        events = [event for stream in study_with_transfer(study_id) for event in stream.events]
         for start in range(0, len(events), 7):
             await project_messages(own_database.system, as_messages(events[start : start + 7]))
     before = [await fact_rows(own_database.system, study_id) for study_id in studies]

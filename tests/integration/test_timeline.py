@@ -1,4 +1,4 @@
-"""A participant's timeline over HTTP: who may read it, as of when, and what is not told apart."""
+"""A participant's timeline over HTTP: who may read it, at which position, and which refusals are the same."""
 
 from __future__ import annotations
 
@@ -173,11 +173,11 @@ async def test_participant_list_links_to_each_visible_participant(study: Analyti
     assert link in rome_page
     assert participants["milan"].participant_id not in rome_page
     full_page = (await study.get_page("participants")).text
-    assert all(life.participant_id in full_page for life in participants.values())
+    assert all(participant.participant_id in full_page for participant in participants.values())
     assert voided.participant_id not in full_page
     assert (await study.get_page("participants", "reader")).status_code == 403
     assert (await study.get_page("participants", "stranger")).status_code == 404
-    last = max(life.participant_id for life in participants.values())
+    last = max(participant.participant_id for participant in participants.values())
     assert (
         "There are no participants after"
         in (await study.get_page("participants", after=max(last, voided.participant_id))).text
@@ -186,8 +186,8 @@ async def test_participant_list_links_to_each_visible_participant(study: Analyti
 
 async def test_long_participant_list_is_paged_by_number(study: AnalyticsStudy) -> None:
     streams = [EventStream(study.study_id) for _ in range(201)]
-    await study.project([life.record(participant_screened()) for life in streams])
-    numbers = sorted(life.stream_id for life in streams)
+    await study.project([stream.record(participant_screened()) for stream in streams])
+    numbers = sorted(stream.stream_id for stream in streams)
     first = (await study.get_page("participants")).text
     assert (numbers[199] in first, numbers[200] in first) == (True, False)
     assert f'<a href="?after={numbers[199]}">' in first

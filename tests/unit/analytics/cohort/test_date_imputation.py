@@ -1,4 +1,4 @@
-"""The day that an imprecise date is taken for: never one that other facts rule out."""
+"""Imputed days of partial dates: never a day that other facts rule out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ENROLLMENT = [
 
 
 def imputed_days(facts_recorded: Sequence[Fact], placed_apart: Fact | None = None) -> list[str]:
-    """The day that figures, timelines and queries take each fact for; timelines place `placed_apart` elsewhere."""
+    """Return the day on which figures, timelines and queries place each fact; timelines alone move `placed_apart`."""
     recorded_events = participant_events(facts_recorded)
     (participant,) = cohort_of_events(recorded_events).participants
     imputed = [participant.day(each.stated_fact().fact).isoformat() for each in recorded_events]
@@ -227,7 +227,7 @@ def test_target_treated_before_its_removal_from_the_prescription_counts() -> Non
     first, second = facts.target("T1", fractions=1, cgy_per_fraction=2000, delivery="SRS"), facts.target("T2")
     course = facts.radiotherapy_started("2024-03-01", "RT1", first, second)
     facts_recorded = [*ENROLLMENT, course, facts.prescription_changed("2024-03-05", "RT1", second)]
-    assert flow_counts(facts_recorded).stereotactic == 0  # nobody has said that it was treated
+    assert flow_counts(facts_recorded).stereotactic == 0  # no fact states that it was treated
     facts_recorded.append(facts.radiotherapy_completed("2024-03-28", "RT1", facts.delivered_dose("T1", 1, 2000)))
     assert flow_counts(facts_recorded).stereotactic == 1
     rows = Treatments.compute(cohort_of_events(participant_events(facts_recorded)), Selection(TODAY)).targets

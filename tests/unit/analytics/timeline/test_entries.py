@@ -72,7 +72,7 @@ def test_facts_that_do_not_imply_being_alive_do_not_delay_a_death() -> None:
 
 
 def test_participant_lost_and_found_in_one_month_is_not_lost() -> None:
-    """The participant flow counts the same: a month is taken for its middle."""
+    """A month is imputed as its middle, as in the participant flow."""
     lost = lost_to_follow_up("2024-10")
     assert timeline_of(lost)["status"] == "lost"
     assert timeline_of(lost, follow_up_resumed("2024-10-20"))["status"] == "screening"

@@ -1,7 +1,7 @@
-"""The four published cases read on their timelines as they do in the paper.
+"""The timelines of the four published cases have the events of the paper in its order.
 
-The sequences are the paper's, in our own words: what was done and what was seen, one thing after the other. What the
-study itself adds (screening, consent, enrolment, baseline) is left aside.
+The sequences are the paper's, in our own words: treatments and findings, one after the other. What the
+study itself adds (screening, consent, enrollment, baseline) is left out.
 """
 
 from __future__ import annotations

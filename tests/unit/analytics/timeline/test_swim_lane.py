@@ -1,4 +1,4 @@
-"""The drawing of a timeline: it stands alone, stays within its frame, and its labels keep off each other."""
+"""The drawing of a timeline: it needs no other file, stays within its frame, and its labels do not overlap."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_drawing_stays_within_the_frame(timeline_figure: dict[str, Any]) -> None
 
 
 def label_boxes(group: ElementTree.Element) -> list[tuple[float, float, float]]:
-    """From where to where each label reaches, at the least, and on which base line; grades aside."""
+    """Return for each label but the grades its left end, its right end at the least, and its base line."""
     boxes = []
     for label in group.iter(f"{SVG}text"):
         if label.get("text-anchor") != "middle":
