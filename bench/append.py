@@ -19,7 +19,7 @@ from services.enrollment.stream_policy import stream_policies
 from shared.eventstore.command import RecordedFacts, RecordFacts
 from shared.eventstore.command_handler import CommandHandler
 from shared.kernel.fact import Fact
-from shared.security.tenancy import open_pool
+from shared.postgres.tenancy import open_pool
 from shared.settings import Settings
 from shared.testing.builders.facts import (
     ENROLLMENT_FACTS,

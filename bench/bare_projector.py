@@ -23,8 +23,8 @@ from services.analytics.projection.projector import apply_events
 from services.analytics.projection.worker import TOPICS
 from shared.inbox.consumer import BATCH_SIZE, consume
 from shared.inbox.repository import SQL as INBOX
+from shared.postgres.tenancy import open_pool
 from shared.runtime.logging import configure_logging
-from shared.security.tenancy import open_pool
 from shared.settings import Settings
 
 SITE_EVENT_TYPE = "participant.screened"

@@ -20,7 +20,7 @@ from shared.contracts.event import Event
 from shared.inbox.participant_registry.projector import apply_enrollment_events
 from shared.kernel.fact import Fact
 from shared.kernel.ids import new_participant_id
-from shared.security.tenancy import open_pool
+from shared.postgres.tenancy import open_pool
 from shared.testing.builders.events import enrollment_events, make_event
 from shared.testing.builders.facts import (
     consent_signed,

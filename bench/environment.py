@@ -24,8 +24,8 @@ from infra.local.supervisor import SupervisedCommand, Supervisor
 from infra.reference.study import subject
 from shared.kernel.clock import Clock
 from shared.outbox.confirmation import confirm_database
+from shared.postgres.tenancy import open_pool
 from shared.runtime.service_process import migrate
-from shared.security.tenancy import open_pool
 from shared.settings import PRODUCERS
 
 UNREACHABLE_BROKER = f"{LOOPBACK}:1"

@@ -12,9 +12,9 @@ from fastapi import FastAPI
 from services.followup.app import create_app as followup
 from services.toxicity.app import create_app as toxicity
 from shared.contracts.follow_up import FollowUpRecorded
-from shared.runtime.logging import configure_logging
+from shared.postgres.tenancy import open_pool
 from shared.runtime.server import serve
-from shared.security.tenancy import open_pool
+from shared.runtime.startup import start_process
 from shared.settings import Settings
 
 SERVICES = {"followup": followup, "toxicity": toxicity}
@@ -49,8 +49,7 @@ def create_smallest_app(settings: Settings) -> FastAPI:
 
 
 def main() -> None:
-    settings = Settings()
-    configure_logging("bench")
+    settings = start_process("bench")
     if create_app := SERVICES.get(sys.argv[1]):
         serve(create_app(settings), settings)
     else:

@@ -22,7 +22,7 @@ from shared.eventstore.postgres_store import PostgresStore
 from shared.eventstore.store import AppendRequest, StreamHead
 from shared.outbox.publisher import MAX_RECORD_BYTES, KafkaPublisher, ensure_topics
 from shared.outbox.relay import Relay
-from shared.security.tenancy import Tenant, open_pool
+from shared.postgres.tenancy import Tenant, open_pool
 
 TOPIC = "quartal.enrollment.v1"
 CONNECTIONS = 8

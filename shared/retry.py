@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -12,11 +13,12 @@ from typing import Self
 class Backoff:
     """Seconds to wait before each further attempt: `first`, doubled after every pause up to `longest`.
 
-    One loop owns one instance. `reset` after a success makes the next pause the first again.
+    With `jitter` a pause has a random length up to that, so that callers who met in a conflict do not meet again. One
+    loop owns one instance. `reset` after a success makes the next pause the first again.
     """
 
-    def __init__(self, first: float, longest: float) -> None:
-        self._first, self._longest = first, longest
+    def __init__(self, first: float, longest: float, *, jitter: bool = False) -> None:
+        self._first, self._longest, self._jitter = first, longest, jitter
         self._seconds = first
 
     @classmethod
@@ -26,7 +28,7 @@ class Backoff:
 
     @property
     def seconds(self) -> float:
-        """Length of the next pause."""
+        """The length of the next pause, or its upper bound with jitter."""
         return self._seconds
 
     def reset(self) -> None:
@@ -36,7 +38,7 @@ class Backoff:
         """Return the length of the next pause and double it for the one after."""
         seconds = self._seconds
         self._seconds = min(2 * seconds, self._longest)
-        return seconds
+        return random.uniform(0, seconds) if self._jitter else seconds  # noqa: S311 - no secret
 
     def delays(self, count: int) -> Iterator[float]:
         """Return the lengths of the next `count` pauses, for an operation that gives up after them."""

@@ -28,12 +28,11 @@ from infra.local.postgres import LocalPostgres
 from infra.postgres.init import PROCESSES
 from infra.postgres.roles import ROLES, database_url, ensure_databases
 from shared.eventstore.postgres_store import PostgresStore
-from shared.gc_tuning import collect_rarely, freeze_startup_objects
 from shared.outbox.confirmation import confirm_database
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from shared.postgres.migrations import Migrations, migrate
+from shared.postgres.tenancy import open_pool
 from shared.runtime.service_process import EVENT_STORE
-from shared.security.tenancy import open_pool
 
 pytest_plugins = ("tests.demo",)
 pytest.register_assert_rewrite("shared.testing")
@@ -48,12 +47,16 @@ MIGRATIONS: Mapping[str, Sequence[Migrations]] = {service.name: service.migratio
 PASSWORDS = {role: secrets.token_urlsafe(12) for role in ROLES}
 
 
+FOLDERS_OF_ONE_PROCESS = ("tests/api", "tests/architecture")
+"""Folders whose files share something expensive: a demo, the syntax trees of all files."""
+
+
 class PerFileScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
-    """Deals out tests file by file, but those of tests/api together: a second demo would only take time."""
+    """Deals out tests file by file, but keeps those of some folders together in one process."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "tests/api" if file.startswith("tests/api/") else file
+        return next((folder for folder in FOLDERS_OF_ONE_PROCESS if file.startswith(f"{folder}/")), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> PerFileScheduling:
@@ -61,16 +64,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> PerFileSched
 
 
 def pytest_collection_finish() -> None:
-    """A tenth of a run went into walks over modules and collected tests."""
-    freeze_startup_objects()
-    collect_rarely()
+    """Exempts modules and collected tests from collections, which otherwise take a third of a run (ADR 21)."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="module")
 def collect_garbage() -> Iterator[None]:
-    """Collects garbage after each module, so that a resource left open fails a test of that module."""
+    """Collects garbage after each module, so that a resource left open fails a test of that module.
+
+    What survives is a cache or belongs to the session; frozen, it is not traversed again after every later module.
+    """
     yield
     gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Lets pytest's last collection find what became garbage after it was frozen."""
+    gc.unfreeze()
 
 
 class PostgresServer(Protocol):

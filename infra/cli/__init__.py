@@ -10,7 +10,6 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from shared.gc_tuning import collect_rarely, freeze_startup_objects
 from shared.version import VERSION
 
 _MODULES = {
@@ -73,10 +72,8 @@ VersionOption = Annotated[
 
 @app.callback()
 def _quartal(version: VersionOption = False) -> None:
-    # The collector then skips imported objects when Python exits, which saves a quarter of a second.
-    freeze_startup_objects()
+    """Take the options before the command."""
 
 
 def main() -> None:
-    collect_rarely()
     app()

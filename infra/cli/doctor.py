@@ -15,8 +15,8 @@ from infra.cli.settings_source import command_environment, read_settings
 from shared.outbox.confirmation import is_confirmed
 from shared.outbox.publisher import PublishError, WrongTopic, check_topics
 from shared.postgres.errors import FAILED_QUERY
+from shared.postgres.tenancy import UnsafeRole, open_pool, require_safe_role
 from shared.security.event_key import EventKey
-from shared.security.tenancy import UnsafeRole, open_pool, require_safe_role
 from shared.security.vault import BadKeyFile, KeyEncryptionKey
 from shared.settings import PRODUCERS, SERVICES, Settings
 

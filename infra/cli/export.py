@@ -23,7 +23,7 @@ from infra.client.study_client import StudyClient
 from infra.exchange.exporting import Export
 from infra.exchange.target_study import ExchangeAborted
 from shared.kernel.ids import new_event_id
-from shared.security.grants import EVERY_SITE
+from shared.postgres.tenancy import EVERY_SITE
 
 app = typer.Typer(
     no_args_is_help=True, help="Export the facts of a study. The services log who exported what, and when."

@@ -9,7 +9,7 @@ import typer
 
 from infra.cli.settings_source import command_environment, read_settings
 from services.analytics.projection.rebuild import rebuild
-from shared.security.tenancy import open_pool
+from shared.postgres.tenancy import open_pool
 from shared.settings import Settings
 
 

@@ -16,8 +16,8 @@ from shared.outbox.confirmation import compare_and_confirm
 from shared.outbox.lease import RestoredDatabase
 from shared.outbox.maintenance import RelayRunning, count_events, load_shard_status, require_no_running_relay, resync
 from shared.outbox.publisher import KafkaPublisher, PublishError, ensure_topics
+from shared.postgres.tenancy import open_pool
 from shared.runtime.service_process import RELAY_LEASE_SECONDS
-from shared.security.tenancy import open_pool
 from shared.settings import PRODUCERS, Settings
 
 ServiceOption = Annotated[str | None, typer.Option(help=f"{' | '.join(PRODUCERS)}; without it, all")]

@@ -16,7 +16,7 @@ from shared.inbox import parked
 from shared.inbox.batch import BatchResult
 from shared.inbox.parked import ParkedItemNotFound, ParkedStreamStatus, UnreadableMessage
 from shared.inbox.repository import Connection
-from shared.security.tenancy import open_pool
+from shared.postgres.tenancy import open_pool
 
 StuckItems = tuple[list[ParkedStreamStatus], list[UnreadableMessage]]
 

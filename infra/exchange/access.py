@@ -11,7 +11,8 @@ from uuid import UUID
 from shared.contracts.catalogue import STUDY
 from shared.kernel.fact import StatedFact
 from shared.kernel.record import Record
-from shared.security.grants import EVERY_SITE, rights_from_record
+from shared.postgres.tenancy import EVERY_SITE
+from shared.security.grants import rights_from_record
 
 FactContents = Iterable[tuple[str, dict[str, Any]]]
 

@@ -10,9 +10,9 @@ import httpx
 from infra.exchange.fact_conversion import canonical_content
 from infra.exchange.statement_order import CLOSING_FACTS, TRANSFERRED, ImportFact
 from infra.exchange.target_study import response_faults
+from shared.contracts.streams import MAX_BATCH_FACTS
 from shared.kernel.errors import Fault
 from shared.kernel.fact import Correction
-from shared.web.fact_routes import MAX_BATCH_FACTS
 
 MAX_BATCH_BYTES = 900_000  # of the 1 MiB that a request may have
 _POINTER_PATTERN = re.compile(r"(?:/facts)?/([0-9]+)(?:/data)?(/.*)?")

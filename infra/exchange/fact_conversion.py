@@ -18,7 +18,7 @@ from shared.contracts.toxicity import Finding
 from shared.kernel.errors import Fault
 from shared.kernel.fact import Fact, upcast
 from shared.kernel.sealed_text import READING_STORED, SealedText, extract_texts, insert_texts
-from shared.web.validation_messages import schema_faults
+from shared.validation.validation_messages import schema_faults
 
 WITHHELD_TEXT = "not in the export"
 

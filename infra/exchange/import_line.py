@@ -18,7 +18,7 @@ from shared.contracts import catalogue
 from shared.kernel.errors import Fault, MalformedBody
 from shared.kernel.fact import Correction, Stream
 from shared.kernel.ids import normalize_participant_id
-from shared.web.json_parsing import parse_json
+from shared.validation.json_parsing import parse_json
 
 
 class UnreadableFile(Exception):

@@ -30,8 +30,8 @@ from shared.kernel.errors import DatabaseNotConfirmed, MisdirectedRequest, NotFo
 from shared.kernel.fact import Role
 from shared.kernel.ids import SiteId, StudyId
 from shared.outbox.confirmation import is_confirmed
-from shared.runtime.logging import configure_logging
 from shared.runtime.server import serve
+from shared.runtime.startup import start_process
 from shared.settings import PRODUCERS, Settings
 from shared.ui.navigation import Link, local_address
 from shared.ui.session import redirect_with_session
@@ -40,7 +40,7 @@ from shared.web.container import Resources, container_of
 from shared.web.metrics import metrics_response
 from shared.web.middleware import ResponseMiddleware
 from shared.web.problems import refusal_response
-from shared.web.route_classes import StrictRoute
+from shared.web.route_classes import StrictRoute, add_routes
 from shared.web.same_origin import require_own_navigation
 from shared.web.traffic import Traffic
 
@@ -112,9 +112,9 @@ def _create_shared_app(apps: Mapping[str, FastAPI], settings: Settings) -> FastA
             yield
 
     shared_app = create_bare_app("web", lifespan, limits=settings, plain_http=settings.plain_http)
-    shared_app.router.routes.extend(_shared_routes(apps).routes)
+    add_routes(shared_app, _shared_routes(apps))
     if folder := issuer_folder(settings):
-        shared_app.router.routes.extend(_development_routes(settings, folder).routes)
+        add_routes(shared_app, _development_routes(settings, folder))
     return shared_app
 
 
@@ -139,7 +139,7 @@ def _shared_routes(apps: Mapping[str, FastAPI]) -> APIRouter:
         collectors = {name: container_of(app).opened(Resources).metrics_collectors for name, app in apps.items()}
         return await metrics_response(collectors)
 
-    router.routes.extend(published_routes().routes)
+    add_routes(router, published_routes())
     return router
 
 
@@ -170,8 +170,7 @@ def require_loopback(request: Request) -> None:
 
 
 def main() -> None:
-    settings = Settings()
-    configure_logging("web")
+    settings = start_process("web")
     app = SinglePortApp(settings)
     serve(app, settings, streams=app.streams)
 

@@ -35,8 +35,7 @@ def _waive_criterion(story: ParticipantStory, screening: SimulatedFact) -> None:
 
 
 def _long_courses(story: ParticipantStory) -> list[SimulatedFact]:
-    index = story.participant.index_course if story.participant else None
-    if not index or not index.ended_on or (index.ended_on - index.started_on).days < 14:
+    if (story.index_course_days() or 0) < 14:
         return []
     return [course for course in story.facts_of("radiotherapy.started") if course.data["index"]]
 
@@ -92,14 +91,8 @@ def _withdraw_data_use(story: ParticipantStory, contact: SimulatedFact) -> None:
 
 def _registry_withdrawals(story: ParticipantStory) -> list[SimulatedFact]:
     """Return withdrawals of living participants whose consent still allows to ask a registry."""
-    if not story.participant or not story.participant.registry or not story.disease_course:
-        return []
-    dies_on = story.disease_course.dies_on
-    return [
-        withdrawal
-        for withdrawal in story.facts_of("participant.withdrawn")
-        if withdrawal.day + timedelta(days=91) < dies_on
-    ]
+    may_ask = story.participant and story.participant.registry
+    return story.withdrawals_before_death(91) if may_ask else []
 
 
 def _ask_registry(story: ParticipantStory, withdrawal: SimulatedFact) -> None:

@@ -41,6 +41,18 @@ class ParticipantStory:
         corrected = {id(fact.corrects) for fact in self.facts}
         return [fact for fact in self.facts_of(type_name) if id(fact) not in corrected]
 
+    def index_course_days(self) -> int | None:
+        """Return the days between start and end of the index course; None without one that has ended."""
+        course = self.participant.index_course if self.participant else None
+        return (course.ended_on - course.started_on).days if course and course.ended_on else None
+
+    def withdrawals_before_death(self, days: int) -> list[SimulatedFact]:
+        """Return withdrawals of consent more than `days` days before the death that the disease would bring."""
+        if not self.disease_course:
+            return []
+        dies_on = self.disease_course.dies_on
+        return [fact for fact in self.facts_of("participant.withdrawn") if fact.day + timedelta(days=days) < dies_on]
+
     def add(
         self, service: Service, type_name: str, data: dict[str, Any], day: date, **linked: SimulatedFact
     ) -> SimulatedFact:

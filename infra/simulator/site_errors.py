@@ -75,12 +75,7 @@ def _grade_after_death(story: ParticipantStory, death: SimulatedFact) -> None:
 
 def _baseline_assessments(story: ParticipantStory) -> list[SimulatedFact]:
     """Return baseline assessments if the index course has ended, so that its start was recorded long ago."""
-    index = story.participant.index_course if story.participant else None
-    return (
-        _assessments_at(story, "baseline")
-        if index and index.ended_on and (index.ended_on - index.started_on).days > 7
-        else []
-    )
+    return _assessments_at(story, "baseline") if (story.index_course_days() or 0) > 7 else []
 
 
 def _delay_baseline(story: ParticipantStory, baseline: SimulatedFact) -> None:
@@ -128,14 +123,7 @@ def _omit_end(story: ParticipantStory, end: SimulatedFact) -> None:
 
 
 def _survived_withdrawals(story: ParticipantStory) -> list[SimulatedFact]:
-    if not story.disease_course:
-        return []
-    dies_on = story.disease_course.dies_on
-    return [
-        withdrawal
-        for withdrawal in story.facts_of("participant.withdrawn")
-        if withdrawal.day + timedelta(days=15) < dies_on
-    ]
+    return story.withdrawals_before_death(15)
 
 
 def _add_contact_after_withdrawal(story: ParticipantStory, withdrawal: SimulatedFact) -> None:
@@ -181,8 +169,7 @@ def _mistype_performance(story: ParticipantStory, baseline: SimulatedFact) -> No
 
 
 def _long_course_ends(story: ParticipantStory) -> list[SimulatedFact]:
-    index = story.participant.index_course if story.participant else None
-    if story.void_after or not index or not index.ended_on or (index.ended_on - index.started_on).days < 28:
+    if story.void_after or (story.index_course_days() or 0) < 28:
         return []
     return [end for end in _course_ends(story, index=True) if len(end.data["ended_on"]) == len("2024-03-07")]
 

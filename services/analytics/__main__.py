@@ -6,7 +6,6 @@ from pathlib import Path
 
 import uvloop
 
-from shared.gc_tuning import freeze_startup_objects
 from shared.postgres.migrations import Migrations
 from shared.runtime.service_process import INBOX, ServiceProcess
 from shared.settings import Settings
@@ -19,7 +18,6 @@ def run_worker(settings: Settings) -> None:
 
     folder = settings.data / "faust"
     folder.mkdir(parents=True, exist_ok=True)
-    freeze_startup_objects()
     uvloop.run(worker.run(settings.database_url("analytics", "system"), settings.kafka_bootstrap, folder))
 
 

@@ -12,26 +12,22 @@ from fastapi import FastAPI
 
 from services.analytics.container import Analytics
 from services.analytics.figures import api as figures_api
-from services.analytics.figures import page as figures_page
 from services.analytics.figures.service import FigureService
 from services.analytics.live import api as live_api
 from services.analytics.live.change_listener import listen
 from services.analytics.live.parts import LIVE_PARTS
 from services.analytics.operations import api as operations_api
-from services.analytics.operations import page as operations_page
 from services.analytics.operations.metrics import collect_metrics
+from services.analytics.page_registry import PAGE_MODULES
 from services.analytics.participants import api as participants_api
-from services.analytics.participants import page as participants_page
 from services.analytics.participants.service import ParticipantService
 from services.analytics.queries import api as queries_api
-from services.analytics.queries import page as queries_page
 from services.analytics.queries.service import QueryService
 from services.analytics.snapshot import api as snapshot_api
 from services.analytics.snapshot.study_reader import StudyReader
 from services.analytics.timeline import api as timeline_api
-from services.analytics.timeline import page as timeline_page
 from services.analytics.timeline.service import TimelineService
-from shared.security.tenancy import open_pool, require_safe_role
+from shared.postgres.tenancy import open_pool, require_safe_role
 from shared.settings import Settings
 from shared.terminology.ctcae import TermNames
 from shared.ui.home import home_routes
@@ -81,6 +77,7 @@ async def _open_resources(
                 participants=ParticipantService(reader, queries),
                 timelines=TimelineService(reader, TermNames()),
                 live_updates=live_updates,
+                pages=[module.PAGE for module in PAGE_MODULES],
                 live_parts=LIVE_PARTS,
                 study_notes=study_notes,
             )
@@ -117,11 +114,7 @@ def create_app(
         home_routes(pages, study_links),
         sign_in_routes(pages),
         static_routes("analytics"),
-        figures_page.routes,
-        participants_page.routes,
-        timeline_page.routes,
-        queries_page.routes,
-        operations_page.routes,
+        *(module.routes for module in PAGE_MODULES),
     ]
     live_updates = LiveUpdates()
     app = create_service_app(

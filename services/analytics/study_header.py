@@ -1,29 +1,49 @@
-"""Builds the header of a study's pages: title, position, notes, and links to the other pages of the study."""
+"""The description of each page of a study, and the header that all of them have: title, position, notes, navigation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from fastapi import Request
 
 from services.analytics import urls
-from services.analytics.snapshot.access import may_see_operations
 from services.analytics.snapshot.api import StudyResources
 from shared.contracts.study import StudyOpened
 from shared.security.grants import Rights
 from shared.ui.navigation import NavLink, StudyHeader
 from shared.web.container import get_container
 
-PageId = Literal["cohort", "participants", "participant", "queries", "operations"]
+
+def _may_see_study(rights: Rights) -> bool:
+    return bool(rights.grants)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPage:
+    """A page of a study.
+
+    `route`: its address with `{study_id}`. `nav_label`: its link in the navigation; "" for a page without one, to which
+    other pages lead. `may_see`: tells for the rights of a member whether the navigation has the link. `is_live`: the
+    page follows the record by the event stream of the study.
+    """
+
+    route: str
+    nav_label: str = ""
+    may_see: Callable[[Rights], bool] = _may_see_study
+    is_live: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class PageResources(StudyResources):
-    """The resources of a study's pages: the names of the parts that live updates replace, and the notes by study id."""
+    """The resources of a study's pages.
 
+    `pages`: all of them, in the order of the navigation. `live_parts`: names of the parts that live updates replace.
+    `study_notes`: notes by study id.
+    """
+
+    pages: Sequence[StudyPage]
     live_parts: Sequence[str]
     study_notes: Mapping[str, Sequence[str]]
 
@@ -31,10 +51,10 @@ class PageResources(StudyResources):
 async def build_study_header(
     request: Request,
     study: str,
-    page_id: PageId,
+    page: StudyPage,
     *,
     position: int,
-    recorded_at: datetime | str | None,
+    recorded_at: datetime | None,
     heading: str = "",
     cut: str = "",
     epoch: str | None = None,
@@ -56,19 +76,16 @@ async def build_study_header(
         recorded_at=recorded_at,
         cut=cut,
         epoch=epoch,
-        live_url="" if page_id == "operations" else urls.live_url(study),
+        live_url=urls.live_url(study) if page.is_live else "",
         live_parts=resources.live_parts,
         notes=resources.study_notes.get(study, ()),
-        nav_links=list(_nav_links(study, state.rights(member), page_id)),
+        nav_links=list(navigation_links(resources.pages, study, state.rights(member), page)),
         member=member,
     )
 
 
-def _nav_links(study: str, rights: Rights, page_id: PageId) -> Iterator[NavLink]:
-    """Yields links to the pages that a member with these rights may see."""
-    yield NavLink(urls.cohort_url(study), "Cohort", page_id == "cohort")
-    if rights.visible_sites:
-        yield NavLink(urls.participants_url(study), "Participants", page_id == "participants")
-        yield NavLink(urls.queries_url(study), "Data queries", page_id == "queries")
-    if may_see_operations(rights):
-        yield NavLink(urls.operations_url(study), "Operations", page_id == "operations")
+def navigation_links(pages: Iterable[StudyPage], study: str, rights: Rights, current: StudyPage) -> Iterator[NavLink]:
+    """Yields links to the pages that a member with these rights may see; that to the `current` page is marked."""
+    for page in pages:
+        if page.nav_label and page.may_see(rights):
+            yield NavLink(page.route.format(study_id=study), page.nav_label, page is current)

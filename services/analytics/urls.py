@@ -57,10 +57,6 @@ def queries_file_url(study: str) -> str:
     return f"{_api_url(study)}/queries.json"
 
 
-def operations_url(study: str) -> str:
-    return f"{cohort_url(study)}/operations"
-
-
 def live_url(study: str) -> str:
     """The event stream that names the parts of the study's pages that have changed."""
     return f"{_api_url(study)}/live"

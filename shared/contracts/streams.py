@@ -8,3 +8,5 @@ STUDY = Stream("enrollment", "study", correctable=False)
 PARTICIPANT = Stream("enrollment", "participant")
 TOXICITY = Stream("toxicity", "participant")
 FOLLOWUP = Stream("followup", "participant")
+MAX_BATCH_FACTS = 200
+"""Facts that one request may record together."""

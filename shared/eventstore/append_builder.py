@@ -8,16 +8,15 @@ from typing import Any
 
 from shared.contracts.event import Event
 from shared.eventstore.command import RecordedFacts, RecordFacts
+from shared.eventstore.command_context import CommandContext
 from shared.eventstore.store import AppendRequest, LoadedStream, Store
 from shared.eventstore.stream_cache import CachedStream, ContentSource, latest_content_sources
-from shared.eventstore.stream_policy import StreamPolicy, TextOpener
-from shared.eventstore.study_cache import StudyState
+from shared.eventstore.stream_policy import TextOpener
 from shared.kernel.fact import Correction, Fact, effective_fact
 from shared.kernel.record import EvaluatedRecord
 from shared.kernel.sealed_text import extract_texts
 from shared.offload import offload
-from shared.security.grants import Rights
-from shared.security.tenancy import Tenant
+from shared.postgres.tenancy import Tenant
 from shared.security.vault import Vault
 
 REPLACEMENT_POINTER = "/replacement/data"
@@ -42,10 +41,7 @@ class AppendBuilder:
 
     store: Store
     vault: Vault
-    command: RecordFacts
-    study: StudyState
-    policy: StreamPolicy
-    rights: Rights
+    context: CommandContext
 
     async def build(
         self,
@@ -56,7 +52,7 @@ class AppendBuilder:
         site: str | None,
     ) -> tuple[AppendRequest, bytes | None]:
         """Return the append, and the stream's wrapped data key if it was needed."""
-        command, stream = self.command, cached.stream
+        command, study, stream = self.context.command, self.context.study, cached.stream
         events, stated_texts = await offload(
             command.member, lambda: self._events_and_texts(stream, recorded_facts, site), item_count=len(command.facts)
         )
@@ -75,7 +71,7 @@ class AppendBuilder:
         data_key = data_key or new_data_key
         events = [self._seal(*pair, data_key) for pair in zip(events, stated_texts, strict=True)]
         own_texts = {event.event_id: event_texts for event, event_texts in zip(events, stated_texts, strict=True)}
-        head = self.policy.head_after(
+        head = self.context.policy.head_after(
             stream,
             evaluated.record,
             events,
@@ -83,12 +79,12 @@ class AppendBuilder:
         )
         append_request = AppendRequest(
             expected_version=stream.head.version,
-            study_version=None if recorded_facts.stream_id == command.study_id else self.study.version,
+            study_version=None if recorded_facts.stream_id == command.study_id else study.version,
             head=replace(head, version=recorded_facts.version, enrollment_version=stream.head.enrollment_version),
             events=events,
             data_key=new_data_key,
             drops_search_key_if_taken=head.search_key != stream.head.search_key
-            and not self.rights.is_site_staff(head.site_id or ""),
+            and not self.context.rights.is_site_staff(head.site_id or ""),
         )
         return append_request, data_key
 
@@ -96,7 +92,7 @@ class AppendBuilder:
         self, stream: LoadedStream, recorded_facts: RecordedFacts, site: str | None
     ) -> tuple[list[Event], list[Texts]]:
         """Return the events without their texts, and the texts of each by JSON pointer."""
-        facts = self.command.facts
+        facts = self.context.command.facts
         events = [self._event(stream, recorded_facts, index, site) for index in range(len(facts))]
         return events, [dict(extract_texts(fact)) for fact in facts]
 
@@ -104,7 +100,9 @@ class AppendBuilder:
         """Return whether texts have to be sealed or opened."""
         if any(stated_texts):
             return True
-        reads_texts = self.policy.needs_texts(stream, events) or any(event.meta.get("corrects") for event in events)
+        reads_texts = self.context.policy.needs_texts(stream, events) or any(
+            event.meta.get("corrects") for event in events
+        )
         return reads_texts and any(event.sealed for event in stream.events)
 
     async def _data_key(self, tenant: Tenant, stream_id: str) -> bytes | None:
@@ -120,7 +118,7 @@ class AppendBuilder:
         site: str | None,
     ) -> Texts:
         """Carry sealed texts over into a correction by somebody who may not read them and so cannot repeat them."""
-        if not isinstance(fact, Correction) or not fact.replacement or self.rights.is_site_staff(site or ""):
+        if not isinstance(fact, Correction) or not fact.replacement or self.context.rights.is_site_staff(site or ""):
             return stated_texts
         if (source := sources.get(str(fact.event_id))) is None:
             return stated_texts
@@ -140,11 +138,12 @@ class AppendBuilder:
         return {**kept_texts, **stated_texts}
 
     def _event(self, stream: LoadedStream, recorded_facts: RecordedFacts, index: int, site: str | None) -> Event:
-        command, fact = self.command, self.command.facts[index]
+        context, command = self.context, self.context.command
+        fact = command.facts[index]
         meta: dict[str, Any] = {"recorded_by": command.member}
         meta["judged_by"] = {
-            "study_version": self.study.version,
-            **self.policy.provenance(self.study.record, stream, fact),
+            "study_version": context.study.version,
+            **context.policy.provenance(context.study.record, stream, fact),
         }
         if command.traceparent:
             meta["traceparent"] = command.traceparent

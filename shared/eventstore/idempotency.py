@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from shared.contracts.event import Event
 from shared.eventstore.append_builder import text_opener
-from shared.eventstore.command import RecordedFacts, RecordFacts
+from shared.eventstore.command import RecordedFacts
+from shared.eventstore.command_context import CommandContext
 from shared.eventstore.store import IdempotentResult, LoadedStream, UnitOfWork
 from shared.kernel.errors import RequestRejected
 from shared.kernel.fact import Correction
 from shared.kernel.sealed_text import extract_texts
-from shared.security.grants import Rights
 from shared.security.vault import Vault
 
 KEY_REUSED_CODE = "idempotency-key-reused"
@@ -27,8 +27,7 @@ KEY_REUSED_CODE = "idempotency-key-reused"
 class IdempotencyCheck:
     """Compares one command with what was recorded under its key."""
 
-    command: RecordFacts
-    rights: Rights
+    context: CommandContext
     vault: Vault
 
     async def find_repeat(self, unit: UnitOfWork, stream: LoadedStream, site: str | None) -> RecordedFacts | None:
@@ -42,16 +41,16 @@ class IdempotencyCheck:
             raise RequestRejected(
                 "The idempotency key was used for another request. Use a new key.", code=KEY_REUSED_CODE
             )
-        return RecordedFacts.from_json(self.command.study_id, stream.outcome.answer)
+        return RecordedFacts.from_json(self.context.command.study_id, stream.outcome.answer)
 
     async def _is_same_request(
         self, unit: UnitOfWork, stream: LoadedStream, outcome: IdempotentResult, site: str | None
     ) -> bool:
-        if self.command.stream_id not in (None, outcome.answer["stream_id"]):
+        if self.context.command.stream_id not in (None, outcome.answer["stream_id"]):
             return False
         first_events = await self._events_of_first_request(unit, stream, outcome)
         if site is None or self._may_compare(first_events, site):
-            return outcome.fingerprint == self.vault.fingerprint(self.command.request)
+            return outcome.fingerprint == self.vault.fingerprint(self.context.command.request)
         return (
             not self._has_texts()
             and [(event.type, event.content) for event in first_events] == self._published_content()
@@ -68,15 +67,17 @@ class IdempotencyCheck:
 
     def _may_compare(self, first_events: Sequence[Event], site: str) -> bool:
         if not first_events:
-            return self.rights.is_site_staff(site)
-        return self.rights.is_site_staff(first_events[0].site_id or "") or self._was_sent_by_caller(first_events[0])
+            return self.context.rights.is_site_staff(site)
+        return self.context.rights.is_site_staff(first_events[0].site_id or "") or self._was_sent_by_caller(
+            first_events[0]
+        )
 
     async def _find_repeat_of_event(self, unit: UnitOfWork, stream: LoadedStream) -> RecordedFacts | None:
-        key = (self.command.key or "").lower()  # the digits of an id may come in capitals
+        key = (self.context.command.key or "").lower()  # the digits of an id may come in capitals
         event = next((event for event in stream.events if str(event.event_id) == key), None)
         if event is None:
             return None
-        stated_texts = [dict(extract_texts(fact)) for fact in self.command.facts]
+        stated_texts = [dict(extract_texts(fact)) for fact in self.context.command.facts]
         if self._published_content() != [(event.type, event.content)] or stated_texts != [
             await self._comparable_texts(unit, event)
         ]:
@@ -95,15 +96,15 @@ class IdempotencyCheck:
     async def _comparable_texts(self, unit: UnitOfWork, event: Event) -> dict[str, str]:
         """Return the event's texts if the caller may read them. Senders of corrections may not know all texts."""
         is_own_event = self._was_sent_by_caller(event) and event.type != Correction.type_name
-        if not (is_own_event or self.rights.is_site_staff(event.site_id or "")):
+        if not (is_own_event or self.context.rights.is_site_staff(event.site_id or "")):
             return {}
         return dict(text_opener(self.vault, await unit.data_key(event.stream_id))(event))
 
     def _was_sent_by_caller(self, event: Event) -> bool:
-        return bool(event.meta.get("recorded_by") == self.command.member)
+        return bool(event.meta.get("recorded_by") == self.context.command.member)
 
     def _has_texts(self) -> bool:
-        return any(True for fact in self.command.facts for _ in extract_texts(fact))
+        return any(True for fact in self.context.command.facts for _ in extract_texts(fact))
 
     def _published_content(self) -> list[tuple[str, object]]:
-        return [(fact.type_name, fact.model_dump(mode="json")) for fact in self.command.facts]
+        return [(fact.type_name, fact.model_dump(mode="json")) for fact in self.context.command.facts]

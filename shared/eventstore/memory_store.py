@@ -22,8 +22,7 @@ from shared.eventstore.store import (
     UnitOfWork,
 )
 from shared.kernel.record import Record
-from shared.security.grants import EVERY_SITE
-from shared.security.tenancy import Tenant
+from shared.postgres.tenancy import EVERY_SITE, Tenant
 
 
 @dataclass

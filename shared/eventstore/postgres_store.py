@@ -27,7 +27,7 @@ from shared.eventstore.store import (
 from shared.kernel.errors import DatabaseNotConfirmed
 from shared.kernel.record import Record
 from shared.postgres.named_queries import load_queries
-from shared.security.tenancy import Tenant, transaction
+from shared.postgres.tenancy import Tenant, transaction
 
 SQL = load_queries(Path(__file__).with_name("queries.sql"))
 

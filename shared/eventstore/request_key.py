@@ -8,8 +8,8 @@ from uuid import UUID
 from shared.eventstore.command import RecordedFacts, RecordFacts
 from shared.eventstore.store import AppendRequest, IdempotentResult
 from shared.kernel.ids import new_event_id
+from shared.postgres.tenancy import EVERY_SITE
 from shared.security.event_key import EventKey
-from shared.security.grants import EVERY_SITE
 from shared.security.vault import Vault
 
 

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from shared.contracts.event import Event
 from shared.eventstore.feed_cursor import FeedCursor, FeedSnapshot
 from shared.kernel.record import Record
-from shared.security.tenancy import Tenant
+from shared.postgres.tenancy import Tenant
 
 
 class Conflict(Exception):

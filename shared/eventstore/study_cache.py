@@ -12,8 +12,8 @@ from shared.eventstore.store import Store
 from shared.kernel.errors import NotFound
 from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.record import Record, current_record
+from shared.postgres.tenancy import Tenant
 from shared.security.grants import Rights, rights_from_record
-from shared.security.tenancy import Tenant
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from shared.contracts.cloudevents import encode
 from shared.outbox.event_rows import event_from_row
 from shared.outbox.lease import SQL
 from shared.outbox.publisher import Publisher
+from shared.retry import poll_until
 
 PRUNE_BATCH_SIZE = 5_000
 RESYNC_PAGE_SIZE = 500
@@ -32,18 +32,7 @@ class ShardStatus:
 
 async def load_shard_status(pool: asyncpg.Pool[Any]) -> list[ShardStatus]:
     """Return the status of every shard that was ever relayed. `pool` is the system role's, here and below."""
-    rows = await pool.fetch(SQL["status"])
-    return [
-        ShardStatus(
-            shard=row["shard"],
-            owner=row["owner"],
-            epoch=row["epoch"],
-            is_leased=row["held"],
-            lag=row["rows"],
-            oldest=row["oldest"],
-        )
-        for row in rows
-    ]
+    return [ShardStatus(**row) for row in await pool.fetch(SQL["status"])]
 
 
 class OrphanedShard(Exception):
@@ -62,11 +51,18 @@ class RelayRunning(Exception):
 
 async def require_no_running_relay(pool: asyncpg.Pool[Any], *, timeout_seconds: float) -> None:
     """Raise RelayRunning if a relay has a lease until the timeout. The lease of a killed relay expires by itself."""
-    deadline = asyncio.get_running_loop().time() + timeout_seconds
-    while leased_shards := [shard for shard in await load_shard_status(pool) if shard.is_leased]:
-        if asyncio.get_running_loop().time() > deadline:
-            raise RelayRunning(f"a worker publishes now ({leased_shards[0].owner}); stop it, and run this again")
-        await asyncio.sleep(_POLL_INTERVAL_SECONDS)
+    owners: list[str | None] = []
+
+    async def is_unleased() -> bool:
+        owners[:] = [shard.owner for shard in await load_shard_status(pool) if shard.is_leased]
+        return not owners
+
+    try:
+        await poll_until(is_unleased, interval_seconds=_POLL_INTERVAL_SECONDS, timeout_seconds=timeout_seconds)
+    except TimeoutError:
+        if not owners:
+            raise
+        raise RelayRunning(f"a worker publishes now ({owners[0]}); stop it, and run this again") from None
 
 
 async def count_events(pool: asyncpg.Pool[Any]) -> int:

@@ -69,11 +69,11 @@ select page.seq, e.study_id, e.stream_id, e.version, e.event_id, e.type, e.schem
 
 -- name: status
 -- Each shard with its lease, the number of unpublished events, and the age in seconds of the oldest.
-select c.shard, c.owner, c.epoch, c.until > clock_timestamp() as held, waiting.rows,
+select c.shard, c.owner, c.epoch, c.until > clock_timestamp() as is_leased, waiting.lag,
        extract(epoch from clock_timestamp() - waiting.oldest)::float8 as oldest
   from relay_cursor c
  cross join lateral (
-       select count(*) as rows, min(e.recorded_at) as oldest
+       select count(*) as lag, min(e.recorded_at) as oldest
          from outbox o join events e using (study_id, stream_id, version)
         where o.shard = c.shard
           and (o.xid >= pg_snapshot_xmax(c.done::pg_snapshot)

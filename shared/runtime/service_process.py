@@ -18,7 +18,6 @@ from urllib.parse import unquote, urlsplit
 import uvloop
 
 from shared.contracts.cloudevents import topic
-from shared.gc_tuning import freeze_startup_objects
 from shared.inbox.consumer import consume
 from shared.inbox.lag import monitor_lag
 from shared.inbox.participant_registry.projector import apply_enrollment_events
@@ -28,8 +27,8 @@ from shared.outbox.publisher import KafkaPublisher, ensure_topics
 from shared.outbox.relay import Relay
 from shared.postgres.migrations import Migrations
 from shared.postgres.migrations import migrate as apply_migrations
-from shared.runtime.logging import configure_logging
-from shared.security.tenancy import open_pool
+from shared.postgres.tenancy import open_pool
+from shared.runtime.startup import start_process
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -116,7 +115,6 @@ def run_until_signal(settings: Settings, *worker_tasks: WorkerTask) -> None:
             for task in unfinished:
                 task.cancel()
 
-    freeze_startup_objects()
     uvloop.run(run())
 
 
@@ -148,17 +146,15 @@ class ServiceProcess:
 
     def main(self) -> None:
         """Run the command that the arguments name."""
-        settings = Settings()
-        commands: Mapping[str, Callable[[], Any]] = {
-            "api": lambda: self._serve(settings),
-            "worker": lambda: self.run_worker(settings),
-            "migrate": lambda: asyncio.run(migrate(self.name, settings, self.migrations)),
+        commands: Mapping[str, Callable[[Settings], Any]] = {
+            "api": self._serve,
+            "worker": self.run_worker,
+            "migrate": lambda settings: asyncio.run(migrate(self.name, settings, self.migrations)),
         }
         command = commands.get(sys.argv[1] if len(sys.argv) == 2 else "")
         if command is None:
             sys.exit(f"usage: python -m services.{self.name} {' | '.join(commands)}")
-        configure_logging(f"{self.name}-{sys.argv[1]}")
-        command()
+        command(start_process(f"{self.name}-{sys.argv[1]}"))
 
     def _serve(self, settings: Settings) -> None:
         from shared.runtime.server import serve
@@ -166,3 +162,15 @@ class ServiceProcess:
 
         app = self.create_app(settings)
         serve(app, settings, "0.0.0.0", streams=container_of(app).streams)  # noqa: S104 - in its own container
+
+
+def participant_service_process(name: str) -> ServiceProcess:
+    """Return the commands of a service that records facts about participants whom enrollment registers.
+
+    Its worker publishes the facts of the service, and applies those of enrollment.
+    """
+
+    def run_worker(settings: Settings) -> None:
+        run_until_signal(settings, relay_task(name), inbox_task(name, [topic("enrollment")]))
+
+    return ServiceProcess(name, f"services.{name}.app", run_worker, (EVENT_STORE, INBOX, PARTICIPANT_REGISTRY))

@@ -8,8 +8,8 @@ from shared.contracts.study import MemberGranted, MemberRevoked
 from shared.kernel.errors import Forbidden
 from shared.kernel.fact import Role
 from shared.kernel.record import Record
+from shared.postgres.tenancy import EVERY_SITE
 
-EVERY_SITE = "*"
 PARTICIPANT_ROLES = frozenset({"site", "coordinator", "investigator", "monitor", "auditor"})
 """Roles that see participants. Readers and administrators see figures only."""
 OVERSIGHT_ROLES = frozenset({"administrator", "investigator", "coordinator", "monitor", "auditor"})

@@ -13,14 +13,14 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.security.tenancy import Tenant, transaction
+from shared.postgres.tenancy import Tenant, transaction
 
 _INSERT_READ = """
 insert into read_log (study_id, read_by, what, site_id, participant_id, row_count, address)
 values ($1, $2, $3, $4, $5, $6, $7)
 """
 _SELECT_READS = """
-select place, read_by, read_at, what, site_id, participant_id, row_count, address
+select place as position, read_by, read_at, what as resource, site_id, participant_id, row_count as rows, address
   from read_log where study_id = $1 and place > $2 order by place limit $3
 """
 _INSERT_EXPORT_PAGE = """
@@ -28,8 +28,8 @@ insert into export_log (study_id, export_id, what, exported_by, exported_at, sit
 values ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 _SELECT_EXPORTS = """
-select export_id, what, exported_by, site_id, min(exported_at) as begun_at, max(exported_at) as ended_at,
-       count(*) as pages, sum(row_count) as rows, min(place) as place
+select export_id, what as resource, exported_by, site_id, min(exported_at) as begun_at, max(exported_at) as ended_at,
+       count(*) as pages, sum(row_count) as rows, min(place) as position
   from export_log where study_id = $1
  group by export_id, what, exported_by, site_id having min(place) > $2
  order by min(place) limit $3
@@ -72,11 +72,11 @@ async def list_reads(pool: asyncpg.Pool[Any], study_id: str, *, after: int, limi
         rows = await connection.fetch(_SELECT_READS, study_id, after, limit)
     return [
         ReadLogEntry(
-            position=row["place"],
+            position=row["position"],
             read_by=row["read_by"],
             read_at=row["read_at"],
             address=row["address"],
-            read=ReadAccess(study_id, row["what"], row["row_count"], row["site_id"], row["participant_id"]),
+            read=ReadAccess(study_id, row["resource"], row["rows"], row["site_id"], row["participant_id"]),
         )
         for row in rows
     ]
@@ -130,17 +130,4 @@ async def list_exports(pool: asyncpg.Pool[Any], study_id: str, *, after: int, li
     """Return at most `limit` exports of a study after a position, in the order in which they began."""
     async with transaction(pool, Tenant(study_id)) as connection:
         rows = await connection.fetch(_SELECT_EXPORTS, study_id, after, limit)
-    return [
-        ExportSummary(
-            position=row["place"],
-            export_id=row["export_id"],
-            resource=row["what"],
-            exported_by=row["exported_by"],
-            site_id=row["site_id"],
-            begun_at=row["begun_at"],
-            ended_at=row["ended_at"],
-            pages=row["pages"],
-            rows=row["rows"],
-        )
-        for row in rows
-    ]
+    return [ExportSummary(**row) for row in rows]

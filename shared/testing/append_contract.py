@@ -19,7 +19,7 @@ from shared.eventstore.store import (
     StudyVersionConflict,
 )
 from shared.kernel.ids import new_participant_id
-from shared.security.tenancy import Tenant
+from shared.postgres.tenancy import Tenant
 from shared.testing.append_requests import (
     RollbackRequested,
     append_and_roll_back,

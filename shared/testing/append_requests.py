@@ -9,7 +9,7 @@ from uuid import UUID
 
 from shared.contracts.event import Event
 from shared.eventstore.store import AppendRequest, IdempotentResult, LoadedStream, Store, StreamHead
-from shared.security.tenancy import Tenant
+from shared.postgres.tenancy import Tenant
 from shared.testing.builders.events import make_event
 from shared.testing.builders.facts import accrual_closed, consent_signed
 

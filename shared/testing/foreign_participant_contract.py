@@ -20,7 +20,7 @@ from shared.eventstore.store import (
     StudyVersionConflict,
 )
 from shared.kernel.ids import new_participant_id
-from shared.security.tenancy import Tenant
+from shared.postgres.tenancy import Tenant
 from shared.testing.append_requests import append_in_unit, build_event, load_stream
 from shared.testing.builders.events import enrollment_events
 from shared.testing.builders.facts import (

@@ -10,7 +10,7 @@ import pytest
 from shared.eventstore.feed_cursor import FeedCursor
 from shared.eventstore.store import LoadedStream, Store, StreamHead, StreamVersionConflict
 from shared.kernel.ids import new_participant_id
-from shared.security.tenancy import Tenant
+from shared.postgres.tenancy import Tenant
 from shared.testing.append_requests import append_in_unit, build_append, build_outcome, load_stream
 
 

@@ -34,7 +34,7 @@ from shared.web.metrics import metrics_response
 from shared.web.middleware import ResponseMiddleware
 from shared.web.openapi import openapi_document
 from shared.web.problems import install_problems, problem_response
-from shared.web.route_classes import StrictRoute
+from shared.web.route_classes import StrictRoute, add_routes
 from shared.web.traffic import Traffic
 
 PUBLIC_CACHE_CONTROL = "public, no-cache"
@@ -74,8 +74,7 @@ def create_service_app(
         streams=streams,
         plain_http=settings.plain_http,
     )
-    for router in (*routers, _common_routes(name)):
-        app.router.routes.extend(router.routes)  # themselves, since an included router is searched at every request
+    add_routes(app, *routers, _common_routes(name))
     app.openapi = lambda: _cached_openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
 
@@ -151,7 +150,7 @@ def _common_routes(name: str) -> APIRouter:
     async def metrics(request: Request) -> Response:
         return await metrics_response({name: get_container(request).opened(Resources).metrics_collectors})
 
-    routes.routes.extend(published_routes().routes)
+    add_routes(routes, published_routes())
     return routes
 
 

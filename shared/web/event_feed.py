@@ -11,9 +11,8 @@ from shared.eventstore.append_builder import text_opener
 from shared.eventstore.feed_cursor import FeedCursor
 from shared.eventstore.store import UnitOfWork
 from shared.kernel.errors import PositionGone, parameter_error
+from shared.postgres.tenancy import EVERY_SITE, Tenant
 from shared.security.cursors import BadCursor
-from shared.security.grants import EVERY_SITE
-from shared.security.tenancy import Tenant
 from shared.security.vault import Vault
 from shared.web.service import Service
 

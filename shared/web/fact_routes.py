@@ -11,6 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Discriminator, Field, Tag, create_model
 
+from shared.contracts.streams import MAX_BATCH_FACTS
 from shared.kernel.fact import Fact, FactPart, Stream, fact_union
 from shared.web.entitlement import require_roles
 from shared.web.fact_recording import DryRun, FactHeaders, ParticipantIdPath, StudyIdPath, record_facts
@@ -18,7 +19,6 @@ from shared.web.problems import MEDIA_TYPE
 from shared.web.response_models import CREATED_HEADERS, RECORDED_HEADERS, REFUSAL_DESCRIPTIONS
 from shared.web.route_classes import CheckedRoute
 
-MAX_BATCH_FACTS = 200
 OpenApiResponses = dict[int | str, dict[str, Any]]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.kernel.errors import Fault, MalformedBody, RequestRejected
 from shared.settings import Limits
-from shared.web.json_parsing import MAX_DEPTH, TOO_DEEP
+from shared.validation.json_parsing import MAX_DEPTH, TOO_DEEP
 
 PointerBuilder = Callable[[list[str | int]], str]
 """Returns the JSON pointer for a path, without names that the sender chose."""

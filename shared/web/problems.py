@@ -20,7 +20,7 @@ from starlette.routing import Match
 from shared.kernel.errors import MAX_FAULTS, Fault, NotFound, RequestError, ServiceUnavailable, Unauthenticated
 from shared.kernel.schema_name import NamedSchema
 from shared.postgres.errors import UNAVAILABLE
-from shared.web.validation_messages import schema_faults
+from shared.validation.validation_messages import schema_faults
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"

@@ -14,7 +14,7 @@ from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel
 
 from shared.kernel.errors import Fault, RequestRejected
-from shared.web.name_suggestions import unknown_name_message
+from shared.validation.name_suggestions import unknown_name_message
 
 REFUSED_TITLE = "A parameter of the address cannot be accepted. `errors` says which, and why."
 

@@ -14,8 +14,8 @@ from shared.eventstore.store import LoadedStream, StreamHead
 from shared.eventstore.study_cache import StudyState, load_rights
 from shared.kernel.errors import NotFound
 from shared.offload import offload
+from shared.postgres.tenancy import Tenant
 from shared.security.grants import Rights, readable_tenants
-from shared.security.tenancy import Tenant
 from shared.security.vault import Vault
 from shared.web.container import get_container
 from shared.web.entity_tags import version_tag

@@ -22,9 +22,9 @@ from shared.kernel.ids import SiteId
 from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
 from shared.kernel.record import current_record
 from shared.kernel.sealed_text import insert_texts
+from shared.postgres.tenancy import EVERY_SITE, Tenant
 from shared.security.cursors import MAX_CURSOR_LENGTH
-from shared.security.grants import EVERY_SITE, Rights, readable_tenants
-from shared.security.tenancy import Tenant
+from shared.security.grants import Rights, readable_tenants
 from shared.web.entity_tags import content_tag
 from shared.web.event_feed import EventTexts, FeedScope, open_own_texts, read_feed
 from shared.web.export_log_routes import ExportParameter, LimitParameter, log_page

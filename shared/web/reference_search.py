@@ -12,8 +12,8 @@ from shared.eventstore.store import StreamHead
 from shared.kernel.errors import Forbidden, NotFound
 from shared.kernel.fact import FactPart
 from shared.kernel.sealed_text import MAX_TEXT_CHARACTERS
+from shared.postgres.tenancy import Tenant
 from shared.security.grants import Rights
-from shared.security.tenancy import Tenant
 from shared.web.entitlement import STUDY_ID, require_entitlement
 from shared.web.fact_recording import StudyIdPath
 from shared.web.fact_routes import create_router

@@ -11,11 +11,11 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from shared.kernel.errors import MAX_FAULTS, RequestRejected
 from shared.settings import Limits
+from shared.validation.json_parsing import canonical_json, parse_json
+from shared.validation.validation_messages import json_pointer, schema_faults
 from shared.web.json_limits import refuse_many_items, refuse_many_values
-from shared.web.json_parsing import canonical_json, parse_json
 from shared.web.problems import FORM_TITLE
 from shared.web.schema_members import Schema, members_at
-from shared.web.validation_messages import json_pointer, schema_faults
 
 PydanticError = Mapping[str, Any]
 _MISSING: PydanticError = {"type": "missing", "loc": (), "msg": ""}

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 
 from shared.web.bounded_request import BoundedRequest, CheckedRequest, refuse_long_query
@@ -105,6 +105,12 @@ class CheckedRoute(StrictRoute):
             if self.body_field
             else frozenset()
         )
+
+
+def add_routes(target: FastAPI | APIRouter, *routers: APIRouter) -> None:
+    """Add the routes themselves, so that `app.routes` shows each of them; `include_router` would hide them (ADR 22)."""
+    for router in routers:
+        target.routes.extend(router.routes)
 
 
 def with_tag(request: Request, response: Response) -> Response:

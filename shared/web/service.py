@@ -17,13 +17,12 @@ from shared.eventstore.postgres_store import PostgresStore
 from shared.eventstore.role_check import require_role
 from shared.eventstore.stream_policy import StreamPolicies
 from shared.eventstore.study_cache import OwnStudies, Studies
-from shared.gc_tuning import collect_rarely
 from shared.inbox.participant_registry.repository import ReplicatedStudies, load_participant
 from shared.kernel.clock import Clock
 from shared.outbox.append_notifier import AppendNotifier
+from shared.postgres.tenancy import open_pool, require_event_key, require_safe_role
 from shared.security.cursors import CursorCipher
 from shared.security.event_key import EventKey
-from shared.security.tenancy import open_pool, require_event_key, require_safe_role
 from shared.security.vault import KeyEncryptionKey, Vault
 from shared.settings import Settings
 from shared.web.authentication import create_verifier
@@ -88,7 +87,6 @@ async def open_service(
             store, studies, policy_factory(clock, vault), vault, clock, event_key, owns_participants=owns_participants
         )
         notifier = AppendNotifier(pool)
-        collect_rarely()
         try:
             yield Service(
                 name=name,

@@ -1,4 +1,4 @@
-"""Analytics' interface as it is documented, row by row, for whoever writes a program against it."""
+"""The interface of analytics as it is documented, row by row, for authors of programs that use it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from services.analytics.figures.registry import FIGURES
 from shared.testing.builders import facts
 from tests.api.support.study import SITES, TIMEOUT_SECONDS, StudyUnderTest, find_event_id, open_study
 from tests.demo import Demo
 
-FIGURES = ("flow", "accrual", "treatments")
 FORBIDDEN = ("script", "foreignObject", "iframe", "image", "animate", "set")
 
 
@@ -55,8 +55,9 @@ def test_position_equals_the_number_of_recorded_facts(study: StudyUnderTest) -> 
 
 def test_figure_list_names_figures_and_parameters(study: StudyUnderTest) -> None:
     document = study.get_analytics("figures", "reader").json()
-    assert tuple(row["name"] for row in document["rows"]) == FIGURES
-    assert all(row["title"] for row in document["rows"])
+    assert [(row["name"], row["title"]) for row in document["rows"]] == [
+        (name, figure.TITLE) for name, figure in FIGURES.items()
+    ]
     assert {"cut", "at", "as_of", "site", "subset", "by"} <= set(document["parameters"])
 
 
@@ -72,7 +73,11 @@ def test_figure_states_study_position_cut_and_parameters(study: StudyUnderTest, 
     }
     assert figure["recorded_at"] == study.get_analytics("position").json()["recorded_at"].replace("Z", "+00:00")
     assert figure["parameters"]["subset"] == "all"
-    assert figure["imputed_dates"] == {"flow": 1, "accrual": 1, "treatments": 0}[name]
+
+
+@pytest.mark.parametrize(("name", "imputed_dates"), [("flow", 1), ("accrual", 1), ("treatments", 0)])
+def test_figure_counts_its_imputed_dates(study: StudyUnderTest, name: str, imputed_dates: int) -> None:
+    assert study.figure(name)["imputed_dates"] == imputed_dates
 
 
 def test_flow_counts_each_participant_once(study: StudyUnderTest) -> None:

@@ -18,13 +18,14 @@ import pytest
 from infra.local.demo_links import LIVE_STUDY
 from infra.local.ports import free_port
 from infra.reference.study import FROZEN_TODAY, OPENING_DATA, SITE_ID, STUDY_ID
+from services.analytics.figures.registry import FIGURES
 from shared.kernel.fact import Role
 from tests.chaos.support.processes import wait_until
 from tests.demo import CHECKOUT, SCREENING_DATA, Demo
 
 ENROLLMENT, ANALYTICS = f"/enrollment/v1/studies/{STUDY_ID}", f"/analytics/v1/studies/{STUDY_ID}"
 TIMEOUT_SECONDS = 20.0  # seconds until a promise counts as broken
-FILES = [f"{figure}.{kind}" for figure in ("flow", "accrual", "treatments") for kind in ("json", "csv", "svg")]
+FILES = [f"{figure}.{kind}" for figure in FIGURES for kind in ("json", "csv", "svg")]
 
 
 def screen_participant(demo: Demo, key: str | None = None) -> dict[str, Any]:

@@ -5,8 +5,8 @@ the right guess and with a wrong one. Two participants of one history, one for e
 requests. Nothing may tell the answers apart but ids and times. The routes are those of the applications: a new one is
 in it without a line here.
 
-`tests/unit/eventstore/test_command_handler.py` looks at how long an answer takes, by the statements that go to the
-store: they are the same for a right and a wrong guess. Wall time on a loaded machine says nothing.
+`tests/unit/eventstore/test_sealed_texts.py` compares the calls of the store, which are the same for a right and a wrong
+guess, since wall time on a loaded machine says nothing.
 """
 
 from __future__ import annotations

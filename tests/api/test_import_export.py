@@ -16,6 +16,7 @@ from uuid import UUID
 import pytest
 
 from infra.reference.study import subject
+from services.analytics.figures.registry import FIGURES
 from shared.contracts.catalogue import FOLLOWUP
 from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as followup
@@ -33,7 +34,6 @@ from tests.api.support.import_files import (
 from tests.api.support.study import StudyUnderTest, body, open_study
 from tests.demo import CHECKOUT, Demo
 
-FIGURES = ("flow", "accrual", "treatments")
 STUDY_SPECIFIC_MEMBERS = {"study_id", "position", "recorded_at", "participant_id", "epoch"}
 """Members of a figure that name what may differ between two studies of equal facts."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.analytics.figures.registry import FIGURES
 from shared.testing.builders import facts
 from shared.testing.builders.events import EventStream
 from shared.testing.builders.facts import lesion_registered, participant_enrolled, participant_screened
@@ -142,9 +143,7 @@ def test_participant_without_a_screening_is_listed_and_in_no_figure_until_screen
         **position_member,
         "recorded_at": study.figure("flow")["recorded_at"],
     }
-    assert unscreened_stream.stream_id not in json.dumps(
-        [study.figure(name) for name in ("flow", "accrual", "treatments")]
-    )
+    assert unscreened_stream.stream_id not in json.dumps([study.figure(name) for name in FIGURES])
 
     screening_stream = EventStream(study.study_id, unscreened_stream.stream_id, site_id="rome")
     screening_stream.record(participant_screened(site_id="rome"), participant_enrolled())

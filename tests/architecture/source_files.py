@@ -37,3 +37,9 @@ def product_files() -> list[Path]:
 @cache
 def parse_file(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"))
+
+
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    """Every node of a file's syntax tree, as `ast.walk` yields them."""
+    return tuple(ast.walk(parse_file(path)))

@@ -40,6 +40,12 @@ KNOWN_SETTINGS = {
 }
 NOT_SETTINGS = {"kek", "event_key", "postgres_password", "database_url"}
 """Secrets that no service reads as a setting: key files, and what the server and its preparation need."""
+SET_BY_COMPOSE_FILE = {
+    *("QUARTAL_JWKS", "QUARTAL_ISSUER", "QUARTAL_AUDIENCE", "QUARTAL_ADMINISTRATORS"),  # required, or with a default
+    *("QUARTAL_PORT", "KAFKA_BOOTSTRAP", "QUARTAL_DATA", "QUARTAL_KEK", "QUARTAL_EVENT_KEY"),  # inside the containers
+    *("QUARTAL_TRUSTED_PROXIES", "QUARTAL_MAX_CONNECTIONS_PER_ADDRESS"),  # follow from the proxy
+}
+"""The settings that a line in `.env` does not change, or reaches by a variable of the file."""
 NEEDED_DATABASE_ROLES = {"api": {"APP"}, "worker": {"SYSTEM"}}
 for_each_container = pytest.mark.parametrize("name", OUR_CONTAINERS)
 
@@ -61,11 +67,25 @@ def run_in_container_environment(secrets: Path, *command: str) -> subprocess.Com
     )
 
 
+SHOW_USAGE = """
+import runpy, sys
+for module in sys.argv[1:]:
+    sys.argv = [module]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as exit:
+        print(exit)
+"""
+"""Runs modules without a command, one after the other: one process imports what they share once."""
+
+
 @cache
-def service_commands(module: str) -> list[str]:
-    """Commands of a service, from its usage message."""
-    usage = subprocess.run([sys.executable, "-m", module], cwd=ROOT, capture_output=True, text=True, check=False)
-    return usage.stderr.partition(module)[2].replace("|", " ").split()
+def service_commands() -> dict[str, list[str]]:
+    """Commands of each service by its module, from the usage messages."""
+    modules = [f"services.{name}" for name in OUR_SERVICES]
+    command = [sys.executable, "-c", SHOW_USAGE, *modules]
+    usage = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return {module: re.findall(r"[a-z]+", commands) for module, commands in re.findall(r"(services\.\w+) (.+)", usage)}
 
 
 def settings_of(name: str) -> set[str]:
@@ -96,12 +116,18 @@ def test_container_command_exists_in_its_module(name: str) -> None:
     assert (python, flag) == ("python", "-m")
     assert find_spec(f"{module}.__main__" if module.startswith("services.") else module)
     if module.startswith("services."):
-        assert arguments[0] in service_commands(module)
+        assert arguments[0] in service_commands()[module]
 
 
 @for_each_container
 def test_container_environment_holds_only_known_settings(name: str) -> None:
     assert settings_of(name) - KNOWN_SETTINGS == set()
+
+
+@for_each_container
+def test_container_reads_every_setting_from_the_env_file(name: str) -> None:
+    assert OUR_CONTAINERS[name]["env_file"] == [{"path": ".env", "required": False}]
+    assert set(OUR_CONTAINERS[name].get("environment", ())) - SET_BY_COMPOSE_FILE == set()
 
 
 @for_each_container

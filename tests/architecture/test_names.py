@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import ast
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.architecture.source_files import REMAINING, parse_file, relative_path, repository_files
+from tests.architecture.source_files import REMAINING, nodes_of, relative_path, repository_files
 
 VAGUE_NAMES = frozenset(
     ["said", "told", "seen", "stood", "held", "kept", "made", "found", "known", "asked", "out", "place", "one"]
@@ -36,34 +36,39 @@ def bound_names(node: ast.AST) -> Iterator[str]:
             yield name
 
 
-def vague_names(node: ast.AST) -> Iterator[str]:
+def vague_names(nodes: Sequence[ast.AST]) -> Iterator[str]:
     """Yields vague parameters and local variables, except variables of comprehensions on one line."""
-    yield from (name for name in bound_names(node) if name in VAGUE_NAMES)
-    for child in ast.iter_child_nodes(node):
-        if not (isinstance(child, COMPREHENSIONS) and child.lineno == child.end_lineno):
-            yield from vague_names(child)
+    one_line = [node for node in nodes if isinstance(node, COMPREHENSIONS) and node.lineno == node.end_lineno]
+    excepted = {id(node) for comprehension in one_line for node in ast.walk(comprehension)}
+    for node in nodes:
+        if id(node) not in excepted:
+            yield from (name for name in bound_names(node) if name in VAGUE_NAMES)
 
 
-def docstrings(code: ast.AST) -> Iterator[str]:
+def docstrings(nodes: Sequence[ast.AST]) -> Iterator[str]:
     """Yields docstrings of modules, classes and functions, and the strings that document a constant."""
-    for node in ast.walk(code):
+    for node in nodes:
         match node:
             case ast.Expr(value=ast.Constant(value=str(text))) if text.strip():
                 yield text.strip()
 
 
-def vague_docstrings(code: ast.AST) -> Iterator[str]:
-    for text in docstrings(code):
+def vague_docstrings(nodes: Sequence[ast.AST]) -> Iterator[str]:
+    for text in docstrings(nodes):
         if text.split()[0].rstrip(",.:;") in VAGUE_BEGINNINGS:
             yield text.splitlines()[0]
 
 
-def app_state_uses(code: ast.AST) -> Iterator[str]:
+def app_state_uses(nodes: Sequence[ast.AST]) -> Iterator[str]:
     """Yields `app.state` and `request.app.state`."""
-    for node in ast.walk(code):
+    for node in nodes:
         match node:
             case ast.Attribute(attr="state", value=ast.Name(id="app") | ast.Attribute(attr="app")):
                 yield ast.unparse(node)
+
+
+def parse_nodes(code: str) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(code)))
 
 
 COUNTED = {"vague_names": vague_names, "vague_docstrings": vague_docstrings, "app_state_uses": app_state_uses}
@@ -72,7 +77,7 @@ COUNTED = {"vague_names": vague_names, "vague_docstrings": vague_docstrings, "ap
 def cases(rule: str) -> list[str]:
     """Cases of a rule as `file: text`."""
     return [
-        f"{relative_path(path)}: {text}" for path in repository_files(".py") for text in COUNTED[rule](parse_file(path))
+        f"{relative_path(path)}: {text}" for path in repository_files(".py") for text in COUNTED[rule](nodes_of(path))
     ]
 
 
@@ -86,7 +91,7 @@ def test_cases_of_a_rule_do_not_increase(rule: str) -> None:
 def test_class_name_is_defined_once() -> None:
     files_by_class: dict[str, list[str]] = defaultdict(list)
     for path in repository_files(".py"):
-        for node in ast.walk(parse_file(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.ClassDef):
                 files_by_class[node.name].append(relative_path(path))
     defined_twice = {name: files for name, files in files_by_class.items() if len(files) > 1}
@@ -105,19 +110,19 @@ def test_class_name_is_defined_once() -> None:
     ],
 )
 def test_vague_name_is_recognized(code: str) -> None:
-    assert len(list(vague_names(ast.parse(code)))) == 1
+    assert len(list(vague_names(parse_nodes(code)))) == 1
 
 
 @pytest.mark.parametrize("code", ["[one for one in facts]", "def read(fact): ...", "record.known", "said"])
 def test_other_names_are_allowed(code: str) -> None:
-    assert list(vague_names(ast.parse(code))) == []
+    assert list(vague_names(parse_nodes(code))) == []
 
 
 @pytest.mark.parametrize("code", ['"""Who reads."""', 'def read():\n    """Of a fact."""', 'LIMIT = 1\n"""By day."""'])
 def test_vague_docstring_is_recognized(code: str) -> None:
-    assert len(list(vague_docstrings(ast.parse(code)))) == 1
+    assert len(list(vague_docstrings(parse_nodes(code)))) == 1
 
 
 @pytest.mark.parametrize("code", ["app.state.pool", "request.app.state"])
 def test_use_of_app_state_is_recognized(code: str) -> None:
-    assert len(list(app_state_uses(ast.parse(code)))) == 1
+    assert len(list(app_state_uses(parse_nodes(code)))) == 1

@@ -35,7 +35,7 @@ def route_params() -> Iterator[Any]:
 
 def test_every_application_route_is_covered() -> None:
     for app in APPLICATIONS.values():
-        assert all(isinstance(route, Route) for route in app.routes), "an included router hides its routes: extend"
+        assert all(isinstance(route, Route) for route in app.routes), "an included router hides routes: use add_routes"
 
 
 async def response_status(app: FastAPI, scope: dict[str, Any]) -> int:

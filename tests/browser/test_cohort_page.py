@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from infra.reference.study import STUDY_ID
+from services.analytics.figures.registry import FIGURES
 from tests.browser.conftest import IMAGES
 from tests.demo import SCREENING_DATA
 
-FIGURES = ("flow", "accrual", "treatments")
 DESKTOP_SIZE, PHONE_SIZE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 ScreenParticipant = Callable[[dict[str, Any]], object]

@@ -6,24 +6,24 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from infra.reference.study import STUDY_ID
+from services.analytics.page_registry import PAGE_MODULES
 
 BASE = f"/analytics/studies/{STUDY_ID}"
-PAGE_PATHS = {
-    "Cohort": "",
-    "Participants": "/participants",
-    "Data queries": "/queries",
-    "Operations": "/operations",
+PAGE_URLS = {
+    module.PAGE.nav_label: module.PAGE.route.format(study_id=STUDY_ID)
+    for module in PAGE_MODULES
+    if module.PAGE.nav_label
 }
 
 
-@pytest.mark.parametrize("label", PAGE_PATHS)
+@pytest.mark.parametrize("label", PAGE_URLS)
 def test_every_study_page_links_to_the_others_and_marks_itself(cohort: Page, label: str) -> None:
-    cohort.goto(f"{BASE}{PAGE_PATHS[label]}")
+    cohort.goto(PAGE_URLS[label])
     links = cohort.get_by_role("navigation", name="Pages of this study").get_by_role("link")
-    expect(links).to_have_text(list(PAGE_PATHS))
+    expect(links).to_have_text(list(PAGE_URLS))
     expect(links.filter(has_text=label)).to_have_attribute("aria-current", "page")
     expect(cohort.locator("[aria-current=page]")).to_have_count(1)
-    assert [way.get_attribute("href") for way in links.all()] == [f"{BASE}{path}" for path in PAGE_PATHS.values()]
+    assert [link.get_attribute("href") for link in links.all()] == list(PAGE_URLS.values())
     expect(cohort.get_by_role("list", name="Notes on this study")).to_contain_text("27 synthetic participants")
 
 

@@ -1,6 +1,6 @@
 """`python -m tests.contracts.snapshots`: writes OpenAPI documents, problem types, and the list of data query rules.
 
-How it differs is then seen in the commit. `make contracts` runs it.
+A commit then shows every change. `make contracts` runs it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,19 @@ from shared.settings import Settings
 from tests.contracts import data_query_list
 
 FOLDER = Path(__file__).parent / "openapi"
+SERVICE_PROCESSES = {f"{process.name}.json": process for process in (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)}
+"""Service by the name of its document's file."""
 
 
 @cache
 def openapi_documents() -> dict[str, str]:
-    """Today's document of each service as text, laid out for review, by its file's name."""
-    documents = {}
-    for process in (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS):
-        document = process.create_app(Settings()).openapi()
-        documents[f"{process.name}.json"] = json.dumps(document, sort_keys=True, indent=2) + "\n"
-    return documents
+    """Returns the current document of each service as indented text, by the name of its file."""
+    documents = {name: process.create_app(Settings()).openapi() for name, process in SERVICE_PROCESSES.items()}
+    return {name: json.dumps(document, sort_keys=True, indent=2) + "\n" for name, document in documents.items()}
 
 
 def problem_types_json() -> str:
-    """Every problem type that any service answers with, as text."""
+    """Returns the problem types of all services as text."""
     return (
         json.dumps(
             describe_problem_types([*enrollment.PROBLEM_TYPES, *toxicity.PROBLEM_TYPES, *followup.PROBLEM_TYPES]),

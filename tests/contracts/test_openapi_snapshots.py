@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 
 from shared.contracts.problem_types import PROBLEMS
-from tests.contracts.snapshots import FOLDER, openapi_documents, problem_types_json, write_openapi_documents
-
-CURRENT_DOCUMENTS = openapi_documents()
+from tests.contracts.snapshots import (
+    FOLDER,
+    SERVICE_PROCESSES,
+    openapi_documents,
+    problem_types_json,
+    write_openapi_documents,
+)
 
 
 def json_leaves(value: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
-    """(JSON pointer, value) of everything in a document that holds nothing else."""
+    """Yields (JSON pointer, value) of every value in a document that contains no other values."""
     members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     if not members:
         yield pointer, value
@@ -29,25 +33,21 @@ def load_snapshot(name: str, folder: Path = FOLDER) -> Any:
 
 
 def differences(name: str, folder: Path = FOLDER) -> list[str]:
-    """Return the places at which today's document differs from its snapshot."""
-    today, snapshot = (
-        dict(json_leaves(json.loads(CURRENT_DOCUMENTS[name]))),
-        dict(json_leaves(load_snapshot(name, folder))),
-    )
-    absent = object()
-    return sorted(
-        path for path in today.keys() | snapshot.keys() if today.get(path, absent) != snapshot.get(path, absent)
-    )
+    """Returns the JSON pointers at which the current document differs from its snapshot."""
+    current = dict(json_leaves(json.loads(openapi_documents()[name])))
+    snapshot, absent = dict(json_leaves(load_snapshot(name, folder))), object()
+    pointers = current.keys() | snapshot.keys()
+    return sorted(path for path in pointers if current.get(path, absent) != snapshot.get(path, absent))
 
 
 def test_every_service_has_a_snapshot() -> None:
-    assert {path.name for path in FOLDER.iterdir()} == CURRENT_DOCUMENTS.keys()
+    assert {path.name for path in FOLDER.iterdir()} == SERVICE_PROCESSES.keys()
 
 
-@pytest.mark.parametrize("name", CURRENT_DOCUMENTS)
+@pytest.mark.parametrize("name", SERVICE_PROCESSES)
 def test_openapi_document_equals_its_snapshot(name: str) -> None:
     assert differences(name) == [], "the API has changed: run `make contracts` and look at what it changed"
-    assert (FOLDER / name).read_text("utf-8") == CURRENT_DOCUMENTS[name]
+    assert (FOLDER / name).read_text("utf-8") == openapi_documents()[name]
 
 
 def test_problem_types_equal_their_snapshot() -> None:
@@ -67,7 +67,7 @@ def test_problem_type_with_several_messages_lists_all_of_them() -> None:
     assert "death is recorded already" in problem_types["stated-twice"]
 
 
-@pytest.mark.parametrize("name", CURRENT_DOCUMENTS)
+@pytest.mark.parametrize("name", SERVICE_PROCESSES)
 def test_changes_are_located_and_rewriting_the_snapshot_removes_them(tmp_path: Path, name: str) -> None:
     write_openapi_documents(tmp_path)
     document = load_snapshot(name, tmp_path)

@@ -20,7 +20,7 @@ from shared.inbox.parked import (
 )
 from shared.inbox.repository import Connection
 from shared.inbox.stream_cursor import VERSION_MISSING, KafkaMessage
-from shared.security.tenancy import Tenant, transaction
+from shared.postgres.tenancy import Tenant, transaction
 from shared.testing.builders.facts import lesion_registered, participant_enrolled
 from shared.testing.builders.messages import as_message, as_messages
 from shared.testing.builders.participant_history import participant_stream, study_stream

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
+from shared.postgres.tenancy import EventKeyMismatch, require_event_key
 from shared.security.event_key import EventKey
-from shared.security.tenancy import EventKeyMismatch, require_event_key
 from tests.conftest import Database
 
 EVENT_KEY, OTHER_EVENT_KEY = EventKey(bytes(32)), EventKey(bytes(range(32)))

@@ -8,8 +8,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from shared.postgres.tenancy import Tenant, transaction
 from shared.security.read_log import ExportLogEntry, list_exports, log_export_page
-from shared.security.tenancy import Tenant, transaction
 from tests.conftest import Database
 
 EXPORTED_AT = datetime(2025, 1, 31, 12, tzinfo=UTC)

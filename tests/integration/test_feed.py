@@ -11,7 +11,7 @@ import pytest
 
 from shared.eventstore.feed_cursor import FeedCursor
 from shared.eventstore.postgres_store import PostgresStore
-from shared.security.tenancy import Tenant
+from shared.postgres.tenancy import Tenant
 from shared.testing.append_requests import append_in_unit, build_append
 from shared.testing.visibility_contract import read_events_after
 from tests.conftest import Database

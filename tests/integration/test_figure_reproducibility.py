@@ -58,10 +58,14 @@ async def test_figures_at_a_position_and_cut_do_not_depend_on_todays_date(
             figures, queries = FigureService(reader), QueryService(reader)
             timeline_service = TimelineService(reader)
             _, rows = await queries.visible_queries(study_id, user, QueryFilter(rule="imprecise_end_of_follow_up"))
-            entries = (await timeline_service.timeline(study_id, participant.participant_id, user, as_of))["entries"]
+            timeline = await timeline_service.timeline(study_id, participant.participant_id, user, as_of)
             answers = {name: (await figures.figure(name, study_id, user, parameters)).to_json() for name in FIGURES}
             snapshots.append(
-                {**answers, "days": [entry["day"] for entry in entries], "queries": [row.query for row in rows]}
+                {
+                    **answers,
+                    "days": [str(entry.day) for entry in timeline.entries],
+                    "queries": [row.query for row in rows],
+                }
             )
         assert all(each == snapshots[0] for each in snapshots)
         reader_before_cut = StudyReader(analytics_database.app, analytics_database.system, clock_days_later(0))

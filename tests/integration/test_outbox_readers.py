@@ -13,7 +13,7 @@ import pytest
 from shared.eventstore.postgres_store import PostgresStore
 from shared.eventstore.store import UnitOfWork
 from shared.outbox.lease import SQL
-from shared.security.tenancy import Tenant
+from shared.postgres.tenancy import Tenant
 from shared.testing.append_requests import append_in_unit, build_append
 from tests.conftest import Database, PostgresServer
 

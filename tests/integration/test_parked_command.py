@@ -21,7 +21,7 @@ from shared.contracts.event import Event
 from shared.inbox.batch import PoisonEvent, apply_messages
 from shared.inbox.parked import ParkedItemNotFound, discard, unreadable_messages
 from shared.inbox.repository import Connection
-from shared.security.tenancy import Tenant, transaction
+from shared.postgres.tenancy import Tenant, transaction
 from shared.testing.builders.events import EventStream
 from shared.testing.builders.facts import lesion_registered, participant_enrolled
 from shared.testing.builders.messages import as_message, as_messages

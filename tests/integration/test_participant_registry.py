@@ -18,7 +18,7 @@ from shared.kernel.ids import new_participant_id
 from shared.kernel.record import Record
 from shared.outbox.confirmation import confirm_database
 from shared.postgres.migrations import migrate
-from shared.security.tenancy import Tenant
+from shared.postgres.tenancy import Tenant
 from shared.testing.append_requests import append_in_unit, load_stream
 from shared.testing.builders.events import enrollment_events
 from shared.testing.builders.facts import (

@@ -22,7 +22,7 @@ from shared.inbox.standing_facts import StandingFactRow, apply_by_version
 from shared.kernel.fact import Fact
 from shared.kernel.partial_date import PartialDate
 from shared.kernel.record import current_record as record_of
-from shared.security.tenancy import Tenant, transaction
+from shared.postgres.tenancy import Tenant, transaction
 from shared.testing.builders import follow_up_facts as followup
 from shared.testing.builders import toxicity_facts as toxicity
 from shared.testing.builders.events import EventStream

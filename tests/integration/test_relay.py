@@ -13,7 +13,7 @@ from shared.outbox.append_notifier import AppendNotifier
 from shared.outbox.maintenance import OrphanedShard
 from shared.outbox.publisher import KafkaPublisher
 from shared.outbox.relay import Relay
-from shared.security.tenancy import Tenant
+from shared.postgres.tenancy import Tenant
 from shared.testing.append_requests import build_append, comparable_event, load_stream
 from tests.conftest import Database, KafkaServer, PostgresServer
 from tests.integration.support.relay import (

@@ -192,7 +192,7 @@ RELAY_SCRIPT = """
 import asyncio, sys
 from shared.outbox.publisher import KafkaPublisher
 from shared.outbox.relay import Relay
-from shared.security.tenancy import open_pool
+from shared.postgres.tenancy import open_pool
 
 async def main(url, bootstrap):
     async with await open_pool(url) as pool:

@@ -28,8 +28,8 @@ from services.enrollment.app import create_app
 from shared.kernel.clock import Clock
 from shared.outbox.lease import RestoredDatabase
 from shared.outbox.maintenance import load_shard_status
+from shared.postgres.tenancy import open_pool
 from shared.runtime.service_process import migrate, relay_task
-from shared.security.tenancy import open_pool
 from shared.security.vault import make_key_file
 from shared.settings import Settings
 from shared.testing.builders import facts

@@ -15,7 +15,7 @@ from services.enrollment.app import create_app as enrollment
 from services.followup.app import create_app as followup
 from services.toxicity.app import create_app as toxicity
 from shared.eventstore.store import IdempotentResult
-from shared.security.tenancy import Tenant, UnsafeRole, open_pool, require_safe_role, transaction
+from shared.postgres.tenancy import Tenant, UnsafeRole, open_pool, require_safe_role, transaction
 from shared.settings import Settings
 from shared.testing.append_requests import append_in_unit, build_append
 from tests.conftest import Database, PostgresServer

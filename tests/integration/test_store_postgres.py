@@ -25,7 +25,7 @@ from shared.eventstore.store import (
     StreamVersionConflict,
     StudyVersionConflict,
 )
-from shared.security.tenancy import Tenant, open_pool
+from shared.postgres.tenancy import Tenant, open_pool
 from shared.testing.append_requests import (
     RollbackRequested,
     append_and_roll_back,

@@ -19,10 +19,22 @@ SETTING = "A new setting"
 PAGE = "A new page"
 RECIPES = (QUERY_RULE, FIGURE, MIGRATION, SETTING, PAGE)
 TESTS_OF_EVERY_PAGE = (
+    "tests/unit/analytics/test_study_header.py::test_address_of_every_page_is_one_of_its_own_routes",
     "tests/architecture/test_read_log.py",
     "tests/architecture/test_parameters.py",
     "tests/architecture/test_cross_site_protection.py",
 )
+PRINT_NAVIGATION_SCRIPT = """
+from services.analytics.page_registry import PAGE_MODULES
+from services.analytics.study_header import navigation_links
+from shared.security.grants import Grant, Rights
+from shared.settings import Settings
+from services.analytics.app import create_app
+pages = [module.PAGE for module in PAGE_MODULES]
+links = list(navigation_links(pages, "{study_id}", Rights("member", frozenset({Grant("reader", None)})), pages[0]))
+print(*(link.label for link in links))
+print({link.href for link in links} <= {route.path for route in create_app(Settings()).routes})
+"""
 PRINT_SETTINGS_SCRIPT = """
 from typer.testing import CliRunner
 from infra.cli import app
@@ -42,6 +54,15 @@ TESTS_OF_EVERY_FIGURE = (
     "tests/unit/analytics/figures/test_answers.py",
     "tests/unit/analytics/live/test_parts.py",
     "tests/contracts/test_openapi_snapshots.py",
+    "tests/integration/test_figure_reproducibility.py",
+    *(
+        f"tests/api/test_api_analytics.py::test_{name}"
+        for name in (
+            "figure_list_names_figures_and_parameters",
+            "figure_states_study_position_cut_and_parameters",
+            "figure_svg_contains_no_script_or_link",
+        )
+    ),
 )
 
 
@@ -93,6 +114,7 @@ def test_new_migration_is_applied_and_read_by_its_roles(tree: Path) -> None:
 
 
 def test_new_setting_is_read_and_printed_with_its_meaning(tree: Path) -> None:
+    assert "docker-compose.yml" not in {edit.file for edit in edits(SETTING)}, "containers read settings from .env"
     assert_tests_pass(tree, *new_tests(SETTING), "tests/unit/web/test_limits_documented.py")
     settings_table = run_python(tree, "-c", PRINT_SETTINGS_SCRIPT)
     assert re.search(r"log_level\W+ERROR\W+lowest level that is logged", settings_table), settings_table
@@ -101,6 +123,7 @@ def test_new_setting_is_read_and_printed_with_its_meaning(tree: Path) -> None:
 
 def test_new_page_lists_the_sites_and_keeps_the_rules_of_every_page(tree: Path) -> None:
     assert_tests_pass(tree, *new_tests(PAGE), *TESTS_OF_EVERY_PAGE)
+    assert run_python(tree, "-c", PRINT_NAVIGATION_SCRIPT) == "Cohort Sites\nTrue\n"
 
 
 def test_code_of_all_recipes_keeps_names_and_import_rules(tree: Path) -> None:

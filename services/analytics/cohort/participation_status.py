@@ -1,12 +1,11 @@
 """Participation status: one vocabulary for the state of a participant in the study. Pure.
 
-Enrollment, which knows neither deaths nor losses, uses `withdrawn`, the milestones and `voided`; a voided participant
-is in no analysis.
+The service enrollment knows neither deaths nor losses to follow-up. It uses `withdrawn`, the milestones, and `voided`,
+which does not occur here, because a voided participant is in no analysis.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date
 from typing import Literal
 
@@ -21,26 +20,17 @@ from shared.protocol.schedule import planned_visits
 FollowUpStatus = Literal["in_follow_up", "awaiting_treatment", "completed", "died", "withdrawn", "lost"]
 ParticipationStatus = EnrollmentMilestone | Literal["died", "withdrawn", "lost"]
 
-FOLLOW_UP_STATUS_LABELS: Mapping[str, str] = {
-    "in_follow_up": "In follow-up",
-    "awaiting_treatment": "Awaiting treatment",
-    "completed": "Follow-up completed",
-    "died": "Died",
-    "withdrawn": "Withdrawn",
-    "lost": "Lost to follow-up",
-}
-"""Every status of an enrolled participant with its label, in the order in which figures show them."""
-
 
 def participation_status(participant: Participant, until: date = date.max) -> ParticipationStatus:
-    """The status by the facts until that day: died, withdrawn, lost, or the furthest milestone of enrollment."""
+    """Returns the status by the facts until a day: died, withdrawn, lost, or the furthest milestone of enrollment."""
     if ended := _ended(participant, until):
         return ended
     return next((name for fact_type, name in MILESTONES if participant.facts(fact_type, until)), "screening")
 
 
 def follow_up_status(participant: Participant, protocol: Protocol, until: date) -> FollowUpStatus:
-    """The status of an enrolled participant: died, withdrawn, lost, completed, in follow-up or awaiting treatment.
+    """Returns the status of an enrolled participant: the first of died, withdrawn, lost and completed that holds, and
+    otherwise in follow-up or awaiting treatment.
 
     Follow-up is completed once the slot of the last visit has ended before `until`.
     """

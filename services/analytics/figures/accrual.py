@@ -28,7 +28,7 @@ from services.analytics.charts.theme import ACCENT, GROUND, MUTED, SECOND
 from services.analytics.charts.time_axis import month_labels
 from services.analytics.cohort.cohort import Cohort, Selection
 from services.analytics.cohort.participant import Participant
-from services.analytics.figures.disclosure import ParticipantCount, Stratum, WithheldWith
+from services.analytics.figures.disclosure import NotParticipants, ParticipantCount, Stratum, WithheldWith
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
 from services.analytics.statistics.proportions import percent
 from services.analytics.wording.phrasing import count_noun, format_number
@@ -96,7 +96,7 @@ class Accrual(Figure):
     TITLE: ClassVar[str] = "Accrual"
     STRATIFICATIONS: ClassVar[tuple[str, ...]] = tuple(name for name in _GROUP_OF if name)
 
-    target: AccrualTarget | None
+    target: Annotated[AccrualTarget | None, NotParticipants()]
     groups: tuple[AccrualGroup, ...]
 
     @classmethod

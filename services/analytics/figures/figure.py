@@ -10,12 +10,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.analytics.cohort.cohort import Cohort, Selection
-from services.analytics.figures.disclosure import ParticipantCount
+from services.analytics.figures.disclosure import OtherNumber, ParticipantCount, require_disclosure_marks
 from services.analytics.wording.phrasing import count_noun, humanize
 from shared.kernel.errors import Forbidden
 
@@ -60,7 +60,8 @@ class Figure(BaseModel, ABC):
     """The numbers of one figure.
 
     A subclass declares its numbers as members. Members that count participants are `ParticipantCount`, so that small
-    ones can be withheld from readers. A member that is not set is left out of the `.json` answer.
+    ones can be withheld from readers; other whole numbers are `OtherNumber`. A whole number that is neither, at any
+    depth, is a TypeError when the class is defined. A member that is not set is left out of the `.json` answer.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -74,8 +75,13 @@ class Figure(BaseModel, ABC):
     COLUMN_HEADINGS: ClassVar[Mapping[str, str]] = {}
     """Words for the columns of its table whose names are for programs."""
 
-    imputed_dates: int
+    imputed_dates: OtherNumber
     left_out: ParticipantCount
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        super().__pydantic_init_subclass__(**options)
+        require_disclosure_marks(cls, is_read_by_readers=not cls.PARTICIPANT_LEVEL)
 
     @classmethod
     @abstractmethod

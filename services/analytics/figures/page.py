@@ -16,7 +16,7 @@ from services.analytics.figures.figure import FigureAnswer
 from services.analytics.figures.parameters import FigureQuery, FigureRequest
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.service import FigureService
-from services.analytics.study_header import build_study_header
+from services.analytics.study_header import StudyPage, build_study_header
 from shared.kernel.errors import RequestError
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import Link, StudyHeader
@@ -26,9 +26,8 @@ from shared.web.fact_recording import StudyIdPath
 from shared.web.read_logging import logs_reads
 
 FILE_KINDS = {".json": "Numbers", ".csv": "Table", ".svg": "Picture"}
+PAGE = StudyPage(route=urls.cohort_url("{study_id}"), nav_label="Cohort", is_live=True)
 routes = create_page_router()
-
-
 pages = Pages("analytics", Path(__file__).with_name("templates"))
 
 
@@ -54,7 +53,7 @@ class FigurePart:
         return self.rows[:MAX_TABLE_ROWS]
 
 
-@routes.get("/analytics/studies/{study_id}")
+@routes.get(PAGE.route)
 @logs_reads
 async def cohort_page(request: Request, study: StudyIdPath, figure_query: FigureQuery) -> Response:
     return await html_or_error(request, pages, _render_cohort(request, study, figure_query.to_request()))
@@ -70,7 +69,7 @@ async def _render_cohort(request: Request, study: str, figure_request: FigureReq
     header = await build_study_header(
         request,
         study,
-        "cohort",
+        PAGE,
         position=context.position,
         recorded_at=context.recorded_at,
         cut=context.cut.isoformat(),

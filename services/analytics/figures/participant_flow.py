@@ -19,10 +19,11 @@ from services.analytics.charts.svg import (
 from services.analytics.charts.theme import ACCENT, GROUND, MUTED, RULE, TINT
 from services.analytics.cohort.cohort import Cohort, Selection
 from services.analytics.cohort.participant import Participant
-from services.analytics.cohort.participation_status import FOLLOW_UP_STATUS_LABELS, follow_up_status
+from services.analytics.cohort.participation_status import follow_up_status
 from services.analytics.figures.disclosure import ParticipantCount, WithheldWith
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
 from services.analytics.statistics.proportions import clopper_pearson, percent
+from services.analytics.wording.participation_status import PARTICIPATION_STATUS_LABELS, describe_participation_status
 from services.analytics.wording.phrasing import count_noun
 from shared.contracts.enrollment import (
     ConsentSigned,
@@ -41,13 +42,13 @@ from shared.contracts.treatment import (
 from shared.kernel.fact import Fact
 
 _LABELS = {
+    **PARTICIPATION_STATUS_LABELS,
     "screened": "Screened",
     "screen_failed": "Screen failed",
     "consented": "Consented",
     "enrolled": "Enrolled",
     "treated": "Treated (index course started)",
     "stereotactic": "Stereotactic radiotherapy of a metastasis",
-    **FOLLOW_UP_STATUS_LABELS,
 }
 _DATED_FACT_TYPES = (
     ParticipantScreened,
@@ -148,9 +149,7 @@ class ParticipantFlow(Figure):
         }
 
     def caption(self, context: FigureContext) -> str:
-        statuses = ", ".join(
-            f"{count} {FOLLOW_UP_STATUS_LABELS[name].lower()}" for name, count in self.statuses.items()
-        )
+        statuses = ", ".join(f"{count} {describe_participation_status(name)}" for name, count in self.statuses.items())
         return (
             f"Of {count_noun(self.screened, 'person').replace('persons', 'people')} screened, "
             f"{self.screen_failed} failed screening, {self.consented} consented and {self.enrolled} were "
@@ -175,7 +174,7 @@ class ParticipantFlow(Figure):
     def draw(self, context: FigureContext) -> str:
         top = 1 + 4 * _STEP_HEIGHT
         body = [*_main_boxes(self), *_exits(self), *_stereotactic(self, top), *_status_bars(self, top + 96)]
-        height = top + 96 + 10 + _LANE_HEIGHT * len(FOLLOW_UP_STATUS_LABELS)
+        height = top + 96 + 10 + _LANE_HEIGHT * len(self.statuses)
         return document(self.NAME, self.TITLE, self.caption(context), (_WIDTH, height), body)
 
 
@@ -283,7 +282,7 @@ def _status_bars(figure: ParticipantFlow, top: float) -> Iterator[Element]:
     for index, (name, count) in enumerate(figure.statuses.items()):
         base = top + 28 + index * _LANE_HEIGHT
         length = (right - left) * count / max(figure.enrolled, 1)
-        yield secondary_text(1, base, FOLLOW_UP_STATUS_LABELS[name], font_size=13)
+        yield secondary_text(1, base, _LABELS[name], font_size=13)
         yield element("rect", x=left, y=base - 11, width=right - left, height=14, rx=3, fill=GROUND, class_="ground")
         if length:
             yield element("rect", x=left, y=base - 11, width=length, height=14, rx=3, fill=ACCENT, class_="accent")

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.treatment import delivered_dose
+from services.analytics.figures.disclosure import OtherNumber
 from services.analytics.statistics.dose import (
     ALPHA_BETA_CNS,
     ALPHA_BETA_LATE,
@@ -50,10 +51,10 @@ class TargetRow(BaseModel):
     modality: str
     technique: str
     delivery: str
-    fractions: int
+    fractions: OtherNumber
     dose_per_fraction_gy: float
     total_dose_gy: float
-    prescription_isodose_percent: int | None
+    prescription_isodose_percent: OtherNumber | None
     boost_of: str | None
     bed_10: float | None
     bed_3: float | None
@@ -61,7 +62,7 @@ class TargetRow(BaseModel):
     eqd2_10: float | None
     eqd2_3: float | None
     eqd2_2: float | None = None
-    fractions_delivered: int | None
+    fractions_delivered: OtherNumber | None
     dose_delivered_gy: float | None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +21,7 @@ from services.analytics.charts.dot_stacks import (
 )
 from services.analytics.charts.svg import Element, document, grid_line, secondary_text, text
 from services.analytics.cohort.cohort import Cohort, Selection
+from services.analytics.figures.disclosure import OtherNumber, SmallCell
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
 from services.analytics.figures.target_rows import TargetRow, target_rows
 from services.analytics.wording.phrasing import capitalize, count_noun, format_number, format_share, humanize
@@ -71,8 +72,8 @@ class DeliveryCount(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     delivery: str
-    participants: int
-    targets: int
+    participants: Annotated[int, SmallCell()]  # never null, because readers do not get this figure
+    targets: OtherNumber
 
 
 class Treatments(Figure):

@@ -8,8 +8,9 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from services.analytics.operations.api import Operations, load_operations, note_operations
+from services.analytics.snapshot.access import may_see_operations
 from services.analytics.snapshot.api import StudyResources
-from services.analytics.study_header import build_study_header
+from services.analytics.study_header import StudyPage, build_study_header
 from shared.inbox.lag import SilentComponent, detect_silence, load_lags, load_stuck_counts
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import StudyHeader
@@ -18,11 +19,12 @@ from shared.web.container import get_container
 from shared.web.fact_recording import StudyIdPath
 from shared.web.read_logging import logs_reads
 
+PAGE = StudyPage(route="/analytics/studies/{study_id}/operations", nav_label="Operations", may_see=may_see_operations)
 routes = create_page_router()
 pages = Pages("analytics", Path(__file__).with_name("templates"))
 
 
-@routes.get("/analytics/studies/{study_id}/operations")
+@routes.get(PAGE.route)
 @logs_reads
 async def operations_page(request: Request, study: StudyIdPath) -> Response:
     return await html_or_error(request, pages, _render_operations(request, study))
@@ -37,7 +39,7 @@ async def _render_operations(request: Request, study: str) -> str:
     header = await build_study_header(
         request,
         study,
-        "operations",
+        PAGE,
         heading="Operations",
         position=state.position,
         recorded_at=state.recorded_at,

@@ -11,7 +11,7 @@ import asyncpg
 
 from shared.inbox.parked import ParkedStreamStatus
 from shared.postgres.named_queries import load_queries
-from shared.security.tenancy import Tenant, transaction
+from shared.postgres.tenancy import Tenant, transaction
 
 SQL = load_queries(Path(__file__).with_name("repository.sql"))
 

@@ -12,7 +12,8 @@ from fastapi.responses import Response
 from services.analytics import urls
 from services.analytics.participants.api import ParticipantResources
 from services.analytics.participants.service import ParticipantListPage
-from services.analytics.study_header import build_study_header
+from services.analytics.snapshot.access import may_see_participants
+from services.analytics.study_header import StudyPage, build_study_header
 from services.analytics.wording.participation_status import describe_participation_status
 from shared.ui.html_errors import html_or_error
 from shared.ui.pages import Pages, create_page_router
@@ -20,6 +21,9 @@ from shared.web.container import get_container
 from shared.web.fact_recording import StudyIdPath
 from shared.web.read_logging import logs_reads, note_rows
 
+PAGE = StudyPage(
+    route=urls.participants_url("{study_id}"), nav_label="Participants", may_see=may_see_participants, is_live=True
+)
 routes = create_page_router()
 pages = Pages(
     "analytics",
@@ -39,7 +43,7 @@ class ParticipantListView:
     source: str
 
 
-@routes.get("/analytics/studies/{study_id}/participants")
+@routes.get(PAGE.route)
 @logs_reads
 async def participants_page(request: Request, study: StudyIdPath, after: AfterParameter = "") -> Response:
     return await html_or_error(request, pages, _render_participants(request, study, after))
@@ -53,7 +57,7 @@ async def _render_participants(request: Request, study: str, after: str) -> str:
     header = await build_study_header(
         request,
         study,
-        "participants",
+        PAGE,
         heading="Participants",
         position=page.current.position,
         recorded_at=page.current.recorded_at,

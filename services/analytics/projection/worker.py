@@ -26,7 +26,7 @@ from shared.inbox.consumer import BATCH_SIZE, message_from_record, rewind_group
 from shared.inbox.lag import monitor_lag
 from shared.kafka.clients import METADATA_MAX_AGE_MS, vital_tasks
 from shared.postgres.retry import retry_while_unavailable
-from shared.security.tenancy import open_pool
+from shared.postgres.tenancy import open_pool
 
 CONSUMER_GROUP = "quartal-analytics"
 TOPICS = ("quartal.enrollment.v1", "quartal.toxicity.v1", "quartal.followup.v1")

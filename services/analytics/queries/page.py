@@ -14,8 +14,9 @@ from fastapi.responses import Response
 from services.analytics import urls
 from services.analytics.queries.api import QueryFilterParameters, QueryResources
 from services.analytics.queries.derive import QueryWithStatus
+from services.analytics.snapshot.access import may_see_participants
 from services.analytics.snapshot.api import StudyResources
-from services.analytics.study_header import build_study_header
+from services.analytics.study_header import StudyPage, build_study_header
 from services.analytics.wording.phrasing import humanize
 from shared.contracts.study import SiteActivated
 from shared.kernel.record import Record
@@ -27,6 +28,9 @@ from shared.web.fact_recording import StudyIdPath
 from shared.web.read_logging import logs_reads, note_rows
 
 STATE_LABELS = {"open": "Open", "explained": "Explained", "all": "All"}
+PAGE = StudyPage(
+    route=urls.queries_url("{study_id}"), nav_label="Data queries", may_see=may_see_participants, is_live=True
+)
 routes = create_page_router()
 pages = Pages(
     "analytics",
@@ -70,7 +74,7 @@ class QueryPageView:
         return sum(len(site.rows) for site in self.sites)
 
 
-@routes.get("/analytics/studies/{study_id}/queries")
+@routes.get(PAGE.route)
 @logs_reads
 async def queries_page(
     request: Request, study: StudyIdPath, parameters: Annotated[QueryFilterParameters, Query()]
@@ -89,7 +93,7 @@ async def _render_queries(request: Request, study: str, parameters: QueryFilterP
     header = await build_study_header(
         request,
         study,
-        "queries",
+        PAGE,
         heading="Data queries",
         position=current.position,
         recorded_at=current.recorded_at,

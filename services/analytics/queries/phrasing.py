@@ -5,62 +5,35 @@ from __future__ import annotations
 from datetime import date
 
 from services.analytics.wording.phrasing import capitalize
-from shared.contracts.enrollment import (
-    BaselineRecorded,
-    ConsentSigned,
-    ConsentWithdrawn,
-    LesionRegistered,
-    ParticipantEnrolled,
-    ParticipantScreened,
-    ParticipantTransferred,
-    ProcedurePerformed,
-)
-from shared.contracts.follow_up import (
-    DiseaseProgressed,
-    FollowUpRecorded,
-    FollowUpResumed,
-    LostToFollowUp,
-    ParticipantDied,
-    VisitMissed,
-    VitalStatusConfirmed,
-)
-from shared.contracts.toxicity import SeriousEventReported, SeriousEventResolved, SeriousEventUpdated, ToxicityAssessed
-from shared.contracts.treatment import (
-    PrescriptionChanged,
-    RadiotherapyCompleted,
-    RadiotherapyDiscontinued,
-    RadiotherapyStarted,
-    SystemicTherapyStarted,
-    SystemicTherapyStopped,
-)
+from shared.contracts import enrollment, follow_up, toxicity, treatment
 from shared.kernel.fact import Fact
 
 _NAMES: dict[type[Fact], str] = {
-    ParticipantScreened: "screening",
-    ConsentSigned: "consent",
-    ParticipantEnrolled: "enrollment",
-    BaselineRecorded: "baseline assessment",
-    ParticipantTransferred: "transfer",
-    ConsentWithdrawn: "withdrawal of consent",
-    LesionRegistered: "lesion",
-    ProcedurePerformed: "procedure",
-    RadiotherapyStarted: "start of the course",
-    PrescriptionChanged: "change of the prescription",
-    RadiotherapyCompleted: "end of the course",
-    RadiotherapyDiscontinued: "end of the course",
-    SystemicTherapyStarted: "start of systemic therapy",
-    SystemicTherapyStopped: "end of systemic therapy",
-    ToxicityAssessed: "toxicity assessment",
-    SeriousEventReported: "serious adverse event",
-    SeriousEventUpdated: "serious adverse event",
-    SeriousEventResolved: "end of the serious adverse event",
-    FollowUpRecorded: "follow-up contact",
-    VisitMissed: "missed visit",
-    DiseaseProgressed: "progression",
-    VitalStatusConfirmed: "vital status",
-    ParticipantDied: "death",
-    LostToFollowUp: "loss to follow-up",
-    FollowUpResumed: "return to follow-up",
+    enrollment.ParticipantScreened: "screening",
+    enrollment.ConsentSigned: "consent",
+    enrollment.ParticipantEnrolled: "enrollment",
+    enrollment.BaselineRecorded: "baseline assessment",
+    enrollment.ParticipantTransferred: "transfer",
+    enrollment.ConsentWithdrawn: "withdrawal of consent",
+    enrollment.LesionRegistered: "lesion",
+    enrollment.ProcedurePerformed: "procedure",
+    treatment.RadiotherapyStarted: "start of the course",
+    treatment.PrescriptionChanged: "change of the prescription",
+    treatment.RadiotherapyCompleted: "end of the course",
+    treatment.RadiotherapyDiscontinued: "end of the course",
+    treatment.SystemicTherapyStarted: "start of systemic therapy",
+    treatment.SystemicTherapyStopped: "end of systemic therapy",
+    toxicity.ToxicityAssessed: "toxicity assessment",
+    toxicity.SeriousEventReported: "serious adverse event",
+    toxicity.SeriousEventUpdated: "serious adverse event",
+    toxicity.SeriousEventResolved: "end of the serious adverse event",
+    follow_up.FollowUpRecorded: "follow-up contact",
+    follow_up.VisitMissed: "missed visit",
+    follow_up.DiseaseProgressed: "progression",
+    follow_up.VitalStatusConfirmed: "vital status",
+    follow_up.ParticipantDied: "death",
+    follow_up.LostToFollowUp: "loss to follow-up",
+    follow_up.FollowUpResumed: "return to follow-up",
 }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.kernel.errors import Forbidden
-from shared.security.grants import EVERY_SITE, Rights
+from shared.postgres.tenancy import EVERY_SITE
+from shared.security.grants import Rights
 
 OPERATIONS_ROLES = frozenset({"administrator", "investigator", "monitor", "auditor"})
 
@@ -29,7 +30,7 @@ def read_scope(rights: Rights, site: str | None, *, participant_level: bool) -> 
     A grant for the whole study opens all sites, any other grant its own site. Counts go by enrolling site. An analysis
     that shows single participants goes by current site, which row-level security enforces.
     """
-    if participant_level and not rights.visible_sites:
+    if participant_level and not may_see_participants(rights):
         raise Forbidden
     sites = rights.visible_sites if participant_level else frozenset(grant.scope for grant in rights.grants)
     sees_whole_study = EVERY_SITE in sites
@@ -41,6 +42,11 @@ def read_scope(rights: Rights, site: str | None, *, participant_level: bool) -> 
         suppress_small_cells=all(grant.role == "reader" for grant in rights.grants),
         current_sites=frozenset(sites) if participant_level and not sees_whole_study else None,
     )
+
+
+def may_see_participants(rights: Rights) -> bool:
+    """True for a member who may see the participants of at least one site."""
+    return bool(rights.visible_sites)
 
 
 def may_see_operations(rights: Rights) -> bool:

@@ -13,6 +13,7 @@ import asyncpg
 
 from services.analytics.cohort.participant import excludes_participant
 from services.analytics.snapshot import repository
+from services.analytics.snapshot.access import may_see_participants
 from services.analytics.snapshot.as_of import AsOf, ResolvedPosition, resolve_position
 from services.analytics.snapshot.repository import ProjectionPosition
 from services.analytics.snapshot.snapshot import StudySnapshot
@@ -25,8 +26,8 @@ from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Forbidden, NotFound
 from shared.kernel.record import Record
+from shared.postgres.tenancy import Tenant, transaction
 from shared.security.grants import Rights, readable_tenants
-from shared.security.tenancy import Tenant, transaction
 
 UTC_OFFSET_OF_LAST_TIMEZONE = timedelta(hours=12)
 """Time from midnight in UTC until the day has begun at every place on earth."""
@@ -128,7 +129,7 @@ class StudyReader:
     async def participant_rights(self, study_id: str, member: str) -> tuple[Rights, StudyState]:
         """Returns the rights of a member who sees participants, and the study. Raises NotFound or Forbidden."""
         rights, study = await load_rights(self.studies, study_id, member)
-        if not rights.visible_sites:
+        if not may_see_participants(rights):
             raise Forbidden
         return rights, study
 

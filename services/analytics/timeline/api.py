@@ -53,9 +53,9 @@ async def timeline(
     if kind not in ("json", "svg"):
         raise NotFound
     service = get_container(request).opened(TimelineResources).timelines
-    answer = await service.timeline(study, participant_id, request.state.caller.subject, as_of.to_as_of())
-    note_rows(request, study, "timeline", len(answer["entries"]), participant=participant_id)
-    headers = content_disposition([study, answer["participant_id"], "timeline"], answer["position"], kind)
+    timeline = await service.timeline(study, participant_id, request.state.caller.subject, as_of.to_as_of())
+    note_rows(request, study, "timeline", len(timeline.entries), participant=participant_id)
+    headers = content_disposition([study, timeline.participant_id, "timeline"], timeline.position, kind)
     if kind == "json":
-        return JSONResponse(answer, headers=headers)
-    return Response(swim_lane.draw(answer), media_type=SVG, headers=headers)
+        return JSONResponse(timeline.to_json(), headers=headers)
+    return Response(swim_lane.draw(timeline), media_type=SVG, headers=headers)

@@ -1,4 +1,4 @@
-"""The entries of a participant's timeline: every fact that stands, from all services, in clinical order. Pure.
+"""Assembles the timeline of a participant: every current fact, from all services, in clinical order. Pure.
 
 A partial date is placed on the imputed day that figures use (`cohort/date_imputation.py`).
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import Any
+from datetime import date, datetime
 from uuid import UUID
 
 from services.analytics.cohort.episodes import LASTING_ENDS, LASTING_STARTS, EpisodeId, episode_of
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.participation_status import participation_status
+from services.analytics.timeline.answers import Lane, TimelineAnswer, TimelineEntry
 from services.analytics.timeline.descriptions.context import DescriptionContext
 from services.analytics.timeline.descriptions.describe import LANES, NOT_ON_TIMELINE, describe
 from shared.contracts.clinical_order import CLINICAL_RANKS
@@ -38,7 +38,7 @@ _RANK_AFTER = 0.5
 
 @dataclass(frozen=True, slots=True)
 class DatedFact:
-    """A fact with the date that places it on the timeline, and the day that this date is taken for; None: undated."""
+    """A fact with the date that places it on the timeline, and the day that analyses use for it. None: undated."""
 
     event: Event
     fact: Fact
@@ -46,52 +46,67 @@ class DatedFact:
     day: date | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineContext:
+    """The state of the study that a timeline shows.
+
+    `position`, and `recorded_at` of the last fact up to it. `today`: the day up to which open episodes last.
+    `known_until`: the last day that dates are imputed to.
+    """
+
+    position: int
+    recorded_at: datetime | None
+    today: date
+    known_until: date
+
+
 def assemble_timeline(
     events: Sequence[Event],
-    today: date,
+    context: TimelineContext,
     term_names: Mapping[str, str] | None = None,
     corrected_ids: Collection[UUID] = (),
-    known_until: date | None = None,
-) -> dict[str, Any]:
-    """The timeline of one screened participant, ready for JSON.
+) -> TimelineAnswer:
+    """Returns the timeline of one screened participant.
 
-    `events`: the facts that stand, of all services. `today`: the day up to which open episodes last. `term_names`:
-    toxicity terms by id, as far as they are known. `corrected_ids`: events that were corrected. `known_until`: the last
-    day that dates are imputed to; None: today. Facts about the record (an explained query, a reminder) are left out.
+    `events`: the current facts of all services. `term_names`: names of toxicity terms by id. `corrected_ids`: the
+    events that were corrected. Facts about the record (an explained query, a reminder) are left out.
     """
     readable = [(event, event.stated_fact()) for event in events if event.is_readable]
     record = Record(tuple(stated for _, stated in readable))
-    known_until = known_until or today
-    participant = Participant(events[0].stream_id, record, known_until)
+    participant = Participant(events[0].stream_id, record, context.known_until)
     events_and_facts = [
         (event, stated.fact) for event, stated in readable if not isinstance(stated.fact, NOT_ON_TIMELINE)
     ]
     dated_facts = list(_with_imputed_days(events_and_facts, participant))
-    open_end = _open_end(dated_facts, today)
-    entries = [
-        _entry(
-            dated_fact, SpanContext(dated_facts, open_end, known_until), DescriptionContext(record, term_names or {})
-        )
+    spans = SpanContext(dated_facts, _open_end(dated_facts, context.today), context.known_until)
+    descriptions = DescriptionContext(record, term_names or {})
+    entries = tuple(
+        _entry(dated_fact, spans, descriptions, is_corrected=dated_fact.event.event_id in corrected_ids)
         for dated_fact in _sort_clinically(dated_facts)
-    ]
-    for entry in entries:
-        entry["corrected"] = UUID(entry["event_id"]) in corrected_ids
-    lanes_present = {entry["lane"] for entry in entries}
-    return {
-        "study_id": events[0].study_id,
-        "participant_id": events[0].stream_id,
-        "site_id": participant.current_site,
-        "status": participation_status(participant),
-        "today": today.isoformat(),
-        "ends_on": max([open_end, *(dated_fact.day for dated_fact in dated_facts if dated_fact.day)]).isoformat(),
-        "imputed_dates": sum(entry["imputed"] for entry in entries),
-        "lanes": [{"lane": lane, "title": title} for lane, title in LANES.items() if lane in lanes_present],
-        "entries": entries,
-    }
+    )
+    return TimelineAnswer(
+        position=context.position,
+        recorded_at=context.recorded_at,
+        study_id=events[0].study_id,
+        participant_id=events[0].stream_id,
+        site_id=participant.current_site,
+        status=participation_status(participant),
+        today=context.today,
+        ends_on=max([spans.open_end, *(dated_fact.day for dated_fact in dated_facts if dated_fact.day)]),
+        imputed_dates=sum(entry.imputed for entry in entries),
+        lanes=_lanes(entries),
+        entries=entries,
+    )
+
+
+def _lanes(entries: Sequence[TimelineEntry]) -> tuple[Lane, ...]:
+    """Returns the lanes that have an entry, from top to bottom."""
+    lanes_present = {entry.lane for entry in entries}
+    return tuple(Lane(lane=lane, title=title) for lane, title in LANES.items() if lane in lanes_present)
 
 
 def _with_imputed_days(events_and_facts: Sequence[tuple[Event, Fact]], participant: Participant) -> Iterator[DatedFact]:
-    """Pair each fact with its imputed day, as figures do."""
+    """Pairs each fact with its imputed day, as figures do."""
     for event, fact in events_and_facts:
         partial_date = _placement_date(fact)
         if partial_date is None:
@@ -106,7 +121,7 @@ def _with_imputed_days(events_and_facts: Sequence[tuple[Event, Fact]], participa
 
 
 def _placement_date(fact: Fact) -> PartialDate | None:
-    """The date that places a fact; for later news of a serious event the day on which the site became aware of it."""
+    """Returns the date that places a fact; for a follow-up report of a serious event the day the site became aware."""
     match fact:
         case SeriousEventResolved(resolved_on=PartialDate() as resolved):
             return resolved
@@ -116,7 +131,7 @@ def _placement_date(fact: Fact) -> PartialDate | None:
 
 
 def _open_end(dated_facts: Sequence[DatedFact], today: date) -> date:
-    """The day up to which open episodes last: death, for a death without a date the last known day, else today."""
+    """Returns the day up to which open episodes last: death (if undated, the last known day), otherwise today."""
     deaths = [dated_fact for dated_fact in dated_facts if isinstance(dated_fact.fact, ParticipantDied)]
     if not deaths:
         return today
@@ -124,7 +139,7 @@ def _open_end(dated_facts: Sequence[DatedFact], today: date) -> date:
 
 
 def _sort_clinically(dated_facts: Sequence[DatedFact]) -> list[DatedFact]:
-    """Sort by day, clinical order and content, so that the order of stating does not show; undated facts come last."""
+    """Sorts by day, clinical order and content, never by order of recording; undated facts come last."""
     start_days = {
         episode_of(dated_fact.fact): dated_fact.day
         for dated_fact in dated_facts
@@ -148,7 +163,7 @@ def _sort_clinically(dated_facts: Sequence[DatedFact]) -> list[DatedFact]:
 
 
 def _rank(fact: Fact, *, begun_earlier: bool) -> float:
-    """The clinical rank; a treatment that began on an earlier day ends before the other facts of its last day."""
+    """Returns the clinical rank; a treatment from an earlier day ends before the other facts of its last day."""
     match fact:
         case ToxicityAssessed(timepoint="baseline"):
             return CLINICAL_RANKS[BaselineRecorded] + _RANK_AFTER
@@ -168,7 +183,7 @@ class SpanContext:
     known_until: date
 
     def end_of(self, dated_fact: DatedFact) -> tuple[date, bool] | None:
-        """The last day of an episode, and whether it is open (no end is stated); None for a fact of a single day."""
+        """Returns the last day of an episode, and True if no end is recorded; None for a fact of a single day."""
         if dated_fact.day is None or not self._lasts(dated_fact.fact):
             return None
         end = min((other for other in self._end_days(dated_fact) if other >= dated_fact.day), default=None)
@@ -190,36 +205,38 @@ class SpanContext:
                 yield candidate.day
 
 
-def _entry(dated_fact: DatedFact, span_context: SpanContext, description_context: DescriptionContext) -> dict[str, Any]:
-    """The JSON entry. `on` is as stated. `from` to `until`: first and last day of an episode, or all possible days."""
+def _entry(
+    dated_fact: DatedFact, span_context: SpanContext, description_context: DescriptionContext, *, is_corrected: bool
+) -> TimelineEntry:
+    event, partial_date = dated_fact.event, dated_fact.partial_date
     description, span = describe(dated_fact.fact, description_context), span_context.end_of(dated_fact)
     first_day, last_day = (
-        _possible_range(dated_fact.partial_date, span_context.known_until)
-        if span is None
-        else (dated_fact.day, span[0])
+        _possible_range(partial_date, span_context.known_until) if span is None else (dated_fact.day, span[0])
     )
-    return {
-        "event_id": str(dated_fact.event.event_id),
-        "service": dated_fact.event.service,
-        "type": dated_fact.event.type,
-        "version": dated_fact.event.version,
-        "recorded_at": dated_fact.event.recorded_at.isoformat(),
-        "on": str(dated_fact.partial_date) if dated_fact.partial_date else None,
-        "day": dated_fact.day.isoformat() if dated_fact.day else None,
-        "from": first_day.isoformat() if first_day else None,
-        "until": last_day.isoformat() if last_day else None,
-        "lasts": span is not None,
-        "ongoing": span is not None and span[1],
-        "imputed": dated_fact.partial_date is not None and not dated_fact.partial_date.is_exact,
-        "lane": description.lane,
-        "title": description.title,
-        "label": description.label,
-        "detail": list(description.detail),
-        **description.data,
-    }
+    return TimelineEntry(
+        event_id=event.event_id,
+        service=event.service,
+        type=event.type,
+        version=event.version,
+        recorded_at=event.recorded_at,
+        on=str(partial_date) if partial_date else None,
+        day=dated_fact.day,
+        from_=first_day,
+        until=last_day,
+        lasts=span is not None,
+        ongoing=span is not None and span[1],
+        imputed=partial_date is not None and not partial_date.is_exact,
+        lane=description.lane,
+        title=description.title,
+        label=description.label,
+        detail=description.detail,
+        corrected=is_corrected,
+        **description.members,
+    )
 
 
 def _possible_range(partial_date: PartialDate | None, known_until: date) -> tuple[date | None, date | None]:
+    """Returns the first and last day that a date can mean; no day after `known_until`."""
     if partial_date is None:
         return None, None
     return partial_date.earliest, max(partial_date.earliest, min(partial_date.latest, known_until))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from services.analytics.charts.svg import (
     AttributeValue,
@@ -14,9 +13,7 @@ from services.analytics.charts.svg import (
     text,
 )
 from services.analytics.charts.theme import ACCENT, INK, MUTED, SECOND
-
-Entry = Mapping[str, Any]
-"""An entry of a timeline as its `.json` answer has it."""
+from services.analytics.timeline.answers import TimelineEntry
 
 _BY_TYPE = {
     "disease.progressed": "diamond",
@@ -29,27 +26,27 @@ _SEVERE_GRADE = 3
 _HALF_SIZE = 5.0
 
 
-def shape(entry: Entry) -> str:
-    """The name of the shape that shows an entry. Overlapping entries of one shape are drawn as one mark."""
-    if entry["lasts"]:
+def shape(entry: TimelineEntry) -> str:
+    """Returns the name of the shape that shows an entry. Overlapping entries of one shape are drawn as one mark."""
+    if entry.lasts:
         return "bar"
-    return _BY_TYPE.get(entry["type"]) or _BY_LANE.get(entry["lane"], "dot")
+    return _BY_TYPE.get(entry.type) or _BY_LANE.get(entry.lane, "dot")
 
 
-def mark(entries: Sequence[Entry], x: float, y: float) -> Iterator[Element]:
-    """The mark of one entry, or of several of one shape on neighboring days."""
+def mark(entries: Sequence[TimelineEntry], x: float, y: float) -> Iterator[Element]:
+    """Draws the mark of one entry, or of several of one shape on neighboring days."""
     match shape(entries[0]):
         case "grade":
             return _grade(entries, x, y)
         case "square":
-            return _square(x, y, is_dated=entries[0]["day"] is not None)
+            return _square(x, y, is_dated=entries[0].day is not None)
         case name:
             return _MARKS[name](x, y)
 
 
-def _grade(entries: Sequence[Entry], x: float, y: float) -> Iterator[Element]:
-    """The worst grade in a ring: heavy from grade 3 on, dashed if no grade is recorded."""
-    grades = [entry["grade"] for entry in entries if entry.get("grade") is not None]
+def _grade(entries: Sequence[TimelineEntry], x: float, y: float) -> Iterator[Element]:
+    """Draws the worst grade in a ring: heavy from grade 3 on, dashed if no grade is recorded."""
+    grades = [entry.grade for entry in entries if entry.grade is not None]
     worst = max(grades, default=None)
     severe = worst is not None and worst >= _SEVERE_GRADE
     color, name = (SECOND, "hollow stroke-second") if severe else (MUTED, "hollow stroke-muted")

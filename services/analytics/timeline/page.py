@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -16,8 +15,9 @@ from services.analytics.queries.api import QueryResources
 from services.analytics.queries.derive import QueryWithStatus
 from services.analytics.snapshot.as_of import LATEST, AsOf
 from services.analytics.snapshot.as_of_parameters import AsOfQuery
-from services.analytics.study_header import build_study_header
+from services.analytics.study_header import StudyPage, build_study_header
 from services.analytics.timeline import swim_lane
+from services.analytics.timeline.answers import TimelineAnswer, TimelineEntry
 from services.analytics.timeline.api import TimelineResources
 from services.analytics.timeline.service import TimelineService
 from services.analytics.wording.participation_status import describe_participation_status
@@ -29,6 +29,7 @@ from shared.web.fact_recording import ParticipantIdPath, StudyIdPath
 from shared.web.read_logging import logs_reads, note_rows
 
 FILE_KINDS = {".json": "Facts", ".svg": "Picture"}
+PAGE = StudyPage(route=urls.participant_url("{study_id}", "{participant_id}"), is_live=True)
 routes = create_page_router()
 pages = Pages(
     "analytics",
@@ -44,9 +45,9 @@ class TimelinePart:
     participant_id: str
     site_id: str
     status: str
-    entries: Sequence[Mapping[str, Any]]
+    entries: Sequence[TimelineEntry]
     version: int
-    recorded_at: str | None
+    recorded_at: datetime | None
     source: str
     picture: str
     caption: str
@@ -64,7 +65,7 @@ class OpenQueriesPart:
     all_queries_url: str
 
 
-@routes.get("/analytics/studies/{study_id}/participants/{participant_id}")
+@routes.get(PAGE.route)
 @logs_reads
 async def participant_page(
     request: Request, study: StudyIdPath, participant_id: ParticipantIdPath, as_of: AsOfQuery
@@ -75,18 +76,18 @@ async def participant_page(
 async def _render_participant(request: Request, study: str, participant_id: str, as_of: AsOf) -> str:
     """Render the page. Open data queries are those of today, so an earlier state of the record shows none."""
     await get_container(request).authenticate(request)
-    answer = await _timeline_service(request).timeline(study, participant_id, request.state.caller.subject, as_of)
+    timeline = await _timeline_service(request).timeline(study, participant_id, request.state.caller.subject, as_of)
     open_queries = await _open_queries_part(request, study, participant_id) if as_of == LATEST else None
     header = await build_study_header(
         request,
         study,
-        "participant",
+        PAGE,
         heading=f"Participant {participant_id}",
-        position=answer["position"],
-        recorded_at=answer["recorded_at"],
+        position=timeline.position,
+        recorded_at=timeline.recorded_at,
     )
     return pages.render_study(
-        "participant.html", header, timeline=_timeline_part(request, answer), open_queries=open_queries
+        "participant.html", header, timeline=_timeline_part(request, timeline), open_queries=open_queries
     )
 
 
@@ -119,26 +120,26 @@ async def timeline_fragment(
 ) -> Response:
     """Returns the timeline as the participant's page shows it."""
     await get_container(request).authenticate(request)
-    answer = await _timeline_service(request).timeline(
+    timeline = await _timeline_service(request).timeline(
         study, participant_id, request.state.caller.subject, as_of.to_as_of()
     )
-    return html_response(pages.render("timeline.html", timeline=_timeline_part(request, answer)))
+    return html_response(pages.render("timeline.html", timeline=_timeline_part(request, timeline)))
 
 
-def _timeline_part(request: Request, answer: Mapping[str, Any]) -> TimelinePart:
-    """The part that shows a timeline's `.json` answer. Its rows are noted for the log of reads."""
-    study, participant_id, query = answer["study_id"], answer["participant_id"], request.query_params
-    note_rows(request, study, "timeline", len(answer["entries"]), participant=participant_id)
+def _timeline_part(request: Request, timeline: TimelineAnswer) -> TimelinePart:
+    """Returns the part that shows a timeline. Its rows are noted for the read log."""
+    study, participant_id, query = timeline.study_id, timeline.participant_id, request.query_params
+    note_rows(request, study, "timeline", len(timeline.entries), participant=participant_id)
     return TimelinePart(
         participant_id=participant_id,
-        site_id=answer["site_id"],
-        status=answer["status"],
-        entries=answer["entries"],
-        version=answer["position"],
-        recorded_at=answer["recorded_at"],
+        site_id=timeline.site_id,
+        status=timeline.status,
+        entries=timeline.entries,
+        version=timeline.position,
+        recorded_at=timeline.recorded_at,
         source=urls.timeline_url(study, participant_id, query),
-        picture=swim_lane.draw(answer),
-        caption=swim_lane.caption(answer),
+        picture=swim_lane.draw(timeline),
+        caption=swim_lane.caption(timeline),
         downloads=[
             Link(urls.timeline_file_url(study, participant_id, extension, query), f"{label} ({extension})")
             for extension, label in FILE_KINDS.items()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from services.analytics.snapshot.as_of import AsOf
 from services.analytics.snapshot.study_reader import StudyReader
-from services.analytics.timeline.entries import assemble_timeline
+from services.analytics.timeline.answers import TimelineAnswer
+from services.analytics.timeline.entries import TimelineContext, assemble_timeline
 from shared.offload import offload
 
 
@@ -17,8 +17,8 @@ class TimelineService:
     def __init__(self, reader: StudyReader, term_names: Mapping[str, str] | None = None) -> None:
         self._reader, self._term_names = reader, term_names or {}
 
-    async def timeline(self, study_id: str, participant_id: str, member: str, as_of: AsOf) -> dict[str, Any]:
-        """Returns the `.json` answer.
+    async def timeline(self, study_id: str, participant_id: str, member: str, as_of: AsOf) -> TimelineAnswer:
+        """Returns the timeline of a participant as of a position.
 
         Raises NotFound for a participant who is unknown, at a site that the member does not see, or excluded; Forbidden
         for a member who sees no participants; PositionGone or RequestRejected for a state that cannot be shown.
@@ -27,16 +27,15 @@ class TimelineService:
         rights, study = await self._reader.participant_rights(study_id, member)
         resolved = await self._reader.resolve_position(study_id, current, as_of)
         facts = await self._reader.participant_facts(study_id, participant_id, rights, resolved.position)
-        today = resolved.cut_on or self._reader.latest_today(study_id, study.record)
         recorded_at = await self._reader.recorded_at(study_id, resolved.position)
-        known_until = self._reader.data_known_until(study_id, recorded_at)
-        answer = await offload(
+        context = TimelineContext(
+            position=resolved.position,
+            recorded_at=recorded_at,
+            today=resolved.cut_on or self._reader.latest_today(study_id, study.record),
+            known_until=self._reader.data_known_until(study_id, recorded_at),
+        )
+        return await offload(
             member,
-            lambda: assemble_timeline(facts.events, today, self._term_names, facts.corrected_ids, known_until),
+            lambda: assemble_timeline(facts.events, context, self._term_names, facts.corrected_ids),
             item_count=len(facts.events),
         )
-        return {
-            "position": resolved.position,
-            "recorded_at": recorded_at.isoformat() if recorded_at else None,
-            **answer,
-        }

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from typing import Any
+from datetime import timedelta
 
 from services.analytics.charts.axes import DateScale
 from services.analytics.charts.svg import (
@@ -24,7 +23,8 @@ from services.analytics.charts.svg import (
 from services.analytics.charts.theme import ACCENT, INK, MUTED, TINT
 from services.analytics.charts.time_axis import axis_labels
 from services.analytics.cohort.episodes import LASTING_ENDS
-from services.analytics.timeline.marks import Entry, mark, shape
+from services.analytics.timeline.answers import TimelineAnswer, TimelineEntry
+from services.analytics.timeline.marks import mark, shape
 from services.analytics.wording.phrasing import count_noun
 from shared.contracts.follow_up import FollowUpResumed
 
@@ -33,22 +33,19 @@ TITLE = "Timeline"
 _WIDTH, _LEFT, _RIGHT, _TOP = 960, 148, 944, 34
 _ROW_HEIGHT, _LANE_PAD, _BAR = 23, 9, 13
 _CHARACTER_WIDTH, _GAP, _RADIUS = 6.4, 6.0, 6.0
-_MERGE_DISTANCE = 7.0  # marks of one kind that are nearer are drawn as one
+_MERGE_DISTANCE = 7.0  # marks of one shape that are nearer become one mark
 _MAX_LABELED_ROWS, _MAX_ROWS = 5, 9  # rows of a lane with labels, and at all
 _MAX_TICKS = 11
 _MAX_LABEL_PARTS = 3
 _END_TYPES = {fact_type.type_name for fact_type in LASTING_ENDS} | {FollowUpResumed.type_name}
 """Facts without a mark of their own: the end of a bar shows them."""
 
-Timeline = Mapping[str, Any]
-"""A timeline as its `.json` answer has it."""
-
 
 @dataclass(frozen=True, slots=True)
 class LaneItem:
     """A bar or a mark from `x1` to `x2`, with the entries that it shows, and the possible spans of partial dates."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[TimelineEntry, ...]
     x1: float
     x2: float
     possible_spans: tuple[tuple[float, float], ...] = ()
@@ -74,62 +71,60 @@ class LaneItem:
         return self.x1 - mark_radius - left, self.x2 + mark_radius + right
 
 
-def draw(figure: Timeline) -> str:
-    """The swim lane as SVG text."""
-    scale = _scale(figure)
+def draw(timeline: TimelineAnswer) -> str:
+    """Returns the swim lane as SVG text."""
+    scale = _scale(timeline)
     body, base = list[Element](), float(_TOP)
-    for lane in figure["lanes"]:
-        rows = _layout_rows(_lane_items(figure, lane["lane"], scale))
-        body += [grid_line(0, base, _WIDTH, base), text(0, base + _LANE_PAD + 13, lane["title"], font_weight=600)]
+    for lane in timeline.lanes:
+        rows = _layout_rows(_lane_items(timeline, lane.lane, scale))
+        body += [grid_line(0, base, _WIDTH, base), text(0, base + _LANE_PAD + 13, lane.title, font_weight=600)]
         for row_index, row in enumerate(rows):
             middle = base + _LANE_PAD + _ROW_HEIGHT * (row_index + 0.5)
             body += [_draw_item(item, middle) for item in row]
         base += _LANE_PAD * 2 + _ROW_HEIGHT * max(len(rows), 1)
-    frame = [*_axis(scale, base), *_death_lines(figure, scale, base)]
+    frame = [*_axis(scale, base), *_death_lines(timeline, scale, base)]
     return document(
-        "timeline", f"{TITLE} of {figure['participant_id']}", caption(figure), (_WIDTH, base + 30), frame + body
+        "timeline", f"{TITLE} of {timeline.participant_id}", caption(timeline), (_WIDTH, base + 30), frame + body
     )
 
 
-def caption(figure: Timeline) -> str:
-    """Counts of facts, partial dates and corrected facts, the legend, and the position."""
-    entries = figure["entries"]
+def caption(timeline: TimelineAnswer) -> str:
+    """Returns counts of facts, partial dates and corrected facts, the legend, and the position."""
+    entries = timeline.entries
     parts = [
-        f"{count_noun(len(entries), 'fact')} up to {figure['today']}",
-        count_noun(figure["imputed_dates"], "partial date"),
-        count_noun(sum(entry["corrected"] for entry in entries), "corrected fact"),
+        f"{count_noun(len(entries), 'fact')} up to {timeline.today}",
+        count_noun(timeline.imputed_dates, "partial date"),
+        count_noun(sum(entry.corrected for entry in entries), "corrected fact"),
     ]
-    return " ".join([f"{', '.join(parts)}.", *_legend_sentences(entries), f"Position {figure['position']}."])
+    return " ".join([f"{', '.join(parts)}.", *_legend_sentences(entries), f"Position {timeline.position}."])
 
 
-def _legend_sentences(entries: Sequence[Entry]) -> Iterator[str]:
-    """Sentences for marks that carry no label."""
-    if any(entry["ongoing"] for entry in entries):
+def _legend_sentences(entries: Sequence[TimelineEntry]) -> Iterator[str]:
+    """Yields sentences for marks that carry no label."""
+    if any(entry.ongoing for entry in entries):
         yield "A dashed bar has no recorded end."
-    if any(entry["imputed"] and not entry["lasts"] for entry in entries):
+    if any(entry.imputed and not entry.lasts for entry in entries):
         yield "A line through a mark covers the days that a partial date can mean."
     if any(shape(entry) == "grade" for entry in entries):
         yield "A ring shows the worst grade of an assessment; ? means that no grade is recorded."
 
 
-def _scale(figure: Timeline) -> DateScale:
-    """All days that are shown, with a little room on both sides."""
-    days = [date.fromisoformat(entry["from"]) for entry in figure["entries"] if entry["from"]]
-    end = date.fromisoformat(figure["ends_on"])
+def _scale(timeline: TimelineAnswer) -> DateScale:
+    """Returns a scale of all days of the timeline, with a little room on both sides."""
+    days = [entry.from_ for entry in timeline.entries if entry.from_]
+    end = timeline.ends_on
     start = min(days, default=end)
     room = timedelta(days=max(2, (end - start).days // 50))
     return DateScale(start=start - room, end=end + room, left=_LEFT, right=_RIGHT)
 
 
-def _lane_items(figure: Timeline, lane: str, scale: DateScale) -> list[LaneItem]:
-    """Bars, and marks; marks of one shape that would overlap are one item."""
+def _lane_items(timeline: TimelineAnswer, lane: str, scale: DateScale) -> list[LaneItem]:
+    """Returns the bars and marks of a lane; marks of one shape that would overlap are one item."""
     items = list[LaneItem]()
     for entry in (
-        lane_entry
-        for lane_entry in figure["entries"]
-        if lane_entry["lane"] == lane and lane_entry["type"] not in _END_TYPES
+        lane_entry for lane_entry in timeline.entries if lane_entry.lane == lane and lane_entry.type not in _END_TYPES
     ):
-        item = _lane_item(entry, figure, scale)
+        item = _lane_item(entry, timeline, scale)
         previous = items[-1] if items else None
         if previous and previous.shape == item.shape != "bar" and item.x1 - previous.x1 < _MERGE_DISTANCE:
             items[-1] = replace(
@@ -142,26 +137,23 @@ def _lane_items(figure: Timeline, lane: str, scale: DateScale) -> list[LaneItem]
     return items
 
 
-def _lane_item(entry: Entry, figure: Timeline, scale: DateScale) -> LaneItem:
-    """The bar or mark of an entry; an undated one is placed at the end."""
-    if entry["lasts"]:
-        x1, x2 = (scale.at(date.fromisoformat(entry[name])) for name in ("from", "until"))
-        return LaneItem((entry,), x1, max(x2, x1 + 4))
-    x = scale.at(date.fromisoformat(entry["day"] or figure["ends_on"]))
-    if not entry["imputed"]:
-        return LaneItem((entry,), x, x)
-    first, last = (scale.at(date.fromisoformat(entry[name])) for name in ("from", "until"))
-    return LaneItem((entry,), x, x, ((first, last),))
+def _lane_item(entry: TimelineEntry, timeline: TimelineAnswer, scale: DateScale) -> LaneItem:
+    """Returns the bar or mark of an entry; an undated one is placed at the end."""
+    span = (scale.at(entry.from_), scale.at(entry.until)) if entry.from_ and entry.until else None
+    if span and entry.lasts:
+        return LaneItem((entry,), span[0], max(span[1], span[0] + 4))
+    x = scale.at(entry.day or timeline.ends_on)
+    return LaneItem((entry,), x, x, (span,) if span and entry.imputed else ())
 
 
-def _entry_label(entry: Entry) -> str:
-    if entry["lane"] == "toxicity" and not entry["lasts"]:
-        return ""  # its grade stands in the mark
-    return str(entry["label"]) if entry["day"] else f"{entry['label']}, date unknown"
+def _entry_label(entry: TimelineEntry) -> str:
+    if entry.lane == "toxicity" and not entry.lasts:
+        return ""  # the mark contains its grade
+    return entry.label if entry.day else f"{entry.label}, date unknown"
 
 
 def _layout_rows(items: Sequence[LaneItem]) -> list[list[LaneItem]]:
-    """Put each item in the first row with room for it, bars first; without room for its label it goes unlabeled."""
+    """Puts each item in the first row with room for it, bars first. An item without room for its label gets none."""
     rows = list[list[LaneItem]]()
     for item in sorted(items, key=lambda lane_item: lane_item.shape != "bar"):
         candidates = [replace(item, side=side) for side in ("inside", "right", "left") if _fits(item, side)]
@@ -217,15 +209,15 @@ def _draw_item(item: LaneItem, middle: float) -> Element:
     )
 
 
-def _tooltip_sentence(entry: Entry) -> str:
-    end = " (no end recorded)" if entry["ongoing"] else ""
-    date_text = f"{entry['on']} – {entry['until']}" if entry["lasts"] and not entry["ongoing"] else entry["on"]
-    return f"{date_text or 'Date unknown'}: {entry['title']}{end}"
+def _tooltip_sentence(entry: TimelineEntry) -> str:
+    end = " (no end recorded)" if entry.ongoing else ""
+    date_text = f"{entry.on} – {entry.until}" if entry.lasts and not entry.ongoing else entry.on
+    return f"{date_text or 'Date unknown'}: {entry.title}{end}"
 
 
 def _bar(item: LaneItem, middle: float) -> Iterator[Element]:
     style: dict[str, AttributeValue] = {"fill": TINT, "stroke": ACCENT, "class_": "tint stroke-accent", "rx": 3}
-    if item.entries[0]["ongoing"]:
+    if item.entries[0].ongoing:
         style |= {"stroke_dasharray": "4 3", "fill_opacity": 0.45}
     yield element("rect", x=item.x1, y=middle - _BAR / 2 - 2, width=item.x2 - item.x1, height=_BAR + 4, **style)
 
@@ -253,9 +245,9 @@ def _axis(scale: DateScale, bottom: float) -> Iterator[Element]:
     yield line(f"M{_LEFT} {svg_number(bottom)}H{_WIDTH}", stroke=MUTED, class_="stroke-muted")
 
 
-def _death_lines(figure: Timeline, scale: DateScale, bottom: float) -> Iterator[Element]:
-    """A vertical line through all lanes on the day of death."""
-    for entry in figure["entries"]:
-        if entry["type"] == "participant.died" and entry["day"]:
-            x = svg_number(scale.at(date.fromisoformat(entry["day"])))
+def _death_lines(timeline: TimelineAnswer, scale: DateScale, bottom: float) -> Iterator[Element]:
+    """Draws a vertical line through all lanes on the day of death."""
+    for entry in timeline.entries:
+        if entry.type == "participant.died" and entry.day:
+            x = svg_number(scale.at(entry.day))
             yield line(f"M{x} {_TOP}V{svg_number(bottom)}", stroke=INK, stroke_dasharray="2 3")

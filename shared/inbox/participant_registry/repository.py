@@ -10,7 +10,7 @@ from shared.eventstore.study_cache import FactsLoader, StudyCache
 from shared.inbox.repository import Connection
 from shared.inbox.standing_facts import StandingFactRow, load_standing
 from shared.kernel.record import Record
-from shared.security.tenancy import Tenant, transaction
+from shared.postgres.tenancy import Tenant, transaction
 
 
 class ReplicatedStudies(StudyCache):

@@ -14,7 +14,7 @@ from shared.inbox.batch import BatchResult, EventHandler, apply_batch
 from shared.inbox.standing_facts import StandingFactRow, load_standing
 from shared.inbox.stream_cursor import KafkaMessage
 from shared.postgres.migrations import migrate
-from shared.security.tenancy import Tenant, transaction
+from shared.postgres.tenancy import Tenant, transaction
 from tests.conftest import (
     MIGRATIONS,
     Database,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from services.analytics.cohort.cohort import Cohort, build_cohort
 from services.analytics.queries.case import Case, build_cases
 from services.analytics.queries.derive import DataQuery, QueryWithStatus, derive_queries, queries_with_status
+from services.analytics.timeline.answers import TimelineAnswer
+from services.analytics.timeline.entries import TimelineContext, assemble_timeline
 from shared.contracts.event import Event
 from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.record import Record
@@ -104,3 +106,23 @@ def treated_participant(*facts_: Fact, **plan: Any) -> QueriedHistory:
         *facts_,
         **plan,
     )
+
+
+def timeline_at(
+    events: Sequence[Event], today: date, known_until: date | None = None, **options: Any
+) -> TimelineAnswer:
+    """Return the timeline at position 412. Without `known_until`, dates are imputed up to today."""
+    context = TimelineContext(position=412, recorded_at=RECORDED_AT, today=today, known_until=known_until or today)
+    return assemble_timeline(events, context, **options)
+
+
+def timeline_json(
+    events: Sequence[Event],
+    today: date,
+    term_names: Mapping[str, str] | None = None,
+    corrected_ids: Collection[UUID] = (),
+    known_until: date | None = None,
+) -> dict[str, Any]:
+    """Return the `.json` answer of the timeline."""
+    options = {"term_names": term_names, "corrected_ids": corrected_ids}
+    return dict(timeline_at(events, today, known_until, **options).to_json())

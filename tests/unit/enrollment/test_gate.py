@@ -1,19 +1,16 @@
+"""Facts at the gate of enrollment: dates, active sites, closed accrual and study, withdrawal, voided participants."""
+
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date, timedelta
-from typing import Any
+from datetime import date
 
 import pytest
 
 from services.enrollment.gate import EnrollmentGate
 from services.enrollment.rules.participant import objections
-from shared.contracts.enrollment import ConsentSigned
 from shared.kernel.fact import Fact
-from shared.kernel.objection import Objection, RuleViolation
-from shared.kernel.record import Record, current_record, decide
+from shared.kernel.record import current_record, decide
 from shared.testing.builders.facts import (
-    CRITERIA_MET,
     ENROLLMENT_FACTS,
     START_DATE,
     accrual_closed,
@@ -27,36 +24,16 @@ from shared.testing.builders.facts import (
     participant_transferred,
     participant_voided,
     procedure_performed,
-    protocol,
-    protocol_amended,
     radiotherapy_completed,
     radiotherapy_started,
     screening_failed,
-    site_activated,
     site_closed,
     study_closed,
     study_opened,
     systemic_therapy_started,
 )
-from shared.testing.spec import Spec, numbered_facts
-
-TODAY = START_DATE + timedelta(days=400)
-SITES = site_activated("rome"), site_activated("milan", 0)
-
-
-def gate_spec(*study_facts: Fact, today: date = TODAY, site: str = "rome", enrolling_site: str = "rome") -> Spec:
-    """The participant of a site, in a study of which that is stated besides its opening and its sites."""
-    facts = (
-        study_facts if any(fact.type_name == "study.opened" for fact in study_facts) else (study_opened(), *study_facts)
-    )
-    participant_gate = EnrollmentGate(Record(tuple(numbered_facts((*facts, *SITES)))), today, site, enrolling_site)
-    return Spec(objections, participant_gate.objections)
-
-
-def objections_of(spec: Spec) -> list[Objection]:
-    with pytest.raises(RuleViolation) as violation:
-        spec.then_admitted()
-    return [objection for _, objection in violation.value.raised_objections]
+from shared.testing.spec import numbered_facts
+from tests.unit.enrollment.gate_specs import gate_spec, objections_of
 
 
 @pytest.mark.parametrize(
@@ -176,119 +153,6 @@ def test_participant_can_be_voided_after_all_closures() -> None:
     gate_spec(study_closed(0), site_closed("rome", 0), accrual_closed(0)).given(*ENROLLMENT_FACTS).when(
         participant_voided()
     ).then_admitted()
-
-
-def test_screening_answers_exactly_the_protocol_criteria() -> None:
-    gate_spec().given().when(participant_screened(criteria={"histology": "met"})).then_refused("criterion-unanswered")
-    gate_spec().given().when(participant_screened(criteria={})).then_refused("criterion-unanswered")
-    gate_spec().given().when(participant_screened(criteria={**CRITERIA_MET, "age": "met"})).then_refused(
-        "no-such-criterion"
-    )
-    renamed = {"histology": "met", "age": "met"}
-    gate_spec().given().when(participant_screened(criteria=renamed)).then_refused(
-        "criterion-unanswered", "no-such-criterion"
-    )
-    gate_spec().given().when(participant_screened(criteria={**CRITERIA_MET, "histology": "not_met"})).then_admitted()
-
-
-def test_unknown_criterion_is_refused_without_repeating_its_name() -> None:
-    objections_raised = objections_of(
-        gate_spec().given().when(participant_screened(criteria={"rossi": "met"}, waivers={"rossi": "agreed by phone"}))
-    )
-    assert sorted((raised.code, raised.pointer) for raised in objections_raised) == [
-        ("criterion-unanswered", "/criteria"),
-        ("no-such-criterion", "/criteria"),
-        ("not-waived", "/waivers"),
-    ]
-    assert not any("rossi" in raised.message for raised in objections_raised)
-
-
-def test_waivers_belong_to_waived_criteria() -> None:
-    waived = {**CRITERIA_MET, "histology": "waived"}
-    gate_spec().given().when(
-        participant_screened(criteria=waived, waivers={"histology": "agreed by phone"})
-    ).then_admitted()
-    gate_spec().given().when(participant_screened(criteria=waived)).then_admitted()
-    gate_spec().given().when(participant_screened(waivers={"histology": "agreed by phone"})).then_refused("not-waived")
-
-
-AMENDED = study_opened(protocol(("a",))), protocol_amended("2024-02-11", protocol(("a", "b"), minimum_age=80))
-
-
-@pytest.mark.parametrize(
-    ("when", "answers", "codes"),
-    [
-        ("2024-02-10", {"a": "met"}, ()),
-        ("2024-02-10", {"a": "met", "b": "met"}, ("no-such-criterion",)),
-        ("2024-02-11", {"a": "met"}, ("criterion-unanswered", "too-young")),
-        ("2024-02-11", {"a": "met", "b": "met"}, ("too-young",)),
-        ("2024-02", {"a": "met"}, ()),
-        ("2024-02", {"a": "met", "b": "met"}, ("too-young",)),
-        ("2024-03", {"a": "met"}, ("criterion-unanswered", "too-young")),
-    ],
-)
-def test_protocol_in_force_on_the_date_of_the_fact_applies(when: str, answers: Any, codes: tuple[str, ...]) -> None:
-    spec = gate_spec(*AMENDED).given().when(participant_screened(when, criteria=answers))
-    if codes:
-        spec.then_refused(*codes)
-    else:
-        spec.then_admitted()
-
-
-def test_amendment_does_not_apply_to_earlier_screenings() -> None:
-    early = participant_screened(0, criteria={"a": "met"})
-    gate_spec(*AMENDED).given(early, consent_signed()).when(participant_enrolled(30)).then_admitted()
-    gate_spec(*AMENDED).given(early).when(correction(1, participant_screened(1, criteria={"a": "met"}))).then_admitted()
-    gate_spec(*AMENDED).given(early).when(correction(1, participant_screened(30, criteria={"a": "met"}))).then_refused(
-        "criterion-unanswered", "too-young"
-    )
-
-
-@pytest.mark.parametrize("born", [2006, 1900])
-def test_participant_who_may_be_old_enough_is_screened(born: int) -> None:
-    gate_spec().given().when(participant_screened(birth_year=born)).then_admitted()
-
-
-def test_participant_below_the_minimum_age_is_refused() -> None:
-    gate_spec().given().when(participant_screened(birth_year=2007)).then_refused("too-young")
-    gate_spec().given().when(participant_screened("2024", birth_year=2007)).then_refused("too-young")
-    objections_raised = objections_of(
-        gate_spec().given(participant_screened()).when(correction(1, participant_screened(birth_year=2007)))
-    )
-    assert [raised.pointer for raised in objections_raised] == ["/replacement/data/birth_year"]
-
-
-@pytest.mark.parametrize(
-    ("when", "version"), [(0, "2.1"), ("2024-06-01", "3.0"), ("2024", "2.1"), ("2024", "3.0"), ("2020", "2.1")]
-)
-def test_consent_form_may_be_signed_while_valid(when: int | str, version: str) -> None:
-    gate_spec().given(participant_screened()).when(consent_signed(when, version)).then_admitted()
-
-
-@pytest.mark.parametrize(("when", "version"), [(0, "3.0"), ("2024-06-01", "2.1"), (0, "9"), ("2019", "2.1")])
-def test_consent_form_cannot_be_signed_before_or_after_its_validity(when: int | str, version: str) -> None:
-    gate_spec().given(participant_screened()).when(consent_signed(when, version)).then_refused("consent-version")
-    gate_spec().given(participant_screened(), consent_signed()).when(
-        correction(2, consent_signed(when, version))
-    ).then_refused("consent-version")
-
-
-def test_an_amendment_may_replace_the_consent_forms() -> None:
-    only = protocol(consent_versions=[{"version": "4", "valid_from": "2024-02-11"}])
-    study = study_opened(), protocol_amended("2024-02-11", only)
-    gate_spec(*study).given(participant_screened()).when(consent_signed(9)).then_admitted()
-    gate_spec(*study).given(participant_screened()).when(consent_signed(10)).then_refused("consent-version")
-    gate_spec(*study).given(participant_screened()).when(
-        consent_signed("2024-02", "2.1"), consent_signed("2024-02", "4")
-    ).then_admitted()
-
-
-@pytest.mark.parametrize("reason", ["histology", "rt-indicated", "refused", "died", "other"])
-def test_a_screening_fails_for_a_criterion_or_a_known_reason(reason: str) -> None:
-    gate_spec().given(participant_screened()).when(screening_failed(0, reason)).then_admitted()
-    gate_spec().given(participant_screened()).when(screening_failed(0, reason, "weather")).then_refused(
-        "no-such-reason"
-    )
 
 
 def test_the_site_of_a_screening_cannot_be_corrected() -> None:
@@ -413,101 +277,3 @@ def test_gate_is_not_applied_to_recorded_facts() -> None:
     )
     participant_gate = EnrollmentGate(current_record(numbered_facts([study_opened()])), START_DATE, "oslo", "rome")
     decide(recorded, numbered_facts([participant_voided()], 5), objections, participant_gate.objections)
-
-
-def correction_spec(*recorded: Fact, study_facts: Sequence[Fact], site: str = "rome") -> Spec:
-    """Spec of a correction: the recorded facts, and facts of the study recorded since then."""
-    study = (
-        study_facts if any(fact.type_name == "study.opened" for fact in study_facts) else (study_opened(), *study_facts)
-    )
-    participant_gate = EnrollmentGate(
-        Record(tuple(numbered_facts((*study, *SITES)))),
-        TODAY,
-        site,
-        "rome",
-        record_before=lambda: current_record(numbered_facts(recorded)),
-    )
-    return Spec(objections, participant_gate.objections).given(*recorded)
-
-
-def test_receiving_site_corrects_the_day_of_a_transfer() -> None:
-    spec = correction_spec(*ENROLLMENT_FACTS, participant_transferred("milan", 5), study_facts=(), site="milan")
-    spec.when(correction(4, participant_transferred("milan", 7))).then_admitted()
-    spec.when(participant_transferred("milan", 9)).then_refused("already-there")
-
-
-def test_transfer_cannot_be_corrected_to_an_inactive_site() -> None:
-    spec = correction_spec(
-        *ENROLLMENT_FACTS, participant_transferred("milan", 5), study_facts=(site_closed("milan", 10),), site="milan"
-    )
-    spec.when(correction(4, participant_transferred("milan", 10))).then_admitted()
-    spec.when(correction(4, participant_transferred("milan", 11))).then_refused("site-not-active")
-    spec.when(correction(4, participant_transferred("milan", -1))).then_refused("site-not-active")
-    spec.when(correction(4, participant_transferred("oslo", 5))).then_refused("site-not-active")
-
-
-def test_accrual_closed_retroactively_does_not_block_corrections() -> None:
-    spec = correction_spec(*ENROLLMENT_FACTS, study_facts=(accrual_closed(-5),))
-    spec.when(correction(1, participant_screened(-1, birth_year=1950))).then_admitted()
-    spec.when(correction(3, participant_enrolled(1))).then_admitted()
-
-
-def test_site_closed_retroactively_blocks_only_corrections_to_a_later_day() -> None:
-    spec = correction_spec(*ENROLLMENT_FACTS, study_facts=(site_closed("rome", -5),))
-    spec.when(correction(1, participant_screened(birth_year=1950))).then_admitted()
-    spec.when(correction(1, participant_screened(-5))).then_admitted()
-    spec.when(correction(1, participant_screened(-1))).then_refused("site-not-active")
-    spec.when(correction(1, participant_screened("2020-11-30"))).then_refused("site-not-active")
-
-
-def test_correction_cannot_move_enrollment_past_the_end_of_accrual() -> None:
-    spec = correction_spec(*ENROLLMENT_FACTS, study_facts=(accrual_closed(5),))
-    spec.when(correction(3, participant_enrolled(5))).then_admitted()
-    spec.when(correction(3, participant_enrolled(6))).then_refused("accrual-closed")
-
-
-def test_later_amendment_applies_only_to_corrected_members() -> None:
-    later = study_opened(protocol(("a",))), protocol_amended(-5, protocol(("a", "b"), minimum_age=80))
-    spec = correction_spec(participant_screened(criteria={"a": "met"}), study_facts=later)
-    spec.when(correction(1, participant_screened(criteria={"a": "met"}, sex="male"))).then_admitted()
-    spec.when(correction(1, participant_screened(criteria={"a": "not_met"}))).then_admitted()
-    spec.when(correction(1, participant_screened(criteria={"a": "met", "b": "met"}))).then_admitted()
-    spec.when(correction(1, participant_screened(criteria={}))).then_refused("criterion-unanswered")
-    spec.when(correction(1, participant_screened(criteria={"a": "met", "c": "met"}))).then_refused("no-such-criterion")
-    spec.when(correction(1, participant_screened(criteria={"a": "met"}, birth_year=1999))).then_refused("too-young")
-    spec.when(correction(1, participant_screened(-6, criteria={"a": "met"}))).then_admitted()
-    spec.when(correction(1, participant_screened(-1, criteria={"a": "met"}))).then_refused(
-        "criterion-unanswered", "too-young"
-    )
-
-
-def test_answer_to_a_dropped_criterion_may_be_kept() -> None:
-    later = study_opened(protocol(("a", "b"))), protocol_amended(-5, protocol(("a",)))
-    spec = correction_spec(participant_screened(criteria={"a": "met", "b": "met"}), study_facts=later)
-    spec.when(correction(1, participant_screened(criteria={"a": "not_met", "b": "met"}))).then_admitted()
-    spec.when(correction(1, participant_screened(criteria={"a": "met"}))).then_admitted()
-    spec.when(correction(1, participant_screened(criteria={"a": "met", "b": "met", "c": "met"}))).then_refused(
-        "no-such-criterion"
-    )
-    spec.when(correction(1, participant_screened(-1, criteria={"a": "met", "b": "met"}))).then_refused(
-        "no-such-criterion"
-    )
-
-
-def test_consent_to_a_no_longer_valid_form_may_be_corrected_but_not_replaced() -> None:
-    forms = [{"version": "4", "valid_from": "2024-06-01"}]
-    spec = correction_spec(
-        participant_screened(),
-        consent_signed(),
-        study_facts=(study_opened(), protocol_amended(-5, protocol(consent_versions=forms))),
-    )
-    consent_with_option = ConsentSigned.model_validate({**consent_signed().model_dump(), "options": {"registry": True}})
-    spec.when(correction(2, consent_with_option)).then_admitted()
-    spec.when(correction(2, consent_signed(0, "9"))).then_refused("consent-version")
-    spec.when(correction(2, consent_signed("2019-06-01"))).then_refused("consent-version")
-
-
-def test_correction_to_a_future_date_is_refused() -> None:
-    correction_spec(*ENROLLMENT_FACTS, procedure_performed(500), study_facts=()).when(
-        correction(4, procedure_performed(499))
-    ).then_refused("in-the-future")

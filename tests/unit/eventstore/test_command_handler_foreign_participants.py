@@ -1,4 +1,4 @@
-"""The command path of a service whose studies, grants and participants come from enrollment: toxicity's, in memory."""
+"""The command handler of toxicity in memory: its studies, grants and participants come from enrollment."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from services.toxicity import rules
 from services.toxicity.gate import ToxicityGate
+from shared.eventstore import role_check
 from shared.eventstore.append_builder import text_opener
 from shared.eventstore.command import RecordedFacts, RecordFacts
 from shared.eventstore.command_handler import CommandHandler
@@ -20,8 +21,8 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Fault, Forbidden, NotKnownYet, RequestError, RequestRejected
 from shared.kernel.fact import Fact
 from shared.kernel.ids import new_participant_id
+from shared.postgres.tenancy import Tenant
 from shared.security.event_key import EventKey
-from shared.security.tenancy import Tenant
 from shared.security.vault import KeyEncryptionKey, Vault
 from shared.testing.builders.events import enrollment_events
 from shared.testing.builders.facts import (
@@ -57,7 +58,7 @@ OPENING = (
 
 
 class ToxicityDriver:
-    """The service, and what enrollment has told it."""
+    """The service, and the events that it has received from enrollment."""
 
     def __init__(self) -> None:
         store, vault = MemoryStore("toxicity"), VAULT
@@ -75,7 +76,7 @@ class ToxicityDriver:
         self.known_versions: dict[str, int] = {}
 
     async def receive(self, stream: str, *facts: Fact) -> int:
-        """The version up to which the stream is known now."""
+        """Delivers facts of enrollment; returns the version up to which the stream is known."""
         start = self.known_versions.get(stream, 0) + 1
         self.known_versions[stream] = start + len(facts) - 1
         await self.replicated_studies.apply_events(enrollment_events(STUDY, stream, facts, start))
@@ -155,7 +156,9 @@ async def test_final_faults_are_returned_with_faults_that_may_resolve(toxicity: 
     assert {fault.code for fault in refusal.faults} == {"no-such-course", "no-such-grade"}
 
 
-async def test_command_waits_for_the_required_enrollment_version(toxicity: ToxicityDriver) -> None:
+async def test_command_waits_for_the_required_enrollment_version(
+    toxicity: ToxicityDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     number = await toxicity.enrolled_participant()
     graded = toxicity_assessed(0, course_id="RT1")
     waiting = asyncio.create_task(toxicity.record("sam", number, graded, after=4))
@@ -163,6 +166,7 @@ async def test_command_waits_for_the_required_enrollment_version(toxicity: Toxic
     assert not waiting.done()
     await toxicity.receive(number, radiotherapy_started())
     assert (await waiting).version == 1
+    monkeypatch.setattr(role_check, "MAX_WAIT_SECONDS", 0.1)
     assert isinstance(await toxicity.refusal("sam", number, graded, after=5), NotKnownYet)
 
 

@@ -1,5 +1,8 @@
-"""The public API without its web layer: enrollment's real command path over the store's twin in memory; of toxicity and
-followup the real rules and gates, over what enrollment holds."""
+"""The public API without its web layer.
+
+Enrollment is its real command handler over the store in memory; toxicity and followup are their real rules and gates
+over enrollment's facts.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ from pydantic import ValidationError
 
 from services.enrollment.stream_policy import stream_policies
 from services.followup import rules as followup_rules
-from services.followup.gate import FollowUpGate as FollowUpWorld
+from services.followup.gate import FollowUpGate
 from services.toxicity import rules as toxicity_rules
-from services.toxicity.gate import ToxicityGate as ToxicityWorld
+from services.toxicity.gate import ToxicityGate
 from shared.contracts import catalogue
 from shared.contracts.event import stated_facts
 from shared.eventstore.command import RecordedFacts, RecordFacts, to_request_error
@@ -31,9 +34,8 @@ from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.ids import legacy_event_id
 from shared.kernel.objection import RuleViolation
 from shared.kernel.record import EvaluatedRecord, Record, Rules, current_record
+from shared.postgres.tenancy import EVERY_SITE, Tenant
 from shared.security.event_key import EventKey
-from shared.security.grants import EVERY_SITE
-from shared.security.tenancy import Tenant
 from shared.security.vault import KeyEncryptionKey, Vault
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,11 +43,12 @@ PROBLEM = {"content-type": "application/problem+json"}
 
 
 class FakeQuartal(httpx.AsyncBaseTransport):
-    """Answers as the services do, each knowing at once what enrollment knows; who calls is what the bearer token says.
+    """Answers as the services do; each knows at once what enrollment knows. The bearer token is the caller's name.
 
-    `trouble` may answer a request in its stead. Kept for tests: `callers` and `keys` of every request, `stated` as
-    (participant, type) of every fact that was recorded, `numbers` of participants by the key that registered them,
-    `heard` as (service, Quartal-After) of every request about a participant.
+    `failure` may answer a request instead. For tests: `callers` and `idempotency_keys` of every request;
+    `recorded_facts` as (participant, type) of every recorded fact; `participant_ids_by_key`, by the key of the request
+    that registered the participant; `participant_requests` as (service, Quartal-After) of every request about a
+    participant.
     """
 
     def __init__(self, today: date) -> None:
@@ -81,7 +84,7 @@ class FakeQuartal(httpx.AsyncBaseTransport):
         try:
             return await self._record(request, await request.aread())
         except ValidationError as invalid:
-            errors = [{"code": "schema", "pointer": "/".join(map(str, each["loc"]))} for each in invalid.errors()]
+            errors = [{"code": "schema", "pointer": "/".join(map(str, error["loc"]))} for error in invalid.errors()]
             return httpx.Response(422, json={"type": "/problems/schema", "errors": errors}, headers=PROBLEM)
         except RequestError as refusal:
             errors = [{"code": fault.code, "pointer": fault.pointer} for fault in refusal.faults]
@@ -95,10 +98,12 @@ class FakeQuartal(httpx.AsyncBaseTransport):
         facts_read = tuple(catalogue.fact_class(service, name).model_validate(data) for name, data in facts)
         whole = f"{request.method} {request.url.path} ".encode() + content
         if service == "enrollment":
-            pointers = tuple(f"/facts/{place}/data" for place in range(len(facts_read)))
+            pointers = tuple(f"/facts/{index}/data" for index in range(len(facts_read)))
             opens = stream_id == study_id and facts[0][0] == "study.opened"
             statement = RecordFacts(study_id, stream_id, facts_read, pointers, by, whole, key, opens_study=opens)
             recording = await self._command_handler.record(statement)
+            if stream_id == study_id:  # an old version of the study would cost the next request a pause
+                await self._studies.reload(study_id)
         else:
             recording = await self._record_downstream(service, study_id, stream_id or "", facts_read, by, key)
         if "participants" in path:
@@ -142,10 +147,10 @@ class FakeQuartal(httpx.AsyncBaseTransport):
 
 
 class DownstreamService:
-    """Toxicity or followup as far as facts go: its rules, its gate, and a key that is answered as before."""
+    """The facts of toxicity or followup: its rules, its gate, and the same answer to a repeated key."""
 
     def __init__(self, service: str) -> None:
-        self._service, (self._rules, self._world) = service, DOWNSTREAM_SERVICES[service]
+        self._service, (self._rules, self._gate) = service, DOWNSTREAM_SERVICES[service]
         self._evaluated_records: dict[str, EvaluatedRecord] = {}
         self._results_by_key: dict[str, RecordedFacts] = {}
 
@@ -162,16 +167,16 @@ class DownstreamService:
     ) -> RecordedFacts:
         if key in self._results_by_key:
             return self._results_by_key[key]
-        ids = tuple(legacy_event_id(f"{self._service}/{key}", place) for place in range(len(facts)))
+        ids = tuple(legacy_event_id(f"{self._service}/{key}", index) for index in range(len(facts)))
         before = self._evaluated_records.get(participant_id, EvaluatedRecord.evaluate((), self._rules))
-        participant_gate = self._world(
+        participant_gate = self._gate(
             study, today, site, enrollment_record=enrollment_record, record_before=lambda: before.record
         )
         stated = [StatedFact(*pair) for pair in zip(ids, facts, strict=True)]
         try:
             self._evaluated_records[participant_id] = before.accept(stated, self._rules, participant_gate.objections)
         except RuleViolation as refused:
-            pointers = tuple(f"/{place}/data" for place in range(len(facts)))
+            pointers = tuple(f"/{index}/data" for index in range(len(facts)))
             raise to_request_error(refused, stated, pointers) from None
         version = len(self._evaluated_records[participant_id].history)
         self._results_by_key[key] = RecordedFacts(study_id, participant_id, version, ids, NOW)
@@ -179,13 +184,16 @@ class DownstreamService:
 
 
 DOWNSTREAM_SERVICES: dict[str, tuple[Rules, Callable[..., ParticipantGate]]] = {
-    "toxicity": (toxicity_rules.objections, ToxicityWorld),
-    "followup": (followup_rules.objections, FollowUpWorld),
+    "toxicity": (toxicity_rules.objections, ToxicityGate),
+    "followup": (followup_rules.objections, FollowUpGate),
 }
 
 
 def _parse_request(path: list[str], body: Any, caller: str) -> tuple[str, str | None, list[tuple[str, dict[str, Any]]]]:
-    """(study, stream or None for a new participant, [(type, content)]); who opens a study is its administrator."""
+    """Returns study, stream or None for a new participant, and (type, content) of each fact.
+
+    The caller that opens a study becomes its administrator.
+    """
     match path:
         case []:
             study_id = body.pop("study_id")
@@ -195,16 +203,16 @@ def _parse_request(path: list[str], body: Any, caller: str) -> tuple[str, str | 
             return study_id, study_id, [(type_name, body)]
         case [study_id, "participants"]:
             batch = body.get("facts", [{"type": "participant.screened", "data": body}])
-            return study_id, None, [(each["type"], each["data"]) for each in batch]
+            return study_id, None, [(fact["type"], fact["data"]) for fact in batch]
         case [study_id, "participants", number, "facts"]:
-            return study_id, number, [(each["type"], each["data"]) for each in body]
+            return study_id, number, [(fact["type"], fact["data"]) for fact in body]
         case [study_id, "participants", number, "facts", type_name]:
             return study_id, number, [(type_name, body)]
     raise AssertionError(path)
 
 
 def fail_once(failure: Callable[[httpx.Request], httpx.Response]) -> Callable[[httpx.Request], httpx.Response | None]:
-    """The first request meets it, the others do not."""
+    """Fails the first request and no other."""
     failures = [failure]
     return lambda request: failures.pop()(request) if failures else None
 

@@ -18,6 +18,7 @@ from shared.security.issuer_keys import FileKeys
 from shared.security.tokens import Verifier
 from shared.web.app import create_bare_app
 from shared.web.authentication import authentication
+from shared.web.route_classes import add_routes
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BASE = "/toxicity/v1/dictionaries"
@@ -35,7 +36,7 @@ async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     issuer = Issuer.load(tmp_path)
     verifier = Verifier(FileKeys(issuer.jwks), ISSUER, AUDIENCE, now=lambda: NOON)
     app = create_bare_app("toxicity", _lifespan, authenticate=authentication("toxicity", verifier))
-    app.router.routes.extend(routes.routes)
+    add_routes(app, routes)
     bearer = {"authorization": f"Bearer {issuer.token('anyone', now=NOON)}"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here", headers=bearer) as client:
         yield client

@@ -15,6 +15,7 @@ from shared.ui.pages import Pages, create_page_router, html_response
 from shared.ui.static_files import static_routes
 from shared.web.app import create_bare_app
 from shared.web.fact_routes import create_router
+from shared.web.route_classes import add_routes
 
 HTML = {"accept": "text/html"}
 
@@ -45,7 +46,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     async def rows() -> list[str]:
         return []
 
-    app.router.routes.extend([*page_routes.routes, *api_routes.routes, *static_routes("enrollment").routes])
+    add_routes(app, page_routes, api_routes, static_routes("enrollment"))
     install_html_errors(app, Pages("enrollment"))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
         yield client

@@ -17,8 +17,7 @@ from shared.settings import Settings
 from shared.web.api_reference_page import render_page
 from shared.web.member_meanings import MEANINGS
 
-DOCUMENTS = {each.name: each.create_app(Settings()).openapi() for each in (ENROLLMENT, TOXICITY, FOLLOWUP)}
-PAGES = {name: render_page(document, "docs.css") for name, document in DOCUMENTS.items()}
+SERVICES = {process.name: process for process in (ENROLLMENT, TOXICITY, FOLLOWUP)}
 FACTS = [
     pytest.param(stream.service, stream.subject, fact, id=f"{stream.service} {name}")
     for stream in STREAMS
@@ -61,17 +60,27 @@ class ReferencePageParser(HTMLParser):
 
 
 @cache
+def openapi_document(service: str) -> dict[str, Any]:
+    return SERVICES[service].create_app(Settings()).openapi()
+
+
+@cache
+def reference_page(service: str) -> str:
+    return render_page(openapi_document(service), "docs.css")
+
+
+@cache
 def parse_page(service: str) -> ReferencePageParser:
     parser = ReferencePageParser()
-    parser.feed(PAGES[service])
+    parser.feed(reference_page(service))
     return parser
 
 
-@pytest.mark.parametrize("service", PAGES)
+@pytest.mark.parametrize("service", SERVICES)
 def test_page_is_well_formed_without_scripts_and_broken_links(service: str) -> None:
     parser = parse_page(service)
     assert parser.open == []
-    assert "<script" not in PAGES[service]
+    assert "<script" not in reference_page(service)
     assert len(set(parser.ids)) == len(parser.ids)
     assert parser.links <= set(parser.ids)
 
@@ -101,8 +110,8 @@ def test_values_and_bounds_are_listed() -> None:
 def test_every_meaning_belongs_to_an_existing_member() -> None:
     members = {
         (name, member)
-        for document in DOCUMENTS.values()
-        for name, schema in document["components"]["schemas"].items()
+        for service in SERVICES
+        for name, schema in openapi_document(service)["components"]["schemas"].items()
         for member in schema.get("properties", {})
     }
     names = {member for _, member in members}

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass
 
 import pytest
 import uvicorn
@@ -26,9 +27,13 @@ SHORT_LIMITS = Limits(
     max_connections=12,
     max_connections_per_address=10,
 )
-TIMEOUT_SECONDS = 20.0  # seconds, on a machine that does other things too
+IMPATIENT_LIMITS = SHORT_LIMITS.model_copy(update={"max_body_seconds": 0.05, "max_stall_seconds": 0.05})
+"""For clients that send or read nothing more: they exceed the limit however slow the machine is."""
+PATIENT_LIMITS = Limits()
+TIMEOUT_SECONDS = 20.0  # on a machine that does other things too
 LARGE_BYTES = 30 * 1024 * 1024
 LIVE_REQUEST = b"GET /live HTTP/1.1\r\nHost: a\r\n\r\n"
+CLOSING_REQUEST = b"GET /live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 
 @asynccontextmanager
@@ -55,8 +60,18 @@ def create_app() -> FastAPI:
     return application
 
 
+@dataclass(frozen=True)
+class RunningServer:
+    port: int
+    server: uvicorn.Server
+
+    @property
+    def open_connections(self) -> int:
+        return len(self.server.server_state.connections)
+
+
 @asynccontextmanager
-async def run_server(limits: Limits = SHORT_LIMITS) -> AsyncIterator[int]:
+async def run_server(limits: Limits) -> AsyncIterator[RunningServer]:
     port = free_port()
     config = uvicorn.Config(
         create_app(),
@@ -70,19 +85,46 @@ async def run_server(limits: Limits = SHORT_LIMITS) -> AsyncIterator[int]:
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
-    server.capture_signals = nullcontext  # type: ignore[assignment,method-assign] # those of the test run stay
+    server.capture_signals = nullcontext  # type: ignore[assignment,method-assign] # the test run keeps its own
     running = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn tells in no other way
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     try:
-        yield port
+        yield RunningServer(port, server)
     finally:
         server.should_exit = True
         await running
 
 
+@pytest.fixture(scope="module")
+async def port() -> AsyncIterator[int]:
+    """Port of a server with short limits."""
+    async with run_server(SHORT_LIMITS) as running:
+        yield running.port
+
+
+@pytest.fixture(scope="module")
+async def impatient_server() -> AsyncIterator[RunningServer]:
+    async with run_server(IMPATIENT_LIMITS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def patient_port() -> AsyncIterator[int]:
+    """Port of a server with the limits of production."""
+    async with run_server(PATIENT_LIMITS) as running:
+        yield running.port
+
+
+async def wait_for_connections(running: RunningServer, count: int) -> None:
+    """Waits until the server has so many connections: TimeoutError if it never has."""
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while running.open_connections != count:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.005)
+
+
 async def exchange(port: int, *pieces: bytes, pause: float = 0.0) -> bytes:
-    """All that the server says to these bytes until it closes the connection: TimeoutError if it never does."""
+    """Returns all that the server sends until it closes the connection. Raises TimeoutError if it never does."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         for piece in pieces:
@@ -94,7 +136,7 @@ async def exchange(port: int, *pieces: bytes, pause: float = 0.0) -> bytes:
 
 
 def parse_problem(response: bytes) -> tuple[int, str]:
-    """Status and type of an answer that is a problem document and ends the connection."""
+    """Returns status and type of a response that is a problem document and closes the connection."""
     head, _, body = response.rpartition(b"\r\n\r\n")
     assert b"connection: close" in head.lower()
     assert b"application/problem+json" in head
@@ -104,9 +146,11 @@ def parse_problem(response: bytes) -> tuple[int, str]:
 
 
 POST_HEAD = b"POST /echo HTTP/1.1\r\nHost: a\r\n"
-INCOMPLETE_REQUESTS = {
+INCOMPLETE_HEADERS = {
     "half a request line": b"GET /li",
     "half a head": b"GET /live HTTP/1.1\r\nHost: a\r\nX-",
+}
+INCOMPLETE_BODIES = {
     "a body that stops": POST_HEAD + b"Content-Length: 10\r\n\r\n1",
     "a body that never comes": POST_HEAD + b"Content-Length: 10\r\n\r\n",
     "a chunk that stops": POST_HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
@@ -115,65 +159,63 @@ INCOMPLETE_REQUESTS = {
 }
 
 
-@pytest.mark.parametrize("case", INCOMPLETE_REQUESTS)
-async def test_incomplete_request_is_answered_408_after_the_time_limit(case: str) -> None:
-    async with run_server() as port:
-        assert parse_problem(await exchange(port, INCOMPLETE_REQUESTS[case])) == (408, "/problems/too-slow")
+@pytest.mark.parametrize("case", INCOMPLETE_HEADERS)
+async def test_incomplete_headers_are_answered_408_after_the_time_limit(port: int, case: str) -> None:
+    assert parse_problem(await exchange(port, INCOMPLETE_HEADERS[case])) == (408, "/problems/too-slow")
 
 
-async def test_request_sent_byte_by_byte_is_answered_408() -> None:
-    async with run_server() as port:
-        drops = [bytes([byte]) for byte in b"GET /live HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 20]
-        try:
-            assert parse_problem(await exchange(port, *drops, pause=0.02)) == (408, "/problems/too-slow")
-        except ConnectionError:  # what lay unread when the connection was closed cost the answer
-            assert await exchange(port, LIVE_REQUEST)
+@pytest.mark.parametrize("case", INCOMPLETE_BODIES)
+async def test_incomplete_body_is_answered_408_after_the_time_limit(impatient_server: RunningServer, case: str) -> None:
+    response = await exchange(impatient_server.port, INCOMPLETE_BODIES[case])
+    assert parse_problem(response) == (408, "/problems/too-slow")
 
 
-async def test_client_that_sends_nothing_after_100_continue_gets_408() -> None:
-    async with run_server() as port:
-        response = await exchange(port, POST_HEAD + b"Expect: 100-continue\r\nContent-Length: 10\r\n\r\n")
-        assert response.startswith(b"HTTP/1.1 100 ")
-        assert b"HTTP/1.1 408 " in response
+async def test_request_sent_byte_by_byte_is_answered_408(port: int) -> None:
+    headers, pause = b"GET /live HTTP/1.1\r\nHost: a\r\n", 0.02
+    assert len(headers) * pause > SHORT_LIMITS.max_header_seconds
+    try:
+        response = await exchange(port, *(bytes([byte]) for byte in headers), pause=pause)
+        assert parse_problem(response) == (408, "/problems/too-slow")
+    except ConnectionError:  # bytes that lay unread when the connection was closed cost the answer
+        assert await exchange(port, CLOSING_REQUEST)
 
 
-async def test_unread_request_body_is_not_awaited() -> None:
-    async with run_server() as port:
-        response = await exchange(port, b"GET /live HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1")
-        assert response.startswith(b"HTTP/1.1 200 ")
-        assert response.count(b"HTTP/1.1") == 1
+async def test_client_that_sends_nothing_after_100_continue_gets_408(impatient_server: RunningServer) -> None:
+    request = POST_HEAD + b"Expect: 100-continue\r\nContent-Length: 10\r\n\r\n"
+    response = await exchange(impatient_server.port, request)
+    assert response.startswith(b"HTTP/1.1 100 ")
+    assert b"HTTP/1.1 408 " in response
 
 
-async def test_idle_connection_is_closed_silently() -> None:
-    async with run_server() as port:
-        assert await exchange(port) == b""
-        response = await exchange(port, LIVE_REQUEST)
-        assert response.count(b"HTTP/1.1 200 ") == 1
+async def test_unread_request_body_is_not_awaited(port: int) -> None:
+    response = await exchange(port, b"GET /live HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1")
+    assert response.startswith(b"HTTP/1.1 200 ")
+    assert response.count(b"HTTP/1.1") == 1
 
 
-async def test_each_request_of_a_connection_has_its_own_time_limit() -> None:
-    async with run_server() as port:
-        response = await exchange(
-            port, LIVE_REQUEST, LIVE_REQUEST[:-2], LIVE_REQUEST[-2:], LIVE_REQUEST[:9], pause=0.15
-        )
-        assert response.count(b"HTTP/1.1 200 ") == 2
-        assert b"HTTP/1.1 408 " in response
+async def test_idle_connection_is_closed_silently(port: int) -> None:
+    assert await exchange(port) == b""
+    response = await exchange(port, LIVE_REQUEST)
+    assert response.count(b"HTTP/1.1 200 ") == 1
 
 
-async def test_pipelined_requests_are_answered_in_order() -> None:
-    async with run_server() as port:
-        response = await exchange(port, LIVE_REQUEST * 1000)
-        assert response.count(b"HTTP/1.1 200 ") == 1000
+async def test_each_request_of_a_connection_has_its_own_time_limit(port: int) -> None:
+    pieces = (LIVE_REQUEST, LIVE_REQUEST[:-2], LIVE_REQUEST[-2:], LIVE_REQUEST[:9])
+    response = await exchange(port, *pieces, pause=0.15)
+    assert response.count(b"HTTP/1.1 200 ") == 2
+    assert b"HTTP/1.1 408 " in response
 
 
-async def test_tiny_chunks_and_too_many_headers_are_refused() -> None:
-    async with run_server() as port:
-        tiny = POST_HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 50_000
-        assert await is_refused_with_400(port, tiny)
-        assert await is_refused_with_400(port, b"GET /live HTTP/1.1\r\n" + b"a:b\r\n" * 50_000)
-        assert await is_refused_with_400(
-            port, POST_HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 50_000
-        )
+async def test_pipelined_requests_are_answered_in_order(patient_port: int) -> None:
+    response = await exchange(patient_port, LIVE_REQUEST * 999 + CLOSING_REQUEST)
+    assert response.count(b"HTTP/1.1 200 ") == 1000
+
+
+async def test_tiny_chunks_and_too_many_headers_are_refused(patient_port: int) -> None:
+    chunked = POST_HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+    assert await is_refused_with_400(patient_port, chunked + b"1\r\na\r\n" * 50_000)
+    assert await is_refused_with_400(patient_port, b"GET /live HTTP/1.1\r\n" + b"a:b\r\n" * 50_000)
+    assert await is_refused_with_400(patient_port, chunked + b"0\r\n" + b"a: b\r\n" * 50_000)
 
 
 async def is_refused_with_400(port: int, request: bytes) -> bool:
@@ -184,39 +226,39 @@ async def is_refused_with_400(port: int, request: bytes) -> bool:
         return True
 
 
-async def test_response_that_is_not_read_is_aborted() -> None:
-    async with run_server() as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
-        writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
-        await asyncio.sleep(2.0)
-        received_bytes = 0
-        with suppress(ConnectionError):
-            while chunk := await asyncio.wait_for(reader.read(65536), TIMEOUT_SECONDS):
-                received_bytes += len(chunk)
-        assert received_bytes < LARGE_BYTES
-        writer.close()
-
-
-async def test_slowly_read_response_is_sent_completely() -> None:
-    async with run_server() as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
-        writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        received_bytes = 0
-        while chunk := await reader.read(1024 * 1024):
+async def test_response_that_is_not_read_is_aborted(impatient_server: RunningServer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", impatient_server.port, limit=1024)
+    writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+    await wait_for_connections(impatient_server, 1)
+    await wait_for_connections(impatient_server, 0)
+    received_bytes = 0
+    with suppress(ConnectionError):
+        while chunk := await asyncio.wait_for(reader.read(65536), TIMEOUT_SECONDS):
             received_bytes += len(chunk)
-            await asyncio.sleep(0.005)
-        assert received_bytes > LARGE_BYTES
-        writer.close()
+    assert received_bytes < LARGE_BYTES
+    writer.close()
+
+
+async def test_slowly_read_response_is_sent_completely(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    received_bytes = 0
+    while chunk := await reader.read(1024 * 1024):
+        received_bytes += len(chunk)
+        await asyncio.sleep(0.005)
+    assert received_bytes > LARGE_BYTES
+    writer.close()
 
 
 async def test_connections_above_the_limit_per_address_get_429() -> None:
-    async with run_server(SHORT_LIMITS.model_copy(update={"max_header_seconds": 60.0})) as port:
-        connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(10)]
-        await asyncio.sleep(0.1)
-        response = await exchange(port)
+    limits = SHORT_LIMITS.model_copy(update={"max_header_seconds": PATIENT_LIMITS.max_header_seconds})
+    async with run_server(limits) as running:
+        connections = [await asyncio.open_connection("127.0.0.1", running.port) for _ in range(10)]
+        await wait_for_connections(running, 10)
+        response = await exchange(running.port)
         assert parse_problem(response) == (429, "/problems/too-many-requests")
         assert b"retry-after: 1" in response
         for _, writer in connections:
             writer.close()
-        await asyncio.sleep(0.1)
-        assert b"HTTP/1.1 200 " in await exchange(port, LIVE_REQUEST)
+        await wait_for_connections(running, 0)
+        assert b"HTTP/1.1 200 " in await exchange(running.port, CLOSING_REQUEST)

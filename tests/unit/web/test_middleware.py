@@ -16,6 +16,7 @@ from starlette.responses import Response
 from shared.security.tokens import Caller
 from shared.web.app import create_bare_app, published_routes
 from shared.web.fact_routes import create_router
+from shared.web.route_classes import add_routes
 
 LARGE_CONTENT = {"rows": ["a row of a list"] * 200}
 
@@ -60,7 +61,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     async def file() -> Response:
         return FileResponse(__file__, media_type="text/css", headers={"Cache-Control": "public, no-cache"})
 
-    app.router.routes.extend([*routes.routes, *published_routes().routes])
+    add_routes(app, routes, published_routes())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
         yield client
 

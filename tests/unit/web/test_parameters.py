@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI, Query
 from pydantic import BaseModel
 
 from shared.web.app import create_bare_app
-from shared.web.route_classes import StrictRoute
+from shared.web.route_classes import StrictRoute, add_routes
 
 
 class RowFilter(BaseModel):
@@ -38,7 +38,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     async def plain() -> str:
         return "plain"
 
-    app.router.routes.extend(routes.routes)
+    add_routes(app, routes)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
         yield client
 

@@ -19,9 +19,9 @@ from services.toxicity.ctcae_api import TermSearch
 from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, STUDY, TOXICITY
 from shared.kernel.fact import fact_union
 from shared.kernel.patterns import explain_pattern, find_sentence
+from shared.validation.validation_messages import FALLBACK, schema_faults, validation_message
 from shared.web.fact_recording import RequestHeaders
 from shared.web.reference_search import Search
-from shared.web.validation_messages import FALLBACK, schema_faults, validation_message
 
 STREAMS = (STUDY, PARTICIPANT, TOXICITY, FOLLOWUP)
 PARAMETERS = (RequestHeaders, FigureParameters, QueryPageParameters, ParticipantPageParameters, TermSearch)

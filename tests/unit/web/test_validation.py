@@ -9,15 +9,15 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from services.enrollment.app import NewParticipant
 from shared.contracts.catalogue import PARTICIPANT, TOXICITY
+from shared.contracts.streams import MAX_BATCH_FACTS
 from shared.kernel.errors import MAX_FAULTS, RequestError, RequestRejected
 from shared.kernel.fact import fact_union
 from shared.settings import Limits
 from shared.testing.builders import facts
 from shared.testing.hostile_bodies import BATCH_BODIES, FACT_BODIES, encode_json
-from shared.web.fact_routes import MAX_BATCH_FACTS
+from shared.validation.validation_messages import schema_faults
 from shared.web.problems import MORE_FAULTS, problem_document
 from shared.web.request_body import BodyReader, declared_members
-from shared.web.validation_messages import schema_faults
 from tests.api.support.study import batch_entry, body
 
 ENTRY: Any = fact_union(PARTICIPANT.facts.values())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from services.analytics.timeline.answers import FactMembers
 from services.analytics.wording.phrasing import humanize, join_words, label_term
 from shared.contracts.enrollment import LesionRegistered, NotReported, Performance
 from shared.contracts.treatment import SystemicTherapyStarted
@@ -15,14 +16,13 @@ from shared.kernel.record import Record
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A fact in words. `label` is for the drawing and may be empty; `data` are members of the JSON entry, named as in
-    the fact."""
+    """A fact in words. `label` is for the picture and may be empty. `members` are members of the JSON entry."""
 
     lane: str
     title: str
     label: str = ""
     detail: tuple[str, ...] = ()
-    data: Mapping[str, Any] = field(default_factory=dict)
+    members: FactMembers = field(default_factory=FactMembers)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class DescriptionContext:
         return {line.line_id: line for line in self.record.facts_of(SystemicTherapyStarted)}
 
     def describe_lesion(self, lesion_id: str) -> str:
-        """`L2 (brain, left)`; the id alone of a lesion that is not registered."""
+        """Returns `L2 (brain, left)`, or the id alone for a lesion that is not registered."""
         lesion = self.lesions.get(lesion_id)
         return f"{lesion_id} ({describe_location(lesion)})" if lesion else lesion_id
 
@@ -53,7 +53,7 @@ Describe = Callable[[Any, DescriptionContext], Description]
 
 
 def describe_location(lesion: LesionRegistered) -> str:
-    """`brain, left`."""
+    """Returns `brain, left`."""
     side = lesion.laterality if lesion.laterality not in (None, "not_applicable") else None
     return join_words([humanize(lesion.body_site), *([humanize(side)] if side else [])], last_separator=", ")
 

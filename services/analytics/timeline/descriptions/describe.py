@@ -42,7 +42,7 @@ DESCRIPTIONS: Mapping[type[Fact], Describe] = {
 
 
 def describe(fact: Fact, context: DescriptionContext) -> Description:
-    """The description of a fact; a type without a description of its own is described by its name."""
+    """Returns the description of a fact; a type without a description of its own is described by its name."""
     describer = DESCRIPTIONS.get(type(fact))
     return (
         describer(fact, context)

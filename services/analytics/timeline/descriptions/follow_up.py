@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from services.analytics.timeline.answers import FactMembers, TimelineLesion
 from services.analytics.timeline.descriptions.context import (
     Describe,
     Description,
@@ -47,9 +48,9 @@ def _describe_contact(fact: FollowUpRecorded, context: DescriptionContext) -> De
         describe_performance(fact.performance),
         join_words((f"{humanize(symptom.symptom)} {symptom.change}" for symptom in fact.symptoms), ", "),
     )
-    data = {"visit": fact.visit, "response": fact.response, "lesions": _lesion_data(fact.disease)}
+    members = FactMembers(visit=fact.visit, response=fact.response, lesions=_lesion_members(fact.disease))
     title = ": ".join(non_empty(f"Follow-up contact ({humanize(fact.mode)})", ", ".join(findings)))
-    return Description("contacts", title, _contact_label(fact), detail, data)
+    return Description("contacts", title, _contact_label(fact), detail, members)
 
 
 def _contact_label(fact: FollowUpRecorded) -> str:
@@ -69,11 +70,11 @@ def _describe_lesion(lesion: LesionStatus, context: DescriptionContext) -> str:
     return f"{context.describe_lesion(lesion.lesion_id)}: {humanize(lesion.status)} {_BASIS[lesion.basis]}"
 
 
-def _lesion_data(disease: DiseaseStatus | None) -> list[dict[str, str]]:
-    return [
-        {"lesion_id": lesion.lesion_id, "status": lesion.status, "basis": lesion.basis}
+def _lesion_members(disease: DiseaseStatus | None) -> tuple[TimelineLesion, ...]:
+    return tuple(
+        TimelineLesion(lesion_id=lesion.lesion_id, status=lesion.status, basis=lesion.basis)
         for lesion in (disease.lesions if disease else ())
-    ]
+    )
 
 
 def _describe_missed_visit(fact: VisitMissed, _: DescriptionContext) -> Description:
@@ -84,8 +85,8 @@ def _describe_progression(fact: DiseaseProgressed, context: DescriptionContext) 
     location = context.describe_lesion(fact.lesion_id) if fact.lesion_id else humanize(fact.body_site or "")
     title = ": ".join(non_empty(f"{capitalize(fact.kind)} progression", location))
     label = f"{capitalize(fact.kind)} PD"
-    data = {"kind": fact.kind, "lesion_id": fact.lesion_id}
-    return Description("status", title, label, (f"detected {_BASIS[fact.basis]}",), data)
+    members = FactMembers(kind=fact.kind, lesion_id=fact.lesion_id)
+    return Description("status", title, label, (f"detected {_BASIS[fact.basis]}",), members)
 
 
 def _describe_vital_status(fact: VitalStatusConfirmed, _: DescriptionContext) -> Description:
@@ -95,9 +96,8 @@ def _describe_vital_status(fact: VitalStatusConfirmed, _: DescriptionContext) ->
 def _describe_death(fact: ParticipantDied, _: DescriptionContext) -> Description:
     label = "Presumed dead" if fact.presumed else "Died"
     date_note = "" if fact.died_on else ", date unknown"
-    return Description(
-        "status", f"{label}{date_note}; cause of death: {_CAUSE[fact.cause]}", label, data={"cause": fact.cause}
-    )
+    title = f"{label}{date_note}; cause of death: {_CAUSE[fact.cause]}"
+    return Description("status", title, label, members=FactMembers(cause=fact.cause))
 
 
 def _describe_loss(fact: LostToFollowUp, _: DescriptionContext) -> Description:

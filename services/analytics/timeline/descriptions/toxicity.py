@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from services.analytics.timeline.answers import FactMembers, TimelineAttribution, TimelineFinding
 from services.analytics.timeline.descriptions.context import Describe, Description, DescriptionContext
 from services.analytics.wording.phrasing import count_noun, humanize, join_words, non_empty
 from shared.contracts.toxicity import (
@@ -31,13 +31,13 @@ def _describe_assessment(fact: ToxicityAssessed, context: DescriptionContext) ->
         "" if fact.checklist_complete else "checklist incomplete",
     )
     detail = (", ".join(timing), *(_describe_finding(finding, context) for finding in fact.findings))
-    data = {"grade": worst_grade, "findings": [_finding_data(finding, context) for finding in fact.findings]}
+    findings = tuple(_finding_members(finding, context) for finding in fact.findings)
     return Description(
         "toxicity",
         _title(fact, present_findings, worst_grade, context),
         _label(present_findings, worst_grade, fact),
         detail,
-        data,
+        FactMembers(grade=worst_grade, findings=findings),
     )
 
 
@@ -72,19 +72,19 @@ def _describe_finding(finding: Finding, context: DescriptionContext) -> str:
 
 
 def _describe_cause(attribution: Attribution) -> str:
-    """`SRS`, `line-1`, `disease` or `other causes`."""
+    """Returns `SRS`, `line-1`, `disease` or `other causes`."""
     treatment = attribution.treatment
     return treatment[1] if treatment else {"other": "other causes"}.get(attribution.to, attribution.to)
 
 
-def _finding_data(finding: Finding, context: DescriptionContext) -> dict[str, Any]:
-    return {
-        "term": finding.term,
-        "name": context.term_names.get(finding.term),
-        "grade": finding.grade,
-        "attribution": [{"to": attribution.to, "level": attribution.level} for attribution in finding.attribution],
-        "onset_on": str(finding.onset_on) if finding.onset_on else None,
-    }
+def _finding_members(finding: Finding, context: DescriptionContext) -> TimelineFinding:
+    return TimelineFinding(
+        term=finding.term,
+        name=context.term_names.get(finding.term),
+        grade=finding.grade,
+        attribution=tuple(TimelineAttribution(to=cause.to, level=cause.level) for cause in finding.attribution),
+        onset_on=str(finding.onset_on) if finding.onset_on else None,
+    )
 
 
 FollowUpReport = SeriousEventUpdated | SeriousEventResolved
@@ -97,13 +97,13 @@ def _describe_serious_event(fact: SeriousEventReported, context: DescriptionCont
         f"site aware since {fact.aware_at.date()}",
         f"outcome: {fact.outcome.lower()}",
     )
-    data = {"serious_event_id": fact.serious_event_id, "term": fact.term, "grade": fact.grade}
+    members = FactMembers(serious_event_id=fact.serious_event_id, term=fact.term, grade=fact.grade)
     return Description(
         "toxicity",
         f"Serious adverse event {fact.serious_event_id}: {term_and_grade}",
         f"SAE {fact.grade}",
         detail,
-        data,
+        members,
     )
 
 
@@ -116,8 +116,8 @@ def _describe_follow_up_report(fact: FollowUpReport, context: DescriptionContext
         _describe_seriousness(fact),
         f"outcome: {fact.outcome.lower()}" if fact.outcome else "",
     )
-    data = {"serious_event_id": fact.serious_event_id}
-    return Description("toxicity", f"Serious adverse event {fact.serious_event_id} {verb}", detail=detail, data=data)
+    title = f"Serious adverse event {fact.serious_event_id} {verb}"
+    return Description("toxicity", title, detail=detail, members=FactMembers(serious_event_id=fact.serious_event_id))
 
 
 def _describe_seriousness(fact: SeriousEventReported | FollowUpReport) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from services.analytics.cohort.treatment import current_targets, delivered_dose
 from services.analytics.statistics.dose import gray
+from services.analytics.timeline.answers import FactMembers, TimelineDelivery, TimelineTarget
 from services.analytics.timeline.descriptions.context import Describe, Description, DescriptionContext
 from services.analytics.wording.phrasing import (
     capitalize,
@@ -39,19 +39,19 @@ def _describe_course_start(fact: RadiotherapyStarted, context: DescriptionContex
         f"Radiotherapy {fact.course_id} started: {doses}",
         capitalize(_short_prescription(fact.targets)),
         (f"{intent}, index course" if fact.index else intent, *_describe_targets(fact.targets, context)),
-        {"course_id": fact.course_id, "index": fact.index, "targets": _target_data(fact.targets)},
+        FactMembers(course_id=fact.course_id, index=fact.index, targets=_target_members(fact.targets)),
     )
 
 
 def _describe_prescription_change(fact: PrescriptionChanged, context: DescriptionContext) -> Description:
     title = f"Prescription of {fact.course_id} changed: {format_prescription(fact.targets)}"
     detail = (f"reason: {humanize(fact.reason_code)}", *_describe_targets(fact.targets, context))
-    data = {"course_id": fact.course_id, "targets": _target_data(fact.targets)}
-    return Description("radiotherapy", title, detail=detail, data=data)
+    members = FactMembers(course_id=fact.course_id, targets=_target_members(fact.targets))
+    return Description("radiotherapy", title, detail=detail, members=members)
 
 
 def format_prescription(targets: Sequence[Target]) -> str:
-    """`SRS 15 Gy and 20 Gy`; levels of an integrated boost are named, never added."""
+    """Returns `SRS 15 Gy and 20 Gy`; levels of an integrated boost are named, never added."""
     deliveries = dict.fromkeys(target.delivery for target in targets)
     return ", ".join(
         (
@@ -63,7 +63,7 @@ def format_prescription(targets: Sequence[Target]) -> str:
 
 
 def _short_prescription(targets: Sequence[Target]) -> str:
-    """`SRS 15 / 20 Gy`."""
+    """Returns `SRS 15 / 20 Gy`."""
     doses = " / ".join(format_number(gray(target.total_dose_cgy)) for target in targets)
     return f"{join_words(dict.fromkeys(humanize(target.delivery) for target in targets))} {doses} Gy"
 
@@ -88,21 +88,21 @@ def _describe_target(target: Target, context: DescriptionContext) -> str:
     return ", ".join(parts)
 
 
-def _target_data(targets: Sequence[Target]) -> list[dict[str, Any]]:
-    return [
-        {
-            "target_id": target.target_id,
-            "label": target.label,
-            "lesion_ids": list(target.lesion_ids),
-            "delivery": target.delivery,
-            "fractions": target.fractions,
-            "dose_per_fraction_gy": float(gray(target.dose_per_fraction_cgy)),
-            "total_dose_gy": float(gray(target.total_dose_cgy)),
-            "prescription_isodose_percent": target.prescription_isodose_percent,
-            "boost_of": target.boost_of,
-        }
+def _target_members(targets: Sequence[Target]) -> tuple[TimelineTarget, ...]:
+    return tuple(
+        TimelineTarget(
+            target_id=target.target_id,
+            label=target.label,
+            lesion_ids=target.lesion_ids,
+            delivery=target.delivery,
+            fractions=target.fractions,
+            dose_per_fraction_gy=float(gray(target.dose_per_fraction_cgy)),
+            total_dose_gy=float(gray(target.total_dose_cgy)),
+            prescription_isodose_percent=target.prescription_isodose_percent,
+            boost_of=target.boost_of,
+        )
         for target in targets
-    ]
+    )
 
 
 def _describe_course_end(fact: CourseEnd, context: DescriptionContext) -> Description:
@@ -117,19 +117,19 @@ def _describe_course_end(fact: CourseEnd, context: DescriptionContext) -> Descri
     detail = (
         ("delivered as prescribed",) if pairs and as_planned else tuple(_describe_delivery(*pair) for pair in pairs)
     )
-    delivered_data = [
-        {"target_id": target.target_id, "fractions": given[0], "dose_gy": float(gray(given[1]))}
-        for target, given in pairs
-        if given
-    ]
-    data = {"course_id": fact.course_id, "delivered": delivered_data}
-    return Description("radiotherapy", f"Radiotherapy {fact.course_id} {outcome}", detail=detail, data=data)
+    delivered = tuple(
+        TimelineDelivery(target_id=target.target_id, fractions=dose[0], dose_gy=float(gray(dose[1])))
+        for target, dose in pairs
+        if dose
+    )
+    members = FactMembers(course_id=fact.course_id, delivered=delivered)
+    return Description("radiotherapy", f"Radiotherapy {fact.course_id} {outcome}", detail=detail, members=members)
 
 
 def _prescribed_targets(
     course_end: CourseEnd, context: DescriptionContext, *, end: CourseEnd | None
 ) -> tuple[Target, ...]:
-    """The targets as prescribed last; with `end` also those that were treated before they were removed."""
+    """Returns the targets as prescribed last; with `end` also those that were treated before they were removed."""
     changes = [fact for fact in context.record.facts_of(PrescriptionChanged) if fact.course_id == course_end.course_id]
     courses = [fact for fact in context.record.facts_of(RadiotherapyStarted) if fact.course_id == course_end.course_id]
     return current_targets(courses[0], changes, end) if courses else ()
@@ -148,9 +148,9 @@ def _describe_line_start(fact: SystemicTherapyStarted, _: DescriptionContext) ->
     planned = (f"{count_noun(fact.planned_cycles, 'cycle')} planned",) if fact.planned_cycles else ()
     setting = f"{fact.line_id}, {humanize(fact.setting)}"
     doses = tuple(_describe_agent(agent) for agent in fact.agents if agent.dose or agent.schedule)
-    data = {"line_id": fact.line_id, "agents": [agent.name for agent in fact.agents]}
+    members = FactMembers(line_id=fact.line_id, agents=tuple(agent.name for agent in fact.agents))
     label = capitalize(" + ".join(agent.name for agent in fact.agents))
-    return Description("systemic", f"{capitalize(names)} started", label, (setting, *doses, *planned), data)
+    return Description("systemic", f"{capitalize(names)} started", label, (setting, *doses, *planned), members)
 
 
 def agent_names(line: SystemicTherapyStarted) -> str:
@@ -167,7 +167,7 @@ def _describe_line_end(fact: SystemicTherapyStopped, context: DescriptionContext
     line = context.systemic_lines.get(fact.line_id)
     cycles = (f"{count_noun(fact.cycles_given, 'cycle')} given",) if fact.cycles_given is not None else ()
     title = f"{capitalize(agent_names(line)) if line else fact.line_id} stopped: {humanize(fact.reason_code)}"
-    return Description("systemic", title, detail=(fact.line_id, *cycles), data={"line_id": fact.line_id})
+    return Description("systemic", title, detail=(fact.line_id, *cycles), members=FactMembers(line_id=fact.line_id))
 
 
 DESCRIPTIONS: Mapping[type[Fact], Describe] = {

@@ -14,11 +14,10 @@ from services.analytics.cohort.participant import Participant
 from services.analytics.figures.participant_flow import ParticipantFlow
 from services.analytics.figures.treatments import Treatments
 from services.analytics.queries.case import build_cases
-from services.analytics.timeline.entries import assemble_timeline
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts, follow_up_facts, toxicity_facts
 from shared.testing.builders.participant_history import participant_events
-from tests.unit.analytics.support import STUDY, TODAY, cohort_of_events
+from tests.unit.analytics.support import STUDY, TODAY, cohort_of_events, timeline_json
 
 ENROLLMENT = [
     facts.participant_screened("2023-11-01"),
@@ -32,7 +31,7 @@ def imputed_days(facts_recorded: Sequence[Fact], placed_apart: Fact | None = Non
     recorded_events = participant_events(facts_recorded)
     (participant,) = cohort_of_events(recorded_events).participants
     imputed = [participant.day(each.stated_fact().fact).isoformat() for each in recorded_events]
-    entries = {entry["event_id"]: entry["day"] for entry in assemble_timeline(recorded_events, TODAY)["entries"]}
+    entries = {entry["event_id"]: entry["day"] for entry in timeline_json(recorded_events, TODAY)["entries"]}
     (case,) = build_cases(STUDY, recorded_events, frozenset(), lambda _: TODAY)
     placed = [entries[str(each.event_id)] for each in recorded_events]
     assert [day for day, fact in zip(placed, facts_recorded, strict=True) if fact != placed_apart] == [
@@ -177,7 +176,7 @@ RESUMED = follow_up_facts.follow_up_resumed
 def test_resumed_follow_up_ends_an_earlier_loss(facts_recorded: list[Fact], status: str) -> None:
     for order in (facts_recorded, facts_recorded[::-1]):
         assert flow_counts([*ENROLLMENT, *order]).statuses[status] == 1
-        participant_timeline = assemble_timeline(participant_events([*ENROLLMENT, *order]), TODAY)
+        participant_timeline = timeline_json(participant_events([*ENROLLMENT, *order]), TODAY)
         assert (participant_timeline["status"] == "lost") == (status == "lost")
         assert any(entry["ongoing"] for entry in participant_timeline["entries"]) == (status == "lost")
         (case,) = build_cases(STUDY, participant_events([*ENROLLMENT, *order]), frozenset(), lambda _: TODAY)
@@ -235,7 +234,7 @@ def test_target_treated_before_its_removal_from_the_prescription_counts() -> Non
     assert delivered == {"T2": (20, 50.0), "T1": (1, 20.0)}
     (end,) = [
         each
-        for each in assemble_timeline(participant_events(facts_recorded), TODAY)["entries"]
+        for each in timeline_json(participant_events(facts_recorded), TODAY)["entries"]
         if each["type"] == "radiotherapy.completed"
     ]
     assert [each["target_id"] for each in end["delivered"]] == ["T2", "T1"]

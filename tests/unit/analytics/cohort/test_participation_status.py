@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
+from typing import Any, get_args
 
 import pytest
 
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.participation_status import (
-    FOLLOW_UP_STATUS_LABELS,
+    FollowUpStatus,
+    ParticipationStatus,
     follow_up_status,
     participation_status,
 )
+from services.analytics.wording.participation_status import PARTICIPATION_STATUS_LABELS
 from services.enrollment.stream_policy import participation_status as enrollment_status
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
@@ -62,5 +66,16 @@ def test_follow_up_is_completed_once_the_slot_of_the_last_visit_has_ended() -> N
     assert follow_up_status(participant(SCREENED, SIGNED, ENROLLED), plan, YEARS_LATER) == "awaiting_treatment"
 
 
-def test_every_follow_up_status_has_a_label() -> None:
-    assert len(set(FOLLOW_UP_STATUS_LABELS.values())) == len(FOLLOW_UP_STATUS_LABELS) == 6
+def test_every_status_has_one_label() -> None:
+    statuses = {*literal_values(ParticipationStatus), *literal_values(FollowUpStatus)}
+    assert set(PARTICIPATION_STATUS_LABELS) == statuses
+    assert len(set(PARTICIPATION_STATUS_LABELS.values())) == len(statuses)
+
+
+def literal_values(annotation: Any) -> Iterator[str]:
+    """The values of a literal, or of a union of literals."""
+    for part in get_args(annotation):
+        if isinstance(part, str):
+            yield part
+        else:
+            yield from literal_values(part)

@@ -9,7 +9,6 @@ import pytest
 from services.analytics.cohort.cohort import Selection
 from services.analytics.figures.participant_flow import ParticipantFlow
 from services.analytics.queries.case import build_cases
-from services.analytics.timeline.entries import assemble_timeline
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
 from shared.testing.builders.follow_up_facts import (
@@ -19,7 +18,7 @@ from shared.testing.builders.follow_up_facts import (
     vital_status_confirmed,
 )
 from shared.testing.builders.participant_history import participant_events
-from tests.unit.analytics.support import ENROLLED, SCREENED, STUDY, TODAY, cohort_of, cohort_of_events
+from tests.unit.analytics.support import ENROLLED, SCREENED, STUDY, TODAY, cohort_of, cohort_of_events, timeline_json
 
 ALL_PARTICIPANTS = Selection(TODAY)
 
@@ -30,7 +29,7 @@ def test_registry_confirmation_after_withdrawal_delays_an_undated_death() -> Non
     study_cohort = cohort_of({"p": facts_recorded})
     assert [ParticipantFlow.compute(study_cohort, Selection(date(2024, 9, day))).died for day in (14, 15)] == [0, 1]
     events = participant_events(facts_recorded)
-    assert assemble_timeline(events, TODAY)["ends_on"] == "2024-09-15"
+    assert timeline_json(events, TODAY)["ends_on"] == "2024-09-15"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,7 @@ def test_figures_timeline_and_queries_impute_the_same_days_around_a_withdrawal(o
     events = participant_events(facts_recorded)
     (participant,) = cohort_of_events(events).participants
     days = [participant.day(each.stated_fact().fact).isoformat() for each in events]
-    entries = {entry["event_id"]: entry["day"] for entry in assemble_timeline(events, TODAY)["entries"]}
+    entries = {entry["event_id"]: entry["day"] for entry in timeline_json(events, TODAY)["entries"]}
     assert [entries[str(each.event_id)] for each in events] == days
     (case,) = build_cases(STUDY, events, frozenset(), lambda _: TODAY)
     assert [case.day(each.stated_fact().fact).isoformat() for each in events] == days

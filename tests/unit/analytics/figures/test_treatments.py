@@ -6,7 +6,6 @@ import pytest
 
 from services.analytics.cohort.cohort import Selection
 from services.analytics.figures.treatments import Treatments
-from services.analytics.timeline.entries import assemble_timeline
 from shared.testing.builders import facts
 from shared.testing.builders.participant_history import participant_events
 from tests.unit.analytics.figures.example_answers import (
@@ -18,7 +17,7 @@ from tests.unit.analytics.figures.example_answers import (
     target,
     treatments,
 )
-from tests.unit.analytics.support import ENROLLED, SCREENED, TODAY, cohort_of, single_fraction
+from tests.unit.analytics.support import ENROLLED, SCREENED, TODAY, cohort_of, single_fraction, timeline_json
 
 ALL_PARTICIPANTS = Selection(TODAY)
 TWICE_CHANGED = (("2024-02-02", 1000, "2024-02-02", 2000), ("2024-02", 2000, "2024-02-10", 1000))
@@ -37,7 +36,7 @@ def test_same_day_prescription_changes_resolve_independently_of_order(
     for order in (changes, changes[::-1]):
         facts_recorded = [SCREENED, ENROLLED, start, *order, facts.radiotherapy_completed("2024-03-01")]
         (row,) = Treatments.compute(cohort_of({"p": facts_recorded}), ALL_PARTICIPANTS).targets
-        entries = assemble_timeline(participant_events(facts_recorded), TODAY)["entries"]
+        entries = timeline_json(participant_events(facts_recorded), TODAY)["entries"]
         (end,) = (entry for entry in entries if entry["type"] == "radiotherapy.completed")
         assert (row.total_dose_gy, end["delivered"][0]["dose_gy"]) == (20.0, 20.0)
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from services.analytics.timeline.entries import assemble_timeline
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
 from shared.testing.builders.participant_history import participant_events
-from tests.unit.analytics.support import TODAY
+from tests.unit.analytics.support import TODAY, timeline_json
 
 Entries = list[dict[str, Any]]
 
 
 def timeline_of(*facts_recorded: Fact, today: date = TODAY, **options: Any) -> dict[str, Any]:
-    return assemble_timeline(participant_events([facts.participant_screened(), *facts_recorded]), today, **options)
+    return timeline_json(participant_events([facts.participant_screened(), *facts_recorded]), today, **options)
 
 
 def entries_of(*facts_recorded: Fact, **options: Any) -> Entries:

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.timeline.entries import assemble_timeline
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
 from shared.testing.builders.follow_up_facts import (
@@ -28,27 +27,27 @@ from shared.testing.builders.toxicity_facts import (
     toxicity_assessed,
 )
 from tests.unit.analytics.published_cases import CASE_NUMBERS, published_case_events
-from tests.unit.analytics.support import SCREENED, TODAY
+from tests.unit.analytics.support import SCREENED, TODAY, timeline_json
 from tests.unit.analytics.timeline.support import Entries, entries_of, single_entry, timeline_of, type_suffixes
 
 
 @pytest.mark.parametrize("number", CASE_NUMBERS)
 def test_every_current_fact_is_one_entry_in_any_arrival_order(number: int) -> None:
-    expected = assemble_timeline(published_case_events(number), TODAY)
+    expected = timeline_json(published_case_events(number), TODAY)
     assert sorted(entry["event_id"] for entry in expected["entries"]) == sorted(
         str(each.event_id) for each in published_case_events(number)
     )
     for seed in range(5):
         shuffled = random.Random(seed).sample(published_case_events(number), len(published_case_events(number)))  # noqa: S311 - a seeded shuffle
-        assert assemble_timeline(shuffled, TODAY)["entries"] == expected["entries"]
+        assert timeline_json(shuffled, TODAY)["entries"] == expected["entries"]
 
 
 @pytest.mark.parametrize("number", CASE_NUMBERS)
 def test_timeline_does_not_depend_on_recording_order(number: int) -> None:
-    expected = without_versions(assemble_timeline(published_case_events(number), TODAY)["entries"])
+    expected = without_versions(timeline_json(published_case_events(number), TODAY)["entries"])
     for seed in range(5):
         reordered_events = reordered(published_case_events(number), seed)
-        assert without_versions(assemble_timeline(reordered_events, TODAY)["entries"]) == expected
+        assert without_versions(timeline_json(reordered_events, TODAY)["entries"]) == expected
 
 
 def without_versions(entries: Entries) -> Entries:
@@ -57,7 +56,7 @@ def without_versions(entries: Entries) -> Entries:
 
 @pytest.mark.parametrize("number", CASE_NUMBERS)
 def test_entries_are_in_order_of_days_and_undated_ones_last(number: int) -> None:
-    days = [entry["day"] for entry in assemble_timeline(published_case_events(number), TODAY)["entries"]]
+    days = [entry["day"] for entry in timeline_json(published_case_events(number), TODAY)["entries"]]
     assert days == sorted(days, key=lambda day: (day is None, day or ""))
 
 
@@ -193,7 +192,7 @@ def test_undated_death_is_the_last_entry() -> None:
 
 def test_corrected_fact_is_marked() -> None:
     recorded_events = participant_events([facts.participant_screened(), facts.participant_enrolled(5)])
-    entries = assemble_timeline(recorded_events, TODAY, corrected_ids={recorded_events[1].event_id})["entries"]
+    entries = timeline_json(recorded_events, TODAY, corrected_ids={recorded_events[1].event_id})["entries"]
     assert [entry["corrected"] for entry in entries] == [False, True]
 
 
@@ -242,5 +241,5 @@ def test_bars_start_before_they_end_and_within_the_timeline(days: list[int], end
 
 def test_timeline_imputes_partial_dates_independently_of_the_cut_off() -> None:
     events = participant_events([SCREENED, facts.participant_enrolled("2024-03")])
-    entry = assemble_timeline(events, date(2024, 3, 10), known_until=date(2024, 3, 20))["entries"][-1]
+    entry = timeline_json(events, date(2024, 3, 10), known_until=date(2024, 3, 20))["entries"][-1]
     assert [entry[name] for name in ("from", "day", "until")] == ["2024-03-01", "2024-03-15", "2024-03-20"]

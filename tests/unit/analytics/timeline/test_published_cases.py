@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from services.analytics.timeline.entries import assemble_timeline
 from tests.unit.analytics.published_cases import CASE_NUMBERS, published_case_events
-from tests.unit.analytics.support import TODAY
+from tests.unit.analytics.support import TODAY, timeline_json
 
 STUDY_PROCEDURE_TYPES = {
     "participant.screened",
@@ -124,7 +123,7 @@ EXPECTED_TITLES = {
 
 
 def case_timeline(number: int) -> dict[str, Any]:
-    return assemble_timeline(published_case_events(number), TODAY, NAMES)
+    return timeline_json(published_case_events(number), TODAY, NAMES)
 
 
 def first_entry(number: int, words: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A simulation without an end: one generation of participants after the other."""
+"""An endless simulation: one generation of participants after the other."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from datetime import date
 from itertools import count
 from pathlib import Path
 
+import pytest
+
 from infra.simulator.participants import SITES, STUDY_ID, simulate_participant
 from infra.simulator.run import simulate
 from tests.unit.infra.conftest import FakeQuartal
-from tests.unit.infra.simulator.test_run import (
+from tests.unit.infra.simulator.support import (
     DAY_AFTER_ALL_FACTS,
     FACTS_PER_SECOND,
+    SEED,
     repeated_keys,
     run_simulation,
     stop_after,
@@ -25,14 +28,18 @@ GENERATION = 5
 
 
 def count_facts(participants: int, until: date = DAY_AFTER_ALL_FACTS) -> int:
-    """How many facts the first so many participants have up to a day."""
-    return sum(
-        day <= until.isoformat() for index in range(participants) for day in simulate_participant(7, index).report_days
-    )
+    """How many facts the first participants have up to a day."""
+    report_days = [day for index in range(participants) for day in simulate_participant(SEED, index).report_days]
+    return sum(day <= until.isoformat() for day in report_days)
+
+
+def facts_by_index(participants: int) -> Counter[int]:
+    """How many facts the first participants have, by the number of each in the seed."""
+    return Counter({index: len(simulate_participant(SEED, index).facts) for index in range(participants)})
 
 
 def recorded_by_index(quartal: FakeQuartal) -> Counter[int]:
-    """How many facts were recorded of each participant, by the place in the seed."""
+    """How many facts are recorded of each participant, by its number in the seed."""
     index_of = {number: int(key.split("/")[-2]) for key, number in quartal.participant_ids_by_key.items()}
     return Counter(index_of[number] for number, _ in quartal.recorded_facts)
 
@@ -40,7 +47,7 @@ def recorded_by_index(quartal: FakeQuartal) -> Counter[int]:
 async def run_until_recorded(
     quartal: FakeQuartal, until: int, progress_file: Path | None = None, today: date = DAY_AFTER_ALL_FACTS
 ) -> list[str]:
-    """Its lines, when so many facts of participants are recorded in all."""
+    """Runs an endless simulation until so many facts of participants are recorded; returns the lines it reports."""
     lines: list[str] = []
     stop = stop_after(quartal, until)
     await run_simulation(
@@ -49,43 +56,44 @@ async def run_until_recorded(
     return lines
 
 
-async def test_next_generation_starts_when_all_facts_are_recorded(quartal: FakeQuartal) -> None:
-    lines = await run_until_recorded(quartal, count_facts(3 * GENERATION))
-    assert recorded_by_index(quartal) == {
-        index: len(simulate_participant(7, index).facts) for index in range(3 * GENERATION)
-    }
+@pytest.fixture(scope="module")
+async def three_generations() -> tuple[FakeQuartal, list[str]]:
+    """Services with all facts of three generations, and the lines that the simulation reported."""
+    quartal = FakeQuartal(DAY_AFTER_ALL_FACTS)
+    return quartal, await run_until_recorded(quartal, count_facts(3 * GENERATION))
+
+
+def test_next_generation_starts_when_all_facts_are_recorded(three_generations: tuple[FakeQuartal, list[str]]) -> None:
+    quartal, lines = three_generations
+    assert recorded_by_index(quartal) == facts_by_index(3 * GENERATION)
     order = [int(key.split("/")[-2]) // GENERATION for key in quartal.idempotency_keys if "/simulated/" in key]
     assert order == sorted(order)
     assert lines[0] == "demo-live: 5 simulated participants at a time at 8 sites"
-    assert lines[1:3] == [f"demo-live: going on with participants {those}" for those in ("6 to 10", "11 to 15")]
+    assert lines[1:3] == [f"demo-live: going on with participants {numbers}" for numbers in ("6 to 10", "11 to 15")]
 
 
 async def test_restart_in_a_later_generation_resumes_without_repeating_requests(
-    quartal: FakeQuartal, tmp_path: Path
+    quartal: FakeQuartal, three_generations: tuple[FakeQuartal, list[str]], tmp_path: Path
 ) -> None:
-    whole, progress_file, request_count = FakeQuartal(DAY_AFTER_ALL_FACTS), tmp_path / "told.json", 0
-    await run_until_recorded(whole, count_facts(3 * GENERATION))
-    while len(quartal.recorded_facts) < len(whole.recorded_facts):
-        await run_until_recorded(
-            quartal, min(len(quartal.recorded_facts) + 31, len(whole.recorded_facts)), progress_file
-        )
+    expected, progress_file = three_generations[0].recorded_facts, tmp_path / "progress.json"
+    request_count = 0
+    while len(quartal.recorded_facts) < len(expected):
+        await run_until_recorded(quartal, min(len(quartal.recorded_facts) + 31, len(expected)), progress_file)
         assert repeated_keys(quartal, request_count) == []
         request_count = len(quartal.idempotency_keys)
-    assert [name for _, name in quartal.recorded_facts] == [name for _, name in whole.recorded_facts]
+    assert [name for _, name in quartal.recorded_facts] == [name for _, name in expected]
 
 
 async def test_restart_without_progress_records_nothing_twice(quartal: FakeQuartal, tmp_path: Path) -> None:
-    progress_file = tmp_path / "told.json"
+    progress_file = tmp_path / "progress.json"
     await run_until_recorded(quartal, count_facts(GENERATION) + 17, progress_file)
     progress_file.write_text('{"order": "of an earlier version", "told": 30, "known": {}}')
     await run_until_recorded(quartal, count_facts(2 * GENERATION), progress_file)
-    assert recorded_by_index(quartal) == {
-        index: len(simulate_participant(7, index).facts) for index in range(2 * GENERATION)
-    }
+    assert recorded_by_index(quartal) == facts_by_index(2 * GENERATION)
 
 
 async def test_future_facts_do_not_block_and_are_recorded_on_their_day(quartal: FakeQuartal, tmp_path: Path) -> None:
-    progress_file, day = tmp_path / "told.json", date(2024, 4, 1)
+    progress_file, day = tmp_path / "progress.json", date(2024, 4, 1)
     due = count_facts(2 * GENERATION, day)
     assert count_facts(GENERATION, day) < count_facts(GENERATION)
     await run_until_recorded(quartal, due, progress_file, today=day)
@@ -93,12 +101,12 @@ async def test_future_facts_do_not_block_and_are_recorded_on_their_day(quartal: 
     assert max(recorded_by_index(quartal)) >= GENERATION
     while recorded_by_index(quartal).total() < count_facts(2 * GENERATION):
         await run_until_recorded(quartal, len(quartal.recorded_facts) + 31, progress_file)
-    lives = Counter({index: len(simulate_participant(7, index).facts) for index in range(2 * GENERATION)})
-    assert all(recorded_by_index(quartal)[index] == number for index, number in lives.items())
+    recorded = recorded_by_index(quartal)
+    assert all(recorded[index] == number for index, number in facts_by_index(2 * GENERATION).items())
 
 
 async def test_no_further_generation_starts_before_the_first_screening(quartal: FakeQuartal, tmp_path: Path) -> None:
-    progress_file, stop, calls = tmp_path / "told.json", asyncio.Event(), count()
+    progress_file, stop, calls = tmp_path / "progress.json", asyncio.Event(), count()
 
     def today(_: str) -> date:
         stop.set()
@@ -112,7 +120,7 @@ async def test_no_further_generation_starts_before_the_first_screening(quartal: 
             token_for,
             STUDY_ID,
             SITES,
-            7,
+            SEED,
             FACTS_PER_SECOND,
             GENERATION,
             today,
@@ -125,15 +133,14 @@ async def test_no_further_generation_starts_before_the_first_screening(quartal: 
     assert json.loads(progress_file.read_text())["begun"] == GENERATION
 
 
-async def test_participant_drawn_differently_by_a_newer_version_is_skipped(
+async def test_participant_that_a_newer_version_simulates_differently_is_skipped(
     quartal: FakeQuartal, tmp_path: Path
 ) -> None:
-    progress_file = tmp_path / "told.json"
+    progress_file = tmp_path / "progress.json"
     await run_simulation(quartal, GENERATION, stop=stop_after(quartal, 17), progress_file=progress_file)
     progress = json.loads(progress_file.read_text())
     before, (day, index, fact_index) = recorded_by_index(quartal), progress["ahead"][0]
     progress["ahead"][0] = [day, index, fact_index + 100]
     progress_file.write_text(json.dumps(progress))
     await run_simulation(quartal, GENERATION, progress_file=progress_file)
-    lives = {other: len(simulate_participant(7, other).facts) for other in range(GENERATION)}
-    assert recorded_by_index(quartal) == {**lives, index: before[index]}
+    assert recorded_by_index(quartal) == {**facts_by_index(GENERATION), index: before[index]}

@@ -1,3 +1,5 @@
+"""Simulated participants and their facts in the services: order, rate, sites, restarts, refusals and outages."""
+
 from __future__ import annotations
 
 import asyncio
@@ -5,6 +7,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from itertools import count
 from pathlib import Path
@@ -14,6 +17,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
+from infra.client import study_client
 from infra.client.study_client import ApiError, StudyClient
 from infra.reference.study import subject
 from infra.simulator.participants import (
@@ -29,60 +33,20 @@ from infra.simulator.run import simulate
 from shared.contracts import catalogue
 from shared.contracts.study import SiteActivated
 from tests.unit.infra.conftest import FakeQuartal, fail_once
-
-FACTS_PER_SECOND = 1_000_000.0
-DAY_AFTER_ALL_FACTS = date(2030, 1, 1)
-
-
-def token_for(role: str, site_id: str | None) -> str:
-    return subject(STUDY_ID, role, site_id)
-
-
-async def run_simulation(
-    quartal: FakeQuartal,
-    participants: int,
-    *,
-    seed: int = 7,
-    today: date = DAY_AFTER_ALL_FACTS,
-    stop: asyncio.Event | None = None,
-    lines: list[str] | None = None,
-    study_id: str = STUDY_ID,
-    progress_file: Path | None = None,
-    endless: bool = False,
-) -> int:
-    quartal.set_today(today)
-    output = [] if lines is None else lines
-    async with quartal.client() as client, asyncio.timeout(120):
-        return await simulate(
-            client,
-            token_for,
-            study_id,
-            SITES,
-            seed,
-            FACTS_PER_SECOND,
-            participants,
-            lambda _: today,
-            stop or asyncio.Event(),
-            output.append,
-            progress_file,
-            endless=endless,
-        )
+from tests.unit.infra.simulator.support import (
+    DAY_AFTER_ALL_FACTS,
+    FACTS_PER_SECOND,
+    SEED,
+    fact_count,
+    repeated_keys,
+    run_simulation,
+    stop_after,
+    token_for,
+)
 
 
 def fact_types(simulated: SimulatedParticipant) -> list[str]:
     return [fact.type for fact in simulated.facts]
-
-
-def stop_after(quartal: FakeQuartal, facts: int) -> asyncio.Event:
-    """An event that is set once so many participant facts are recorded."""
-    stop = asyncio.Event()
-
-    def count() -> None:
-        if len(quartal.recorded_facts) >= facts:
-            stop.set()
-
-    quartal.on_recorded = count
-    return stop
 
 
 def test_equal_seeds_give_equal_participants() -> None:
@@ -93,13 +57,12 @@ def test_equal_seeds_give_equal_participants() -> None:
 
 
 def test_every_course_of_events_occurs() -> None:
-    lives = [simulate_participant(1, index) for index in range(200)]
-    occurring = Counter(name for each in lives for name in set(fact_types(each)))
+    participants = [simulate_participant(1, index) for index in range(200)]
+    occurring = Counter(name for simulated in participants for name in set(fact_types(simulated)))
     assert {"participant.screen_failed", "participant.withdrawn", "radiotherapy.discontinued"} <= set(occurring)
     assert occurring["participant.enrolled"] > 150
-    deliveries = {
-        target["delivery"] for each in lives for fact in each.facts for target in fact.data.get("targets", [])
-    }
+    facts = [fact for simulated in participants for fact in simulated.facts]
+    deliveries = {target["delivery"] for fact in facts for target in fact.data.get("targets", [])}
     assert {"SBRT", "conventional", "hypofractionated"} <= deliveries
     assert sum(PARTICIPANT_PATH_WEIGHTS.values()) == 100
 
@@ -112,18 +75,34 @@ def test_simulated_study_and_sites_are_valid_facts() -> None:
     assert all(ZoneInfo(site.time_zone) for site in SITES)
 
 
-async def test_every_simulated_fact_is_accepted_by_the_services(
-    quartal: FakeQuartal,
-) -> None:
-    lines: list[str] = []
-    recorded_count = await run_simulation(quartal, 80, lines=lines)
-    assert (
-        recorded_count
-        == len(quartal.recorded_facts)
-        == sum(len(simulate_participant(7, index).facts) for index in range(80))
-    )
+@dataclass(frozen=True)
+class CompletedRun:
+    """Services with all facts of the first 80 participants; the number and the lines that the simulation returned."""
+
+    quartal: FakeQuartal
+    recorded_count: int
+    lines: list[str]
+
+
+@pytest.fixture(scope="module")
+async def completed_run() -> CompletedRun:
+    quartal, lines = FakeQuartal(DAY_AFTER_ALL_FACTS), list[str]()
+    return CompletedRun(quartal, await run_simulation(quartal, 80, lines=lines), lines)
+
+
+@pytest.fixture(scope="module")
+async def facts_of_six() -> list[str]:
+    """Types of the facts of the first six participants, as a simulation without interruption records them."""
+    quartal = FakeQuartal(DAY_AFTER_ALL_FACTS)
+    await run_simulation(quartal, 6)
+    return [name for _, name in quartal.recorded_facts]
+
+
+def test_every_simulated_fact_is_accepted_by_the_services(completed_run: CompletedRun) -> None:
+    quartal = completed_run.quartal
+    assert completed_run.recorded_count == len(quartal.recorded_facts) == fact_count(80)
     assert {service for service, _ in quartal.participant_requests} == {"enrollment", "toxicity", "followup"}
-    assert lines == ["demo-live: 80 simulated participants at 8 sites"]
+    assert completed_run.lines == ["demo-live: 80 simulated participants at 8 sites"]
 
 
 async def test_simulation_ends_after_the_given_number_of_participants(quartal: FakeQuartal) -> None:
@@ -131,39 +110,36 @@ async def test_simulation_ends_after_the_given_number_of_participants(quartal: F
     assert len(quartal.participant_ids_by_key) == 5
 
 
-async def test_facts_are_sent_in_order_of_their_days(quartal: FakeQuartal) -> None:
-    await run_simulation(quartal, 40)
-    lives = {
-        number: iter(simulate_participant(7, int(key.split("/")[-2])).report_days)
+def test_facts_are_sent_in_order_of_their_days(completed_run: CompletedRun) -> None:
+    quartal = completed_run.quartal
+    remaining_days = {
+        number: iter(simulate_participant(SEED, int(key.split("/")[-2])).report_days)
         for key, number in quartal.participant_ids_by_key.items()
     }
-    days = [next(lives[number]) for number, _ in quartal.recorded_facts]
+    days = [next(remaining_days[number]) for number, _ in quartal.recorded_facts]
     assert days == sorted(days)
 
 
-async def test_each_site_reports_with_its_own_token(quartal: FakeQuartal) -> None:
-    await run_simulation(quartal, 60)
+def test_each_site_reports_with_its_own_token(completed_run: CompletedRun) -> None:
     staff = {subject(STUDY_ID, "site", site.site_id) for site in SITES}
-    assert set(quartal.callers) == {*staff, subject(STUDY_ID, "administrator")}
+    assert set(completed_run.quartal.callers) == {*staff, subject(STUDY_ID, "administrator")}
 
 
-async def test_downstream_requests_name_the_required_enrollment_version(quartal: FakeQuartal) -> None:
-    await run_simulation(quartal, 20)
-    for service, after in quartal.participant_requests:
+def test_downstream_requests_name_the_required_enrollment_version(completed_run: CompletedRun) -> None:
+    for service, after in completed_run.quartal.participant_requests:
         assert (after is None) == (service == "enrollment")
         assert after is None or after.startswith("enrollment=")
 
 
-def count_until(predicate: Callable[[SimulatedParticipant], object]) -> int:
-    """How many lives have to be told, from the first on, until one is told of whom that holds."""
-    return next(index for index in count() if predicate(simulate_participant(7, index))) + 1
+def count_until(predicate: Callable[[SimulatedParticipant], object], *, seed: int = SEED) -> int:
+    """How many participants of a seed, from the first on, include one that satisfies the predicate."""
+    return next(index for index in count() if predicate(simulate_participant(seed, index))) + 1
 
 
 async def test_corrections_name_their_event_after_a_restart_too(quartal: FakeQuartal, tmp_path: Path) -> None:
-    number, progress_file = count_until(lambda each: each.last_corrections), tmp_path / "told.json"
-    corrected = simulate_participant(7, number - 1).last_corrections
-    everything = sum(len(simulate_participant(7, index).facts) for index in range(number))
-    while len(quartal.recorded_facts) < everything:
+    number, progress_file = count_until(lambda simulated: simulated.last_corrections), tmp_path / "progress.json"
+    corrected = simulate_participant(SEED, number - 1).last_corrections
+    while len(quartal.recorded_facts) < fact_count(number):
         await run_simulation(
             quartal, number, stop=stop_after(quartal, len(quartal.recorded_facts) + 9), progress_file=progress_file
         )
@@ -172,61 +148,54 @@ async def test_corrections_name_their_event_after_a_restart_too(quartal: FakeQua
 
 
 async def test_repeated_run_records_a_transferred_participant_completely(quartal: FakeQuartal) -> None:
-    number = count_until(lambda each: len({fact.site_id for fact in each.facts}) > 1)
+    seed = 46  # its first participant is transferred
+    number = count_until(lambda simulated: len({fact.site_id for fact in simulated.facts}) > 1, seed=seed)
+    assert number == 1
     lines: list[str] = []
-    recorded_count = await run_simulation(quartal, number)
-    recorded = len(quartal.recorded_facts)
-    second_count = await run_simulation(quartal, number, lines=lines)
+    first_count = await run_simulation(quartal, number, seed=seed)
+    second_count = await run_simulation(quartal, number, seed=seed, lines=lines)
     assert lines[1:] == []
-    assert second_count == recorded_count == recorded == len(quartal.recorded_facts)
+    assert first_count == second_count == fact_count(number, seed=seed) == len(quartal.recorded_facts)
 
 
-async def test_restarted_simulation_continues_and_records_nothing_twice(quartal: FakeQuartal) -> None:
-    whole = FakeQuartal(DAY_AFTER_ALL_FACTS)
-    await run_simulation(whole, 12)
-    while len(quartal.recorded_facts) < len(whole.recorded_facts):
+async def test_restarted_simulation_continues_and_records_nothing_twice(
+    quartal: FakeQuartal, facts_of_six: list[str]
+) -> None:
+    while len(quartal.recorded_facts) < len(facts_of_six):
         before = len(quartal.recorded_facts)
-        await run_simulation(quartal, 12, stop=stop_after(quartal, before + 17))
+        await run_simulation(quartal, 6, stop=stop_after(quartal, before + 17))
         assert before < len(quartal.recorded_facts) <= before + 17
-    assert [name for _, name in quartal.recorded_facts] == [name for _, name in whole.recorded_facts]
+    assert [name for _, name in quartal.recorded_facts] == facts_of_six
 
 
-def repeated_keys(quartal: FakeQuartal, since: int) -> list[str]:
-    """Keys of participants' facts that were sent before the request `since` and after it."""
-    return [
-        key
-        for key in quartal.idempotency_keys[since:]
-        if "/simulated/" in key and key in quartal.idempotency_keys[:since]
-    ]
-
-
-async def test_progress_file_avoids_repeated_requests(quartal: FakeQuartal, tmp_path: Path) -> None:
-    whole, lines, request_count = FakeQuartal(DAY_AFTER_ALL_FACTS), list[str](), 0
-    await run_simulation(whole, 12)
-    while len(quartal.recorded_facts) < len(whole.recorded_facts):
+async def test_progress_file_avoids_repeated_requests(
+    quartal: FakeQuartal, facts_of_six: list[str], tmp_path: Path
+) -> None:
+    progress_file, lines, request_count = tmp_path / "progress.json", list[str](), 0
+    while len(quartal.recorded_facts) < len(facts_of_six):
         stop = stop_after(quartal, len(quartal.recorded_facts) + 17)
-        await run_simulation(quartal, 12, stop=stop, lines=lines, progress_file=tmp_path / "told.json")
+        await run_simulation(quartal, 6, stop=stop, lines=lines, progress_file=progress_file)
         assert repeated_keys(quartal, request_count) == []
         request_count = len(quartal.idempotency_keys)
-    assert [name for _, name in quartal.recorded_facts] == [name for _, name in whole.recorded_facts]
-    assert lines[2] == "demo-live: 12 simulated participants at 8 sites, going on after fact 17"
-    assert await run_simulation(quartal, 12, progress_file=tmp_path / "told.json") == 0
-    assert os.listdir(tmp_path) == ["told.json"]
+    assert [name for _, name in quartal.recorded_facts] == facts_of_six
+    assert lines[2] == "demo-live: 6 simulated participants at 8 sites, going on after fact 17"
+    assert await run_simulation(quartal, 6, progress_file=progress_file) == 0
+    assert os.listdir(tmp_path) == ["progress.json"]
 
 
 async def test_refused_participant_is_skipped_after_a_restart_too(quartal: FakeQuartal, tmp_path: Path) -> None:
-    progress_file, gone = tmp_path / "told.json", httpx.Response(410)
+    progress_file, gone = tmp_path / "progress.json", httpx.Response(410)
     quartal.failure = lambda request: gone if request.headers["idempotency-key"].endswith("/7/2/1") else None
-    everything = sum(len(simulate_participant(7, index).facts) for index in range(6) if index != 2) + 1
-    await run_simulation(quartal, 6, stop=stop_after(quartal, everything - 2), progress_file=progress_file)
+    accepted_count = fact_count(6) - len(simulate_participant(SEED, 2).facts) + 1
+    await run_simulation(quartal, 6, stop=stop_after(quartal, accepted_count - 2), progress_file=progress_file)
     await run_simulation(quartal, 6, progress_file=progress_file)
-    assert len(quartal.recorded_facts) == everything
+    assert len(quartal.recorded_facts) == accepted_count
     assert quartal.idempotency_keys.count(f"{STUDY_ID}/simulated/7/2/1") == 1
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"order": "of another", "told": 30, "known": {}}'])
 async def test_foreign_progress_file_is_ignored(quartal: FakeQuartal, tmp_path: Path, content: str) -> None:
-    progress_file = tmp_path / "told.json"
+    progress_file = tmp_path / "progress.json"
     progress_file.write_text(content)
     assert await run_simulation(quartal, 3, progress_file=progress_file) == len(quartal.recorded_facts) > 0
     assert await run_simulation(quartal, 4, progress_file=progress_file) == len(quartal.recorded_facts)
@@ -235,24 +204,23 @@ async def test_foreign_progress_file_is_ignored(quartal: FakeQuartal, tmp_path: 
 async def test_simulation_killed_before_writing_progress_records_nothing_twice(
     quartal: FakeQuartal, tmp_path: Path
 ) -> None:
-    progress_file = tmp_path / "told.json"
-    await run_simulation(quartal, 12, stop=stop_after(quartal, 17), progress_file=progress_file)
+    progress_file = tmp_path / "progress.json"
+    await run_simulation(quartal, 6, stop=stop_after(quartal, 17), progress_file=progress_file)
     written = progress_file.read_text()
-    await run_simulation(quartal, 12, stop=stop_after(quartal, 30), progress_file=progress_file)
+    await run_simulation(quartal, 6, stop=stop_after(quartal, 30), progress_file=progress_file)
     progress_file.write_text(written)
-    await run_simulation(quartal, 12, progress_file=progress_file)
-    assert len(quartal.recorded_facts) == sum(len(simulate_participant(7, index).facts) for index in range(12))
+    await run_simulation(quartal, 6, progress_file=progress_file)
+    assert len(quartal.recorded_facts) == fact_count(6)
 
 
 async def test_facts_are_not_sent_before_their_day_at_the_site(quartal: FakeQuartal) -> None:
     day, stop = date(2024, 3, 1), asyncio.Event()
-    due = [
-        each for index in range(40) for each in simulate_participant(7, index).report_days if each <= day.isoformat()
-    ]
-    all_due_are_told = stop_after(quartal, len(due))
+    report_days = [report_day for index in range(40) for report_day in simulate_participant(SEED, index).report_days]
+    due = [report_day for report_day in report_days if report_day <= day.isoformat()]
+    all_due_are_recorded = stop_after(quartal, len(due))
     running = asyncio.create_task(run_simulation(quartal, 40, today=day, stop=stop))
     async with asyncio.timeout(60):
-        await all_due_are_told.wait()
+        await all_due_are_recorded.wait()
         for _ in range(100):
             await asyncio.sleep(0)
         stop.set()
@@ -260,7 +228,7 @@ async def test_facts_are_not_sent_before_their_day_at_the_site(quartal: FakeQuar
 
 
 async def test_fact_is_sent_when_its_day_starts_in_the_time_zone_of_the_site(quartal: FakeQuartal) -> None:
-    simulated = simulate_participant(7, 0)
+    simulated = simulate_participant(SEED, 0)
     stop = stop_after(quartal, 1)
     time_zone = simulated.site.time_zone
 
@@ -269,7 +237,7 @@ async def test_fact_is_sent_when_its_day_starts_in_the_time_zone_of_the_site(qua
 
     quartal.set_today(DAY_AFTER_ALL_FACTS)
     async with quartal.client() as client, asyncio.timeout(60):
-        await simulate(client, token_for, STUDY_ID, SITES, 7, FACTS_PER_SECOND, 1, today, stop, lambda _: None)
+        await simulate(client, token_for, STUDY_ID, SITES, SEED, FACTS_PER_SECOND, 1, today, stop, lambda _: None)
     assert [name for _, name in quartal.recorded_facts][:1] == ["participant.screened"]
 
 
@@ -278,7 +246,7 @@ def refuse_connection(request: httpx.Request) -> httpx.Response:
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "failure",
     [
         refuse_connection,
         lambda _: httpx.Response(503, headers={"retry-after": "0"}),
@@ -287,19 +255,22 @@ def refuse_connection(request: httpx.Request) -> httpx.Response:
     ],
     ids=["connection-refused", "busy", "too-many", "not-known-yet"],
 )
-async def test_unavailable_services_are_retried(quartal: FakeQuartal, trouble: Any) -> None:
-    quartal.failure = fail_once(trouble)
-    assert await run_simulation(quartal, 2) == sum(len(simulate_participant(7, index).facts) for index in range(2))
+async def test_unavailable_services_are_retried(
+    quartal: FakeQuartal, failure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study_client, "RETRY_MIN_SECONDS", 0.01)
+    quartal.failure = fail_once(failure)
+    assert await run_simulation(quartal, 2) == fact_count(2)
 
 
 async def test_simulation_stops_at_once_while_services_are_unavailable(quartal: FakeQuartal) -> None:
     stop = asyncio.Event()
 
-    def away_for_good(request: httpx.Request) -> httpx.Response:
+    def stop_and_refuse(request: httpx.Request) -> httpx.Response:
         stop.set()
         return refuse_connection(request)
 
-    quartal.failure = fail_once(away_for_good)
+    quartal.failure = fail_once(stop_and_refuse)
     assert await run_simulation(quartal, 3, stop=stop) == 0
     assert len(quartal.idempotency_keys) == 1
 
@@ -309,15 +280,15 @@ async def test_participant_with_a_refused_fact_is_skipped_and_others_continue(
 ) -> None:
     lines: list[str] = []
     problem = {"type": "/problems/refused", "errors": [{"code": "participant-voided", "pointer": ""}]}
-    kind = {"content-type": "application/problem+json"}
+    headers = {"content-type": "application/problem+json"}
 
     def refuse_one_fact(request: httpx.Request) -> httpx.Response | None:
-        is_it = request.headers["idempotency-key"] == f"{STUDY_ID}/simulated/7/2/1"
-        return httpx.Response(422, json=problem, headers=kind) if is_it else None
+        is_second_fact = request.headers["idempotency-key"] == f"{STUDY_ID}/simulated/7/2/1"
+        return httpx.Response(422, json=problem, headers=headers) if is_second_fact else None
 
     quartal.failure = refuse_one_fact
     recorded_count = await run_simulation(quartal, 6, lines=lines)
-    assert recorded_count == sum(len(simulate_participant(7, index).facts) for index in range(6) if index != 2) + 1
+    assert recorded_count == fact_count(6) - len(simulate_participant(SEED, 2).facts) + 1
     assert "422 refused (participant-voided at /)" in lines[1]
 
 
@@ -334,7 +305,7 @@ async def test_simulation_joins_an_existing_study(quartal: FakeQuartal) -> None:
         await api.record_study_fact(
             "study.site_activated", {**vars(SITES[0]), "on": FIRST_SCREENING_DAY.isoformat()}, "yet-another"
         )
-    assert await run_simulation(quartal, 2) == sum(len(simulate_participant(7, index).facts) for index in range(2))
+    assert await run_simulation(quartal, 2) == fact_count(2)
 
 
 async def test_previously_recorded_facts_are_not_rate_limited(quartal: FakeQuartal) -> None:
@@ -346,7 +317,7 @@ async def test_previously_recorded_facts_are_not_rate_limited(quartal: FakeQuart
             token_for,
             STUDY_ID,
             SITES,
-            7,
+            SEED,
             0.001,
             3,
             lambda _: DAY_AFTER_ALL_FACTS,
@@ -367,7 +338,7 @@ async def test_new_facts_are_sent_at_the_requested_rate(quartal: FakeQuartal) ->
             token_for,
             STUDY_ID,
             SITES,
-            7,
+            SEED,
             rate,
             9,
             lambda _: DAY_AFTER_ALL_FACTS,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from services.analytics.timeline.descriptions.context import DescriptionContext
 from services.analytics.timeline.descriptions.describe import DESCRIPTIONS, LANES, NOT_ON_TIMELINE, describe
-from services.analytics.timeline.entries import assemble_timeline
 from shared.contracts import catalogue
 from shared.kernel.fact import Fact
 from shared.kernel.record import Record
@@ -17,7 +16,7 @@ from shared.testing.builders.follow_up_facts import (
 )
 from shared.testing.builders.toxicity_facts import attributions, finding, serious_event_reported, toxicity_assessed
 from tests.unit.analytics.published_cases import CASE_NUMBERS, published_case_events
-from tests.unit.analytics.support import TODAY
+from tests.unit.analytics.support import TODAY, timeline_json
 from tests.unit.analytics.timeline.support import entries_of, single_entry, timeline_of
 
 
@@ -103,9 +102,7 @@ def test_facts_without_a_description_are_shown_by_their_type_name() -> None:
         entry = describe(kind.model_construct(), DescriptionContext(Record(), {}))
         assert (entry.lane, entry.title.lower()) == ("status", kind.type_name.replace(".", " ").replace("_", " "))
     for number in CASE_NUMBERS:
-        assert {entry["lane"] for entry in assemble_timeline(published_case_events(number), TODAY)["entries"]} <= set(
-            LANES
-        )
+        assert {entry["lane"] for entry in timeline_json(published_case_events(number), TODAY)["entries"]} <= set(LANES)
 
 
 def test_sealed_texts_are_not_in_the_timeline() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import asyncpg
 
 from shared.postgres.row_mapping import use_standard_uuids
-from shared.security.grants import EVERY_SITE
+
+EVERY_SITE = "*"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.kernel.errors import Fault
 from shared.kernel.patterns import find_sentence
-from shared.web.name_suggestions import unknown_name_message
+from shared.validation.name_suggestions import unknown_name_message
 
 DeclaredMembers = Callable[..., Collection[str]]
 """Returns the members that the object at `path=` may have; `unknown=` is the name that it should not have."""

@@ -1,0 +1,31 @@
+"""The pages of a study, in the order of the navigation. The application and the header of each page read this list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from fastapi import APIRouter
+
+from services.analytics.figures import page as cohort_page
+from services.analytics.operations import page as operations_page
+from services.analytics.participants import page as participants_page
+from services.analytics.queries import page as queries_page
+from services.analytics.study_header import StudyPage
+from services.analytics.timeline import page as participant_page
+
+
+class PageModule(Protocol):
+    """A module with the description of a page, and with the routes of the page and of its parts."""
+
+    PAGE: StudyPage
+    routes: APIRouter
+
+
+PAGE_MODULES: Sequence[PageModule] = (
+    cohort_page,
+    participants_page,
+    participant_page,
+    queries_page,
+    operations_page,
+)
