@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 
@@ -18,8 +18,10 @@ from infra.simulator.participants import FIRST_SCREENING_DAY, OPENING_DATA, SITE
 from shared.contracts.catalogue import PARTICIPANT
 from shared.contracts.event import Event
 from shared.inbox.participant_registry.projector import apply_enrollment_events
-from shared.kernel.ids import new_event_id, new_participant_id
+from shared.kernel.fact import Fact
+from shared.kernel.ids import new_participant_id
 from shared.postgres.tenancy import open_pool
+from shared.testing.builders.events import enrollment_events, make_event
 from shared.testing.builders.facts import (
     consent_signed,
     member_granted,
@@ -28,7 +30,6 @@ from shared.testing.builders.facts import (
     site_activated,
     study_opened,
 )
-from shared.testing.foreign_participant_contract import enrollment_events
 
 STUDY = "bench"
 SITE = SITES[0]
@@ -101,14 +102,14 @@ def _enrollment_facts() -> list[dict[str, object]]:
 
 
 @cache
-def _recorded_facts(index: int) -> tuple[str, list[tuple[str, int, str]]]:
-    """Return the site and the enrollment facts of a simulated participant: type, schema version, stored JSON."""
+def _recorded_facts(index: int) -> tuple[str, list[Fact]]:
+    """Return the site and the enrollment facts of a simulated participant."""
     simulated = simulate_participant(1, index)
     facts = [
         PARTICIPANT.facts[fact["type"]].model_validate(fact["data"])
         for fact in simulated.facts_of_service("enrollment")
     ]
-    return simulated.site.site_id, [(fact.type_name, fact.schema_version, fact.model_dump_json()) for fact in facts]
+    return simulated.site.site_id, facts
 
 
 def event_streams(events: int) -> Iterator[list[Event]]:
@@ -121,21 +122,11 @@ def event_streams(events: int) -> Iterator[list[Event]]:
         remaining, index = remaining - len(stream), index + 1
 
 
-def _participant_events(site: str, facts: list[tuple[str, int, str]]) -> list[Event]:
+def _participant_events(site: str, facts: Sequence[Fact]) -> list[Event]:
     stream_id, meta = new_participant_id(), {"recorded_by": f"site@{site}", "judged_by": {"study_version": 12}}
     return [
-        Event(
-            study_id=STUDY,
-            service="enrollment",
-            stream_id=stream_id,
-            version=version,
-            event_id=new_event_id(),
-            type=kind,
-            schema_version=schema_version,
-            site_id=site,
-            data=data,
-            recorded_at=_RECORDED_AT,
-            meta=meta,
+        make_event(
+            fact, version, study_id=STUDY, stream_id=stream_id, site_id=site, recorded_at=_RECORDED_AT, meta=meta
         )
-        for version, (kind, schema_version, data) in enumerate(facts, 1)
+        for version, fact in enumerate(facts, 1)
     ]

@@ -30,10 +30,11 @@ from shared.contracts.catalogue import PARTICIPANT
 from shared.contracts.event import Event
 from shared.inbox.standing_facts import apply_by_version
 from shared.kernel.fact import Fact
-from shared.kernel.ids import new_event_id, new_participant_id
+from shared.kernel.ids import new_participant_id
 from shared.kernel.sealed_text import READING_STORED
 from shared.postgres.migrations import migrate
 from shared.runtime.service_process import INBOX
+from shared.testing.builders.events import make_event
 
 STUDY, BATCH_SIZE, ROUNDS, LAST_POSITION = "bench", 500, 8, 10**6
 RECORDED_AT = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
@@ -117,16 +118,12 @@ def simulate_events(number: int) -> list[Event]:
             simulated, subject = simulate_participant(1, index), new_participant_id()
             for version, fact_json in enumerate(simulated.facts_of_service("enrollment"), 1):
                 fact = PARTICIPANT.facts[fact_json["type"]].model_validate(fact_json["data"])
-                yield Event(
+                yield make_event(
+                    fact,
+                    version,
                     study_id=STUDY,
-                    service="enrollment",
                     stream_id=subject,
-                    version=version,
-                    event_id=new_event_id(),
-                    type=fact.type_name,
-                    schema_version=fact.schema_version,
                     site_id=simulated.site.site_id,
-                    data=fact.model_dump_json(),
                     recorded_at=RECORDED_AT,
                 )
 

@@ -19,13 +19,21 @@ import pytest
 
 from infra.issuer import Issuer
 from infra.local.ports import free_port
-from infra.reference.study import subject
+from infra.reference.study import CRITERIA, FROZEN_TODAY, SITE_ID, subject
 from shared.kernel.clock import Clock
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 READY_TIMEOUT_SECONDS = 180.0
 SAME_ORIGIN_HEADERS = {"Sec-Fetch-Site": "same-origin"}
-"""Headers that a browser adds to a form of the same origin. Other clients send no origin."""
+"""Headers that a browser adds to a form of the same origin. Other clients do not state an origin."""
+SCREENING_DATA = {
+    "site_id": SITE_ID,
+    "screened_on": FROZEN_TODAY,
+    "sex": "female",
+    "birth_year": 1952,
+    "criteria": {criterion["id"]: "met" for criterion in CRITERIA},
+}
+"""Screening of a participant of the reference study, today."""
 
 
 @dataclass

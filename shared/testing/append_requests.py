@@ -1,4 +1,4 @@
-"""Appends to write, and what a store then holds, for tests of stores and of what stands on them."""
+"""Requests to append, and reads of what a store then has, for tests of stores and of what uses them."""
 
 from __future__ import annotations
 
@@ -9,35 +9,27 @@ from uuid import UUID
 
 from shared.contracts.event import Event
 from shared.eventstore.store import AppendRequest, IdempotentResult, LoadedStream, Store, StreamHead
-from shared.kernel.ids import new_event_id
 from shared.postgres.tenancy import Tenant
+from shared.testing.builders.events import make_event
+from shared.testing.builders.facts import accrual_closed, consent_signed
 
 RECORDED_AT = datetime(2024, 3, 7, 12, 30, 15, 123456, UTC)
-CONTENT = '{"signed_on": "2024-03-07", "form_version": "2.1", "options": {"data_use": true}}'
-STUDY_CONTENT = '{"on": "2024-03-07"}'
 
 
 class RollbackRequested(Exception):
-    """Leaves a unit, so that it is rolled back."""
+    """Raised inside a unit of work, so that it is rolled back."""
 
 
 def build_event(
     study_id: str, stream_id: str, version: int, *, site: str | None = "S1", sealed: bytes | None = None
 ) -> Event:
-    is_study_event = stream_id == study_id
-    type_name, content = (
-        ("study.accrual_closed", STUDY_CONTENT) if is_study_event else ("participant.consented", CONTENT)
-    )
-    return Event(
+    """Return a consent of a participant, or the end of accrual of a study."""
+    return make_event(
+        accrual_closed("2024-03-07") if stream_id == study_id else consent_signed("2024-03-07"),
+        version,
         study_id=study_id,
-        service="enrollment",
         stream_id=stream_id,
-        version=version,
-        event_id=new_event_id(),
-        type=type_name,
-        schema_version=1,
-        site_id=None if is_study_event else site,
-        data=content,
+        site_id=site,
         recorded_at=RECORDED_AT,
         meta={"recorded_by": "someone"},
         sealed=sealed,
@@ -57,7 +49,7 @@ def build_append(
     status: str = "enrolled",
     **append_fields: Any,
 ) -> AppendRequest:
-    """Build an append of `count` consents, or for a study of closings of accrual, after version `expected`.
+    """Return a request to append `count` consents, or for a study ends of accrual, after version `expected`.
 
     `stating_site`: the site that states the facts, if it is not the participant's current site.
     """
@@ -70,7 +62,7 @@ def build_append(
 
 
 async def append_in_unit(store: Store, request: AppendRequest, site: str = "*") -> None:
-    """The proposal in a unit of its own."""
+    """Append in a unit of work of its own."""
     async with store.unit(Tenant(request.events[0].study_id, site)) as unit:
         await unit.append(request)
 
@@ -91,7 +83,7 @@ def build_outcome(text: str) -> IdempotentResult:
 
 
 def comparable_event(event: Event) -> tuple[object, ...]:
-    """An event for comparison: its content by value, since a database may write the same JSON in another way."""
+    """Return the members of an event with its content as a value: a database may write the same JSON in another way."""
     return (
         event.study_id,
         event.service,

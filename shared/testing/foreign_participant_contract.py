@@ -7,7 +7,6 @@ events) and `study_id`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -20,10 +19,10 @@ from shared.eventstore.store import (
     StreamVersionConflict,
     StudyVersionConflict,
 )
-from shared.kernel.fact import Fact
 from shared.kernel.ids import new_participant_id
 from shared.postgres.tenancy import Tenant
-from shared.testing.append_requests import RECORDED_AT, append_in_unit, build_event, load_stream
+from shared.testing.append_requests import append_in_unit, build_event, load_stream
+from shared.testing.builders.events import enrollment_events
 from shared.testing.builders.facts import (
     participant_enrolled,
     participant_screened,
@@ -36,25 +35,10 @@ from shared.testing.builders.facts import (
 Replicate = Callable[[Sequence[Event]], Awaitable[None]]
 
 
-def enrollment_events(study_id: str, stream_id: str, facts: Sequence[Fact], first_version: int = 1) -> list[Event]:
-    """Facts as enrollment's events of that stream, from version `start` on."""
-    site = None if stream_id == study_id else "rome"
-    return [
-        replace(
-            build_event(study_id, stream_id, version, site=site),
-            type=fact.type_name,
-            schema_version=fact.schema_version,
-            data=fact.model_dump_json(),
-            recorded_at=RECORDED_AT,
-        )
-        for version, fact in enumerate(facts, first_version)
-    ]
-
-
 def append_of_one_fact(
     study_id: str, participant: str, expected: int, enrollment_version: int, *, study_version: int = 2
 ) -> AppendRequest:
-    """One more fact of that participant, decided by what was known at these versions."""
+    """Return a request to append one fact, decided at these versions of the study and of enrollment."""
     head = StreamHead(expected + 1, "rome", enrollment_version=enrollment_version)
     return AppendRequest(expected, study_version, head, [build_event(study_id, participant, expected + 1, site="rome")])
 
@@ -62,13 +46,13 @@ def append_of_one_fact(
 class ForeignParticipantContract:
     @pytest.fixture
     async def study(self, replicate: Replicate, study_id: str) -> str:
-        """A study whose stream is known up to version 2."""
+        """A study with two replicated events."""
         await replicate(enrollment_events(study_id, study_id, [study_opened(protocol()), site_activated("rome")]))
         return study_id
 
     @pytest.fixture
     async def participant(self, replicate: Replicate, study: str) -> str:
-        """A participant at one site whose stream is known up to version 2."""
+        """A participant at Rome with two replicated events."""
         participant = new_participant_id()
         await replicate(enrollment_events(study, participant, [participant_screened(), participant_enrolled()]))
         return participant

@@ -1,4 +1,4 @@
-"""Bodies of at most 1 MiB that cost a server more than they cost their sender, and a probe of what others wait."""
+"""Bodies of at most 1 MiB that cost a server more than they cost their sender."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def encode_json(value: Any) -> bytes:
 
 
 def assessment_body(findings: bytes) -> bytes:
-    """An assessment whose findings are this text."""
+    """Return an assessment whose findings are this text."""
     return encode_json(ASSESSMENT)[:-1] + b',"findings":' + findings + b"}"
 
 
 def fill_body(beginning: bytes, unit: bytes, end: bytes, size: int = MIB) -> bytes:
-    """A body of nearly `size` bytes between the two."""
+    """Return a body of nearly `size` bytes with a beginning, an end, and a unit repeated between them."""
     return beginning + unit * ((size - len(beginning) - len(end)) // len(unit)) + end
 
 
@@ -58,7 +58,7 @@ FACT_BODIES: Mapping[str, Body] = {
 """Bodies of a request for one toxicity assessment."""
 
 BATCH_BODIES: Mapping[str, Body] = {
-    "200 facts of 400 undeclared members": lambda: batch_body({f"u{place}": 0 for place in range(400)}),
+    "200 facts of 400 undeclared members": lambda: batch_body({f"u{number}": 0 for number in range(400)}),
     "200 facts of 450 empty findings": lambda: batch_body({**ASSESSMENT, "findings": [{}] * 450}),
     "200 assessments of 50 findings": lambda: batch_body({**ASSESSMENT, "findings": [FINDING] * 50}),
     "200 assessments of 50 terms": lambda: batch_body({**ASSESSMENT, "findings": GRADED_TERMS}),

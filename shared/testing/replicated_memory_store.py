@@ -1,4 +1,4 @@
-"""A memory store that hears of enrollment's events, as the inbox lets a real one hear of them."""
+"""Studies of a memory store that applies the events of enrollment, as the inbox does for a real store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.kernel.record import current_record
 
 
 class MemoryReplicatedStudies(StudyCache):
-    """The studies that were heard of, each stream's events being told in order."""
+    """The studies whose events were applied, in the order of each stream."""
 
     def __init__(self, store: MemoryStore) -> None:
         super().__init__()

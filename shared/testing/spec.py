@@ -1,4 +1,4 @@
-"""given(facts).when(fact).then_admitted() / .then_refused(code): how a rule's test reads."""
+"""Tests of rules: `Spec(rules).given(facts).when(fact).then_admitted()`, or `.then_refused(code)`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.kernel.record import Gate, Record, Rules, decide
 
 
 def numbered_facts(facts: Iterable[Fact], start: int = 1) -> list[StatedFact[Fact]]:
-    """Facts as events 1, 2, 3 …, so that a correction can name the one it means."""
+    """Return facts as events 1, 2, 3 …, so that a correction can name one of them."""
     return [StatedFact(UUID(int=number), fact) for number, fact in enumerate(facts, start)]
 
 

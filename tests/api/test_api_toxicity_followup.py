@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from shared.contracts.catalogue import FOLLOWUP, TOXICITY
-from shared.contracts.enrollment import ConsentSigned
 from shared.kernel.fact import Fact
 from shared.kernel.ids import new_participant_id
 from shared.kernel.sealed_text import extract_texts, insert_texts
@@ -235,10 +234,7 @@ def test_closure_in_enrollment_refuses_new_facts_but_allows_corrections(
 
 
 def test_after_withdrawal_only_deaths_and_consented_registry_facts_are_accepted(study: StudyUnderTest) -> None:
-    options = {"data_use": True, "registry": True}
-    registry_consent = ConsentSigned.model_validate(
-        {**facts.consent_signed().model_dump(mode="json"), "options": options}
-    )
+    registry_consent = facts.consent_signed(options={"data_use": True, "registry": True})
     for consent, registry_status in ((facts.consent_signed(), 422), (registry_consent, 201)):
         number = study.register(facts.participant_screened(), consent, facts.participant_enrolled())
         after = study.record_fact(number, facts.consent_withdrawn(3)).headers["Quartal-Version"]

@@ -17,20 +17,13 @@ import pytest
 
 from infra.local.demo_links import LIVE_STUDY
 from infra.local.ports import free_port
-from infra.reference.study import CRITERIA, FROZEN_TODAY, OPENING_DATA, SITE_ID, STUDY_ID
+from infra.reference.study import FROZEN_TODAY, OPENING_DATA, SITE_ID, STUDY_ID
 from services.analytics.figures.registry import FIGURES
 from shared.kernel.fact import Role
 from tests.chaos.support.processes import wait_until
-from tests.demo import CHECKOUT, Demo
+from tests.demo import CHECKOUT, SCREENING_DATA, Demo
 
 ENROLLMENT, ANALYTICS = f"/enrollment/v1/studies/{STUDY_ID}", f"/analytics/v1/studies/{STUDY_ID}"
-SCREENED = {
-    "site_id": SITE_ID,
-    "screened_on": FROZEN_TODAY,
-    "sex": "female",
-    "birth_year": 1952,
-    "criteria": {criterion["id"]: "met" for criterion in CRITERIA},
-}
 TIMEOUT_SECONDS = 20.0  # seconds until a promise counts as broken
 FILES = [f"{figure}.{kind}" for figure in FIGURES for kind in ("json", "csv", "svg")]
 
@@ -38,7 +31,7 @@ FILES = [f"{figure}.{kind}" for figure in FIGURES for kind in ("json", "csv", "s
 def screen_participant(demo: Demo, key: str | None = None) -> dict[str, Any]:
     """The answer to a new participant's screening, as the site sends it."""
     with demo.client("site", SITE_ID, **{"Idempotency-Key": key or secrets.token_hex(8)}) as http:
-        answer = http.post(f"{ENROLLMENT}/participants", json=SCREENED)
+        answer = http.post(f"{ENROLLMENT}/participants", json=SCREENING_DATA)
     assert answer.status_code == 201, answer.text
     return dict(answer.json())
 
@@ -130,7 +123,9 @@ def test_token_of_a_new_member_works_at_once(demo: Demo, role: str) -> None:
 def test_token_of_a_new_site_member_works_at_once(demo: Demo) -> None:
     options = ("--role", "site", "--site", SITE_ID, "--subject", f"nurse-{secrets.token_hex(4)}")
     token = cli_output(demo, "token", "--study", STUDY_ID, *options)
-    answer = httpx.post(f"{demo.url}{ENROLLMENT}/participants", json=SCREENED, headers=_bearer(token), trust_env=False)
+    answer = httpx.post(
+        f"{demo.url}{ENROLLMENT}/participants", json=SCREENING_DATA, headers=_bearer(token), trust_env=False
+    )
     assert answer.status_code == 201, answer.text
 
 

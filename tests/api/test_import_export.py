@@ -226,7 +226,7 @@ def add_toxicity_and_follow_up(study: StudyUnderTest, number: str) -> None:
         number, toxicity.toxicity_assessed(10, graded_finding, toxicity.finding("3.0:0664", None))
     )
     for fact in (
-        toxicity.correction(
+        facts.correction(
             UUID(response.json()["event_id"]), toxicity.toxicity_assessed(11, graded_finding), reason="private"
         ),
         toxicity.serious_event_reported("SAE1", 12),

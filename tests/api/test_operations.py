@@ -13,15 +13,11 @@ import httpx
 import pytest
 
 from services.analytics.figures.registry import FIGURES
-from shared.contracts.follow_up import FollowUpRecorded
 from shared.testing.builders import facts
-from shared.testing.builders.messages import (
-    StreamBuilder,
-    lesion_registered,
-    participant_enrolled,
-    participant_screened,
-    participant_stream,
-)
+from shared.testing.builders.events import EventStream
+from shared.testing.builders.facts import lesion_registered, participant_enrolled, participant_screened
+from shared.testing.builders.follow_up_facts import follow_up_recorded
+from shared.testing.builders.participant_history import participant_stream
 from tests.api.support.study import ALL_USERS, StudyUnderTest, open_study
 from tests.chaos.support.processes import wait_until
 from tests.demo import CHECKOUT, Demo
@@ -91,7 +87,7 @@ def test_version_gap_and_rejected_event_park_only_their_streams_until_discarded(
 ) -> None:
     gapped, poisoned = participant_stream(study.study_id, lesion_registered()), participant_stream(study.study_id)
     poisoned.correct(gapped.events[0], None)  # of a stream that is not its own
-    poisoned.add(lesion_registered())
+    poisoned.record(lesion_registered())
     publish_events(demo, [gapped.events[0], gapped.events[2], *poisoned.events])
     study.external_event_count += 3
     study.enroll_at("milan")
@@ -126,8 +122,8 @@ def test_participant_without_a_screening_is_listed_and_in_no_figure_until_screen
     demo: Demo, study: StudyUnderTest
 ) -> None:
     before = study.figure("flow")
-    unscreened_stream = StreamBuilder(study.study_id, service="followup")
-    unscreened_stream.add(FollowUpRecorded.model_validate({"seen_on": "2024-05-01", "mode": "clinic"}))
+    unscreened_stream = EventStream(study.study_id, service="followup")
+    unscreened_stream.record(follow_up_recorded("2024-05-01"))
     publish_events(demo, unscreened_stream.events)
     wait_until(lambda: read_operations(study)["without_screening"]["count"], "it is listed", TIMEOUT_SECONDS)
     study.external_event_count += 1
@@ -149,8 +145,8 @@ def test_participant_without_a_screening_is_listed_and_in_no_figure_until_screen
     }
     assert unscreened_stream.stream_id not in json.dumps([study.figure(name) for name in FIGURES])
 
-    screening_stream = StreamBuilder(study.study_id, unscreened_stream.stream_id, site="rome")
-    screening_stream.add(participant_screened("rome"), participant_enrolled())
+    screening_stream = EventStream(study.study_id, unscreened_stream.stream_id, site_id="rome")
+    screening_stream.record(participant_screened(site_id="rome"), participant_enrolled())
     publish_events(demo, screening_stream.events)
     study.external_event_count += 2
     assert study.wait_for_analytics() == study.expected_position

@@ -7,18 +7,12 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Page, expect
 
-from infra.reference.study import CRITERIA, FROZEN_TODAY, SITE_ID, STUDY_ID
+from infra.reference.study import STUDY_ID
 from services.analytics.figures.registry import FIGURES
 from tests.browser.conftest import IMAGES
+from tests.demo import SCREENING_DATA
 
 DESKTOP_SIZE, PHONE_SIZE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-SCREENING_DATA = {
-    "site_id": SITE_ID,
-    "screened_on": FROZEN_TODAY,
-    "sex": "female",
-    "birth_year": 1952,
-    "criteria": {criterion["id"]: "met" for criterion in CRITERIA},
-}
 
 ScreenParticipant = Callable[[dict[str, Any]], object]
 FindViolations = Callable[[], list[tuple[str, list[str]]]]

@@ -6,8 +6,10 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Page, expect
 
-from shared.contracts.follow_up import FollowUpRecorded
-from shared.testing.builders.messages import StreamBuilder, lesion_registered, participant_stream
+from shared.testing.builders.events import EventStream
+from shared.testing.builders.facts import lesion_registered
+from shared.testing.builders.follow_up_facts import follow_up_recorded
+from shared.testing.builders.participant_history import participant_stream
 from tests.api.support.study import StudyUnderTest, open_study
 from tests.demo import SAME_ORIGIN_HEADERS, Demo
 from tests.integration.support.publisher import publish_events
@@ -18,8 +20,8 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
     """With a stream that stands still, which is mended at the end, and somebody without a screening."""
     with open_study(demo) as study:
         gapped_stream = participant_stream(study.study_id, lesion_registered())
-        unscreened_stream = StreamBuilder(study.study_id, service="followup")
-        unscreened_stream.add(FollowUpRecorded.model_validate({"seen_on": "2024-05-01", "mode": "clinic"}))
+        unscreened_stream = EventStream(study.study_id, service="followup")
+        unscreened_stream.record(follow_up_recorded("2024-05-01"))
         publish_events(demo, [gapped_stream.events[0], gapped_stream.events[2], *unscreened_stream.events])
         study.external_event_count += 2
         study.wait_for_analytics()

@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from infra.reference.study import STUDY_ID
-from tests.browser.test_cohort_page import PHONE_SIZE, SCREENING_DATA, FindViolations, horizontal_overflow
+from tests.browser.test_cohort_page import PHONE_SIZE, FindViolations, horizontal_overflow
+from tests.demo import SCREENING_DATA
 
 ScreenParticipantFunction = Callable[[dict[str, Any]], object]
 

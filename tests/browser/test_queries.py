@@ -7,14 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from infra.reference.study import CONSENT_VERSIONS, FROZEN_TODAY, SITE_ID, STUDY_ID
-from tests.browser.test_cohort_page import (
-    PHONE_SIZE,
-    SCREENING_DATA,
-    FindViolations,
-    ScreenParticipant,
-    horizontal_overflow,
-)
-from tests.demo import SAME_ORIGIN_HEADERS, Demo
+from tests.browser.test_cohort_page import PHONE_SIZE, FindViolations, ScreenParticipant, horizontal_overflow
+from tests.demo import SAME_ORIGIN_HEADERS, SCREENING_DATA, Demo
 
 QUERIES_PATH = f"/analytics/studies/{STUDY_ID}/queries"
 CONSENT_DATA = {"signed_on": FROZEN_TODAY, "form_version": CONSENT_VERSIONS[-1]["version"]}

@@ -8,7 +8,7 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from infra.reference.study import STUDY_ID
-from tests.browser.test_cohort_page import SCREENING_DATA
+from tests.demo import SCREENING_DATA
 
 COHORT_PATH = f"/analytics/studies/{STUDY_ID}"
 TIMEOUT_MILLISECONDS = 20_000  # milliseconds

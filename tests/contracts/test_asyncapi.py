@@ -25,7 +25,7 @@ from shared.contracts.event import Event
 from shared.contracts.json_schemas import CONTRACTS_FOLDER, golden_path, load_published_schemas, schema_name
 from shared.kernel.fact import Fact, Stream
 from shared.settings import Settings
-from shared.testing.builders.messages import FIRST_RECORDED_AT as AT
+from shared.testing.builders.events import FIRST_RECORDED_AT as AT
 from shared.version import VERSION
 
 DOCUMENT = asyncapi_document("1.2.3")

@@ -23,11 +23,11 @@ from shared.contracts.event import Event, stated_facts
 from shared.contracts.json_schemas import FactSource, find_differences, load_published_schemas, write_schemas
 from shared.inbox.stream_cursor import InboundEvent, parse_message
 from shared.kernel.fact import Fact, Stream
-from shared.kernel.ids import Code, new_event_id
+from shared.kernel.ids import Code
 from shared.kernel.partial_date import ClinicalDate
 from shared.kernel.record import current_record
 from shared.kernel.sealed_text import SealedString
-from shared.testing.builders.messages import FIRST_RECORDED_AT as AT
+from shared.testing.builders.events import make_event
 from shared.testing.builders.messages import as_message
 
 STREAM_V1, STREAM_V2 = Stream("enrollment", "participant"), Stream("enrollment", "participant")
@@ -66,31 +66,19 @@ def sample_taken(stream: Stream, **members: Any) -> Fact:
     return stream.facts["sample.taken"].model_validate({"taken_on": "2024-03-07", "tubes": 2, **members})
 
 
-def make_event(version: int, fact: Fact, corrects: UUID | None = None) -> Event:
+def sample_event(version: int, fact: Fact, corrects: UUID | None = None) -> Event:
     meta = {"corrects": {"type": "sample.taken", "version": 1}} if corrects else {}
-    return Event(
-        "atc-rt",
-        "enrollment",
-        "K7F2-9QXA-3",
-        version,
-        new_event_id(),
-        fact.type_name,
-        fact.schema_version,
-        "site-01",
-        fact.model_dump_json(),
-        AT,
-        meta,
-    )
+    return make_event(fact, version, stream_id="K7F2-9QXA-3", service="enrollment", meta=meta)
 
 
 def correction_event(stream: Stream, original: Event, fact: Fact, version: int = 2) -> Event:
     correction = stream.correction(event_id=original.event_id, reason_code="typing_error", replacement=fact)
-    return make_event(version, correction, original.event_id)
+    return sample_event(version, correction, original.event_id)
 
 
-OLD = make_event(1, sample_taken(STREAM_V1, label="rack-7", remark="she was afraid of needles"))
+OLD = sample_event(1, sample_taken(STREAM_V1, label="rack-7", remark="she was afraid of needles"))
 OLD_CORRECTION = correction_event(STREAM_V1, OLD, sample_taken(STREAM_V1, label="rack-8", tubes=3))
-NEW = make_event(1, sample_taken(STREAM_V2, kind="blood"))
+NEW = sample_event(1, sample_taken(STREAM_V2, kind="blood"))
 NEW_CORRECTION = correction_event(STREAM_V2, NEW, sample_taken(STREAM_V2, kind="tissue", tubes=3))
 
 

@@ -21,14 +21,9 @@ from shared.inbox.parked import (
 from shared.inbox.repository import Connection
 from shared.inbox.stream_cursor import VERSION_MISSING, KafkaMessage
 from shared.postgres.tenancy import Tenant, transaction
-from shared.testing.builders.messages import (
-    as_message,
-    as_messages,
-    lesion_registered,
-    participant_enrolled,
-    participant_stream,
-    study_stream,
-)
+from shared.testing.builders.facts import lesion_registered, participant_enrolled
+from shared.testing.builders.messages import as_message, as_messages
+from shared.testing.builders.participant_history import participant_stream, study_stream
 from tests.conftest import Database
 from tests.integration.support.analytics_database import (
     journal_rows,
@@ -271,9 +266,9 @@ async def test_application_role_sees_positions_of_its_streams_but_no_waiting_eve
 ) -> None:
     stream, other = participant_stream(study_id), participant_stream(f"{study_id}-other")
     await project_messages(analytics_database.system, as_messages([*stream.events, *other.events]))
-    async with transaction(analytics_database.app, Tenant(study_id, "north")) as connection:
+    async with transaction(analytics_database.app, Tenant(study_id, "rome")) as connection:
         assert await connection.fetch("select subject, version from inbox_stream") == [(stream.stream_id, 2)]
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.fetch("select from inbox_waiting")
-    async with transaction(analytics_database.app, Tenant(study_id, "south")) as connection:
+    async with transaction(analytics_database.app, Tenant(study_id, "milan")) as connection:
         assert await connection.fetch("select subject from inbox_stream") == []

@@ -13,7 +13,7 @@ import pytest
 from infra.local.kafka import LocalKafka, install_kafka
 from services.analytics.projection.worker import FATAL_EXIT_CODE
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
-from shared.testing.builders.messages import StreamBuilder
+from shared.testing.builders.events import EventStream
 from tests.conftest import TOPICS, Database, PostgresServer
 from tests.integration.support.analytics_database import own_analytics_database
 from tests.integration.support.faust_workers import (
@@ -82,7 +82,7 @@ async def test_worker_whose_kafka_client_fails_exits_and_its_successor_continues
 
 
 async def recovers_after_broker_restart(
-    harness: FaustWorkerHarness, broker: LocalKafka, own_database: Database, streams: Sequence[StreamBuilder]
+    harness: FaustWorkerHarness, broker: LocalKafka, own_database: Database, streams: Sequence[EventStream]
 ) -> bool:
     """Publish the last two of `streams` after the broker's return. Returns whether no partitions were assigned."""
     with harness.worker(own_database) as worker:

@@ -12,12 +12,9 @@ from infra.local.ports import LOOPBACK, free_port
 from services.analytics.projection.worker import FATAL_EXIT_CODE
 from shared.contracts.cloudevents import encode
 from shared.outbox.publisher import KafkaPublisher
-from shared.testing.builders.messages import (
-    StreamBuilder,
-    corrected_participant_stream,
-    lesion_registered,
-    participant_stream,
-)
+from shared.testing.builders.events import EventStream
+from shared.testing.builders.facts import lesion_registered
+from shared.testing.builders.participant_history import corrected_participant_stream, participant_stream
 from tests.conftest import Database, KafkaServer, PostgresServer, open_database
 from tests.integration.support.analytics_database import (
     journal_rows,
@@ -78,7 +75,7 @@ async def test_published_events_are_projected_and_announced_and_the_worker_stops
     with harness.worker(own_database) as worker:
         await harness.publish(*streams)
         await wait_until_applied(own_database, *streams)
-        last_notification = f"{study_id}:{sum(len(telling.events) for telling in streams)}:0"
+        last_notification = f"{study_id}:{sum(len(stream.events) for stream in streams)}:0"
 
         async def is_announced() -> bool:
             await listener.execute("select")
@@ -205,7 +202,7 @@ async def test_worker_exits_when_its_database_is_reset_and_the_next_one_catches_
 
 
 async def project_and_read_epoch(
-    harness: FaustWorkerHarness, postgres: PostgresServer, database_name: str, *streams: StreamBuilder
+    harness: FaustWorkerHarness, postgres: PostgresServer, database_name: str, *streams: EventStream
 ) -> object:
     """Run a worker until the database has all that was told; the study's epoch there."""
     async with open_database(postgres, database_name, "analytics") as database:

@@ -13,7 +13,7 @@ from shared.eventstore.feed_cursor import FeedCursor
 from shared.eventstore.postgres_store import PostgresStore
 from shared.postgres.tenancy import Tenant
 from shared.testing.append_requests import append_in_unit, build_append
-from shared.testing.store_contract import read_events_after
+from shared.testing.visibility_contract import read_events_after
 from tests.conftest import Database
 
 WRITER_COUNT, VERSIONS_PER_WRITER = 8, 40

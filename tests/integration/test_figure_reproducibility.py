@@ -18,7 +18,8 @@ from services.analytics.timeline.service import TimelineService
 from shared.kernel.clock import Clock
 from shared.kernel.errors import RequestRejected
 from shared.testing.builders import facts
-from shared.testing.builders.messages import FIRST_RECORDED_AT, participant_enrolled, participant_screened
+from shared.testing.builders.events import FIRST_RECORDED_AT
+from shared.testing.builders.facts import participant_enrolled, participant_screened
 from tests.conftest import Database
 from tests.integration.support.analytics_app import open_analytics_study
 
@@ -40,7 +41,7 @@ async def test_figures_at_a_position_and_cut_do_not_depend_on_todays_date(
         course = facts.radiotherapy_started(PARTIAL_DATE)
         withdrawal = facts.consent_withdrawn(PARTIAL_DATE)
         participant = await analytics_study.add_participant(
-            "north",
+            "rome",
             participant_screened(),
             participant_enrolled(PARTIAL_DATE),
             course,
@@ -48,7 +49,7 @@ async def test_figures_at_a_position_and_cut_do_not_depend_on_todays_date(
             withdrawal,
         )
         plan = facts.protocol(stereotactic={"deliveries": [course.targets[0].delivery]})
-        await analytics_study.project([analytics_study.study.add(facts.protocol_amended("2024-03-20", plan))])
+        await analytics_study.project([analytics_study.study.record(facts.protocol_amended("2024-03-20", plan))])
         user, as_of = f"investigator.{study_id}", AsOf(at=str(analytics_study.position))
         parameters = FigureRequest(cut_date=CUT, as_of=as_of)
         snapshots: list[dict[str, Any]] = []
@@ -57,7 +58,7 @@ async def test_figures_at_a_position_and_cut_do_not_depend_on_todays_date(
             figures, queries = FigureService(reader), QueryService(reader)
             timeline_service = TimelineService(reader)
             _, rows = await queries.visible_queries(study_id, user, QueryFilter(rule="imprecise_end_of_follow_up"))
-            timeline = await timeline_service.timeline(study_id, participant.number, user, as_of)
+            timeline = await timeline_service.timeline(study_id, participant.participant_id, user, as_of)
             answers = {name: (await figures.figure(name, study_id, user, parameters)).to_json() for name in FIGURES}
             snapshots.append(
                 {

@@ -19,7 +19,9 @@ from shared.inbox.consumer import consume, rewind_group, stored_offsets
 from shared.inbox.repository import Connection
 from shared.inbox.standing_facts import apply_by_version
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
-from shared.testing.builders.messages import StreamBuilder, lesion_registered, participant_enrolled, participant_stream
+from shared.testing.builders.events import EventStream
+from shared.testing.builders.facts import lesion_registered, participant_enrolled
+from shared.testing.builders.participant_history import participant_stream
 from tests.conftest import Database, KafkaServer, PostgresServer
 from tests.integration.support.analytics_database import own_analytics_database, read_standing_facts, stream_states
 
@@ -45,15 +47,15 @@ def group() -> str:
     return f"group-{secrets.token_hex(4)}"
 
 
-def participant_streams(study_id: str, size: int) -> list[StreamBuilder]:
+def participant_streams(study_id: str, size: int) -> list[EventStream]:
     return [
         participant_stream(study_id, lesion_registered("L1"), lesion_registered("L2"), participant_enrolled())
         for _ in range(size)
     ]
 
 
-def encode_streams(topic: str, streams: Sequence[StreamBuilder]) -> list[Message]:
-    encoded = [encode(event) for telling in streams for event in telling.events]
+def encode_streams(topic: str, streams: Sequence[EventStream]) -> list[Message]:
+    encoded = [encode(event) for stream in streams for event in stream.events]
     return [Message(topic, each.key, each.headers, each.value) for each in encoded]
 
 
@@ -77,9 +79,9 @@ async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def wait_until_applied(database: Database, streams: Sequence[StreamBuilder]) -> None:
+async def wait_until_applied(database: Database, streams: Sequence[EventStream]) -> None:
     """Wait until every stream was applied to its end."""
-    ends = {telling.stream_id: (len(telling.events), None) for telling in streams}
+    ends = {stream.stream_id: (len(stream.events), None) for stream in streams}
 
     async def is_applied() -> bool:
         return await stream_states(database.system, streams[0].study_id) == ends
@@ -87,9 +89,9 @@ async def wait_until_applied(database: Database, streams: Sequence[StreamBuilder
     await wait_until(is_applied)
 
 
-async def is_applied_exactly_once(database: Database, streams: Sequence[StreamBuilder]) -> bool:
+async def is_applied_exactly_once(database: Database, streams: Sequence[EventStream]) -> bool:
     rows = await read_standing_facts(database.system, streams[0].study_id)
-    events = [event.event_id for telling in streams for event in telling.events]
+    events = [event.event_id for stream in streams for event in stream.events]
     return sorted(row.event_id for row in rows) == sorted(events)
 
 

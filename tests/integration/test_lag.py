@@ -16,7 +16,10 @@ from shared.contracts.cloudevents import Message, encode
 from shared.inbox.lag import StallDetector, WorkerStalled, load_lags, load_stuck_counts, monitor_lag
 from shared.inbox.stream_cursor import KafkaMessage
 from shared.outbox.publisher import KafkaPublisher, ensure_topics
-from shared.testing.builders.messages import StreamBuilder, as_message, lesion_registered, participant_stream
+from shared.testing.builders.events import EventStream
+from shared.testing.builders.facts import lesion_registered
+from shared.testing.builders.messages import as_message
+from shared.testing.builders.participant_history import participant_stream
 from tests.conftest import Database, KafkaServer, PostgresServer
 from tests.integration.support.analytics_database import own_analytics_database, project_messages
 
@@ -62,7 +65,7 @@ async def wait_for_lag(database: Database, topic: str, expected: int) -> None:
     await wait_until(has_expected_lag)
 
 
-def encode_stream(topic: str, stream: StreamBuilder) -> list[Message]:
+def encode_stream(topic: str, stream: EventStream) -> list[Message]:
     encoded = [encode(event) for event in stream.events]
     return [Message(topic, each.key, each.headers, each.value) for each in encoded]
 
@@ -104,7 +107,7 @@ def test_stall_is_detected_only_when_no_offset_moves_despite_a_backlog() -> None
         assert detector.observe(offsets, 30.0, caught_up=False) == StallDetector(offsets, 30.0)
 
 
-def message_in(stream: StreamBuilder, topic: str, partition: int, offset: int) -> KafkaMessage:
+def message_in(stream: EventStream, topic: str, partition: int, offset: int) -> KafkaMessage:
     return replace(as_message(stream.events[0], offset, partition), topic=topic)
 
 

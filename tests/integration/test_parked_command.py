@@ -22,14 +22,10 @@ from shared.inbox.batch import PoisonEvent, apply_messages
 from shared.inbox.parked import ParkedItemNotFound, discard, unreadable_messages
 from shared.inbox.repository import Connection
 from shared.postgres.tenancy import Tenant, transaction
-from shared.testing.builders.messages import (
-    StreamBuilder,
-    as_message,
-    as_messages,
-    lesion_registered,
-    participant_enrolled,
-    participant_stream,
-)
+from shared.testing.builders.events import EventStream
+from shared.testing.builders.facts import lesion_registered, participant_enrolled
+from shared.testing.builders.messages import as_message, as_messages
+from shared.testing.builders.participant_history import participant_stream
 from tests.conftest import ROOT, Database, PostgresServer
 from tests.integration.support.analytics_database import (
     journal_rows,
@@ -104,7 +100,7 @@ async def terminal(
         yield CliTerminal(database, tmp_path)
 
 
-async def park_stream(terminal: CliTerminal, study_id: str) -> StreamBuilder:
+async def park_stream(terminal: CliTerminal, study_id: str) -> EventStream:
     """A stream that stands still before a lesion, with what comes behind it."""
     stream = participant_stream(study_id, lesion_registered(), participant_enrolled())
     await project_messages(terminal.database.system, as_messages(stream.events), reject_lesions)
@@ -169,7 +165,7 @@ async def test_retry_all_retries_every_parked_stream(terminal: CliTerminal, stud
     await project_messages(terminal.database.system, [as_message(gapped.events[0]), as_message(gapped.events[2])])
     result = await terminal.run("retry", "analytics", "--all")
     assert (result.returncode, result.stdout.splitlines()[-1]) == (1, "events applied: 6")
-    expected: dict[str, Any] = {telling.stream_id: (4, None) for telling in streams}
+    expected: dict[str, Any] = {stream.stream_id: (4, None) for stream in streams}
     assert await stream_states(terminal.database.system, study_id) == {
         **expected,
         gapped.stream_id: (1, "version-missing"),

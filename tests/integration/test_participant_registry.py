@@ -20,6 +20,7 @@ from shared.outbox.confirmation import confirm_database
 from shared.postgres.migrations import migrate
 from shared.postgres.tenancy import Tenant
 from shared.testing.append_requests import append_in_unit, load_stream
+from shared.testing.builders.events import enrollment_events
 from shared.testing.builders.facts import (
     correction,
     participant_enrolled,
@@ -30,14 +31,9 @@ from shared.testing.builders.facts import (
     study_opened,
 )
 from shared.testing.builders.messages import as_messages
-from shared.testing.builders.messages import participant_stream as told_participant
-from shared.testing.builders.messages import study_stream as told_study
-from shared.testing.foreign_participant_contract import (
-    ForeignParticipantContract,
-    Replicate,
-    append_of_one_fact,
-    enrollment_events,
-)
+from shared.testing.builders.participant_history import participant_stream as told_participant
+from shared.testing.builders.participant_history import study_stream as told_study
+from shared.testing.foreign_participant_contract import ForeignParticipantContract, Replicate, append_of_one_fact
 from tests.conftest import MIGRATIONS, Database, PostgresServer, ServerAddress, execute_as_superuser, runtime_roles
 from tests.conftest import open_database as opened_database
 from tests.integration.support.analytics_database import project_messages
@@ -170,7 +166,7 @@ async def test_registry_migration_covers_events_applied_before_it(
             await migrate(database.url, MIGRATIONS["followup"], runtime_roles("followup"))
             await confirm_database(database.system)
             store = PostgresStore("followup", database.app, foreign_facts_reader=read_participant)
-            stream = await load_stream(store, Tenant(study_id, "north"), streams[1].stream_id)
-        assert (stream.study_version, stream.head) == (4, StreamHead(0, "north", enrollment_version=2))
+            stream = await load_stream(store, Tenant(study_id, "rome"), streams[1].stream_id)
+        assert (stream.study_version, stream.head) == (4, StreamHead(0, "rome", enrollment_version=2))
     finally:
         await execute_as_superuser(postgres, f"drop database {name} with (force)")

@@ -25,16 +25,10 @@ from shared.kernel.record import current_record as record_of
 from shared.postgres.tenancy import Tenant, transaction
 from shared.testing.builders import follow_up_facts as followup
 from shared.testing.builders import toxicity_facts as toxicity
-from shared.testing.builders.messages import (
-    StreamBuilder,
-    as_messages,
-    corrected_participant_stream,
-    lesion_registered,
-    participant_screened,
-    participant_stream,
-    participant_transferred,
-    study_stream,
-)
+from shared.testing.builders.events import EventStream
+from shared.testing.builders.facts import lesion_registered, participant_screened, participant_transferred
+from shared.testing.builders.messages import as_messages
+from shared.testing.builders.participant_history import corrected_participant_stream, participant_stream, study_stream
 from tests.conftest import Database, PostgresServer
 from tests.integration.support.analytics_database import (
     fact_rows,
@@ -53,16 +47,16 @@ async def own_database(postgres: PostgresServer, databases: Mapping[str, str]) -
         yield database
 
 
-def study_with_transfer(study_id: str) -> list[StreamBuilder]:
+def study_with_transfer(study_id: str) -> list[EventStream]:
     """A study and four participants; of one, who moves to another site, all services tell."""
-    transferred_stream = participant_stream(study_id, lesion_registered(), participant_transferred("south"))
+    transferred_stream = participant_stream(study_id, lesion_registered(), participant_transferred("milan"))
     toxicity_stream, followup_stream = (
-        StreamBuilder(study_id, transferred_stream.stream_id, service) for service in ("toxicity", "followup")
+        EventStream(study_id, transferred_stream.stream_id, service) for service in ("toxicity", "followup")
     )
-    wrong_assessment = toxicity_stream.add(toxicity.toxicity_assessed(5, toxicity.finding()))
-    toxicity_stream.add(toxicity.serious_event_reported("A", 6))
+    wrong_assessment = toxicity_stream.record(toxicity.toxicity_assessed(5, toxicity.finding()))
+    toxicity_stream.record(toxicity.serious_event_reported("A", 6))
     toxicity_stream.correct(wrong_assessment, toxicity.toxicity_assessed(7))
-    followup_stream.add(followup.follow_up_recorded(40), followup.participant_died(60))
+    followup_stream.record(followup.follow_up_recorded(40), followup.participant_died(60))
     other_streams = [
         corrected_participant_stream(study_id),
         participant_stream(study_id, lesion_registered()),
@@ -82,7 +76,7 @@ async def test_every_interleaving_and_repetition_of_events_leads_to_the_same_fac
 ) -> None:
     study_id, random_source = f"study-{secrets.token_hex(6)}", random.Random(seed)  # noqa: S311 - a seeded shuffle
     streams = study_with_transfer(study_id)
-    events = [event for telling in streams for event in telling.events]
+    events = [event for stream in streams for event in stream.events]
     shuffled = random_source.sample(events, len(events)) + random_source.choices(events, k=repeats)
     for start in range(0, len(shuffled), cut):
         await project_messages(own_database.system, as_messages(shuffled[start : start + cut]))
@@ -103,16 +97,16 @@ async def current_sites(own_database: Database, study_id: str) -> dict[str, str]
     return {row["subject"]: row["site_id"] for row in rows if row["subject"] != study_id}
 
 
-def last_site(stream: StreamBuilder) -> str:
+def last_site(stream: EventStream) -> str:
     """The site of somebody by the transfers that stand."""
     transfers = record_of(event.stated_fact() for event in stream.events).stated_of(ParticipantTransferred)
-    return transfers[-1].fact.to_site if transfers else "north"
+    return transfers[-1].fact.to_site if transfers else "rome"
 
 
-async def _expected_facts(own_database: Database, streams: list[StreamBuilder]) -> list[tuple[object, ...]]:
+async def _expected_facts(own_database: Database, streams: list[EventStream]) -> list[tuple[object, ...]]:
     """Returns the current facts of each stream as the write side computes them, in the form of stored rows."""
-    events_by_id = {event.event_id: event for telling in streams for event in telling.events}
-    records = [record_of(event.stated_fact() for event in telling.events) for telling in streams]
+    events_by_id = {event.event_id: event for stream in streams for event in stream.events}
+    records = [record_of(event.stated_fact() for event in stream.events) for stream in streams]
     return sorted(
         [
             _fact_row(events_by_id[stated.event_id], await _normalized_json(own_database, stated.fact))
@@ -153,7 +147,7 @@ async def test_correction_restates_voids_and_reinstates_and_the_past_stays_reada
     analytics_database: Database, study_id: str
 ) -> None:
     stream = participant_stream(study_id)
-    lesion_event = stream.add(lesion_registered("L1"))
+    lesion_event = stream.record(lesion_registered("L1"))
     stream.correct(lesion_event, lesion_registered("L2"))
     stream.correct(lesion_event, None)
     stream.correct(lesion_event, lesion_registered("L3"))
@@ -175,7 +169,7 @@ async def test_correction_restates_voids_and_reinstates_and_the_past_stays_reada
 async def test_rebuild_reproduces_every_row(own_database: Database) -> None:
     studies = [f"study-{secrets.token_hex(6)}" for _ in range(3)]
     for study_id in studies:
-        events = [event for telling in study_with_transfer(study_id) for event in telling.events]
+        events = [event for stream in study_with_transfer(study_id) for event in stream.events]
         for start in range(0, len(events), 7):
             await project_messages(own_database.system, as_messages(events[start : start + 7]))
     before = [await fact_rows(own_database.system, study_id) for study_id in studies]
@@ -207,7 +201,7 @@ def with_later_schema(event: Event) -> Event:
 
 async def test_event_of_a_later_schema_is_applied_as_far_as_known_and_kept_unchanged(own_database: Database) -> None:
     stream = participant_stream(study_id := f"study-{secrets.token_hex(6)}")
-    stream.correct(stream.add(lesion_registered("L1")), lesion_registered("L2"))
+    stream.correct(stream.record(lesion_registered("L1")), lesion_registered("L2"))
     later_events = [with_later_schema(event) for event in stream.events[2:]]
     await project_messages(own_database.system, as_messages([*stream.events[:2], *later_events]))
 
@@ -242,7 +236,7 @@ async def test_participant_rows_are_visible_at_the_current_site_and_study_rows_e
     study_events_stream, staying_stream, transferred_stream = (
         study_stream(study_id),
         participant_stream(study_id),
-        participant_stream(study_id, participant_transferred("south")),
+        participant_stream(study_id, participant_transferred("milan")),
     )
     await project_messages(
         analytics_database.system,
@@ -257,8 +251,8 @@ async def test_participant_rows_are_visible_at_the_current_site_and_study_rows_e
             }
         return {row["subject"] for row in rows}
 
-    assert await visible_subjects("north") == {study_id, staying_stream.stream_id}
-    assert await visible_subjects("south") == {study_id, transferred_stream.stream_id}
+    assert await visible_subjects("rome") == {study_id, staying_stream.stream_id}
+    assert await visible_subjects("milan") == {study_id, transferred_stream.stream_id}
     assert await visible_subjects("west") == {study_id}
     assert await visible_subjects("") == {study_id}
     assert await visible_subjects("*") == {study_id, staying_stream.stream_id, transferred_stream.stream_id}
@@ -267,13 +261,13 @@ async def test_participant_rows_are_visible_at_the_current_site_and_study_rows_e
 
 async def test_current_site_follows_the_last_transfer_that_stands(analytics_database: Database, study_id: str) -> None:
     stream = participant_stream(study_id)
-    steps: list[tuple[Event, str | None]] = [(stream.events[-1], "north")]
-    south = stream.add(participant_transferred("south", "2024-03-31"))
-    steps += [(south, "south"), (stream.add(participant_transferred("west", "2024-03")), "west")]
-    steps += [(stream.add(participant_transferred("east", "2024-02")), "west")]
-    steps += [(stream.correct(stream.events[3], None), "south"), (stream.correct(south, None), "east")]
-    steps += [(stream.correct(stream.events[4], None), "north"), (stream.correct(stream.events[0], None), None)]
-    steps += [(stream.correct(stream.events[0], participant_screened("north")), "north")]
+    steps: list[tuple[Event, str | None]] = [(stream.events[-1], "rome")]
+    milan = stream.record(participant_transferred("milan", "2024-03-31"))
+    steps += [(milan, "milan"), (stream.record(participant_transferred("west", "2024-03")), "west")]
+    steps += [(stream.record(participant_transferred("east", "2024-02")), "west")]
+    steps += [(stream.correct(stream.events[3], None), "milan"), (stream.correct(milan, None), "east")]
+    steps += [(stream.correct(stream.events[4], None), "rome"), (stream.correct(stream.events[0], None), None)]
+    steps += [(stream.correct(stream.events[0], participant_screened(site_id="rome")), "rome")]
     await project_messages(analytics_database.system, as_messages(stream.events[:2]))
     for (event, site), message in zip(steps, [None, *as_messages(stream.events[2:])], strict=True):
         await project_messages(analytics_database.system, [message] if message else [])
@@ -285,19 +279,19 @@ async def test_current_site_follows_the_last_transfer_that_stands(analytics_data
     "transfers",
     [
         [],
-        [("south", "2024-03-31"), ("west", "2024-03")],
-        [("south", "2024-03"), ("west", "2024-03-31")],
-        [("south", "2024"), ("west", "2024-06-01"), ("north", "2023")],
-        [("south", "2024-02"), ("west", "2024-02-29"), ("south", "2024-02-28")],
+        [("milan", "2024-03-31"), ("west", "2024-03")],
+        [("milan", "2024-03"), ("west", "2024-03-31")],
+        [("milan", "2024"), ("west", "2024-06-01"), ("rome", "2023")],
+        [("milan", "2024-02"), ("west", "2024-02-29"), ("milan", "2024-02-28")],
     ],
 )
 @pytest.mark.parametrize("corrected", ["nothing", "first", "screening"])
 async def test_sql_present_site_equals_current_site(
     analytics_database: Database, study_id: str, transfers: list[tuple[str, str]], corrected: str
 ) -> None:
-    stream = StreamBuilder(study_id)
-    screened = stream.add(participant_screened("north"))
-    moves = [stream.add(participant_transferred(site, day)) for site, day in transfers]
+    stream = EventStream(study_id)
+    screened = stream.record(participant_screened(site_id="rome"))
+    moves = [stream.record(participant_transferred(site, day)) for site, day in transfers]
     if corrected == "first" and moves:
         stream.correct(moves[0], participant_transferred("east", "2024-03-31"))
     if corrected == "screening":
@@ -317,10 +311,10 @@ async def test_database_and_kernel_agree_on_the_last_day_of_a_partial_date(
 async def test_participant_without_a_screening_is_visible_to_no_single_site(
     analytics_database: Database, study_id: str
 ) -> None:
-    stream = StreamBuilder(study_id)
-    stream.add(lesion_registered())
+    stream = EventStream(study_id)
+    stream.record(lesion_registered())
     await project_messages(analytics_database.system, as_messages(stream.events))
-    assert await read_standing_facts(analytics_database.app, study_id, site="north") == []
+    assert await read_standing_facts(analytics_database.app, study_id, site="rome") == []
     assert len(await read_standing_facts(analytics_database.app, study_id)) == 1
 
 

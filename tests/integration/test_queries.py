@@ -18,16 +18,13 @@ from shared.kernel.clock import real_time
 from shared.kernel.fact import Fact
 from shared.settings import Settings
 from shared.testing.builders import facts
-from shared.testing.builders.messages import StreamBuilder, as_messages
+from shared.testing.builders.events import EventStream
+from shared.testing.builders.follow_up_facts import follow_up_recorded, participant_died, query_explained
+from shared.testing.builders.messages import as_messages
+from shared.testing.builders.participant_history import ParticipantHistory
+from shared.testing.builders.toxicity_facts import finding, toxicity_assessed
 from tests.conftest import Database, PostgresServer
 from tests.integration.support.analytics_database import own_analytics_database, project_messages
-from tests.unit.analytics.participant_history import (
-    follow_up_contact,
-    participant_death,
-    query_explanation,
-    toxicity_assessment,
-    toxicity_finding,
-)
 
 ROLES = {
     "investigator": None,
@@ -76,31 +73,22 @@ class AnalyticsClient:
         headers = {"Authorization": f"Bearer {self.issuer.token(user, now=real_time())}"} if user else {}
         return await self.http.get(path, params=params, headers=headers)
 
-    async def project(self, *streams: StreamBuilder) -> None:
-        await project_messages(
-            self.database.system, as_messages([event for telling in streams for event in telling.events])
-        )
+    async def project(self, *histories: EventStream | ParticipantHistory) -> None:
+        events = [event for history in histories for event in history.events]
+        await project_messages(self.database.system, as_messages(events))
 
 
-class ParticipantWithStreams:
-    """A participant at a site, told by the three services."""
-
-    def __init__(self, study_id: str, site: str, *extra_facts: Fact) -> None:
-        self.enrollment = StreamBuilder(study_id, site=site)
-        self.number = self.enrollment.stream_id
-        self.toxicity = StreamBuilder(study_id, self.number, "toxicity", site)
-        self.followup = StreamBuilder(study_id, self.number, "followup", site)
-        self.enrollment.add(
-            facts.participant_screened(site_id=site),
-            facts.consent_signed(),
-            facts.participant_enrolled(),
-            facts.baseline_recorded(),
-            *extra_facts,
-        )
-
-    @property
-    def streams(self) -> tuple[StreamBuilder, ...]:
-        return tuple(telling for telling in (self.enrollment, self.toxicity, self.followup) if telling.events)
+def enrolled_participant(study_id: str, site: str, *facts_: Fact) -> ParticipantHistory:
+    """Return the history of a participant who is enrolled at a site with a baseline, and then `facts_`."""
+    history = ParticipantHistory(study_id, site_id=site)
+    history.record(
+        facts.participant_screened(site_id=site),
+        facts.consent_signed(),
+        facts.participant_enrolled(),
+        facts.baseline_recorded(),
+        *facts_,
+    )
+    return history
 
 
 @dataclass
@@ -119,68 +107,72 @@ class QueryStudy:
     async def get_page(self, user: str = "investigator", **params: Any) -> httpx.Response:
         return await self.client.get(f"/analytics/studies/{self.study_id}/queries", user, **params)
 
-    async def project_fact(self, stream: StreamBuilder, fact: Fact) -> Event:
-        event = stream.add(fact)
-        await self.client.project(stream)
+    async def project_fact(self, history: ParticipantHistory, fact: Fact) -> Event:
+        event = history.record(fact)
+        await self.client.project(history)
         return event
 
 
 @pytest.fixture
 async def study(client: AnalyticsClient) -> QueryStudy:
-    study_stream = StreamBuilder(f"own-{secrets.token_hex(6)}", site=None)
-    study_stream.stream_id = study_stream.study_id
-    study_stream.add(facts.study_opened(), facts.site_activated("rome"), facts.site_activated("milan"))
+    study_id = f"own-{secrets.token_hex(6)}"
+    study_stream = EventStream(study_id, study_id)
+    study_stream.record(facts.study_opened(), facts.site_activated("rome"), facts.site_activated("milan"))
     for name, site in ROLES.items():
-        study_stream.add(facts.member_granted(name, name.partition("@")[0], site))
+        study_stream.record(facts.member_granted(name, name.partition("@")[0], site))
     await client.project(study_stream)
-    return QueryStudy(client, study_stream.study_id)
+    return QueryStudy(client, study_id)
 
 
 async def test_query_opens_and_closes_as_facts_of_all_services_arrive(study: QueryStudy) -> None:
-    participant = ParticipantWithStreams(study.study_id, "rome")
-    event = participant.toxicity.add(toxicity_assessment(40, "follow_up", toxicity_finding(5)))
-    await study.client.project(*participant.streams)
+    participant = enrolled_participant(study.study_id, "rome")
+    event = participant.record(toxicity_assessed(40, finding(grade=5)))
+    await study.client.project(participant)
     (row,) = await study.rows()
     assert set(row) == QUERY_FIELDS
-    assert (row["rule"], row["participant_id"], row["site_id"]) == ("grade_5_without_death", participant.number, "rome")
+    assert (row["rule"], row["participant_id"], row["site_id"]) == (
+        "grade_5_without_death",
+        participant.participant_id,
+        "rome",
+    )
     assert (row["event_ids"], row["since"]) == ([str(event.event_id)], event.recorded_at.date().isoformat())
-    death = await study.project_fact(participant.followup, participant_death(41))
+    death = await study.project_fact(participant, participant_died(41))
     assert await study.rows() == []
-    participant.followup.correct(death, None)
-    await study.client.project(participant.followup)
+    participant.void(death)
+    await study.client.project(participant)
     assert await study.rows() == [row]
 
 
 async def test_explanation_closes_a_query_and_voiding_it_reopens_the_query(study: QueryStudy) -> None:
-    participant = ParticipantWithStreams(study.study_id, "rome")
-    participant.followup.add(participant_death(None))
-    await study.client.project(*participant.streams)
+    participant = enrolled_participant(study.study_id, "rome")
+    participant.record(participant_died(None))
+    await study.client.project(participant)
     (row,) = await study.rows()
     explanation, stray_explanation = (
-        participant.followup.add(query_explanation(row["query_key"])),
-        participant.followup.add(query_explanation("f" * 64)),
+        participant.record(query_explained(row["query_key"])),
+        participant.record(query_explained("f" * 64)),
     )
-    await study.client.project(participant.followup)
+    await study.client.project(participant)
     assert await study.rows() == []
     rows = {each["query_key"]: each for each in await study.rows(state="explained")}
     assert rows[row["query_key"]] == {**row, "explained_by": [str(explanation.event_id)]}
     assert (rows["f" * 64]["rule"], rows["f" * 64]["explained_by"]) == (None, [str(stray_explanation.event_id)])
-    participant.followup.correct(explanation, None)
-    await study.client.project(participant.followup)
+    participant.void(explanation)
+    await study.client.project(participant)
     assert await study.rows() == [row]
     assert len(await study.rows(state="all")) == 2
 
 
 async def test_queries_are_visible_to_those_who_may_see_the_participants(study: QueryStudy) -> None:
-    participants = [ParticipantWithStreams(study.study_id, site) for site in ("rome", "milan")]
+    participants = [enrolled_participant(study.study_id, site) for site in ("rome", "milan")]
     for participant in participants:
-        participant.followup.add(participant_death(None))
-    await study.client.project(*(stream for participant in participants for stream in participant.streams))
+        participant.record(participant_died(None))
+    await study.client.project(*participants)
     for user in ("investigator", "coordinator", "monitor", "auditor"):
         assert {row["site_id"] for row in await study.rows(user)} == {"rome", "milan"}
         assert {row["site_id"] for row in await study.rows(user, site="milan")} == {"milan"}
-    assert [row["participant_id"] for row in await study.rows("site")] == [participants[0].number]
-    assert [row["participant_id"] for row in await study.rows("coordinator@milan")] == [participants[1].number]
+    assert [row["participant_id"] for row in await study.rows("site")] == [participants[0].participant_id]
+    assert [row["participant_id"] for row in await study.rows("coordinator@milan")] == [participants[1].participant_id]
     assert (await study.get("site", site="milan")).status_code == 403
     for user in ("reader", "administrator"):
         assert ((await study.get(user)).status_code, (await study.get_page(user)).status_code) == (403, 403)
@@ -188,11 +180,11 @@ async def test_queries_are_visible_to_those_who_may_see_the_participants(study: 
 
 
 async def test_queries_follow_a_transferred_participant_to_the_next_site(study: QueryStudy) -> None:
-    participant = ParticipantWithStreams(study.study_id, "rome")
-    participant.followup.add(participant_death(None))
-    await study.client.project(*participant.streams)
+    participant = enrolled_participant(study.study_id, "rome")
+    participant.record(participant_died(None))
+    await study.client.project(participant)
     assert len(await study.rows("site")) == 1
-    await study.project_fact(participant.enrollment, facts.participant_transferred("milan", 5))
+    await study.project_fact(participant, facts.participant_transferred("milan", 5))
     assert await study.rows("site") == []
     assert [row["site_id"] for row in await study.rows("coordinator@milan")] == ["milan"]
 
@@ -201,20 +193,20 @@ async def test_queries_follow_a_transferred_participant_to_the_next_site(study: 
     "leaves", [facts.participant_voided(), facts.consent_withdrawn(9, "data_use")], ids=["voided", "data use"]
 )
 async def test_excluded_participants_have_no_queries(study: QueryStudy, leaves: Fact) -> None:
-    participant = ParticipantWithStreams(study.study_id, "rome")
-    participant.followup.add(participant_death(None))
-    await study.client.project(*participant.streams)
+    participant = enrolled_participant(study.study_id, "rome")
+    participant.record(participant_died(None))
+    await study.client.project(participant)
     assert len(await study.rows()) == 1
-    await study.project_fact(participant.enrollment, leaves)
+    await study.project_fact(participant, leaves)
     assert await study.rows(state="all") == []
 
 
 async def test_query_pages_are_consecutive_and_can_be_filtered(study: QueryStudy) -> None:
-    participants = [ParticipantWithStreams(study.study_id, "rome") for _ in range(3)]
+    participants = [enrolled_participant(study.study_id, "rome") for _ in range(3)]
     for participant in participants:
-        participant.followup.add(participant_death(None))
-        participant.toxicity.add(toxicity_assessment(40, "follow_up", toxicity_finding(None)))
-    await study.client.project(*(stream for participant in participants for stream in participant.streams))
+        participant.record(participant_died(None))
+        participant.record(toxicity_assessed(40, finding(grade=None)))
+    await study.client.project(*participants)
     all_rows, paged_rows, after = await study.rows(), list[dict[str, Any]](), ""
     while True:
         answer = (await study.get(limit=4, after=after)).json()
@@ -225,7 +217,7 @@ async def test_query_pages_are_consecutive_and_can_be_filtered(study: QueryStudy
     assert [(row["participant_id"], row["query_key"]) for row in all_rows] == sorted(
         (row["participant_id"], row["query_key"]) for row in all_rows
     )
-    number = participants[0].number.replace("-", "").lower()
+    number = participants[0].participant_id.replace("-", "").lower()
     assert {row["rule"] for row in await study.rows(participant=number)} == {"death_without_date", "ungraded_event"}
     ungraded = await study.rows(rule="ungraded_event")
     assert {row["rule"] for row in ungraded} == {"ungraded_event"}
@@ -243,20 +235,24 @@ async def test_invalid_query_parameter_is_rejected(study: QueryStudy, parameters
 
 
 async def test_queries_page_groups_by_site_and_links_to_participants(study: QueryStudy) -> None:
-    participants = [ParticipantWithStreams(study.study_id, site) for site in ("rome", "milan")]
+    participants = [enrolled_participant(study.study_id, site) for site in ("rome", "milan")]
     for participant in participants:
-        participant.followup.add(follow_up_contact("2024-06"), participant_death("2024-05", "treatment"))
-    await study.client.project(*(stream for participant in participants for stream in participant.streams))
+        participant.record(follow_up_recorded("2024-06"), participant_died("2024-05", cause="treatment"))
+    await study.client.project(*participants)
     rows, answer = await study.rows(), await study.get_page()
     assert answer.status_code == 200
     for row in rows:
         assert all(text in answer.text for text in (row["text"], row["query_key"], row["since"]))
         assert f'href="/analytics/studies/{study.study_id}/participants/{row["participant_id"]}"' in answer.text
-    assert answer.text.index("site-milan") < answer.text.index(participants[1].number) < answer.text.index("site-rome")
+    assert (
+        answer.text.index("site-milan")
+        < answer.text.index(participants[1].participant_id)
+        < answer.text.index("site-rome")
+    )
     assert "query.explained" in answer.text
     rome_page = (await study.get_page("site")).text
-    assert participants[0].number in rome_page
-    assert participants[1].number not in rome_page
+    assert participants[0].participant_id in rome_page
+    assert participants[1].participant_id not in rome_page
 
 
 async def test_queries_page_redirects_to_sign_in_and_is_linked_from_the_cohort(study: QueryStudy) -> None:

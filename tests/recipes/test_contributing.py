@@ -50,9 +50,10 @@ from tests.api.test_corrections import CORRECTION_CASES
 print("imaging.performed" in EXAMPLE_BODIES, "imaging.performed" in CORRECTION_CASES)
 """
 PRINT_DEATH_QUERIES_SCRIPT = """
-from tests.unit.analytics.participant_history import participant_death, treated_participant
+from shared.testing.builders.follow_up_facts import participant_died
+from tests.unit.analytics.support import treated_participant
 from tests.unit.enrollment.test_imaging import scan
-history = treated_participant(participant_death(30), scan("CT1"))
+history = treated_participant(participant_died(30), scan("CT1"))
 print(*(query.text for query in history.queries_of_rule("fact_after_death")), sep="\\n")
 """
 

@@ -52,7 +52,7 @@ except ValueError as error:
 MIGRATION_TESTS = ("tests/integration/test_migrations.py", "tests/integration/test_row_level_security.py")
 TESTS_OF_EVERY_FIGURE = (
     "tests/unit/analytics/figures/test_answers.py",
-    "tests/unit/ui/test_live_updates.py",
+    "tests/unit/analytics/live/test_parts.py",
     "tests/contracts/test_openapi_snapshots.py",
     "tests/integration/test_figure_reproducibility.py",
     *(
@@ -98,7 +98,7 @@ def test_recipe_satisfies_linter_and_formatter(tree: Path, heading: str) -> None
 
 
 def test_new_rule_asks_and_is_listed(tree: Path) -> None:
-    assert_tests_pass(tree, *new_tests(QUERY_RULE), "tests/contracts/test_data_query_list.py")
+    assert_tests_pass(tree, "tests/unit/analytics/queries", "tests/contracts/test_data_query_list.py")
     page = (tree / "docs/architecture/analytics/data-query-rules.md").read_text("utf-8")
     assert "- `course_before_enrollment`: Asks about a course" in page
 

@@ -1,6 +1,6 @@
-"""Facts as tests state them: each builder gives an unremarkable one, and its arguments what the test is about.
+"""Facts of enrollment with unremarkable content; the arguments of a builder are what a test is about.
 
-A date is a number of days after 1 February 2024, or a text as a site writes it (`2024-02`).
+A date is a number of days after 1 February 2024, or a text as a site writes it (`2024-02`). `changes` replace members.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ DateSpec = int | str
 
 
 def day(when: DateSpec = 0) -> str:
+    """Return a date as a site writes it."""
     return when if isinstance(when, str) else (START_DATE + timedelta(days=when)).isoformat()
 
 
@@ -74,14 +75,16 @@ def study_opened(plan: Protocol | None = None) -> StudyOpened:
     return StudyOpened(title="Cohort", ethics_approval="2020-117", protocol=plan or protocol())
 
 
-def protocol_amended(when: DateSpec, plan: Protocol, amendment: str = "A1") -> ProtocolAmended:
+def protocol_amended(when: DateSpec, plan: Protocol, amendment: str = "A1", **changes: Any) -> ProtocolAmended:
     content = {"amendment": amendment, "effective_on": day(when), "protocol": plan, "reason": "Experience."}
-    return ProtocolAmended.model_validate(content)
+    return ProtocolAmended.model_validate({**content, **changes})
 
 
-def site_activated(site: str = "rome", when: DateSpec = "2020-12-01", zone: str = "Europe/Rome") -> SiteActivated:
+def site_activated(
+    site: str = "rome", when: DateSpec = "2020-12-01", zone: str = "Europe/Rome", **changes: Any
+) -> SiteActivated:
     content = {"site_id": site, "name": site.title(), "country": "IT", "time_zone": zone, "on": day(when)}
-    return SiteActivated.model_validate(content)
+    return SiteActivated.model_validate({**content, **changes})
 
 
 def site_closed(site: str = "rome", when: DateSpec = 0) -> SiteClosed:
@@ -126,8 +129,8 @@ def screening_failed(when: DateSpec = 0, *reasons: str) -> ScreeningFailed:
     return ScreeningFailed.model_validate({"failed_on": day(when), "reason_codes": reasons or ("histology",)})
 
 
-def consent_signed(when: DateSpec = 0, version: str = "2.1") -> ConsentSigned:
-    return ConsentSigned.model_validate({"signed_on": day(when), "form_version": version})
+def consent_signed(when: DateSpec = 0, version: str = "2.1", **changes: Any) -> ConsentSigned:
+    return ConsentSigned.model_validate({"signed_on": day(when), "form_version": version, **changes})
 
 
 def participant_enrolled(when: DateSpec = 0) -> ParticipantEnrolled:
@@ -171,7 +174,7 @@ def procedure_performed(when: DateSpec = 0, **changes: Any) -> ProcedurePerforme
 def target(
     name: str = "T1", *lesions: str, fractions: int = 20, cgy_per_fraction: int = 250, **changes: Any
 ) -> dict[str, Any]:
-    """Twenty fractions of 2.5 Gy. `each`: centigray per fraction."""
+    """Return a target as a prescription has it: 20 fractions of 2.5 Gy, or as many of so many centigray."""
     content = {
         "target_id": name,
         "lesion_ids": lesions,
@@ -214,9 +217,9 @@ def radiotherapy_discontinued(
     return RadiotherapyDiscontinued.model_validate(content)
 
 
-def systemic_therapy_started(when: DateSpec = 0, name: str = "S1") -> SystemicTherapyStarted:
+def systemic_therapy_started(when: DateSpec = 0, name: str = "S1", **changes: Any) -> SystemicTherapyStarted:
     content = {"line_id": name, "on": day(when), "agents": [{"name": "doxorubicin"}], "setting": "palliative"}
-    return SystemicTherapyStarted.model_validate(content)
+    return SystemicTherapyStarted.model_validate({**content, **changes})
 
 
 def systemic_therapy_stopped(when: DateSpec = 0, name: str = "S1") -> SystemicTherapyStopped:
@@ -224,16 +227,16 @@ def systemic_therapy_stopped(when: DateSpec = 0, name: str = "S1") -> SystemicTh
 
 
 def correction(event: int | UUID, replacement: Fact | None, **changes: Any) -> Correction:
-    """Restates the event of that number (or id), or voids it."""
+    """Return a correction that restates the event of that number (or id); without a replacement, one that voids it."""
     event_id = event if isinstance(event, UUID) else UUID(int=event)
     content = {"event_id": event_id, "reason_code": "typing_error", "replacement": replacement}
     return _stream_of(replacement).correction(**{**content, **changes})
 
 
 def _stream_of(fact: Fact | None) -> Stream:
-    """Whose fact it is. A void says the same in every stream."""
+    """Return the stream that has facts of this class. Without a fact, any stream that can be corrected does."""
     return next((stream for stream in STREAMS if type(fact) in stream.declared_facts.values()), PARTICIPANT)
 
 
 ENROLLMENT_FACTS: tuple[Fact, ...] = (participant_screened(), consent_signed(), participant_enrolled())
-"""Events 1, 2 and 3 of whoever takes part."""
+"""Events 1, 2 and 3 of an enrolled participant."""

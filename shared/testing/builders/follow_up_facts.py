@@ -1,4 +1,4 @@
-"""Facts of follow-up as tests state them, in the manner of `shared.testing.builders.facts`."""
+"""Facts of follow-up with unremarkable content, in the manner of `shared/testing/builders/facts.py`."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ QUERY_KEY = "5e" * 32
 
 
 def follow_up_recorded(when: DateSpec = 0, *lesions: str, **changes: Any) -> FollowUpRecorded:
-    """A visit at the clinic, at which these lesions, if any, were found controlled."""
+    """Return a visit at the clinic, at which these lesions, if any, were found controlled."""
     content: dict[str, Any] = {"seen_on": day(when), "mode": "clinic"}
     if lesions:
-        content["disease"] = disease_status(*({"lesion_id": name} for name in lesions))
+        content["disease"] = disease_status(*lesions)
     return FollowUpRecorded.model_validate({**content, **changes})
 
 
-def disease_status(*lesions: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """Disease at a contact: each lesion controlled on imaging, if nothing else is said of it."""
-    lesion_statuses = [{"status": "controlled", "basis": "imaging", **lesion} for lesion in lesions]
+def disease_status(*lesions: str, status: str = "controlled", basis: str = "imaging", **changes: Any) -> dict[str, Any]:
+    """Return the disease at a contact: these lesions, and no regional or distant disease."""
+    lesion_statuses = [{"lesion_id": name, "status": status, "basis": basis} for name in lesions]
     return {"lesions": lesion_statuses, "regional": "none", "distant": "none", **changes}
 
 
@@ -42,7 +42,7 @@ def visit_missed(when: DateSpec = 0, visit: int = 1, **changes: Any) -> VisitMis
 
 
 def disease_progressed(when: DateSpec = 0, lesion: str | None = None, **changes: Any) -> DiseaseProgressed:
-    """Local progression of the named lesion, otherwise distant progression."""
+    """Return the local progression of the named lesion, or without one distant progression."""
     content = {
         "detected_on": day(when),
         "kind": "local" if lesion else "distant",

@@ -1,4 +1,4 @@
-"""Facts made of their own schemas, over few names and days, so that they meet; and the histories that come of them."""
+"""Facts generated from their schemas with few names and days, so that they refer to each other; and their histories."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ TIMESTAMPS = ("2024-02-03T09:30:00+01:00", "2024-02-05T23:30:00-05:00", "2024-03
 
 
 def values_of_schema(schema: dict[str, Any], outer_definitions: dict[str, Any] | None = None) -> st.SearchStrategy[Any]:
-    """JSON of a schema: every member and choice of it, but few names and days."""
+    """Return a strategy for JSON of a schema: every member and every choice, but few names and days."""
     definitions = outer_definitions or schema.get("$defs", {})
     match schema:
         case {"$ref": reference}:
@@ -155,7 +155,7 @@ STRATEGY_OVERRIDES = {
 
 
 def facts_of_type(kind: type[Fact]) -> st.SearchStrategy[Fact]:
-    """Facts of a class; what its schema cannot say (doses add up, scales have steps) its validators sort out."""
+    """Return a strategy for facts of a class. Validators reject what the schema cannot: a total dose that is no sum."""
 
     def validate_or_none(content: Any) -> Fact | None:
         try:
@@ -168,17 +168,17 @@ def facts_of_type(kind: type[Fact]) -> st.SearchStrategy[Fact]:
 
 
 def any_fact(stream: Stream) -> st.SearchStrategy[Fact]:
-    """Facts of a stream, without corrections."""
+    """Return a strategy for facts of a stream, without corrections."""
     return st.one_of([facts_of_type(kind) for kind in stream.declared_facts.values()])
 
 
 def proposals_for(stream: Stream) -> st.SearchStrategy[Fact]:
-    """Facts of a stream and, where it can be corrected, corrections of its first events."""
+    """Return a strategy for facts of a stream and, if it can be corrected, corrections of its first events."""
     facts = any_fact(stream)
     return facts | st.builds(correction, st.integers(1, 9), st.none() | facts) if stream.correctable else facts
 
 
-# Worlds
+# Gates
 
 
 def build_record(facts: Iterable[Fact]) -> Record:
@@ -217,7 +217,7 @@ def gates_of_type(
     *extra_arguments: st.SearchStrategy[Any],
     **extra_keywords: st.SearchStrategy[Any],
 ) -> st.SearchStrategy[Gate]:
-    """Gates of that kind of world, in whatever study, on whatever day; whatever a correction may have restated."""
+    """Return a strategy for gates of a service, over studies, participants, days and the facts before a correction."""
     days = st.sampled_from([date(2024, 2, 5), date(2025, 1, 1)])
     earlier_records = st.lists(any_fact(stream), max_size=4).map(lambda facts: partial(build_record, facts))
     gate_objects = st.builds(
@@ -237,7 +237,7 @@ def gates_of_type(
 
 @dataclass(frozen=True, eq=False)
 class HistoryStrategies:
-    """Strategies for the histories that a stream's rules admit, from each beginning and with any gate.
+    """Strategies for the histories that the rules of a stream admit, from each beginning and with any gate.
 
     `modules` declare the problem types that the rules and the gates may raise.
     """
@@ -269,7 +269,7 @@ class HistoryStrategies:
 
     @cached_property
     def restatement(self) -> st.SearchStrategy[tuple[Fact, Fact]]:
-        """Two facts of one type."""
+        """A strategy for two facts of one type."""
         return self.fact.flatmap(lambda fact: st.builds(lambda other: (fact, other), facts_of_type(type(fact))))
 
     @cached_property
@@ -279,9 +279,9 @@ class HistoryStrategies:
     def run_proposals(
         self, beginning: tuple[Fact, ...], proposals: Iterable[list[Fact]], gate: Gate = open_gate
     ) -> list[StatedFact[Fact]]:
-        """The history that comes of one proposal after another, of which some are refused.
+        """Return the history after one proposal after another, of which some are refused.
 
-        Raises LookupError for a refusal that is no problem type.
+        Raises LookupError for a refusal with an undeclared problem type.
         """
         stated_facts = list(numbered_facts(beginning))
         for proposed in proposals:
@@ -299,7 +299,7 @@ class HistoryStrategies:
 
 
 def _aim_correction(fact: Fact, stated_facts: list[StatedFact[Fact]]) -> Fact:
-    """A correction of an even number means, where there is one, an event of the type that it restates."""
+    """Return the fact; a correction of an even number with an event of the type that it restates, if there is one."""
     replacement = fact.replacement_fact if isinstance(fact, Correction) and fact.event_id.int % 2 == 0 else None
     candidates = [
         event.event_id for event in stated_facts if replacement and event.fact.type_name == replacement.type_name

@@ -1,13 +1,10 @@
-"""Facts about adverse events as tests state them, in the manner of `shared/testing/builders/facts.py`."""
+"""Facts about adverse events with unremarkable content, in the manner of `shared/testing/builders/facts.py`."""
 
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
-from shared.contracts.streams import TOXICITY
 from shared.contracts.toxicity import SeriousEventReported, SeriousEventResolved, SeriousEventUpdated, ToxicityAssessed
-from shared.kernel.fact import Correction, Fact
 from shared.testing.builders.facts import DateSpec, day
 
 DYSPHAGIA = "3.0:0150"
@@ -20,7 +17,7 @@ def finding(term: str = DYSPHAGIA, grade: int | None = 1, **changes: Any) -> dic
 
 
 def attributions(*causes: str, level: str = "possible") -> list[dict[str, str]]:
-    """Attributions of one level: `due_to("course:RT1", "disease")`."""
+    """Return attributions of one level, as of `attributions("course:RT1", "disease")`."""
     return [{"to": cause, "level": level} for cause in causes]
 
 
@@ -51,10 +48,3 @@ def serious_event_updated(name: str = "SAE1", **changes: Any) -> SeriousEventUpd
 def serious_event_resolved(name: str = "SAE1", **changes: Any) -> SeriousEventResolved:
     content = {"serious_event_id": name, "aware_at": "2024-02-20T08:00:00+01:00", "outcome": "RECOVERED/RESOLVED"}
     return SeriousEventResolved.model_validate({**content, **changes})
-
-
-def correction(event: int | UUID, replacement: Fact | None, **changes: Any) -> Correction:
-    """Restates the event of that number (or id) of the toxicity stream, or voids it."""
-    event_id = event if isinstance(event, UUID) else UUID(int=event)
-    content = {"event_id": event_id, "reason_code": "typing_error", "replacement": replacement}
-    return TOXICITY.correction(**{**content, **changes})

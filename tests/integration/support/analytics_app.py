@@ -1,69 +1,37 @@
 """The web application of analytics over facts that a test projects itself, and requests of its members.
 
-Members are named by role and site: `investigator`, `site@north`. The study's today is fixed.
+Members are named by role and site: `investigator`, `site@rome`. The study's today is fixed.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from infra.issuer import Issuer
-from infra.reference import published_cases
 from infra.reference.study import OPENING_DATA
 from services.analytics.app import create_app
-from shared.contracts import catalogue
 from shared.contracts.event import Event
-from shared.contracts.study import MemberGranted, StudyOpened
+from shared.contracts.study import StudyOpened
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact
-from shared.kernel.ids import new_participant_id
 from shared.settings import Settings
-from shared.testing.builders.messages import StreamBuilder, as_messages, site_activated
+from shared.testing.builders.events import EventStream
+from shared.testing.builders.facts import member_granted, site_activated
+from shared.testing.builders.messages import as_messages
+from shared.testing.builders.participant_history import ParticipantHistory
 from tests.conftest import Database
 from tests.integration.support.analytics_database import project_messages
 
 TODAY = "2025-01-31"
-SITES = ("north", "south")
+SITES = ("rome", "milan")
 STUDY_WIDE_ROLES = ("administrator", "investigator", "coordinator", "monitor", "auditor", "reader")
 SITE_USERS = tuple(f"{role}@{site}" for site in SITES for role in ("site", "coordinator"))
-
-
-def make_fact(service: str, name: str, **data: Any) -> Fact:
-    return catalogue.fact_class(service, name).model_validate(data)
-
-
-def published_case_facts(number: int, site: str = "north") -> list[Fact]:
-    """Returns all facts of a published case of the reference file, as facts of the site."""
-    (case,) = [each for each in published_cases.cases() if each["case"] == number]
-    screening, *later_facts = case["facts"]
-    facts = [make_fact("enrollment", screening["type"], **{**screening["data"], "site_id": site})]
-    facts += [make_fact("enrollment", each["type"], **each["data"]) for each in later_facts]
-    return facts + [make_fact(each["service"], each["type"], **each["data"]) for each in case["later"]]
-
-
-@dataclass
-class ParticipantStreams:
-    """The streams of one participant, by service."""
-
-    study_id: str
-    site: str
-    number: str = field(default_factory=new_participant_id)
-    streams: dict[str, StreamBuilder] = field(default_factory=dict)
-
-    def add(self, *facts: Fact) -> Event:
-        for fact in facts:
-            service = next(each.service for each in catalogue.STREAMS if fact.type_name in each.declared_facts)
-            last_event = self.stream(service).add(fact)
-        return last_event
-
-    def stream(self, service: str) -> StreamBuilder:
-        return self.streams.setdefault(service, StreamBuilder(self.study_id, self.number, service, self.site))
 
 
 @dataclass
@@ -74,7 +42,7 @@ class AnalyticsStudy:
     http: httpx.AsyncClient
     issuer: Issuer
     database: Database
-    study: StreamBuilder
+    study: EventStream
     position: int = 0
 
     async def project(self, events: Iterable[Event]) -> None:
@@ -83,12 +51,12 @@ class AnalyticsStudy:
         assert not result.parked
         self.position += len(new_events)
 
-    async def add_participant(self, site: str, *facts: Fact) -> ParticipantStreams:
+    async def add_participant(self, site: str, *facts: Fact) -> ParticipantHistory:
         """Add a participant at a site, with these facts, and project them."""
-        participant = ParticipantStreams(self.study_id, site)
-        participant.add(*facts)
-        await self.project(event for stream in participant.streams.values() for event in stream.events)
-        return participant
+        history = ParticipantHistory(self.study_id, site_id=site)
+        history.record(*facts)
+        await self.project(history.events)
+        return history
 
     def authorization(self, user: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.issuer.token(f'{user}.{self.study_id}', now=Clock().now())}"}
@@ -108,12 +76,11 @@ async def open_analytics_study(database: Database, folder: Path, study_id: str) 
     issuer = Issuer.load(folder / "issuer")
     urls = {f"analytics_{role}_url": database.urls[role] for role in ("app", "system")}
     app = create_app(Settings(jwks=str(issuer.jwks), clock=TODAY, plain_http=True, **urls))  # type: ignore[arg-type] # URLs are secrets
-    study = StreamBuilder(study_id, study_id, site=None)
-    study.add(StudyOpened.model_validate(OPENING_DATA), *(site_activated(site) for site in SITES))
+    study = EventStream(study_id, study_id)
+    study.record(StudyOpened.model_validate(OPENING_DATA), *(site_activated(site) for site in SITES))
     for user in (*STUDY_WIDE_ROLES, *SITE_USERS):
         role, _, site = user.partition("@")
-        grant = {"member": f"{user}.{study_id}", "role": role, "site_id": site or None}
-        study.add(MemberGranted.model_validate(grant))
+        study.record(member_granted(f"{user}.{study_id}", role, site or None))
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://x") as http:
         analytics_study = AnalyticsStudy(study_id, http, issuer, database, study)

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from shared.contracts.cloudevents import encode
 from shared.outbox.publisher import KafkaPublisher
-from shared.testing.builders.messages import StreamBuilder, lesion_registered, participant_enrolled, participant_stream
+from shared.testing.builders.events import EventStream
+from shared.testing.builders.facts import lesion_registered, participant_enrolled
+from shared.testing.builders.participant_history import participant_stream
 from tests.conftest import Database, KafkaServer
 from tests.integration.support.analytics_database import journal_rows
 
-TIMEOUT_SECONDS = 40.0  # seconds until a promise counts as broken
+TIMEOUT_SECONDS = 40.0  # seconds until a test fails
 WORKER_SCRIPT = """
 import asyncio, logging, sys
 from pathlib import Path
@@ -36,7 +38,7 @@ signal.signal(signal.SIGUSR1, lambda *_: setattr(AIOKafkaClient, "_metadata_upda
 
 
 class FaustWorkerProcess:
-    """The real worker, a process of its own. SIGUSR1 breaks its Kafka clients at their next look at the cluster."""
+    """The worker as a process of its own. SIGUSR1 breaks its Kafka clients at their next update of the metadata."""
 
     def __init__(self, argv: Sequence[str], folder: Path) -> None:
         self._argv, self._log = (
@@ -54,7 +56,7 @@ class FaustWorkerProcess:
         self.process = self._start()
 
     def stop(self, signal_number: signal.Signals = signal.SIGTERM) -> int:
-        """Its exit code; it ends within the patience of a supervisor."""
+        """Return its exit code. It ends within the time that a supervisor gives it."""
         if self.process.poll() is None:
             self.process.send_signal(signal_number)
         return self.process.wait(15.0)
@@ -86,11 +88,11 @@ class FaustWorkerHarness:
         finally:
             worker.stop(signal.SIGKILL)
 
-    async def publish(self, *streams: StreamBuilder, start: int = 0) -> None:
+    async def publish(self, *streams: EventStream, start: int = 0) -> None:
         await self.publisher.publish([encode(event) for each in streams for event in each.events[start:]])
 
 
-def participant_streams(study_id: str, size: int) -> list[StreamBuilder]:
+def participant_streams(study_id: str, size: int) -> list[EventStream]:
     return [
         participant_stream(study_id, lesion_registered("L1"), lesion_registered("L2"), participant_enrolled())
         for _ in range(size)
@@ -103,9 +105,9 @@ async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def wait_until_applied(database: Database, *streams: StreamBuilder) -> None:
-    """Wait until all that they tell is in the journal."""
-    study_id, events = streams[0].study_id, sum(len(telling.events) for telling in streams)
+async def wait_until_applied(database: Database, *streams: EventStream) -> None:
+    """Wait until all events of the streams are in the journal."""
+    study_id, events = streams[0].study_id, sum(len(stream.events) for stream in streams)
 
     async def is_applied() -> bool:
         return len(await journal_rows(database.system, study_id)) >= events
@@ -113,8 +115,8 @@ async def wait_until_applied(database: Database, *streams: StreamBuilder) -> Non
     await wait_until(is_applied)
 
 
-async def assert_applied_exactly_once(database: Database, *streams: StreamBuilder) -> None:
+async def assert_applied_exactly_once(database: Database, *streams: EventStream) -> None:
     rows = await journal_rows(database.system, streams[0].study_id)
     assert [row["position"] for row in rows] == list(range(1, len(rows) + 1))
-    stated_versions = [(telling.stream_id, event.version) for telling in streams for event in telling.events]
+    stated_versions = [(stream.stream_id, event.version) for stream in streams for event in stream.events]
     assert sorted((row["subject"], row["version"]) for row in rows) == sorted(stated_versions)

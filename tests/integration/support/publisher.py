@@ -1,4 +1,4 @@
-"""Messages that no service of the demo would send, put on its Kafka as a service puts them."""
+"""Publish events to the Kafka of the demo that none of its services recorded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.demo import Demo
 
 
 def publish_events(demo: Demo, events: Iterable[Event]) -> None:
-    """Returns when the broker has them."""
+    """Publish events, and return when the broker has them."""
     with ThreadPoolExecutor(1) as thread:  # the caller may be in an event loop of its own
         thread.submit(
             lambda: asyncio.run(_publish_events(demo_environment(demo)["KAFKA_BOOTSTRAP"], list(events)))

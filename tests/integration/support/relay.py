@@ -1,4 +1,4 @@
-"""A relay at work on a real database and a real broker, and what arrives."""
+"""Relays on a real database and a real broker, and the events that they published."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from shared.testing.append_requests import append_in_unit, build_append
 from tests.conftest import Database, read_topic
 
 TOPIC = "quartal.enrollment.v1"
-TIMEOUT_SECONDS = 60.0  # seconds until a promise counts as broken
+TIMEOUT_SECONDS = 60.0  # seconds until a test fails
 
 
 @dataclass
 class RecordingPublisher:
-    """The real publisher; counts what went through it, and does what a test wants before or after."""
+    """A publisher that keeps the messages it passed on, with hooks of a test before and after."""
 
     target: Publisher
     published: list[Message] = field(default_factory=list)
@@ -45,7 +45,7 @@ class RecordingPublisher:
 
 @asynccontextmanager
 async def running_relay(database: Database, publisher: Publisher, **settings: Any) -> AsyncIterator[Relay]:
-    """A relay at work for the length of the block."""
+    """Run a relay for the length of the block."""
     stop = asyncio.Event()
     relay = Relay(database.system, publisher, "enrollment", **settings)
     running = asyncio.create_task(relay.run(stop))
@@ -82,7 +82,7 @@ async def _has_backlog(database: Database) -> bool:
 
 
 async def published_events(bootstrap: str, study_id: str) -> list[Event]:
-    """The study's events on the topic, partition by partition, in the order in which they lie there."""
+    """Return the events of the study on the topic, partition by partition, in the order of their offsets."""
     records = await read_topic(bootstrap, TOPIC)
     events = [decode(record.key, record.headers, record.value) for record in records]
     return [event for event in events if event.study_id == study_id]

@@ -1,4 +1,4 @@
-"""Small conversations with servers, and parents to be killed."""
+"""Queries and messages to test servers, and processes that tests kill."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-TIMEOUT_SECONDS = 60.0  # seconds until a promise counts as broken
+TIMEOUT_SECONDS = 60.0  # seconds until a test fails
 
 
 async def query_value(url: str, *statements: str) -> object:
-    """The first value that the last statement yields."""
+    """Execute the statements and return the first value of the last one."""
     connection = await asyncpg.connect(url)
     try:
         for statement in statements[:-1]:
@@ -27,11 +27,11 @@ async def query_value(url: str, *statements: str) -> object:
 
 async def send_message(bootstrap: str, text: bytes) -> None:
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
-        await producer.send_and_wait("said", text, partition=0)
+        await producer.send_and_wait("messages", text, partition=0)
 
 
 async def read_messages(bootstrap: str) -> list[bytes]:
-    partition = TopicPartition("said", 0)
+    partition = TopicPartition("messages", 0)
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
         consumer.assign([partition])
         end = (await consumer.end_offsets([partition]))[partition]
@@ -42,14 +42,14 @@ async def create_topic(bootstrap: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        answer = await admin.create_topics([NewTopic("said", 1, 1)])
+        answer = await admin.create_topics([NewTopic("messages", 1, 1)])
         assert [error[1] for error in answer.topic_errors] == [0]
     finally:
         await admin.close()
 
 
 async def start_parent_process(code: str) -> asyncio.subprocess.Process:
-    """A Python process that runs `code`, prints a line, and stays."""
+    """Start a Python process that runs `code`, prints a line, and waits."""
     script = textwrap.dedent(code) + "\nprint('started', flush=True)\ninput()"
     parent = await asyncio.create_subprocess_exec(
         sys.executable, "-c", script, stdin=subprocess.PIPE, stdout=subprocess.PIPE

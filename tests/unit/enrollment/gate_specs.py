@@ -11,11 +11,7 @@ from services.enrollment.rules.participant import objections
 from shared.kernel.fact import Fact
 from shared.kernel.objection import Objection, RuleViolation
 from shared.kernel.record import Record
-from shared.testing.builders.facts import (
-    START_DATE,
-    site_activated,
-    study_opened,
-)
+from shared.testing.builders.facts import START_DATE, site_activated, study_opened
 from shared.testing.spec import Spec, numbered_facts
 
 TODAY = START_DATE + timedelta(days=400)

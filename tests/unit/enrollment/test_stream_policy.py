@@ -6,10 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from shared.kernel.errors import (
-    Forbidden,
-    ReferenceInUse,
-)
+from shared.kernel.errors import Forbidden, ReferenceInUse
 from shared.kernel.fact import Fact
 from shared.kernel.ids import new_participant_id
 from shared.testing.builders.facts import (

@@ -20,9 +20,7 @@ from shared.eventstore.memory_store import MemoryStore
 from shared.eventstore.store import AppendRequest, LoadedStream, Store, StreamHead, UnitOfWork
 from shared.eventstore.study_cache import OwnStudies
 from shared.kernel.clock import Clock
-from shared.kernel.errors import (
-    RequestError,
-)
+from shared.kernel.errors import RequestError
 from shared.kernel.fact import Fact
 from shared.kernel.sealed_text import extract_texts
 from shared.postgres.tenancy import Tenant

@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.eventstore.memory_store import MemoryStore
-from shared.kernel.errors import (
-    Forbidden,
-    NotFound,
-)
+from shared.kernel.errors import Forbidden, NotFound
 from shared.kernel.fact import Fact
 from shared.kernel.ids import new_participant_id
 from shared.testing.builders.facts import (
@@ -40,12 +37,7 @@ from shared.testing.builders.facts import (
     systemic_therapy_started,
     systemic_therapy_stopped,
 )
-from tests.unit.eventstore.enrollment_driver import (
-    MEMBERS,
-    OPENING,
-    STUDY,
-    EnrollmentDriver,
-)
+from tests.unit.eventstore.enrollment_driver import MEMBERS, OPENING, STUDY, EnrollmentDriver
 
 CLINICAL = (
     screening_failed(),

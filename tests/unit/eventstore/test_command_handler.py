@@ -12,10 +12,7 @@ from shared.eventstore.command_handler import CommandHandler
 from shared.eventstore.memory_store import MemoryStore
 from shared.eventstore.study_cache import OwnStudies
 from shared.kernel.clock import Clock
-from shared.kernel.errors import (
-    RequestRejected,
-    VersionMismatch,
-)
+from shared.kernel.errors import RequestRejected, VersionMismatch
 from shared.kernel.ids import normalize_participant_id
 from shared.testing.builders.facts import (
     CRITERIA_MET,

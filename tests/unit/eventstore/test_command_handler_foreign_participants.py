@@ -24,9 +24,11 @@ from shared.kernel.ids import new_participant_id
 from shared.postgres.tenancy import Tenant
 from shared.security.event_key import EventKey
 from shared.security.vault import KeyEncryptionKey, Vault
+from shared.testing.builders.events import enrollment_events
 from shared.testing.builders.facts import (
     ENROLLMENT_FACTS,
     consent_withdrawn,
+    correction,
     member_granted,
     member_revoked,
     participant_transferred,
@@ -37,8 +39,7 @@ from shared.testing.builders.facts import (
     study_closed,
     study_opened,
 )
-from shared.testing.builders.toxicity_facts import attributions, correction, finding, toxicity_assessed
-from shared.testing.foreign_participant_contract import enrollment_events
+from shared.testing.builders.toxicity_facts import attributions, finding, toxicity_assessed
 from shared.testing.replicated_memory_store import MemoryReplicatedStudies
 
 STUDY = "atc-rt"

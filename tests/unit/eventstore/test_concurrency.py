@@ -7,12 +7,7 @@ from itertools import pairwise
 
 from shared.eventstore.command_handler import MAX_ATTEMPTS
 from shared.eventstore.memory_store import MemoryStore
-from shared.kernel.errors import (
-    NotFound,
-    RequestRejected,
-    ServiceUnavailable,
-    VersionMismatch,
-)
+from shared.kernel.errors import NotFound, RequestRejected, ServiceUnavailable, VersionMismatch
 from shared.testing.builders.facts import (
     accrual_closed,
     consent_signed,
@@ -27,13 +22,7 @@ from shared.testing.builders.facts import (
     site_activated,
     study_opened,
 )
-from tests.unit.eventstore.enrollment_driver import (
-    OPENING,
-    STUDY,
-    EnrollmentDriver,
-    interleave,
-    version_guard,
-)
+from tests.unit.eventstore.enrollment_driver import OPENING, STUDY, EnrollmentDriver, interleave, version_guard
 
 
 async def test_concurrent_openings_of_a_study_succeed_once() -> None:

@@ -8,11 +8,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from shared.eventstore.store import AppendRequest, Store, UnitOfWork
-from shared.kernel.errors import (
-    Forbidden,
-    NotFound,
-    RequestRejected,
-)
+from shared.kernel.errors import Forbidden, NotFound, RequestRejected
 from shared.kernel.ids import legacy_event_id
 from shared.postgres.tenancy import Tenant
 from shared.security.event_key import EventKey
@@ -24,13 +20,7 @@ from shared.testing.builders.facts import (
     procedure_performed,
     radiotherapy_completed,
 )
-from tests.unit.eventstore.enrollment_driver import (
-    EVENT_KEY,
-    STUDY,
-    EnrollmentDriver,
-    interleave,
-    version_guard,
-)
+from tests.unit.eventstore.enrollment_driver import EVENT_KEY, STUDY, EnrollmentDriver, interleave, version_guard
 
 
 @dataclass

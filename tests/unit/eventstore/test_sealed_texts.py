@@ -11,9 +11,7 @@ import pytest
 
 from shared.eventstore.append_builder import text_opener
 from shared.eventstore.store import AppendRequest, Store, UnitOfWork
-from shared.kernel.errors import (
-    RequestRejected,
-)
+from shared.kernel.errors import RequestRejected
 from shared.kernel.fact import Fact
 from shared.postgres.tenancy import Tenant
 from shared.testing.builders.facts import (
@@ -26,13 +24,7 @@ from shared.testing.builders.facts import (
     participant_voided,
     procedure_performed,
 )
-from tests.unit.eventstore.enrollment_driver import (
-    SECRET_TEXT,
-    STUDY,
-    VAULT,
-    EnrollmentDriver,
-    screening_event_id,
-)
+from tests.unit.eventstore.enrollment_driver import SECRET_TEXT, STUDY, VAULT, EnrollmentDriver, screening_event_id
 
 
 @dataclass

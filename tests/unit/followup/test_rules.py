@@ -184,9 +184,7 @@ def test_contradictory_but_possible_facts_are_recorded() -> None:
     follow_up_spec.given(participant_died(10)).when(
         reminder_snoozed(20), reminder_acknowledged(), query_explained()
     ).then_admitted()
-    follow_up_spec.when(
-        follow_up_recorded(0, disease=disease_status({"lesion_id": "L1", "status": "progressed"}))
-    ).then_admitted()
+    follow_up_spec.when(follow_up_recorded(0, disease=disease_status("L1", status="progressed"))).then_admitted()
     follow_up_spec.when(follow_up_recorded(0, response="PD")).then_admitted()
 
 

@@ -25,7 +25,6 @@ from shared.contracts.treatment import (
     RadiotherapyCompleted,
     RadiotherapyDiscontinued,
     RadiotherapyStarted,
-    SystemicTherapyStarted,
 )
 from shared.gate.list_checks import IDENTITIES
 from shared.kernel.fact import Fact
@@ -122,12 +121,6 @@ def symptom(code: str, severity: str = "mild") -> dict[str, str]:
     return {"symptom": code, "severity": severity}
 
 
-def therapy_with_agents(*agents: dict[str, Any]) -> SystemicTherapyStarted:
-    return SystemicTherapyStarted.model_validate(
-        {**systemic_therapy_started().model_dump(mode="json"), "agents": agents}
-    )
-
-
 BOLUS = {"name": "fluorouracil", "dose": 400.0, "unit": "mg/m2", "schedule": "day 1, bolus"}
 INFUSION = {**BOLUS, "dose": 2400.0, "schedule": "46 h"}
 PAIN = symptom("neck-pain")
@@ -136,7 +129,7 @@ FACTS_WITH_DUPLICATES: tuple[tuple[Fact, str], ...] = (
     (baseline_recorded(metastatic_sites=["lung", "lung"]), "/metastatic_sites/1"),
     (baseline_recorded(molecular_findings=[finding("BRAF", alteration="V600E")] * 2), "/molecular_findings/1"),
     (baseline_recorded(molecular_findings=[finding("TP53"), finding("tp53")]), "/molecular_findings/1"),
-    (therapy_with_agents({"name": "Doxorubicin"}, {"name": "doxorubicin", "dose": 20.0}), "/agents/1"),
+    (systemic_therapy_started(agents=[{"name": "Doxorubicin"}, {"name": "doxorubicin", "dose": 20.0}]), "/agents/1"),
     (radiotherapy_started(1, "RT1", target("T1", "L1", "L1")), "/targets/0/lesion_ids/1"),
 )
 
@@ -156,7 +149,7 @@ def test_duplicate_list_entry_is_refused_at_its_second_place(fact: Fact, pointer
         ),
         baseline_recorded(molecular_findings=[finding("BRAF", origin="cfDNA"), finding("BRAF")]),
         baseline_recorded(molecular_findings={"not_reported": "No material."}),
-        therapy_with_agents(BOLUS, INFUSION),
+        systemic_therapy_started(agents=[BOLUS, INFUSION]),
         radiotherapy_started(1, "RT1", target("T1", "L1"), target("T2", "L1")),
     ],
 )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from datetime import date
 from functools import partial
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from services.enrollment.rules.study import gate_objections, objections
-from shared.contracts.study import SiteActivated
 from shared.kernel.objection import RuleViolation
 from shared.testing.builders.facts import site_activated, study_opened
 from shared.testing.spec import Spec
@@ -18,29 +16,25 @@ from shared.testing.spec import Spec
 study_spec = Spec(objections, partial(gate_objections, date.max)).given(study_opened())
 
 
-def site(**changes: Any) -> SiteActivated:
-    return SiteActivated.model_validate({**site_activated().model_dump(mode="json"), **changes})
-
-
 @pytest.mark.parametrize("zone", ["Factory", "EST", "Etc/GMT+5", "UTC", "US/Eastern", "Japan", "EST5EDT"])
 def test_time_zone_without_a_place_is_refused(zone: str) -> None:
-    study_spec.when(site(time_zone=zone)).then_refused("zone-of-no-place")
+    study_spec.when(site_activated(time_zone=zone)).then_refused("zone-of-no-place")
 
 
 def test_place_of_a_time_zone_is_suggested() -> None:
     with pytest.raises(RuleViolation, match="such as America/New_York"):
-        study_spec.when(site(time_zone="US/Eastern")).then_admitted()
+        study_spec.when(site_activated(time_zone="US/Eastern")).then_admitted()
     with pytest.raises(ValidationError, match="such as Europe/Berlin"):
-        site(time_zone="europe/berlin")
+        site_activated(time_zone="europe/berlin")
     with pytest.raises(ValidationError, match="such as Africa/Windhoek"):
-        site(time_zone="AFRICA/WINDHOEK")
+        site_activated(time_zone="AFRICA/WINDHOEK")
 
 
 @pytest.mark.parametrize("country", ["UK", "EL", "EU", "XX", "ZZ"])
 def test_country_must_be_in_iso_3166(country: str) -> None:
-    study_spec.when(site(country=country)).then_refused("no-such-country")
+    study_spec.when(site_activated(country=country)).then_refused("no-such-country")
     with pytest.raises(RuleViolation, match="the United Kingdom is GB"):
-        study_spec.when(site(country=country)).then_admitted()
+        study_spec.when(site_activated(country=country)).then_admitted()
 
 
 @pytest.mark.parametrize(
@@ -57,10 +51,10 @@ def test_country_must_be_in_iso_3166(country: str) -> None:
     ],
 )
 def test_country_and_time_zone_of_a_site_are_accepted(country: str, zone: str) -> None:
-    study_spec.when(site(country=country, time_zone=zone)).then_admitted()
+    study_spec.when(site_activated(country=country, time_zone=zone)).then_admitted()
 
 
 def test_all_faults_of_a_site_are_reported_at_once() -> None:
-    study_spec.when(site(country="UK", time_zone="EST", name="A\nB")).then_refused(
+    study_spec.when(site_activated(country="UK", time_zone="EST", name="A\nB")).then_refused(
         "zone-of-no-place", "no-such-country", "not-one-line"
     )

@@ -18,8 +18,7 @@ from services.toxicity import gate as toxicity_gate
 from services.toxicity import rules
 from shared.contracts.catalogue import PARTICIPANT, STUDY
 from shared.contracts.enrollment import BaselineRecorded
-from shared.contracts.study import ProtocolAmended, SiteActivated, StudyOpened
-from shared.contracts.treatment import SystemicTherapyStarted
+from shared.contracts.study import SiteActivated, StudyOpened
 from shared.gate.text_checks import is_single_line
 from shared.kernel.fact import Fact
 from shared.kernel.objection import Objection, RuleViolation
@@ -43,9 +42,7 @@ from shared.testing.builders.facts import (
     systemic_therapy_started,
     target,
 )
-from shared.testing.builders.facts import (
-    delivered_dose as delivered,
-)
+from shared.testing.builders.facts import delivered_dose as delivered
 from shared.testing.builders.toxicity_facts import serious_event_reported
 from shared.testing.spec import Spec, numbered_facts
 
@@ -183,10 +180,7 @@ def test_criterion_is_one_line_and_a_reason_may_have_several() -> None:
     plan = protocol().model_validate(protocol_with_two_line_criterion())
     (raised,) = objections_of(study_spec.given(study_opened()).when(protocol_amended(1, plan)))
     assert (raised.code, raised.pointer) == ("not-one-line", "/protocol/criteria/1/text")
-    reason = ProtocolAmended.model_validate(
-        {**protocol_amended(1, protocol()).model_dump(mode="json"), "reason": "One.\nTwo."}
-    )
-    study_spec.given(study_opened()).when(reason).then_admitted()
+    study_spec.given(study_opened()).when(protocol_amended(1, protocol(), reason="One.\nTwo.")).then_admitted()
 
 
 def test_amendment_may_keep_existing_wording() -> None:
@@ -245,13 +239,8 @@ NAMED_FACTS: tuple[tuple[Callable[[str], Fact], str], ...] = (
     (lambda name: radiotherapy_started(1, name), "/course_id"),
     (lambda name: radiotherapy_started(1, "RT1", target(name)), "/targets/0/target_id"),
     (lambda name: systemic_therapy_started(1, name), "/line_id"),
-    (lambda name: therapy_with_agent(name), "/agents/0/name"),
+    (lambda name: systemic_therapy_started(agents=[{"name": name}]), "/agents/0/name"),
 )
-
-
-def therapy_with_agent(name: str) -> SystemicTherapyStarted:
-    content = systemic_therapy_started().model_dump(mode="json")
-    return SystemicTherapyStarted.model_validate({**content, "agents": [{"name": name}]})
 
 
 @pytest.mark.parametrize("name", [*DATES, *DOTTED])

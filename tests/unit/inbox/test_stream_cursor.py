@@ -16,14 +16,10 @@ from shared.inbox.stream_cursor import (
     UnaddressableMessage,
     parse_message,
 )
-from shared.testing.builders.messages import (
-    StreamBuilder,
-    as_message,
-    lesion_registered,
-    participant_enrolled,
-    participant_screened,
-    participant_stream,
-)
+from shared.testing.builders.events import EventStream
+from shared.testing.builders.facts import lesion_registered, participant_enrolled, participant_screened
+from shared.testing.builders.messages import as_message
+from shared.testing.builders.participant_history import participant_stream
 
 HISTORY = participant_stream("line", *(lesion_registered(f"L{n}") for n in range(6)))
 ARRIVALS = [parse_message(as_message(event, place)) for place, event in enumerate(HISTORY.events)]
@@ -174,6 +170,6 @@ def test_any_message_is_read_without_unexpected_errors(value: bytes, headers: li
 
 
 def test_same_subject_in_two_studies_has_two_streams() -> None:
-    other = StreamBuilder("other", HISTORY.stream_id)
-    other.add(participant_screened(), participant_enrolled())
+    other = EventStream("other", HISTORY.stream_id)
+    other.record(participant_screened(), participant_enrolled())
     assert parse_message(as_message(other.events[0])).key != KEY

@@ -10,12 +10,7 @@ from pathlib import Path
 from infra.issuer import AUDIENCE, ISSUER, Issuer
 from shared.security.issuer_keys import FileKeys
 from shared.security.tokens import Caller, Verifier
-from tests.unit.security.signed_tokens import (
-    EC,
-    NOON,
-    jwks,
-    refusal_reason,
-)
+from tests.unit.security.signed_tokens import EC, NOON, jwks, refusal_reason
 
 
 async def test_tokens_of_the_development_issuer_are_accepted(tmp_path: Path) -> None:

@@ -7,11 +7,7 @@ import pytest
 from infra.issuer import AUDIENCE, ISSUER
 from shared.security.issuer_keys import FileKeys
 from shared.security.tokens import Verifier
-from tests.unit.security.signed_tokens import (
-    ALL_KEYS,
-    ManualClock,
-    jwks,
-)
+from tests.unit.security.signed_tokens import ALL_KEYS, ManualClock, jwks
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from shared.testing.builders.facts import (
     ENROLLMENT_FACTS,
     START_DATE,
     consent_withdrawn,
+    correction,
     protocol,
     protocol_amended,
     radiotherapy_started,
@@ -32,7 +33,6 @@ from shared.testing.builders.facts import (
 from shared.testing.builders.toxicity_facts import (
     DYSPHAGIA,
     attributions,
-    correction,
     finding,
     serious_event_reported,
     serious_event_resolved,

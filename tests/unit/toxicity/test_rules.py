@@ -5,8 +5,8 @@ import pytest
 from services.toxicity.rules import objections
 from shared.kernel.fact import Fact
 from shared.kernel.objection import RuleViolation
+from shared.testing.builders.facts import correction
 from shared.testing.builders.toxicity_facts import (
-    correction,
     finding,
     serious_event_reported,
     serious_event_resolved,

@@ -7,8 +7,6 @@ from typing import cast
 
 import pytest
 
-from services.analytics.figures.registry import FIGURES
-from services.analytics.live.parts import LIVE_LISTS, publish_change
 from shared.ui.live_updates import LiveUpdates
 
 TIMEOUT_SECONDS = 5
@@ -31,13 +29,6 @@ async def connected_stream(live: LiveUpdates, study: str) -> AsyncGenerator[byte
 
 def frame(part: str, version: int) -> bytes:
     return f"event: {part}\ndata: {version}\n\n".encode()
-
-
-async def test_study_change_publishes_every_figure_and_list() -> None:
-    live = LiveUpdates()
-    publish_change(live, "atc-rt", 7)
-    async with aclosing(await connected_stream(live, "atc-rt")) as stream:
-        assert await next_chunk(stream) == b"".join(frame(name, 7) for name in (*FIGURES, *LIVE_LISTS))
 
 
 async def test_a_new_reader_is_sent_the_current_versions_at_once() -> None:

@@ -1,4 +1,4 @@
-"""The day that an imprecise date is taken for: never one that other facts rule out."""
+"""Imputed days of partial dates: never a day that other facts rule out."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from services.analytics.figures.treatments import Treatments
 from services.analytics.queries.case import build_cases
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts, follow_up_facts, toxicity_facts
-from tests.unit.analytics.published_events import RECORDED_AT, STUDY, build_test_cohort, make_events, timeline_json
+from shared.testing.builders.participant_history import participant_events
+from tests.unit.analytics.support import STUDY, TODAY, cohort_of_events, timeline_json
 
-TODAY = RECORDED_AT.date()
 ENROLLMENT = [
     facts.participant_screened("2023-11-01"),
     facts.consent_signed("2023-11-02"),
@@ -27,9 +27,9 @@ ENROLLMENT = [
 
 
 def imputed_days(facts_recorded: Sequence[Fact], placed_apart: Fact | None = None) -> list[str]:
-    """The day that figures, timelines and queries take each fact for; timelines place `placed_apart` elsewhere."""
-    recorded_events = make_events("P", facts_recorded)
-    (participant,) = build_test_cohort(recorded_events).participants
+    """Return the day on which figures, timelines and queries place each fact; timelines alone move `placed_apart`."""
+    recorded_events = participant_events(facts_recorded)
+    (participant,) = cohort_of_events(recorded_events).participants
     imputed = [participant.day(each.stated_fact().fact).isoformat() for each in recorded_events]
     entries = {entry["event_id"]: entry["day"] for entry in timeline_json(recorded_events, TODAY)["entries"]}
     (case,) = build_cases(STUDY, recorded_events, frozenset(), lambda _: TODAY)
@@ -42,11 +42,11 @@ def imputed_days(facts_recorded: Sequence[Fact], placed_apart: Fact | None = Non
 
 
 def flow_counts(facts_recorded: Sequence[Fact], cut_date: date = TODAY) -> ParticipantFlow:
-    return ParticipantFlow.compute(build_test_cohort(make_events("P", facts_recorded)), Selection(cut_date))
+    return ParticipantFlow.compute(cohort_of_events(participant_events(facts_recorded)), Selection(cut_date))
 
 
 def participant_of(facts_recorded: Sequence[Fact]) -> Participant:
-    (participant,) = build_test_cohort(make_events("P", facts_recorded)).participants
+    (participant,) = cohort_of_events(participant_events(facts_recorded)).participants
     return participant
 
 
@@ -73,7 +73,7 @@ def test_course_start_is_imputed_before_its_end_and_exact_days_stay(
 
 def test_visits_are_anchored_at_an_exact_course_end_despite_a_partial_start() -> None:
     facts_recorded = [*ENROLLMENT, facts.radiotherapy_started("2024"), facts.radiotherapy_completed("2024-03-04")]
-    (case,) = build_cases(STUDY, make_events("P", facts_recorded), frozenset(), lambda _: TODAY)
+    (case,) = build_cases(STUDY, participant_events(facts_recorded), frozenset(), lambda _: TODAY)
     anchor = case.anchor(None)
     assert anchor
     assert anchor[1] == date(2024, 3, 4)
@@ -176,10 +176,10 @@ RESUMED = follow_up_facts.follow_up_resumed
 def test_resumed_follow_up_ends_an_earlier_loss(facts_recorded: list[Fact], status: str) -> None:
     for order in (facts_recorded, facts_recorded[::-1]):
         assert flow_counts([*ENROLLMENT, *order]).statuses[status] == 1
-        participant_timeline = timeline_json(make_events("P", [*ENROLLMENT, *order]), TODAY)
+        participant_timeline = timeline_json(participant_events([*ENROLLMENT, *order]), TODAY)
         assert (participant_timeline["status"] == "lost") == (status == "lost")
         assert any(entry["ongoing"] for entry in participant_timeline["entries"]) == (status == "lost")
-        (case,) = build_cases(STUDY, make_events("P", [*ENROLLMENT, *order]), frozenset(), lambda _: TODAY)
+        (case,) = build_cases(STUDY, participant_events([*ENROLLMENT, *order]), frozenset(), lambda _: TODAY)
         assert (case.end_of_follow_up < date.max) == (status == "lost")
 
 
@@ -226,15 +226,15 @@ def test_target_treated_before_its_removal_from_the_prescription_counts() -> Non
     first, second = facts.target("T1", fractions=1, cgy_per_fraction=2000, delivery="SRS"), facts.target("T2")
     course = facts.radiotherapy_started("2024-03-01", "RT1", first, second)
     facts_recorded = [*ENROLLMENT, course, facts.prescription_changed("2024-03-05", "RT1", second)]
-    assert flow_counts(facts_recorded).stereotactic == 0  # nobody has said that it was treated
+    assert flow_counts(facts_recorded).stereotactic == 0  # no fact states that it was treated
     facts_recorded.append(facts.radiotherapy_completed("2024-03-28", "RT1", facts.delivered_dose("T1", 1, 2000)))
     assert flow_counts(facts_recorded).stereotactic == 1
-    rows = Treatments.compute(build_test_cohort(make_events("P", facts_recorded)), Selection(TODAY)).targets
+    rows = Treatments.compute(cohort_of_events(participant_events(facts_recorded)), Selection(TODAY)).targets
     delivered = {row.target_id: (row.fractions_delivered, row.dose_delivered_gy) for row in rows}
     assert delivered == {"T2": (20, 50.0), "T1": (1, 20.0)}
     (end,) = [
         each
-        for each in timeline_json(make_events("P", facts_recorded), TODAY)["entries"]
+        for each in timeline_json(participant_events(facts_recorded), TODAY)["entries"]
         if each["type"] == "radiotherapy.completed"
     ]
     assert [each["target_id"] for each in end["delivered"]] == ["T2", "T1"]
@@ -248,5 +248,5 @@ def test_target_treated_before_its_removal_from_the_prescription_counts() -> Non
 )
 def test_effective_dose_is_null_for_unsupported_modalities(modality: str) -> None:
     course = facts.radiotherapy_started("2024-03-01", "RT1", facts.target("T1", modality=modality))
-    (row,) = Treatments.compute(build_test_cohort(make_events("P", [*ENROLLMENT, course])), Selection(TODAY)).targets
+    (row,) = Treatments.compute(cohort_of_events(participant_events([*ENROLLMENT, course])), Selection(TODAY)).targets
     assert (row.total_dose_gy, row.bed_10, row.eqd2_10, row.bed_3) == (50.0, None, None, None)

@@ -8,7 +8,8 @@ from services.analytics.cohort.episodes import EPISODE_ENDS, EPISODE_STARTS, LAS
 from shared.contracts.clinical_order import CLINICAL_ORDER
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
-from tests.unit.analytics.participant_history import follow_up_contact, serious_event
+from shared.testing.builders.follow_up_facts import follow_up_recorded
+from shared.testing.builders.toxicity_facts import serious_event_reported
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ from tests.unit.analytics.participant_history import follow_up_contact, serious_
         ),
         ([facts.radiotherapy_discontinued(14, "RT2")], ("course", "RT2")),
         ([facts.systemic_therapy_started(), facts.systemic_therapy_stopped()], ("line", "S1")),
-        ([serious_event()], ("serious event", "SE1")),
+        ([serious_event_reported()], ("serious event", "SAE1")),
     ],
 )
 def test_facts_of_one_episode_share_its_id(stated: list[Fact], episode: tuple[str, str]) -> None:
@@ -29,7 +30,7 @@ def test_facts_of_one_episode_share_its_id(stated: list[Fact], episode: tuple[st
 
 
 def test_contact_belongs_to_no_episode_even_if_it_names_a_course() -> None:
-    assert episode_of(follow_up_contact(course_id="RT1")) is None
+    assert episode_of(follow_up_recorded(course_id="RT1")) is None
 
 
 def test_timelines_show_every_episode_but_the_enrollment_as_lasting() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from typing import Any, get_args
-from uuid import uuid4
 
 import pytest
 
@@ -18,19 +17,13 @@ from services.analytics.cohort.participation_status import (
 )
 from services.analytics.wording.participation_status import PARTICIPATION_STATUS_LABELS
 from services.enrollment.stream_policy import participation_status as enrollment_status
-from shared.kernel.fact import Fact, StatedFact
-from shared.kernel.record import Record
+from shared.kernel.fact import Fact
 from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as follow_up
-from tests.unit.analytics.participant_history import participant_death
+from tests.unit.analytics.support import ENROLLED, SCREENED, SIGNED, record_of
 
-SCREENED, SIGNED, ENROLLED = facts.participant_screened(), facts.consent_signed(), facts.participant_enrolled()
 TREATED = (facts.radiotherapy_started(), facts.radiotherapy_completed())
 YEARS_LATER = date(2027, 1, 1)
-
-
-def record_of(*stated: Fact) -> Record:
-    return Record(tuple(StatedFact(uuid4(), fact) for fact in stated))
 
 
 def participant(*stated: Fact) -> Participant:
@@ -52,7 +45,7 @@ def test_enrollment_and_analytics_name_each_milestone_alike(stated: list[Fact], 
 
 
 def test_death_outweighs_withdrawal_and_withdrawal_outweighs_loss() -> None:
-    lost, withdrawn, died = follow_up.lost_to_follow_up(50), facts.consent_withdrawn(60), participant_death(70)
+    lost, withdrawn, died = follow_up.lost_to_follow_up(50), facts.consent_withdrawn(60), follow_up.participant_died(70)
     enrolled = (SCREENED, SIGNED, ENROLLED)
     assert participation_status(participant(*enrolled, lost)) == "lost"
     assert participation_status(participant(*enrolled, lost, withdrawn)) == "withdrawn"
@@ -61,7 +54,7 @@ def test_death_outweighs_withdrawal_and_withdrawal_outweighs_loss() -> None:
 
 
 def test_status_counts_facts_until_the_day_only() -> None:
-    died = participant(SCREENED, SIGNED, ENROLLED, participant_death(70))
+    died = participant(SCREENED, SIGNED, ENROLLED, follow_up.participant_died(70))
     assert participation_status(died, facts.START_DATE) == "enrolled"
     assert follow_up_status(died, facts.protocol(), facts.START_DATE) == "awaiting_treatment"
 

@@ -16,34 +16,31 @@ from services.analytics.figures.figure import Figure, FigureContext, FigureFilte
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.service import answer_figure
 from shared.kernel.errors import Forbidden
-from tests.unit.analytics.figures.test_cohort_figures import (
-    TODAY,
-    cohort_of,
-    course,
-    course_completed,
-    enrolled,
-    lesion,
-    screened,
-)
+from shared.testing.builders import facts
+from tests.unit.analytics.support import ENROLLED, SCREENED, TODAY, cohort_of, single_fraction
 
 CONTEXT = FigureContext(
     study_id="atc-rt",
     position=7,
     recorded_at=datetime(2025, 1, 31, 12, tzinfo=UTC),
     cut_date=TODAY,
-    filters=FigureFilters(site="a"),
+    filters=FigureFilters(site="rome"),
 )
 SCHEMA = TypeAdapter(ANY_FIGURE_ANSWER).json_schema(mode="serialization")
 LAST_MEMBERS = ["imputed_dates", "left_out"]
 
 
 def example_cohort() -> Cohort:
-    treated = course(delivery="SRS", lesions=["M"])
+    lesion, course = facts.lesion_registered("M"), facts.radiotherapy_started(0, "RT1", single_fraction("SRS", "M"))
     return cohort_of(
         {
-            "p": [screened(), enrolled(), lesion("M", "metastasis"), treated, course_completed("2024-03-01", treated)],
-            "q": [screened("2024-03", "b", "male"), enrolled("2024-04"), course()],
-            "excluded": [screened(), enrolled()],
+            "p": [SCREENED, ENROLLED, lesion, course, facts.radiotherapy_completed("2024-03-01")],
+            "q": [
+                facts.participant_screened("2024-03", site_id="milan", sex="male"),
+                facts.participant_enrolled("2024-04"),
+                facts.radiotherapy_started(),
+            ],
+            "excluded": [SCREENED, ENROLLED],
         },
         excluded=["excluded"],
     )
@@ -78,7 +75,7 @@ def test_members_of_every_figure_stand_first_and_last(name: str) -> None:
     assert [*answer][:6] == ["figure", "study_id", "position", "recorded_at", "cut", "parameters"]
     assert [*answer][-2:] == LAST_MEMBERS
     assert answer["recorded_at"] == "2025-01-31T12:00:00+00:00"
-    assert answer["parameters"] == {"site": "a", "subset": "all"}
+    assert answer["parameters"] == {"site": "rome", "subset": "all"}
 
 
 def test_members_that_do_not_apply_are_left_out_and_unknown_ones_are_null() -> None:
@@ -111,4 +108,4 @@ def test_readers_get_all_counts_of_the_whole_study(name: str) -> None:
 def test_a_curve_is_withheld_with_its_count() -> None:
     figure = FIGURES["accrual"].compute(example_cohort(), Selection(date(2024, 3, 1) + timedelta(days=90), by="site"))
     answer: Any = answer_figure(figure, CONTEXT, 2, is_whole_study=True).to_json()
-    assert answer["groups"] == [{"name": name, "enrolled": None, "curve": []} for name in ("a", "b")]
+    assert answer["groups"] == [{"name": name, "enrolled": None, "curve": []} for name in ("milan", "rome")]

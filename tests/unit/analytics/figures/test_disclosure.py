@@ -11,14 +11,19 @@ import pytest
 from pydantic import BaseModel, computed_field, create_model
 from pydantic.fields import FieldInfo
 
+from services.analytics.cohort.cohort import Selection
+from services.analytics.figures.accrual import Accrual
 from services.analytics.figures.disclosure import (
     NotParticipants,
     OtherNumber,
     ParticipantCount,
     Stratum,
     WithheldWith,
+    withheld_members,
 )
 from services.analytics.figures.figure import Figure
+from services.analytics.figures.participant_flow import ParticipantFlow
+from tests.unit.analytics.support import ENROLLED, SCREENED, TODAY, cohort_of
 
 
 class UnmarkedPart(BaseModel):
@@ -148,3 +153,18 @@ def test_value_is_withheld_only_with_a_count_of_the_same_model() -> None:
     for name in ("enroled", "imputed_dates"):
         with pytest.raises(TypeError, match=f"withheld with {name}: not a count"):
             define_figure(Annotated[float, WithheldWith((name,))])
+
+
+def test_small_cells_of_a_site_are_suppressed() -> None:
+    counted = ParticipantFlow.compute(cohort_of({"p": [SCREENED, ENROLLED]}), Selection(TODAY))
+    assert withheld_members(counted, 5, is_whole_study=True) == {}
+    of_site = withheld_members(counted, 5, is_whole_study=False)
+    assert {"enrolled", "screened", "stereotactic_percent", "stereotactic_interval"} <= of_site.keys()
+    assert set(of_site.values()) == {None}
+    assert not of_site.keys() & {"died", "imputed_dates", "left_out"}, (
+        "zero is shown, and a number of dates is no count"
+    )
+    divided = Accrual.compute(cohort_of({"p": [SCREENED, ENROLLED]}), Selection(TODAY, by="site"))
+    assert withheld_members(divided, 5, is_whole_study=True) == {
+        "groups": [{"name": "rome", "enrolled": None, "curve": []}]
+    }

@@ -18,18 +18,14 @@ from services.analytics.figures.treatments import Treatments
 from services.analytics.statistics.dose import ALPHA_BETA_CNS, ALPHA_BETA_LATE, ALPHA_BETA_TUMOR, bed, eqd2
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
-from tests.unit.analytics.published_events import (
-    CASE_NUMBERS,
-    RECORDED_AT,
-    build_test_cohort,
-    make_events,
-    published_case_events,
-)
+from shared.testing.builders.participant_history import participant_events
+from tests.unit.analytics.published_cases import CASE_NUMBERS, published_case_events
+from tests.unit.analytics.support import TODAY, cohort_of_events
 
 with Path(__file__).with_name("prescriptions.csv").open(encoding="utf-8", newline="") as _file:
     PRESCRIPTIONS = list(csv.DictReader(_file))
 DOSES = ("bed_10", "eqd2_10", "bed_3", "eqd2_3", "bed_2", "eqd2_2")
-ALL_PARTICIPANTS = Selection(RECORDED_AT.date())
+ALL_PARTICIPANTS = Selection(TODAY)
 
 
 @pytest.mark.parametrize("prescription", PRESCRIPTIONS, ids=lambda row: row["rx"])
@@ -59,7 +55,7 @@ def test_every_published_target_has_a_row_and_only_brain_targets_a_third_ratio(n
     rows = {
         row["label"]: row
         for row in table_rows(
-            Treatments.compute(build_test_cohort(published_case_events(number)), ALL_PARTICIPANTS).table()
+            Treatments.compute(cohort_of_events(published_case_events(number)), ALL_PARTICIPANTS).table()
         )
     }
     expected = {row["label"]: row for row in PRESCRIPTIONS if row["case"] == str(number)}
@@ -82,8 +78,8 @@ def test_eqd2_in_two_gray_fractions_has_the_same_bed(fractions: int, centigray: 
 
 
 def target_rows(*facts_recorded: Fact) -> Sequence[TargetRow]:
-    recorded_events = make_events("P", [facts.participant_screened(), facts.participant_enrolled(), *facts_recorded])
-    return Treatments.compute(build_test_cohort(recorded_events), ALL_PARTICIPANTS).targets
+    recorded_events = participant_events([facts.participant_screened(), facts.participant_enrolled(), *facts_recorded])
+    return Treatments.compute(cohort_of_events(recorded_events), ALL_PARTICIPANTS).targets
 
 
 def delivered_dose(row: TargetRow) -> tuple[int | None, float | None]:

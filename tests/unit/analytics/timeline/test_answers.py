@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import pytest
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
 from services.analytics.timeline.answers import TimelineAnswer
-from tests.unit.analytics.published_events import CASE_NUMBERS, published_case_events, timeline_json
-
-TODAY = date(2025, 1, 31)
+from tests.unit.analytics.published_cases import CASE_NUMBERS, published_case_events
+from tests.unit.analytics.support import TODAY, timeline_json
 
 
 @pytest.mark.parametrize("number", CASE_NUMBERS)
@@ -19,7 +16,9 @@ def test_answer_matches_its_schema_and_has_the_members_of_its_facts(number: int)
     schema = TypeAdapter(TimelineAnswer).json_schema(mode="serialization")
     answer = timeline_json(published_case_events(number), TODAY)
     assert [error.message for error in Draft202012Validator(schema).iter_errors(answer)] == []
-    assert answer["recorded_at"] == answer["entries"][0]["recorded_at"] == "2025-01-31T12:00:00+00:00"
+    assert answer["recorded_at"] == "2024-02-01T09:00:00+00:00"
+    recorded_at = {str(event.event_id): event.recorded_at.isoformat() for event in published_case_events(number)}
+    assert {entry["event_id"]: entry["recorded_at"] for entry in answer["entries"]} == recorded_at
     assert [entry["type"] for entry in answer["entries"] if "findings" in entry] == [
         entry["type"] for entry in answer["entries"] if entry["type"] == "toxicity.assessed"
     ]

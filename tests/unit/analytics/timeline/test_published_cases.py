@@ -1,7 +1,7 @@
-"""The four published cases read on their timelines as they do in the paper.
+"""The timelines of the four published cases have the events of the paper in its order.
 
-The sequences are the paper's, in our own words: what was done and what was seen, one thing after the other. What the
-study itself adds (screening, consent, enrolment, baseline) is left aside.
+The sequences are the paper's, in our own words: treatments and findings, one after the other. What the
+study itself adds (screening, consent, enrollment, baseline) is left out.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.analytics.published_events import CASE_NUMBERS, published_case_events, timeline_json
+from tests.unit.analytics.published_cases import CASE_NUMBERS, published_case_events
+from tests.unit.analytics.support import TODAY, timeline_json
 
-TODAY = date(2025, 1, 31)
 STUDY_PROCEDURE_TYPES = {
     "participant.screened",
     "participant.consented",

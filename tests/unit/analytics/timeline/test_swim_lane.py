@@ -1,4 +1,4 @@
-"""The drawing of a timeline: it stands alone, stays within its frame, and its labels keep off each other."""
+"""The drawing of a timeline: it needs no other file, stays within its frame, and its labels do not overlap."""
 
 from __future__ import annotations
 
@@ -7,29 +7,23 @@ from datetime import date
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from services.analytics.charts.time_axis import axis_labels
 from services.analytics.timeline.answers import TimelineAnswer
 from services.analytics.timeline.swim_lane import caption, draw
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
-from tests.unit.analytics.published_events import (
-    CASE_NUMBERS,
-    make_events,
-    published_case_events,
-    read_fact,
-    timeline_at,
-)
+from shared.testing.builders.follow_up_facts import follow_up_recorded, vital_status_confirmed
+from shared.testing.builders.participant_history import participant_events
+from shared.testing.builders.toxicity_facts import finding, toxicity_assessed
+from tests.unit.analytics.published_cases import CASE_NUMBERS, published_case_events
+from tests.unit.analytics.support import TODAY, timeline_at
 
 SVG = "{http://www.w3.org/2000/svg}"
-TODAY = date(2025, 1, 31)
 WIDTH, LEFT = 960, 148
 
 
 def timeline_of(*facts_recorded: Fact, today: date = TODAY) -> TimelineAnswer:
-    return timeline_at(make_events("P", [facts.participant_screened(), *facts_recorded]), today)
+    return timeline_at(participant_events([facts.participant_screened(), *facts_recorded]), today)
 
 
 def case_timeline(number: int) -> TimelineAnswer:
@@ -38,31 +32,8 @@ def case_timeline(number: int) -> TimelineAnswer:
 
 def busy_timeline() -> TimelineAnswer:
     """Five years, a contact each month and a toxicity each fortnight."""
-    contacts = [
-        read_fact(
-            {
-                "service": "followup",
-                "type": "followup.recorded",
-                "data": {"seen_on": facts.day(30 * month), "mode": "phone", "visit": month + 1, "response": "SD"},
-            }
-        )
-        for month in range(60)
-    ]
-    assessments = [
-        read_fact(
-            {
-                "service": "toxicity",
-                "type": "toxicity.assessed",
-                "data": {
-                    "assessed_on": facts.day(14 * index),
-                    "timepoint": "follow_up",
-                    "checklist_complete": True,
-                    "findings": [{"term": "3.0:0150", "grade": index % 6}],
-                },
-            }
-        )
-        for index in range(125)
-    ]
+    contacts = [follow_up_recorded(30 * month, mode="phone", visit=month + 1, response="SD") for month in range(60)]
+    assessments = [toxicity_assessed(14 * index, finding(grade=index % 6)) for index in range(125)]
     return timeline_of(
         *contacts,
         *assessments,
@@ -120,7 +91,7 @@ def test_drawing_stays_within_the_frame(timeline: TimelineAnswer) -> None:
 
 
 def label_boxes(group: ElementTree.Element) -> list[tuple[float, float, float]]:
-    """From where to where each label reaches, at the least, and on which base line; grades aside."""
+    """Return for each label but the grades its left end, its right end at the least, and its base line."""
     boxes = []
     for label in group.iter(f"{SVG}text"):
         if label.get("text-anchor") != "middle":
@@ -153,27 +124,10 @@ def test_same_day_marks_of_one_kind_are_merged_and_list_all() -> None:
     assert draw(timeline_of(*lesions)).count("Metastasis L") == 5
 
 
-@given(st.dates(date(2020, 1, 1), date(2030, 1, 1)), st.integers(1, 4000))
-def test_time_axis_has_up_to_15_labels_within_its_range(start: date, days: int) -> None:
-    end = date.fromordinal(start.toordinal() + days)
-    labeled_days = [day for day, _ in axis_labels(start, end, 11)]
-    assert labeled_days == sorted(set(labeled_days))
-    assert all(start <= day <= end for day in labeled_days)
-    assert (1 if days >= 400 else 0) <= len(labeled_days) <= 15
-
-
 def test_caption_explains_rings_and_lines_when_present() -> None:
     ring, line = "A ring shows the worst grade", "A line through a mark covers the days"
-    assessment = read_fact(
-        {
-            "service": "toxicity",
-            "type": "toxicity.assessed",
-            "data": {"assessed_on": facts.day(1), "timepoint": "follow_up", "checklist_complete": True, "findings": []},
-        }
-    )
-    assert (ring in caption(timeline_of(assessment)), line in caption(timeline_of(assessment))) == (True, False)
-    alive = {"alive_on": "2024-06", "source": "phone"}
-    partial_date = timeline_of(read_fact({"service": "followup", "type": "vital_status.confirmed", "data": alive}))
+    graded, partial_date = timeline_of(toxicity_assessed(1)), timeline_of(vital_status_confirmed("2024-06"))
+    assert (ring in caption(graded), line in caption(graded)) == (True, False)
     assert (ring in caption(partial_date), line in caption(partial_date)) == (False, True)
 
 

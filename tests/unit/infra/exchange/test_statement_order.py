@@ -26,7 +26,7 @@ from shared.contracts.json_schemas import CONTRACTS_FOLDER, golden_path
 from shared.kernel.fact import Correction, Fact, StatedFact
 from shared.kernel.record import decide
 from shared.testing.builders import facts
-from shared.testing.builders.messages import FIRST_RECORDED_AT
+from shared.testing.builders.events import FIRST_RECORDED_AT
 from shared.testing.spec import open_gate
 
 COMPLETE_HISTORY: tuple[Fact, ...] = (

@@ -1,0 +1,168 @@
+"""Contract of stores about what the users of a site or a study read, page by page."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from shared.eventstore.feed_cursor import FeedCursor
+from shared.eventstore.store import LoadedStream, Store, StreamHead, StreamVersionConflict
+from shared.kernel.ids import new_participant_id
+from shared.postgres.tenancy import Tenant
+from shared.testing.append_requests import append_in_unit, build_append, build_outcome, load_stream
+
+
+async def read_events_after(
+    store: Store, tenant: Tenant, cursor: FeedCursor, limit: int = 9
+) -> tuple[FeedCursor, list[tuple[str, int]]]:
+    """Read, page by page, what the tenant recorded or may see after a cursor.
+
+    Returns the cursor at the end, and stream and version of each event.
+    """
+    stream_versions: list[tuple[str, int]] = []
+    sites = None if tenant.site_id == "*" else [tenant.site_id]
+    while True:
+        async with store.unit(tenant) as unit:
+            snapshot = await unit.current_snapshot(cursor.latest)
+            assert snapshot.follows_previous
+            cursor = cursor.in_backlog(snapshot.text, snapshot.database)
+            page = await unit.list_recorded_events(cursor, sites=sites, limit=limit)
+        stream_versions += [(event.stream_id, event.version) for _, event in page]
+        if len(page) < limit:
+            return cursor.at_end(), stream_versions
+        cursor = cursor.after_row(page[-1][0])
+
+
+class VisibilityContract:
+    """A site reads its participants and what it stated; a study reads nothing of another."""
+
+    async def test_another_site_sees_nothing_of_a_participant(self, store: Store, study: str, participant: str) -> None:
+        await append_in_unit(
+            store,
+            build_append(study, participant, data_key=b"w", key="k", key_site="S1", outcome=build_outcome("first")),
+        )
+        other = Tenant(study, "S2")
+        assert await load_stream(store, other, participant, key="k", key_site="S1") == LoadedStream(1, StreamHead(), ())
+        async with store.unit(other) as unit:
+            assert await unit.data_key(participant) is None
+            assert await unit.list_streams(site=None, status=None, search_key=None, after="", limit=9) == []
+            assert await unit.list_events(sites=["S1", "S2"], after=("", 0), limit=9) == []
+        assert (await load_stream(store, Tenant(study, "S1"), participant)).head.version == 1
+
+    async def test_another_site_cannot_append_to_a_participant(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        await append_in_unit(store, build_append(study, participant))
+        with pytest.raises(StreamVersionConflict):
+            await append_in_unit(store, build_append(study, participant, 1), "S2")
+        assert (await load_stream(store, Tenant(study), participant)).head.version == 1
+
+    async def test_a_site_hands_a_participant_over_and_sees_it_no_more(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        await append_in_unit(store, build_append(study, participant), "S1")
+        await append_in_unit(store, build_append(study, participant, 1, site="S2"), "S1")
+        assert (await load_stream(store, Tenant(study, "S1"), participant)).head.version == 0
+        assert (await load_stream(store, Tenant(study, "S2"), participant)).head.version == 2
+
+    async def test_concurrent_transfer_gives_no_access_to_other_appends(self, store: Store, study: str) -> None:
+        moved_participant, other_participants = new_participant_id(), [new_participant_id() for _ in range(6)]
+        for name, site in ((moved_participant, "S1"), *((name, "S2") for name in other_participants)):
+            await store.append(Tenant(study, site), build_append(study, name, site=site))
+        first_site = Tenant(study, "S1")
+        attempts = [store.append(first_site, build_append(study, moved_participant, 1, site="S2"))]
+        attempts += [store.append(first_site, build_append(study, name, 1, site="S1")) for name in other_participants]
+        results = await asyncio.gather(*attempts, return_exceptions=True)
+        assert [type(each) for each in results] == [type(None), *[StreamVersionConflict] * 6]
+        versions = [
+            (await load_stream(store, Tenant(study, "S2"), name)).head.version
+            for name in (moved_participant, *other_participants)
+        ]
+        assert versions == [2, 1, 1, 1, 1, 1, 1]
+
+    async def test_another_study_sees_nothing(self, store: Store, study: str, participant: str) -> None:
+        await append_in_unit(store, build_append(study, participant, key="k", outcome=build_outcome("first")))
+        other = Tenant(f"{study}-b")
+        assert await load_stream(store, other, participant, key="k") == LoadedStream(0, StreamHead(), ())
+        assert await load_stream(store, other, study) == LoadedStream(0, StreamHead(), ())
+
+    async def test_the_same_participant_number_in_two_studies_is_two_streams(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        other = f"{study}-b"
+        await append_in_unit(store, build_append(other, other))
+        for owner in (study, other):
+            await append_in_unit(store, build_append(owner, participant, count=2 if owner == study else 1))
+        assert (await load_stream(store, Tenant(study), participant)).head.version == 2
+        assert (await load_stream(store, Tenant(other), participant)).head.version == 1
+
+    @pytest.mark.parametrize("name", ["'; drop table events; --", "%", "\\", '"', "{app}", "a\nb", "' or true --"])
+    async def test_a_name_that_looks_like_a_command_is_a_name(self, store: Store, study: str, name: str) -> None:
+        await append_in_unit(store, build_append(study, name, key=name, key_site="S1", outcome=build_outcome(name)))
+        recalled = await load_stream(store, Tenant(study), name, key=name, key_site="S1")
+        assert (recalled.head.version, recalled.outcome) == (1, build_outcome(name))
+        assert await load_stream(store, Tenant(name), study) == LoadedStream(0, StreamHead(), ())
+
+    async def test_the_listing_goes_page_by_page_through_what_is_asked_for(self, store: Store, study: str) -> None:
+        names = sorted(new_participant_id() for _ in range(5))
+        for index, name in enumerate(names):
+            status = "voided" if index == 2 else "enrolled"
+            await append_in_unit(
+                store,
+                build_append(study, name, site="S2" if index == 4 else "S1", status=status, search_key=b"%d" % index),
+            )
+        everyone: dict[str, Any] = {"site": None, "status": None, "search_key": None}
+        async with store.unit(Tenant(study)) as unit:
+            first = await unit.list_streams(**everyone, after="", limit=3)
+            rest = await unit.list_streams(**everyone, after=first[-1][0], limit=3)
+            assert [name for name, _ in (*first, *rest)] == names
+            assert first[0][1] == StreamHead(1, "S1", None, {"status": "enrolled"})
+            for criterion, expected in (({"site": "S2"}, 4), ({"status": "voided"}, 2), ({"search_key": b"3"}, 3)):
+                page = await unit.list_streams(**(everyone | criterion), after="", limit=9)
+                assert [name for name, _ in page] == [names[expected]]
+
+    async def test_the_feed_goes_page_by_page_through_the_events_of_sites(self, store: Store, study: str) -> None:
+        names = sorted(new_participant_id() for _ in range(3))
+        for name, site in zip(names, ("S1", "S2", "S1"), strict=True):
+            await append_in_unit(store, build_append(study, name, count=2, site=site))
+        stream_versions: list[tuple[str, int]] = []
+        async with store.unit(Tenant(study)) as unit:
+            while page := await unit.list_events(
+                sites=["S1"], after=stream_versions[-1] if stream_versions else ("", 0), limit=3
+            ):
+                stream_versions += [(each.stream_id, each.version) for each in page]
+            all_events = await unit.list_events(sites=["S1", "S2"], after=("", 0), limit=9)
+        assert stream_versions == [(name, version) for name in (names[0], names[2]) for version in (1, 2)]
+        assert len(all_events) == 6
+
+    async def test_events_are_read_in_the_order_of_recording_from_a_cursor_on(self, store: Store, study: str) -> None:
+        names = [new_participant_id() for _ in range(3)]
+        for expected in (0, 2):
+            for name in sorted(names, reverse=True):
+                await append_in_unit(store, build_append(study, name, expected, count=2))
+        cursor, first = await read_events_after(store, Tenant(study), FeedCursor(), limit=5)
+        order = sorted(names, reverse=True)
+        assert first == [(name, version) for half in ((1, 2), (3, 4)) for name in order for version in half]
+        assert (await read_events_after(store, Tenant(study), cursor, limit=5))[1] == []
+        await append_in_unit(store, build_append(study, names[0], 4))
+        assert (await read_events_after(store, Tenant(study), cursor, limit=5))[1] == [(names[0], 5)]
+        assert (await read_events_after(store, Tenant(f"{study}-b"), FeedCursor(), limit=5))[1] == []
+
+    async def test_each_site_reads_what_it_stated_before_and_after_a_transfer(
+        self, store: Store, study: str, participant: str
+    ) -> None:
+        await append_in_unit(store, build_append(study, participant, count=2, data_key=b"w"), "S1")
+        await append_in_unit(store, build_append(study, participant, 2, site="S2", stating_site="S1"), "S1")
+        await append_in_unit(store, build_append(study, participant, 3, site="S2"), "S2")
+        by_site = {
+            site: (await read_events_after(store, Tenant(study, site), FeedCursor()))[1] for site in ("S1", "S2")
+        }
+        assert by_site == {"S1": [(participant, 1), (participant, 2), (participant, 3)], "S2": [(participant, 4)]}
+        assert len((await read_events_after(store, Tenant(study), FeedCursor()))[1]) == 4
+        async with store.unit(Tenant(study, "S1")) as unit:
+            assert await unit.list_events(sites=["S1"], after=("", 0), limit=9) == []
+            assert await unit.data_key(participant) is None
+            assert await unit.list_streams(site=None, status=None, search_key=None, after="", limit=9) == []
+            assert await unit.load_stream(participant) == LoadedStream(1, StreamHead(), ())

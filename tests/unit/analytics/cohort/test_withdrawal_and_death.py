@@ -1,0 +1,82 @@
+"""The days that analyses assume for a withdrawal and for a death: after all that may precede them."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from services.analytics.cohort.cohort import Selection
+from services.analytics.figures.participant_flow import ParticipantFlow
+from services.analytics.queries.case import build_cases
+from shared.kernel.fact import Fact
+from shared.testing.builders import facts
+from shared.testing.builders.follow_up_facts import (
+    follow_up_recorded,
+    participant_died,
+    visit_missed,
+    vital_status_confirmed,
+)
+from shared.testing.builders.participant_history import participant_events
+from tests.unit.analytics.support import ENROLLED, SCREENED, STUDY, TODAY, cohort_of, cohort_of_events, timeline_json
+
+ALL_PARTICIPANTS = Selection(TODAY)
+
+
+def test_registry_confirmation_after_withdrawal_delays_an_undated_death() -> None:
+    alive, died = vital_status_confirmed("2024-09", "registry"), participant_died(None, cause="unknown")
+    facts_recorded = [SCREENED, ENROLLED, facts.consent_withdrawn("2024-08-10"), alive, died]
+    study_cohort = cohort_of({"p": facts_recorded})
+    assert [ParticipantFlow.compute(study_cohort, Selection(date(2024, 9, day))).died for day in (14, 15)] == [0, 1]
+    events = participant_events(facts_recorded)
+    assert timeline_json(events, TODAY)["ends_on"] == "2024-09-15"
+
+
+@pytest.mark.parametrize(
+    ("on", "facts_before"),
+    [
+        ("2024-09", [facts.participant_screened("2024-09-18"), facts.participant_enrolled("2024-09-20")]),
+        ("2024", [facts.participant_screened("2024-09-18"), facts.participant_enrolled("2024-09-20")]),
+        ("2024-09-20", [facts.participant_screened("2024-09-18"), facts.participant_enrolled("2024-09")]),
+        ("2024-09-10", [facts.participant_screened("2024-09"), facts.participant_enrolled("2024-09")]),
+        ("2024-09", [facts.participant_screened("2024"), facts.participant_enrolled("2024-09")]),
+    ],
+)
+def test_withdrawal_is_imputed_after_facts_that_may_precede_it(on: str, facts_before: list[Fact]) -> None:
+    counted = ParticipantFlow.compute(cohort_of({"p": [*facts_before, facts.consent_withdrawn(on)]}), ALL_PARTICIPANTS)
+    assert [getattr(counted, name) for name in ("screened", "enrolled", "withdrawn")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("on", ["2024-09", "2024-09-10"])
+def test_figures_timeline_and_queries_impute_the_same_days_around_a_withdrawal(on: str) -> None:
+    facts_recorded = [
+        facts.participant_screened("2024-09"),
+        facts.participant_enrolled("2024-09-10"),
+        facts.radiotherapy_started("2024-09-20"),
+        facts.consent_withdrawn(on),
+    ]
+    events = participant_events(facts_recorded)
+    (participant,) = cohort_of_events(events).participants
+    days = [participant.day(each.stated_fact().fact).isoformat() for each in events]
+    entries = {entry["event_id"]: entry["day"] for entry in timeline_json(events, TODAY)["entries"]}
+    assert [entries[str(each.event_id)] for each in events] == days
+    (case,) = build_cases(STUDY, events, frozenset(), lambda _: TODAY)
+    assert [case.day(each.stated_fact().fact).isoformat() for each in events] == days
+    assert case.end_of_follow_up.isoformat() == days[-1]
+
+
+def test_death_in_a_month_is_not_imputed_before_the_last_contact() -> None:
+    contact, declared, died = (
+        follow_up_recorded("2024-11-20"),
+        visit_missed("2024-11-28"),
+        participant_died("2024-11"),
+    )
+    study_cohort = cohort_of({"p": [SCREENED, ENROLLED, contact, declared, died]})
+    counts = [ParticipantFlow.compute(study_cohort, Selection(date(2024, 11, day))).died for day in (15, 19, 20)]
+    assert counts == [0, 0, 1]
+
+
+def test_undated_death_does_not_count_before_the_last_contact() -> None:
+    facts_recorded = [SCREENED, ENROLLED, follow_up_recorded("2024-11-20"), participant_died(None)]
+    study_cohort = cohort_of({"p": facts_recorded})
+    assert [ParticipantFlow.compute(study_cohort, Selection(date(2024, 11, day))).died for day in (19, 20)] == [0, 1]

@@ -1,0 +1,146 @@
+"""The `.json` answers of figures that tests draw, and what a drawing says."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from xml.etree import ElementTree
+
+from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, FigureFilters
+from services.analytics.figures.registry import FIGURES
+from services.analytics.figures.service import answer_figure
+
+SVG = "{http://www.w3.org/2000/svg}"
+COMMON: dict[str, Any] = {
+    "study_id": "atc-rt",
+    "position": 412,
+    "recorded_at": "2026-11-23T18:40:12.5+01:00",
+    "cut": "2025-01-31",
+    "parameters": {"subset": "all", "by": None},
+    "imputed_dates": 3,
+    "left_out": 1,
+}
+FLOW_COUNTS = (
+    "screened",
+    "screen_failed",
+    "consented",
+    "enrolled",
+    "treated",
+    "stereotactic",
+    "in_follow_up",
+    "awaiting_treatment",
+    "completed",
+    "died",
+    "withdrawn",
+    "lost",
+)
+OPTIONAL_TARGET_COLUMNS = (
+    "prescription_isodose_percent",
+    "boost_of",
+    "bed_10",
+    "bed_3",
+    "eqd2_10",
+    "eqd2_3",
+    "fractions_delivered",
+    "dose_delivered_gy",
+)
+
+
+def figure_of(answer: dict[str, Any]) -> Figure:
+    """Return the figure whose numbers a `.json` answer has."""
+    return FIGURES[answer["figure"]].model_validate(answer)
+
+
+def context_of(answer: dict[str, Any]) -> FigureContext:
+    return FigureContext(
+        study_id=answer["study_id"],
+        position=answer["position"],
+        recorded_at=datetime.fromisoformat(answer["recorded_at"]),
+        cut_date=date.fromisoformat(answer["cut"]),
+        filters=FigureFilters.model_validate(answer["parameters"]),
+    )
+
+
+def answer_of(answer: dict[str, Any]) -> FigureAnswer:
+    return answer_figure(figure_of(answer), context_of(answer))
+
+
+def caption_of(answer: dict[str, Any]) -> str:
+    return figure_of(answer).caption(context_of(answer))
+
+
+def flow(**changed: Any) -> dict[str, Any]:
+    counts = dict(zip(FLOW_COUNTS, (38, 5, 33, 31, 28, 4, 9, 2, 3, 14, 2, 1), strict=True))
+    shares = {"stereotactic_percent": 12.9, "stereotactic_interval": [3.6, 29.8]}
+    return {"figure": "flow", **COMMON, **counts, **shares, **changed}
+
+
+def empty_flow() -> dict[str, Any]:
+    return flow(**dict.fromkeys(FLOW_COUNTS, 0), stereotactic_percent=None, stereotactic_interval=None)
+
+
+def accrual(**changed: Any) -> dict[str, Any]:
+    curve = [{"on": "2024-01-01", "cumulative": 1}, {"on": "2024-07-01", "cumulative": 3}]
+    groups = [{"name": "all", "enrolled": 3, "curve": curve}]
+    target = {"participants": 10, "by": "2025-12-31"}
+    return {"figure": "accrual", **COMMON, "target": target, "groups": groups, **changed}
+
+
+def accrual_by_site() -> dict[str, Any]:
+    first_group = {"name": "one", "enrolled": 1, "curve": [{"on": "2024-01-01", "cumulative": 1}]}
+    second_group = {"name": "two", "enrolled": 2, "curve": [{"on": "2024-07-01", "cumulative": 2}]}
+    return accrual(
+        groups=[first_group, second_group, {"name": "three", "enrolled": 0, "curve": []}], parameters={"by": "site"}
+    )
+
+
+def target(participant: str, delivery: str, fractions: int, dose: float, **changed: Any) -> dict[str, Any]:
+    doses = {"fractions": fractions, "dose_per_fraction_gy": dose, "total_dose_gy": round(fractions * dose, 2)}
+    ids = {"participant_id": participant, "site_id": "one", "course_id": "A", "target_id": "1", "index": True}
+    coded = {"intent": "curative", "label": "PTV", "modality": "photons", "technique": "VMAT", "delivery": delivery}
+    empty = dict.fromkeys((*OPTIONAL_TARGET_COLUMNS, "ended_on"))
+    return {**ids, **coded, **doses, **empty, "started_on": "2024-03", **changed}
+
+
+def treatments(*targets: dict[str, Any]) -> dict[str, Any]:
+    kinds = sorted({target["delivery"] for target in targets})
+    participants_by_delivery = {
+        kind: {target["participant_id"] for target in targets if target["delivery"] == kind} for kind in kinds
+    }
+    deliveries = [
+        {
+            "delivery": kind,
+            "participants": len(participants_by_delivery[kind]),
+            "targets": sum(t["delivery"] == kind for t in targets),
+        }
+        for kind in kinds
+    ]
+    return {"figure": "treatments", **COMMON, "targets": list(targets), "deliveries": deliveries}
+
+
+def example_treatments() -> dict[str, Any]:
+    return treatments(
+        target("P1", "conventional", 33, 2.12),
+        target("P2", "conventional", 33, 1.65),
+        target("P1", "SRS", 1, 18, index=False),
+    )
+
+
+EXAMPLE_ANSWERS = [
+    flow(),
+    empty_flow(),
+    accrual(),
+    accrual(target=None),
+    accrual(groups=[]),
+    accrual_by_site(),
+    example_treatments(),
+    treatments(),
+]
+
+
+def render_svg(figure: dict[str, Any]) -> str:
+    return figure_of(figure).draw(context_of(figure))
+
+
+def svg_texts(figure: dict[str, Any]) -> list[str]:
+    return [element.text or "" for element in ElementTree.fromstring(render_svg(figure)).iter(f"{SVG}text")]  # noqa: S314 - ours

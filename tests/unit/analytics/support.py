@@ -1,0 +1,128 @@
+"""Histories of participants with the cohorts and data queries that analytics derives from them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from services.analytics.cohort.cohort import Cohort, build_cohort
+from services.analytics.queries.case import Case, build_cases
+from services.analytics.queries.derive import DataQuery, QueryWithStatus, derive_queries, queries_with_status
+from services.analytics.timeline.answers import TimelineAnswer
+from services.analytics.timeline.entries import TimelineContext, assemble_timeline
+from shared.contracts.event import Event
+from shared.kernel.fact import Fact, StatedFact
+from shared.kernel.record import Record
+from shared.testing.builders import facts
+from shared.testing.builders.participant_history import ParticipantHistory, participant_events
+from shared.testing.builders.toxicity_facts import toxicity_assessed
+
+RECORDED_AT = datetime(2024, 2, 1, 9, tzinfo=UTC)
+TODAY = date(2025, 1, 31)
+VISIT_1, VISIT_2 = 110, 200
+"""Days within the slots of visits 1 and 2 of a treated participant."""
+
+
+def record_of(*facts_: Fact) -> Record:
+    return Record(tuple(StatedFact(uuid4(), fact) for fact in facts_))
+
+
+STUDY_OPENED = facts.study_opened(facts.protocol(accrual_target={"participants": 10, "by": "2025-12-31"}))
+STUDY = record_of(STUDY_OPENED)
+SCREENED, SIGNED, ENROLLED = facts.ENROLLMENT_FACTS
+
+
+def day_after_start(days: int) -> date:
+    return facts.START_DATE + timedelta(days=days)
+
+
+def single_fraction(delivery: str, *lesions: str, cgy: int = 2000) -> dict[str, Any]:
+    """Return a target that is treated in one fraction of so many centigray."""
+    return facts.target("T1", *lesions, fractions=1, cgy_per_fraction=cgy, delivery=delivery)
+
+
+def cohort_of_events(events: Iterable[Event]) -> Cohort:
+    """Return the cohort as of TODAY."""
+    return build_cohort(STUDY, events, frozenset(), TODAY)
+
+
+def cohort_of(facts_by_participant: Mapping[str, Sequence[Fact]], *, excluded: Sequence[str] = ()) -> Cohort:
+    """Return the cohort of participants with these facts as of TODAY."""
+    events = [event for number, facts_ in facts_by_participant.items() for event in participant_events(facts_, number)]
+    return build_cohort(STUDY, events, frozenset(excluded), TODAY)
+
+
+@dataclass
+class QueriedHistory(ParticipantHistory):
+    """The history of a participant with its data queries. `plan` changes the protocol of the study."""
+
+    plan: dict[str, Any] = field(default_factory=dict)
+    closed_on: date | None = None
+    is_excluded: bool = False
+
+    def cases(self, today: date = TODAY) -> list[Case]:
+        closing_facts = [facts.study_closed(self.closed_on.isoformat())] if self.closed_on else []
+        study = record_of(facts.study_opened(facts.protocol(**self.plan)), *closing_facts)
+        excluded = frozenset([self.participant_id] if self.is_excluded else [])
+        return build_cases(study, self.standing_events(), excluded, lambda _: today)
+
+    def queries(self, today: date = TODAY) -> list[DataQuery]:
+        return [query for case in self.cases(today) for query in derive_queries(case)]
+
+    def queries_with_status(self, today: date = TODAY) -> list[QueryWithStatus]:
+        return [row for case in self.cases(today) for row in queries_with_status(case)]
+
+    def queries_of_rule(self, rule: str, today: date = TODAY) -> list[DataQuery]:
+        return [query for query in self.queries(today) if query.rule == rule]
+
+
+RuleExample = tuple[str, QueriedHistory]
+"""Name of a rule, and a history in which it finds something to ask, or nothing."""
+
+
+def enrolled_participant(*facts_: Fact, **plan: Any) -> QueriedHistory:
+    """Return the history of an enrolled participant with a baseline and without queries, and then `facts_`.
+
+    Everything is recorded at RECORDED_AT.
+    """
+    history = QueriedHistory(recorded_at=RECORDED_AT, plan=plan)
+    history.record(*facts.ENROLLMENT_FACTS, facts.baseline_recorded(), *facts_)
+    return history
+
+
+def treated_participant(*facts_: Fact, **plan: Any) -> QueriedHistory:
+    """Return an enrolled participant after an index course of 28 days, with toxicity assessed at its end.
+
+    Visits are counted from 29 February 2024: visit 1 opens on 15 May, its slot ends on 14 August.
+    """
+    return enrolled_participant(
+        facts.lesion_registered(),
+        facts.radiotherapy_started(),
+        facts.radiotherapy_completed(),
+        toxicity_assessed(28, timepoint="end_of_rt"),
+        *facts_,
+        **plan,
+    )
+
+
+def timeline_at(
+    events: Sequence[Event], today: date, known_until: date | None = None, **options: Any
+) -> TimelineAnswer:
+    """Return the timeline at position 412. Without `known_until`, dates are imputed up to today."""
+    context = TimelineContext(position=412, recorded_at=RECORDED_AT, today=today, known_until=known_until or today)
+    return assemble_timeline(events, context, **options)
+
+
+def timeline_json(
+    events: Sequence[Event],
+    today: date,
+    term_names: Mapping[str, str] | None = None,
+    corrected_ids: Collection[UUID] = (),
+    known_until: date | None = None,
+) -> dict[str, Any]:
+    """Return the `.json` answer of the timeline."""
+    options = {"term_names": term_names, "corrected_ids": corrected_ids}
+    return dict(timeline_at(events, today, known_until, **options).to_json())
