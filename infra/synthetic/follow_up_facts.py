@@ -12,7 +12,7 @@ from infra.synthetic import probabilities
 from infra.synthetic.disease_course import OBSERVATION_MONTHS, DiseaseCourse, Progression
 from infra.synthetic.treatment_summary import SimulatedFact, TreatedParticipant
 from shared.protocol.protocol import FollowUpPlan
-from shared.protocol.schedule import Visit, add_months, planned_visits
+from shared.protocol.schedule import PlanPeriod, Visit, add_months, planned_visits
 
 FOUND_AT_VISIT_WITHIN = timedelta(days=30)
 """A clinic visit finds progression of so long before; other progression leads to a contact of its own."""
@@ -38,7 +38,7 @@ def draw_contacts(
     ended = participant.index_course and participant.index_course.ended_on
     if not ended:
         return []
-    planned = list(_draw_visits(rng, disease_course, planned_visits(plan, ended)))
+    planned = list(_draw_visits(rng, disease_course, planned_visits([PlanPeriod(plan)], ended)))
     if probabilities.draw_bool(rng, probabilities.EARLY_CONTACT_PROBABILITY):
         planned.append(Contact(ended + timedelta(days=rng.randint(*EARLY_CONTACT_DAYS))))
     contacts = [
@@ -198,7 +198,7 @@ def _missed_visit_facts(
 ) -> Iterator[SimulatedFact]:
     """Yield facts on visits without a contact: declared missed, or vital status confirmed by another source."""
     ended = participant.index_course and participant.index_course.ended_on
-    for visit in planned_visits(plan, ended) if ended else ():
+    for visit in planned_visits([PlanPeriod(plan)], ended) if ended else ():
         declared_on = visit.closes + timedelta(days=rng.randint(1, 30))
         inquired_on = visit.closes + timedelta(days=rng.randint(5, 40))
         is_declared = probabilities.draw_bool(

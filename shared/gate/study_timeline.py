@@ -12,6 +12,7 @@ from shared.kernel.objection import Objection, ProblemType
 from shared.kernel.partial_date import PartialDate
 from shared.kernel.record import Record
 from shared.protocol.protocol import ConsentVersion, Protocol
+from shared.protocol.schedule import PlanPeriod
 
 STUDY_CLOSED = ProblemType(
     "study-closed",
@@ -25,14 +26,25 @@ def protocols_in_force(study: Record, when: PartialDate) -> list[tuple[Protocol,
 
     Before the first amendment the opened protocol holds; of two amendments on one day, the one stated later.
     """
-    plans = [(date.min, opened.protocol) for opened in study.facts_of(StudyOpened)[:1]]
-    plans += [(amended.effective_on, amended.protocol) for amended in _amendments(study)]
-    ends = [*(start - timedelta(days=1) for start, _ in plans[1:]), date.max]
     spans = [
-        (plan, PartialDate(when.text, max(start, when.earliest), min(end, when.latest)))
-        for (start, plan), end in zip(plans, ends, strict=False)  # where there is no plan, there is one end
+        (protocol, PartialDate(when.text, max(first, when.earliest), min(last, when.latest)))
+        for protocol, first, last in _protocol_periods(study)
     ]
-    return [(plan, days) for plan, days in spans if days.earliest <= days.latest]
+    return [(protocol, days) for protocol, days in spans if days.earliest <= days.latest]
+
+
+def _protocol_periods(study: Record) -> list[tuple[Protocol, date, date]]:
+    """Return each protocol with the first and the last day on which it is in force, both inclusive."""
+    starts = [(date.min, opened.protocol) for opened in study.facts_of(StudyOpened)[:1]]
+    starts += [(amended.effective_on, amended.protocol) for amended in _amendments(study)]
+    ends = [*(start - timedelta(days=1) for start, _ in starts[1:]), date.max]
+    # where there is no protocol, there is one end
+    return [(protocol, first, last) for (first, protocol), last in zip(starts, ends, strict=False) if first <= last]
+
+
+def follow_up_plans(study: Record) -> tuple[PlanPeriod, ...]:
+    """Return the follow-up plans with the days on which they are in force: from the first day to the last of all."""
+    return tuple(PlanPeriod(protocol.follow_up, first, last) for protocol, first, last in _protocol_periods(study))
 
 
 def protocol_on(study: Record, day: date) -> Protocol:

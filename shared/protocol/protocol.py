@@ -15,9 +15,11 @@ from shared.kernel.text import LongText
 _TIME_OF_DAY = explain_pattern("^([01][0-9]|2[0-3]):[0-5][0-9]$", "Give a time of day as HH:MM, such as 08:00.")
 Delivery = Literal["conventional", "hypofractionated", "FSRT", "SBRT", "SRS", "brachytherapy"]
 SurvivalOrigin = Literal["rt_start", "diagnosed", "enrolled", "rt_end"]
-SHORTEST_QUARTER_DAYS = 89
-"""The least number of days between two targets three months apart (89 to 92 for all anchors of 2020 to 2027)."""
-SHORTEST_MONTH_DAYS = 28
+_SHORTEST_GAPS = (
+    "28 59 89 120 150 181 212 242 273 303 334 365 393 424 454 485 515 546 577 607 638 668 699 730"  # 1 to 24 months
+)
+SHORTEST_GAP_DAYS = tuple(map(int, _SHORTEST_GAPS.split()))
+"""The fewest days between two targets that are 1 to 24 months apart, over all anchors."""
 
 
 class Criterion(FactPart):
@@ -85,18 +87,13 @@ class FollowUpPlan(FactPart, schema_name="FollowUp"):
             raise ValueError(
                 "The number of windows does not fit the number of visits. Give one for all visits, or one for each."
             )
-        gap = self._shortest_gap()
+        gap = SHORTEST_GAP_DAYS[self.every_months - 1]
         for earlier, later in zip(self.windows, (*self.windows[1:], self.windows[-1]), strict=True):
             if earlier.after + later.before >= gap:
                 raise ValueError(
                     "The windows of two visits overlap. Make the windows shorter, or the time between visits longer."
                 )
         return self
-
-    def _shortest_gap(self) -> int:
-        """Return the least number of days between two targets, over all anchors."""
-        quarters, months = divmod(self.every_months, 3)
-        return quarters * SHORTEST_QUARTER_DAYS + months * SHORTEST_MONTH_DAYS
 
 
 class ReminderPlan(FactPart, schema_name="Reminders"):

@@ -1,15 +1,33 @@
-"""Planned visits of a follow-up plan from an anchor: the one definition of target day, window and slot.
+"""Planned visits of a participant from anchors and plans: the one definition of target day, window and slot.
 
-Target days are counted from the anchor, never from the previous visit: adding months repeatedly shifts the day.
+A schedule is a run of visits that are counted from the ends of courses. Target days are counted from the anchor, never
+from the previous visit: adding months repeatedly shifts the day. Each visit goes by the plan in force on its target
+day, whatever day it is today, so an amendment changes no visit whose target lies before it. Pure.
 """
 
 from __future__ import annotations
 
 from calendar import monthrange
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 
-from shared.protocol.protocol import FollowUpPlan
+from shared.protocol.anchors import CourseDates
+from shared.protocol.protocol import FollowUpPlan, VisitWindow
+
+INDEX_SCHEDULE = "index"
+"""The name of the schedule that is counted from the index course. Other schedules have the id of their course."""
+_ONE_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPeriod:
+    """A follow-up plan and the days on which it is in force, both inclusive."""
+
+    plan: FollowUpPlan
+    first_day: date = date.min
+    last_day: date = date.max
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +41,44 @@ class Visit:
     slot_ends: date
 
 
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The visits of a participant as they are counted on the days from `valid_from` to `valid_to`, both inclusive.
+
+    `name`: `index`, or the id of the course in a study with a schedule per course. `anchor`: the day of the last
+    fraction from which the visits that had not opened by then are counted.
+    """
+
+    name: str
+    anchor: date
+    valid_from: date
+    valid_to: date
+    visits: tuple[Visit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _PlannedTarget:
+    """A target day with the plan in force on it. `next_day`: one interval later, counted from the same anchor."""
+
+    number: int
+    day: date
+    next_day: date
+    plan: FollowUpPlan
+
+    @property
+    def window(self) -> VisitWindow:
+        return _window(self.plan, self.number)
+
+    @property
+    def opens(self) -> date:
+        return self.day - timedelta(days=self.window.before)
+
+    @property
+    def next_opens(self) -> date:
+        """The day on which the next visit would open, if the schedule continued under the same plan."""
+        return self.next_day - timedelta(days=_window(self.plan, self.number + 1).before)
+
+
 def add_months(day: date, months: int) -> date:
     """Return the same day of a later month, or the last day of that month if it is shorter."""
     years, month = divmod(day.month - 1 + months, 12)
@@ -30,21 +86,85 @@ def add_months(day: date, months: int) -> date:
     return date(year, month, min(day.day, monthrange(year, month)[1]))
 
 
-def planned_visits(plan: FollowUpPlan, anchor: date) -> tuple[Visit, ...]:
-    """Return every visit of the plan.
+def planned_visits(plans: Sequence[PlanPeriod], anchor: date) -> tuple[Visit, ...]:
+    """Return every visit that is counted from the anchor alone, by number.
 
-    Slots follow each other without gaps. The last one ends on the day before a further visit would open.
+    A visit that the plan in force on its target day does not plan does not exist, so numbers may be missing. Slots of
+    an unbroken run of numbers follow each other without gaps. The last one ends on the day before a further visit would
+    open.
     """
-    windows = (*plan.windows, plan.windows[-1])
-    targets = [add_months(anchor, plan.every_months * number) for number in range(1, len(windows) + 1)]
-    opens = [target - timedelta(days=window.before) for target, window in zip(targets, windows, strict=True)]
+    return _visits(list(_targets(plans, anchor, 0)))
+
+
+def schedules(plans: Sequence[PlanPeriod], courses: Sequence[CourseDates]) -> tuple[Schedule, ...]:
+    """Return the schedules of a participant by the anchor policy of the plans, which is that of the first.
+
+    `index`: one schedule. `latest`: one for each day on which visits began to be counted from a later course; on any
+    day one of them is valid. `per_course`: one for each course that has ended. Without an index course that has ended
+    there is none but those of other courses in a study with a schedule per course.
+    """
+    index = next((course for course in courses if course.is_index), None)
+    policy = plans[0].plan.anchor_policy
+    if policy == "per_course":
+        return tuple(_from_course(plans, course.course_id, course.ended_on) for course in courses if course.ended_on)
+    if index is None or index.ended_on is None:
+        return ()
+    if policy == "index":
+        return (_from_course(plans, INDEX_SCHEDULE, index.ended_on),)
+    later_ends = {course.ended_on for course in courses if course.ended_on and course.ended_on > index.ended_on}
+    return tuple(_versions(plans, [index.ended_on, *sorted(later_ends)]))
+
+
+def _from_course(plans: Sequence[PlanPeriod], name: str, anchor: date) -> Schedule:
+    return Schedule(name, anchor, anchor, date.max, planned_visits(plans, anchor))
+
+
+def _versions(plans: Sequence[PlanPeriod], anchors: Sequence[date]) -> Iterator[Schedule]:
+    """Yield a schedule for each anchor, in their order; visits that had opened by its day keep their targets."""
+    targets: list[_PlannedTarget] = []
+    for anchor, next_anchor in pairwise([*anchors, date.max]):
+        opened = [target for target in targets if target.opens <= anchor]
+        targets = [*opened, *_targets(plans, anchor, opened[-1].number if opened else 0)]
+        last_day = next_anchor if next_anchor == date.max else next_anchor - _ONE_DAY
+        yield Schedule(INDEX_SCHEDULE, anchor, anchor, last_day, _visits(targets))
+
+
+def _targets(plans: Sequence[PlanPeriod], anchor: date, counted_from: int) -> Iterator[_PlannedTarget]:
+    """Yield the targets of the visits after number `counted_from`, by number.
+
+    The time between targets is that of the first plan: no amendment changes it, or numbers would change their meaning.
+    """
+    every_months = plans[0].plan.every_months
+    most_visits = max(len(period.plan.windows) for period in plans)
+    for number in range(counted_from + 1, most_visits + 1):
+        day = add_months(anchor, every_months * (number - counted_from))
+        plan = next(period.plan for period in plans if period.first_day <= day <= period.last_day)
+        if number <= len(plan.windows):
+            next_day = add_months(anchor, every_months * (number + 1 - counted_from))
+            yield _PlannedTarget(number, day, next_day, plan)
+
+
+def _visits(targets: Sequence[_PlannedTarget]) -> tuple[Visit, ...]:
+    following: list[_PlannedTarget | None] = [*targets[1:], None]
     return tuple(
         Visit(
-            number + 1,
-            opens[number],
-            targets[number],
-            targets[number] + timedelta(days=windows[number].after),
-            opens[number + 1] - timedelta(days=1),
+            number=target.number,
+            opens=target.opens,
+            target=target.day,
+            closes=target.day + timedelta(days=target.window.after),
+            slot_ends=_slot_limit(target, next_target) - _ONE_DAY,
         )
-        for number in range(len(windows) - 1)
+        for target, next_target in zip(targets, following, strict=True)
     )
+
+
+def _slot_limit(target: _PlannedTarget, following: _PlannedTarget | None) -> date:
+    """The first day after the slot."""
+    if following and following.number == target.number + 1:
+        return following.opens
+    return target.next_opens
+
+
+def _window(plan: FollowUpPlan, number: int) -> VisitWindow:
+    """The window of a visit; that of the last visit for one beyond the plan."""
+    return plan.windows[min(number, len(plan.windows)) - 1]

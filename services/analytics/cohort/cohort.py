@@ -10,9 +10,10 @@ from functools import cached_property
 from services.analytics.cohort.participant import Participant
 from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.event import Event
-from shared.gate.study_timeline import protocol_on
+from shared.gate.study_timeline import follow_up_plans, protocol_on
 from shared.kernel.record import Record
 from shared.protocol.protocol import Protocol
+from shared.protocol.schedule import PlanPeriod
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Cohort:
     def protocol(self) -> Protocol:
         """The protocol in force on the data cut-off, for every participant."""
         return protocol_on(self.study, self.cut_date)
+
+    @cached_property
+    def plans(self) -> tuple[PlanPeriod, ...]:
+        """The follow-up plans, each for the visits with a target on its days, whatever the cut."""
+        return follow_up_plans(self.study)
 
 
 def build_cohort(

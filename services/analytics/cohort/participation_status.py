@@ -6,6 +6,7 @@ which does not occur here, because a voided participant is in no analysis.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Literal
 
@@ -13,9 +14,7 @@ from services.analytics.cohort.participant import Participant
 from shared.contracts.enrollment import ConsentWithdrawn
 from shared.contracts.follow_up import ParticipantDied
 from shared.contracts.participation import MILESTONES, EnrollmentMilestone
-from shared.protocol.anchors import find_anchor
-from shared.protocol.protocol import Protocol
-from shared.protocol.schedule import planned_visits
+from shared.protocol.schedule import PlanPeriod, schedules
 
 FollowUpStatus = Literal["in_follow_up", "awaiting_treatment", "completed", "died", "withdrawn", "lost"]
 ParticipationStatus = EnrollmentMilestone | Literal["died", "withdrawn", "lost"]
@@ -28,18 +27,21 @@ def participation_status(participant: Participant, until: date = date.max) -> Pa
     return next((name for fact_type, name in MILESTONES if participant.facts(fact_type, until)), "screening")
 
 
-def follow_up_status(participant: Participant, protocol: Protocol, until: date) -> FollowUpStatus:
+def follow_up_status(participant: Participant, plans: Sequence[PlanPeriod], until: date) -> FollowUpStatus:
     """Returns the status of an enrolled participant: the first of died, withdrawn, lost and completed that holds, and
     otherwise in follow-up or awaiting treatment.
 
-    Follow-up is completed once the slot of the last visit has ended before `until`.
+    Follow-up is completed once the slot of the last visit of every schedule has ended before `until`.
     """
     if ended := _ended(participant, until):
         return ended
-    anchor = find_anchor(protocol.follow_up, participant.course_dates(until))
-    if anchor and planned_visits(protocol.follow_up, anchor.day)[-1].slot_ends < until:
-        return "completed"
-    return "in_follow_up" if participant.index_course(until) else "awaiting_treatment"
+    if not participant.index_course(until):
+        return "awaiting_treatment"
+    courses = participant.course_dates(until)
+    index_has_ended = any(course.is_index and course.ended_on for course in courses)
+    running = [schedule for schedule in schedules(plans, courses) if schedule.valid_to >= until]
+    last_days = [schedule.visits[-1].slot_ends for schedule in running]
+    return "completed" if index_has_ended and max(last_days) < until else "in_follow_up"
 
 
 def _ended(participant: Participant, until: date) -> Literal["died", "withdrawn", "lost"] | None:

@@ -105,7 +105,7 @@ class ParticipantFlow(Figure):
         ]
         stereotactic = sum(participant.is_stereotactic(cohort.protocol, cut_date) for participant in enrolled)
         share, interval = _share(stereotactic, len(enrolled))
-        statuses = Counter[str](follow_up_status(participant, cohort.protocol, cut_date) for participant in enrolled)
+        statuses = Counter[str](follow_up_status(participant, cohort.plans, cut_date) for participant in enrolled)
         return cls(
             screened=_count_with_fact(participants, ParticipantScreened, selection),
             screen_failed=_count_with_fact(participants, ScreeningFailed, selection),

@@ -16,11 +16,12 @@ from shared.contracts.event import Event
 from shared.contracts.follow_up import ParticipantDied
 from shared.contracts.study import StudyClosed
 from shared.contracts.treatment import CourseEnd, RadiotherapyCompleted, RadiotherapyDiscontinued, RadiotherapyStarted
-from shared.gate.study_timeline import protocol_on
+from shared.gate.study_timeline import follow_up_plans, protocol_on
 from shared.kernel.fact import F, Fact, StatedFact
 from shared.kernel.record import Record
 from shared.protocol.anchors import CourseDates, anchor_may_move, end_of_follow_up, find_anchor
 from shared.protocol.protocol import Protocol
+from shared.protocol.schedule import PlanPeriod
 
 TodayAtSite = Callable[[str], date]
 """The calendar day at a site, by its id."""
@@ -62,6 +63,7 @@ class Case:
     participant: Participant
     site_id: str
     protocol: Protocol
+    plans: Sequence[PlanPeriod]
     today: date
     recorded_at: Mapping[UUID, datetime]
     study_closed_on: date
@@ -172,6 +174,7 @@ def _build_case(
         participant=replace(participant, known_until=min(today_at_site, known_until)),
         site_id=participant.current_site,
         protocol=protocol_on(study, today_at_site),
+        plans=follow_up_plans(study),
         today=today_at_site,
         recorded_at=recorded_at,
         study_closed_on=min((closing.on for closing in study.facts_of(StudyClosed)), default=date.max),

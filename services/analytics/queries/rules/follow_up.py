@@ -55,8 +55,8 @@ def visit_slot_conflict(case: Case) -> Iterator[QueryFinding]:
 
 @query_rule("missed_visit_not_planned")
 def missed_visit_not_planned(case: Case) -> Iterator[QueryFinding]:
-    """Asks about a missed visit with a number that the protocol does not plan."""
-    planned = len(case.protocol.follow_up.windows)
+    """Asks about a missed visit with a number that no protocol of the study plans."""
+    planned = max(len(period.plan.windows) for period in case.plans)
     for missed in case.stated(VisitMissed):
         if missed.fact.visit > planned:
             plan = f"the protocol plans only {count_noun(planned, 'visit')}"
@@ -87,7 +87,7 @@ def _takes_place_as(case: Case, contact: StatedFact[FollowUpRecorded], visit_num
 
 
 def _slots(case: Case, anchor: AnchorFact | None) -> tuple[Visit, ...]:
-    return planned_visits(case.protocol.follow_up, anchor[1]) if anchor else ()
+    return planned_visits(case.plans, anchor[1]) if anchor else ()
 
 
 def _with_anchor(stated: StatedFact[Fact], anchor: AnchorFact | None) -> tuple[StatedFact[Fact], ...]:

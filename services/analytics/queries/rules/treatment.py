@@ -110,7 +110,7 @@ def no_assessment_after_index_course(case: Case) -> Iterator[QueryFinding]:
     if not anchor:
         return
     end, day = anchor
-    closes = planned_visits(case.protocol.follow_up, day)[0].closes
+    closes = planned_visits(case.plans, day)[0].closes
     later_assessments = [
         assessment
         for assessment in case.stated(ToxicityAssessed)

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
@@ -165,6 +165,16 @@ def test_amendments_apply_by_effective_day_and_not_by_recording_order() -> None:
     )
     assert [criterion_ids(study_record, when) for when in (9, 10, 20)] == [["a"], ["b"], ["c"]]
     assert [studies.amendment_on(study_record, parse_day(when)) for when in (9, 10, 20)] == [None, "A1", "A2"]
+
+
+def test_follow_up_plans_are_in_force_on_every_day_once() -> None:
+    study_record = make_record(
+        study_opened(FIRST), protocol_amended(20, THIRD), protocol_amended(10, SECOND), protocol_amended(10, FIRST)
+    )
+    plans = studies.follow_up_plans(study_record)
+    assert [period.plan for period in plans] == [plan.follow_up for plan in (FIRST, FIRST, THIRD)]
+    assert (plans[0].first_day, plans[-1].last_day) == (date.min, date.max)
+    assert all(later.first_day == earlier.last_day + timedelta(days=1) for earlier, later in pairwise(plans))
 
 
 def test_later_recorded_of_two_same_day_amendments_applies() -> None:
