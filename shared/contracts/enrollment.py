@@ -17,7 +17,7 @@ from shared.contracts.baseline import (
     Tnm,
 )
 from shared.contracts.streams import PARTICIPANT
-from shared.kernel.fact import Fact, FactPart
+from shared.kernel.fact import Fact, FactPart, add_no_member
 from shared.kernel.ids import Code, LocalId, ParticipantId, SiteId
 from shared.kernel.partial_date import ClinicalDate
 from shared.kernel.sealed_text import SealedString
@@ -201,7 +201,7 @@ ProcedureKind = Literal[
 ]
 
 
-@PARTICIPANT.fact("procedure.performed", on="performed_on")
+@PARTICIPANT.fact("procedure.performed", on="performed_on", version=2, upcasts={1: add_no_member})
 class ProcedurePerformed(Fact):
     """A procedure besides radiotherapy and systemic therapy, such as surgery or a biopsy."""
 
@@ -211,5 +211,7 @@ class ProcedurePerformed(Fact):
     """Kind of procedure."""
     body_site: BodySite
     """Part of the body that was operated on or examined."""
+    lesion_ids: Annotated[tuple[LocalId, ...], Field(max_length=50)] = ()
+    """Lesions that the procedure treats."""
     detail: SealedString | None = None
     """Details in the site's words; sealed."""

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, StrictBool, StringConstraints, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
 
 from shared.contracts.streams import TOXICITY
-from shared.kernel.fact import Fact, FactPart
+from shared.kernel.fact import Fact, FactPart, add_no_member
 from shared.kernel.ids import LocalId
 from shared.kernel.partial_date import ClinicalDate, PartialDate
 from shared.kernel.patterns import explain_pattern
@@ -57,6 +65,15 @@ class Attribution(FactPart):
         return (kind, name) if name else None
 
 
+def _require_each_cause_once(attributions: tuple[Attribution, ...]) -> tuple[Attribution, ...]:
+    if len({attribution.to for attribution in attributions}) < len(attributions):
+        raise ValueError("A cause is named twice. Give each cause once, with one level.")
+    return attributions
+
+
+Attributions = Annotated[tuple[Attribution, ...], Field(max_length=50), AfterValidator(_require_each_cause_once)]
+
+
 class Finding(FactPart):
     """One CTCAE term with its grade."""
 
@@ -65,7 +82,7 @@ class Finding(FactPart):
     """CTCAE grade, 0 to 5. 0: looked for and absent. null: not graded."""
     not_graded: SealedString | None = None
     """Reason why the term was not graded, if the grade is null; sealed."""
-    attribution: Annotated[tuple[Attribution, ...], Field(max_length=50)] = ()
+    attribution: Attributions = ()
     """Likelihood of each cause that was considered."""
     onset_on: ClinicalDate | None = None
     """Day on which the adverse event began."""
@@ -74,8 +91,6 @@ class Finding(FactPart):
     def _require_grade_or_reason(self, info: ValidationInfo) -> Self:
         if info.context != READING_STORED and (self.grade is None) != (self.not_graded is not None):
             raise ValueError("Give either a grade, or null as the grade and the reason in not_graded.")
-        if len({attribution.to for attribution in self.attribution}) < len(self.attribution):
-            raise ValueError("A cause is named twice. Give each cause once, with one level.")
         return self
 
 
@@ -118,7 +133,7 @@ Outcome = Literal[
 SeriousnessCriteria = Annotated[tuple[Seriousness, ...], Field(min_length=1, max_length=6)]
 
 
-@TOXICITY.fact("toxicity.serious_event_reported", on="onset_on")
+@TOXICITY.fact("toxicity.serious_event_reported", on="onset_on", version=2, upcasts={1: add_no_member})
 class SeriousEventReported(Fact):
     """First report of a serious adverse event, due within 24 hours after the site became aware of it.
 
@@ -140,6 +155,8 @@ class SeriousEventReported(Fact):
     """Narrative of the event in the site's words; sealed."""
     outcome: Outcome
     """Outcome at the time of the report (CDISC codelist OUT)."""
+    attribution: Attributions = ()
+    """Likelihood of each cause that was considered."""
 
 
 class _SeriousEventFollowUp(Fact):
@@ -159,6 +176,8 @@ class _SeriousEventFollowUp(Fact):
     """Criteria by which the event is serious (ICH E2A), if they changed."""
     narrative: SealedString | None = None
     """Narrative of what is new, in the site's words; sealed."""
+    attribution: Attributions = ()
+    """Likelihood of each cause that was considered."""
 
     @property
     def happened_on(self) -> PartialDate | None:
@@ -170,7 +189,7 @@ class _SeriousEventFollowUp(Fact):
         return super().date_member if super().happened_on else "aware_at"
 
 
-@TOXICITY.fact("toxicity.serious_event_updated", on="onset_on")
+@TOXICITY.fact("toxicity.serious_event_updated", on="onset_on", version=2, upcasts={1: add_no_member})
 class SeriousEventUpdated(_SeriousEventFollowUp):
     """Follow-up report of a serious adverse event that continues. Members that are left out are unchanged."""
 
@@ -178,7 +197,7 @@ class SeriousEventUpdated(_SeriousEventFollowUp):
     """Outcome at the time of the report (CDISC codelist OUT), if it changed."""
 
 
-@TOXICITY.fact("toxicity.serious_event_resolved", on="resolved_on")
+@TOXICITY.fact("toxicity.serious_event_resolved", on="resolved_on", version=2, upcasts={1: add_no_member})
 class SeriousEventResolved(_SeriousEventFollowUp):
     """Final report of a serious adverse event, which has ended. Members that are left out are unchanged."""
 

@@ -139,6 +139,11 @@ class Stream:
         return cast("Correction", self.facts[Correction.type_name].model_validate(fields))
 
 
+def add_no_member(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content unchanged: the upcast to a version that only has more members, all with defaults."""
+    return content
+
+
 def upcast(cls: type[Fact], version: int, data: dict[str, Any]) -> dict[str, Any]:
     """Convert content of an earlier schema version to the present one. Return content of a later version unchanged.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
+from services.analytics.cohort.serious_events import serious_events
 from services.analytics.queries.case import Case, QueryFinding, query_rule
 from services.analytics.queries.phrasing import describe_fact
 from services.analytics.wording.phrasing import as_sentence, join_words
@@ -13,8 +13,6 @@ from shared.contracts.follow_up import ParticipantDied
 from shared.contracts.toxicity import (
     RELATED_LEVELS,
     SeriousEventReported,
-    SeriousEventResolved,
-    SeriousEventUpdated,
     ToxicityAssessed,
 )
 from shared.contracts.treatment import SystemicTherapyStarted
@@ -25,7 +23,6 @@ FETAL_DEATH = "4.03:0582"
 FATAL_GRADE = 5
 REPORTING_DEADLINE = timedelta(hours=24)
 _TREATMENT_NAMES = {"line": "systemic therapy", "course": "course"}
-SeriousEventFact = SeriousEventReported | SeriousEventUpdated | SeriousEventResolved
 
 
 @query_rule("grade_5_without_death")
@@ -37,7 +34,7 @@ def grade_5_without_death(case: Case) -> Iterator[QueryFinding]:
         yield QueryFinding(
             as_sentence(f"{describe_fact(stated.fact)} reports grade 5, but no death is recorded"), (stated,)
         )
-    for event in _serious_events(case).values():
+    for event in serious_events(case.record).values():
         if (
             event.outcome == "FATAL"
             and event.grade != FATAL_GRADE
@@ -140,7 +137,7 @@ def _grade_5_facts(case: Case) -> list[StatedFact[Fact]]:
     assessed: list[StatedFact[Fact]] = [stated for stated in case.stated(ToxicityAssessed) if _has_grade_5(stated.fact)]
     serious = [
         event.grade_source
-        for event in _serious_events(case).values()
+        for event in serious_events(case.record).values()
         if event.grade == FATAL_GRADE and event.term != FETAL_DEATH
     ]
     return [*assessed, *serious]
@@ -148,43 +145,3 @@ def _grade_5_facts(case: Case) -> list[StatedFact[Fact]]:
 
 def _has_grade_5(fact: ToxicityAssessed) -> bool:
     return any(finding.grade == FATAL_GRADE and finding.term != FETAL_DEATH for finding in fact.findings)
-
-
-@dataclass(slots=True)
-class _SeriousEvent:
-    """A serious adverse event after all reports of it, with the facts that give its grade and its outcome."""
-
-    grade_source: StatedFact[Fact]
-    outcome_source: StatedFact[Fact] | None = None
-    term: str | None = None
-    grade: int | None = None
-    outcome: str | None = None
-
-    def apply(self, stated: StatedFact[Fact], fact: SeriousEventFact) -> None:
-        self.term = fact.term or self.term
-        if fact.grade is not None:
-            self.grade_source, self.grade = stated, fact.grade
-        if fact.outcome is not None:
-            self.outcome_source, self.outcome = stated, fact.outcome
-
-
-def _chronological_key(stated: StatedFact[SeriousEventFact]) -> tuple[datetime, bool, str]:
-    """Returns the sort key of a report: the time at which the site became aware, with a resolution last."""
-    fact = stated.fact
-    return fact.aware_at, isinstance(fact, SeriousEventResolved), fact.model_dump_json()
-
-
-def _serious_events(case: Case) -> dict[str, _SeriousEvent]:
-    """Returns the serious adverse events by id, after all reports of them.
-
-    Reports apply in the order in which the site became aware of them, whenever they were recorded.
-    """
-    follow_up_reports: list[StatedFact[SeriousEventFact]] = [
-        *case.stated(SeriousEventUpdated),
-        *case.stated(SeriousEventResolved),
-    ]
-    ordered_reports = [*case.stated(SeriousEventReported), *sorted(follow_up_reports, key=_chronological_key)]
-    events: dict[str, _SeriousEvent] = {}
-    for stated in ordered_reports:
-        events.setdefault(stated.fact.serious_event_id, _SeriousEvent(stated)).apply(stated, stated.fact)
-    return events

@@ -16,7 +16,7 @@ from infra.exchange.table import column_at, read_rows
 FILES = Path(__file__).parent / "spreadsheets"
 FIRST = {"lesion_id": "L1", "kind": "primary", "body_site": "thyroid", "found_on": "2024-03-07", "size_mm": 12.5}
 SECOND = {"lesion_id": "L2", "kind": "node", "body_site": "neck", "found_on": "2024-03-08", "size_mm": 8.0}
-BIOPSY = {"performed_on": "2024-03-07", "kind": "biopsy", "body_site": "neck"}
+BIOPSY = {"performed_on": "2024-03-07", "kind": "biopsy", "body_site": "neck", "lesion_ids": []}
 UMLAUTS = {**BIOPSY, "detail": "Dr. Müller, Hélène"}
 
 READABLE_FILES: dict[str, dict[int, Any]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 from datetime import timedelta
 from uuid import UUID
 
@@ -194,7 +195,13 @@ def test_every_published_example_can_be_recorded_again(service: str, kind: type[
 
 
 def test_only_required_texts_are_replaced() -> None:
-    content = {"performed_on": "2024-03-07", "kind": "biopsy", "body_site": "neck", "detail": None}
+    content: dict[str, Any] = {
+        "performed_on": "2024-03-07",
+        "kind": "biopsy",
+        "body_site": "neck",
+        "lesion_ids": [],
+        "detail": None,
+    }
     exported = read_line(ImportLine(1, "procedure.performed", "enrollment", content, "p1", version=1))
     assert stated_content(exported) == content
     finding = {"term": "3.0:0150", "grade": None, "not_graded": None}
