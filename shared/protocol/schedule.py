@@ -46,10 +46,11 @@ class Schedule:
     """The visits of a participant as they are counted on the days from `valid_from` to `valid_to`, both inclusive.
 
     `name`: `index`, or the id of the course in a study with a schedule per course. `anchor`: the day of the last
-    fraction from which the visits that had not opened by then are counted.
+    fraction from which the visits that had not opened by then are counted. `course_id`: the course that it ended.
     """
 
     name: str
+    course_id: str
     anchor: date
     valid_from: date
     valid_to: date
@@ -106,27 +107,35 @@ def schedules(plans: Sequence[PlanPeriod], courses: Sequence[CourseDates]) -> tu
     index = next((course for course in courses if course.is_index), None)
     policy = plans[0].plan.anchor_policy
     if policy == "per_course":
-        return tuple(_from_course(plans, course.course_id, course.ended_on) for course in courses if course.ended_on)
+        ended = [(course.course_id, course.ended_on) for course in courses if course.ended_on]
+        return tuple(_from_anchor(plans, course_id, course_id, day) for course_id, day in ended)
     if index is None or index.ended_on is None:
         return ()
     if policy == "index":
-        return (_from_course(plans, INDEX_SCHEDULE, index.ended_on),)
-    later_ends = {course.ended_on for course in courses if course.ended_on and course.ended_on > index.ended_on}
-    return tuple(_versions(plans, [index.ended_on, *sorted(later_ends)]))
+        return (_from_anchor(plans, INDEX_SCHEDULE, index.course_id, index.ended_on),)
+    later_anchors = {
+        course.ended_on: course.course_id
+        for course in sorted(courses, key=lambda course: course.course_id, reverse=True)
+        if course.ended_on and course.ended_on > index.ended_on
+    }
+    return tuple(_versions(plans, [(index.ended_on, index.course_id), *sorted(later_anchors.items())]))
 
 
-def _from_course(plans: Sequence[PlanPeriod], name: str, anchor: date) -> Schedule:
-    return Schedule(name, anchor, anchor, date.max, planned_visits(plans, anchor))
+def _from_anchor(plans: Sequence[PlanPeriod], name: str, course_id: str, anchor: date) -> Schedule:
+    return Schedule(name, course_id, anchor, anchor, date.max, planned_visits(plans, anchor))
 
 
-def _versions(plans: Sequence[PlanPeriod], anchors: Sequence[date]) -> Iterator[Schedule]:
-    """Yield a schedule for each anchor, in their order; visits that had opened by its day keep their targets."""
+def _versions(plans: Sequence[PlanPeriod], anchors: Sequence[tuple[date, str]]) -> Iterator[Schedule]:
+    """Yield a schedule for each anchor, in their order; visits that had opened by its day keep their targets.
+
+    `anchors`: the days of last fractions with their courses.
+    """
     targets: list[_PlannedTarget] = []
-    for anchor, next_anchor in pairwise([*anchors, date.max]):
+    for (anchor, course_id), (next_anchor, _) in pairwise([*anchors, (date.max, "")]):
         opened = [target for target in targets if target.opens <= anchor]
         targets = [*opened, *_targets(plans, anchor, opened[-1].number if opened else 0)]
         last_day = next_anchor if next_anchor == date.max else next_anchor - _ONE_DAY
-        yield Schedule(INDEX_SCHEDULE, anchor, anchor, last_day, _visits(targets))
+        yield Schedule(INDEX_SCHEDULE, course_id, anchor, anchor, last_day, _visits(targets))
 
 
 def _targets(plans: Sequence[PlanPeriod], anchor: date, counted_from: int) -> Iterator[_PlannedTarget]:

@@ -11,7 +11,13 @@ from services.analytics.cohort import date_imputation
 from services.analytics.cohort.date_imputation import impute
 from services.analytics.cohort.treatment import current_targets
 from services.analytics.cohort.vital_status import COUNTED_AFTER_WITHDRAWAL, implies_alive
-from shared.contracts.enrollment import ConsentWithdrawn, LesionRegistered, ParticipantScreened, ParticipantVoided
+from shared.contracts.enrollment import (
+    ConsentSigned,
+    ConsentWithdrawn,
+    LesionRegistered,
+    ParticipantScreened,
+    ParticipantVoided,
+)
 from shared.contracts.follow_up import FollowUpResumed, LostToFollowUp, ParticipantDied
 from shared.contracts.participation import current_site
 from shared.contracts.treatment import (
@@ -123,7 +129,7 @@ class Participant:
     def targets(self, course: RadiotherapyStarted, until: date) -> tuple[Target, ...]:
         """Returns the targets of the course as prescribed and treated until that day."""
         changes = [change for change in self.facts(PrescriptionChanged, until) if change.course_id == course.course_id]
-        return current_targets(course, changes, self.course_end(course, until))
+        return current_targets(course, changes, self.course_end(course, until), self.day)
 
     def course_end(self, course: RadiotherapyStarted, until: date) -> CourseEnd | None:
         """Returns the completion or discontinuation of the course; None before it."""
@@ -151,12 +157,13 @@ class Participant:
         A stereotactic target that names no lesion counts as a metastasis.
         """
         return any(
-            target.delivery in protocol.stereotactic.deliveries and self._treats_metastasis(target)
+            target.delivery in protocol.stereotactic.deliveries and self.treats_metastasis(target)
             for course in self.facts(RadiotherapyStarted, until)
             for target in self.targets(course, until)
         )
 
-    def _treats_metastasis(self, target: Target) -> bool:
+    def treats_metastasis(self, target: Target) -> bool:
+        """Returns whether the target names a metastasis, or no lesion at all."""
         kinds = [self.lesions[name].kind for name in target.lesion_ids if name in self.lesions]
         return not target.lesion_ids or "metastasis" in kinds
 
@@ -169,3 +176,15 @@ class Participant:
 def excludes_participant(fact: Fact) -> bool:
     """Returns whether the fact excludes its participant from every analysis, past or present, while it is current."""
     return isinstance(fact, ParticipantVoided) or (isinstance(fact, ConsentWithdrawn) and fact.scope == "data_use")
+
+
+def is_excluded(record: Record) -> bool:
+    """Returns whether no analysis may use the participant, at past positions included.
+
+    A participant is excluded who is voided, who withdrew consent to the use of data, or whose last consent does not
+    allow it.
+    """
+    if any(excludes_participant(stated.fact) for stated in record.stated_facts):
+        return True
+    consents = sorted(record.facts_of(ConsentSigned), key=lambda consent: consent.signed_on.latest)
+    return bool(consents) and not consents[-1].options.data_use

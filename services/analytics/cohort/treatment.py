@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
-from services.analytics.cohort.date_imputation import impute
 from shared.contracts.treatment import (
     CourseEnd,
     PrescriptionChanged,
@@ -13,17 +12,22 @@ from shared.contracts.treatment import (
     RadiotherapyStarted,
     Target,
 )
+from shared.kernel.fact import Fact
 
 
 def current_targets(
-    course: RadiotherapyStarted, changes: Iterable[PrescriptionChanged], end: CourseEnd | None
+    course: RadiotherapyStarted,
+    changes: Iterable[PrescriptionChanged],
+    end: CourseEnd | None,
+    day_of: Callable[[Fact], date],
 ) -> tuple[Target, ...]:
     """Returns the targets of the last prescription of a course, then those that were treated before they were removed.
 
-    The last prescription is the change with the latest imputed day. Of several changes on one day the choice does not
-    depend on the order in which they were recorded; the data query `two_prescriptions_on_one_day` asks which applies.
+    `day_of` gives the imputed day of a change. The last prescription is the change with the latest day. Of several
+    changes on one day the choice does not depend on the order in which they were recorded; the data query
+    `two_prescriptions_on_one_day` asks which applies.
     """
-    ordered = sorted(changes, key=lambda change: (impute(change.on, date.max), change.model_dump_json()))
+    ordered = sorted(changes, key=lambda change: (day_of(change), change.model_dump_json()))
     prescriptions: Sequence[RadiotherapyStarted | PrescriptionChanged] = [course, *ordered]
     targets_by_id = {target.target_id: target for prescription in prescriptions for target in prescription.targets}
     prescribed = prescriptions[-1].targets

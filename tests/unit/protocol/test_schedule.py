@@ -84,7 +84,7 @@ def test_corrected_anchor_moves_every_target() -> None:
 def test_later_course_does_not_move_visits_by_the_policy_index() -> None:
     (schedule,) = schedules(unamended(), courses(date(2025, 1, 15), date(2025, 6, 20)))
     assert schedule == Schedule(
-        "index", date(2025, 1, 15), date(2025, 1, 15), date.max, planned_visits(unamended(), date(2025, 1, 15))
+        "index", "C1", date(2025, 1, 15), date(2025, 1, 15), date.max, planned_visits(unamended(), date(2025, 1, 15))
     )
 
 
@@ -93,7 +93,7 @@ def test_later_course_moves_the_visits_that_had_not_opened_by_the_policy_latest(
     assert (before.valid_from, before.valid_to) == (date(2025, 1, 15), date(2025, 6, 19))
     assert before.visits == planned_visits(unamended(), date(2025, 1, 15))
     assert (after.valid_from, after.valid_to) == (date(2025, 6, 20), date.max)
-    assert (after.anchor, len(after.visits)) == (date(2025, 6, 20), 8)
+    assert (after.anchor, after.course_id, len(after.visits)) == (date(2025, 6, 20), "C2", 8)
     assert days(after.visits[0]) == ["2025-04-01", "2025-04-15", "2025-04-29", "2025-09-05"]
     assert targets(after.visits[1:]) == [add_months(date(2025, 6, 20), 3 * (k - 1)).isoformat() for k in range(2, 9)]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 
+from services.analytics.cohort.date_imputation import impute
 from services.analytics.cohort.treatment import current_targets, delivered_dose
 from services.analytics.statistics.dose import gray
 from services.analytics.timeline.answers import FactMembers, TimelineDelivery, TimelineTarget
@@ -132,7 +134,11 @@ def _prescribed_targets(
     """Returns the targets as prescribed last; with `end` also those that were treated before they were removed."""
     changes = [fact for fact in context.record.facts_of(PrescriptionChanged) if fact.course_id == course_end.course_id]
     courses = [fact for fact in context.record.facts_of(RadiotherapyStarted) if fact.course_id == course_end.course_id]
-    return current_targets(courses[0], changes, end) if courses else ()
+    return current_targets(courses[0], changes, end, _day_of) if courses else ()
+
+
+def _day_of(fact: Fact) -> date:
+    return impute(fact.happened_on, date.max) if fact.happened_on else date.max
 
 
 def _describe_delivery(target: Target, actual_dose: tuple[int, int] | None) -> str:

@@ -1,0 +1,81 @@
+"""Derives planned visits with their contacts, and symptoms at baseline and at contacts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from services.analytics.cohort.participant import Participant
+from services.analytics.derivation.days import RowDay, counted, earliest, row_day
+from services.analytics.derivation.rows import NEVER, SymptomRow, VisitRow
+from shared.contracts.enrollment import BaselineRecorded
+from shared.contracts.follow_up import FollowUpRecorded, VisitMissed
+from shared.contracts.treatment import RadiotherapyStarted
+from shared.protocol.schedule import INDEX_SCHEDULE, PlanPeriod, Schedule, Visit, schedules
+
+
+def derive_visits(participant: Participant, plans: Sequence[PlanPeriod]) -> Iterator[VisitRow]:
+    """Yields the visits of every schedule and anchor, by schedule, day of validity and number."""
+    precisions = _precisions_of_course_ends(participant)
+    for schedule in schedules(plans, participant.course_dates(NEVER)):
+        for visit in schedule.visits:
+            contact = earliest(_contacts_in_slot(participant, schedule, visit))
+            yield VisitRow(
+                participant_id=participant.participant_id,
+                schedule=schedule.name,
+                anchor_on=schedule.anchor,
+                anchor_precision=precisions[schedule.course_id],
+                valid_from=schedule.valid_from,
+                valid_to=schedule.valid_to,
+                number=visit.number,
+                opens=visit.opens,
+                target=visit.target,
+                closes=visit.closes,
+                slot_ends=visit.slot_ends,
+                contact_on=contact.on,
+                contact_precision=contact.precision,
+                missed_on=earliest(_declarations(participant, schedule, visit)).on,
+            )
+
+
+def _contacts_in_slot(participant: Participant, schedule: Schedule, visit: Visit) -> Iterator[RowDay]:
+    """Yields the days of contacts in the slot of a visit. News from a registry is no contact with the participant."""
+    for contact in counted(participant, FollowUpRecorded):
+        day = row_day(participant, contact)
+        is_of_schedule = _is_of_schedule(schedule, contact.course_id)
+        if contact.mode != "registry" and is_of_schedule and visit.opens <= day.on <= visit.slot_ends:
+            yield day
+
+
+def _declarations(participant: Participant, schedule: Schedule, visit: Visit) -> Iterator[RowDay]:
+    for missed in counted(participant, VisitMissed):
+        if missed.visit == visit.number and _is_of_schedule(schedule, missed.course_id):
+            yield row_day(participant, missed)
+
+
+def _is_of_schedule(schedule: Schedule, course_id: str | None) -> bool:
+    """Returns whether a contact or declaration that names this course, or none, counts in the schedule."""
+    return schedule.name == INDEX_SCHEDULE or course_id in (None, schedule.name)
+
+
+def _precisions_of_course_ends(participant: Participant) -> dict[str, int]:
+    """Returns the precision of the end of each course, by its id."""
+    ends = {
+        course.course_id: participant.course_end(course, NEVER) for course in counted(participant, RadiotherapyStarted)
+    }
+    return {course_id: row_day(participant, end).precision for course_id, end in ends.items()}
+
+
+def derive_symptoms(participant: Participant) -> Iterator[SymptomRow]:
+    """Yields the severity of each symptom at baseline, and the changes of symptoms at contacts, by symptom and day."""
+    name = participant.participant_id
+    rows = [
+        SymptomRow(name, symptom.symptom, *row_day(participant, baseline), str(symptom.severity), "")
+        for baseline in counted(participant, BaselineRecorded)[:1]
+        for symptom in baseline.symptoms
+    ]
+    rows += [
+        SymptomRow(name, symptom.symptom, *row_day(participant, contact), "", symptom.change)
+        for contact in counted(participant, FollowUpRecorded)
+        for symptom in contact.symptoms
+    ]
+    yield from sorted(rows)

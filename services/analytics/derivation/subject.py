@@ -1,0 +1,248 @@
+"""Derives the row of a participant, and the days of which a participant can have several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+
+from services.analytics.cohort.participant import Participant
+from services.analytics.cohort.vital_status import implies_alive
+from services.analytics.derivation.days import NO_DAY, RowDay, counted, first, impute_day, row_day
+from services.analytics.derivation.rows import NEVER, UNKNOWN_NUMBER, AbsenceRow, SubjectDayRow, SubjectRow
+from shared.contracts.enrollment import (
+    BaselineRecorded,
+    ConsentSigned,
+    ConsentWithdrawn,
+    NotReported,
+    ParticipantEnrolled,
+    ParticipantScreened,
+    Performance,
+    ScreeningFailed,
+)
+from shared.contracts.follow_up import (
+    DiseaseProgressed,
+    DiseaseStatus,
+    FollowUpRecorded,
+    FollowUpResumed,
+    LostToFollowUp,
+    ParticipantDied,
+    VitalStatusConfirmed,
+)
+from shared.contracts.treatment import RadiotherapyStarted
+from shared.kernel.fact import Fact
+from shared.kernel.record import Record
+
+NOT_REPORTED = "not_reported"
+
+
+def derive_subject(participant: Participant) -> SubjectRow:
+    """Returns the row of a participant who is in analyses."""
+    screening = first(participant, ParticipantScreened)
+    screened, failed = row_day(participant, screening), row_day(participant, first(participant, ScreeningFailed))
+    consented, enrolled = (
+        row_day(participant, first(participant, kind)) for kind in (ConsentSigned, ParticipantEnrolled)
+    )
+    index = next((course for course in counted(participant, RadiotherapyStarted) if course.index), None)
+    index_started = row_day(participant, index)
+    index_ended = row_day(participant, participant.course_end(index, NEVER) if index else None)
+    withdrawn = row_day(participant, first(participant, ConsentWithdrawn))
+    alive = max(proofs_of_life(participant), default=NO_DAY)
+    death = first(participant, ParticipantDied)
+    died = row_day(participant, death) if death and death.died_on else NO_DAY
+    baseline = first(participant, BaselineRecorded)
+    assessed = row_day(participant, baseline)
+    diagnosed = impute_day(participant, baseline.diagnosed_on if baseline else None)
+    return SubjectRow(
+        participant_id=participant.participant_id,
+        enrolling_site=participant.site_id if screening else "",
+        is_excluded=False,
+        is_screened=screening is not None,
+        sex=screening.sex if screening else "",
+        birth_year=screening.birth_year if screening else UNKNOWN_NUMBER,
+        screened_on=screened.on,
+        screened_precision=screened.precision,
+        screen_failed_on=failed.on,
+        screen_failed_precision=failed.precision,
+        consented_on=consented.on,
+        consented_precision=consented.precision,
+        enrolled_on=enrolled.on,
+        enrolled_precision=enrolled.precision,
+        index_course=index.course_id if index else "",
+        index_started_on=index_started.on,
+        index_started_precision=index_started.precision,
+        index_ended_on=index_ended.on,
+        index_ended_precision=index_ended.precision,
+        participation_ends_on=withdrawn.on,
+        participation_ends_precision=withdrawn.precision,
+        alive_on=alive.on,
+        alive_precision=alive.precision,
+        died_on=died.on,
+        died_precision=died.precision,
+        dead_from=_dead_from(death, died, alive),
+        death_cause=death.cause if death else "",
+        is_death_presumed=death.presumed if death else False,
+        baseline_on=assessed.on,
+        baseline_precision=assessed.precision,
+        diagnosed_on=diagnosed.on,
+        diagnosed_precision=diagnosed.precision,
+        histology=baseline.histology if baseline else "",
+        primary_site=baseline.primary_site if baseline else "",
+        t=_stage_part(baseline.tnm.t) if baseline else "",
+        n=_stage_part(baseline.tnm.n) if baseline else "",
+        m=_stage_part(baseline.tnm.m) if baseline else "",
+        tnm_edition=baseline.tnm.edition if baseline else "",
+        performance_scale=_performance_scale(baseline),
+        performance_value=_performance_value(baseline),
+        molecular_status=NOT_REPORTED if baseline and isinstance(baseline.molecular_findings, NotReported) else "",
+    )
+
+
+def _dead_from(death: ParticipantDied | None, died: RowDay, alive: RowDay) -> date:
+    """The day from which flow counts the participant as dead: without a date of death, the last proof of life."""
+    if death is None:
+        return NEVER
+    if death.died_on:
+        return died.on
+    return date.min if alive is NO_DAY else alive.on
+
+
+def excluded_subject(participant: Participant) -> SubjectRow:
+    """Returns the only row of a participant who is in no analysis: the site, for counts of those who are left out."""
+    screening = next(iter(participant.record.facts_of(ParticipantScreened)), None)
+    blank = derive_subject(replace(participant, record=Record()))
+    return blank._replace(
+        enrolling_site=screening.site_id if screening else "",
+        is_excluded=True,
+        is_screened=screening is not None,
+    )
+
+
+def proofs_of_life(participant: Participant) -> list[RowDay]:
+    """Returns the days on which facts show the participant alive, up to the withdrawal of consent, the earliest first.
+
+    Confirmations by a registry count after it too, while the last consent allows registries.
+    """
+    registry_counts = _registry_is_allowed(participant)
+    return sorted(
+        day
+        for stated in participant.record.stated_facts
+        if _proves_life(participant, stated.fact)
+        and (
+            (day := row_day(participant, stated.fact)).on <= participant.withdrawn_on
+            or (registry_counts and _is_from_registry(stated.fact))
+        )
+    )
+
+
+def _proves_life(participant: Participant, fact: Fact) -> bool:
+    """Returns whether the fact shows the participant alive. Histology does unless it may have been found at autopsy."""
+    if isinstance(fact, DiseaseProgressed) and fact.basis == "histology":
+        day = participant.day(fact)
+        return not any(death.died_on and participant.day(death) <= day for death in _deaths(participant))
+    return fact.happened_on is not None and implies_alive(fact)
+
+
+def _deaths(participant: Participant) -> list[ParticipantDied]:
+    return participant.record.facts_of(ParticipantDied)
+
+
+def _is_from_registry(fact: Fact) -> bool:
+    return isinstance(fact, VitalStatusConfirmed) and fact.source == "registry"
+
+
+def _registry_is_allowed(participant: Participant) -> bool:
+    consents = sorted(participant.record.facts_of(ConsentSigned), key=participant.day)
+    return bool(consents) and consents[-1].options.registry
+
+
+def _stage_part(part: str | NotReported) -> str:
+    return NOT_REPORTED if isinstance(part, NotReported) else part
+
+
+def _performance_scale(baseline: BaselineRecorded | None) -> str:
+    if baseline is None:
+        return ""
+    return baseline.performance.scale if isinstance(baseline.performance, Performance) else NOT_REPORTED
+
+
+def _performance_value(baseline: BaselineRecorded | None) -> int:
+    performance = baseline.performance if baseline else None
+    return performance.value if isinstance(performance, Performance) else UNKNOWN_NUMBER
+
+
+def derive_subject_days(participant: Participant) -> Iterator[SubjectDayRow]:
+    """Yields the days of which there can be several, by kind, day and code."""
+    rows = {
+        SubjectDayRow(participant.participant_id, kind, *row_day(participant, fact), code)
+        for fact, kind, code in _coded_facts(participant)
+    }
+    yield from sorted(rows)
+
+
+CodedFact = tuple[Fact, str, str]
+"""A fact with the kind and the code of its day."""
+
+
+def _coded_facts(participant: Participant) -> Iterator[CodedFact]:
+    for consent in counted(participant, ConsentSigned):
+        yield consent, "consent", "data_use" if consent.options.data_use else "no_data_use"
+        yield consent, "registry_consent", "yes" if consent.options.registry else "no"
+    for failure in counted(participant, ScreeningFailed):
+        yield from ((failure, "screening_failure", code) for code in failure.reason_codes)
+    for withdrawal in counted(participant, ConsentWithdrawn):
+        yield withdrawal, "withdrawal", withdrawal.scope
+    for baseline in counted(participant, BaselineRecorded)[:1]:
+        yield from ((baseline, "metastatic_site", site) for site in baseline.metastatic_sites)
+        yield from ((baseline, "molecular_finding", code) for code in _molecular_codes(baseline))
+    for progression in counted(participant, DiseaseProgressed):
+        yield progression, "progression", _progression_code(participant, progression.kind, progression.lesion_id)
+    for contact in counted(participant, FollowUpRecorded):
+        yield contact, "contact", contact.mode
+        if contact.response:
+            yield contact, "response", contact.response
+        yield from ((contact, kind, code) for kind, code in _disease_codes(participant, contact.disease))
+
+
+def _molecular_codes(baseline: BaselineRecorded) -> Iterator[str]:
+    findings = () if isinstance(baseline.molecular_findings, NotReported) else baseline.molecular_findings
+    for finding in findings:
+        yield f"{finding.gene}:{NOT_REPORTED if isinstance(finding.result, NotReported) else finding.result}"
+
+
+def _disease_codes(participant: Participant, disease: DiseaseStatus | None) -> Iterator[tuple[str, str]]:
+    """Yields the kinds and codes of a status of the disease; nothing if no part of it was assessed."""
+    if disease is None:
+        return
+    extents = {"regional": disease.regional, "distant": disease.distant}
+    statuses = [*extents.values(), *(lesion.status for lesion in disease.lesions)]
+    if any(status != "not_assessed" for status in statuses):
+        yield "disease_assessment", ""
+    yield from (("progression", kind) for kind, extent in extents.items() if extent == "progressed")
+    for lesion in disease.lesions:
+        if lesion.status == "progressed":
+            yield "progression", _progression_code(participant, "local", lesion.lesion_id)
+
+
+def _progression_code(participant: Participant, kind: str, lesion_id: str | None) -> str:
+    """Returns the kind of progression; `local` is followed by the kind of the lesion, as in `local_primary`."""
+    lesion = participant.lesions.get(lesion_id or "")
+    return f"local_{lesion.kind}" if kind == "local" and lesion else kind
+
+
+def derive_absences(participant: Participant) -> Iterator[AbsenceRow]:
+    """Yields each loss to follow-up with the first resumption on or after its day."""
+    resumptions = [row_day(participant, resumption) for resumption in counted(participant, FollowUpResumed)]
+    proofs = proofs_of_life(participant)
+    for loss in counted(participant, LostToFollowUp):
+        lost = row_day(participant, loss)
+        resumed = min((day for day in resumptions if day.on >= lost.on), default=NO_DAY)
+        yield AbsenceRow(
+            participant_id=participant.participant_id,
+            lost_on=lost.on,
+            lost_precision=lost.precision,
+            resumed_on=resumed.on,
+            resumed_precision=resumed.precision,
+            reason=loss.reason_code,
+            alive_before=max((proof.on for proof in proofs if proof.on <= lost.on), default=date.min),
+        )

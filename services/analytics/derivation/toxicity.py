@@ -1,0 +1,146 @@
+"""Derives toxicity assessments and their findings, and a finding of each serious adverse event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from services.analytics.cohort.participant import Participant
+from services.analytics.cohort.serious_events import SeriousEvent, serious_events
+from services.analytics.derivation.days import RowDay, counted, impute_day, row_day
+from services.analytics.derivation.rows import UNKNOWN_NUMBER, AssessmentRow, FindingRow
+from shared.contracts.toxicity import RELATED_LEVELS, Attribution, Finding, ToxicityAssessed
+from shared.contracts.treatment import RadiotherapyStarted
+from shared.protocol.protocol import ToxicityPlan
+
+SEVERE_GRADE = 3
+ToxicityPlanOn = Callable[[date], tuple[ToxicityPlan, str]]
+"""The plan of toxicity assessments in force on a day, with the amendment that it is from; "" before the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatedAssessment:
+    """An assessment of which findings count, with the plan in force on its day, in the order of the days."""
+
+    number: int
+    fact: ToxicityAssessed
+    day: RowDay
+    plan: ToxicityPlan
+    amendment: str
+
+    @property
+    def grades(self) -> dict[str, int | None]:
+        """The grade of each term that is named; None where it was not graded."""
+        return {finding.term: finding.grade for finding in self.fact.findings}
+
+    def shows_less_than_severe(self, term: str) -> bool:
+        """Returns whether the term was graded below 3, or was looked for and absent."""
+        grade = self.grades.get(term)
+        if term in self.grades:
+            return grade is not None and grade < SEVERE_GRADE
+        return self.fact.checklist_complete and term in self.plan.checklist
+
+
+def dated_assessments(participant: Participant, plan_on: ToxicityPlanOn) -> list[DatedAssessment]:
+    """Returns the assessments that analyses count, the earliest first; of one day, in an order by their content."""
+    ordered = sorted(
+        counted(participant, ToxicityAssessed), key=lambda fact: (participant.day(fact), fact.model_dump_json())
+    )
+    days = [row_day(participant, fact) for fact in ordered]
+    return [
+        DatedAssessment(number, fact, day, *plan_on(day.on))
+        for number, (fact, day) in enumerate(zip(ordered, days, strict=True))
+    ]
+
+
+def derive_assessments(participant: Participant, assessments: Sequence[DatedAssessment]) -> Iterator[AssessmentRow]:
+    for assessment in assessments:
+        yield AssessmentRow(
+            participant_id=participant.participant_id,
+            number=assessment.number,
+            assessed_on=assessment.day.on,
+            assessed_precision=assessment.day.precision,
+            timepoint=assessment.fact.timepoint,
+            course=assessment.fact.course_id or "",
+            is_complete=assessment.fact.checklist_complete,
+            dictionary=assessment.plan.dictionary,
+            amendment=assessment.amendment,
+            graded=sum(grade is not None for grade in assessment.grades.values()),
+        )
+
+
+def derive_findings(participant: Participant, assessments: Sequence[DatedAssessment]) -> Iterator[FindingRow]:
+    """Yields the findings of assessments by day, then a finding of each serious adverse event by id."""
+    course_starts = {course.course_id: participant.day(course) for course in counted(participant, RadiotherapyStarted)}
+    for assessment in assessments:
+        for finding in assessment.fact.findings:
+            happened = _event_day(participant, finding, assessment, assessments)
+            yield FindingRow(
+                participant_id=participant.participant_id,
+                number=assessment.number,
+                term=finding.term,
+                grade=_grade(finding.grade),
+                assessed_on=assessment.day.on,
+                assessed_precision=assessment.day.precision,
+                event_on=happened.on,
+                event_precision=happened.precision,
+                relation=_relation(finding.attribution, happened.on, course_starts),
+            )
+    for event in serious_events(participant.record).values():
+        if finding_of_event := _finding_of_event(participant, event, course_starts):
+            yield finding_of_event
+
+
+def _event_day(
+    participant: Participant, finding: Finding, assessment: DatedAssessment, assessments: Sequence[DatedAssessment]
+) -> RowDay:
+    """Returns the day of the onset if it lies after every earlier assessment that shows the term as less than severe.
+
+    An onset is that of the term, which may have become severe later; otherwise the day of the assessment counts.
+    """
+    onset = impute_day(participant, finding.onset_on)
+    earlier = [other.day.on for other in assessments[: assessment.number] if other.shows_less_than_severe(finding.term)]
+    is_plausible = onset.on <= assessment.day.on and all(day < onset.on for day in earlier)
+    return onset if finding.onset_on and is_plausible else assessment.day
+
+
+def _relation(attributions: Sequence[Attribution], on: date, course_starts: Mapping[str, date]) -> str:
+    """Returns whether an event is related to a course that had begun by its day; `not_stated` without attribution."""
+    if not attributions:
+        return "not_stated"
+    related = {
+        attribution.treatment[1]
+        for attribution in attributions
+        if attribution.treatment and attribution.treatment[0] == "course" and attribution.level in RELATED_LEVELS
+    }
+    is_related = any(name in course_starts and course_starts[name] <= on for name in related)
+    return "related" if is_related else "unrelated"
+
+
+def _finding_of_event(
+    participant: Participant, event: SeriousEvent, course_starts: Mapping[str, date]
+) -> FindingRow | None:
+    """Returns the finding of a serious adverse event on the day of its onset, with the highest grade that is known.
+
+    None for an event without a report, or after the withdrawal of consent.
+    """
+    report = event.report
+    if report is None or participant.day(report) > participant.withdrawn_on:
+        return None
+    onset = row_day(participant, report)
+    return FindingRow(
+        participant_id=participant.participant_id,
+        number=UNKNOWN_NUMBER,
+        term=event.term or report.term,
+        grade=_grade(event.highest_grade),
+        assessed_on=onset.on,
+        assessed_precision=onset.precision,
+        event_on=onset.on,
+        event_precision=onset.precision,
+        relation=_relation(event.attribution, onset.on, course_starts),
+    )
+
+
+def _grade(grade: int | None) -> int:
+    return UNKNOWN_NUMBER if grade is None else grade

@@ -1,0 +1,265 @@
+"""Derived rows: what a participant's facts come to, and that they depend on nothing else."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from random import Random
+from uuid import uuid4
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from services.analytics.cohort.participant import Participant
+from services.analytics.derivation.derive import derive
+from services.analytics.derivation.rows import MONTH, NEVER, YEAR, ParticipantRows
+from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, TOXICITY
+from shared.contracts.enrollment import ConsentSigned, ParticipantEnrolled, ParticipantScreened, ProcedurePerformed
+from shared.contracts.toxicity import SeriousEventUpdated
+from shared.gate.study_timeline import protocol_on
+from shared.kernel.fact import Fact, StatedFact
+from shared.kernel.record import Record
+from shared.protocol.protocol import Protocol
+from shared.testing.builders import facts
+from shared.testing.builders import follow_up_facts as follow_up
+from shared.testing.builders.generated import PLANS, any_fact
+from tests.unit.analytics.participant_history import (
+    disease_progression,
+    disease_status,
+    follow_up_contact,
+    missed_visit,
+    participant_death,
+    serious_event,
+    toxicity_assessment,
+    toxicity_finding,
+)
+
+KNOWN_UNTIL = date(2027, 1, 1)
+CHECKLIST = {"dictionary": "ctcae-3.0", "checklist": ["3.0:0150"]}
+STUDY = (facts.study_opened(facts.protocol(toxicity=CHECKLIST)),)
+BEGINNING = (*facts.ENROLLMENT_FACTS, facts.lesion_registered())
+TREATED = (*BEGINNING, facts.radiotherapy_started(), facts.radiotherapy_completed())
+DAYS = st.dates(date(2023, 12, 1), date(2026, 12, 31))
+
+
+def record_of(*stated: Fact) -> Record:
+    return Record(tuple(StatedFact(uuid4(), fact) for fact in stated))
+
+
+def participant(*stated: Fact) -> Participant:
+    return Participant(participant_id="K7F2-9QXA-3", record=record_of(*stated), known_until=KNOWN_UNTIL)
+
+
+def rows_of(*stated: Fact, study: tuple[Fact, ...] = STUDY) -> ParticipantRows:
+    return derive(participant(*stated), record_of(*study))
+
+
+def day(days: int) -> date:
+    return facts.START_DATE + timedelta(days=days)
+
+
+def test_milestones_of_a_treated_participant_are_days_of_one_row() -> None:
+    (row,) = rows_of(*TREATED, participant_death(200)).subject
+    assert (row.screened_on, row.enrolled_on) == (
+        participant(*TREATED).day(facts.ENROLLMENT_FACTS[0]),
+        participant(*TREATED).day(facts.ENROLLMENT_FACTS[-1]),
+    )
+    assert (row.index_course, row.index_started_on, row.index_ended_on) == ("RT1", day(0), day(28))
+    assert (row.died_on, row.dead_from, row.death_cause) == (day(200), day(200), "tumour")
+    assert (row.alive_on, row.screen_failed_on, row.participation_ends_on) == (day(28), NEVER, NEVER)
+
+
+def test_partial_date_is_an_imputed_day_with_its_precision() -> None:
+    (row,) = rows_of(*TREATED, participant_death("2025-06")).subject
+    assert (row.died_on, row.died_precision) == (date(2025, 6, 15), MONTH)
+    (row,) = rows_of(*TREATED, participant_death("2025")).subject
+    assert (row.died_on, row.died_precision) == (date(2025, 7, 1), YEAR)
+
+
+def test_death_without_a_date_is_no_event_but_counts_as_dead_from_the_last_proof_of_life() -> None:
+    (row,) = rows_of(*TREATED, follow_up_contact(100), participant_death(None)).subject
+    assert (row.died_on, row.dead_from, row.alive_on) == (NEVER, day(100), day(100))
+
+
+def test_nothing_but_death_counts_after_the_withdrawal_of_consent() -> None:
+    stated = (*TREATED, facts.consent_withdrawn(60), follow_up_contact(100), participant_death(200))
+    rows = rows_of(*stated)
+    (row,) = rows.subject
+    assert (row.participation_ends_on, row.alive_on, row.died_on) == (day(60), day(28), day(200))
+    assert not [each for each in rows.subject_day if each.kind == "contact"]
+
+
+def test_registry_confirms_life_after_a_withdrawal_only_with_consent_to_registries() -> None:
+    confirmed = follow_up.vital_status_confirmed(300, source="registry")
+    renewed = ConsentSigned.model_validate(
+        {"signed_on": day(1).isoformat(), "form_version": "1", "options": {"registry": True}}
+    )
+    withdrawn = facts.consent_withdrawn(60)
+    assert rows_of(*TREATED, withdrawn, confirmed).subject[0].alive_on == day(28)
+    assert rows_of(*TREATED, renewed, withdrawn, confirmed).subject[0].alive_on == day(300)
+
+
+def test_progression_by_histology_proves_life_unless_a_death_precedes_it() -> None:
+    progression = disease_progression(150, basis="histology")
+    assert rows_of(*TREATED, progression).subject[0].alive_on == day(150)
+    assert rows_of(*TREATED, progression, participant_death(150)).subject[0].alive_on == day(28)
+
+
+def test_excluded_participant_has_one_row_without_days() -> None:
+    without_data_use = ConsentSigned.model_validate(
+        {"signed_on": day(1).isoformat(), "form_version": "1", "options": {"data_use": False}}
+    )
+    for exclusion in (facts.participant_voided(), facts.consent_withdrawn(60, "data_use"), without_data_use):
+        rows = rows_of(*TREATED, exclusion)
+        assert rows == ParticipantRows(subject=rows.subject)
+        (row,) = rows.subject
+        assert (row.is_excluded, row.is_screened, row.enrolling_site) == (True, True, participant(*TREATED).site_id)
+        assert (row.screened_on, row.enrolled_on, row.sex) == (NEVER, NEVER, "")
+
+
+def test_consent_to_data_use_that_is_renewed_includes_the_participant_again() -> None:
+    refused = ConsentSigned.model_validate(
+        {"signed_on": day(1).isoformat(), "form_version": "1", "options": {"data_use": False}}
+    )
+    granted = ConsentSigned.model_validate({"signed_on": day(2).isoformat(), "form_version": "1"})
+    assert not rows_of(*TREATED, refused, granted).subject[0].is_excluded
+
+
+def test_target_has_a_row_for_each_version_of_the_prescription() -> None:
+    changed = facts.prescription_changed(10, "RT1", facts.target("T1", fractions=10, cgy_per_fraction=300))
+    rows = rows_of(*BEGINNING, facts.radiotherapy_started(), changed, facts.radiotherapy_completed()).target
+    assert [(row.valid_from, row.valid_to, row.total_cgy, row.delivered_cgy) for row in rows] == [
+        (day(0), day(9), 5000, -1),
+        (day(10), day(27), 3000, -1),
+        (day(28), NEVER, 3000, 3000),
+    ]
+
+
+def test_lesion_episode_ends_with_the_prescription_that_no_longer_names_the_lesion() -> None:
+    named = facts.radiotherapy_started(0, "RT1", facts.target("T1", "L1"))
+    changed = facts.prescription_changed(10, "RT1", facts.target("T1"))
+    (episode,) = rows_of(*BEGINNING, named, changed).lesion_episode
+    assert (episode.lesion, episode.course, episode.named_on, episode.retracted_on) == ("L1", "RT1", day(0), day(10))
+
+
+def test_lesion_fails_with_the_first_evidence_of_progression_after_it_was_named() -> None:
+    named = facts.radiotherapy_started(0, "RT1", facts.target("T1", "L1"))
+    contact = follow_up_contact(90, disease=disease_status("L1"))
+    earlier = follow_up_contact(0, disease=disease_status("L1"))
+    procedure = ProcedurePerformed.model_validate(
+        {"performed_on": day(40).isoformat(), "kind": "surgery", "body_site": "neck", "lesion_ids": ["L1"]}
+    )
+    retreated = facts.radiotherapy_started(120, "RT2", facts.target("T1", "L1"), index=False)
+    rows = rows_of(*BEGINNING, named, earlier, contact, disease_progression(100), procedure, retreated)
+    first, second = rows.lesion_episode
+    assert (first.failed_on, first.procedure_on, first.retreated_on) == (day(90), day(40), day(120))
+    assert (second.failed_on, second.procedure_on, second.retreated_on) == (NEVER, NEVER, NEVER)
+    assert [row.assessed_on for row in rows.lesion_status] == [day(0), day(90), day(100)]
+
+
+def test_onset_counts_as_the_day_of_a_finding_unless_the_term_was_less_than_severe_later() -> None:
+    severe = toxicity_finding(3, onset_on=day(10).isoformat())
+    (finding,) = rows_of(*TREATED, toxicity_assessment(40, "follow_up", severe)).finding
+    assert (finding.event_on, finding.assessed_on) == (day(10), day(40))
+    mild = toxicity_assessment(20, "during_rt", toxicity_finding(1))
+    assert rows_of(*TREATED, mild, toxicity_assessment(40, "follow_up", severe)).finding[-1].event_on == day(40)
+    absent = toxicity_assessment(20, "during_rt")
+    assert rows_of(*TREATED, absent, toxicity_assessment(40, "follow_up", severe)).finding[-1].event_on == day(40)
+
+
+def test_relation_of_a_finding_needs_a_course_that_had_begun() -> None:
+    def relation(*attributions: dict[str, str]) -> str:
+        finding = toxicity_finding(3, attribution=list(attributions))
+        return rows_of(*TREATED, toxicity_assessment(40, "follow_up", finding)).finding[0].relation
+
+    assert relation() == "not_stated"
+    assert relation({"to": "course:RT1", "level": "possible"}) == "related"
+    assert relation({"to": "course:RT1", "level": "unlikely"}) == "unrelated"
+    assert relation({"to": "course:RT9", "level": "definite"}) == "unrelated"
+    assert relation({"to": "disease", "level": "definite"}) == "unrelated"
+
+
+def test_serious_event_is_a_finding_on_its_onset_with_the_highest_grade_known() -> None:
+    reported = serious_event(
+        grade=3, onset_on=day(50).isoformat(), attribution=[{"to": "course:RT1", "level": "probable"}]
+    )
+    updated = SeriousEventUpdated.model_validate(
+        {"serious_event_id": "SE1", "aware_at": "2024-05-01T00:00:00Z", "grade": 4}
+    )
+    (finding,) = rows_of(*TREATED, reported, updated).finding
+    assert (finding.number, finding.grade, finding.event_on, finding.relation) == (-1, 4, day(50), "related")
+
+
+def test_assessment_has_the_dictionary_and_amendment_of_its_day() -> None:
+    amended = facts.protocol_amended(30, facts.protocol(toxicity={"dictionary": "ctcae-5.0"}), "A1")
+    rows = rows_of(
+        *TREATED, toxicity_assessment(0, "baseline"), toxicity_assessment(30, "follow_up"), study=(*STUDY, amended)
+    )
+    assert [(row.dictionary, row.amendment) for row in rows.assessment] == [("ctcae-3.0", ""), ("ctcae-5.0", "A1")]
+
+
+def test_visit_has_the_earliest_contact_in_its_slot() -> None:
+    first_visit = rows_of(*TREATED).visit[0]
+    late, early = first_visit.slot_ends, first_visit.opens
+    contacts = [follow_up_contact(each.isoformat()) for each in (late, early)]
+    registry = follow_up_contact(early.isoformat(), mode="registry")
+    assert rows_of(*TREATED, *contacts).visit[0].contact_on == early
+    assert rows_of(*TREATED, registry).visit[0].contact_on == NEVER
+    assert rows_of(*TREATED, contacts[0], missed_visit(1, 100)).visit[0][-3:] == (late, 0, day(100))
+
+
+def test_contact_of_a_named_course_counts_in_its_own_schedule_only() -> None:
+    study = (facts.study_opened(facts.protocol(follow_up={"anchor_policy": "per_course"})),)
+    later = (facts.radiotherapy_started(30, "RT2", index=False), facts.radiotherapy_completed(40, "RT2"))
+    contacts = follow_up_contact(130, course_id="RT2")
+    rows = rows_of(*TREATED, *later, contacts, study=study).visit
+    assert {(row.schedule, row.number) for row in rows if row.contact_on < NEVER} == {("RT2", 1)}
+    rows = rows_of(*TREATED, *later, follow_up_contact(130), study=study).visit
+    assert {(row.schedule, row.number) for row in rows if row.contact_on < NEVER} == {("RT1", 1), ("RT2", 1)}
+
+
+def test_absence_lasts_from_a_loss_to_the_next_resumption() -> None:
+    losses = (follow_up.lost_to_follow_up(100), follow_up.follow_up_resumed(150), follow_up.lost_to_follow_up(200))
+    rows = rows_of(*TREATED, *losses).absence
+    assert [(row.lost_on, row.resumed_on, row.alive_before) for row in rows] == [
+        (day(100), day(150), day(28)),
+        (day(200), NEVER, day(150)),
+    ]
+
+
+participant_facts = st.lists(st.one_of(any_fact(PARTICIPANT), any_fact(TOXICITY), any_fact(FOLLOWUP)), max_size=8)
+beginnings = st.sampled_from([(), BEGINNING, TREATED])
+protocols = st.sampled_from(PLANS)
+
+
+@given(beginnings, participant_facts, protocols, st.randoms())
+def test_rows_do_not_depend_on_the_order_in_which_facts_were_stated(
+    beginning: tuple[Fact, ...], stated: list[Fact], plan: Protocol, random: Random
+) -> None:
+    everything = [*beginning, *stated]
+    person = participant(*everything)
+    assume(len({(type(fact), person.day(fact)) for fact in everything}) == len(everything))
+    shuffled = random.sample(everything, len(everything))
+    study = (facts.study_opened(plan),)
+    assert rows_of(*shuffled, study=study) == rows_of(*everything, study=study)
+
+
+@given(beginnings, participant_facts, protocols, DAYS)
+def test_days_of_rows_select_what_the_facts_until_a_day_say(
+    beginning: tuple[Fact, ...], stated: list[Fact], plan: Protocol, cut: date
+) -> None:
+    study = (facts.study_opened(plan),)
+    person = participant(*beginning, *stated)
+    rows = derive(person, record_of(*study))
+    (row,) = rows.subject
+    if row.is_excluded:
+        return
+    assert (row.screened_on <= cut) == bool(person.facts(ParticipantScreened, cut))
+    assert (row.enrolled_on <= cut) == bool(person.facts(ParticipantEnrolled, cut))
+    deliveries = protocol_on(record_of(*study), cut).stereotactic.deliveries
+    is_stereotactic = any(
+        target.delivery in deliveries and target.treats_metastasis and target.valid_from <= cut <= target.valid_to
+        for target in rows.target
+    )
+    assert is_stereotactic == person.is_stereotactic(protocol_on(record_of(*study), cut), cut)
+    is_lost = any(absence.lost_on <= cut < absence.resumed_on for absence in rows.absence)
+    assert is_lost == (person.lost_to_follow_up_on(cut) is not None)
