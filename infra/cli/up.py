@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "toxicity": python_module("services.toxicity", "worker"),
     "followup": python_module("services.followup", "worker"),
     "analytics": python_module("services.analytics", "worker"),
+    "deriver": python_module("services.analytics", "deriver"),
 }
 DEFAULTS = {"QUARTAL_ADMINISTRATORS": "administrator@study-wide.{study}", "QUARTAL_PLAIN_HTTP": "true"}
 READY_TIMEOUT_SECONDS, _POLL_INTERVAL_SECONDS = 60.0, 0.1

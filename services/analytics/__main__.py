@@ -1,4 +1,4 @@
-"""Starts the processes of the analytics service: `python -m services.analytics api | worker | migrate`."""
+"""Starts the processes of the analytics service: `python -m services.analytics api | worker | deriver | migrate`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import uvloop
 
 from shared.postgres.migrations import Migrations
-from shared.runtime.service_process import INBOX, ServiceProcess
+from shared.runtime.service_process import INBOX, ServiceProcess, run_until_signal
 from shared.settings import Settings
 
 PROJECTION_MIGRATIONS = Migrations("projection", Path(__file__).parent / "projection" / "migrations")
@@ -23,7 +23,19 @@ def run_worker(settings: Settings) -> None:
     uvloop.run(worker.run(settings.database_url("analytics", "system"), settings.kafka_bootstrap, folder))
 
 
-SERVICE_PROCESS = ServiceProcess("analytics", "services.analytics.app", run_worker, (INBOX, PROJECTION_MIGRATIONS))
+def run_deriver(settings: Settings) -> None:
+    from services.analytics.deriver import process  # the web process has no use for it
+
+    run_until_signal(settings, process.run_deriver)
+
+
+SERVICE_PROCESS = ServiceProcess(
+    "analytics",
+    "services.analytics.app",
+    run_worker,
+    (INBOX, PROJECTION_MIGRATIONS),
+    more_commands={"deriver": run_deriver},
+)
 
 if __name__ == "__main__":
     SERVICE_PROCESS.main()

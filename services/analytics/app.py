@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from services.analytics.container import Analytics
 from services.analytics.figures import api as figures_api
+from services.analytics.figures.registry import FIGURE_TABLES
 from services.analytics.figures.service import FigureService
 from services.analytics.live import api as live_api
 from services.analytics.live.change_listener import listen
@@ -58,8 +59,8 @@ async def _open_resources(
         await open_pool(system_url, max_size=settings.pool_size) as system_pool,
     ):
         await require_safe_role(pool)
-        reader = StudyReader(pool, system_pool, clock)
-        queries = QueryService(reader, TermNames())
+        reader = StudyReader(pool, system_pool, clock, FIGURE_TABLES)
+        queries = QueryService(reader)
         listener = asyncio.create_task(listen(system_url, reader.studies, live_updates))
         try:
             yield Analytics(

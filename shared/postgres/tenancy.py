@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from shared.postgres.row_mapping import use_standard_uuids
 
 EVERY_SITE = "*"
+
+
+PooledConnection: TypeAlias = "asyncpg.Connection[Any] | PoolConnectionProxy[Any]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +73,14 @@ async def require_event_key(pool: asyncpg.Pool[Any], key_id: bytes) -> None:
 async def transaction(pool: asyncpg.Pool[Any], tenant: Tenant) -> AsyncIterator[asyncpg.Connection[Any]]:
     """Open a transaction as the tenant; commit on exit, roll back on an exception. Outside of one no row is visible."""
     async with pool.acquire() as connection, connection.transaction():
-        await connection.execute(
-            "select set_config('quartal.study', $1, true), set_config('quartal.site', $2, true)",
-            tenant.study_id,
-            tenant.site_id,
-        )
+        await set_tenant(connection, tenant)
         yield connection  # type: ignore[misc] # the pool hands out a proxy of a connection
+
+
+async def set_tenant(connection: PooledConnection, tenant: Tenant) -> None:
+    """Make the rest of the transaction see what the tenant may see."""
+    await connection.execute(
+        "select set_config('quartal.study', $1, true), set_config('quartal.site', $2, true)",
+        tenant.study_id,
+        tenant.site_id,
+    )

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -130,7 +130,7 @@ async def _run_uncancelled(coroutine: Coroutine[Any, Any, None]) -> None:
 
 @dataclass(frozen=True)
 class ServiceProcess:
-    """The commands of one service. `run_worker` runs its worker until a signal.
+    """The commands of one service. `run_worker` runs its worker until a signal, `more_commands` its other processes.
 
     `app_module` has `create_app`. Only the command `api` imports it, since it is most of what there is to import.
     """
@@ -139,6 +139,7 @@ class ServiceProcess:
     app_module: str
     run_worker: Callable[[Settings], None]
     migrations: Sequence[Migrations]
+    more_commands: Mapping[str, Callable[[Settings], None]] = field(default_factory=dict)
 
     def create_app(self, settings: Settings, **options: Any) -> FastAPI:
         app: FastAPI = import_module(self.app_module).create_app(settings, **options)
@@ -149,6 +150,7 @@ class ServiceProcess:
         commands: Mapping[str, Callable[[Settings], Any]] = {
             "api": self._serve,
             "worker": self.run_worker,
+            **self.more_commands,
             "migrate": lambda settings: asyncio.run(migrate(self.name, settings, self.migrations)),
         }
         command = commands.get(sys.argv[1] if len(sys.argv) == 2 else "")

@@ -46,7 +46,7 @@ SET_BY_COMPOSE_FILE = {
     *("QUARTAL_TRUSTED_PROXIES", "QUARTAL_MAX_CONNECTIONS_PER_ADDRESS"),  # follow from the proxy
 }
 """The settings that a line in `.env` does not change, or reaches by a variable of the file."""
-NEEDED_DATABASE_ROLES = {"api": {"APP"}, "worker": {"SYSTEM"}}
+NEEDED_DATABASE_ROLES = {"api": {"APP"}, "worker": {"SYSTEM"}, "deriver": {"SYSTEM"}}
 for_each_container = pytest.mark.parametrize("name", OUR_CONTAINERS)
 
 
@@ -142,13 +142,13 @@ def test_container_gets_only_the_database_urls_it_needs(name: str) -> None:
     assert given_urls == needed_urls
 
 
-def test_each_service_runs_as_api_and_as_worker() -> None:
+def test_each_service_runs_as_api_and_as_worker_and_analytics_derives_rows() -> None:
     expected_names = {
         f"{service}-{process}"
         for service in ("enrollment", "toxicity", "followup", "analytics")
-        for process in NEEDED_DATABASE_ROLES
+        for process in ("api", "worker")
     }
-    assert OUR_CONTAINERS.keys() == expected_names | {"migrate"}
+    assert OUR_CONTAINERS.keys() == expected_names | {"migrate", "analytics-deriver"}
 
 
 def test_published_ports_are_bound_to_loopback() -> None:

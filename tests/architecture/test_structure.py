@@ -33,6 +33,10 @@ MAY_HOLD_SQL = (
     "shared/postgres/",
     "services/analytics/projection/",
     "services/analytics/snapshot/repository",
+    "services/analytics/snapshot/row_reader.py",
+    "services/analytics/deriver/",
+    "services/analytics/queries/repository",
+    "services/analytics/participants/repository",
     "services/analytics/operations/repository",
     "infra/postgres/",
     "shared/web/app.py",  # readiness: checks that the database answers
@@ -44,6 +48,7 @@ MAY_IMPORT_ASYNCPG = (
     "services/analytics/operations/metrics.py",
     "shared/web/metrics.py",  # what an outage raises
     "services/analytics/snapshot/study_reader.py",
+    "services/analytics/snapshot/live_snapshots.py",
     "services/analytics/live/change_listener.py",  # hears the projection ring
     "infra/cli/relay.py",
 )

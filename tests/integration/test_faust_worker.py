@@ -70,7 +70,7 @@ async def test_published_events_are_projected_and_announced_and_the_worker_stops
 ) -> None:
     notifications: list[str] = []
     listener = await asyncpg.connect(own_database.superuser_url)
-    await listener.add_listener("quartal_live", lambda *message: notifications.append(str(message[3])))
+    await listener.add_listener("quartal_projected", lambda *message: notifications.append(str(message[3])))
     streams = [corrected_participant_stream(study_id), *participant_streams(study_id, 20)]
     with harness.worker(own_database) as worker:
         await harness.publish(*streams)

@@ -11,7 +11,8 @@ import pytest
 from services.analytics.figures.parameters import FigureRequest
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.service import FigureService
-from services.analytics.queries.service import QueryFilter, QueryService
+from services.analytics.queries.repository import QueryFilter
+from services.analytics.queries.service import QueryService
 from services.analytics.snapshot.as_of import AsOf
 from services.analytics.snapshot.study_reader import StudyReader
 from services.analytics.timeline.service import TimelineService

@@ -135,7 +135,7 @@ async def test_parked_stream_continues_when_retried_after_its_cause_is_gone(
     stream = await park_stream(terminal, study_id)
     notifications: list[str] = []
     listener = await asyncpg.connect(terminal.database.superuser_url)
-    await listener.add_listener("quartal_live", lambda *arguments: notifications.append(str(arguments[3])))
+    await listener.add_listener("quartal_projected", lambda *arguments: notifications.append(str(arguments[3])))
     result = await terminal.run("retry", "analytics", stream.source, stream.stream_id)
     assert (result.returncode, result.stdout) == (0, "events applied: 2\n")
     assert [row["position"] for row in await journal_rows(terminal.database.system, study_id)] == [1, 2, 3, 4]

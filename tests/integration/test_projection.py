@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from services.analytics.projection.projector import apply_events
 from services.analytics.projection.rebuild import rebuild
-from services.analytics.snapshot.repository import position_as_of, projection_position, recorded_at
+from services.analytics.snapshot.repository import position_as_of, recorded_at
 from shared.contracts.enrollment import ParticipantTransferred
 from shared.contracts.event import Event, stated_facts
 from shared.contracts.participation import current_site
@@ -132,10 +132,9 @@ async def test_position_has_the_time_by_which_all_its_events_were_recorded(
         recorded_time = datetime(2024, 5, 1, hour, tzinfo=UTC)
         events = [replace(event, recorded_at=recorded_time) for event in participant_stream(study_id).events]
         await project_messages(reader, as_messages(events))
-        positions.append((await projection_position(reader, study_id)).position)
+        positions.append(await reader.fetchval("select position from study_position where study_id = $1", study_id))
     times = [await recorded_at(reader, study_id, position) for position in positions]
     assert [when.hour for when in times if when] == [10, 10, 11]
-    assert (await projection_position(reader, study_id)).recorded_at == times[-1]
     assert [await position_as_of(reader, study_id, when) for when in times if when] == [
         positions[1],
         positions[1],
@@ -339,7 +338,7 @@ async def test_listener_is_notified_on_commit_of_study_position_and_study_versio
 ) -> None:
     notifications: list[str] = []
     listener = await asyncpg.connect(analytics_database.superuser_url)
-    await listener.add_listener("quartal_live", lambda *message: notifications.append(str(message[3])))
+    await listener.add_listener("quartal_projected", lambda *message: notifications.append(str(message[3])))
     async with analytics_database.system.acquire() as connection:
         writing = connection.transaction()
         await writing.start()

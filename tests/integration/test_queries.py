@@ -13,10 +13,12 @@ import pytest
 
 from infra.issuer import Issuer
 from services.analytics.app import create_app
+from services.analytics.deriver.deriver import Deriver
 from shared.contracts.event import Event
 from shared.kernel.clock import real_time
 from shared.kernel.fact import Fact
 from shared.settings import Settings
+from shared.terminology.ctcae import TermNames
 from shared.testing.builders import facts
 from shared.testing.builders.events import EventStream
 from shared.testing.builders.follow_up_facts import follow_up_recorded, participant_died, query_explained
@@ -76,6 +78,9 @@ class AnalyticsClient:
     async def project(self, *histories: EventStream | ParticipantHistory) -> None:
         events = [event for history in histories for event in history.events]
         await project_messages(self.database.system, as_messages(events))
+        deriver = Deriver(self.database.system, TermNames())
+        for study_id in await deriver.studies():
+            await deriver.derive_study(study_id)
 
 
 def enrolled_participant(study_id: str, site: str, *facts_: Fact) -> ParticipantHistory:

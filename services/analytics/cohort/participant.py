@@ -178,13 +178,18 @@ def excludes_participant(fact: Fact) -> bool:
     return isinstance(fact, ParticipantVoided) or (isinstance(fact, ConsentWithdrawn) and fact.scope == "data_use")
 
 
+def is_withdrawn_or_voided(record: Record) -> bool:
+    """Returns whether the participant is voided, or has withdrawn consent to the use of data."""
+    return any(excludes_participant(stated.fact) for stated in record.stated_facts)
+
+
 def is_excluded(record: Record) -> bool:
     """Returns whether no analysis may use the participant, at past positions included.
 
     A participant is excluded who is voided, who withdrew consent to the use of data, or whose last consent does not
     allow it.
     """
-    if any(excludes_participant(stated.fact) for stated in record.stated_facts):
+    if is_withdrawn_or_voided(record):
         return True
     consents = sorted(record.facts_of(ConsentSigned), key=lambda consent: consent.signed_on.latest)
     return bool(consents) and not consents[-1].options.data_use

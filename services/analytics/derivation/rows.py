@@ -83,7 +83,7 @@ class SubjectDayRow(NamedTuple):
 
 
 class CourseRow(NamedTuple):
-    """A course of radiotherapy. `end`: completed, discontinued, or empty while it continues."""
+    """A course of radiotherapy. `ended_as`: completed, discontinued, or empty while it continues."""
 
     participant_id: str
     course: str
@@ -93,7 +93,7 @@ class CourseRow(NamedTuple):
     started_precision: int
     ended_on: date
     ended_precision: int
-    end: str
+    ended_as: str
     reason: str
 
 

@@ -10,14 +10,13 @@ from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.vital_status import implies_alive
 from services.analytics.derivation.days import NO_DAY, RowDay, counted, first, impute_day, row_day
 from services.analytics.derivation.rows import NEVER, UNKNOWN_NUMBER, AbsenceRow, SubjectDayRow, SubjectRow
+from shared.contracts.baseline import NotReported, Performance
 from shared.contracts.enrollment import (
     BaselineRecorded,
     ConsentSigned,
     ConsentWithdrawn,
-    NotReported,
     ParticipantEnrolled,
     ParticipantScreened,
-    Performance,
     ScreeningFailed,
 )
 from shared.contracts.follow_up import (
@@ -55,7 +54,7 @@ def derive_subject(participant: Participant) -> SubjectRow:
     diagnosed = impute_day(participant, baseline.diagnosed_on if baseline else None)
     return SubjectRow(
         participant_id=participant.participant_id,
-        enrolling_site=participant.site_id if screening else "",
+        enrolling_site=screening.site_id if screening else "",
         is_excluded=False,
         is_screened=screening is not None,
         sex=screening.sex if screening else "",
@@ -109,7 +108,7 @@ def _dead_from(death: ParticipantDied | None, died: RowDay, alive: RowDay) -> da
 
 def excluded_subject(participant: Participant) -> SubjectRow:
     """Returns the only row of a participant who is in no analysis: the site, for counts of those who are left out."""
-    screening = next(iter(participant.record.facts_of(ParticipantScreened)), None)
+    screening = min(participant.record.facts_of(ParticipantScreened), key=participant.day, default=None)
     blank = derive_subject(replace(participant, record=Record()))
     return blank._replace(
         enrolling_site=screening.site_id if screening else "",

@@ -57,7 +57,7 @@ def derive_courses(participant: Participant) -> Iterator[CourseRow]:
             started_precision=started.precision,
             ended_on=ended.on,
             ended_precision=ended.precision,
-            end=_kind_of_end(end),
+            ended_as=_kind_of_end(end),
             reason=getattr(end, "reason_code", ""),
         )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import accumulate, pairwise
 from typing import Annotated, ClassVar, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from services.analytics.charts.axes import DateScale, LinearScale, tick_values
@@ -26,13 +27,14 @@ from services.analytics.charts.svg import (
 )
 from services.analytics.charts.theme import ACCENT, GROUND, MUTED, SECOND
 from services.analytics.charts.time_axis import month_labels
-from services.analytics.cohort.cohort import Cohort, Selection
-from services.analytics.cohort.participant import Participant
 from services.analytics.figures.disclosure import NotParticipants, ParticipantCount, Stratum, WithheldWith
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
+from services.analytics.snapshot.columns import Column, day_of_number
+from services.analytics.snapshot.selection import Selection
+from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.statistics.proportions import percent
 from services.analytics.wording.phrasing import count_noun, format_number
-from shared.contracts.enrollment import ParticipantEnrolled, ParticipantScreened
+from shared.gate.study_timeline import protocol_on
 from shared.protocol.protocol import AccrualTarget
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 44, 620, 44, 286
@@ -74,18 +76,6 @@ class _AccrualPlan:
         return min(self.participants, max(0, half_up))
 
 
-def _subset_of(participant: Participant, cohort: Cohort, selection: Selection) -> str:
-    return "stereotactic" if participant.is_stereotactic(cohort.protocol, selection.cut_date) else "other"
-
-
-_GROUP_OF: dict[str | None, Callable[[Participant, Cohort, Selection], str]] = {
-    None: lambda participant, cohort, selection: "all",
-    "site": lambda participant, cohort, selection: participant.site_id,
-    "sex": lambda participant, cohort, selection: participant.record.facts_of(ParticipantScreened)[0].sex,
-    "subset": _subset_of,
-}
-
-
 class Accrual(Figure):
     """The number enrolled by day and group, and the target of the protocol.
 
@@ -94,28 +84,22 @@ class Accrual(Figure):
 
     NAME: ClassVar[str] = "accrual"
     TITLE: ClassVar[str] = "Accrual"
-    STRATIFICATIONS: ClassVar[tuple[str, ...]] = tuple(name for name in _GROUP_OF if name)
+    STRATIFICATIONS: ClassVar[tuple[str, ...]] = ("site", "sex", "subset")
 
     target: Annotated[AccrualTarget | None, NotParticipants()]
     groups: tuple[AccrualGroup, ...]
 
     @classmethod
-    def compute(cls, cohort: Cohort, selection: Selection) -> Self:
-        enrolled = [
-            participant
-            for participant in selection.participants(cohort)
-            if participant.first_fact(ParticipantEnrolled, selection.cut_date)
-        ]
-        members: dict[str, list[Participant]] = {} if selection.by else {"all": []}
-        for participant in enrolled:
-            members.setdefault(_GROUP_OF[selection.by](participant, cohort, selection), []).append(participant)
+    def compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
+        enrolled = snapshot.subjects["enrolled_on"]
+        counted = selection.subjects(snapshot) & (enrolled <= selection.cut_number)
+        names = selection.group_names(snapshot)
+        groups = sorted(set(names[counted])) if selection.by else ["all"]
         return cls(
-            target=cohort.protocol.accrual_target,
-            groups=tuple(_group(name, participants) for name, participants in sorted(members.items())),
-            imputed_dates=sum(
-                participant.count_imputed_dates(selection.cut_date, ParticipantEnrolled) for participant in enrolled
-            ),
-            left_out=selection.count_excluded(cohort),
+            target=protocol_on(snapshot.study, selection.cut_date).accrual_target,
+            groups=tuple(_group(name, enrolled[counted & (names == name)]) for name in groups),
+            imputed_dates=int(np.sum(counted & (snapshot.subjects["enrolled_precision"] > 0))),
+            left_out=selection.count_excluded(snapshot),
         )
 
     def caption(self, context: FigureContext) -> str:
@@ -187,13 +171,14 @@ class Accrual(Figure):
         return _AccrualPlan(start=steps[0][0], participants=target.participants, by=target.by)
 
 
-def _group(name: str, participants: list[Participant]) -> AccrualGroup:
-    days = Counter(
-        participant.day(fact) for participant in participants if (fact := participant.first_fact(ParticipantEnrolled))
+def _group(name: str, enrolled: Column) -> AccrualGroup:
+    """Returns the enrollment of a group; `enrolled`: the numbers of the days on which its members were enrolled."""
+    days, counts = np.unique(enrolled, return_counts=True)
+    curve = tuple(
+        AccrualStep(on=day_of_number(day), cumulative=int(total))
+        for day, total in zip(days, np.cumsum(counts), strict=True)
     )
-    totals = accumulate(days[day] for day in sorted(days))
-    curve = tuple(AccrualStep(on=day, cumulative=total) for day, total in zip(sorted(days), totals, strict=True))
-    return AccrualGroup(name=name, enrolled=len(participants), curve=curve)
+    return AccrualGroup(name=name, enrolled=len(enrolled), curve=curve)
 
 
 def _new_by_step(group: AccrualGroup) -> list[tuple[AccrualStep, int]]:

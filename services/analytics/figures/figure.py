@@ -14,8 +14,9 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from services.analytics.cohort.cohort import Cohort, Selection
 from services.analytics.figures.disclosure import OtherNumber, ParticipantCount, require_disclosure_marks
+from services.analytics.snapshot.selection import Selection
+from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.wording.phrasing import count_noun, humanize
 from shared.kernel.errors import Forbidden
 
@@ -72,6 +73,8 @@ class Figure(BaseModel, ABC):
     """Values of the parameter `by`, which divides the figure into groups."""
     PARTICIPANT_LEVEL: ClassVar[bool] = False
     """Its rows show single participants: it is read under row-level security, and each read is logged."""
+    TABLES: ClassVar[tuple[str, ...]] = ()
+    """The tables of derived rows that it is computed from, beside that of the participants and their targets."""
     COLUMN_HEADINGS: ClassVar[Mapping[str, str]] = {}
     """Words for the columns of its table whose names are for programs."""
 
@@ -85,8 +88,8 @@ class Figure(BaseModel, ABC):
 
     @classmethod
     @abstractmethod
-    def compute(cls, cohort: Cohort, selection: Selection) -> Self:
-        """Returns the numbers of the selected participants of a cohort."""
+    def compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
+        """Returns the numbers of the selected participants of a snapshot."""
 
     @abstractmethod
     def caption(self, context: FigureContext) -> str:

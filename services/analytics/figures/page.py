@@ -17,7 +17,7 @@ from services.analytics.figures.parameters import FigureQuery, FigureRequest
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.service import FigureService
 from services.analytics.study_header import StudyPage, build_study_header
-from shared.kernel.errors import RequestError
+from shared.kernel.errors import Forbidden, RequestError
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import Link, StudyHeader
 from shared.ui.pages import MAX_TABLE_ROWS, Pages, create_page_router, html_response
@@ -82,13 +82,13 @@ async def _readable_figures(
 ) -> list[FigureAnswer]:
     """Returns the figures that the member may read whole. Raises the last refusal if there is none."""
     answers, last_refusal = list[FigureAnswer](), None
-    for name in FIGURES:
-        try:
-            answer = await figures.figure(name, study, member, figure_request)
-            answer.require_figure()
+    async for answer in figures.figures(list(FIGURES), study, member, figure_request):
+        if isinstance(answer, RequestError):
+            last_refusal = answer
+        elif answer.figure is None:
+            last_refusal = Forbidden()
+        else:
             answers.append(answer)
-        except RequestError as refusal:
-            last_refusal = refusal
     if not answers and last_refusal:
         raise last_refusal
     return answers

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Self
 
 from services.analytics.charts.svg import (
@@ -17,29 +16,14 @@ from services.analytics.charts.svg import (
     text,
 )
 from services.analytics.charts.theme import ACCENT, GROUND, MUTED, RULE, TINT
-from services.analytics.cohort.cohort import Cohort, Selection
-from services.analytics.cohort.participant import Participant
-from services.analytics.cohort.participation_status import follow_up_status
 from services.analytics.figures.disclosure import ParticipantCount, WithheldWith
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
+from services.analytics.snapshot.flow import CohortFlow
+from services.analytics.snapshot.selection import Selection
+from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.statistics.proportions import clopper_pearson, percent
 from services.analytics.wording.participation_status import PARTICIPATION_STATUS_LABELS, describe_participation_status
 from services.analytics.wording.phrasing import count_noun
-from shared.contracts.enrollment import (
-    ConsentSigned,
-    ConsentWithdrawn,
-    ParticipantEnrolled,
-    ParticipantScreened,
-    ScreeningFailed,
-)
-from shared.contracts.follow_up import FollowUpResumed, LostToFollowUp, ParticipantDied
-from shared.contracts.treatment import (
-    PrescriptionChanged,
-    RadiotherapyCompleted,
-    RadiotherapyDiscontinued,
-    RadiotherapyStarted,
-)
-from shared.kernel.fact import Fact
 
 _LABELS = {
     **PARTICIPATION_STATUS_LABELS,
@@ -47,23 +31,9 @@ _LABELS = {
     "screen_failed": "Screen failed",
     "consented": "Consented",
     "enrolled": "Enrolled",
-    "treated": "Treated (index course started)",
+    "treated": "Treated (radiotherapy started)",
     "stereotactic": "Stereotactic radiotherapy of a metastasis",
 }
-_DATED_FACT_TYPES = (
-    ParticipantScreened,
-    ScreeningFailed,
-    ConsentSigned,
-    ParticipantEnrolled,
-    ConsentWithdrawn,
-    RadiotherapyStarted,
-    PrescriptionChanged,
-    RadiotherapyCompleted,
-    RadiotherapyDiscontinued,
-    ParticipantDied,
-    LostToFollowUp,
-    FollowUpResumed,
-)
 _SHARE_OF = WithheldWith(("stereotactic", "enrolled"))
 
 _WIDTH = 480
@@ -81,6 +51,7 @@ class ParticipantFlow(Figure):
 
     NAME: ClassVar[str] = "flow"
     TITLE: ClassVar[str] = "Participant flow"
+    TABLES: ClassVar[tuple[str, ...]] = ("course", "absence", "visit")
 
     screened: ParticipantCount
     screen_failed: ParticipantCount
@@ -98,33 +69,27 @@ class ParticipantFlow(Figure):
     lost: ParticipantCount
 
     @classmethod
-    def compute(cls, cohort: Cohort, selection: Selection) -> Self:
-        participants, cut_date = selection.participants(cohort), selection.cut_date
-        enrolled = [
-            participant for participant in participants if participant.first_fact(ParticipantEnrolled, cut_date)
-        ]
-        stereotactic = sum(participant.is_stereotactic(cohort.protocol, cut_date) for participant in enrolled)
-        share, interval = _share(stereotactic, len(enrolled))
-        statuses = Counter[str](follow_up_status(participant, cohort.plans, cut_date) for participant in enrolled)
+    def compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
+        flow = CohortFlow.of(snapshot, selection)
+        enrolled, stereotactic = flow.count(flow.enrolled), flow.count(flow.stereotactic)
+        share, interval = _share(stereotactic, enrolled)
         return cls(
-            screened=_count_with_fact(participants, ParticipantScreened, selection),
-            screen_failed=_count_with_fact(participants, ScreeningFailed, selection),
-            consented=_count_with_fact(participants, ConsentSigned, selection),
-            enrolled=len(enrolled),
-            treated=sum(participant.index_course(cut_date) is not None for participant in enrolled),
+            screened=flow.count(flow.screened),
+            screen_failed=flow.count(flow.screen_failed),
+            consented=flow.count(flow.consented),
+            enrolled=enrolled,
+            treated=flow.count(flow.treated),
             stereotactic=stereotactic,
             stereotactic_percent=share,
             stereotactic_interval=interval,
-            in_follow_up=statuses["in_follow_up"],
-            awaiting_treatment=statuses["awaiting_treatment"],
-            completed=statuses["completed"],
-            died=statuses["died"],
-            withdrawn=statuses["withdrawn"],
-            lost=statuses["lost"],
-            imputed_dates=sum(
-                participant.count_imputed_dates(cut_date, *_DATED_FACT_TYPES) for participant in participants
-            ),
-            left_out=selection.count_excluded(cohort),
+            in_follow_up=flow.count_status("in_follow_up"),
+            awaiting_treatment=flow.count_status("awaiting_treatment"),
+            completed=flow.count_status("completed"),
+            died=flow.count_status("died"),
+            withdrawn=flow.count_status("withdrawn"),
+            lost=flow.count_status("lost"),
+            imputed_dates=flow.count_imputed_dates(),
+            left_out=selection.count_excluded(snapshot),
         )
 
     @property
@@ -157,7 +122,7 @@ class ParticipantFlow(Figure):
         return (
             f"Of {count_noun(self.screened, 'person').replace('persons', 'people')} screened, "
             f"{self.screen_failed} failed screening, {self.consented} consented and {self.enrolled} were "
-            f"enrolled; {self.treated} started the index course of radiotherapy. "
+            f"enrolled; {self.treated} started radiotherapy. "
             f"Stereotactic radiotherapy of a metastasis: {_stereotactic_share(self)}. "
             f"Status of the enrolled participants: {statuses}. {self.provenance(context)}"
         )
@@ -180,10 +145,6 @@ class ParticipantFlow(Figure):
         body = [*_main_boxes(self), *_exits(self), *_stereotactic(self, top), *_status_bars(self, top + 96)]
         height = top + 96 + 10 + _LANE_HEIGHT * len(self.statuses)
         return document(self.NAME, self.TITLE, self.caption(context), (_WIDTH, height), body)
-
-
-def _count_with_fact(participants: Sequence[Participant], fact_type: type[Fact], selection: Selection) -> int:
-    return sum(participant.first_fact(fact_type, selection.cut_date) is not None for participant in participants)
 
 
 def _share(count: int, total: int) -> tuple[float | None, tuple[float, float] | None]:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import AsyncIterator, Hashable, Sequence
+from dataclasses import replace
 from datetime import date
 
-from services.analytics.cohort.cohort import Selection
 from services.analytics.figures.disclosure import small_cell_threshold, withheld_members
 from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, FigureFilters
 from services.analytics.figures.parameters import FigureRequest
 from services.analytics.figures.registry import FIGURES
 from services.analytics.snapshot.access import ReadScope, read_scope
+from services.analytics.snapshot.as_of import LATEST, ResolvedPosition
+from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.snapshot.study_reader import StudyReader
-from shared.eventstore.study_cache import load_rights
+from shared.contracts.study import StudyOpened
+from shared.eventstore.study_cache import StudyState, load_rights
 from shared.gate.study_timeline import require_site
-from shared.kernel.errors import NotFound, parameter_error
+from shared.kernel.errors import NotFound, RequestError, parameter_error
 from shared.kernel.record import Record
-from shared.security.grants import readable_tenants
+from shared.security.grants import Rights, readable_tenants
 
 CACHE_SIZE = 64
 
@@ -33,33 +36,82 @@ class FigureService:
 
     async def figure(self, name: str, study_id: str, member: str, request: FigureRequest) -> FigureAnswer:
         """Returns a figure as the member may see it. Raises NotFound, Forbidden, PositionGone or RequestRejected."""
-        current = await self._reader.projection_position(study_id)
+        (answer,) = [answer async for answer in self.figures([name], study_id, member, request)]
+        if isinstance(answer, RequestError):
+            raise answer
+        return answer
+
+    async def figures(
+        self, names: Sequence[str], study_id: str, member: str, request: FigureRequest
+    ) -> AsyncIterator[FigureAnswer | RequestError]:
+        """Yields figures as the member may see them, all at one position, or the refusal in place of one.
+
+        Raises NotFound, Forbidden, PositionGone or RequestRejected for a request that holds for no figure.
+        """
         rights, study = await load_rights(self._reader.studies, study_id, member)
+        newest = await self._reader.newest(study_id)
+        if not newest.study.facts_of(StudyOpened):
+            newest = replace(newest, study=study.record)  # nothing has been derived yet
+        current = await self._reader.projection_position(study_id)
+        resolved = await self._reader.resolve_position(study_id, current, request.as_of)
+        position = newest.position if request.as_of == LATEST else resolved.position
+        for name in names:
+            try:
+                yield await self._figure(name, study, rights, request, newest, replace(resolved, position=position))
+            except RequestError as refusal:
+                yield refusal
+
+    async def _figure(
+        self,
+        name: str,
+        study: StudyState,
+        rights: Rights,
+        request: FigureRequest,
+        newest: StudySnapshot,
+        resolved: ResolvedPosition,
+    ) -> FigureAnswer:
         figure = _require_figure(name, request.by)
         scope = read_scope(rights, request.site, participant_level=figure.PARTICIPANT_LEVEL)
         require_site(study.record, request.site)
-        resolved = await self._reader.resolve_position(study_id, current, request.as_of)
-        cut_date = self._resolve_cut_date(study_id, study.record, request.cut_date, resolved.named_cut_date)
-        visible_to = rights if figure.PARTICIPANT_LEVEL else None
+        study_id, visible_to = newest.study_id, rights if figure.PARTICIPANT_LEVEL else None
+        cut_date = await self._resolve_cut_date(study_id, study.record, request, resolved)
         visible_tenants = tuple(readable_tenants(rights)) if visible_to else ()
-        key = (study_id, current.epoch, current.position, resolved, name, cut_date, request, scope, visible_tenants)
+        key = (study_id, newest.epoch, newest.position, resolved, name, cut_date, request, scope, visible_tenants)
         if key not in self._cache:
+            snapshot = await self._snapshot(newest, study.record, resolved.position, visible_to)
             selection = Selection(cut_date, scope.enrolling_sites, request.subset, request.by)
-            snapshot = await self._reader.snapshot(study_id, study.record, resolved.position, visible_to)
             threshold = small_cell_threshold(study.record) if scope.suppress_small_cells else None
             self._cache[key] = await asyncio.to_thread(_compute, figure, snapshot, selection, scope, threshold)
             while len(self._cache) > CACHE_SIZE:
                 self._cache.popitem(last=False)
         return self._cache[key]
 
-    def _resolve_cut_date(
-        self, study_id: str, study: Record, requested: date | None, named_cut_date: date | None
+    async def _snapshot(
+        self, newest: StudySnapshot, study: Record, position: int, visible_to: Rights | None
+    ) -> StudySnapshot:
+        """Returns the rows at a position of the participants that the member sees; of all without `visible_to`."""
+        if newest.position != position:
+            return await self._reader.past(newest.study_id, study, position, visible_to)
+        if visible_to is None:
+            return newest
+        return newest.limited_to(await self._reader.visible_participants(newest.study_id, visible_to))
+
+    async def _resolve_cut_date(
+        self, study_id: str, study: Record, request: FigureRequest, resolved: ResolvedPosition
     ) -> date:
-        """Returns the data cut-off: the requested one, that of a named cut, or today. Raises RequestRejected."""
+        """Returns the data cut-off: the requested one, that of a named cut, or the day of the position.
+
+        The day of the newest position is today. Raises RequestRejected for a day after the study's today.
+        """
         today = self._reader.latest_today(study_id, study)
-        if requested and requested > today:
+        if request.cut_date and request.cut_date > today:
             raise parameter_error("cut", f"Give no day after the study's today, {today.isoformat()}.")
-        return requested or named_cut_date or today
+        if chosen := request.cut_date or resolved.named_cut_date:
+            return chosen
+        if request.as_of == LATEST:
+            return today
+        recorded_at = await self._reader.recorded_at(study_id, resolved.position)
+        return self._reader.day_of_position(study_id, study, recorded_at)
 
 
 def _require_figure(name: str, by: str | None) -> type[Figure]:
@@ -75,7 +127,7 @@ def _require_figure(name: str, by: str | None) -> type[Figure]:
 def _compute(
     figure_type: type[Figure], snapshot: StudySnapshot, selection: Selection, scope: ReadScope, threshold: int | None
 ) -> FigureAnswer:
-    figure = figure_type.compute(snapshot.cohort(selection.cut_date), selection)
+    figure = figure_type.compute(snapshot, selection)
     context = FigureContext(
         study_id=snapshot.study_id,
         position=snapshot.position,

@@ -6,15 +6,17 @@ that is given slowly (low and pulsed dose rate, radiopharmaceuticals) or whose b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import date
-from decimal import Decimal
+from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from services.analytics.cohort.participant import Participant
-from services.analytics.cohort.treatment import delivered_dose
+from services.analytics.derivation.rows import EXACT, MONTH, UNKNOWN_NUMBER, YEAR
 from services.analytics.figures.disclosure import OtherNumber
+from services.analytics.snapshot.columns import Table, day_of_number
+from services.analytics.snapshot.selection import Selection
+from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.statistics.dose import (
     ALPHA_BETA_CNS,
     ALPHA_BETA_LATE,
@@ -24,9 +26,6 @@ from services.analytics.statistics.dose import (
     eqd2,
     gray,
 )
-from shared.contracts.treatment import CourseEnd, RadiotherapyStarted, Target
-
-_CNS_LABELS = ("brain", "spinalcord")
 
 
 class TargetRow(BaseModel):
@@ -66,72 +65,122 @@ class TargetRow(BaseModel):
     dose_delivered_gy: float | None
 
 
-def target_rows(participant: Participant, cut_date: date) -> Iterator[TargetRow]:
-    """Yields the targets of every course that started by `cut_date`, by course and as prescribed there last."""
-    for course in sorted(
-        participant.facts(RadiotherapyStarted, cut_date),
-        key=lambda start: (participant.day(start), start.course_id),
-    ):
-        end = participant.course_end(course, cut_date)
-        for target in participant.targets(course, cut_date):
-            yield _target_row(participant, course, end, target)
+@dataclass(frozen=True, slots=True)
+class ShownTargets:
+    """The targets of a selection on the cut-off, and the number of different imputed dates that are shown."""
+
+    rows: tuple[TargetRow, ...]
+    imputed_dates: int
 
 
-def _target_row(
-    participant: Participant, course: RadiotherapyStarted, end: CourseEnd | None, target: Target
-) -> TargetRow:
-    fractions_delivered, dose_delivered = delivered_dose(end, target) or (None, None)
-    dose = gray(target.dose_per_fraction_cgy)
-    return TargetRow(
-        participant_id=participant.participant_id,
-        site_id=participant.site_id,
-        course_id=course.course_id,
-        index=course.index,
-        intent=course.intent,
-        started_on=str(course.started_on),
-        ended_on=str(end.ended_on) if end else None,
-        target_id=target.target_id,
-        label=target.label,
-        modality=target.modality,
-        technique=target.technique,
-        delivery=target.delivery,
-        fractions=target.fractions,
-        dose_per_fraction_gy=float(dose),
-        total_dose_gy=float(gray(target.total_dose_cgy)),
-        prescription_isodose_percent=target.prescription_isodose_percent,
-        boost_of=target.boost_of,
-        fractions_delivered=fractions_delivered,
-        dose_delivered_gy=None if dose_delivered is None else float(gray(dose_delivered)),
-        bed_10=_effective_dose(bed, target, ALPHA_BETA_TUMOR),
-        bed_3=_effective_dose(bed, target, ALPHA_BETA_LATE),
-        eqd2_10=_effective_dose(eqd2, target, ALPHA_BETA_TUMOR),
-        eqd2_3=_effective_dose(eqd2, target, ALPHA_BETA_LATE),
-        **_cns_doses(participant, target),
-    )
+def shown_targets(snapshot: StudySnapshot, selection: Selection) -> ShownTargets:
+    """Returns the targets of every course that the selected participants, once enrolled, had started by the cut-off.
 
-
-def _cns_doses(participant: Participant, target: Target) -> dict[str, float | None]:
-    if not _treats_cns(participant, target):
-        return {}
-    return {
-        "bed_2": _effective_dose(bed, target, ALPHA_BETA_CNS),
-        "eqd2_2": _effective_dose(eqd2, target, ALPHA_BETA_CNS),
-    }
-
-
-def _effective_dose(
-    formula: Callable[[int, Decimal, Decimal], Decimal], target: Target, alpha_beta: Decimal
-) -> float | None:
-    if target.modality not in LINEAR_QUADRATIC_MODALITIES:
-        return None
-    return float(formula(target.fractions, gray(target.dose_per_fraction_cgy), alpha_beta))
-
-
-def _treats_cns(participant: Participant, target: Target) -> bool:
-    """Returns whether a target treats the central nervous system: by its lesions, or by its label if it names none.
-
-    A vertebra is bone.
+    They are as prescribed last, by participant, course and order of the prescription.
     """
-    if not target.lesion_ids:
-        return any(part in target.label.casefold() for part in _CNS_LABELS)
-    return "brain" in {participant.lesions[name].body_site for name in target.lesion_ids if name in participant.lesions}
+    targets, courses = snapshot.tables["target"], snapshot.tables["course"]
+    cut = selection.cut_number
+    enrolled = selection.subjects(snapshot) & (snapshot.subjects["enrolled_on"] <= cut)
+    is_valid = (targets["valid_from"] <= cut) & (cut <= targets["valid_to"])
+    shown = targets.where(is_valid & enrolled[snapshot.subject_indexes(targets)])
+    course_index = _course_indexes(shown, courses)
+    order = np.lexsort(
+        (shown["rank"], course_index, courses["started_on"][course_index], snapshot.subject_indexes(shown))
+    )
+    reader = _RowReader(snapshot, shown, courses, cut)
+    rows = tuple(reader.target_row(row, course) for row, course in zip(order, course_index[order], strict=True))
+    return ShownTargets(rows, _count_imputed_dates(shown, courses, course_index, cut))
+
+
+def _course_indexes(targets: Table, courses: Table) -> NDArray[np.intp]:
+    """Returns for each target the index of its course."""
+    keys = {key: index for index, key in enumerate(_course_keys(courses))}
+    return np.array([keys[key] for key in _course_keys(targets)], dtype=np.intp)
+
+
+def _course_keys(rows: Table) -> list[tuple[bytes, int]]:
+    return list(zip(rows["participant_id"].tolist(), rows["course"].tolist(), strict=True))
+
+
+def _count_imputed_dates(targets: Table, courses: Table, course_index: NDArray[np.intp], cut: int) -> int:
+    """Returns the number of imputed starts, ends and changes of the courses that are shown, each once."""
+    shown = np.unique(course_index)
+    started, ended = courses["started_on"], courses["ended_on"]
+    imputed_starts = np.sum(courses["started_precision"][shown] > 0)
+    imputed_ends = np.sum((courses["ended_precision"][shown] > 0) & (ended[shown] <= cut))
+    prescribed = targets["valid_from"]
+    is_change = (prescribed != started[course_index]) & (prescribed != ended[course_index])
+    changed = is_change & (targets["prescribed_precision"] > 0)
+    changes = set(zip(course_index[changed].tolist(), prescribed[changed].tolist(), strict=True))
+    return int(imputed_starts + imputed_ends) + len(changes)
+
+
+@dataclass(frozen=True, slots=True)
+class _RowReader:
+    """Makes rows of people's words from columns of codes."""
+
+    snapshot: StudySnapshot
+    targets: Table
+    courses: Table
+    cut: int
+
+    def target_row(self, row: int, course: int) -> TargetRow:
+        """Returns the row of a target and its course, by their indexes."""
+        target = {name: column[row] for name, column in self.targets.columns.items()}
+        fractions, fraction_cgy = int(target["fractions"]), int(target["fraction_cgy"])
+        modality = self._word(target["modality"])
+        doses = _effective_doses(modality, fractions, fraction_cgy, treats_cns=bool(target["treats_cns"]))
+        participant_id = bytes(target["participant_id"])
+        subject = int(np.searchsorted(self.snapshot.subjects["participant_id"], participant_id))
+        return TargetRow(
+            participant_id=participant_id.decode(),
+            site_id=self._word(self.snapshot.subjects["enrolling_site"][subject]),
+            course_id=self._word(target["course"]),
+            index=bool(self.courses["is_index"][course]),
+            intent=self._word(self.courses["intent"][course]),
+            started_on=self._date_text("started", course),
+            ended_on=self._date_text("ended", course) if self.courses["ended_on"][course] <= self.cut else None,
+            target_id=self._word(target["target"]),
+            label=self._word(target["label"]),
+            modality=modality,
+            technique=self._word(target["technique"]),
+            delivery=self._word(target["delivery"]),
+            fractions=fractions,
+            dose_per_fraction_gy=float(gray(fraction_cgy)),
+            total_dose_gy=float(gray(int(target["total_cgy"]))),
+            prescription_isodose_percent=_known(target["isodose_percent"]),
+            boost_of=self._word(target["boost_of"]) or None,
+            fractions_delivered=_known(target["fractions_delivered"]),
+            dose_delivered_gy=_known_gray(target["delivered_cgy"]),
+            **doses,
+        )
+
+    def _word(self, code: int) -> str:
+        return self.snapshot.words.word(code)
+
+    def _date_text(self, name: str, course: int) -> str:
+        """Returns a date as it was recorded: an imputed day lies within the month or year that is known."""
+        day = day_of_number(self.courses[f"{name}_on"][course]).isoformat()
+        return day[: _TEXT_LENGTHS[int(self.courses[f"{name}_precision"][course])]]
+
+
+_TEXT_LENGTHS = {EXACT: 10, MONTH: 7, YEAR: 4}
+
+
+def _known(number: int) -> int | None:
+    return None if number == UNKNOWN_NUMBER else int(number)
+
+
+def _known_gray(centigray: int) -> float | None:
+    return None if centigray == UNKNOWN_NUMBER else float(gray(int(centigray)))
+
+
+def _effective_doses(modality: str, fractions: int, fraction_cgy: int, *, treats_cns: bool) -> dict[str, float | None]:
+    """Returns BED and EQD2 by the names of their members; null for a modality for which the formulas do not hold."""
+    alpha_betas = {"10": ALPHA_BETA_TUMOR, "3": ALPHA_BETA_LATE} | ({"2": ALPHA_BETA_CNS} if treats_cns else {})
+    holds, dose = modality in LINEAR_QUADRATIC_MODALITIES, gray(fraction_cgy)
+    return {
+        f"{name}_{suffix}": float(formula(fractions, dose, alpha_beta)) if holds else None
+        for name, formula in (("bed", bed), ("eqd2", eqd2))
+        for suffix, alpha_beta in alpha_betas.items()
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Annotated, ClassVar, Self
 
@@ -20,17 +20,12 @@ from services.analytics.charts.dot_stacks import (
     unit_height,
 )
 from services.analytics.charts.svg import Element, document, grid_line, secondary_text, text
-from services.analytics.cohort.cohort import Cohort, Selection
 from services.analytics.figures.disclosure import OtherNumber, SmallCell
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
-from services.analytics.figures.target_rows import TargetRow, target_rows
+from services.analytics.figures.target_rows import TargetRow, shown_targets
+from services.analytics.snapshot.selection import Selection
+from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.wording.phrasing import capitalize, count_noun, format_number, format_share, humanize
-from shared.contracts.treatment import (
-    PrescriptionChanged,
-    RadiotherapyCompleted,
-    RadiotherapyDiscontinued,
-    RadiotherapyStarted,
-)
 
 DELIVERY_ORDER = ("conventional", "hypofractionated", "FSRT", "SBRT", "SRS", "brachytherapy")
 _COLUMN_HEADINGS = {
@@ -82,23 +77,21 @@ class Treatments(Figure):
     NAME: ClassVar[str] = "treatments"
     TITLE: ClassVar[str] = "Treatments"
     PARTICIPANT_LEVEL: ClassVar[bool] = True
+    TABLES: ClassVar[tuple[str, ...]] = ("course",)
     COLUMN_HEADINGS = _COLUMN_HEADINGS
 
     targets: tuple[TargetRow, ...] = Field(description="rows of single participants")
     deliveries: tuple[DeliveryCount, ...]
 
     @classmethod
-    def compute(cls, cohort: Cohort, selection: Selection) -> Self:
-        participants = selection.participants(cohort)
-        rows = [row for participant in participants for row in target_rows(participant, selection.cut_date)]
-        dated_fact_types = (RadiotherapyStarted, PrescriptionChanged, RadiotherapyCompleted, RadiotherapyDiscontinued)
+    def compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
+        shown = shown_targets(snapshot, selection)
+        deliveries = sorted({row.delivery for row in shown.rows})
         return cls(
-            targets=tuple(rows),
-            deliveries=tuple(_count_delivery(name, rows) for name in sorted({row.delivery for row in rows})),
-            imputed_dates=sum(
-                participant.count_imputed_dates(selection.cut_date, *dated_fact_types) for participant in participants
-            ),
-            left_out=selection.count_excluded(cohort),
+            targets=shown.rows,
+            deliveries=tuple(_count_delivery(name, shown.rows) for name in deliveries),
+            imputed_dates=shown.imputed_dates,
+            left_out=selection.count_excluded(snapshot),
         )
 
     def count_participant_rows(self) -> int:
@@ -182,7 +175,7 @@ class Treatments(Figure):
         yield text(_WIDTH, base - 15, str(row.participants), "end", font_weight=600)
 
 
-def _count_delivery(name: str, rows: list[TargetRow]) -> DeliveryCount:
+def _count_delivery(name: str, rows: Sequence[TargetRow]) -> DeliveryCount:
     delivery_rows = [row for row in rows if row.delivery == name]
     participants = {row.participant_id for row in delivery_rows}
     return DeliveryCount(delivery=name, participants=len(participants), targets=len(delivery_rows))

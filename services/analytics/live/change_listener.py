@@ -12,7 +12,7 @@ from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.retry import Backoff
 from shared.ui.live_updates import LiveUpdates
 
-NOTIFY_CHANNEL = "quartal_live"
+NOTIFY_CHANNEL, PROJECTED_CHANNEL = "quartal_live", "quartal_projected"
 RECONNECT_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
@@ -29,15 +29,18 @@ async def listen(url: str, studies: ReplicatedStudies, live: LiveUpdates) -> Non
 
 
 async def _listen_until_disconnected(url: str, studies: ReplicatedStudies, live: LiveUpdates) -> None:
-    notifications: asyncio.Queue[str] = asyncio.Queue()
+    notifications: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
     connection = await asyncpg.connect(url)
     try:
-        connection.add_termination_listener(lambda _: notifications.put_nowait(""))
-        await connection.add_listener(NOTIFY_CHANNEL, lambda *arguments: notifications.put_nowait(str(arguments[3])))
+        connection.add_termination_listener(lambda _: notifications.put_nowait(("", "")))
+        for channel in (PROJECTED_CHANNEL, NOTIFY_CHANNEL):
+            await connection.add_listener(channel, lambda _, __, *message: notifications.put_nowait(message))
         live.reset()
-        while payload := await notifications.get():
+        while (notification := await notifications.get())[1]:
+            channel, payload = notification
             study, position, *version = payload.split(":")
             await (studies.at_version(study, int(version[0])) if version else studies.reload(study))
-            publish_change(live, study, int(position))
+            if channel == NOTIFY_CHANNEL:
+                publish_change(live, study, int(position))
     finally:
         await connection.close()

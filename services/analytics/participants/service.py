@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 
-from services.analytics.cohort.participant import Participant
-from services.analytics.cohort.participation_status import participation_status
+from services.analytics.participants.repository import ListedParticipant, load_page
 from services.analytics.queries.service import QueryService
 from services.analytics.snapshot.repository import ProjectionPosition
 from services.analytics.snapshot.study_reader import StudyReader
-from shared.contracts.enrollment import ParticipantScreened
-from shared.contracts.event import Event, stated_facts
-from shared.kernel.record import Record
 
 PAGE_SIZE = 200
 
@@ -48,35 +41,23 @@ class ParticipantService:
         self, study_id: str, member: str, after: str = "", limit: int = PAGE_SIZE
     ) -> ParticipantListPage:
         """Returns at most `limit` participants beyond `after`, without excluded ones. Raises NotFound or Forbidden."""
-        current = await self._reader.projection_position(study_id)  # before the facts: none applied since is missed
+        current = await self._reader.projection_position(study_id)  # before the rows: none derived since is missed
         rights, study = await self._reader.participant_rights(study_id, member)
-        by_participant = await self._reader.facts_by_participant(study_id, rights, current.position, after, limit + 1)
-        page = dict(list(by_participant.items())[:limit])
-        excluded = await self._reader.excluded_participants(study_id)
-        events = [event for participant_events in page.values() for event in participant_events]
-        derived = await self._queries.derive_for(study_id, study.record, events, current, excluded)
-        open_counts = Counter(query.participant_id for query in derived if query.state == "open")
-        known_until = self._reader.data_known_until(study_id, current.recorded_at)
+        visible = list[ListedParticipant]()
+        for tenant in self._reader.tenants(study_id, rights):
+            async with tenant as connection:
+                visible += await load_page(connection, study_id, after, limit + 1)
+        ordered = sorted(visible, key=lambda participant: participant.participant_id)
+        page = ordered[:limit]
+        ids = [participant.participant_id for participant in page]
+        open_counts = await self._queries.count_open(study_id, study.record, rights, ids)
         rows = tuple(
-            row
-            for participant_id, participant_events in page.items()
-            if participant_id not in excluded
-            and (row := _summarize(participant_id, participant_events, known_until, open_counts[participant_id]))
+            ParticipantSummary(
+                participant_id=participant.participant_id,
+                site_id=participant.site_id,
+                status=participant.status,
+                open_queries=open_counts.get(participant.participant_id, 0),
+            )
+            for participant in page
         )
-        return ParticipantListPage(rows=rows, next=max(page) if len(by_participant) > limit else None, current=current)
-
-
-def _summarize(
-    participant_id: str, events: Sequence[Event], known_until: date, open_queries: int
-) -> ParticipantSummary | None:
-    """Returns the row of a participant; None if not screened."""
-    record = Record(tuple(stated_facts(event for event in events if event.is_readable)))
-    if not record.stated_of(ParticipantScreened):
-        return None
-    participant = Participant(participant_id=participant_id, record=record, known_until=known_until)
-    return ParticipantSummary(
-        participant_id=participant_id,
-        site_id=participant.current_site,
-        status=participation_status(participant),
-        open_queries=open_queries,
-    )
+        return ParticipantListPage(rows=rows, next=ids[-1] if len(ordered) > limit else None, current=current)

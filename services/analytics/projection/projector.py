@@ -24,8 +24,8 @@ SQL = load_queries(Path(__file__).with_name("projector.sql"))
 async def apply_events(connection: Connection, events: Sequence[Event]) -> None:
     """Applies events in the transaction of the connection, which locks their studies until its commit.
 
-    The commit notifies the channel `quartal_live` of `study:position:version` of each study, with the version of the
-    study's own facts.
+    The commit notifies the channel `quartal_projected` of `study:position:version` of each study, with the version of
+    the study's own facts.
     """
     positions = await _take_positions(connection, events)
     positioned = _assign_positions(events, {study: position for study, (position, _) in positions.items()})

@@ -10,7 +10,7 @@ with taken as (
     returning study_id, position, applied_at
 )
 select t.study_id, t.position, t.applied_at,
-       pg_notify('quartal_live', t.study_id || ':' || t.position || ':' || coalesce(s.version, 0)) as notified
+       pg_notify('quartal_projected', t.study_id || ':' || t.position || ':' || coalesce(s.version, 0)) as notified
   from taken t
   left join inbox_stream s on s.source = '/studies/' || t.study_id || '/enrollment' and s.subject = t.study_id
 

@@ -13,7 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.analytics.queries.case import RULES
 from services.analytics.queries.derive import QueryWithStatus
-from services.analytics.queries.service import QueryFilter, QueryService, QueryState
+from services.analytics.queries.repository import QueryFilter, QueryState
+from services.analytics.queries.service import QueryService
 from shared.kernel.ids import ParticipantId, SiteId
 from shared.kernel.patterns import NEXT_SENTENCE, explain_pattern
 from shared.kernel.schema_name import NamedSchema

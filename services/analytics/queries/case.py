@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from uuid import UUID
 
-from services.analytics.cohort.cohort import build_cohort
 from services.analytics.cohort.participant import Participant
+from services.analytics.cohort.participants import participants_of_events
 from services.analytics.wording.phrasing import label_term
-from shared.contracts.enrollment import ConsentWithdrawn
+from shared.contracts.enrollment import ConsentWithdrawn, ParticipantScreened
 from shared.contracts.event import Event
 from shared.contracts.follow_up import ParticipantDied
 from shared.contracts.study import StudyClosed
 from shared.contracts.treatment import CourseEnd, RadiotherapyCompleted, RadiotherapyDiscontinued, RadiotherapyStarted
-from shared.gate.study_timeline import follow_up_plans, protocol_on
+from shared.gate.study_timeline import follow_up_plans
 from shared.kernel.fact import F, Fact, StatedFact
 from shared.kernel.record import Record
 from shared.protocol.anchors import CourseDates, anchor_may_move, end_of_follow_up, find_anchor
-from shared.protocol.protocol import Protocol
 from shared.protocol.schedule import PlanPeriod
 
-TodayAtSite = Callable[[str], date]
-"""The calendar day at a site, by its id."""
 Rule = Callable[["Case"], Iterator["QueryFinding"]]
 RULES: dict[str, Rule] = {}
 """Rules by published name, which is part of the key of every data query and of every stored explanation."""
@@ -34,11 +31,15 @@ AnchorFact = tuple[StatedFact[CourseEnd], date]
 
 @dataclass(frozen=True, slots=True)
 class QueryFinding:
-    """A question of a rule: one sentence, the facts that it is about, and the first day on which it is asked."""
+    """A question of a rule: one sentence, the facts that it is about, and the days on which it is asked.
+
+    It is asked from `opens_on` to `closes_on`, both inclusive.
+    """
 
     text: str
     facts: tuple[StatedFact[Fact], ...]
-    due_on: date = date.min
+    opens_on: date = date.min
+    closes_on: date = date.max
 
 
 def query_rule(name: str) -> Callable[[Rule], Rule]:
@@ -56,15 +57,13 @@ def query_rule(name: str) -> Callable[[Rule], Rule]:
 class Case:
     """One participant's facts, and the values that rules compare them with.
 
-    `site_id`: the current site, which can answer. `today`: the calendar day there. `recorded_at`: by event; a corrected
-    event keeps the time of its first recording. `term_names`: toxicity terms by id, for the sentences.
+    `site_id`: the current site, which can answer. `plans`: the follow-up plans with their days. `recorded_at`: the time
+    of the first recording of each event. `term_names`: toxicity terms by id, for the sentences.
     """
 
     participant: Participant
     site_id: str
-    protocol: Protocol
     plans: Sequence[PlanPeriod]
-    today: date
     recorded_at: Mapping[UUID, datetime]
     study_closed_on: date
     term_names: Mapping[str, str] = field(default_factory=dict)
@@ -102,8 +101,8 @@ class Case:
         return {stated.fact.course_id: stated for stated in ends}
 
     def anchor(self, course_id: str | None) -> AnchorFact | None:
-        """Returns the end of the course from which a visit is counted, by the protocol; None before that end."""
-        anchor = find_anchor(self.protocol.follow_up, self._course_dates, course_id)
+        """Returns the end of the course from which a visit is counted, by the anchor policy; None before that end."""
+        anchor = find_anchor(self.plans[0].plan, self._course_dates, course_id)
         return (self.course_ends[anchor.course_id], anchor.day) if anchor else None
 
     @cached_property
@@ -124,7 +123,7 @@ class Case:
     @property
     def anchor_may_move(self) -> bool:
         """Returns whether visits may be counted from the end of a later course than the index course."""
-        return anchor_may_move(self.protocol.follow_up, ended_courses=len(self.course_ends))
+        return anchor_may_move(self.plans[0].plan, ended_courses=len(self.course_ends))
 
     @cached_property
     def end_of_follow_up(self) -> date:
@@ -140,42 +139,33 @@ class Case:
 
 def build_cases(
     study: Record,
-    events: Iterable[Event],
+    events: Sequence[Event],
     excluded: frozenset[str],
-    today: TodayAtSite,
     term_names: Mapping[str, str] | None = None,
     known_until: date = date.max,
 ) -> list[Case]:
     """Returns the cases of the screened participants that are not excluded, in the order of their ids.
 
-    `events`: the current facts, in any order. `today`: the calendar day at a site. `known_until`: the last day
-    that dates are imputed to.
+    `events`: the current facts, in any order. `known_until`: the last day that dates are imputed to.
     """
-    ordered = sorted(events, key=lambda event: (event.stream_id, event.service, event.version))
-    recorded_at: dict[str, dict[UUID, datetime]] = {}
-    for event in ordered:
-        recorded_at.setdefault(event.stream_id, {})[event.event_id] = event.recorded_at
+    by_subject: dict[str, dict[UUID, datetime]] = {}
+    for event in events:
+        by_subject.setdefault(event.stream_id, {})[event.event_id] = event.recorded_at
     return [
-        _build_case(participant, study, today, recorded_at[participant.participant_id], term_names or {}, known_until)
-        for participant in build_cohort(study, ordered, excluded, date.max).participants
+        build_case(participant, study, by_subject[participant.participant_id], term_names or {})
+        for participant in participants_of_events(events, known_until)
+        if participant.record.stated_of(ParticipantScreened) and participant.participant_id not in excluded
     ]
 
 
-def _build_case(
-    participant: Participant,
-    study: Record,
-    today: TodayAtSite,
-    recorded_at: Mapping[UUID, datetime],
-    term_names: Mapping[str, str],
-    known_until: date,
+def build_case(
+    participant: Participant, study: Record, recorded_at: Mapping[UUID, datetime], term_names: Mapping[str, str]
 ) -> Case:
-    today_at_site = today(participant.current_site)
+    """Returns the case of a screened participant. `recorded_at`: the time of recording of each event."""
     return Case(
-        participant=replace(participant, known_until=min(today_at_site, known_until)),
+        participant=participant,
         site_id=participant.current_site,
-        protocol=protocol_on(study, today_at_site),
         plans=follow_up_plans(study),
-        today=today_at_site,
         recorded_at=recorded_at,
         study_closed_on=min((closing.on for closing in study.facts_of(StudyClosed)), default=date.max),
         term_names=term_names,

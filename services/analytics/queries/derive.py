@@ -20,12 +20,18 @@ RULE_MODULES = (follow_up, vital_status, toxicity, treatment)
 
 @dataclass(frozen=True, slots=True)
 class DataQuery:
-    """A question of a rule about events (sorted by id), in one sentence, and the day since when it has been open."""
+    """A question of a rule about events (sorted by id), in one sentence.
+
+    It is asked on the days from `opens_on` to `closes_on`, both inclusive. `since`: the first of them on which its
+    facts had been recorded.
+    """
 
     rule: str
     event_ids: tuple[UUID, ...]
     text: str
     since: date
+    opens_on: date = date.min
+    closes_on: date = date.max
 
     @property
     def key(self) -> str:
@@ -44,7 +50,8 @@ def _to_data_query(case: Case, rule: str, finding: QueryFinding) -> DataQuery:
     """Returns the query, open since its last fact was recorded (day in UTC), or since its due day if that is later."""
     event_ids = tuple(sorted({stated.event_id for stated in finding.facts}))
     last_recorded_on = max(case.recorded_at[event] for event in event_ids).astimezone(UTC).date()
-    return DataQuery(rule, event_ids, finding.text, max(last_recorded_on, finding.due_on))
+    since = max(last_recorded_on, finding.opens_on)
+    return DataQuery(rule, event_ids, finding.text, since, finding.opens_on, finding.closes_on)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,10 @@ class QueryWithStatus:
     @property
     def state(self) -> str:
         return "explained" if self.explained_by else "open"
+
+    def is_asked_on(self, day: date) -> bool:
+        """Returns whether the query is listed on a day. One that is explained is listed on every day."""
+        return self.query is None or bool(self.explained_by) or self.query.opens_on <= day <= self.query.closes_on
 
 
 def queries_with_status(case: Case) -> list[QueryWithStatus]:

@@ -15,16 +15,17 @@ import asyncpg
 from shared.contracts.event import Event, stated_facts
 from shared.kernel.record import Record, current_record
 from shared.postgres.named_queries import load_queries
+from shared.postgres.tenancy import PooledConnection
 
 SQL = load_queries(Path(__file__).with_name("repository.sql"))
-Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.Pool[Any]"
+Connection: TypeAlias = "PooledConnection | asyncpg.Pool[Any]"
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectionPosition:
-    """The number of facts of a study that have been applied, and the time by which all of them had been recorded.
+    """The number of facts of a study that rows are derived from, and the time by which all of them had been recorded.
 
-    Position 0: no fact has been applied. `epoch` changes if the journal is lost.
+    Position 0: nothing has been derived. `epoch` changes if the journal is lost.
     """
 
     position: int
@@ -75,9 +76,14 @@ async def facts_at(connection: Connection, study_id: str, position: int) -> list
     return _events_from_rows(study_id, await connection.fetch(SQL["facts_at"], study_id, position))
 
 
-async def exclusion_facts(connection: Connection, study_id: str) -> list[Event]:
-    """Returns the withdrawals and voided participants that are current now, at whatever position the study is read."""
-    return _events_from_rows(study_id, await connection.fetch(SQL["exclusion_facts"], study_id))
+async def excluded_participants(connection: Connection, study_id: str) -> frozenset[str]:
+    """Returns the participants who are in no analysis today, and so in none of the past."""
+    return frozenset(row["participant_id"] for row in await connection.fetch(SQL["excluded_participants"], study_id))
+
+
+async def changed_participants(connection: Connection, study_id: str, position: int) -> list[str]:
+    """Returns the participants whose rows were derived anew after a position."""
+    return [row["participant_id"] for row in await connection.fetch(SQL["changed_participants"], study_id, position)]
 
 
 async def facts_of_participants(
@@ -96,9 +102,14 @@ async def corrected_event_ids(
     return frozenset(row["event_id"] for row in rows)
 
 
-async def visible_participants(connection: Connection, study_id: str, after: str, limit: int) -> list[str]:
-    """Returns at most `limit` ids of participants that the connection's tenant sees, sorted, beyond `after`."""
-    return [row["subject"] for row in await connection.fetch(SQL["visible_participants"], study_id, after, limit)]
+async def visible_participants(connection: Connection, study_id: str) -> list[str]:
+    """Returns the participants that the connection's tenant sees."""
+    return [row["participant_id"] for row in await connection.fetch(SQL["visible_participants"], study_id)]
+
+
+async def is_visible(connection: Connection, study_id: str, participant_id: str) -> bool:
+    """Returns whether the connection's tenant sees a screened participant who is in analyses."""
+    return bool(await connection.fetchval(SQL["is_visible"], study_id, participant_id))
 
 
 def _events_from_rows(study_id: str, rows: Sequence[asyncpg.Record]) -> list[Event]:

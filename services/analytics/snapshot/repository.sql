@@ -1,8 +1,9 @@
 -- name: projection_position
--- The latest position of a study, its epoch, and the time by which everything up to it had been recorded.
-select position, epoch::text as epoch, (
-    select max(recorded_at) from journal j where j.study_id = p.study_id
-) as recorded_at from study_position p where study_id = $1
+-- The position up to which the rows of a study are derived, its epoch, and the time by which everything up to it had been
+-- recorded.
+select coalesce(d.position, 0) as position, p.epoch::text as epoch, d.recorded_at
+  from study_position p left join derived_study d using (study_id)
+ where p.study_id = $1
 
 -- name: recorded_at
 -- The latest time of recording up to a position: facts of different streams are not applied in the order of recording.
@@ -29,11 +30,13 @@ select service, type, subject, event_id, site_id, version, schema_version, data,
  where study_id = $1 and subject <> $1 and from_position <= $2 and (to_position is null or to_position > $2)
  order by subject, service, version
 
--- name: exclusion_facts
--- The current facts that may exclude a participant from every analysis: voided, or consent withdrawn.
-select distinct subject, service, type, event_id, site_id, version, schema_version, data, recorded_at from fact
- where study_id = $1 and subject <> $1 and to_position is null
-   and type in ('participant.voided', 'participant.withdrawn')
+-- name: excluded_participants
+-- The participants who are in no analysis.
+select participant_id from derived_subject where study_id = $1 and is_excluded
+
+-- name: changed_participants
+-- The participants whose rows were derived anew after a position.
+select participant_id from derived_subject where study_id = $1 and position > $2
 
 -- name: facts_of_participants
 -- The facts of the given participants that were current at a position, by participant, service and version.
@@ -45,6 +48,13 @@ select service, type, subject, event_id, site_id, version, schema_version, data,
 -- The events of a participant that had another content, or none, before the position.
 select distinct event_id from fact where study_id = $1 and subject = $2 and to_position <= $3
 
+-- name: is_visible
+-- Whether the tenant of the transaction sees a participant who is screened and in analyses.
+select exists (
+    select from derived_subject
+     where study_id = $1 and participant_id = $2 and is_screened and not is_excluded
+)
+
 -- name: visible_participants
--- The participants that the tenant of the transaction sees, sorted, a page at a time.
-select subject from subject_site where study_id = $1 and subject > $2 order by subject limit $3
+-- The participants that the tenant of the transaction sees.
+select participant_id from derived_subject where study_id = $1

@@ -1,33 +1,54 @@
-"""A snapshot: a study as of a position, from which every analysis is computed. Pure."""
+"""A study as of a position, as columns of derived rows: what every analysis is computed from. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from services.analytics.cohort.cohort import Cohort, build_cohort
-from shared.contracts.event import Event
+import numpy as np
+from numpy.typing import NDArray
+
+from services.analytics.snapshot.columns import PARTICIPANT_DTYPE, Table, Words
 from shared.kernel.record import Record
+
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class StudySnapshot:
     """A study as of a position, as far as one member may see it.
 
-    `study`: the study's own facts at the position. `events`: the facts of participants there, those of excluded
-    participants included. `excluded`: participants who are in no analysis today, and so in none of the past.
-    `known_until`: the last day that dates are imputed to.
+    `epoch` changes when positions are counted anew. `study`: the study's own facts at the position. `tables`: derived
+    rows by table, at least those that the analysis needs. Participants who are in no analysis today have only their row
+    in `subject`, at past positions too.
     """
 
     study_id: str
     position: int
     recorded_at: datetime | None
     study: Record
-    events: Sequence[Event]
-    excluded: frozenset[str]
-    known_until: date
+    tables: Mapping[str, Table]
+    words: Words
+    epoch: str = ""
 
-    def cohort(self, cut_date: date) -> Cohort:
-        """Returns the participants of the snapshot for an analysis that counts days up to and on `cut_date`."""
-        return build_cohort(self.study, self.events, self.excluded, cut_date, self.known_until)
+    @property
+    def subjects(self) -> Table:
+        """The participants, one row each, sorted by number."""
+        return self.tables["subject"]
+
+    def subject_indexes(self, rows: Table) -> NDArray[np.intp]:
+        """Returns for each row the index of its participant in `subjects`."""
+        return np.searchsorted(self.subjects["participant_id"], rows["participant_id"])
+
+    def subjects_with(self, rows: Table) -> Mask:
+        """Returns which participants have any of these rows."""
+        mask = np.zeros(len(self.subjects), dtype=bool)
+        mask[self.subject_indexes(rows)] = True
+        return mask
+
+    def limited_to(self, participant_ids: Sequence[str]) -> StudySnapshot:
+        """Returns the snapshot of these participants alone."""
+        ids = np.array([name.encode() for name in participant_ids], dtype=PARTICIPANT_DTYPE)
+        tables = {name: table.where(np.isin(table["participant_id"], ids)) for name, table in self.tables.items()}
+        return replace(self, tables=tables)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from itertools import groupby
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from services.analytics.cohort.participant import excludes_participant
+from services.analytics.derivation.rows import TABLES
 from services.analytics.snapshot import repository
 from services.analytics.snapshot.access import may_see_participants
 from services.analytics.snapshot.as_of import AsOf, ResolvedPosition, resolve_position
+from services.analytics.snapshot.derived_snapshot import StudyFacts, derive_snapshot
+from services.analytics.snapshot.live_snapshots import LiveSnapshots
 from services.analytics.snapshot.repository import ProjectionPosition
 from services.analytics.snapshot.snapshot import StudySnapshot
 from shared.contracts.enrollment import ParticipantScreened
@@ -26,7 +29,7 @@ from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Forbidden, NotFound
 from shared.kernel.record import Record
-from shared.postgres.tenancy import Tenant, transaction
+from shared.postgres.tenancy import PooledConnection, Tenant, transaction
 from shared.security.grants import Rights, readable_tenants
 
 UTC_OFFSET_OF_LAST_TIMEZONE = timedelta(hours=12)
@@ -44,11 +47,19 @@ class ParticipantEvents:
 class StudyReader:
     """Reads studies for analyses.
 
-    `system_pool` reads whole studies; `app_pool` reads single participants under row-level security.
+    `system_pool` reads whole studies; `app_pool` reads single participants under row-level security. `tables`: the
+    tables of derived rows that analyses need.
     """
 
-    def __init__(self, app_pool: asyncpg.Pool[Any], system_pool: asyncpg.Pool[Any], clock: Clock) -> None:
+    def __init__(
+        self,
+        app_pool: asyncpg.Pool[Any],
+        system_pool: asyncpg.Pool[Any],
+        clock: Clock,
+        tables: frozenset[str] = frozenset(TABLES),
+    ) -> None:
         self._app_pool, self._system_pool, self._clock = app_pool, system_pool, clock
+        self._live_snapshots = LiveSnapshots(system_pool, tables)
         self.studies = ReplicatedStudies(system_pool)
 
     async def projection_position(self, study_id: str) -> ProjectionPosition:
@@ -83,29 +94,43 @@ class StudyReader:
         """
         return self._clock.day(study_id, (recorded_at or self._clock.now()) - UTC_OFFSET_OF_LAST_TIMEZONE)
 
-    async def snapshot(
+    def day_of_position(self, study_id: str, study: Record, recorded_at: datetime | None) -> date:
+        """Returns the study's day at the time by which everything up to a position had been recorded."""
+        moment = recorded_at or self._clock.now()
+        zones = {site.time_zone for site in study.facts_of(SiteActivated)} or {"UTC"}
+        return max(self._clock.day(study_id, moment, zone) for zone in zones)
+
+    async def newest(self, study_id: str) -> StudySnapshot:
+        """Returns the newest rows of all participants of a study."""
+        return await self._live_snapshots.newest(study_id)
+
+    async def visible_participants(self, study_id: str, rights: Rights) -> list[str]:
+        """Returns the participants whom the member sees, by their current site, as row-level security decides it."""
+        visible = list[str]()
+        for tenant in self.tenants(study_id, rights):
+            async with tenant as connection:
+                visible += await repository.visible_participants(connection, study_id)
+        return visible
+
+    async def past(
         self, study_id: str, study: Record, position: int, visible_to: Rights | None = None
     ) -> StudySnapshot:
-        """Returns the study as of the position.
+        """Returns the rows of a study as of a position, which are derived from its facts there.
 
-        `study` has the study's own facts of today. `visible_to` limits the participants to those whom the holder of
-        these rights sees; without it the snapshot has all of them.
+        `study` has the study's own facts of today.
         """
         recorded_at = await self.recorded_at(study_id, position)
-        excluded = await self.excluded_participants(study_id)
-        events = await self._facts(study_id, position, visible_to)
         study_at_position = await repository.study_record_at(self._system_pool, study_id, position)
-        return StudySnapshot(
+        facts = StudyFacts(
             study_id=study_id,
             position=position,
             recorded_at=recorded_at,
-            study=study_at_position
-            if study_at_position.facts_of(StudyOpened)
-            else study,  # before the study was opened: without participants
-            events=events,
-            excluded=excluded,
-            known_until=self.data_known_until(study_id, recorded_at),
+            study=study_at_position if study_at_position.facts_of(StudyOpened) else study,  # before: without anybody
+            events=await self._facts(study_id, position, visible_to),
+            excluded=await self.excluded_participants(study_id),
+            known_until=date.max,
         )
+        return await asyncio.to_thread(derive_snapshot, facts)
 
     async def _facts(self, study_id: str, position: int, visible_to: Rights | None) -> Sequence[Event]:
         if visible_to is None:
@@ -113,9 +138,13 @@ class StudyReader:
         return await self.visible_facts(study_id, visible_to, position)
 
     async def excluded_participants(self, study_id: str) -> frozenset[str]:
-        """Returns the participants who are in no analysis today: voided, or consent to data use withdrawn."""
-        exclusions = await repository.exclusion_facts(self._system_pool, study_id)
-        return frozenset(event.stream_id for event in exclusions if excludes_participant(event.stated_fact().fact))
+        """Returns the participants who are in no analysis today."""
+        return await repository.excluded_participants(self._system_pool, study_id)
+
+    def tenants(self, study_id: str, rights: Rights) -> Iterator[AbstractAsyncContextManager[PooledConnection]]:
+        """Yields a transaction as each tenant as which the member may read participants. Raises Forbidden."""
+        for site in readable_tenants(rights):
+            yield transaction(self._app_pool, Tenant(study_id, site))
 
     async def visible_facts(self, study_id: str, rights: Rights, position: int) -> list[Event]:
         """Returns the facts at the position of the participants whom the member sees, by their current site.
@@ -149,6 +178,14 @@ class StudyReader:
             raise NotFound
         return facts
 
+    async def require_participant(self, study_id: str, participant_id: str, rights: Rights) -> None:
+        """Raises NotFound as `participant_facts` does, for a participant whom the member does not see."""
+        for tenant in self.tenants(study_id, rights):
+            async with tenant as connection:
+                if await repository.is_visible(connection, study_id, participant_id):
+                    return
+        raise NotFound
+
     async def _read_participant(
         self, study_id: str, participant_id: str, rights: Rights, position: int
     ) -> ParticipantEvents:
@@ -160,19 +197,3 @@ class StudyReader:
                     corrected = await repository.corrected_event_ids(connection, study_id, participant_id, position)
                     return ParticipantEvents(events=events, corrected_ids=corrected)
         return ParticipantEvents(events=[], corrected_ids=frozenset())
-
-    async def facts_by_participant(
-        self, study_id: str, rights: Rights, position: int, after: str, limit: int
-    ) -> dict[str, list[Event]]:
-        """Returns the facts at the position of at most `limit` participants beyond `after`, by participant, sorted.
-
-        They are read under row-level security; a participant without a fact at the position has an empty list.
-        """
-        by_participant = dict[str, list[Event]]()
-        for site in readable_tenants(rights):
-            async with transaction(self._app_pool, Tenant(study_id, site)) as connection:
-                visible_ids = await repository.visible_participants(connection, study_id, after, limit)
-                facts = await repository.facts_of_participants(connection, study_id, visible_ids, position)
-            by_participant |= {participant_id: [] for participant_id in visible_ids}
-            by_participant |= {name: list(events) for name, events in groupby(facts, lambda event: event.stream_id)}
-        return {participant_id: by_participant[participant_id] for participant_id in sorted(by_participant)[:limit]}

@@ -13,10 +13,9 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from infra.local.data_folder import DataFolder
-from services.analytics.cohort.cohort import Selection, build_cohort
-from services.analytics.cohort.participant import excludes_participant
 from services.analytics.figures.registry import FIGURES
-from services.analytics.snapshot.study_reader import UTC_OFFSET_OF_LAST_TIMEZONE
+from services.analytics.snapshot.derived_snapshot import StudyFacts, derive_snapshot
+from services.analytics.snapshot.selection import Selection
 from shared.contracts.event import Event, stated_facts
 from shared.inbox import standing_facts
 from shared.kernel.record import current_record
@@ -137,7 +136,15 @@ def compute_figures(study_id: str, events: Sequence[Event], today: date) -> Mapp
     """Every figure, from the store's events alone."""
     study_record = current_record(stated_facts([each for each in events if each.is_study_event]))
     participant_events = [each for each in standing_events(events) if not each.is_study_event]
-    excluded = frozenset(each.stream_id for each in participant_events if excludes_participant(each.stated_fact().fact))
-    known_until = min(today, (max(each.recorded_at for each in events) - UTC_OFFSET_OF_LAST_TIMEZONE).date())
-    full_cohort = build_cohort(study_record, participant_events, excluded, today, known_until)
-    return {name: figure.compute(full_cohort, Selection(today)).to_json() for name, figure in FIGURES.items()}
+    snapshot = derive_snapshot(
+        StudyFacts(
+            study_id=study_id,
+            position=len(events),
+            recorded_at=None,
+            study=study_record,
+            events=participant_events,
+            excluded=frozenset(),
+            known_until=date.max,
+        )
+    )
+    return {name: figure.compute(snapshot, Selection(today)).to_json() for name, figure in FIGURES.items()}

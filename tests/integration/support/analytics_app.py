@@ -16,11 +16,13 @@ import httpx
 from infra.issuer import Issuer
 from infra.reference.study import OPENING_DATA
 from services.analytics.app import create_app
+from services.analytics.deriver.deriver import Deriver
 from shared.contracts.event import Event
 from shared.contracts.study import StudyOpened
 from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact
 from shared.settings import Settings
+from shared.terminology.ctcae import TermNames
 from shared.testing.builders.events import EventStream
 from shared.testing.builders.facts import member_granted, site_activated
 from shared.testing.builders.messages import as_messages
@@ -50,6 +52,7 @@ class AnalyticsStudy:
         result = await project_messages(self.database.system, as_messages(new_events))
         assert not result.parked
         self.position += len(new_events)
+        await Deriver(self.database.system, TermNames()).derive_study(self.study_id)
 
     async def add_participant(self, site: str, *facts: Fact) -> ParticipantHistory:
         """Add a participant at a site, with these facts, and project them."""

@@ -8,9 +8,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from services.analytics.cohort.cohort import Cohort, build_cohort
 from services.analytics.queries.case import Case, build_cases
-from services.analytics.queries.derive import DataQuery, QueryWithStatus, derive_queries, queries_with_status
+from services.analytics.queries.derive import DataQuery, QueryWithStatus, queries_with_status
+from services.analytics.snapshot.derived_snapshot import StudyFacts, derive_snapshot
+from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.timeline.answers import TimelineAnswer
 from services.analytics.timeline.entries import TimelineContext, assemble_timeline
 from shared.contracts.event import Event
@@ -44,15 +45,31 @@ def single_fraction(delivery: str, *lesions: str, cgy: int = 2000) -> dict[str, 
     return facts.target("T1", *lesions, fractions=1, cgy_per_fraction=cgy, delivery=delivery)
 
 
-def cohort_of_events(events: Iterable[Event]) -> Cohort:
-    """Return the cohort as of TODAY."""
-    return build_cohort(STUDY, events, frozenset(), TODAY)
+def snapshot_of_events(
+    events: Iterable[Event],
+    study: Record = STUDY,
+    *,
+    excluded: Collection[str] = (),
+    known_until: date = TODAY,
+) -> StudySnapshot:
+    """Return the snapshot of a study with these events of participants, whose dates are imputed up to a day."""
+    return derive_snapshot(
+        StudyFacts(
+            study_id="s",
+            position=412,
+            recorded_at=RECORDED_AT,
+            study=study,
+            events=events,
+            excluded=frozenset(excluded),
+            known_until=known_until,
+        )
+    )
 
 
-def cohort_of(facts_by_participant: Mapping[str, Sequence[Fact]], *, excluded: Sequence[str] = ()) -> Cohort:
-    """Return the cohort of participants with these facts as of TODAY."""
+def snapshot_of(facts_by_participant: Mapping[str, Sequence[Fact]], *, excluded: Collection[str] = ()) -> StudySnapshot:
+    """Return the snapshot of participants with these facts as of TODAY."""
     events = [event for number, facts_ in facts_by_participant.items() for event in participant_events(facts_, number)]
-    return build_cohort(STUDY, events, frozenset(excluded), TODAY)
+    return snapshot_of_events(events, excluded=excluded)
 
 
 @dataclass
@@ -63,17 +80,18 @@ class QueriedHistory(ParticipantHistory):
     closed_on: date | None = None
     is_excluded: bool = False
 
-    def cases(self, today: date = TODAY) -> list[Case]:
+    def cases(self) -> list[Case]:
         closing_facts = [facts.study_closed(self.closed_on.isoformat())] if self.closed_on else []
         study = record_of(facts.study_opened(facts.protocol(**self.plan)), *closing_facts)
         excluded = frozenset([self.participant_id] if self.is_excluded else [])
-        return build_cases(study, self.standing_events(), excluded, lambda _: today)
+        return build_cases(study, self.standing_events(), excluded)
 
     def queries(self, today: date = TODAY) -> list[DataQuery]:
-        return [query for case in self.cases(today) for query in derive_queries(case)]
+        return [row.query for row in self.queries_with_status(today) if row.query]
 
     def queries_with_status(self, today: date = TODAY) -> list[QueryWithStatus]:
-        return [row for case in self.cases(today) for row in queries_with_status(case)]
+        rows = [row for case in self.cases() for row in queries_with_status(case)]
+        return [row for row in rows if row.is_asked_on(today)]
 
     def queries_of_rule(self, rule: str, today: date = TODAY) -> list[DataQuery]:
         return [query for query in self.queries(today) if query.rule == rule]

@@ -30,10 +30,9 @@ def missing_baseline(case: Case) -> Iterator[QueryFinding]:
     course_starts = [course.fact.started_on.latest for course in case.courses.values()]
     for enrollment in case.stated(ParticipantEnrolled):
         due_on = min([enrollment.fact.enrolled_on.latest + BASELINE_DEADLINE, *course_starts])
-        if due_on <= case.today:
-            yield QueryFinding(
-                "The participant is enrolled, but no baseline assessment is recorded.", (enrollment,), due_on
-            )
+        yield QueryFinding(
+            "The participant is enrolled, but no baseline assessment is recorded.", (enrollment,), due_on
+        )
 
 
 @query_rule("imprecise_course_end")
@@ -51,7 +50,7 @@ def course_without_end(case: Case) -> Iterator[QueryFinding]:
     """Asks for the end of a course that started more than 120 days ago."""
     for name, course in case.courses.items():
         due_on = course.fact.started_on.latest + MAX_COURSE_DURATION + timedelta(days=1)
-        if name not in case.course_ends and due_on <= case.today:
+        if name not in case.course_ends:
             text = f"Course {name} started on {course.fact.started_on}, but its end is not recorded."
             yield QueryFinding(text, (course,), due_on)
 
@@ -116,7 +115,7 @@ def no_assessment_after_index_course(case: Case) -> Iterator[QueryFinding]:
         for assessment in case.stated(ToxicityAssessed)
         if not assessment.fact.assessed_on.definitely_before(end.fact.ended_on)
     ]
-    if closes < case.today and closes < case.end_of_follow_up and not later_assessments:
+    if closes < case.end_of_follow_up and not later_assessments:
         text = f"The index course ended on {end.fact.ended_on}, but no toxicity assessment since then is recorded."
         yield QueryFinding(text, (end,), closes + timedelta(days=1))
 

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.cohort.cohort import Selection
 from services.analytics.cohort.participant import Participant
+from services.analytics.cohort.participants import participants_of_events
 from services.analytics.figures.participant_flow import ParticipantFlow
 from services.analytics.figures.treatments import Treatments
 from services.analytics.queries.case import build_cases
+from services.analytics.snapshot.selection import Selection
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts, follow_up_facts, toxicity_facts
 from shared.testing.builders.participant_history import participant_events
-from tests.unit.analytics.support import STUDY, TODAY, cohort_of_events, timeline_json
+from tests.unit.analytics.support import STUDY, TODAY, snapshot_of_events, timeline_json
 
 ENROLLMENT = [
     facts.participant_screened("2023-11-01"),
@@ -29,10 +30,10 @@ ENROLLMENT = [
 def imputed_days(facts_recorded: Sequence[Fact], placed_apart: Fact | None = None) -> list[str]:
     """Return the day on which figures, timelines and queries place each fact; timelines alone move `placed_apart`."""
     recorded_events = participant_events(facts_recorded)
-    (participant,) = cohort_of_events(recorded_events).participants
+    (participant,) = participants_of_events(recorded_events, TODAY)
     imputed = [participant.day(each.stated_fact().fact).isoformat() for each in recorded_events]
     entries = {entry["event_id"]: entry["day"] for entry in timeline_json(recorded_events, TODAY)["entries"]}
-    (case,) = build_cases(STUDY, recorded_events, frozenset(), lambda _: TODAY)
+    (case,) = build_cases(STUDY, recorded_events, frozenset(), known_until=TODAY)
     placed = [entries[str(each.event_id)] for each in recorded_events]
     assert [day for day, fact in zip(placed, facts_recorded, strict=True) if fact != placed_apart] == [
         day for day, fact in zip(imputed, facts_recorded, strict=True) if fact != placed_apart
@@ -42,11 +43,11 @@ def imputed_days(facts_recorded: Sequence[Fact], placed_apart: Fact | None = Non
 
 
 def flow_counts(facts_recorded: Sequence[Fact], cut_date: date = TODAY) -> ParticipantFlow:
-    return ParticipantFlow.compute(cohort_of_events(participant_events(facts_recorded)), Selection(cut_date))
+    return ParticipantFlow.compute(snapshot_of_events(participant_events(facts_recorded)), Selection(cut_date))
 
 
 def participant_of(facts_recorded: Sequence[Fact]) -> Participant:
-    (participant,) = cohort_of_events(participant_events(facts_recorded)).participants
+    (participant,) = participants_of_events(participant_events(facts_recorded), TODAY)
     return participant
 
 
@@ -73,7 +74,7 @@ def test_course_start_is_imputed_before_its_end_and_exact_days_stay(
 
 def test_visits_are_anchored_at_an_exact_course_end_despite_a_partial_start() -> None:
     facts_recorded = [*ENROLLMENT, facts.radiotherapy_started("2024"), facts.radiotherapy_completed("2024-03-04")]
-    (case,) = build_cases(STUDY, participant_events(facts_recorded), frozenset(), lambda _: TODAY)
+    (case,) = build_cases(STUDY, participant_events(facts_recorded), frozenset(), known_until=TODAY)
     anchor = case.anchor(None)
     assert anchor
     assert anchor[1] == date(2024, 3, 4)
@@ -179,7 +180,7 @@ def test_resumed_follow_up_ends_an_earlier_loss(facts_recorded: list[Fact], stat
         participant_timeline = timeline_json(participant_events([*ENROLLMENT, *order]), TODAY)
         assert (participant_timeline["status"] == "lost") == (status == "lost")
         assert any(entry["ongoing"] for entry in participant_timeline["entries"]) == (status == "lost")
-        (case,) = build_cases(STUDY, participant_events([*ENROLLMENT, *order]), frozenset(), lambda _: TODAY)
+        (case,) = build_cases(STUDY, participant_events([*ENROLLMENT, *order]), frozenset(), known_until=TODAY)
         assert (case.end_of_follow_up < date.max) == (status == "lost")
 
 
@@ -229,7 +230,7 @@ def test_target_treated_before_its_removal_from_the_prescription_counts() -> Non
     assert flow_counts(facts_recorded).stereotactic == 0  # no fact states that it was treated
     facts_recorded.append(facts.radiotherapy_completed("2024-03-28", "RT1", facts.delivered_dose("T1", 1, 2000)))
     assert flow_counts(facts_recorded).stereotactic == 1
-    rows = Treatments.compute(cohort_of_events(participant_events(facts_recorded)), Selection(TODAY)).targets
+    rows = Treatments.compute(snapshot_of_events(participant_events(facts_recorded)), Selection(TODAY)).targets
     delivered = {row.target_id: (row.fractions_delivered, row.dose_delivered_gy) for row in rows}
     assert delivered == {"T2": (20, 50.0), "T1": (1, 20.0)}
     (end,) = [
@@ -248,5 +249,5 @@ def test_target_treated_before_its_removal_from_the_prescription_counts() -> Non
 )
 def test_effective_dose_is_null_for_unsupported_modalities(modality: str) -> None:
     course = facts.radiotherapy_started("2024-03-01", "RT1", facts.target("T1", modality=modality))
-    (row,) = Treatments.compute(cohort_of_events(participant_events([*ENROLLMENT, course])), Selection(TODAY)).targets
+    (row,) = Treatments.compute(snapshot_of_events(participant_events([*ENROLLMENT, course])), Selection(TODAY)).targets
     assert (row.total_dose_gy, row.bed_10, row.eqd2_10, row.bed_3) == (50.0, None, None, None)

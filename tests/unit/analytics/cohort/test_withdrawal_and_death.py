@@ -6,9 +6,10 @@ from datetime import date
 
 import pytest
 
-from services.analytics.cohort.cohort import Selection
+from services.analytics.cohort.participants import participants_of_events
 from services.analytics.figures.participant_flow import ParticipantFlow
 from services.analytics.queries.case import build_cases
+from services.analytics.snapshot.selection import Selection
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
 from shared.testing.builders.follow_up_facts import (
@@ -18,16 +19,28 @@ from shared.testing.builders.follow_up_facts import (
     vital_status_confirmed,
 )
 from shared.testing.builders.participant_history import participant_events
-from tests.unit.analytics.support import ENROLLED, SCREENED, STUDY, TODAY, cohort_of, cohort_of_events, timeline_json
+from tests.unit.analytics.support import (
+    ENROLLED,
+    SCREENED,
+    STUDY,
+    TODAY,
+    snapshot_of,
+    timeline_json,
+)
 
 ALL_PARTICIPANTS = Selection(TODAY)
 
 
-def test_registry_confirmation_after_withdrawal_delays_an_undated_death() -> None:
-    alive, died = vital_status_confirmed("2024-09", "registry"), participant_died(None, cause="unknown")
-    facts_recorded = [SCREENED, ENROLLED, facts.consent_withdrawn("2024-08-10"), alive, died]
-    study_cohort = cohort_of({"p": facts_recorded})
-    assert [ParticipantFlow.compute(study_cohort, Selection(date(2024, 9, day))).died for day in (14, 15)] == [0, 1]
+@pytest.mark.parametrize(("registry", "died"), [(True, [0, 1]), (False, [1, 1])])
+def test_registry_confirmation_after_withdrawal_delays_an_undated_death_with_consent_to_registries(
+    registry: bool, died: list[int]
+) -> None:
+    signed = facts.consent_signed(options={"registry": registry})
+    alive, death = vital_status_confirmed("2024-09", "registry"), participant_died(None, cause="unknown")
+    facts_recorded = [SCREENED, signed, ENROLLED, facts.consent_withdrawn("2024-08-10"), alive, death]
+    study_snapshot = snapshot_of({"p": facts_recorded})
+    counts = [ParticipantFlow.compute(study_snapshot, Selection(date(2024, 9, day))).died for day in (14, 15)]
+    assert counts == died
     events = participant_events(facts_recorded)
     assert timeline_json(events, TODAY)["ends_on"] == "2024-09-15"
 
@@ -43,7 +56,9 @@ def test_registry_confirmation_after_withdrawal_delays_an_undated_death() -> Non
     ],
 )
 def test_withdrawal_is_imputed_after_facts_that_may_precede_it(on: str, facts_before: list[Fact]) -> None:
-    counted = ParticipantFlow.compute(cohort_of({"p": [*facts_before, facts.consent_withdrawn(on)]}), ALL_PARTICIPANTS)
+    counted = ParticipantFlow.compute(
+        snapshot_of({"p": [*facts_before, facts.consent_withdrawn(on)]}), ALL_PARTICIPANTS
+    )
     assert [getattr(counted, name) for name in ("screened", "enrolled", "withdrawn")] == [1, 1, 1]
 
 
@@ -56,11 +71,11 @@ def test_figures_timeline_and_queries_impute_the_same_days_around_a_withdrawal(o
         facts.consent_withdrawn(on),
     ]
     events = participant_events(facts_recorded)
-    (participant,) = cohort_of_events(events).participants
+    (participant,) = participants_of_events(events, TODAY)
     days = [participant.day(each.stated_fact().fact).isoformat() for each in events]
     entries = {entry["event_id"]: entry["day"] for entry in timeline_json(events, TODAY)["entries"]}
     assert [entries[str(each.event_id)] for each in events] == days
-    (case,) = build_cases(STUDY, events, frozenset(), lambda _: TODAY)
+    (case,) = build_cases(STUDY, events, frozenset(), known_until=TODAY)
     assert [case.day(each.stated_fact().fact).isoformat() for each in events] == days
     assert case.end_of_follow_up.isoformat() == days[-1]
 
@@ -71,12 +86,12 @@ def test_death_in_a_month_is_not_imputed_before_the_last_contact() -> None:
         visit_missed("2024-11-28"),
         participant_died("2024-11"),
     )
-    study_cohort = cohort_of({"p": [SCREENED, ENROLLED, contact, declared, died]})
-    counts = [ParticipantFlow.compute(study_cohort, Selection(date(2024, 11, day))).died for day in (15, 19, 20)]
+    study_snapshot = snapshot_of({"p": [SCREENED, ENROLLED, contact, declared, died]})
+    counts = [ParticipantFlow.compute(study_snapshot, Selection(date(2024, 11, day))).died for day in (15, 19, 20)]
     assert counts == [0, 0, 1]
 
 
 def test_undated_death_does_not_count_before_the_last_contact() -> None:
     facts_recorded = [SCREENED, ENROLLED, follow_up_recorded("2024-11-20"), participant_died(None)]
-    study_cohort = cohort_of({"p": facts_recorded})
-    assert [ParticipantFlow.compute(study_cohort, Selection(date(2024, 11, day))).died for day in (19, 20)] == [0, 1]
+    study_snapshot = snapshot_of({"p": facts_recorded})
+    assert [ParticipantFlow.compute(study_snapshot, Selection(date(2024, 11, day))).died for day in (19, 20)] == [0, 1]

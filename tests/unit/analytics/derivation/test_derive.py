@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from random import Random
-from uuid import uuid4
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -13,25 +12,21 @@ from services.analytics.cohort.participant import Participant
 from services.analytics.derivation.derive import derive
 from services.analytics.derivation.rows import MONTH, NEVER, YEAR, ParticipantRows
 from shared.contracts.catalogue import FOLLOWUP, PARTICIPANT, TOXICITY
-from shared.contracts.enrollment import ConsentSigned, ParticipantEnrolled, ParticipantScreened, ProcedurePerformed
-from shared.contracts.toxicity import SeriousEventUpdated
+from shared.contracts.enrollment import ParticipantEnrolled, ParticipantScreened
 from shared.gate.study_timeline import protocol_on
-from shared.kernel.fact import Fact, StatedFact
-from shared.kernel.record import Record
+from shared.kernel.fact import Fact
 from shared.protocol.protocol import Protocol
 from shared.testing.builders import facts
 from shared.testing.builders import follow_up_facts as follow_up
 from shared.testing.builders.generated import PLANS, any_fact
-from tests.unit.analytics.participant_history import (
-    disease_progression,
-    disease_status,
-    follow_up_contact,
-    missed_visit,
-    participant_death,
-    serious_event,
-    toxicity_assessment,
-    toxicity_finding,
+from shared.testing.builders.toxicity_facts import (
+    attributions,
+    finding,
+    serious_event_reported,
+    serious_event_updated,
+    toxicity_assessed,
 )
+from tests.unit.analytics.support import record_of
 
 KNOWN_UNTIL = date(2027, 1, 1)
 CHECKLIST = {"dictionary": "ctcae-3.0", "checklist": ["3.0:0150"]}
@@ -39,10 +34,6 @@ STUDY = (facts.study_opened(facts.protocol(toxicity=CHECKLIST)),)
 BEGINNING = (*facts.ENROLLMENT_FACTS, facts.lesion_registered())
 TREATED = (*BEGINNING, facts.radiotherapy_started(), facts.radiotherapy_completed())
 DAYS = st.dates(date(2023, 12, 1), date(2026, 12, 31))
-
-
-def record_of(*stated: Fact) -> Record:
-    return Record(tuple(StatedFact(uuid4(), fact) for fact in stated))
 
 
 def participant(*stated: Fact) -> Participant:
@@ -58,7 +49,7 @@ def day(days: int) -> date:
 
 
 def test_milestones_of_a_treated_participant_are_days_of_one_row() -> None:
-    (row,) = rows_of(*TREATED, participant_death(200)).subject
+    (row,) = rows_of(*TREATED, follow_up.participant_died(200)).subject
     assert (row.screened_on, row.enrolled_on) == (
         participant(*TREATED).day(facts.ENROLLMENT_FACTS[0]),
         participant(*TREATED).day(facts.ENROLLMENT_FACTS[-1]),
@@ -69,19 +60,19 @@ def test_milestones_of_a_treated_participant_are_days_of_one_row() -> None:
 
 
 def test_partial_date_is_an_imputed_day_with_its_precision() -> None:
-    (row,) = rows_of(*TREATED, participant_death("2025-06")).subject
+    (row,) = rows_of(*TREATED, follow_up.participant_died("2025-06")).subject
     assert (row.died_on, row.died_precision) == (date(2025, 6, 15), MONTH)
-    (row,) = rows_of(*TREATED, participant_death("2025")).subject
+    (row,) = rows_of(*TREATED, follow_up.participant_died("2025")).subject
     assert (row.died_on, row.died_precision) == (date(2025, 7, 1), YEAR)
 
 
 def test_death_without_a_date_is_no_event_but_counts_as_dead_from_the_last_proof_of_life() -> None:
-    (row,) = rows_of(*TREATED, follow_up_contact(100), participant_death(None)).subject
+    (row,) = rows_of(*TREATED, follow_up.follow_up_recorded(100), follow_up.participant_died(None)).subject
     assert (row.died_on, row.dead_from, row.alive_on) == (NEVER, day(100), day(100))
 
 
 def test_nothing_but_death_counts_after_the_withdrawal_of_consent() -> None:
-    stated = (*TREATED, facts.consent_withdrawn(60), follow_up_contact(100), participant_death(200))
+    stated = (*TREATED, facts.consent_withdrawn(60), follow_up.follow_up_recorded(100), follow_up.participant_died(200))
     rows = rows_of(*stated)
     (row,) = rows.subject
     assert (row.participation_ends_on, row.alive_on, row.died_on) == (day(60), day(28), day(200))
@@ -90,24 +81,20 @@ def test_nothing_but_death_counts_after_the_withdrawal_of_consent() -> None:
 
 def test_registry_confirms_life_after_a_withdrawal_only_with_consent_to_registries() -> None:
     confirmed = follow_up.vital_status_confirmed(300, source="registry")
-    renewed = ConsentSigned.model_validate(
-        {"signed_on": day(1).isoformat(), "form_version": "1", "options": {"registry": True}}
-    )
+    renewed = facts.consent_signed(1, options={"registry": True})
     withdrawn = facts.consent_withdrawn(60)
     assert rows_of(*TREATED, withdrawn, confirmed).subject[0].alive_on == day(28)
     assert rows_of(*TREATED, renewed, withdrawn, confirmed).subject[0].alive_on == day(300)
 
 
 def test_progression_by_histology_proves_life_unless_a_death_precedes_it() -> None:
-    progression = disease_progression(150, basis="histology")
+    progression = follow_up.disease_progressed(150, "L1", basis="histology")
     assert rows_of(*TREATED, progression).subject[0].alive_on == day(150)
-    assert rows_of(*TREATED, progression, participant_death(150)).subject[0].alive_on == day(28)
+    assert rows_of(*TREATED, progression, follow_up.participant_died(150)).subject[0].alive_on == day(28)
 
 
 def test_excluded_participant_has_one_row_without_days() -> None:
-    without_data_use = ConsentSigned.model_validate(
-        {"signed_on": day(1).isoformat(), "form_version": "1", "options": {"data_use": False}}
-    )
+    without_data_use = facts.consent_signed(1, options={"data_use": False})
     for exclusion in (facts.participant_voided(), facts.consent_withdrawn(60, "data_use"), without_data_use):
         rows = rows_of(*TREATED, exclusion)
         assert rows == ParticipantRows(subject=rows.subject)
@@ -117,10 +104,8 @@ def test_excluded_participant_has_one_row_without_days() -> None:
 
 
 def test_consent_to_data_use_that_is_renewed_includes_the_participant_again() -> None:
-    refused = ConsentSigned.model_validate(
-        {"signed_on": day(1).isoformat(), "form_version": "1", "options": {"data_use": False}}
-    )
-    granted = ConsentSigned.model_validate({"signed_on": day(2).isoformat(), "form_version": "1"})
+    refused = facts.consent_signed(1, options={"data_use": False})
+    granted = facts.consent_signed(2)
     assert not rows_of(*TREATED, refused, granted).subject[0].is_excluded
 
 
@@ -143,13 +128,11 @@ def test_lesion_episode_ends_with_the_prescription_that_no_longer_names_the_lesi
 
 def test_lesion_fails_with_the_first_evidence_of_progression_after_it_was_named() -> None:
     named = facts.radiotherapy_started(0, "RT1", facts.target("T1", "L1"))
-    contact = follow_up_contact(90, disease=disease_status("L1"))
-    earlier = follow_up_contact(0, disease=disease_status("L1"))
-    procedure = ProcedurePerformed.model_validate(
-        {"performed_on": day(40).isoformat(), "kind": "surgery", "body_site": "neck", "lesion_ids": ["L1"]}
-    )
+    contact = follow_up.follow_up_recorded(90, disease=follow_up.disease_status("L1", status="progressed"))
+    earlier = follow_up.follow_up_recorded(0, disease=follow_up.disease_status("L1", status="progressed"))
+    procedure = facts.procedure_performed(40, lesion_ids=["L1"])
     retreated = facts.radiotherapy_started(120, "RT2", facts.target("T1", "L1"), index=False)
-    rows = rows_of(*BEGINNING, named, earlier, contact, disease_progression(100), procedure, retreated)
+    rows = rows_of(*BEGINNING, named, earlier, contact, follow_up.disease_progressed(100, "L1"), procedure, retreated)
     first, second = rows.lesion_episode
     assert (first.failed_on, first.procedure_on, first.retreated_on) == (day(90), day(40), day(120))
     assert (second.failed_on, second.procedure_on, second.retreated_on) == (NEVER, NEVER, NEVER)
@@ -157,42 +140,43 @@ def test_lesion_fails_with_the_first_evidence_of_progression_after_it_was_named(
 
 
 def test_onset_counts_as_the_day_of_a_finding_unless_the_term_was_less_than_severe_later() -> None:
-    severe = toxicity_finding(3, onset_on=day(10).isoformat())
-    (finding,) = rows_of(*TREATED, toxicity_assessment(40, "follow_up", severe)).finding
-    assert (finding.event_on, finding.assessed_on) == (day(10), day(40))
-    mild = toxicity_assessment(20, "during_rt", toxicity_finding(1))
-    assert rows_of(*TREATED, mild, toxicity_assessment(40, "follow_up", severe)).finding[-1].event_on == day(40)
-    absent = toxicity_assessment(20, "during_rt")
-    assert rows_of(*TREATED, absent, toxicity_assessment(40, "follow_up", severe)).finding[-1].event_on == day(40)
+    severe = finding(grade=3, onset_on=day(10).isoformat())
+    (row,) = rows_of(*TREATED, toxicity_assessed(40, severe, timepoint="follow_up")).finding
+    assert (row.event_on, row.assessed_on) == (day(10), day(40))
+    mild = toxicity_assessed(20, finding(grade=1), timepoint="during_rt")
+    assert rows_of(*TREATED, mild, toxicity_assessed(40, severe, timepoint="follow_up")).finding[-1].event_on == day(40)
+    absent = toxicity_assessed(20, timepoint="during_rt")
+    assert rows_of(*TREATED, absent, toxicity_assessed(40, severe, timepoint="follow_up")).finding[-1].event_on == day(
+        40
+    )
 
 
 def test_relation_of_a_finding_needs_a_course_that_had_begun() -> None:
-    def relation(*attributions: dict[str, str]) -> str:
-        finding = toxicity_finding(3, attribution=list(attributions))
-        return rows_of(*TREATED, toxicity_assessment(40, "follow_up", finding)).finding[0].relation
+    def relation(causes: list[dict[str, str]]) -> str:
+        severe = finding(grade=3, attribution=causes)
+        return rows_of(*TREATED, toxicity_assessed(40, severe)).finding[0].relation
 
-    assert relation() == "not_stated"
-    assert relation({"to": "course:RT1", "level": "possible"}) == "related"
-    assert relation({"to": "course:RT1", "level": "unlikely"}) == "unrelated"
-    assert relation({"to": "course:RT9", "level": "definite"}) == "unrelated"
-    assert relation({"to": "disease", "level": "definite"}) == "unrelated"
+    assert relation([]) == "not_stated"
+    assert relation(attributions("course:RT1")) == "related"
+    assert relation(attributions("course:RT1", level="unlikely")) == "unrelated"
+    assert relation(attributions("course:RT9", level="definite")) == "unrelated"
+    assert relation(attributions("disease", level="definite")) == "unrelated"
 
 
 def test_serious_event_is_a_finding_on_its_onset_with_the_highest_grade_known() -> None:
-    reported = serious_event(
-        grade=3, onset_on=day(50).isoformat(), attribution=[{"to": "course:RT1", "level": "probable"}]
-    )
-    updated = SeriousEventUpdated.model_validate(
-        {"serious_event_id": "SE1", "aware_at": "2024-05-01T00:00:00Z", "grade": 4}
-    )
-    (finding,) = rows_of(*TREATED, reported, updated).finding
-    assert (finding.number, finding.grade, finding.event_on, finding.relation) == (-1, 4, day(50), "related")
+    reported = serious_event_reported("SAE1", 50, attribution=attributions("course:RT1", level="probable"))
+    updated = serious_event_updated("SAE1", aware_at="2024-05-01T00:00:00Z", grade=4)
+    (row,) = rows_of(*TREATED, reported, updated).finding
+    assert (row.number, row.grade, row.event_on, row.relation) == (-1, 4, day(50), "related")
 
 
 def test_assessment_has_the_dictionary_and_amendment_of_its_day() -> None:
     amended = facts.protocol_amended(30, facts.protocol(toxicity={"dictionary": "ctcae-5.0"}), "A1")
     rows = rows_of(
-        *TREATED, toxicity_assessment(0, "baseline"), toxicity_assessment(30, "follow_up"), study=(*STUDY, amended)
+        *TREATED,
+        toxicity_assessed(0, timepoint="baseline"),
+        toxicity_assessed(30, timepoint="follow_up"),
+        study=(*STUDY, amended),
     )
     assert [(row.dictionary, row.amendment) for row in rows.assessment] == [("ctcae-3.0", ""), ("ctcae-5.0", "A1")]
 
@@ -200,20 +184,20 @@ def test_assessment_has_the_dictionary_and_amendment_of_its_day() -> None:
 def test_visit_has_the_earliest_contact_in_its_slot() -> None:
     first_visit = rows_of(*TREATED).visit[0]
     late, early = first_visit.slot_ends, first_visit.opens
-    contacts = [follow_up_contact(each.isoformat()) for each in (late, early)]
-    registry = follow_up_contact(early.isoformat(), mode="registry")
+    contacts = [follow_up.follow_up_recorded(each.isoformat()) for each in (late, early)]
+    registry = follow_up.follow_up_recorded(early.isoformat(), mode="registry")
     assert rows_of(*TREATED, *contacts).visit[0].contact_on == early
     assert rows_of(*TREATED, registry).visit[0].contact_on == NEVER
-    assert rows_of(*TREATED, contacts[0], missed_visit(1, 100)).visit[0][-3:] == (late, 0, day(100))
+    assert rows_of(*TREATED, contacts[0], follow_up.visit_missed(100)).visit[0][-3:] == (late, 0, day(100))
 
 
 def test_contact_of_a_named_course_counts_in_its_own_schedule_only() -> None:
     study = (facts.study_opened(facts.protocol(follow_up={"anchor_policy": "per_course"})),)
     later = (facts.radiotherapy_started(30, "RT2", index=False), facts.radiotherapy_completed(40, "RT2"))
-    contacts = follow_up_contact(130, course_id="RT2")
+    contacts = follow_up.follow_up_recorded(130, course_id="RT2")
     rows = rows_of(*TREATED, *later, contacts, study=study).visit
     assert {(row.schedule, row.number) for row in rows if row.contact_on < NEVER} == {("RT2", 1)}
-    rows = rows_of(*TREATED, *later, follow_up_contact(130), study=study).visit
+    rows = rows_of(*TREATED, *later, follow_up.follow_up_recorded(130), study=study).visit
     assert {(row.schedule, row.number) for row in rows if row.contact_on < NEVER} == {("RT1", 1), ("RT2", 1)}
 
 

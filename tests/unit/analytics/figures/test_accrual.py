@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.cohort.cohort import Selection, build_cohort
 from services.analytics.figures.accrual import Accrual, AccrualStep
+from services.analytics.snapshot.selection import Selection
 from shared.testing.builders import facts
 from shared.testing.builders.participant_history import participant_events
 from tests.unit.analytics.figures.example_answers import (
@@ -23,7 +23,7 @@ from tests.unit.analytics.figures.example_answers import (
     render_svg,
     svg_texts,
 )
-from tests.unit.analytics.support import SCREENED, STUDY, TODAY, cohort_of
+from tests.unit.analytics.support import SCREENED, TODAY, snapshot_of, snapshot_of_events
 
 ALL_PARTICIPANTS = Selection(TODAY)
 
@@ -33,7 +33,7 @@ def test_month_is_imputed_as_its_middle_but_not_in_the_future() -> None:
         "p": [facts.participant_screened("2024-03"), facts.participant_enrolled("2025-01")],
         "q": [facts.participant_screened("2025-01-29"), facts.participant_enrolled("2025-01-30")],
     }
-    counted = Accrual.compute(cohort_of(facts_by_participant), ALL_PARTICIPANTS)
+    counted = Accrual.compute(snapshot_of(facts_by_participant), ALL_PARTICIPANTS)
     assert counted.groups[0].curve == (
         AccrualStep(on=date.fromisoformat("2025-01-15"), cumulative=1),
         AccrualStep(on=date.fromisoformat("2025-01-30"), cumulative=2),
@@ -46,23 +46,24 @@ def test_accrual_is_stratified_by_enrolling_site() -> None:
         "p": [SCREENED, facts.participant_enrolled("2024-01-02")],
         "q": [facts.participant_screened(site_id="milan"), facts.participant_enrolled("2024-01-03")],
     }
-    groups = Accrual.compute(cohort_of(facts_by_participant), Selection(TODAY, by="site")).groups
+    groups = Accrual.compute(snapshot_of(facts_by_participant), Selection(TODAY, by="site")).groups
     assert [(group.name, group.enrolled) for group in groups] == [("milan", 1), ("rome", 1)]
     assert (
-        Accrual.compute(cohort_of(facts_by_participant), Selection(TODAY, frozenset({"milan"}))).groups[0].enrolled == 1
+        Accrual.compute(snapshot_of(facts_by_participant), Selection(TODAY, frozenset({"milan"}))).groups[0].enrolled
+        == 1
     )
 
 
 @pytest.mark.parametrize("day", [1, 10, 20])
 def test_partial_date_is_imputed_by_the_recording_day_and_not_by_the_cut_off(day: int) -> None:
     events = participant_events([facts.participant_screened("2024-03"), facts.participant_enrolled("2024-03")])
-    study_cohort = build_cohort(STUDY, events, frozenset(), TODAY, date(2024, 3, day))
+    study_snapshot = snapshot_of_events(events, known_until=date(2024, 3, day))
     imputed_day = min(day, 15)
     for cut_date in (date(2024, 3, imputed_day), TODAY):
-        (group,) = Accrual.compute(study_cohort, Selection(cut_date)).groups
+        (group,) = Accrual.compute(study_snapshot, Selection(cut_date)).groups
         assert group.curve == (AccrualStep(on=date(2024, 3, imputed_day), cumulative=1),)
     assert (
-        Accrual.compute(study_cohort, Selection(date(2024, 3, imputed_day) - timedelta(days=1))).groups[0].curve == ()
+        Accrual.compute(study_snapshot, Selection(date(2024, 3, imputed_day) - timedelta(days=1))).groups[0].curve == ()
     )
 
 

@@ -9,15 +9,16 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import JsonValue, TypeAdapter
 
-from services.analytics.cohort.cohort import Cohort, Selection
 from services.analytics.figures.answers import ANY_FIGURE_ANSWER
 from services.analytics.figures.disclosure import Stratum
 from services.analytics.figures.figure import Figure, FigureContext, FigureFilters
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.service import answer_figure
+from services.analytics.snapshot.selection import Selection
+from services.analytics.snapshot.snapshot import StudySnapshot
 from shared.kernel.errors import Forbidden
 from shared.testing.builders import facts
-from tests.unit.analytics.support import ENROLLED, SCREENED, TODAY, cohort_of, single_fraction
+from tests.unit.analytics.support import ENROLLED, SCREENED, TODAY, single_fraction, snapshot_of
 
 CONTEXT = FigureContext(
     study_id="atc-rt",
@@ -30,9 +31,9 @@ SCHEMA = TypeAdapter(ANY_FIGURE_ANSWER).json_schema(mode="serialization")
 LAST_MEMBERS = ["imputed_dates", "left_out"]
 
 
-def example_cohort() -> Cohort:
+def example_cohort() -> StudySnapshot:
     lesion, course = facts.lesion_registered("M"), facts.radiotherapy_started(0, "RT1", single_fraction("SRS", "M"))
-    return cohort_of(
+    return snapshot_of(
         {
             "p": [SCREENED, ENROLLED, lesion, course, facts.radiotherapy_completed("2024-03-01")],
             "q": [
@@ -61,8 +62,8 @@ def schema_errors(answer: dict[str, JsonValue]) -> list[str]:
 
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.parametrize("threshold", [None, 2, 40])
-@pytest.mark.parametrize("cohort", [cohort_of({}), example_cohort()], ids=["empty", "example"])
-def test_every_answer_matches_the_schema_of_its_figure(name: str, threshold: int | None, cohort: Cohort) -> None:
+@pytest.mark.parametrize("cohort", [snapshot_of({}), example_cohort()], ids=["empty", "example"])
+def test_every_answer_matches_the_schema_of_its_figure(name: str, threshold: int | None, cohort: StudySnapshot) -> None:
     figure = FIGURES[name].compute(cohort, Selection(TODAY))
     answer = answer_figure(figure, CONTEXT, threshold, is_whole_study=False).to_json()
     assert schema_errors(answer) == []

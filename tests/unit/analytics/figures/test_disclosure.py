@@ -11,7 +11,6 @@ import pytest
 from pydantic import BaseModel, computed_field, create_model
 from pydantic.fields import FieldInfo
 
-from services.analytics.cohort.cohort import Selection
 from services.analytics.figures.accrual import Accrual
 from services.analytics.figures.disclosure import (
     NotParticipants,
@@ -23,7 +22,8 @@ from services.analytics.figures.disclosure import (
 )
 from services.analytics.figures.figure import Figure
 from services.analytics.figures.participant_flow import ParticipantFlow
-from tests.unit.analytics.support import ENROLLED, SCREENED, TODAY, cohort_of
+from services.analytics.snapshot.selection import Selection
+from tests.unit.analytics.support import ENROLLED, SCREENED, TODAY, snapshot_of
 
 
 class UnmarkedPart(BaseModel):
@@ -156,7 +156,7 @@ def test_value_is_withheld_only_with_a_count_of_the_same_model() -> None:
 
 
 def test_small_cells_of_a_site_are_suppressed() -> None:
-    counted = ParticipantFlow.compute(cohort_of({"p": [SCREENED, ENROLLED]}), Selection(TODAY))
+    counted = ParticipantFlow.compute(snapshot_of({"p": [SCREENED, ENROLLED]}), Selection(TODAY))
     assert withheld_members(counted, 5, is_whole_study=True) == {}
     of_site = withheld_members(counted, 5, is_whole_study=False)
     assert {"enrolled", "screened", "stereotactic_percent", "stereotactic_interval"} <= of_site.keys()
@@ -164,7 +164,7 @@ def test_small_cells_of_a_site_are_suppressed() -> None:
     assert not of_site.keys() & {"died", "imputed_dates", "left_out"}, (
         "zero is shown, and a number of dates is no count"
     )
-    divided = Accrual.compute(cohort_of({"p": [SCREENED, ENROLLED]}), Selection(TODAY, by="site"))
+    divided = Accrual.compute(snapshot_of({"p": [SCREENED, ENROLLED]}), Selection(TODAY, by="site"))
     assert withheld_members(divided, 5, is_whole_study=True) == {
         "groups": [{"name": "rome", "enrolled": None, "curve": []}]
     }

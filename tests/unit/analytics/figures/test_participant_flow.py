@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from datetime import date
 
-from services.analytics.cohort.cohort import Selection
 from services.analytics.figures.participant_flow import ParticipantFlow
+from services.analytics.snapshot.selection import Selection
 from shared.testing.builders import facts
 from shared.testing.builders.follow_up_facts import follow_up_resumed, lost_to_follow_up, participant_died
 from tests.unit.analytics.figures.example_answers import caption_of, empty_flow, figure_of, flow, svg_texts
-from tests.unit.analytics.support import ENROLLED, SCREENED, TODAY, cohort_of, single_fraction
+from tests.unit.analytics.support import ENROLLED, SCREENED, TODAY, single_fraction, snapshot_of
 
 ALL_PARTICIPANTS = Selection(TODAY)
 
 
 def test_flow_of_an_empty_study_has_no_percentage() -> None:
-    flow_counts = ParticipantFlow.compute(cohort_of({}), ALL_PARTICIPANTS)
+    flow_counts = ParticipantFlow.compute(snapshot_of({}), ALL_PARTICIPANTS)
     assert (flow_counts.enrolled, flow_counts.stereotactic_percent, flow_counts.stereotactic_interval) == (
         0,
         None,
@@ -51,15 +51,15 @@ def test_stereotactic_counts_stereotactic_targets_of_metastases_or_unnamed_lesio
             facts.radiotherapy_started(0, "RT1", single_fraction("conventional", "M")),
         ],
     }
-    counted = ParticipantFlow.compute(cohort_of(facts_by_participant), ALL_PARTICIPANTS)
+    counted = ParticipantFlow.compute(snapshot_of(facts_by_participant), ALL_PARTICIPANTS)
     assert (counted.enrolled, counted.stereotactic, counted.stereotactic_percent) == (5, 3, 60.0)
 
 
 def test_last_prescription_change_counts() -> None:
     changed = facts.prescription_changed("2024-02-02", "RT1", single_fraction("SRS"))
-    study_cohort = cohort_of({"p": [SCREENED, ENROLLED, facts.radiotherapy_started(), changed]})
-    assert ParticipantFlow.compute(study_cohort, ALL_PARTICIPANTS).stereotactic == 1
-    assert ParticipantFlow.compute(study_cohort, Selection(date(2024, 2, 1))).stereotactic == 0
+    study_snapshot = snapshot_of({"p": [SCREENED, ENROLLED, facts.radiotherapy_started(), changed]})
+    assert ParticipantFlow.compute(study_snapshot, ALL_PARTICIPANTS).stereotactic == 1
+    assert ParticipantFlow.compute(study_snapshot, Selection(date(2024, 2, 1))).stereotactic == 0
 
 
 def test_each_enrolled_participant_has_one_status_and_death_has_precedence() -> None:
@@ -78,7 +78,7 @@ def test_each_enrolled_participant_has_one_status_and_death_has_precedence() -> 
         "lost": [SCREENED, ENROLLED, recent, lost],
         "found": [SCREENED, ENROLLED, recent, lost, resumed],
     }
-    counted = ParticipantFlow.compute(cohort_of(facts_by_participant), ALL_PARTICIPANTS)
+    counted = ParticipantFlow.compute(snapshot_of(facts_by_participant), ALL_PARTICIPANTS)
     standings = {
         name: getattr(counted, name) for name in ("awaiting_treatment", "completed", "died", "withdrawn", "lost")
     }
@@ -96,25 +96,25 @@ def test_facts_after_the_cut_off_are_not_counted() -> None:
         ]
     }
     assert [
-        getattr(ParticipantFlow.compute(cohort_of(facts_by_participant), Selection(date(2024, 1, 1))), name)
+        getattr(ParticipantFlow.compute(snapshot_of(facts_by_participant), Selection(date(2024, 1, 1))), name)
         for name in ("screened", "enrolled")
     ] == [1, 0]
 
 
 def test_unscreened_participants_are_ignored_and_excluded_ones_counted() -> None:
     facts_by_participant = {"p": [SCREENED, ENROLLED], "stranger": [ENROLLED], "gone": [SCREENED, ENROLLED]}
-    study_cohort = cohort_of(facts_by_participant, excluded=["gone"])
+    study_snapshot = snapshot_of(facts_by_participant, excluded=["gone"])
     assert (
-        ParticipantFlow.compute(study_cohort, ALL_PARTICIPANTS).screened,
-        ALL_PARTICIPANTS.count_excluded(study_cohort),
+        ParticipantFlow.compute(study_snapshot, ALL_PARTICIPANTS).screened,
+        ALL_PARTICIPANTS.count_excluded(study_snapshot),
     ) == (1, 1)
-    assert Selection(TODAY, frozenset({"milan"})).count_excluded(study_cohort) == 0
+    assert Selection(TODAY, frozenset({"milan"})).count_excluded(study_snapshot) == 0
 
 
 def test_facts_after_withdrawal_are_not_counted_except_death() -> None:
     withdrawn, died = facts.consent_withdrawn("2024-02-15"), participant_died("2024-06-01", cause="unknown")
     facts_recorded = [SCREENED, ENROLLED, facts.radiotherapy_started("2024-03-01"), withdrawn, died]
-    counted = ParticipantFlow.compute(cohort_of({"p": facts_recorded}), ALL_PARTICIPANTS)
+    counted = ParticipantFlow.compute(snapshot_of({"p": facts_recorded}), ALL_PARTICIPANTS)
     assert (counted.enrolled, counted.treated, counted.died, counted.withdrawn) == (1, 0, 1, 0)
 
 
@@ -126,7 +126,7 @@ def test_course_in_the_month_of_a_withdrawal_counts_but_a_later_one_does_not() -
         facts.radiotherapy_started("2024-10-01", "RT2", single_fraction("SRS"), index=False),
         facts.consent_withdrawn("2024-09"),
     ]
-    counted = ParticipantFlow.compute(cohort_of({"p": facts_recorded}), ALL_PARTICIPANTS)
+    counted = ParticipantFlow.compute(snapshot_of({"p": facts_recorded}), ALL_PARTICIPANTS)
     assert (counted.treated, counted.stereotactic, counted.withdrawn) == (1, 0, 1)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.analytics.cohort.cohort import Selection
 from services.analytics.figures.treatments import Treatments
+from services.analytics.snapshot.selection import Selection
 from shared.testing.builders import facts
 from shared.testing.builders.participant_history import participant_events
 from tests.unit.analytics.figures.example_answers import (
@@ -17,7 +17,7 @@ from tests.unit.analytics.figures.example_answers import (
     target,
     treatments,
 )
-from tests.unit.analytics.support import ENROLLED, SCREENED, TODAY, cohort_of, single_fraction, timeline_json
+from tests.unit.analytics.support import ENROLLED, SCREENED, TODAY, single_fraction, snapshot_of, timeline_json
 
 ALL_PARTICIPANTS = Selection(TODAY)
 TWICE_CHANGED = (("2024-02-02", 1000, "2024-02-02", 2000), ("2024-02", 2000, "2024-02-10", 1000))
@@ -35,7 +35,7 @@ def test_same_day_prescription_changes_resolve_independently_of_order(
     ]
     for order in (changes, changes[::-1]):
         facts_recorded = [SCREENED, ENROLLED, start, *order, facts.radiotherapy_completed("2024-03-01")]
-        (row,) = Treatments.compute(cohort_of({"p": facts_recorded}), ALL_PARTICIPANTS).targets
+        (row,) = Treatments.compute(snapshot_of({"p": facts_recorded}), ALL_PARTICIPANTS).targets
         entries = timeline_json(participant_events(facts_recorded), TODAY)["entries"]
         (end,) = (entry for entry in entries if entry["type"] == "radiotherapy.completed")
         assert (row.total_dose_gy, end["delivered"][0]["dose_gy"]) == (20.0, 20.0)
@@ -50,10 +50,10 @@ def test_brain_targets_have_doses_for_nervous_tissue() -> None:
             facts.radiotherapy_started(0, "RT1", single_fraction("SRS", "M")),
         ]
     }
-    row = Treatments.compute(cohort_of(facts_by_participant), ALL_PARTICIPANTS).targets[0]
+    row = Treatments.compute(snapshot_of(facts_by_participant), ALL_PARTICIPANTS).targets[0]
     assert (row.bed_10, row.eqd2_10, row.bed_2, row.eqd2_2) == (60.0, 50.0, 220.0, 110.0)
     other = Treatments.compute(
-        cohort_of({"p": [SCREENED, ENROLLED, facts.radiotherapy_started(0, "RT1", single_fraction("SRS"))]}),
+        snapshot_of({"p": [SCREENED, ENROLLED, facts.radiotherapy_started(0, "RT1", single_fraction("SRS"))]}),
         ALL_PARTICIPANTS,
     ).targets[0]
     assert "bed_2" not in other.model_fields_set

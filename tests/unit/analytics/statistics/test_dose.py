@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.analytics.cohort.cohort import Selection
 from services.analytics.figures.target_rows import TargetRow
 from services.analytics.figures.treatments import Treatments
+from services.analytics.snapshot.selection import Selection
 from services.analytics.statistics.dose import ALPHA_BETA_CNS, ALPHA_BETA_LATE, ALPHA_BETA_TUMOR, bed, eqd2
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts
 from shared.testing.builders.participant_history import participant_events
 from tests.unit.analytics.published_cases import CASE_NUMBERS, published_case_events
-from tests.unit.analytics.support import TODAY, cohort_of_events
+from tests.unit.analytics.support import TODAY, snapshot_of_events
 
 with Path(__file__).with_name("prescriptions.csv").open(encoding="utf-8", newline="") as _file:
     PRESCRIPTIONS = list(csv.DictReader(_file))
@@ -55,7 +55,7 @@ def test_every_published_target_has_a_row_and_only_brain_targets_a_third_ratio(n
     rows = {
         row["label"]: row
         for row in table_rows(
-            Treatments.compute(cohort_of_events(published_case_events(number)), ALL_PARTICIPANTS).table()
+            Treatments.compute(snapshot_of_events(published_case_events(number)), ALL_PARTICIPANTS).table()
         )
     }
     expected = {row["label"]: row for row in PRESCRIPTIONS if row["case"] == str(number)}
@@ -79,7 +79,7 @@ def test_eqd2_in_two_gray_fractions_has_the_same_bed(fractions: int, centigray: 
 
 def target_rows(*facts_recorded: Fact) -> Sequence[TargetRow]:
     recorded_events = participant_events([facts.participant_screened(), facts.participant_enrolled(), *facts_recorded])
-    return Treatments.compute(cohort_of_events(recorded_events), ALL_PARTICIPANTS).targets
+    return Treatments.compute(snapshot_of_events(recorded_events), ALL_PARTICIPANTS).targets
 
 
 def delivered_dose(row: TargetRow) -> tuple[int | None, float | None]:

@@ -31,6 +31,7 @@ WITH_QUERY: list[RuleExample] = [
             vital_status_confirmed(61, "clinic"),
         ),
     ),
+    ("consent_without_data_use", treated_participant(facts.consent_signed(1, options={"data_use": False}))),
     ("death_without_date", treated_participant(participant_died(None))),
     ("imprecise_end_of_follow_up", treated_participant(participant_died("2024-07"))),
     ("imprecise_end_of_follow_up", treated_participant(lost_to_follow_up("2024"))),
@@ -55,6 +56,10 @@ WITHOUT_QUERY: list[RuleExample] = [
             facts.consent_withdrawn(60),
             vital_status_confirmed(61, "registry"),
         ),
+    ),
+    (
+        "consent_without_data_use",
+        treated_participant(facts.consent_signed(1, options={"data_use": False}), facts.consent_signed(2)),
     ),
     ("death_without_date", treated_participant(participant_died("2024"))),
     ("imprecise_end_of_follow_up", treated_participant(participant_died(60))),

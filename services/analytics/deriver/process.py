@@ -1,0 +1,105 @@
+"""The process that derives rows: it follows the projection by its notifications.
+
+Many notifications of one study are one derivation. After a lost connection all studies are looked at, because a
+notification may have been lost with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+
+import asyncpg
+
+from services.analytics.deriver.deriver import Deriver
+from shared.postgres.retry import retry_while_unavailable
+from shared.postgres.tenancy import open_pool
+from shared.retry import Backoff
+from shared.settings import Settings
+from shared.terminology.ctcae import TermNames
+
+PROJECTED_CHANNEL = "quartal_projected"
+_RECONNECT_SECONDS = 1.0
+_LOOK_SECONDS = 30.0  # all studies, whether or not there was a notification
+_log = logging.getLogger(__name__)
+
+
+async def run_deriver(settings: Settings, stop: asyncio.Event) -> None:
+    """Derive what has changed until `stop` is set. Waits while the database is unavailable."""
+    url = settings.database_url("analytics", "system")
+    pool = await retry_while_unavailable(lambda: open_pool(url, max_size=2))
+    deriver, changed = Deriver(pool, TermNames()), ChangedStudies()
+    listener = asyncio.create_task(_listen(url, changed))
+    try:
+        while not stop.is_set():
+            for study_id in await retry_while_unavailable(deriver.studies) if changed.take_all() else changed.take():
+                await retry_while_unavailable(partial(deriver.derive_study, study_id))
+            await changed.wait(stop, _LOOK_SECONDS)
+    finally:
+        listener.cancel()
+        await asyncio.gather(listener, return_exceptions=True)
+        await pool.close()
+
+
+class ChangedStudies:
+    """The studies that have changed since they were taken; at first, all of them."""
+
+    def __init__(self) -> None:
+        self._studies, self._is_everything, self._bell = set[str](), True, asyncio.Event()
+
+    def add(self, study_id: str) -> None:
+        self._studies.add(study_id)
+        self._bell.set()
+
+    def add_all(self) -> None:
+        """Any study may have changed."""
+        self._is_everything = True
+        self._bell.set()
+
+    def take_all(self) -> bool:
+        """Returns whether any study may have changed, and forgets it."""
+        is_everything, self._is_everything = self._is_everything, False
+        if is_everything:
+            self._studies.clear()
+        return is_everything
+
+    def take(self) -> list[str]:
+        """Returns the studies that have changed, and forgets them."""
+        studies = sorted(self._studies)
+        self._studies.clear()
+        return studies
+
+    async def wait(self, stop: asyncio.Event, timeout_seconds: float) -> None:
+        """Waits until a study changes or `stop` is set. After the time limit any study may have changed."""
+        waits = [asyncio.create_task(self._bell.wait()), asyncio.create_task(stop.wait())]
+        done, pending = await asyncio.wait(waits, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        self._bell.clear()
+        if not done:
+            self._is_everything = True
+
+
+async def _listen(url: str, changed: ChangedStudies) -> None:
+    backoff = Backoff.constant(_RECONNECT_SECONDS)
+    while True:
+        try:
+            await _listen_until_disconnected(url, changed)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            _log.warning("no notifications from the projection, connecting again: %s", type(error).__name__)
+        await backoff.wait()
+
+
+async def _listen_until_disconnected(url: str, changed: ChangedStudies) -> None:
+    disconnected = asyncio.Event()
+    connection = await asyncpg.connect(url)
+    try:
+        connection.add_termination_listener(lambda _: disconnected.set())
+        await connection.add_listener(
+            PROJECTED_CHANNEL, lambda *arguments: changed.add(str(arguments[3]).partition(":")[0])
+        )
+        changed.add_all()
+        await disconnected.wait()
+    finally:
+        await connection.close()

@@ -1,0 +1,183 @@
+"""Reads what the deriver has to do, and replaces the rows of participants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import get_type_hints
+
+from services.analytics.derivation.rows import TABLES, ParticipantRows
+from services.analytics.queries.derive import QueryWithStatus
+from shared.postgres.named_queries import load_queries
+from shared.postgres.tenancy import PooledConnection
+
+SQL = load_queries(Path(__file__).with_name("repository.sql"))
+_QUERY_TABLE = "derived_data_query"
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedState:
+    """How far the rows of a study are derived: the position, the version of the derivation, a digest of the plans."""
+
+    position: int
+    derivation_version: int
+    plans: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantResult:
+    """The rows and data queries of one participant. `site_id`: the current site, empty without one."""
+
+    participant_id: str
+    site_id: str
+    rows: ParticipantRows
+    queries: Sequence[QueryWithStatus]
+    digest: bytes
+
+
+async def lock_state(connection: PooledConnection, study_id: str) -> DerivedState:
+    """Returns the state of a study, locked until the end of the transaction."""
+    await connection.execute(SQL["create_state"], study_id)
+    row = await connection.fetchrow(SQL["lock_state"], study_id)
+    if row is None:
+        raise RuntimeError("the state of a study was deleted")
+    return DerivedState(row["position"], row["derivation_version"], row["plans"])
+
+
+async def store_state(
+    connection: PooledConnection, study_id: str, state: DerivedState, recorded_at: datetime | None
+) -> None:
+    """Stores the state of a study, and announces its position at the commit."""
+    await connection.execute(
+        SQL["store_state"], study_id, state.position, recorded_at, state.derivation_version, state.plans
+    )
+    await connection.execute(SQL["notify"], study_id, str(state.position))
+
+
+async def participant_ids(connection: PooledConnection, query: str, *arguments: object) -> list[str]:
+    """Returns the participants that a query names."""
+    return [row[0] for row in await connection.fetch(SQL[query], *arguments)]
+
+
+async def store_failure(
+    connection: PooledConnection, study_id: str, participant_id: str, position: int, reason: str
+) -> None:
+    await connection.execute(SQL["store_failure"], study_id, participant_id, position, reason)
+
+
+async def clear_failures(connection: PooledConnection, study_id: str, ids: Sequence[str]) -> None:
+    await connection.execute(SQL["clear_failures"], study_id, ids)
+
+
+async def replace_rows(
+    connection: PooledConnection, study_id: str, position: int, reason: str, results: Sequence[ParticipantResult]
+) -> None:
+    """Replaces all rows of participants whose rows differ from those that are stored."""
+    ids = [result.participant_id for result in results]
+    digests = {row["participant_id"]: row["digest"] for row in await connection.fetch(SQL["digests"], study_id, ids)}
+    changed = [result for result in results if digests.get(result.participant_id) != result.digest]
+    if not changed:
+        return
+    changed_ids = [result.participant_id for result in changed]
+    codes = await _word_codes(connection, changed)
+    await connection.execute(_DELETE_ROWS, study_id, changed_ids)
+    for name in TABLES:
+        await _insert_rows(
+            connection, study_id, name, changed, codes, (position, reason) if name == "subject" else None
+        )
+    await connection.executemany(SQL["insert_query"], _query_records(study_id, changed))
+
+
+_ROW_TABLES = [f"derived_{name}" for name in TABLES]
+_DELETES = [
+    f"d{number} as (delete from {table} where study_id = $1 and participant_id = any($2::text[]))"  # noqa: S608 - names of our own tables
+    for number, table in enumerate(_ROW_TABLES)
+]
+_DELETE_ROWS = (
+    f"with {', '.join(_DELETES)} delete from {_QUERY_TABLE} where study_id = $1 and participant_id = any($2::text[])"  # noqa: S608 - names of our own tables
+)
+_TEXT_COLUMNS: Mapping[str, frozenset[int]] = {
+    name: frozenset(
+        index
+        for index, (column, kind) in enumerate(get_type_hints(row).items())
+        if kind is str and column != "participant_id"
+    )
+    for name, row in TABLES.items()
+}
+
+
+async def _word_codes(connection: PooledConnection, results: Iterable[ParticipantResult]) -> dict[str, int]:
+    """Returns the codes of all words in the rows; words without a code are given one."""
+    words = sorted(
+        {
+            str(row[index])
+            for result in results
+            for name, indexes in _TEXT_COLUMNS.items()
+            for row in getattr(result.rows, name)
+            for index in indexes
+        }
+    )
+    rows = await connection.fetch(SQL["word_codes"], words)
+    if len(rows) < len(words):
+        await connection.execute(SQL["add_words"], words)
+        rows = await connection.fetch(SQL["word_codes"], words)
+    return {row["word"]: row["code"] for row in rows}
+
+
+_KEY_TYPES = {"study_id": "text", "participant_id": "text", "site_id": "text", "sequence": "integer"}
+_SUBJECT_TYPES = {"position": "bigint", "digest": "bytea", "reason": "text"}
+_SQL_TYPES: Mapping[type[object], str] = {date: "date", int: "integer", bool: "boolean", str: "integer"}
+
+
+def _insertion(name: str) -> str:
+    """Returns the statement that inserts rows from an array for each column."""
+    types = dict(_KEY_TYPES) | (_SUBJECT_TYPES if name == "subject" else {})
+    types |= {column: _SQL_TYPES[kind] for column, kind in get_type_hints(TABLES[name]).items() if column not in types}
+    arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(types.values(), 1))
+    return f"insert into derived_{name} ({', '.join(types)}) select * from unnest({arrays})"  # noqa: S608 - names of our own columns
+
+
+_INSERTIONS = {name: _insertion(name) for name in TABLES}
+
+
+async def _insert_rows(
+    connection: PooledConnection,
+    study_id: str,
+    name: str,
+    results: Sequence[ParticipantResult],
+    codes: Mapping[str, int],
+    provenance: tuple[int, str] | None,
+) -> None:
+    """Writes the rows of one table. `provenance`: for the table of participants, the position and the reason."""
+    texts = _TEXT_COLUMNS[name]
+    records: list[tuple[object, ...]] = []
+    for result in results:
+        for sequence, row in enumerate(getattr(result.rows, name)):
+            values = [codes[value] if index in texts else value for index, value in enumerate(row)]
+            origin = () if provenance is None else (provenance[0], result.digest, provenance[1])
+            records.append((study_id, values[0], result.site_id, sequence, *origin, *values[1:]))
+    if records:
+        await connection.execute(_INSERTIONS[name], *zip(*records, strict=True))
+
+
+def _query_records(study_id: str, results: Iterable[ParticipantResult]) -> list[tuple[object, ...]]:
+    return [
+        (
+            study_id,
+            result.participant_id,
+            result.site_id,
+            sequence,
+            query.key,
+            query.query.rule if query.query else None,
+            list(query.query.event_ids) if query.query else [],
+            query.text,
+            query.query.opens_on if query.query else date.min,
+            query.query.closes_on if query.query else date.max,
+            query.since,
+            list(query.explained_by),
+        )
+        for result in results
+        for sequence, query in enumerate(result.queries)
+    ]

@@ -1,0 +1,142 @@
+"""Derived rows in memory: a table is one NumPy array for every column, sorted by participant. Pure.
+
+Days are whole numbers, counted from 1 January 2000 as PostgreSQL counts them; texts are codes of words. A cut-off is
+compared to a column of days in one step, however many participants there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.analytics.derivation.rows import TABLES, ParticipantRows, Row
+
+Column = NDArray[Any]
+PARTICIPANT_DTYPE = "S11"
+"""The participant's number, which always has 11 characters."""
+NEVER_NUMBER = 2**31 - 1
+"""The number of `NEVER`: later than every cut-off."""
+_ALWAYS_NUMBER = -(2**31)
+_EPOCH_ORDINAL = date(2000, 1, 1).toordinal()
+DTYPES: Mapping[type[object], str] = {date: "i4", int: "i4", bool: "?", str: "i4"}
+"""The type of a column in memory, by the type of the member of its row."""
+
+
+def day_number(day: date) -> int:
+    """Returns the number of a day: days since 1 January 2000. `date.max` is `NEVER_NUMBER`."""
+    if day == date.max:
+        return NEVER_NUMBER
+    return _ALWAYS_NUMBER if day == date.min else day.toordinal() - _EPOCH_ORDINAL
+
+
+def day_of_number(number: int) -> date:
+    """Returns the day of a number."""
+    if number == NEVER_NUMBER:
+        return date.max
+    return date.min if number == _ALWAYS_NUMBER else date.fromordinal(int(number) + _EPOCH_ORDINAL)
+
+
+class Words:
+    """The words that codes stand for. Codes are those of the database, or given in the order of the first use."""
+
+    def __init__(self, words: Mapping[int, str] | None = None) -> None:
+        self._by_code = dict(words or {})
+        self._codes = {word: code for code, word in self._by_code.items()}
+
+    def code(self, word: str) -> int:
+        """Returns the code of a word; -1, which no row has, for one that has none."""
+        return self._codes.get(word, -1)
+
+    def codes(self, words: Iterable[str]) -> list[int]:
+        return [self.code(word) for word in words]
+
+    def word(self, code: int) -> str:
+        """Returns the word of a code. Raises KeyError for an unknown code."""
+        return self._by_code[int(code)]
+
+    def add(self, word: str) -> int:
+        """Returns the code of a word, which is given one if it has none yet."""
+        code = self._codes.setdefault(word, len(self._codes))
+        self._by_code[code] = word
+        return code
+
+    def extend(self, words: Mapping[int, str]) -> None:
+        """Adds words of the database."""
+        self._by_code |= words
+        self._codes |= {word: code for code, word in words.items()}
+
+    @property
+    def last_code(self) -> int:
+        """The highest code; 0 without any."""
+        return max(self._by_code, default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of a table: arrays of one length by the names of the columns, sorted by participant."""
+
+    columns: Mapping[str, Column]
+
+    def __getitem__(self, name: str) -> Column:
+        return self.columns[name]
+
+    def __len__(self) -> int:
+        return len(self.columns["participant_id"])
+
+    def where(self, mask: NDArray[np.bool_]) -> Table:
+        """Returns the rows for which the mask is true."""
+        return Table({name: column[mask] for name, column in self.columns.items()})
+
+
+def column_types(row: type[Row]) -> dict[str, str]:
+    """Returns the NumPy types of the columns of a table, in the order of the members of its rows."""
+    return {
+        name: PARTICIPANT_DTYPE if name == "participant_id" else DTYPES[kind]
+        for name, kind in get_type_hints(row).items()
+    }
+
+
+def table_of_rows(row: type[Row], rows: Sequence[Row], words: Words) -> Table:
+    """Returns rows as columns; their words are given codes."""
+    kinds = get_type_hints(row)
+    values = zip(*rows, strict=True) if rows else iter([()] * len(kinds))
+    return Table(
+        {
+            name: np.array(_encode(name, kinds[name], column, words), dtype=dtype)
+            for (name, dtype), column in zip(column_types(row).items(), values, strict=True)
+        }
+    )
+
+
+def _encode(name: str, kind: type[object], values: Sequence[Any], words: Words) -> Sequence[Any]:
+    if name == "participant_id":
+        return [value.encode() for value in values]
+    if kind is date:
+        return [day_number(day) for day in values]
+    return [words.add(word) for word in values] if kind is str else values
+
+
+def tables_of_participants(participants: Iterable[ParticipantRows], words: Words) -> dict[str, Table]:
+    """Returns the tables of participants, who come in the order of their numbers."""
+    everyone = list(participants)
+    return {
+        name: table_of_rows(row, [each for rows in everyone for each in getattr(rows, name)], words)
+        for name, row in TABLES.items()
+    }
+
+
+def concatenate(parts: Sequence[Table]) -> Table:
+    """Returns the rows of tables of different participants as one table, sorted by participant."""
+    merged = {name: np.concatenate([part[name] for part in parts]) for name in parts[0].columns}
+    order = np.argsort(merged["participant_id"], kind="stable")
+    return Table({name: column[order] for name, column in merged.items()})
+
+
+def replace_participants(table: Table, changed: Table, participant_ids: Column) -> Table:
+    """Returns a table in which the rows of these participants are those of `changed`."""
+    return concatenate([table.where(~np.isin(table["participant_id"], participant_ids)), changed])

@@ -1,0 +1,141 @@
+"""The steps and states of participants on a data cut-off, after CONSORT. Pure.
+
+Each is a mask over the participants of a snapshot. The figure of the flow and the list of participants use them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.analytics.cohort.participation_status import FollowUpStatus
+from services.analytics.snapshot.columns import NEVER_NUMBER, Table
+from services.analytics.snapshot.selection import Selection, stereotactic_targets
+from services.analytics.snapshot.snapshot import Mask, StudySnapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortFlow:
+    """The steps that the selected participants have reached by the cut-off, and the status of the enrolled ones.
+
+    `statuses`: exclusive masks. `used_dates`: for each kind of date that fixed a count, whether it was imputed.
+    """
+
+    screened: Mask
+    screen_failed: Mask
+    consented: Mask
+    enrolled: Mask
+    treated: Mask
+    stereotactic: Mask
+    statuses: Mapping[FollowUpStatus, Mask]
+    used_dates: tuple[Mask, ...]
+
+    @classmethod
+    def of(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
+        """Returns the flow of a selection. A participant is treated who is enrolled and started a course."""
+        subjects, chosen, cut = snapshot.subjects, selection.subjects(snapshot), selection.cut_number
+        enrolled = chosen & (subjects["enrolled_on"] <= cut)
+        first_course = first_days(snapshot, snapshot.tables["course"], "started_on", "started_precision")
+        stereotactic = first_days(
+            snapshot, stereotactic_targets(snapshot, selection.cut_date), "valid_from", "prescribed_precision"
+        )
+        absence, completion = _last_absence(snapshot, cut), _completion(snapshot, cut)
+        treated = enrolled & (first_course.day <= cut)
+        ends: dict[FollowUpStatus, DayColumn] = {
+            "died": DayColumn(subjects["dead_from"], subjects["died_precision"]),
+            "withdrawn": DayColumn(subjects["participation_ends_on"], subjects["participation_ends_precision"]),
+            "lost": absence,
+        }
+        statuses, used, remaining = dict[FollowUpStatus, Mask](), list[Mask](), enrolled
+        for name, column in ends.items():
+            statuses[name] = remaining & (column.day <= cut)
+            used.append(statuses[name] & (column.precision > 0))
+            remaining = remaining & ~statuses[name]
+        statuses["awaiting_treatment"] = remaining & ~treated
+        statuses["completed"] = remaining & treated & (completion.day < cut)
+        statuses["in_follow_up"] = remaining & treated & ~statuses["completed"]
+        used.append(remaining & treated & (completion.precision > 0))
+        milestones = {
+            name: chosen & (subjects[f"{name}_on"] <= cut)
+            for name in ("screened", "screen_failed", "consented", "enrolled")
+        }
+        used += [mask & (subjects[f"{name}_precision"] > 0) for name, mask in milestones.items()]
+        used.append(treated & (first_course.precision > 0))
+        is_stereotactic = enrolled & (stereotactic.day <= cut)
+        differs_from_start = stereotactic.day != first_course.day
+        used.append(is_stereotactic & differs_from_start & (stereotactic.precision > 0))
+        return cls(
+            screened=milestones["screened"],
+            screen_failed=milestones["screen_failed"],
+            consented=milestones["consented"],
+            enrolled=enrolled,
+            treated=treated,
+            stereotactic=is_stereotactic,
+            statuses=statuses,
+            used_dates=tuple(used),
+        )
+
+    def count(self, mask: Mask) -> int:
+        return int(np.sum(mask))
+
+    def count_status(self, status: FollowUpStatus) -> int:
+        return self.count(self.statuses[status])
+
+    def count_imputed_dates(self) -> int:
+        """Returns the number of imputed dates that fixed a step or a status of somebody, each once."""
+        return sum(self.count(mask) for mask in self.used_dates)
+
+
+@dataclass(frozen=True, slots=True)
+class DayColumn:
+    """A day of each participant, `NEVER_NUMBER` where there is none, with the precision of its date."""
+
+    day: NDArray[np.int32]
+    precision: NDArray[np.int32]
+
+
+def first_days(snapshot: StudySnapshot, rows: Table, day: str, precision: str) -> DayColumn:
+    """Returns the earliest day of the rows of each participant, of several on one day the most precise."""
+    order = np.lexsort((rows[precision], rows[day]))[::-1]
+    return _scatter(snapshot, rows, order, day, precision)
+
+
+def last_days(snapshot: StudySnapshot, rows: Table, day: str, precision: str) -> DayColumn:
+    """Returns the latest day of the rows of each participant, of several on one day the most precise."""
+    order = np.lexsort((-rows[precision], rows[day]))
+    return _scatter(snapshot, rows, order, day, precision)
+
+
+def _scatter(snapshot: StudySnapshot, rows: Table, order: NDArray[np.intp], day: str, precision: str) -> DayColumn:
+    """Writes rows to their participants in this order: of several rows of one participant the last one counts."""
+    indexes = snapshot.subject_indexes(rows)[order]
+    days = np.full(len(snapshot.subjects), NEVER_NUMBER, dtype=np.int32)
+    precisions = np.zeros(len(snapshot.subjects), dtype=np.int32)
+    days[indexes], precisions[indexes] = rows[day][order], rows[precision][order]
+    return DayColumn(days, precisions)
+
+
+def _last_absence(snapshot: StudySnapshot, cut: int) -> DayColumn:
+    """Returns the day of the loss of each participant who is lost on the cut-off."""
+    absences = snapshot.tables["absence"]
+    is_absent = (absences["lost_on"] <= cut) & (cut < absences["resumed_on"])
+    return last_days(snapshot, absences.where(is_absent), "lost_on", "lost_precision")
+
+
+def _completion(snapshot: StudySnapshot, cut: int) -> DayColumn:
+    """Returns the last day of the last slot of each participant, by the schedules that are valid on the cut-off.
+
+    None completes follow-up before the index course has ended.
+    """
+    visits = snapshot.tables["visit"]
+    is_valid = (visits["valid_from"] <= cut) & (cut <= visits["valid_to"])
+    last = last_days(snapshot, visits.where(is_valid), "slot_ends", "anchor_precision")
+    has_ended = snapshot.subjects["index_ended_on"] <= cut
+    return DayColumn(
+        np.where(has_ended, last.day, NEVER_NUMBER).astype(np.int32),
+        np.where(has_ended, last.precision, 0).astype(np.int32),
+    )

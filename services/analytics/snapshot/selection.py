@@ -1,0 +1,91 @@
+"""The participants that a figure counts, and the last day that it counts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.analytics.snapshot.columns import Table, day_number
+from services.analytics.snapshot.snapshot import Mask, StudySnapshot
+from shared.gate.study_timeline import protocol_on
+
+GroupNames = NDArray[np.object_]
+"""The name of the group of each participant."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The participants that a figure counts, and the last day that it counts.
+
+    `sites`: enrolling sites; None: all. `subset`: `all` or `stereotactic`. `by`: the stratification; None: none.
+    """
+
+    cut_date: date
+    sites: frozenset[str] | None = None
+    subset: str = "all"
+    by: str | None = None
+
+    @property
+    def cut_number(self) -> int:
+        """The data cut-off as the number of a day, as columns hold it."""
+        return day_number(self.cut_date)
+
+    def subjects(self, snapshot: StudySnapshot) -> Mask:
+        """Returns which participants are selected: screened, in analyses, of the sites and the subset."""
+        subjects = snapshot.subjects
+        chosen = subjects["is_screened"] & ~subjects["is_excluded"] & self._at_sites(snapshot)
+        return chosen if self.subset == "all" else chosen & stereotactic_subjects(snapshot, self.cut_date)
+
+    def count_excluded(self, snapshot: StudySnapshot) -> int:
+        """Returns the number of screened participants of the selected sites who are in no analysis."""
+        subjects = snapshot.subjects
+        return int(np.sum(subjects["is_screened"] & subjects["is_excluded"] & self._at_sites(snapshot)))
+
+    def group_names(self, snapshot: StudySnapshot) -> GroupNames:
+        """Returns the group of each participant; `all` in an undivided figure."""
+        return _GROUPS[self.by](snapshot, self.cut_date)
+
+    def _at_sites(self, snapshot: StudySnapshot) -> Mask:
+        if self.sites is None:
+            return np.ones(len(snapshot.subjects), dtype=bool)
+        return np.isin(snapshot.subjects["enrolling_site"], snapshot.words.codes(sorted(self.sites)))
+
+
+def stereotactic_targets(snapshot: StudySnapshot, cut_date: date) -> Table:
+    """Returns the targets that treat a metastasis stereotactically on the cut-off, as its protocol defines that."""
+    targets, number = snapshot.tables["target"], day_number(cut_date)
+    deliveries = snapshot.words.codes(protocol_on(snapshot.study, cut_date).stereotactic.deliveries)
+    is_valid = (targets["valid_from"] <= number) & (number <= targets["valid_to"])
+    return targets.where(is_valid & targets["treats_metastasis"] & np.isin(targets["delivery"], deliveries))
+
+
+def stereotactic_subjects(snapshot: StudySnapshot, cut_date: date) -> Mask:
+    """Returns which participants have a metastasis that is treated stereotactically by the cut-off."""
+    return snapshot.subjects_with(stereotactic_targets(snapshot, cut_date))
+
+
+def _words_of(column: str) -> Callable[[StudySnapshot, date], GroupNames]:
+    def names(snapshot: StudySnapshot, _: date) -> GroupNames:
+        return np.array([snapshot.words.word(code) for code in snapshot.subjects[column]], dtype=object)
+
+    return names
+
+
+def _subset_names(snapshot: StudySnapshot, cut_date: date) -> GroupNames:
+    return np.where(stereotactic_subjects(snapshot, cut_date), "stereotactic", "other").astype(object)
+
+
+def _one_group(snapshot: StudySnapshot, _: date) -> GroupNames:
+    return np.full(len(snapshot.subjects), "all", dtype=object)
+
+
+_GROUPS: Mapping[str | None, Callable[[StudySnapshot, date], GroupNames]] = {
+    None: _one_group,
+    "site": _words_of("enrolling_site"),
+    "sex": _words_of("sex"),
+    "subset": _subset_names,
+}

@@ -1,0 +1,202 @@
+"""Derived rows in the database: how they follow the facts, and that they say what the facts say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, get_type_hints
+
+import asyncpg
+import pytest
+
+from infra.client.services import SERVICES
+from infra.simulator.participants import SITES, simulate_participant
+from services.analytics.derivation.rows import TABLES
+from services.analytics.deriver.deriver import Deriver
+from services.analytics.figures.registry import FIGURES
+from services.analytics.snapshot.columns import Table, Words
+from services.analytics.snapshot.selection import Selection
+from services.analytics.snapshot.snapshot import StudySnapshot
+from services.analytics.snapshot.study_reader import StudyReader
+from shared.contracts import catalogue
+from shared.contracts.event import Event
+from shared.kernel.clock import Clock
+from shared.kernel.fact import Fact
+from shared.terminology.ctcae import TermNames
+from shared.testing.builders import facts
+from shared.testing.builders.events import EventStream
+from shared.testing.builders.follow_up_facts import follow_up_recorded, participant_died
+from shared.testing.builders.messages import as_messages
+from shared.testing.builders.participant_history import ParticipantHistory
+from tests.conftest import Database
+from tests.integration.support.analytics_database import project_messages
+
+CUTS = [date(2021, 6, 1), date(2023, 1, 31), date(2025, 6, 30), date(2026, 12, 31)]
+TREATED = (*facts.ENROLLMENT_FACTS, facts.radiotherapy_started(), facts.radiotherapy_completed())
+
+
+class DerivedStudy:
+    """A study in the database of analytics, with a deriver and a reader of its own."""
+
+    def __init__(self, database: Database, study_id: str) -> None:
+        self.study_id, self.database = study_id, database
+        self.deriver = Deriver(database.system, TermNames())
+        self.reader = StudyReader(database.app, database.system, Clock())
+        self.study = EventStream(study_id, study_id, "enrollment", None)
+
+    async def project(self, events: Sequence[Event]) -> None:
+        result = await project_messages(self.database.system, as_messages(events))
+        assert not result.parked
+
+    async def derive(self) -> int:
+        return await self.deriver.derive_study(self.study_id)
+
+    async def add(self, *facts_: Fact, site: str = "rome") -> ParticipantHistory:
+        history = ParticipantHistory(self.study_id, site_id=site)
+        history.record(*facts_)
+        await self.project(history.events)
+        return history
+
+    async def damage(self, event: Event) -> None:
+        """Make the stored content of a fact one that cannot be read."""
+        owner = await asyncpg.connect(self.database.superuser_url)
+        try:
+            await owner.execute("update fact set data = '{}' where event_id = $1", event.event_id)
+        finally:
+            await owner.close()
+
+    async def row(self, participant_id: str, columns: str) -> Any:
+        return await self.database.system.fetchrow(
+            f"select {columns} from derived_subject where study_id = $1 and participant_id = $2",  # noqa: S608 - columns of the test
+            self.study_id,
+            participant_id,
+        )
+
+
+@pytest.fixture
+async def study(analytics_database: Database, study_id: str) -> DerivedStudy:
+    derived_study = DerivedStudy(analytics_database, study_id)
+    derived_study.study.record(facts.study_opened(), *(facts.site_activated(site.site_id) for site in SITES))
+    await derived_study.project(derived_study.study.events)
+    return derived_study
+
+
+def simulated_history(study_id: str, index: int) -> ParticipantHistory:
+    participant = simulate_participant(7, index)
+    history = ParticipantHistory(study_id, site_id=participant.site.site_id)
+    for service in SERVICES:
+        classes = catalogue.find_stream(service, is_study=False).facts
+        recorded = participant.facts_of_service(service)
+        history.record(*(classes[fact["type"]].model_validate(fact["data"]) for fact in recorded))
+    return history
+
+
+def decoded(snapshot: StudySnapshot) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows of a snapshot with words in place of codes."""
+    return {name: _decode(snapshot.tables[name], name, snapshot.words) for name in TABLES}
+
+
+def _decode(table: Table, name: str, words: Words) -> list[tuple[Any, ...]]:
+    kinds = get_type_hints(TABLES[name])
+    columns = [
+        [words.word(code) for code in column] if kinds[key] is str and key != "participant_id" else column.tolist()
+        for key, column in table.columns.items()
+    ]
+    return list(zip(*columns, strict=True))
+
+
+def figures_of(snapshot: StudySnapshot) -> list[dict[str, Any]]:
+    return [
+        figure.compute(snapshot, Selection(cut, by=by)).to_json()
+        for cut in CUTS
+        for figure in FIGURES.values()
+        for by in (None, *figure.STRATIFICATIONS)
+    ]
+
+
+async def test_rows_read_from_the_database_equal_those_derived_from_the_facts(study: DerivedStudy) -> None:
+    for index in range(60):
+        await study.project(simulated_history(study.study_id, index).events)
+        if index % 13 == 0:
+            await study.derive()
+            await study.reader.newest(study.study_id)
+    await study.derive()
+    newest = await study.reader.newest(study.study_id)
+    past = await study.reader.past(study.study_id, newest.study, newest.position)
+    assert decoded(newest) == decoded(past)
+    assert figures_of(newest) == figures_of(past)
+    anew = await StudyReader(study.database.app, study.database.system, Clock()).newest(study.study_id)
+    assert decoded(newest) == decoded(anew)
+
+
+async def test_fact_of_one_participant_changes_no_row_of_another(study: DerivedStudy) -> None:
+    first, second = await study.add(*TREATED), await study.add(*TREATED)
+    await study.derive()
+    before = await study.row(second.participant_id, "position, digest")
+    await study.project([first.record(participant_died(200))])
+    assert await study.derive() == 1
+    assert await study.row(second.participant_id, "position, digest") == before
+    (died_on,) = await study.row(first.participant_id, "died_on::text")
+    assert died_on == facts.day(200)
+
+
+async def test_derivation_without_new_facts_does_nothing(study: DerivedStudy) -> None:
+    await study.add(*TREATED)
+    assert await study.derive() == 1
+    assert await study.derive() == 0
+
+
+async def test_facts_of_one_participant_are_derived_together(study: DerivedStudy) -> None:
+    history = await study.add(*TREATED)
+    for day in (40, 80, 120):
+        await study.project([history.record(follow_up_recorded(day))])
+    assert await study.derive() == 1
+
+
+async def test_amendment_derives_every_participant_anew(study: DerivedStudy) -> None:
+    history = await study.add(*TREATED)
+    await study.derive()
+    plan = facts.protocol(follow_up={"for_months": 36})
+    await study.project([study.study.record(facts.protocol_amended(0, plan))])
+    assert await study.derive() == 1
+    assert tuple(await study.row(history.participant_id, "reason")) == ("plans",)
+    visits = await study.database.system.fetchval(
+        "select count(*) from derived_visit where study_id = $1", study.study_id
+    )
+    assert visits == 12
+
+
+async def test_voided_participant_keeps_a_row_without_days(study: DerivedStudy) -> None:
+    history = await study.add(*TREATED)
+    await study.derive()
+    await study.project([history.record(facts.participant_voided())])
+    await study.derive()
+    row = await study.row(history.participant_id, "is_excluded, enrolled_on::text")
+    assert tuple(row) == (True, "infinity")
+    assert len((await study.reader.newest(study.study_id)).tables["course"]) == 0
+
+
+async def test_participant_whose_derivation_fails_keeps_the_old_rows_and_stops_nobody_else(
+    study: DerivedStudy,
+) -> None:
+    damaged, intact = await study.add(*TREATED), await study.add(*TREATED)
+    await study.derive()
+    event = damaged.record(follow_up_recorded(40))
+    await study.project([event, intact.record(participant_died(200))])
+    await study.damage(event)
+    await study.derive()
+    failures = await study.database.system.fetch(
+        "select participant_id, reason from derived_failure where study_id = $1", study.study_id
+    )
+    assert [tuple(row) for row in failures] == [(damaged.participant_id, "ValidationError")]
+    assert tuple(await study.row(damaged.participant_id, "enrolled_on::text")) == (facts.day(0),)
+    assert tuple(await study.row(intact.participant_id, "died_on::text")) == (facts.day(200),)
+
+
+async def test_two_derivers_write_the_rows_of_a_study_one_after_the_other(study: DerivedStudy) -> None:
+    for _ in range(5):
+        await study.add(*TREATED)
+    other = Deriver(study.database.system, TermNames())
+    counts = await asyncio.gather(study.derive(), other.derive_study(study.study_id))
+    assert sorted(counts) == [0, 5]
