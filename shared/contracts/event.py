@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -25,8 +25,8 @@ class Event:
     None for facts of the study.
 
     `version` counts from 1 within (study, service, stream). `meta` has what is not part of the fact: the recording
-    member, the version of the study and the protocol that the decision was based on, and, for a correction, the type
-    and version of the corrected event. `sealed` is the encrypted text of the sealed members.
+    member, the study's day then, the version of the study and the protocol that the decision was based on, and, for a
+    correction, the type and version of the corrected event. `sealed` is the encrypted text of the sealed members.
     """
 
     study_id: str
@@ -69,6 +69,13 @@ class Event:
             meta=meta or {},
             sealed=sealed,
         )
+
+    @property
+    def recorded_on(self) -> date | None:
+        """The study's day, by its clock, at the stating site when the event was recorded; for a fact of the study, the
+        latest day at any site. None for an event of a release that did not keep it."""
+        text = self.meta.get("recorded_on")
+        return date.fromisoformat(text) if text else None
 
     @property
     def source(self) -> str:
