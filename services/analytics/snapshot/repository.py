@@ -24,12 +24,14 @@ Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.Pool[Any]"
 class ProjectionPosition:
     """The number of facts of a study that have been applied, and the time by which all of them had been recorded.
 
-    Position 0: no fact has been applied. `epoch` changes if the journal is lost.
+    Position 0: no fact has been applied. `epoch` changes if the journal is lost. `lacks_known_on`: a fact does not have
+    the day yet by which it was known.
     """
 
     position: int
     epoch: str
     recorded_at: datetime | None
+    lacks_known_on: bool = False
 
 
 async def projection_position(connection: Connection, study_id: str) -> ProjectionPosition:
@@ -37,7 +39,12 @@ async def projection_position(connection: Connection, study_id: str) -> Projecti
     row = await connection.fetchrow(SQL["projection_position"], study_id)
     if row is None:
         return ProjectionPosition(0, "", None)
-    return ProjectionPosition(row["position"], row["epoch"], row["recorded_at"])
+    return ProjectionPosition(
+        position=row["position"],
+        epoch=row["epoch"],
+        recorded_at=row["recorded_at"],
+        lacks_known_on=row["lacks_known_on"],
+    )
 
 
 async def recorded_at(connection: Connection, study_id: str, position: int) -> datetime | None:

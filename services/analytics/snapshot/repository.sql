@@ -1,8 +1,11 @@
 -- name: projection_position
--- The latest position of a study, its epoch, and the time by which everything up to it had been recorded.
+-- The latest position of a study, its epoch, the time by which everything up to it had been recorded, and whether the
+-- journal has an event without the day by which it was known.
 select position, epoch::text as epoch, (
     select max(recorded_at) from journal j where j.study_id = p.study_id
-) as recorded_at from study_position p where study_id = $1
+) as recorded_at, exists (
+    select from journal j where j.study_id = p.study_id and j.known_on is null
+) as lacks_known_on from study_position p where study_id = $1
 
 -- name: recorded_at
 -- The latest time of recording up to a position: facts of different streams are not applied in the order of recording.

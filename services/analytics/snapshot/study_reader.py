@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from services.analytics.cohort.participant import excludes_participant
+from services.analytics.projection.known_on import keep_known_on
 from services.analytics.snapshot import repository
 from services.analytics.snapshot.access import may_see_participants
 from services.analytics.snapshot.as_of import AsOf, ResolvedPosition, resolve_position
@@ -52,8 +53,14 @@ class StudyReader:
         self.studies = ReplicatedStudies(system_pool)
 
     async def projection_position(self, study_id: str) -> ProjectionPosition:
-        """Returns the latest position. Read it before the facts: a fact applied in between is then not missed."""
-        return await repository.projection_position(self._system_pool, study_id)
+        """Returns the latest position. Read it before the facts: a fact applied in between is then not missed.
+
+        Every fact up to it has the day by which it was known, which facts of earlier releases get at the first read.
+        """
+        current = await repository.projection_position(self._system_pool, study_id)
+        if current.lacks_known_on:
+            await keep_known_on(self._system_pool, self._clock, study_id)
+        return current
 
     async def current_position(self, study_id: str, member: str) -> ProjectionPosition:
         """Returns the latest position to a member of the study. Raises NotFound."""
