@@ -27,6 +27,7 @@ class Event:
     `version` counts from 1 within (study, service, stream). `meta` has what is not part of the fact: the recording
     member, the study's day then, the version of the study and the protocol that the decision was based on, and, for a
     correction, the type and version of the corrected event. `sealed` is the encrypted text of the sealed members.
+    `known_on` is the day by which analytics takes the content as known; None elsewhere.
     """
 
     study_id: str
@@ -41,6 +42,7 @@ class Event:
     recorded_at: datetime
     meta: Mapping[str, Any] = field(default_factory=dict)
     sealed: bytes | None = field(default=None, repr=False)
+    known_on: date | None = None
 
     @classmethod
     def from_row(
@@ -52,6 +54,7 @@ class Event:
         stream_id: str,
         meta: Mapping[str, Any] | None = None,
         sealed: bytes | None = None,
+        known_on: date | None = None,
     ) -> Event:
         """Build an event from the columns that every table of events has: version, event_id, type, schema_version,
         site_id, data and recorded_at. The other members are given, because tables and readers differ in them."""
@@ -68,6 +71,7 @@ class Event:
             recorded_at=row["recorded_at"],
             meta=meta or {},
             sealed=sealed,
+            known_on=known_on,
         )
 
     @property

@@ -39,26 +39,17 @@ def build_cohort(
     events: Iterable[Event],
     excluded_ids: frozenset[str],
     cut_date: date,
-    known_until: date | None = None,
 ) -> Cohort:
     """Returns the screened participants with their current facts, in the order of their ids.
 
     `events` may be in any order across participants; unreadable ones are left out. `excluded_ids`: participants whom
-    no analysis may use today. `known_until`: the last day that dates are imputed to; None: the data cut-off.
+    no analysis may use today.
     """
     events_by_subject: dict[str, list[Event]] = {}
     for event in events:
-        if event.is_readable:
-            events_by_subject.setdefault(event.stream_id, []).append(event)
-    records = {
-        subject: Record(tuple(event.stated_fact() for event in subject_events))
-        for subject, subject_events in sorted(events_by_subject.items())
-    }
-    participants = [
-        Participant(participant_id=subject, record=record, known_until=known_until or cut_date)
-        for subject, record in records.items()
-        if record.stated_of(ParticipantScreened)
-    ]
+        events_by_subject.setdefault(event.stream_id, []).append(event)
+    subjects = [Participant.from_events(*subject_events) for subject_events in sorted(events_by_subject.items())]
+    participants = [subject for subject in subjects if subject.record.stated_of(ParticipantScreened)]
     return Cohort(
         study=study,
         participants=tuple(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.participation_status import participation_status
@@ -13,8 +12,7 @@ from services.analytics.queries.service import QueryService
 from services.analytics.snapshot.repository import ProjectionPosition
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.contracts.enrollment import ParticipantScreened
-from shared.contracts.event import Event, stated_facts
-from shared.kernel.record import Record
+from shared.contracts.event import Event
 
 PAGE_SIZE = 200
 
@@ -54,26 +52,22 @@ class ParticipantService:
         page = dict(list(by_participant.items())[:limit])
         excluded = await self._reader.excluded_participants(study_id)
         events = [event for participant_events in page.values() for event in participant_events]
-        derived = await self._queries.derive_for(study_id, study.record, events, current, excluded)
+        derived = await self._queries.derive_for(study_id, study.record, events, excluded)
         open_counts = Counter(query.participant_id for query in derived if query.state == "open")
-        known_until = self._reader.data_known_until(study_id, current.recorded_at)
         rows = tuple(
             row
             for participant_id, participant_events in page.items()
             if participant_id not in excluded
-            and (row := _summarize(participant_id, participant_events, known_until, open_counts[participant_id]))
+            and (row := _summarize(participant_id, participant_events, open_counts[participant_id]))
         )
         return ParticipantListPage(rows=rows, next=max(page) if len(by_participant) > limit else None, current=current)
 
 
-def _summarize(
-    participant_id: str, events: Sequence[Event], known_until: date, open_queries: int
-) -> ParticipantSummary | None:
+def _summarize(participant_id: str, events: Sequence[Event], open_queries: int) -> ParticipantSummary | None:
     """Returns the row of a participant; None if not screened."""
-    record = Record(tuple(stated_facts(event for event in events if event.is_readable)))
-    if not record.stated_of(ParticipantScreened):
+    participant = Participant.from_events(participant_id, events)
+    if not participant.record.stated_of(ParticipantScreened):
         return None
-    participant = Participant(participant_id=participant_id, record=record, known_until=known_until)
     return ParticipantSummary(
         participant_id=participant_id,
         site_id=participant.current_site,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from uuid import UUID
@@ -142,19 +142,17 @@ def build_cases(
     excluded: frozenset[str],
     today: TodayAtSite,
     term_names: Mapping[str, str] | None = None,
-    known_until: date = date.max,
 ) -> list[Case]:
     """Returns the cases of the screened participants that are not excluded, in the order of their ids.
 
-    `events`: the current facts, in any order. `today`: the calendar day at a site. `known_until`: the last day
-    that dates are imputed to.
+    `events`: the current facts, in any order. `today`: the calendar day at a site.
     """
     ordered = sorted(events, key=lambda event: (event.stream_id, event.service, event.version))
     recorded_at: dict[str, dict[UUID, datetime]] = {}
     for event in ordered:
         recorded_at.setdefault(event.stream_id, {})[event.event_id] = event.recorded_at
     return [
-        _build_case(participant, study, today, recorded_at[participant.participant_id], term_names or {}, known_until)
+        _build_case(participant, study, today, recorded_at[participant.participant_id], term_names or {})
         for participant in build_cohort(study, ordered, excluded, date.max).participants
     ]
 
@@ -165,11 +163,10 @@ def _build_case(
     today: TodayAtSite,
     recorded_at: Mapping[UUID, datetime],
     term_names: Mapping[str, str],
-    known_until: date,
 ) -> Case:
     today_at_site = today(participant.current_site)
     return Case(
-        participant=replace(participant, known_until=min(today_at_site, known_until)),
+        participant=participant,
         site_id=participant.current_site,
         protocol=protocol_on(study, today_at_site),
         today=today_at_site,

@@ -75,7 +75,7 @@ class QueryService:
         )
         if cache_key not in self._cache:
             events = await self._reader.visible_facts(study_id, rights, current.position)
-            self._cache[cache_key] = await self.derive_for(study_id, study.record, events, current, excluded)
+            self._cache[cache_key] = await self.derive_for(study_id, study.record, events, excluded)
             while len(self._cache) > CACHE_SIZE:
                 self._cache.popitem(last=False)
         return current, [row for row in self._cache[cache_key] if query_filter.matches(row)]
@@ -90,7 +90,7 @@ class QueryService:
         current = await self._reader.projection_position(study_id)
         rights, study = await self._reader.participant_rights(study_id, member)
         facts = await self._reader.participant_facts(study_id, participant_id, rights, current.position)
-        derived = await self.derive_for(study_id, study.record, facts.events, current)
+        derived = await self.derive_for(study_id, study.record, facts.events)
         return current, sorted((row for row in derived if row.state == "open"), key=lambda row: (row.since, row.key))
 
     async def derive_for(
@@ -98,7 +98,6 @@ class QueryService:
         study_id: str,
         study: Record,
         events: Sequence[Event],
-        current: ProjectionPosition,
         excluded: frozenset[str] = frozenset(),
     ) -> list[QueryWithStatus]:
         """Returns today's queries of the participants of `events` that are not excluded, off the event loop.
@@ -107,7 +106,6 @@ class QueryService:
         """
         today_by_site = self._reader.today_by_site(study_id, study)
         latest_today = self._reader.latest_today(study_id, study)
-        known_until = self._reader.data_known_until(study_id, current.recorded_at)
         return await asyncio.to_thread(
             _derive,
             study,
@@ -115,7 +113,6 @@ class QueryService:
             excluded,
             lambda site: today_by_site.get(site, latest_today),
             self._term_names,
-            known_until,
         )
 
 
@@ -125,10 +122,7 @@ def _derive(
     excluded: frozenset[str],
     today: TodayAtSite,
     term_names: Mapping[str, str],
-    known_until: date,
 ) -> list[QueryWithStatus]:
     return [
-        row
-        for case in build_cases(study, events, excluded, today, term_names, known_until)
-        for row in queries_with_status(case)
+        row for case in build_cases(study, events, excluded, today, term_names) for row in queries_with_status(case)
     ]

@@ -17,7 +17,6 @@ class StudySnapshot:
 
     `study`: the study's own facts at the position. `events`: the facts of participants there, those of excluded
     participants included. `excluded`: participants who are in no analysis today, and so in none of the past.
-    `known_until`: the last day that dates are imputed to.
     """
 
     study_id: str
@@ -26,8 +25,7 @@ class StudySnapshot:
     study: Record
     events: Sequence[Event]
     excluded: frozenset[str]
-    known_until: date
 
     def cohort(self, cut_date: date) -> Cohort:
         """Returns the participants of the snapshot for an analysis that counts days up to and on `cut_date`."""
-        return build_cohort(self.study, self.events, self.excluded, cut_date, self.known_until)
+        return build_cohort(self.study, self.events, self.excluded, cut_date)

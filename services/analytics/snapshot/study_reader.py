@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -29,9 +29,6 @@ from shared.kernel.errors import Forbidden, NotFound
 from shared.kernel.record import Record
 from shared.postgres.tenancy import Tenant, transaction
 from shared.security.grants import Rights, readable_tenants
-
-UTC_OFFSET_OF_LAST_TIMEZONE = timedelta(hours=12)
-"""Time from midnight in UTC until the day has begun at every place on earth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +80,6 @@ class StudyReader:
         """Returns the calendar day at each site of the study."""
         return {site.site_id: self._clock.today(study_id, site.time_zone) for site in study.facts_of(SiteActivated)}
 
-    def data_known_until(self, study_id: str, recorded_at: datetime | None) -> date:
-        """Returns the last day that had begun everywhere when the last fact was recorded.
-
-        It bounds imputed dates. It depends on the data alone, so an analysis of a position does not change with today.
-        """
-        return self._clock.day(study_id, (recorded_at or self._clock.now()) - UTC_OFFSET_OF_LAST_TIMEZONE)
-
     async def snapshot(
         self, study_id: str, study: Record, position: int, visible_to: Rights | None = None
     ) -> StudySnapshot:
@@ -111,7 +101,6 @@ class StudyReader:
             else study,  # before the study was opened: without participants
             events=events,
             excluded=excluded,
-            known_until=self.data_known_until(study_id, recorded_at),
         )
 
     async def _facts(self, study_id: str, position: int, visible_to: Rights | None) -> Sequence[Event]:

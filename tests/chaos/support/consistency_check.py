@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import asyncpg
 
@@ -16,9 +17,9 @@ from infra.local.data_folder import DataFolder
 from services.analytics.cohort.cohort import Selection, build_cohort
 from services.analytics.cohort.participant import excludes_participant
 from services.analytics.figures.registry import FIGURES
-from services.analytics.snapshot.study_reader import UTC_OFFSET_OF_LAST_TIMEZONE
 from shared.contracts.event import Event, stated_facts
 from shared.inbox import standing_facts
+from shared.kernel.fact import Correction
 from shared.kernel.record import current_record
 from shared.outbox.event_rows import event_from_row
 from tests.demo import Demo
@@ -126,11 +127,22 @@ def events_by_stream(events: Sequence[Event]) -> dict[StreamKey, list[Event]]:
 def standing_events(events: Sequence[Event]) -> list[Event]:
     """The events that stand, each with the content that it reads as today."""
     first = {each.event_id: each for each in events}
+    last = {stated_id(each): each for each in sorted(events, key=lambda each: each.version)}
     return [
-        replace(first[stated.event_id], data=stated.fact.model_dump_json(), schema_version=stated.fact.schema_version)
+        replace(
+            first[stated.event_id],
+            data=stated.fact.model_dump_json(),
+            schema_version=stated.fact.schema_version,
+            known_on=last[stated.event_id].recorded_on,
+        )
         for stream in events_by_stream(events).values()
         for stated in current_record(stated_facts(stream)).stated_facts
     ]
+
+
+def stated_id(event: Event) -> UUID:
+    """The event whose content it states: its own, or that of the one that it corrects."""
+    return UUID(event.content["event_id"]) if event.type == Correction.type_name else event.event_id
 
 
 def compute_figures(study_id: str, events: Sequence[Event], today: date) -> Mapping[str, Any]:
@@ -138,6 +150,5 @@ def compute_figures(study_id: str, events: Sequence[Event], today: date) -> Mapp
     study_record = current_record(stated_facts([each for each in events if each.is_study_event]))
     participant_events = [each for each in standing_events(events) if not each.is_study_event]
     excluded = frozenset(each.stream_id for each in participant_events if excludes_participant(each.stated_fact().fact))
-    known_until = min(today, (max(each.recorded_at for each in events) - UTC_OFFSET_OF_LAST_TIMEZONE).date())
-    full_cohort = build_cohort(study_record, participant_events, excluded, today, known_until)
+    full_cohort = build_cohort(study_record, participant_events, excluded, today)
     return {name: figure.compute(full_cohort, Selection(today)).to_json() for name, figure in FIGURES.items()}

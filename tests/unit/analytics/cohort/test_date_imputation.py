@@ -14,10 +14,11 @@ from services.analytics.cohort.participant import Participant
 from services.analytics.figures.participant_flow import ParticipantFlow
 from services.analytics.figures.treatments import Treatments
 from services.analytics.queries.case import build_cases
+from shared.contracts.treatment import RadiotherapyCompleted, RadiotherapyStarted
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts, follow_up_facts, toxicity_facts
 from shared.testing.builders.participant_history import participant_events
-from tests.unit.analytics.support import STUDY, TODAY, cohort_of_events, timeline_json
+from tests.unit.analytics.support import STUDY, TODAY, cohort_of_events, days_by_event, timeline_json
 
 ENROLLMENT = [
     facts.participant_screened("2023-11-01"),
@@ -30,14 +31,14 @@ def imputed_days(facts_recorded: Sequence[Fact], placed_apart: Fact | None = Non
     """Return the day on which figures, timelines and queries place each fact; timelines alone move `placed_apart`."""
     recorded_events = participant_events(facts_recorded)
     (participant,) = cohort_of_events(recorded_events).participants
-    imputed = [participant.day(each.stated_fact().fact).isoformat() for each in recorded_events]
+    imputed = days_by_event(participant, recorded_events)
     entries = {entry["event_id"]: entry["day"] for entry in timeline_json(recorded_events, TODAY)["entries"]}
     (case,) = build_cases(STUDY, recorded_events, frozenset(), lambda _: TODAY)
     placed = [entries[str(each.event_id)] for each in recorded_events]
     assert [day for day, fact in zip(placed, facts_recorded, strict=True) if fact != placed_apart] == [
         day for day, fact in zip(imputed, facts_recorded, strict=True) if fact != placed_apart
     ]
-    assert [case.day(each.stated_fact().fact).isoformat() for each in recorded_events] == imputed
+    assert days_by_event(case.participant, recorded_events) == imputed
     return imputed
 
 
@@ -197,10 +198,13 @@ def test_imputed_days_lie_within_their_dates_and_ends_follow_starts(began: str, 
         *([follow_up_facts.participant_died(died)] if died else []),
     ]
     participant = participant_of(facts_recorded)
-    for fact in facts_recorded:
+    stated = [stated.fact for stated in participant.record.stated_facts]
+    for fact in stated:
         assert fact.happened_on
         assert fact.happened_on.earliest <= participant.day(fact) <= fact.happened_on.latest
-    start, end = facts_recorded[3], facts_recorded[4]
+    start, end = (
+        next(fact for fact in stated if isinstance(fact, kind)) for kind in (RadiotherapyStarted, RadiotherapyCompleted)
+    )
     if start.happened_on and end.happened_on and start.happened_on.earliest <= end.happened_on.latest:
         assert participant.day(start) <= participant.day(end)
 

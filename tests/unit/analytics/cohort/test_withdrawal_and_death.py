@@ -18,7 +18,16 @@ from shared.testing.builders.follow_up_facts import (
     vital_status_confirmed,
 )
 from shared.testing.builders.participant_history import participant_events
-from tests.unit.analytics.support import ENROLLED, SCREENED, STUDY, TODAY, cohort_of, cohort_of_events, timeline_json
+from tests.unit.analytics.support import (
+    ENROLLED,
+    SCREENED,
+    STUDY,
+    TODAY,
+    cohort_of,
+    cohort_of_events,
+    days_by_event,
+    timeline_json,
+)
 
 ALL_PARTICIPANTS = Selection(TODAY)
 
@@ -57,11 +66,11 @@ def test_figures_timeline_and_queries_impute_the_same_days_around_a_withdrawal(o
     ]
     events = participant_events(facts_recorded)
     (participant,) = cohort_of_events(events).participants
-    days = [participant.day(each.stated_fact().fact).isoformat() for each in events]
+    days = days_by_event(participant, events)
     entries = {entry["event_id"]: entry["day"] for entry in timeline_json(events, TODAY)["entries"]}
     assert [entries[str(each.event_id)] for each in events] == days
     (case,) = build_cases(STUDY, events, frozenset(), lambda _: TODAY)
-    assert [case.day(each.stated_fact().fact).isoformat() for each in events] == days
+    assert days_by_event(case.participant, events) == days
     assert case.end_of_follow_up.isoformat() == days[-1]
 
 
