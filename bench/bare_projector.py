@@ -10,7 +10,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -87,6 +87,7 @@ def _row_from_record(record: ConsumerRecord[bytes, bytes]) -> dict[str, Any]:
         "site_id": headers.get("ce_siteid"),
         "data": record.value.decode(),
         "meta": "{}",
+        "known_on": date.fromisoformat(headers["ce_recordedon"]),
         "to_position": None,
         "recorded_at": datetime.fromisoformat(headers["ce_time"]),
     }
@@ -131,6 +132,7 @@ _JOURNAL_COLUMNS = (
     "meta",
     "recorded_at",
     "applied_at",
+    "known_on",
 )
 _FACT_COLUMNS = (
     "event_id",
@@ -145,6 +147,7 @@ _FACT_COLUMNS = (
     "to_position",
     "schema_version",
     "data",
+    "known_on",
 )
 
 

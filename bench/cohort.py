@@ -123,7 +123,8 @@ def event_streams(events: int) -> Iterator[list[Event]]:
 
 
 def _participant_events(site: str, facts: Sequence[Fact]) -> list[Event]:
-    stream_id, meta = new_participant_id(), {"recorded_by": f"site@{site}", "judged_by": {"study_version": 12}}
+    stream_id, provenance = new_participant_id(), {"judged_by": {"study_version": 12}}
+    meta = {"recorded_by": f"site@{site}", "recorded_on": _RECORDED_AT.date().isoformat(), **provenance}
     return [
         make_event(
             fact, version, study_id=STUDY, stream_id=stream_id, site_id=site, recorded_at=_RECORDED_AT, meta=meta

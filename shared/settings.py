@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.clock_file import ClockFile
 from shared.kernel.clock import Clock
 
 SERVICES = ("enrollment", "toxicity", "followup", "analytics")
@@ -49,7 +50,13 @@ class Settings(Limits):
 
     port: int = 8000
     data: Path = Path(".quartal")
-    clock: str = ""
+    clock: str = Field(
+        default="",
+        description="today of studies: a frozen date or instant, or +N or -N days; study=value, separated by commas",
+    )
+    clock_file: Path | None = Field(
+        default=None, description="file of days by which studies are advanced; `quartal up` sets it, deployments do not"
+    )
     administrators: Annotated[tuple[str, ...], NoDecode] = ()
     jwks: str = Field(default="", description="path or URL of the key set that tokens are checked against")
     issuer: str = "quartal-development"
@@ -90,8 +97,8 @@ class Settings(Limits):
         return url.get_secret_value()
 
     def study_clock(self) -> Clock:
-        """Return the clock of the setting `clock`, the system's by default."""
-        return Clock.parse(self.clock)
+        """Return the clock of the setting `clock`, the system's by default, advanced as `clock_file` says."""
+        return Clock.parse(self.clock, ClockFile(self.clock_file).advanced_days if self.clock_file else dict)
 
     def may_open_any_study(self, subject: str) -> bool:
         """Return whether there is a study id under which the subject may open a study."""

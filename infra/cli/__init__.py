@@ -23,6 +23,7 @@ _MODULES = {
     "doctor": "doctor",
     "relay": "relay",
     "parked": "parked",
+    "clock": "clock",
 }
 
 

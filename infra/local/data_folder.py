@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,15 @@ class DataFolder:
             with suppress(FileExistsError):
                 _write_private(path, generate(), replace=False)
         return path.read_text()
+
+    @property
+    def clock_file(self) -> Path:
+        """The file of the days by which studies are advanced; see `shared/clock_file.py`."""
+        return self.path / "clock.json"
+
+    def write_clock(self, days: Mapping[str, int]) -> None:
+        """Replace the clock file, which running services read again at once."""
+        _write_private(self.clock_file, json.dumps(days))
 
     def subfolder(self, name: str) -> Path:
         """Return a subfolder that only its owner can enter, made if absent."""

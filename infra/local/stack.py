@@ -36,7 +36,12 @@ class Stack:
     def __init__(self, folder: DataFolder, port: int, environment: Mapping[str, str], report: Report) -> None:
         self.folder = folder
         self.environment = dict(environment)
-        self._settings = {"QUARTAL_DATA": str(folder.path), "QUARTAL_PORT": str(port)}
+        self._own_settings = {
+            "QUARTAL_DATA": str(folder.path),
+            "QUARTAL_PORT": str(port),
+            "QUARTAL_CLOCK_FILE": str(folder.clock_file),
+        }
+        self._settings = dict(self._own_settings)
         self._report = report
         has_external_server = environment.get("DATABASE_URL") or all(
             environment.get(setting) for setting in URL_SETTINGS.values()
@@ -71,7 +76,9 @@ class Stack:
             self._settings |= start.result()
         self._settings |= self._key_settings()
         self.environment |= {name: value for name, value in self._settings.items() if not self.environment.get(name)}
-        self.environment |= {name: self._settings[name] for name in ("QUARTAL_DATA", "QUARTAL_PORT")}
+        self.environment |= {
+            name: self._settings[name] for name in ("QUARTAL_DATA", "QUARTAL_PORT", "QUARTAL_CLOCK_FILE")
+        }
 
     async def _start_databases(self) -> dict[str, str]:
         server = self.environment.get("DATABASE_URL", "")

@@ -19,7 +19,7 @@ from infra.issuer import Issuer
 from infra.reference.simulated_study import SITES, STUDY_ID
 from infra.reference.study import subject
 from infra.simulator.run import simulate
-from shared.kernel.clock import Clock
+from shared.settings import Settings
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     It ends when everything is recorded, or with SIGINT or SIGTERM.
     """
     arguments = _arguments(argv)
-    issuer, clock = Issuer.load(arguments.keys), Clock.parse(os.environ.get("QUARTAL_CLOCK", ""))
+    issuer, clock = Issuer.load(arguments.keys), Settings().study_clock()
 
     def token_for(role: str, site_id: str | None) -> str:
         return issuer.token(subject(arguments.study, role, site_id), now=clock.now())

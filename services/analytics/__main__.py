@@ -20,7 +20,8 @@ def run_worker(settings: Settings) -> None:
     folder = settings.data / "faust"
     folder.mkdir(parents=True, exist_ok=True)
     gc.freeze()  # collections skip the modules of Faust (ADR 21)
-    uvloop.run(worker.run(settings.database_url("analytics", "system"), settings.kafka_bootstrap, folder))
+    system_url, clock = settings.database_url("analytics", "system"), settings.study_clock()
+    uvloop.run(worker.run(system_url, settings.kafka_bootstrap, folder, clock))
 
 
 def run_deriver(settings: Settings) -> None:

@@ -68,8 +68,7 @@ class ParticipantStreamPolicy:
         return frozenset(fact.duplicate_of for fact in voidings if fact.duplicate_of)
 
     def gate(self, study_id: str, study_record: Record, stream: LoadedStream, site_id: str | None) -> Gate:
-        activation = study_timeline.find_site(study_record, site_id or "")
-        today = self.clock.today(study_id, activation.time_zone if activation else "UTC")
+        today = study_timeline.study_day(self.clock, study_id, study_record, site_id or "", self.clock.now())
         enrolling_site = stream.head.summary.get("enrolling_site", site_id)
         return EnrollmentGate(
             study=study_record,

@@ -29,6 +29,7 @@ _EXAMPLE_HEADERS = {
     "ce_time": "2024-03-07T09:30:00.000000Z",
     "ce_streamversion": "7",
     "ce_siteid": "site-01",
+    "ce_recordedon": "2024-03-07",
     "ce_correctstype": "lesion.registered",
     "ce_correctsversion": "4",
 }
@@ -40,6 +41,8 @@ _HEADER_DESCRIPTIONS = {
     "ce_dataschema": "the writer schema, relative to where Quartal is served",
     "ce_streamversion": "the version in the stream (source, subject): counts from 1, without a gap",
     "ce_siteid": "the site that stated it",
+    "ce_recordedon": "the study's day at that site when it was recorded, by the study's clock, which may be frozen or "
+    "shifted; for a fact of the study, the latest day at any site; absent from events of releases that did not keep it",
     "ce_traceparent": "the trace of the request, if it had one",
     "ce_correctstype": "the type of the event that is corrected",
     "ce_correctsversion": "the version of the event that is corrected",
@@ -158,7 +161,7 @@ def _headers(stream: Stream, fact: type[Fact], version: int) -> dict[str, Any]:
         {name for name in OPTIONAL_HEADERS if name.startswith("ce_corrects")} if _is_correction(fact) else set()
     )
     site_headers = {"ce_siteid"} if stream.subject == "participant" else set()
-    names = [*REQUIRED_HEADERS, *(site_headers | correction_headers), "ce_traceparent"]
+    names = [*REQUIRED_HEADERS, *(site_headers | correction_headers), "ce_recordedon", "ce_traceparent"]
     schemas_by_name = {
         name: fixed_schemas.get(name) or _pattern_schema({**REQUIRED_HEADERS, **OPTIONAL_HEADERS}[name])
         for name in sorted(names)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -39,6 +39,7 @@ REQUIRED_HEADERS = {
 }
 OPTIONAL_HEADERS = {
     "ce_siteid": _SITE,
+    "ce_recordedon": "[0-9]{4}-[0-9]{2}-[0-9]{2}",
     "ce_traceparent": "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}",
     "ce_correctstype": _TYPE,
     "ce_correctsversion": _VERSION,
@@ -111,6 +112,8 @@ def _event_headers(event: Event) -> Iterator[tuple[str, str]]:
     yield "ce_streamversion", str(event.version)
     if event.site_id is not None:
         yield "ce_siteid", event.site_id
+    if recorded_on := event.meta.get("recorded_on"):
+        yield "ce_recordedon", recorded_on
     # The trace comes from the client. A malformed one would make the message unreadable and park the stream.
     if (trace := event.meta.get("traceparent")) and _HEADER_PATTERNS["ce_traceparent"].fullmatch(trace):
         yield "ce_traceparent", trace
@@ -173,10 +176,19 @@ def _parse_time(text: str) -> datetime:
         raise MalformedMessage("ce_time-malformed") from None
 
 
+def _require_day(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise MalformedMessage("ce_recordedon-malformed") from None
+
+
 def _published_meta(type_name: str, matches: dict[str, re.Match[str]]) -> dict[str, Any]:
     if matches.keys() & {"ce_correctstype", "ce_correctsversion"} and type_name != Correction.type_name:
         raise MalformedMessage("ce_correctstype-malformed")
     meta: dict[str, Any] = {"traceparent": matches["ce_traceparent"][0]} if "ce_traceparent" in matches else {}
+    if "ce_recordedon" in matches:
+        meta["recorded_on"] = _require_day(matches["ce_recordedon"][0])
     if type_name == Correction.type_name:
         if not matches.keys() >= {"ce_correctstype", "ce_correctsversion"}:
             raise MalformedMessage("ce_correctstype-missing")

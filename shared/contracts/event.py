@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -25,8 +25,9 @@ class Event:
     None for facts of the study.
 
     `version` counts from 1 within (study, service, stream). `meta` has what is not part of the fact: the recording
-    member, the version of the study and the protocol that the decision was based on, and, for a correction, the type
-    and version of the corrected event. `sealed` is the encrypted text of the sealed members.
+    member, the study's day then, the version of the study and the protocol that the decision was based on, and, for a
+    correction, the type and version of the corrected event. `sealed` is the encrypted text of the sealed members.
+    `known_on` is the day by which analytics takes the content as known; None elsewhere.
     """
 
     study_id: str
@@ -41,6 +42,7 @@ class Event:
     recorded_at: datetime
     meta: Mapping[str, Any] = field(default_factory=dict)
     sealed: bytes | None = field(default=None, repr=False)
+    known_on: date | None = None
 
     @classmethod
     def from_row(
@@ -52,6 +54,7 @@ class Event:
         stream_id: str,
         meta: Mapping[str, Any] | None = None,
         sealed: bytes | None = None,
+        known_on: date | None = None,
     ) -> Event:
         """Build an event from the columns that every table of events has: version, event_id, type, schema_version,
         site_id, data and recorded_at. The other members are given, because tables and readers differ in them."""
@@ -68,7 +71,15 @@ class Event:
             recorded_at=row["recorded_at"],
             meta=meta or {},
             sealed=sealed,
+            known_on=known_on,
         )
+
+    @property
+    def recorded_on(self) -> date | None:
+        """The study's day, by its clock, at the stating site when the event was recorded; for a fact of the study, the
+        latest day at any site. None for an event of a release that did not keep it."""
+        text = self.meta.get("recorded_on")
+        return date.fromisoformat(text) if text else None
 
     @property
     def source(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 from shared.contracts.event import Event
@@ -12,6 +13,8 @@ from shared.eventstore.command_context import CommandContext
 from shared.eventstore.store import AppendRequest, LoadedStream, Store
 from shared.eventstore.stream_cache import CachedStream, ContentSource, latest_content_sources
 from shared.eventstore.stream_policy import TextOpener
+from shared.gate.study_timeline import study_day
+from shared.kernel.clock import Clock
 from shared.kernel.fact import Correction, Fact, effective_fact
 from shared.kernel.record import EvaluatedRecord
 from shared.kernel.sealed_text import extract_texts
@@ -41,6 +44,7 @@ class AppendBuilder:
 
     store: Store
     vault: Vault
+    clock: Clock
     context: CommandContext
 
     async def build(
@@ -92,8 +96,10 @@ class AppendBuilder:
         self, stream: LoadedStream, recorded_facts: RecordedFacts, site: str | None
     ) -> tuple[list[Event], list[Texts]]:
         """Return the events without their texts, and the texts of each by JSON pointer."""
-        facts = self.context.command.facts
-        events = [self._event(stream, recorded_facts, index, site) for index in range(len(facts))]
+        context, facts = self.context, self.context.command.facts
+        study_id, recorded_at = context.command.study_id, recorded_facts.recorded_at
+        recorded_on = study_day(self.clock, study_id, context.study.record, site, recorded_at)
+        events = [self._event(stream, recorded_facts, index, site, recorded_on) for index in range(len(facts))]
         return events, [dict(extract_texts(fact)) for fact in facts]
 
     def _needs_key(self, stream: LoadedStream, events: Sequence[Event], stated_texts: Sequence[Texts]) -> bool:
@@ -137,10 +143,12 @@ class AppendBuilder:
         }
         return {**kept_texts, **stated_texts}
 
-    def _event(self, stream: LoadedStream, recorded_facts: RecordedFacts, index: int, site: str | None) -> Event:
+    def _event(
+        self, stream: LoadedStream, recorded_facts: RecordedFacts, index: int, site: str | None, recorded_on: date
+    ) -> Event:
         context, command = self.context, self.context.command
         fact = command.facts[index]
-        meta: dict[str, Any] = {"recorded_by": command.member}
+        meta: dict[str, Any] = {"recorded_by": command.member, "recorded_on": recorded_on.isoformat()}
         meta["judged_by"] = {
             "study_version": context.study.version,
             **context.policy.provenance(context.study.record, stream, fact),

@@ -178,7 +178,7 @@ class CommandHandler:
             event_ids=event_ids,
             recorded_at=self.clock.now(),
         )
-        builder = AppendBuilder(self.store, self.vault, context)
+        builder = AppendBuilder(store=self.store, vault=self.vault, clock=self.clock, context=context)
         append_request, data_key = await builder.build(tenant, cached, evaluated, recorded_facts, site)
         append_request = request_key.with_result(append_request, recorded_facts, self.vault, site)
         if command.dry_run:

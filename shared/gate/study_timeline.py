@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from shared.contracts.study import AccrualClosed, ProtocolAmended, SiteActivated, SiteClosed, StudyClosed, StudyOpened
 from shared.kernel.clock import Clock
@@ -75,8 +75,16 @@ def consent_versions_on(protocol: Protocol, when: PartialDate) -> set[str]:
 
 def latest_site_today(clock: Clock, study_id: str, study: Record) -> date:
     """Return the study's today: the latest calendar day at any of its sites."""
-    zones = {site.time_zone for site in study.facts_of(SiteActivated)} or {"UTC"}
-    return max(clock.today(study_id, zone) for zone in zones)
+    return study_day(clock, study_id, study, None, clock.now())
+
+
+def study_day(clock: Clock, study_id: str, study: Record, site_id: str | None, timestamp: datetime) -> date:
+    """Return the study's day at a moment: that of the site, or, for None, the latest of any site.
+
+    A site that the study's facts do not name has the day in UTC.
+    """
+    zones = {site.time_zone for site in study.facts_of(SiteActivated) if site_id in (None, site.site_id)} or {"UTC"}
+    return max(clock.day(study_id, timestamp, zone) for zone in zones)
 
 
 def find_site(study: Record, site_id: str) -> SiteActivated | None:

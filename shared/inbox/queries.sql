@@ -106,14 +106,14 @@ update fact f set to_position = ended.position
 -- name: open_facts
 -- Inserts rows of facts.
 insert into fact (event_id, study_id, service, type, subject, site_id, version, recorded_at, from_position, to_position,
-                  schema_version, data)
+                  schema_version, data, known_on)
 select event_id, study_id, service, type, subject, site_id, version, recorded_at, from_position, to_position,
-       schema_version, data::jsonb
+       schema_version, data::jsonb, known_on
   from unnest(
     $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::timestamptz[],
-    $9::bigint[], $10::bigint[], $11::integer[], $12::text[]
+    $9::bigint[], $10::bigint[], $11::integer[], $12::text[], $13::date[]
   ) as opened (event_id, study_id, service, type, subject, site_id, version, recorded_at, from_position, to_position,
-               schema_version, data)
+               schema_version, data, known_on)
 
 -- name: delete_subject_sites
 -- Deletes the current site of those participants that have none any more.

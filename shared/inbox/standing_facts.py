@@ -1,8 +1,9 @@
 """The table of standing facts, one row for each, and the table of each participant's current site.
 
 A fact opens a row at a position. A correction closes the row and, unless it voids the fact, opens another one that
-keeps the event's identity (id, type, site, version, time of recording) with the new content. Rows are never deleted:
-the facts at a position are those opened at or before it and not closed by then.
+keeps the event's identity (id, type, site, version, time of recording) with the new content and the day by which this
+was known. Rows are never deleted: the facts at a position are those opened at or before it and not closed by
+then.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -29,7 +30,10 @@ _SITE_CHANGING_TYPES = {"participant.screened", "participant.transferred"}
 
 @dataclass(slots=True)
 class FactRow:
-    """A row of the table `fact`. `to_position` is None while the fact stands; `data` is JSON."""
+    """A row of the table `fact`. `to_position` is None while the fact stands; `data` is JSON.
+
+    `known_on` is the study's day when the content was recorded; None for an event that does not say it.
+    """
 
     event_id: UUID
     study_id: str
@@ -43,6 +47,7 @@ class FactRow:
     to_position: int | None = None
     schema_version: int = 0
     data: str = ""
+    known_on: date | None = None
 
 
 _COLUMNS = tuple(attrgetter(name) for name in FactRow.__dataclass_fields__)
@@ -137,7 +142,7 @@ class _FactChanges:
         if replacement := correction["replacement"]:
             if replacement["type"] != original.type:
                 raise PoisonEvent("other-type")
-            self._open_row(_corrected_row(original, replacement, position))
+            self._open_row(_corrected_row(original, replacement, position, event.recorded_on))
         return original
 
     def _close_row(self, row: FactRow, position: int) -> None:
@@ -165,13 +170,18 @@ def _row_from_event(event: Event, position: int) -> FactRow:
         from_position=position,
         schema_version=event.schema_version,
         data=event.data,
+        known_on=event.recorded_on,
     )
 
 
-def _corrected_row(original: FactRow, replacement: dict[str, Any], position: int) -> FactRow:
-    data = json.dumps(replacement["data"])
+def _corrected_row(original: FactRow, replacement: dict[str, Any], position: int, known_on: date | None) -> FactRow:
     return replace(
-        original, from_position=position, to_position=None, schema_version=replacement["schema_version"], data=data
+        original,
+        from_position=position,
+        to_position=None,
+        schema_version=replacement["schema_version"],
+        data=json.dumps(replacement["data"]),
+        known_on=known_on,
     )
 
 

@@ -11,9 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
+from shared.kernel.timestamps import parse_timestamp
 from shared.kernel.zones import zone_rules
 
 _STUDY_PATTERN = re.compile(r"[a-z0-9-]*")
+ClockSetting = date | datetime | timedelta
+"""A frozen day, the same at every site; a frozen instant, at which each site has its own day; or a shift in days."""
 
 
 def real_time() -> datetime:
@@ -22,21 +25,28 @@ def real_time() -> datetime:
 
 @dataclass(frozen=True)
 class Clock:
-    """The real time, and each study's today: frozen (a date) or shifted (days). The study '' means all others."""
+    """The real time, and each study's today: frozen (a date or an instant) or shifted (days). The study '' means all
+    others.
 
-    frozen_or_shifted: Mapping[str, date | timedelta] = field(default_factory=dict)
+    `advanced_days` returns the days by which studies are advanced beyond that, at the moment of the call.
+    """
+
+    frozen_or_shifted: Mapping[str, ClockSetting] = field(default_factory=dict)
     now: Callable[[], datetime] = real_time
+    advanced_days: Callable[[], Mapping[str, int]] = dict
 
     @classmethod
-    def parse(cls, setting: str) -> Clock:
-        """Read a setting: `2025-01-31`, `+3`, or `atc-rt=2025-01-31,demo-live=+0`. Raises ValueError."""
-        settings: dict[str, date | timedelta] = {}
+    def parse(cls, setting: str, advanced_days: Callable[[], Mapping[str, int]] = dict) -> Clock:
+        """Read a setting: `2025-01-31`, `2025-01-31T08:00:00+01:00`, `+3`, or one for each study, separated by commas:
+        `atc-rt=2025-01-31,demo-live=+0`. Raises ValueError.
+        """
+        settings: dict[str, ClockSetting] = {}
         for part in filter(None, (part.strip() for part in setting.split(","))):
             study, _, value = part.rpartition("=")
             if not _STUDY_PATTERN.fullmatch(study):
                 raise ValueError("settings of studies are separated by commas: atc-rt=2025-01-31,demo-live=+0")
-            settings[study] = timedelta(days=int(value)) if value[:1] in "+-" else date.fromisoformat(value)
-        return cls(settings)
+            settings[study] = _parse_value(value)
+        return cls(settings, advanced_days=advanced_days)
 
     def today(self, study_id: str, zone: str = "UTC") -> date:
         """The calendar day at a site of that time zone (an IANA name)."""
@@ -44,5 +54,17 @@ class Clock:
 
     def day(self, study_id: str, timestamp: datetime, zone: str = "UTC") -> date:
         """The study's calendar day at that moment."""
-        setting = self.frozen_or_shifted.get(study_id, self.frozen_or_shifted.get("", timedelta()))
-        return setting if isinstance(setting, date) else timestamp.astimezone(zone_rules(zone)).date() + setting
+        advance = timedelta(days=self.advanced_days().get(study_id, 0))
+        match self.frozen_or_shifted.get(study_id, self.frozen_or_shifted.get("", timedelta())):
+            case datetime() as instant:
+                return instant.astimezone(zone_rules(zone)).date() + advance
+            case date() as day:
+                return day + advance
+            case timedelta() as shift:
+                return timestamp.astimezone(zone_rules(zone)).date() + shift + advance
+
+
+def _parse_value(value: str) -> ClockSetting:
+    if value[:1] in "+-":
+        return timedelta(days=int(value))
+    return parse_timestamp(value) if "T" in value.upper() else date.fromisoformat(value)

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from shared.contracts.event import Event, Row
 
 
 def event_from_row(service: str, row: Row) -> Event:
-    """Return the event of a row, without its sealed texts and with the published part of its metadata."""
+    """Return the event of a row, without its sealed texts."""
     return Event.from_row(
         row,
         study_id=row["study_id"],
         service=service,
         stream_id=row["stream_id"],
-        meta=_published_meta(row["meta"]),
+        meta=json.loads(row["meta"]),
     )
-
-
-def _published_meta(meta: str) -> dict[str, Any]:
-    """Return the metadata as published. Avoids parsing JSON without published members: this is the relay's hot path."""
-    has_published_members = '"corrects"' in meta or '"traceparent"' in meta
-    return dict(json.loads(meta)) if has_published_members else {}

@@ -65,6 +65,12 @@ async def require_no_running_relay(pool: asyncpg.Pool[Any], *, timeout_seconds: 
         raise RelayRunning(f"a worker publishes now ({owners[0]}); stop it, and run this again") from None
 
 
+async def count_study_events(pool: asyncpg.Pool[Any], study_id: str) -> int:
+    """Return the number of events of a study that the service has recorded."""
+    count: int = await pool.fetchval(SQL["count_study_events"], study_id)
+    return count
+
+
 async def count_events(pool: asyncpg.Pool[Any]) -> int:
     """Return the number of events that the service has recorded, in all studies."""
     count: int = await pool.fetchval(SQL["count_events"])

@@ -106,6 +106,10 @@ delete from outbox where seq in (
 select study_id, stream_id, version, event_id, type, schema_version, site_id, data, meta, recorded_at from events
  order by seq
 
+-- name: count_study_events
+-- The number of recorded events of a study.
+select count(*) from events where study_id = $1
+
 -- name: count_events
 -- The number of recorded events, in all studies.
 select count(*) from events

@@ -50,6 +50,7 @@ MAY_IMPORT_ASYNCPG = (
     "services/analytics/snapshot/study_reader.py",
     "services/analytics/snapshot/live_snapshots.py",
     "services/analytics/live/change_listener.py",  # hears the projection ring
+    "infra/cli/clock.py",
     "infra/cli/relay.py",
 )
 MAY_READ_THE_TIME = {

@@ -29,9 +29,15 @@ CORRECTION = Event(
     "site-01",
     '{"event_id": "018e6f42-3b10-7c55-9d1e-5a0c7b2f4e61", "reason_code": "other", "replacement": null}',
     datetime(2024, 3, 7, 9, 30, 0, 250_000, UTC),
-    {"recorded_by": "jane.doe@site-01", "traceparent": TRACE, "corrects": {"type": "lesion.registered", "version": 4}},
+    {
+        "recorded_by": "jane.doe@site-01",
+        "recorded_on": "2025-01-31",
+        "traceparent": TRACE,
+        "corrects": {"type": "lesion.registered", "version": 4},
+    },
 )
 ENCODED_CORRECTION = encode(CORRECTION)
+OPTIONAL_FOR_CORRECTIONS = ("ce_siteid", "ce_recordedon", "ce_traceparent")
 
 study_ids = st.from_regex(r"[a-z0-9][a-z0-9-]{0,30}[a-z0-9]", fullmatch=True)
 site_ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", fullmatch=True)
@@ -56,6 +62,8 @@ def events(draw: st.DrawFn) -> Event:
     meta: dict[str, Any] = {"recorded_by": "jane.doe@site-01", "judged_by": {"study_version": 3}}
     if draw(st.booleans()):
         meta["traceparent"] = TRACE
+    if draw(st.booleans()):
+        meta["recorded_on"] = draw(st.dates()).isoformat()
     if fact.type_name == "record.corrected":
         corrected = draw(st.sampled_from(sorted(stream.declared_facts)))
         meta["corrects"] = {"type": corrected, "version": draw(st.integers(1, 999_999_999))}
@@ -76,7 +84,7 @@ def events(draw: st.DrawFn) -> Event:
 
 
 def published_part(event: Event) -> Event:
-    meta = {name: event.meta[name] for name in ("traceparent", "corrects") if name in event.meta}
+    meta = {name: event.meta[name] for name in ("traceparent", "recorded_on", "corrects") if name in event.meta}
     return replace(event, meta=meta, sealed=None)
 
 
@@ -125,6 +133,7 @@ def test_correction_headers_name_the_corrected_type_and_version() -> None:
                     ("ce_dataschema", b"/schemas/record.corrected.enrollment.v1.writer.json"),
                     ("ce_streamversion", b"7"),
                     ("ce_siteid", b"site-01"),
+                    ("ce_recordedon", b"2025-01-31"),
                     ("ce_traceparent", TRACE.encode()),
                     ("ce_correctstype", b"lesion.registered"),
                     ("ce_correctsversion", b"4"),
@@ -215,7 +224,7 @@ def test_empty_and_missing_values_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, _ in ENCODED_CORRECTION.headers if name not in ("ce_siteid", "ce_traceparent")]
+    "name", [name for name, _ in ENCODED_CORRECTION.headers if name not in OPTIONAL_FOR_CORRECTIONS]
 )
 def test_missing_header_is_named_in_the_reason(name: str) -> None:
     reason_code = decode_error_code(headers=[header for header in ENCODED_CORRECTION.headers if header[0] != name])
@@ -253,6 +262,8 @@ def test_duplicate_header_is_refused_even_with_equal_values(name: str, value: by
         ("ce_siteid", b""),
         ("ce_siteid", b"site 01"),
         ("ce_siteid", b"site-01\n"),
+        ("ce_recordedon", b"2025-01"),
+        ("ce_recordedon", b"2025-02-30"),
         ("ce_traceparent", b"00"),
         ("ce_correctstype", b"lesion"),
         ("ce_correctsversion", b"four"),

@@ -41,7 +41,7 @@ class DerivedStudy:
 
     def __init__(self, database: Database, study_id: str) -> None:
         self.study_id, self.database = study_id, database
-        self.deriver = Deriver(database.system, TermNames())
+        self.deriver = Deriver(database.system, TermNames(), Clock())
         self.reader = StudyReader(database.app, database.system, Clock())
         self.study = EventStream(study_id, study_id, "enrollment", None)
 
@@ -197,6 +197,6 @@ async def test_participant_whose_derivation_fails_keeps_the_old_rows_and_stops_n
 async def test_two_derivers_write_the_rows_of_a_study_one_after_the_other(study: DerivedStudy) -> None:
     for _ in range(5):
         await study.add(*TREATED)
-    other = Deriver(study.database.system, TermNames())
+    other = Deriver(study.database.system, TermNames(), Clock())
     counts = await asyncio.gather(study.derive(), other.derive_study(study.study_id))
     assert sorted(counts) == [0, 5]

@@ -25,9 +25,8 @@ from tests.conftest import Database
 from tests.integration.support.analytics_app import open_analytics_study
 
 PARTIAL_DATE = "2024-03"
-KNOWN_UNTIL = (
-    f"{PARTIAL_DATE}-06"  # everything is recorded in the morning of the 7th, when that day has not begun everywhere
-)
+RECORDED_ON = f"{PARTIAL_DATE}-07"
+"""The day of every fact but corrections: none may be taken for a later one."""
 CUT = date(2024, 3, 10)
 
 
@@ -72,6 +71,6 @@ async def test_figures_at_a_position_and_cut_do_not_depend_on_todays_date(
         reader_before_cut = StudyReader(analytics_database.app, analytics_database.system, clock_days_later(0))
         with pytest.raises(RequestRejected, match="no day after the study's today"):
             await FigureService(reader_before_cut).figure("flow", study_id, user, parameters)
-        assert snapshots[0]["accrual"]["groups"][0]["curve"] == [{"on": KNOWN_UNTIL, "cumulative": 1}]
-        assert snapshots[0]["days"] == ["2024-02-01", *[KNOWN_UNTIL] * 4]
-        assert f"Analyses use {KNOWN_UNTIL}" in str(snapshots[0]["queries"])
+        assert snapshots[0]["accrual"]["groups"][0]["curve"] == [{"on": RECORDED_ON, "cumulative": 1}]
+        assert snapshots[0]["days"] == ["2024-02-01", *[RECORDED_ON] * 4]
+        assert f"Analyses use {RECORDED_ON}" in str(snapshots[0]["queries"])

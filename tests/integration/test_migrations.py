@@ -31,11 +31,13 @@ APPLIED_ANYWHERE = {
     "inbox/0001_facts.sql",
     "inbox/0002_inbox.sql",
     "inbox/0003_watch.sql",
+    "inbox/0004_known_on.sql",
     "registry/0004_registry.sql",
     "projection/0001_journal.sql",
     "projection/0002_fact_of_subject.sql",
     "projection/0003_by_time.sql",
     "projection/0004_read_log.sql",
+    "projection/0005_known_on.sql",
 }
 
 

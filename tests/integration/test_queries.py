@@ -15,7 +15,7 @@ from infra.issuer import Issuer
 from services.analytics.app import create_app
 from services.analytics.deriver.deriver import Deriver
 from shared.contracts.event import Event
-from shared.kernel.clock import real_time
+from shared.kernel.clock import Clock, real_time
 from shared.kernel.fact import Fact
 from shared.settings import Settings
 from shared.terminology.ctcae import TermNames
@@ -78,7 +78,7 @@ class AnalyticsClient:
     async def project(self, *histories: EventStream | ParticipantHistory) -> None:
         events = [event for history in histories for event in history.events]
         await project_messages(self.database.system, as_messages(events))
-        deriver = Deriver(self.database.system, TermNames())
+        deriver = Deriver(self.database.system, TermNames(), Clock())
         for study_id in await deriver.studies():
             await deriver.derive_study(study_id)
 

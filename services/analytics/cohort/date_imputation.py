@@ -16,29 +16,30 @@ from shared.kernel.fact import Fact
 from shared.kernel.partial_date import PartialDate
 
 MID_MONTH, MID_YEAR = 15, (7, 1)
-DateKey = tuple[type[Fact], EpisodeId | None, PartialDate | None]
+DateKey = tuple[type[Fact], EpisodeId | None, PartialDate | None, date]
 """Identifies the imputed day: facts with equal keys have the same one."""
 
 
-def impute(partial_date: PartialDate, known_until: date) -> date:
+def impute(partial_date: PartialDate, known_on: date) -> date:
     """Returns the imputed day: the 15th of a month, 1 July of a year, or the day of an exact date.
 
-    It is no day after `known_until`, but always within the partial date, even if all of that is after `known_until`.
+    It is no day after `known_on`, the study's day when the date was recorded, but always within the partial date, even
+    if all of that is after `known_on`.
     """
     if partial_date.is_exact:
         return partial_date.earliest
     is_month = partial_date.earliest.month == partial_date.latest.month
     middle = partial_date.earliest.replace(day=MID_MONTH) if is_month else date(partial_date.earliest.year, *MID_YEAR)
-    return max(partial_date.earliest, min(middle, known_until))
+    return max(partial_date.earliest, min(middle, known_on))
 
 
-def latest_imputable_day(fact: Fact, known_until: date, withdrawn_on: date) -> date:
+def latest_imputable_day(fact: Fact, known_on: date, withdrawn_on: date) -> date:
     """Returns the last day to impute: the day of the withdrawal of consent for facts that cannot follow it."""
-    return known_until if possible_after_withdrawal(fact) else min(known_until, withdrawn_on)
+    return known_on if possible_after_withdrawal(fact) else min(known_on, withdrawn_on)
 
 
-def date_key(fact: Fact) -> DateKey:
-    return type(fact), episode_of(fact), fact.happened_on
+def date_key(fact: Fact, unadjusted_day: date) -> DateKey:
+    return type(fact), episode_of(fact), fact.happened_on, unadjusted_day
 
 
 def adjust_episode_days(facts: Sequence[Fact], impute_alone: Callable[[Fact], date]) -> dict[DateKey, date]:
@@ -54,7 +55,7 @@ def adjust_episode_days(facts: Sequence[Fact], impute_alone: Callable[[Fact], da
         *chain.from_iterable(_order_episode(episode_facts, impute_alone) for episode_facts in episodes.values()),
         *_order_losses(facts, impute_alone),
     ]
-    return {date_key(fact): day for fact, day in adjusted}
+    return {date_key(fact, impute_alone(fact)): day for fact, day in adjusted}
 
 
 def _order_episode(episode_facts: Sequence[Fact], impute_alone: Callable[[Fact], date]) -> Iterator[tuple[Fact, date]]:
@@ -92,9 +93,9 @@ def _not_before(fact: Fact, day: date, limit: date) -> date:
     return max(day, limit) if fact.happened_on and limit <= fact.happened_on.latest else day
 
 
-def day_of_death(died_on: PartialDate, alive_on: date, known_until: date) -> date:
+def day_of_death(died_on: PartialDate, alive_on: date, known_on: date) -> date:
     """Returns the imputed day of a death: not before the day last known alive, as far as the date allows that."""
-    return max(impute(died_on, known_until), min(alive_on, died_on.latest))
+    return max(impute(died_on, known_on), min(alive_on, died_on.latest))
 
 
 def list_participation_days(facts: Iterable[Fact]) -> list[date]:
@@ -102,6 +103,6 @@ def list_participation_days(facts: Iterable[Fact]) -> list[date]:
     return [fact.happened_on.earliest for fact in facts if fact.happened_on and not possible_after_withdrawal(fact)]
 
 
-def day_of_withdrawal(withdrawn_on: PartialDate, participation_days: Iterable[date], known_until: date) -> date:
+def day_of_withdrawal(withdrawn_on: PartialDate, participation_days: Iterable[date], known_on: date) -> date:
     """Returns the imputed day of a withdrawal: not before any day of participation that may precede it."""
-    return max([impute(withdrawn_on, known_until), *(day for day in participation_days if day <= withdrawn_on.latest)])
+    return max([impute(withdrawn_on, known_on), *(day for day in participation_days if day <= withdrawn_on.latest)])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date
 from functools import cached_property
+from uuid import UUID
 
 from services.analytics.cohort import date_imputation
 from services.analytics.cohort.date_imputation import impute
@@ -18,6 +19,7 @@ from shared.contracts.enrollment import (
     ParticipantScreened,
     ParticipantVoided,
 )
+from shared.contracts.event import Event
 from shared.contracts.follow_up import FollowUpResumed, LostToFollowUp, ParticipantDied
 from shared.contracts.participation import current_site
 from shared.contracts.treatment import (
@@ -29,6 +31,7 @@ from shared.contracts.treatment import (
     Target,
 )
 from shared.kernel.fact import F, Fact
+from shared.kernel.partial_date import PartialDate
 from shared.kernel.record import Record
 from shared.protocol.anchors import CourseDates
 from shared.protocol.protocol import Protocol
@@ -38,12 +41,22 @@ from shared.protocol.protocol import Protocol
 class Participant:
     """A screened participant with the current facts of every service.
 
-    `known_until`: the last day that dates are imputed to.
+    `known_on`: by event, the study's day when its content was recorded, which bounds the imputed day.
     """
 
     participant_id: str
     record: Record
-    known_until: date
+    known_on: Mapping[UUID, date]
+
+    @classmethod
+    def from_events(cls, participant_id: str, events: Iterable[Event]) -> Participant:
+        """Builds a participant from the events of the current facts, in any order. Unreadable ones are left out."""
+        readable = [event for event in events if event.is_readable]
+        return cls(
+            participant_id=participant_id,
+            record=Record(tuple(event.stated_fact() for event in readable)),
+            known_on={event.event_id: known_on(event) for event in readable},
+        )
 
     def facts(self, fact_type: type[F], until: date) -> list[F]:
         """Returns the facts of a type dated on or before `until`, in the order in which they were recorded.
@@ -63,27 +76,41 @@ class Participant:
         return min(self.facts(fact_type, until), key=self.day, default=None)
 
     def day(self, fact: Fact) -> date:
-        """Returns the day that analyses use for the fact; `known_until` for a fact without a date."""
-        return self._day_if_known(fact) or self.known_until
+        """Returns the day that analyses use for the fact; for a fact without a date, the day on which it was recorded.
+
+        `fact` must be one of the record. Raises KeyError for an equal one.
+        """
+        return self._day_if_known(fact) or self._known_on_by_fact[id(fact)]
 
     def _day_if_known(self, fact: Fact) -> date | None:
         if isinstance(fact, ParticipantDied):
             alive_on = self.last_known_alive
-            return date_imputation.day_of_death(fact.died_on, alive_on, self.known_until) if fact.died_on else alive_on
+            known_on = self._known_on_by_fact[id(fact)]
+            return date_imputation.day_of_death(fact.died_on, alive_on, known_on) if fact.died_on else alive_on
         if isinstance(fact, ConsentWithdrawn):
-            return date_imputation.day_of_withdrawal(fact.withdrawn_on, self._participation_days, self.known_until)
+            known_on = self._known_on_by_fact[id(fact)]
+            return date_imputation.day_of_withdrawal(fact.withdrawn_on, self._participation_days, known_on)
         if (partial_date := fact.happened_on) is None or partial_date.is_exact:
             return partial_date.earliest if partial_date else None
-        return self._adjusted_days.get(date_imputation.date_key(fact)) or self._impute_alone(fact)
+        unadjusted_day = self._impute_alone(fact)
+        return self._adjusted_days.get(date_imputation.date_key(fact, unadjusted_day), unadjusted_day)
 
     def _impute_alone(self, fact: Fact) -> date:
         """Returns the imputed day of the fact's own date. Of other facts, only a withdrawal of consent limits it."""
-        partial_date = fact.happened_on
-        return (
-            impute(partial_date, date_imputation.latest_imputable_day(fact, self.known_until, self.withdrawn_on))
-            if partial_date
-            else self.known_until
-        )
+        partial_date, known_on = fact.happened_on, self._known_on_by_fact[id(fact)]
+        if partial_date is None:
+            return known_on
+        return impute(partial_date, date_imputation.latest_imputable_day(fact, known_on, self.withdrawn_on))
+
+    def impute(self, fact: Fact, partial_date: PartialDate) -> date:
+        """Returns the imputed day of another date of a fact than the one that orders it, such as an onset."""
+        known_on = self._known_on_by_fact[id(fact)]
+        return impute(partial_date, date_imputation.latest_imputable_day(fact, known_on, self.withdrawn_on))
+
+    @cached_property
+    def _known_on_by_fact(self) -> Mapping[int, date]:
+        """The days by identity of the fact, because two events may state equal facts on different days."""
+        return {id(stated.fact): self.known_on[stated.event_id] for stated in self.record.stated_facts}
 
     @cached_property
     def _participation_days(self) -> list[date]:
@@ -171,6 +198,14 @@ class Participant:
         """Returns the number of facts of these types until that day whose date is known by month or year only."""
         dated = (fact.happened_on for fact_type in fact_types for fact in self.facts(fact_type, until))
         return sum(partial_date is not None and not partial_date.is_exact for partial_date in dated)
+
+
+def known_on(event: Event) -> date:
+    """Returns the day by which the content of the event was known.
+
+    An event of an earlier release whose site has not arrived here yet is taken as known on the day in UTC until then.
+    """
+    return event.known_on or event.recorded_on or event.recorded_at.astimezone(UTC).date()
 
 
 def excludes_participant(fact: Fact) -> bool:

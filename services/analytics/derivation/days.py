@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import NamedTuple
 
-from services.analytics.cohort.date_imputation import impute
 from services.analytics.cohort.participant import Participant
 from services.analytics.derivation.rows import EXACT, MONTH, NEVER, YEAR
 from shared.kernel.fact import F, Fact
@@ -28,9 +27,9 @@ def row_day(participant: Participant, fact: Fact | None) -> RowDay:
     return RowDay(participant.day(fact), _precision(fact.happened_on)) if fact else NO_DAY
 
 
-def impute_day(participant: Participant, partial_date: PartialDate | None) -> RowDay:
-    """Returns the imputed day of a date that is not the day of a fact, such as an onset; `NO_DAY` for no date."""
-    return RowDay(impute(partial_date, participant.known_until), _precision(partial_date)) if partial_date else NO_DAY
+def impute_day(participant: Participant, fact: Fact, partial_date: PartialDate | None) -> RowDay:
+    """Returns the imputed day of a date of a fact that is not the fact's own day; `NO_DAY` for no date."""
+    return RowDay(participant.impute(fact, partial_date), _precision(partial_date)) if partial_date else NO_DAY
 
 
 def counted(participant: Participant, fact_type: type[F]) -> Sequence[F]:

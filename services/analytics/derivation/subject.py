@@ -51,7 +51,7 @@ def derive_subject(participant: Participant) -> SubjectRow:
     died = row_day(participant, death) if death and death.died_on else NO_DAY
     baseline = first(participant, BaselineRecorded)
     assessed = row_day(participant, baseline)
-    diagnosed = impute_day(participant, baseline.diagnosed_on if baseline else None)
+    diagnosed = impute_day(participant, baseline, baseline.diagnosed_on) if baseline else NO_DAY
     return SubjectRow(
         participant_id=participant.participant_id,
         enrolling_site=screening.site_id if screening else "",

@@ -99,7 +99,7 @@ def _event_day(
 
     An onset is that of the term, which may have become severe later; otherwise the day of the assessment counts.
     """
-    onset = impute_day(participant, finding.onset_on)
+    onset = impute_day(participant, assessment.fact, finding.onset_on)
     earlier = [other.day.on for other in assessments[: assessment.number] if other.shows_less_than_severe(finding.term)]
     is_plausible = onset.on <= assessment.day.on and all(day < onset.on for day in earlier)
     return onset if finding.onset_on and is_plausible else assessment.day

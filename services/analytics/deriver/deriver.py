@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
 from hashlib import sha256
 from itertools import groupby
 from typing import Any
@@ -20,12 +19,14 @@ from services.analytics.derivation.derive import DERIVATION_VERSION, derive
 from services.analytics.derivation.rows import ParticipantRows
 from services.analytics.deriver import repository
 from services.analytics.deriver.repository import DerivedState, ParticipantResult
+from services.analytics.projection.known_on import keep_known_on
 from services.analytics.queries.case import build_case
 from services.analytics.queries.derive import QueryWithStatus, queries_with_status
 from services.analytics.snapshot.repository import facts_of_participants, recorded_at, study_record_at
 from shared.contracts.event import Event
 from shared.contracts.participation import current_site
 from shared.contracts.study import ProtocolAmended, SiteClosed, StudyClosed, StudyOpened
+from shared.kernel.clock import Clock
 from shared.kernel.record import Record
 from shared.postgres.tenancy import PooledConnection
 
@@ -34,11 +35,18 @@ _PLAN_FACTS = (StudyOpened, ProtocolAmended, SiteClosed, StudyClosed)
 _log = logging.getLogger(__name__)
 
 
-class Deriver:
-    """Brings the derived rows of studies up to date. `term_names`: toxicity terms by id, for sentences."""
+class UnreadableFact(Exception):
+    """A stored fact has a type that this release does not have: a later release has written it."""
 
-    def __init__(self, pool: asyncpg.Pool[Any], term_names: Mapping[str, str]) -> None:
-        self._pool, self._term_names = pool, term_names
+
+class Deriver:
+    """Brings the derived rows of studies up to date. `term_names`: toxicity terms by id, for sentences.
+
+    `clock` says on which day events of earlier releases were known, which do not say so themselves.
+    """
+
+    def __init__(self, pool: asyncpg.Pool[Any], term_names: Mapping[str, str], clock: Clock) -> None:
+        self._pool, self._term_names, self._clock = pool, term_names, clock
 
     async def studies(self) -> list[str]:
         """Returns the studies of which facts have been applied."""
@@ -49,6 +57,8 @@ class Deriver:
 
         A second call of any process waits until the first has committed.
         """
+        if await self._pool.fetchval(repository.SQL["lacks_known_on"], study_id):
+            await keep_known_on(self._pool, self._clock, study_id)
         async with self._pool.acquire() as connection, connection.transaction():
             state = await repository.lock_state(connection, study_id)
             position = await connection.fetchval(repository.SQL["latest_position"], study_id)
@@ -107,12 +117,16 @@ def _by_participant(ids: Sequence[str], events: Sequence[Event]) -> Iterator[tup
 def derive_participant(
     participant_id: str, events: Sequence[Event], study: Record, term_names: Mapping[str, str]
 ) -> ParticipantResult:
-    """Returns the rows and data queries of a participant. Raises KeyError or ValueError for an unreadable fact."""
-    record = Record(tuple(event.stated_fact() for event in events))
-    participant = Participant(participant_id=participant_id, record=record, known_until=date.max)
+    """Returns the rows and data queries of a participant.
+
+    Raises UnreadableFact for a fact of a type that this release does not have, ValueError for unreadable content.
+    """
+    if any(not event.is_readable for event in events):
+        raise UnreadableFact
+    participant = Participant.from_events(participant_id, events)
     rows = derive(participant, study)
     queries = _derive_queries(participant, rows, events, study, term_names)
-    site_id = current_site(record) or ""
+    site_id = current_site(participant.record) or ""
     digest = sha256(repr((rows, queries, site_id)).encode()).digest()
     return ParticipantResult(participant_id, site_id, rows, queries, digest)
 

@@ -29,7 +29,7 @@ async def run_deriver(settings: Settings, stop: asyncio.Event) -> None:
     """Derive what has changed until `stop` is set. Waits while the database is unavailable."""
     url = settings.database_url("analytics", "system")
     pool = await retry_while_unavailable(lambda: open_pool(url, max_size=2))
-    deriver, changed = Deriver(pool, TermNames()), ChangedStudies()
+    deriver, changed = Deriver(pool, TermNames(), settings.study_clock()), ChangedStudies()
     listener = asyncio.create_task(_listen(url, changed))
     try:
         while not stop.is_set():

@@ -15,6 +15,10 @@ select position, derivation_version, plans from derived_study where study_id = $
 -- Stores the state of a study; it returns nothing.
 update derived_study set position = $2, recorded_at = $3, derivation_version = $4, plans = $5 where study_id = $1
 
+-- name: lacks_known_on
+-- Whether the study has an event without the day by which it was known.
+select exists (select from journal where study_id = $1 and known_on is null)
+
 -- name: latest_position
 -- The position up to which facts of a study have been applied; null without any.
 select position from study_position where study_id = $1

@@ -69,6 +69,7 @@ def _columns(positioned: Sequence[PositionedEvent], applied_at: dict[str, dateti
             json.dumps(dict(event.meta)),
             event.recorded_at,
             applied_at[event.study_id],
+            event.recorded_on,
         )
         for event, position in positioned
     )

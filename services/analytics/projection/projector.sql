@@ -17,11 +17,11 @@ select t.study_id, t.position, t.applied_at,
 -- name: write_journal
 -- Appends the events of a batch to the journal; it returns nothing.
 insert into journal (study_id, position, source, subject, version, event_id, type, schema_version, site_id, data, meta,
-                     recorded_at, applied_at)
+                     recorded_at, applied_at, known_on)
 select study_id, position, source, subject, version, event_id, type, schema_version, site_id, data::jsonb, meta::jsonb,
-       recorded_at, applied_at
+       recorded_at, applied_at, known_on
   from unnest(
     $1::text[], $2::bigint[], $3::text[], $4::text[], $5::integer[], $6::uuid[], $7::text[], $8::integer[], $9::text[],
-    $10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[]
+    $10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::date[]
   ) as fact (study_id, position, source, subject, version, event_id, type, schema_version, site_id, data, meta,
-             recorded_at, applied_at)
+             recorded_at, applied_at, known_on)

@@ -17,15 +17,15 @@ with statements as (
            first_value(type) over line as type, first_value(site_id) over line as site_id,
            first_value(version) over line as version, first_value(recorded_at) over line as recorded_at,
            case when corrects then (data #>> '{replacement,schema_version}')::integer else schema_version end as schema_version,
-           case when corrects then data #> '{replacement,data}' else data end as data,
+           case when corrects then data #> '{replacement,data}' else data end as data, known_on,
            lead(position) over line as to_position
       from statements
     window line as (partition by source, subject, stated_id order by position)
 )
 insert into fact (study_id, service, type, subject, event_id, site_id, version, recorded_at, schema_version, data,
-                  from_position, to_position)
+                  from_position, to_position, known_on)
 select study_id, service, type, subject, stated_id, site_id, version, recorded_at, schema_version, data, position,
-       to_position
+       to_position, known_on
   from versions where data is not null
 
 -- name: replay_sites

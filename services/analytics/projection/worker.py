@@ -19,12 +19,14 @@ import asyncpg
 from aiokafka.errors import KafkaConnectionError
 from faust import App, Event, Stream  # by name: Faust loads them lazily otherwise
 
+from services.analytics.projection.known_on import keep_known_on_everywhere
 from services.analytics.projection.projector import apply_events
 from services.analytics.projection.rebuild import begin_epoch
 from shared.inbox.batch import apply_with_retry
 from shared.inbox.consumer import BATCH_SIZE, message_from_record, rewind_group
 from shared.inbox.lag import monitor_lag
 from shared.kafka.clients import METADATA_MAX_AGE_MS, vital_tasks
+from shared.kernel.clock import Clock
 from shared.postgres.retry import retry_while_unavailable
 from shared.postgres.tenancy import open_pool
 
@@ -36,7 +38,7 @@ _CLIENT_CHECK_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
-async def run(system_url: str, bootstrap: str, datadir: Path, *, group: str = CONSUMER_GROUP) -> None:
+async def run(system_url: str, bootstrap: str, datadir: Path, clock: Clock, *, group: str = CONSUMER_GROUP) -> None:
     """Projects the topics until SIGTERM or SIGINT. Waits for the database, the broker and its topics.
 
     Exits the process at once if it cannot continue, or cannot stop in time.
@@ -44,7 +46,7 @@ async def run(system_url: str, bootstrap: str, datadir: Path, *, group: str = CO
     stop_requested = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop_requested.set)
-    worker_task = asyncio.create_task(_run_worker(system_url, bootstrap, datadir, group))
+    worker_task = asyncio.create_task(_run_worker(system_url, bootstrap, datadir, clock, group))
     stop_task = asyncio.create_task(stop_requested.wait())
     await asyncio.wait({worker_task, stop_task}, return_when=asyncio.FIRST_COMPLETED)
     if worker_task.done():
@@ -55,8 +57,9 @@ async def run(system_url: str, bootstrap: str, datadir: Path, *, group: str = CO
         os._exit(0)  # nothing is lost: what was not committed is delivered again
 
 
-async def _run_worker(system_url: str, bootstrap: str, datadir: Path, group: str) -> None:
+async def _run_worker(system_url: str, bootstrap: str, datadir: Path, clock: Clock, group: str) -> None:
     pool = await retry_while_unavailable(lambda: open_pool(system_url, max_size=2))
+    await retry_while_unavailable(lambda: keep_known_on_everywhere(pool, clock))
     await rewind_group(pool, bootstrap, group, TOPICS, lambda: begin_epoch(pool))
     app = create_faust_app(pool, bootstrap, datadir, group)
     monitor_tasks = [asyncio.create_task(_exit_on_error(monitor_lag(pool, bootstrap, TOPICS)))]

@@ -142,18 +142,17 @@ def build_cases(
     events: Sequence[Event],
     excluded: frozenset[str],
     term_names: Mapping[str, str] | None = None,
-    known_until: date = date.max,
 ) -> list[Case]:
     """Returns the cases of the screened participants that are not excluded, in the order of their ids.
 
-    `events`: the current facts, in any order. `known_until`: the last day that dates are imputed to.
+    `events`: the current facts, in any order.
     """
     by_subject: dict[str, dict[UUID, datetime]] = {}
     for event in events:
         by_subject.setdefault(event.stream_id, {})[event.event_id] = event.recorded_at
     return [
         build_case(participant, study, by_subject[participant.participant_id], term_names or {})
-        for participant in participants_of_events(events, known_until)
+        for participant in participants_of_events(events)
         if participant.record.stated_of(ParticipantScreened) and participant.participant_id not in excluded
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
 from services.analytics.cohort.participants import participants_of_events
 from services.analytics.derivation.derive import derive
@@ -21,7 +21,7 @@ class StudyFacts:
     """The facts of a study as of a position.
 
     `study`: the study's own facts. `events`: the facts of participants, in any order. `excluded`: participants who are
-    in no analysis today, and so in none of the past. `known_until`: the last day that dates are imputed to.
+    in no analysis today, and so in none of the past.
     """
 
     study_id: str
@@ -30,7 +30,6 @@ class StudyFacts:
     study: Record
     events: Iterable[Event]
     excluded: frozenset[str]
-    known_until: date
 
 
 def derive_snapshot(facts: StudyFacts) -> StudySnapshot:
@@ -48,7 +47,7 @@ def derive_snapshot(facts: StudyFacts) -> StudySnapshot:
 
 def _derive_participants(facts: StudyFacts) -> Iterator[ParticipantRows]:
     """Yields the rows of each participant, in the order of their numbers."""
-    for person in participants_of_events(facts.events, facts.known_until):
+    for person in participants_of_events(facts.events):
         if person.participant_id in facts.excluded:
             yield ParticipantRows(subject=(excluded_subject(person),))
         else:

@@ -113,4 +113,9 @@ async def is_visible(connection: Connection, study_id: str, participant_id: str)
 
 
 def _events_from_rows(study_id: str, rows: Sequence[asyncpg.Record]) -> list[Event]:
-    return [Event.from_row(row, study_id=study_id, service=row["service"], stream_id=row["subject"]) for row in rows]
+    return [
+        Event.from_row(
+            row, study_id=study_id, service=row["service"], stream_id=row["subject"], known_on=row["known_on"]
+        )
+        for row in rows
+    ]

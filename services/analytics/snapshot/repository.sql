@@ -20,13 +20,13 @@ select from_position, data from fact
 
 -- name: study_record_at
 -- The study's own facts that were current at a position, in the order of their versions.
-select service, type, subject, event_id, site_id, version, schema_version, data, recorded_at from fact
+select service, type, subject, event_id, site_id, version, schema_version, data, recorded_at, known_on from fact
  where study_id = $1 and subject = $1 and from_position <= $2 and (to_position is null or to_position > $2)
  order by version
 
 -- name: facts_at
 -- The facts of all participants that were current at a position, by participant, service and version.
-select service, type, subject, event_id, site_id, version, schema_version, data, recorded_at from fact
+select service, type, subject, event_id, site_id, version, schema_version, data, recorded_at, known_on from fact
  where study_id = $1 and subject <> $1 and from_position <= $2 and (to_position is null or to_position > $2)
  order by subject, service, version
 
@@ -40,7 +40,7 @@ select participant_id from derived_subject where study_id = $1 and position > $2
 
 -- name: facts_of_participants
 -- The facts of the given participants that were current at a position, by participant, service and version.
-select service, type, subject, event_id, site_id, version, schema_version, data, recorded_at from fact
+select service, type, subject, event_id, site_id, version, schema_version, data, recorded_at, known_on from fact
  where study_id = $1 and subject = any($2) and from_position <= $3 and (to_position is null or to_position > $3)
  order by subject, service, version
 

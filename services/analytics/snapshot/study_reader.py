@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -31,9 +31,6 @@ from shared.kernel.errors import Forbidden, NotFound
 from shared.kernel.record import Record
 from shared.postgres.tenancy import PooledConnection, Tenant, transaction
 from shared.security.grants import Rights, readable_tenants
-
-UTC_OFFSET_OF_LAST_TIMEZONE = timedelta(hours=12)
-"""Time from midnight in UTC until the day has begun at every place on earth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,10 @@ class StudyReader:
         self.studies = ReplicatedStudies(system_pool)
 
     async def projection_position(self, study_id: str) -> ProjectionPosition:
-        """Returns the latest position. Read it before the facts: a fact applied in between is then not missed."""
+        """Returns the latest position. Read it before the facts: a fact applied in between is then not missed.
+
+        Every fact up to it has the day by which it was known, which facts of earlier releases get at the first read.
+        """
         return await repository.projection_position(self._system_pool, study_id)
 
     async def current_position(self, study_id: str, member: str) -> ProjectionPosition:
@@ -86,13 +86,6 @@ class StudyReader:
     def today_by_site(self, study_id: str, study: Record) -> dict[str, date]:
         """Returns the calendar day at each site of the study."""
         return {site.site_id: self._clock.today(study_id, site.time_zone) for site in study.facts_of(SiteActivated)}
-
-    def data_known_until(self, study_id: str, recorded_at: datetime | None) -> date:
-        """Returns the last day that had begun everywhere when the last fact was recorded.
-
-        It bounds imputed dates. It depends on the data alone, so an analysis of a position does not change with today.
-        """
-        return self._clock.day(study_id, (recorded_at or self._clock.now()) - UTC_OFFSET_OF_LAST_TIMEZONE)
 
     def day_of_position(self, study_id: str, study: Record, recorded_at: datetime | None) -> date:
         """Returns the study's day at the time by which everything up to a position had been recorded."""
@@ -128,7 +121,6 @@ class StudyReader:
             study=study_at_position if study_at_position.facts_of(StudyOpened) else study,  # before: without anybody
             events=await self._facts(study_id, position, visible_to),
             excluded=await self.excluded_participants(study_id),
-            known_until=date.max,
         )
         return await asyncio.to_thread(derive_snapshot, facts)
 

@@ -30,7 +30,6 @@ from shared.contracts.toxicity import SeriousEventReported, SeriousEventResolved
 from shared.contracts.treatment import RadiotherapyCompleted, RadiotherapyDiscontinued, SystemicTherapyStopped
 from shared.kernel.fact import Fact
 from shared.kernel.partial_date import PartialDate
-from shared.kernel.record import Record
 
 _ENDED_OUTCOMES = {"RECOVERED/RESOLVED", "RECOVERED/RESOLVED WITH SEQUELAE", "FATAL"}
 _RANK_AFTER = 0.5
@@ -38,12 +37,16 @@ _RANK_AFTER = 0.5
 
 @dataclass(frozen=True, slots=True)
 class DatedFact:
-    """A fact with the date that places it on the timeline, and the day that analyses use for it. None: undated."""
+    """A fact with the date that places it on the timeline, and the day that analyses use for it. None: undated.
+
+    `known_on`: the study's day when the fact was recorded.
+    """
 
     event: Event
     fact: Fact
     partial_date: PartialDate | None
     day: date | None
+    known_on: date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +54,11 @@ class TimelineContext:
     """The state of the study that a timeline shows.
 
     `position`, and `recorded_at` of the last fact up to it. `today`: the day up to which open episodes last.
-    `known_until`: the last day that dates are imputed to.
     """
 
     position: int
     recorded_at: datetime | None
     today: date
-    known_until: date
 
 
 def assemble_timeline(
@@ -71,15 +72,10 @@ def assemble_timeline(
     `events`: the current facts of all services. `term_names`: names of toxicity terms by id. `corrected_ids`: the
     events that were corrected. Facts about the record (an explained query, a reminder) are left out.
     """
-    readable = [(event, event.stated_fact()) for event in events if event.is_readable]
-    record = Record(tuple(stated for _, stated in readable))
-    participant = Participant(events[0].stream_id, record, context.known_until)
-    events_and_facts = [
-        (event, stated.fact) for event, stated in readable if not isinstance(stated.fact, NOT_ON_TIMELINE)
-    ]
-    dated_facts = list(_with_imputed_days(events_and_facts, participant))
-    spans = SpanContext(dated_facts, _open_end(dated_facts, context.today), context.known_until)
-    descriptions = DescriptionContext(record, term_names or {})
+    participant = Participant.from_events(events[0].stream_id, events)
+    dated_facts = list(_with_imputed_days(events, participant))
+    spans = SpanContext(dated_facts, _open_end(dated_facts, context.today))
+    descriptions = DescriptionContext(participant.record, term_names or {})
     entries = tuple(
         _entry(dated_fact, spans, descriptions, is_corrected=dated_fact.event.event_id in corrected_ids)
         for dated_fact in _sort_clinically(dated_facts)
@@ -105,19 +101,24 @@ def _lanes(entries: Sequence[TimelineEntry]) -> tuple[Lane, ...]:
     return tuple(Lane(lane=lane, title=title) for lane, title in LANES.items() if lane in lanes_present)
 
 
-def _with_imputed_days(events_and_facts: Sequence[tuple[Event, Fact]], participant: Participant) -> Iterator[DatedFact]:
-    """Pairs each fact with its imputed day, as figures do."""
-    for event, fact in events_and_facts:
-        partial_date = _placement_date(fact)
-        if partial_date is None:
-            yield DatedFact(event, fact, None, None)
-        else:
-            yield DatedFact(
-                event,
-                fact,
-                partial_date,
-                participant.day(fact) if partial_date == fact.happened_on else partial_date.earliest,
-            )
+def _with_imputed_days(events: Sequence[Event], participant: Participant) -> Iterator[DatedFact]:
+    """Pairs each fact of the timeline with its imputed day, as figures do."""
+    events_by_id = {event.event_id: event for event in events}
+    for stated in participant.record.stated_facts:
+        if not isinstance(stated.fact, NOT_ON_TIMELINE):
+            yield _with_imputed_day(events_by_id[stated.event_id], stated.fact, participant)
+
+
+def _with_imputed_day(event: Event, fact: Fact, participant: Participant) -> DatedFact:
+    partial_date = _placement_date(fact)
+    is_clinical_date = partial_date is not None and partial_date == fact.happened_on
+    return DatedFact(
+        event=event,
+        fact=fact,
+        partial_date=partial_date,
+        day=participant.day(fact) if is_clinical_date else partial_date.earliest if partial_date else None,
+        known_on=participant.known_on[event.event_id],
+    )
 
 
 def _placement_date(fact: Fact) -> PartialDate | None:
@@ -180,7 +181,6 @@ class SpanContext:
 
     dated_facts: Sequence[DatedFact]
     open_end: date
-    known_until: date
 
     def end_of(self, dated_fact: DatedFact) -> tuple[date, bool] | None:
         """Returns the last day of an episode, and True if no end is recorded; None for a fact of a single day."""
@@ -211,7 +211,7 @@ def _entry(
     event, partial_date = dated_fact.event, dated_fact.partial_date
     description, span = describe(dated_fact.fact, description_context), span_context.end_of(dated_fact)
     first_day, last_day = (
-        _possible_range(partial_date, span_context.known_until) if span is None else (dated_fact.day, span[0])
+        _possible_range(partial_date, dated_fact.known_on) if span is None else (dated_fact.day, span[0])
     )
     return TimelineEntry(
         event_id=event.event_id,
@@ -235,8 +235,8 @@ def _entry(
     )
 
 
-def _possible_range(partial_date: PartialDate | None, known_until: date) -> tuple[date | None, date | None]:
-    """Returns the first and last day that a date can mean; no day after `known_until`."""
+def _possible_range(partial_date: PartialDate | None, known_on: date) -> tuple[date | None, date | None]:
+    """Returns the first and last day that a date can mean; no day after `known_on`."""
     if partial_date is None:
         return None, None
-    return partial_date.earliest, max(partial_date.earliest, min(partial_date.latest, known_until))
+    return partial_date.earliest, max(partial_date.earliest, min(partial_date.latest, known_on))

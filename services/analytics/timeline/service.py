@@ -32,7 +32,6 @@ class TimelineService:
             position=resolved.position,
             recorded_at=recorded_at,
             today=resolved.named_cut_date or self._reader.latest_today(study_id, study.record),
-            known_until=self._reader.data_known_until(study_id, recorded_at),
         )
         return await offload(
             member,

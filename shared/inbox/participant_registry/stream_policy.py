@@ -31,8 +31,7 @@ class ForeignParticipantPolicy:
         return frozenset()
 
     def gate(self, study_id: str, study_record: Record, stream: LoadedStream, site_id: str | None) -> Gate:
-        activation = study_timeline.find_site(study_record, site_id or "")
-        today = self.clock.today(study_id, activation.time_zone if activation else "UTC")
+        today = study_timeline.study_day(self.clock, study_id, study_record, site_id or "", self.clock.now())
         enrollment_record = stream.foreign_facts or Record()
         return self.gate_type(
             study=study_record,

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 
 from shared.contracts.event import Event, stated_facts
 from shared.kernel.fact import Fact
@@ -21,6 +21,9 @@ from shared.testing.builders.facts import (
     participant_transferred,
     site_activated,
 )
+
+KNOWN_ON = date(2025, 1, 31)
+"""The day by which analytics takes facts as known, unless a test gives another one."""
 
 
 @dataclass
@@ -56,21 +59,21 @@ class ParticipantHistory:
     def stream(self, service: str) -> EventStream:
         return self.streams.setdefault(service, EventStream(self.study_id, self.participant_id, service, self.site_id))
 
-    def standing_events(self) -> list[Event]:
+    def standing_events(self, known_on: date = KNOWN_ON) -> list[Event]:
         """Return the events whose facts stand, each with its current content, as analytics reads them."""
         event_by_id = {event.event_id: event for event in self.events}
         return [
-            replace(event_by_id[stated.event_id], data=stated.fact.model_dump_json())
+            replace(event_by_id[stated.event_id], data=stated.fact.model_dump_json(), known_on=known_on)
             for stated in current_record(stated_facts(self.events)).stated_facts
         ]
 
 
-def participant_events(facts: Iterable[Fact], participant_id: str = "P") -> list[Event]:
-    """Return the events of facts of one participant; each service counts its own versions."""
+def participant_events(facts: Iterable[Fact], participant_id: str = "P", known_on: date = KNOWN_ON) -> list[Event]:
+    """Return the events of facts of one participant, as analytics reads them; each service counts its own versions."""
     history = ParticipantHistory(participant_id=participant_id)
     for fact in facts:
         history.record(fact)
-    return history.events
+    return [replace(event, known_on=known_on) for event in history.events]
 
 
 def reordered(events: Sequence[Event], seed: int) -> list[Event]:

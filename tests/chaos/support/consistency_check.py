@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import asyncpg
 
@@ -18,6 +19,7 @@ from services.analytics.snapshot.derived_snapshot import StudyFacts, derive_snap
 from services.analytics.snapshot.selection import Selection
 from shared.contracts.event import Event, stated_facts
 from shared.inbox import standing_facts
+from shared.kernel.fact import Correction
 from shared.kernel.record import current_record
 from shared.outbox.event_rows import event_from_row
 from tests.demo import Demo
@@ -125,11 +127,22 @@ def events_by_stream(events: Sequence[Event]) -> dict[StreamKey, list[Event]]:
 def standing_events(events: Sequence[Event]) -> list[Event]:
     """The events that stand, each with the content that it reads as today."""
     first = {each.event_id: each for each in events}
+    last = {stated_id(each): each for each in sorted(events, key=lambda each: each.version)}
     return [
-        replace(first[stated.event_id], data=stated.fact.model_dump_json(), schema_version=stated.fact.schema_version)
+        replace(
+            first[stated.event_id],
+            data=stated.fact.model_dump_json(),
+            schema_version=stated.fact.schema_version,
+            known_on=last[stated.event_id].recorded_on,
+        )
         for stream in events_by_stream(events).values()
         for stated in current_record(stated_facts(stream)).stated_facts
     ]
+
+
+def stated_id(event: Event) -> UUID:
+    """The event whose content it states: its own, or that of the one that it corrects."""
+    return UUID(event.content["event_id"]) if event.type == Correction.type_name else event.event_id
 
 
 def compute_figures(study_id: str, events: Sequence[Event], today: date) -> Mapping[str, Any]:
@@ -144,7 +157,6 @@ def compute_figures(study_id: str, events: Sequence[Event], today: date) -> Mapp
             study=study_record,
             events=participant_events,
             excluded=frozenset(),
-            known_until=date.max,
         )
     )
     return {name: figure.compute(snapshot, Selection(today)).to_json() for name, figure in FIGURES.items()}

@@ -52,7 +52,7 @@ class AnalyticsStudy:
         result = await project_messages(self.database.system, as_messages(new_events))
         assert not result.parked
         self.position += len(new_events)
-        await Deriver(self.database.system, TermNames()).derive_study(self.study_id)
+        await Deriver(self.database.system, TermNames(), Clock()).derive_study(self.study_id)
 
     async def add_participant(self, site: str, *facts: Fact) -> ParticipantHistory:
         """Add a participant at a site, with these facts, and project them."""

@@ -24,9 +24,10 @@ WORKER_SCRIPT = """
 import asyncio, logging, sys
 from pathlib import Path
 from services.analytics.projection.worker import run
+from shared.kernel.clock import Clock
 url, bootstrap, datadir, group = sys.argv[1:]
 logging.basicConfig(level=logging.INFO)
-asyncio.run(run(url, bootstrap, Path(datadir), group=group))
+asyncio.run(run(url, bootstrap, Path(datadir), Clock(), group=group))
 """
 CLIENT_FAILURE_SCRIPT = """
 import signal

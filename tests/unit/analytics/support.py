@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from services.analytics.cohort.participant import Participant
 from services.analytics.queries.case import Case, build_cases
 from services.analytics.queries.derive import DataQuery, QueryWithStatus, queries_with_status
 from services.analytics.snapshot.derived_snapshot import StudyFacts, derive_snapshot
@@ -50,9 +51,8 @@ def snapshot_of_events(
     study: Record = STUDY,
     *,
     excluded: Collection[str] = (),
-    known_until: date = TODAY,
 ) -> StudySnapshot:
-    """Return the snapshot of a study with these events of participants, whose dates are imputed up to a day."""
+    """Return the snapshot of a study with these events of participants."""
     return derive_snapshot(
         StudyFacts(
             study_id="s",
@@ -61,7 +61,6 @@ def snapshot_of_events(
             study=study,
             events=events,
             excluded=frozenset(excluded),
-            known_until=known_until,
         )
     )
 
@@ -126,11 +125,15 @@ def treated_participant(*facts_: Fact, **plan: Any) -> QueriedHistory:
     )
 
 
-def timeline_at(
-    events: Sequence[Event], today: date, known_until: date | None = None, **options: Any
-) -> TimelineAnswer:
-    """Return the timeline at position 412. Without `known_until`, dates are imputed up to today."""
-    context = TimelineContext(position=412, recorded_at=RECORDED_AT, today=today, known_until=known_until or today)
+def days_by_event(participant: Participant, events: Sequence[Event]) -> list[str]:
+    """Return the day of each fact, in the order of its events."""
+    days = {stated.event_id: participant.day(stated.fact) for stated in participant.record.stated_facts}
+    return [days[event.event_id].isoformat() for event in events]
+
+
+def timeline_at(events: Sequence[Event], today: date, **options: Any) -> TimelineAnswer:
+    """Return the timeline at position 412."""
+    context = TimelineContext(position=412, recorded_at=RECORDED_AT, today=today)
     return assemble_timeline(events, context, **options)
 
 
@@ -139,8 +142,7 @@ def timeline_json(
     today: date,
     term_names: Mapping[str, str] | None = None,
     corrected_ids: Collection[UUID] = (),
-    known_until: date | None = None,
 ) -> dict[str, Any]:
     """Return the `.json` answer of the timeline."""
     options = {"term_names": term_names, "corrected_ids": corrected_ids}
-    return dict(timeline_at(events, today, known_until, **options).to_json())
+    return dict(timeline_at(events, today, **options).to_json())

@@ -43,6 +43,24 @@ def test_frozen_study_has_the_same_today_in_every_zone() -> None:
     assert {clock.today("atc-rt", zone) for zone in ("UTC", "Asia/Tokyo")} == {date(2025, 1, 31)}
 
 
+def test_study_frozen_at_an_instant_has_the_day_of_that_instant_at_each_site() -> None:
+    clock = clock_at(LATE_IN_MARCH, "atc-rt=2025-01-31T23:30:00+01:00,demo-live=2024-12-31t23:00:00Z")
+    zones = ("Europe/Berlin", "America/New_York", "Asia/Tokyo")
+    assert [clock.today("atc-rt", zone).day for zone in zones] == [31, 31, 1]
+    assert [clock.today("demo-live", zone).year for zone in zones] == [2025, 2024, 2025]
+
+
+@pytest.mark.parametrize("setting", ["", "2025-03-14", "2025-03-14T12:00:00Z", "+0", "atc-rt=2025-03-14"])
+@given(days=st.integers(0, 4000))
+def test_advanced_study_is_so_many_days_later_and_no_other(setting: str, days: int) -> None:
+    advanced_days: dict[str, int] = {}
+    clock = Clock(Clock.parse(setting).frozen_or_shifted, lambda: LATE_IN_MARCH, lambda: advanced_days)
+    before = clock.today("atc-rt", "Asia/Tokyo"), clock.today("demo-live")
+    advanced_days["atc-rt"] = days
+    assert clock.today("atc-rt", "Asia/Tokyo") == before[0] + timedelta(days=days)
+    assert clock.today("demo-live") == before[1]
+
+
 @given(st.integers(-4000, 4000))
 def test_shifted_study_advances_with_real_days(days: int) -> None:
     setting = f"demo-live={days:+d}"
@@ -71,7 +89,18 @@ def test_recording_time_is_real_despite_a_frozen_today() -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    ["yesterday", "atc-rt=", "atc-rt", "atc-rt=2025-02-30", "+x", "+1.5", "atc-rt=+1;x=+2", "2025-01-31T00:00"],
+    [
+        "yesterday",
+        "atc-rt=",
+        "atc-rt",
+        "atc-rt=2025-02-30",
+        "+x",
+        "+1.5",
+        "atc-rt=+1;x=+2",
+        "2025-01-31T00:00",
+        "2025-01-31T25:00:00Z",
+        "T",
+    ],
 )
 def test_invalid_clock_setting_is_refused(setting: str) -> None:
     with pytest.raises(ValueError):

@@ -15,10 +15,11 @@ from services.analytics.figures.participant_flow import ParticipantFlow
 from services.analytics.figures.treatments import Treatments
 from services.analytics.queries.case import build_cases
 from services.analytics.snapshot.selection import Selection
+from shared.contracts.treatment import RadiotherapyCompleted, RadiotherapyStarted
 from shared.kernel.fact import Fact
 from shared.testing.builders import facts, follow_up_facts, toxicity_facts
 from shared.testing.builders.participant_history import participant_events
-from tests.unit.analytics.support import STUDY, TODAY, snapshot_of_events, timeline_json
+from tests.unit.analytics.support import STUDY, TODAY, days_by_event, snapshot_of_events, timeline_json
 
 ENROLLMENT = [
     facts.participant_screened("2023-11-01"),
@@ -30,15 +31,15 @@ ENROLLMENT = [
 def imputed_days(facts_recorded: Sequence[Fact], placed_apart: Fact | None = None) -> list[str]:
     """Return the day on which figures, timelines and queries place each fact; timelines alone move `placed_apart`."""
     recorded_events = participant_events(facts_recorded)
-    (participant,) = participants_of_events(recorded_events, TODAY)
-    imputed = [participant.day(each.stated_fact().fact).isoformat() for each in recorded_events]
+    (participant,) = participants_of_events(recorded_events)
+    imputed = days_by_event(participant, recorded_events)
     entries = {entry["event_id"]: entry["day"] for entry in timeline_json(recorded_events, TODAY)["entries"]}
-    (case,) = build_cases(STUDY, recorded_events, frozenset(), known_until=TODAY)
+    (case,) = build_cases(STUDY, recorded_events, frozenset())
     placed = [entries[str(each.event_id)] for each in recorded_events]
     assert [day for day, fact in zip(placed, facts_recorded, strict=True) if fact != placed_apart] == [
         day for day, fact in zip(imputed, facts_recorded, strict=True) if fact != placed_apart
     ]
-    assert [case.day(each.stated_fact().fact).isoformat() for each in recorded_events] == imputed
+    assert days_by_event(case.participant, recorded_events) == imputed
     return imputed
 
 
@@ -47,7 +48,7 @@ def flow_counts(facts_recorded: Sequence[Fact], cut_date: date = TODAY) -> Parti
 
 
 def participant_of(facts_recorded: Sequence[Fact]) -> Participant:
-    (participant,) = participants_of_events(participant_events(facts_recorded), TODAY)
+    (participant,) = participants_of_events(participant_events(facts_recorded))
     return participant
 
 
@@ -74,7 +75,7 @@ def test_course_start_is_imputed_before_its_end_and_exact_days_stay(
 
 def test_visits_are_anchored_at_an_exact_course_end_despite_a_partial_start() -> None:
     facts_recorded = [*ENROLLMENT, facts.radiotherapy_started("2024"), facts.radiotherapy_completed("2024-03-04")]
-    (case,) = build_cases(STUDY, participant_events(facts_recorded), frozenset(), known_until=TODAY)
+    (case,) = build_cases(STUDY, participant_events(facts_recorded), frozenset())
     anchor = case.anchor(None)
     assert anchor
     assert anchor[1] == date(2024, 3, 4)
@@ -180,7 +181,7 @@ def test_resumed_follow_up_ends_an_earlier_loss(facts_recorded: list[Fact], stat
         participant_timeline = timeline_json(participant_events([*ENROLLMENT, *order]), TODAY)
         assert (participant_timeline["status"] == "lost") == (status == "lost")
         assert any(entry["ongoing"] for entry in participant_timeline["entries"]) == (status == "lost")
-        (case,) = build_cases(STUDY, participant_events([*ENROLLMENT, *order]), frozenset(), known_until=TODAY)
+        (case,) = build_cases(STUDY, participant_events([*ENROLLMENT, *order]), frozenset())
         assert (case.end_of_follow_up < date.max) == (status == "lost")
 
 
@@ -198,10 +199,13 @@ def test_imputed_days_lie_within_their_dates_and_ends_follow_starts(began: str, 
         *([follow_up_facts.participant_died(died)] if died else []),
     ]
     participant = participant_of(facts_recorded)
-    for fact in facts_recorded:
+    stated = [stated.fact for stated in participant.record.stated_facts]
+    for fact in stated:
         assert fact.happened_on
         assert fact.happened_on.earliest <= participant.day(fact) <= fact.happened_on.latest
-    start, end = facts_recorded[3], facts_recorded[4]
+    start, end = (
+        next(fact for fact in stated if isinstance(fact, kind)) for kind in (RadiotherapyStarted, RadiotherapyCompleted)
+    )
     if start.happened_on and end.happened_on and start.happened_on.earliest <= end.happened_on.latest:
         assert participant.day(start) <= participant.day(end)
 

@@ -35,7 +35,9 @@ def plans_of(**members: str) -> tuple[PlanPeriod, ...]:
 
 
 def participant(*stated: Fact) -> Participant:
-    return Participant(participant_id="P", record=record_of(*stated), known_until=YEARS_LATER)
+    record = record_of(*stated)
+    known_on = {each.event_id: YEARS_LATER for each in record.stated_facts}
+    return Participant(participant_id="P", record=record, known_on=known_on)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from tests.unit.analytics.support import (
     SCREENED,
     STUDY,
     TODAY,
+    days_by_event,
     snapshot_of,
     timeline_json,
 )
@@ -71,12 +72,12 @@ def test_figures_timeline_and_queries_impute_the_same_days_around_a_withdrawal(o
         facts.consent_withdrawn(on),
     ]
     events = participant_events(facts_recorded)
-    (participant,) = participants_of_events(events, TODAY)
-    days = [participant.day(each.stated_fact().fact).isoformat() for each in events]
+    (participant,) = participants_of_events(events)
+    days = days_by_event(participant, events)
     entries = {entry["event_id"]: entry["day"] for entry in timeline_json(events, TODAY)["entries"]}
     assert [entries[str(each.event_id)] for each in events] == days
-    (case,) = build_cases(STUDY, events, frozenset(), known_until=TODAY)
-    assert [case.day(each.stated_fact().fact).isoformat() for each in events] == days
+    (case,) = build_cases(STUDY, events, frozenset())
+    assert days_by_event(case.participant, events) == days
     assert case.end_of_follow_up.isoformat() == days[-1]
 
 

@@ -56,8 +56,8 @@ def test_accrual_is_stratified_by_enrolling_site() -> None:
 
 @pytest.mark.parametrize("day", [1, 10, 20])
 def test_partial_date_is_imputed_by_the_recording_day_and_not_by_the_cut_off(day: int) -> None:
-    events = participant_events([facts.participant_screened("2024-03"), facts.participant_enrolled("2024-03")])
-    study_snapshot = snapshot_of_events(events, known_until=date(2024, 3, day))
+    in_march = [facts.participant_screened("2024-03"), facts.participant_enrolled("2024-03")]
+    study_snapshot = snapshot_of_events(participant_events(in_march, known_on=date(2024, 3, day)))
     imputed_day = min(day, 15)
     for cut_date in (date(2024, 3, imputed_day), TODAY):
         (group,) = Accrual.compute(study_snapshot, Selection(cut_date)).groups

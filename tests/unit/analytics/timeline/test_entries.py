@@ -166,11 +166,6 @@ def test_partial_date_is_shown_unchanged_and_spans_its_possible_days() -> None:
     assert participant_timeline["imputed_dates"] == 1
 
 
-def test_partial_date_does_not_extend_into_the_future() -> None:
-    entry = single_entry("procedure.performed", entries_of(facts.procedure_performed("2024"), today=date(2024, 3, 1)))
-    assert (entry["day"], entry["until"]) == ("2024-03-01", "2024-03-01")
-
-
 def test_partial_end_follows_its_start_and_death_the_last_contact() -> None:
     course = single_entry(
         "radiotherapy.started",
@@ -240,6 +235,6 @@ def test_bars_start_before_they_end_and_within_the_timeline(days: list[int], end
 
 
 def test_timeline_imputes_partial_dates_independently_of_the_cut_off() -> None:
-    events = participant_events([SCREENED, facts.participant_enrolled("2024-03")])
-    entry = timeline_json(events, date(2024, 3, 10), known_until=date(2024, 3, 20))["entries"][-1]
+    events = participant_events([SCREENED, facts.participant_enrolled("2024-03")], known_on=date(2024, 3, 20))
+    entry = timeline_json(events, date(2024, 3, 10))["entries"][-1]
     assert [entry[name] for name in ("from", "day", "until")] == ["2024-03-01", "2024-03-15", "2024-03-20"]
