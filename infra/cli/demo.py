@@ -11,7 +11,7 @@ from infra.callbacks import ReportProgress
 from infra.cli import up
 from infra.cli.installation import configured_port, data_folder, http_client, token_source
 from infra.cli.progress import progress
-from infra.client.reference_loader import load_reference_study
+from infra.client.reference_loader import load_reference_study, take_paper_cut
 from infra.local.demo_links import LIVE_STUDY, demo_links
 from infra.local.stack import Stack
 from infra.local.supervisor import python_module
@@ -46,6 +46,8 @@ async def _load_demo(_: Stack) -> None:
             facts = await load_reference_study(http, token_source(STUDY_ID), messages.append, report_progress)
         typer.echo("\n".join(messages))
         with progress("Waiting until the pages show the reference study", "facts") as report_progress:
+            await _wait_until_shown(http, STUDY_ID, facts, report_progress)
+            facts += await take_paper_cut(http, token_source(STUDY_ID))
             await _wait_until_shown(http, STUDY_ID, facts, report_progress)
         try:
             with progress("Waiting for the simulated study", "facts") as report_progress:

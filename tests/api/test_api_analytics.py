@@ -342,7 +342,7 @@ def test_live_stream_announces_the_position_at_which_a_change_is_readable(demo: 
     with open_study(demo) as study:
         start = study.wait_for_analytics()
         live = study.address("live", "analytics")
-        with study.http.stream("GET", live, headers=study.authorization("reader")) as answer:
+        with study.http.stream("GET", live, headers=study.authorization("monitor")) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
             lines = answer.iter_lines()
             assert next(lines) == "retry: 2000"

@@ -44,7 +44,7 @@ FigureServiceDep = Annotated[FigureService, Depends(get_figure_service)]
 @routes.get("/figures", **read_route_options(FigureNames), summary="List of figures")
 async def names(request: Request, study: StudyIdPath, reader: StudyReaderDep) -> FigureNames:
     """Lists the figures, and the parameters that can divide each of them."""
-    await reader.current_position(study, request.state.caller.subject)
+    await reader.member_rights(study, request.state.caller.subject)
     rows = [
         FigureName(name=name, title=figure.TITLE, by=list(figure.STRATIFICATIONS)) for name, figure in FIGURES.items()
     ]

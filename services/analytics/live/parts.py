@@ -8,9 +8,16 @@ from shared.ui.live_updates import LiveUpdates
 LIVE_LISTS = ("queries", "timeline", "participants")
 """The parts that are not figures."""
 LIVE_PARTS = (*FIGURES, *LIVE_LISTS)
+CUT = "cut"
+"""The last named data cut: the only part that readers hear of."""
 
 
 def publish_change(live_updates: LiveUpdates, study: str, position: int) -> None:
     """Announces that every part of a study may differ from `position` on."""
     for part in LIVE_PARTS:
         live_updates.publish(f"{study}/{part}", str(position))
+
+
+def publish_cut(live_updates: LiveUpdates, study: str, position: int) -> None:
+    """Announce that the last named data cut of a study is that at `position`."""
+    live_updates.publish(f"{study}/{CUT}", str(position))

@@ -15,7 +15,7 @@ from services.analytics.cohort.participant import excludes_participant
 from services.analytics.snapshot import repository
 from services.analytics.snapshot.access import may_see_participants
 from services.analytics.snapshot.as_of import AsOf, ResolvedPosition, resolve_position
-from services.analytics.snapshot.repository import ProjectionPosition
+from services.analytics.snapshot.repository import DataCut, ProjectionPosition
 from services.analytics.snapshot.snapshot import StudySnapshot
 from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.event import Event
@@ -24,7 +24,7 @@ from shared.eventstore.study_cache import StudyState, load_rights
 from shared.gate.study_timeline import latest_site_today
 from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Forbidden, NotFound
+from shared.kernel.errors import NotFound, NothingPublished
 from shared.kernel.record import Record
 from shared.postgres.tenancy import Tenant, transaction
 from shared.security.grants import Rights, readable_tenants
@@ -55,10 +55,27 @@ class StudyReader:
         """Returns the latest position. Read it before the facts: a fact applied in between is then not missed."""
         return await repository.projection_position(self._system_pool, study_id)
 
-    async def current_position(self, study_id: str, member: str) -> ProjectionPosition:
-        """Returns the latest position to a member of the study. Raises NotFound."""
-        await load_rights(self.studies, study_id, member)
-        return await self.projection_position(study_id)
+    async def member_rights(self, study_id: str, member: str) -> Rights:
+        """Returns the rights of a member of the study. Raises NotFound for anybody else."""
+        rights, _ = await load_rights(self.studies, study_id, member)
+        return rights
+
+    async def visible_position(self, study_id: str, member: str) -> ProjectionPosition:
+        """Returns the latest position; for readers that of the last data cut, and when the cut was recorded.
+
+        Raises NotFound for anybody who is no member, NothingPublished for readers before the first cut.
+        """
+        rights = await self.member_rights(study_id, member)
+        current = await self.projection_position(study_id)
+        if not rights.is_reader:
+            return current
+        if not (cuts := await self.data_cuts(study_id)):
+            raise NothingPublished
+        return ProjectionPosition(cuts[-1].position, current.epoch, cuts[-1].recorded_at)
+
+    async def data_cuts(self, study_id: str) -> list[DataCut]:
+        """Returns the named data cuts of a study in the order in which they were taken."""
+        return await repository.data_cuts(self._system_pool, study_id)
 
     async def resolve_position(self, study_id: str, current: ProjectionPosition, as_of: AsOf) -> ResolvedPosition:
         """Returns the position that `as_of` selects. Raises PositionGone, NotFound or RequestRejected."""
@@ -132,7 +149,7 @@ class StudyReader:
         """Returns the rights of a member who sees participants, and the study. Raises NotFound or Forbidden."""
         rights, study = await load_rights(self.studies, study_id, member)
         if not may_see_participants(rights):
-            raise Forbidden
+            raise rights.refuse_reading()
         return rights, study
 
     async def participant_facts(
