@@ -12,7 +12,7 @@ from infra.callbacks import Report, ReportProgress, TokenFor
 from infra.client.services import Service
 from infra.client.study_client import StudyClient
 from infra.reference import published_cases
-from infra.reference.study import OPENING_DATA, PAPER_CUT, SITE, SITE_ID, STUDY_ID, ReferenceFact, default_grants
+from infra.reference.study import OPENING_DATA, SITE, SITE_ID, STUDY_ID, ReferenceFact, default_grants
 from infra.synthetic import cohort
 
 MAX_CONCURRENT_REGISTRATIONS = 4
@@ -72,16 +72,6 @@ async def load_reference_study(
     published_numbers = ", ".join(numbers[participant.key] for participant in participants[:case_count])
     report(f"{STUDY_ID}: the published cases are {published_numbers}; all others are synthetic")
     return fact_count
-
-
-async def take_paper_cut(client: httpx.AsyncClient, token_for: TokenFor) -> int:
-    """Take the named data cut of the reference study, and return the number of facts recorded. Safe to repeat.
-
-    A cut has the facts that analytics has applied before it: take it once analytics shows the whole study.
-    """
-    study_client = StudyClient(client, STUDY_ID, token_for)
-    await study_client.record_study_fact("study.cut_taken", PAPER_CUT, f"{STUDY_ID}/cut/{PAPER_CUT['name']}")
-    return 1
 
 
 def reference_participants() -> list[ParticipantBatches]:

@@ -113,7 +113,7 @@ SITE: dict[str, Any] = {
 }
 
 
-PAPER_CUT: dict[str, Any] = {"name": "paper", "cut_on": FROZEN_TODAY}
+PAPER_CUT: dict[str, str] = {"name": "paper", "cut_on": FROZEN_TODAY}
 """The data cut of the published cohort, which readers of the reference study see."""
 
 

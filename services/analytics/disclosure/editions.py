@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from services.analytics.disclosure.policy import GroupSize
+
 
 @dataclass(frozen=True, slots=True)
 class Membership:
@@ -57,6 +59,14 @@ def find_edition(cuts: Sequence[DividedCut]) -> int | None:
         if cut.may_divide and all(_may_follow(cuts[earlier], cut) for earlier in editions):
             editions.append(index)
     return editions[-1] if editions and cuts[editions[-1]].is_complete else None
+
+
+def group_sizes(members: Members) -> list[GroupSize]:
+    """Returns the size of every group. A figure has events if its members have exits; an exit with a status is one."""
+    participants = Counter(membership.group for membership in members.values())
+    events = Counter(membership.group for membership in members.values() if membership.exit_on and membership.status)
+    has_events = any(membership.exit_on for membership in members.values())
+    return [GroupSize(count, events[group] if has_events else None) for group, count in participants.items()]
 
 
 def count_changes(earlier: Members, later: Members) -> Counter[str]:

@@ -10,6 +10,8 @@ from shared.contracts.study import SiteActivated
 from shared.gate.study_timeline import protocol_on
 from shared.kernel.record import Record
 
+READER_EVENT = "cut"
+"""The only live event of readers: there is a new data cut."""
 LEAST_MINIMUM = 2
 """The smallest group of a protocol that sets none: a group of one is never shown."""
 

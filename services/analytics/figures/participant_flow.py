@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar, Self
+from datetime import date
+from typing import ClassVar, Self, get_args
 
 from services.analytics.charts.svg import (
     Element,
@@ -19,8 +20,8 @@ from services.analytics.charts.svg import (
 from services.analytics.charts.theme import ACCENT, GROUND, MUTED, RULE, TINT
 from services.analytics.cohort.cohort import Cohort, Selection
 from services.analytics.cohort.participant import Participant
-from services.analytics.cohort.participation_status import follow_up_status
-from services.analytics.figures.disclosure import ParticipantCount, WithheldWith
+from services.analytics.cohort.participation_status import FollowUpStatus, follow_up_status
+from services.analytics.disclosure.declaration import Disclosure
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
 from services.analytics.statistics.proportions import clopper_pearson, percent
 from services.analytics.wording.participation_status import PARTICIPATION_STATUS_LABELS, describe_participation_status
@@ -50,6 +51,8 @@ _LABELS = {
     "treated": "Treated (index course started)",
     "stereotactic": "Stereotactic radiotherapy of a metastasis",
 }
+_STEPS = ("screened", "screen_failed", "consented", "enrolled", "treated", "stereotactic")
+_COUNTS = frozenset({*_STEPS, *get_args(FollowUpStatus)})
 _DATED_FACT_TYPES = (
     ParticipantScreened,
     ScreeningFailed,
@@ -64,7 +67,6 @@ _DATED_FACT_TYPES = (
     LostToFollowUp,
     FollowUpResumed,
 )
-_SHARE_OF = WithheldWith(("stereotactic", "enrolled"))
 
 _WIDTH = 480
 _BOX_WIDTH, _SIDE_BOX_WIDTH, _BOX_HEIGHT, _STEP_HEIGHT = 236, 176, 46, 70
@@ -81,21 +83,22 @@ class ParticipantFlow(Figure):
 
     NAME: ClassVar[str] = "flow"
     TITLE: ClassVar[str] = "Participant flow"
+    DISCLOSURE: ClassVar[Disclosure] = Disclosure(counts=_COUNTS, divisible=False, person_level=False)
 
-    screened: ParticipantCount
-    screen_failed: ParticipantCount
-    consented: ParticipantCount
-    enrolled: ParticipantCount
-    treated: ParticipantCount
-    stereotactic: ParticipantCount
-    stereotactic_percent: Annotated[float | None, _SHARE_OF]
-    stereotactic_interval: Annotated[tuple[float, float] | None, _SHARE_OF]
-    in_follow_up: ParticipantCount
-    awaiting_treatment: ParticipantCount
-    completed: ParticipantCount
-    died: ParticipantCount
-    withdrawn: ParticipantCount
-    lost: ParticipantCount
+    screened: int
+    screen_failed: int
+    consented: int
+    enrolled: int
+    treated: int
+    stereotactic: int
+    stereotactic_percent: float | None
+    stereotactic_interval: tuple[float, float] | None
+    in_follow_up: int
+    awaiting_treatment: int
+    completed: int
+    died: int
+    withdrawn: int
+    lost: int
 
     @classmethod
     def compute(cls, cohort: Cohort, selection: Selection) -> Self:
@@ -126,6 +129,10 @@ class ParticipantFlow(Figure):
             ),
             left_out=selection.count_excluded(cohort),
         )
+
+    def published(self, minimum: int, cut_date: date) -> Self:
+        """Returns all counts: they are of the whole study, and of its state at the data cut-off."""
+        return self
 
     @property
     def statuses(self) -> dict[str, int]:

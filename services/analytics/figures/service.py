@@ -8,9 +8,9 @@ from collections.abc import Hashable
 from datetime import date
 
 from services.analytics.cohort.cohort import Selection
-from services.analytics.figures.disclosure import small_cell_threshold, withheld_members
 from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, FigureFilters
 from services.analytics.figures.parameters import FigureRequest
+from services.analytics.figures.publications import Publications
 from services.analytics.figures.registry import FIGURES
 from services.analytics.snapshot.access import ReadScope, read_scope
 from services.analytics.snapshot.snapshot import StudySnapshot
@@ -28,26 +28,31 @@ class FigureService:
     """Computes figures off the event loop, and caches the newest answers."""
 
     def __init__(self, reader: StudyReader) -> None:
-        self._reader = reader
+        self._reader, self._publications = reader, Publications(reader)
         self._cache: OrderedDict[Hashable, FigureAnswer] = OrderedDict()
 
     async def figure(self, name: str, study_id: str, member: str, request: FigureRequest) -> FigureAnswer:
-        """Returns a figure as the member may see it. Raises NotFound, Forbidden, PositionGone or RequestRejected."""
+        """Returns a figure as the member may see it; readers see publications.
+
+        Raises NotFound, Forbidden, PositionGone or RequestRejected.
+        """
         current = await self._reader.projection_position(study_id)
         rights, study = await load_rights(self._reader.studies, study_id, member)
-        figure = _require_figure(name, request.by)
-        scope = read_scope(rights, request.site, participant_level=figure.PARTICIPANT_LEVEL)
+        figure = _require_figure(name)
+        if rights.is_reader:
+            return await self._publications.figure(figure, study_id, study.record, rights, request)
+        _require_stratification(figure, request.by)
+        scope = read_scope(rights, request.site, participant_level=figure.DISCLOSURE.person_level)
         require_site(study.record, request.site)
         resolved = await self._reader.resolve_position(study_id, current, request.as_of)
         cut_date = self._resolve_cut_date(study_id, study.record, request.cut_date, resolved.named_cut_date)
-        visible_to = rights if figure.PARTICIPANT_LEVEL else None
+        visible_to = rights if figure.DISCLOSURE.person_level else None
         visible_tenants = tuple(readable_tenants(rights)) if visible_to else ()
         key = (study_id, current.epoch, current.position, resolved, name, cut_date, request, scope, visible_tenants)
         if key not in self._cache:
             selection = Selection(cut_date, scope.enrolling_sites, request.subset, request.by)
             snapshot = await self._reader.snapshot(study_id, study.record, resolved.position, visible_to)
-            threshold = small_cell_threshold(study.record) if scope.suppress_small_cells else None
-            self._cache[key] = await asyncio.to_thread(_compute, figure, snapshot, selection, scope, threshold)
+            self._cache[key] = await asyncio.to_thread(_compute, figure, snapshot, selection, scope)
             while len(self._cache) > CACHE_SIZE:
                 self._cache.popitem(last=False)
         return self._cache[key]
@@ -62,20 +67,22 @@ class FigureService:
         return requested or named_cut_date or today
 
 
-def _require_figure(name: str, by: str | None) -> type[Figure]:
+def _require_figure(name: str) -> type[Figure]:
     figure = FIGURES.get(name)
     if figure is None:
         raise NotFound
-    if by and by not in figure.STRATIFICATIONS:
-        possible = ", ".join(figure.STRATIFICATIONS) or "nothing"
-        raise parameter_error("by", f"This figure can be divided by: {possible}.")
     return figure
 
 
+def _require_stratification(figure: type[Figure], by: str | None) -> None:
+    if by and by not in figure.STRATIFICATIONS:
+        possible = ", ".join(figure.STRATIFICATIONS) or "nothing"
+        raise parameter_error("by", f"This figure can be divided by: {possible}.")
+
+
 def _compute(
-    figure_type: type[Figure], snapshot: StudySnapshot, selection: Selection, scope: ReadScope, threshold: int | None
+    figure_type: type[Figure], snapshot: StudySnapshot, selection: Selection, scope: ReadScope
 ) -> FigureAnswer:
-    figure = figure_type.compute(snapshot.cohort(selection.cut_date), selection)
     context = FigureContext(
         study_id=snapshot.study_id,
         position=snapshot.position,
@@ -83,23 +90,7 @@ def _compute(
         cut_date=selection.cut_date,
         filters=_effective_filters(selection, scope),
     )
-    is_whole_study = selection.sites is None and selection.subset == "all"
-    return answer_figure(figure, context, threshold, is_whole_study=is_whole_study)
-
-
-def answer_figure(
-    figure: Figure, context: FigureContext, threshold: int | None = None, *, is_whole_study: bool = True
-) -> FigureAnswer:
-    """Returns a figure as its caller may see it: without counts below `threshold`; None: with all counts."""
-    withheld = {} if threshold is None else withheld_members(figure, threshold, is_whole_study=is_whole_study)
-    numbers = {**figure.to_json(), **withheld}
-    return FigureAnswer(
-        name=figure.NAME,
-        context=context,
-        numbers={**numbers, "withheld_below": threshold} if withheld else numbers,
-        participant_rows=figure.count_participant_rows(),
-        figure=None if withheld else figure,
-    )
+    return FigureAnswer(figure=figure_type.compute(snapshot.cohort(selection.cut_date), selection), context=context)
 
 
 def _effective_filters(selection: Selection, scope: ReadScope) -> FigureFilters:

@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict
 
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.treatment import delivered_dose
-from services.analytics.figures.disclosure import OtherNumber
 from services.analytics.statistics.dose import (
     ALPHA_BETA_CNS,
     ALPHA_BETA_LATE,
@@ -51,10 +50,10 @@ class TargetRow(BaseModel):
     modality: str
     technique: str
     delivery: str
-    fractions: OtherNumber
+    fractions: int
     dose_per_fraction_gy: float
     total_dose_gy: float
-    prescription_isodose_percent: OtherNumber | None
+    prescription_isodose_percent: int | None
     boost_of: str | None
     bed_10: float | None
     bed_3: float | None
@@ -62,7 +61,7 @@ class TargetRow(BaseModel):
     eqd2_10: float | None
     eqd2_3: float | None
     eqd2_2: float | None = None
-    fractions_delivered: OtherNumber | None
+    fractions_delivered: int | None
     dose_delivered_gy: float | None
 
 

@@ -10,7 +10,8 @@ from fastapi import Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from services.analytics.live.parts import CUT, LIVE_PARTS
+from services.analytics.disclosure.policy import READER_EVENT
+from services.analytics.live.parts import LIVE_PARTS
 from services.analytics.snapshot.api import StudyResources
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.kernel.errors import RequestError
@@ -38,8 +39,8 @@ class LiveResources(Resources):
         200: {
             "content": {"text/event-stream": {}},
             "description": (
-                f"`event`: one of {', '.join(LIVE_PARTS)}, or {CUT} for a new data cut. Readers get {CUT} only. "
-                "`data`: the position to read it at"
+                f"`event`: one of {', '.join(LIVE_PARTS)}, or {READER_EVENT} for a new data cut. "
+                f"Readers get {READER_EVENT} only. `data`: the position to read it at"
             ),
         },
         **refusal_responses({429: "Too many event streams of this caller", 503: "Too many event streams"}),
@@ -76,7 +77,9 @@ async def _open_updates(request: Request, study: str, *, is_reader: bool) -> Asy
     generation = live_updates.generation  # before the position: a reset in between ends the stream
     if is_reader:
         cuts = await reader.data_cuts(study)
-        return live_updates.stream(study, {CUT: str(cuts[-1].position)} if cuts else {}, generation, parts=(CUT,))
+        return live_updates.stream(
+            study, {READER_EVENT: str(cuts[-1].position)} if cuts else {}, generation, parts=(READER_EVENT,)
+        )
     current = await reader.projection_position(study)
     return live_updates.stream(study, dict.fromkeys(LIVE_PARTS, str(current.position)), generation)
 

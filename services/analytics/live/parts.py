@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from services.analytics.disclosure.policy import READER_EVENT
 from services.analytics.figures.registry import FIGURES
 from shared.ui.live_updates import LiveUpdates
 
 LIVE_LISTS = ("queries", "timeline", "participants")
 """The parts that are not figures."""
 LIVE_PARTS = (*FIGURES, *LIVE_LISTS)
-CUT = "cut"
-"""The last named data cut: the only part that readers hear of."""
 
 
 def publish_change(live_updates: LiveUpdates, study: str, position: int) -> None:
@@ -20,4 +19,4 @@ def publish_change(live_updates: LiveUpdates, study: str, position: int) -> None
 
 def publish_cut(live_updates: LiveUpdates, study: str, position: int) -> None:
     """Announce that the last named data cut of a study is that at `position`."""
-    live_updates.publish(f"{study}/{CUT}", str(position))
+    live_updates.publish(f"{study}/{READER_EVENT}", str(position))

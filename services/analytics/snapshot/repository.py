@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
+from services.analytics.snapshot.snapshot import DataCut
 from shared.contracts.event import Event, stated_facts
 from shared.kernel.record import Record, current_record
 from shared.postgres.named_queries import load_queries
@@ -30,16 +31,6 @@ class ProjectionPosition:
     position: int
     epoch: str
     recorded_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class DataCut:
-    """A named data cut: its last calendar day, and the position at which it was applied."""
-
-    name: str
-    cut_on: date
-    position: int
-    recorded_at: datetime
 
 
 async def projection_position(connection: Connection, study_id: str) -> ProjectionPosition:

@@ -7,8 +7,19 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from services.analytics.cohort.cohort import Cohort, build_cohort
+from services.analytics.cohort.participant import excludes_participant
 from shared.contracts.event import Event
 from shared.kernel.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class DataCut:
+    """A named data cut: its last calendar day, the position at which it was applied, and when it was recorded."""
+
+    name: str
+    cut_on: date
+    position: int
+    recorded_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +42,11 @@ class StudySnapshot:
     def cohort(self, cut_date: date) -> Cohort:
         """Returns the participants of the snapshot for an analysis that counts days up to and on `cut_date`."""
         return build_cohort(self.study, self.events, self.excluded, cut_date, self.known_until)
+
+    def excluded_at_position(self) -> frozenset[str]:
+        """Returns the participants who were in no analysis at the position, whether they are in one today or not."""
+        return frozenset(
+            event.stream_id
+            for event in self.events
+            if event.is_readable and excludes_participant(event.stated_fact().fact)
+        )

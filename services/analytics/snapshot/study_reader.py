@@ -15,8 +15,8 @@ from services.analytics.cohort.participant import excludes_participant
 from services.analytics.snapshot import repository
 from services.analytics.snapshot.access import may_see_participants
 from services.analytics.snapshot.as_of import AsOf, ResolvedPosition, resolve_position
-from services.analytics.snapshot.repository import DataCut, ProjectionPosition
-from services.analytics.snapshot.snapshot import StudySnapshot
+from services.analytics.snapshot.repository import ProjectionPosition
+from services.analytics.snapshot.snapshot import DataCut, StudySnapshot
 from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.event import Event
 from shared.contracts.study import SiteActivated, StudyOpened

@@ -7,7 +7,8 @@ from typing import cast
 
 import pytest
 
-from services.analytics.live.parts import CUT, publish_change, publish_cut
+from services.analytics.disclosure.policy import READER_EVENT
+from services.analytics.live.parts import publish_change, publish_cut
 from shared.ui.live_updates import LiveUpdates
 
 TIMEOUT_SECONDS = 5
@@ -154,19 +155,19 @@ async def test_topics_and_data_that_could_forge_an_event_are_refused(topic: str,
 
 
 def reader_stream(live: LiveUpdates, versions: dict[str, str]) -> AsyncGenerator[bytes, None]:
-    return cast("AsyncGenerator[bytes, None]", live.stream("atc-rt", versions, parts=(CUT,)))
+    return cast("AsyncGenerator[bytes, None]", live.stream("atc-rt", versions, parts=(READER_EVENT,)))
 
 
 async def test_reader_of_publications_hears_of_data_cuts_alone() -> None:
     live = LiveUpdates(ping_seconds=0.05)
     publish_change(live, "atc-rt", 7)
-    async with aclosing(reader_stream(live, {CUT: "5"})) as stream:
+    async with aclosing(reader_stream(live, {READER_EVENT: "5"})) as stream:
         assert await next_chunk(stream) == b"retry: 2000\n\n"
-        assert await next_chunk(stream) == frame(CUT, 5)
+        assert await next_chunk(stream) == frame(READER_EVENT, 5)
         publish_change(live, "atc-rt", 8)
         assert await next_chunk(stream) == b": ping\n\n"
         publish_cut(live, "atc-rt", 9)
-        assert await next_chunk(stream) == frame(CUT, 9)
+        assert await next_chunk(stream) == frame(READER_EVENT, 9)
 
 
 async def test_change_of_other_parts_does_not_even_delay_the_ping_of_a_reader() -> None:
@@ -183,8 +184,8 @@ async def test_change_of_other_parts_does_not_even_delay_the_ping_of_a_reader() 
 
 async def test_no_version_is_sent_twice() -> None:
     live = LiveUpdates(ping_seconds=0.05)
-    async with aclosing(reader_stream(live, {CUT: "5"})) as stream:
+    async with aclosing(reader_stream(live, {READER_EVENT: "5"})) as stream:
         assert await next_chunk(stream) == b"retry: 2000\n\n"
-        assert await next_chunk(stream) == frame(CUT, 5)
+        assert await next_chunk(stream) == frame(READER_EVENT, 5)
         publish_cut(live, "atc-rt", 5)
         assert await next_chunk(stream) == b": ping\n\n"

@@ -67,6 +67,16 @@ def test_participants_who_left_and_others_who_came_are_not_offset() -> None:
     assert editions_of([before, after]) == [0, 0]
 
 
+def test_return_to_nearly_an_earlier_edition_is_held_back() -> None:
+    """Five changed with the second cut; four of them changed back, and another one changed. Nobody differs but two."""
+    first = members(a=12)
+    died = {name: replace(membership, status="died") for name, membership in first.items()}
+    second = {**first, **{name: died[name] for name in ("a0", "a1", "a2", "a3", "a4")}}
+    third = {**first, "a4": died["a4"], "a5": died["a5"]}
+    assert [count_changes(earlier, third)["a"] for earlier in (first, second)] == [2, 5]
+    assert editions_of([first, second, third]) == [0, 1, 1]
+
+
 def test_participant_who_changes_the_group_counts_in_both() -> None:
     moved = {**members(a=10, b=10), "a0": Membership("b", DAY)}
     assert count_changes(members(a=10, b=10), moved) == {"a": 1, "b": 1}
