@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from itertools import groupby
 
 import httpx
@@ -12,11 +14,13 @@ from infra.cli import up
 from infra.cli.installation import configured_port, data_folder, http_client, token_source
 from infra.cli.progress import progress
 from infra.client.reference_loader import load_reference_study
+from infra.client.study_client import ApiError, StudyClient
 from infra.local.demo_links import LIVE_STUDY, demo_links
 from infra.local.stack import Stack
 from infra.local.supervisor import python_module
 from infra.reference.simulated_study import SITES
-from infra.reference.study import FROZEN_TODAY, STUDY_ID, default_grants
+from infra.reference.study import FROZEN_TODAY, PAPER_CUT, STUDY_ID, default_grants
+from shared.kernel.clock import Clock
 from shared.retry import poll_until
 from shared.settings import SERVICES
 
@@ -47,11 +51,14 @@ async def _load_demo(_: Stack) -> None:
         typer.echo("\n".join(messages))
         with progress("Waiting until the pages show the reference study", "facts") as report_progress:
             await _wait_until_shown(http, STUDY_ID, facts, report_progress)
+        await _publish(http, STUDY_ID, PAPER_CUT)
         try:
             with progress("Waiting for the simulated study", "facts") as report_progress:
                 await _wait_until_shown(
                     http, LIVE_STUDY, OPENING_FACT_COUNT, report_progress, timeout_seconds=OPENING_TIMEOUT_SECONDS
                 )
+            today = Clock.parse(os.environ.get("QUARTAL_CLOCK", DEMO_CLOCK)).today(LIVE_STUDY).isoformat()
+            await _publish(http, LIVE_STUDY, {"name": today, "cut_on": today})
         except TimeoutError:
             typer.echo(f"{LIVE_STUDY} is not open yet. Its links work as soon as the simulator has opened it.")
     typer.echo(f"\nReady: {base}")
@@ -63,6 +70,23 @@ async def _load_demo(_: Stack) -> None:
     for service in SERVICES:
         typer.echo(f"    {service:14} {base}/{service}/docs")
     typer.echo("Press Ctrl-C to stop. Recorded facts are kept.")
+
+
+async def _publish(http: httpx.AsyncClient, study: str, cut: Mapping[str, str]) -> None:
+    """Take a data cut, so that readers see the study; return when they do. Nothing is recorded twice for one name."""
+    token_for = token_source(study)
+    try:
+        await StudyClient(http, study, token_for).take_cut(cut)
+    except ApiError as refused:  # another clock, or a cut of that name by somebody else
+        typer.echo(f"{study}: the data cut {cut['name']} was refused, so readers see an earlier one or none: {refused}")
+        return
+    headers = {"Authorization": f"Bearer {token_for('administrator', None)}"}
+    path = f"/analytics/v1/studies/{study}/figures/flow.json"
+
+    async def is_published() -> bool:
+        return (await http.get(path, params={"at": f"cut:{cut['name']}"}, headers=headers)).status_code == 200
+
+    await poll_until(is_published, interval_seconds=_POLL_INTERVAL_SECONDS, timeout_seconds=CATCH_UP_TIMEOUT_SECONDS)
 
 
 async def _wait_until_shown(

@@ -18,7 +18,7 @@ _POLL_INTERVAL_SECONDS = 0.05
 GRANT_CHECK_PATHS = (
     "/toxicity/v1/studies/{}/participants",
     "/followup/v1/studies/{}/participants",
-    "/analytics/v1/studies/{}/position",
+    "/analytics/v1/studies/{}/figures",
 )
 GRANTED_STATUSES = (200, 403)
 """403: the service knows the role, which may not read this path."""

@@ -41,7 +41,7 @@ ROLE_DESCRIPTIONS: Mapping[Role, str] = {
     "monitor": "The same pages as the investigator, to monitor the conduct of the study.",
     "auditor": "The same pages as the investigator, to audit the record.",
     "administrator": "Figures of counts and the operations page. No single participants.",
-    "reader": "Figures of counts only. Small counts are withheld.",
+    "reader": "Figures of counts as of the last data cut of the study. No small groups.",
 }
 """Content of the pages for each role. Each role has a link, except the coordinator of a site, who sees what its staff
 sees."""

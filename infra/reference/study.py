@@ -113,6 +113,10 @@ SITE: dict[str, Any] = {
 }
 
 
+PAPER_CUT: dict[str, str] = {"name": "paper", "cut_on": FROZEN_TODAY}
+"""The data cut of the published cohort, which readers of the reference study see."""
+
+
 def subject(study_id: str, role: str, site_id: str | None = None) -> str:
     """Return the default subject of a role: `site@site-01.atc-rt`, or `monitor@study-wide.atc-rt` without a site."""
     return f"{role}@{site_id or 'study-wide'}.{study_id}"

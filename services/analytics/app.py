@@ -61,7 +61,7 @@ async def _open_resources(
         await require_safe_role(pool)
         reader = StudyReader(pool, system_pool, clock, FIGURE_TABLES)
         queries = QueryService(reader)
-        listener = asyncio.create_task(listen(system_url, reader.studies, live_updates))
+        listener = asyncio.create_task(listen(system_url, reader, live_updates))
         try:
             yield Analytics(
                 pool=pool,

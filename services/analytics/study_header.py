@@ -9,6 +9,7 @@ from datetime import datetime
 from fastapi import Request
 
 from services.analytics import urls
+from services.analytics.disclosure.policy import READER_EVENT
 from services.analytics.snapshot.api import StudyResources
 from shared.contracts.study import StudyOpened
 from shared.security.grants import Rights
@@ -67,6 +68,7 @@ async def build_study_header(
     resources = get_container(request).opened(PageResources)
     member = request.state.caller.subject
     state = await resources.studies.current(study)
+    rights = state.rights(member)
     title = next((opened.title for opened in state.record.facts_of(StudyOpened)), study)
     return StudyHeader(
         study_id=study,
@@ -77,9 +79,9 @@ async def build_study_header(
         cut_date=cut_date,
         epoch=epoch,
         live_url=urls.live_url(study) if page.is_live else "",
-        live_parts=resources.live_parts,
+        live_parts=(READER_EVENT,) if rights.is_reader else resources.live_parts,
         notes=resources.study_notes.get(study, ()),
-        nav_links=list(navigation_links(resources.pages, study, state.rights(member), page)),
+        nav_links=list(navigation_links(resources.pages, study, rights, page)),
         member=member,
     )
 

@@ -9,8 +9,8 @@ Query = Mapping[str, str]
 NO_QUERY: Query = {}
 
 
-def cohort_url(study: str) -> str:
-    return f"/analytics/studies/{study}"
+def cohort_url(study: str, query: Query = NO_QUERY) -> str:
+    return _with_query(f"/analytics/studies/{study}", query)
 
 
 def figure_url(study: str, name: str, query: Query = NO_QUERY) -> str:

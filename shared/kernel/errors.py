@@ -4,8 +4,11 @@ RequestError
 ├── MalformedBody           400  the body is not JSON, or has characters that no text can hold
 ├── Unauthenticated         401  the token is missing or invalid
 ├── Forbidden               403  the caller's role does not allow the request
+│   ├── ReadersSeeCuts      403  a reader asked for what is not in a publication
+│   └── SmallGroups         403  a reader asked for groups of which one is too small
 ├── CrossSiteRequest        403  a page of another web site made the browser send the request
 ├── NotFound                404  the resource does not exist, or the caller may not see it
+│   └── NothingPublished    404  a reader asked before the study's first named data cut
 ├── RequestTooSlow          408  the headers or the body took too long to arrive
 ├── ReferenceInUse          409  the site uses the local reference for another participant
 ├── NotKnownYet             409  this service has not yet received what the request refers to
@@ -92,6 +95,19 @@ class Forbidden(RequestError):
     )
 
 
+class ReadersSeeCuts(Forbidden):
+    code = "readers-see-cuts"
+    title = (
+        "Readers see what the study has published: its figures of counts as of a named data cut. Ask for a figure with "
+        "at=cut:<name>, or without `at` for the last data cut."
+    )
+
+
+class SmallGroups(Forbidden):
+    code = "small-groups"
+    title = "Readers see no part of this figure, because a group is too small or would become known. Ask for all of it."
+
+
 class CrossSiteRequest(RequestError):
     status, code = 403, "cross-site"
     title = "This request did not come from a page of this Quartal. Open the page here and send it again."
@@ -99,6 +115,11 @@ class CrossSiteRequest(RequestError):
 
 class NotFound(RequestError):
     status, code, title = 404, "not-found", "This does not exist, or you may not see it."
+
+
+class NothingPublished(NotFound):
+    code = "nothing-published"
+    title = "Nothing of this study has been published yet. Readers see its figures once it has a named data cut."
 
 
 class ReferenceInUse(RequestError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from shared.contracts.study import MemberGranted, MemberRevoked
-from shared.kernel.errors import Forbidden
+from shared.kernel.errors import Forbidden, ReadersSeeCuts
 from shared.kernel.fact import Role
 from shared.kernel.record import Record
 from shared.postgres.tenancy import EVERY_SITE
@@ -48,6 +48,15 @@ class Rights:
         return EVERY_SITE in sites or site_id in sites
 
     @property
+    def is_reader(self) -> bool:
+        """True if every grant is of the role `reader`: the member sees publications only."""
+        return bool(self.grants) and all(grant.role == "reader" for grant in self.grants)
+
+    def refuse_reading(self) -> Forbidden:
+        """Return the refusal of what the member may not read."""
+        return ReadersSeeCuts() if self.is_reader else Forbidden()
+
+    @property
     def visible_sites(self) -> frozenset[str]:
         """Sites whose participants the member may see; `*` stands for every site."""
         return self.sites_with_role(PARTICIPANT_ROLES)
@@ -68,7 +77,7 @@ def readable_tenants(rights: Rights, site: str | None = None) -> list[str]:
     Raises Forbidden for a member who may see no participants, or not those of `site`.
     """
     if not rights.visible_sites:
-        raise Forbidden
+        raise rights.refuse_reading()
     if EVERY_SITE in rights.visible_sites:
         return [EVERY_SITE]
     if site is not None and site not in rights.visible_sites:

@@ -1,13 +1,14 @@
 """Server-sent events that name the changed parts of a page, so that it fetches them again.
 
-A reader gets the newest version of every part of its study, and none in between: a slow reader has no queue.
+A reader gets the newest version of every part of its study, or of some parts, and none in between: a slow reader has no
+queue. It gets no version twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 
 RETRY_SECONDS = 2.0
@@ -16,9 +17,20 @@ PING_SECONDS = 15.0
 
 @dataclass(eq=False, slots=True)
 class _Reader:
-    pending: dict[str, bytes]
+    """One open stream: `parts` limits what it gets, `newest` has the last frame of each part that it was offered."""
+
+    parts: Collection[str] | None
+    is_ended: bool
+    newest: dict[str, bytes] = field(default_factory=dict)
+    pending: dict[str, bytes] = field(default_factory=dict)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    is_ended: bool = False
+
+    def offer(self, frames: Mapping[str, bytes]) -> None:
+        """Queue the frames that the reader may get and does not have."""
+        for part, frame in frames.items():
+            if (self.parts is None or part in self.parts) and self.newest.get(part) != frame:
+                self.newest[part] = self.pending[part] = frame
+                self.wake.set()
 
 
 class LiveUpdates:
@@ -42,21 +54,24 @@ class LiveUpdates:
             raise ValueError("a topic is <study>/<part>, and topic and data are one printable line")
         self._newest[study][part] = frame = _frame(part, data)
         for reader in self._readers.get(study, ()):
-            reader.pending[part] = frame
-            reader.wake.set()
+            reader.offer({part: frame})
 
     async def stream(
-        self, study: str, versions_at_load: Mapping[str, str] | None = None, generation_at_load: int | None = None
+        self,
+        study: str,
+        versions_at_load: Mapping[str, str] | None = None,
+        generation_at_load: int | None = None,
+        parts: Collection[str] | None = None,
     ) -> AsyncIterator[bytes]:
         """Yields the frames for one reader of a study: the current versions, then each change, with pings between.
 
         `versions_at_load` are those that the reader loaded in the generation `generation_at_load`; versions published
-        since then replace them. The stream of an earlier generation ends at once.
+        since then replace them. The stream of an earlier generation ends at once. `parts` are those that the reader
+        gets; None: all. Other parts do not delay its pings either.
         """
         initial_frames = {part: _frame(part, data) for part, data in (versions_at_load or {}).items()}
-        reader = _Reader(
-            initial_frames | self._newest.get(study, {}), is_ended=generation_at_load not in (None, self.generation)
-        )
+        reader = _Reader(parts, is_ended=generation_at_load not in (None, self.generation))
+        reader.offer(initial_frames | self._newest.get(study, {}))
         self._readers[study].add(reader)
         try:
             yield f"retry: {RETRY_SECONDS * 1000:.0f}\n\n".encode()

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
 from shared.eventstore.study_cache import load_rights
-from shared.kernel.errors import Forbidden
 from shared.security.read_log import (
     ExportLogEntry,
     ExportSummary,
@@ -90,7 +89,7 @@ async def _require_auditor(request: Request, study: str) -> None:
     """Raise NotFound for callers without a grant in the study, Forbidden for those without a role that audits."""
     rights, _ = await load_rights(get_container(request).opened(Resources).studies, study, request.state.caller.subject)
     if not rights.has_role_at(None, EXPORT_AUDITOR_ROLES):
-        raise Forbidden
+        raise rights.refuse_reading()
 
 
 def _log_page_response(

@@ -104,19 +104,6 @@ def test_figure_can_be_filtered_by_site_and_subset_and_stratified(study: StudyUn
         assert accrual["parameters"]["by"] == by
 
 
-def test_reader_gets_no_small_cell_of_a_subset_in_any_format(study: StudyUnderTest) -> None:
-    for name in ("flow", "accrual"):
-        figure = study.figure(name, "reader", subset="stereotactic")
-        assert figure["withheld_below"] == 5
-        assert {figure.get("enrolled"), figure.get("screened")} == {None}
-        assert all(group["curve"] == [] for group in figure.get("groups", []))
-        for extension in ("csv", "svg"):
-            assert (
-                study.get_analytics(f"figures/{name}.{extension}", "reader", subset="stereotactic").status_code == 403
-            )
-    assert study.figure("flow", "reader")["enrolled"] == 8
-
-
 def test_treatments_figure_has_one_row_per_target(study: StudyUnderTest) -> None:
     treatments = study.figure("treatments")
     assert len(treatments["targets"]) == 7
@@ -209,7 +196,7 @@ def test_past_position_and_time_show_the_figure_as_it_was(demo: Demo) -> None:
             assert study.figure("flow", as_of=text)["enrolled"] == 1, text
         unescaped = study.http.get(
             f"{study.address('figures/flow.json', 'analytics')}?as_of={berlin.isoformat()}",
-            headers=study.authorization("reader"),
+            headers=study.authorization("monitor"),
         )
         assert unescaped.json()["enrolled"] == 1
         assert study.figure("flow", as_of=recorded_at)["enrolled"] == 2
@@ -311,21 +298,6 @@ def test_participant_withdrawn_from_follow_up_stays_in_the_figures(demo: Demo) -
         assert study.figure("flow", cut=facts.day(8))["withdrawn"] == 0
 
 
-def test_readers_do_not_see_small_cells(study: StudyUnderTest) -> None:
-    by_site = {group["name"]: group for group in study.figure("accrual", "reader", by="site")["groups"]}
-    assert by_site["rome"]["enrolled"] == 7
-    assert (by_site["milan"]["enrolled"], by_site["milan"]["curve"]) == (None, [])
-    milan = study.figure("flow", "reader", site="milan")
-    assert (milan["enrolled"], milan["screen_failed"], milan["withheld_below"]) == (None, 0, 5)
-    assert "withheld_below" not in study.figure("flow", "reader")
-    assert "withheld_below" not in study.figure("accrual", "investigator", by="site")
-    for extension in ("csv", "svg"):
-        assert study.get_analytics(f"figures/flow.{extension}", "reader").status_code == 200
-        for name, params in (("flow", {"site": "milan"}), ("accrual", {"by": "site"}), ("accrual", {"site": "milan"})):
-            assert study.get_analytics(f"figures/{name}.{extension}", "reader", **params).status_code == 403
-    assert study.get_analytics("figures/treatments.json", "reader").status_code == 403
-
-
 def test_site_sees_only_its_own_counts(study: StudyUnderTest) -> None:
     for site, enrolled in zip(SITES, (7, 1), strict=True):
         for user in (f"site@{site}", f"coordinator@{site}"):
@@ -342,7 +314,7 @@ def test_live_stream_announces_the_position_at_which_a_change_is_readable(demo: 
     with open_study(demo) as study:
         start = study.wait_for_analytics()
         live = study.address("live", "analytics")
-        with study.http.stream("GET", live, headers=study.authorization("reader")) as answer:
+        with study.http.stream("GET", live, headers=study.authorization("monitor")) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
             lines = answer.iter_lines()
             assert next(lines) == "retry: 2000"

@@ -37,7 +37,9 @@ from tests.demo import Demo
 
 @pytest.fixture(scope="module")
 def study(demo: Demo) -> Iterator[StudyUnderTest]:
+    """A study with a data cut, which readers see."""
     with open_study(demo) as study:
+        assert study.record_study_fact(facts.cut_taken()).status_code == 201
         yield study
 
 

@@ -25,8 +25,8 @@ from tests.demo import CHECKOUT, READY_TIMEOUT_SECONDS, Demo
 
 RECOVERY_TIMEOUT_SECONDS = 20.0  # seconds
 OPENING_FACT_COUNT = (
-    2 + len(SITES) + len(default_grants(LIVE_STUDY, [site.site_id for site in SITES]))
-)  # facts of the live study itself
+    3 + len(SITES) + len(default_grants(LIVE_STUDY, [site.site_id for site in SITES]))
+)  # facts of the live study itself, with the data cut of the day
 TERMINAL_COMMAND = 'exec "$0" -m infra.cli demo <"$1" >"$1" 2>&1'  # the first terminal that a session opens is its own
 _log = logging.getLogger(__name__)
 

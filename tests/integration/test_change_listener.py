@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from services.analytics.live.change_listener import listen
-from shared.inbox.participant_registry.repository import ReplicatedStudies
+from services.analytics.snapshot.study_reader import StudyReader
+from shared.kernel.clock import Clock
 from shared.ui.live_updates import LiveUpdates
 from tests.conftest import Database
 
@@ -25,10 +26,11 @@ async def wait_for_listener(database: Database, except_pid: int | None = None) -
 
 
 async def test_live_streams_are_closed_when_the_listener_connection_is_lost(analytics_database: Database) -> None:
-    live, studies = LiveUpdates(), ReplicatedStudies(analytics_database.system)
+    live = LiveUpdates()
+    reader = StudyReader(analytics_database.app, analytics_database.system, Clock())
     early_stream = live.stream("study")
     await anext(early_stream)
-    listener_task = asyncio.create_task(listen(analytics_database.urls["system"], studies, live))
+    listener_task = asyncio.create_task(listen(analytics_database.urls["system"], reader, live))
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             assert [frame async for frame in early_stream] == [], "it hears from now on"
@@ -51,8 +53,9 @@ async def test_live_streams_are_closed_when_the_listener_connection_is_lost(anal
 
 
 async def test_malformed_notification_only_restarts_the_listener(analytics_database: Database) -> None:
-    live, studies = LiveUpdates(), ReplicatedStudies(analytics_database.system)
-    listener_task = asyncio.create_task(listen(analytics_database.urls["system"], studies, live))
+    live = LiveUpdates()
+    reader = StudyReader(analytics_database.app, analytics_database.system, Clock())
+    listener_task = asyncio.create_task(listen(analytics_database.urls["system"], reader, live))
     try:
         listener_pid = await wait_for_listener(analytics_database)
         await analytics_database.system.execute("select pg_notify('quartal_live', 'nonsense')")

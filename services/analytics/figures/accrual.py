@@ -2,51 +2,36 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import date
 from itertools import accumulate, pairwise
-from typing import Annotated, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from services.analytics.charts.axes import DateScale, LinearScale, tick_values
-from services.analytics.charts.svg import (
-    HALO,
-    Element,
-    document,
-    element,
-    grid_line,
-    line,
-    secondary_text,
-    step_path,
-    svg_number,
-    text,
-)
-from services.analytics.charts.theme import ACCENT, GROUND, MUTED, SECOND
-from services.analytics.charts.time_axis import month_labels
-from services.analytics.figures.disclosure import NotParticipants, ParticipantCount, Stratum, WithheldWith
+from services.analytics.charts.svg import document
+from services.analytics.disclosure.accrual_months import published_days
+from services.analytics.disclosure.declaration import Disclosure
+from services.analytics.disclosure.editions import Members, Membership
+from services.analytics.figures.accrual_chart import CHART_WIDTH, AccrualPlan, GroupRow, Steps, draw_accrual
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
 from services.analytics.snapshot.columns import Column, day_of_number
 from services.analytics.snapshot.selection import Selection
-from services.analytics.snapshot.snapshot import StudySnapshot
+from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 from services.analytics.statistics.proportions import percent
-from services.analytics.wording.phrasing import count_noun, format_number
+from services.analytics.wording.phrasing import count_noun
 from shared.gate.study_timeline import protocol_on
 from shared.protocol.protocol import AccrualTarget
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 44, 620, 44, 286
-_ROW_HEIGHT = 24
-_MIN_POINT_DISTANCE = 1.0
-
-Steps = list[tuple[date, int]]
-"""Days with an enrollment, and the number enrolled by the end of each."""
-
 
 class AccrualStep(BaseModel):
-    """A day with an enrollment, and the number enrolled by its end."""
+    """A day with an enrollment, and the number enrolled by its end.
+
+    Readers get ends of months and the data cut-off instead.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,26 +39,14 @@ class AccrualStep(BaseModel):
     cumulative: int
 
 
-class AccrualGroup(Stratum):
-    """The enrollment of one group, day by day."""
+class AccrualGroup(BaseModel):
+    """The enrollment of one group, day by day; `all` is the group of an undivided figure."""
 
-    enrolled: ParticipantCount
-    curve: Annotated[tuple[AccrualStep, ...], WithheldWith(("enrolled",), replacement=[])]
+    model_config = ConfigDict(frozen=True)
 
-
-@dataclass(frozen=True, slots=True)
-class _AccrualPlan:
-    """The plan of the protocol as a straight line from the first enrollment: the protocol gives only its end."""
-
-    start: date
-    participants: int
-    by: date
-
-    def expected_on(self, day: date) -> int:
-        """Returns the planned number on a day, rounded half up."""
-        elapsed_days, total_days = (day - self.start).days, (self.by - self.start).days
-        half_up = (2 * self.participants * elapsed_days + total_days) // (2 * total_days)
-        return min(self.participants, max(0, half_up))
+    name: str
+    enrolled: int
+    curve: tuple[AccrualStep, ...]
 
 
 class Accrual(Figure):
@@ -85,22 +58,54 @@ class Accrual(Figure):
     NAME: ClassVar[str] = "accrual"
     TITLE: ClassVar[str] = "Accrual"
     STRATIFICATIONS: ClassVar[tuple[str, ...]] = ("site", "sex", "subset")
+    DISCLOSURE: ClassVar[Disclosure] = Disclosure(
+        counts=frozenset({"groups.enrolled", "groups.curve.cumulative"}),
+        divisible=True,
+        person_level=False,
+        other_numbers=frozenset({"target.participants"}),
+    )
 
-    target: Annotated[AccrualTarget | None, NotParticipants()]
+    target: AccrualTarget | None
     groups: tuple[AccrualGroup, ...]
 
     @classmethod
     def compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
         enrolled = snapshot.subjects["enrolled_on"]
-        counted = selection.subjects(snapshot) & (enrolled <= selection.cut_number)
+        counted = cls._counted(snapshot, selection)
         names = selection.group_names(snapshot)
         groups = sorted(set(names[counted])) if selection.by else ["all"]
         return cls(
             target=protocol_on(snapshot.study, selection.cut_date).accrual_target,
-            groups=tuple(_group(name, enrolled[counted & (names == name)]) for name in groups),
+            groups=tuple(_group_of_column(name, enrolled[counted & (names == name)]) for name in groups),
             imputed_dates=int(np.sum(counted & (snapshot.subjects["enrolled_precision"] > 0))),
             left_out=selection.count_excluded(snapshot),
         )
+
+    @classmethod
+    def members(cls, snapshot: StudySnapshot, selection: Selection) -> Members:
+        """Returns the enrolled participants, with the day of enrollment."""
+        counted = cls._counted(snapshot, selection)
+        numbers, days = snapshot.subjects["participant_id"][counted], snapshot.subjects["enrolled_on"][counted]
+        return {
+            number.decode(): Membership(group=str(group), entered_on=day_of_number(day))
+            for number, group, day in zip(numbers, selection.group_names(snapshot)[counted], days, strict=True)
+        }
+
+    @staticmethod
+    def _counted(snapshot: StudySnapshot, selection: Selection) -> Mask:
+        return selection.subjects(snapshot) & (snapshot.subjects["enrolled_on"] <= selection.cut_number)
+
+    def published(self, minimum: int, cut_date: date) -> Self:
+        """Returns the counts at ends of months: a month with few newcomers in a group is shown with the next."""
+        days = [_enrollment_days(group) for group in self.groups]
+        shown = published_days(days, cut_date, minimum)
+        groups = [_group(group.name, group_days, shown) for group, group_days in zip(self.groups, days, strict=True)]
+        return self.model_copy(update={"groups": tuple(groups)})
+
+    def narrowed_to(self, group: str) -> Self:
+        """Returns the group as the only one, under the name of an undivided figure."""
+        narrowed = [each.model_copy(update={"name": "all"}) for each in self.groups if each.name == group]
+        return self.model_copy(update={"groups": (*narrowed,) or (AccrualGroup(name="all", enrolled=0, curve=()),)})
 
     def caption(self, context: FigureContext) -> str:
         """Returns the number enrolled, the share of the target, and where the plan was at the data cut-off."""
@@ -136,18 +141,16 @@ class Accrual(Figure):
 
     def draw(self, context: FigureContext) -> str:
         """Returns the curve as SVG text; a divided figure has a row for every group below it."""
-        steps, plan, target = self._total_curve(), self._plan(context), self._applicable_target(context)
-        end = max(context.cut_date, plan.by) if plan else context.cut_date
-        axes = _accrual_axes(steps, target.participants if target else 0, end)
+        target = self._applicable_target(context)
         groups = _largest_first(self.groups) if len(self.groups) > 1 else []
-        body = [
-            *_axes(axes),
-            *_draw_plan(axes, plan),
-            *_draw_curve(axes, steps, context.cut_date),
-            *_group_rows(groups),
-        ]
-        height = _BOTTOM + 34 + (36 + _ROW_HEIGHT * len(groups) if groups else 0)
-        return document(self.NAME, self.TITLE, self.caption(context), (_WIDTH, height), body)
+        body, height = draw_accrual(
+            self._total_curve(),
+            self._plan(context),
+            target.participants if target else 0,
+            context.cut_date,
+            [GroupRow(group.name, group.enrolled, group.curve[-1].on if group.curve else None) for group in groups],
+        )
+        return document(self.NAME, self.TITLE, self.caption(context), (CHART_WIDTH, height), body)
 
     def _enrolled(self) -> int:
         return sum(group.enrolled for group in self.groups)
@@ -164,14 +167,14 @@ class Accrual(Figure):
         """Returns the target; None for a figure of a part of the study, since the target is for the whole of it."""
         return None if {"site", "subset"} & context.filters.active().keys() else self.target
 
-    def _plan(self, context: FigureContext) -> _AccrualPlan | None:
+    def _plan(self, context: FigureContext) -> AccrualPlan | None:
         steps, target = self._total_curve(), self._applicable_target(context)
         if not steps or not target or target.by <= steps[0][0]:
             return None
-        return _AccrualPlan(start=steps[0][0], participants=target.participants, by=target.by)
+        return AccrualPlan(start=steps[0][0], participants=target.participants, by=target.by)
 
 
-def _group(name: str, enrolled: Column) -> AccrualGroup:
+def _group_of_column(name: str, enrolled: Column) -> AccrualGroup:
     """Returns the enrollment of a group; `enrolled`: the numbers of the days on which its members were enrolled."""
     days, counts = np.unique(enrolled, return_counts=True)
     curve = tuple(
@@ -179,6 +182,18 @@ def _group(name: str, enrolled: Column) -> AccrualGroup:
         for day, total in zip(days, np.cumsum(counts), strict=True)
     )
     return AccrualGroup(name=name, enrolled=len(enrolled), curve=curve)
+
+
+def _group(name: str, enrollment_days: Sequence[date], steps: Iterable[date]) -> AccrualGroup:
+    """Returns a group whose curve has a step at each of the days."""
+    days = sorted(enrollment_days)
+    curve = tuple(AccrualStep(on=step, cumulative=bisect_right(days, step)) for step in sorted(steps))
+    return AccrualGroup(name=name, enrolled=len(days), curve=curve)
+
+
+def _enrollment_days(group: AccrualGroup) -> list[date]:
+    """Returns the day of every enrollment of a group."""
+    return [step.on for step, enrolled in _new_by_step(group) for _ in range(enrolled)]
 
 
 def _new_by_step(group: AccrualGroup) -> list[tuple[AccrualStep, int]]:
@@ -189,93 +204,3 @@ def _new_by_step(group: AccrualGroup) -> list[tuple[AccrualStep, int]]:
 
 def _largest_first(groups: Sequence[AccrualGroup]) -> list[AccrualGroup]:
     return sorted(groups, key=lambda group: (-group.enrolled, group.name))
-
-
-@dataclass(frozen=True, slots=True)
-class _AccrualAxes:
-    days: DateScale
-    counts: LinearScale
-
-
-def _accrual_axes(steps: Steps, planned: int, end: date) -> _AccrualAxes:
-    start = (steps[0][0] if steps else end - timedelta(days=365)).replace(day=1)
-    highest = tick_values(max(steps[-1][1] if steps else 0, planned), 5)[-1]
-    return _AccrualAxes(
-        days=DateScale(start=start, end=max(end, start + timedelta(days=31)), left=_LEFT, right=_RIGHT),
-        counts=LinearScale(start=0, end=highest, start_at=_BOTTOM, end_at=_TOP),
-    )
-
-
-def _axes(axes: _AccrualAxes) -> Iterator[Element]:
-    for count in tick_values(axes.counts.end, 5):
-        yield grid_line(_LEFT, axes.counts.at(count), _RIGHT, axes.counts.at(count))
-        yield secondary_text(_LEFT - 8, axes.counts.at(count) + 4, format_number(count), "end")
-    for day, label in _axis_months(axes):
-        yield line(f"M{svg_number(axes.days.at(day))} {_BOTTOM}v5", stroke=MUTED, class_="stroke-muted")
-        yield secondary_text(axes.days.at(day), _BOTTOM + 20, label, "middle")
-    yield line(f"M{_LEFT} {_BOTTOM}H{_RIGHT}", stroke=MUTED, class_="stroke-muted")
-    yield secondary_text(0, 12, "Participants enrolled")
-
-
-def _axis_months(axes: _AccrualAxes) -> list[tuple[date, str]]:
-    """Returns at most eight first days of months within the axis, with their labels."""
-    labels = month_labels(axes.days.start, axes.days.end, 8)
-    return [(day, label) for day, label in labels if axes.days.start <= day and axes.days.at(day) <= _RIGHT]
-
-
-def _draw_plan(axes: _AccrualAxes, plan: _AccrualPlan | None) -> Iterator[Element]:
-    if plan is None:
-        return
-    end_x, end_y = axes.days.at(plan.by), axes.counts.at(plan.participants)
-    path = f"M{svg_number(axes.days.at(plan.start))} {_BOTTOM}L{svg_number(end_x)} {svg_number(end_y)}"
-    yield line(path, stroke=SECOND, class_="stroke-second", stroke_width=1.5, stroke_dasharray="5 4")
-    label = f"Target: {plan.participants} by {plan.by}"
-    yield text(_RIGHT, 12, label, "end", fill=SECOND, class_="second", font_size=12)
-
-
-def _draw_curve(axes: _AccrualAxes, steps: Steps, cut_date: date) -> Iterator[Element]:
-    if not steps:
-        yield secondary_text(
-            (_LEFT + _RIGHT) / 2, (_TOP + _BOTTOM) / 2, "No participant is enrolled yet", "middle", font_size=14
-        )
-        return
-    start = (axes.days.at(steps[0][0]), axes.counts.at(0))
-    points = [start, *_downsample([(axes.days.at(day), axes.counts.at(count)) for day, count in steps])]
-    end = max(axes.days.at(cut_date), points[-1][0])
-    y = points[-1][1]
-    path = step_path(points, end)
-    yield element("path", d=f"{path}V{_BOTTOM}Z", fill=ACCENT, fill_opacity=0.1, class_="accent")
-    yield line(path, stroke=ACCENT, class_="stroke-accent", stroke_width=2)
-    yield element("circle", cx=end, cy=y, r=4, fill=ACCENT, class_="accent")
-    yield text(end, y - 11, f"{steps[-1][1]} enrolled", "end", font_weight=600, **HALO)
-
-
-def _downsample(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Keeps the last of the points within one unit, so that a large study draws as fast as a small one."""
-    thinned: list[tuple[float, float]] = []
-    for point in points:
-        if thinned and point[0] - thinned[-1][0] < _MIN_POINT_DISTANCE:
-            thinned[-1] = (thinned[-1][0], point[1])
-        else:
-            thinned.append(point)
-    return thinned
-
-
-def _group_rows(groups: Sequence[AccrualGroup]) -> Iterator[Element]:
-    if not groups:
-        return
-    top, left, right = _BOTTOM + 58, 170, 470
-    largest = max(group.enrolled for group in groups) or 1
-    yield secondary_text(0, top, "Group")
-    yield secondary_text(right + 50, top, "Enrolled", "end")
-    yield secondary_text(_RIGHT, top, "Latest", "end")
-    for index, group in enumerate(groups, 1):
-        base = top + index * _ROW_HEIGHT
-        yield text(0, base, group.name)
-        yield element("rect", x=left, y=base - 11, width=right - left, height=14, rx=3, fill=GROUND, class_="ground")
-        if group.enrolled:
-            width = (right - left) * group.enrolled / largest
-            yield element("rect", x=left, y=base - 11, width=width, height=14, rx=3, fill=ACCENT, class_="accent")
-        yield text(right + 50, base, str(group.enrolled), "end", font_weight=600)
-        latest = group.curve[-1].on.isoformat() if group.curve else "–"
-        yield secondary_text(_RIGHT, base, latest, "end")

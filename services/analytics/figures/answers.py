@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, create_model
 
-from services.analytics.figures.disclosure import OtherNumber
-from services.analytics.figures.figure import Figure, FigureFilters
+from services.analytics.figures.figure import Figure, FigureFilters, Publication
 from services.analytics.figures.registry import FIGURES
 
 
@@ -29,12 +28,12 @@ class FigureEnvelope(BaseModel):
     """The members that the answer of every figure has beside its numbers."""
 
     study_id: str
-    position: OtherNumber
+    position: int
     recorded_at: datetime | None = Field(description="when the last fact up to the position was recorded")
     cut: date = Field(description="data cut-off: the last day that is counted")
     parameters: FigureFilters
-    withheld_below: OtherNumber | None = Field(
-        default=None, description="only for readers: counts from 1 to below this are withheld, and null or left out"
+    publication: Publication | None = Field(
+        default=None, description="only for readers: the data cut that was asked for, and the one that was published"
     )
 
 

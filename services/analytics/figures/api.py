@@ -44,7 +44,7 @@ FigureServiceDep = Annotated[FigureService, Depends(get_figure_service)]
 @routes.get("/figures", **read_route_options(FigureNames), summary="List of figures")
 async def names(request: Request, study: StudyIdPath, reader: StudyReaderDep) -> FigureNames:
     """Lists the figures, and the parameters that can divide each of them."""
-    await reader.current_position(study, request.state.caller.subject)
+    await reader.member_rights(study, request.state.caller.subject)
     rows = [
         FigureName(name=name, title=figure.TITLE, by=list(figure.STRATIFICATIONS)) for name, figure in FIGURES.items()
     ]
@@ -86,14 +86,15 @@ async def figure(
 
 def note_figure(request: Request, answer: FigureAnswer) -> None:
     """Note for the log of reads how many rows of single participants a figure shows."""
-    if FIGURES[answer.name].PARTICIPANT_LEVEL:
+    if answer.figure.DISCLOSURE.person_level:
         context = answer.context
-        note_rows(request, context.study_id, answer.name, answer.participant_rows, site=context.filters.site)
+        note_rows(
+            request, context.study_id, answer.name, answer.figure.count_participant_rows(), site=context.filters.site
+        )
     else:
         note_no_rows(request)
 
 
 def render_file(answer: FigureAnswer, file_format: str) -> str:
-    """Returns the text of a `csv` or `svg` file. Raises Forbidden if anything is withheld from the caller."""
-    figure = answer.require_figure()
-    return to_csv(*figure.table()) if file_format == "csv" else figure.draw(answer.context)
+    """Returns the text of a `csv` or `svg` file."""
+    return to_csv(*answer.figure.table()) if file_format == "csv" else answer.figure.draw(answer.context)

@@ -1,7 +1,7 @@
 """The definition of a figure: typed numbers with a caption, a headline, a table and a picture.
 
-A figure is one module with one subclass of `Figure`, and one line in `registry.py`. The page, the files, the limits on
-what readers see and the schema in OpenAPI follow from the class.
+A figure is one module with one subclass of `Figure`, and one line in `registry.py`. The page, the files, what readers
+see and the schema in OpenAPI follow from the class.
 """
 
 from __future__ import annotations
@@ -14,16 +14,19 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from services.analytics.figures.disclosure import OtherNumber, ParticipantCount, require_disclosure_marks
+from services.analytics.disclosure.declaration import Disclosure, require_declared_numbers
+from services.analytics.disclosure.editions import Members
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.wording.phrasing import count_noun, humanize
-from shared.kernel.errors import Forbidden
+from shared.kernel.errors import SmallGroups
 
 FigureTable = tuple[list[str], list[list[str]]]
 """A header, and rows of as many cells."""
 Headline = list[tuple[str, str, str]]
 """The numbers that are read first: name, value, words."""
+_COMMON_NUMBERS = frozenset({"imputed_dates", "left_out", "position"})
+"""Whole numbers of every answer. `left_out` counts participants."""
 
 
 class FigureFilters(BaseModel):
@@ -46,23 +49,40 @@ class FigureFilters(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
 
+class Publication(BaseModel):
+    """The publication that a reader sees: the data cut that was asked for, and the one that the numbers are of.
+
+    They differ for a division that was not published anew with the data cut. `edition` then names the cut that it was
+    last published with.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    cut: str
+    edition: str
+
+
 @dataclass(frozen=True, slots=True)
 class FigureContext:
-    """The state of the study that a figure shows. `cut_date`: the last day that it counts."""
+    """The state of the study that a figure shows.
+
+    `cut_date`: the last day that it counts. `publication`: the publication that a reader sees; None for all others.
+    """
 
     study_id: str
     position: int
     recorded_at: datetime | None
     cut_date: date
     filters: FigureFilters
+    publication: Publication | None = None
 
 
 class Figure(BaseModel, ABC):
     """The numbers of one figure.
 
-    A subclass declares its numbers as members. Members that count participants are `ParticipantCount`, so that small
-    ones can be withheld from readers; other whole numbers are `OtherNumber`. A whole number that is neither, at any
-    depth, is a TypeError when the class is defined. A member that is not set is left out of the `.json` answer.
+    A subclass declares its numbers as members, and its `DISCLOSURE` to readers. A class without that declaration, or
+    with a whole number that it does not name, is a TypeError when it is defined. A member that is not set is left out
+    of the `.json` answer.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -71,25 +91,43 @@ class Figure(BaseModel, ABC):
     TITLE: ClassVar[str]
     STRATIFICATIONS: ClassVar[tuple[str, ...]] = ()
     """Values of the parameter `by`, which divides the figure into groups."""
-    PARTICIPANT_LEVEL: ClassVar[bool] = False
-    """Its rows show single participants: it is read under row-level security, and each read is logged."""
+    DISCLOSURE: ClassVar[Disclosure]
+    """The declaration to readers. A person-level figure is read under row-level security, and each read is logged."""
     TABLES: ClassVar[tuple[str, ...]] = ()
     """The tables of derived rows that it is computed from, beside that of the participants and their targets."""
     COLUMN_HEADINGS: ClassVar[Mapping[str, str]] = {}
     """Words for the columns of its table whose names are for programs."""
 
-    imputed_dates: OtherNumber
-    left_out: ParticipantCount
+    imputed_dates: int
+    left_out: int = Field(description="participants excluded from every analysis")
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
         super().__pydantic_init_subclass__(**options)
-        require_disclosure_marks(cls, is_read_by_readers=not cls.PARTICIPANT_LEVEL)
+        if not isinstance(getattr(cls, "DISCLOSURE", None), Disclosure):
+            raise TypeError(f"{cls.__name__} does not declare its disclosure to readers")
+        require_declared_numbers(cls, cls.DISCLOSURE, _COMMON_NUMBERS)
 
     @classmethod
     @abstractmethod
     def compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
         """Returns the numbers of the selected participants of a snapshot."""
+
+    @classmethod
+    def members(cls, snapshot: StudySnapshot, selection: Selection) -> Members:
+        """Returns the participants that a divided figure counts, with their groups. Raises SmallGroups if undivided."""
+        raise SmallGroups
+
+    @abstractmethod
+    def published(self, minimum: int, cut_date: date) -> Self:
+        """Returns the figure as readers see it: without a day of an event, or a time in which few had one.
+
+        `minimum`: the smallest group. `cut_date`: the data cut-off. Raises ReadersSeeCuts for a person-level figure.
+        """
+
+    def narrowed_to(self, group: str) -> Self:
+        """Returns the figure of one group of a divided figure. Raises SmallGroups for a figure without groups."""
+        raise SmallGroups
 
     @abstractmethod
     def caption(self, context: FigureContext) -> str:
@@ -123,34 +161,40 @@ class Figure(BaseModel, ABC):
         excluded = f"{count_noun(self.left_out, 'participant')} excluded"
         reason = " (voided, or consent to data use withdrawn)" if self.left_out else ""
         filters = "".join(f", {humanize(name)} {value}" for name, value in context.filters.active().items())
-        return f"Data cut-off {context.cut_date}, position {context.position}{filters}; {imputed}, {excluded}{reason}."
+        state = f"Data cut-off {context.cut_date}, position {context.position}{_publication_words(context)}{filters}"
+        return f"{state}; {_scope_words(context)}{imputed}, {excluded}{reason}."
+
+
+def _publication_words(context: FigureContext) -> str:
+    publication = context.publication
+    if publication is None:
+        return ""
+    if publication.edition == publication.cut:
+        return f", publication {publication.cut}"
+    return f", publication {publication.edition} (this division was not published anew with {publication.cut})"
+
+
+def _scope_words(context: FigureContext) -> str:
+    """Returns that what follows is of the whole study: readers see neither number for a part of it."""
+    is_part = bool({"site", "subset"} & context.filters.active().keys())
+    return "in the whole study " if context.publication and is_part else ""
 
 
 @dataclass(frozen=True, slots=True)
 class FigureAnswer:
-    """A figure as one caller may see it.
+    """A figure as one caller may see it: its numbers, caption, table and picture are all made of `figure`."""
 
-    `numbers`: the members of the `.json` answer beyond the context, without what is withheld. `figure`: None if
-    anything is withheld, because captions, tables and pictures are made of whole figures.
-    """
-
-    name: str
+    figure: Figure
     context: FigureContext
-    numbers: dict[str, JsonValue]
-    participant_rows: int
-    figure: Figure | None
 
-    def require_figure(self) -> Figure:
-        """Returns the whole figure. Raises Forbidden if anything is withheld from the caller."""
-        if self.figure is None:
-            raise Forbidden(
-                "Readers do not see small counts, so they get no table and no picture. The .json has the other counts."
-            )
-        return self.figure
+    @property
+    def name(self) -> str:
+        return self.figure.NAME
 
     def to_json(self) -> dict[str, JsonValue]:
         """Returns the `.json` answer."""
         context = self.context
+        publication = context.publication
         return {
             "figure": self.name,
             "study_id": context.study_id,
@@ -158,5 +202,6 @@ class FigureAnswer:
             "recorded_at": context.recorded_at.isoformat() if context.recorded_at else None,
             "cut": context.cut_date.isoformat(),
             "parameters": context.filters.to_json(),
-            **self.numbers,
+            **({"publication": publication.model_dump(mode="json")} if publication else {}),
+            **self.figure.to_json(),
         }

@@ -12,12 +12,13 @@ from fastapi.responses import Response
 
 from services.analytics import urls
 from services.analytics.figures.api import FigureResources, note_figure
-from services.analytics.figures.figure import FigureAnswer
+from services.analytics.figures.figure import FigureAnswer, FigureContext
 from services.analytics.figures.parameters import FigureQuery, FigureRequest
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.service import FigureService
+from services.analytics.snapshot.api import StudyResources
 from services.analytics.study_header import StudyPage, build_study_header
-from shared.kernel.errors import Forbidden, RequestError
+from shared.kernel.errors import RequestError
 from shared.ui.html_errors import html_or_error
 from shared.ui.navigation import Link, StudyHeader
 from shared.ui.pages import MAX_TABLE_ROWS, Pages, create_page_router, html_response
@@ -33,7 +34,10 @@ pages = Pages("analytics", Path(__file__).with_name("templates"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigurePart:
-    """A figure on a page: `version` is the position it shows, `source` the address of this part alone."""
+    """A figure on a page: `version` is the position it shows, `source` the address of this part alone.
+
+    A figure that `is_live` follows the record by itself. A publication is replaced as a whole.
+    """
 
     name: str
     title: str
@@ -47,10 +51,23 @@ class FigurePart:
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     downloads: Sequence[Link]
+    is_live: bool
 
     @property
     def rows_shown(self) -> Sequence[Sequence[str]]:
         return self.rows[:MAX_TABLE_ROWS]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicationPart:
+    """A publication on a page, with links to the others: all figures of it are replaced once there is a newer one."""
+
+    name: str
+    source: str
+    version: int
+    recorded_at: datetime
+    cut_date: str
+    others: Sequence[Link]
 
 
 @routes.get(PAGE.route)
@@ -63,6 +80,7 @@ async def _render_cohort(request: Request, study: str, figure_request: FigureReq
     await get_container(request).authenticate(request)
     member, figures = request.state.caller.subject, _figure_service(request)
     answers = await _readable_figures(figures, study, member, figure_request)
+    publication = await _publication_part(request, study, answers[0].context)
     for answer in answers:
         note_figure(request, answer)
     context = answers[0].context
@@ -74,23 +92,41 @@ async def _render_cohort(request: Request, study: str, figure_request: FigureReq
         recorded_at=context.recorded_at,
         cut_date=context.cut_date.isoformat(),
     )
-    return render_cohort(header, [build_figure_part(answer, request.query_params) for answer in answers])
+    return render_cohort(header, [build_figure_part(answer, request.query_params) for answer in answers], publication)
+
+
+async def _publication_part(request: Request, study: str, context: FigureContext) -> PublicationPart | None:
+    """Returns the publication that a reader sees; None for all other members."""
+    if context.publication is None:
+        return None
+    cuts = await get_container(request).opened(StudyResources).reader.data_cuts(study)
+    shown = next(cut for cut in cuts if cut.name == context.publication.cut)
+    return PublicationPart(
+        name=shown.name,
+        source=urls.cohort_url(study, request.query_params),
+        version=shown.position,
+        recorded_at=shown.recorded_at,
+        cut_date=shown.cut_on.isoformat(),
+        others=[
+            Link(urls.cohort_url(study, {"at": f"cut:{cut.name}"}), f"{cut.name} ({cut.cut_on})")
+            for cut in reversed(cuts)
+            if cut != shown
+        ],
+    )
 
 
 async def _readable_figures(
     figures: FigureService, study: str, member: str, figure_request: FigureRequest
 ) -> list[FigureAnswer]:
-    """Returns the figures that the member may read whole. Raises the last refusal if there is none."""
-    answers, last_refusal = list[FigureAnswer](), None
+    """Returns the figures that the member may read, all at one position. Raises the first refusal if there is none."""
+    answers, refusals = list[FigureAnswer](), list[RequestError]()
     async for answer in figures.figures(list(FIGURES), study, member, figure_request):
         if isinstance(answer, RequestError):
-            last_refusal = answer
-        elif answer.figure is None:
-            last_refusal = Forbidden()
+            refusals.append(answer)
         else:
             answers.append(answer)
-    if not answers and last_refusal:
-        raise last_refusal
+    if not answers and refusals:
+        raise refusals[0]
     return answers
 
 
@@ -105,11 +141,8 @@ async def figure_fragment(request: Request, study: StudyIdPath, name: str, figur
 
 
 def build_figure_part(answer: FigureAnswer, query: Mapping[str, str] = urls.NO_QUERY) -> FigurePart:
-    """Returns the part that shows a figure, with links that keep its `query`.
-
-    Raises Forbidden if anything is withheld from the caller.
-    """
-    figure, context = answer.require_figure(), answer.context
+    """Returns the part that shows a figure, with links that keep its `query`."""
+    figure, context = answer.figure, answer.context
     header, rows = figure.table()
     return FigurePart(
         name=answer.name,
@@ -127,11 +160,12 @@ def build_figure_part(answer: FigureAnswer, query: Mapping[str, str] = urls.NO_Q
             Link(urls.figure_file_url(context.study_id, answer.name, extension, query), f"{label} ({extension})")
             for extension, label in FILE_KINDS.items()
         ],
+        is_live=context.publication is None,
     )
 
 
-def render_cohort(study: StudyHeader, parts: Sequence[FigurePart]) -> str:
-    return pages.render_study("cohort.html", study, parts=parts)
+def render_cohort(study: StudyHeader, parts: Sequence[FigurePart], publication: PublicationPart | None = None) -> str:
+    return pages.render_study("cohort.html", study, parts=parts, publication=publication)
 
 
 def render_figure(part: FigurePart) -> str:

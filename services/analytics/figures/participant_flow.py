@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Self
+from datetime import date
+from typing import ClassVar, Self, get_args
 
 from services.analytics.charts.svg import (
     Element,
@@ -16,7 +17,8 @@ from services.analytics.charts.svg import (
     text,
 )
 from services.analytics.charts.theme import ACCENT, GROUND, MUTED, RULE, TINT
-from services.analytics.figures.disclosure import ParticipantCount, WithheldWith
+from services.analytics.cohort.participation_status import FollowUpStatus
+from services.analytics.disclosure.declaration import Disclosure
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
 from services.analytics.snapshot.flow import CohortFlow
 from services.analytics.snapshot.selection import Selection
@@ -34,7 +36,8 @@ _LABELS = {
     "treated": "Treated (radiotherapy started)",
     "stereotactic": "Stereotactic radiotherapy of a metastasis",
 }
-_SHARE_OF = WithheldWith(("stereotactic", "enrolled"))
+_STEPS = ("screened", "screen_failed", "consented", "enrolled", "treated", "stereotactic")
+_COUNTS = frozenset({*_STEPS, *get_args(FollowUpStatus)})
 
 _WIDTH = 480
 _BOX_WIDTH, _SIDE_BOX_WIDTH, _BOX_HEIGHT, _STEP_HEIGHT = 236, 176, 46, 70
@@ -52,21 +55,22 @@ class ParticipantFlow(Figure):
     NAME: ClassVar[str] = "flow"
     TITLE: ClassVar[str] = "Participant flow"
     TABLES: ClassVar[tuple[str, ...]] = ("course", "absence", "visit")
+    DISCLOSURE: ClassVar[Disclosure] = Disclosure(counts=_COUNTS, divisible=False, person_level=False)
 
-    screened: ParticipantCount
-    screen_failed: ParticipantCount
-    consented: ParticipantCount
-    enrolled: ParticipantCount
-    treated: ParticipantCount
-    stereotactic: ParticipantCount
-    stereotactic_percent: Annotated[float | None, _SHARE_OF]
-    stereotactic_interval: Annotated[tuple[float, float] | None, _SHARE_OF]
-    in_follow_up: ParticipantCount
-    awaiting_treatment: ParticipantCount
-    completed: ParticipantCount
-    died: ParticipantCount
-    withdrawn: ParticipantCount
-    lost: ParticipantCount
+    screened: int
+    screen_failed: int
+    consented: int
+    enrolled: int
+    treated: int
+    stereotactic: int
+    stereotactic_percent: float | None
+    stereotactic_interval: tuple[float, float] | None
+    in_follow_up: int
+    awaiting_treatment: int
+    completed: int
+    died: int
+    withdrawn: int
+    lost: int
 
     @classmethod
     def compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
@@ -91,6 +95,10 @@ class ParticipantFlow(Figure):
             imputed_dates=flow.count_imputed_dates(),
             left_out=selection.count_excluded(snapshot),
         )
+
+    def published(self, minimum: int, cut_date: date) -> Self:
+        """Returns all counts: they are of the whole study, and of its state at the data cut-off."""
+        return self
 
     @property
     def statuses(self) -> dict[str, int]:

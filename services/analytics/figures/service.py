@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Hashable, Sequence
 from dataclasses import replace
 from datetime import date
 
-from services.analytics.figures.disclosure import small_cell_threshold, withheld_members
 from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, FigureFilters
 from services.analytics.figures.parameters import FigureRequest
+from services.analytics.figures.publications import Publications
 from services.analytics.figures.registry import FIGURES
 from services.analytics.snapshot.access import ReadScope, read_scope
 from services.analytics.snapshot.as_of import LATEST, ResolvedPosition
@@ -31,11 +31,14 @@ class FigureService:
     """Computes figures off the event loop, and caches the newest answers."""
 
     def __init__(self, reader: StudyReader) -> None:
-        self._reader = reader
+        self._reader, self._publications = reader, Publications(reader)
         self._cache: OrderedDict[Hashable, FigureAnswer] = OrderedDict()
 
     async def figure(self, name: str, study_id: str, member: str, request: FigureRequest) -> FigureAnswer:
-        """Returns a figure as the member may see it. Raises NotFound, Forbidden, PositionGone or RequestRejected."""
+        """Returns a figure as the member may see it; readers see publications.
+
+        Raises NotFound, Forbidden, PositionGone or RequestRejected.
+        """
         (answer,) = [answer async for answer in self.figures([name], study_id, member, request)]
         if isinstance(answer, RequestError):
             raise answer
@@ -52,39 +55,52 @@ class FigureService:
         newest = await self._reader.newest(study_id)
         if not newest.study.facts_of(StudyOpened):
             newest = replace(newest, study=study.record)  # nothing has been derived yet
-        current = await self._reader.projection_position(study_id)
-        resolved = await self._reader.resolve_position(study_id, current, request.as_of)
-        position = newest.position if request.as_of == LATEST else resolved.position
         for name in names:
             try:
-                yield await self._figure(name, study, rights, request, newest, replace(resolved, position=position))
+                figure = _require_figure(name)
+                if rights.is_reader:
+                    yield await self._publications.figure(figure, study_id, study.record, rights, request)
+                else:
+                    yield await self._figure(figure, study, rights, request, newest)
             except RequestError as refusal:
                 yield refusal
 
     async def _figure(
-        self,
-        name: str,
-        study: StudyState,
-        rights: Rights,
-        request: FigureRequest,
-        newest: StudySnapshot,
-        resolved: ResolvedPosition,
+        self, figure: type[Figure], study: StudyState, rights: Rights, request: FigureRequest, newest: StudySnapshot
     ) -> FigureAnswer:
-        figure = _require_figure(name, request.by)
-        scope = read_scope(rights, request.site, participant_level=figure.PARTICIPANT_LEVEL)
+        _require_stratification(figure, request.by)
+        scope = read_scope(rights, request.site, participant_level=figure.DISCLOSURE.person_level)
         require_site(study.record, request.site)
-        study_id, visible_to = newest.study_id, rights if figure.PARTICIPANT_LEVEL else None
+        study_id, visible_to = newest.study_id, rights if figure.DISCLOSURE.person_level else None
+        resolved = await self._resolve(study_id, request, newest)
         cut_date = await self._resolve_cut_date(study_id, study.record, request, resolved)
         visible_tenants = tuple(readable_tenants(rights)) if visible_to else ()
-        key = (study_id, newest.epoch, newest.position, resolved, name, cut_date, request, scope, visible_tenants)
+        key = (
+            study_id,
+            newest.epoch,
+            newest.position,
+            resolved,
+            figure.NAME,
+            cut_date,
+            request,
+            scope,
+            visible_tenants,
+        )
         if key not in self._cache:
             snapshot = await self._snapshot(newest, study.record, resolved.position, visible_to)
             selection = Selection(cut_date, scope.enrolling_sites, request.subset, request.by)
-            threshold = small_cell_threshold(study.record) if scope.suppress_small_cells else None
-            self._cache[key] = await asyncio.to_thread(_compute, figure, snapshot, selection, scope, threshold)
+            self._cache[key] = await asyncio.to_thread(_compute, figure, snapshot, selection, scope)
             while len(self._cache) > CACHE_SIZE:
                 self._cache.popitem(last=False)
         return self._cache[key]
+
+    async def _resolve(self, study_id: str, request: FigureRequest, newest: StudySnapshot) -> ResolvedPosition:
+        """Returns the position that the request selects; without a selection that of the newest snapshot."""
+        if request.as_of == LATEST:
+            return ResolvedPosition(newest.position)
+        return await self._reader.resolve_position(
+            study_id, await self._reader.projection_position(study_id), request.as_of
+        )
 
     async def _snapshot(
         self, newest: StudySnapshot, study: Record, position: int, visible_to: Rights | None
@@ -114,20 +130,22 @@ class FigureService:
         return self._reader.day_of_position(study_id, study, recorded_at)
 
 
-def _require_figure(name: str, by: str | None) -> type[Figure]:
+def _require_figure(name: str) -> type[Figure]:
     figure = FIGURES.get(name)
     if figure is None:
         raise NotFound
-    if by and by not in figure.STRATIFICATIONS:
-        possible = ", ".join(figure.STRATIFICATIONS) or "nothing"
-        raise parameter_error("by", f"This figure can be divided by: {possible}.")
     return figure
 
 
+def _require_stratification(figure: type[Figure], by: str | None) -> None:
+    if by and by not in figure.STRATIFICATIONS:
+        possible = ", ".join(figure.STRATIFICATIONS) or "nothing"
+        raise parameter_error("by", f"This figure can be divided by: {possible}.")
+
+
 def _compute(
-    figure_type: type[Figure], snapshot: StudySnapshot, selection: Selection, scope: ReadScope, threshold: int | None
+    figure_type: type[Figure], snapshot: StudySnapshot, selection: Selection, scope: ReadScope
 ) -> FigureAnswer:
-    figure = figure_type.compute(snapshot, selection)
     context = FigureContext(
         study_id=snapshot.study_id,
         position=snapshot.position,
@@ -135,23 +153,7 @@ def _compute(
         cut_date=selection.cut_date,
         filters=_effective_filters(selection, scope),
     )
-    is_whole_study = selection.sites is None and selection.subset == "all"
-    return answer_figure(figure, context, threshold, is_whole_study=is_whole_study)
-
-
-def answer_figure(
-    figure: Figure, context: FigureContext, threshold: int | None = None, *, is_whole_study: bool = True
-) -> FigureAnswer:
-    """Returns a figure as its caller may see it: without counts below `threshold`; None: with all counts."""
-    withheld = {} if threshold is None else withheld_members(figure, threshold, is_whole_study=is_whole_study)
-    numbers = {**figure.to_json(), **withheld}
-    return FigureAnswer(
-        name=figure.NAME,
-        context=context,
-        numbers={**numbers, "withheld_below": threshold} if withheld else numbers,
-        participant_rows=figure.count_participant_rows(),
-        figure=None if withheld else figure,
-    )
+    return FigureAnswer(figure=figure_type.compute(snapshot, selection), context=context)
 
 
 def _effective_filters(selection: Selection, scope: ReadScope) -> FigureFilters:

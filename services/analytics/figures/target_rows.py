@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from services.analytics.derivation.rows import EXACT, MONTH, UNKNOWN_NUMBER, YEAR
-from services.analytics.figures.disclosure import OtherNumber
 from services.analytics.snapshot.columns import Table, day_of_number
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
@@ -50,10 +49,10 @@ class TargetRow(BaseModel):
     modality: str
     technique: str
     delivery: str
-    fractions: OtherNumber
+    fractions: int
     dose_per_fraction_gy: float
     total_dose_gy: float
-    prescription_isodose_percent: OtherNumber | None
+    prescription_isodose_percent: int | None
     boost_of: str | None
     bed_10: float | None
     bed_3: float | None
@@ -61,7 +60,7 @@ class TargetRow(BaseModel):
     eqd2_10: float | None
     eqd2_3: float | None
     eqd2_2: float | None = None
-    fractions_delivered: OtherNumber | None
+    fractions_delivered: int | None
     dose_delivered_gy: float | None
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import date
 from decimal import Decimal
-from typing import Annotated, ClassVar, Self
+from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,12 +21,13 @@ from services.analytics.charts.dot_stacks import (
     unit_height,
 )
 from services.analytics.charts.svg import Element, document, grid_line, secondary_text, text
-from services.analytics.figures.disclosure import OtherNumber, SmallCell
+from services.analytics.disclosure.declaration import Disclosure
 from services.analytics.figures.figure import Figure, FigureContext, FigureTable, Headline
 from services.analytics.figures.target_rows import TargetRow, shown_targets
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.wording.phrasing import capitalize, count_noun, format_number, format_share, humanize
+from shared.kernel.errors import ReadersSeeCuts
 
 DELIVERY_ORDER = ("conventional", "hypofractionated", "FSRT", "SBRT", "SRS", "brachytherapy")
 _COLUMN_HEADINGS = {
@@ -67,8 +69,8 @@ class DeliveryCount(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     delivery: str
-    participants: Annotated[int, SmallCell()]  # never null, because readers do not get this figure
-    targets: OtherNumber
+    participants: int
+    targets: int
 
 
 class Treatments(Figure):
@@ -76,7 +78,7 @@ class Treatments(Figure):
 
     NAME: ClassVar[str] = "treatments"
     TITLE: ClassVar[str] = "Treatments"
-    PARTICIPANT_LEVEL: ClassVar[bool] = True
+    DISCLOSURE: ClassVar[Disclosure] = Disclosure(counts=frozenset(), divisible=False, person_level=True)
     TABLES: ClassVar[tuple[str, ...]] = ("course",)
     COLUMN_HEADINGS = _COLUMN_HEADINGS
 
@@ -93,6 +95,9 @@ class Treatments(Figure):
             imputed_dates=shown.imputed_dates,
             left_out=selection.count_excluded(snapshot),
         )
+
+    def published(self, minimum: int, cut_date: date) -> Self:
+        raise ReadersSeeCuts
 
     def count_participant_rows(self) -> int:
         return len(self.targets)

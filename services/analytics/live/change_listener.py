@@ -7,8 +7,8 @@ import logging
 
 import asyncpg
 
-from services.analytics.live.parts import publish_change
-from shared.inbox.participant_registry.repository import ReplicatedStudies
+from services.analytics.live.parts import publish_change, publish_cut
+from services.analytics.snapshot.study_reader import StudyReader
 from shared.retry import Backoff
 from shared.ui.live_updates import LiveUpdates
 
@@ -17,19 +17,20 @@ RECONNECT_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
-async def listen(url: str, studies: ReplicatedStudies, live: LiveUpdates) -> None:
+async def listen(url: str, reader: StudyReader, live: LiveUpdates) -> None:
     """Listens until cancelled. After a lost connection, open streams end, so that pages connect and load again."""
     backoff = Backoff.constant(RECONNECT_SECONDS)
     while True:
         try:
-            await _listen_until_disconnected(url, studies, live)
+            await _listen_until_disconnected(url, reader, live)
         except Exception as error:  # of any kind, because pages would silently stop following the record
             log.warning("no notifications from the projection, connecting again: %s", type(error).__name__)
         await backoff.wait()
 
 
-async def _listen_until_disconnected(url: str, studies: ReplicatedStudies, live: LiveUpdates) -> None:
+async def _listen_until_disconnected(url: str, reader: StudyReader, live: LiveUpdates) -> None:
     notifications: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    study_versions = dict[str, int]()
     connection = await asyncpg.connect(url)
     try:
         connection.add_termination_listener(lambda _: notifications.put_nowait(("", "")))
@@ -39,8 +40,18 @@ async def _listen_until_disconnected(url: str, studies: ReplicatedStudies, live:
         while (notification := await notifications.get())[1]:
             channel, payload = notification
             study, position, *version = payload.split(":")
-            await (studies.at_version(study, int(version[0])) if version else studies.reload(study))
+            state = await (
+                reader.studies.at_version(study, int(version[0])) if version else reader.studies.reload(study)
+            )
             if channel == NOTIFY_CHANNEL:
                 publish_change(live, study, int(position))
+                if study_versions.get(study) != state.version:
+                    study_versions[study] = state.version
+                    await _publish_last_cut(reader, live, study)
     finally:
         await connection.close()
+
+
+async def _publish_last_cut(reader: StudyReader, live: LiveUpdates, study: str) -> None:
+    if cuts := await reader.data_cuts(study):
+        publish_cut(live, study, cuts[-1].position)

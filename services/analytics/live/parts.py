@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.analytics.disclosure.policy import READER_EVENT
 from services.analytics.figures.registry import FIGURES
 from shared.ui.live_updates import LiveUpdates
 
@@ -14,3 +15,8 @@ def publish_change(live_updates: LiveUpdates, study: str, position: int) -> None
     """Announces that every part of a study may differ from `position` on."""
     for part in LIVE_PARTS:
         live_updates.publish(f"{study}/{part}", str(position))
+
+
+def publish_cut(live_updates: LiveUpdates, study: str, position: int) -> None:
+    """Announce that the last named data cut of a study is that at `position`."""
+    live_updates.publish(f"{study}/{READER_EVENT}", str(position))

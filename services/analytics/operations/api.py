@@ -14,7 +14,6 @@ from services.analytics.snapshot.api import StudyResources
 from services.analytics.snapshot.repository import projection_position
 from shared.eventstore.study_cache import load_rights
 from shared.inbox.lag import load_lags
-from shared.kernel.errors import Forbidden
 from shared.kernel.schema_name import NamedSchema
 from shared.web.container import get_container
 from shared.web.fact_recording import StudyIdPath
@@ -85,7 +84,7 @@ async def load_operations(resources: StudyResources, study: str, member: str) ->
     """
     rights, _ = await load_rights(resources.studies, study, member)
     if not may_see_operations(rights):
-        raise Forbidden
+        raise rights.refuse_reading()
     current = await projection_position(resources.system_pool, study)
     unscreened = await repository.load_unscreened(resources.pool, study)
     parked_streams = await repository.load_parked_streams(resources.pool, resources.system_pool, study)

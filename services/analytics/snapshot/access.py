@@ -1,4 +1,4 @@
-"""Access of a member to the participants of a study: which sites, and whether small counts are withheld."""
+"""Access of a member to the participants of a study: at which sites."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ OPERATIONS_ROLES = frozenset({"administrator", "investigator", "monitor", "audit
 
 @dataclass(frozen=True, slots=True)
 class ReadScope:
-    """The participants that an analysis may use, and whether its small counts are withheld.
+    """The participants that an analysis may use.
 
     `enrolling_sites`: only participants enrolled at these sites; None: at any. `current_sites`: only participants who
     are followed at these sites now; None: wherever they are.
     """
 
     enrolling_sites: frozenset[str] | None
-    suppress_small_cells: bool
     current_sites: frozenset[str] | None
 
 
@@ -39,7 +38,6 @@ def read_scope(rights: Rights, site: str | None, *, participant_level: bool) -> 
     own_sites = None if sees_whole_study or participant_level else sites
     return ReadScope(
         enrolling_sites=own_sites if site is None else frozenset({site}),
-        suppress_small_cells=all(grant.role == "reader" for grant in rights.grants),
         current_sites=frozenset(sites) if participant_level and not sees_whole_study else None,
     )
 

@@ -46,6 +46,9 @@ StudyReaderDep = Annotated[StudyReader, Depends(get_study_reader)]
 
 @routes.get("/position", **read_route_options(Position))
 async def position(request: Request, study: StudyIdPath, reader: StudyReaderDep) -> Position:
-    """Returns the position of the study, and when the last applied fact was recorded."""
-    current = await reader.current_position(study, request.state.caller.subject)
+    """Returns the position of the study, and when the last applied fact was recorded.
+
+    Readers get the position of the last data cut, and when it was recorded.
+    """
+    current = await reader.visible_position(study, request.state.caller.subject)
     return Position(position=current.position, epoch=current.epoch, recorded_at=current.recorded_at)

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
+from services.analytics.snapshot.snapshot import DataCut
 from shared.contracts.event import Event, stated_facts
 from shared.kernel.record import Record, current_record
 from shared.postgres.named_queries import load_queries
@@ -60,6 +61,16 @@ async def named_cut(connection: Connection, study_id: str, name: str) -> tuple[i
     """Returns the position and the calendar day of a named data cut; None if the study has none of that name."""
     row = await connection.fetchrow(SQL["named_cut"], study_id, name)
     return (row["from_position"], date.fromisoformat(json.loads(row["data"])["cut_on"])) if row else None
+
+
+async def data_cuts(connection: Connection, study_id: str) -> list[DataCut]:
+    """Returns the named data cuts of a study in the order in which they were taken."""
+    rows = await connection.fetch(SQL["data_cuts"], study_id)
+    contents = [(row, json.loads(row["data"])) for row in rows]
+    return [
+        DataCut(content["name"], date.fromisoformat(content["cut_on"]), row["from_position"], row["recorded_at"])
+        for row, content in contents
+    ]
 
 
 async def study_record_at(connection: Connection, study_id: str, position: int) -> Record:

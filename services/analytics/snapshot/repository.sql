@@ -18,6 +18,12 @@ select min(position) - 1 from journal where study_id = $1 and recorded_at > $2
 select from_position, data from fact
  where study_id = $1 and subject = $1 and type = 'study.cut_taken' and data ->> 'name' = $2 and to_position is null
 
+-- name: data_cuts
+-- Every current data cut of a study with its position, in the order in which the cuts were taken.
+select from_position, data, recorded_at from fact
+ where study_id = $1 and subject = $1 and type = 'study.cut_taken' and to_position is null
+ order by from_position
+
 -- name: study_record_at
 -- The study's own facts that were current at a position, in the order of their versions.
 select service, type, subject, event_id, site_id, version, schema_version, data, recorded_at, known_on from fact

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,16 @@ from services.analytics.snapshot.columns import PARTICIPANT_DTYPE, Table, Words
 from shared.kernel.record import Record
 
 Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class DataCut:
+    """A named data cut: its last calendar day, the position at which it was applied, and when it was recorded."""
+
+    name: str
+    cut_on: date
+    position: int
+    recorded_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

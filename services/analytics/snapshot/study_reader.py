@@ -19,7 +19,7 @@ from services.analytics.snapshot.as_of import AsOf, ResolvedPosition, resolve_po
 from services.analytics.snapshot.derived_snapshot import StudyFacts, derive_snapshot
 from services.analytics.snapshot.live_snapshots import LiveSnapshots
 from services.analytics.snapshot.repository import ProjectionPosition
-from services.analytics.snapshot.snapshot import StudySnapshot
+from services.analytics.snapshot.snapshot import DataCut, StudySnapshot
 from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.event import Event
 from shared.contracts.study import SiteActivated, StudyOpened
@@ -27,7 +27,7 @@ from shared.eventstore.study_cache import StudyState, load_rights
 from shared.gate.study_timeline import latest_site_today
 from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Forbidden, NotFound
+from shared.kernel.errors import NotFound, NothingPublished
 from shared.kernel.record import Record
 from shared.postgres.tenancy import PooledConnection, Tenant, transaction
 from shared.security.grants import Rights, readable_tenants
@@ -66,10 +66,27 @@ class StudyReader:
         """
         return await repository.projection_position(self._system_pool, study_id)
 
-    async def current_position(self, study_id: str, member: str) -> ProjectionPosition:
-        """Returns the latest position to a member of the study. Raises NotFound."""
-        await load_rights(self.studies, study_id, member)
-        return await self.projection_position(study_id)
+    async def member_rights(self, study_id: str, member: str) -> Rights:
+        """Returns the rights of a member of the study. Raises NotFound for anybody else."""
+        rights, _ = await load_rights(self.studies, study_id, member)
+        return rights
+
+    async def visible_position(self, study_id: str, member: str) -> ProjectionPosition:
+        """Returns the latest position; for readers that of the last data cut, and when the cut was recorded.
+
+        Raises NotFound for anybody who is no member, NothingPublished for readers before the first cut.
+        """
+        rights = await self.member_rights(study_id, member)
+        current = await self.projection_position(study_id)
+        if not rights.is_reader:
+            return current
+        if not (cuts := await self.data_cuts(study_id)):
+            raise NothingPublished
+        return ProjectionPosition(cuts[-1].position, current.epoch, cuts[-1].recorded_at)
+
+    async def data_cuts(self, study_id: str) -> list[DataCut]:
+        """Returns the named data cuts of a study in the order in which they were taken."""
+        return await repository.data_cuts(self._system_pool, study_id)
 
     async def resolve_position(self, study_id: str, current: ProjectionPosition, as_of: AsOf) -> ResolvedPosition:
         """Returns the position that `as_of` selects. Raises PositionGone, NotFound or RequestRejected."""
@@ -106,11 +123,18 @@ class StudyReader:
         return visible
 
     async def past(
-        self, study_id: str, study: Record, position: int, visible_to: Rights | None = None
+        self,
+        study_id: str,
+        study: Record,
+        position: int,
+        visible_to: Rights | None = None,
+        *,
+        excluded: frozenset[str] | None = None,
     ) -> StudySnapshot:
         """Returns the rows of a study as of a position, which are derived from its facts there.
 
-        `study` has the study's own facts of today.
+        `study` has the study's own facts of today. `excluded`: participants who are in no analysis, beside those who
+        were in none at the position; None: those who are in none today.
         """
         recorded_at = await self.recorded_at(study_id, position)
         study_at_position = await repository.study_record_at(self._system_pool, study_id, position)
@@ -120,7 +144,7 @@ class StudyReader:
             recorded_at=recorded_at,
             study=study_at_position if study_at_position.facts_of(StudyOpened) else study,  # before: without anybody
             events=await self._facts(study_id, position, visible_to),
-            excluded=await self.excluded_participants(study_id),
+            excluded=await self.excluded_participants(study_id) if excluded is None else excluded,
         )
         return await asyncio.to_thread(derive_snapshot, facts)
 
@@ -153,7 +177,7 @@ class StudyReader:
         """Returns the rights of a member who sees participants, and the study. Raises NotFound or Forbidden."""
         rights, study = await load_rights(self.studies, study_id, member)
         if not may_see_participants(rights):
-            raise Forbidden
+            raise rights.refuse_reading()
         return rights, study
 
     async def participant_facts(

@@ -7,6 +7,8 @@ from typing import cast
 
 import pytest
 
+from services.analytics.disclosure.policy import READER_EVENT
+from services.analytics.live.parts import publish_change, publish_cut
 from shared.ui.live_updates import LiveUpdates
 
 TIMEOUT_SECONDS = 5
@@ -150,3 +152,40 @@ async def test_disconnected_reader_is_forgotten() -> None:
 async def test_topics_and_data_that_could_forge_an_event_are_refused(topic: str, data: str) -> None:
     with pytest.raises(ValueError, match="a topic is"):
         LiveUpdates().publish(topic, data)
+
+
+def reader_stream(live: LiveUpdates, versions: dict[str, str]) -> AsyncGenerator[bytes, None]:
+    return cast("AsyncGenerator[bytes, None]", live.stream("atc-rt", versions, parts=(READER_EVENT,)))
+
+
+async def test_reader_of_publications_hears_of_data_cuts_alone() -> None:
+    live = LiveUpdates(ping_seconds=0.05)
+    publish_change(live, "atc-rt", 7)
+    async with aclosing(reader_stream(live, {READER_EVENT: "5"})) as stream:
+        assert await next_chunk(stream) == b"retry: 2000\n\n"
+        assert await next_chunk(stream) == frame(READER_EVENT, 5)
+        publish_change(live, "atc-rt", 8)
+        assert await next_chunk(stream) == b": ping\n\n"
+        publish_cut(live, "atc-rt", 9)
+        assert await next_chunk(stream) == frame(READER_EVENT, 9)
+
+
+async def test_change_of_other_parts_does_not_even_delay_the_ping_of_a_reader() -> None:
+    live = LiveUpdates(ping_seconds=0.2)
+    async with aclosing(reader_stream(live, {})) as stream:
+        assert await next_chunk(stream) == b"retry: 2000\n\n"
+        ping = asyncio.create_task(next_chunk(stream))
+        for position in range(20):
+            publish_change(live, "atc-rt", position)
+            await asyncio.sleep(0.02)
+        assert ping.done()
+        assert await ping == b": ping\n\n"
+
+
+async def test_no_version_is_sent_twice() -> None:
+    live = LiveUpdates(ping_seconds=0.05)
+    async with aclosing(reader_stream(live, {READER_EVENT: "5"})) as stream:
+        assert await next_chunk(stream) == b"retry: 2000\n\n"
+        assert await next_chunk(stream) == frame(READER_EVENT, 5)
+        publish_cut(live, "atc-rt", 5)
+        assert await next_chunk(stream) == b": ping\n\n"

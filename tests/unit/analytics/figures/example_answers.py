@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 
 from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, FigureFilters
 from services.analytics.figures.registry import FIGURES
-from services.analytics.figures.service import answer_figure
 
 SVG = "{http://www.w3.org/2000/svg}"
 COMMON: dict[str, Any] = {
@@ -62,7 +61,7 @@ def context_of(answer: dict[str, Any]) -> FigureContext:
 
 
 def answer_of(answer: dict[str, Any]) -> FigureAnswer:
-    return answer_figure(figure_of(answer), context_of(answer))
+    return FigureAnswer(figure=figure_of(answer), context=context_of(answer))
 
 
 def caption_of(answer: dict[str, Any]) -> str:

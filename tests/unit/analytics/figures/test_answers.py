@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,13 +11,12 @@ from jsonschema import Draft202012Validator
 from pydantic import JsonValue, TypeAdapter
 
 from services.analytics.figures.answers import ANY_FIGURE_ANSWER
-from services.analytics.figures.disclosure import Stratum
-from services.analytics.figures.figure import Figure, FigureContext, FigureFilters
+from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, FigureFilters, Publication
+from services.analytics.figures.publishing import publish
 from services.analytics.figures.registry import FIGURES
-from services.analytics.figures.service import answer_figure
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
-from shared.kernel.errors import Forbidden
+from shared.kernel.errors import ReadersSeeCuts
 from shared.testing.builders import facts
 from tests.unit.analytics.support import ENROLLED, SCREENED, TODAY, single_fraction, snapshot_of
 
@@ -28,6 +28,7 @@ CONTEXT = FigureContext(
     filters=FigureFilters(site="rome"),
 )
 SCHEMA = TypeAdapter(ANY_FIGURE_ANSWER).json_schema(mode="serialization")
+PUBLISHED_FIGURES = [name for name, figure in FIGURES.items() if not figure.DISCLOSURE.person_level]
 LAST_MEMBERS = ["imputed_dates", "left_out"]
 
 
@@ -47,13 +48,8 @@ def example_cohort() -> StudySnapshot:
     )
 
 
-def group_members(figure: Figure) -> set[str]:
-    """The members of a divided figure that list its groups."""
-    return {
-        member
-        for member, groups in figure
-        if isinstance(groups, tuple) and any(isinstance(group, Stratum) and group.name != "all" for group in groups)
-    }
+def answer_figure(figure: Figure, context: FigureContext = CONTEXT) -> dict[str, JsonValue]:
+    return FigureAnswer(figure=figure, context=context).to_json()
 
 
 def schema_errors(answer: dict[str, JsonValue]) -> list[str]:
@@ -61,52 +57,66 @@ def schema_errors(answer: dict[str, JsonValue]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", FIGURES)
-@pytest.mark.parametrize("threshold", [None, 2, 40])
 @pytest.mark.parametrize("cohort", [snapshot_of({}), example_cohort()], ids=["empty", "example"])
-def test_every_answer_matches_the_schema_of_its_figure(name: str, threshold: int | None, cohort: StudySnapshot) -> None:
-    figure = FIGURES[name].compute(cohort, Selection(TODAY))
-    answer = answer_figure(figure, CONTEXT, threshold, is_whole_study=False).to_json()
+def test_every_answer_matches_the_schema_of_its_figure(name: str, cohort: StudySnapshot) -> None:
+    answer = answer_figure(FIGURES[name].compute(cohort, Selection(TODAY)))
     assert schema_errors(answer) == []
     assert schema_errors({**answer, "left_out": "many"}), "the schema describes something"
 
 
+@pytest.mark.parametrize("name", PUBLISHED_FIGURES)
+@pytest.mark.parametrize("cohort", [snapshot_of({}), example_cohort()], ids=["empty", "example"])
+def test_every_publication_matches_the_schema_of_its_figure(name: str, cohort: StudySnapshot) -> None:
+    published = publish(FIGURES[name].compute(cohort, Selection(TODAY)), 5, TODAY)
+    answer = answer_figure(published, replace(CONTEXT, publication=Publication(cut="second", edition="first")))
+    assert schema_errors(answer) == []
+    assert answer["publication"] == {"cut": "second", "edition": "first"}
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_members_of_every_figure_stand_first_and_last(name: str) -> None:
-    answer = answer_figure(FIGURES[name].compute(example_cohort(), Selection(TODAY)), CONTEXT).to_json()
+    answer = answer_figure(FIGURES[name].compute(example_cohort(), Selection(TODAY)))
     assert [*answer][:6] == ["figure", "study_id", "position", "recorded_at", "cut", "parameters"]
     assert [*answer][-2:] == LAST_MEMBERS
     assert answer["recorded_at"] == "2025-01-31T12:00:00+00:00"
     assert answer["parameters"] == {"site": "rome", "subset": "all"}
+    assert "publication" not in answer
 
 
 def test_members_that_do_not_apply_are_left_out_and_unknown_ones_are_null() -> None:
-    answer: Any = answer_figure(FIGURES["treatments"].compute(example_cohort(), Selection(TODAY)), CONTEXT).to_json()
+    answer: Any = answer_figure(FIGURES["treatments"].compute(example_cohort(), Selection(TODAY)))
     brain, other = answer["targets"]
     assert [name for name in brain if name not in other] == ["bed_2", "eqd2_2"]
     assert other["ended_on"] is None
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_readers_get_no_small_count_and_nothing_that_is_made_of_it(name: str) -> None:
+def test_readers_get_every_count_of_the_whole_study_but_no_day_of_a_participant(name: str) -> None:
     figure = FIGURES[name].compute(example_cohort(), Selection(TODAY))
-    answer = answer_figure(figure, CONTEXT, 5, is_whole_study=False)
-    assert (answer.to_json()["left_out"], answer.to_json()["withheld_below"]) == (None, 5)
-    assert [*answer.to_json()] == [*answer_figure(figure, CONTEXT).to_json(), "withheld_below"]
-    with pytest.raises(Forbidden, match="Readers do not see small counts"):
-        answer.require_figure()
+    if figure.DISCLOSURE.person_level:
+        with pytest.raises(ReadersSeeCuts):
+            publish(figure, 5, TODAY)
+        return
+    answer = FigureAnswer(figure=publish(figure, 5, TODAY), context=CONTEXT)
+    assert answer.to_json()["left_out"] == 1
+    for day in ("2024-02-01", "2024-03-01", "2024-03-15", "2024-04-15"):
+        assert day not in str(answer.to_json()) + figure.caption(CONTEXT) + str(answer.figure.table())
+        assert day not in answer.figure.draw(CONTEXT)
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_readers_get_all_counts_of_the_whole_study(name: str) -> None:
-    """Counts of groups are withheld, so a figure that is always divided is not shown whole."""
-    figure = FIGURES[name].compute(example_cohort(), Selection(TODAY))
-    answer, complete = answer_figure(figure, CONTEXT, 5, is_whole_study=True), answer_figure(figure, CONTEXT).to_json()
-    withheld = {member for member, value in answer.to_json().items() if value != complete.get(member)}
-    assert withheld <= {"withheld_below", *group_members(figure)}
-    assert (answer.figure is None) == bool(withheld)
+def test_enrollment_of_few_is_published_with_the_day_of_the_cut_alone() -> None:
+    published: Any = answer_figure(publish(FIGURES["accrual"].compute(example_cohort(), Selection(TODAY)), 5, TODAY))
+    assert published["groups"] == [
+        {"name": "all", "enrolled": 2, "curve": [{"on": TODAY.isoformat(), "cumulative": 2}]}
+    ]
 
 
-def test_a_curve_is_withheld_with_its_count() -> None:
-    figure = FIGURES["accrual"].compute(example_cohort(), Selection(date(2024, 3, 1) + timedelta(days=90), by="site"))
-    answer: Any = answer_figure(figure, CONTEXT, 2, is_whole_study=True).to_json()
-    assert answer["groups"] == [{"name": name, "enrolled": None, "curve": []} for name in ("milan", "rome")]
+def test_caption_names_the_publication_and_what_is_of_the_whole_study() -> None:
+    figure = publish(FIGURES["accrual"].compute(example_cohort(), Selection(TODAY)), 5, TODAY)
+    context = replace(CONTEXT, publication=Publication(cut="second", edition="second"))
+    assert ", publication second, site rome; in the whole study 1 imputed date, 1 participant" in figure.caption(
+        context
+    )
+    older = replace(context, publication=Publication(cut="second", edition="first"))
+    assert "publication first (this division was not published anew with second)" in figure.caption(older)
+    assert "publication" not in figure.caption(CONTEXT)

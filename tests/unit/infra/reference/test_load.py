@@ -10,7 +10,7 @@ import pytest
 from infra.client.reference_loader import load_reference_study, reference_participants
 from infra.client.study_client import ApiError, Cancelled, StudyClient, interruptible_sleep
 from infra.reference import published_cases
-from infra.reference.study import OPENING_DATA, STUDY_ID, subject
+from infra.reference.study import OPENING_DATA, PAPER_CUT, STUDY_ID, subject
 from tests.unit.infra.conftest import FakeQuartal, fail_once
 
 ALL_PEOPLE = reference_participants()
@@ -88,6 +88,15 @@ async def test_a_second_load_records_nothing_twice(quartal: FakeQuartal) -> None
         await load_reference_study(client, token_for, lambda _: None)
     assert quartal.event_ids == recorded
     assert len(quartal.participant_ids_by_key) == len(ALL_PEOPLE)
+
+
+async def test_data_cut_is_taken_once_for_its_name(quartal: FakeQuartal) -> None:
+    async with quartal.client() as client:
+        facts = await load_reference_study(client, token_for, lambda _: None)
+        for _ in range(2):
+            await StudyClient(client, STUDY_ID, token_for).take_cut(PAPER_CUT)
+            assert len(quartal.event_ids) == facts + 1
+    assert quartal.callers[-1] == "administrator@study-wide.atc-rt"
 
 
 async def test_no_two_requests_share_an_idempotency_key(quartal: FakeQuartal) -> None:

@@ -15,6 +15,7 @@ from infra.reference.study import (
     CHECKLIST,
     FROZEN_TODAY,
     OPENING_DATA,
+    PAPER_CUT,
     SITE,
     SITE_ID,
     STUDY_ID,
@@ -52,6 +53,7 @@ def stated_facts(facts: list[Fact]) -> list[StatedFact[Fact]]:
 def study_record() -> Record:
     bodies: list[tuple[str, Any]] = [("study.opened", OPENING_DATA), ("study.site_activated", SITE)]
     bodies += [("study.member_granted", grant) for grant in default_grants(STUDY_ID, [SITE_ID])]
+    bodies += [("study.cut_taken", PAPER_CUT)]
     facts = stated_facts([catalogue.fact_class("enrollment", name).model_validate(body) for name, body in bodies])
     return decide([], facts, study.objections, partial(study.gate_objections, date.max))
 
@@ -86,7 +88,7 @@ def dated_pointers(case: published_cases.PublishedCase) -> list[tuple[str, str]]
 
 
 def test_reference_study_passes_the_rules() -> None:
-    assert len(study_record().stated_facts) == 2 + len(default_grants(STUDY_ID, [SITE_ID]))
+    assert len(study_record().stated_facts) == 3 + len(default_grants(STUDY_ID, [SITE_ID]))
 
 
 @pytest.mark.parametrize("facts", ALL_PEOPLE, ids=lambda facts: str(facts[0]["data"]["local_reference"]))

@@ -1,0 +1,124 @@
+"""Publications on request: figures as readers see them, at the named data cuts of a study."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from services.analytics.disclosure.editions import DividedCut, find_edition
+from services.analytics.figures.figure import Figure, FigureAnswer
+from services.analytics.figures.parameters import FigureRequest
+from services.analytics.figures.publishing import (
+    Division,
+    cuts_until,
+    divide,
+    publish_at_cut,
+    requested_division,
+    require_publication,
+)
+from services.analytics.snapshot.as_of import require_epoch
+from services.analytics.snapshot.snapshot import DataCut
+from services.analytics.snapshot.study_reader import StudyReader
+from shared.gate.study_timeline import require_site
+from shared.kernel.errors import SmallGroups
+from shared.kernel.record import Record
+from shared.security.grants import Rights
+
+ANSWER_CACHE_SIZE, DIVISION_CACHE_SIZE = 64, 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedStudy:
+    """A study as readers see it: its own facts of today, the epoch of its positions, and who is excluded today."""
+
+    study_id: str
+    epoch: str
+    record: Record
+    excluded: frozenset[str]
+
+
+class Publications:
+    """Computes figures for readers off the event loop.
+
+    An answer depends on data cuts and on who is excluded from every analysis today, and so is the same after any other
+    fact. Answers and divisions are cached.
+    """
+
+    def __init__(self, reader: StudyReader) -> None:
+        self._reader = reader
+        self._answers: OrderedDict[Hashable, FigureAnswer] = OrderedDict()
+        self._divisions: OrderedDict[Hashable, DividedCut] = OrderedDict()
+
+    async def figure(
+        self, figure_type: type[Figure], study_id: str, study: Record, rights: Rights, request: FigureRequest
+    ) -> FigureAnswer:
+        """Returns a figure of the publication that the request names, or of the last one.
+
+        Raises ReadersSeeCuts, NothingPublished, NotFound, PositionGone, Forbidden or SmallGroups, and for a site that
+        the study does not have RequestRejected.
+        """
+        require_publication(figure_type, request)
+        current = await self._reader.projection_position(study_id)
+        require_epoch(request.as_of, current)
+        cuts = cuts_until(await self._reader.data_cuts(study_id), request.as_of.at)
+        division = requested_division(figure_type, rights, request)
+        require_site(study, request.site)
+        published = PublishedStudy(
+            study_id=study_id,
+            epoch=current.epoch,
+            record=study,
+            excluded=await self._reader.excluded_participants(study_id),
+        )
+        edition = await self._find_edition(figure_type, published, cuts, division.by) if division else cuts[-1]
+        return await self._answer(figure_type, published, edition, cuts[-1], division)
+
+    async def _find_edition(
+        self, figure_type: type[Figure], published: PublishedStudy, cuts: Sequence[DataCut], by: str
+    ) -> DataCut:
+        """Returns the cut that a division was last published with. Raises SmallGroups if there is none."""
+        divided = [await self._divided_cut(figure_type, published, cut, by) for cut in cuts]
+        edition = find_edition(
+            [replace(each, is_complete=published.excluded.isdisjoint(each.members)) for each in divided]
+        )
+        if edition is None:
+            raise SmallGroups
+        return cuts[edition]
+
+    async def _divided_cut(
+        self, figure_type: type[Figure], published: PublishedStudy, cut: DataCut, by: str
+    ) -> DividedCut:
+        """Returns a division as it was when the cut was taken, which no later fact changes."""
+        key = (published.study_id, published.epoch, figure_type.NAME, cut, by)
+        if key not in self._divisions:
+            snapshot = await self._reader.past(published.study_id, published.record, cut.position, excluded=frozenset())
+            self._divisions[key] = await asyncio.to_thread(divide, figure_type, snapshot, cut.cut_on, by)
+            _limit(self._divisions, DIVISION_CACHE_SIZE)
+        return self._divisions[key]
+
+    async def _answer(
+        self,
+        figure_type: type[Figure],
+        published: PublishedStudy,
+        edition: DataCut,
+        asked_cut: DataCut,
+        division: Division | None,
+    ) -> FigureAnswer:
+        key = (published.study_id, published.epoch, figure_type.NAME, edition, asked_cut, division, published.excluded)
+        if key not in self._answers:
+            snapshot = await self._reader.past(
+                published.study_id, published.record, edition.position, excluded=published.excluded
+            )
+            publish = partial(publish_at_cut, figure_type, snapshot, edition)
+            self._answers[key] = await asyncio.to_thread(partial(publish, asked_cut=asked_cut, division=division))
+            _limit(self._answers, ANSWER_CACHE_SIZE)
+        return self._answers[key]
+
+
+def _limit(cache: OrderedDict[Hashable, Any], size: int) -> None:
+    """Remove the entries that were added first."""
+    while len(cache) > size:
+        cache.popitem(last=False)
