@@ -44,7 +44,7 @@ MAY_IMPORT_ASYNCPG = (
     "services/analytics/operations/metrics.py",
     "shared/web/metrics.py",  # what an outage raises
     "services/analytics/snapshot/study_reader.py",
-    "services/analytics/live/change_listener.py",  # hears the projection ring
+    "services/analytics/live/change_listener.py",  # listens for notifications of the projection
     "infra/cli/relay.py",
 )
 MAY_READ_THE_TIME = {

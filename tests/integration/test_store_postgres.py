@@ -324,7 +324,7 @@ def comparable(recalled: LoadedStream) -> tuple[object, ...]:
 
 
 def test_postgres_and_memory_store_are_indistinguishable(databases: Mapping[str, str]) -> None:
-    """On a loop of its own: the machine's steps are not coroutines, and the tests' loop stands still meanwhile."""
+    """The steps of the state machine are not coroutines, so it runs its own event loop."""
     loop = asyncio.new_event_loop()
     pool = loop.run_until_complete(open_pool(databases["QUARTAL_ENROLLMENT_APP_URL"], max_size=2))
 
