@@ -1,4 +1,4 @@
-"""Reading queries: what is open, what is explained, a page at a time in a stable order."""
+"""The list of data queries as JSON, in pages and in a stable order."""
 
 from __future__ import annotations
 
