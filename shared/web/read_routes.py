@@ -103,7 +103,7 @@ async def participants(
 
 @logs_reads
 async def participant(request: Request, study: StudyIdPath, number: ParticipantIdPath) -> JSONResponse:
-    """Returns the current facts of a participant in this service. Only the present site reads sealed texts."""
+    """Returns the current facts of a participant in this service. Only the current site reads sealed texts."""
     stream, texts = await load_visible_stream(request, study, number)
     facts = await offload_for_caller(request, stream, lambda: _current_facts(stream.events, texts))
     head = {"participant_id": number, **describe_head(stream.head)}

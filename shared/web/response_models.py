@@ -110,7 +110,7 @@ class StandingEvent(BaseModel):
 
 
 class ParticipantAnswer(ParticipantRow):
-    """The current facts of a participant in this service. Only the present site reads sealed texts."""
+    """The current facts of a participant in this service. Only the current site reads sealed texts."""
 
     facts: list[StandingEvent]
 
