@@ -319,8 +319,13 @@ async def read_everything(store: Store, study_id: str) -> list[object]:
     return results
 
 
-def comparable(recalled: LoadedStream) -> tuple[object, ...]:
-    return recalled.study_version, recalled.head, [comparable_event(each) for each in recalled.events], recalled.outcome
+def comparable(loaded_stream: LoadedStream) -> tuple[object, ...]:
+    return (
+        loaded_stream.study_version,
+        loaded_stream.head,
+        [comparable_event(each) for each in loaded_stream.events],
+        loaded_stream.outcome,
+    )
 
 
 def test_postgres_and_memory_store_are_indistinguishable(databases: Mapping[str, str]) -> None:
