@@ -16,8 +16,8 @@ from services.analytics.figures.figure import Figure, FigureContext, FigureFilte
 from services.analytics.figures.registry import FIGURES
 from services.analytics.figures.service import answer_figure
 from shared.kernel.errors import Forbidden
-from shared.testing.builders import facts
-from tests.unit.analytics.support import ENROLLED, SCREENED, TODAY, cohort_of, single_fraction
+from tests.unit.analytics.figures.example_answers import example_cohort
+from tests.unit.analytics.support import TODAY, cohort_of
 
 CONTEXT = FigureContext(
     study_id="atc-rt",
@@ -28,22 +28,6 @@ CONTEXT = FigureContext(
 )
 SCHEMA = TypeAdapter(ANY_FIGURE_ANSWER).json_schema(mode="serialization")
 LAST_MEMBERS = ["imputed_dates", "left_out"]
-
-
-def example_cohort() -> Cohort:
-    lesion, course = facts.lesion_registered("M"), facts.radiotherapy_started(0, "RT1", single_fraction("SRS", "M"))
-    return cohort_of(
-        {
-            "p": [SCREENED, ENROLLED, lesion, course, facts.radiotherapy_completed("2024-03-01")],
-            "q": [
-                facts.participant_screened("2024-03", site_id="milan", sex="male"),
-                facts.participant_enrolled("2024-04"),
-                facts.radiotherapy_started(),
-            ],
-            "excluded": [SCREENED, ENROLLED],
-        },
-        excluded=["excluded"],
-    )
 
 
 def group_members(figure: Figure) -> set[str]:
