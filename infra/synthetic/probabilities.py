@@ -20,8 +20,10 @@ DaySpanWeights = Mapping[tuple[int, int], float]
 
 DAYS_PER_MONTH = 30.4375
 MEDIAN_SURVIVAL_MONTHS: Mapping[Stage, float] = {"IVA": 14.0, "IVB": 7.0, "IVC": 3.5}
-"""From the start of radiotherapy. With this shape 76, 55 and 28 % are alive after six months; five German centers had
-78, 54 and 18 % of all patients (Wendler 2016). Patients who are well enough for a study live longer."""
+"""Median survival from the start of radiotherapy. With this shape 76, 55 and 28 % are alive after six months.
+
+Five German centers had 78, 54 and 18 % of all patients (Wendler 2016). Patients who are well enough for a study live
+longer."""
 SURVIVAL_SHAPE = 1.1
 """Shape of the Weibull distribution: a slightly increasing hazard."""
 CAUSE_OF_DEATH_WEIGHTS: Weights[str] = {"tumour": 80, "other": 10, "treatment": 3, "unknown": 7}

@@ -18,7 +18,7 @@ SHUTDOWN_TIMEOUT_SECONDS = 5
 THREAD_SWITCH_SECONDS = 0.0001
 """Interval after which a thread that parses a large body yields to the event loop."""
 GC_THRESHOLDS = (20_000, 20, 100)
-"""For `gc.set_threshold`: full collections are rare, since each stops a server with a full stream cache for 0.1 s."""
+"""Arguments of `gc.set_threshold`: full collections are rare. One stops a server with a full stream cache for 0.1 s."""
 RESERVED_FILES = 200
 """Open files of a process besides client connections: databases, logs, libraries."""
 

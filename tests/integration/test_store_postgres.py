@@ -40,7 +40,7 @@ from tests.conftest import Database
 
 T = TypeVar("T")
 CONNECTION_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""How it shows that a connection was cut."""
+"""Errors that a cut connection raises."""
 TIMEOUT_SECONDS = 30.0  # seconds until a promise counts as broken
 
 
