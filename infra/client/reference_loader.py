@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import httpx
 
 from infra.callbacks import Report, ReportProgress, TokenFor
-from infra.client.services import Service
 from infra.client.study_client import StudyClient
 from infra.reference import published_cases
 from infra.reference.study import OPENING_DATA, SITE, SITE_ID, STUDY_ID, ReferenceFact, default_grants
+from infra.services import Service
 from infra.synthetic import cohort
 
 MAX_CONCURRENT_REGISTRATIONS = 4

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 
 from infra.callbacks import TokenFor
-from infra.client.services import Service
 from infra.reference.study import MemberGrant, ReferenceFact
+from infra.services import Service
 from shared.contracts import catalogue
 from shared.retry import Backoff
 

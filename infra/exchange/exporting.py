@@ -21,7 +21,6 @@ from uuid import UUID
 
 import httpx
 
-from infra.client.services import SERVICES
 from infra.client.study_client import StudyClient
 from infra.exchange.access import can_see, visible_sites
 from infra.exchange.fact_conversion import public_content
@@ -35,6 +34,7 @@ from infra.exchange.target_study import (
     require_usable,
 )
 from infra.reference.study import member_grant
+from infra.services import SERVICES
 from shared.contracts import catalogue
 from shared.kernel.clock import real_time
 

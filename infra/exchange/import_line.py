@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from infra.client.services import SERVICES
+from infra.services import SERVICES
 from shared.contracts import catalogue
 from shared.kernel.errors import Fault, MalformedBody
 from shared.kernel.fact import Correction, Stream

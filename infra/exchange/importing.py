@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 
-from infra.client.services import SERVICES
 from infra.client.study_client import StudyClient
 from infra.exchange.fact_conversion import canonical_content, read_line, stated_content
 from infra.exchange.import_faults import NOT_REGISTERED, NOT_VISIBLE, already_registered, refuse_participant
@@ -22,6 +21,7 @@ from infra.exchange.statement_order import (
     split_study_facts,
 )
 from infra.exchange.target_study import NO_STUDY, REPLAYED_HEADER, ExchangeAborted, TargetStudy, response_faults
+from infra.services import SERVICES
 from shared.kernel.errors import Fault
 from shared.kernel.sealed_text import extract_texts
 from shared.security.vault import normalize_reference

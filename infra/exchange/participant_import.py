@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from infra.client.services import SERVICES
 from infra.client.study_client import interruptible_sleep
 from infra.exchange.batches import faults_by_line, starts_new_batch
 from infra.exchange.existing_facts import ExistingEvent, ExistingFacts, Match, with_local_ids
@@ -37,6 +36,7 @@ from infra.exchange.target_study import (
     require_usable,
     response_faults,
 )
+from infra.services import SERVICES
 from shared.contracts import catalogue
 from shared.kernel.errors import Fault
 from shared.kernel.fact import Correction

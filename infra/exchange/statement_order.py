@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from infra.client.services import SERVICES
 from infra.exchange.import_line import ImportLine
+from infra.services import SERVICES
 from shared.contracts.catalogue import PARTICIPANT
 from shared.contracts.clinical_order import CLINICAL_RANKS
 from shared.contracts.toxicity import SeriousEventReported, SeriousEventResolved, SeriousEventUpdated

@@ -9,8 +9,8 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
-from infra.client.services import Service
 from infra.reference.simulated_study import SimulatedSite
+from infra.services import Service
 from infra.synthetic.disease_course import DiseaseCourse
 from infra.synthetic.treatment_summary import SimulatedFact, TreatedParticipant
 

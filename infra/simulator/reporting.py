@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from infra.client.services import SERVICES, Service
 from infra.reference.simulated_study import SimulatedSite
 from infra.reference.study import ReferenceFact
+from infra.services import SERVICES, Service
 from infra.simulator.participant_story import ParticipantStory, iso_day
 from infra.simulator.rates import REPORT_DELAYS, REPORT_DELAYS_BY_TYPE
 from infra.synthetic import probabilities

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from infra.client.services import Service
 from infra.reference.study import ReferenceFact
+from infra.services import Service
 from infra.synthetic.enrollment_facts import Stage, clinical_date
 
 

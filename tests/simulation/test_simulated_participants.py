@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 
-from infra.client.services import SERVICES, Service
+from infra.services import SERVICES, Service
 from infra.simulator import rates
 from infra.simulator.participant_story import ParticipantStory
 from infra.simulator.participants import (

@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
-from infra.client.services import Service
 from infra.client.study_client import ApiError, StudyClient
 from infra.reference.study import ReferenceFact, default_grants, subject
+from infra.services import Service
 from infra.simulator.participants import (
     FIRST_SCREENING_DAY,
     OPENING_DATA,
