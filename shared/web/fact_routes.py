@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Discriminator, Field, Tag, create_model
 
 from shared.contracts.streams import MAX_BATCH_FACTS
@@ -109,7 +110,7 @@ def _single_fact_endpoint(stream: Stream, model: type[Fact]) -> Callable[..., An
             study: StudyIdPath,
             fact: model,  # type: ignore[valid-type] # the class of this route
             dry_run: DryRun = False,
-        ) -> Any:
+        ) -> JSONResponse:
             return await record_facts(request, headers, study, study, [("", fact)], dry_run)
 
         return require_roles(model.stated_by_roles)(record_study_fact)
@@ -121,7 +122,7 @@ def _single_fact_endpoint(stream: Stream, model: type[Fact]) -> Callable[..., An
         number: ParticipantIdPath,
         fact: model,  # type: ignore[valid-type] # the class of this route
         dry_run: DryRun = False,
-    ) -> Any:
+    ) -> JSONResponse:
         return await record_facts(request, headers, study, number, [("", fact)], dry_run)
 
     return require_roles(model.stated_by_roles)(record_participant_fact)
@@ -138,7 +139,7 @@ def _batch_endpoint(stream: Stream) -> Callable[..., Any]:
         number: ParticipantIdPath,
         batch: Annotated[batch_model, Discriminator(batch_form)],
         dry_run: DryRun = False,
-    ) -> Any:
+    ) -> JSONResponse:
         return await record_facts(request, headers, study, number, facts_with_pointers(batch), dry_run)
 
     return require_roles(role for fact in stream.facts.values() for role in fact.stated_by_roles)(record_batch)
