@@ -84,7 +84,13 @@ async def open_service(
         event_key = EventKey.load(_event_key_path(settings))
         await require_event_key(pool, event_key.id)
         command_handler = CommandHandler(
-            store, studies, policy_factory(clock, vault), vault, clock, event_key, owns_participants=owns_participants
+            store=store,
+            studies=studies,
+            policies=policy_factory(clock, vault),
+            vault=vault,
+            clock=clock,
+            event_key=event_key,
+            owns_participants=owns_participants,
         )
         notifier = AppendNotifier(pool)
         try:
