@@ -104,14 +104,14 @@ class ParticipantStreamPolicy:
             summary={"status": participation_status(record), "enrolling_site": enrolling_site},
         )
 
-    def _search_key(self, record: Record, site: str, events: Sequence[Event], opened: TextOpener) -> bytes | None:
+    def _search_key(self, record: Record, site: str, events: Sequence[Event], open_texts: TextOpener) -> bytes | None:
         """Return the blind index of the current reference if the current site stated it; else None."""
         if record.stated_of(ParticipantVoided) or not record.stated_of(ParticipantScreened):
             return None
         latest = latest_content_source(events, str(record.stated_of(ParticipantScreened)[0].event_id))
         if latest is None or latest[0].site_id != site:
             return None
-        reference = opened(latest[0]).get(f"{latest[1]}/local_reference")
+        reference = open_texts(latest[0]).get(f"{latest[1]}/local_reference")
         return None if reference is None else self.vault.blind_index(latest[0].study_id, site, reference)
 
 

@@ -1,4 +1,4 @@
-"""Checks that a caller has a role that may state a fact in a study, before the request's body is read."""
+"""Checks a caller's role before the request's body is read, and waits for facts that enrollment has just published."""
 
 from __future__ import annotations
 
