@@ -26,7 +26,7 @@ class LockHeld(RuntimeError):
 
 @contextmanager
 def hold_lock(path: Path, timeout_seconds: float = 0.0) -> Iterator[int]:
-    """Hold the lock file `path` inside the block and yield its descriptor, which is not inherited unless passed on.
+    """Holds the lock file `path` inside the block and yields its descriptor, which is not inherited unless passed on.
 
     Raises LockHeld if another process still holds it after `timeout_seconds`.
     """

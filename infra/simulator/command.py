@@ -23,7 +23,7 @@ from shared.kernel.clock import Clock
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the simulation that the arguments describe (those of the process by default); print how many facts it is.
+    """Runs the simulation that the arguments describe (those of the process by default); prints how many facts it is.
 
     It ends when everything is recorded, or with SIGINT or SIGTERM.
     """

@@ -102,11 +102,11 @@ def draw_days(rng: Random, spans: DaySpanWeights) -> timedelta:
 
 
 def draw_day_between(rng: Random, first: date, last: date) -> date:
-    """Draw a day from `first` to `last`, both inclusive; `first` if `last` is before it."""
+    """Draws a day from `first` to `last`, both inclusive; `first` if `last` is before it."""
     return first + timedelta(days=rng.randint(0, max(0, (last - first).days)))
 
 
 def draw_survival(rng: Random, stage: Stage) -> timedelta:
-    """Draw the time from the start of radiotherapy to death from a Weibull distribution; at least a day."""
+    """Draws the time from the start of radiotherapy to death from a Weibull distribution; at least a day."""
     scale = MEDIAN_SURVIVAL_MONTHS[stage] * DAYS_PER_MONTH / log(2) ** (1 / SURVIVAL_SHAPE)
     return timedelta(days=max(1, round(rng.weibullvariate(scale, SURVIVAL_SHAPE))))

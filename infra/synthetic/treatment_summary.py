@@ -63,7 +63,7 @@ class TreatedParticipant:
 
     @classmethod
     def from_facts(cls, facts: Sequence[ReferenceFact]) -> TreatedParticipant | None:
-        """Return the participant of these facts; None if not enrolled. Every date must have a day."""
+        """Returns the participant of these facts; None if not enrolled. Every date must have a day."""
         enrolled, baseline = (
             _contents_of_type(facts, "participant.enrolled"),
             _contents_of_type(facts, "participant.baseline_recorded"),

@@ -108,7 +108,7 @@ async def new_participant(
 
 
 def _type_pointer(pointer: str) -> str:
-    """Return the pointer of the type beside the data at the pointer."""
+    """Returns the pointer of the type beside the data at the pointer."""
     return pointer.removesuffix("/data") + "/type"
 
 

@@ -84,7 +84,7 @@ class FollowUpGate(ParticipantGate):
 
 
 def _named_lesions(fact: Fact | None) -> dict[str, str]:
-    """Return the ids of the lesions that a fact names, by JSON pointer."""
+    """Returns the ids of the lesions that a fact names, by JSON pointer."""
     match fact:
         case DiseaseProgressed(lesion_id=str() as lesion):
             return {"/lesion_id": lesion}

@@ -145,7 +145,7 @@ class _PostgresUnitOfWork:
 async def _append(
     connection: asyncpg.Connection[Any] | asyncpg.Pool[Any], tenant: Tenant, request: AppendRequest, shards: int
 ) -> None:
-    """Append with one statement, which sets the tenant itself and outside of a transaction is one."""
+    """Appends with one statement, which sets the tenant itself and outside of a transaction is one."""
     try:
         await connection.execute(SQL["append"], *_append_arguments(tenant, request, shards))
     except asyncpg.PostgresError as error:
@@ -200,7 +200,7 @@ def _to_json(value: Mapping[str, Any]) -> str:
 
 
 def shard_of(stream_id: str, shards: int) -> int:
-    """Return the outbox shard of a stream, from 0 to `shards - 1`."""
+    """Returns the outbox shard of a stream, from 0 to `shards - 1`."""
     return sum(stream_id.encode()) % shards
 
 

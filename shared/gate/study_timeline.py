@@ -21,7 +21,7 @@ ACCRUAL_CLOSED = ProblemType("accrual-closed", "Accrual was closed before this d
 
 
 def protocols_in_force(study: Record, when: PartialDate) -> list[tuple[Protocol, PartialDate]]:
-    """Return each protocol in force on a day that the date may mean, with those of its days; the latest protocol last.
+    """Returns each protocol in force on a day that the date may mean, with those of its days; the latest protocol last.
 
     Before the first amendment the opened protocol holds; of two amendments on one day, the one stated later.
     """
@@ -36,12 +36,12 @@ def protocols_in_force(study: Record, when: PartialDate) -> list[tuple[Protocol,
 
 
 def protocol_on(study: Record, day: date) -> Protocol:
-    """Return the protocol in force on a day. The study must have been opened."""
+    """Returns the protocol in force on a day. The study must have been opened."""
     return protocols_in_force(study, PartialDate.from_day(day))[-1][0]
 
 
 def amendment_on(study: Record, when: PartialDate) -> str | None:
-    """Return the amendment in force on the last day that the date may mean; None before the first."""
+    """Returns the amendment in force on the last day that the date may mean; None before the first."""
     in_force = [amended.amendment for amended in _amendments(study) if amended.effective_on <= when.latest]
     return in_force[-1] if in_force else None
 
@@ -51,7 +51,7 @@ def _amendments(study: Record) -> list[ProtocolAmended]:
 
 
 def consent_versions_on(protocol: Protocol, when: PartialDate) -> set[str]:
-    """Return the consent forms valid on a day that the date may mean. The next form's first day ends a form."""
+    """Returns the consent forms valid on a day that the date may mean. The next form's first day ends a form."""
     ordered = sorted(protocol.consent_versions, key=lambda version: version.valid_from)
     following: list[ConsentVersion | None] = [*ordered[1:], None]
     return {
@@ -62,7 +62,7 @@ def consent_versions_on(protocol: Protocol, when: PartialDate) -> set[str]:
 
 
 def latest_site_today(clock: Clock, study_id: str, study: Record) -> date:
-    """Return the study's today: the latest calendar day at any of its sites."""
+    """Returns the study's today: the latest calendar day at any of its sites."""
     zones = {site.time_zone for site in study.facts_of(SiteActivated)} or {"UTC"}
     return max(clock.today(study_id, zone) for zone in zones)
 
@@ -72,7 +72,7 @@ def find_site(study: Record, site_id: str) -> SiteActivated | None:
 
 
 def require_site(study: Record, site_id: str | None) -> None:
-    """Raise RequestRejected for a filter by an unknown site: an empty list would mean that the site has no facts."""
+    """Raises RequestRejected for a filter by an unknown site: an empty list would mean that the site has no facts."""
     if site_id is not None and find_site(study, site_id) is None:
         raise parameter_error("site", "The study has no site of this id.")
 

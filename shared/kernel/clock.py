@@ -29,7 +29,7 @@ class Clock:
 
     @classmethod
     def parse(cls, setting: str) -> Clock:
-        """Read a setting: `2025-01-31`, `+3`, or `atc-rt=2025-01-31,demo-live=+0`. Raises ValueError."""
+        """Reads a setting: `2025-01-31`, `+3`, or `atc-rt=2025-01-31,demo-live=+0`. Raises ValueError."""
         settings: dict[str, date | timedelta] = {}
         for part in filter(None, (part.strip() for part in setting.split(","))):
             study, _, value = part.rpartition("=")

@@ -9,7 +9,7 @@ from shared.contracts.event import Event, Row
 
 
 def event_from_row(service: str, row: Row) -> Event:
-    """Return the event of a row, without its sealed texts and with the published part of its metadata."""
+    """Returns the event of a row, without its sealed texts and with the published part of its metadata."""
     return Event.from_row(
         row,
         study_id=row["study_id"],
@@ -20,6 +20,6 @@ def event_from_row(service: str, row: Row) -> Event:
 
 
 def _published_meta(meta: str) -> dict[str, Any]:
-    """Return the metadata as published. Avoids parsing JSON without published members: this is the relay's hot path."""
+    """Returns the metadata as published. Avoids parsing JSON without published members: it is the relay's hot path."""
     has_published_members = '"corrects"' in meta or '"traceparent"' in meta
     return dict(json.loads(meta)) if has_published_members else {}

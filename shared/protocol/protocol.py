@@ -94,7 +94,7 @@ class FollowUpPlan(FactPart, schema_name="FollowUp"):
         return self
 
     def _shortest_gap(self) -> int:
-        """Return the least number of days between two targets, over all anchors."""
+        """Returns the least number of days between two targets, over all anchors."""
         quarters, months = divmod(self.every_months, 3)
         return quarters * SHORTEST_QUARTER_DAYS + months * SHORTEST_MONTH_DAYS
 

@@ -24,14 +24,14 @@ class Visit:
 
 
 def add_months(day: date, months: int) -> date:
-    """Return the same day of a later month, or the last day of that month if it is shorter."""
+    """Returns the same day of a later month, or the last day of that month if it is shorter."""
     years, month = divmod(day.month - 1 + months, 12)
     year, month = day.year + years, month + 1
     return date(year, month, min(day.day, monthrange(year, month)[1]))
 
 
 def planned_visits(plan: FollowUpPlan, anchor: date) -> tuple[Visit, ...]:
-    """Return every visit of the plan.
+    """Returns every visit of the plan.
 
     Slots follow each other without gaps. The last one ends on the day before a further visit would open.
     """

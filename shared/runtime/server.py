@@ -37,7 +37,7 @@ class StreamClosingServer(uvicorn.Server):
 
 
 def serve(app: Any, settings: Settings, host: str = "127.0.0.1", *, streams: Sequence[Streams] = ()) -> None:
-    """Serve the application until SIGTERM or SIGINT; `streams` are ended first."""
+    """Serves the application until SIGTERM or SIGINT; `streams` are ended first."""
     config = uvicorn.Config(
         app,
         host,
@@ -59,7 +59,7 @@ def serve(app: Any, settings: Settings, host: str = "127.0.0.1", *, streams: Seq
 
 
 def _raise_file_limit(file_count: int) -> None:
-    """Raise the limit on open files to `file_count`, as far as the hard limit allows."""
+    """Raises the limit on open files to `file_count`, as far as the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < file_count:
         resource.setrlimit(

@@ -38,7 +38,7 @@ Replicate = Callable[[Sequence[Event]], Awaitable[None]]
 def append_of_one_fact(
     study_id: str, participant: str, expected: int, enrollment_version: int, *, study_version: int = 2
 ) -> AppendRequest:
-    """Return a request to append one fact, decided at these versions of the study and of enrollment."""
+    """Returns a request to append one fact, decided at these versions of the study and of enrollment."""
     head = StreamHead(expected + 1, "rome", enrollment_version=enrollment_version)
     return AppendRequest(expected, study_version, head, [build_event(study_id, participant, expected + 1, site="rome")])
 

@@ -17,7 +17,7 @@ from shared.testing.append_requests import append_in_unit, build_append, build_o
 async def read_events_after(
     store: Store, tenant: Tenant, cursor: FeedCursor, limit: int = 9
 ) -> tuple[FeedCursor, list[tuple[str, int]]]:
-    """Read, page by page, what the tenant recorded or may see after a cursor.
+    """Reads, page by page, what the tenant recorded or may see after a cursor.
 
     Returns the cursor at the end, and stream and version of each event.
     """

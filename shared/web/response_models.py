@@ -198,7 +198,7 @@ class ReadPage(BaseModel):
 
 
 def read_route_options(model: type[BaseModel], headers: ResponseHeaders = CONTENT_HEADERS) -> dict[str, Any]:
-    """Return the options that declare a route that reads: response model, headers, and status 304."""
+    """Returns the options that declare a route that reads: response model, headers, and status 304."""
     not_modified = {**NOT_MODIFIED, "headers": dict(headers)}
     return {
         "response_model": model,
