@@ -76,7 +76,7 @@ class EnrolledParticipants:
     facts: list[Fact] = field(default_factory=list)
 
     async def measure_rate(self, facts: int) -> float:
-        """Return facts per second. The facts are made before the clock starts, as the plain rows are."""
+        """Returns facts per second. The facts are made before the clock starts, as the plain rows are."""
         self.facts = [procedure_performed(random.randrange(300)) for _ in range(facts)]
         return await run_concurrently(CONNECTIONS, self.add_fact, facts)
 
@@ -130,7 +130,7 @@ class PlainRows:
 
 @asynccontextmanager
 async def plain_rows(settings: Settings) -> AsyncIterator[PlainRows]:
-    """Create the plain table, as its owner: neither row-level security nor a trigger takes part."""
+    """Creates the plain table, as its owner: neither row-level security nor a trigger takes part."""
     url = settings.database_url("enrollment", "owner")
     async with await open_pool(url, min_size=CONNECTIONS, max_size=CONNECTIONS) as pool:
         await pool.execute(CREATE_PLAIN_TABLE)

@@ -40,7 +40,7 @@ _RECORDED_AT = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 
 
 async def open_study(stack: Stack, participants: int) -> list[str]:
-    """Open STUDY with one site, and enroll participants there; return their numbers."""
+    """Opens STUDY with one site, and enrolls participants there; returns their numbers."""
     address = f"http://{LOOPBACK}:{port_of(stack)}"
     async with httpx.AsyncClient(base_url=address, timeout=30, trust_env=False) as http:
         api = StudyClient(http, STUDY, lambda role, site: create_token(stack, STUDY, role, site))
@@ -60,7 +60,7 @@ async def open_study(stack: Stack, participants: int) -> list[str]:
 
 
 async def replicate_participants(stack: Stack, participants: int, service: str = "followup") -> list[str]:
-    """Give a service STUDY, its one site and enrolled participants, as if enrollment had published them.
+    """Gives a service STUDY, its one site and enrolled participants, as if enrollment had published them.
 
     Returns the numbers of the participants.
     """
@@ -91,7 +91,7 @@ async def replicate_participants(stack: Stack, participants: int, service: str =
 
 @cache
 def _enrollment_facts() -> list[dict[str, object]]:
-    """Return the facts up to the enrollment of one participant, without a local reference, which can be used once."""
+    """Returns the facts up to the enrollment of one participant, without a local reference, which can be used once."""
     histories = (
         simulate_participant(1, index, [SITE]).facts_of_service("enrollment")[:_ENROLLMENT_FACT_COUNT]
         for index in range(DISTINCT_PARTICIPANTS)
@@ -103,7 +103,7 @@ def _enrollment_facts() -> list[dict[str, object]]:
 
 @cache
 def _recorded_facts(index: int) -> tuple[str, list[Fact]]:
-    """Return the site and the enrollment facts of a simulated participant."""
+    """Returns the site and the enrollment facts of a simulated participant."""
     simulated = simulate_participant(1, index)
     facts = [
         PARTICIPANT.facts[fact["type"]].model_validate(fact["data"])
@@ -113,7 +113,7 @@ def _recorded_facts(index: int) -> tuple[str, list[Fact]]:
 
 
 def event_streams(events: int) -> Iterator[list[Event]]:
-    """Yield so many events of STUDY, as one list for each participant."""
+    """Yields so many events of STUDY, as one list for each participant."""
     remaining, index = events, 0
     while remaining > 0:
         site, facts = _recorded_facts(index % DISTINCT_PARTICIPANTS)

@@ -83,7 +83,7 @@ def _percentile(times: Sequence[float], percent: int) -> float:
 
 
 async def run_at_rate(times: int, act: Callable[[int], Awaitable[object]]) -> None:
-    """Start `act` FACTS_PER_SECOND times a second, without waiting for the earlier ones to end."""
+    """Starts `act` FACTS_PER_SECOND times a second, without waiting for the earlier ones to end."""
     started_at = perf_counter()
     async with asyncio.TaskGroup() as tasks:
         for number in range(times):
@@ -112,12 +112,12 @@ class ReceivedPositions:
         return self.positions[-1] if self.positions else 0
 
     def time_of(self, position: int) -> float:
-        """Return the time at which the position, or a later one, was received."""
+        """Returns the time at which the position, or a later one, was received."""
         return self.received_at[bisect_left(self.positions, position)]
 
 
 async def measure_facts(stack: Stack, numbers: Sequence[str], facts: int) -> list[float]:
-    """Return the milliseconds of each fact from the first byte sent to the live event that shows it."""
+    """Returns the milliseconds of each fact from the first byte sent to the live event that shows it."""
     sent: dict[UUID, float] = {}
     bearer = create_token(stack, STUDY, "site", SITE.site_id)
 
@@ -139,7 +139,7 @@ async def _has_received(received: ReceivedPositions, position: int) -> bool:
 
 
 def host_of(stack: Stack) -> str:
-    """Return the Host header that the local server accepts."""
+    """Returns the Host header that the local server accepts."""
     return f"{LOOPBACK}:{port_of(stack)}"
 
 
@@ -150,7 +150,7 @@ def _request(number: str, bearer: str, host: str) -> bytes:
 
 
 async def _positions(stack: Stack, sent: dict[UUID, float]) -> dict[UUID, int]:
-    """Return the position of each event, once all are projected."""
+    """Returns the position of each event, once all are projected."""
     connection: asyncpg.Connection[Any] = await asyncpg.connect(postgres_of(stack).url("quartal_analytics"))
     positions: dict[UUID, int] = {}
 
@@ -166,7 +166,7 @@ async def _positions(stack: Stack, sent: dict[UUID, float]) -> dict[UUID, int]:
 
 @asynccontextmanager
 async def subscribe_to_live_events(stack: Stack) -> AsyncIterator[ReceivedPositions]:
-    """Read the live events of the study, as its page does, for the length of the block."""
+    """Reads the live events of the study, as its page does, for the length of the block."""
     received = ReceivedPositions()
     reader, writer = await asyncio.open_connection(LOOPBACK, port_of(stack))
     writer.write(f"GET {_ANALYTICS_PATH}/live HTTP/1.1\r\nHost: {host_of(stack)}\r\n{_bearer(stack)}\r\n\r\n".encode())
@@ -202,7 +202,7 @@ class RoundTrip:
     durations: list[float] = field(default_factory=list)
 
     async def measure(self, messages: int) -> list[float]:
-        """Return the milliseconds of each message from sending it to the end of the commit."""
+        """Returns the milliseconds of each message from sending it to the end of the commit."""
         self.sent, self.durations = {}, []
         await run_at_rate(messages, self._send)
 

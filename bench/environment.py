@@ -35,7 +35,7 @@ _POLL_INTERVAL_SECONDS = 0.05
 
 @asynccontextmanager
 async def bench_environment(*, broker: bool = True) -> AsyncIterator[Stack]:
-    """Start the servers that `quartal up` starts, without its services; without `broker`, Kafka is unreachable."""
+    """Starts the servers that `quartal up` starts, without its services; without `broker`, Kafka is unreachable."""
     environment = {name: value for name, value in os.environ.items() if not _is_server_address(name)} | DEFAULTS
     if not broker:
         environment["KAFKA_BOOTSTRAP"] = UNREACHABLE_BROKER
@@ -74,7 +74,7 @@ def create_token(stack: Stack, study_id: str, role: str, site_id: str | None = N
 async def run_programs(
     stack: Stack, commands: Mapping[str, Sequence[str]], extra_environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[None]:
-    """Run commands (argument lists by name) in the stack's environment until the block ends.
+    """Runs commands (argument lists by name) in the stack's environment until the block ends.
 
     Raises RuntimeError, with the ends of their logs, if one of them ended earlier.
     """
@@ -106,7 +106,7 @@ def _logs(stack: Stack, commands: Mapping[str, Sequence[str]]) -> str:
 
 
 async def wait_until(condition: Callable[[], Awaitable[bool]], description: str) -> None:
-    """Return when `condition` holds; raise TimeoutError, with the description, after TIMEOUT_SECONDS."""
+    """Returns when `condition` holds; raises TimeoutError, with the description, after TIMEOUT_SECONDS."""
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while True:
@@ -118,7 +118,7 @@ async def wait_until(condition: Callable[[], Awaitable[bool]], description: str)
 
 
 async def wait_until_answering(port: int, path: str, bearer: str = "") -> None:
-    """Return when a GET of the path is answered with 200."""
+    """Returns when a GET of the path is answered with 200."""
     headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
     async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", headers=headers, trust_env=False) as http:
 
@@ -132,7 +132,7 @@ async def wait_until_answering(port: int, path: str, bearer: str = "") -> None:
 
 
 async def run_concurrently(connections: int, act: Callable[[int], Awaitable[object]], times: int) -> float:
-    """Call `act` so many times, `connections` at once; return the calls per second."""
+    """Calls `act` so many times, `connections` at once; returns the calls per second."""
     numbers = iter(range(times))
     started_at = perf_counter()
     async with asyncio.TaskGroup() as tasks:

@@ -152,7 +152,7 @@ async def write_by_kind(connection: Connection, events: Sequence[Event]) -> None
 
 
 async def read_generic(connection: Connection, kinds: Sequence[str]) -> int:
-    """Return the number of facts that stand at LAST_POSITION, read from the one table."""
+    """Returns the number of facts that stand at LAST_POSITION, read from the one table."""
     query = f"select type, schema_version, data from fact where {STANDS_AT_POSITION} and type = any($3)"  # noqa: S608 - constants
     rows = await connection.fetch(query, STUDY, LAST_POSITION, list(kinds))
     return len([PARTICIPANT.read(row["type"], row["schema_version"], row["data"]) for row in rows])
@@ -180,7 +180,7 @@ async def time_seconds(step: Awaitable[object]) -> float:
 async def measure_round(
     connection: Connection, events: Sequence[Event], *, reverse_order: bool
 ) -> dict[str, tuple[float, float]]:
-    """Return the seconds of (the one table, the tables per kind) by step; all tables are empty at the start.
+    """Returns the seconds of (the one table, the tables per kind) by step; all tables are empty at the start.
 
     With `reverse_order` the tables per kind come first.
     """
@@ -206,7 +206,7 @@ async def measure_both(
 
 
 async def table_sizes(connection: Connection) -> tuple[int, int]:
-    """Return the bytes of (the one table, the tables per kind), with indexes."""
+    """Returns the bytes of (the one table, the tables per kind), with indexes."""
     query = "select sum(pg_total_relation_size(name::regclass)) from unnest($1::text[]) as name"
     by_kind = [kind.table for kind in FACT_TABLES.values()]
     return int(await connection.fetchval(query, ["fact"])), int(await connection.fetchval(query, by_kind))

@@ -53,7 +53,7 @@ async def run(size: Size) -> Measurements:
 
 
 async def _measure_longest_wait(port: int, hostile: list[bytes], probe_request: bytes, connections: int) -> float:
-    """Return the seconds of the slowest answer to `probe_request` while each hostile request is sent.
+    """Returns the seconds of the slowest answer to `probe_request` while each hostile request is sent.
 
     Each hostile request is sent over `connections` connections at once.
     """
@@ -67,7 +67,7 @@ async def _measure_longest_wait(port: int, hostile: list[bytes], probe_request: 
 
 @contextmanager
 def _start_prober(port: int, request: bytes) -> Iterator[Connection]:
-    """Start a process that repeats the request until it receives a message, then sends the seconds of each answer.
+    """Starts a process that repeats the request until it receives a message, then sends the seconds of each answer.
 
     A separate process does not wait for the many bytes that this process writes.
     """
@@ -93,7 +93,7 @@ def _probe(parent: Connection, port: int, request: bytes) -> None:
 
 
 def _time_request(port: int, request: bytes) -> float:
-    """Return the seconds until the whole answer has arrived; raise RuntimeError if it is not a 200."""
+    """Returns the seconds until the whole answer has arrived; raises RuntimeError if it is not a 200."""
     started_at = perf_counter()
     with socket.create_connection((LOOPBACK, port)) as connection:
         connection.sendall(request)
@@ -104,7 +104,7 @@ def _time_request(port: int, request: bytes) -> float:
 
 
 async def _send_request(port: int, request: bytes) -> None:
-    """Send a request over a connection of its own; raise RuntimeError if the answer is missing or a 5xx."""
+    """Sends a request over a connection of its own; raises RuntimeError if the answer is missing or a 5xx."""
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
     try:
         writer.write(request)

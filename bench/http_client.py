@@ -26,7 +26,7 @@ class KeepAliveConnection(asyncio.Protocol):
         self._answer: asyncio.Future[bytes]
 
     async def post(self, request: bytes) -> bytes:
-        """Return the body of the 201. Raises UnexpectedStatus, ConnectionError."""
+        """Returns the body of the 201. Raises UnexpectedStatus, ConnectionError."""
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         answer = await self._answer
@@ -82,7 +82,7 @@ class ConnectionPool:
 
 
 async def post_all(port: int, connections: int, requests: Sequence[bytes]) -> float:
-    """Send every request and await its 201; return the requests per second."""
+    """Sends every request and awaits its 201; returns the requests per second."""
     with closing(ConnectionPool(port)) as pool:
         return await run_concurrently(connections, lambda number: pool.post(requests[number]), len(requests))
 

@@ -24,7 +24,7 @@ INSERT = "insert into smallest values ($1, $2, $3, now())"
 
 
 def create_smallest_app(settings: Settings) -> FastAPI:
-    """Create the smallest honest handler: it validates the same model, inserts one row, and commits."""
+    """Creates the smallest honest handler: it validates the same model, inserts one row, and commits."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

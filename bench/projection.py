@@ -72,7 +72,7 @@ async def _publish(stack: Stack, events: int) -> None:
 
 
 async def _measure_projection(stack: Stack, worker: Sequence[str], events: int) -> float:
-    """Run a worker on an empty database; return its events per second."""
+    """Runs a worker on an empty database; returns its events per second."""
     async with fresh_database(stack) as (connection, url):
         async with run_programs(stack, {"projection": worker}, {URL_SETTING: url}):
             await wait_until(lambda: _has_reached(connection, events), "the projection of all events")
@@ -87,7 +87,7 @@ async def _has_reached(connection: asyncpg.Connection[Any], position: int) -> bo
 
 @asynccontextmanager
 async def fresh_database(stack: Stack) -> AsyncIterator[tuple[asyncpg.Connection[Any], str]]:
-    """Yield a copy of the migrated, empty database: a superuser's connection, and the URL of the system role."""
+    """Yields a copy of the migrated, empty database: a superuser's connection, and the URL of the system role."""
     name = f"bench_{secrets.token_hex(4)}"
     superuser: asyncpg.Connection[Any] = await asyncpg.connect(postgres_of(stack).url())
     await superuser.execute(f"create database {name} template {TEMPLATE_DATABASE}")

@@ -66,7 +66,7 @@ class Bench:
 
 
 async def run_alternately(size: Size, *sides: Callable[[], Awaitable[T]]) -> list[tuple[T, ...]]:
-    """Return the results of each round, one for each side.
+    """Returns the results of each round, one for each side.
 
     Every other round runs the sides in reverse order. Unless `size` is small, a first round warms up and is left out.
     """
@@ -79,6 +79,6 @@ async def run_alternately(size: Size, *sides: Callable[[], Awaitable[T]]) -> lis
 
 
 def median_and_spread(pairs: Sequence[Pair]) -> tuple[float, float, float]:
-    """Return median, least and greatest ratio."""
+    """Returns median, least and greatest ratio."""
     ratios = [pair.ratio for pair in pairs]
     return statistics.median(ratios), min(ratios), max(ratios)

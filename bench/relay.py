@@ -69,7 +69,7 @@ async def run(size: Size) -> Measurements:
 
 
 async def _record(stack: Stack, events: Sequence[Event]) -> None:
-    """Append the events, each participant's in one transaction, as an import does."""
+    """Appends the events, each participant's in one transaction, as an import does."""
     url = read_settings(stack.environment).database_url("enrollment", "app")
     async with await open_pool(url, max_size=CONNECTIONS) as pool:
         store, event_streams = PostgresStore("enrollment", pool), list(_by_stream(events))
@@ -93,7 +93,7 @@ def _by_stream(events: Sequence[Event]) -> Iterator[list[Event]]:
 
 
 async def _measure_relay(stack: Stack, bootstrap: str, events: int) -> float:
-    """Return the events per second from a fresh cursor to the last acknowledgement."""
+    """Returns the events per second from a fresh cursor to the last acknowledgement."""
     await _delete_cursor(stack)
     stop, publisher = asyncio.Event(), CountingPublisher(bootstrap, events)
     async with await open_pool(read_settings(stack.environment).database_url("enrollment", "system")) as pool:

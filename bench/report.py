@@ -45,7 +45,7 @@ def format_ratio(ratio: Ratio, pairs: Sequence[Pair]) -> str:
 
 
 def store_measurements(bench: Bench, measured: Measurements, load: float) -> None:
-    """Replace the results of the bench in `results.json`; `load` is the load average of the machine at the start."""
+    """Replaces the results of the bench in `results.json`; `load` is the load average of the machine at the start."""
     results: dict[str, Any] = json.loads(RESULTS_PATH.read_text()) if RESULTS_PATH.exists() else {}
     ratios = results.setdefault("ratios", {})
     for ratio in bench.ratios:
@@ -77,7 +77,7 @@ def _postgres_version() -> str:
 
 
 def write_page(benches: Sequence[Bench]) -> None:
-    """Write the page from everything in `results.json`."""
+    """Writes the page from everything in `results.json`."""
     results = json.loads(RESULTS_PATH.read_text())
     lines = [_INTRODUCTION, *_table(benches, results["ratios"]), _EXPLANATION, _machine_sentence(results["machine"])]
     PAGE_PATH.write_text("\n".join(lines))
@@ -109,7 +109,7 @@ def _row(ratio: Ratio, pairs: Sequence[Pair], load: float) -> str:
 
 
 def _median_pair(pairs: Sequence[Pair]) -> tuple[float, float]:
-    """Return both values of the pair whose ratio is the median."""
+    """Returns both values of the pair whose ratio is the median."""
     median_pair = sorted(pairs, key=lambda pair: pair.ratio)[len(pairs) // 2]
     return median_pair.ours, median_pair.reference
 

@@ -29,7 +29,7 @@ class Issuer:
 
     @classmethod
     def load(cls, folder: Path) -> Issuer:
-        """Load the issuer of that folder, made on first use: `issuer.json` (private) and `jwks.json` (public)."""
+        """Loads the issuer of that folder, made on first use: `issuer.json` (private) and `jwks.json` (public)."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         private, public = folder / "issuer.json", folder / "jwks.json"
         if not private.exists():
@@ -39,7 +39,7 @@ class Issuer:
         return cls(public, key)
 
     def token(self, subject: str, *, now: datetime, minutes: int = 15) -> str:
-        """Return an access token (RFC 9068). Services refuse a token that is valid for more than 15 minutes."""
+        """Returns an access token (RFC 9068). Services refuse a token that is valid for more than 15 minutes."""
         issued = int(now.timestamp())
         header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": self._key.kid}
         claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": issued, "exp": issued + 60 * minutes}
@@ -56,7 +56,7 @@ def _encode_json(document: object) -> bytes:
 
 
 def _publish(path: Path, content: bytes) -> None:
-    """Replace the file atomically, and only by other content: services read it again whenever it changes."""
+    """Replaces the file atomically, and only by other content: services read it again whenever it changes."""
     if path.exists() and path.read_bytes() == content:
         return
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

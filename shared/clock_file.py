@@ -22,7 +22,7 @@ class ClockFile:
         self._days: Mapping[str, int] = {}
 
     def advanced_days(self) -> Mapping[str, int]:
-        """Return the days of each advanced study, as the file has them now. Raises ValueError for another content."""
+        """Returns the days of each advanced study, as the file has them now. Raises ValueError for another content."""
         try:
             status = self._path.stat()
         except FileNotFoundError:

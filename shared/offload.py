@@ -23,7 +23,7 @@ class SerialExecutor:
         self._caller_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, caller: str, work: Callable[[], T]) -> T:
-        """Return the result of `work`, run in a thread when it is the caller's turn."""
+        """Returns the result of `work`, run in a thread when it is the caller's turn."""
         caller_lock = self._caller_locks.setdefault(caller, asyncio.Lock())
         async with caller_lock, self._thread_lock:
             return await asyncio.to_thread(work)
@@ -33,7 +33,7 @@ _EXECUTORS: WeakKeyDictionary[asyncio.AbstractEventLoop, SerialExecutor] = WeakK
 
 
 async def offload(caller: str, work: Callable[[], T], *, item_count: int = OFFLOAD_MIN_ITEMS) -> T:
-    """Return the result of `work`; run it in the event loop's executor if it concerns many items."""
+    """Returns the result of `work`; runs it in the event loop's executor if it concerns many items."""
     if item_count < OFFLOAD_MIN_ITEMS:
         return work()
     return await _EXECUTORS.setdefault(asyncio.get_running_loop(), SerialExecutor()).run(caller, work)

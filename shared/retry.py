@@ -23,7 +23,7 @@ class Backoff:
 
     @classmethod
     def constant(cls, seconds: float) -> Self:
-        """Make a backoff whose pauses are all of the same length."""
+        """Makes a backoff whose pauses are all of the same length."""
         return cls(seconds, seconds)
 
     @property
@@ -35,17 +35,17 @@ class Backoff:
         self._seconds = self._first
 
     def next_seconds(self) -> float:
-        """Return the length of the next pause and double it for the one after."""
+        """Returns the length of the next pause and double it for the one after."""
         seconds = self._seconds
         self._seconds = min(2 * seconds, self._longest)
         return random.uniform(0, seconds) if self._jitter else seconds  # noqa: S311 - no secret
 
     def delays(self, count: int) -> Iterator[float]:
-        """Return the lengths of the next `count` pauses, for an operation that gives up after them."""
+        """Returns the lengths of the next `count` pauses, for an operation that gives up after them."""
         return islice(iter(self.next_seconds, None), count)
 
     async def wait(self, wakeup: asyncio.Event | None = None) -> None:
-        """Pause; return early when `wakeup` is set."""
+        """Pauses; returns early when `wakeup` is set."""
         seconds = self.next_seconds()
         if wakeup is None:
             await asyncio.sleep(seconds)
@@ -54,7 +54,7 @@ class Backoff:
 
 
 async def wait_for_event(event: asyncio.Event, seconds: float) -> None:
-    """Return when the event is set, or after `seconds`."""
+    """Returns when the event is set, or after `seconds`."""
     with suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
 
@@ -62,7 +62,7 @@ async def wait_for_event(event: asyncio.Event, seconds: float) -> None:
 async def poll_until(
     condition: Callable[[], Awaitable[bool]], *, interval_seconds: float, timeout_seconds: float | None = None
 ) -> None:
-    """Check the condition at an interval until it holds. Raises TimeoutError after `timeout_seconds` (None: never)."""
+    """Checks the condition at an interval until it holds. Raises TimeoutError after `timeout_seconds` (None: never)."""
     backoff = Backoff.constant(interval_seconds)
     async with asyncio.timeout(timeout_seconds):
         while not await condition():

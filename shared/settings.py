@@ -90,24 +90,24 @@ class Settings(Limits):
         return tuple(value.split(",")) if isinstance(value, str) else value
 
     def database_url(self, service: str, role: str) -> str:
-        """Return the URL of a service's database for `owner`, `app` or `system`. Raises ValueError if it is not set."""
+        """Returns the URL of a service's database for `owner`, `app` or `system`. Raises ValueError if it is unset."""
         url: SecretStr = getattr(self, f"{service}_{role}_url")
         if not url.get_secret_value():
             raise ValueError(f"QUARTAL_{service.upper()}_{role.upper()}_URL is not set")
         return url.get_secret_value()
 
     def study_clock(self) -> Clock:
-        """Return the clock of the setting `clock`, the system's by default, advanced as `clock_file` says."""
+        """Returns the clock of the setting `clock`, the system's by default, advanced as `clock_file` says."""
         return Clock.parse(self.clock, ClockFile(self.clock_file).advanced_days if self.clock_file else dict)
 
     def may_open_any_study(self, subject: str) -> bool:
-        """Return whether there is a study id under which the subject may open a study."""
+        """Returns whether there is a study id under which the subject may open a study."""
         patterns = (
             re.escape(entry.strip()).replace(re.escape("{study}"), "[a-z0-9-]+") for entry in self.administrators
         )
         return any(re.fullmatch(entry, subject) for entry in patterns if entry)
 
     def may_open_study(self, subject: str, study_id: str) -> bool:
-        """Return whether an entry of `administrators` names the subject; `{study}` in it stands for the study's id."""
+        """Returns whether an entry of `administrators` names the subject; `{study}` in it stands for the study's id."""
         entries = (entry.strip() for entry in self.administrators)
         return any(subject == entry.replace("{study}", study_id) for entry in entries if entry)

@@ -95,7 +95,7 @@ async def advance(
 
 
 async def wait_for_day(producers: list[Pool], analytics: Pool, study_id: str) -> int:
-    """Return when analytics has applied every fact of the study recorded by now; return how many it has applied.
+    """Returns when analytics has applied every fact of the study recorded by now; return how many it has applied.
 
     A day of the study is done then. What else follows a day (derived rows, reminders) is to be waited for here.
     """
@@ -109,7 +109,7 @@ async def wait_for_day(producers: list[Pool], analytics: Pool, study_id: str) ->
 
 
 async def _study_today(settings: Settings, analytics: Pool, study_id: str) -> date:
-    """Return the latest calendar day at any site of the study. Raises UnknownStudy."""
+    """Returns the latest calendar day at any site of the study. Raises UnknownStudy."""
     study = await ReplicatedStudies(analytics).current(study_id)
     if not study.version:
         raise UnknownStudy(study_id)

@@ -18,10 +18,10 @@ from infra.callbacks import TokenFor
 from infra.cli.files import UnwritableFile, write_atomically
 from infra.cli.import_ import NO_ANSWER_MESSAGE, TokenOption
 from infra.cli.installation import http_client, token_source
-from infra.client.services import SERVICES
 from infra.client.study_client import StudyClient
 from infra.exchange.exporting import Export
 from infra.exchange.target_study import ExchangeAborted
+from infra.services import SERVICES
 from shared.kernel.ids import new_event_id
 from shared.postgres.tenancy import EVERY_SITE
 

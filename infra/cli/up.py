@@ -121,7 +121,7 @@ async def _report_ready(stack: Stack) -> None:
 
 
 async def wait_until_ready() -> None:
-    """Return when the web process answers and facts may be stated. Raises NotReady after a minute."""
+    """Returns when the web process answers and facts may be stated. Raises NotReady after a minute."""
     last_answer = "The web process does not answer."
 
     async def is_ready() -> bool:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import httpx
 
 from infra.callbacks import Report, ReportProgress, TokenFor
-from infra.client.services import Service
 from infra.client.study_client import StudyClient
 from infra.reference import published_cases
 from infra.reference.study import OPENING_DATA, SITE, SITE_ID, STUDY_ID, ReferenceFact, default_grants
+from infra.services import Service
 from infra.synthetic import cohort
 
 MAX_CONCURRENT_REGISTRATIONS = 4
@@ -36,7 +36,7 @@ async def load_reference_study(
     report: Report,
     report_progress: ReportProgress = lambda _done, _of: None,
 ) -> int:
-    """Record the reference study and return the number of its facts. Safe to repeat: every request has a fixed key.
+    """Records the reference study and returns the number of its facts. Safe to repeat: every request has a fixed key.
 
     Raises ApiError if a service refuses a fact, httpx.TransportError if it does not answer.
     """
@@ -75,7 +75,7 @@ async def load_reference_study(
 
 
 def reference_participants() -> list[ParticipantBatches]:
-    """Return the published cases, the synthetic participants, and the synthetic participants who were not enrolled."""
+    """Returns the published cases, the synthetic participants, and the synthetic participants who were not enrolled."""
     participants = [
         (f"published-{case['case']}", case["facts"], _later_facts(case)) for case in published_cases.cases()
     ]
@@ -107,7 +107,7 @@ def _participant_batches(
 
 
 async def _register(study_client: StudyClient, slots: asyncio.Semaphore, participant: ParticipantBatches) -> str:
-    """Register a participant, then record the facts of the other services; return the participant's number."""
+    """Registers a participant, then records the facts of the other services; returns the participant's number."""
     async with slots:
         response = await study_client.register(SITE_ID, {"facts": participant.batches["enrollment"]}, participant.key)
         number, after = response.json()["participant_id"], response.headers.get("quartal-version")

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 
 from infra.callbacks import TokenFor
-from infra.client.services import Service
 from infra.reference.study import MemberGrant, ReferenceFact
+from infra.services import Service
 from shared.contracts import catalogue
 from shared.retry import Backoff
 
@@ -69,7 +69,7 @@ class StudyClient:
         await self._post("/enrollment/v1/studies", body, ("administrator", None), key)
 
     async def record_study_fact(self, type_name: str, data: dict[str, Any], key: str) -> None:
-        """Record a fact of the study as its administrator."""
+        """Records a fact of the study as its administrator."""
         await self._post(f"{self._enrollment_path}/facts/{type_name}", data, ("administrator", None), key)
 
     async def take_cut(self, cut: Mapping[str, str]) -> None:
@@ -82,7 +82,7 @@ class StudyClient:
             await self.record_study_fact("study.member_granted", dict(grant), key)
 
     async def register(self, site_id: str, body: dict[str, Any], key: str) -> httpx.Response:
-        """Register a new participant; `body` is the screening, or `{"facts": [...]}` that begin with it."""
+        """Registers a new participant; `body` is the screening, or `{"facts": [...]}` that begin with it."""
         return await self._post(f"{self._enrollment_path}/participants", body, ("site", site_id), key)
 
     async def record_fact(
@@ -95,7 +95,7 @@ class StudyClient:
         service: Service = "enrollment",
         after: str | None = None,
     ) -> httpx.Response:
-        """Record a fact of a participant, as staff of the site or, without a site, in a study-wide role that may.
+        """Records a fact of a participant, as staff of the site or, without a site, in a study-wide role that may.
 
         `after` is the `Quartal-Version` of enrollment that another service must have applied before.
         """
@@ -114,7 +114,7 @@ class StudyClient:
         service: Service,
         after: str | None = None,
     ) -> httpx.Response:
-        """Record several facts at once: all or none."""
+        """Records several facts at once: all or none."""
         path = f"{self._service_path(service)}/participants/{participant_id}/facts"
         return await self._post(path, list(facts), ("site", site_id), key, after)
 
@@ -144,7 +144,7 @@ class StudyClient:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """Send a request that is safe to repeat, retry transient failures, and return the last answer, even an error.
+        """Sends a request that is safe to repeat, retries transient failures, returns the last answer, even an error.
 
         Raises httpx.TransportError after the last attempt without a connection, Cancelled if `stop` is set.
         """
@@ -172,7 +172,7 @@ class StudyClient:
 
 
 async def interruptible_sleep(stop: asyncio.Event, seconds: float) -> None:
-    """Wait `seconds`; raise Cancelled as soon as `stop` is set."""
+    """Waits `seconds`; raises Cancelled as soon as `stop` is set."""
     try:
         await asyncio.wait_for(stop.wait(), seconds)
     except TimeoutError:
@@ -185,6 +185,6 @@ def _is_retryable(answer: httpx.Response) -> bool:
 
 
 def _retry_after_seconds(answer: httpx.Response) -> float:
-    """Return the seconds of Retry-After, at most 30; 0 if the header is missing or a date."""
+    """Returns the seconds of Retry-After, at most 30; 0 if the header is missing or a date."""
     header = answer.headers.get("retry-after", "")
     return min(30.0, float(header)) if header.isdigit() else 0.0

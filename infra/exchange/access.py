@@ -18,7 +18,7 @@ FactContents = Iterable[tuple[str, dict[str, Any]]]
 
 
 def visible_sites(facts: FactContents, token: str) -> frozenset[str]:
-    """Return the sites whose participants the token's subject may see; `*` stands for every site."""
+    """Returns the sites whose participants the token's subject may see; `*` stands for every site."""
     stated_facts = (
         StatedFact(UUID(int=index), STUDY.facts[name].model_validate(data)) for index, (name, data) in enumerate(facts)
     )
@@ -30,7 +30,7 @@ def can_see(visible: frozenset[str], site: str) -> bool:
 
 
 def token_subject(token: str) -> str:
-    """Return the subject of a token, unverified (the services verify it); '' if the text is not a token."""
+    """Returns the subject of a token, unverified (the services verify it); '' if the text is not a token."""
     part = token.split(".")[1] if token.count(".") == 2 else ""
     try:
         claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))

@@ -19,7 +19,7 @@ _POINTER_PATTERN = re.compile(r"(?:/facts)?/([0-9]+)(?:/data)?(/.*)?")
 
 
 def starts_new_batch(batch: Sequence[ImportFact], fact: ImportFact) -> bool:
-    """Return whether the facts of `batch` must be recorded before `fact` can be sent."""
+    """Returns whether the facts of `batch` must be recorded before `fact` can be sent."""
     content = fact.fact
     corrects_batch = isinstance(content, Correction) and any(
         batch_fact.line.event_id == str(content.event_id) for batch_fact in batch
@@ -33,7 +33,7 @@ def starts_new_batch(batch: Sequence[ImportFact], fact: ImportFact) -> bool:
 def faults_by_line(
     answer: httpx.Response, pending: Sequence[ImportFact], offset: int, *, is_registered: bool
 ) -> dict[int, list[Fault]]:
-    """Return the faults of a refused batch by line number; `offset` facts were sent before those that are pending.
+    """Returns the faults of a refused batch by line number; `offset` facts were sent before those that are pending.
 
     Every pending line gets the faults of the whole answer if none of them is named, and also if the screening of a
     participant who is not registered yet is among the refused.
@@ -50,7 +50,7 @@ def faults_by_line(
 
 
 def _faults_by_position(answer: httpx.Response) -> dict[int, list[Fault]]:
-    """Return the faults of a refused batch by position in the batch; pointers are within the fact's content."""
+    """Returns the faults of a refused batch by position in the batch; pointers are within the fact's content."""
     faults: dict[int, list[Fault]] = {}
     for fault in response_faults(answer):
         if match := _POINTER_PATTERN.fullmatch(fault.pointer):

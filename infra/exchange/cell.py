@@ -30,7 +30,7 @@ _EXPONENT = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?[eE][+-]?[0-9]+")
 
 
 def cell_of(value: Any) -> str:
-    """Return the cell for a value."""
+    """Returns the cell for a value."""
     match value:
         case None:
             return "null"
@@ -44,7 +44,7 @@ def cell_of(value: Any) -> str:
 
 
 def value_of(cell: str, schemas: Sequence[Mapping[str, Any]], pointer: str, *, point_is_plain: bool = True) -> Any:
-    """Return the cell as the first of list, boolean, number and null that the schema allows and it looks like, or text.
+    """Returns the cell as the first of list, boolean, number, null that the schema allows and it looks like, or text.
 
     With `point_is_plain`, a point is a decimal point, because commas separate the cells. Raises InvalidLine.
     """
@@ -71,7 +71,7 @@ def _may_be_null(schemas: Sequence[Mapping[str, Any]], types: set[str]) -> bool:
 
 
 def _check_date(cell: str, schemas: Sequence[Mapping[str, Any]], pointer: str) -> None:
-    """Raise InvalidLine for a date in another form, with advice against date conversion by spreadsheet programs."""
+    """Raises InvalidLine for a date in another form, with advice against date conversion by spreadsheet programs."""
     patterns = [schema.get("pattern", "") for schema in schemas if "string" in types_of(schema)]
     if not patterns or not all(pattern.startswith(_DATE_PATTERN_START) for pattern in patterns):
         return
@@ -84,7 +84,7 @@ def _check_date(cell: str, schemas: Sequence[Mapping[str, Any]], pointer: str) -
 
 
 def check_text(cell: str, pointer: str) -> None:
-    """Raise InvalidLine for a text that a spreadsheet program has damaged."""
+    """Raises InvalidLine for a text that a spreadsheet program has damaged."""
     if _ERROR_VALUE.fullmatch(cell):
         message = "The cell has an error value of the spreadsheet program: correct the formula, or empty the cell."
         raise invalid_line("spreadsheet-value", message, pointer)
@@ -99,7 +99,7 @@ def check_text(cell: str, pointer: str) -> None:
 
 
 def _is_garbled(cell: str) -> bool:
-    """Return whether UTF-8 was once read as Windows-1252, which makes two characters of a letter."""
+    """Returns whether UTF-8 was once read as Windows-1252, which makes two characters of a letter."""
     try:
         return cell.encode("cp1252").decode("utf-8") != cell
     except UnicodeError:

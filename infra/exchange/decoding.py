@@ -33,7 +33,7 @@ ColumnAt = Callable[[str, int, str], str]
 
 
 def decode_text(content: bytes, encoding: str | None = None, column_at: ColumnAt = lambda *_: "") -> str:
-    """Return the text; raise UnreadableFile, with advice, if there is none or more than one."""
+    """Returns the text; raises UnreadableFile, with advice, if there is none or more than one."""
     _refuse_other_formats(content)
     text = _decode(content, encoding, column_at)
     if not text.strip("\ufeff \t\r\n,;"):
@@ -49,7 +49,7 @@ def decode_text(content: bytes, encoding: str | None = None, column_at: ColumnAt
 
 
 def line_number_at(text: str, offset: int) -> int:
-    """Return the number of the line at the offset, as an editor counts lines."""
+    """Returns the number of the line at the offset, as an editor counts lines."""
     return len(_LINE_END.findall(text, 0, offset)) + 1
 
 
@@ -94,7 +94,7 @@ def _undecodable(content: bytes, offset: int, encoding: str | None, column_at: C
 
 
 def _describe_location(text: str, offset: int, column_at: ColumnAt) -> str:
-    """Return the line, and the column if the file is a table."""
+    """Returns the line, and the column if the file is a table."""
     number = line_number_at(text, offset)
     begin = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
     name = column_at(text, number, text[begin:offset])

@@ -61,7 +61,7 @@ class ExistingFacts:
     _not_compared: set[str] = field(default_factory=set)
 
     def read(self, stream: Stream, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Replace the facts by the rows of a history."""
+        """Replaces the facts by the rows of a history."""
         self._wordings, self._events_by_content, self._standing_events = {}, defaultdict(list), set()
         for row in rows:
             kind = stream.facts[row["type"]]
@@ -88,11 +88,11 @@ class ExistingFacts:
         self._events_by_content[wording.content].append(event)
 
     def claim(self, event: str) -> None:
-        """Note that the event equals a line of the file, so that it matches no other line."""
+        """Notes that the event equals a line of the file, so that it matches no other line."""
         self._claimed_events.add(event)
 
     def match(self, facts: Sequence[ImportFact]) -> dict[int, Match]:
-        """Return the match of each line by its number. The best fits of all lines are matched first."""
+        """Returns the match of each line by its number. The best fits of all lines are matched first."""
         matches: dict[int, Match] = {fact.line.number: self._match_by_event_id(fact) for fact in facts}
         for fit_level in range(DIFFERENT + 1):
             for fact in facts:
@@ -104,7 +104,7 @@ class ExistingFacts:
         return matches
 
     def _match_uncomparable(self, fact: ImportFact) -> Match:
-        """Return the fault of an unmatched line that may equal an event whose texts cannot be read here."""
+        """Returns the fault of an unmatched line that may equal an event whose texts cannot be read here."""
         if not _own_texts(fact) or canonical_content(fact.fact) not in self._not_compared:
             return None
         message = (
@@ -116,7 +116,7 @@ class ExistingFacts:
     def first_conflict(
         self, type_name: str, facts: Sequence[ImportFact], matches: Mapping[int, Match]
     ) -> ImportFact | None:
-        """Return the first line of the type if the record has facts of the type, and none of them equals a line."""
+        """Returns the first line of the type if the record has facts of the type, and none of them equals a line."""
         facts_of_type = [fact for fact in facts if fact.line.type == type_name]
         is_recorded = any(
             wordings[0].fact.type_name == type_name
@@ -127,7 +127,7 @@ class ExistingFacts:
         return facts_of_type[0] if facts_of_type and is_recorded and not is_matched else None
 
     def _match_by_event_id(self, fact: ImportFact) -> Match:
-        """Return the match of a line that names its event by id."""
+        """Returns the match of a line that names its event by id."""
         event = fact.line.event_id
         if event is None or event not in self._wordings:
             return None
@@ -137,7 +137,7 @@ class ExistingFacts:
         return self._claim_match(fact, event, self._best_fit(fact, event))
 
     def _match_by_content(self, fact: ImportFact, fit_level: int) -> Match:
-        """Return the match with an unclaimed event whose texts fit the line at exactly this level."""
+        """Returns the match with an unclaimed event whose texts fit the line at exactly this level."""
         for event in self._events_by_content.get(canonical_content(fact.fact), ()):
             if event in self._claimed_events or (fit := self._best_fit(fact, event)) != fit_level:
                 continue
@@ -160,7 +160,7 @@ class ExistingFacts:
         return (wording for wording in self._wordings[event] if wording.content == content)
 
     def _text_differences(self, fact: ImportFact, event: str) -> Iterator[Fault]:
-        """Yield a fault for each text of the line that the last wording of the event lacks or has in other words."""
+        """Yields a fault for each text of the line that the last wording of the event lacks or has in other words."""
         *_, last = self._equal_wordings(fact, event)
         for pointer, text in _own_texts(fact).items():
             if last.texts.get(pointer) != text:
@@ -168,7 +168,7 @@ class ExistingFacts:
 
 
 def _own_texts(fact: ImportFact) -> dict[str, str]:
-    """Return the texts of the line by pointer, without placeholders."""
+    """Returns the texts of the line by pointer, without placeholders."""
     return {pointer: text for pointer, text in extract_texts(fact.fact) if text != WITHHELD_TEXT}
 
 
@@ -197,7 +197,7 @@ def _difference_fault(pointer: str, *, is_missing: bool) -> Fault:
 
 
 def translate_ids(fact: Fact, events: Mapping[str, str], numbers: Mapping[str, str]) -> Fact:
-    """Return the fact with the ids of events and participants in this study in place of those in the file."""
+    """Returns the fact with the ids of events and participants in this study in place of those in the file."""
     match fact:
         case Correction(event_id=event):
             updates: dict[str, Any] = {"event_id": UUID(events.get(str(event), str(event)))}

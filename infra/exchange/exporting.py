@@ -21,7 +21,6 @@ from uuid import UUID
 
 import httpx
 
-from infra.client.services import SERVICES
 from infra.client.study_client import StudyClient
 from infra.exchange.access import can_see, visible_sites
 from infra.exchange.fact_conversion import public_content
@@ -35,6 +34,7 @@ from infra.exchange.target_study import (
     require_usable,
 )
 from infra.reference.study import member_grant
+from infra.services import SERVICES
 from shared.contracts import catalogue
 from shared.kernel.clock import real_time
 
@@ -62,7 +62,7 @@ class Export:
     sites: Sequence[str] = field(default_factory=list)
 
     async def lines(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield the lines. Raises ExchangeAborted if the caller may not read the facts."""
+        """Yields the lines. Raises ExchangeAborted if the caller may not read the facts."""
         self.started_at = _answered_at(
             require_usable(
                 await self.client.request("GET", f"/enrollment/v1/studies/{self.client.study_id}", self.caller)
@@ -82,7 +82,7 @@ class Export:
                     yield json.loads(line)
 
     async def _spool_service(self, study: TargetStudy, service: str, file: IO[str]) -> None:
-        """Write the lines of the service to a file, until the other services are read."""
+        """Writes the lines of the service to a file, until the other services are read."""
         query = {"export": str(self.id), **({"site": self.site} if self.site else {})}
         async for row in read_recorded_facts(self.client, service, self.caller, **query):
             self.newer_count += datetime.fromisoformat(row["recorded_at"]) > self.started_at
@@ -118,7 +118,7 @@ class Export:
 
 
 def _export_line(study_id: str, service: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Return the line of a fact, upcast to the present schema version."""
+    """Returns the line of a fact, upcast to the present schema version."""
     stream = catalogue.find_stream(service, is_study=False)
     fact = stream.read(row["type"], row["schema_version"], json.dumps(row["data"]))
     return {
@@ -135,6 +135,6 @@ def _export_line(study_id: str, service: str, row: dict[str, Any]) -> dict[str, 
 
 
 def _answered_at(answer: httpx.Response) -> datetime:
-    """Return when the service answered, by its own clock."""
+    """Returns when the service answered, by its own clock."""
     date_header = answer.headers.get("Date")
     return parsedate_to_datetime(date_header) if date_header else real_time().replace(microsecond=0)

@@ -24,7 +24,7 @@ WITHHELD_TEXT = "not in the export"
 
 
 def read_line(line: ImportLine) -> Fact:
-    """Return the fact in the present schema version; raise InvalidLine with every fault of the line."""
+    """Returns the fact in the present schema version; raises InvalidLine with every fault of the line."""
     try:
         fact = _parse_fact(line)
     except InvalidLine as invalid:
@@ -35,7 +35,7 @@ def read_line(line: ImportLine) -> Fact:
 
 
 def _join_faults(line: ImportLine, faults: Sequence[Fault]) -> InvalidLine:
-    """Return the faults of the line, with those of its content at other pointers."""
+    """Returns the faults of the line, with those of its content at other pointers."""
     pointers = [fault.pointer for fault in line.faults if fault.pointer]
     other_faults = [fault for fault in faults if not any(_is_within(fault.pointer, pointer) for pointer in pointers)]
     return InvalidLine(*line.faults, *other_faults)
@@ -60,31 +60,31 @@ def _parse_fact(line: ImportLine) -> Fact:
 
 @cache
 def _member_names(kind: type[Fact]) -> frozenset[str]:
-    """Return every member that the schema of the fact declares, the only names that a message may repeat."""
+    """Returns every member that the schema of the fact declares, the only names that a message may repeat."""
     schema = kind.model_json_schema()
     declared = (schema, *schema.get("$defs", {}).values())
     return frozenset(name for definition in declared for name in definition.get("properties", ()))
 
 
 def public_content(fact: Fact) -> dict[str, Any]:
-    """Return the published content: sealed texts are null."""
+    """Returns the published content: sealed texts are null."""
     return fact.model_dump(mode="json")
 
 
 def stated_content(fact: Fact) -> dict[str, Any]:
-    """Return the content as a site sends it: sealed texts in the clear."""
+    """Returns the content as a site sends it: sealed texts in the clear."""
     content: dict[str, Any] = insert_texts(public_content(fact), dict(extract_texts(fact)))
     return content
 
 
 def _with_placeholders(fact: Fact) -> Fact:
-    """Return an exported fact with WITHHELD_TEXT for every required text that the export lacks."""
+    """Returns an exported fact with WITHHELD_TEXT for every required text that the export lacks."""
     content = insert_texts(stated_content(fact), dict.fromkeys(withheld_pointers(fact), WITHHELD_TEXT))
     return type(fact).model_validate(content)
 
 
 def withheld_pointers(value: object, pointer: str = "") -> Iterator[str]:
-    """Yield the JSON pointers of the sealed texts that an exported fact lacks and requires."""
+    """Yields the JSON pointers of the sealed texts that an exported fact lacks and requires."""
     match value:
         case Finding(grade=None, not_graded=None | SealedText(text=None)):
             yield f"{pointer}/not_graded"
@@ -106,5 +106,5 @@ def withheld_pointers(value: object, pointer: str = "") -> Iterator[str]:
 
 
 def canonical_content(fact: Fact) -> str:
-    """Return type and published content as canonical JSON."""
+    """Returns type and published content as canonical JSON."""
     return json.dumps([fact.type_name, public_content(fact)], sort_keys=True, separators=(",", ":"))

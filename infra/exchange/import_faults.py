@@ -21,7 +21,7 @@ NOT_VISIBLE = Fault(
 
 
 def ref_reused(ref: str) -> Fault:
-    """Return the fault of a ref that was registered with another screening."""
+    """Returns the fault of a ref that was registered with another screening."""
     return Fault(
         "ref-used-before",
         f"The ref {ref} was used before for another screening, or for one with another local_reference or reason. "
@@ -32,7 +32,7 @@ def ref_reused(ref: str) -> Fault:
 
 
 def already_registered(line: int) -> Fault:
-    """Return the fault of a screening whose local_reference another line of the file registers."""
+    """Returns the fault of a screening whose local_reference another line of the file registers."""
     return Fault(
         "already-registered",
         f"Line {line} registers another ref with this local_reference, at the same site. If both are one person, use "
@@ -42,7 +42,7 @@ def already_registered(line: int) -> Fault:
 
 
 def refuse_participant(report: ImportReport, participant: ParticipantFacts, faults: Sequence[Fault]) -> None:
-    """Refuse every line of a participant: the screening of a ref with `faults`, its other lines because of it."""
+    """Refuses every line of a participant: the screening of a ref with `faults`, its other lines because of it."""
     screening = participant.screening if participant.is_ref else None
     for fact in participant.facts:
         line_faults = (
@@ -57,7 +57,7 @@ def _screening_refused(screening: ImportFact, code: str) -> Fault:
 
 
 def ref_in_doubt(ref: str, fact: ImportFact) -> Fault:
-    """Return the fault of a recognized ref whose lines in the file contradict the record of the participant."""
+    """Returns the fault of a recognized ref whose lines in the file contradict the record of the participant."""
     return Fault(
         "ref-in-doubt",
         f"The ref {ref} is known from an earlier import, but line {fact.line.number} ({fact.line.type}) differs from "

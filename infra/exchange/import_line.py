@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from infra.client.services import SERVICES
+from infra.services import SERVICES
 from shared.contracts import catalogue
 from shared.kernel.errors import Fault, MalformedBody
 from shared.kernel.fact import Correction, Stream
@@ -69,7 +69,7 @@ class ImportLine:
         return self.version is not None
 
     def for_study(self, study_id: str) -> ImportLine:
-        """Return the line as one of this study: a participant number of another study becomes a ref."""
+        """Returns the line as one of this study: a participant number of another study becomes a ref."""
         if self.study in (None, study_id) or not self.person or self.is_ref:
             return self
         return replace(self, person=f"{self.study}/{self.person}", is_ref=True)
@@ -101,7 +101,7 @@ _STUDY_FACT_SERVICES, _PARTICIPANT_FACT_SERVICES = (
 
 
 def read_json_lines(text: str) -> Iterator[NumberedLine]:
-    """Yield every line that is not blank, with its number. Raises UnreadableFile for a table and for other JSON."""
+    """Yields every line that is not blank, with its number. Raises UnreadableFile for a table and for other JSON."""
     _refuse_other_formats(text)
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
         if line.strip():
@@ -138,7 +138,7 @@ def _parse_json_line(number: int, text: str) -> ImportLine | InvalidLine:
 def build_line(
     number: int, members: Mapping[str, Any], faults: Sequence[Fault] = (), columns: Mapping[str, str] | None = None
 ) -> ImportLine:
-    """Return the line of an object, with its faults and those that were found before.
+    """Returns the line of an object, with its faults and those that were found before.
 
     Raises InvalidLine if the type of its fact is missing or unknown.
     """
@@ -188,7 +188,7 @@ T = TypeVar("T")
 def _read_or_note_faults(
     read: Callable[[Mapping[str, Any]], T], members: Mapping[str, Any], faults: list[Fault]
 ) -> T | None:
-    """Return the result of `read`; None if it is invalid, which adds its faults to `faults`."""
+    """Returns the result of `read`; None if it is invalid, which adds its faults to `faults`."""
     try:
         return read(members)
     except InvalidLine as invalid:
@@ -240,7 +240,7 @@ def _read_service(members: Mapping[str, Any]) -> str:
 
 
 def _corrected_service(members: Mapping[str, Any]) -> str:
-    """Return the service whose fact is corrected."""
+    """Returns the service whose fact is corrected."""
     replacement = members["data"].get("replacement")
     restated = replacement.get("type") if isinstance(replacement, dict) else None
     service = members.get("service") or _PARTICIPANT_FACT_SERVICES.get(restated if isinstance(restated, str) else "")

@@ -69,7 +69,7 @@ class LineReport:
 
 
 def column_name(pointer: str, columns: Mapping[str, str]) -> str:
-    """Return the column of a pointer as the file names it; '' if the file is not a table."""
+    """Returns the column of a pointer as the file names it; '' if the file is not a table."""
     prefix, suffix = pointer, ""
     while prefix and prefix not in columns:
         prefix, _, last = prefix.rpartition("/")
@@ -99,12 +99,12 @@ class ImportReport:
     missing_grant_count: int = 0
 
     def expect_lines(self, lines: Sequence[NumberedLine]) -> None:
-        """Add every line of the file, as not decided yet."""
+        """Adds every line of the file, as not decided yet."""
         for number, line in lines:
             self.lines[number] = LineReport(number, _type_of(line), columns=line.columns)
 
     def set_outcome(self, number: int, outcome: Outcome, **details: Any) -> None:
-        """Set the outcome of a line, once."""
+        """Sets the outcome of a line, once."""
         line_report = self.lines.setdefault(number, LineReport(number, ""))
         self.decided_count += line_report.outcome == "not-decided"
         line_report.outcome = outcome
@@ -122,7 +122,7 @@ class ImportReport:
         self.set_outcome(number, "refused", faults=tuple(faults))
 
     def name_participant(self, line: ImportLine, participant: str, *, is_new: bool) -> None:
-        """Note the participant that a screening registers, or that its ref already names."""
+        """Notes the participant that a screening registers, or that its ref already names."""
         line_report = self.lines.setdefault(line.number, LineReport(line.number, line.type))
         line_report.participant, line_report.is_new = participant, is_new
         self.refs[line.number] = line.person
@@ -139,7 +139,7 @@ class ImportReport:
         )
 
     def as_json_lines(self) -> str:
-        """Return JSON lines with an entry for every line of the file."""
+        """Returns JSON lines with an entry for every line of the file."""
         return "".join(f"{self.lines[number].as_json()}\n" for number in sorted(self.lines))
 
     def summary(self) -> list[str]:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 
-from infra.client.services import SERVICES
 from infra.client.study_client import StudyClient
 from infra.exchange.fact_conversion import canonical_content, read_line, stated_content
 from infra.exchange.import_faults import NOT_REGISTERED, NOT_VISIBLE, already_registered, refuse_participant
@@ -22,6 +21,7 @@ from infra.exchange.statement_order import (
     split_study_facts,
 )
 from infra.exchange.target_study import NO_STUDY, REPLAYED_HEADER, ExchangeAborted, TargetStudy, response_faults
+from infra.services import SERVICES
 from shared.kernel.errors import Fault
 from shared.kernel.sealed_text import extract_texts
 from shared.security.vault import normalize_reference
@@ -39,7 +39,7 @@ async def import_facts(
     grants: bool = False,
     participants_only: bool = False,
 ) -> None:
-    """Record the fact of every line, and set the outcome of each line in `report`.
+    """Records the fact of every line, and sets the outcome of each line in `report`.
 
     `grants`: record missing grants of the development issuer's default subjects. Raises ExchangeAborted or
     httpx.TransportError if the services do not let it continue; recorded facts stay.
@@ -66,7 +66,7 @@ def _read_lines(lines: Iterable[NumberedLine], study_id: str, report: ImportRepo
 def _select_facts(
     facts: Sequence[ImportFact], study_id: str, report: ImportReport, participants_only: bool
 ) -> list[ImportFact]:
-    """Leave out facts of the study if only participants are wanted, and always the grants of another study."""
+    """Leaves out facts of the study if only participants are wanted, and always the grants of another study."""
     selected = []
     for fact in facts:
         foreign = fact.line.type in _MEMBER_FACTS and fact.line.study not in (None, study_id)
@@ -78,7 +78,7 @@ def _select_facts(
 
 
 def _separate_repeats(facts: Sequence[ImportFact]) -> tuple[list[ImportFact], list[tuple[ImportFact, ImportFact]]]:
-    """Return the lines without those that repeat another one, and each of these with the line that it repeats.
+    """Returns the lines without those that repeat another one, and each of these with the line that it repeats.
 
     Lines that name their event are no repeats: an export has two equal facts if two were recorded.
     """
@@ -104,7 +104,7 @@ def _report_repeat(import_report: ImportReport, number: int, first: int) -> None
 
 
 def _find_shared_references(participants: Iterable[ParticipantFacts]) -> dict[int, int]:
-    """Return the earlier line with the same local_reference at the same site, by the line of the screening."""
+    """Returns the earlier line with the same local_reference at the same site, by the line of the screening."""
     first: dict[tuple[str, str], int] = {}
     line_with_same_reference: dict[int, int] = {}
     screenings = [participant.screening for participant in participants if participant.is_ref and participant.screening]
@@ -154,7 +154,7 @@ class _ImportRun:
                 recorded = await self._record(fact, occurrences[content], recorded)
 
     async def _record(self, fact: ImportFact, occurrence: int, recorded: Counter[str]) -> Counter[str]:
-        """Record a fact of the study; return the counts of its contents afterwards."""
+        """Records a fact of the study; returns the counts of its contents afterwards."""
         answer = await self._study.record_fact(fact, occurrence, dry_run=self._report.dry_run)
         if not answer.is_success:
             self._report.refuse(fact.line, response_faults(answer))
@@ -177,7 +177,7 @@ class _ImportRun:
             await self._study.record_grants(missing_grants)
 
     async def _find_all(self, participants: Sequence[ParticipantFacts]) -> list[ParticipantImport | None]:
-        """Return an import for each participant; None if there is no such participant, which is reported."""
+        """Returns an import for each participant; None if there is no such participant, which is reported."""
         imports: list[ParticipantImport | None] = [None] * len(participants)
 
         async def find(index: int, participant: ParticipantFacts) -> None:
@@ -200,13 +200,13 @@ class _ImportRun:
         return imports
 
     async def _find(self, participant_import: ParticipantImport) -> None:
-        """Find a participant by number; raise InvalidLine if the caller may see none of that number."""
+        """Finds a participant by number; raises InvalidLine if the caller may see none of that number."""
         participant_import.number = participant_import.participant.person
         if not self._is_form_only and not await participant_import.find_site():
             raise InvalidLine(_UNKNOWN_PARTICIPANT)
 
     async def _register(self, participant_import: ParticipantImport) -> None:
-        """Find or register a participant by ref and screening; raise InvalidLine if that is refused."""
+        """Finds or registers a participant by ref and screening; raises InvalidLine if that is refused."""
         participant = participant_import.participant
         if (screening := participant.screening) is None:
             raise InvalidLine(NOT_REGISTERED)
@@ -237,7 +237,7 @@ class _ImportRun:
             raise InvalidLine(Fault("no-such-site", f"The study has no such site. Its sites are {sites}.", "/site_id"))
 
     def _refuse_unknown_criteria(self, screening: ImportFact) -> None:
-        """Raise InvalidLine with the columns of criteria that no protocol of the study has had."""
+        """Raises InvalidLine with the columns of criteria that no protocol of the study has had."""
         criteria = screening.line.data["criteria"] if screening.line.columns else ()
         unknown = [name for name in criteria if name not in self._study.criteria]
         if unknown:
@@ -245,7 +245,7 @@ class _ImportRun:
             raise InvalidLine(*(Fault("no-such-criterion", message, f"/criteria/{name}") for name in unknown))
 
     async def _run_concurrently(self, jobs: Iterable[Callable[[], Awaitable[None]]]) -> None:
-        """Run the jobs, MAX_CONCURRENT_PARTICIPANTS at once; the first failure ends all."""
+        """Runs the jobs, MAX_CONCURRENT_PARTICIPANTS at once; the first failure ends all."""
 
         async def run_job(job: Callable[[], Awaitable[None]]) -> None:
             async with self._slots:

@@ -45,7 +45,7 @@ class TableLayout:
 
 
 def find_layout(text: str, is_member: IsMember | None = None) -> TableLayout:
-    """Find the table; raise UnreadableFile if there is no header. Give `is_member` if no column has the type."""
+    """Finds the table; raises UnreadableFile if there is no header. Give `is_member` if no column has the type."""
     declared_separator, lines = "", list(_first_lines(text))
     if lines and (directive := _SEPARATOR_DIRECTIVE.fullmatch(lines[0][1].strip(_BLANKS))):
         declared_separator, lines = directive[1], lines[1:]
@@ -59,25 +59,25 @@ def find_layout(text: str, is_member: IsMember | None = None) -> TableLayout:
 
 
 def fold_name(name: str) -> str:
-    """Return the name in lower case, with underscores for blanks."""
+    """Returns the name in lower case, with underscores for blanks."""
     return re.sub(r"[\s_]+", "_", name.strip(_BLANKS)).lower()
 
 
 def header_column(name: str) -> str | None:
-    """Return which of HEADER_COLUMNS the column is; None for a member of the fact."""
+    """Returns which of HEADER_COLUMNS the column is; None for a member of the fact."""
     plain = fold_name(name).lstrip("/")
     plain = _ALIASES.get(plain, plain)
     return plain if plain in HEADER_COLUMNS else None
 
 
 def printable_name(name: str) -> str:
-    """Return the name of a column for a message: short, with codes for invisible characters."""
+    """Returns the name of a column for a message: short, with codes for invisible characters."""
     printable = "".join(character if character.isprintable() else f"\\u{ord(character):04x}" for character in name)
     return printable if len(printable) <= 60 else f"{printable[:60]}…"
 
 
 def _first_lines(text: str) -> Iterator[tuple[int, str, int]]:
-    """Yield number, text and offset of each of the first lines."""
+    """Yields number, text and offset of each of the first lines."""
     for number, match in enumerate(_LINE_PATTERN.finditer(text), 1):
         if number > _HEADER_SEARCH_LINES or (not match[2] and not match[1]):
             return
@@ -117,7 +117,7 @@ def _missing_header_error(
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Raise UnreadableFile if two columns have one name."""
+    """Raises UnreadableFile if two columns have one name."""
     column_names = [header_column(name) or name for name in names]
     count = Counter(name for name in column_names if name)
     for name, times in count.items():
@@ -129,13 +129,13 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def join_numbers(numbers: Sequence[int], noun: str) -> str:
-    """Return a phrase such as `Columns 7, 8 and 9`."""
+    """Returns a phrase such as `Columns 7, 8 and 9`."""
     *others, last = map(str, numbers)
     return f"{noun} {', '.join(others)} and {last}" if others else f"{noun} {last}"
 
 
 def unnamed_columns_message(positions: Sequence[int], line: int) -> str:
-    """Return the message on columns with values and without a name."""
+    """Returns the message on columns with values and without a name."""
     if len(positions) == 1:
         return (
             f"One column has no name: column {positions[0]}. Line {line} has a value in it: name "

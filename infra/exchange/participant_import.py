@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from infra.client.services import SERVICES
 from infra.client.study_client import interruptible_sleep
 from infra.exchange.batches import faults_by_line, starts_new_batch
 from infra.exchange.existing_facts import ExistingEvent, ExistingFacts, Match, with_local_ids
@@ -37,6 +36,7 @@ from infra.exchange.target_study import (
     require_usable,
     response_faults,
 )
+from infra.services import SERVICES
 from shared.contracts import catalogue
 from shared.kernel.errors import Fault
 from shared.kernel.fact import Correction
@@ -75,7 +75,7 @@ class ParticipantImport:
     _matches: dict[int, Match] = field(default_factory=dict)
 
     async def find_site(self) -> bool:
-        """Read the current site; return False if the caller may see no such participant."""
+        """Reads the current site; returns False if the caller may see no such participant."""
         path = f"{self.study.base}/participants/{self.number}"
         answer = require_usable(await self.study.client.request("GET", path, READER))
         if answer.status_code == 200:
@@ -83,7 +83,7 @@ class ParticipantImport:
         return answer.status_code == 200
 
     async def import_all(self) -> None:
-        """Record the participant's facts that the services do not have yet."""
+        """Records the participant's facts that the services do not have yet."""
         if self.is_recognized and (faults := await self._ref_doubts()):
             refuse_participant(self.report, self.participant, faults)
             return
@@ -91,7 +91,7 @@ class ParticipantImport:
             await self.import_facts(service, facts)
 
     async def _ref_doubts(self) -> list[Fault]:
-        """Return why the ref may mean another participant now: another screening, consent or enrollment."""
+        """Returns why the ref may mean another participant now: another screening, consent or enrollment."""
         if await self._load_existing(SERVICES[0]):
             return []
         screening, facts = self.participant.screening, self.participant.facts_of_service(SERVICES[0])
@@ -107,7 +107,7 @@ class ParticipantImport:
         ]
 
     async def import_facts(self, service: str, facts: Sequence[ImportFact]) -> None:
-        """Record those of the facts that the service does not have yet, in this order."""
+        """Records those of the facts that the service does not have yet, in this order."""
         if service not in self._existing and (faults := await self._load_existing(service)):
             self._refuse(facts, faults)
             return
@@ -122,7 +122,7 @@ class ParticipantImport:
         await self._send_or_defer(service, batch)
 
     async def _load_existing(self, service: str) -> list[Fault]:
-        """Load the participant's facts in the service; return its faults if it does not show them.
+        """Loads the participant's facts in the service; returns its faults if it does not show them.
 
         Waits until the service shows the participant at the current site: before it knows of a transfer, it shows
         nothing to the new site, and every fact would be recorded again.
@@ -144,7 +144,7 @@ class ParticipantImport:
         return [NOT_KNOWN_YET] if answer.status_code == _NOT_VISIBLE_STATUS else response_faults(answer)
 
     def _match_existing(self, service: str) -> None:
-        """Match lines with recorded events; corrections of events in the file wait for the ids of these."""
+        """Matches lines with recorded events; corrections of events in the file wait for the ids of these."""
         facts = [fact for fact in self.participant.facts_of_service(service) if not isinstance(fact.fact, Correction)]
         missing = [
             with_local_ids(fact, self._event_ids, self.numbers)
@@ -154,7 +154,7 @@ class ParticipantImport:
         self._matches |= self._existing[service].match(missing)
 
     def _account_if_existing(self, service: str, fact: ImportFact) -> bool:
-        """Set the outcome of a line that is recorded already or cannot be recorded; return False for any other."""
+        """Sets the outcome of a line that is recorded already or cannot be recorded; returns False for any other."""
         if isinstance(fact.fact, Correction):
             self._matches |= self._existing[service].match([fact])
         match self._matches.get(fact.line.number):
@@ -188,7 +188,7 @@ class ParticipantImport:
     async def _send_batch(
         self, service: str, batch: Sequence[ImportFact], accepted_before: Sequence[ImportFact] = ()
     ) -> list[ImportFact]:
-        """Send the facts as one batch, after those that a dry run has accepted; return the accepted facts."""
+        """Sends the facts as one batch, after those that a dry run has accepted; returns the accepted facts."""
         if not self.number and (service != "enrollment" or [*accepted_before, *batch][0].line.type != SCREENED):
             self._refuse(batch, [NOT_REGISTERED])
             return []
@@ -205,7 +205,7 @@ class ParticipantImport:
     async def _send_until_accepted(
         self, service: str, batch: Sequence[ImportFact], accepted_before: Sequence[ImportFact]
     ) -> tuple[list[ImportFact], list[tuple[ImportFact, list[Fault]]]]:
-        """Send a batch until it is accepted; return the accepted facts, and the faults of each refused one."""
+        """Sends a batch until it is accepted; returns the accepted facts, and the faults of each refused one."""
         pending, objections = list(batch), dict[int, list[Fault]]()
         while pending:
             answer = require_usable(await self._post(service, [*accepted_before, *pending]))
@@ -223,13 +223,13 @@ class ParticipantImport:
         return pending, [(fact, objections[fact.line.number]) for fact in batch if fact.line.number in objections]
 
     async def _has_changed_site(self, answer: httpx.Response) -> bool:
-        """Return whether the participant was transferred to another site meanwhile."""
+        """Returns whether the participant was transferred to another site meanwhile."""
         previous_site = self.site
         is_invisible = answer.status_code in (_NOT_VISIBLE_STATUS, _NOT_KNOWN_YET_STATUS) and self.number
         return bool(is_invisible) and await self.find_site() and self.site != previous_site
 
     async def _reload(self, service: str, batch: Sequence[ImportFact]) -> list[ImportFact]:
-        """Load the changed record again; return the facts that it still lacks."""
+        """Loads the changed record again; returns the facts that it still lacks."""
         self._conflicts += 1
         if self._conflicts > MAX_CONFLICTS:
             raise ExchangeAborted("The record of a participant is being changed by another program.")

@@ -76,7 +76,7 @@ class Registration:
         return [screening for screening in self.screenings if screening.event_id[14] == _LEGACY_VERSION]
 
     async def find(self, ref: str, screening: ImportFact) -> RefMatch:
-        """Return the participant of a ref, registered now if there is none; raise InvalidLine if that is refused."""
+        """Returns the participant of a ref, registered now if there is none; raises InvalidLine if that is refused."""
         if legacy := self._find_legacy(ref, screening):
             if canonical_content(screening.fact) in legacy.contents:
                 return RefMatch(legacy.number, is_new=False)
@@ -107,7 +107,7 @@ class Registration:
         )
 
     async def _find_restated(self, ref: str, screening: ImportFact) -> str:
-        """Return the participant of the ref whose corrected screening equals the one in the file; '' if none.
+        """Returns the participant of the ref whose corrected screening equals the one in the file; '' if none.
 
         A dry run with the screening as first recorded shows whether the ref is theirs.
         """
@@ -122,7 +122,7 @@ class Registration:
         return ""
 
     async def _first_screening(self, registered: RegisteredParticipant) -> dict[str, Any] | None:
-        """Return the screening as the site sent it; None if the caller may not read it."""
+        """Returns the screening as the site sent it; None if the caller may not read it."""
         path = f"{self.study.base}/participants/{registered.number}/history"
         answer = require_usable(await self.study.client.request("GET", path, ("site", registered.site)))
         rows = answer.json()["events"] if answer.is_success else []
@@ -130,7 +130,7 @@ class Registration:
         return screening_body(_read_row(row)) if row else None
 
     def _find_legacy(self, ref: str, screening: ImportFact) -> RegisteredParticipant | None:
-        """Return the participant that an earlier version of Quartal registered under the ref.
+        """Returns the participant that an earlier version of Quartal registered under the ref.
 
         Legacy: the key was made of the ref and the screening, and the event's id (a version 5 UUID) of the key, without
         a secret. So the screening that was registered is the one whose content gives its own event id.
@@ -150,14 +150,14 @@ class Registration:
 
 
 def legacy_screening_id(study_id: str, site: str, ref: str, content: str) -> str:
-    """Return the event id that an earlier version gave to the screening of a ref."""
+    """Returns the event id that an earlier version gave to the screening of a ref."""
     parts = json.dumps([study_id, ref, content], sort_keys=True).encode()
     key = f"import-{hashlib.sha256(parts).hexdigest()}"
     return str(legacy_event_id(f"{study_id}/enrollment/{site}/{key}", 0))
 
 
 def screening_body(fact: Fact) -> dict[str, Any]:
-    """Return the request of a screening, without empty optional members, so that it stays the same request."""
+    """Returns the request of a screening, without empty optional members, so that it stays the same request."""
     non_default = fact.model_dump(mode="json", exclude_defaults=True)
     required = {name for name, member in type(fact).model_fields.items() if member.is_required()}
     return {
@@ -168,7 +168,7 @@ def screening_body(fact: Fact) -> dict[str, Any]:
 
 
 async def _read_screenings(study: TargetStudy) -> AsyncIterator[RegisteredParticipant]:
-    """Yield every screening that the caller may see, with its corrections."""
+    """Yields every screening that the caller may see, with its corrections."""
     screened: dict[str, RegisteredParticipant] = {}
     restated: dict[str, list[str]] = {}
     async for row in read_feed(study.client, "enrollment", READER):

@@ -33,7 +33,7 @@ Tree = dict[str, Any]  # of leaves and trees
 
 
 def build_content(cells: Mapping[str, str], schema: Schema) -> dict[str, Any]:
-    """Return the content of the cells, by column; raise InvalidLine with every fault."""
+    """Returns the content of the cells, by column; raises InvalidLine with every fault."""
     content, tree = RowContent(), Tree()
     for column, cell in cells.items():
         put_cell(tree, path_steps(column), (column, cell), content)
@@ -67,7 +67,7 @@ class _CellConverter:
     point_is_plain: bool
 
     def convert(self, node: Any, schemas: Sequence[Schema], pointer: str, column: str) -> Any:
-        """Return the value of a leaf or a tree; add faults and column names to the content."""
+        """Returns the value of a leaf or a tree; adds faults and column names to the content."""
         if isinstance(node, tuple):
             return self._convert_leaf(node, schemas, pointer)
         self.content.columns[pointer] = column
@@ -91,7 +91,7 @@ class _CellConverter:
             return cell
 
     def _convert_list(self, node: Tree, schemas: Sequence[Schema], pointer: str, column: str) -> list[Any]:
-        """Return the elements in the order of their indices; skip an index whose cells are all empty."""
+        """Returns the elements in the order of their indices; skips an index whose cells are all empty."""
         indices = sorted(node, key=int)
         if int(indices[-1]) > _MAX_ELEMENTS:
             self.content.faults += invalid_line("schema-too-long", "Too many of these.", pointer).faults

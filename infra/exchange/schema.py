@@ -15,7 +15,7 @@ Schema = Mapping[str, Any]
 
 @cache
 def schema_of(type_name: str, service: str | None = None) -> dict[str, Any]:
-    """Return the schema of the fact of that type; {} if there is none."""
+    """Returns the schema of the fact of that type; {} if there is none."""
     for stream, fact in catalogue.all_facts():
         if fact.type_name == type_name and service in (None, stream.service):
             return fact.model_json_schema()
@@ -23,14 +23,14 @@ def schema_of(type_name: str, service: str | None = None) -> dict[str, Any]:
 
 
 def path_steps(column: str) -> list[str]:
-    """Return the steps of a path such as `/targets/0/fractions` or, without any slash, `targets.0.fractions`."""
+    """Returns the steps of a path such as `/targets/0/fractions` or, without any slash, `targets.0.fractions`."""
     plain = re.sub(r"^/?data[/.]", "", column, flags=re.IGNORECASE).strip("/")
     return [step.strip() for step in (plain.split("/") if "/" in plain else plain.split("."))]
 
 
 @cache
 def declared_path(type_name: str, service: str | None, column: str) -> tuple[str, ...] | None:
-    """Return the path of the column, spelled as in the schema; None if the fact has no such member."""
+    """Returns the path of the column, spelled as in the schema; None if the fact has no such member."""
     root = schema_of(type_name, service)
     schemas, path = alternatives(root, root), []
     for step in path_steps(column):
@@ -43,13 +43,13 @@ def declared_path(type_name: str, service: str | None, column: str) -> tuple[str
 
 
 def declared_names(type_name: str, service: str | None = None) -> set[str]:
-    """Return the names of all members that the schema of the fact declares."""
+    """Returns the names of all members that the schema of the fact declares."""
     root = schema_of(type_name, service)
     return {name for definition in (root, *root.get("$defs", {}).values()) for name in definition.get("properties", ())}
 
 
 def _schema_spelling(schemas: Sequence[Schema], step: str) -> str | None:
-    """Return the step as the schema spells it; names of criteria and other ids of the study stay as they are."""
+    """Returns the step as the schema spells it; names of criteria and other ids of the study stay as they are."""
     names = [name for schema in schemas for name in schema.get("properties", ())]
     if step in names:
         return step
@@ -62,7 +62,7 @@ def _schema_spelling(schemas: Sequence[Schema], step: str) -> str | None:
 
 
 def schemas_at(root: Schema, steps: Sequence[str]) -> list[Schema]:
-    """Return every schema that the value at the end of the path may have."""
+    """Returns every schema that the value at the end of the path may have."""
     schemas = alternatives(root, root)
     for step in steps:
         schemas = inner_schemas(schemas, step, root)
@@ -70,7 +70,7 @@ def schemas_at(root: Schema, steps: Sequence[str]) -> list[Schema]:
 
 
 def inner_schemas(schemas: Sequence[Schema], step: str, root: Schema) -> list[Schema]:
-    """Return the schemas of a member or an element."""
+    """Returns the schemas of a member or an element."""
     members = (_member_schema(schema, step) for schema in schemas)
     return [alternative for schema in members if schema is not None for alternative in alternatives(schema, root)]
 
@@ -85,7 +85,7 @@ def _member_schema(schema: Schema, step: str) -> Any:
 
 
 def alternatives(schema: Schema, root: Schema) -> list[Schema]:
-    """Return the alternatives of a schema, with references resolved."""
+    """Returns the alternatives of a schema, with references resolved."""
     return list(_alternatives(schema, root.get("$defs", {})))
 
 

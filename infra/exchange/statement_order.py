@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from infra.client.services import SERVICES
 from infra.exchange.import_line import ImportLine
+from infra.services import SERVICES
 from shared.contracts.catalogue import PARTICIPANT
 from shared.contracts.clinical_order import CLINICAL_RANKS
 from shared.contracts.toxicity import SeriousEventReported, SeriousEventResolved, SeriousEventUpdated
@@ -65,7 +65,7 @@ class ParticipantFacts:
         return sorted(facts, key=lambda fact: _sort_key(fact, corrected_ranks))
 
     def stages(self) -> Iterator[tuple[str, list[ImportFact]]]:
-        """Yield (service, facts in order): enrollment, toxicity, followup, and at last a voiding of the participant.
+        """Yields (service, facts in order): enrollment, toxicity, followup, and at last a voiding of the participant.
 
         Exported facts of a participant with a withdrawal or a voiding change service in the order of recording.
         """
@@ -92,7 +92,7 @@ class ParticipantFacts:
 
 
 def _number_by_closing(facts: Iterable[ImportFact]) -> Iterator[tuple[int, ImportFact]]:
-    """Pair each fact with the number of closing facts up to and including it: each closing fact begins a stage."""
+    """Pairs each fact with the number of closing facts up to and including it: each closing fact begins a stage."""
     closing_count = 0
     for fact in facts:
         closing_count += fact.line.type in CLOSING_FACTS
@@ -110,7 +110,7 @@ def _sort_key(fact: ImportFact, corrected_ranks: Mapping[str | None, int]) -> tu
 
 
 def group_by_participant(facts: Iterable[ImportFact]) -> list[ParticipantFacts]:
-    """Return the participants of a file, in the order of their first line."""
+    """Returns the participants of a file, in the order of their first line."""
     participants: dict[tuple[str, bool], ParticipantFacts] = {}
     for fact in facts:
         key = fact.line.person, fact.line.is_ref
@@ -119,7 +119,7 @@ def group_by_participant(facts: Iterable[ImportFact]) -> list[ParticipantFacts]:
 
 
 def split_study_facts(facts: Sequence[ImportFact]) -> tuple[list[ImportFact], list[ImportFact]]:
-    """Return the facts of the study to record before and after those of participants. Grants keep their order."""
+    """Returns the facts of the study to record before and after those of participants. Grants keep their order."""
     study_facts = [fact for fact in facts if not fact.line.person]
     first = [fact for fact in study_facts if fact.line.type not in _LAST_STUDY_FACTS]
     last = [fact for fact in study_facts if fact.line.type in _LAST_STUDY_FACTS]

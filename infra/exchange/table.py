@@ -38,7 +38,7 @@ csv.field_size_limit(1024 * 1024)
 
 
 def flatten(data: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (column, cell) of every value in the content of a fact; nulls are written out."""
+    """Yields (column, cell) of every value in the content of a fact; nulls are written out."""
     if isinstance(data, dict | list) and data:
         members = data.items() if isinstance(data, dict) else enumerate(data)
         for name, member in members:
@@ -65,19 +65,19 @@ class _Table:
         return self.layout.names
 
     def header_cells(self, row: _TableRow) -> dict[str, str]:
-        """Return the cells of HEADER_COLUMNS."""
+        """Returns the cells of HEADER_COLUMNS."""
         named_cells = (
             (header_column(self.names[index]), cell) for index, cell in row.cells.items() if self._has_column(index)
         )
         return {name: cell for name, cell in named_cells if name}
 
     def fact_type(self, row: _TableRow) -> tuple[str, str | None]:
-        """Return the type of the row's fact, and the service if the row names it."""
+        """Returns the type of the row's fact, and the service if the row names it."""
         head = self.header_cells(row)
         return head.get("type") or self.type_name or "", head.get("service")
 
     def fact_cells(self, row: _TableRow) -> Iterator[tuple[int, str]]:
-        """Yield the column index and the cell of every member of the fact."""
+        """Yields the column index and the cell of every member of the fact."""
         for index, cell in row.cells.items():
             if self._has_column(index) and header_column(self.names[index]) is None:
                 yield index, cell
@@ -87,7 +87,7 @@ class _Table:
 
 
 def read_rows(text: str, type_name: str | None = None) -> list[NumberedLine]:
-    """Return every row below the header with the number of its first line.
+    """Returns every row below the header with the number of its first line.
 
     `type_name` is the type of fact if no column has it. Raises UnreadableFile if the text is not a table, or has
     columns that are no members of its facts.
@@ -106,7 +106,7 @@ def read_rows(text: str, type_name: str | None = None) -> list[NumberedLine]:
 
 
 def column_at(text: str, number: int, preceding: str) -> str:
-    """Return the name of the column that follows `preceding` in a line; '' if the text is not a table."""
+    """Returns the name of the column that follows `preceding` in a line; '' if the text is not a table."""
     try:
         layout = find_layout(text)
     except UnreadableFile:
@@ -116,7 +116,7 @@ def column_at(text: str, number: int, preceding: str) -> str:
 
 
 def _read_rows(text: str, layout: TableLayout) -> Iterator[_TableRow]:
-    """Yield the rows below the header that are not empty."""
+    """Yields the rows below the header that are not empty."""
     reader = csv.reader(io.StringIO(text[layout.offset :], newline=""), delimiter=layout.separator, strict=True)
     first_line, above = layout.header_line, layout.header_line - 1
     try:
@@ -143,7 +143,7 @@ def _stray_quote_error(number: int, error: str) -> UnreadableFile:
 
 
 def _refuse_swallowed_rows(cells: Sequence[str], layout: TableLayout, number: int) -> None:
-    """Raise UnreadableFile if a stray quotation mark has made rows a part of a cell."""
+    """Raises UnreadableFile if a stray quotation mark has made rows a part of a cell."""
     last = len(layout.names) - 1
     for index, cell in enumerate(cells):
         if last < 1 or ("\n" not in cell and "\r" not in cell):
@@ -166,7 +166,7 @@ def _refuse_unnamed(table: _Table, records: Sequence[_TableRow]) -> None:
 
 
 def _refuse_undeclared(table: _Table, records: Sequence[_TableRow]) -> None:
-    """Raise UnreadableFile with the columns that have values and that no fact of the file has."""
+    """Raises UnreadableFile with the columns that have values and that no fact of the file has."""
     kinds = {kind for kind in map(table.fact_type, records) if schema_of(*kind)}
     first_use = {index: record.number for record in reversed(records) for index, _ in table.fact_cells(record)}
     undeclared = [
@@ -204,7 +204,7 @@ def _parse_row(table: _Table, row: _TableRow) -> ImportLine | InvalidLine:
 
 
 def _row_faults(table: _Table, row: _TableRow) -> Iterator[Fault]:
-    """Yield the faults outside the members of the fact: cells without a column, and control characters."""
+    """Yields the faults outside the members of the fact: cells without a column, and control characters."""
     positions = [index + 1 for index in row.cells if index >= len(table.names)]
     if positions:
         columns = f"{join_numbers(positions, 'column' if len(positions) == 1 else 'columns')}"

@@ -41,7 +41,7 @@ class ExchangeAborted(Exception):
 
 
 def require_usable(answer: httpx.Response) -> httpx.Response:
-    """Return the answer; raise ExchangeAborted if the token is refused or the service is unavailable."""
+    """Returns the answer; raises ExchangeAborted if the token is refused or the service is unavailable."""
     if answer.status_code == 401:
         raise ExchangeAborted(f"{_REFUSED_ACCESS_MESSAGE} {response_faults(answer)[0].message}")
     if answer.status_code == 429 or answer.status_code >= 500:
@@ -52,7 +52,7 @@ def require_usable(answer: httpx.Response) -> httpx.Response:
 
 
 def response_faults(answer: httpx.Response) -> list[Fault]:
-    """Return the faults of a problem document, at least one."""
+    """Returns the faults of a problem document, at least one."""
     is_problem = answer.headers.get("content-type", "").startswith("application/problem+json")
     problem: dict[str, Any] = answer.json() if is_problem else {}
     errors = [Fault(error["code"], error["message"], error["pointer"]) for error in problem.get("errors", ())]
@@ -61,7 +61,7 @@ def response_faults(answer: httpx.Response) -> list[Fault]:
 
 
 def idempotency_key(*parts: Any) -> str:
-    """Return an idempotency key that does not reveal its parts."""
+    """Returns an idempotency key that does not reveal its parts."""
     return f"import-{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}"
 
 
@@ -100,11 +100,11 @@ class TargetStudy:
             self.facts = [(fact["type"], fact["data"]) for fact in answer.json()["facts"]]
 
     def count_contents(self) -> Counter[str]:
-        """Return how often each content is recorded."""
+        """Returns how often each content is recorded."""
         return Counter(canonical_content(STUDY.facts[name].model_validate(data)) for name, data in self.facts)
 
     async def record_fact(self, fact: ImportFact, occurrence: int, *, dry_run: bool) -> httpx.Response:
-        """Record a fact of the study as the administrator."""
+        """Records a fact of the study as the administrator."""
         is_opening = fact.line.type == "study.opened"
         body = {"study_id": self.id, **stated_content(fact.fact)} if is_opening else stated_content(fact.fact)
         path = "/enrollment/v1/studies" if is_opening else f"{self.base}/facts/{fact.line.type}"
@@ -120,14 +120,14 @@ class TargetStudy:
         return require_usable(answer)
 
     async def record_grants(self, grants: list[MemberGrant]) -> None:
-        """Record grants as the administrator; raise ExchangeAborted if one is refused."""
+        """Records grants as the administrator; raises ExchangeAborted if one is refused."""
         try:
             await self.client.record_grants(grants)
         except ApiError as refused:
             raise ExchangeAborted(f"A missing grant was refused ({refused.code}).") from None
 
     async def wait_for_grant(self, caller: Caller, services: Sequence[str]) -> None:
-        """Return when the services know a new grant, or after the last of the polls."""
+        """Returns when the services know a new grant, or after the last of the polls."""
         for service in services:
             path = f"/{service}/v1/studies/{self.id}/participants"
             for seconds in POLL_DELAYS_SECONDS:
@@ -137,12 +137,12 @@ class TargetStudy:
                 await interruptible_sleep(self.client.stop, seconds)
 
     def missing_grants(self) -> list[MemberGrant]:
-        """Return the grants that the development issuer's default subjects lack to read and record facts."""
+        """Returns the grants that the development issuer's default subjects lack to read and record facts."""
         required = [member_grant(self.id, *READER), *(member_grant(self.id, "site", site) for site in self.sites)]
         return [grant for grant in required if not self.has_grant(grant)]
 
     def has_grant(self, grant: MemberGrant) -> bool:
-        """Return whether the grant stands: the last fact on its member, role and site grants it."""
+        """Returns whether the grant stands: the last fact on its member, role and site grants it."""
         member_facts = [name for name, data in self.facts if name.startswith("study.member_") and data == grant]
         return bool(member_facts) and member_facts[-1] == "study.member_granted"
 
@@ -150,7 +150,7 @@ class TargetStudy:
 async def read_recorded_facts(
     client: StudyClient, service: str, caller: Caller, **query: str
 ) -> AsyncIterator[dict[str, Any]]:
-    """Yield every fact of a service that the caller may read, as of the first page, in the order of recording.
+    """Yields every fact of a service that the caller may read, as of the first page, in the order of recording.
 
     Raises ExchangeAborted if the caller may not read them.
     """
@@ -170,7 +170,7 @@ async def read_recorded_facts(
 
 
 async def read_feed(client: StudyClient, service: str, caller: Caller, **query: str) -> AsyncIterator[dict[str, Any]]:
-    """Yield every fact of a service that the caller may read, in feed order; raise ExchangeAborted if refused."""
+    """Yields every fact of a service that the caller may read, in feed order; raises ExchangeAborted if refused."""
     after: str | None = ""
     while after is not None:
         params = {**query, "limit": str(PAGE_SIZE), **({"after": after} if after else {})}

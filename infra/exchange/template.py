@@ -34,7 +34,7 @@ class UnknownFactType(Exception):
 
 
 def render_template(type_name: str, study: Sequence[tuple[str, dict[str, Any]]] = ()) -> str:
-    """Return two lines of CSV; with the facts of a study, it has the sites, criteria and consent forms of that study.
+    """Returns two lines of CSV; with the facts of a study, it has the sites, criteria and consent forms of that study.
 
     Raises UnknownFactType.
     """
@@ -49,7 +49,7 @@ def render_template(type_name: str, study: Sequence[tuple[str, dict[str, Any]]] 
 
 
 def _adapt_to_study(cells: Mapping[str, str], facts: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, str]:
-    """Replace values of the example by those of the study, and by descriptions where only the user knows the value."""
+    """Replaces values of the example by those of the study, and by descriptions where only the user knows the value."""
     sites = [data["site_id"] for name, data in facts if name == "study.site_activated"] or ["the site's id"]
     protocol: dict[str, Any] = next((data["protocol"] for _, data in reversed(facts) if "protocol" in data), {})
     forms = [form["version"] for form in protocol.get("consent_versions", ())]
@@ -81,7 +81,7 @@ def _header_cells(stream: Stream, kind: type[Fact]) -> dict[str, str]:
 
 
 def _blank_optional_nulls(kind: type[Fact], schema: Mapping[str, Any], cells: Mapping[str, str]) -> dict[str, str]:
-    """Return the cells with every null emptied that the fact does not require."""
+    """Returns the cells with every null emptied that the fact does not require."""
     filled = dict(cells)
     for column in [column for column, cell in cells.items() if cell == "null"]:
         filled[column] = ""

@@ -76,12 +76,12 @@ class Program:
     folder: Path = Path("/")
 
     def guarded_command(self) -> list[str]:
-        """Return the argument list that runs this program below its guard; standard input must be the pipe."""
+        """Returns the argument list that runs this program below its guard; standard input must be the pipe."""
         guard_arguments = [self.stop_signal.name.removeprefix("SIG"), str(round(self.grace_seconds * 10))]
         return ["sh", "-c", _GUARD, "guard", *guard_arguments, *map(str, self.argv)]
 
     def rotate_log(self) -> None:
-        """Rename a log beyond MAX_LOG_BYTES to `.1`, so that the program starts a new one."""
+        """Renames a log beyond MAX_LOG_BYTES to `.1`, so that the program starts a new one."""
         with suppress(FileNotFoundError):
             if self.log.stat().st_size > MAX_LOG_BYTES:
                 self.log.replace(self.log.with_name(self.log.name + ".1"))
@@ -101,7 +101,7 @@ class Lifeline:
 
 @contextmanager
 def launch(program: Program) -> Iterator[tuple[Lifeline, PopenArguments]]:
-    """Yield a lifeline and the arguments to start `program` inside the block; a failed start releases the lifeline."""
+    """Yields a lifeline and the arguments to start `program` inside the block; a failed start releases the lifeline."""
     program.rotate_log()
     log = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     read_end, write_end = os.pipe()
@@ -138,7 +138,7 @@ class RunningProgram:
         return self._process.poll() is not None
 
     def stop(self) -> None:
-        """Ask the program to end, kill it after its grace period, and return when it has ended."""
+        """Asks the program to end, kills it after its grace period, and returns when it has ended."""
         self.lifeline.release()
         try:
             self._process.wait(self.program.grace_seconds + 2.0)
@@ -148,7 +148,7 @@ class RunningProgram:
         end_group(self.pid)
 
     def kill(self) -> None:
-        """Kill every process of the program with SIGKILL, as a power failure would."""
+        """Kills every process of the program with SIGKILL, as a power failure would."""
         for pid in process_tree(self.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -156,7 +156,7 @@ class RunningProgram:
         self.lifeline.release()
 
     def wait_for_text(self, file: Path, expected: bytes, start: int, timeout_seconds: float) -> bool:
-        """Return whether `expected` appears in the file past byte `start` before the program ends or time is up."""
+        """Returns whether `expected` appears in the file past byte `start` before the program ends or time is up."""
         deadline = time.monotonic() + timeout_seconds
         while not self.has_ended and time.monotonic() < deadline:
             with suppress(FileNotFoundError), file.open("rb") as text:
@@ -168,13 +168,13 @@ class RunningProgram:
 
 
 def end_group(leader: int) -> None:
-    """Kill what is left of a process group with SIGKILL; an empty group is no error."""
+    """Kills what is left of a process group with SIGKILL; an empty group is no error."""
     with suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
         os.killpg(leader, signal.SIGKILL)
 
 
 def process_tree(root: int) -> list[int]:
-    """Return `root` and every process below it, parents first."""
+    """Returns `root` and every process below it, parents first."""
     children: dict[int, list[int]] = {}
     for pid, parent in _parent_processes():
         children.setdefault(parent, []).append(pid)

@@ -26,7 +26,7 @@ class DataFolder:
 
     @contextmanager
     def hold(self, port: int) -> Iterator[DataFolder]:
-        """Lock the folder for the length of the block, and note the process and the port.
+        """Locks the folder for the length of the block, and note the process and the port.
 
         Raises FolderInUse, with the process and the address of the holder, if the folder is locked already.
         """
@@ -47,7 +47,7 @@ class DataFolder:
             raise FolderInUse(error.path, self._in_use_message()) from error
 
     def holder_notes(self) -> dict[str, Any] | None:
-        """Return the notes of the holder (`pid`, `port`, and its additions); None if no process holds the folder."""
+        """Returns the notes of the holder (`pid`, `port`, and its additions); None if no process holds the folder."""
         if not self.path.is_dir():
             return None
         with suppress(LockHeld), hold_lock(self.path / "lock"):
@@ -55,11 +55,11 @@ class DataFolder:
         return self._read_notes()
 
     def add_notes(self, **notes: Any) -> None:
-        """Add to the notes that `holder_notes` returns to other processes."""
+        """Adds to the notes that `holder_notes` returns to other processes."""
         _write_private(self._state, json.dumps({**self._read_notes(), **notes}))
 
     def secret(self, name: str, generate: Callable[[], str]) -> str:
-        """Return the secret of that name, made on first use; concurrent first uses return the same secret."""
+        """Returns the secret of that name, made on first use; concurrent first uses return the same secret."""
         path = self.subfolder("secrets") / name
         if not path.exists():
             with suppress(FileExistsError):
@@ -76,7 +76,7 @@ class DataFolder:
         _write_private(self.clock_file, json.dumps(days))
 
     def subfolder(self, name: str) -> Path:
-        """Return a subfolder that only its owner can enter, made if absent."""
+        """Returns a subfolder that only its owner can enter, made if absent."""
         return _make_private(_make_private(self.path) / name)
 
     def _read_notes(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def _make_private(folder: Path) -> Path:
 
 
 def _write_private(path: Path, text: str, *, replace: bool = True) -> None:
-    """Write a private file whole or not at all; without `replace` an existing one raises FileExistsError."""
+    """Writes a private file whole or not at all; without `replace` an existing one raises FileExistsError."""
     descriptor, draft = tempfile.mkstemp(dir=path.parent)  # mode 0600
     try:
         with os.fdopen(descriptor, "w") as file:

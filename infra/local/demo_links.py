@@ -28,7 +28,7 @@ class DemoLink:
 
     @property
     def sign_in_url(self) -> str:
-        """Return the local address that signs in and redirects to the page of the study."""
+        """Returns the local address that signs in and redirects to the page of the study."""
         site = {"site": self.site} if self.site else {}
         query = {"study": self.study, "role": self.role, **site, "next": cohort_url(self.study)}
         return f"/session/development?{urlencode(query)}"
@@ -56,7 +56,7 @@ _LIVE_NOTES = ("This study is simulated. Its records describe no real people.",)
 
 
 def demo_links() -> list[DemoLink]:
-    """Return a link for each role in each study, study after study."""
+    """Returns a link for each role in each study, study after study."""
     studies = (
         (reference.STUDY_ID, "Reference study", reference.SITE_ID, _REFERENCE_NOTES),
         (LIVE_STUDY, "Simulated study", simulated.SITES[0].site_id, _LIVE_NOTES),

@@ -26,7 +26,7 @@ class LockHeld(RuntimeError):
 
 @contextmanager
 def hold_lock(path: Path, timeout_seconds: float = 0.0) -> Iterator[int]:
-    """Hold the lock file `path` inside the block and yield its descriptor, which is not inherited unless passed on.
+    """Holds the lock file `path` inside the block and yields its descriptor, which is not inherited unless passed on.
 
     Raises LockHeld if another process still holds it after `timeout_seconds`.
     """
@@ -38,11 +38,11 @@ def hold_lock(path: Path, timeout_seconds: float = 0.0) -> Iterator[int]:
 
 
 def acquire_lock(path: Path, timeout_seconds: float = 0.0) -> int:
-    opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    original = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        descriptor = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, _MIN_DESCRIPTOR)
+        descriptor = fcntl.fcntl(original, fcntl.F_DUPFD_CLOEXEC, _MIN_DESCRIPTOR)
     finally:
-        os.close(opened)
+        os.close(original)
     deadline = time.monotonic() + timeout_seconds
     while not _try_lock(descriptor):
         if time.monotonic() >= deadline:

@@ -49,7 +49,7 @@ class KafkaFailed(RuntimeError):
 
 
 def install_kafka(report: Report, home: KafkaHome | None = None) -> KafkaHome:
-    """Download Kafka if it is missing, and record a first start so that later ones are fast. Safe to repeat.
+    """Downloads Kafka if it is missing, and records a first start so that later ones are fast. Safe to repeat.
 
     Raises KafkaMissing if the files cannot be downloaded or differ from `kafka.lock`.
     """
@@ -82,7 +82,7 @@ class LocalKafka:
         return f"{LOOPBACK}:{self.port}"
 
     def start(self) -> LocalKafka:
-        """Start the broker, after a predecessor that is still shutting down, and return when it serves.
+        """Starts the broker, after a predecessor that is still shutting down, and returns when it serves.
 
         Raises LockHeld if another broker holds the folder, KafkaMissing or KafkaFailed if it cannot start.
         """
@@ -103,14 +103,14 @@ class LocalKafka:
         self._running = None
 
     def kill(self) -> None:
-        """Kill the broker with SIGKILL; a later `start` serves every acknowledged message."""
+        """Kills the broker with SIGKILL; a later `start` serves every acknowledged message."""
         if self._running:
             self._running.kill()
         self._running = None
 
     @property
     def has_crashed(self) -> bool:
-        """Return whether the broker ended without `stop` or `kill`."""
+        """Returns whether the broker ended without `stop` or `kill`."""
         return self._running is not None and self._running.has_ended
 
     def __enter__(self) -> LocalKafka:

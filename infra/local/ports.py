@@ -29,7 +29,7 @@ def free_port() -> int:
 
 
 def persistent_port(port_file: Path) -> int:
-    """Return the port in `port_file` if it is still free, else another one, which is written to the file."""
+    """Returns the port in `port_file` if it is still free, else another one, which is written to the file."""
     text = port_file.read_text().strip() if port_file.exists() else ""
     if text.isdigit() and is_free(int(text)):
         return int(text)

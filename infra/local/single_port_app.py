@@ -81,7 +81,7 @@ class SinglePortApp:
 
 
 def _create_analytics(settings: Settings, traffic: Traffic) -> FastAPI:
-    """Create the service of the pages, with links to sign in to the studies of this installation."""
+    """Creates the service of the pages, with links to sign in to the studies of this installation."""
     links = demo_links()
     study_links = {
         f"{title}: sign in as": [Link(link.sign_in_url, link.role, link.description) for link in of_study]
@@ -92,13 +92,13 @@ def _create_analytics(settings: Settings, traffic: Traffic) -> FastAPI:
 
 
 def allowed_hosts(port: int) -> frozenset[str]:
-    """Return the values of `Host` that a browser on this machine sends to this server."""
+    """Returns the values of `Host` that a browser on this machine sends to this server."""
     with_port = {f"{name}:{port}" for name in LOOPBACK_NAMES}
     return frozenset(with_port | set(LOOPBACK_NAMES) if port == HTTP_PORT else with_port)
 
 
 def issuer_folder(settings: Settings) -> Path | None:
-    """Return the folder of the development issuer; None if another issuer signs the tokens."""
+    """Returns the folder of the development issuer; None if another issuer signs the tokens."""
     folder = Path(settings.jwks).parent
     return folder if settings.jwks and (folder / "issuer.json").exists() else None
 
@@ -144,7 +144,7 @@ def _shared_routes(apps: Mapping[str, FastAPI]) -> APIRouter:
 
 
 def _development_routes(settings: Settings, folder: Path) -> APIRouter:
-    """Return the sign-in without a password, for a developer's own machine; the issuer's keys are in `folder`."""
+    """Returns the sign-in without a password, for a developer's own machine; the issuer's keys are in `folder`."""
     router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
     @router.get("/session/development")
@@ -164,7 +164,7 @@ def _development_routes(settings: Settings, folder: Path) -> APIRouter:
 
 
 def require_loopback(request: Request) -> None:
-    """Raise NotFound for a client on another machine."""
+    """Raises NotFound for a client on another machine."""
     if request.client is None or not ip_address(request.client.host).is_loopback:
         raise NotFound
 

@@ -104,7 +104,7 @@ class Stack:
         self.kafka.start()
 
     def _key_settings(self) -> dict[str, str]:
-        """Return the settings that name the issuer's public keys and the services' two keys, made if absent."""
+        """Returns the settings that name the issuer's public keys and the services' two keys, made if absent."""
         files = {f"QUARTAL_{name.upper()}": self.folder.subfolder("secrets") / name for name in ("kek", "event_key")}
         for file in files.values():
             if not file.exists():
@@ -130,7 +130,7 @@ class Stack:
 
 
 def service_command(stack: Stack, name: str, argv: Sequence[str]) -> SupervisedCommand:
-    """Return a command in the environment of the stack; its log is `logs/<name>.log` in the data folder."""
+    """Returns a command in the environment of the stack; its log is `logs/<name>.log` in the data folder."""
     log = stack.folder.subfolder("logs") / f"{name}.log"
     return SupervisedCommand(name, Program(argv, log, stack.environment, folder=CHECKOUT))
 
@@ -146,7 +146,7 @@ async def run_stack(
     prepare: Step = _do_nothing,
     while_running: Step = _do_nothing,
 ) -> None:
-    """Run the stack and, in it, the commands (argument lists by name, in order of start) until a signal ends all.
+    """Runs the stack and, in it, the commands (argument lists by name, in order of start) until a signal ends all.
 
     `prepare` runs when the servers are up, before any command; `while_running` when the commands are started, and its
     failure ends the run. A signal during the start stops what has started; one during the stop has no effect.

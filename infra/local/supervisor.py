@@ -51,7 +51,7 @@ class StateChange:
 
 @contextmanager
 def call_on_signals(callback: Callable[[], object]) -> Iterator[None]:
-    """Call `callback` for each of STOP_SIGNALS inside the block, even for ignored ones; the innermost block counts."""
+    """Calls `callback` for each of STOP_SIGNALS inside the block, even for ignored ones; the innermost block counts."""
     loop = asyncio.get_running_loop()
     _signal_callbacks.append(callback)
     for number in STOP_SIGNALS:
@@ -82,7 +82,7 @@ class _Child:
         return self._process.pid
 
     async def wait(self) -> int:
-        """Return the exit code when the process has ended and its group is empty."""
+        """Returns the exit code when the process has ended and its group is empty."""
         code = await self._process.wait()
         end_group(self._process.pid)
         self._lifeline.release()
@@ -142,7 +142,7 @@ class Supervisor:
                 await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _wait_until_stopped(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        """Return on a stop; raise the error of a task, such as a full disk or too many processes."""
+        """Returns on a stop; raises the error of a task, such as a full disk or too many processes."""
         stop_task = asyncio.create_task(self._stopping.wait())
         await asyncio.wait([stop_task, *tasks], return_when=asyncio.FIRST_COMPLETED)
         stop_task.cancel()
@@ -183,5 +183,5 @@ class Supervisor:
 
 
 def python_module(module: str, *arguments: str) -> list[str]:
-    """Return the argument list that runs a module of the checkout with the present Python."""
+    """Returns the argument list that runs a module of the checkout with the present Python."""
     return [sys.executable, "-m", module, *arguments]

@@ -24,7 +24,7 @@ sys.exit(main())
 
 
 def link_checkout(environment: Path, checkout: Path, packages: Path) -> None:
-    """Write the path file and the command into `environment`, whose modules are in `packages`."""
+    """Writes the path file and the command into `environment`, whose modules are in `packages`."""
     (packages / "quartal.pth").write_text(f"{relpath(checkout, packages)}\n")
     command = environment / "bin" / "quartal"
     command.write_text(COMMAND_SCRIPT)

@@ -23,7 +23,7 @@ PROCESSES = (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)
 
 
 def passwords(settings: Settings) -> dict[str, str]:
-    """Return the passwords by role. Raises ValueError if a URL is missing or names another role."""
+    """Returns the passwords by role. Raises ValueError if a URL is missing or names another role."""
     passwords_by_role = {}
     for service in SERVICES:
         for purpose in PURPOSES:
@@ -35,7 +35,7 @@ def passwords(settings: Settings) -> dict[str, str]:
 
 
 async def prepare(server: str, settings: Settings) -> list[str]:
-    """Make or complete the databases; return the names of the migrations that were applied."""
+    """Makes or completes the databases; returns the names of the migrations that were applied."""
     await ensure_databases(server, passwords(settings))
     applied = [await migrate(process.name, settings, process.migrations) for process in PROCESSES]
     return [name for names in applied for name in names]

@@ -34,7 +34,7 @@ class RoleTooPrivileged(RuntimeError):
 
 
 async def ensure_databases(server: str, passwords: Mapping[str, str]) -> dict[str, str]:
-    """Make or complete databases and roles; safe to repeat, also from several processes at once.
+    """Makes or complete databases and roles; safe to repeat, also from several processes at once.
 
     `server` is the URL of a superuser (or of a role with CREATEDB and CREATEROLE) at any database of the server;
     `passwords` has one for each of ROLES. Returns URLs by the names of their settings: `QUARTAL_ENROLLMENT_OWNER_URL` …
@@ -54,13 +54,13 @@ async def ensure_databases(server: str, passwords: Mapping[str, str]) -> dict[st
 
 
 def role_urls(server: str, passwords: Mapping[str, str]) -> dict[str, str]:
-    """Return the URL of each role at its database, by the name of its setting."""
+    """Returns the URL of each role at its database, by the name of its setting."""
     databases = {role: role.rpartition("_")[0] for role in ROLES}
     return {URL_SETTINGS[role]: database_url(server, databases[role], role, passwords[role]) for role in ROLES}
 
 
 def database_url(server: str, database: str, role: str | None = None, password: str = "") -> str:
-    """Return the URL `server` with another database and, if given, another role; host, port and options stay."""
+    """Returns the URL `server` with another database and, if given, another role; host, port and options stay."""
     parts = urlsplit(server)
     address = parts.netloc.rpartition("@")[2]
     credentials = (
@@ -70,7 +70,7 @@ def database_url(server: str, database: str, role: str | None = None, password: 
 
 
 def scram_verifier(password: str) -> str:
-    """Return the verifier that PostgreSQL stores (RFC 5803), so that no statement and no log has the password."""
+    """Returns the verifier that PostgreSQL stores (RFC 5803), so that no statement and no log has the password."""
     if not password.isascii() or not password:
         raise ValueError("a role's password must be plain ASCII and not empty")
     salt = os.urandom(16)
@@ -107,7 +107,7 @@ async def _ensure_database(connection: asyncpg.Connection, database: str) -> Non
 
 
 async def _restrict_schema_to_owner(url: str, database: str) -> None:
-    """Allow only the owner to create objects in schema public; the other roles may use it."""
+    """Allows only the owner to create objects in schema public; the other roles may use it."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(f"""

@@ -118,7 +118,7 @@ PAPER_CUT: dict[str, str] = {"name": "paper", "cut_on": FROZEN_TODAY}
 
 
 def subject(study_id: str, role: str, site_id: str | None = None) -> str:
-    """Return the default subject of a role: `site@site-01.atc-rt`, or `monitor@study-wide.atc-rt` without a site."""
+    """Returns the default subject of a role: `site@site-01.atc-rt`, or `monitor@study-wide.atc-rt` without a site."""
     return f"{role}@{site_id or 'study-wide'}.{study_id}"
 
 
@@ -127,7 +127,7 @@ def member_grant(study_id: str, role: str, site_id: str | None = None) -> Member
 
 
 def default_grants(study_id: str, site_ids: list[str]) -> list[MemberGrant]:
-    """Return grants of five study-wide roles and of staff at each site. The opener of a study is its administrator."""
+    """Returns grants of five study-wide roles and of staff at each site. The opener of a study is its administrator."""
     study_wide = [
         member_grant(study_id, role) for role in ("investigator", "coordinator", "monitor", "auditor", "reader")
     ]

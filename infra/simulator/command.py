@@ -23,7 +23,7 @@ from shared.settings import Settings
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the simulation that the arguments describe (those of the process by default); print how many facts it is.
+    """Runs the simulation that the arguments describe (those of the process by default); prints how many facts it is.
 
     It ends when everything is recorded, or with SIGINT or SIGTERM.
     """
@@ -42,14 +42,14 @@ def main(argv: Sequence[str] | None = None) -> None:
                 client,
                 token_for,
                 arguments.study,
-                SITES[: arguments.sites],
-                arguments.seed,
-                arguments.rate,
-                arguments.participants,
-                lambda zone: clock.today(arguments.study, zone),
-                stop,
-                partial(print, flush=True),
-                arguments.progress,
+                sites=SITES[: arguments.sites],
+                seed=arguments.seed,
+                rate=arguments.rate,
+                participants=arguments.participants,
+                today=lambda zone: clock.today(arguments.study, zone),
+                stop=stop,
+                report=partial(print, flush=True),
+                progress_file=arguments.progress,
                 endless=arguments.endless,
             )
 

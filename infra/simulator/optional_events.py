@@ -25,7 +25,7 @@ def _clinic_contacts(story: ParticipantStory) -> list[SimulatedFact]:
 
 
 def _contacts_before_withdrawal(story: ParticipantStory) -> list[SimulatedFact]:
-    """Return clinic contacts of a participant who has not withdrawn, at which something can be arranged."""
+    """Returns clinic contacts of a participant who has not withdrawn, at which something can be arranged."""
     return [] if story.facts_of("participant.withdrawn") else _clinic_contacts(story)
 
 
@@ -41,7 +41,7 @@ def _long_courses(story: ParticipantStory) -> list[SimulatedFact]:
 
 
 def _change_prescription(story: ParticipantStory, course_start: SimulatedFact) -> None:
-    """Replan on the changed anatomy: the same doses to new volumes."""
+    """Replans on the changed anatomy: the same doses to new volumes."""
     on = course_start.day + timedelta(days=story.rng.randint(7, 12))
     targets = [{**target, "label": f"{target['label']}_R1"} for target in course_start.data["targets"]]
     data = {
@@ -72,7 +72,7 @@ def _transfer_contacts(story: ParticipantStory) -> list[SimulatedFact]:
 
 
 def _transfer(story: ParticipantStory, contact: SimulatedFact) -> None:
-    """Transfer the participant; the new site corrects the local reference of the screening to its own."""
+    """Transfers the participant; the new site corrects the local reference of the screening to its own."""
     to = story.rng.choice([site for site in story.sites if site is not story.site])
     on = contact.day + timedelta(days=1)
     transfer = story.add("enrollment", "participant.transferred", {"to_site": to.site_id, "on": iso_day(on)}, on)
@@ -82,7 +82,7 @@ def _transfer(story: ParticipantStory, contact: SimulatedFact) -> None:
 
 
 def _withdraw_data_use(story: ParticipantStory, contact: SimulatedFact) -> None:
-    """Withdraw consent to any use of data; of later facts only a death is reported."""
+    """Withdraws consent to any use of data; of later facts only a death is reported."""
     on = contact.day
     story.drop_facts(lambda fact: fact.day > on and fact.type != "participant.died")
     data = {"withdrawn_on": iso_day(on), "scope": "data_use", "reason": "made up"}
@@ -90,7 +90,7 @@ def _withdraw_data_use(story: ParticipantStory, contact: SimulatedFact) -> None:
 
 
 def _registry_withdrawals(story: ParticipantStory) -> list[SimulatedFact]:
-    """Return withdrawals of living participants whose consent still allows to ask a registry."""
+    """Returns withdrawals of living participants whose consent still allows to ask a registry."""
     may_ask = story.participant and story.participant.registry
     return story.withdrawals_before_death(91) if may_ask else []
 
@@ -107,7 +107,7 @@ def _distant_progressions(story: ParticipantStory) -> list[SimulatedFact]:
 
 
 def _register_lesion(story: ParticipantStory, progression: SimulatedFact) -> None:
-    """Register the new lesion with an id, which the progression names."""
+    """Registers the new lesion with an id, which the progression names."""
     site = progression.data["body_site"]
     data = {"lesion_id": "P1", "kind": "metastasis", "body_site": site, "found_on": iso_day(progression.day)}
     story.add("enrollment", "lesion.registered", data, progression.day)
@@ -115,13 +115,13 @@ def _register_lesion(story: ParticipantStory, progression: SimulatedFact) -> Non
 
 
 def _late_contacts(story: ParticipantStory) -> list[SimulatedFact]:
-    """Return contacts that needed a reminder: visits four months or more after the contact before."""
+    """Returns contacts that needed a reminder: visits four months or more after the contact before."""
     contacts, quarter = story.facts_of("followup.recorded"), timedelta(days=110)
     return [late for before, late in pairwise(contacts) if "visit" in late.data and late.day - before.day > quarter]
 
 
 def _snooze_reminder(story: ParticipantStory, contact: SimulatedFact) -> None:
-    """Snooze a reminder without an end, which would have to be later than the report day, still unknown here."""
+    """Snoozes a reminder without an end, which would have to be later than the report day, still unknown here."""
     story.add("followup", "reminder.snoozed", {"visit": contact.data["visit"]}, contact.day - timedelta(days=10))
 
 
@@ -134,7 +134,7 @@ def _void_as_error(story: ParticipantStory, _: SimulatedFact) -> None:
 
 
 def _void_as_duplicate(story: ParticipantStory, screening: SimulatedFact) -> None:
-    """Void a participant who was registered before, without the local reference, which can be used only once."""
+    """Voids a participant who was registered before, without the local reference, which can be used only once."""
     screening.data.pop("local_reference", None)
     story.void_after = story.rng.randint(2, 60), {"reason": "duplicate"}
 

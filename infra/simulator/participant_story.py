@@ -9,8 +9,8 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
-from infra.client.services import Service
 from infra.reference.simulated_study import SimulatedSite
+from infra.services import Service
 from infra.synthetic.disease_course import DiseaseCourse
 from infra.synthetic.treatment_summary import SimulatedFact, TreatedParticipant
 
@@ -37,17 +37,17 @@ class ParticipantStory:
         return [fact for fact in self.facts if fact.type == type_name]
 
     def uncorrected_facts(self, type_name: str) -> list[SimulatedFact]:
-        """Return the facts of the type that have no correction yet."""
+        """Returns the facts of the type that have no correction yet."""
         corrected = {id(fact.corrects) for fact in self.facts}
         return [fact for fact in self.facts_of(type_name) if id(fact) not in corrected]
 
     def index_course_days(self) -> int | None:
-        """Return the days between start and end of the index course; None without one that has ended."""
+        """Returns the days between start and end of the index course; None without one that has ended."""
         course = self.participant.index_course if self.participant else None
         return (course.ended_on - course.started_on).days if course and course.ended_on else None
 
     def withdrawals_before_death(self, days: int) -> list[SimulatedFact]:
-        """Return withdrawals of consent more than `days` days before the death that the disease would bring."""
+        """Returns withdrawals of consent more than `days` days before the death that the disease would bring."""
         if not self.disease_course:
             return []
         dies_on = self.disease_course.dies_on
@@ -56,7 +56,7 @@ class ParticipantStory:
     def add(
         self, service: Service, type_name: str, data: dict[str, Any], day: date, **linked: SimulatedFact
     ) -> SimulatedFact:
-        """Add a fact; one of enrollment is inserted before the first later one, since these are reported in order."""
+        """Adds a fact; one of enrollment is inserted before the first later one, since these are reported in order."""
         fact = SimulatedFact(service, type_name, data, day, **linked)
         is_ordered = service == "enrollment" and not fact.corrects
         later_positions = (
@@ -68,13 +68,13 @@ class ParticipantStory:
     def correct(
         self, original: SimulatedFact, reason_code: str, new_data: dict[str, Any] | None, **linked: SimulatedFact
     ) -> SimulatedFact:
-        """Correct a fact to `new_data`, its whole new content; None voids it."""
+        """Corrects a fact to `new_data`, its whole new content; None voids it."""
         replacement = new_data and {"type": original.type, "schema_version": 1, "data": new_data}
         data = {"reason_code": reason_code, "replacement": replacement}
         return self.add(original.service, "record.corrected", data, original.day, corrects=original, **linked)
 
     def misreport(self, fact: SimulatedFact, reason_code: str = "typing_error", **wrong_data: Any) -> None:
-        """Report the fact with wrong members first, and then correct them."""
+        """Reports the fact with wrong members first, and then correct them."""
         right_data = deepcopy(fact.data)
         fact.data = {**fact.data, **wrong_data}
         self.correct(fact, reason_code, right_data)

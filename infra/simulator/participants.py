@@ -78,21 +78,21 @@ ABLATIVE_SCHEDULES_ELSEWHERE = (
 def simulate_participants(
     seed: int, number: int, sites: Sequence[SimulatedSite] = SITES, since: date = FIRST_SCREENING_DAY
 ) -> Iterator[SimulatedParticipant]:
-    """Yield the first `number` participants of the seed."""
+    """Yields the first `number` participants of the seed."""
     return (simulate_participant(seed, index, sites, since) for index in range(number))
 
 
 def simulate_participant(
     seed: int, index: int, sites: Sequence[SimulatedSite] = SITES, since: date = FIRST_SCREENING_DAY
 ) -> SimulatedParticipant:
-    """Return participant `index` (0, 1, …) of the seed, screened after `since` at one of the sites."""
+    """Returns participant `index` (0, 1, …) of the seed, screened after `since` at one of the sites."""
     return schedule_reports(draw_story(seed, index, sites, since))
 
 
 def draw_story(
     seed: int, index: int, sites: Sequence[SimulatedSite] = SITES, since: date = FIRST_SCREENING_DAY
 ) -> ParticipantStory:
-    """Draw the facts of a participant, and the errors of the sites."""
+    """Draws the facts of a participant, and the errors of the sites."""
     rng = Random(f"{seed}/{index}")
     site = rng.choice(sites)
     day = since + timedelta(
@@ -134,7 +134,7 @@ def _add_enrollment_facts(builder: FactBuilder, path: ParticipantPath) -> FactBu
 
 
 def _add_stereotactic_history(builder: FactBuilder) -> FactBuilder:
-    """Add radiotherapy of the neck, then ablation of one metastasis."""
+    """Adds radiotherapy of the neck, then ablation of one metastasis."""
     add_screening(builder)
     sites = add_enrollment(builder, "IVC")
     builder.advance(8, 16)
@@ -150,7 +150,7 @@ def _add_stereotactic_history(builder: FactBuilder) -> FactBuilder:
 
 
 def _add_later_facts(builder: FactBuilder, story: ParticipantStory) -> ParticipantStory:
-    """End treatment at death, and add the facts of toxicity and followup."""
+    """Ends treatment at death, and adds the facts of toxicity and followup."""
     participant = TreatedParticipant.from_facts(builder.facts)
     if participant and participant.index_course:
         story.disease_course = draw_course(builder.rng, participant, participant.index_course.started_on)

@@ -68,13 +68,13 @@ class SimulationProgress:
             )
 
     def start_participants(self, first_facts: list[NextFact]) -> None:
-        """Add participants, each with the first fact."""
+        """Adds participants, each with the first fact."""
         for next_fact in first_facts:
             heapq.heappush(self.queue, next_fact)
         self.participant_count += len(first_facts)
 
     def complete_fact(self, following: NextFact | None) -> None:
-        """Note that the first fact of the queue is recorded; `following` is the participant's next fact, if any."""
+        """Notes that the first fact of the queue is recorded; `following` is the participant's next fact, if any."""
         _, index, _ = heapq.heapreplace(self.queue, following) if following else heapq.heappop(self.queue)
         if not following:
             self.participants.pop(index, None)
@@ -83,7 +83,7 @@ class SimulationProgress:
             self.write()
 
     def write(self) -> None:
-        """Replace the file atomically."""
+        """Replaces the file atomically."""
         if self._path is None:
             return
         participants = {index: participant.to_json() for index, participant in self.participants.items()}

@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from infra.client.services import SERVICES, Service
 from infra.reference.simulated_study import SimulatedSite
 from infra.reference.study import ReferenceFact
+from infra.services import SERVICES, Service
 from infra.simulator.participant_story import ParticipantStory, iso_day
 from infra.simulator.rates import REPORT_DELAYS, REPORT_DELAYS_BY_TYPE
 from infra.synthetic import probabilities
@@ -42,7 +42,7 @@ class ReportedFact:
         return {"type": self.type, "data": self.data}
 
     def with_event_id(self, event_id: str | UUID | None) -> ReferenceFact:
-        """Return the fact, with the id of the event that it corrects, if any."""
+        """Returns the fact, with the id of the event that it corrects, if any."""
         return {"type": self.type, "data": {**self.data, "event_id": str(event_id)} if event_id else self.data}
 
 
@@ -64,11 +64,11 @@ class SimulatedParticipant:
         return {fact.corrects: index for index, fact in enumerate(self.facts) if fact.corrects is not None}
 
     def facts_of_service(self, service: Service) -> list[ReferenceFact]:
-        """Return the facts of one service without corrections."""
+        """Returns the facts of one service without corrections."""
         return [fact.fact for fact in self.facts if fact.service == service and fact.corrects is None]
 
     def streams(self, scope: str) -> dict[Service, list[tuple[UUID, ReferenceFact]]]:
-        """Return (event id, fact) by service, with corrections, for use without HTTP; ids are derived from `scope`."""
+        """Returns (event id, fact) by service, with corrections, for use without HTTP; ids are derived from `scope`."""
         ids = [legacy_event_id(scope, index) for index in range(len(self.facts))]
         streams: dict[Service, list[tuple[UUID, ReferenceFact]]] = {service: [] for service in SERVICES}
         for event_id, fact in zip(ids, self.facts, strict=True):
@@ -78,7 +78,7 @@ class SimulatedParticipant:
 
 
 def schedule_reports(story: ParticipantStory) -> SimulatedParticipant:
-    """Return the participant as sites report it, up to the day on which the record is voided, if it is."""
+    """Returns the participant as sites report it, up to the day on which the record is voided, if it is."""
     schedule = _ReportSchedule(story)
     reports = sorted(_enrollment_first(story), key=schedule.report_day)
     if story.void_after:
@@ -105,12 +105,12 @@ def schedule_reports(story: ParticipantStory) -> SimulatedParticipant:
 
 
 def _enrollment_first(story: ParticipantStory) -> list[SimulatedFact]:
-    """Sort enrollment first and corrections last; facts of one kind keep their order."""
+    """Sorts enrollment first and corrections last; facts of one kind keep their order."""
     return sorted(story.facts, key=lambda each: (each.corrects is not None, each.service != "enrollment"))
 
 
 def _reporting_sites(story: ParticipantStory, reports: list[SimulatedFact]) -> Iterator[str]:
-    """Yield the site of each report: the old site reports a transfer, the new one every later fact."""
+    """Yields the site of each report: the old site reports a transfer, the new one every later fact."""
     site = story.site.site_id
     for fact in reports:
         yield site
@@ -143,7 +143,7 @@ class _ReportSchedule:
         return naming_facts
 
     def report_day(self, fact: SimulatedFact) -> date:
-        """Return the report day of a fact: some days after it happened, and not before its prerequisites."""
+        """Returns the report day of a fact: some days after it happened, and not before its prerequisites."""
         if id(fact) not in self.report_days:
             spans = REPORT_DELAYS_BY_TYPE.get(fact.type, REPORT_DELAYS)
             delay = probabilities.draw_days(self.story.rng, spans)

@@ -53,7 +53,7 @@ async def simulate(
     *,
     endless: bool = False,
 ) -> int:
-    """Open the study if it is absent, then record the facts of so many participants, `rate` facts a second.
+    """Opens the study if it is absent, then record the facts of so many participants, `rate` facts a second.
 
     An `endless` simulation continues with as many new participants, again and again, until `stop` is set. `today` gives
     the calendar day in a time zone; no fact is recorded before its day has come there. The simulation waits for
@@ -166,7 +166,7 @@ class _Simulation:
             self._progress.write()
 
     def _may_start_generation(self) -> bool:
-        """Return whether another generation may begin: only after a fact of the latest, or they would never end."""
+        """Returns whether another generation may begin: only after a fact of the latest, or they would never end."""
         generation_start = self._progress.participant_count - self._generation_size
         unreported = sum(index >= generation_start and not fact_index for _, index, fact_index in self._progress.queue)
         return not self._progress.participant_count or (self._endless and unreported < self._generation_size)
@@ -194,7 +194,7 @@ class _Simulation:
         return self._participants_by_index[index]
 
     def _is_unchanged(self, next_fact: NextFact) -> bool:
-        """Return whether the participant is as at the start: newer tables of rates draw another."""
+        """Returns whether the participant is as at the start: newer tables of rates draw another."""
         day, index, fact_index = next_fact
         return self._participant(index).report_days[fact_index : fact_index + 1] == [day]
 
@@ -203,7 +203,7 @@ class _Simulation:
         return day <= self._today(self._zones[self._participant(index).facts[fact_index].site_id]).isoformat()
 
     async def _record_next(self, next_fact: NextFact) -> None:
-        """Record one fact; after a refused fact, drop the participant."""
+        """Records one fact; after a refused fact, drops the participant."""
         _, index, fact_index = next_fact
         is_new = await self._record(index, fact_index)
         days = self._participant(index).report_days
@@ -213,7 +213,7 @@ class _Simulation:
             await interruptible_sleep(self._study_client.stop, self._seconds_between)
 
     async def _record(self, index: int, fact_index: int) -> bool:
-        """Record a fact; return whether it is new, so that the next fact has to wait."""
+        """Records a fact; returns whether it is new, so that the next fact has to wait."""
         try:
             answer = await self._record_by_visible_site(index, fact_index)
         except ApiError as refused:
@@ -227,7 +227,7 @@ class _Simulation:
         return not _is_replay(answer)
 
     async def _record_by_visible_site(self, index: int, fact_index: int) -> httpx.Response:
-        """Record a fact as its site; if the participant has left that site since, repeat the request study-wide.
+        """Records a fact as its site; if the participant has left that site since, repeats the request study-wide.
 
         The repeated request gets the answer to the original one.
         """
@@ -254,7 +254,7 @@ class _Simulation:
         )
 
     def _remember_response(self, index: int, fact_index: int, answer: httpx.Response) -> None:
-        """Keep what later facts of the participant need of the answer; drop event ids after their last correction."""
+        """Keeps what later facts of the participant need of the answer; drops event ids after their last correction."""
         participant, content = self._participant(index), answer.json()
         progress = self._progress.participants.setdefault(index, ParticipantProgress(content["participant_id"]))
         if participant.facts[fact_index].service == "enrollment":
@@ -267,7 +267,7 @@ class _Simulation:
 
 
 def _is_replay(answer: httpx.Response) -> bool:
-    """Return whether the answer is about a fact recorded earlier, by the clock of the server."""
+    """Returns whether the answer is about a fact recorded earlier, by the clock of the server."""
     recorded_at, answered_at = answer.json().get("recorded_at"), answer.headers.get("date")
     if not recorded_at or not answered_at:
         return False

@@ -14,7 +14,7 @@ from infra.synthetic.treatment_summary import SimulatedFact
 
 
 def _contacts_without_progression(story: ParticipantStory) -> list[SimulatedFact]:
-    """Return contacts on whose day no progression is recorded."""
+    """Returns contacts on whose day no progression is recorded."""
     progression_days = {progression.day for progression in story.facts_of("disease.progressed")}
     return [
         contact
@@ -36,7 +36,7 @@ def _assessments_at(story: ParticipantStory, timepoint: str) -> list[SimulatedFa
 
 
 def _assessments_of_survivors(story: ParticipantStory) -> list[SimulatedFact]:
-    """Return follow-up assessments of participants without a recorded death."""
+    """Returns follow-up assessments of participants without a recorded death."""
     return [] if story.facts_of("participant.died") else _assessments_at(story, "follow_up")
 
 
@@ -61,7 +61,7 @@ def _remove_grade(story: ParticipantStory, assessment: SimulatedFact) -> None:
 
 
 def _dated_deaths(story: ParticipantStory) -> list[SimulatedFact]:
-    """Return deaths with a full date; after a withdrawal no later fact can be recorded."""
+    """Returns deaths with a full date; after a withdrawal no later fact can be recorded."""
     if story.facts_of("participant.withdrawn"):
         return []
     return [death for death in story.facts_of("participant.died") if death.data["died_on"] == iso_day(death.day)]
@@ -74,7 +74,7 @@ def _grade_after_death(story: ParticipantStory, death: SimulatedFact) -> None:
 
 
 def _baseline_assessments(story: ParticipantStory) -> list[SimulatedFact]:
-    """Return baseline assessments if the index course has ended, so that its start was recorded long ago."""
+    """Returns baseline assessments if the index course has ended, so that its start was recorded long ago."""
     return _assessments_at(story, "baseline") if (story.index_course_days() or 0) > 7 else []
 
 
@@ -115,7 +115,7 @@ def _coarsen_end(story: ParticipantStory, end: SimulatedFact) -> None:
 
 
 def _omit_end(story: ParticipantStory, end: SimulatedFact) -> None:
-    """Drop the end of a course, with the facts of other services that refer to the course."""
+    """Drops the end of a course, with the facts of other services that refer to the course."""
     course = end.data["course_id"]
     story.drop_facts(
         lambda fact: fact is end or (fact.service != "enrollment" and fact.data.get("course_id") == course)
@@ -127,7 +127,7 @@ def _survived_withdrawals(story: ParticipantStory) -> list[SimulatedFact]:
 
 
 def _add_contact_after_withdrawal(story: ParticipantStory, withdrawal: SimulatedFact) -> None:
-    """Add a contact that is recorded before the letter of withdrawal arrives."""
+    """Adds a contact that is recorded before the letter of withdrawal arrives."""
     day = withdrawal.day + timedelta(days=story.rng.randint(2, 14))
     contact = story.add("followup", "followup.recorded", {"seen_on": iso_day(day), "mode": "phone"}, day)
     withdrawal.after = contact
@@ -155,7 +155,7 @@ CONTRADICTIONS = (
 
 
 def _correctable_facts(story: ParticipantStory, type_name: str) -> Sequence[SimulatedFact]:
-    """Return uncorrected facts of the type; none of a record that will be voided."""
+    """Returns uncorrected facts of the type; none of a record that will be voided."""
     return [] if story.void_after else story.uncorrected_facts(type_name)
 
 
@@ -175,7 +175,7 @@ def _long_course_ends(story: ParticipantStory) -> list[SimulatedFact]:
 
 
 def _mistype_end(story: ParticipantStory, end: SimulatedFact) -> None:
-    """Report the end a week too early: the planned visits move with the correction."""
+    """Reports the end a week too early: the planned visits move with the correction."""
     story.misreport(end, ended_on=iso_day(end.day, -7))
 
 
@@ -193,7 +193,7 @@ def _assessments_of_grade_2_or_3(story: ParticipantStory) -> list[SimulatedFact]
 
 
 def _mistype_grade(story: ParticipantStory, assessment: SimulatedFact) -> None:
-    """Report a grade too low: 2 for 3, or 0 for 2, grades that all of these terms have."""
+    """Reports a grade too low: 2 for 3, or 0 for 2, grades that all of these terms have."""
     findings = deepcopy(assessment.data["findings"])
     finding = story.rng.choice([finding for finding in findings if (finding["grade"] or 0) in (2, 3)])
     finding["grade"] = 0 if finding["grade"] == 2 else 2
@@ -266,7 +266,7 @@ PARTIAL_DATE_LENGTHS = {"month": len("2024-03"), "year": len("2024")}
 
 
 def coarsen_dates(story: ParticipantStory, rates: Mapping[tuple[str, str], Mapping[str, float]]) -> None:
-    """Shorten dates to the month or the year, at rates by fact and member."""
+    """Shortens dates to the month or the year, at rates by fact and member."""
     for fact in story.facts:
         for (type_name, member), precisions in rates.items():
             if fact.type != type_name:

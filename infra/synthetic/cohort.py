@@ -62,7 +62,7 @@ PALLIATIVE_SCHEDULES = [(13, 300), (13, 300), (13, 300), (10, 300), (20, 250)]
 
 
 def participants(seed: int = 31) -> list[list[ReferenceFact]]:
-    """Return the enrollment facts of each of the 27 participants, by screening day; equal seeds give equal facts."""
+    """Returns the enrollment facts of each of the 27 participants, by screening day; equal seeds give equal facts."""
     rng = Random(seed)
     paths = rng.sample(
         list(TREATMENT_PATH_COUNTS), counts=list(TREATMENT_PATH_COUNTS.values()), k=sum(TREATMENT_PATH_COUNTS.values())
@@ -77,14 +77,14 @@ def participants(seed: int = 31) -> list[list[ReferenceFact]]:
 
 
 def later_facts(seed: int = LATER_FACTS_SEED) -> list[list[SimulatedFact]]:
-    """Return the toxicity and followup facts of each of the 27 participants, up to the study's today."""
+    """Returns the toxicity and followup facts of each of the 27 participants, up to the study's today."""
     return [
         _later_facts(Random(f"{seed}/{number}/afterwards"), facts) for number, facts in enumerate(participants(), 1)
     ]
 
 
 def _later_facts(rng: Random, facts: list[ReferenceFact]) -> list[SimulatedFact]:
-    """Draw later facts; death is at least a week after the last enrollment fact."""
+    """Draws later facts; death is at least a week after the last enrollment fact."""
     participant, grader = TreatedParticipant.from_facts(facts), Grader("ctcae-3.0", SITE["time_zone"])
     if participant is None or participant.index_course is None:
         return (
@@ -105,7 +105,7 @@ def _until_frozen_today(facts: list[SimulatedFact]) -> list[SimulatedFact]:
 
 
 def not_enrolled_participants(seed: int = 31) -> list[list[ReferenceFact]]:
-    """Return the facts of nine screened participants who were not enrolled: six screening failures, three consents."""
+    """Returns the facts of nine screened participants who were not enrolled: six screening failures, three consents."""
     rng = Random(seed)
     failures = [
         _facts_until_frozen_today(
@@ -133,7 +133,7 @@ def _screening_setup(local_reference: str) -> ScreeningSetup:
 
 
 def _spread_over_accrual(rng: Random, number: int) -> list[date]:
-    """Return one working day in each of `number` equal parts of the accrual period."""
+    """Returns one working day in each of `number` equal parts of the accrual period."""
     part = (ACCRUAL_TO - ACCRUAL_FROM).days / number
     days = [ACCRUAL_FROM + timedelta(days=int(part * (index + rng.random()))) for index in range(number)]
     return [working_day(day, 1) for day in days]
@@ -144,7 +144,7 @@ def _facts_until_frozen_today(builder: FactBuilder) -> list[ReferenceFact]:
 
 
 def add_treatment_history(builder: FactBuilder, path: TreatmentPath) -> FactBuilder:
-    """Add facts from the screening to the last line of therapy, as far as the path goes."""
+    """Adds facts from the screening to the last line of therapy, as far as the path goes."""
     add_screening(builder)
     palliative = path == "palliative"
     sites = add_enrollment(
@@ -163,7 +163,7 @@ def add_treatment_history(builder: FactBuilder, path: TreatmentPath) -> FactBuil
 
 
 def add_screening_failure(builder: FactBuilder, reason_code: str) -> FactBuilder:
-    """Add a screening failure; `reason_code` is the unmet criterion, or `refused`."""
+    """Adds a screening failure; `reason_code` is the unmet criterion, or `refused`."""
     add_screening(builder, unmet=None if reason_code == "refused" else reason_code)
     builder.advance(1, 7)
     builder.add_fact("participant.screen_failed", "failed_on", reason_codes=[reason_code])
@@ -235,7 +235,7 @@ def _add_line_start(
 
 
 def _add_later_therapy(builder: FactBuilder, sites: list[str]) -> None:
-    """Add, at random, a tracheostomy, a further line, and palliative radiotherapy of a bone metastasis."""
+    """Adds, at random, a tracheostomy, a further line, and palliative radiotherapy of a bone metastasis."""
     if builder.rng.random() < 0.15:
         builder.advance(5, 30)
         builder.add_fact("procedure.performed", "performed_on", kind="tracheostomy", body_site="neck")

@@ -34,7 +34,7 @@ class DiseaseCourse:
     observed_until: date
 
     def is_lost_on(self, day: date) -> bool:
-        """Return whether the participant is lost to follow-up on that day."""
+        """Returns whether the participant is lost to follow-up on that day."""
         lost = self.lost_on is not None and day >= self.lost_on
         return lost and (self.resumes_on is None or day < self.resumes_on)
 
@@ -42,7 +42,7 @@ class DiseaseCourse:
 def draw_course(
     rng: Random, participant: TreatedParticipant, started_on: date, *, not_before: date | None = None
 ) -> DiseaseCourse:
-    """Draw the course of a participant whose radiotherapy began on that day; death is not before `not_before`."""
+    """Draws the course of a participant whose radiotherapy began on that day; death is not before `not_before`."""
     dies_on = max(started_on + probabilities.draw_survival(rng, participant.stage), not_before or started_on)
     last = add_months(started_on, OBSERVATION_MONTHS)
     observed_until = min(dies_on, last, (participant.withdrawn_on or last) + timedelta(days=1))

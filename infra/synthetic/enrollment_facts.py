@@ -36,7 +36,7 @@ class ScreeningSetup:
     symptoms: Sequence[str]
 
     def consent_version_on(self, day: date) -> str:
-        """Return the version of the consent form that is valid on that day."""
+        """Returns the version of the consent form that is valid on that day."""
         return [form["version"] for form in self.consent_versions if form["valid_from"] <= day.isoformat()][-1]
 
 
@@ -50,7 +50,7 @@ class FactBuilder:
     facts: list[ReferenceFact] = field(default_factory=list)
 
     def add_fact(self, type_name: str, date_member: str, on: date | None = None, /, **data: Any) -> None:
-        """Add a fact whose member `date_member` is `on`, or the current day."""
+        """Adds a fact whose member `date_member` is `on`, or the current day."""
         self.facts.append({"type": type_name, "data": {date_member: (on or self.day).isoformat(), **data}})
 
     def advance(self, min_days: int, max_days: int) -> date:
@@ -63,7 +63,7 @@ class FactBuilder:
 
 
 def working_day(start: date, number: int) -> date:
-    """Return the `number`-th working day from `start` on, which counts if it is one. Holidays are ignored."""
+    """Returns the `number`-th working day from `start` on, which counts if it is one. Holidays are ignored."""
     day = start
     while True:
         number -= day.weekday() < SATURDAY
@@ -73,7 +73,7 @@ def working_day(start: date, number: int) -> date:
 
 
 def add_screening(builder: FactBuilder, *, unmet: str | None = None) -> None:
-    """Add the screening of a participant at the usual age of this cancer: about 70, seldom below 50."""
+    """Adds the screening of a participant at the usual age of this cancer: about 70, seldom below 50."""
     age = min(91, max(44, round(builder.rng.gauss(70, 9))))
     builder.add_fact(
         "participant.screened",
@@ -97,7 +97,7 @@ def add_consent(builder: FactBuilder) -> None:
 
 
 def add_enrollment(builder: FactBuilder, stage: Stage) -> list[str]:
-    """Add consent, enrollment, baseline and known lesions; return the sites of distant metastases."""
+    """Adds consent, enrollment, baseline and known lesions; returns the sites of distant metastases."""
     diagnosed = builder.day - timedelta(days=builder.rng.randint(5, 25))
     builder.advance(0, 3)
     add_consent(builder)
@@ -158,13 +158,13 @@ def had_thyroidectomy(builder: FactBuilder) -> bool:
 
 
 def lesion_ids_of_kinds(builder: FactBuilder, *kinds: str) -> list[str]:
-    """Return the ids of registered lesions of these kinds."""
+    """Returns the ids of registered lesions of these kinds."""
     registered = [fact["data"] for fact in builder.facts if fact["type"] == "lesion.registered"]
     return [lesion["lesion_id"] for lesion in registered if lesion["kind"] in kinds]
 
 
 def target_volume(target_id: str, label: str, fractions: int, dose_cgy: int, **members: Any) -> dict[str, Any]:
-    """Return a target with a prescription of `fractions` times `dose_cgy`, by photons unless `members` differ."""
+    """Returns a target with a prescription of `fractions` times `dose_cgy`, by photons unless `members` differ."""
     prescription = {"fractions": fractions, "dose_per_fraction_cgy": dose_cgy, "total_dose_cgy": fractions * dose_cgy}
     return {"target_id": target_id, "label": label, "modality": "photons", **prescription, **members}
 
@@ -172,7 +172,7 @@ def target_volume(target_id: str, label: str, fractions: int, dose_cgy: int, **m
 def start_course(
     builder: FactBuilder, course_id: str, intent: str, targets: list[dict[str, Any]], *, index: bool
 ) -> date:
-    """Start a course on the next working day; return the planned day of the last fraction."""
+    """Starts a course on the next working day; returns the planned day of the last fraction."""
     started = builder.advance_to_working_day()
     builder.add_fact(
         "radiotherapy.started", "started_on", course_id=course_id, intent=intent, index=index, targets=targets
@@ -188,7 +188,7 @@ def complete_course(builder: FactBuilder, course_id: str, ended: date) -> None:
 def discontinue_course(
     builder: FactBuilder, course_id: str, targets: list[dict[str, Any]], fraction_count: int
 ) -> None:
-    """End the course after `fraction_count` fractions to each target."""
+    """Ends the course after `fraction_count` fractions to each target."""
     builder.day = working_day(builder.day, fraction_count)
     delivered = [_delivered_dose(target, fraction_count) for target in targets]
     reason = builder.rng.choice(["toxicity", "progression", "intercurrent_illness"])
@@ -198,7 +198,7 @@ def discontinue_course(
 
 
 def end_at_death(builder: FactBuilder, died_on: date) -> None:
-    """Drop later facts; end a running course on the day of death, with the fractions given by then."""
+    """Drops later facts; ends a running course on the day of death, with the fractions given by then."""
     builder.facts = facts_dated_until(builder.facts, died_on.isoformat())
     ended_courses = {fact["data"]["course_id"] for fact in builder.facts if fact["type"] in COURSE_ENDS}
     for fact in [fact for fact in builder.facts if fact["type"] == "radiotherapy.started"]:
@@ -226,7 +226,7 @@ def _delivered_dose(volume: dict[str, Any], fraction_count: int) -> dict[str, An
 
 
 def add_withdrawal(builder: FactBuilder) -> None:
-    """Withdraw consent to follow-up, and drop later facts."""
+    """Withdraws consent to follow-up, and drops later facts."""
     until = builder.day.isoformat()
     builder.facts = facts_dated_until(builder.facts, until)
     builder.add_fact("participant.withdrawn", "withdrawn_on", scope="follow_up")
@@ -248,7 +248,7 @@ DATE_MEMBERS = (
 
 
 def clinical_date(fact: ReferenceFact) -> str:
-    """Return the clinical date of an enrollment fact."""
+    """Returns the clinical date of an enrollment fact."""
     return next(str(fact["data"][member]) for member in DATE_MEMBERS if member in fact["data"])
 
 

@@ -34,7 +34,7 @@ class Contact:
 def draw_contacts(
     rng: Random, participant: TreatedParticipant, disease_course: DiseaseCourse, plan: FollowUpPlan
 ) -> list[Contact]:
-    """Return the contacts by day; none is before the end of the index course or during a loss to follow-up."""
+    """Returns the contacts by day; none is before the end of the index course or during a loss to follow-up."""
     ended = participant.index_course and participant.index_course.ended_on
     if not ended:
         return []
@@ -63,7 +63,7 @@ def _draw_visits(rng: Random, disease_course: DiseaseCourse, slots: tuple[Visit,
 
 
 def _assign_progressions(contacts: list[Contact], disease_course: DiseaseCourse, ended: date) -> list[Contact]:
-    """Assign each progression to the visit that finds it; one during the index course is found after its end."""
+    """Assigns each progression to the visit that finds it; one during the index course is found after its end."""
     by_day = {contact.day: contact for contact in contacts}
     for progression in disease_course.progressions:
         detectable_on = max(progression.occurred_on, ended + timedelta(days=14))
@@ -87,7 +87,7 @@ def draw_follow_up_facts(
     plan: FollowUpPlan,
     contacts: list[Contact],
 ) -> list[SimulatedFact]:
-    """Return all followup facts of a participant, by day."""
+    """Returns all followup facts of a participant, by day."""
     facts = [
         fact for contact in contacts for fact in _contact_facts(rng, participant, disease_course, contact, contacts)
     ]
@@ -126,7 +126,7 @@ def _contact_facts(
 def _draw_performance(
     rng: Random, participant: TreatedParticipant, disease_course: DiseaseCourse, day: date
 ) -> dict[str, Any]:
-    """Draw a performance status that declines towards death, most in the last months."""
+    """Draws a performance status that declines towards death, most in the last months."""
     if probabilities.draw_bool(rng, probabilities.PERFORMANCE_NOT_REPORTED_PROBABILITY):
         return {"not_reported": "not asked"}
     days_to_death = max(0, (disease_course.dies_on - day).days)
@@ -162,7 +162,7 @@ def _disease_assessment(
 def _lesion_status(
     rng: Random, participant: TreatedParticipant, lesion: str, kinds: set[str], earlier_kinds: set[str], ablated: bool
 ) -> dict[str, str]:
-    """Draw a lesion status. Only the first lesion of the index course progresses locally, and only once."""
+    """Draws a lesion status. Only the first lesion of the index course progresses locally, and only once."""
     is_first_index_lesion = participant.index_course is not None and lesion == participant.index_course.lesion_ids[0]
     necrosis = (
         ablated
@@ -196,7 +196,7 @@ def _missed_visit_facts(
     plan: FollowUpPlan,
     contacts: list[Contact],
 ) -> Iterator[SimulatedFact]:
-    """Yield facts on visits without a contact: declared missed, or vital status confirmed by another source."""
+    """Yields facts on visits without a contact: declared missed, or vital status confirmed by another source."""
     ended = participant.index_course and participant.index_course.ended_on
     for visit in planned_visits([PlanPeriod(plan)], ended) if ended else ():
         declared_on = visit.closes + timedelta(days=rng.randint(1, 30))

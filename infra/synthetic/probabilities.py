@@ -20,8 +20,10 @@ DaySpanWeights = Mapping[tuple[int, int], float]
 
 DAYS_PER_MONTH = 30.4375
 MEDIAN_SURVIVAL_MONTHS: Mapping[Stage, float] = {"IVA": 14.0, "IVB": 7.0, "IVC": 3.5}
-"""From the start of radiotherapy. With this shape 76, 55 and 28 % are alive after six months; five German centers had
-78, 54 and 18 % of all patients (Wendler 2016). Patients who are well enough for a study live longer."""
+"""Median survival from the start of radiotherapy. With this shape 76, 55 and 28 % are alive after six months.
+
+Five German centers had 78, 54 and 18 % of all patients (Wendler 2016). Patients who are well enough for a study live
+longer."""
 SURVIVAL_SHAPE = 1.1
 """Shape of the Weibull distribution: a slightly increasing hazard."""
 CAUSE_OF_DEATH_WEIGHTS: Weights[str] = {"tumour": 80, "other": 10, "treatment": 3, "unknown": 7}
@@ -100,11 +102,11 @@ def draw_days(rng: Random, spans: DaySpanWeights) -> timedelta:
 
 
 def draw_day_between(rng: Random, first: date, last: date) -> date:
-    """Draw a day from `first` to `last`, both inclusive; `first` if `last` is before it."""
+    """Draws a day from `first` to `last`, both inclusive; `first` if `last` is before it."""
     return first + timedelta(days=rng.randint(0, max(0, (last - first).days)))
 
 
 def draw_survival(rng: Random, stage: Stage) -> timedelta:
-    """Draw the time from the start of radiotherapy to death from a Weibull distribution; at least a day."""
+    """Draws the time from the start of radiotherapy to death from a Weibull distribution; at least a day."""
     scale = MEDIAN_SURVIVAL_MONTHS[stage] * DAYS_PER_MONTH / log(2) ** (1 / SURVIVAL_SHAPE)
     return timedelta(days=max(1, round(rng.weibullvariate(scale, SURVIVAL_SHAPE))))

@@ -36,7 +36,7 @@ class GradedTerm:
         return self.v3 if dictionary == "ctcae-3.0" else self.v5
 
     def grade_weights(self, dictionary: Dictionary, phase: Phase) -> dict[int, float]:
-        """Return the weights of the grades that the term has in the dictionary, and of grade 0."""
+        """Returns the weights of the grades that the term has in the dictionary, and of grade 0."""
         weights: GradeWeights = getattr(self, phase)
         existing_grades = self.term_version(dictionary)[1]
         return {grade: weight for grade, weight in enumerate(weights) if not grade or str(grade) in existing_grades}

@@ -43,7 +43,7 @@ def draw_toxicity_facts(
     contacts: list[Contact],
     grader: Grader,
 ) -> list[SimulatedFact]:
-    """Return all toxicity facts of a participant, by day; toxicity is graded at clinic contacts.
+    """Returns all toxicity facts of a participant, by day; toxicity is graded at clinic contacts.
 
     `disease_course` is None before radiotherapy.
     """
@@ -99,7 +99,7 @@ def _assessment_fact(
 
 
 def _applicable_terms(participant: TreatedParticipant) -> list[GradedTerm]:
-    """Return the terms to grade; terms of the brain only if a lesion of the brain was treated."""
+    """Returns the terms to grade; terms of the brain only if a lesion of the brain was treated."""
     treated_sites = {participant.lesions[lesion][1] for course in participant.courses for lesion in course.lesion_ids}
     return [term for term in TERMS if term.treated_region == "neck" or "brain" in treated_sites]
 
@@ -124,7 +124,7 @@ def _finding(
 def _attribution(
     rng: Random, participant: TreatedParticipant, timepoint: _Timepoint, term: GradedTerm
 ) -> list[dict[str, str]]:
-    """Draw attributions to the index course, the last line begun and the disease, as far as they cause the term."""
+    """Draws attributions to the index course, the last line begun and the disease, as far as they cause the term."""
     levels = []
     lines = [line for line, began in participant.line_starts.items() if began <= timepoint.day]
     if timepoint.phase != "baseline" and participant.index_course:
@@ -148,7 +148,7 @@ def _attribution(
 def _serious_event_facts(
     rng: Random, participant: TreatedParticipant, disease_course: DiseaseCourse, grader: Grader
 ) -> Iterator[SimulatedFact]:
-    """Yield at most one serious event, with an update and a resolution at random."""
+    """Yields at most one serious event, with an update and a resolution at random."""
     terms, (grades, reasons) = rng.choice(list(SERIOUS_EVENTS.items()))
     started_on = participant.index_course.started_on if participant.index_course else participant.enrolled_on
     onset = started_on + timedelta(days=rng.randint(10, SERIOUS_EVENT_WITHIN_DAYS))
@@ -199,14 +199,14 @@ def _serious_event_follow_ups(
 
 
 def _draw_time_on(rng: Random, day: date, grader: Grader) -> str:
-    """Draw a time on that day in the zone of the site (RFC 3339)."""
+    """Draws a time on that day in the zone of the site (RFC 3339)."""
     return datetime.combine(day, time(rng.randint(7, 17), rng.randint(0, 59)), zone_rules(grader.time_zone)).isoformat()
 
 
 def _fatal_event_facts(
     rng: Random, participant: TreatedParticipant, disease_course: DiseaseCourse, grader: Grader
 ) -> Iterator[SimulatedFact]:
-    """Yield an assessment of grade 5 on the day of a death by another cause than the tumor."""
+    """Yields an assessment of grade 5 on the day of a death by another cause than the tumor."""
     day, is_graded = (
         disease_course.dies_on,
         probabilities.draw_bool(rng, probabilities.FATAL_EVENT_GRADED_PROBABILITIES.get(disease_course.cause, 0)),

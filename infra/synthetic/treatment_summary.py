@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from infra.client.services import Service
 from infra.reference.study import ReferenceFact
+from infra.services import Service
 from infra.synthetic.enrollment_facts import Stage, clinical_date
 
 
@@ -63,7 +63,7 @@ class TreatedParticipant:
 
     @classmethod
     def from_facts(cls, facts: Sequence[ReferenceFact]) -> TreatedParticipant | None:
-        """Return the participant of these facts; None if not enrolled. Every date must have a day."""
+        """Returns the participant of these facts; None if not enrolled. Every date must have a day."""
         enrolled, baseline = (
             _contents_of_type(facts, "participant.enrolled"),
             _contents_of_type(facts, "participant.baseline_recorded"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 from pydantic import Discriminator, Tag
 
 from services.enrollment import gate, stream_policy
@@ -75,7 +76,7 @@ async def require_study_opener(request: Request) -> None:
 
 @routes.post("", **FACT_ROUTE_OPTIONS)
 @require_entitlement(require_study_opener)
-async def open_study(request: Request, headers: FactHeaders, body: NewStudy, dry_run: DryRun = False) -> Any:
+async def open_study(request: Request, headers: FactHeaders, body: NewStudy, dry_run: DryRun = False) -> JSONResponse:
     """Opens a study. The caller becomes its administrator."""
     caller = request.state.caller.subject
     if not get_service(request).settings.may_open_study(caller, body.study_id):
@@ -91,7 +92,7 @@ async def open_study(request: Request, headers: FactHeaders, body: NewStudy, dry
 @require_roles(ParticipantScreened.stated_by_roles)
 async def new_participant(
     request: Request, headers: FactHeaders, study_id: StudyIdPath, body: NewParticipant, dry_run: DryRun = False
-) -> Any:
+) -> JSONResponse:
     """Registers a participant by `participant.screened`, alone or with further facts. The answer has the new number."""
     if isinstance(body, ParticipantScreened):
         return await record_facts(request, headers, study_id, None, [("", body)], dry_run)
@@ -107,7 +108,7 @@ async def new_participant(
 
 
 def _type_pointer(pointer: str) -> str:
-    """Return the pointer of the type beside the data at the pointer."""
+    """Returns the pointer of the type beside the data at the pointer."""
     return pointer.removesuffix("/data") + "/type"
 
 

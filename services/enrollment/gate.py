@@ -116,7 +116,7 @@ class EnrollmentGate(ParticipantGate):
                     yield SITE_NOT_ACTIVE.objection(pointer="/to_site")
 
     def _check_duplicate(self, original: str) -> Iterator[Objection]:
-        """Require that a duplicate names another visible record that is not itself a duplicate of this one.
+        """Requires that a duplicate names another visible record that is not itself a duplicate of this one.
 
         That record may be void for another reason. A record of another site and one that does not exist get the same
         response, so the caller learns nothing of either. Two records that name each other at the same moment are not
@@ -130,7 +130,7 @@ class EnrollmentGate(ParticipantGate):
             yield DUPLICATE_CIRCLE.objection(pointer="/duplicate_of")
 
     def _originals(self, participant_id: str) -> set[str]:
-        """Return the participants that one is a duplicate of, directly or through others."""
+        """Returns the participants that one is a duplicate of, directly or through others."""
         reached: set[str] = set()
         next_ids = {participant_id}
         while next_ids:
@@ -180,7 +180,7 @@ def _check_against_protocol(
 def _check_answers(
     screening: ParticipantScreened, criterion_ids: set[str], answers_before: Answers | None
 ) -> Iterator[Objection]:
-    """Check the answers. `answers_before`: the corrected ones, of the same day, whose gaps and extras may stay."""
+    """Checks the answers. `answers_before`: the corrected ones, of the same day, whose gaps and extras may stay."""
     unanswered_before, superfluous = (
         (criterion_ids - set(answers_before), set(answers_before) - criterion_ids)
         if answers_before is not None

@@ -33,7 +33,7 @@ class StudyStreamPolicy:
     rules: Rules = study.objections
 
     def stating_site(self, head: StreamHead, facts: Sequence[Fact]) -> None:
-        """Return None: facts of a study belong to no site."""
+        """Returns None: facts of a study belong to no site."""
 
     def other_streams(self, facts: Sequence[Fact]) -> frozenset[str]:
         return frozenset()
@@ -63,7 +63,7 @@ class ParticipantStreamPolicy:
         return head.site_id or next((fact.site_id for fact in facts if isinstance(fact, ParticipantScreened)), None)
 
     def other_streams(self, facts: Sequence[Fact]) -> frozenset[str]:
-        """Return the participants that voided records are named as duplicates of."""
+        """Returns the participants that voided records are named as duplicates of."""
         voidings = (fact for fact in map(effective_fact, facts) if isinstance(fact, ParticipantVoided))
         return frozenset(fact.duplicate_of for fact in voidings if fact.duplicate_of)
 
@@ -103,14 +103,14 @@ class ParticipantStreamPolicy:
             summary={"status": participation_status(record), "enrolling_site": enrolling_site},
         )
 
-    def _search_key(self, record: Record, site: str, events: Sequence[Event], opened: TextOpener) -> bytes | None:
-        """Return the blind index of the current reference if the current site stated it; else None."""
+    def _search_key(self, record: Record, site: str, events: Sequence[Event], open_texts: TextOpener) -> bytes | None:
+        """Returns the blind index of the current reference if the current site stated it; else None."""
         if record.stated_of(ParticipantVoided) or not record.stated_of(ParticipantScreened):
             return None
         latest = latest_content_source(events, str(record.stated_of(ParticipantScreened)[0].event_id))
         if latest is None or latest[0].site_id != site:
             return None
-        reference = opened(latest[0]).get(f"{latest[1]}/local_reference")
+        reference = open_texts(latest[0]).get(f"{latest[1]}/local_reference")
         return None if reference is None else self.vault.blind_index(latest[0].study_id, site, reference)
 
 
@@ -118,7 +118,7 @@ _LOCAL_REFERENCE_FACTS = {kind.type_name for kind in (ParticipantScreened, Parti
 
 
 def _may_change_local_reference(event: Event) -> bool:
-    """Return whether the event may change the reference by which the current site searches the participant."""
+    """Returns whether the event may change the reference by which the current site searches the participant."""
     corrected_type = event.meta.get("corrects", {}).get("type")
     return event.type in _LOCAL_REFERENCE_FACTS or corrected_type in _LOCAL_REFERENCE_FACTS
 
@@ -142,5 +142,5 @@ _STATUS_FACTS = {
 
 
 def stream_policies(clock: Clock, vault: Vault) -> StreamPolicies:
-    """Create the policies of enrollment, which records the facts of studies and of participants."""
+    """Creates the policies of enrollment, which records the facts of studies and of participants."""
     return StreamPolicies(study=StudyStreamPolicy(clock), participant=ParticipantStreamPolicy(clock, vault))

@@ -57,9 +57,9 @@ class FollowUpGate(ParticipantGate):
             yield from self._check_snooze(content, content_before)
 
     def _check_lesions(self, content: Fact, content_before: Fact | None) -> Iterator[Objection]:
-        registered = {lesion_id.lesion_id for lesion_id in self.enrollment_record.facts_of(LesionRegistered)}
-        for pointer, lesion in _named_lesions(content).items():
-            if lesion not in registered and lesion not in _named_lesions(content_before).values():
+        registered = {lesion.lesion_id for lesion in self.enrollment_record.facts_of(LesionRegistered)}
+        for pointer, lesion_id in _named_lesions(content).items():
+            if lesion_id not in registered and lesion_id not in _named_lesions(content_before).values():
                 yield NO_SUCH_LESION.objection(pointer=pointer, may_arrive_later=True)
 
     def _check_course(self, content: VisitFact, content_before: Fact | None) -> Iterator[Objection]:
@@ -84,7 +84,7 @@ class FollowUpGate(ParticipantGate):
 
 
 def _named_lesions(fact: Fact | None) -> dict[str, str]:
-    """Return every lesion that a fact names, by its JSON pointer."""
+    """Returns the ids of the lesions that a fact names, by JSON pointer."""
     match fact:
         case DiseaseProgressed(lesion_id=str() as lesion):
             return {"/lesion_id": lesion}

@@ -36,7 +36,7 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
 
 
 def _check_not_after_death(record: Record, day: PartialDate, pointer: str) -> Iterator[Objection]:
-    """Object to the contact, whichever of the two was stated first."""
+    """Objects to a contact that must be after a death, whichever of the two facts was stated first."""
     for death in record.stated_of(ParticipantDied):
         if death.fact.died_on and death.fact.died_on.definitely_before(day):
             yield AFTER_DEATH.objection(death.event_id, pointer)

@@ -72,7 +72,7 @@ class ToxicityGate(ParticipantGate):
                 yield from self._check_aware_at(content.aware_at)
 
     def _accepted_dictionaries(self, content: Fact, content_before: Fact | None) -> list[ctcae.CtcaeDictionary]:
-        """Return the dictionaries of every protocol that may be in force on the fact's day, or today if it has none.
+        """Returns the dictionaries of every protocol that may be in force on the fact's day, or today if it has none.
 
         A correction that leaves the day unchanged may keep the dictionary that was used.
         """
@@ -87,7 +87,7 @@ class ToxicityGate(ParticipantGate):
     def _check_follow_up(
         self, record: Record, follow_up: SeriousEventFollowUp, content_before: Fact | None
     ) -> Iterator[Objection]:
-        """Accept the dictionary in which the event was reported, even if the protocol has another one by then."""
+        """Accepts the dictionary in which the event was reported, even if the protocol has another one by then."""
         event_id = follow_up.serious_event_id
         reports = [
             report for report in record.stated_of(SeriousEventReported) if report.fact.serious_event_id == event_id
@@ -123,7 +123,7 @@ class ToxicityGate(ParticipantGate):
                 yield NO_SUCH_LINE.objection(pointer=pointer, may_arrive_later=True)
 
     def _check_aware_at(self, aware_at: datetime) -> Iterator[Objection]:
-        """Compare with the site's calendar day, whichever offset the time was given in."""
+        """Compares with the site's calendar day, whichever offset the time was given in."""
         activation = study_timeline.find_site(self.study, self.site_id)
         zone = zone_rules(activation.time_zone if activation else "UTC")
         if aware_at.astimezone(zone).date() > self.today:
@@ -131,7 +131,7 @@ class ToxicityGate(ParticipantGate):
 
 
 def _dictionaries_used(fact: Fact | None) -> Iterator[ctcae.CtcaeDictionary]:
-    """Yield the dictionary of the terms that a fact names, if it names any."""
+    """Yields the dictionary of the terms that a fact names, if it names any."""
     match fact:
         case ToxicityAssessed(findings=(first, *_)):
             yield ctcae.dictionary_for_term(first.term)
@@ -140,7 +140,7 @@ def _dictionaries_used(fact: Fact | None) -> Iterator[ctcae.CtcaeDictionary]:
 
 
 def _named_treatments(assessment: ToxicityAssessed) -> Iterator[tuple[str, str, str]]:
-    """Yield (JSON pointer, "course" or "line", id) of every treatment that the assessment names."""
+    """Yields (JSON pointer, "course" or "line", id) of every treatment that the assessment names."""
     if assessment.course_id:
         yield "/course_id", "course", assessment.course_id
     for finding_index, finding in enumerate(assessment.findings):
@@ -152,14 +152,14 @@ def _named_treatments(assessment: ToxicityAssessed) -> Iterator[tuple[str, str, 
 def _no_dictionary_has_all(
     dictionaries: Iterable[ctcae.CtcaeDictionary], graded_items: Sequence[GradedItem]
 ) -> Iterator[Objection]:
-    """Require one dictionary that has every graded term: versions are not mixed in an assessment."""
+    """Requires one dictionary that has every graded term: versions are not mixed in an assessment."""
     yield from _objections_unless_any_accepts(
         _terms_missing_from(dictionary, graded_items) for dictionary in dictionaries
     )
 
 
 def _objections_unless_any_accepts(alternatives: Iterable[Iterable[Objection]]) -> Iterator[Objection]:
-    """Yield the objections of the last alternative if every alternative has some."""
+    """Yields the objections of the last alternative if every alternative has some."""
     objections_by_alternative = [list(objections) for objections in alternatives]
     if all(objections_by_alternative):
         yield from objections_by_alternative[-1] if objections_by_alternative else ()

@@ -31,7 +31,7 @@ NO_SUCH_SERIOUS_EVENT = ProblemType(
 
 
 def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
-    """Yield the objections to one fact in the light of the other facts of the record."""
+    """Yields the objections to one fact in the light of the other facts of the record."""
     match stated.fact:
         case ToxicityAssessed(findings=findings):
             yield from _check_terms_unique(findings)

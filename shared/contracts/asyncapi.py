@@ -50,7 +50,7 @@ _HEADER_DESCRIPTIONS = {
 
 
 def asyncapi_document(version: str, bootstrap: str = "") -> dict[str, Any]:
-    """Build the document of this release. Raises OSError if a schema or an example was not published.
+    """Builds the document of this release. Raises OSError if a schema or an example was not published.
 
     `bootstrap` has the addresses of brokers, separated by commas. Without it the document's server has a variable.
     """
@@ -75,7 +75,7 @@ def asyncapi_document(version: str, bootstrap: str = "") -> dict[str, Any]:
 
 
 def _servers(bootstrap: str) -> dict[str, Any]:
-    """Build one server for each bootstrap address. All of them belong to one cluster."""
+    """Builds one server for each bootstrap address. All of them belong to one cluster."""
     common = {"protocol": "kafka", "description": "A broker to connect to first. It names the others."}
     hosts = [host.strip() for host in bootstrap.split(",") if host.strip()]
     if not hosts:
@@ -200,7 +200,7 @@ def _example_headers(stream: Stream, headers: dict[str, Any]) -> dict[str, str]:
 
 
 def _payload_schema(name: str) -> dict[str, Any]:
-    """Return the writer schema as a part of this document, with references that begin at the document's root."""
+    """Returns the writer schema as a part of this document, with references that begin at the document's root."""
     text = (CONTRACTS_FOLDER / "schemas" / f"{name}.writer.json").read_text("utf-8")
     schema = json.loads(text.replace('"#/$defs/', f'"#/components/schemas/{name}/$defs/'))
     return {keyword: value for keyword, value in schema.items() if keyword not in ("$id", "$schema")}

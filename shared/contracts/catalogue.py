@@ -26,7 +26,7 @@ FACT_MODULES = (study, enrollment, treatment, toxicity, follow_up)
 
 
 def find_stream(service: str, *, is_study: bool) -> Stream:
-    """Return the stream of a service about studies or participants. Raises KeyError if it has none."""
+    """Returns the stream of a service about studies or participants. Raises KeyError if it has none."""
     for candidate in STREAMS:
         if candidate.service == service and (candidate.subject == "study") == is_study:
             return candidate
@@ -34,14 +34,14 @@ def find_stream(service: str, *, is_study: bool) -> Stream:
 
 
 def all_facts() -> Iterator[tuple[Stream, type[Fact]]]:
-    """Yield every fact with its stream."""
+    """Yields every fact with its stream."""
     for stream in STREAMS:
         for fact in stream.facts.values():
             yield stream, fact
 
 
 def fact_class(service: str, type_name: str) -> type[Fact]:
-    """Return the class of a fact by its type name. Raises KeyError if the service does not have it."""
+    """Returns the class of a fact by its type name. Raises KeyError if the service does not have it."""
     for stream in STREAMS:
         if stream.service == service and type_name in stream.facts:
             return stream.facts[type_name]

@@ -73,7 +73,7 @@ def topic(service: str) -> str:
 
 
 def topic_carries(topic: str, service: str) -> bool:
-    """Return whether a topic, `quartal.<service>.v1`, has the streams of the service."""
+    """Returns whether a topic, `quartal.<service>.v1`, has the streams of the service."""
     return topic.split(".")[-2:-1] == [service]
 
 
@@ -86,7 +86,7 @@ def key_pattern(stream: Stream) -> str:
 
 
 def encode(event: Event) -> Message:
-    """Build the message of an event. It depends on the published parts of the event only."""
+    """Builds the message of an event. It depends on the published parts of the event only."""
     topic_name, type_headers = _type_headers(event.service, event.type, event.schema_version)
     headers = (*type_headers, *((name, value.encode("ascii")) for name, value in _event_headers(event)))
     return Message(topic_name, event.key.encode("ascii"), headers, event.data.encode())
@@ -94,7 +94,7 @@ def encode(event: Event) -> Message:
 
 @lru_cache(maxsize=1024)
 def _type_headers(service: str, type_name: str, schema_version: int) -> tuple[str, tuple[tuple[str, bytes], ...]]:
-    """Return the topic and the headers that all events of one type have in common."""
+    """Returns the topic and the headers that all events of one type have in common."""
     headers = {
         "content-type": "application/json",
         "ce_specversion": "1.0",
@@ -123,7 +123,7 @@ def _event_headers(event: Event) -> Iterator[tuple[str, str]]:
 
 
 def decode(key: bytes | None, headers: Iterable[tuple[str, bytes | None]], value: bytes | None) -> Event:
-    """Read the event of a message. Raises MalformedMessage.
+    """Reads the event of a message. Raises MalformedMessage.
 
     `meta` has its published parts only. Headers with other names are ignored. The content is not compared with its
     schema; `Event.stated_fact` does that.

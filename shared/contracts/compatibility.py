@@ -34,7 +34,7 @@ _TEXT_KEYWORDS = ("pattern", "format", "minLength", "maxLength")
 
 
 def find_incompatibilities(folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = catalogue.all_facts) -> list[str]:
-    """Return a line for each reader that can no longer read a version. `folder` has the published schemas."""
+    """Returns a line for each reader that can no longer read a version. `folder` has the published schemas."""
     return [
         finding
         for stream, fact in fact_source()
@@ -68,7 +68,7 @@ def _find_unreadable_backward(folder: Path, service: str, fact: type[Fact]) -> I
 def _explain_unreadable(
     fact: type[Fact], version: int, contents: Iterable[Any], written: Schema, reader: Schema
 ) -> Iterator[str]:
-    """Yield the reasons why upcast content of an earlier version does not fit the reader schema of today."""
+    """Yields the reasons why upcast content of an earlier version does not fit the reader schema of today."""
     unchanged_members = set(written["properties"])
     for content in contents:
         try:
@@ -98,7 +98,7 @@ def _load_published(folder: Path, service: str, fact: type[Fact], version: int, 
 
 
 def is_readable_by(written: Schema, reader: Schema, *, of_correction: bool = False) -> bool:
-    """Return whether all content of the schema `written` fits the schema `reader`.
+    """Returns whether all content of the schema `written` fits the schema `reader`.
 
     `of_correction`: corrections of types that the reader does not have are ignored; it does not read such facts either.
     """
@@ -117,7 +117,7 @@ def _fact_types(schema: Schema) -> Iterator[str]:
 
 
 def _to_comparable(schema: Any, defs: Schema, kinds: frozenset[str] | None) -> Any:
-    """Rewrite a schema so that jsoncompat compares it correctly.
+    """Rewrites a schema so that jsoncompat compares it correctly.
 
     jsoncompat ignores `pattern` and `format`. So a text with such keywords becomes an object whose member has them as a
     constant: it fits plain texts and texts with exactly the same keywords. jsoncompat does not see either that `type`
@@ -158,7 +158,7 @@ def _type_tag(branch: Schema, defs: Schema) -> str | None:
 
 
 def alternatives(schema: Schema, defs: Schema) -> Iterator[Any]:
-    """Yield contents of a schema: the required members only, then every alternative of each member in turn."""
+    """Yields contents of a schema: the required members only, then every alternative of each member in turn."""
     match schema:
         case {"const": value}:
             yield value

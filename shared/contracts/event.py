@@ -56,7 +56,7 @@ class Event:
         sealed: bytes | None = None,
         known_on: date | None = None,
     ) -> Event:
-        """Build an event from the columns that every table of events has: version, event_id, type, schema_version,
+        """Builds an event from the columns that every table of events has: version, event_id, type, schema_version,
         site_id, data and recorded_at. The other members are given, because tables and readers differ in them."""
         return cls(
             study_id=study_id,
@@ -100,11 +100,11 @@ class Event:
 
     @property
     def is_readable(self) -> bool:
-        """Return whether this release has the fact's type. A newer release may have written types that it lacks."""
+        """Returns whether this release has the fact's type. A newer release may have written types that it lacks."""
         return self.type in self.stream.facts
 
     def stated_fact(self) -> StatedFact[Fact]:
-        """Parse the fact. Raises KeyError or ValueError for a type or content that this release does not have."""
+        """Parses the fact. Raises KeyError or ValueError for a type or content that this release does not have."""
         return self.stream.stated_fact(self.event_id, self.type, self.schema_version, self.data)
 
     @property
@@ -113,5 +113,5 @@ class Event:
 
 
 def stated_facts(events: Iterable[Event]) -> list[StatedFact[Fact]]:
-    """Parse the facts of events. Raises KeyError or ValueError as `Event.stated_fact` does."""
+    """Parses the facts of events. Raises KeyError or ValueError as `Event.stated_fact` does."""
     return [event.stated_fact() for event in events]

@@ -51,13 +51,13 @@ _SAMPLE_WITHOUT_PATTERN = "Europe/Berlin"  # the one kind of text without a patt
 
 
 def schema_name(service: str, type_name: str, version: int) -> str:
-    """Return a name such as `lesion.registered.v1`. Corrections differ by service: `record.corrected.toxicity.v1`."""
+    """Returns a name such as `lesion.registered.v1`. Corrections differ by service: `record.corrected.toxicity.v1`."""
     service_suffix = f".{service}" if type_name == Correction.type_name else ""
     return f"{type_name}{service_suffix}.v{version}"
 
 
 def schema_reference(service: str, type_name: str, version: int) -> str:
-    """Return the `$id` of the writer schema: a path, because each installation has another host."""
+    """Returns the `$id` of the writer schema: a path, because each installation has another host."""
     return f"/schemas/{schema_name(service, type_name, version)}.writer.json"
 
 
@@ -81,7 +81,7 @@ def _published_schema(service: str, fact: type[Fact], side: str, *, additional: 
 
 
 def _set_additional(schema: Any, additional: bool) -> Any:
-    """Return the schema with every object open or closed, and without `discriminator`, which only OpenAPI has."""
+    """Returns the schema with every object open or closed, and without `discriminator`, which only OpenAPI has."""
     if not isinstance(schema, dict):
         return schema
     set_in_member = partial(_set_additional, additional=additional)
@@ -92,7 +92,7 @@ def _set_additional(schema: Any, additional: bool) -> Any:
 
 
 def map_subschemas(keyword: str, value: Any, transform: Callable[[Any], Any]) -> Any:
-    """Return the value of a keyword with `transform` applied to every schema directly within it."""
+    """Returns the value of a keyword with `transform` applied to every schema directly within it."""
     match keyword:
         case "$defs" | "properties" | "patternProperties":
             return {name: transform(member) for name, member in value.items()}
@@ -105,7 +105,7 @@ def map_subschemas(keyword: str, value: Any, transform: Callable[[Any], Any]) ->
 
 
 def schema_documents(fact_source: FactSource = catalogue.all_facts) -> dict[str, str]:
-    """Return the schemas of the present versions of all facts, as text by path."""
+    """Returns the schemas of the present versions of all facts, as text by path."""
     texts_by_path: dict[str, str] = {}
     for stream, fact in fact_source():
         for schema in (writer_schema(stream.service, fact), reader_schema(stream.service, fact)):
@@ -118,12 +118,12 @@ def golden_path(service: str, type_name: str, version: int) -> str:
 
 
 def golden_text(fact: Fact) -> str:
-    """Return a fact as published, as indented JSON."""
+    """Returns a fact as published, as indented JSON."""
     return fact.model_dump_json(indent=2) + "\n"
 
 
 def _expected_paths(fact_source: FactSource) -> Iterator[str]:
-    """Yield the paths of all published files: schemas and example of each version of each fact."""
+    """Yields the paths of all published files: schemas and example of each version of each fact."""
     for stream, fact in fact_source():
         for version in range(1, fact.schema_version + 1):
             name = schema_name(stream.service, fact.type_name, version)
@@ -131,7 +131,7 @@ def _expected_paths(fact_source: FactSource) -> Iterator[str]:
 
 
 def find_differences(folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = catalogue.all_facts) -> list[str]:
-    """Return a line for each file of the folder that differs from what the facts declare."""
+    """Returns a line for each file of the folder that differs from what the facts declare."""
     current_documents, expected_paths = schema_documents(fact_source), set(_expected_paths(fact_source))
     existing_paths = {path.relative_to(folder).as_posix() for path in folder.glob("*/*.json")}
     return [
@@ -146,12 +146,12 @@ def find_differences(folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = 
 
 
 def load_published_schemas(folder: Path = CONTRACTS_FOLDER) -> dict[str, str]:
-    """Return all published schemas, as text by path."""
+    """Returns all published schemas, as text by path."""
     return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.glob("schemas/*.json")}
 
 
 def write_schemas(folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = catalogue.all_facts) -> None:
-    """Write the schemas of the present versions, and an example for each fact without one.
+    """Writes the schemas of the present versions, and an example for each fact without one.
 
     Examples are never overwritten. A schema is overwritten only by one with the same meaning.
     """
@@ -170,7 +170,7 @@ def write_schemas(folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = cat
 
 
 def equal_ignoring_annotations(before: Any, after: Any) -> bool:
-    """Return whether two schemas differ in annotations only, or, for a correction, in additional types of facts."""
+    """Returns whether two schemas differ in annotations only, or, for a correction, in additional types of facts."""
     before, after = _without_annotations(before), _without_annotations(after)
     match before, after:
         case (
@@ -195,7 +195,7 @@ def _without_annotations(schema: Any) -> Any:
 
 
 def example_fact(fact: type[Fact]) -> Fact:
-    """Build an example of a fact: its required members, each with the first value that the schema allows.
+    """Builds an example of a fact: its required members, each with the first value that the schema allows.
 
     Raises LookupError if no value can be found for a member without `examples`, and ValueError if the members
     contradict each other. Then write the example by hand.
@@ -222,7 +222,7 @@ def _example_value(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> Any:
 
 
 def sample_value(schema: Mapping[str, Any]) -> Any:
-    """Return a value of a schema that refers to no other schemas."""
+    """Returns a value of a schema that refers to no other schemas."""
     match schema:
         case {"examples": [first, *_]}:
             return first
@@ -248,7 +248,7 @@ def _find_matching_sample(pattern: str) -> str:
 def main(
     arguments: Sequence[str], folder: Path = CONTRACTS_FOLDER, fact_source: FactSource = catalogue.all_facts
 ) -> int:
-    """Return the exit status: 0 if the folder matches the code, 1 if it differs, 2 for wrong arguments."""
+    """Returns the exit status: 0 if the folder matches the code, 1 if it differs, 2 for wrong arguments."""
     if list(arguments) not in (["check"], ["write"]):
         sys.stderr.write("usage: python -m shared.contracts.json_schemas check | write\n")
         return 2

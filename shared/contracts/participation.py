@@ -27,7 +27,7 @@ MILESTONES: tuple[tuple[type[Fact], EnrollmentMilestone], ...] = (
 
 
 def current_site(record: Record) -> str | None:
-    """Return the site that follows the participant now: the target of the last transfer, or else the screening's site.
+    """Returns the site that follows the participant now: the target of the last transfer, or else the screening's site.
 
     The last transfer has the latest possible day; among several with that day it is the one stated last. None for a
     record with neither a screening nor a transfer.

@@ -32,12 +32,12 @@ REQUEST_PROBLEMS = {
 
 
 def declared_problem_types(*modules: ModuleType) -> tuple[ProblemType, ...]:
-    """Return the problem types that modules of rules and gates declare, in the order of their declaration."""
+    """Returns the problem types that modules of rules and gates declare, in the order of their declaration."""
     return tuple(value for module in modules for value in vars(module).values() if isinstance(value, ProblemType))
 
 
 def describe_problem_types(declared: Iterable[ProblemType]) -> dict[str, str]:
-    """Return the sentence of every problem type by its code.
+    """Returns the sentence of every problem type by its code.
 
     The types of requests are always among them. The sentences of a code that is declared several times are joined.
     """

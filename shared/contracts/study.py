@@ -25,7 +25,7 @@ def _machine_zones() -> frozenset[str]:
 
 
 def _require_known_zone(name: str, info: ValidationInfo) -> str:
-    """Refuse a name that is no time zone. Recorded zones stay readable on machines whose tables lack them."""
+    """Refuses a name that is no time zone. Recorded zones stay readable on machines whose tables lack them."""
     if info.context != READING_STORED and name not in _machine_zones():
         raise ValueError(f"This is not an IANA time zone. Give one such as {suggest_zone(name) or 'Europe/Berlin'}.")
     return name

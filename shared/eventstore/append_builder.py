@@ -27,7 +27,7 @@ Texts = Mapping[str, str]
 
 
 def text_opener(vault: Vault, wrapped: bytes | None) -> TextOpener:
-    """Return a function that opens the sealed texts of a stream's events with the stream's wrapped data key."""
+    """Returns a function that opens the sealed texts of a stream's events with the stream's wrapped data key."""
 
     def open_texts(event: Event) -> Texts:
         if wrapped is None or event.sealed is None:
@@ -55,7 +55,7 @@ class AppendBuilder:
         recorded_facts: RecordedFacts,
         site: str | None,
     ) -> tuple[AppendRequest, bytes | None]:
-        """Return the append, and the stream's wrapped data key if it was needed."""
+        """Returns the append, and the stream's wrapped data key if it was needed."""
         command, study, stream = self.context.command, self.context.study, cached.stream
         events, stated_texts = await offload(
             command.member, lambda: self._events_and_texts(stream, recorded_facts, site), item_count=len(command.facts)
@@ -95,7 +95,7 @@ class AppendBuilder:
     def _events_and_texts(
         self, stream: LoadedStream, recorded_facts: RecordedFacts, site: str | None
     ) -> tuple[list[Event], list[Texts]]:
-        """Return the events without their texts, and the texts of each by JSON pointer."""
+        """Returns the events without their texts, and the texts of each by JSON pointer."""
         context, facts = self.context, self.context.command.facts
         study_id, recorded_at = context.command.study_id, recorded_facts.recorded_at
         recorded_on = study_day(self.clock, study_id, context.study.record, site, recorded_at)
@@ -103,7 +103,7 @@ class AppendBuilder:
         return events, [dict(extract_texts(fact)) for fact in facts]
 
     def _needs_key(self, stream: LoadedStream, events: Sequence[Event], stated_texts: Sequence[Texts]) -> bool:
-        """Return whether texts have to be sealed or opened."""
+        """Returns whether texts have to be sealed or opened."""
         if any(stated_texts):
             return True
         reads_texts = self.context.policy.needs_texts(stream, events) or any(
@@ -123,7 +123,7 @@ class AppendBuilder:
         open_texts: TextOpener,
         site: str | None,
     ) -> Texts:
-        """Carry sealed texts over into a correction by a caller who may not read them and so cannot repeat them."""
+        """Carries sealed texts over into a correction by a caller who may not read them and so cannot repeat them."""
         if not isinstance(fact, Correction) or not fact.replacement or self.context.rights.is_site_staff(site or ""):
             return stated_texts
         if (source := sources.get(str(fact.event_id))) is None:
@@ -184,7 +184,7 @@ def _to_json(fact: Fact) -> dict[str, Any]:
 
 
 def _is_in_both(pointer: str, before: Any, after: Any) -> bool:
-    """Return whether a pointer leads to the same value in both. Entries of a list are compared whole, not by index."""
+    """Returns whether a pointer leads to the same value in both. Entries of a list are compared whole, not by index."""
     for step in pointer.split("/")[1:]:
         match before, after:
             case list(), list() if before[int(step) :][:1] == after[int(step) :][:1] != []:
@@ -199,7 +199,7 @@ def _is_in_both(pointer: str, before: Any, after: Any) -> bool:
 def _describe_corrected_event(
     stream: LoadedStream, fact: Correction, command: RecordFacts, recorded_facts: RecordedFacts
 ) -> dict[str, Any]:
-    """Type and version of the corrected event, which may be one of the same batch."""
+    """Types and version of the corrected event, which may be one of the same batch."""
     for event in stream.events:
         if event.event_id == fact.event_id:
             return {"type": event.type, "version": event.version}

@@ -21,7 +21,7 @@ class VersionGuard:
     versions: frozenset[int] | None
 
     def allows(self, version: int, exists: bool) -> bool:
-        """Return whether a record of this version may be changed."""
+        """Returns whether a record of this version may be changed."""
         return exists if self.versions is None else version in self.versions
 
 
@@ -68,7 +68,7 @@ class RecordedFacts:
 
     @classmethod
     def from_json(cls, study_id: str, answer: Mapping[str, Any]) -> RecordedFacts:
-        """Restore a stored answer."""
+        """Restores a stored answer."""
         return cls(
             study_id=study_id,
             stream_id=answer["stream_id"],
@@ -83,7 +83,7 @@ _LOCAL_REFERENCE = "/local_reference"
 
 
 def refuse_references(facts: Sequence[Fact], pointers: Sequence[str]) -> None:
-    """Raise RequestRejected if a fact contains a site's own reference. Called for callers who are not of that site.
+    """Raises RequestRejected if a fact contains a site's own reference. Called for callers who are not of that site.
 
     The check comes before anything is looked up or compared, so that other callers cannot try references out.
     """
@@ -105,7 +105,7 @@ def to_request_error(
     *,
     may_be_on_its_way: bool = False,
 ) -> RequestError:
-    """Make an error of the objections. Objections to proposed facts get a pointer into the request's body.
+    """Makes an error of the objections. Objections to proposed facts get a pointer into the request's body.
 
     `may_be_on_its_way`: return NotKnownYet if everything that is missing may still arrive from another service.
     """
@@ -131,7 +131,7 @@ def to_request_error(
 def _is_mirrored(
     raised_objection: RaisedObjection, all_raised: Sequence[RaisedObjection], proposed_ids: Container[UUID]
 ) -> bool:
-    """Return whether a recorded fact repeats the objection of a proposed fact that it excludes."""
+    """Returns whether a recorded fact repeats the objection of a proposed fact that it excludes."""
     (event_id, objection), excluded_event_id = raised_objection, raised_objection[1].because_of
     return event_id not in proposed_ids and any(
         (other_event_id, other_objection.code, other_objection.because_of)

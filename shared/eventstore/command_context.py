@@ -39,11 +39,11 @@ class CommandContext:
         return NotFound if self.owns_participants else NotKnownYet
 
     def stating_site(self, head: StreamHead) -> str | None:
-        """Return the site that states the facts; None for facts of the whole study."""
+        """Returns the site that states the facts; None for facts of the whole study."""
         return self.policy.stating_site(head, self.command.facts)
 
     def scopes(self) -> frozenset[str]:
-        """Return the sites at which the caller may see the stream or state the facts; '*' is every site.
+        """Returns the sites at which the caller may see the stream or state the facts; '*' is every site.
 
         Raises RequestError for a caller without a grant in the study, or without a role that may state the facts.
         """
@@ -58,7 +58,7 @@ class CommandContext:
         return frozenset.union(self.rights.visible_sites, *stating_scopes)
 
     def tenants(self) -> list[Tenant]:
-        """Return the tenants under which to look for the stream, in order. Raises RequestError as `scopes` does."""
+        """Returns the tenants under which to look for the stream, in order. Raises RequestError as `scopes` does."""
         if self.opens_study:
             return [Tenant(self.command.study_id)]
         scopes = self.scopes()
@@ -71,7 +71,7 @@ class CommandContext:
         ]
 
     def authorize(self, site: str | None) -> None:
-        """Raise Forbidden unless the caller may state every fact at the site.
+        """Raises Forbidden unless the caller may state every fact at the site.
 
         Raises RequestRejected if the caller is not of the site and a fact contains the site's own reference.
         """

@@ -69,7 +69,7 @@ class CommandHandler:
     owns_participants: bool = True
 
     async def record(self, command: RecordFacts) -> RecordedFacts:
-        """Record the facts, once for the same request under the same key. Raises RequestError."""
+        """Records the facts, once for the same request under the same key. Raises RequestError."""
 
         async def attempt() -> RecordedFacts:
             async with self.cache.lock(command.study_id, command.stream_id):
@@ -114,7 +114,7 @@ class CommandHandler:
         return RequestKey(command, self.store.service, self.event_key)
 
     async def _try_cached(self, context: CommandContext, cached: CachedStream) -> RecordedFacts:
-        """Decide on the cached stream. Raises Conflict if the stream must be loaded or has changed."""
+        """Decides on the cached stream. Raises Conflict if the stream must be loaded or has changed."""
         command, site = context.command, cached.stream.head.site_id
         scopes = context.scopes()
         if not scopes & {EVERY_SITE, site}:
@@ -130,7 +130,7 @@ class CommandHandler:
         return await self._decide_and_append(context, tenant, current, cached.stream.events[0].stream_id)
 
     async def _try_stored(self, context: CommandContext) -> RecordedFacts:
-        """Decide on what is recorded now. The stream is looked up under each scope of the caller."""
+        """Decides on what is recorded now. The stream is looked up under each scope of the caller."""
         command = context.command
         stream_id = command.stream_id or new_participant_id()
         for tenant in context.tenants():
@@ -162,7 +162,7 @@ class CommandHandler:
     async def _decide_and_append(
         self, context: CommandContext, tenant: Tenant, cached: CachedStream, stream_id: str
     ) -> RecordedFacts:
-        """Decide, seal the texts, append, and cache the stream as it is afterwards."""
+        """Decides, seals the texts, appends, and caches the stream as it is afterwards."""
         command, head = context.command, cached.stream.head
         site = context.stating_site(head)
         context.authorize(site)
@@ -197,7 +197,7 @@ class CommandHandler:
         return recorded_facts
 
     async def _append_and_roll_back(self, tenant: Tenant, append_request: AppendRequest) -> None:
-        """Detect the conflicts that only the store knows, and record nothing."""
+        """Detects the conflicts that only the store knows, and records nothing."""
         try:
             async with self.store.unit(tenant) as unit:
                 await unit.append(append_request)
@@ -207,7 +207,7 @@ class CommandHandler:
 
 
 def _may_be_repeat(command: RecordFacts, cached: CachedStream) -> bool:
-    """Return whether the key may be an event's own id, or another site's key from before a transfer."""
+    """Returns whether the key may be an event's own id, or another site's key from before a transfer."""
     if not (key := command.key):
         return False
     if cached.stating_sites - {cached.stream.head.site_id}:
@@ -218,7 +218,7 @@ def _may_be_repeat(command: RecordFacts, cached: CachedStream) -> bool:
 
 
 def _lags_behind(context: CommandContext, stream: LoadedStream) -> bool:
-    """Return whether this service has not yet received the version that the command comes after."""
+    """Returns whether this service has not yet received the version that the command comes after."""
     return not context.owns_participants and stream.head.enrollment_version < (context.command.after or 0)
 
 
@@ -230,7 +230,7 @@ async def _evaluate(context: CommandContext, stream: LoadedStream) -> CachedStre
 
 
 async def _load_other_streams(unit: UnitOfWork, policy: StreamPolicy, facts: Sequence[Fact]) -> dict[str, Record]:
-    """Load the visible participants that the facts name, and those that these name in turn."""
+    """Loads the visible participants that the facts name, and those that these name in turn."""
     records: dict[str, Record] = {}
     pending = set(policy.other_streams(facts))
     while pending:
@@ -243,7 +243,7 @@ async def _load_other_streams(unit: UnitOfWork, policy: StreamPolicy, facts: Seq
 async def _decide(
     context: CommandContext, cached: CachedStream, event_ids: Sequence[UUID], site: str | None
 ) -> EvaluatedRecord:
-    """Return the record with the command's facts. Raises RequestError for the objections of rules and gate."""
+    """Returns the record with the command's facts. Raises RequestError for the objections of rules and gate."""
     command, policy = context.command, context.policy
     proposed: list[StatedFact[Fact]] = [StatedFact(*pair) for pair in zip(event_ids, command.facts, strict=True)]
 

@@ -31,14 +31,14 @@ class FeedCursor:
         return self.backlog_until or self.read_until
 
     def in_backlog(self, snapshot: str, database: str) -> FeedCursor:
-        """Return the cursor within a backlog: the current one, or a new one up to this snapshot."""
+        """Returns the cursor within a backlog: the current one, or a new one up to this snapshot."""
         return self if self.backlog_until else replace(self, backlog_until=snapshot, database=database)
 
     def after_row(self, last_seq: int) -> FeedCursor:
         return replace(self, last_seq=last_seq)
 
     def at_end(self) -> FeedCursor:
-        """Return the cursor after the end of the backlog."""
+        """Returns the cursor after the end of the backlog."""
         return FeedCursor(read_until=self.backlog_until, database=self.database)
 
 

@@ -31,7 +31,7 @@ class IdempotencyCheck:
     vault: Vault
 
     async def find_repeat(self, unit: UnitOfWork, stream: LoadedStream, site: str | None) -> RecordedFacts | None:
-        """Return the stored result of the command's key, or of the event that the key names; None for a new request.
+        """Returns the stored result of the command's key, or of the event that the key names; None for a new request.
 
         `site` is the site that states the facts. Raises RequestRejected if the key was used for something else.
         """
@@ -59,7 +59,7 @@ class IdempotencyCheck:
     async def _events_of_first_request(
         self, unit: UnitOfWork, stream: LoadedStream, outcome: IdempotentResult
     ) -> Sequence[Event]:
-        """Return the events of the first request; empty if the caller may no longer see them."""
+        """Returns the events of the first request; empty if the caller may no longer see them."""
         stream_id, ids = outcome.answer["stream_id"], set(outcome.answer["event_ids"])
         if not any(event.stream_id == stream_id for event in stream.events):
             stream = await unit.load_stream(stream_id)
@@ -94,7 +94,7 @@ class IdempotencyCheck:
         )
 
     async def _comparable_texts(self, unit: UnitOfWork, event: Event) -> dict[str, str]:
-        """Return the event's texts if the caller may read them. Senders of corrections may not know all texts."""
+        """Returns the event's texts if the caller may read them. Senders of corrections may not know all texts."""
         is_own_event = self._was_sent_by_caller(event) and event.type != Correction.type_name
         if not (is_own_event or self.context.rights.is_site_staff(event.site_id or "")):
             return {}

@@ -44,7 +44,7 @@ class MemoryStore:
     def put_foreign_facts(
         self, study_id: str, stream_id: str, site_id: str | None, version: int, facts: Record
     ) -> None:
-        """Set what enrollment has published about a study (without a site) or a participant up to a version."""
+        """Sets what enrollment has published about a study (without a site) or a participant up to a version."""
         previous = self._contents.heads.get((study_id, stream_id), StreamHead())
         head = (
             StreamHead(version)
@@ -56,7 +56,7 @@ class MemoryStore:
 
     @asynccontextmanager
     async def unit(self, tenant: Tenant) -> AsyncIterator[UnitOfWork]:
-        """Run units one after the other. Writes are kept only if the block ends without an exception."""
+        """Runs units one after the other. Writes are kept only if the block ends without an exception."""
         async with self._lock:
             draft = copy.copy(self._contents)
             for name, mapping in vars(self._contents).items():
@@ -177,7 +177,7 @@ class _MemoryUnitOfWork:
         return matches[:limit]
 
     def _may_read(self, event: Event) -> bool:
-        """Return whether the tenant may read the event: a site reads what it stated, after a transfer too."""
+        """Returns whether the tenant may read the event: a site reads what it stated, after a transfer too."""
         return event.site_id == self._site_id or self._may_see(self._contents.heads[event.study_id, event.stream_id])
 
     async def current_snapshot(self, previous: str) -> FeedSnapshot:

@@ -76,7 +76,7 @@ class _PostgresUnitOfWork:
     async def load_stream(
         self, stream_id: str, *, key: str | None = None, clear_key: str | None = None, key_site: str = "*"
     ) -> LoadedStream:
-        rows = await self._connection.fetch(SQL["recall"], self._study_id, stream_id, key, key_site, clear_key)
+        rows = await self._connection.fetch(SQL["load_stream"], self._study_id, stream_id, key, key_site, clear_key)
         first_row = rows[0]
         head = _head_from_row(first_row)
         if head.version != sum(row["event_id"] is not None for row in rows):
@@ -120,15 +120,15 @@ class _PostgresUnitOfWork:
     async def list_streams(
         self, *, site: str | None, status: str | None, search_key: bytes | None, after: str, limit: int
     ) -> list[tuple[str, StreamHead]]:
-        rows = await self._connection.fetch(SQL["listing"], self._study_id, after, site, status, search_key, limit)
+        rows = await self._connection.fetch(SQL["list_streams"], self._study_id, after, site, status, search_key, limit)
         return [(row["stream_id"], _head_from_row(row)) for row in rows]
 
     async def list_events(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]:
-        rows = await self._connection.fetch(SQL["feed"], self._study_id, *after, list(sites), limit)
+        rows = await self._connection.fetch(SQL["list_events"], self._study_id, *after, list(sites), limit)
         return [self._event(row["stream_id"], row) for row in rows]
 
     async def current_snapshot(self, previous: str) -> FeedSnapshot:
-        (row,) = await self._connection.fetch(SQL["snapshot"], previous)
+        (row,) = await self._connection.fetch(SQL["current_snapshot"], previous)
         return FeedSnapshot(row["text"], row["database"], row["follows"])
 
     async def list_recorded_events(
@@ -145,7 +145,7 @@ class _PostgresUnitOfWork:
 async def _append(
     connection: asyncpg.Connection[Any] | asyncpg.Pool[Any], tenant: Tenant, request: AppendRequest, shards: int
 ) -> None:
-    """Append with one statement, which sets the tenant itself and outside of a transaction is one."""
+    """Appends with one statement, which sets the tenant itself and outside of a transaction is one."""
     try:
         await connection.execute(SQL["append"], *_append_arguments(tenant, request, shards))
     except asyncpg.PostgresError as error:
@@ -200,7 +200,7 @@ def _to_json(value: Mapping[str, Any]) -> str:
 
 
 def shard_of(stream_id: str, shards: int) -> int:
-    """Return the outbox shard of a stream, from 0 to `shards - 1`."""
+    """Returns the outbox shard of a stream, from 0 to `shards - 1`."""
     return sum(stream_id.encode()) % shards
 
 

@@ -1,4 +1,4 @@
--- name: recall
+-- name: load_stream
 -- Returns a stream's events with its head, the version of its study, and the result kept under an idempotency key.
 with head as (
     select (select version from streams where study_id = $1 and stream_id = $1) as study_version,
@@ -25,7 +25,7 @@ select append_v4(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25
 )
 
--- name: listing
+-- name: list_streams
 -- Returns the heads of the participants' streams that a list shows, by number, from the one after $2 on.
 select stream_id, version as stream_version, site_id as stream_site, null::bytea as search_key, summary, known from streams
  where study_id = $1 and stream_id <> $1 and stream_id > $2
@@ -33,7 +33,7 @@ select stream_id, version as stream_version, site_id as stream_site, null::bytea
    and ($5::bytea is null or search_key = $5)
  order by stream_id limit $6
 
--- name: feed
+-- name: list_events
 -- Returns events that sites stated about the participants that the tenant sees now, by stream and version. What a site
 -- stated about others, it reads in the order of recording only.
 select stream_id, version, event_id, type, schema_version, site_id, data, sealed, meta, recorded_at from events
@@ -41,8 +41,8 @@ select stream_id, version, event_id, type, schema_version, site_id, data, sealed
    and exists (select from streams s where s.study_id = events.study_id and s.stream_id = events.stream_id)
  order by stream_id, version limit $5
 
--- name: snapshot
--- Returns the present snapshot, the identity of the database, and whether the snapshot follows $1. A restored database
+-- name: current_snapshot
+-- Returns the current snapshot, the identity of the database, and whether the snapshot follows $1. A restored database
 -- counts transactions anew: its snapshots mean other events.
 select pg_current_snapshot()::text as text,
        (select system_identifier::text from pg_control_system())

@@ -22,12 +22,12 @@ class RequestKey:
     event_key: EventKey
 
     def stored_key(self) -> str | None:
-        """Return the keyed hash of the key, under which its result is kept."""
+        """Returns the keyed hash of the key, under which its result is kept."""
         key = self.command.key
         return key and self.event_key.stored_key(self.service, self.command.study_id, key)
 
     def event_ids(self, site: str | None) -> tuple[UUID, ...]:
-        """Return an id for each fact: the same ids for the same key at the same site."""
+        """Returns an id for each fact: the same ids for the same key at the same site."""
         command = self.command
         if command.key is None:
             return tuple(new_event_id() for _ in command.facts)
@@ -37,7 +37,7 @@ class RequestKey:
     def with_result(
         self, append_request: AppendRequest, recorded_facts: RecordedFacts, vault: Vault, site: str | None
     ) -> AppendRequest:
-        """Add the result to an append, so that the request is recognized when it is sent again."""
+        """Adds the result to an append, so that the request is recognized when it is sent again."""
         if self.command.key is None:
             return append_request
         return replace(

@@ -1,4 +1,4 @@
-"""Checks that a caller has a role that may state a fact in a study, before the request's body is read."""
+"""Checks a caller's role before the request's body is read, and waits for facts that enrollment has just published."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_WAIT_SECONDS = 2.0
 
 
 async def retry_while_unknown(attempt: Callable[[], Awaitable[T]], *, waits: bool) -> T:
-    """Return what the attempt gives; with `waits`, try again for a while as long as it raises NotKnownYet."""
+    """Returns what the attempt gives; with `waits`, tries again for a while as long as it raises NotKnownYet."""
     backoff, waited_seconds = Backoff(0.01, 0.1), 0.0
     while True:
         try:
@@ -30,7 +30,7 @@ async def retry_while_unknown(attempt: Callable[[], Awaitable[T]], *, waits: boo
 async def require_role(
     studies: Studies, study_id: str, member: str, roles: frozenset[str], *, owns_participants: bool, waits: bool
 ) -> None:
-    """Raise what the command handler would raise for a member without a grant or without any of the roles."""
+    """Raises what the command handler would raise for a member without a grant or without any of the roles."""
     not_visible = NotFound if owns_participants else NotKnownYet
 
     def check(study: StudyState) -> None:

@@ -68,7 +68,7 @@ class StreamHead:
 
     @property
     def exists(self) -> bool:
-        """Return False if there is no such stream, or the tenant may not see it."""
+        """Returns False if there is no such stream, or the tenant may not see it."""
         return self.version + self.enrollment_version > 0
 
 
@@ -123,13 +123,13 @@ class UnitOfWork(Protocol):
     ) -> list[tuple[str, StreamHead]]: ...
     async def list_events(self, *, sites: Sequence[str], after: tuple[str, int], limit: int) -> list[Event]: ...
     async def current_snapshot(self, previous: str) -> FeedSnapshot:
-        """Return the snapshot of what is visible now. `previous` is the text of a snapshot that it should follow."""
+        """Returns the snapshot of what is visible now. `previous` is the text of a snapshot that it should follow."""
         ...
 
     async def list_recorded_events(
         self, cursor: FeedCursor, *, sites: Sequence[str] | None, limit: int
     ) -> list[tuple[int, Event]]:
-        """Return participants' events of the cursor's backlog, from its place on, in the order of recording."""
+        """Returns participants' events of the cursor's backlog, from its place on, in the order of recording."""
         ...
 
 
@@ -139,9 +139,9 @@ class Store(Protocol):
     service: str
 
     def unit(self, tenant: Tenant) -> AbstractAsyncContextManager[UnitOfWork]:
-        """Open a transaction: committed when the block ends, rolled back when an exception leaves it."""
+        """Opens a transaction: committed when the block ends, rolled back when an exception leaves it."""
         ...
 
     async def append(self, tenant: Tenant, request: AppendRequest) -> None:
-        """Append in a transaction of its own. Raises the same conflicts as a unit's append."""
+        """Appends in a transaction of its own. Raises the same conflicts as a unit's append."""
         ...

@@ -47,7 +47,7 @@ class CachedStream:
     def with_append(
         self, append_request: AppendRequest, evaluated: EvaluatedRecord, data_key: bytes | None
     ) -> CachedStream:
-        """Return the stream after an append, with facts in their stored form, without sealed texts."""
+        """Returns the stream after an append, with facts in their stored form, without sealed texts."""
         previous = self.stream
         events = (*previous.events, *append_request.events)
         stream = LoadedStream(
@@ -62,7 +62,7 @@ class CachedStream:
         return CachedStream(stream, evaluated, data_key, stating_sites)
 
     def for_study_version(self, study_version: int) -> CachedStream:
-        """Return the same stream, to be decided against `study_version`."""
+        """Returns the same stream, to be decided against `study_version`."""
         if self.stream.study_version == study_version:
             return self
         return replace(self, stream=replace(self.stream, study_version=study_version))
@@ -77,7 +77,7 @@ class StreamCache:
         self._streams: OrderedDict[tuple[str, str], CachedStream] = OrderedDict()
 
     def lock(self, study_id: str, stream_id: str | None) -> AbstractAsyncContextManager[object]:
-        """Return the lock of a stream: concurrent commands for one stream would only conflict."""
+        """Returns the lock of a stream: concurrent commands for one stream would only conflict."""
         if stream_id is None:
             return nullcontext()
         lock = self._locks.get((study_id, stream_id)) or asyncio.Lock()
@@ -104,12 +104,12 @@ ContentSource = tuple[Event, str]
 
 
 def latest_content_source(events: Sequence[Event], event_id: str) -> ContentSource | None:
-    """Return the source of one fact's content; None if the events do not have the fact."""
+    """Returns the source of one fact's content; None if the events do not have the fact."""
     return latest_content_sources(events).get(event_id)
 
 
 def latest_content_sources(events: Iterable[Event]) -> dict[str, ContentSource]:
-    """Return the source of every fact's content by the fact's event id. Each event is read once."""
+    """Returns the source of every fact's content by the fact's event id. Each event is read once."""
     sources: dict[str, ContentSource] = {}
     for event in events:
         sources[str(event.event_id)] = event, ""

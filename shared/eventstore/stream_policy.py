@@ -23,27 +23,27 @@ class StreamPolicy(Protocol):
     def rules(self) -> Rules: ...
 
     def stating_site(self, head: StreamHead, facts: Sequence[Fact]) -> str | None:
-        """Return the stating site: the stream's, or for a new stream the one that its first fact names."""
+        """Returns the stating site: the stream's, or for a new stream the one that its first fact names."""
         ...
 
     def other_streams(self, facts: Sequence[Fact]) -> frozenset[str]:
-        """Return the ids of other streams that the gate needs for these facts."""
+        """Returns the ids of other streams that the gate needs for these facts."""
         ...
 
     def gate(self, study_id: str, study_record: Record, stream: LoadedStream, site_id: str | None) -> Gate: ...
 
     def provenance(self, study_record: Record, stream: LoadedStream, fact: Fact) -> Mapping[str, Any]:
-        """Return what else than the study's version a decision depended on. It is stored with the event."""
+        """Returns what else than the study's version a decision depended on. It is stored with the event."""
         ...
 
     def needs_texts(self, stream: LoadedStream, events: Sequence[Event]) -> bool:
-        """Return whether the stream's head after these events depends on sealed texts."""
+        """Returns whether the stream's head after these events depends on sealed texts."""
         ...
 
     def head_after(
         self, stream: LoadedStream, record: Record, events: Sequence[Event], open_texts: TextOpener
     ) -> StreamHead:
-        """Return site, search key and summary after the events. The command handler fills the versions in."""
+        """Returns site, search key and summary after the events. The command handler fills the versions in."""
         ...
 
 
@@ -55,7 +55,7 @@ class StreamPolicies:
     study: StreamPolicy | None = None
 
     def policy(self, *, is_study: bool) -> StreamPolicy:
-        """Return the policy of a study's or a participant's stream. Raises LookupError for a study's without one."""
+        """Returns the policy of a study's or a participant's stream. Raises LookupError for a study's without one."""
         if not is_study:
             return self.participant
         if self.study is None:
@@ -64,7 +64,7 @@ class StreamPolicies:
 
 
 def amendment_provenance(study_record: Record, fact: Fact) -> Mapping[str, Any]:
-    """Return the protocol amendment in force on the fact's day; empty before the first one."""
+    """Returns the protocol amendment in force on the fact's day; empty before the first one."""
     fact_date = effective_fact(fact).happened_on
     amendment = amendment_on(study_record, fact_date) if fact_date else None
     return {"amendment": amendment} if amendment else {}

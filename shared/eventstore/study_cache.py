@@ -25,7 +25,7 @@ class StudyState:
     _rights_by_member: dict[str, Rights] = field(default_factory=dict, repr=False, compare=False)
 
     def rights(self, member: str) -> Rights:
-        """Return what the member's current grants allow."""
+        """Returns what the member's current grants allow."""
         if member not in self._rights_by_member:
             self._rights_by_member[member] = rights_from_record(self.record, member)
         return self._rights_by_member[member]
@@ -35,11 +35,11 @@ class Studies(Protocol):
     """The studies that a service knows."""
 
     async def current(self, study_id: str) -> StudyState:
-        """Return the cached state, which may be old."""
+        """Returns the cached state, which may be old."""
         ...
 
     async def reload(self, study_id: str) -> StudyState:
-        """Load the state that is recorded now."""
+        """Loads the state that is recorded now."""
         ...
 
 
@@ -56,7 +56,7 @@ class StudyCache(ABC):
         return self._cache.get(study_id) or await self.reload(study_id)
 
     async def at_version(self, study_id: str, version: int) -> StudyState:
-        """Return the state, loaded again unless this version is cached."""
+        """Returns the state, loaded again unless this version is cached."""
         cached = self._cache.get(study_id)
         return cached if cached and cached.version == version else await self.reload(study_id)
 
@@ -73,7 +73,7 @@ class StudyCache(ABC):
 
     @abstractmethod
     async def _load(self, study_id: str) -> tuple[int, FactsLoader]:
-        """Return the version of the study's stream (0: none), and a function that returns its facts in order."""
+        """Returns the version of the study's stream (0: none), and a function that returns its facts in order."""
 
 
 class OwnStudies(StudyCache):
@@ -90,7 +90,7 @@ class OwnStudies(StudyCache):
 
 
 async def load_rights(studies: Studies, study_id: str, member: str) -> tuple[Rights, StudyState]:
-    """Return a member's current rights in a study, and the study. Raises NotFound for a member without grants."""
+    """Returns a member's current rights in a study, and the study. Raises NotFound for a member without grants."""
     study = await studies.reload(study_id)
     member_rights = study.rights(member)
     if not member_rights.grants:

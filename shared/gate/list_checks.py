@@ -52,12 +52,12 @@ def _symptom_code(entry: SymptomAtBaseline | SymptomChange) -> Hashable:
 
 
 def _finding_identity(entry: MolecularFinding) -> Hashable:
-    """Distinguish results by gene, alteration and origin: tumor and blood are tested separately."""
+    """Distinguishes results by gene, alteration and origin: tumor and blood are tested separately."""
     return entry.gene.casefold(), entry.alteration, entry.origin
 
 
 def _agent_identity(entry: Agent) -> Hashable:
-    """Distinguish agents by name and schedule: a line may have one as a bolus and as an infusion."""
+    """Distinguishes agents by name and schedule: a line may have one as a bolus and as an infusion."""
     return entry.name.casefold(), entry.schedule
 
 
@@ -81,7 +81,7 @@ IDENTITIES: Mapping[tuple[type[BaseModel], str], Identity] = {
 
 
 def find_flaws(fact: Fact) -> Iterator[Flaw]:
-    """Yield every flaw of the lists of a fact."""
+    """Yields every flaw of the lists of a fact."""
     yield from _find_repetitions(fact, "")
     if isinstance(fact, RadiotherapyStarted | PrescriptionChanged):
         yield from _circular_boosts(fact.targets)
@@ -118,7 +118,7 @@ def _circular_boosts(targets: tuple[Target, ...]) -> Iterator[Flaw]:
 
 
 def _boosted_targets(target: str, boosts: Mapping[str, str | None]) -> list[str]:
-    """Return the targets that one is a boost of, directly or through others, each once."""
+    """Returns the targets that one is a boost of, directly or through others, each once."""
     boosted: list[str] = []
     base = boosts[target]
     while base is not None and base not in boosted:

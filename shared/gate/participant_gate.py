@@ -103,14 +103,14 @@ class ParticipantGate:
                 yield objection
 
     def closures(self, enrollment_record: Record, content: Fact) -> Iterator[Objection]:
-        """Yield objections to facts dated after a closure, such as a withdrawal of consent or the end of accrual.
+        """Yields objections to facts dated after a closure, such as a withdrawal of consent or the end of accrual.
 
         A correction may not move a fact past a closure. A fact that is past it already may stay there.
         """
         yield from _dated_after_withdrawal(enrollment_record, content)
 
     def service_checks(self, record: Record, fact: Fact, content: Fact) -> Iterator[Objection]:
-        """Yield this service's objections to `content`: the stated or restated fact, or the fact before the correction.
+        """Yields the service's objections to `content`: the stated or restated fact, or the fact before the correction.
 
         Pointers are within `content`. An objection to a correction is dropped if the fact raised the same one before,
         on the same day and about the same value.
@@ -122,7 +122,7 @@ class ParticipantGate:
         return self.record_before()
 
     def fact_before_correction(self, fact: Fact) -> Fact | None:
-        """Return the fact that a correction restates; None for a new fact and for a void one."""
+        """Returns the fact that a correction restates; None for a new fact and for a void one."""
         if not isinstance(fact, Correction):
             return None
         return next(
@@ -138,7 +138,7 @@ class ParticipantGate:
 
 
 def _dated_after_withdrawal(enrollment_record: Record, content: Fact) -> Iterator[Objection]:
-    """Refuse facts dated after a withdrawal of consent. Recorded facts stay, and can be corrected."""
+    """Refuses facts dated after a withdrawal of consent. Recorded facts stay, and can be corrected."""
     happened_on = content.happened_on
     if not happened_on or allowed_after_withdrawal(enrollment_record, content):
         return
@@ -148,7 +148,7 @@ def _dated_after_withdrawal(enrollment_record: Record, content: Fact) -> Iterato
 
 
 def _same_including_message(first: Objection, second: Objection) -> bool:
-    """Compare with the messages, which contain values of the protocol."""
+    """Compares with the messages, which contain values of the protocol."""
     return first == second and first.message == second.message
 
 
@@ -158,7 +158,7 @@ def _unchanged(member: str, content_before: Fact | None, content: Fact) -> bool:
 
 
 def allowed_after_withdrawal(enrollment_record: Record, content: Fact) -> bool:
-    """Return whether the fact is accepted after a withdrawal. A registry may be asked only with consent to that."""
+    """Returns whether the fact is accepted after a withdrawal. A registry may be asked only with consent to that."""
     match content:
         case ConsentWithdrawn() | ParticipantDied():
             return True

@@ -22,7 +22,7 @@ ACCRUAL_CLOSED = ProblemType("accrual-closed", "Accrual was closed before this d
 
 
 def protocols_in_force(study: Record, when: PartialDate) -> list[tuple[Protocol, PartialDate]]:
-    """Return each protocol in force on a day that the date may mean, with those of its days; the latest protocol last.
+    """Returns each protocol in force on a day that the date may mean, with those of its days; the latest protocol last.
 
     Before the first amendment the opened protocol holds; of two amendments on one day, the one stated later.
     """
@@ -34,7 +34,7 @@ def protocols_in_force(study: Record, when: PartialDate) -> list[tuple[Protocol,
 
 
 def _protocol_periods(study: Record) -> list[tuple[Protocol, date, date]]:
-    """Return each protocol with the first and the last day on which it is in force, both inclusive."""
+    """Returns each protocol with the first and the last day on which it is in force, both inclusive."""
     starts = [(date.min, opened.protocol) for opened in study.facts_of(StudyOpened)[:1]]
     starts += [(amended.effective_on, amended.protocol) for amended in _amendments(study)]
     ends = [*(start - timedelta(days=1) for start, _ in starts[1:]), date.max]
@@ -43,17 +43,17 @@ def _protocol_periods(study: Record) -> list[tuple[Protocol, date, date]]:
 
 
 def follow_up_plans(study: Record) -> tuple[PlanPeriod, ...]:
-    """Return the follow-up plans with the days on which they are in force: from the first day to the last of all."""
+    """Returns the follow-up plans with the days on which they are in force: from the first day to the last of all."""
     return tuple(PlanPeriod(protocol.follow_up, first, last) for protocol, first, last in _protocol_periods(study))
 
 
 def protocol_on(study: Record, day: date) -> Protocol:
-    """Return the protocol in force on a day. The study must have been opened."""
+    """Returns the protocol in force on a day. The study must have been opened."""
     return protocols_in_force(study, PartialDate.from_day(day))[-1][0]
 
 
 def amendment_on(study: Record, when: PartialDate) -> str | None:
-    """Return the amendment in force on the last day that the date may mean; None before the first."""
+    """Returns the amendment in force on the last day that the date may mean; None before the first."""
     in_force = [amended.amendment for amended in _amendments(study) if amended.effective_on <= when.latest]
     return in_force[-1] if in_force else None
 
@@ -63,7 +63,7 @@ def _amendments(study: Record) -> list[ProtocolAmended]:
 
 
 def consent_versions_on(protocol: Protocol, when: PartialDate) -> set[str]:
-    """Return the consent forms valid on a day that the date may mean. The next form's first day ends a form."""
+    """Returns the consent forms valid on a day that the date may mean. The next form's first day ends a form."""
     ordered = sorted(protocol.consent_versions, key=lambda version: version.valid_from)
     following: list[ConsentVersion | None] = [*ordered[1:], None]
     return {
@@ -74,12 +74,12 @@ def consent_versions_on(protocol: Protocol, when: PartialDate) -> set[str]:
 
 
 def latest_site_today(clock: Clock, study_id: str, study: Record) -> date:
-    """Return the study's today: the latest calendar day at any of its sites."""
+    """Returns the study's today: the latest calendar day at any of its sites."""
     return study_day(clock, study_id, study, None, clock.now())
 
 
 def study_day(clock: Clock, study_id: str, study: Record, site_id: str | None, timestamp: datetime) -> date:
-    """Return the study's day at a moment: that of the site, or, for None, the latest of any site.
+    """Returns the study's day at a moment: that of the site, or, for None, the latest of any site.
 
     A site that the study's facts do not name has the day in UTC.
     """
@@ -92,7 +92,7 @@ def find_site(study: Record, site_id: str) -> SiteActivated | None:
 
 
 def require_site(study: Record, site_id: str | None) -> None:
-    """Raise RequestRejected for a filter by an unknown site: an empty list would mean that the site has no facts."""
+    """Raises RequestRejected for a filter by an unknown site: an empty list would mean that the site has no facts."""
     if site_id is not None and find_site(study, site_id) is None:
         raise parameter_error("site", "The study has no site of this id.")
 

@@ -120,7 +120,7 @@ class CheckedText:
 
 
 def find_flaws(fact: Fact) -> Iterator[Flaw]:
-    """Yield every flaw of the texts of a fact."""
+    """Yields every flaw of the texts of a fact."""
     for text in _find_texts(fact, ""):
         for objection in _text_objections(text):
             yield Flaw(objection, (objection.code, text.member_key, text.content))
@@ -153,7 +153,7 @@ def _check_single_line(text: CheckedText) -> Iterator[Objection]:
 
 
 def is_single_line(text: str) -> bool:
-    """Return whether the text has only visible characters, and blanks only between them."""
+    """Returns whether the text has only visible characters, and blanks only between them."""
     if text != text.strip():
         return False
     return (text.isascii() and text.isprintable()) or all(_is_visible(character) for character in text)
@@ -191,7 +191,7 @@ def _check_reference(text: CheckedText) -> Iterator[Objection]:
 
 
 def _find_texts(value: object, pointer: str, member_key: MemberKey | None = None) -> Iterator[CheckedText]:
-    """Yield every text to check within a fact or a part of it."""
+    """Yields every text to check within a fact or a part of it."""
     match value:
         case str() if member_key:
             yield CheckedText(pointer, member_key, value)

@@ -15,7 +15,7 @@ from shared.kernel.objection import Objection
 
 
 def objections(fact: Fact, facts_before: Callable[[], Iterable[StatedFact[Fact]]]) -> Iterator[Objection]:
-    """Yield objections to the values of a fact. `facts_before` returns the other facts; it is called rarely."""
+    """Yields objections to the values of a fact. `facts_before` returns the other facts; it is called rarely."""
     flaws = list(_find_flaws(fact))
     if not flaws:
         return

@@ -73,7 +73,7 @@ class BatchResult:
 async def apply_with_retry(
     pool: asyncpg.Pool[Any], messages: Sequence[KafkaMessage], handler: EventHandler
 ) -> BatchResult:
-    """Run `apply_batch` on a connection of the pool, and repeat it while the database is unavailable.
+    """Runs `apply_batch` on a connection of the pool, and repeats it while the database is unavailable.
 
     Raises OffsetGap, and applies nothing, if a partition continues behind its stored offset.
     """
@@ -92,7 +92,7 @@ async def apply_batch(
     *,
     require_contiguous_offsets: bool = False,
 ) -> BatchResult:
-    """Apply the messages in their order: next versions take effect, known ones are dropped, others wait.
+    """Applies the messages in their order: next versions take effect, known ones are dropped, others wait.
 
     `require_contiguous_offsets`: raise OffsetGap if an offset was left out, which Kafka never does.
     """
@@ -131,7 +131,7 @@ def _offset_gaps(messages: Sequence[KafkaMessage], stored_offsets: Mapping[tuple
 async def apply_messages(
     connection: Connection, messages: Sequence[KafkaMessage], handler: EventHandler, *, use_savepoints: bool = True
 ) -> BatchResult:
-    """Apply messages within the caller's transaction, without storing offsets.
+    """Applies messages within the caller's transaction, without storing offsets.
 
     Without savepoints the handler's errors are raised, and the transaction cannot continue.
     """
@@ -151,7 +151,7 @@ async def apply_messages(
 async def apply_with_savepoints(
     connection: Connection, cursors: Mapping[StreamKey, StreamCursor], ready: list[InboundEvent], handler: EventHandler
 ) -> tuple[Event, ...]:
-    """Store the cursors and run the handler; park the stream of an event that the handler rejects."""
+    """Stores the cursors and runs the handler; parks the stream of an event that the handler rejects."""
     while True:
         try:
             async with connection.transaction():
@@ -178,7 +178,7 @@ def _readable_events(ready: Sequence[InboundEvent]) -> tuple[Event, ...]:
 
 
 async def _find_poison_event(connection: Connection, events: Sequence[Event], handler: EventHandler) -> tuple[int, str]:
-    """Bisect for the first event that the handler rejects: the last one of the shortest prefix that fails."""
+    """Bisects for the first event that the handler rejects: the last one of the shortest prefix that fails."""
     low, high, reason = 0, len(events), "effect-refused"
     while low < high:
         middle = (low + high) // 2
@@ -192,7 +192,7 @@ async def _find_poison_event(connection: Connection, events: Sequence[Event], ha
 
 
 async def _try_handler(connection: Connection, events: Sequence[Event], handler: EventHandler) -> None:
-    """Run the handler and roll back. Raises what the handler raises."""
+    """Runs the handler and rolls back. Raises what the handler raises."""
     transaction = connection.transaction()
     await transaction.start()
     try:
@@ -216,7 +216,7 @@ def _closes_gap(cursor: StreamCursor, inbound: InboundEvent) -> bool:
 
 
 def parked_cursors(cursors: Iterable[StreamCursor]) -> tuple[ParkedCursor, ...]:
-    """Return the streams that are parked."""
+    """Returns the streams that are parked."""
     return tuple(
         ParkedCursor(*cursor.key, cursor.version, cursor.parked_reason) for cursor in cursors if cursor.parked_reason
     )

@@ -44,7 +44,7 @@ async def consume(
     handler: EventHandler,
     stop: asyncio.Event,
 ) -> None:
-    """Apply the messages of the topics, at least once, until `stop` is set.
+    """Applies the messages of the topics, at least once, until `stop` is set.
 
     Continues after failures of the broker or the database, and after rebalances. Raises what `handler` raises, except
     PoisonEvent and errors of an unavailable database.
@@ -63,7 +63,7 @@ async def consume(
 
 
 async def _wait_for_topics(bootstrap: str, topics: Collection[str], stop: asyncio.Event) -> None:
-    """Wait until the topics exist or `stop` is set: a consumer of a missing topic logs error after error."""
+    """Waits until the topics exist or `stop` is set: a consumer of a missing topic logs error after error."""
     lookup, stopping = asyncio.create_task(list_partitions(bootstrap, topics)), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({lookup, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -76,7 +76,7 @@ async def _wait_for_topics(bootstrap: str, topics: Collection[str], stop: asynci
 
 
 async def stored_offsets(pool: asyncpg.Pool[Any], topics: Collection[str]) -> Offsets:
-    """Return the next offset of each partition of the topics, as the database has it."""
+    """Returns the next offset of each partition of the topics, as the database has it."""
     rows = await retry_while_unavailable(lambda: pool.fetch(SQL["load_offsets"], list(topics)))
     return {TopicPartition(row["topic"], row["partition"]): row["next"] for row in rows}
 
@@ -88,7 +88,7 @@ async def rewind_group(
     topics: Collection[str],
     on_restore: Callable[[], Awaitable[None]],
 ) -> None:
-    """Reset the group's offsets that are ahead of the database's, which happens after the database was restored.
+    """Resets the group's offsets that are ahead of the database's, which happens after the database was restored.
 
     Calls `on_restore` first. Waits for the broker and for the topics and, if there is an offset to reset, until the
     group has no members left.
@@ -143,7 +143,7 @@ class _SeekToStoredOffsets(ConsumerRebalanceListener):  # type: ignore[misc] # a
         self._consumer, self._pool, self._topics = consumer, pool, topics
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Do nothing: the next owner applies the current batch again, without effect."""
+        """Does nothing: the next owner applies the current batch again, without effect."""
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         self._consumer.pause(*assigned)  # read nothing at the group's offset before the seek
@@ -157,7 +157,7 @@ class _SeekToStoredOffsets(ConsumerRebalanceListener):  # type: ignore[misc] # a
 
 
 async def _run_until_client_dies(consumer: AIOKafkaConsumer, consumption: Coroutine[Any, Any, None]) -> None:
-    """Consume until the coroutine ends. Raises KafkaConnectionError when a vital task of the client has died.
+    """Consumes until the coroutine ends. Raises KafkaConnectionError when a vital task of the client has died.
 
     Such a client delivers nothing and waits for the group's coordinator forever; `shared.kafka.clients` explains why.
     """
@@ -195,7 +195,7 @@ async def _consume(
 async def _commit_offsets(
     consumer: AIOKafkaConsumer, next_offsets: dict[TopicPartition, int]
 ) -> dict[TopicPartition, int]:
-    """Commit the offsets of assigned partitions to the group; return those that could not be committed."""
+    """Commits the offsets of assigned partitions to the group; returns those that could not be committed."""
     assigned_offsets = {
         partition: offset for partition, offset in next_offsets.items() if partition in consumer.assignment()
     }

@@ -43,7 +43,7 @@ class StallDetector:
     unchanged_since: float
 
     def observe(self, offsets: Offsets, now: float, *, caught_up: bool) -> StallDetector:
-        """Return the detector after a measurement at `now` (seconds of a monotonic clock)."""
+        """Returns the detector after a measurement at `now` (seconds of a monotonic clock)."""
         return StallDetector(offsets, now if caught_up or offsets != self.offsets else self.unchanged_since)
 
 
@@ -75,7 +75,7 @@ class SilentComponent:
 
 
 def detect_silence(topics: Sequence[Lag], stuck: StuckCounts | None) -> SilentComponent | None:
-    """Return the silent component; None if the worker runs and Kafka answers, or before the first measurement."""
+    """Returns the silent component; None if the worker runs and Kafka answers, or before the first measurement."""
     if stuck and stuck.age > WORKER_SILENT_SECONDS:
         return SilentComponent("worker", stuck.age)
     oldest_age = max((each.age for each in topics), default=0.0)
@@ -90,7 +90,7 @@ async def monitor_lag(
     interval: float = MEASURE_INTERVAL_SECONDS,
     stall_after: float = STALL_SECONDS,
 ) -> None:
-    """Measure and store the lag every `interval` seconds until cancelled. `pool` is the system role's.
+    """Measures and stores the lag every `interval` seconds until cancelled. `pool` is the system role's.
 
     Continues after failures of the broker or the database. Raises WorkerStalled when there is a backlog and no offset
     of any partition moved for `stall_after` seconds; a single partition may wait longer, as partitions are read in
@@ -118,7 +118,7 @@ async def monitor_lag(
 async def _measure(
     pool: asyncpg.Pool[Any], consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
 ) -> tuple[Offsets, set[TopicPartition]]:
-    """Store the counts and the ends of the partitions; return the stored offsets, and the partitions with a backlog."""
+    """Stores the counts and the ends of partitions; returns the stored offsets and the partitions with a backlog."""
     await pool.execute(SQL["store_stuck_counts"])
     ends = await consumer.end_offsets(partitions)
     topics, partition_numbers = [each.topic for each in ends], [each.partition for each in ends]
@@ -128,11 +128,11 @@ async def _measure(
 
 
 async def load_lags(pool: asyncpg.Pool[Any]) -> list[Lag]:
-    """Return the lag by topic, in the order of topics; empty before the first measurement. For any database role."""
+    """Returns the lag by topic, in the order of topics; empty before the first measurement. For any database role."""
     return [Lag(**row) for row in await pool.fetch(SQL["load_lags"])]
 
 
 async def load_stuck_counts(pool: asyncpg.Pool[Any]) -> StuckCounts | None:
-    """Return the counts; None before the first measurement. For any database role."""
+    """Returns the counts; None before the first measurement. For any database role."""
     row = await pool.fetchrow(SQL["load_stuck_counts"])
     return StuckCounts(**row) if row else None

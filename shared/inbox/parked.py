@@ -39,17 +39,17 @@ class UnreadableMessage:
 
 
 async def parked_streams(connection: Connection) -> list[ParkedStreamStatus]:
-    """Return the parked streams of all studies, ordered by source and subject."""
+    """Returns the parked streams of all studies, ordered by source and subject."""
     return [ParkedStreamStatus(**row) for row in await connection.fetch(SQL["parked"])]
 
 
 async def unreadable_messages(connection: Connection) -> list[UnreadableMessage]:
-    """Return the unreadable messages in the order in which they came."""
+    """Returns the unreadable messages in the order in which they came."""
     return [UnreadableMessage(**row) for row in await connection.fetch(SQL["unreadable"])]
 
 
 async def retry(connection: Connection, source: str, subject: str, handler: EventHandler) -> BatchResult:
-    """Apply the waiting messages of a parked stream as far as possible. Raises ParkedItemNotFound."""
+    """Applies the waiting messages of a parked stream as far as possible. Raises ParkedItemNotFound."""
     async with connection.transaction():
         return await _apply_waiting(connection, await _lock_parked_cursor(connection, source, subject), handler)
 
@@ -64,7 +64,7 @@ async def discard(
     handler: EventHandler,
     version: int | None = None,
 ) -> BatchResult:
-    """Skip the next version, whether its event cannot be applied or never arrived, and apply the messages after it.
+    """Skips the next version, whether its event cannot be applied or never arrived, and apply the messages after it.
 
     Raises ParkedItemNotFound, also if the next version is not `version`, the one that was meant to be skipped.
     """
@@ -80,7 +80,7 @@ async def discard(
 
 
 async def retry_unreadable(connection: Connection, message_id: int, handler: EventHandler) -> BatchResult:
-    """Read the message again; a message that is still unreadable is stored again. Raises ParkedItemNotFound."""
+    """Reads the message again; a message that is still unreadable is stored again. Raises ParkedItemNotFound."""
     async with connection.transaction():
         row = await connection.fetchrow(SQL["take_unreadable"], message_id)
         if row is None:
@@ -89,7 +89,7 @@ async def retry_unreadable(connection: Connection, message_id: int, handler: Eve
 
 
 async def discard_unreadable(connection: Connection, message_id: int, *, discarded_by: str, reason: str) -> None:
-    """Move the message to the discarded ones. Raises ParkedItemNotFound."""
+    """Moves the message to the discarded ones. Raises ParkedItemNotFound."""
     if not await connection.fetchval(SQL["discard_unreadable"], message_id, discarded_by, reason):
         raise ParkedItemNotFound
 

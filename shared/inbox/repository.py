@@ -28,7 +28,7 @@ Connection: TypeAlias = "asyncpg.Connection[Any]"
 async def lock_or_create_cursors(
     connection: Connection, studies: Mapping[StreamKey, str]
 ) -> dict[StreamKey, StreamCursor]:
-    """Return the cursors of the streams, locked; a new stream begins at version 0. `studies`: study id by stream."""
+    """Returns the cursors of the streams, locked; a new stream begins at version 0. `studies`: study id by stream."""
     if not studies:
         return {}
     cursors = await lock_cursors(connection, sorted(studies), studies)
@@ -42,7 +42,7 @@ async def lock_or_create_cursors(
 async def lock_cursors(
     connection: Connection, keys: Sequence[StreamKey], studies: Mapping[StreamKey, str]
 ) -> dict[StreamKey, StreamCursor]:
-    """Return the cursors that exist, locked in the order of their keys, so that consumers do not deadlock."""
+    """Returns the cursors that exist, locked in the order of their keys, so that consumers do not deadlock."""
     rows = await connection.fetch(SQL["lock_streams"], [source for source, _ in keys], [subject for _, subject in keys])
     return {
         (row["source"], row["subject"]): StreamCursor(
@@ -56,7 +56,7 @@ async def lock_cursors(
 
 
 async def load_waiting(connection: Connection, cursors: Mapping[StreamKey, StreamCursor]) -> None:
-    """Put the stored messages of each stream into its cursor."""
+    """Puts the stored messages of each stream into its cursor."""
     if not cursors:
         return
     rows = await connection.fetch(
@@ -85,7 +85,7 @@ def _inbound_from_row(row: asyncpg.Record) -> InboundEvent:
 
 
 def message_from_row(row: asyncpg.Record) -> KafkaMessage:
-    """Return a stored message as it came from Kafka."""
+    """Returns a stored message as it came from Kafka."""
     headers = tuple(
         (name, None if value is None else base64.b64decode(value)) for name, value in json.loads(row["headers"])
     )
@@ -100,7 +100,7 @@ def message_from_row(row: asyncpg.Record) -> KafkaMessage:
 
 
 async def store_cursors(connection: Connection, cursors: Sequence[StreamCursor]) -> None:
-    """Store versions and reasons, delete the waiting messages that were applied, and add those that are new."""
+    """Stores versions and reasons, deletes the waiting messages that were applied, and adds those that are new."""
     if not cursors:
         return
     sources, subjects = [cursor.key[0] for cursor in cursors], [cursor.key[1] for cursor in cursors]
@@ -123,7 +123,7 @@ async def _store_waiting(connection: Connection, waiting: Sequence[InboundEvent]
 
 
 async def store_unreadable(connection: Connection, unreadable: Sequence[tuple[KafkaMessage, str]]) -> None:
-    """Store messages whose stream cannot be read, each with its reason."""
+    """Stores messages whose stream cannot be read, each with its reason."""
     if unreadable:
         reasons = [reason for _, reason in unreadable]
         await connection.execute(
@@ -148,7 +148,7 @@ def _encode_headers(message: KafkaMessage) -> bytes:
 
 
 async def store_offsets(connection: Connection, messages: Iterable[KafkaMessage]) -> dict[tuple[str, int], int]:
-    """Store the offset behind the last message of each (topic, partition); return the offsets stored before."""
+    """Stores the offset behind the last message of each (topic, partition); returns the offsets stored before."""
     next_offsets = {(message.topic, message.partition): message.offset + 1 for message in messages}
     topics, partitions = [topic for topic, _ in next_offsets], [partition for _, partition in next_offsets]
     rows = await connection.fetch(SQL["store_offsets"], topics, partitions, list(next_offsets.values()))

@@ -72,12 +72,12 @@ class StandingFactRow:
         return catalogue.find_stream(self.service, is_study=self.subject == study_id)
 
     def to_stated_fact(self, study_id: str) -> StatedFact[Fact]:
-        """Return the fact in today's schema. Raises KeyError or ValueError if there is no such fact today."""
+        """Returns the fact in today's schema. Raises KeyError or ValueError if there is no such fact today."""
         return self.stream(study_id).stated_fact(self.event_id, self.type, self.schema_version, self.data)
 
 
 async def load_standing(connection: Connection, study_id: str, *, subject: str | None = None) -> list[StandingFactRow]:
-    """Return the facts of a study, or of one subject, that currently stand and that the connection's tenant may see.
+    """Returns the facts of a study, or of one subject, that currently stand and that the connection's tenant may see.
 
     They are ordered by stream and version.
     """
@@ -86,12 +86,12 @@ async def load_standing(connection: Connection, study_id: str, *, subject: str |
 
 
 async def apply_by_version(connection: Connection, events: Sequence[Event]) -> None:
-    """Apply events in a service without a journal: a fact's position is its version in its stream."""
+    """Applies events in a service without a journal: a fact's position is its version in its stream."""
     await apply_to_facts(connection, [(event, event.version) for event in events])
 
 
 async def apply_to_facts(connection: Connection, positioned_events: Sequence[PositionedEvent]) -> None:
-    """Write the changes that the events make. Raises PoisonEvent for a correction of an event of another stream."""
+    """Writes the changes that the events make. Raises PoisonEvent for a correction of an event of another stream."""
     changes = _FactChanges(await _load_originals(connection, positioned_events))
     for event, position in positioned_events:
         changes.apply(event, position)

@@ -51,12 +51,12 @@ class UnaddressableMessage(ValueError):
 
 
 def study_of_source(source: str) -> str:
-    """Return the study's id in `/studies/<study>/<service>`."""
+    """Returns the study's id in `/studies/<study>/<service>`."""
     return source.split("/")[2]
 
 
 def parse_message(message: KafkaMessage) -> InboundEvent:
-    """Decode a message. A poison message keeps its stream and version; raises UnaddressableMessage if it has none."""
+    """Decodes a message. A poison message keeps its stream and version; raises UnaddressableMessage if it has none."""
     reason = ""
     try:
         event = decode(message.key, message.headers, message.value)
@@ -97,7 +97,7 @@ def _poison_event(message: KafkaMessage, reason: str) -> InboundEvent:
 
 
 def _single_header(message: KafkaMessage, name: str) -> str:
-    """Return the value of a header that is present exactly once, else an empty string."""
+    """Returns the value of a header that is present exactly once, else an empty string."""
     values = [value for header, value in message.headers if header == name]
     return values[0].decode("ascii", "replace") if len(values) == 1 and values[0] else ""
 
@@ -118,12 +118,12 @@ class StreamCursor:
     changed: bool = False
 
     def load_waiting(self, waiting: Iterable[InboundEvent]) -> None:
-        """Take over the messages that wait in the database."""
+        """Takes over the messages that wait in the database."""
         self.waiting = {inbound.version: inbound for inbound in waiting}
         self.persisted = set(self.waiting)
 
     def accept(self, inbound: InboundEvent) -> Iterator[InboundEvent]:
-        """Add a message; return the messages that can be applied now, in order."""
+        """Adds a message; returns the messages that can be applied now, in order."""
         if inbound.version <= self.version:
             return
         self.waiting[inbound.version] = inbound
@@ -131,7 +131,7 @@ class StreamCursor:
         yield from self.advance()
 
     def advance(self) -> Iterator[InboundEvent]:
-        """Return the waiting messages that can be applied, in order, and move the version past them."""
+        """Returns the waiting messages that can be applied, in order, and moves the version past them."""
         self.changed = True
         while (next_event := self.waiting.get(self.version + 1)) and next_event.event:
             self.version, self.parked_reason = next_event.version, None
@@ -140,7 +140,7 @@ class StreamCursor:
         self._update_parked()
 
     def reject(self, inbound_events: Sequence[InboundEvent], reason: str) -> None:
-        """Park the stream before the first of the messages, which is poison; all of them wait again."""
+        """Parks the stream before the first of the messages, which is poison; all of them wait again."""
         poison, *later_events = inbound_events
         self.version = poison.version - 1
         self.waiting[poison.version] = replace(poison, event=None, reason=reason)
@@ -154,5 +154,5 @@ class StreamCursor:
             self.parked_reason = (self.parked_reason or VERSION_MISSING) if self.waiting else None
 
     def unpersisted(self) -> list[InboundEvent]:
-        """Return the waiting messages that the database does not have yet."""
+        """Returns the waiting messages that the database does not have yet."""
         return [inbound for version, inbound in self.waiting.items() if version not in self.persisted]

@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def open_consumer(consumer: AIOKafkaConsumer) -> AsyncIterator[AIOKafkaConsumer]:
-    """Start the consumer, and stop it on exit. Raises TimeoutError if it does not start."""
+    """Starts the consumer, and stops it on exit. Raises TimeoutError if it does not start."""
     try:
         async with asyncio.timeout(_START_TIMEOUT_SECONDS):
             await consumer.start()
@@ -48,7 +48,7 @@ async def open_consumer(consumer: AIOKafkaConsumer) -> AsyncIterator[AIOKafkaCon
 
 @asynccontextmanager
 async def open_admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Start an admin client, and close it on exit. Raises TimeoutError if it does not start."""
+    """Starts an admin client, and closes it on exit. Raises TimeoutError if it does not start."""
     client = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         async with asyncio.timeout(_START_TIMEOUT_SECONDS):
@@ -59,12 +59,12 @@ async def open_admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 def vital_tasks(consumer: AIOKafkaConsumer) -> set[asyncio.Task[None]]:
-    """Return the tasks of a started consumer without which it delivers nothing and raises nothing."""
+    """Returns the tasks of a started consumer without which it delivers nothing and raises nothing."""
     return {consumer._client._sync_task, consumer._fetcher._fetch_task}
 
 
 async def list_partitions(bootstrap: str, topics: Collection[str]) -> list[TopicPartition]:
-    """Return the partitions of the topics once all exist. Logs a line whenever the set of missing topics changes."""
+    """Returns the partitions of the topics once all exist. Logs a line whenever the set of missing topics changes."""
     async with open_admin(bootstrap) as admin:
         last_missing, backoff = list[str](), Backoff.constant(_TOPIC_POLL_SECONDS)
         while True:
@@ -80,14 +80,14 @@ async def list_partitions(bootstrap: str, topics: Collection[str]) -> list[Topic
 
 
 async def close_client(client: AIOKafkaClient, timeout_seconds: float) -> None:
-    """Close the client's connections even if its tasks have died; give up after the timeout. Raises no Kafka error."""
+    """Closes the client's connections even if its tasks have died; give up after the timeout. Raises no Kafka error."""
     if client._sync_task and client._sync_task.done():
         client._sync_task = None
     await stop_quietly(client.close(), timeout_seconds)
 
 
 async def stop_quietly(stop: Coroutine[Any, Any, None], timeout_seconds: float) -> None:
-    """Await `stop` for at most the timeout. Logs its error; a cancellation within it does not cancel the caller."""
+    """Awaits `stop` for at most the timeout. Logs its error; a cancellation within it does not cancel the caller."""
     task = asyncio.create_task(stop)
     try:
         await asyncio.wait({task}, timeout=timeout_seconds)
@@ -99,7 +99,7 @@ async def stop_quietly(stop: Coroutine[Any, Any, None], timeout_seconds: float) 
 
 
 def _client_tasks(consumer: AIOKafkaConsumer) -> Iterator[asyncio.Task[Any] | None]:
-    """Return the consumer's background tasks, which continue if its `stop` was interrupted."""
+    """Returns the consumer's background tasks, which continue if its `stop` was interrupted."""
     if coordinator := consumer._coordinator:
         for name in ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_reset_committed_task"):
             yield getattr(coordinator, name, None)

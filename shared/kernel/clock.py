@@ -37,7 +37,7 @@ class Clock:
 
     @classmethod
     def parse(cls, setting: str, advanced_days: Callable[[], Mapping[str, int]] = dict) -> Clock:
-        """Read a setting: `2025-01-31`, `2025-01-31T08:00:00+01:00`, `+3`, or one for each study, separated by commas:
+        """Reads a setting: `2025-01-31`, `2025-01-31T08:00:00+01:00`, `+3`, or one for each study, separated by commas:
         `atc-rt=2025-01-31,demo-live=+0`. Raises ValueError.
         """
         settings: dict[str, ClockSetting] = {}

@@ -175,7 +175,7 @@ class RequestRejected(RequestError):
 
 
 def parameter_error(parameter: str, message: str) -> RequestRejected:
-    """Build the error for a query parameter that cannot be accepted."""
+    """Builds the error for a query parameter that cannot be accepted."""
     return RequestRejected(message, code="parameter", faults=[Fault("parameter", f"{parameter}: {message}")])
 
 

@@ -97,7 +97,7 @@ class Stream:
         version: int = 1,
         upcasts: Mapping[int, Upcast] | None = None,
     ) -> Callable[[type[F]], type[F]]:
-        """Register a class as a fact: its type name, the member with its clinical date, the roles that may state it.
+        """Registers a class as a fact: its type name, the member with its clinical date, the roles that may state it.
 
         `upcasts[n]` turns the content of schema version n into that of n + 1.
         """
@@ -119,7 +119,7 @@ class Stream:
         return {**self.declared_facts, Correction.type_name: correction_model(self.declared_facts.values())}
 
     def read(self, type_name: str, version: int, data: str | bytes) -> Fact:
-        """Read a stored or published fact in today's schema. No rules are evaluated.
+        """Reads a stored or published fact in today's schema. No rules are evaluated.
 
         Members that a later writer added, in this schema version or a later one, are ignored. Raises KeyError for a
         type that the stream does not have, ValueError for content that does not fit the schema.
@@ -133,19 +133,19 @@ class Stream:
         return StatedFact(event_id, self.read(type_name, version, data))
 
     def correction(self, **fields: Any) -> Correction:
-        """Build a `record.corrected` of this stream from its members. The replacement is a fact or `{type, data}`."""
+        """Builds a `record.corrected` of this stream from its members. The replacement is a fact or `{type, data}`."""
         if isinstance(fact := fields.get("replacement"), Fact):
             fields["replacement"] = as_typed(fact)
         return cast("Correction", self.facts[Correction.type_name].model_validate(fields))
 
 
 def add_no_member(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the content unchanged: the upcast to a version that only has more members, all with defaults."""
+    """Returns the content unchanged: the upcast to a version that only has more members, all with defaults."""
     return content
 
 
 def upcast(cls: type[Fact], version: int, data: dict[str, Any]) -> dict[str, Any]:
-    """Convert content of an earlier schema version to the present one. Return content of a later version unchanged.
+    """Converts content of an earlier schema version to the present one. Return content of a later version unchanged.
 
     Raises ValueError for a version that never existed.
     """
@@ -190,7 +190,7 @@ class Correction(Fact, schema_name="Corrected"):
 
 
 def effective_fact(fact: Fact) -> Fact:
-    """Return the content of a fact: a correction's replacement, or the correction itself if it voids."""
+    """Returns the content of a fact: a correction's replacement, or the correction itself if it voids."""
     return fact.replacement_fact or fact if isinstance(fact, Correction) else fact
 
 
@@ -199,7 +199,7 @@ def as_typed(fact: Fact) -> dict[str, Any]:
 
 
 def correction_model(facts: Iterable[type[Fact]]) -> type[Correction]:
-    """Create the class of `record.corrected` for exactly these facts: a union that `type` discriminates.
+    """Creates the class of `record.corrected` for exactly these facts: a union that `type` discriminates.
 
     Its content contains theirs, so a new schema version of one of them is a new version of the correction too.
     """
@@ -225,7 +225,7 @@ def _upcast_replacement(classes_by_type: Mapping[str, type[Fact]], correction: d
 
 
 def _upcast_typed(fact: type[Fact], typed_fact: Any) -> Any:
-    """Convert `{type, schema_version, data}` to the present version. Other values are returned unchanged."""
+    """Converts `{type, schema_version, data}` to the present version. Other values are returned unchanged."""
     version = typed_fact.get("schema_version") if isinstance(typed_fact, dict) else None
     if type(version) is not int or version == fact.schema_version or not isinstance(typed_fact.get("data"), dict):
         return typed_fact
@@ -233,7 +233,7 @@ def _upcast_typed(fact: type[Fact], typed_fact: Any) -> Any:
 
 
 def fact_union(facts: Iterable[type[Fact]]) -> Any:
-    """Return the union type of `{type, schema_version, data}` over these facts, discriminated by `type`."""
+    """Returns the union type of `{type, schema_version, data}` over these facts, discriminated by `type`."""
     models = tuple(_typed_fact_model(fact) for fact in facts)
     return Annotated[Union[models], Discriminator("type")]  # noqa: UP007 - made of a tuple at run time
 
@@ -255,7 +255,7 @@ def _typed_fact_model(fact: type[Fact]) -> type[TypedFact]:
 
 
 def find_clinical_dates(value: object, pointer: str = "") -> Iterator[tuple[str, PartialDate]]:
-    """Yield (JSON pointer, date) for every clinical date within a fact."""
+    """Yields (JSON pointer, date) for every clinical date within a fact."""
     match value:
         case PartialDate():
             yield pointer, value

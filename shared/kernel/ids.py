@@ -21,13 +21,13 @@ _RANDOM_CHARACTERS = 8
 
 
 def new_participant_id() -> str:
-    """Draw a participant number: 40 random bits and the check character."""
+    """Draws a participant number: 40 random bits and the check character."""
     body = "".join(secrets.choice(ALPHABET) for _ in range(_RANDOM_CHARACTERS))
     return _hyphenate(body + check_character(body))
 
 
 def normalize_participant_id(value: object) -> str:
-    """Return the number in upper case and with hyphens. Input may have any case and any hyphens.
+    """Returns the number in upper case and with hyphens. Input may have any case and any hyphens.
 
     Raises ValueError if the value is no number or the check character does not fit.
     """
@@ -42,7 +42,7 @@ def normalize_participant_id(value: object) -> str:
 
 
 def check_character(body: str) -> str:
-    """Compute the check character: Luhn mod 32, with factor 2 at the rightmost character."""
+    """Computes the check character: Luhn mod 32, with factor 2 at the rightmost character."""
     checksum = 0
     for index, character in enumerate(reversed(body)):
         addend = ALPHABET.index(character) * (2 if index % 2 == 0 else 1)
@@ -55,7 +55,7 @@ def _hyphenate(characters: str) -> str:
 
 
 def new_event_id() -> UUID:
-    """Create a version 7 UUID (RFC 9562): 48 bits of milliseconds and 74 random bits. It sorts by time of creation."""
+    """Creates a version 7 UUID (RFC 9562): 48 bits of milliseconds and 74 random bits. It sorts by time of creation."""
     milliseconds = int(real_time().timestamp() * 1000)
     value = (milliseconds << 80) | secrets.randbits(80)
     value = (value & ~(0xF << 76)) | (0x7 << 76)
@@ -63,7 +63,7 @@ def new_event_id() -> UUID:
 
 
 def legacy_event_id(scope: str, index: int) -> UUID:
-    """Return the id that earlier releases gave to an event: a hash without a secret key, which can be guessed.
+    """Returns the id that earlier releases gave to an event: a hash without a secret key, which can be guessed.
 
     Events that those releases recorded keep such ids.
     """

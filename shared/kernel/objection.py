@@ -25,7 +25,7 @@ class Objection:
     may_arrive_later: bool = False
 
     def with_pointer_prefix(self, prefix: str) -> Objection:
-        """Return the same objection for a fact that is itself at the pointer `prefix` of a larger document."""
+        """Returns the same objection for a fact that is itself at the pointer `prefix` of a larger document."""
         return replace(self, pointer=prefix + self.pointer) if prefix else self
 
 
@@ -47,7 +47,7 @@ class ProblemType:
         may_arrive_later: bool = False,
         **message_values: object,
     ) -> Objection:
-        """Build an objection of this type. `message_values` fill the placeholders of the message."""
+        """Builds an objection of this type. `message_values` fill the placeholders of the message."""
         return Objection(
             code=self.code,
             message=self.message.format(**message_values) if message_values else self.message,
@@ -57,7 +57,7 @@ class ProblemType:
         )
 
     def conflicts_with(self, others: Iterable[StatedFact[Fact]], pointer: str = "") -> Iterator[Objection]:
-        """Yield an objection for each of the other facts that the fact conflicts with."""
+        """Yields an objection for each of the other facts that the fact conflicts with."""
         for other in others:
             yield self.objection(other.event_id, pointer)
 

@@ -34,7 +34,7 @@ class PartialDate:
 
     @classmethod
     def parse(cls, value: object) -> PartialDate:
-        """Read a date in one of the three forms. Raises ValueError for any other value, such as 07.03.2024."""
+        """Reads a date in one of the three forms. Raises ValueError for any other value, such as 07.03.2024."""
         if isinstance(value, PartialDate):
             return value
         if not (isinstance(value, str) and (match := _DATE_PATTERN.fullmatch(value))):

@@ -21,12 +21,12 @@ NEXT_SENTENCE = "Give `next` of the page before, as it was answered."
 
 
 def explain_pattern(pattern: str, sentence: str) -> str:
-    """Return the pattern, and remember the sentence for it. Raises TypeError where it has another one already."""
+    """Returns the pattern, and remember the sentence for it. Raises TypeError where it has another one already."""
     if _SENTENCES.setdefault(pattern, sentence) != sentence:
         raise TypeError(f"the pattern {pattern} has two sentences")
     return pattern
 
 
 def find_sentence(pattern: str) -> str | None:
-    """Return what a text must be to match the pattern; None for a pattern that was declared without a sentence."""
+    """Returns what a text must be to match the pattern; None for a pattern that was declared without a sentence."""
     return _SENTENCES.get(pattern)

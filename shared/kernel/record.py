@@ -42,12 +42,12 @@ class Record:
         return kinds
 
     def stated_of(self, kind: type[F], *, except_for: StatedFact[Fact] | None = None) -> Sequence[StatedFact[F]]:
-        """Return the stated facts of one class, without `except_for`."""
+        """Returns the stated facts of one class, without `except_for`."""
         matching = self._by_kind.get(kind, ())
         return [stated for stated in matching if stated is not except_for] if except_for else matching
 
     def facts_of(self, kind: type[F]) -> list[F]:
-        """Return the facts of one class."""
+        """Returns the facts of one class."""
         return [stated.fact for stated in self.stated_of(kind)]
 
 
@@ -58,7 +58,7 @@ Gate = Callable[[Record, StatedFact[Fact]], Iterator[Objection]]
 
 
 def current_record(history: Iterable[StatedFact[Fact]]) -> Record:
-    """Apply the corrections of a history. A corrected fact keeps the place at which it was first stated.
+    """Applies the corrections of a history. A corrected fact keeps the place at which it was first stated.
 
     Rules are not evaluated: recorded facts stay recorded. Raises RuleViolation for a correction of an event that the
     history does not have, or by a fact of another type.
@@ -85,7 +85,7 @@ def _restate(correction: UUID, original: StatedFact[Fact], replacement: Fact) ->
 
 
 def all_objections(record: Record, rules: Rules) -> set[RaisedObjection]:
-    """Return every objection of the rules to every fact of the record."""
+    """Returns every objection of the rules to every fact of the record."""
     return set(_raise_objections(record, rules))
 
 
@@ -105,13 +105,13 @@ class EvaluatedRecord:
 
     @classmethod
     def evaluate(cls, history: Iterable[StatedFact[Fact]], rules: Rules) -> EvaluatedRecord:
-        """Evaluate a recorded history. Its objections refuse nothing: later changes may leave them in the record."""
+        """Evaluates a recorded history. Its objections refuse nothing: later changes may leave them in the record."""
         stated_facts = tuple(history)
         record = current_record(stated_facts)
         return cls(stated_facts, record, frozenset(_raise_objections(record, rules)))
 
     def accept(self, proposed: Sequence[StatedFact[Fact]], rules: Rules, gate: Gate) -> EvaluatedRecord:
-        """Return the evaluated record with the proposed facts.
+        """Returns the evaluated record with the proposed facts.
 
         Raises RuleViolation with the new objections of the rules and the gate: all, or more than a response lists.
         """
@@ -131,7 +131,7 @@ class EvaluatedRecord:
         return EvaluatedRecord(history, record, frozenset(remaining))
 
     def with_stored(self, stored_facts: Sequence[StatedFact[Fact]]) -> EvaluatedRecord:
-        """Return the same with the newest facts replaced by their stored form, which has no sealed texts."""
+        """Returns the same with the newest facts replaced by their stored form, which has no sealed texts."""
         history = (*self.history[: len(self.history) - len(stored_facts)], *stored_facts)
         if _contains_correction(stored_facts):
             return replace(self, history=history, record=current_record(history))
@@ -155,5 +155,5 @@ def _gate_objections(record: Record, proposed: Iterable[StatedFact[Fact]], gate:
 def decide(
     history: Sequence[StatedFact[Fact]], proposed: Sequence[StatedFact[Fact]], rules: Rules, gate: Gate
 ) -> Record:
-    """Return the record that results from the proposed facts. Raises RuleViolation with the new objections."""
+    """Returns the record that results from the proposed facts. Raises RuleViolation with the new objections."""
     return EvaluatedRecord.evaluate(history, rules).accept(proposed, rules, gate).record

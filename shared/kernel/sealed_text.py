@@ -56,13 +56,13 @@ SealedString = Annotated[
 
 @cache
 def field_names(model: type[BaseModel]) -> tuple[str, ...]:
-    """Return the names of a model's fields. Cached, because pydantic collects them on each access."""
+    """Returns the names of a model's fields. Cached, because pydantic collects them on each access."""
     return tuple(model.model_fields)
 
 
 @cache
 def fields_containing(model: type[BaseModel], kind: type) -> tuple[str, ...]:
-    """Return the names of the model's fields that can contain a value of the class `kind`, at any depth.
+    """Returns the names of the model's fields that can contain a value of the class `kind`, at any depth.
 
     Walks over a fact use it to skip the other fields, which are most of them.
     """
@@ -70,7 +70,7 @@ def fields_containing(model: type[BaseModel], kind: type) -> tuple[str, ...]:
 
 
 def _may_contain(annotation: Any, kind: type, enclosing: tuple[type, ...]) -> bool:
-    """Return whether a value of the annotation can contain one of `kind`.
+    """Returns whether a value of the annotation can contain one of `kind`.
 
     True for a model without fields: it is a base class, and its subclasses can have any fields.
     """
@@ -85,7 +85,7 @@ def _may_contain(annotation: Any, kind: type, enclosing: tuple[type, ...]) -> bo
 
 
 def extract_texts(value: object, pointer: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (JSON pointer, text) of every sealed text within a fact, or within a value of it."""
+    """Yields (JSON pointer, text) of every sealed text within a fact, or within a value of it."""
     match value:
         case SealedText(text=str() as text):
             yield pointer, text
@@ -101,7 +101,7 @@ def extract_texts(value: object, pointer: str = "") -> Iterator[tuple[str, str]]
 
 
 def insert_texts(data: Any, texts_by_pointer: Mapping[str, str]) -> Any:
-    """Return a copy of `data`, a fact as JSON, with the texts at their pointers."""
+    """Returns a copy of `data`, a fact as JSON, with the texts at their pointers."""
     return _insert_texts(data, texts_by_pointer, "") if texts_by_pointer else data
 
 

@@ -14,7 +14,7 @@ _HIDDEN_CATEGORIES = {"Cc", "Cs", "Co", "Cn"}
 
 
 def is_showable(text: str) -> bool:
-    """Return whether the text has only characters that can be shown and that PostgreSQL stores.
+    """Returns whether the text has only characters that can be shown and that PostgreSQL stores.
 
     Others are control characters except tab and line breaks, surrogates, private-use and unassigned characters.
     """

@@ -15,7 +15,7 @@ _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 
 
 def parse_timestamp(value: object) -> datetime:
-    """Read a time, with its offset. Raises ValueError for numbers, dates alone and times without an offset."""
+    """Reads a time, with its offset. Raises ValueError for numbers, dates alone and times without an offset."""
     if isinstance(value, datetime) and value.tzinfo:
         return value
     if not (isinstance(value, str) and _TIMESTAMP_PATTERN.fullmatch(value)):

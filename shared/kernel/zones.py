@@ -18,7 +18,7 @@ _AREAS = frozenset(
 
 @cache
 def zone_rules(name: str) -> ZoneInfo:
-    """Return the rules of a zone from the package, or the machine's own for a zone that the package does not have."""
+    """Returns the rules of a zone from the package, or the machine's own for a zone that the package does not have."""
     if name not in _zone_names():
         return ZoneInfo(name)
     with files("tzdata.zoneinfo").joinpath(name).open("rb") as rules:
@@ -27,7 +27,7 @@ def zone_rules(name: str) -> ZoneInfo:
 
 @cache
 def place_zones() -> frozenset[str]:
-    """Return the names of all zones of places."""
+    """Returns the names of all zones of places."""
     listed_zones = {row[2] for table in ("zone.tab", "zone1970.tab") for row in _table_rows(table)}
     linked_zones = {name for name in _zone_names() if _link_target(name) in listed_zones}
     return frozenset(name for name in listed_zones | linked_zones if name.partition("/")[0] in _AREAS)
@@ -35,12 +35,12 @@ def place_zones() -> frozenset[str]:
 
 @cache
 def country_codes() -> frozenset[str]:
-    """Return the alpha-2 codes of ISO 3166-1."""
+    """Returns the alpha-2 codes of ISO 3166-1."""
     return frozenset(row[0] for row in _table_rows("iso3166.tab"))
 
 
 def suggest_zone(name: str) -> str | None:
-    """Return the zone of a place that is probably meant: the name in the right case, or the target of a link."""
+    """Returns the zone of a place that is probably meant: the name in the right case, or the target of a link."""
     exact_name = _names_by_lower_case().get(name.lower(), name)
     if exact_name in place_zones():
         return exact_name

@@ -29,7 +29,7 @@ class AppendNotifier:
         self._task: asyncio.Task[None] | None = None
 
     def notify(self, study_id: str) -> None:
-        """Schedule a notification and return at once. Calls within 10 ms become one notification per study."""
+        """Schedules a notification and returns at once. Calls within 10 ms become one notification per study."""
         self._pending_studies.add(study_id)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._send_notifications())
@@ -44,6 +44,6 @@ class AppendNotifier:
             await asyncio.sleep(NOTIFY_INTERVAL_SECONDS)
 
     async def close(self) -> None:
-        """Send the notifications that are still pending."""
+        """Sends the notifications that are still pending."""
         if self._task:
             await self._task

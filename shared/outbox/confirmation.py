@@ -17,7 +17,7 @@ from shared.outbox.restore_guard import TAIL_RECORDS, require_published_events
 async def compare_and_confirm(
     pool: asyncpg.Pool[Any], bootstrap: str, topic: str, *, tail: int | None = TAIL_RECORDS
 ) -> None:
-    """Compare the database with the topic: confirm it, or withdraw the confirmation if an event is missing.
+    """Compares the database with the topic: confirms it, or withdraws the confirmation if an event is missing.
 
     Raises RestoredDatabase. Raises PublishError if Kafka is unavailable, and leaves the confirmation as it was.
     """
@@ -31,21 +31,21 @@ async def compare_and_confirm(
 
 
 async def confirm_database(pool: asyncpg.Pool[Any]) -> None:
-    """Confirm a database whose topic is known to be empty."""
+    """Confirms a database whose topic is known to be empty."""
     await pool.execute(SQL["confirm"], *await _incarnation(pool))
 
 
 async def withdraw_confirmation(pool: asyncpg.Pool[Any]) -> None:
-    """Stop the service from recording until its database was compared again."""
+    """Stops the service from recording until its database was compared again."""
     await pool.execute(SQL["withdraw"])
 
 
 async def is_confirmed(pool: asyncpg.Pool[Any]) -> bool:
-    """Return whether the service may record now. `pool` may be of the application's role."""
+    """Returns whether the service may record now. `pool` may be of the application's role."""
     return bool(await pool.fetchval(SQL["is_confirmed"]))
 
 
 async def _incarnation(pool: asyncpg.Pool[Any]) -> tuple[Any, ...]:
-    """Return server start, database and table of events, in the order of the parameters of `confirm`."""
+    """Returns server start, database and table of events, in the order of the parameters of `confirm`."""
     [row] = await pool.fetch(SQL["incarnation"])
     return tuple(row)

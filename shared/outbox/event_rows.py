@@ -8,7 +8,7 @@ from shared.contracts.event import Event, Row
 
 
 def event_from_row(service: str, row: Row) -> Event:
-    """Return the event of a row, without its sealed texts."""
+    """Returns the event of a row, without its sealed texts."""
     return Event.from_row(
         row,
         study_id=row["study_id"],

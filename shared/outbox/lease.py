@@ -41,7 +41,7 @@ class LeaseState:
     last_seq: int
 
     def advanced(self, upto: str, last_seq: int | None, *, full: bool) -> LeaseState:
-        """Return the state after a page that ended at `last_seq` (None: an empty page). More may follow a full one."""
+        """Returns the state after a page that ended at `last_seq` (None: an empty page). More may follow a full one."""
         if full and last_seq is not None:
             return replace(self, upto=upto, last_seq=last_seq)
         if last_seq is not None or self.upto:
@@ -58,7 +58,7 @@ class Lease:
         self._renew_at = 0.0
 
     async def acquire(self) -> LeaseState | None:
-        """Acquire the lease; return None while another relay has it. Raises RestoredDatabase."""
+        """Acquires the lease; returns None while another relay has it. Raises RestoredDatabase."""
         await self._pool.execute(SQL["create_cursor"], self.shard)
         row = await self._pool.fetchrow(SQL["acquire"], self.shard, self._owner, self.seconds)
         if row is None:
@@ -75,16 +75,16 @@ class Lease:
         return state
 
     async def renew(self, state: LeaseState) -> None:
-        """Renew the lease if a third of its time has passed. Raises LeaseLost."""
+        """Renews the lease if a third of its time has passed. Raises LeaseLost."""
         if asyncio.get_running_loop().time() >= self._renew_at:
             await self._update_fenced("renew", state)
 
     async def store_cursor(self, state: LeaseState) -> None:
-        """Store the cursor and renew the lease. Raises LeaseLost, and stores nothing then."""
+        """Stores the cursor and renew the lease. Raises LeaseLost, and stores nothing then."""
         await self._update_fenced("store_cursor", state, state.done, state.upto, state.last_seq)
 
     async def release(self, state: LeaseState) -> None:
-        """End the lease, so that another relay can acquire it at once."""
+        """Ends the lease, so that another relay can acquire it at once."""
         await self._pool.execute(SQL["release"], state.shard, state.epoch)
 
     async def _update_fenced(self, query: str, state: LeaseState, *cursor: object) -> None:

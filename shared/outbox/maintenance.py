@@ -31,7 +31,7 @@ class ShardStatus:
 
 
 async def load_shard_status(pool: asyncpg.Pool[Any]) -> list[ShardStatus]:
-    """Return the status of every shard that was ever relayed. `pool` is the system role's, here and below."""
+    """Returns the status of every shard that was ever relayed. `pool` is the system role's, here and below."""
     return [ShardStatus(**row) for row in await pool.fetch(SQL["status"])]
 
 
@@ -40,7 +40,7 @@ class OrphanedShard(Exception):
 
 
 async def require_no_orphaned_shard(pool: asyncpg.Pool[Any], shards: int) -> None:
-    """Raise OrphanedShard if unpublished events are in a shard beyond `shards`: nothing would publish them."""
+    """Raises OrphanedShard if unpublished events are in a shard beyond `shards`: nothing would publish them."""
     if (shard := await pool.fetchval(SQL["find_orphaned_shard"], shards)) is not None:
         raise OrphanedShard(f"events wait in shard {shard}; relay at least {shard + 1} shards until they are published")
 
@@ -50,7 +50,7 @@ class RelayRunning(Exception):
 
 
 async def require_no_running_relay(pool: asyncpg.Pool[Any], *, timeout_seconds: float) -> None:
-    """Raise RelayRunning if a relay has a lease until the timeout. The lease of a killed relay expires by itself."""
+    """Raises RelayRunning if a relay has a lease until the timeout. The lease of a killed relay expires by itself."""
     owners: list[str | None] = []
 
     async def is_unleased() -> bool:
@@ -66,19 +66,19 @@ async def require_no_running_relay(pool: asyncpg.Pool[Any], *, timeout_seconds: 
 
 
 async def count_study_events(pool: asyncpg.Pool[Any], study_id: str) -> int:
-    """Return the number of events of a study that the service has recorded."""
+    """Returns the number of events of a study that the service has recorded."""
     count: int = await pool.fetchval(SQL["count_study_events"], study_id)
     return count
 
 
 async def count_events(pool: asyncpg.Pool[Any]) -> int:
-    """Return the number of events that the service has recorded, in all studies."""
+    """Returns the number of events that the service has recorded, in all studies."""
     count: int = await pool.fetchval(SQL["count_events"])
     return count
 
 
 async def prune(pool: asyncpg.Pool[Any], *, max_rows: int = 100 * PRUNE_BATCH_SIZE) -> int:
-    """Delete published outbox rows, at most `max_rows`; return the number of rows deleted."""
+    """Deletes published outbox rows, at most `max_rows`; returns the number of rows deleted."""
     pruned_rows = 0
     while pruned_rows < max_rows:
         size = min(PRUNE_BATCH_SIZE, max_rows - pruned_rows)
@@ -90,7 +90,7 @@ async def prune(pool: asyncpg.Pool[Any], *, max_rows: int = 100 * PRUNE_BATCH_SI
 
 
 async def resync(pool: asyncpg.Pool[Any], publisher: Publisher, service: str, *, shards: int = 1) -> int:
-    """Publish every event again in the order of recording, and reset the cursors; return the number of events.
+    """Publishes every event again in the order of recording, and resets the cursors; returns the number of events.
 
     The relay publishes the events that are appended meanwhile. An interrupted resync changes nothing in the database;
     run it again.

@@ -36,7 +36,7 @@ class WrongTopic(Exception):
 
 class Publisher(Protocol):
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Return when all messages are acknowledged; those of one key keep their order. Raises PublishError."""
+        """Returns when all messages are acknowledged; those of one key keep their order. Raises PublishError."""
         ...
 
     async def close(self) -> None: ...
@@ -66,7 +66,7 @@ class KafkaPublisher:
                 raise PublishError(str(failure) or type(failure).__name__) from failure
 
     async def close(self) -> None:
-        """Flush the pending messages within the timeout, then stop the producer."""
+        """Flushes the pending messages within the timeout, then stop the producer."""
         async with self._lock:
             await self._stop_producer(self._timeout)
 
@@ -91,14 +91,14 @@ class KafkaPublisher:
         return producer
 
     async def _abort_start(self, producer: AIOKafkaProducer, starting: asyncio.Task[None]) -> None:
-        """Let a cancelled start end by itself first, since aborting it would leave its connection open."""
+        """Lets a cancelled start end by itself first, since aborting it would leave its connection open."""
         await asyncio.wait([starting], timeout=self._timeout)
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
         await _stop(producer, 0.0)
 
     async def _stop_producer(self, timeout_seconds: float) -> None:
-        """Stop the producer before another one starts, even if this task is cancelled."""
+        """Stops the producer before another one starts, even if this task is cancelled."""
         if self._producer:
             self._stopping = asyncio.create_task(_stop(self._producer, timeout_seconds))
         self._producer = None
@@ -109,7 +109,7 @@ class KafkaPublisher:
 
 
 async def _stop(producer: AIOKafkaProducer, timeout_seconds: float) -> None:
-    """Stop a producer. An idempotent one never gives up, and its `stop` waits for an unavailable broker to return."""
+    """Stops a producer. An idempotent one never gives up, and its `stop` waits for an unavailable broker to return."""
     try:
         await asyncio.wait_for(producer.flush(), timeout_seconds)
     except (TimeoutError, KafkaError):
@@ -138,7 +138,7 @@ async def _send_and_await_acks(producer: AIOKafkaProducer, messages: Iterable[Me
 async def ensure_topics(
     bootstrap: str, topics: Iterable[str], *, partitions: int = PARTITIONS_PER_TOPIC, replication: int = 1
 ) -> None:
-    """Create missing topics with unlimited retention. Raises WrongTopic; PublishError if the broker refuses."""
+    """Creates missing topics with unlimited retention. Raises WrongTopic; PublishError if the broker refuses."""
     topic_names = list(topics)
     async with open_admin(bootstrap) as admin:
         topic_configs = {"retention.ms": "-1", "cleanup.policy": "delete", "max.message.bytes": str(MAX_RECORD_BYTES)}
@@ -153,7 +153,7 @@ async def ensure_topics(
 
 
 async def check_topics(bootstrap: str, topics: Sequence[str], *, partitions: int = PARTITIONS_PER_TOPIC) -> None:
-    """Raise WrongTopic unless all topics exist with that number of partitions. Creates nothing."""
+    """Raises WrongTopic unless all topics exist with that number of partitions. Creates nothing."""
     async with open_admin(bootstrap) as admin:
         if missing := sorted(set(topics) - set(await admin.list_topics())):
             raise WrongTopic(f"These topics do not exist: {', '.join(missing)}.")
@@ -161,7 +161,7 @@ async def check_topics(bootstrap: str, topics: Sequence[str], *, partitions: int
 
 
 async def _check_partitions(admin: AIOKafkaAdminClient, topics: Sequence[str], partitions: int) -> None:
-    """Raise WrongTopic for another number of partitions. A topic created just now may not be described yet."""
+    """Raises WrongTopic for another number of partitions. A topic created just now may not be described yet."""
     backoff = Backoff.constant(_DESCRIBE_INTERVAL_SECONDS)
     for attempt in count():
         descriptions = await admin.describe_topics(list(topics))

@@ -72,7 +72,7 @@ class Relay:
         self._connection_losses = 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until `stop` is set, through outages. Raises RestoredDatabase or OrphanedShard."""
+        """Publishes until `stop` is set, through outages. Raises RestoredDatabase or OrphanedShard."""
         shard_tasks = {asyncio.create_task(self._run_shard(lease, stop)) for lease in self._leases}
         service_tasks = {
             asyncio.create_task(task)
@@ -148,7 +148,7 @@ class Relay:
                 await backoff.wait(stop)
 
     async def _publish_while_leased(self, lease: Lease, state: LeaseState, stop: asyncio.Event) -> None:
-        """Publish until the lease is lost, or a lost connection makes it uncertain that the database is the same."""
+        """Publishes until the lease is lost, or a lost connection makes it uncertain that the database is the same."""
         poll, initial_losses = Backoff(POLL_BUSY_SECONDS, POLL_IDLE_SECONDS), self._connection_losses
         try:
             if self._restore_check:
@@ -165,7 +165,7 @@ class Relay:
                 await lease.release(state)
 
     async def _publish_new_events(self, lease: Lease, state: LeaseState, stop: asyncio.Event) -> LeaseState:
-        """Publish the new events page by page; store the cursor after each page, while the next one is read."""
+        """Publishes the new events page by page; stores the cursor after each page, while the next one is read."""
         reading = asyncio.create_task(self._read_page(state))
         try:
             while True:
@@ -194,7 +194,7 @@ class Relay:
 async def _with_lease_renewal(
     lease: Lease, state: LeaseState, stop: asyncio.Event, work: Coroutine[Any, Any, None]
 ) -> None:
-    """Run `work` and renew the lease meanwhile. Raises LeaseLost, or PublishError when `stop` is set."""
+    """Runs `work` and renew the lease meanwhile. Raises LeaseLost, or PublishError when `stop` is set."""
     task = asyncio.create_task(work)
     try:
         while not (await asyncio.wait({task}, timeout=min(lease.seconds / 3, 1.0)))[0]:

@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 async def require_published_events(
     pool: asyncpg.Pool[Any], bootstrap: str, topic: str, *, tail: int | None = TAIL_RECORDS
 ) -> None:
-    """Raise RestoredDatabase if one of the topic's last records (`tail` None: of all) is not in the database.
+    """Raises RestoredDatabase if one of the topic's last records (`tail` None: of all) is not in the database.
 
     Ignores records that are no events of the service. Raises PublishError if Kafka is unavailable. `pool` is the
     system role's.
@@ -60,7 +60,7 @@ async def require_published_events(
 async def _read_records(
     bootstrap: str, topic: str, tail: int | None
 ) -> AsyncGenerator[list[ConsumerRecord[bytes | None, bytes | None]]]:
-    """Return the topic's present records, or the last of each partition. Raises TimeoutError if the broker stalls."""
+    """Returns the topic's present records, or the last of each partition. Raises TimeoutError if the broker stalls."""
     client = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
     async with open_consumer(client) as consumer:
         async with asyncio.timeout(_BROKER_TIMEOUT_SECONDS):
@@ -82,7 +82,7 @@ async def _read_records(
 
 
 def _decode_event(record: ConsumerRecord[bytes | None, bytes | None]) -> list[Event]:
-    """Return the event of a record; an empty list if the record is no event that the topic carries."""
+    """Returns the event of a record; an empty list if the record is no event that the topic carries."""
     try:
         event = decode(record.key, record.headers, record.value)
     except MalformedMessage:
@@ -91,7 +91,7 @@ def _decode_event(record: ConsumerRecord[bytes | None, bytes | None]) -> list[Ev
 
 
 async def _find_missing(pool: asyncpg.Pool[Any], events: Sequence[Event]) -> set[UUID]:
-    """Return ids of events that the database does not have, or has another event in the place of."""
+    """Returns ids of events that the database does not have, or has another event in the place of."""
     columns = (
         [event.study_id for event in events],
         [event.stream_id for event in events],

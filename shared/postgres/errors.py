@@ -21,5 +21,5 @@ FAILED_QUERY = (*UNAVAILABLE, asyncpg.PostgresError)
 
 
 def is_misuse(error: Exception) -> bool:
-    """Return whether the error reports a wrong call of the driver, which another attempt would only repeat."""
+    """Returns whether the error reports a wrong call of the driver, which another attempt would only repeat."""
     return isinstance(error, asyncpg.InterfaceError) and "connection is closed" not in str(error)

@@ -36,7 +36,7 @@ class ChangedMigration(Exception):
 
 
 async def migrate(url: str, parts: Iterable[Migrations], roles: Mapping[str, str]) -> list[str]:
-    """Apply the new migrations in one transaction; return the names of the files applied.
+    """Applies the new migrations in one transaction; returns the names of the files applied.
 
     `url` connects as the owner; `roles` replaces `{app}` and `{system}` in the files. Concurrent callers wait for each
     other. Raises ChangedMigration, and ValueError for a role that is not a plain lower-case name.

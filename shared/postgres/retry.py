@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 async def retry_while_unavailable(operation: Callable[[], Awaitable[T]]) -> T:
-    """Return the result of `operation`, repeated with growing pauses until the database is available."""
+    """Returns the result of `operation`, repeated with growing pauses until the database is available."""
     backoff = Backoff(RETRY_MIN_SECONDS, RETRY_MAX_SECONDS)
     while True:
         try:

@@ -9,7 +9,7 @@ import asyncpg
 
 
 async def use_standard_uuids(connection: asyncpg.Connection[Any]) -> None:
-    """Make the connection read and write `uuid` columns as `uuid.UUID`, not as asyncpg's subclass of it."""
+    """Makes the connection read and write `uuid` columns as `uuid.UUID`, not as asyncpg's subclass of it."""
     await connection.set_type_codec(
         "uuid",
         schema="pg_catalog",

@@ -35,11 +35,11 @@ class EventKeyMismatch(Exception):
 
 
 async def _skip_reset(_: asyncpg.Connection[Any]) -> None:
-    """Reset nothing between users of a connection: settings and locks are local to a transaction."""
+    """Resets nothing between users of a connection: settings and locks are local to a transaction."""
 
 
 async def open_pool(url: str, *, min_size: int = 1, max_size: int = 10) -> asyncpg.Pool[Any]:
-    """Connect to a database: UTC, schema `public`, `uuid` columns as `uuid.UUID`."""
+    """Connects to a database: UTC, schema `public`, `uuid` columns as `uuid.UUID`."""
     return await asyncpg.create_pool(
         url,
         min_size=min_size,
@@ -51,7 +51,7 @@ async def open_pool(url: str, *, min_size: int = 1, max_size: int = 10) -> async
 
 
 async def require_safe_role(pool: asyncpg.Pool[Any]) -> None:
-    """Raise UnsafeRole when the role is a superuser, bypasses row-level security, or owns a table."""
+    """Raises UnsafeRole when the role is a superuser, bypasses row-level security, or owns a table."""
     is_unsafe = await pool.fetchval(
         "select rolsuper or rolbypassrls or exists (select from pg_class where relowner = pg_roles.oid)"
         " from pg_roles where rolname = current_user"
@@ -61,7 +61,7 @@ async def require_safe_role(pool: asyncpg.Pool[Any]) -> None:
 
 
 async def require_event_key(pool: asyncpg.Pool[Any], key_id: bytes) -> None:
-    """Store the key's id in the database at the first start. Raises EventKeyMismatch if another id is stored."""
+    """Stores the key's id in the database at the first start. Raises EventKeyMismatch if another id is stored."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("insert into event_key (key_id) values ($1) on conflict do nothing", key_id)
         stored_key_id = await connection.fetchval("select key_id from event_key")
@@ -71,14 +71,14 @@ async def require_event_key(pool: asyncpg.Pool[Any], key_id: bytes) -> None:
 
 @asynccontextmanager
 async def transaction(pool: asyncpg.Pool[Any], tenant: Tenant) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """Open a transaction as the tenant; commit on exit, roll back on an exception. Outside of one no row is visible."""
+    """Opens a transaction as the tenant; commits on exit, rolls back on an exception. Outside, no row is visible."""
     async with pool.acquire() as connection, connection.transaction():
         await set_tenant(connection, tenant)
         yield connection  # type: ignore[misc] # the pool hands out a proxy of a connection
 
 
 async def set_tenant(connection: PooledConnection, tenant: Tenant) -> None:
-    """Make the rest of the transaction see what the tenant may see."""
+    """Makes the rest of the transaction see what the tenant may see."""
     await connection.execute(
         "select set_config('quartal.study', $1, true), set_config('quartal.site', $2, true)",
         tenant.study_id,

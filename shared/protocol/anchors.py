@@ -30,7 +30,7 @@ class Anchor:
 
 
 def find_anchor(plan: FollowUpPlan, courses: Sequence[CourseDates], course_id: str | None = None) -> Anchor | None:
-    """Find the anchor of a visit: the end of the index course, or of `course_id` in a plan with a schedule per course.
+    """Finds the anchor of a visit: the end of the index course, or of `course_id` in a plan with a schedule per course.
 
     None before that course has ended, and for a participant without either course.
     """
@@ -41,7 +41,7 @@ def find_anchor(plan: FollowUpPlan, courses: Sequence[CourseDates], course_id: s
 
 
 def anchor_may_move(plan: FollowUpPlan, ended_courses: int) -> bool:
-    """Return whether visits may be counted from the end of a later course than the index course."""
+    """Returns whether visits may be counted from the end of a later course than the index course."""
     return plan.anchor_policy == "latest" and ended_courses > 1
 
 
@@ -52,7 +52,7 @@ def end_of_follow_up(
     lost_on: date | None,
     study_closed_on: date | None,
 ) -> date:
-    """Return the day from which no further visit is due: death, withdrawal of consent, loss or the study's closure.
+    """Returns the day from which no further visit is due: death, withdrawal of consent, loss or the study's closure.
 
     The earliest of them counts. `date.min`: a death has no date. `date.max`: follow-up continues.
     """

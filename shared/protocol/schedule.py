@@ -81,14 +81,14 @@ class _PlannedTarget:
 
 
 def add_months(day: date, months: int) -> date:
-    """Return the same day of a later month, or the last day of that month if it is shorter."""
+    """Returns the same day of a later month, or the last day of that month if it is shorter."""
     years, month = divmod(day.month - 1 + months, 12)
     year, month = day.year + years, month + 1
     return date(year, month, min(day.day, monthrange(year, month)[1]))
 
 
 def planned_visits(plans: Sequence[PlanPeriod], anchor: date) -> tuple[Visit, ...]:
-    """Return every visit that is counted from the anchor alone, by number.
+    """Returns every visit that is counted from the anchor alone, by number.
 
     A visit that the plan in force on its target day does not plan does not exist, so numbers may be missing. Slots of
     an unbroken run of numbers follow each other without gaps. The last one ends on the day before a further visit would
@@ -98,7 +98,7 @@ def planned_visits(plans: Sequence[PlanPeriod], anchor: date) -> tuple[Visit, ..
 
 
 def schedules(plans: Sequence[PlanPeriod], courses: Sequence[CourseDates]) -> tuple[Schedule, ...]:
-    """Return the schedules of a participant by the anchor policy of the plans, which is that of the first.
+    """Returns the schedules of a participant by the anchor policy of the plans, which is that of the first.
 
     `index`: one schedule. `latest`: one for each day on which visits began to be counted from a later course; on any
     day one of them is valid. `per_course`: one for each course that has ended. Without an index course that has ended
@@ -126,7 +126,7 @@ def _from_anchor(plans: Sequence[PlanPeriod], name: str, course_id: str, anchor:
 
 
 def _versions(plans: Sequence[PlanPeriod], anchors: Sequence[tuple[date, str]]) -> Iterator[Schedule]:
-    """Yield a schedule for each anchor, in their order; visits that had opened by its day keep their targets.
+    """Yields a schedule for each anchor, in their order; visits that had opened by its day keep their targets.
 
     `anchors`: the days of last fractions with their courses.
     """
@@ -139,7 +139,7 @@ def _versions(plans: Sequence[PlanPeriod], anchors: Sequence[tuple[date, str]]) 
 
 
 def _targets(plans: Sequence[PlanPeriod], anchor: date, counted_from: int) -> Iterator[_PlannedTarget]:
-    """Yield the targets of the visits after number `counted_from`, by number.
+    """Yields the targets of the visits after number `counted_from`, by number.
 
     The time between targets is that of the first plan: no amendment changes it, or numbers would change their meaning.
     """

@@ -45,7 +45,7 @@ class RepeatFilter(logging.Filter):
 
 
 def configure_logging(process: str, level: str = "INFO") -> None:
-    """Send the logs of the standard library and of structlog through one renderer to standard error."""
+    """Sends the logs of the standard library and of structlog through one renderer to standard error."""
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

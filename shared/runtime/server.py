@@ -18,7 +18,7 @@ SHUTDOWN_TIMEOUT_SECONDS = 5
 THREAD_SWITCH_SECONDS = 0.0001
 """Interval after which a thread that parses a large body yields to the event loop."""
 GC_THRESHOLDS = (20_000, 20, 100)
-"""For `gc.set_threshold`: full collections are rare, since each stops a server with a full stream cache for 0.1 s."""
+"""Arguments of `gc.set_threshold`: full collections are rare. One stops a server with a full stream cache for 0.1 s."""
 RESERVED_FILES = 200
 """Open files of a process besides client connections: databases, logs, libraries."""
 
@@ -37,7 +37,7 @@ class StreamClosingServer(uvicorn.Server):
 
 
 def serve(app: Any, settings: Settings, host: str = "127.0.0.1", *, streams: Sequence[Streams] = ()) -> None:
-    """Serve the application until SIGTERM or SIGINT; `streams` are ended first."""
+    """Serves the application until SIGTERM or SIGINT; `streams` are ended first."""
     config = uvicorn.Config(
         app,
         host,
@@ -59,7 +59,7 @@ def serve(app: Any, settings: Settings, host: str = "127.0.0.1", *, streams: Seq
 
 
 def _raise_file_limit(file_count: int) -> None:
-    """Raise the limit on open files to `file_count`, as far as the hard limit allows."""
+    """Raises the limit on open files to `file_count`, as far as the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < file_count:
         resource.setrlimit(

@@ -46,13 +46,13 @@ WorkerTask = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
 
 
 async def migrate(service: str, settings: Settings, parts: Iterable[Migrations]) -> list[str]:
-    """Apply the new migrations to a service's database; return the names of the files applied."""
+    """Applies the new migrations to a service's database; returns the names of the files applied."""
     roles = {role: unquote(urlsplit(settings.database_url(service, role)).username or "") for role in ("app", "system")}
     return await apply_migrations(settings.database_url(service, "owner"), parts, roles)
 
 
 def relay_task(service: str) -> WorkerTask:
-    """Return the task that publishes the service's events until it is stopped."""
+    """Returns the task that publishes the service's events until it is stopped."""
 
     async def relay(settings: Settings, stop: asyncio.Event) -> None:
         await ensure_topics(settings.kafka_bootstrap, [topic(service)])
@@ -81,7 +81,7 @@ def relay_task(service: str) -> WorkerTask:
 
 
 def inbox_task(service: str, topics: Sequence[str]) -> WorkerTask:
-    """Return the task that applies other services' events from the topics until it is stopped."""
+    """Returns the task that applies other services' events from the topics until it is stopped."""
 
     async def inbox(settings: Settings, stop: asyncio.Event) -> None:
         pool = await open_pool(settings.database_url(service, "system"))
@@ -99,7 +99,7 @@ def inbox_task(service: str, topics: Sequence[str]) -> WorkerTask:
 
 
 def run_until_signal(settings: Settings, *worker_tasks: WorkerTask) -> None:
-    """Run the tasks until SIGTERM or SIGINT. An error in one ends the process, which its supervisor restarts.
+    """Runs the tasks until SIGTERM or SIGINT. An error in one ends the process, which its supervisor restarts.
 
     Tasks that do not end in time after the signal, as they wait for an unavailable server, are cancelled.
     """
@@ -119,7 +119,7 @@ def run_until_signal(settings: Settings, *worker_tasks: WorkerTask) -> None:
 
 
 async def _run_uncancelled(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Turn a cancellation from within into an error, since a task group ignores tasks that were cancelled."""
+    """Turns a cancellation from within into an error, since a task group ignores tasks that were cancelled."""
     try:
         await coroutine
     except asyncio.CancelledError as cancellation:
@@ -146,7 +146,7 @@ class ServiceProcess:
         return app
 
     def main(self) -> None:
-        """Run the command that the arguments name."""
+        """Runs the command that the arguments name."""
         commands: Mapping[str, Callable[[Settings], Any]] = {
             "api": self._serve,
             "worker": self.run_worker,
@@ -167,7 +167,7 @@ class ServiceProcess:
 
 
 def participant_service_process(name: str) -> ServiceProcess:
-    """Return the commands of a service that records facts about participants that enrollment registers.
+    """Returns the commands of a service that records facts about participants that enrollment registers.
 
     Its worker publishes the facts of the service, and applies those of enrollment.
     """

@@ -7,7 +7,7 @@ from shared.settings import Settings
 
 
 def start_process(name: str) -> Settings:
-    """Read the settings, configure logging under the name of the process, and return the settings.
+    """Reads the settings, configures logging under the name of the process, and returns the settings.
 
     Raises pydantic.ValidationError for a setting with a wrong value.
     """

@@ -30,12 +30,12 @@ class CursorCipher:
         self._cipher = AESSIV(kek.derive("cursors"))
 
     def seal(self, context: Sequence[str], values: Sequence[str | int]) -> str:
-        """Return the cursor's text, which opens only with the same context."""
+        """Returns the cursor's text, which opens only with the same context."""
         box = self._cipher.encrypt(json.dumps(list(values)).encode(), [part.encode() for part in context])
         return base64.urlsafe_b64encode(box).decode().rstrip("=")
 
     def open(self, context: Sequence[str], text: str) -> list[str | int]:
-        """Return the values of a cursor. Raises BadCursor."""
+        """Returns the values of a cursor. Raises BadCursor."""
         try:
             box = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
             values: list[str | int] = json.loads(self._cipher.decrypt(box, [part.encode() for part in context]))

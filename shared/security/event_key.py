@@ -32,17 +32,17 @@ class EventKey:
 
     @classmethod
     def load(cls, path: Path) -> EventKey:
-        """Read 32 bytes in base64; raises BadKeyFile."""
+        """Reads 32 bytes in base64; raises BadKeyFile."""
         return cls(read_key(path))
 
     def event_id(self, scope: str, index: int) -> UUID:
-        """Return a version 8 UUID (RFC 9562) of the first 128 bits of HMAC-SHA256: equal for equal requests."""
+        """Returns a version 8 UUID (RFC 9562) of the first 128 bits of HMAC-SHA256: equal for equal requests."""
         value = int.from_bytes(self._digest(f"{scope}/{index}")[:16], "big")
         value = (value & ~(0xF << 76)) | _VERSION
         return UUID(int=(value & ~(0x3 << 62)) | _VARIANT)
 
     def stored_key(self, service: str, study_id: str, key: str) -> str:
-        """Return an idempotency key as it is stored. It has a space, which no key in plain text has."""
+        """Returns an idempotency key as it is stored. It has a space, which no key in plain text has."""
         return f"hmac {self._digest(f'{_IDEMPOTENCY_KEY_SCOPE}/{service}/{study_id}/{key}').hex()}"
 
     def _digest(self, text: str) -> bytes:

@@ -37,13 +37,13 @@ class Rights:
     _sites_by_roles: dict[frozenset[str], frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
 
     def sites_with_role(self, roles: frozenset[str]) -> frozenset[str]:
-        """Return the sites at which the member has one of the roles; `*` stands for every site."""
+        """Returns the sites at which the member has one of the roles; `*` stands for every site."""
         if roles not in self._sites_by_roles:
             self._sites_by_roles[roles] = frozenset(grant.scope for grant in self.grants if grant.role in roles)
         return self._sites_by_roles[roles]
 
     def has_role_at(self, site_id: str | None, roles: frozenset[str]) -> bool:
-        """Return whether the member has one of the roles at that site (None: in the whole study)."""
+        """Returns whether the member has one of the roles at that site (None: in the whole study)."""
         sites = self.sites_with_role(roles)
         return EVERY_SITE in sites or site_id in sites
 
@@ -53,7 +53,7 @@ class Rights:
         return bool(self.grants) and all(grant.role == "reader" for grant in self.grants)
 
     def refuse_reading(self) -> Forbidden:
-        """Return the refusal of what the member may not read."""
+        """Returns the refusal of what the member may not read."""
         return ReadersSeeCuts() if self.is_reader else Forbidden()
 
     @property
@@ -62,17 +62,17 @@ class Rights:
         return self.sites_with_role(PARTICIPANT_ROLES)
 
     def is_site_staff(self, site_id: str) -> bool:
-        """Return whether the member is staff or coordinator of that site, and may read its sealed texts."""
+        """Returns whether the member is staff or coordinator of that site, and may read its sealed texts."""
         return any(grant.site_id == site_id and grant.role in ("site", "coordinator") for grant in self.grants)
 
     def may_see_member(self, member: str, site_id: str | None) -> bool:
-        """Return whether the member may see a grant: at the own site, the own one, or with an oversight role any."""
+        """Returns whether the member may see a grant: at the own site, the own one, or with an oversight role any."""
         is_own_site = any(grant.site_id and grant.site_id == site_id for grant in self.grants)
         return is_own_site or member == self.member or self.has_role_at(None, OVERSIGHT_ROLES)
 
 
 def readable_tenants(rights: Rights, site: str | None = None) -> list[str]:
-    """Return the tenants to read participants under: `*`, or each visible site, or only `site` if it is given.
+    """Returns the tenants to read participants under: `*`, or each visible site, or only `site` if it is given.
 
     Raises Forbidden for a member who may see no participants, or not those of `site`.
     """
@@ -86,7 +86,7 @@ def readable_tenants(rights: Rights, site: str | None = None) -> list[str]:
 
 
 def rights_from_record(study_record: Record, member: str) -> Rights:
-    """Return a member's current grants: a revocation ends a grant of the same role and site."""
+    """Returns a member's current grants: a revocation ends a grant of the same role and site."""
     current_grants: dict[Grant, None] = {}
     for stated in study_record.stated_facts:
         match stated.fact:

@@ -42,11 +42,11 @@ class PublicKey:
 
 class KeySource(Protocol):
     async def key(self, kid: str) -> PublicKey | None:
-        """Return the issuer's key of that id, or None. Raises KeysUnavailable."""
+        """Returns the issuer's key of that id, or None. Raises KeysUnavailable."""
 
 
 def parse_keys(document: bytes) -> dict[str, PublicKey]:
-    """Return the keys of a JWK set (RFC 7517) that may verify tokens, by id, and ignore other keys.
+    """Returns the keys of a JWK set (RFC 7517) that may verify tokens, by id, and ignore other keys.
 
     Raises ValueError for anything but a JWK set.
     """

@@ -59,7 +59,7 @@ class ReadLogEntry:
 
 
 async def log_read(pool: asyncpg.Pool[Any], read: ReadAccess, read_by: str, address: str) -> None:
-    """Commit an entry for a read; the response must be sent afterwards."""
+    """Commits an entry for a read; the response must be sent afterwards."""
     async with transaction(pool, Tenant(read.study_id)) as connection:
         await connection.execute(
             _INSERT_READ, read.study_id, read_by, read.resource, read.site_id, read.participant_id, read.rows, address
@@ -67,7 +67,7 @@ async def log_read(pool: asyncpg.Pool[Any], read: ReadAccess, read_by: str, addr
 
 
 async def list_reads(pool: asyncpg.Pool[Any], study_id: str, *, after: int, limit: int) -> Sequence[ReadLogEntry]:
-    """Return at most `limit` reads of a study after a position, in the order of their responses."""
+    """Returns at most `limit` reads of a study after a position, in the order of their responses."""
     async with transaction(pool, Tenant(study_id)) as connection:
         rows = await connection.fetch(_SELECT_READS, study_id, after, limit)
     return [
@@ -111,7 +111,7 @@ class ExportSummary:
 
 
 async def log_export_page(pool: asyncpg.Pool[Any], study_id: str, entry: ExportLogEntry) -> None:
-    """Commit an entry for a page; the response with the page must be sent afterwards."""
+    """Commits an entry for a page; the response with the page must be sent afterwards."""
     async with transaction(pool, Tenant(study_id)) as connection:
         await connection.execute(
             _INSERT_EXPORT_PAGE,
@@ -127,7 +127,7 @@ async def log_export_page(pool: asyncpg.Pool[Any], study_id: str, entry: ExportL
 
 
 async def list_exports(pool: asyncpg.Pool[Any], study_id: str, *, after: int, limit: int) -> Sequence[ExportSummary]:
-    """Return at most `limit` exports of a study after a position, in the order in which they began."""
+    """Returns at most `limit` exports of a study after a position, in the order in which they began."""
     async with transaction(pool, Tenant(study_id)) as connection:
         rows = await connection.fetch(_SELECT_EXPORTS, study_id, after, limit)
     return [ExportSummary(**row) for row in rows]

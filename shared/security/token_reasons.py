@@ -32,5 +32,5 @@ SENTENCES: Mapping[TokenRefusalReason, str] = {
 
 
 def describe_refusal(reason: TokenRefusalReason) -> tuple[str, str]:
-    """Return the problem code and the sentence."""
+    """Returns the problem code and the sentence."""
     return f"token-{reason}", SENTENCES[reason]

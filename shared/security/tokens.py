@@ -79,7 +79,7 @@ class Verifier:
         self._verified: OrderedDict[bytes, _VerifiedToken] = OrderedDict()
 
     async def verify(self, token: str) -> Caller:
-        """Return the caller that the token speaks for. Raises BadToken, KeysUnavailable."""
+        """Returns the caller that the token speaks for. Raises BadToken, KeysUnavailable."""
         if len(token) > MAX_TOKEN_LENGTH:
             raise BadToken("oversized")
         digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
@@ -113,7 +113,7 @@ class Verifier:
 
 
 def _parse_header(token: str) -> tuple[str, str]:
-    """Return the algorithm and key id in the header, which are not trusted before the signature is verified."""
+    """Returns the algorithm and key id in the header, which are not trusted before the signature is verified."""
     try:
         header = _parse_object(urlsafe_b64decode(token.encode("ascii").partition(b".")[0]))
     except ValueError:
@@ -156,7 +156,7 @@ def _reject_duplicate_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _expiry(claims: Mapping[str, Any], now: float) -> float:
-    """Return the time of expiry in seconds since 1970, including leeway. Raises BadToken unless it is valid now."""
+    """Returns the time of expiry in seconds since 1970, including leeway. Raises BadToken unless it is valid now."""
     issued_at, expires_at = _parse_timestamp(claims.get("iat")), _parse_timestamp(claims.get("exp"))
     if not 0 < expires_at - issued_at <= MAX_LIFETIME_SECONDS:
         raise BadToken("lifetime")

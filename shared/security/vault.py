@@ -52,12 +52,12 @@ class BadKeyFile(VaultError):
 
 
 def make_key_file(path: Path) -> None:
-    """Write a new random key unless the file exists: overwriting a key would lose everything encrypted with it."""
+    """Writes a new random key unless the file exists: overwriting a key would lose everything encrypted with it."""
     write_once(path, base64.b64encode(os.urandom(KEY_BYTES)) + b"\n")
 
 
 def write_once(path: Path, content: bytes) -> None:
-    """Write a private file (mode 0600) atomically and durably, unless it exists."""
+    """Writes a private file (mode 0600) atomically and durably, unless it exists."""
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -80,7 +80,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def read_key(path: Path) -> bytes:
-    """Return the bytes of a key file in base64. Raises BadKeyFile."""
+    """Returns the bytes of a key file in base64. Raises BadKeyFile."""
     try:
         return base64.b64decode(path.read_bytes().strip(), validate=True)
     except (OSError, ValueError) as error:
@@ -100,11 +100,11 @@ class KeyEncryptionKey:
 
     @classmethod
     def load(cls, path: Path) -> KeyEncryptionKey:
-        """Read 32 bytes in base64; raises BadKeyFile."""
+        """Reads 32 bytes in base64; raises BadKeyFile."""
         return cls(read_key(path))
 
     def derive(self, purpose: str, *context: str) -> bytes:
-        """Return 32 bytes for one purpose in one context (RFC 5869), independent of those for any other."""
+        """Returns 32 bytes for one purpose in one context (RFC 5869), independent of those for any other."""
         info = _join_with_lengths(b"quartal", _encode(purpose), *map(_encode, context))
         return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(self._secret)
 
@@ -154,12 +154,12 @@ class Vault:
         self._index_key = lru_cache(maxsize=UNWRAPPED_KEY_CACHE_SIZE)(kek.derive)
 
     def new_data_key(self) -> bytes:
-        """Return a new data key, wrapped for storage."""
+        """Returns a new data key, wrapped for storage."""
         head = _FORMAT + self._kek.id
         return head + self._wrapping_key.encrypt(os.urandom(KEY_BYTES), head)
 
     def unwrap(self, wrapped: bytes) -> DataKey:
-        """Return the data key, cached by its wrapped bytes. Raises UnknownKey, TamperedCiphertext."""
+        """Returns the data key, cached by its wrapped bytes. Raises UnknownKey, TamperedCiphertext."""
         return self._cached_unwrap(wrapped)
 
     def _unwrap(self, wrapped: bytes) -> DataKey:
@@ -173,7 +173,7 @@ class Vault:
     def seal(
         self, data_key: DataKey, texts: Mapping[str, str], *, study_id: str, stream_id: str, version: int
     ) -> bytes:
-        """Encrypt each text separately, bound to its place. `texts`: text by JSON pointer of the field."""
+        """Encrypts each text separately, bound to its place. `texts`: text by JSON pointer of the field."""
         fields = sorted(map(_encode, texts))
         location = _location(_join_with_lengths(*fields), study_id, stream_id, version)
         plaintexts = {_encode(field): _encode(text) for field, text in texts.items()}
@@ -181,7 +181,7 @@ class Vault:
         return _FORMAT + _join_with_lengths(_join_with_lengths(*fields), *boxes)
 
     def open(self, data_key: DataKey, sealed: bytes, *, study_id: str, stream_id: str, version: int) -> dict[str, str]:
-        """Return the texts by field. Raises TamperedCiphertext unless all were sealed for this place under this key."""
+        """Returns the texts by field. Raises TamperedCiphertext unless all were sealed for it under this key."""
         if not sealed.startswith(_FORMAT) or not (parts := _split_by_lengths(sealed[1:])):
             raise TamperedCiphertext("Those are no sealed texts.")
         contents, *boxes = parts
@@ -195,17 +195,17 @@ class Vault:
         return {_decode(field): _decode(text) for field, text in zip(fields, plaintexts, strict=True)}
 
     def blind_index(self, study_id: str, site_id: str, reference: str) -> bytes:
-        """Return 32 bytes that are equal for equal references of one site, and reveal nothing without the key."""
+        """Returns 32 bytes that are equal for equal references of one site, and reveal nothing without the key."""
         key = self._index_key("blind-index", study_id, site_id)
         return hmac.digest(key, _encode(normalize_reference(reference)), "sha256")
 
     def fingerprint(self, *parts: bytes) -> bytes:
-        """Return 32 bytes that are equal for equal parts, and cannot be searched by trial without the key."""
+        """Returns 32 bytes that are equal for equal parts, and cannot be searched by trial without the key."""
         return hmac.digest(self._fingerprint_key, _join_with_lengths(*parts), "sha256")
 
 
 def normalize_reference(reference: str) -> str:
-    """Return the reference in NFKC, case-folded, with single spaces and none at the ends."""
+    """Returns the reference in NFKC, case-folded, with single spaces and none at the ends."""
     normalized = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", reference).casefold())
     return " ".join(normalized.split())
 
@@ -222,7 +222,7 @@ def _join_with_lengths(*parts: bytes) -> bytes:
 
 
 def _split_by_lengths(data: bytes) -> list[bytes]:
-    """Invert `_join_with_lengths`. Raises TamperedCiphertext for bytes that it cannot produce."""
+    """Inverts `_join_with_lengths`. Raises TamperedCiphertext for bytes that it cannot produce."""
     parts, offset = [], 0
     while offset < len(data):
         start = offset + _LENGTH_BYTES

@@ -56,7 +56,7 @@ class CtcaeTerm:
         return frozenset().union(*self._synonym_sets)
 
     def matches(self, words: Iterable[str]) -> bool:
-        """Return whether every word is the beginning of a word of the name or, in full, a synonym of one.
+        """Returns whether every word is the beginning of a word of the name or, in full, a synonym of one.
 
         All synonyms must belong together: to the words of the name, with at most one phrase.
         """
@@ -70,7 +70,7 @@ class CtcaeTerm:
         return any(needed_synonyms <= synonym_set for synonym_set in self._synonym_sets)
 
     def begins_with(self, words: Sequence[str]) -> bool:
-        """Return whether the name begins with the first of the words, in any spelling."""
+        """Returns whether the name begins with the first of the words, in any spelling."""
         return bool(words) and any(first.startswith(words[0]) for first in all_spellings(self.words[:1]))
 
 
@@ -92,7 +92,7 @@ class CtcaeDictionary:
     def search(
         self, query: str = "", *, category: str | None = None, after: str = "", limit: int = 100
     ) -> list[CtcaeTerm]:
-        """Find the terms in whose name every word of `query` is the beginning of a word. An empty query finds all.
+        """Finds the terms in whose name every word of `query` is the beginning of a word. An empty query finds all.
 
         The name includes the anatomical site. Other spellings and other names of a term match too (`spellings.py`).
         Names that begin with the first word come first; otherwise terms have the order of the table. `after` is the id
@@ -112,7 +112,7 @@ def _sort_key(term: CtcaeTerm, words: Sequence[str]) -> tuple[bool, str]:
 
 @cache
 def load_dictionary(name: str) -> CtcaeDictionary:
-    """Load the dictionary of a name such as `ctcae-3.0`. Raises KeyError for an unknown name."""
+    """Loads the dictionary of a name such as `ctcae-3.0`. Raises KeyError for an unknown name."""
     if name not in DICTIONARY_NAMES:
         raise KeyError(name)
     with (_TABLE_FOLDER / f"{name}.csv").open(encoding="utf-8", newline="") as table:
@@ -121,7 +121,7 @@ def load_dictionary(name: str) -> CtcaeDictionary:
 
 
 def dictionary_for_term(term_id: str) -> CtcaeDictionary:
-    """Load the dictionary of a term's id, such as `3.0:0150`. Raises KeyError for an unknown version."""
+    """Loads the dictionary of a term's id, such as `3.0:0150`. Raises KeyError for an unknown version."""
     return load_dictionary(f"ctcae-{term_id.partition(':')[0]}")
 
 

@@ -20,33 +20,33 @@ _LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d
 
 
 def split_words(text: str) -> tuple[str, ...]:
-    """Split a text into words to compare, in one case and without accents. Only letters and digits form words."""
+    """Splits a text into words to compare, in one case and without accents. Only letters and digits form words."""
     folded = unicodedata.normalize("NFKD", text.casefold().translate(_LETTERS))
     letters = (letter for letter in folded if not unicodedata.combining(letter))
     return tuple("".join(letter if letter.isalnum() else " " for letter in letters).split())
 
 
 def all_spellings(words: Iterable[str]) -> Iterator[str]:
-    """Yield each of the words and every other spelling of it."""
+    """Yields each of the words and every other spelling of it."""
     for word in words:
         yield word
         yield from _alternatives_of_kind("spelling").get(word, ())
 
 
 def synonyms_for(words: Iterable[str]) -> frozenset[str]:
-    """Return the synonyms of all of the words."""
+    """Returns the synonyms of all of the words."""
     return frozenset(synonym for word in words for synonym in _alternatives_of_kind("word").get(word, ()))
 
 
 def phrases_for(name: str) -> Iterator[frozenset[str]]:
-    """Yield the words of each phrase for the terms of a name, in every spelling."""
+    """Yields the words of each phrase for the terms of a name, in every spelling."""
     for phrase in _alternatives_of_kind("phrase").get(name, ()):
         yield frozenset(all_spellings(split_words(phrase)))
 
 
 @cache
 def _alternatives_of_kind(kind: str) -> dict[str, tuple[str, ...]]:
-    """Return the alternatives of one kind (`spelling`, `word` or `phrase`) by the word or term that they stand for."""
+    """Returns the alternatives of one kind (`spelling`, `word` or `phrase`) by the word or term that they stand for."""
     alternatives: dict[str, tuple[str, ...]] = {}
     for row in _rows():
         if row["kind"] == kind:

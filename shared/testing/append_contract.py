@@ -39,15 +39,15 @@ class AppendContract:
         events = [build_event(study, participant, 1, sealed=b"\x00sealed"), build_event(study, participant, 2)]
         head = StreamHead(2, "S1", b"key", {"status": "enrolled"})
         await append_in_unit(store, AppendRequest(0, 1, head, events, data_key=b"wrapped"))
-        recalled = await load_stream(store, Tenant(study), participant)
-        assert (recalled.study_version, recalled.head, recalled.outcome) == (1, head, None)
-        assert [comparable_event(each) for each in recalled.events] == [comparable_event(each) for each in events]
+        loaded_stream = await load_stream(store, Tenant(study), participant)
+        assert (loaded_stream.study_version, loaded_stream.head, loaded_stream.outcome) == (1, head, None)
+        assert [comparable_event(each) for each in loaded_stream.events] == [comparable_event(each) for each in events]
         async with store.unit(Tenant(study)) as unit:
             assert await unit.data_key(participant) == b"wrapped"
 
     async def test_unknown_stream_loads_as_empty(self, store: Store, study: str, participant: str) -> None:
-        recalled = await load_stream(store, Tenant(study), participant)
-        assert recalled == LoadedStream(1, StreamHead(), ())
+        loaded_stream = await load_stream(store, Tenant(study), participant)
+        assert loaded_stream == LoadedStream(1, StreamHead(), ())
         async with store.unit(Tenant(study)) as unit:
             assert await unit.data_key(participant) is None
 
@@ -77,9 +77,9 @@ class AppendContract:
     async def test_versions_have_no_gap(self, store: Store, study: str, participant: str) -> None:
         for expected, count in ((0, 1), (1, 3), (4, 2)):
             await append_in_unit(store, build_append(study, participant, expected, count=count))
-        recalled = await load_stream(store, Tenant(study), participant)
-        assert [each.version for each in recalled.events] == [1, 2, 3, 4, 5, 6]
-        assert recalled.head.version == 6
+        loaded_stream = await load_stream(store, Tenant(study), participant)
+        assert [each.version for each in loaded_stream.events] == [1, 2, 3, 4, 5, 6]
+        assert loaded_stream.head.version == 6
 
     async def test_a_batch_is_kept_whole_or_not_at_all(self, store: Store, study: str, participant: str) -> None:
         await append_in_unit(store, build_append(study, participant))
@@ -87,8 +87,8 @@ class AppendContract:
             await append_in_unit(
                 store, build_append(study, participant, count=3, key="k", outcome=build_outcome("first"))
             )
-        recalled = await load_stream(store, Tenant(study), participant, key="k")
-        assert (recalled.head.version, recalled.outcome) == (1, None)
+        loaded_stream = await load_stream(store, Tenant(study), participant, key="k")
+        assert (loaded_stream.head.version, loaded_stream.outcome) == (1, None)
 
     async def test_a_unit_that_is_left_by_an_exception_leaves_nothing(
         self, store: Store, study: str, participant: str
@@ -107,8 +107,8 @@ class AppendContract:
     ) -> None:
         proposal = build_append(study, participant, key="k", key_site="S1", outcome=build_outcome("first"))
         await store.append(Tenant(study, "S1"), proposal)
-        recalled = await load_stream(store, Tenant(study, "S1"), participant, key="k", key_site="S1")
-        assert (recalled.head.version, recalled.outcome) == (1, build_outcome("first"))
+        loaded_stream = await load_stream(store, Tenant(study, "S1"), participant, key="k", key_site="S1")
+        assert (loaded_stream.head.version, loaded_stream.outcome) == (1, build_outcome("first"))
         with pytest.raises(IdempotencyKeyConflict):
             await store.append(Tenant(study, "S1"), proposal)
         for tenant, expected in ((Tenant(study, "S1"), 0), (Tenant(study, "S2"), 1)):
@@ -175,5 +175,5 @@ class AppendContract:
 
         async with asyncio.timeout(30):
             await asyncio.gather(*(write() for _ in range(8)))
-        recalled = await load_stream(store, Tenant(study), participant)
-        assert [each.version for each in recalled.events] == [*range(1, 9)]
+        loaded_stream = await load_stream(store, Tenant(study), participant)
+        assert [each.version for each in loaded_stream.events] == [*range(1, 9)]

@@ -23,7 +23,7 @@ class RollbackRequested(Exception):
 def build_event(
     study_id: str, stream_id: str, version: int, *, site: str | None = "S1", sealed: bytes | None = None
 ) -> Event:
-    """Return a consent of a participant, or the end of accrual of a study."""
+    """Returns a consent of a participant, or the end of accrual of a study."""
     return make_event(
         accrual_closed("2024-03-07") if stream_id == study_id else consent_signed("2024-03-07"),
         version,
@@ -49,7 +49,7 @@ def build_append(
     status: str = "enrolled",
     **append_fields: Any,
 ) -> AppendRequest:
-    """Return a request to append `count` consents, or for a study ends of accrual, after version `expected`.
+    """Returns a request to append `count` consents, or for a study ends of accrual, after version `expected`.
 
     `stating_site`: the site that states the facts, if it is not the participant's current site.
     """
@@ -62,7 +62,7 @@ def build_append(
 
 
 async def append_in_unit(store: Store, request: AppendRequest, site: str = "*") -> None:
-    """Append in a unit of work of its own."""
+    """Appends in a unit of work of its own."""
     async with store.unit(Tenant(request.events[0].study_id, site)) as unit:
         await unit.append(request)
 
@@ -83,7 +83,7 @@ def build_outcome(text: str) -> IdempotentResult:
 
 
 def comparable_event(event: Event) -> tuple[object, ...]:
-    """Return the members of an event with its content as a value: a database may write the same JSON in another way."""
+    """Returns the members of an event with its content as a value: a database may write the same JSON otherwise."""
     return (
         event.study_id,
         event.service,

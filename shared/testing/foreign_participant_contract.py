@@ -38,7 +38,7 @@ Replicate = Callable[[Sequence[Event]], Awaitable[None]]
 def append_of_one_fact(
     study_id: str, participant: str, expected: int, enrollment_version: int, *, study_version: int = 2
 ) -> AppendRequest:
-    """Return a request to append one fact, decided at these versions of the study and of enrollment."""
+    """Returns a request to append one fact, decided at these versions of the study and of enrollment."""
     head = StreamHead(expected + 1, "rome", enrollment_version=enrollment_version)
     return AppendRequest(expected, study_version, head, [build_event(study_id, participant, expected + 1, site="rome")])
 
@@ -60,14 +60,14 @@ class ForeignParticipantContract:
     async def test_a_participant_is_known_before_there_is_a_fact(
         self, store: Store, study: str, participant: str
     ) -> None:
-        recalled = await load_stream(store, Tenant(study, "rome"), participant)
-        assert (recalled.study_version, recalled.head, recalled.events) == (
+        loaded_stream = await load_stream(store, Tenant(study, "rome"), participant)
+        assert (loaded_stream.study_version, loaded_stream.head, loaded_stream.events) == (
             2,
             StreamHead(0, "rome", enrollment_version=2),
             (),
         )
-        assert recalled.foreign_facts
-        assert [each.fact for each in recalled.foreign_facts.stated_facts] == [
+        assert loaded_stream.foreign_facts
+        assert [each.fact for each in loaded_stream.foreign_facts.stated_facts] == [
             participant_screened(),
             participant_enrolled(),
         ]
@@ -83,8 +83,8 @@ class ForeignParticipantContract:
     ) -> None:
         await append_in_unit(store, append_of_one_fact(study, participant, 0, 2), "rome")
         await append_in_unit(store, append_of_one_fact(study, participant, 1, 2), "rome")
-        recalled = await load_stream(store, Tenant(study), participant)
-        assert (recalled.head, len(recalled.events)) == (StreamHead(2, "rome", enrollment_version=2), 2)
+        loaded_stream = await load_stream(store, Tenant(study), participant)
+        assert (loaded_stream.head, len(loaded_stream.events)) == (StreamHead(2, "rome", enrollment_version=2), 2)
 
     @pytest.mark.parametrize("enrollment_version", [0, 1, 3])
     async def test_append_decided_on_another_enrollment_version_conflicts(
@@ -114,8 +114,8 @@ class ForeignParticipantContract:
         await append_in_unit(store, append_of_one_fact(study, participant, 0, 2), "rome")
         await replicate(enrollment_events(study, participant, [participant_transferred("milan")], 3))
         assert not (await load_stream(store, Tenant(study, "rome"), participant)).head.exists
-        recalled = await load_stream(store, Tenant(study, "milan"), participant)
-        assert (recalled.head, len(recalled.events)) == (StreamHead(1, "milan", enrollment_version=3), 1)
+        loaded_stream = await load_stream(store, Tenant(study, "milan"), participant)
+        assert (loaded_stream.head, len(loaded_stream.events)) == (StreamHead(1, "milan", enrollment_version=3), 1)
 
     async def test_participants_are_listed_before_their_first_fact(
         self, store: Store, study: str, participant: str

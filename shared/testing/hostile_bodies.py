@@ -20,12 +20,12 @@ def encode_json(value: Any) -> bytes:
 
 
 def assessment_body(findings: bytes) -> bytes:
-    """Return an assessment whose findings are this text."""
+    """Returns an assessment whose findings are this text."""
     return encode_json(ASSESSMENT)[:-1] + b',"findings":' + findings + b"}"
 
 
 def fill_body(beginning: bytes, unit: bytes, end: bytes, size: int = MIB) -> bytes:
-    """Return a body of nearly `size` bytes with a beginning, an end, and a unit repeated between them."""
+    """Returns a body of nearly `size` bytes with a beginning, an end, and a unit repeated between them."""
     return beginning + unit * ((size - len(beginning) - len(end)) // len(unit)) + end
 
 

@@ -16,7 +16,7 @@ from shared.testing.append_requests import append_in_unit, build_append, build_o
 class KeyContract:
     """A key has one outcome at a site, and a search key has one participant there."""
 
-    async def test_an_outcome_is_recalled_by_its_key_at_the_site_or_in_the_stream(
+    async def test_an_outcome_is_found_by_its_key_at_the_site_or_in_the_stream(
         self, store: Store, study: str, participant: str
     ) -> None:
         await append_in_unit(
@@ -30,8 +30,8 @@ class KeyContract:
             (elsewhere, "S2", None),
             (elsewhere, "*", None),
         ):
-            recalled = await load_stream(store, Tenant(study), stream_id, key="k", key_site=site)
-            assert recalled.outcome == expected, (stream_id, site)
+            loaded_stream = await load_stream(store, Tenant(study), stream_id, key="k", key_site=site)
+            assert loaded_stream.outcome == expected, (stream_id, site)
         assert (await load_stream(store, Tenant(study), participant, key="other", key_site="S1")).outcome is None
 
     async def test_a_key_serves_once_per_site(self, store: Store, study: str) -> None:

@@ -14,7 +14,7 @@ from shared.kernel.record import Gate, Record, Rules, decide
 
 
 def numbered_facts(facts: Iterable[Fact], start: int = 1) -> list[StatedFact[Fact]]:
-    """Return facts as events 1, 2, 3 …, so that a correction can name one of them."""
+    """Returns facts as events 1, 2, 3 …, so that a correction can name one of them."""
     return [StatedFact(UUID(int=number), fact) for number, fact in enumerate(facts, start)]
 
 

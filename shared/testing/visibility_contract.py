@@ -17,7 +17,7 @@ from shared.testing.append_requests import append_in_unit, build_append, build_o
 async def read_events_after(
     store: Store, tenant: Tenant, cursor: FeedCursor, limit: int = 9
 ) -> tuple[FeedCursor, list[tuple[str, int]]]:
-    """Read, page by page, what the tenant recorded or may see after a cursor.
+    """Reads, page by page, what the tenant recorded or may see after a cursor.
 
     Returns the cursor at the end, and stream and version of each event.
     """
@@ -101,8 +101,8 @@ class VisibilityContract:
     @pytest.mark.parametrize("name", ["'; drop table events; --", "%", "\\", '"', "{app}", "a\nb", "' or true --"])
     async def test_a_name_that_looks_like_a_command_is_a_name(self, store: Store, study: str, name: str) -> None:
         await append_in_unit(store, build_append(study, name, key=name, key_site="S1", outcome=build_outcome(name)))
-        recalled = await load_stream(store, Tenant(study), name, key=name, key_site="S1")
-        assert (recalled.head.version, recalled.outcome) == (1, build_outcome(name))
+        loaded_stream = await load_stream(store, Tenant(study), name, key=name, key_site="S1")
+        assert (loaded_stream.head.version, loaded_stream.outcome) == (1, build_outcome(name))
         assert await load_stream(store, Tenant(name), study) == LoadedStream(0, StreamHead(), ())
 
     async def test_the_listing_goes_page_by_page_through_what_is_asked_for(self, store: Store, study: str) -> None:

@@ -13,7 +13,7 @@ TOO_DEEP = "The body has a text with control characters, or is nested too deeply
 
 
 def parse_json(body: bytes) -> Any:
-    """Return the value of a JSON text. Raises MalformedBody, also for duplicate members and unstorable text."""
+    """Returns the value of a JSON text. Raises MalformedBody, also for duplicate members and unstorable text."""
     try:
         text = body.decode("utf-8-sig")
         value = json.loads(
@@ -55,5 +55,5 @@ def _is_storable(value: Any, depth: int) -> bool:
 
 
 def canonical_json(value: Any) -> bytes:
-    """Return the one form of a JSON value: members sorted, no white space, UTF-8."""
+    """Returns the one form of a JSON value: members sorted, no white space, UTF-8."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

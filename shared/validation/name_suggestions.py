@@ -14,7 +14,7 @@ MIN_SIMILARITY = 0.75
 
 
 def closest_name(name: str, declared: Collection[str]) -> str | None:
-    """Return the declared name that differs in case, in separators, or by a typing error; None if none is near."""
+    """Returns the declared name that differs in case, in separators, or by a typing error; None if none is near."""
     if len(name) > MAX_COMPARED_LENGTH:
         return None
     names_by_key = {_comparison_key(declared_name): declared_name for declared_name in declared}
@@ -23,7 +23,7 @@ def closest_name(name: str, declared: Collection[str]) -> str | None:
 
 
 def unknown_name_message(kind: str, name: str, declared: Collection[str]) -> str:
-    """Return the message that refuses an unknown name. `kind` is a noun with a regular plural, such as `member`."""
+    """Returns the message that refuses an unknown name. `kind` is a noun with a regular plural, such as `member`."""
     if not declared:
         return f"There is no such {kind} here. No {kind}s are accepted here."
     sorted_names = sorted(declared)

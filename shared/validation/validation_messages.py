@@ -74,7 +74,7 @@ _SENTENCES: Mapping[str, str] = {
 
 
 def validation_message(error: Mapping[str, Any]) -> str:
-    """Return the sentence for an error: that of the pattern, that of the error's kind, or the validator's own."""
+    """Returns the sentence for an error: that of the pattern, that of the error's kind, or the validator's own."""
     kind, context = str(error["type"]), error.get("ctx", {})
     if kind == "value_error":
         return str(error["msg"]).removeprefix("Value error, ")
@@ -102,7 +102,7 @@ def schema_faults(
     members: Collection[str],
     declared_members: DeclaredMembers | None = None,
 ) -> list[Fault]:
-    """Return the faults of a request for pydantic's errors.
+    """Returns the faults of a request for pydantic's errors.
 
     `members`: names that messages may repeat. `declared_members`: the members that the object at a path may have.
     """
@@ -110,7 +110,7 @@ def schema_faults(
 
 
 def _drop_consequential(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Leave out the error that a list is too short, if entries of the list have errors themselves."""
+    """Leaves out the error that a list is too short, if entries of the list have errors themselves."""
     return [
         error
         for error in errors
@@ -144,7 +144,7 @@ def _code(kind: str) -> str:
 
 
 def json_pointer(path: Iterable[str | int], body: Any, members: Collection[str]) -> str:
-    """Return the JSON pointer into the body for pydantic's path, which contains tags of unions besides members.
+    """Returns the JSON pointer into the body for pydantic's path, which contains tags of unions besides members.
 
     The pointer ends at the object with an undeclared member: a name that the client chose is not repeated.
     """

@@ -26,7 +26,7 @@ nav ul { columns: 18rem; padding-inline-start: 1.25rem; overflow-wrap: anywhere 
 
 
 def render_page(openapi: dict[str, Any], style: str) -> str:
-    """Return the page; `style` is the address of its style sheet."""
+    """Returns the page; `style` is the address of its style sheet."""
     operations = list(_operations(openapi))
     post_operations = [operation for operation in operations if operation[0] == "POST"]
     get_operations = [operation for operation in operations if operation[0] == "GET"]
@@ -51,7 +51,7 @@ def _operations(openapi: dict[str, Any]) -> Iterator[tuple[str, str, Operation]]
 
 
 def _section_name(method: str, path: str) -> str:
-    """Return the title of a section: the type of a fact, or the end of the address of a read."""
+    """Returns the title of a section: the type of a fact, or the end of the address of a read."""
     path_in_api = path.partition("/v1/")[2]
     tail = path_in_api.partition("/facts/")[2] if method == "POST" and "/facts/" in path_in_api else path_in_api
     return escape(tail)

@@ -52,7 +52,7 @@ def create_service_app(
     streams: Sequence[Streams] = (),
     session_cookie: str = "",
 ) -> FastAPI:
-    """Create the application of a service, whose resources are open while it lives.
+    """Creates the application of a service, whose resources are open while it lives.
 
     `traffic` is given if several applications of one process count requests together. `streams` end when the server
     stops. With a `session_cookie`, pages may be read with the token in that cookie.
@@ -90,7 +90,7 @@ def create_bare_app(
     plain_http: bool = False,
     authenticate: Authenticate = refuse_everyone,
 ) -> FastAPI:
-    """Create an app without routes, with problems, headers and counts. A superfluous slash is a 404, no redirect."""
+    """Creates an app without routes, with problems, headers and counts. A superfluous slash is a 404, no redirect."""
     app = FastAPI(
         title=title or name,
         version=VERSION,
@@ -155,14 +155,14 @@ def _common_routes(name: str) -> APIRouter:
 
 
 def published_document(response: Response) -> Response:
-    """Make the response public, to be stored by caches and revalidated by its tag."""
+    """Makes the response public, to be stored by caches and revalidated by its tag."""
     response.headers["Cache-Control"] = PUBLIC_CACHE_CONTROL
     response.headers["ETag"] = content_tag(bytes(response.body))
     return response
 
 
 def published_routes() -> APIRouter:
-    """Return the routes that are the same in every service.
+    """Returns the routes that are the same in every service.
 
     `/problems` lists the problem types, `/schemas` has the schemas that `ce_dataschema` names, `/asyncapi.json`
     describes the topics on Kafka.
@@ -215,6 +215,6 @@ def _asyncapi_json() -> str:
 
 
 async def ready_response(pool: asyncpg.Pool[Any]) -> Response:
-    """Return 200 if the database answers; its errors become 503."""
+    """Returns 200 if the database answers; its errors become 503."""
     await pool.fetchval("select 1")
     return JSONResponse({"status": "ready"})

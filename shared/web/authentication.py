@@ -26,7 +26,7 @@ def create_verifier(settings: Settings, clock: Clock) -> Verifier:
 
 
 def authentication(service: str, token_verifier: Verifier, *, cookie: str = "") -> Authenticate:
-    """Create the function that sets `request.state.caller` from the token, or raises Unauthenticated.
+    """Creates the function that sets `request.state.caller` from the token, or raises Unauthenticated.
 
     A GET request may carry the token in the session's cookie; a request that changes something may not.
     """
@@ -50,7 +50,7 @@ def authentication(service: str, token_verifier: Verifier, *, cookie: str = "") 
 
 
 def _count_refusal(service: str, reason: TokenRefusalReason) -> Unauthenticated:
-    """Count and log the reason, which is a code: no token and no subject."""
+    """Counts and log the reason, which is a code: no token and no subject."""
     REFUSED_TOKENS.labels(service, reason).inc()
     _log.info("token refused: %s", reason)
     return Unauthenticated(*describe_refusal(reason))

@@ -24,7 +24,7 @@ class BoundedRequest(Request):
     """A request whose body may have `max_bytes`: the size of a page's form, unless a subclass allows more."""
 
     async def body(self) -> bytes:
-        """Return the body, read once. Raises BodyTooLarge."""
+        """Returns the body, read once. Raises BodyTooLarge."""
         if not hasattr(self, "_body"):
             max_bytes = self.max_bytes
             if _content_length(self.headers.get("content-length", "")) > max_bytes:
@@ -49,7 +49,7 @@ class BoundedRequest(Request):
 
 
 def refuse_long_query(request: BoundedRequest) -> None:
-    """Raise RequestRejected for more parameters than any route has, since each costs a check and a fault."""
+    """Raises RequestRejected for more parameters than any route has, since each costs a check and a fault."""
     max_parameters = request.limits.max_parameters
     if request.scope["query_string"].count(b"&") >= max_parameters:
         message = f"The address has too many parameters. Give at most {max_parameters}."
@@ -78,7 +78,7 @@ class CheckedRequest(BoundedRequest):
         return self.limits.max_body_bytes
 
     async def json(self) -> Any:
-        """Return the validated body, which FastAPI takes as it is."""
+        """Returns the validated body, which FastAPI takes as it is."""
         return self.parsed_body.value
 
     @property
@@ -90,7 +90,7 @@ class CheckedRequest(BoundedRequest):
         )
 
     def check(self) -> None:
-        """Check the headers before the body is read. Raises RequestRejected, UnsupportedMediaType."""
+        """Checks the headers before the body is read. Raises RequestRejected, UnsupportedMediaType."""
         for name in _SINGLE_HEADERS:
             if len(self.headers.getlist(name)) > 1:
                 message = f"header {name}: This header is sent more than once. Send it once."
@@ -100,7 +100,7 @@ class CheckedRequest(BoundedRequest):
             raise UnsupportedMediaType
 
     async def read_body(self, reader: BodyReader) -> None:
-        """Parse and validate the body, a large one in a thread. Raises MalformedBody, RequestRejected."""
+        """Parses and validate the body, a large one in a thread. Raises MalformedBody, RequestRejected."""
         body, with_canonical = await self.body(), "idempotency-key" in self.headers
 
         def parse() -> ParsedBody:

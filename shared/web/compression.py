@@ -32,7 +32,7 @@ _COMPRESSIBLE_TYPES = frozenset(
 
 
 def may_be_compressed(request_headers: Headers, response_headers: Headers, size: int) -> bool:
-    """Return whether a response of `size` bytes may be compressed, if the client accepts gzip."""
+    """Returns whether a response of `size` bytes may be compressed, if the client accepts gzip."""
     control = response_headers.get("cache-control", "")
     media = response_headers.get("content-type", "").partition(";")[0]
     is_safe = "public" in control or "cookie" not in request_headers
@@ -40,7 +40,7 @@ def may_be_compressed(request_headers: Headers, response_headers: Headers, size:
 
 
 def accepts_gzip(request_headers: Headers) -> bool:
-    """Return whether Accept-Encoding names gzip, or any coding, with a weight above 0."""
+    """Returns whether Accept-Encoding names gzip, or any coding, with a weight above 0."""
     weights = {}
     for coding in ",".join(request_headers.getlist("accept-encoding")).split(","):
         name, _, weight = coding.partition(";")
@@ -49,7 +49,7 @@ def accepts_gzip(request_headers: Headers) -> bool:
 
 
 async def compress(content: bytes) -> bytes:
-    """Return the content as gzip, without a time: equal content gives equal bytes."""
+    """Returns the content as gzip, without a time: equal content gives equal bytes."""
     if len(content) > THREAD_MIN_BYTES:
         return await asyncio.to_thread(_gzip, content)
     return _gzip(content)

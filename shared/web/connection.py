@@ -36,7 +36,7 @@ class ConnectionCounter:
         self.by_address = Counter[str]()
 
     def enter(self, address: str) -> bool:
-        """Count a connection; return whether it may stay. `leave` must be called in both cases."""
+        """Counts a connection; returns whether it may stay. `leave` must be called in both cases."""
         self.by_address[address] += 1
         is_within_address_limit = self.by_address[address] <= self._limits.max_connections_per_address
         return is_within_address_limit and self.by_address.total() <= self._limits.max_connections
@@ -110,7 +110,7 @@ class BoundedConnection(H11Protocol):
             self._feed()
 
     def _feed(self) -> None:
-        """Parse the input that has arrived, as much as one turn allows."""
+        """Parses the input that has arrived, as much as one turn allows."""
         is_continuing, self._next_turn = self._next_turn is not None, None
         self.conn.begin_turn()
         if is_continuing and not self.transport.is_closing():
@@ -128,11 +128,11 @@ class BoundedConnection(H11Protocol):
         self._watch_arrival()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer input that is not HTTP; called by uvicorn."""
+        """Answers input that is not HTTP; called by uvicorn."""
         self._refuse(MalformedBody("That is no HTTP/1.1 request, or its headers or pieces are too many."))
 
     def _watch_arrival(self) -> None:
-        """Start the timer for the part that the client has to send next, unless it runs already."""
+        """Starts the timer for the part that the client has to send next, unless it runs already."""
         awaited_part = self._awaited_from_client()
         if awaited_part == self._awaited_part:
             return
@@ -144,7 +144,7 @@ class BoundedConnection(H11Protocol):
             self._arrival_timer = self.loop.call_later(seconds, self._give_up)
 
     def _awaited_from_client(self) -> tuple[str, object] | None:
-        """Return the part of the request that must arrive next; None between requests, where uvicorn's timer runs."""
+        """Returns the part of the request that must arrive next; None between requests, where uvicorn's timer runs."""
         if self.transport.is_closing():
             return None
         if self.conn.their_state is h11.SEND_BODY:
@@ -161,7 +161,7 @@ class BoundedConnection(H11Protocol):
             self._refuse(RequestTooSlow())
 
     def _refuse(self, refusal: RequestError) -> None:
-        """Send a problem document unless a response has begun; end the request and the connection."""
+        """Sends a problem document unless a response has begun; ends the request and the connection."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.write(_problem_bytes(self.conn, refusal))
         if self.cycle is not None and not self.cycle.response_complete:
@@ -185,7 +185,7 @@ class BoundedConnection(H11Protocol):
             self._stall_timer = self.loop.call_later(self._limits.max_stall_seconds, self._check_reader, unsent_bytes)
 
     def _check_reader(self, unsent_before: int) -> None:
-        """Abort the connection if the client has read too little since the last check."""
+        """Aborts the connection if the client has read too little since the last check."""
         self._stall_timer = None
         unsent_bytes = self.transport.get_write_buffer_size()
         if unsent_bytes and unsent_before - unsent_bytes < _MIN_BYTES_PER_STALL:
@@ -195,7 +195,7 @@ class BoundedConnection(H11Protocol):
 
 
 def connection_factory(limits: Limits) -> Callable[..., BoundedConnection]:
-    """Return the factory of the protocols of one server, which share one counter."""
+    """Returns the factory of the protocols of one server, which share one counter."""
     connections = ConnectionCounter(limits)
 
     def create(**uvicorn: Any) -> BoundedConnection:

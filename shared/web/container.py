@@ -42,7 +42,7 @@ R = TypeVar("R", bound=Resources)
 
 
 async def refuse_everyone(_: Request) -> None:
-    """Refuse requests to an application that has not started."""
+    """Refuses requests to an application that has not started."""
     raise Unauthenticated
 
 

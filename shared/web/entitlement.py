@@ -23,7 +23,7 @@ _ENTITLEMENT_ATTRIBUTE = "__entitlement__"
 
 
 def require_entitlement(check: Entitlement) -> Callable[[Endpoint], Endpoint]:
-    """Declare that `check` must accept the caller; it raises a RequestError otherwise."""
+    """Declares that `check` must accept the caller; it raises a RequestError otherwise."""
 
     def mark(endpoint: Endpoint) -> Endpoint:
         setattr(endpoint, _ENTITLEMENT_ATTRIBUTE, check)
@@ -33,12 +33,12 @@ def require_entitlement(check: Entitlement) -> Callable[[Endpoint], Endpoint]:
 
 
 def entitlement_of(endpoint: Callable[..., Any]) -> Entitlement | None:
-    """Return the check that the endpoint declares, if any."""
+    """Returns the check that the endpoint declares, if any."""
     return getattr(endpoint, _ENTITLEMENT_ATTRIBUTE, None)
 
 
 def require_roles(roles: Iterable[str]) -> Callable[[Endpoint], Endpoint]:
-    """Declare that the caller must have one of the roles in the study, at any site."""
+    """Declares that the caller must have one of the roles in the study, at any site."""
     accepted_roles = frozenset(roles)
 
     async def check(request: Request) -> None:

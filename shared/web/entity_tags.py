@@ -20,7 +20,7 @@ _VERSION = re.compile(r'(?:W/)?"([0-9]{1,9})(?:-[a-z0-9-]+)?"')
 
 
 def parse_entity_tags(field_lines: Sequence[str]) -> list[str]:
-    """Return the tags of the lines of a header field, or `*` alone. Raises ValueError for anything else."""
+    """Returns the tags of the lines of a header field, or `*` alone. Raises ValueError for anything else."""
     field = ", ".join(field_lines)
     if field.strip() == ANY:
         return [ANY]
@@ -37,7 +37,7 @@ def parse_entity_tags(field_lines: Sequence[str]) -> list[str]:
 
 
 def parse_if_match(field_lines: Sequence[str]) -> frozenset[int] | None:
-    """Return the versions that If-Match names; None for `*`. A foreign tag names no version.
+    """Returns the versions that If-Match names; None for `*`. A foreign tag names no version.
 
     Raises ValueError for anything but a list of entity tags.
     """
@@ -46,7 +46,7 @@ def parse_if_match(field_lines: Sequence[str]) -> frozenset[int] | None:
 
 
 def matches_if_none_match(tag: str, field_lines: Sequence[str]) -> bool:
-    """Return whether If-None-Match names the tag, by weak comparison. A malformed field names nothing."""
+    """Returns whether If-None-Match names the tag, by weak comparison. A malformed field names nothing."""
     try:
         tags = parse_entity_tags(field_lines)
     except ValueError:
@@ -55,15 +55,15 @@ def matches_if_none_match(tag: str, field_lines: Sequence[str]) -> bool:
 
 
 def opaque_tag(tag: str) -> str:
-    """Return the tag without the mark of a weak one."""
+    """Returns the tag without the mark of a weak one."""
     return tag.removeprefix("W/")
 
 
 def content_tag(content: bytes) -> str:
-    """Return the tag of a response without a version: a digest of its bytes."""
+    """Returns the tag of a response without a version: a digest of its bytes."""
     return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
 def version_tag(version: int, dependencies: Collection[str] = ()) -> str:
-    """Return the tag of a record at a version; `dependencies` name what else the response depends on."""
+    """Returns the tag of a record at a version; `dependencies` name what else the response depends on."""
     return f'"{"-".join([str(version), *dependencies])}"'

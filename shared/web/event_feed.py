@@ -33,11 +33,11 @@ class FeedScope:
 
     @property
     def name(self) -> str:
-        """Identify the scope in cursors, each of which is valid for one scope only."""
+        """Identifies the scope in cursors, each of which is valid for one scope only."""
         return f"{','.join(self.tenants)}/{self.site or ''}"
 
     def stating_sites(self, tenant: str) -> list[str] | None:
-        """Return the sites whose statements are read; None for all sites."""
+        """Returns the sites whose statements are read; None for all sites."""
         if tenant == EVERY_SITE:
             return [self.site] if self.site else None
         return [tenant]
@@ -53,7 +53,7 @@ class EventFeedPage:
 
 
 async def read_feed(service: Service, scope: FeedScope, since: str, limit: int) -> EventFeedPage:
-    """Return at most `limit` events after the cursor, and the next cursor. Raises RequestRejected, PositionGone."""
+    """Returns at most `limit` events after the cursor, and the next cursor. Raises RequestRejected, PositionGone."""
     cursor_context = ("facts", service.name, scope.study_id)
     cursor = _open_cursor(service, cursor_context, scope, since)
     numbered_events: list[tuple[int, Event]] = []
@@ -90,7 +90,7 @@ def _open_cursor(service: Service, cursor_context: Sequence[str], scope: FeedSco
 
 
 async def _cursor_in_backlog(unit: UnitOfWork, cursor: FeedCursor) -> FeedCursor:
-    """Raise PositionGone if the cursor is of another database, or of a later state of this one."""
+    """Raises PositionGone if the cursor is of another database, or of a later state of this one."""
     snapshot = await unit.current_snapshot(cursor.latest)
     if cursor.database and (cursor.database != snapshot.database or not snapshot.follows_previous):
         raise PositionGone("The database was restored after this cursor was given. Begin again with an empty since=.")
@@ -98,7 +98,7 @@ async def _cursor_in_backlog(unit: UnitOfWork, cursor: FeedCursor) -> FeedCursor
 
 
 async def open_own_texts(unit: UnitOfWork, vault: Vault, events: Sequence[Event]) -> EventTexts:
-    """Return the sealed texts of a site's own events for that site; none for participants that it transferred."""
+    """Returns the sealed texts of a site's own events for that site; none for participants that it transferred."""
     sealed = [event for event in events if event.sealed]
     keys = {stream: await unit.data_key(stream) for stream in {event.stream_id for event in sealed}}
     return {event.event_id: text_opener(vault, keys[event.stream_id])(event) for event in sealed}

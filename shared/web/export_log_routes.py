@@ -37,7 +37,7 @@ ExportParameter = Annotated[
 async def log_page(
     request: Request, study: str, export: UUID | None, resource: str, site: str | None, after: str, rows: int
 ) -> None:
-    """Note a page for the log of reads and, if it belongs to an export, record it in the log of exports."""
+    """Notes a page for the log of reads and, if it belongs to an export, records it in the log of exports."""
     note_rows(request, study, resource, rows, site=site)
     if export is not None:
         service = get_service(request)
@@ -54,7 +54,7 @@ async def log_page(
 
 
 def export_routes(service_name: str) -> APIRouter:
-    """Return the route `GET …/exports`: the exports of a study, for administrators, investigators and auditors."""
+    """Returns the route `GET …/exports`: the exports of a study, for administrators, investigators and auditors."""
     routes = create_router(f"/{service_name}/v1/studies/{{study_id}}")
 
     @routes.get("/exports", name="exports", **read_route_options(ExportPage))
@@ -70,7 +70,7 @@ def export_routes(service_name: str) -> APIRouter:
 
 
 def read_log_routes(service_name: str) -> APIRouter:
-    """Return the route `GET …/reads`: the reads of rows about single participants, for the roles of `…/exports`."""
+    """Returns the route `GET …/reads`: the reads of rows about single participants, for the roles of `…/exports`."""
     routes = create_router(f"/{service_name}/v1/studies/{{study_id}}")
 
     @routes.get("/reads", name="reads", **read_route_options(ReadPage))
@@ -86,7 +86,7 @@ def read_log_routes(service_name: str) -> APIRouter:
 
 
 async def _require_auditor(request: Request, study: str) -> None:
-    """Raise NotFound for callers without a grant in the study, Forbidden for those without a role that audits."""
+    """Raises NotFound for callers without a grant in the study, Forbidden for those without a role that audits."""
     rights, _ = await load_rights(get_container(request).opened(Resources).studies, study, request.state.caller.subject)
     if not rights.has_role_at(None, EXPORT_AUDITOR_ROLES):
         raise rights.refuse_reading()
@@ -95,7 +95,7 @@ async def _require_auditor(request: Request, study: str) -> None:
 def _log_page_response(
     entries: Sequence[LogEntry], limit: int, as_json: Callable[[LogEntry], dict[str, Any]]
 ) -> JSONResponse:
-    """Return the first `limit` entries, and `next` if there are more."""
+    """Returns the first `limit` entries, and `next` if there are more."""
     page, has_more = entries[:limit], len(entries) > limit
     return JSONResponse({"rows": [as_json(entry) for entry in page], "next": page[-1].position if has_more else None})
 

@@ -83,7 +83,7 @@ async def record_facts(
     *,
     opens_study: bool = False,
 ) -> JSONResponse:
-    """Record the facts, pairs of (JSON pointer into the body, fact), and return the response. Raises RequestError.
+    """Records the facts, pairs of (JSON pointer into the body, fact), and returns the response. Raises RequestError.
 
     `stream` is None for a new participant.
     """
@@ -128,7 +128,7 @@ def _version_guard(request: Request) -> VersionGuard | None:
 
 
 def _request_identity(request: Request, headers: RequestHeaders) -> bytes:
-    """Return the bytes that identify the request under its idempotency key. Requests with equal bytes are the same.
+    """Returns the bytes that identify the request under its idempotency key. Requests with equal bytes are the same.
 
     The fourth line is always "False": it once had `dry_run`, and dry runs are not stored.
     """
@@ -148,7 +148,7 @@ def _stream_id_field(recorded_facts: RecordedFacts) -> dict[str, Any]:
 
 
 def _dry_run_response(recorded_facts: RecordedFacts, facts: Sequence[Fact], *, is_new_stream: bool) -> JSONResponse:
-    """Return the facts that would be recorded. A new participant has no number yet; sealed texts are left out."""
+    """Returns the facts that would be recorded. A new participant has no number yet; sealed texts are left out."""
     facts_as_json = [{"type": fact.type_name, "data": fact.model_dump(mode="json")} for fact in facts]
     stream_field = {} if is_new_stream else _stream_id_field(recorded_facts)
     return JSONResponse(
@@ -157,7 +157,7 @@ def _dry_run_response(recorded_facts: RecordedFacts, facts: Sequence[Fact], *, i
 
 
 def _replayed_dry_run_response(recorded_facts: RecordedFacts) -> JSONResponse:
-    """Return the response to the dry run of a request that was recorded already: it would record nothing more."""
+    """Returns the response to the dry run of a request that was recorded already: it would record nothing more."""
     content = {
         **_stream_id_field(recorded_facts),
         "version": recorded_facts.version,

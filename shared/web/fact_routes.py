@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Discriminator, Field, Tag, create_model
 
 from shared.contracts.streams import MAX_BATCH_FACTS
@@ -23,7 +24,7 @@ OpenApiResponses = dict[int | str, dict[str, Any]]
 
 
 def refusal_responses(by_status: Mapping[int, str]) -> OpenApiResponses:
-    """Return the OpenAPI responses of problem documents, from descriptions by status."""
+    """Returns the OpenAPI responses of problem documents, from descriptions by status."""
     media_types = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": sentence, "content": media_types} for status, sentence in by_status.items()}
 
@@ -74,7 +75,7 @@ def create_router(prefix: str) -> APIRouter:
 
 
 def fact_routes(stream: Stream, base: str, *, excluded: type[Fact] | None = None) -> APIRouter:
-    """Create a POST route per fact of the stream, under `{base}/facts/`, and for participants one for batches."""
+    """Creates a POST route per fact of the stream, under `{base}/facts/`, and for participants one for batches."""
     routes = create_router(base)
     for fact in stream.facts.values():
         if fact is excluded:
@@ -109,7 +110,7 @@ def _single_fact_endpoint(stream: Stream, model: type[Fact]) -> Callable[..., An
             study: StudyIdPath,
             fact: model,  # type: ignore[valid-type] # the class of this route
             dry_run: DryRun = False,
-        ) -> Any:
+        ) -> JSONResponse:
             return await record_facts(request, headers, study, study, [("", fact)], dry_run)
 
         return require_roles(model.stated_by_roles)(record_study_fact)
@@ -121,7 +122,7 @@ def _single_fact_endpoint(stream: Stream, model: type[Fact]) -> Callable[..., An
         number: ParticipantIdPath,
         fact: model,  # type: ignore[valid-type] # the class of this route
         dry_run: DryRun = False,
-    ) -> Any:
+    ) -> JSONResponse:
         return await record_facts(request, headers, study, number, [("", fact)], dry_run)
 
     return require_roles(model.stated_by_roles)(record_participant_fact)
@@ -138,25 +139,25 @@ def _batch_endpoint(stream: Stream) -> Callable[..., Any]:
         number: ParticipantIdPath,
         batch: Annotated[batch_model, Discriminator(batch_form)],
         dry_run: DryRun = False,
-    ) -> Any:
+    ) -> JSONResponse:
         return await record_facts(request, headers, study, number, facts_with_pointers(batch), dry_run)
 
     return require_roles(role for fact in stream.facts.values() for role in fact.stated_by_roles)(record_batch)
 
 
 def batch_form(body: object) -> str:
-    """Return "list" for a list of facts, and "object" for `{"facts": […]}`."""
+    """Returns "list" for a list of facts, and "object" for `{"facts": […]}`."""
     return "list" if isinstance(body, list) else "object"
 
 
 def facts_with_pointers(batch: Any) -> list[tuple[str, Fact]]:
-    """Return the facts of a batch in either form, each with its pointer into the body."""
+    """Returns the facts of a batch in either form, each with its pointer into the body."""
     base, typed_facts = ("", batch) if isinstance(batch, list) else ("/facts", batch.facts)
     return [(f"{base}/{index}/data", typed_fact.data) for index, typed_fact in enumerate(typed_facts)]
 
 
 def batch_models(stream: Stream, name: str) -> tuple[Any, type[FactPart]]:
-    """Return the two forms of a batch: a list of `{type, data}`, and a model `name` of `{"facts": […]}`."""
+    """Returns the two forms of a batch: a list of `{type, data}`, and a model `name` of `{"facts": […]}`."""
     entry: Any = fact_union(stream.facts.values())
     list_model: Any = Annotated[list[entry], Field(min_length=1, max_length=MAX_BATCH_FACTS)]
     return list_model, create_model(

@@ -27,7 +27,7 @@ class _ItemLimitExceeded(Exception):
 
 
 def refuse_many_values(body: bytes, limits: Limits) -> None:
-    """Raise RequestRejected for a body with too many values, at less cost than parsing it.
+    """Raises RequestRejected for a body with too many values, at less cost than parsing it.
 
     An empty list or object counts twice. Raises MalformedBody for a body that is nested too deeply.
     """
@@ -39,18 +39,18 @@ def refuse_many_values(body: bytes, limits: Limits) -> None:
 
 
 def _max_value_count(body: bytes) -> int:
-    """Return an upper bound: each value but the first follows one of these characters, which strings may contain."""
+    """Returns an upper bound: each value but the first follows one of these characters, which strings may contain."""
     return body.count(b",") + body.count(b"[") + body.count(b"{") + 1
 
 
 def _has_more_values(body: bytes, max_values: int) -> bool:
-    """Count the tokens that a value follows. JSON has at most two strings for each value: its name and the value."""
+    """Counts the tokens that a value follows. JSON has at most two strings for each value: its name and the value."""
     tokens = islice(_TOKEN.finditer(body), 3 * max_values + 3)
     return sum(body[token.start()] != _QUOTATION_MARK for token in tokens) >= max_values
 
 
 def refuse_many_items(value: Any, limits: Limits, pointer_of: PointerBuilder) -> None:
-    """Raise RequestRejected for a list or object with too many members, and for a fact with too many values."""
+    """Raises RequestRejected for a list or object with too many members, and for a fact with too many values."""
     try:
         for path, fact in _facts_with_paths(value, limits.max_list_items):
             if _count_values(fact, limits.max_list_items, path) > limits.max_fact_values:
@@ -62,7 +62,7 @@ def refuse_many_items(value: Any, limits: Limits, pointer_of: PointerBuilder) ->
 
 
 def _facts_with_paths(value: Any, max_items: int) -> Iterator[tuple[list[str | int], Any]]:
-    """Return each fact of a batch with its path; the value itself if it is no batch."""
+    """Returns each fact of a batch with its path; the value itself if it is no batch."""
     entries = value.get("facts") if isinstance(value, dict) else value
     if not isinstance(entries, list):
         yield [], value
@@ -76,7 +76,7 @@ def _facts_with_paths(value: Any, max_items: int) -> Iterator[tuple[list[str | i
 
 
 def _count_values(value: Any, max_items: int, path: list[str | int]) -> int:
-    """Return the number of values in it, itself included."""
+    """Returns the number of values in it, itself included."""
     if not isinstance(value, list | dict):
         return 1
     _refuse_long_list(value, max_items, path)

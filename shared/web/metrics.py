@@ -69,7 +69,7 @@ class _SampleCollector(Collector):
 
 
 async def collect_inbox_metrics(name: str, pool: asyncpg.Pool[Any]) -> list[Sample]:
-    """Return lag, parked streams and unreadable messages of a consumer, and the age of the oldest number."""
+    """Returns lag, parked streams and unreadable messages of a consumer, and the age of the oldest number."""
     service, topics, stuck = {"service": name}, await load_lags(pool), await load_stuck_counts(pool)
     samples = [
         Sample("quartal_inbox_lag_messages", "Messages not applied yet", lag.behind, {**service, "topic": lag.topic})

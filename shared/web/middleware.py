@@ -44,7 +44,7 @@ class ResponseMiddleware:
         return await self._run_app(scope, receive, _ResponseSender(self._service, scope["method"], scope, send))
 
     async def _answer_head(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as GET without the content. A stream is ended at its beginning, since it would not end by itself."""
+        """Answers as GET without the content. A stream is ended at its beginning, since it would not end by itself."""
         sender = _ResponseSender(self._service, "HEAD", scope, send)
         app_task = asyncio.create_task(self._run_app({**scope, "method": "GET"}, receive, sender))
         stream_task = asyncio.create_task(sender.is_stream.wait())
@@ -98,7 +98,7 @@ class _ResponseSender:
         await self._pass_on(message)
 
     async def _fit_to_client(self, headers: MutableHeaders, message: Message) -> Message:
-        """Leave out content that the client has, or compress it if that is safe and the client accepts it.
+        """Leaves out content that the client has, or compress it if that is safe and the client accepts it.
 
         The tag stays the same, because clients compare versions by it. Only for files, of which a client may request a
         range, the tag of the compressed bytes is weak, so that no client combines parts of both.

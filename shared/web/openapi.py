@@ -22,7 +22,7 @@ _REFUSAL_HEADERS = {"401": CHALLENGE_HEADERS, "409": RETRY_HEADERS, "429": RETRY
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:
-    """Return the document of the app's routes. Components without a reference are left out."""
+    """Returns the document of the app's routes. Components without a reference are left out."""
     document = get_openapi(title=app.title, version=app.version, routes=app.routes)
     for operation in (operation for path in document["paths"].values() for operation in path.values()):
         operation["security"] = [{"bearer": []}]
@@ -38,7 +38,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
 
 
 def _referenced_components(value: Any, schemas: dict[str, Any]) -> set[str]:
-    """Return the names of the components that the value refers to, directly or indirectly."""
+    """Returns the names of the components that the value refers to, directly or indirectly."""
     referenced: set[str] = set()
     pending = list(_references(value))
     while pending:

@@ -54,13 +54,13 @@ class ProblemModel(BaseModel):
 def problem_response(
     status: int, code: str, title: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return a response with a problem document; without `faults`, its one error is `code` with `title`."""
+    """Returns a response with a problem document; without `faults`, its one error is `code` with `title`."""
     document = problem_document(status, code, title, faults)
     return JSONResponse(document, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def problem_document(status: int, code: str, title: str, faults: Iterable[Fault] = ()) -> dict[str, Any]:
-    """Return a problem document with the first MAX_FAULTS faults; a last entry says that there are more."""
+    """Returns a problem document with the first MAX_FAULTS faults; a last entry says that there are more."""
     first_faults = list(islice(faults, MAX_FAULTS + 1))
     listed_faults = [*first_faults[:MAX_FAULTS], MORE_FAULTS] if len(first_faults) > MAX_FAULTS else first_faults
     entries = [
@@ -72,7 +72,7 @@ def problem_document(status: int, code: str, title: str, faults: Iterable[Fault]
 
 
 def refusal_response(refusal: RequestError) -> Response:
-    """Return the response to an error of the kernel's tree, with Retry-After or a challenge where it has one."""
+    """Returns the response to an error of the kernel's tree, with Retry-After or a challenge where it has one."""
     headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after is not None else {}
     if isinstance(refusal, Unauthenticated):
         headers["WWW-Authenticate"] = _challenge(refusal.reason)
@@ -80,12 +80,12 @@ def refusal_response(refusal: RequestError) -> Response:
 
 
 def _challenge(reason: str) -> str:
-    """Return the value of WWW-Authenticate (RFC 6750, section 3): without an error if no token was sent."""
+    """Returns the value of WWW-Authenticate (RFC 6750, section 3): without an error if no token was sent."""
     return f'Bearer error="invalid_token", error_description="{reason}"' if reason else "Bearer"
 
 
 def install_problems(app: FastAPI) -> None:
-    """Make every refusal of the app, FastAPI's own too, a problem document."""
+    """Makes every refusal of the app, FastAPI's own too, a problem document."""
 
     @app.exception_handler(RequestError)
     async def handle_refusal(_: Request, refusal: RequestError) -> Response:
@@ -108,7 +108,7 @@ def install_problems(app: FastAPI) -> None:
 
 
 def _method_not_allowed(request: Request) -> Response:
-    """Answer OPTIONS with the methods of the address; refuse other methods that it does not have."""
+    """Answers OPTIONS with the methods of the address; refuses other methods that it does not have."""
     headers = {"Allow": ", ".join(sorted(allowed_methods(request)))}
     if request.method == "OPTIONS":
         return Response(status_code=204, headers=headers)
@@ -122,14 +122,14 @@ def _method_not_allowed(request: Request) -> Response:
 
 
 def allowed_methods(request: Request) -> set[str]:
-    """Return the methods of the address. HEAD is answered where GET is, OPTIONS everywhere."""
+    """Returns the methods of the address. HEAD is answered where GET is, OPTIONS everywhere."""
     routes = [route for route in request.app.routes if route.matches(request.scope)[0] != Match.NONE]
     methods = {method for route in routes for method in getattr(route, "methods", None) or ()}
     return methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
 
 
 def internal_error(error: Exception) -> Response:
-    """Return the response to an unexpected error. Logs its type and location, never its text, which may quote input."""
+    """Returns the response to an unexpected error. Logs its type and location, but no text, which may quote input."""
     if isinstance(error, ClientDisconnect):
         return problem_response(400, "malformed", "The body ended too soon. Send the request again.")
     frames = traceback.extract_tb(error.__traceback__)[-_LOGGED_FRAMES:]

@@ -20,7 +20,7 @@ REFUSED_TITLE = "A parameter of the address cannot be accepted. `errors` says wh
 
 
 def declared_parameters(dependant: Dependant) -> dict[str, bool]:
-    """Return the query parameters of a route by name, and whether each may be repeated."""
+    """Returns the query parameters of a route by name, and whether each may be repeated."""
     return {name: field_annotation_is_sequence(annotation) for name, annotation in _annotations(dependant)}
 
 
@@ -38,7 +38,7 @@ def _annotations(dependant: Dependant) -> Iterator[tuple[str, Any]]:
 
 
 def refuse_unknown_parameters(sent_names: Iterable[str], declared: Mapping[str, bool]) -> None:
-    """Raise RequestRejected for a parameter that is not declared, or is repeated and may not be."""
+    """Raises RequestRejected for a parameter that is not declared, or is repeated and may not be."""
     faults = list(dict.fromkeys(_faults(Counter(sent_names), declared)))
     if faults:
         raise RequestRejected(REFUSED_TITLE, code="parameter", faults=faults)

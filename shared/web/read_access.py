@@ -29,12 +29,12 @@ UNCOMPRESSED_HEADERS = {"Cache-Control": "private, no-cache, no-transform"}
 
 
 async def load_caller_rights(request: Request, study: str) -> tuple[Rights, StudyState]:
-    """Return the caller's rights in the study, and the study. Raises NotFound without a grant."""
+    """Returns the caller's rights in the study, and the study. Raises NotFound without a grant."""
     return await load_rights(get_service(request).studies, study, request.state.caller.subject)
 
 
 async def load_visible_stream(request: Request, study: str, number: str) -> tuple[LoadedStream, TextsByVersion]:
-    """Return the stream with the sealed texts that the caller may read. Raises NotFound, Forbidden."""
+    """Returns the stream with the sealed texts that the caller may read. Raises NotFound, Forbidden."""
     rights, _ = await load_caller_rights(request, study)
     service = get_service(request)
     for tenant in readable_tenants(rights, None):
@@ -49,7 +49,7 @@ async def load_visible_stream(request: Request, study: str, number: str) -> tupl
 
 
 def _own_events(rights: Rights, stream: LoadedStream) -> list[Event]:
-    """Return the events that the current site stated, if the member is its staff."""
+    """Returns the events that the current site stated, if the member is its staff."""
     site = stream.head.site_id or ""
     return [event for event in stream.events if event.site_id == site] if rights.is_site_staff(site) else []
 
@@ -60,7 +60,7 @@ def _open_texts(vault: Vault, key: bytes | None, own_events: Sequence[Event]) ->
 
 
 def describe_head(head: StreamHead) -> dict[str, Any]:
-    """Return site and version, with the status in enrollment, and the version in enrollment in other services."""
+    """Returns site and version, with the status in enrollment, and the version in enrollment in other services."""
     details = (
         {"enrollment_version": head.enrollment_version}
         if head.enrollment_version
@@ -70,7 +70,7 @@ def describe_head(head: StreamHead) -> dict[str, Any]:
 
 
 def record_headers(request: Request, stream: LoadedStream, texts_by_version: TextsByVersion) -> dict[str, str]:
-    """Return headers whose tag names all that the response depends on: both versions, and hidden texts."""
+    """Returns headers whose tag names all that the response depends on: both versions, and hidden texts."""
     tag_parts = [f"e{stream.head.enrollment_version}"] if stream.head.enrollment_version else []
     if len(texts_by_version) < len(stream.events):
         tag_parts.append(f"r{len(texts_by_version)}")
@@ -85,5 +85,5 @@ def version_headers(request: Request, version: int, tag_parts: Sequence[str] = (
 
 
 async def offload_for_caller(request: Request, stream: LoadedStream, work: Callable[[], T]) -> T:
-    """Run `work` on the stream's events, in a thread if they are many, so that other requests need not wait."""
+    """Runs `work` on the stream's events, in a thread if they are many, so that other requests need not wait."""
     return await offload(request.state.caller.subject, work, item_count=len(stream.events))

@@ -26,20 +26,20 @@ _OK = 200
 
 
 def logs_reads(endpoint: C) -> C:
-    """Declare that the endpoint returns rows about single participants."""
+    """Declares that the endpoint returns rows about single participants."""
     endpoint.logs_reads = True  # type: ignore[attr-defined] # read by the route class
     return endpoint
 
 
 def is_read_logged(endpoint: Callable[..., Any]) -> bool:
-    """Return whether the endpoint is declared by `logs_reads`."""
+    """Returns whether the endpoint is declared by `logs_reads`."""
     return getattr(endpoint, "logs_reads", False)
 
 
 def note_rows(
     request: Request, study: str, resource: str, rows: int, *, site: str | None = None, participant: str | None = None
 ) -> None:
-    """Note what the current response shows. Several notes, of parts of one page, add up their rows."""
+    """Notes what the current response shows. Several notes, of parts of one page, add up their rows."""
     noted: ReadAccess | None = getattr(request.state, "read", None)
     if noted:
         resource, rows = f"{noted.resource}, {resource}", noted.rows + rows
@@ -47,12 +47,12 @@ def note_rows(
 
 
 def note_no_rows(request: Request) -> None:
-    """Note that the current response shows no row about a single participant."""
+    """Notes that the current response shows no row about a single participant."""
     request.state.read = getattr(request.state, "read", None)
 
 
 async def log_noted_read(request: Request, endpoint: Callable[..., Any], response: Response) -> Response:
-    """Return the response after the read is logged. Refusals show no rows and are not logged."""
+    """Returns the response after the read is logged. Refusals show no rows and are not logged."""
     if not is_read_logged(endpoint) or response.status_code != _OK:
         return response
     access: ReadAccess | None = request.state.read

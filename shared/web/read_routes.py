@@ -103,7 +103,7 @@ async def participants(
 
 @logs_reads
 async def participant(request: Request, study: StudyIdPath, number: ParticipantIdPath) -> JSONResponse:
-    """Returns the current facts of a participant in this service. Only the present site reads sealed texts."""
+    """Returns the current facts of a participant in this service. Only the current site reads sealed texts."""
     stream, texts = await load_visible_stream(request, study, number)
     facts = await offload_for_caller(request, stream, lambda: _current_facts(stream.events, texts))
     head = {"participant_id": number, **describe_head(stream.head)}
@@ -124,7 +124,7 @@ async def participant_history(request: Request, study: StudyIdPath, number: Part
 
 
 def _current_facts(events: Sequence[Event], texts_by_version: TextsByVersion) -> list[dict[str, Any]]:
-    """Return the current facts with their texts. A correction's event also contains the reason, which is left out."""
+    """Returns the current facts with their texts. A correction's event also contains the reason, which is left out."""
     facts, sources = [], latest_content_sources(events)
     for stated in current_record(stated_facts(events)).stated_facts:
         event, prefix = sources[str(stated.event_id)]
@@ -224,7 +224,7 @@ def _feed_response(events: Sequence[Event], texts: EventTexts, **continuation: s
 
 
 def read_routes(service: str, *, owns_participants: bool = False) -> APIRouter:
-    """Return the routes that read facts of a service, and of studies themselves in the service that owns them."""
+    """Returns the routes that read facts of a service, and of studies themselves in the service that owns them."""
     routes = create_router(f"/{service}/v1/studies/{{study_id}}")
     if owns_participants:
         routes.get("", **read_route_options(StudyAnswer, RECORD_HEADERS))(study)
@@ -239,7 +239,7 @@ def read_routes(service: str, *, owns_participants: bool = False) -> APIRouter:
 
 
 def _earlier_schema_version(event: Event) -> dict[str, int]:
-    """Return the schema version of an event that was written in an earlier one; else nothing."""
+    """Returns the schema version of an event that was written in an earlier one; else nothing."""
     current_version = event.stream.facts[event.type].schema_version
     return {} if event.schema_version == current_version else {"schema_version": event.schema_version}
 

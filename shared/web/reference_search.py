@@ -30,7 +30,7 @@ class Search(FactPart):
 
 
 async def require_site_staff(request: Request) -> None:
-    """Raise Forbidden for callers who are not staff of any site."""
+    """Raises Forbidden for callers who are not staff of any site."""
     study = request.path_params["study_id"]
     if not STUDY_ID.fullmatch(study):
         raise NotFound
@@ -57,7 +57,7 @@ async def search(request: Request, study: StudyIdPath, body: Search) -> JSONResp
 
 
 def own_sites(rights: Rights) -> list[str]:
-    """Return the sites whose references the member may search. Raises Forbidden if there are none."""
+    """Returns the sites whose references the member may search. Raises Forbidden if there are none."""
     site_ids = sorted(grant.site_id for grant in rights.grants if grant.site_id and rights.is_site_staff(grant.site_id))
     if not site_ids:
         raise Forbidden(
@@ -67,7 +67,7 @@ def own_sites(rights: Rights) -> list[str]:
 
 
 def search_routes(service: str) -> APIRouter:
-    """Return the route `POST …/participants/search`, for the service that registers participants."""
+    """Returns the route `POST …/participants/search`, for the service that registers participants."""
     routes = create_router(f"/{service}/v1/studies/{{study_id}}")
     routes.post("/participants/search", response_model=FoundParticipants, tags=["reading"])(search)
     return routes

@@ -40,7 +40,7 @@ class BodyReader:
     """Returns the OpenAPI document and the schema of the body, for sentences that list the members of an object."""
 
     def read(self, body: bytes, *, with_canonical: bool) -> ParsedBody:
-        """Parse and validate a body. Raises MalformedBody, RequestRejected."""
+        """Parses and validate a body. Raises MalformedBody, RequestRejected."""
         refuse_many_values(body, self.limits)
         value = parse_json(body)
         refuse_many_items(value, self.limits, lambda path: json_pointer(path, value, self.members))
@@ -58,7 +58,7 @@ class BodyReader:
 
 
 def _validate_facts(adapter: TypeAdapter[Any], value: Any, errors: list[PydanticError]) -> Any:
-    """Validate a batch fact by fact until there are more errors than a response lists; other bodies as a whole.
+    """Validates a batch fact by fact until there are more errors than a response lists; other bodies as a whole.
 
     pydantic lists all errors and lets no other thread run meanwhile.
     """
@@ -87,7 +87,7 @@ def _validate_once(adapter: TypeAdapter[Any], value: Any, errors: list[PydanticE
 
 
 def _batch_entries(value: Any) -> Sequence[Any]:
-    """Return the facts of a batch, before or after validation; an empty sequence for any other value."""
+    """Returns the facts of a batch, before or after validation; an empty sequence for any other value."""
     facts = value.get("facts") if isinstance(value, dict) else getattr(value, "facts", value)
     return facts if isinstance(facts, list | tuple) else ()
 
@@ -97,7 +97,7 @@ def _with_entries(value: Any, entries: Sequence[Any]) -> Any:
 
 
 def _relocate(error: PydanticError, is_object: bool, index: int) -> PydanticError | None:
-    """Return the error with its path in the whole batch; None for an error of the batch, listed with the first fact."""
+    """Returns the error with its path in the whole batch; None for one of the batch, listed with the first fact."""
     path = list(error["loc"])
     fact_step = _fact_step(path, is_object)
     if fact_step < len(path) and path[fact_step] == 0:
@@ -108,14 +108,14 @@ def _relocate(error: PydanticError, is_object: bool, index: int) -> PydanticErro
 
 
 def _fact_step(path: Sequence[str | int], is_object: bool) -> int:
-    """Return which step of the path is the fact's index in the batch; 0 if the path leads to no fact."""
+    """Returns which step of the path is the fact's index in the batch; 0 if the path leads to no fact."""
     if is_object:
         return path.index("facts") + 1 if "facts" in path else 0
     return 1 if path[:1] == ["list"] else 0  # the tag of a batch that is a list alone
 
 
 def declared_members(annotation: Any, visited: set[Any]) -> Iterator[str]:
-    """Return every member that a type or the types of its members declare: the names that a response may repeat."""
+    """Returns every member that a type or the types of its members declare: the names that a response may repeat."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in visited:
         visited.add(annotation)
         for name, field in annotation.model_fields.items():

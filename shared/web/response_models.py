@@ -110,7 +110,7 @@ class StandingEvent(BaseModel):
 
 
 class ParticipantAnswer(ParticipantRow):
-    """The current facts of a participant in this service. Only the present site reads sealed texts."""
+    """The current facts of a participant in this service. Only the current site reads sealed texts."""
 
     facts: list[StandingEvent]
 
@@ -198,7 +198,7 @@ class ReadPage(BaseModel):
 
 
 def read_route_options(model: type[BaseModel], headers: ResponseHeaders = CONTENT_HEADERS) -> dict[str, Any]:
-    """Return the options that declare a route that reads: response model, headers, and status 304."""
+    """Returns the options that declare a route that reads: response model, headers, and status 304."""
     not_modified = {**NOT_MODIFIED, "headers": dict(headers)}
     return {
         "response_model": model,

@@ -28,7 +28,7 @@ class StrictRoute(APIRoute):
         self.parameters = declared_parameters(self.dependant)
 
     def check_parameters(self, request: Request) -> None:
-        """Raise RequestRejected for a parameter that is not declared or is repeated."""
+        """Raises RequestRejected for a parameter that is not declared or is repeated."""
         refuse_unknown_parameters((name for name, _ in request.query_params.multi_items()), self.parameters)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -108,13 +108,13 @@ class CheckedRoute(StrictRoute):
 
 
 def add_routes(target: FastAPI | APIRouter, *routers: APIRouter) -> None:
-    """Add the routes themselves, so that `app.routes` shows each of them; `include_router` would hide them (ADR 22)."""
+    """Adds the routes themselves, so that `app.routes` shows each; `include_router` would hide them (ADR 22)."""
     for router in routers:
         target.routes.extend(router.routes)
 
 
 def with_tag(request: Request, response: Response) -> Response:
-    """Add an entity tag of the content to the response of a read that has none. Streams and files are left alone."""
+    """Adds an entity tag of the content to the response of a read that has none. Streams and files are left alone."""
     content = getattr(response, "body", None)
     if request.method == "GET" and response.status_code == 200 and content is not None:
         response.headers.setdefault("ETag", content_tag(bytes(content)))

@@ -36,7 +36,7 @@ class PageRoute(BoundedRoute):
 
 
 def require_same_origin(request: Request) -> None:
-    """Raise CrossSiteRequest unless the browser declares that a page of this server sent the request.
+    """Raises CrossSiteRequest unless the browser declares that a page of this server sent the request.
 
     A browser that does not send `Sec-Fetch-Site`, as over plain HTTP to another machine, sends `Origin` with every
     POST.
@@ -48,12 +48,12 @@ def require_same_origin(request: Request) -> None:
 
 
 def require_own_navigation(request: Request) -> None:
-    """Raise CrossSiteRequest unless a page of this server or the user (address bar, bookmark) opened the address."""
+    """Raises CrossSiteRequest unless a page of this server or the user (address bar, bookmark) opened the address."""
     if request.headers.get("sec-fetch-site") not in ("none", "same-origin"):
         raise CrossSiteRequest
 
 
 def own_origin(request: Request) -> str:
-    """Return the origin of this server as the user's browser writes it, also behind a proxy that terminates TLS."""
+    """Returns the origin of this server as the user's browser writes it, also behind a proxy that terminates TLS."""
     scheme = "http" if get_container(request).plain_http else "https"
     return f"{scheme}://{request.headers.get('host', '')}"

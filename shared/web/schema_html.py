@@ -25,7 +25,7 @@ _COLUMNS = ("Member", "Type", "Required", "Values", "Meaning")
 
 
 def members_table(name: str, schema: Schema) -> str:
-    """Return a table with a row for every member of an object; a sentence if there are none."""
+    """Returns a table with a row for every member of an object; a sentence if there are none."""
     properties: dict[str, Schema] = schema.get("properties", {})
     if not properties:
         empty_message = "It has no members: send <code>{}</code>."
@@ -51,7 +51,7 @@ def _member_row(name: str, member: str, schema: Schema, required: bool) -> str:
 
 
 def schema_link(schema: Schema) -> str:
-    """Return the type in words, with links to the objects on the page."""
+    """Returns the type in words, with links to the objects on the page."""
     if "$ref" in schema:
         name = escape(schema["$ref"].rpartition("/")[2], quote=True)
         return f'<a href="#{name}">{name}</a>'
@@ -78,7 +78,7 @@ def _map_value_schemas(schema: Schema) -> list[Schema]:
 
 
 def _constraints(schema: Schema) -> Iterator[str]:
-    """Return the constraints on a value, as HTML."""
+    """Returns the constraints on a value, as HTML."""
     item_schemas = [schema["items"]] if "items" in schema else []
     for subschema in (*_alternatives(schema), *_map_value_schemas(schema), *item_schemas):
         yield from _constraints(subschema)

@@ -11,7 +11,7 @@ Schema = dict[str, Any]
 
 
 def body_schema(request: Request) -> tuple[Schema, Schema]:
-    """Return the document, and the schema of the body at this address; an empty schema if it is not documented."""
+    """Returns the document, and the schema of the body at this address; an empty schema if it is not documented."""
     document: Schema = request.app.openapi()
     path = getattr(request.scope.get("route"), "path_format", "")
     operation = document["paths"].get(path, {}).get(request.method.lower(), {})
@@ -22,7 +22,7 @@ def body_schema(request: Request) -> tuple[Schema, Schema]:
 def members_at(
     document: Schema, schema: Schema, path: Sequence[str | int], body: Any, *, unknown: str | None = None
 ) -> list[str]:
-    """Return the sorted members of the object at pydantic's path, which contains tags of unions besides members.
+    """Returns the sorted members of the object at pydantic's path, which contains tags of unions besides members.
 
     Shapes that have the member `unknown` are left out if there are others.
     """
@@ -43,7 +43,7 @@ def members_at(
 
 
 def _most_similar(alternatives: list[Schema], value: Any) -> Schema:
-    """Return the shape that shares the most members with the object."""
+    """Returns the shape that shares the most members with the object."""
     names = value.keys() if isinstance(value, dict) else ()
     return max(alternatives, key=lambda properties: len(properties.keys() & names), default={})
 
@@ -57,7 +57,7 @@ def _member_schemas(schemas: Iterator[Schema], name: str) -> Iterator[Schema]:
 
 
 def _alternatives(document: Schema, schemas: list[Schema]) -> Iterator[Schema]:
-    """Return schemas without references and unions, every alternative by itself."""
+    """Returns schemas without references and unions, every alternative by itself."""
     for schema in schemas:
         resolved = _resolve(document, schema)
         alternatives = [shape for kind in ("anyOf", "oneOf", "allOf") for shape in resolved.get(kind, ())]
@@ -65,7 +65,7 @@ def _alternatives(document: Schema, schemas: list[Schema]) -> Iterator[Schema]:
 
 
 def _alternatives_for_tag(document: Schema, schemas: list[Schema], tag: str) -> Iterator[Schema]:
-    """Return the alternatives that a discriminator maps the tag to; all schemas if there is no such discriminator."""
+    """Returns the alternatives that a discriminator maps the tag to; all schemas if there is no such discriminator."""
     for schema in schemas:
         resolved = _resolve(document, schema)
         mapping = resolved.get("discriminator", {}).get("mapping", {})

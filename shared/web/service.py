@@ -50,7 +50,7 @@ class Service(Resources):
         return recorded_facts
 
     async def require_role(self, study_id: str, member: str, roles: frozenset[str], *, waits: bool) -> None:
-        """Raise what the command handler would raise for a member without one of the roles in the study."""
+        """Raises what the command handler would raise for a member without one of the roles in the study."""
         await require_role(
             self.studies, study_id, member, roles, owns_participants=self.command_handler.owns_participants, waits=waits
         )
@@ -64,7 +64,7 @@ StreamPolicyFactory = Callable[[Clock, Vault], StreamPolicies]
 async def open_service(
     name: str, settings: Settings, policy_factory: StreamPolicyFactory, *, owns_participants: bool = False
 ) -> AsyncIterator[Service]:
-    """Open the components of a service. Raises UnsafeRole for a role that could bypass row-level security.
+    """Opens the components of a service. Raises UnsafeRole for a role that could bypass row-level security.
 
     `owns_participants`: the service registers studies and participants; other services receive them from Kafka.
     """
@@ -84,7 +84,13 @@ async def open_service(
         event_key = EventKey.load(_event_key_path(settings))
         await require_event_key(pool, event_key.id)
         command_handler = CommandHandler(
-            store, studies, policy_factory(clock, vault), vault, clock, event_key, owns_participants=owns_participants
+            store=store,
+            studies=studies,
+            policies=policy_factory(clock, vault),
+            vault=vault,
+            clock=clock,
+            event_key=event_key,
+            owns_participants=owns_participants,
         )
         notifier = AppendNotifier(pool)
         try:
@@ -124,7 +130,7 @@ def _event_key_path(settings: Settings) -> Path:
 def service_resources(
     name: str, settings: Settings, policy_factory: StreamPolicyFactory, *, owns_participants: bool = False
 ) -> OpenResources:
-    """Return the function that opens a service for its app."""
+    """Returns the function that opens a service for its app."""
     return partial(open_service, name, settings, policy_factory, owns_participants=owns_participants)
 
 

@@ -24,7 +24,7 @@ class Traffic:
 
     @contextmanager
     def request(self, caller: str) -> Iterator[None]:
-        """Count a request while it runs. Raises TooManyRequests."""
+        """Counts a request while it runs. Raises TooManyRequests."""
         max_requests = self._limits.max_requests_per_caller
         if self.requests[caller] >= max_requests:
             raise TooManyRequests(
@@ -43,19 +43,19 @@ class Traffic:
 
     @asynccontextmanager
     async def upload(self, caller: str) -> AsyncIterator[None]:
-        """Wait until the caller has few enough large bodies in transfer: each is many pieces for the event loop."""
+        """Waits until the caller has few enough large bodies in transfer: each is many pieces for the event loop."""
         async with self._uploads.setdefault(caller, asyncio.Semaphore(MAX_UPLOADS_PER_CALLER)):
             yield
 
     @asynccontextmanager
     async def turn(self, caller: str) -> AsyncIterator[None]:
-        """Wait until few enough requests of the caller are processed: the event loop serves in order of arrival."""
+        """Waits until few enough requests of the caller are processed: the event loop serves in order of arrival."""
         async with self._turns.setdefault(caller, asyncio.Semaphore(self._limits.max_turns_per_caller)):
             yield
 
     @contextmanager
     def stream(self, caller: str) -> Iterator[None]:
-        """Count an open event stream. Raises TooManyRequests, or ServiceUnavailable if all callers have too many."""
+        """Counts an open event stream. Raises TooManyRequests, or ServiceUnavailable if all callers have too many."""
         max_streams = self._limits.max_streams_per_caller
         if self.streams[caller] >= max_streams:
             raise TooManyRequests(

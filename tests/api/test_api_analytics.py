@@ -24,7 +24,7 @@ FORBIDDEN = ("script", "foreignObject", "iframe", "image", "animate", "set")
 
 @pytest.fixture(scope="module")
 def study(demo: Demo) -> Iterator[StudyUnderTest]:
-    """Seven at Rome, of whom one had stereotactic radiotherapy; one at Milan, enrolled in a month."""
+    """A study with seven participants at Rome, one of them after stereotactic radiotherapy, and one at Milan."""
     with open_study(demo) as study:
         for index in range(6):
             study.enroll_at("rome", facts.radiotherapy_started(7), sex="male" if index else "female")

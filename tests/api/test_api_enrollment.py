@@ -1,4 +1,4 @@
-"""Enrollment's interface as it is documented, row by row, for whoever writes a program against it."""
+"""Enrollment's interface as it is documented, row by row."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_dry_run_validates_and_records_nothing(study: StudyUnderTest) -> None:
     screening = study.post("participants?dry_run=true", body(facts.participant_screened()))
     document = screening.json()
     assert (document["version"], document["dry_run"], "participant_id" in document) == (1, True, False)
-    assert [said["type"] for said in document["would_record"]] == ["participant.screened"]
+    assert [fact["type"] for fact in document["would_record"]] == ["participant.screened"]
     assert (
         study.post(f"{base}/lesion.registered?dry_run=true", body(facts.lesion_registered("L1", 9000))).status_code
         == 422

@@ -1,4 +1,4 @@
-"""Toxicity and follow-up as documented: facts of participants whom enrollment registers, and known from Kafka alone."""
+"""Toxicity and follow-up as documented: facts of participants whom they know from enrollment's events alone."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
 
 @pytest.fixture
 def rome_participant(study: StudyUnderTest) -> str:
-    """Somebody at Rome whom every service knows, with a lesion, a course and a line."""
+    """A participant at Rome in every service, with a lesion, a course and a line of systemic therapy."""
     return study.wait_until_known(
         study.enroll_at(
             "rome", facts.lesion_registered(), facts.radiotherapy_started(), facts.systemic_therapy_started()

@@ -93,7 +93,7 @@ def test_participant_fact_can_be_recorded_only_by_its_roles_at_that_site(
 def test_toxicity_and_follow_up_facts_need_their_roles_at_the_participants_site(
     study: StudyUnderTest, rome_participant: str, stream: Stream
 ) -> None:
-    """Another site's staff is told what it would be told of nobody: that may be on its way."""
+    """Staff of another site get the same answer as for an unknown participant: it may arrive later."""
     first_fact = {"toxicity": toxicity.toxicity_assessed(2), "followup": followup.follow_up_recorded(2)}[stream.service]
     assert study.record_fact(rome_participant, first_fact).status_code == 201
     void = {
@@ -268,7 +268,7 @@ def test_foreign_and_unknown_participants_are_indistinguishable(study: StudyUnde
 
 
 def outsider_responses(study: StudyUnderTest) -> Iterator[tuple[str, httpx.Response]]:
-    """Answers to somebody without a grant there: of the study, of another one, and of two that do not exist."""
+    """Yield the responses to a caller without a grant: of a study, of another one, and of two that do not exist."""
     member_headers, number = study.authorization("site@rome"), new_participant_id()
     outsider_headers = {"Authorization": f"Bearer {study.demo.token('investigator', study='atc-rt')}"}
     for headers, study_id in (

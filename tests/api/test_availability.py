@@ -1,4 +1,4 @@
-"""Nobody makes the others wait: not by what they send, and not by how much of it; and who may not is refused first."""
+"""A caller cannot make others wait, by large, slow or many requests; callers without a right are refused first."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def number(study: StudyUnderTest) -> str:
 
 
 class HealthProber:
-    """Somebody who asks whether the server lives, again and again."""
+    """A client that asks for the server's health again and again."""
 
     def __init__(self, demo: Demo) -> None:
         self._demo, self._stopped = demo, threading.Event()
@@ -55,7 +55,7 @@ class HealthProber:
         thread = threading.Thread(target=self.probe)
         thread.start()
         try:
-            wait_until(lambda: bool(self.waits), "somebody else asks")
+            wait_until(lambda: bool(self.waits), "the prober asks")
             yield
         finally:
             self._stopped.set()
@@ -103,7 +103,7 @@ def test_unauthorized_request_is_refused_before_its_body_is_parsed(study: StudyU
     for path in (fact_path, batch_path, screening_path, site_closing_path):
         user = "administrator" if path == site_closing_path else ROME_USER
         answer = study.http.post(path, content=b"{", headers={**study.authorization(user), **JSON_HEADERS})
-        assert answer.status_code == 400, "who may state it is told what is wrong with it"
+        assert answer.status_code == 400, "a caller with the role learns the fault"
 
 
 def test_response_lists_at_most_a_hundred_errors_and_says_when_there_are_more(

@@ -82,7 +82,7 @@ def test_participant_data_is_cached_privately_and_revalidated(study: StudyUnderT
 
 
 def test_etags_differ_between_callers_who_see_different_texts(study: StudyUnderTest, number: str) -> None:
-    """Nobody is told that what they hold is the same where it lacks the texts that they may read."""
+    """A caller who may read the texts gets no 304 for an answer without them."""
     for path in (f"participants/{number}", f"participants/{number}/history"):
         site_response, investigator_response = study.get(path), study.get(path, "investigator")
         assert "By telephone." in site_response.text
@@ -129,7 +129,7 @@ def test_large_responses_are_compressed_unless_they_hold_sealed_texts(study: Stu
 def read_feed(
     study: StudyUnderTest, user: str, cursor: str = "", limit: int = 3, **filters: Any
 ) -> tuple[list[dict[str, Any]], str]:
-    """Everything behind the cursor, page by page, and the cursor after it."""
+    """Read every page behind the cursor; return the rows and the cursor after them."""
     rows: list[dict[str, Any]] = []
     while True:
         answer = study.get("facts", user, since=cursor, limit=limit, **filters)

@@ -1,4 +1,4 @@
-"""Nobody finds by guessing what they may not read.
+"""Guessing reveals nothing that a caller may not read.
 
 Every route that takes a body is tried by every role that may not read a site's sealed texts and references, twice: with
 the right guess and with a wrong one. Two participants of one history, one for each guess, are led through the same
@@ -42,12 +42,12 @@ REFERENCE, OTHER_REFERENCE, UNUSED_REFERENCE = "Zq-ref-right", "Zq-ref-other", "
 ID_PATTERN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 TIME_PATTERN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)")
 NUMBER_PATTERN = re.compile(r"[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]")
-ENDING_FACTS = ("participant.voided", "participant.withdrawn", "vital_status.recorded", "death.recorded")
+ENDING_FACTS = ("participant.voided", "participant.withdrawn")
 
 
 @cache
 def study_routes() -> tuple[tuple[str, APIRoute], ...]:
-    """Every route of every service that is about a study."""
+    """Return the routes of all services whose path names a study."""
     apps = ((name, create_app(Settings())) for name, create_app in APP_FACTORIES.items())
     return tuple(
         (name, route)
@@ -126,7 +126,7 @@ def create_target(study: StudyUnderTest, guess: str, reference: str, own_referen
 
 @pytest.fixture(scope="module")
 def targets(study: StudyUnderTest) -> GuessTargets:
-    """Two participants of whom the same marked texts were stated; of one they are guessed, of the other missed."""
+    """Two participants with equal facts: the marked texts of one are guessed, those of the other are not."""
     correct, wrong = (
         create_target(study, CORRECT_GUESS, REFERENCE, REFERENCE),
         create_target(study, WRONG_GUESS, UNUSED_REFERENCE, OTHER_REFERENCE),
@@ -148,7 +148,7 @@ def comparable_response(answer: httpx.Response) -> tuple[int, str, list[tuple[st
 
 
 def guess_requests(service: str, route: APIRoute, twin: GuessTarget) -> Iterator[tuple[str, dict[str, str], Any]]:
-    """Every way of putting a guess about one participant to a route: query, headers, body."""
+    """Yield the requests that can contain a guess about a participant: in the query, the headers, the body."""
     name = route.name
     stream = STREAM_BY_SERVICE.get(service)
     kind = stream.facts.get(name) if stream else None
@@ -224,7 +224,7 @@ def test_correct_guess_gets_the_same_response_as_a_wrong_one(targets: GuessTarge
 
 
 def test_readers_of_the_texts_can_distinguish_a_correct_guess(targets: GuessTargets) -> None:
-    """The control: whoever may read the texts does see the difference, before and after all that was tried."""
+    """A control: callers who may read the texts see the difference, before and after all attempts."""
     assert len(targets.keyed_facts) >= 6, targets.keyed_facts
     assert {service for service, _ in targets.keyed_facts} == set(STREAM_BY_SERVICE)
     for service, type_name in targets.keyed_facts - {("enrollment", "participant.screened")}:
@@ -276,7 +276,7 @@ def test_sealed_texts_are_in_no_log_or_metric(targets: GuessTargets) -> None:
 
 
 def test_only_its_own_site_can_tell_that_a_reference_is_taken(targets: GuessTargets) -> None:
-    """The control: whoever may read the reference does see the difference."""
+    """A control: callers who may read the reference see the difference."""
     bodies = [
         body(facts.participant_screened(local_reference=text)) for text in (REFERENCE, f"Zq-{secrets.token_hex(4)}")
     ]

@@ -40,7 +40,7 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
 
 
 def count_facts(study: StudyUnderTest, service: str) -> int:
-    """How many facts of the study's participants the service has."""
+    """Return the number of participants' facts in the service."""
     return len(study.get_from(service, "facts", "coordinator", limit=1000).json()["rows"])
 
 
@@ -101,7 +101,7 @@ def paused_worker(demo: Demo, service: str) -> Iterator[None]:
 def test_import_of_a_transferred_participant_records_nothing_twice(
     study: StudyUnderTest, tmp_path: Path, service: str
 ) -> None:
-    """When a grown file tells of the transfer, the other services have not heard of it yet."""
+    """The file now has the transfer, which the other services have not received yet."""
     lines = [
         *REGISTRATION_LINES,
         fact_line(toxicity.toxicity_assessed(30), "p0"),

@@ -192,7 +192,7 @@ def _without_study_specifics(value: Any) -> Any:
 
 
 def add_difficult_participants(study: StudyUnderTest) -> None:
-    """Participants of whom everything is stated that makes an import difficult: corrections, voids, closed doors."""
+    """Record what makes an import difficult: corrections, voided facts, transfers, withdrawals."""
     study.enroll_at("milan", *TREATMENT_FACTS, facts.systemic_therapy_started())
     number = study.enroll_at(
         "rome", *TREATMENT_FACTS, facts.procedure_performed(detail="private"), local_reference="MRN-1"
@@ -316,7 +316,7 @@ def test_refused_export_leaves_no_file(study: StudyUnderTest, tmp_path: Path) ->
 
 
 def test_import_records_missing_grants_and_a_dry_run_reports_them(study: StudyUnderTest, tmp_path: Path) -> None:
-    """In a study that only its administrator is in, as when it has just been opened."""
+    """The administrator is the only member of the new study."""
     file, other = tmp_path / "study.jsonl", StudyUnderTest(study.demo, study.http)
     export_facts(study, file)
     assert run_import(other, str(file)).code == 0

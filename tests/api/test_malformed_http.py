@@ -19,7 +19,7 @@ from tests.api.support.study import EXAMPLE_BODIES, ROME_USER, StudyUnderTest, o
 from tests.demo import Demo
 
 CANARY = f"zk{secrets.token_hex(8)}"
-"""A member's name could be this, or a value; no answer may hold it, in whatever case."""
+"""A name or value in requests, which no answer may contain, in upper or lower case."""
 MIB = 1024 * 1024
 JSON_HEADERS = {"Content-Type": "application/json"}
 
@@ -74,7 +74,7 @@ def contains_canary(answer: httpx.Response) -> bool:
 
 
 def find_written_canaries(study: StudyUnderTest) -> list[str]:
-    """Logs, and other things that anybody may read, with the canary in them."""
+    """Logs and public documents with the canary in them."""
     logs = [str(log) for log in study.demo.data.rglob("*.log") if CANARY.encode() in log.read_bytes().lower()]
     return logs + [page for page in ("/metrics", "/problems") if CANARY in study.http.get(page).text.lower()]
 
@@ -315,7 +315,7 @@ GARBAGE = (
 
 
 def with_demo_host(study: StudyUnderTest, garbage: bytes) -> bytes:
-    """With the name that the demo answers to: another host is refused before anything else is looked at."""
+    """Return the request with the demo's own host, since another host is refused before anything else is read."""
     return garbage.replace(b"Host: a\r\n", f"Host: 127.0.0.1:{study.demo.port}\r\n".encode())
 
 

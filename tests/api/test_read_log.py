@@ -1,4 +1,4 @@
-"""Every read of rows about single participants is in the log of reads, whatever the reader says."""
+"""Each read of rows about single participants is in the log of reads; aggregate and refused reads are not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def rome_participant(study: StudyUnderTest) -> str:
 
 
 def read_log(study: StudyUnderTest, service: str, user: str = "auditor") -> list[dict[str, Any]]:
-    """Every line of the log, a page at a time."""
+    """Return all lines of the log, read page by page."""
     rows, after = list[dict[str, Any]](), 0
     while after is not None:
         page = study.get_from(service, "reads", user, after=after, limit=3).json()

@@ -1,4 +1,4 @@
-"""Free text about a person is for its own site: nobody else gets it, by whatever way they ask."""
+"""Free text about a person is for its own site: no other caller gets it from any route."""
 
 from __future__ import annotations
 

@@ -333,7 +333,7 @@ def test_every_date_member_rejects_values_that_are_not_dates(study: StudyUnderTe
 
 
 def test_date_members_are_found_in_the_example_facts() -> None:
-    pointers_by_fact = {name: list(date_pointers(said)) for name, said in EXAMPLE_BODIES.items()}
+    pointers_by_fact = {name: list(date_pointers(content)) for name, content in EXAMPLE_BODIES.items()}
     assert pointers_by_fact["participant.baseline_recorded"] == ["/assessed_on", "/diagnosed_on"]
     assert pointers_by_fact["study.protocol_amended"][0] == "/effective_on"
     assert sum(map(len, pointers_by_fact.values())) >= 22

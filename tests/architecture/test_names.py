@@ -16,7 +16,10 @@ from tests.architecture.source_files import REMAINING, nodes_of, relative_path, 
 VAGUE_NAMES = frozenset(
     ["said", "told", "seen", "stood", "held", "kept", "made", "found", "known", "asked", "out", "place", "one"]
 )
-VAGUE_BEGINNINGS = frozenset(["Who", "Whoever", "What", "Whatever", "Of", "As", "By", "Whether"])
+VAGUE_BEGINNINGS = frozenset(
+    {"Who", "Whoever", "Whom", "Whose", "What", "Whatever", "Where", "When", "Whether", "How", "Somebody", "Nobody"}
+    | {"Of", "As", "By", "At", "To", "In", "For", "From"}
+)
 COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 

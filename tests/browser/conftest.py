@@ -41,7 +41,7 @@ def token(demo: Demo) -> str:
 
 @pytest.fixture
 def screen_participant(demo: Demo) -> Callable[[dict[str, Any]], None]:
-    """Screens somebody for the reference study, as its site."""
+    """Screens a participant of the reference study, as its site."""
 
     def record_screening(data: dict[str, Any]) -> None:
         with demo.client("site", SITE_ID) as http:

@@ -17,7 +17,7 @@ from tests.integration.support.publisher import publish_events
 
 @pytest.fixture(scope="module")
 def study(demo: Demo) -> Iterator[StudyUnderTest]:
-    """With a stream that stands still, which is mended at the end, and somebody without a screening."""
+    """A study with a parked stream, which is completed at the end, and a participant without a screening."""
     with open_study(demo) as study:
         gapped_stream = participant_stream(study.study_id, lesion_registered())
         unscreened_stream = EventStream(study.study_id, service="followup")

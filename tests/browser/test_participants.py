@@ -23,7 +23,7 @@ def participants_page(cohort: Page) -> Page:
 
 @pytest.fixture
 def participant_page(participants_page: Page) -> Page:
-    """Somebody who was treated."""
+    """The page of an enrolled participant."""
     participants_page.get_by_role("row", name="enrolled").first.get_by_role("link").click()
     expect(participants_page.locator("#timeline svg")).to_be_visible()
     participants_page.wait_for_load_state()  # until the style sheet is there, nothing has its width

@@ -17,7 +17,7 @@ WITHDRAWAL_DATA = {"withdrawn_on": "2025-01-30", "scope": "follow_up"}
 
 @pytest.fixture(scope="session")
 def contradictory_participant(demo: Demo) -> str:
-    """The number of somebody who consented on the day after withdrawing."""
+    """The number of a participant who consented on the day after the withdrawal."""
     facts = [
         {"type": "participant.screened", "data": SCREENING_DATA},
         {"type": "participant.consented", "data": CONSENT_DATA},

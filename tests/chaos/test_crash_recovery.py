@@ -78,7 +78,9 @@ async def kill_each_part(demo: Demo, clients: SiteClients, stored: StoredStudy) 
             time.monotonic(),
         )  # each may wait for one answer
         await wait_until(partial(stored.has_projected, reported_count + 1), RECOVERY_TIMEOUT_SECONDS)
-        _log.info("%s: %d facts told; projected again after %.1f s", part, reported_count, time.monotonic() - killed_at)
+        _log.info(
+            "%s: %d facts recorded; projected again after %.1f s", part, reported_count, time.monotonic() - killed_at
+        )
     await clients.wait_for_answers(random_fact_count())
     await asyncio.to_thread(kill_demo, demo)
     await asyncio.to_thread(demo.start)
@@ -117,10 +119,10 @@ def has_each_version_once(stream: list[Event]) -> bool:
 
 
 async def assert_services_agree(stored: StoredStudy, events: list[Event]) -> None:
-    """Every consumer has every stream to its end and takes the same facts to stand; nothing waits for anybody."""
+    """Assert that the consumers have all streams to their ends and the same standing facts, and that nothing waits."""
     for consumer, services in CONSUMED_SERVICES.items():
         consumed = [event for event in events if event.service in services]
-        ends = {stream: len(told) for stream, told in events_by_stream(consumed).items()}
+        ends = {stream: len(stream_events) for stream, stream_events in events_by_stream(consumed).items()}
         await wait_until(partial(stored.has_reached, consumer, ends), RECOVERY_TIMEOUT_SECONDS)
         expected = {
             (event.stream_id, str(event.event_id)): event.stated_fact().fact for event in standing_events(consumed)
@@ -131,7 +133,7 @@ async def assert_services_agree(stored: StoredStudy, events: list[Event]) -> Non
 
 
 def assert_journal_is_complete(journal: list[Record], events: list[Event]) -> None:
-    """Every event once, each stream in its order, at positions without a gap."""
+    """Assert that the journal has each event once, in the order of its stream, at positions without a gap."""
     assert [row["position"] for row in journal] == list(range(1, len(events) + 1))
     applied_rows = [(row["source"], row["subject"], row["version"], row["event_id"].int) for row in journal]
     recorded_rows = sorted((event.source, event.stream_id, event.version, event.event_id.int) for event in events)

@@ -102,7 +102,7 @@ def read_position(demo: Demo, study: str) -> int:
 
 
 def simulated_before(demo: Demo) -> int:
-    """How many facts the simulator went on after, by its own word."""
+    """Return the number of facts after which the simulator resumed, from its log."""
     lines = (demo.data / "logs" / "simulator.log").read_text().splitlines()
     resume_line = [line for line in lines if "simulated participants" in line][-1]
     match = re.search(r"going on after fact (\d+)$", resume_line)

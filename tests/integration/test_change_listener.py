@@ -1,4 +1,4 @@
-"""Pages hear of what is projected through one connection of their process, which may be lost."""
+"""Pages are notified of projected facts through one connection of their process, which may be lost."""
 
 from __future__ import annotations
 

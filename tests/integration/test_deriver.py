@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 import asyncpg
 import pytest
 
-from infra.client.services import SERVICES
+from infra.services import SERVICES
 from infra.simulator.participants import SITES, simulate_participant
 from services.analytics.derivation.rows import TABLES
 from services.analytics.deriver.deriver import Deriver

@@ -1,4 +1,4 @@
-"""A broker that is killed under the Faust worker, and comes back: the worker goes on soon, and nothing is lost."""
+"""The Faust worker continues soon after its broker was killed and started again, and no event is lost."""
 
 from __future__ import annotations
 

@@ -256,7 +256,7 @@ async def group_is_synchronized(database: Database, bootstrap: str, group: str, 
 
 
 async def truncate_inbox(database: Database) -> None:
-    """To where it was before anything was taken in, as whoever restores a backup."""
+    """Empty the tables of the inbox, as after the restore of an old backup."""
     connection = await asyncpg.connect(database.superuser_url)
     try:
         await connection.execute("truncate fact, subject_site, inbox_stream, inbox_waiting, inbox_offset")
@@ -267,7 +267,7 @@ async def truncate_inbox(database: Database) -> None:
 async def test_consumer_of_a_reset_database_exits_and_its_successor_refills_it(
     own_database: Database, kafka: KafkaServer, publisher: KafkaPublisher, topic: str, group: str, study_id: str
 ) -> None:
-    """The consumer ends, and the next one goes on from what the database says."""
+    """The consumer exits, and the next one continues at the offsets of the database."""
     streams = participant_streams(study_id, 20)
     await publisher.publish(encode_streams(topic, streams[:10]))
     async with running_consumer(own_database, kafka.bootstrap, group, [topic]) as consumer:

@@ -85,7 +85,7 @@ async def test_restored_database_is_not_relayed_until_a_resync(
 
 @dataclass
 class AppendingPublisher(RecordingPublisher):
-    """At every publication another event of each stream is appended."""
+    """Appends another event to each stream at every publication."""
 
     store: PostgresStore | None = None
     names: Sequence[str] = ()

@@ -170,7 +170,7 @@ async def test_snapshot_reader_waits_for_no_other_writer(
 async def test_snapshot_reader_pages_through_a_backlog_without_gaps(
     fresh_database: Database, store: PostgresStore, study_id: str
 ) -> None:
-    """The two queries of one backlog give the same as one reading of all of it, whatever is appended meanwhile."""
+    """The two queries of a backlog return the same as one for all of it, even if events are appended meanwhile."""
     await append_in_unit(store, build_append(study_id, "stream", count=10))
     all_versions = [version for _, version in await SnapshotReader(fresh_database.system).read()]
     upto = await fresh_database.system.fetchval(SQL["snapshot"])

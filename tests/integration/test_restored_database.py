@@ -65,7 +65,7 @@ class Installation:
 
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[None]:
-        """At work for the length of the block, at the end of which all is published."""
+        """Run the worker during the block; at its end everything is published."""
         stop = asyncio.Event()
         working = asyncio.create_task(relay_task("enrollment")(self.settings, stop))
         try:
@@ -124,7 +124,7 @@ class Installation:
 
 @pytest.fixture
 async def fresh_installation(tmp_path: Path) -> AsyncIterator[Installation]:
-    """With servers of its own: on others' topic there are events that this database never had."""
+    """An installation with its own servers, since a shared topic has events that this database never had."""
     kafka = LocalKafka(tmp_path / "kafka", home=install_kafka(lambda _: None))
     with LocalPostgres(tmp_path / "postgres", fast=True) as server, kafka:
         urls = await ensure_databases(server.url(), PASSWORDS)

@@ -1,4 +1,4 @@
-"""A worker's process ends when it is told to, whatever it is waiting for."""
+"""A worker's process ends at a signal, even while it waits for a server."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ from tests.conftest import Database
 
 T = TypeVar("T")
 CONNECTION_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""How it shows that a connection was cut."""
+"""Errors that a cut connection raises."""
 TIMEOUT_SECONDS = 30.0  # seconds until a promise counts as broken
 
 
@@ -319,12 +319,17 @@ async def read_everything(store: Store, study_id: str) -> list[object]:
     return results
 
 
-def comparable(recalled: LoadedStream) -> tuple[object, ...]:
-    return recalled.study_version, recalled.head, [comparable_event(each) for each in recalled.events], recalled.outcome
+def comparable(loaded_stream: LoadedStream) -> tuple[object, ...]:
+    return (
+        loaded_stream.study_version,
+        loaded_stream.head,
+        [comparable_event(each) for each in loaded_stream.events],
+        loaded_stream.outcome,
+    )
 
 
 def test_postgres_and_memory_store_are_indistinguishable(databases: Mapping[str, str]) -> None:
-    """On a loop of its own: the machine's steps are not coroutines, and the tests' loop stands still meanwhile."""
+    """The steps of the state machine are not coroutines, so it runs its own event loop."""
     loop = asyncio.new_event_loop()
     pool = loop.run_until_complete(open_pool(databases["QUARTAL_ENROLLMENT_APP_URL"], max_size=2))
 

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 
-from infra.client.services import SERVICES, Service
+from infra.services import SERVICES, Service
 from infra.simulator import rates
 from infra.simulator.participant_story import ParticipantStory
 from infra.simulator.participants import (
@@ -31,12 +31,12 @@ from infra.simulator.reporting import schedule_reports
 from infra.synthetic import probabilities
 from infra.synthetic.terms import PNEUMONIA, SERIOUS_EVENTS, TERMS
 from services.analytics.timeline.descriptions.describe import DESCRIPTIONS
-from services.enrollment.gate import EnrollmentGate as EnrollmentWorld
+from services.enrollment.gate import EnrollmentGate
 from services.enrollment.rules import participant, study
 from services.followup import rules as followup_rules
-from services.followup.gate import FollowUpGate as FollowUpWorld
+from services.followup.gate import FollowUpGate
 from services.toxicity import rules as toxicity_rules
-from services.toxicity.gate import ToxicityGate as ToxicityWorld
+from services.toxicity.gate import ToxicityGate
 from shared.contracts import catalogue
 from shared.kernel.fact import Correction, Fact, StatedFact, effective_fact, find_clinical_dates
 from shared.kernel.record import EvaluatedRecord, Gate, Record, Rules, current_record, decide
@@ -72,7 +72,7 @@ def read_fact(service: str, fact: Mapping[str, Any]) -> Fact:
 
 
 def exact_days(participant_: SimulatedParticipant, type_name: str, member: str) -> list[date]:
-    """Whole days only, as first told."""
+    """Return the exact days of the facts as they were first reported."""
     dates = [str(fact.data[member]) for fact in participant_.facts if fact.type == type_name and fact.corrects is None]
     return [date.fromisoformat(day) for day in dates if len(day) == len("2024-03-07")]
 
@@ -81,7 +81,7 @@ def exact_days(participant_: SimulatedParticipant, type_name: str, member: str) 
 
 
 def test_every_described_fact_type_and_record_fact_is_simulated() -> None:
-    """A new kind of fact needs neither words nor a turn of its own to be stated and shown."""
+    """A new kind of fact can be recorded and shown without its own description or optional event."""
     assert {fact.type for fact in reported_facts()} >= {kind.type_name for kind in DESCRIPTIONS} | FACTS_ABOUT_RECORDS
 
 
@@ -150,34 +150,36 @@ def study_record() -> Record:
 STUDY = study_record()
 
 
-def gate_of(reported: ReportedFact, simulated: SimulatedParticipant, judged: Mapping[Service, EvaluatedRecord]) -> Gate:
-    """That of the fact's service on the day on which it is told, with what enrollment was told before."""
+def gate_of(
+    reported: ReportedFact, simulated: SimulatedParticipant, evaluated_by_service: Mapping[Service, EvaluatedRecord]
+) -> Gate:
+    """Return the gate of the fact's service on its reporting day, with the facts that were reported before."""
     today, site = date.fromisoformat(reported.reported_on), reported.site_id
-    earlier = partial(current_record, judged[reported.service].history)
-    enrollment_record = judged["enrollment"].record
+    earlier = partial(current_record, evaluated_by_service[reported.service].history)
+    enrollment_record = evaluated_by_service["enrollment"].record
     match reported.service:
         case "enrollment":
-            return EnrollmentWorld(STUDY, today, site, simulated.site.site_id, record_before=earlier).objections
+            return EnrollmentGate(STUDY, today, site, simulated.site.site_id, record_before=earlier).objections
         case "toxicity":
-            return ToxicityWorld(
+            return ToxicityGate(
                 STUDY, today, site, enrollment_record=enrollment_record, record_before=earlier
             ).objections
         case _:
-            return FollowUpWorld(
+            return FollowUpGate(
                 STUDY, today, site, enrollment_record=enrollment_record, record_before=earlier
             ).objections
 
 
 def admit_all_facts(simulated: SimulatedParticipant, index: int) -> Mapping[Service, EvaluatedRecord]:
-    judged = {service: EvaluatedRecord.evaluate((), RULES[service]) for service in SERVICES}
+    evaluated_by_service = {service: EvaluatedRecord.evaluate((), RULES[service]) for service in SERVICES}
     streams = {service: iter(stream) for service, stream in simulated.streams(f"test/{index}").items()}
     for reported in simulated.facts:
         event_id, fact = next(streams[reported.service])
         stated = [StatedFact(event_id, read_fact(reported.service, fact))]
-        judged[reported.service] = judged[reported.service].accept(
-            stated, RULES[reported.service], gate_of(reported, simulated, judged)
+        evaluated_by_service[reported.service] = evaluated_by_service[reported.service].accept(
+            stated, RULES[reported.service], gate_of(reported, simulated, evaluated_by_service)
         )
-    return judged
+    return evaluated_by_service
 
 
 def test_rules_and_gates_admit_every_fact_on_its_reporting_day() -> None:
@@ -257,12 +259,12 @@ def test_simulated_participant_depends_only_on_seed_and_index() -> None:
 # The cohort
 
 
-@pytest.mark.parametrize("turn", ALL_RATES)
-def test_optional_events_occur_at_their_configured_rates(turn: str) -> None:
+@pytest.mark.parametrize("optional_event", ALL_RATES)
+def test_optional_events_occur_at_their_configured_rates(optional_event: str) -> None:
     """The rate among participants for whom the event is possible is within four standard errors of its probability."""
-    possible = sum(turn in each.possible_events for each in participant_stories())
-    occurred = sum(turn in each.chosen_events for each in participant_stories())
-    rate = ALL_RATES[turn]
+    possible = sum(optional_event in each.possible_events for each in participant_stories())
+    occurred = sum(optional_event in each.chosen_events for each in participant_stories())
+    rate = ALL_RATES[optional_event]
     assert occurred
     assert abs(occurred / possible - rate) <= 4 * sqrt(rate * (1 - rate) / possible)
 
@@ -277,7 +279,7 @@ def test_courses_of_events_occur_at_their_configured_rates() -> None:
 
 @pytest.mark.parametrize("stage", probabilities.MEDIAN_SURVIVAL_MONTHS)
 def test_median_survival_of_each_stage_is_as_configured(stage: Any) -> None:
-    """From the start of radiotherapy, among all of that stage, whether or not somebody hears of the death."""
+    """Survival counts from the start of radiotherapy, and includes deaths that no site reports."""
     lived = [
         (each.disease_course.dies_on - each.participant.index_course.started_on).days / probabilities.DAYS_PER_MONTH
         for each in participant_stories()

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 async def run_deriver(settings: Settings, stop: asyncio.Event) -> None:
-    """Derive what has changed until `stop` is set. Waits while the database is unavailable."""
+    """Derives what has changed until `stop` is set. Waits while the database is unavailable."""
     url = settings.database_url("analytics", "system")
     pool = await retry_while_unavailable(lambda: open_pool(url, max_size=2))
     deriver, changed = Deriver(pool, TermNames(), settings.study_clock()), ChangedStudies()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -107,9 +106,9 @@ def note_operations(request: Request, state: Operations) -> None:
     note_rows(request, state.study_id, "operations", len(state.parked) + len(state.without_screening.rows))
 
 
-@routes.get("/operations.json", **read_route_options(Operations), summary="Operations")
+@routes.get("/operations.json", **read_route_options(Operations), summary="Operations", name="as_numbers")
 @logs_reads
-async def as_numbers(request: Request, study: StudyIdPath) -> Any:
+async def get_operations(request: Request, study: StudyIdPath) -> Operations:
     """Returns how far analytics has processed a study, to its administrators, investigators, monitors and auditors."""
     state = await load_operations(get_container(request).opened(StudyResources), study, request.state.caller.subject)
     note_operations(request, state)

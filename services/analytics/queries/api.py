@@ -1,10 +1,10 @@
-"""Reading queries: what is open, what is explained, a page at a time in a stable order."""
+"""The list of data queries as JSON, in pages and in a stable order."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Query, Request
@@ -90,9 +90,9 @@ async def get_query_service(request: Request) -> QueryService:
 QueryServiceDep = Annotated[QueryService, Depends(get_query_service)]
 
 
-@routes.get("/queries.json", **read_route_options(QueryListAnswer), summary="Data queries")
+@routes.get("/queries.json", **read_route_options(QueryListAnswer), summary="Data queries", name="listing")
 @logs_reads
-async def listing(
+async def list_queries(
     request: Request, study: StudyIdPath, parameters: Annotated[QueryPageParameters, Query()], service: QueryServiceDep
 ) -> JSONResponse:
     """Lists the data queries of the study: facts that contradict each other, are incomplete, or are missing.
@@ -105,22 +105,23 @@ async def listing(
     page = remaining[: parameters.limit]
     note_rows(request, study, "queries", len(page), site=parameters.site, participant=parameters.participant)
     next_cursor = _cursor(page[-1]) if len(remaining) > len(page) else None
-    return JSONResponse({"rows": [query_json(row) for row in page], "next": next_cursor, "position": current.position})
+    answer = QueryListAnswer(rows=[_to_row(row) for row in page], next=next_cursor, position=current.position)
+    return JSONResponse(answer.model_dump(mode="json", exclude_unset=True))
 
 
 def _cursor(entry: QueryWithStatus) -> str:
     return f"{entry.participant_id}.{entry.key}"
 
 
-def query_json(entry: QueryWithStatus) -> dict[str, Any]:
+def _to_row(entry: QueryWithStatus) -> QueryListRow:
     query = entry.query
-    fields = {
-        "query_key": entry.key,
-        "rule": query.rule if query else None,
-        "participant_id": entry.participant_id,
-        "site_id": entry.site_id,
-        "event_ids": [str(event) for event in query.event_ids] if query else [],
-        "text": entry.text,
-        "since": entry.since.isoformat(),
-    }
-    return {**fields, "explained_by": [str(event) for event in entry.explained_by]} if entry.explained_by else fields
+    row = QueryListRow(
+        query_key=entry.key,
+        rule=query.rule if query else None,
+        participant_id=entry.participant_id,
+        site_id=entry.site_id,
+        event_ids=list(query.event_ids) if query else [],
+        text=entry.text,
+        since=entry.since,
+    )
+    return row.model_copy(update={"explained_by": list(entry.explained_by)}) if entry.explained_by else row

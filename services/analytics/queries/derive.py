@@ -96,4 +96,11 @@ def queries_with_status(case: Case) -> list[QueryWithStatus]:
 
 def _with_status(case: Case, key: str, query: DataQuery | None, explained_by: tuple[UUID, ...]) -> QueryWithStatus:
     since = query.since if query else min(case.recorded_at[event] for event in explained_by).astimezone(UTC).date()
-    return QueryWithStatus(case.participant.participant_id, case.site_id, key, query, explained_by, since)
+    return QueryWithStatus(
+        participant_id=case.participant.participant_id,
+        site_id=case.site_id,
+        key=key,
+        query=query,
+        explained_by=explained_by,
+        since=since,
+    )

@@ -74,7 +74,7 @@ async def participant_page(
 
 
 async def _render_participant(request: Request, study: str, participant_id: str, as_of: AsOf) -> str:
-    """Render the page. Open data queries are those of today, so an earlier state of the record shows none."""
+    """Renders the page. Open data queries are those of today, so an earlier state of the record shows none."""
     await get_container(request).authenticate(request)
     timeline = await _timeline_service(request).timeline(study, participant_id, request.state.caller.subject, as_of)
     open_queries = await _open_queries_part(request, study, participant_id) if as_of == LATEST else None

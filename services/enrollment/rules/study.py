@@ -81,7 +81,7 @@ def objections(record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
 
 
 def gate_objections(today: date, record: Record, stated: StatedFact[Fact]) -> Iterator[Objection]:
-    """Refuse amendments and sites of a closed study, and facts dated after its end.
+    """Refuses amendments and sites of a closed study, and facts dated after its end.
 
     `today` is the study's today. A data cut-off in the future is refused: its figures would change until that day.
     """
@@ -103,7 +103,7 @@ def gate_objections(today: date, record: Record, stated: StatedFact[Fact]) -> It
 
 
 def _check_zone_and_country(activation: SiteActivated) -> Iterator[Objection]:
-    """Require the time zone of a place, which a site keeps for ever, and a country code.
+    """Requires the time zone of a place, which a site keeps for ever, and a country code.
 
     The zone is not compared with the country: territories have zones and codes of their own in the tables
     (Reunion, Puerto Rico, Hong Kong), and their sites are right to name the country that they belong to.

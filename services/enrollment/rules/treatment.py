@@ -127,7 +127,7 @@ def _course_ends(record: Record, course_id: str) -> list[StatedFact[CourseEnd]]:
 
 
 def _prescribed_doses(record: Record, course_id: str) -> dict[str, tuple[int, int]]:
-    """Return, by target, the most fractions and the highest dose in cGy of any prescription of the course."""
+    """Returns, by target, the most fractions and the highest dose in cGy of any prescription of the course."""
     highest: dict[str, tuple[int, int]] = {}
     for prescription in (*record.facts_of(RadiotherapyStarted), *record.facts_of(PrescriptionChanged)):
         if prescription.course_id == course_id:

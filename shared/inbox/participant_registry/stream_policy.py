@@ -42,7 +42,7 @@ class ForeignParticipantPolicy:
         ).objections
 
     def provenance(self, study_record: Record, stream: LoadedStream, fact: Fact) -> Mapping[str, Any]:
-        """Return the protocol amendment in force and the version of the participant's stream in enrollment."""
+        """Returns the protocol amendment in force and the version of the participant's stream in enrollment."""
         return {"enrollment_version": stream.head.enrollment_version, **amendment_provenance(study_record, fact)}
 
     def needs_texts(self, stream: LoadedStream, events: Sequence[Event]) -> bool:

@@ -18,7 +18,7 @@ STUDY_ID = "study"
 
 
 def service_of(fact: Fact) -> str:
-    """Return the service that states facts of this class. Raises StopIteration for a correction: several do."""
+    """Returns the service that states facts of this class. Raises StopIteration for a correction: several do."""
     return next(stream.service for stream in catalogue.STREAMS if fact.type_name in stream.declared_facts)
 
 
@@ -35,7 +35,7 @@ def make_event(
     meta: Mapping[str, Any] | None = None,
     sealed: bytes | None = None,
 ) -> Event:
-    """Return the event of a fact, by default a fact that Rome states and the service that has such facts records."""
+    """Returns the event of a fact, by default a fact that Rome states and the service that has such facts records."""
     return Event(
         study_id=study_id,
         service=service or service_of(fact),
@@ -53,7 +53,7 @@ def make_event(
 
 
 def enrollment_events(study_id: str, stream_id: str, facts: Iterable[Fact], first_version: int = 1) -> list[Event]:
-    """Return facts and corrections as consecutive events of one stream of enrollment."""
+    """Returns facts and corrections as consecutive events of one stream of enrollment."""
     return [
         make_event(fact, version, study_id=study_id, stream_id=stream_id, service="enrollment")
         for version, fact in enumerate(facts, first_version)
@@ -71,13 +71,13 @@ class EventStream:
     events: list[Event] = field(default_factory=list)
 
     def record(self, *facts: Fact, recorded_at: datetime | None = None) -> Event:
-        """Return the last of the events."""
+        """Returns the last of the events."""
         for fact in facts:
             self._append(fact, {}, recorded_at)
         return self.events[-1]
 
     def correct(self, event: Event, replacement: Fact | None, *, recorded_at: datetime | None = None) -> Event:
-        """Restate an event of the stream, or re-instate it after a void; without a replacement, void it."""
+        """Restates an event of the stream, or re-instate it after a void; without a replacement, void it."""
         stream = catalogue.find_stream(self.service, is_study=self.study_id == self.stream_id)
         correction = stream.correction(event_id=event.event_id, reason_code="typing_error", replacement=replacement)
         return self._append(correction, {"corrects": {"type": event.type, "version": event.version}}, recorded_at)

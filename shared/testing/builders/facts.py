@@ -50,7 +50,7 @@ DateSpec = int | str
 
 
 def day(when: DateSpec = 0) -> str:
-    """Return a date as a site writes it."""
+    """Returns a date as a site writes it."""
     return when if isinstance(when, str) else (START_DATE + timedelta(days=when)).isoformat()
 
 
@@ -174,7 +174,7 @@ def procedure_performed(when: DateSpec = 0, **changes: Any) -> ProcedurePerforme
 def target(
     name: str = "T1", *lesions: str, fractions: int = 20, cgy_per_fraction: int = 250, **changes: Any
 ) -> dict[str, Any]:
-    """Return a target as a prescription has it: 20 fractions of 2.5 Gy, or as many of so many centigray."""
+    """Returns a target as a prescription has it: 20 fractions of 2.5 Gy, or as many of so many centigray."""
     content = {
         "target_id": name,
         "lesion_ids": lesions,
@@ -227,14 +227,14 @@ def systemic_therapy_stopped(when: DateSpec = 0, name: str = "S1") -> SystemicTh
 
 
 def correction(event: int | UUID, replacement: Fact | None, **changes: Any) -> Correction:
-    """Return a correction that restates the event of that number (or id); without a replacement, one that voids it."""
+    """Returns a correction that restates the event of that number (or id); without a replacement, one that voids it."""
     event_id = event if isinstance(event, UUID) else UUID(int=event)
     content = {"event_id": event_id, "reason_code": "typing_error", "replacement": replacement}
     return _stream_of(replacement).correction(**{**content, **changes})
 
 
 def _stream_of(fact: Fact | None) -> Stream:
-    """Return the stream that has facts of this class. Without a fact, any stream that can be corrected does."""
+    """Returns the stream that has facts of this class. Without a fact, any stream that can be corrected does."""
     return next((stream for stream in STREAMS if type(fact) in stream.declared_facts.values()), PARTICIPANT)
 
 

@@ -23,7 +23,7 @@ QUERY_KEY = "5e" * 32
 
 
 def follow_up_recorded(when: DateSpec = 0, *lesions: str, **changes: Any) -> FollowUpRecorded:
-    """Return a visit at the clinic, at which these lesions, if any, were found controlled."""
+    """Returns a visit at the clinic, at which these lesions, if any, were found controlled."""
     content: dict[str, Any] = {"seen_on": day(when), "mode": "clinic"}
     if lesions:
         content["disease"] = disease_status(*lesions)
@@ -31,7 +31,7 @@ def follow_up_recorded(when: DateSpec = 0, *lesions: str, **changes: Any) -> Fol
 
 
 def disease_status(*lesions: str, status: str = "controlled", basis: str = "imaging", **changes: Any) -> dict[str, Any]:
-    """Return the disease at a contact: these lesions, and no regional or distant disease."""
+    """Returns the disease at a contact: these lesions, and no regional or distant disease."""
     lesion_statuses = [{"lesion_id": name, "status": status, "basis": basis} for name in lesions]
     return {"lesions": lesion_statuses, "regional": "none", "distant": "none", **changes}
 
@@ -42,7 +42,7 @@ def visit_missed(when: DateSpec = 0, visit: int = 1, **changes: Any) -> VisitMis
 
 
 def disease_progressed(when: DateSpec = 0, lesion: str | None = None, **changes: Any) -> DiseaseProgressed:
-    """Return the local progression of the named lesion, or without one distant progression."""
+    """Returns the local progression of the named lesion, or without one distant progression."""
     content = {
         "detected_on": day(when),
         "kind": "local" if lesion else "distant",

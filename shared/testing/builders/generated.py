@@ -68,7 +68,7 @@ TIMESTAMPS = ("2024-02-03T09:30:00+01:00", "2024-02-05T23:30:00-05:00", "2024-03
 
 
 def values_of_schema(schema: dict[str, Any], outer_definitions: dict[str, Any] | None = None) -> st.SearchStrategy[Any]:
-    """Return a strategy for JSON of a schema: every member and every choice, but few names and days."""
+    """Returns a strategy for JSON of a schema: every member and every choice, but few names and days."""
     definitions = outer_definitions or schema.get("$defs", {})
     match schema:
         case {"$ref": reference}:
@@ -123,7 +123,7 @@ def _scalar_values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 
 def _matching_words(schema: dict[str, Any]) -> list[str]:
-    """Return words that match the schema. If names match, there are no others, so that facts refer to each other."""
+    """Returns words that match the schema. If names match, there are no others, so that facts refer to each other."""
     match schema:
         case {"format": "date-time"}:
             return list(TIMESTAMPS)
@@ -155,7 +155,7 @@ STRATEGY_OVERRIDES = {
 
 
 def facts_of_type(kind: type[Fact]) -> st.SearchStrategy[Fact]:
-    """Return a strategy for facts of a class. Validators reject what the schema cannot: a total dose that is no sum."""
+    """Returns a strategy for facts of a class. Validators reject what a schema cannot: a total dose that is no sum."""
 
     def validate_or_none(content: Any) -> Fact | None:
         try:
@@ -168,12 +168,12 @@ def facts_of_type(kind: type[Fact]) -> st.SearchStrategy[Fact]:
 
 
 def any_fact(stream: Stream) -> st.SearchStrategy[Fact]:
-    """Return a strategy for facts of a stream, without corrections."""
+    """Returns a strategy for facts of a stream, without corrections."""
     return st.one_of([facts_of_type(kind) for kind in stream.declared_facts.values()])
 
 
 def proposals_for(stream: Stream) -> st.SearchStrategy[Fact]:
-    """Return a strategy for facts of a stream and, if it can be corrected, corrections of its first events."""
+    """Returns a strategy for facts of a stream and, if it can be corrected, corrections of its first events."""
     facts = any_fact(stream)
     return facts | st.builds(correction, st.integers(1, 9), st.none() | facts) if stream.correctable else facts
 
@@ -217,7 +217,7 @@ def gates_of_type(
     *extra_arguments: st.SearchStrategy[Any],
     **extra_keywords: st.SearchStrategy[Any],
 ) -> st.SearchStrategy[Gate]:
-    """Return a strategy for gates of a service, over studies, participants, days and the facts before a correction."""
+    """Returns a strategy for gates of a service, over studies, participants, days and the facts before a correction."""
     days = st.sampled_from([date(2024, 2, 5), date(2025, 1, 1)])
     earlier_records = st.lists(any_fact(stream), max_size=4).map(lambda facts: partial(build_record, facts))
     gate_objects = st.builds(
@@ -279,7 +279,7 @@ class HistoryStrategies:
     def run_proposals(
         self, beginning: tuple[Fact, ...], proposals: Iterable[list[Fact]], gate: Gate = open_gate
     ) -> list[StatedFact[Fact]]:
-        """Return the history after one proposal after another, of which some are refused.
+        """Returns the history after one proposal after another, of which some are refused.
 
         Raises LookupError for a refusal with an undeclared problem type.
         """
@@ -299,7 +299,7 @@ class HistoryStrategies:
 
 
 def _aim_correction(fact: Fact, stated_facts: list[StatedFact[Fact]]) -> Fact:
-    """Return the fact; a correction of an even number with an event of the type that it restates, if there is one."""
+    """Returns the fact; a correction of an even number with an event of the type that it restates, if there is one."""
     replacement = fact.replacement_fact if isinstance(fact, Correction) and fact.event_id.int % 2 == 0 else None
     candidates = [
         event.event_id for event in stated_facts if replacement and event.fact.type_name == replacement.type_name
@@ -308,7 +308,7 @@ def _aim_correction(fact: Fact, stated_facts: list[StatedFact[Fact]]) -> Fact:
 
 
 def points_into(fact: Fact, pointer: str) -> bool:
-    """Return whether the pointer names a member within the fact, given or left out."""
+    """Returns whether the pointer names a member within the fact, given or left out."""
     value: Any = fact
     for step in pointer.split("/")[1:]:
         if isinstance(value, tuple) and int(step) < len(value):

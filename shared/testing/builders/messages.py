@@ -10,7 +10,7 @@ from shared.inbox.stream_cursor import KafkaMessage
 
 
 def as_messages(events: Sequence[Event], first_offset: int = 0, partition: int = 0) -> list[KafkaMessage]:
-    """Return each event as a message, at consecutive offsets of one partition."""
+    """Returns each event as a message, at consecutive offsets of one partition."""
     return [as_message(event, offset, partition) for offset, event in enumerate(events, first_offset)]
 
 

@@ -42,14 +42,14 @@ class ParticipantHistory:
     streams: dict[str, EventStream] = field(default_factory=dict)
 
     def record(self, *facts: Fact, recorded_at: datetime | None = None) -> Event:
-        """Return the last of the events."""
+        """Returns the last of the events."""
         for fact in facts:
             stream = self.stream(service_of(fact))
             self.events.append(stream.record(fact, recorded_at=recorded_at or self.recorded_at))
         return self.events[-1]
 
     def correct(self, event: Event, replacement: Fact | None) -> Event:
-        """Restate an event, or re-instate it after a void; without a replacement, void it."""
+        """Restates an event, or re-instate it after a void; without a replacement, void it."""
         self.events.append(self.stream(event.service).correct(event, replacement, recorded_at=self.recorded_at))
         return self.events[-1]
 
@@ -60,7 +60,7 @@ class ParticipantHistory:
         return self.streams.setdefault(service, EventStream(self.study_id, self.participant_id, service, self.site_id))
 
     def standing_events(self, known_on: date = KNOWN_ON) -> list[Event]:
-        """Return the events whose facts stand, each with its current content, as analytics reads them."""
+        """Returns the events whose facts stand, each with its current content, as analytics reads them."""
         event_by_id = {event.event_id: event for event in self.events}
         return [
             replace(event_by_id[stated.event_id], data=stated.fact.model_dump_json(), known_on=known_on)
@@ -69,7 +69,7 @@ class ParticipantHistory:
 
 
 def participant_events(facts: Iterable[Fact], participant_id: str = "P", known_on: date = KNOWN_ON) -> list[Event]:
-    """Return the events of facts of one participant, as analytics reads them; each service counts its own versions."""
+    """Returns the events of facts of one participant, as analytics reads them; each service counts its own versions."""
     history = ParticipantHistory(participant_id=participant_id)
     for fact in facts:
         history.record(fact)
@@ -77,7 +77,7 @@ def participant_events(facts: Iterable[Fact], participant_id: str = "P", known_o
 
 
 def reordered(events: Sequence[Event], seed: int) -> list[Event]:
-    """Return the same facts recorded in another order, with the versions that each service then gives them."""
+    """Returns the same facts recorded in another order, with the versions that each service then gives them."""
     versions, reordered_events = Counter[str](), list[Event]()
     for event in random.Random(seed).sample(events, len(events)):  # noqa: S311 - a seeded shuffle
         versions[event.service] += 1
@@ -86,14 +86,14 @@ def reordered(events: Sequence[Event], seed: int) -> list[Event]:
 
 
 def participant_stream(study_id: str, *facts: Fact) -> EventStream:
-    """Return the enrollment stream of a participant who is screened and enrolled, with these facts after that."""
+    """Returns the enrollment stream of a participant who is screened and enrolled, with these facts after that."""
     stream = EventStream(study_id)
     stream.record(participant_screened(), participant_enrolled(8), *facts)
     return stream
 
 
 def corrected_participant_stream(study_id: str) -> EventStream:
-    """Return a stream with all that corrections do: restate, void, re-instate, void for good, move to another site."""
+    """Returns a stream with all that corrections do: restate, void, re-instate, void for good, move to a new site."""
     stream = participant_stream(study_id)
     first_lesion, second_lesion = stream.record(lesion_registered("L1")), stream.record(lesion_registered("L2"))
     stream.correct(first_lesion, lesion_registered("L3"))
@@ -107,7 +107,7 @@ def corrected_participant_stream(study_id: str) -> EventStream:
 
 
 def study_stream(study_id: str) -> EventStream:
-    """Return the stream of a study with three sites, whose accrual is closed."""
+    """Returns the stream of a study with three sites, whose accrual is closed."""
     stream = EventStream(study_id, study_id)
     stream.record(*(site_activated(site) for site in ("rome", "milan", "west")), accrual_closed("2025-01-31"))
     return stream

@@ -17,7 +17,7 @@ def finding(term: str = DYSPHAGIA, grade: int | None = 1, **changes: Any) -> dic
 
 
 def attributions(*causes: str, level: str = "possible") -> list[dict[str, str]]:
-    """Return attributions of one level, as of `attributions("course:RT1", "disease")`."""
+    """Returns attributions of one level, as of `attributions("course:RT1", "disease")`."""
     return [{"to": cause, "level": level} for cause in causes]
 
 

@@ -31,7 +31,7 @@ class CommandResult:
 
     @property
     def counts(self) -> dict[str, int]:
-        """From the summary: `7 lines: 5 were recorded, 2 are there already, 0 were refused.`"""
+        """The counts of the summary: `7 lines: 5 were recorded, 2 are there already, 0 were refused.`"""
         sent, summary = re.findall(r"^(\d+) lines?: (.*)\.$", self.stdout, re.MULTILINE)[0]
         parts = re.findall(r"(\d+) (?:were|was|are|is|would be(?= refused))? ?([a-z ]+)", summary)
         return {"sent": int(sent), **{what: int(count) for count, what in parts}}

@@ -190,7 +190,7 @@ class StudyUnderTest:
         return self.post(f"facts/{fact.type_name}", body(fact), user)
 
     def record_fact(self, number: str, fact: Fact, user: str = ROME_USER, **headers: str) -> httpx.Response:
-        """To the service that takes such a fact, once it knows whom it is about."""
+        """Send the fact to its service, again until the service knows the participant."""
         service = service_for(fact)
         path = self.address(f"participants/{number}/facts/{fact.type_name}", service)
         deadline = time.monotonic() + TIMEOUT_SECONDS
@@ -201,13 +201,13 @@ class StudyUnderTest:
         return answer
 
     def register(self, *initial_facts: Fact, user: str = ROME_USER) -> str:
-        """The number of a new participant about whom this was stated at once."""
+        """Register a participant with these facts; return the number."""
         answer = self.post("participants", {"facts": [batch_entry(fact) for fact in initial_facts]}, user)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["participant_id"])
 
     def enroll_at(self, site: str, *extra_facts: Fact, **screening: Any) -> str:
-        """The number of somebody enrolled at that site."""
+        """Enroll a participant at the site; return the number."""
         initial_facts = (
             facts.participant_screened(site_id=site, **screening),
             facts.consent_signed(),
@@ -216,7 +216,7 @@ class StudyUnderTest:
         return self.register(*initial_facts, *extra_facts, user=f"site@{site}")
 
     def wait_until_known(self, number: str) -> str:
-        """The number again, when toxicity and follow-up know all that enrollment knows of the participant and study."""
+        """Wait until toxicity and follow-up have all that enrollment has; return the number."""
         version = self.get(f"participants/{number}", "investigator").json()["version"]
         for service in ("toxicity", "followup"):
             wait_until(partial(self._is_known_to, service, number, version), f"{service} knows {number}")
@@ -228,7 +228,7 @@ class StudyUnderTest:
         return answer.status_code == 200 and int(answer.json()["enrollment_version"]) >= version
 
     def wait_for_analytics(self) -> int:
-        """How far analytics is, once it knows everything that was recorded here."""
+        """Wait until analytics has applied every fact recorded here; return its position."""
         return wait_for_position(self, self.expected_position)
 
 
@@ -256,7 +256,7 @@ def opening_request(study_id: str, **protocol: Any) -> dict[str, Any]:
 
 @contextmanager
 def open_study(demo: Demo, **protocol: Any) -> Iterator[StudyUnderTest]:
-    """Opened, with two sites and somebody in every role."""
+    """Open a study with two sites and a member in every role."""
     with httpx.Client(base_url=demo.url, timeout=TIMEOUT_SECONDS, trust_env=False) as http:
         study = StudyUnderTest(demo, http)
         request: Mapping[str, Any] = opening_request(study.study_id, **protocol)
@@ -277,7 +277,7 @@ def open_study(demo: Demo, **protocol: Any) -> Iterator[StudyUnderTest]:
 
 
 def is_indistinguishable(first: httpx.Response, second: httpx.Response) -> bool:
-    """Nothing tells the two answers apart but the time that they were made at."""
+    """Return whether the responses are equal except for the header Date."""
     visible_headers = [
         [(name, value) for name, value in each.headers.raw if name.lower() != b"date"] for each in (first, second)
     ]

@@ -51,7 +51,7 @@ class StoredStudy:
             await connection.close()
 
     async def recorded_events(self) -> list[Event]:
-        """Every event of the three stores, each stream in the order of its versions."""
+        """Return the events of the three stores, each stream in the order of its versions."""
         events: list[Event] = []
         for service in RECORDING_SERVICES:
             async with self.connection(service) as database:
@@ -66,7 +66,7 @@ class StoredStudy:
             return await database.fetch("select * from journal where study_id = $1 order by position", self.study_id)
 
     async def has_reached(self, service: str, ends: Mapping[StreamKey, int]) -> bool:
-        """Has a consumer taken in each stream up to that version, and no other stream?"""
+        """Return whether a consumer has applied each stream up to that version, and no other stream."""
         async with self.connection(service) as database:
             rows = await database.fetch("select * from inbox_stream where study_id = $1", self.study_id)
         return {(row["source"].rpartition("/")[2], row["subject"]): row["version"] for row in rows} == ends
@@ -100,7 +100,7 @@ class StoredStudy:
             return int(parked + waiting + await database.fetchval("select count(*) from inbox_discarded"))
 
     async def table_rows(self) -> dict[str, list[str]]:
-        """Every row of what analytics computes its figures from."""
+        """Return the rows from which analytics computes its figures."""
         async with self.connection("analytics") as database:
             rows_by_table = {
                 table: await database.fetch(_ALL_ROWS_SQL.format(table=table), self.study_id)
@@ -146,7 +146,7 @@ def stated_id(event: Event) -> UUID:
 
 
 def compute_figures(study_id: str, events: Sequence[Event], today: date) -> Mapping[str, Any]:
-    """Every figure, from the store's events alone."""
+    """Compute each figure from the store's events alone."""
     study_record = current_record(stated_facts([each for each in events if each.is_study_event]))
     participant_events = [each for each in standing_events(events) if not each.is_study_event]
     snapshot = derive_snapshot(

@@ -1,4 +1,4 @@
-"""The processes of a running demo, found from outside, as whoever administers the machine would."""
+"""The processes of a running demo, as an administrator of the machine finds them."""
 
 from __future__ import annotations
 

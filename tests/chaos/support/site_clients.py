@@ -1,4 +1,4 @@
-"""Sites that go on reporting whatever happens: each fact under a key of its own, again until it is answered."""
+"""Sites that report during failures: each fact under its own key, again until it is answered."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
-from infra.client.services import Service
 from infra.client.study_client import ApiError, StudyClient
 from infra.reference.study import ReferenceFact, default_grants, subject
+from infra.services import Service
 from infra.simulator.participants import (
     FIRST_SCREENING_DAY,
     OPENING_DATA,
@@ -28,15 +28,15 @@ from tests.demo import Demo
 STUDY_ID, TODAY = "chaos", "2030-01-01"
 """The study, and its frozen day: later than all that the sites report."""
 REPORTING_SITES = SITES[:4]
-CONCURRENT_PARTICIPANTS = len(REPORTING_SITES)  # participants of whom something is told
+CONCURRENT_PARTICIPANTS = len(REPORTING_SITES)  # participants about whom facts are sent at one time
 SEED = 3
 PAUSE_SECONDS = (
     0.02  # seconds between an answer and the next fact of that participant: about a hundred facts a second together
 )
-ANSWER_TIMEOUT_SECONDS = 90.0  # seconds for some tens of facts, whatever was killed
+ANSWER_TIMEOUT_SECONDS = 90.0  # seconds for some tens of facts, after any process was killed
 NOT_VISIBLE_STATUS = 404
 TRANSFERRED = "participant.transferred"
-ENDING_FACTS = {"participant.withdrawn", "participant.voided"}  # what is told of them later is refused
+ENDING_FACTS = {"participant.withdrawn", "participant.voided"}  # later facts of the participant are refused
 
 
 class SiteClients:
@@ -48,11 +48,11 @@ class SiteClients:
         self.client = httpx.AsyncClient(base_url=demo.url, timeout=10, trust_env=False, event_hooks=hooks)
         self._api = StudyClient(self.client, STUDY_ID, self._token_for, attempts=None)
         self.answers: dict[str, list[str]] = {}
-        self.recent_refusals: deque[str] = deque(maxlen=12)  # of late, for whoever wonders why nothing goes on
+        self.recent_refusals: deque[str] = deque(maxlen=12)  # the latest, for the message of a timeout
 
     @property
     def event_ids(self) -> list[str]:
-        """Every event that somebody was told of."""
+        """The ids of all events in answers."""
         return sorted(event for events in self.answers.values() for event in events)
 
     async def open(self) -> None:
@@ -131,8 +131,10 @@ class SiteClients:
 
 
 def _participant_facts(index: int) -> Iterator[ReportedFact]:
-    """A simulated life. At its end the screening is restated, with another year of birth, and whoever is on the study
-    is handed over to the next site, which tells the other services something."""
+    """Yield the facts of a simulated participant, and then a correction of the screening.
+
+    A participant who is still in the study is transferred to the next site, which then records facts.
+    """
     participant = simulate_participant(SEED, index, REPORTING_SITES)
     yield from participant.facts
     types = {fact.type for fact in participant.facts}

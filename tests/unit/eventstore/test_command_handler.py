@@ -194,7 +194,7 @@ async def test_today_is_that_of_the_participants_current_site(study: EnrollmentD
 
 
 async def test_future_dates_follow_the_time_zone_of_the_site() -> None:
-    """At 10:30 UTC the next day has begun in Kiribati, and on Niue it is still the day before."""
+    """The next day has begun in Kiribati at 10:30 UTC, and on Niue it is still the day before."""
     clock = Clock(now=lambda: datetime(2024, 3, 7, 10, 30, tzinfo=UTC))
     study = EnrollmentDriver(MemoryStore("enrollment"))
     study.command_handler = CommandHandler(

@@ -28,7 +28,7 @@ SHORT_LIMITS = Limits(
     max_connections_per_address=10,
 )
 IMPATIENT_LIMITS = SHORT_LIMITS.model_copy(update={"max_body_seconds": 0.05, "max_stall_seconds": 0.05})
-"""For clients that send or read nothing more: they exceed the limit however slow the machine is."""
+"""Limits for clients that send or read nothing more: they exceed these however slow the machine is."""
 PATIENT_LIMITS = Limits()
 TIMEOUT_SECONDS = 20.0  # on a machine that does other things too
 LARGE_BYTES = 30 * 1024 * 1024

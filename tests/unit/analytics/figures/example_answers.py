@@ -8,6 +8,10 @@ from xml.etree import ElementTree
 
 from services.analytics.figures.figure import Figure, FigureAnswer, FigureContext, FigureFilters
 from services.analytics.figures.registry import FIGURES
+from services.analytics.snapshot.selection import Selection
+from services.analytics.snapshot.snapshot import StudySnapshot
+from shared.testing.builders import facts
+from tests.unit.analytics.support import ENROLLED, SCREENED, TODAY, single_fraction, snapshot_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 COMMON: dict[str, Any] = {
@@ -135,6 +139,37 @@ EXAMPLE_ANSWERS = [
     example_treatments(),
     treatments(),
 ]
+
+
+def example_cohort() -> StudySnapshot:
+    lesion, course = facts.lesion_registered("M"), facts.radiotherapy_started(0, "RT1", single_fraction("SRS", "M"))
+    return snapshot_of(
+        {
+            "p": [SCREENED, ENROLLED, lesion, course, facts.radiotherapy_completed("2024-03-01")],
+            "q": [
+                facts.participant_screened("2024-03", site_id="milan", sex="male"),
+                facts.participant_enrolled("2024-04"),
+                facts.radiotherapy_started(),
+            ],
+            "excluded": [SCREENED, ENROLLED],
+        },
+        excluded=["excluded"],
+    )
+
+
+def registry_answers() -> list[dict[str, Any]]:
+    """Compute each figure of the registry, whole and by each division, for an empty cohort and the example."""
+    return [
+        {
+            "figure": name,
+            **COMMON,
+            **figure.compute(cohort, Selection(TODAY, by=division)).to_json(),
+            "parameters": {"by": division},
+        }
+        for cohort in (snapshot_of({}), example_cohort())
+        for name, figure in FIGURES.items()
+        for division in (None, *figure.STRATIFICATIONS)
+    ]
 
 
 def render_svg(figure: dict[str, Any]) -> str:

@@ -17,8 +17,8 @@ from services.analytics.figures.registry import FIGURES
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from shared.kernel.errors import ReadersSeeCuts
-from shared.testing.builders import facts
-from tests.unit.analytics.support import ENROLLED, SCREENED, TODAY, single_fraction, snapshot_of
+from tests.unit.analytics.figures.example_answers import example_cohort
+from tests.unit.analytics.support import TODAY, snapshot_of
 
 CONTEXT = FigureContext(
     study_id="atc-rt",
@@ -30,22 +30,6 @@ CONTEXT = FigureContext(
 SCHEMA = TypeAdapter(ANY_FIGURE_ANSWER).json_schema(mode="serialization")
 PUBLISHED_FIGURES = [name for name, figure in FIGURES.items() if not figure.DISCLOSURE.person_level]
 LAST_MEMBERS = ["imputed_dates", "left_out"]
-
-
-def example_cohort() -> StudySnapshot:
-    lesion, course = facts.lesion_registered("M"), facts.radiotherapy_started(0, "RT1", single_fraction("SRS", "M"))
-    return snapshot_of(
-        {
-            "p": [SCREENED, ENROLLED, lesion, course, facts.radiotherapy_completed("2024-03-01")],
-            "q": [
-                facts.participant_screened("2024-03", site_id="milan", sex="male"),
-                facts.participant_enrolled("2024-04"),
-                facts.radiotherapy_started(),
-            ],
-            "excluded": [SCREENED, ENROLLED],
-        },
-        excluded=["excluded"],
-    )
 
 
 def answer_figure(figure: Figure, context: FigureContext = CONTEXT) -> dict[str, JsonValue]:

@@ -8,12 +8,19 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.unit.analytics.figures.example_answers import EXAMPLE_ANSWERS, caption_of, context_of, flow, render_svg
+from tests.unit.analytics.figures.example_answers import (
+    EXAMPLE_ANSWERS,
+    caption_of,
+    context_of,
+    flow,
+    registry_answers,
+    render_svg,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-@pytest.mark.parametrize("figure", EXAMPLE_ANSWERS)
+@pytest.mark.parametrize("figure", [*EXAMPLE_ANSWERS, *registry_answers()])
 def test_every_figure_is_a_labeled_standalone_svg(figure: dict[str, Any]) -> None:
     picture = render_svg(figure)
     root = ElementTree.fromstring(picture)  # noqa: S314 - ours
@@ -24,7 +31,7 @@ def test_every_figure_is_a_labeled_standalone_svg(figure: dict[str, Any]) -> Non
     assert not re.search(r"\bstyle=|<style|<script|href=|url\(|\bnan\b|\binf\b", picture)
 
 
-@pytest.mark.parametrize("figure", EXAMPLE_ANSWERS)
+@pytest.mark.parametrize("figure", [*EXAMPLE_ANSWERS, *registry_answers()])
 def test_figure_rendering_is_deterministic_and_within_its_frame(figure: dict[str, Any]) -> None:
     assert render_svg(figure) == render_svg(figure)
     root = ElementTree.fromstring(render_svg(figure))  # noqa: S314 - ours

@@ -27,9 +27,9 @@ from infra.synthetic.enrollment_facts import clinical_date, working_day
 from services.enrollment.gate import EnrollmentGate
 from services.enrollment.rules import participant, study
 from services.followup import rules as followup_rules
-from services.followup.gate import FollowUpGate as FollowUpWorld
+from services.followup.gate import FollowUpGate
 from services.toxicity import rules as toxicity_rules
-from services.toxicity.gate import ToxicityGate as ToxicityWorld
+from services.toxicity.gate import ToxicityGate
 from shared.contracts import catalogue
 from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.partial_date import PartialDate
@@ -105,9 +105,9 @@ def test_toxicity_and_follow_up_batches_pass_rules_and_gates(person: Participant
     graded = stated_facts([read_fact(fact, "toxicity") for fact in person.batches.get("toxicity", [])])
     followed = stated_facts([read_fact(fact, "followup") for fact in person.batches.get("followup", [])])
     assert max(len(graded), len(followed)) <= 200
-    toxicity = ToxicityWorld(study_record(), TODAY, SITE_ID, enrollment_record=enrollment_record)
+    toxicity = ToxicityGate(study_record(), TODAY, SITE_ID, enrollment_record=enrollment_record)
     decide([], graded, toxicity_rules.objections, toxicity.objections)
-    followup = FollowUpWorld(study_record(), TODAY, SITE_ID, enrollment_record=enrollment_record)
+    followup = FollowUpGate(study_record(), TODAY, SITE_ID, enrollment_record=enrollment_record)
     decide([], followed, followup_rules.objections, followup.objections)
 
 

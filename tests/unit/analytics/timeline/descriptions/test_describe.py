@@ -1,4 +1,4 @@
-"""How the facts of a participant read on the timeline."""
+"""Descriptions of a participant's facts on the timeline."""
 
 from __future__ import annotations
 

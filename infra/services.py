@@ -6,4 +6,4 @@ from typing import Literal, get_args
 
 Service = Literal["enrollment", "toxicity", "followup"]
 SERVICES: tuple[Service, ...] = get_args(Service)
-"""In the order in which a participant's facts are stated: the other services learn of participants from enrollment."""
+"""The services in the order in which facts are stated. The others learn of participants from the first."""
