@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, get_type_hints
 
-import asyncpg
 import pytest
 
 from infra.client.services import SERVICES
-from infra.simulator.participants import SITES, simulate_participant
+from infra.simulator.participants import simulate_participant
 from services.analytics.derivation.rows import TABLES
 from services.analytics.deriver.deriver import Deriver
 from services.analytics.figures.registry import FIGURES
@@ -22,76 +20,20 @@ from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.contracts import catalogue
-from shared.contracts.event import Event
 from shared.kernel.clock import Clock
-from shared.kernel.fact import Fact
 from shared.terminology.ctcae import TermNames
 from shared.testing.builders import facts
-from shared.testing.builders.events import EventStream
 from shared.testing.builders.follow_up_facts import follow_up_recorded, participant_died
-from shared.testing.builders.messages import as_messages
 from shared.testing.builders.participant_history import ParticipantHistory
 from tests.conftest import Database
-from tests.integration.support.analytics_database import project_messages
+from tests.integration.support.derived_study import TREATED, DerivedStudy, open_derived_study
 
 CUTS = [date(2021, 6, 1), date(2023, 1, 31), date(2025, 6, 30), date(2026, 12, 31)]
-TREATED = (*facts.ENROLLMENT_FACTS, facts.radiotherapy_started(), facts.radiotherapy_completed())
-
-
-class DerivedStudy:
-    """A study in the database of analytics, with a deriver and a reader of its own."""
-
-    def __init__(self, database: Database, study_id: str) -> None:
-        self.study_id, self.database = study_id, database
-        self.deriver = Deriver(database.system, TermNames())
-        self.reader = StudyReader(database.app, database.system, Clock())
-        self.study = EventStream(study_id, study_id, "enrollment", None)
-
-    async def project(self, events: Sequence[Event]) -> None:
-        result = await project_messages(self.database.system, as_messages(events))
-        assert not result.parked
-
-    async def derive(self) -> int:
-        return await self.deriver.derive_study(self.study_id)
-
-    async def add(self, *facts_: Fact, site: str = "rome") -> ParticipantHistory:
-        history = ParticipantHistory(self.study_id, site_id=site)
-        history.record(*facts_)
-        await self.project(history.events)
-        return history
-
-    async def execute(self, statement: str, *arguments: object) -> None:
-        """Executes a statement that no role of Quartal may execute."""
-        owner = await asyncpg.connect(self.database.superuser_url)
-        try:
-            await owner.execute(statement, *arguments)
-        finally:
-            await owner.close()
-
-    async def damage(self, event: Event, change: str = "data = '{}'") -> None:
-        """Makes a stored fact one that cannot be read."""
-        await self.execute(f"update fact set {change} where event_id = $1", event.event_id)  # noqa: S608 - change of the test
-
-    async def failures(self) -> list[tuple[Any, ...]]:
-        rows = await self.database.system.fetch(
-            "select participant_id, reason from derived_failure where study_id = $1", self.study_id
-        )
-        return [tuple(row) for row in rows]
-
-    async def row(self, participant_id: str, columns: str) -> Any:
-        return await self.database.system.fetchrow(
-            f"select {columns} from derived_subject where study_id = $1 and participant_id = $2",  # noqa: S608 - columns of the test
-            self.study_id,
-            participant_id,
-        )
 
 
 @pytest.fixture
 async def study(analytics_database: Database, study_id: str) -> DerivedStudy:
-    derived_study = DerivedStudy(analytics_database, study_id)
-    derived_study.study.record(facts.study_opened(), *(facts.site_activated(site.site_id) for site in SITES))
-    await derived_study.project(derived_study.study.events)
-    return derived_study
+    return await open_derived_study(analytics_database, study_id)
 
 
 def simulated_history(study_id: str, index: int) -> ParticipantHistory:
@@ -253,7 +195,7 @@ async def test_clock_that_steps_back_derives_nothing_twice(study: DerivedStudy) 
 
 
 async def test_new_epoch_derives_everything_anew_from_the_facts_that_are_left(study: DerivedStudy) -> None:
-    kept, lost = await study.add(*TREATED), await study.add(*TREATED)
+    remaining, lost = await study.add(*TREATED), await study.add(*TREATED)
     await study.derive()
     await study.reader.newest(study.study_id)
     for table in ("fact", "inbox_stream", "subject_site"):
@@ -264,10 +206,10 @@ async def test_new_epoch_derives_everything_anew_from_the_facts_that_are_left(st
     await begin_epoch(study.database.system)
     assert await study.derive() == 2
     newest = await study.reader.newest(study.study_id)
-    assert newest.position == len(study.study.events) + len(kept.events)
+    assert newest.position == len(study.study.events) + len(remaining.events)
     assert newest.subjects["is_screened"].sum() == 1
     assert len(newest.tables["course"]) == 1
-    assert tuple(await study.row(kept.participant_id, "enrolled_on::text")) == (facts.day(0),)
+    assert tuple(await study.row(remaining.participant_id, "enrolled_on::text")) == (facts.day(0),)
 
 
 async def test_new_version_of_the_derivation_is_noticed_at_the_same_position(study: DerivedStudy) -> None:

@@ -7,3 +7,4 @@ alter table derived_subject add column revision bigint not null default 0;  -- o
 
 drop index derived_subject_position;
 create index derived_subject_revision on derived_subject (study_id, revision);
+create index derived_subject_unscreened on derived_subject (study_id) where not is_screened and not is_excluded;
