@@ -3,83 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any, get_type_hints
 
-import asyncpg
 import pytest
 
 from infra.services import SERVICES
-from infra.simulator.participants import SITES, simulate_participant
+from infra.simulator.participants import simulate_participant
 from services.analytics.derivation.rows import TABLES
 from services.analytics.deriver.deriver import Deriver
 from services.analytics.figures.registry import FIGURES
-from services.analytics.snapshot.columns import Table, Words
+from services.analytics.projection.rebuild import begin_epoch
+from services.analytics.snapshot.columns import Table, Words, day_number
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.snapshot.study_reader import StudyReader
 from shared.contracts import catalogue
-from shared.contracts.event import Event
 from shared.kernel.clock import Clock
-from shared.kernel.fact import Fact
 from shared.terminology.ctcae import TermNames
 from shared.testing.builders import facts
-from shared.testing.builders.events import EventStream
 from shared.testing.builders.follow_up_facts import follow_up_recorded, participant_died
-from shared.testing.builders.messages import as_messages
 from shared.testing.builders.participant_history import ParticipantHistory
 from tests.conftest import Database
-from tests.integration.support.analytics_database import project_messages
+from tests.integration.support.derived_study import TREATED, DerivedStudy, open_derived_study
 
 CUTS = [date(2021, 6, 1), date(2023, 1, 31), date(2025, 6, 30), date(2026, 12, 31)]
-TREATED = (*facts.ENROLLMENT_FACTS, facts.radiotherapy_started(), facts.radiotherapy_completed())
-
-
-class DerivedStudy:
-    """A study in the database of analytics, with a deriver and a reader of its own."""
-
-    def __init__(self, database: Database, study_id: str) -> None:
-        self.study_id, self.database = study_id, database
-        self.deriver = Deriver(database.system, TermNames(), Clock())
-        self.reader = StudyReader(database.app, database.system, Clock())
-        self.study = EventStream(study_id, study_id, "enrollment", None)
-
-    async def project(self, events: Sequence[Event]) -> None:
-        result = await project_messages(self.database.system, as_messages(events))
-        assert not result.parked
-
-    async def derive(self) -> int:
-        return await self.deriver.derive_study(self.study_id)
-
-    async def add(self, *facts_: Fact, site: str = "rome") -> ParticipantHistory:
-        history = ParticipantHistory(self.study_id, site_id=site)
-        history.record(*facts_)
-        await self.project(history.events)
-        return history
-
-    async def damage(self, event: Event) -> None:
-        """Make the stored content of a fact one that cannot be read."""
-        owner = await asyncpg.connect(self.database.superuser_url)
-        try:
-            await owner.execute("update fact set data = '{}' where event_id = $1", event.event_id)
-        finally:
-            await owner.close()
-
-    async def row(self, participant_id: str, columns: str) -> Any:
-        return await self.database.system.fetchrow(
-            f"select {columns} from derived_subject where study_id = $1 and participant_id = $2",  # noqa: S608 - columns of the test
-            self.study_id,
-            participant_id,
-        )
 
 
 @pytest.fixture
 async def study(analytics_database: Database, study_id: str) -> DerivedStudy:
-    derived_study = DerivedStudy(analytics_database, study_id)
-    derived_study.study.record(facts.study_opened(), *(facts.site_activated(site.site_id) for site in SITES))
-    await derived_study.project(derived_study.study.events)
-    return derived_study
+    return await open_derived_study(analytics_database, study_id)
 
 
 def simulated_history(study_id: str, index: int) -> ParticipantHistory:
@@ -177,21 +131,97 @@ async def test_voided_participant_keeps_a_row_without_days(study: DerivedStudy) 
     assert len((await study.reader.newest(study.study_id)).tables["course"]) == 0
 
 
+UNREADABLE = {"type": ("type = 'future.fact'", "KeyError"), "content": ("data = '{}'", "ValidationError")}
+for_each_fault = pytest.mark.parametrize(("change", "error_name"), UNREADABLE.values(), ids=UNREADABLE)
+
+
+@for_each_fault
 async def test_participant_whose_derivation_fails_keeps_the_old_rows_and_stops_nobody_else(
-    study: DerivedStudy,
+    study: DerivedStudy, change: str, error_name: str
 ) -> None:
     damaged, intact = await study.add(*TREATED), await study.add(*TREATED)
     await study.derive()
     event = damaged.record(follow_up_recorded(40))
     await study.project([event, intact.record(participant_died(200))])
-    await study.damage(event)
+    await study.damage(event, change)
     await study.derive()
-    failures = await study.database.system.fetch(
-        "select participant_id, reason from derived_failure where study_id = $1", study.study_id
-    )
-    assert [tuple(row) for row in failures] == [(damaged.participant_id, "ValidationError")]
+    assert await study.failures() == [(damaged.participant_id, error_name)]
     assert tuple(await study.row(damaged.participant_id, "enrolled_on::text")) == (facts.day(0),)
     assert tuple(await study.row(intact.participant_id, "died_on::text")) == (facts.day(200),)
+
+
+async def test_participant_who_failed_is_derived_once_the_facts_can_be_read(study: DerivedStudy) -> None:
+    history = await study.add(*TREATED)
+    event = history.record(participant_died(200))
+    await study.project([event])
+    await study.damage(event, "type = 'future.fact'")
+    await study.derive()
+    assert len(await study.failures()) == 1
+    position = (await study.reader.newest(study.study_id)).position
+    await study.damage(event, "type = 'participant.died'")
+    assert await study.derive() == 0
+    assert await study.deriver.derive_study(study.study_id, with_failed=True) == 1
+    assert await study.failures() == []
+    newest = await study.reader.newest(study.study_id)
+    assert newest.position == position
+    assert newest.subjects["died_on"].tolist() == [day_number(date.fromisoformat(facts.day(200)))]
+
+
+async def test_unreadable_fact_does_not_keep_a_voided_participant_in_analyses(study: DerivedStudy) -> None:
+    history = await study.add(*TREATED)
+    event = history.record(follow_up_recorded(40))
+    await study.project([event])
+    await study.damage(event)
+    await study.project([history.record(facts.participant_voided())])
+    await study.derive()
+    assert await study.failures() == []
+    assert tuple(await study.row(history.participant_id, "is_excluded")) == (True,)
+
+
+async def test_clock_that_steps_back_derives_nothing_twice(study: DerivedStudy) -> None:
+    first, second = await study.add(*TREATED), await study.add(*TREATED)
+    await study.derive()
+    before = await study.row(second.participant_id, "position, digest, revision")
+    newest = await study.reader.newest(study.study_id)
+    earlier = replace(
+        first.record(participant_died(200)), recorded_at=first.events[0].recorded_at - timedelta(days=400)
+    )
+    await study.project([earlier])
+    assert await study.derive() == 1
+    assert await study.derive() == 0
+    assert await study.row(second.participant_id, "position, digest, revision") == before
+    after = await study.reader.newest(study.study_id)
+    assert (after.position, after.recorded_at) == (newest.position + 1, newest.recorded_at)
+
+
+async def test_new_epoch_derives_everything_anew_from_the_facts_that_are_left(study: DerivedStudy) -> None:
+    remaining, lost = await study.add(*TREATED), await study.add(*TREATED)
+    await study.derive()
+    await study.reader.newest(study.study_id)
+    for table in ("fact", "inbox_stream", "subject_site"):
+        await study.execute(f"delete from {table} where subject = $1", lost.participant_id)  # noqa: S608 - tables of the test
+    await study.execute(
+        "update study_position set position = position - $2 where study_id = $1", study.study_id, len(lost.events)
+    )
+    await begin_epoch(study.database.system)
+    assert await study.derive() == 2
+    newest = await study.reader.newest(study.study_id)
+    assert newest.position == len(study.study.events) + len(remaining.events)
+    assert newest.subjects["is_screened"].sum() == 1
+    assert len(newest.tables["course"]) == 1
+    assert tuple(await study.row(remaining.participant_id, "enrolled_on::text")) == (facts.day(0),)
+
+
+async def test_new_version_of_the_derivation_is_noticed_at_the_same_position(study: DerivedStudy) -> None:
+    await study.add(*TREATED)
+    await study.derive()
+    before = await study.reader.newest(study.study_id)
+    await study.execute("update derived_study set derivation_version = 0 where study_id = $1", study.study_id)
+    await study.execute("update derived_subject set digest = '', birth_year = 1900 where study_id = $1", study.study_id)
+    assert await study.derive() == 1
+    after = await study.reader.newest(study.study_id)
+    assert after is not before
+    assert decoded(after) == decoded(before)
 
 
 async def test_two_derivers_write_the_rows_of_a_study_one_after_the_other(study: DerivedStudy) -> None:

@@ -18,7 +18,7 @@ from services.analytics.cohort.participant import Participant, is_withdrawn_or_v
 from services.analytics.derivation.derive import DERIVATION_VERSION, derive
 from services.analytics.derivation.rows import ParticipantRows
 from services.analytics.deriver import repository
-from services.analytics.deriver.repository import DerivedState, ParticipantResult
+from services.analytics.deriver.repository import Derivation, DerivedState, ParticipantResult
 from services.analytics.projection.known_on import keep_known_on
 from services.analytics.queries.case import build_case
 from services.analytics.queries.derive import QueryWithStatus, queries_with_status
@@ -27,16 +27,13 @@ from shared.contracts.event import Event
 from shared.contracts.participation import current_site
 from shared.contracts.study import ProtocolAmended, SiteClosed, StudyClosed, StudyOpened
 from shared.kernel.clock import Clock
+from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.record import Record
 from shared.postgres.tenancy import PooledConnection
 
 _BATCH_SIZE = 200
 _PLAN_FACTS = (StudyOpened, ProtocolAmended, SiteClosed, StudyClosed)
 _log = logging.getLogger(__name__)
-
-
-class UnreadableFact(Exception):
-    """A stored fact has a type that this release does not have: a later release has written it."""
 
 
 class Deriver:
@@ -52,56 +49,85 @@ class Deriver:
         """Returns the studies of which facts have been applied."""
         return [row["study_id"] for row in await self._pool.fetch(repository.SQL["studies"])]
 
-    async def derive_study(self, study_id: str) -> int:
+    async def derive_study(self, study_id: str, *, with_failed: bool = False) -> int:
         """Derives what has changed in a study; returns the number of participants whose rows were derived anew.
 
-        A second call of any process waits until the first has committed.
+        A second call of any process waits until the first has committed. `with_failed`: also try participants again
+        whose last derivation failed.
         """
         if await self._pool.fetchval(repository.SQL["lacks_known_on"], study_id):
             await keep_known_on(self._pool, self._clock, study_id)
         async with self._pool.acquire() as connection, connection.transaction():
-            state = await repository.lock_state(connection, study_id)
-            position = await connection.fetchval(repository.SQL["latest_position"], study_id)
-            study = await study_record_at(connection, study_id, position or 0)
-            if not position or not study.facts_of(StudyOpened):
+            state, revision = await repository.lock_state(connection, study_id)
+            study, newest = await newest_state(connection, study_id)
+            failed_ids = await repository.participant_ids(connection, "failed_participants", study_id)
+            if newest is None or (newest == state and not (with_failed and failed_ids)):
                 return 0
-            newest = DerivedState(position, DERIVATION_VERSION, _digest_plans(study))
-            if newest == state:
-                return 0
-            reason, participant_ids = await _changed_participants(connection, study_id, state, newest)
-            for start in range(0, len(participant_ids), _BATCH_SIZE):
-                batch = participant_ids[start : start + _BATCH_SIZE]
-                await self._derive_batch(connection, study_id, study, position, reason, batch)
-            await repository.store_state(
-                connection, study_id, newest, await recorded_at(connection, study_id, position)
-            )
+            reason, participant_ids = await changed_participants(connection, study_id, state, newest)
+            if with_failed:
+                participant_ids = sorted({*participant_ids, *failed_ids})
+            derivation = Derivation(newest.position, reason, revision + 1)
+            for batch in batches(participant_ids):
+                await derive_batch(connection, study_id, study, derivation, batch, self._term_names)
+            moment = await recorded_at(connection, study_id, newest.position)
+            await repository.store_state(connection, study_id, newest, derivation.revision, moment)
             return len(participant_ids)
 
-    async def _derive_batch(
-        self, connection: PooledConnection, study_id: str, study: Record, position: int, reason: str, ids: Sequence[str]
-    ) -> None:
-        events = await facts_of_participants(connection, study_id, ids, position)
-        results, failures = list[ParticipantResult](), dict[str, str]()
-        for participant_id, own_events in _by_participant(ids, events):
-            try:
-                results.append(derive_participant(participant_id, own_events, study, self._term_names))
-            except Exception as error:  # of any kind: a fault about one participant stops nobody else
-                _log.exception("the rows of a participant cannot be derived", extra={"study_id": study_id})
-                failures[participant_id] = type(error).__name__
-        await repository.replace_rows(connection, study_id, position, reason, results)
-        await repository.clear_failures(connection, study_id, [result.participant_id for result in results])
-        for participant_id, error_name in failures.items():
-            await repository.store_failure(connection, study_id, participant_id, position, error_name)
+
+def batches(participant_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yields the participants in batches, whose facts are in memory together."""
+    for start in range(0, len(participant_ids), _BATCH_SIZE):
+        yield participant_ids[start : start + _BATCH_SIZE]
 
 
-async def _changed_participants(
+async def newest_state(connection: PooledConnection, study_id: str) -> tuple[Record, DerivedState | None]:
+    """Returns the study's own facts and the state that the rows should have; None before the study was opened."""
+    latest = await connection.fetchrow(repository.SQL["latest_position"], study_id)
+    if latest is None:
+        return Record(), None
+    study = await study_record_at(connection, study_id, latest["position"])
+    if not study.facts_of(StudyOpened):
+        return study, None
+    return study, DerivedState(latest["position"], latest["epoch"], DERIVATION_VERSION, digest_plans(study))
+
+
+async def derive_batch(
+    connection: PooledConnection,
+    study_id: str,
+    study: Record,
+    derivation: Derivation,
+    ids: Sequence[str],
+    term_names: Mapping[str, str],
+) -> None:
+    """Derives the rows of participants from their facts at the position of the derivation, and replaces them.
+
+    A participant whose rows cannot be derived keeps the earlier ones and is stored as a failure.
+    """
+    events = await facts_of_participants(connection, study_id, ids, derivation.position)
+    results, failures = list[ParticipantResult](), dict[str, str]()
+    for participant_id, own_events in _by_participant(ids, events):
+        try:
+            results.append(derive_participant(participant_id, own_events, study, term_names))
+        except Exception as error:  # of any kind: a fault about one participant stops nobody else
+            _log.exception("the rows of a participant cannot be derived", extra={"study_id": study_id})
+            failures[participant_id] = type(error).__name__
+    await repository.replace_rows(connection, study_id, derivation, results)
+    await repository.clear_failures(connection, study_id, [result.participant_id for result in results])
+    for participant_id, error_name in failures.items():
+        await repository.store_failure(connection, study_id, participant_id, derivation.position, error_name)
+
+
+async def changed_participants(
     connection: PooledConnection, study_id: str, state: DerivedState, newest: DerivedState
 ) -> tuple[str, list[str]]:
     """Returns why rows are derived anew, and whose."""
-    if state.derivation_version != newest.derivation_version:
-        return "version", await repository.participant_ids(connection, "participants", study_id)
-    if state.plans != newest.plans:
-        return "plans", await repository.participant_ids(connection, "participants", study_id)
+    for reason, is_changed in (
+        ("epoch", state.epoch != newest.epoch or state.position > newest.position),
+        ("version", state.derivation_version != newest.derivation_version),
+        ("plans", state.plans != newest.plans),
+    ):
+        if is_changed:
+            return reason, await repository.participant_ids(connection, "participants", study_id)
     changed = await repository.participant_ids(
         connection, "changed_participants", study_id, state.position, newest.position
     )
@@ -117,18 +143,30 @@ def _by_participant(ids: Sequence[str], events: Sequence[Event]) -> Iterator[tup
 def derive_participant(
     participant_id: str, events: Sequence[Event], study: Record, term_names: Mapping[str, str]
 ) -> ParticipantResult:
-    """Returns the rows and data queries of a participant.
+    """Returns the rows and data queries of a participant. Raises KeyError or ValueError for an unreadable fact.
 
-    Raises UnreadableFact for a fact of a type that this release does not have, ValueError for unreadable content.
+    An unreadable fact does not keep a participant in analyses whom another fact excludes.
     """
-    if any(not event.is_readable for event in events):
-        raise UnreadableFact
-    participant = Participant.from_events(participant_id, events)
+    participant = Participant.from_events(participant_id, _readable_events(events))
     rows = derive(participant, study)
     queries = _derive_queries(participant, rows, events, study, term_names)
     site_id = current_site(participant.record) or ""
     digest = sha256(repr((rows, queries, site_id)).encode()).digest()
     return ParticipantResult(participant_id, site_id, rows, queries, digest)
+
+
+def _readable_events(events: Sequence[Event]) -> list[Event]:
+    """Returns the readable events. Raises KeyError or ValueError for an unreadable one, unless the participant left."""
+    readable, stated, fault = list[Event](), list[StatedFact[Fact]](), None
+    for event in events:
+        try:
+            stated.append(event.stated_fact())
+            readable.append(event)
+        except (KeyError, ValueError) as error:
+            fault = error
+    if fault and not is_withdrawn_or_voided(Record(tuple(stated))):
+        raise fault
+    return readable
 
 
 def _derive_queries(
@@ -149,7 +187,7 @@ def _derive_queries(
     return queries
 
 
-def _digest_plans(study: Record) -> bytes:
+def digest_plans(study: Record) -> bytes:
     """Returns a digest of the study's own facts that rows depend on."""
     plans = [stated.fact for stated in study.stated_facts if isinstance(stated.fact, _PLAN_FACTS)]
     return sha256("\n".join(f"{fact.type_name} {fact.model_dump_json()}" for fact in plans).encode()).digest()

@@ -26,20 +26,33 @@ _log = logging.getLogger(__name__)
 
 
 async def run_deriver(settings: Settings, stop: asyncio.Event) -> None:
-    """Derives what has changed until `stop` is set. Waits while the database is unavailable."""
+    """Derives what has changed until `stop` is set. Waits while the database is unavailable.
+
+    At the start, participants whose derivation failed are tried again: another release may read their facts.
+    """
     url = settings.database_url("analytics", "system")
     pool = await retry_while_unavailable(lambda: open_pool(url, max_size=2))
-    deriver, changed = Deriver(pool, TermNames(), settings.study_clock()), ChangedStudies()
+    deriver = Deriver(pool, TermNames(), settings.study_clock())
+    changed, is_first = ChangedStudies(), True
     listener = asyncio.create_task(_listen(url, changed))
     try:
         while not stop.is_set():
             for study_id in await retry_while_unavailable(deriver.studies) if changed.take_all() else changed.take():
-                await retry_while_unavailable(partial(deriver.derive_study, study_id))
+                await retry_while_unavailable(partial(_derive, deriver, study_id, with_failed=is_first))
+            is_first = False
             await changed.wait(stop, _LOOK_SECONDS)
     finally:
         listener.cancel()
         await asyncio.gather(listener, return_exceptions=True)
         await pool.close()
+
+
+async def _derive(deriver: Deriver, study_id: str, *, with_failed: bool) -> None:
+    """Derives a study. A fault in its own facts leaves its rows behind, as the operations page shows, and no others."""
+    try:
+        await deriver.derive_study(study_id, with_failed=with_failed)
+    except (KeyError, ValueError):  # of a fact that this release cannot read
+        _log.exception("the rows of a study cannot be derived", extra={"study_id": study_id})
 
 
 class ChangedStudies:

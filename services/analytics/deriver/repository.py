@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import get_type_hints
+from uuid import UUID
 
 from services.analytics.derivation.rows import TABLES, ParticipantRows
 from services.analytics.queries.derive import QueryWithStatus
@@ -19,11 +20,24 @@ _QUERY_TABLE = "derived_data_query"
 
 @dataclass(frozen=True, slots=True)
 class DerivedState:
-    """How far the rows of a study are derived: the position, the version of the derivation, a digest of the plans."""
+    """How far the rows of a study are derived: the position and its epoch, the version of the derivation, the plans.
+
+    `epoch`: None before the first derivation. `plans`: a digest of the study's own facts that rows depend on.
+    """
 
     position: int
+    epoch: UUID | None
     derivation_version: int
     plans: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """One derivation of rows of a study: at which position, why, and its number in the study, counted from 1."""
+
+    position: int
+    reason: str
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +51,28 @@ class ParticipantResult:
     digest: bytes
 
 
-async def lock_state(connection: PooledConnection, study_id: str) -> DerivedState:
-    """Returns the state of a study, locked until the end of the transaction."""
+async def lock_state(connection: PooledConnection, study_id: str) -> tuple[DerivedState, int]:
+    """Returns the state of a study and the number of its last derivation, locked until the end of the transaction."""
     await connection.execute(SQL["create_state"], study_id)
     row = await connection.fetchrow(SQL["lock_state"], study_id)
     if row is None:
         raise RuntimeError("the state of a study was deleted")
-    return DerivedState(row["position"], row["derivation_version"], row["plans"])
+    return DerivedState(row["position"], row["epoch"], row["derivation_version"], row["plans"]), row["revision"]
 
 
 async def store_state(
-    connection: PooledConnection, study_id: str, state: DerivedState, recorded_at: datetime | None
+    connection: PooledConnection, study_id: str, state: DerivedState, revision: int, recorded_at: datetime | None
 ) -> None:
     """Stores the state of a study, and announces its position at the commit."""
     await connection.execute(
-        SQL["store_state"], study_id, state.position, recorded_at, state.derivation_version, state.plans
+        SQL["store_state"],
+        study_id,
+        state.position,
+        recorded_at,
+        state.derivation_version,
+        state.plans,
+        state.epoch,
+        revision,
     )
     await connection.execute(SQL["notify"], study_id, str(state.position))
 
@@ -72,7 +93,7 @@ async def clear_failures(connection: PooledConnection, study_id: str, ids: Seque
 
 
 async def replace_rows(
-    connection: PooledConnection, study_id: str, position: int, reason: str, results: Sequence[ParticipantResult]
+    connection: PooledConnection, study_id: str, derivation: Derivation, results: Sequence[ParticipantResult]
 ) -> None:
     """Replaces all rows of participants whose rows differ from those that are stored."""
     ids = [result.participant_id for result in results]
@@ -84,9 +105,7 @@ async def replace_rows(
     codes = await _word_codes(connection, changed)
     await connection.execute(_DELETE_ROWS, study_id, changed_ids)
     for name in TABLES:
-        await _insert_rows(
-            connection, study_id, name, changed, codes, (position, reason) if name == "subject" else None
-        )
+        await _insert_rows(connection, study_id, name, changed, codes, derivation if name == "subject" else None)
     await connection.executemany(SQL["insert_query"], _query_records(study_id, changed))
 
 
@@ -127,7 +146,7 @@ async def _word_codes(connection: PooledConnection, results: Iterable[Participan
 
 
 _KEY_TYPES = {"study_id": "text", "participant_id": "text", "site_id": "text", "sequence": "integer"}
-_SUBJECT_TYPES = {"position": "bigint", "digest": "bytea", "reason": "text"}
+_SUBJECT_TYPES = {"position": "bigint", "digest": "bytea", "reason": "text", "revision": "bigint"}
 _SQL_TYPES: Mapping[type[object], str] = {date: "date", int: "integer", bool: "boolean", str: "integer"}
 
 
@@ -148,16 +167,16 @@ async def _insert_rows(
     name: str,
     results: Sequence[ParticipantResult],
     codes: Mapping[str, int],
-    provenance: tuple[int, str] | None,
+    derivation: Derivation | None,
 ) -> None:
-    """Writes the rows of one table. `provenance`: for the table of participants, the position and the reason."""
+    """Writes the rows of one table. `derivation`: for the table of participants, which says where rows come from."""
     texts = _TEXT_COLUMNS[name]
     records: list[tuple[object, ...]] = []
     for result in results:
         for sequence, row in enumerate(getattr(result.rows, name)):
             values = [codes[value] if index in texts else value for index, value in enumerate(row)]
-            origin = () if provenance is None else (provenance[0], result.digest, provenance[1])
-            records.append((study_id, values[0], result.site_id, sequence, *origin, *values[1:]))
+            origin = derivation and (derivation.position, result.digest, derivation.reason, derivation.revision)
+            records.append((study_id, values[0], result.site_id, sequence, *(origin or ()), *values[1:]))
     if records:
         await connection.execute(_INSERTIONS[name], *zip(*records, strict=True))
 

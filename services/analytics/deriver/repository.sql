@@ -9,23 +9,28 @@ on conflict (study_id) do nothing
 
 -- name: lock_state
 -- Locks the state of a study until the commit: two derivers never write rows of one study at once.
-select position, derivation_version, plans from derived_study where study_id = $1 for update
+select position, epoch, derivation_version, plans, revision from derived_study where study_id = $1 for update
 
 -- name: store_state
 -- Stores the state of a study; it returns nothing.
-update derived_study set position = $2, recorded_at = $3, derivation_version = $4, plans = $5 where study_id = $1
+update derived_study
+   set position = $2, recorded_at = $3, derivation_version = $4, plans = $5, epoch = $6, revision = $7
+ where study_id = $1
 
 -- name: lacks_known_on
 -- Whether the study has an event without the day by which it was known.
 select exists (select from journal where study_id = $1 and known_on is null)
 
 -- name: latest_position
--- The position up to which facts of a study have been applied; null without any.
-select position from study_position where study_id = $1
+-- The position up to which facts of a study have been applied, and its epoch; no row without any.
+select position, epoch from study_position where study_id = $1
 
 -- name: participants
--- All participants of a study with facts, in the order of their numbers.
-select distinct subject from inbox_stream where study_id = $1 and subject <> $1 order by subject
+-- All participants of a study with facts or rows, in the order of their numbers.
+select subject from inbox_stream where study_id = $1 and subject <> $1
+ union
+select participant_id from derived_subject where study_id = $1
+ order by 1
 
 -- name: changed_participants
 -- The participants of whom facts were applied after a position, up to another.

@@ -1,4 +1,4 @@
-"""State of the projection of a study: its position, parked streams, lag, and participants without a screening."""
+"""State of the projection of a study: its position, parked streams, lag, and participants who need attention."""
 
 from __future__ import annotations
 
@@ -55,6 +55,22 @@ class UnscreenedList(NamedSchema, schema_name="Missing"):
     rows: list[UnscreenedParticipant]
 
 
+class FailedDerivation(_FromAttributes):
+    """A participant whose rows could not be derived at `position`. Figures and pages show the earlier rows."""
+
+    participant_id: str
+    reason: str = Field(description="type of the error")
+    since: datetime
+    position: int
+
+
+class FailedDerivationList(NamedSchema, schema_name="FailedDerivations"):
+    """Participants whose rows could not be derived: their number, and the first 500 of them."""
+
+    count: int
+    rows: list[FailedDerivation]
+
+
 class TopicLag(BaseModel):
     """Messages of all studies that were not yet processed when the worker last measured, `looked_seconds` ago."""
 
@@ -74,6 +90,8 @@ class Operations(BaseModel):
     unreadable: int = Field(description="messages whose stream cannot be read")
     parked: list[ParkedStream]
     without_screening: UnscreenedList
+    behind: int = Field(description="facts applied after `position`, which figures and pages do not show yet")
+    not_derived: FailedDerivationList
 
 
 async def load_operations(resources: StudyResources, study: str, member: str) -> Operations:
@@ -87,6 +105,7 @@ async def load_operations(resources: StudyResources, study: str, member: str) ->
     current = await projection_position(resources.system_pool, study)
     unscreened = await repository.load_unscreened(resources.pool, study)
     parked_streams = await repository.load_parked_streams(resources.pool, resources.system_pool, study)
+    failed = await repository.load_failed(resources.pool, study)
     topic_lags = await load_lags(resources.pool)
     return Operations(
         study_id=study,
@@ -99,11 +118,16 @@ async def load_operations(resources: StudyResources, study: str, member: str) ->
         without_screening=UnscreenedList(
             count=len(unscreened), rows=[UnscreenedParticipant.model_validate(row) for row in unscreened[:MAX_ROWS]]
         ),
+        behind=await repository.count_facts_behind(resources.system_pool, study),
+        not_derived=FailedDerivationList(
+            count=len(failed), rows=[FailedDerivation.model_validate(row) for row in failed[:MAX_ROWS]]
+        ),
     )
 
 
 def note_operations(request: Request, state: Operations) -> None:
-    note_rows(request, state.study_id, "operations", len(state.parked) + len(state.without_screening.rows))
+    row_count = len(state.parked) + len(state.without_screening.rows) + len(state.not_derived.rows)
+    note_rows(request, state.study_id, "operations", row_count)
 
 
 @routes.get("/operations.json", **read_route_options(Operations), summary="Operations", name="as_numbers")

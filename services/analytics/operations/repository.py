@@ -1,4 +1,4 @@
-"""Parked streams and unreadable messages, and participants with facts but no screening."""
+"""Parked streams, unreadable messages, participants without a screening, and how far rows are derived."""
 
 from __future__ import annotations
 
@@ -26,6 +26,26 @@ class UnscreenedRow:
     since: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class FailedRow:
+    """A participant whose rows could not be derived at a position; `reason` is the type of the error."""
+
+    participant_id: str
+    reason: str
+    since: datetime
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class StudyCounts:
+    """Participants without a screening and with a failed derivation, and facts that the rows do not have yet."""
+
+    study_id: str
+    behind: int
+    failed: int
+    unscreened: int
+
+
 async def load_parked_streams(
     app_pool: asyncpg.Pool[Any], system_pool: asyncpg.Pool[Any], study_id: str
 ) -> list[ParkedStreamStatus]:
@@ -48,10 +68,20 @@ async def load_unscreened(app_pool: asyncpg.Pool[Any], study_id: str) -> list[Un
     """Returns the participants without a screening, in the order of their first facts."""
     async with transaction(app_pool, Tenant(study_id)) as connection:
         rows = await connection.fetch(SQL["unscreened"], study_id)
-    return [UnscreenedRow(row["subject"], tuple(row["services"]), row["facts"], row["since"]) for row in rows]
+    return [UnscreenedRow(row["participant_id"], tuple(row["services"]), row["facts"], row["since"]) for row in rows]
 
 
-async def count_unscreened_by_study(system_pool: asyncpg.Pool[Any]) -> dict[str, int]:
-    """Returns the number of participants without a screening, by study."""
-    rows = await system_pool.fetch(SQL["unscreened_by_study"])
-    return {row["study_id"]: row["participants"] for row in rows}
+async def load_failed(app_pool: asyncpg.Pool[Any], study_id: str) -> list[FailedRow]:
+    """Returns the participants whose last derivation failed, the longest failing first."""
+    async with transaction(app_pool, Tenant(study_id)) as connection:
+        return [FailedRow(**row) for row in await connection.fetch(SQL["failed"], study_id)]
+
+
+async def count_facts_behind(system_pool: asyncpg.Pool[Any], study_id: str) -> int:
+    """Returns the number of applied facts that the derived rows of a study do not have yet."""
+    return max(0, await system_pool.fetchval(SQL["behind"], study_id) or 0)
+
+
+async def counts_by_study(system_pool: asyncpg.Pool[Any]) -> list[StudyCounts]:
+    """Returns the numbers of every study."""
+    return [StudyCounts(**row) for row in await system_pool.fetch(SQL["counts_by_study"])]

@@ -17,25 +17,34 @@ select count(*) from inbox_waiting where source is null
 
 -- name: unscreened
 -- Participants of the study with current facts but no current screening, by the time of their first fact.
-select subject, array_agg(distinct service order by service) as services, count(*) as facts,
-       min(recorded_at) as since
-  from fact where study_id = $1 and subject <> $1 and to_position is null
- group by subject having not bool_or(type = 'participant.screened')
- order by since, subject
+select s.participant_id, stated.services, stated.facts, stated.since
+  from derived_subject s
+ cross join lateral (
+    select array_agg(distinct service order by service) as services, count(*) as facts, min(recorded_at) as since
+      from fact where study_id = s.study_id and subject = s.participant_id and to_position is null
+ ) as stated
+ where s.study_id = $1 and not s.is_screened and not s.is_excluded and stated.facts > 0
+ order by stated.since, s.participant_id
 
--- name: unscreened_by_study
--- The number of such participants by study. It reads the streams first, which are few compared with the facts.
-with received as (
-    select study_id, subject from inbox_stream where subject <> study_id group by study_id, subject
-), unscreened as (
-    select study_id, subject from received r
-     where exists (select from fact f where f.study_id = r.study_id and f.subject = r.subject and f.to_position is null)
-       and not exists (
-           select from fact f
-            where f.study_id = r.study_id and f.subject = r.subject and f.service = 'enrollment'
-              and f.type = 'participant.screened' and f.to_position is null
-       )
-)
-select p.study_id, count(u.subject) as participants
-  from study_position p left join unscreened u using (study_id)
- group by p.study_id order by p.study_id
+-- name: failed
+-- Participants of the study whose last derivation failed, the longest failing first.
+select participant_id, reason, since, position from derived_failure where study_id = $1 order by since, participant_id
+
+-- name: behind
+-- The number of facts of a study that are applied but not in the derived rows; null before the first fact.
+select p.position - coalesce(d.position, 0) from study_position p left join derived_study d using (study_id)
+ where p.study_id = $1
+
+-- name: counts_by_study
+-- For every study: participants without a screening, participants whose derivation failed, facts not in the rows yet.
+select p.study_id, greatest(p.position - coalesce(d.position, 0), 0) as behind,
+       (select count(*) from derived_failure f where f.study_id = p.study_id) as failed,
+       (
+           select count(*) from derived_subject s
+            where s.study_id = p.study_id and not s.is_screened and not s.is_excluded
+              and exists (
+                  select from fact f where f.study_id = s.study_id and f.subject = s.participant_id and f.to_position is null
+              )
+       ) as unscreened
+  from study_position p left join derived_study d using (study_id)
+ order by p.study_id

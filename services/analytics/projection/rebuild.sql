@@ -1,6 +1,7 @@
 -- name: begin_epoch
--- Gives every study a new epoch; it returns nothing.
-update study_position set epoch = gen_random_uuid()
+-- Gives every study a new epoch, and notifies the deriver, which then derives all rows anew.
+with begun as (update study_position set epoch = gen_random_uuid() returning study_id, position)
+select pg_notify('quartal_projected', study_id || ':' || position) from begun
 
 -- name: empty_facts
 -- Empties the tables of facts; it returns nothing.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,10 +26,11 @@ _MAX_CHANGED_SHARE = 0.2
 
 @dataclass(slots=True)
 class _LiveStudy:
-    """The newest snapshot of a study, and a lock: one reader at a time brings it up to date."""
+    """The newest snapshot of a study with its revision, and a lock: one reader at a time brings it up to date."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     snapshot: StudySnapshot | None = None
+    revision: int = 0
 
 
 class LiveSnapshots:
@@ -50,17 +52,22 @@ class LiveSnapshots:
         async with live.lock, self._pool.acquire() as connection, _reading(connection):
             current = await repository.projection_position(connection, study_id)
             earlier = live.snapshot if live.snapshot and live.snapshot.epoch == current.epoch else None
-            if earlier is None or earlier.position != current.position:
+            if earlier is None or live.revision != current.revision:
                 self._words.extend(await read_words(connection, self._words.last_code))
-                earlier = await self._read(connection, study_id, current, earlier)
-                live.snapshot = earlier
+                changed = await repository.changed_participants(connection, study_id, live.revision) if earlier else []
+                earlier = await self._read(connection, study_id, current, earlier, changed)
+                live.snapshot, live.revision = earlier, current.revision
         return earlier
 
     async def _read(
-        self, connection: PooledConnection, study_id: str, current: ProjectionPosition, earlier: StudySnapshot | None
+        self,
+        connection: PooledConnection,
+        study_id: str,
+        current: ProjectionPosition,
+        earlier: StudySnapshot | None,
+        changed: Sequence[str],
     ) -> StudySnapshot:
         study = await repository.study_record_at(connection, study_id, current.position)
-        changed = await repository.changed_participants(connection, study_id, earlier.position) if earlier else []
         if earlier and len(changed) <= max(1, _MAX_CHANGED_SHARE * len(earlier.subjects)):
             ids = np.array([name.encode() for name in changed], dtype=PARTICIPANT_DTYPE)
             tables = {

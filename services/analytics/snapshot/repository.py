@@ -26,12 +26,14 @@ Connection: TypeAlias = "PooledConnection | asyncpg.Pool[Any]"
 class ProjectionPosition:
     """The number of facts of a study that rows are derived from, and the time by which all of them had been recorded.
 
-    Position 0: nothing has been derived. `epoch` changes if the journal is lost.
+    Position 0: nothing has been derived. `epoch` changes if the journal is lost. `revision` counts the derivations:
+    rows may be derived anew at the same position.
     """
 
     position: int
     epoch: str
     recorded_at: datetime | None
+    revision: int = 0
 
 
 async def projection_position(connection: Connection, study_id: str) -> ProjectionPosition:
@@ -39,7 +41,7 @@ async def projection_position(connection: Connection, study_id: str) -> Projecti
     row = await connection.fetchrow(SQL["projection_position"], study_id)
     if row is None:
         return ProjectionPosition(0, "", None)
-    return ProjectionPosition(row["position"], row["epoch"], row["recorded_at"])
+    return ProjectionPosition(row["position"], row["epoch"], row["recorded_at"], row["revision"])
 
 
 async def recorded_at(connection: Connection, study_id: str, position: int) -> datetime | None:
@@ -92,9 +94,9 @@ async def excluded_participants(connection: Connection, study_id: str) -> frozen
     return frozenset(row["participant_id"] for row in await connection.fetch(SQL["excluded_participants"], study_id))
 
 
-async def changed_participants(connection: Connection, study_id: str, position: int) -> list[str]:
-    """Returns the participants whose rows were derived anew after a position."""
-    return [row["participant_id"] for row in await connection.fetch(SQL["changed_participants"], study_id, position)]
+async def changed_participants(connection: Connection, study_id: str, revision: int) -> list[str]:
+    """Returns the participants whose rows were derived anew after a revision."""
+    return [row["participant_id"] for row in await connection.fetch(SQL["changed_participants"], study_id, revision)]
 
 
 async def facts_of_participants(

@@ -1,7 +1,7 @@
 -- name: projection_position
 -- The position up to which the rows of a study are derived, its epoch, and the time by which everything up to it had been
--- recorded.
-select coalesce(d.position, 0) as position, p.epoch::text as epoch, d.recorded_at
+-- recorded. The revision counts the derivations.
+select coalesce(d.position, 0) as position, p.epoch::text as epoch, d.recorded_at, coalesce(d.revision, 0) as revision
   from study_position p left join derived_study d using (study_id)
  where p.study_id = $1
 
@@ -41,8 +41,8 @@ select service, type, subject, event_id, site_id, version, schema_version, data,
 select participant_id from derived_subject where study_id = $1 and is_excluded
 
 -- name: changed_participants
--- The participants whose rows were derived anew after a position.
-select participant_id from derived_subject where study_id = $1 and position > $2
+-- The participants whose rows were derived anew after a revision.
+select participant_id from derived_subject where study_id = $1 and revision > $2
 
 -- name: facts_of_participants
 -- The facts of the given participants that were current at a position, by participant, service and version.

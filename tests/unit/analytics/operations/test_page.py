@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
 
-from services.analytics.operations.api import Operations, TopicLag, UnscreenedList
+from services.analytics.operations.api import (
+    FailedDerivation,
+    FailedDerivationList,
+    Operations,
+    TopicLag,
+    UnscreenedList,
+)
 from services.analytics.operations.page import render_operations
 from shared.inbox.lag import KAFKA_SILENT_SECONDS, WORKER_SILENT_SECONDS, Lag, StuckCounts, detect_silence
 from shared.ui.navigation import StudyHeader
@@ -25,7 +32,7 @@ KAFKA = "Kafka has not answered the analytics worker for 40 s. Figures and pages
 WORKER = "The analytics worker has measured nothing for 90 s. Figures and pages change again when the worker runs."
 
 
-def render_page(kafka: float | None, worker: float | None) -> str:
+def render_page(kafka: float | None, worker: float | None, failed: Sequence[FailedDerivation] = ()) -> str:
     """Return the page so many seconds after Kafka answered and the worker measured; None: they never did."""
     topics = [] if kafka is None else [Lag("quartal.enrollment.v1", 3, 1.0), Lag("quartal.toxicity.v1", 0, kafka)]
     standstill = None if worker is None else StuckCounts(0, 0, None, worker)
@@ -39,6 +46,8 @@ def render_page(kafka: float | None, worker: float | None) -> str:
         unreadable=0,
         parked=[],
         without_screening=UnscreenedList(count=0, rows=[]),
+        behind=1,
+        not_derived=FailedDerivationList(count=len(failed), rows=list(failed)),
     )
     return render_operations(STUDY, operations, detect_silence(topics, standstill))
 
@@ -63,3 +72,12 @@ def test_page_has_no_hint_while_measurements_arrive_or_before_the_first(
     kafka: float | None, worker: float | None
 ) -> None:
     assert "silence" not in render_page(kafka, worker)
+
+
+def test_page_lists_participants_whose_rows_cannot_be_derived() -> None:
+    failed = FailedDerivation(
+        participant_id="QAAAA-AAAAA", reason="KeyError", since=datetime(2024, 3, 1, tzinfo=UTC), position=6
+    )
+    page = render_page(4.0, 4.0, [failed])
+    assert '<b data-number="behind">1</b> fact has been applied since position 7' in page
+    assert '<th scope="row">QAAAA-AAAAA</th><td>KeyError</td><td>6</td>' in page
