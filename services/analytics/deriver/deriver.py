@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Any
 
 import asyncpg
+from pydantic_core import to_json
 
 from services.analytics.cohort.participant import Participant, is_withdrawn_or_voided
 from services.analytics.derivation.derive import DERIVATION_VERSION, derive
@@ -113,7 +114,7 @@ def derive_participant(
     rows = derive(participant, study)
     queries = _derive_queries(participant, rows, events, study, term_names)
     site_id = current_site(record) or ""
-    digest = sha256(repr((rows, queries, site_id)).encode()).digest()
+    digest = sha256(to_json((rows, queries, site_id))).digest()
     return ParticipantResult(participant_id, site_id, rows, queries, digest)
 
 
