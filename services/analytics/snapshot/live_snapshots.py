@@ -62,7 +62,7 @@ class LiveSnapshots:
         study = await repository.study_record_at(connection, study_id, current.position)
         changed = await repository.changed_participants(connection, study_id, earlier.position) if earlier else []
         if earlier and len(changed) <= max(1, _MAX_CHANGED_SHARE * len(earlier.subjects)):
-            ids = np.array([name.encode() for name in changed], dtype=PARTICIPANT_DTYPE)
+            ids = np.unique(np.array([name.encode() for name in changed], dtype=PARTICIPANT_DTYPE))
             tables = {
                 name: replace_participants(
                     earlier.tables[name], await read_table(connection, name, study_id, changed), ids
