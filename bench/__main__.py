@@ -7,10 +7,33 @@ import os
 
 import uvloop
 
-from bench import api, append, end_to_end, fairness, projection, relay, report
+from bench import (
+    api,
+    append,
+    cold_snapshot,
+    derivation,
+    end_to_end,
+    fairness,
+    live_figure,
+    live_page,
+    projection,
+    relay,
+    report,
+)
 from bench.ratio import Bench, Size
 
-BENCHES: tuple[Bench, ...] = (append.BENCH, api.BENCH, fairness.BENCH, relay.BENCH, projection.BENCH, end_to_end.BENCH)
+BENCHES: tuple[Bench, ...] = (
+    append.BENCH,
+    api.BENCH,
+    fairness.BENCH,
+    relay.BENCH,
+    projection.BENCH,
+    end_to_end.BENCH,
+    derivation.BENCH,
+    cold_snapshot.BENCH,
+    live_figure.BENCH,
+    live_page.BENCH,
+)
 
 
 def main() -> None:

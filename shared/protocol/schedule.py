@@ -11,6 +11,7 @@ from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from itertools import pairwise
 
 from shared.protocol.anchors import CourseDates
@@ -87,6 +88,12 @@ def add_months(day: date, months: int) -> date:
     return date(year, month, min(day.day, monthrange(year, month)[1]))
 
 
+@lru_cache(maxsize=4096)
+def _visits_from(plans: tuple[PlanPeriod, ...], anchor: date) -> tuple[Visit, ...]:
+    """Compute `planned_visits`: many participants of a study share an anchor, and several rules ask for one of them."""
+    return _visits(list(_targets(plans, anchor, 0)))
+
+
 def planned_visits(plans: Sequence[PlanPeriod], anchor: date) -> tuple[Visit, ...]:
     """Returns every visit that is counted from the anchor alone, by number.
 
@@ -94,7 +101,7 @@ def planned_visits(plans: Sequence[PlanPeriod], anchor: date) -> tuple[Visit, ..
     an unbroken run of numbers follow each other without gaps. The last one ends on the day before a further visit would
     open.
     """
-    return _visits(list(_targets(plans, anchor, 0)))
+    return _visits_from(tuple(plans), anchor)
 
 
 def schedules(plans: Sequence[PlanPeriod], courses: Sequence[CourseDates]) -> tuple[Schedule, ...]:

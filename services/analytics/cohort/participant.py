@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date
 from functools import cached_property
+from typing import Any
 from uuid import UUID
 
 from services.analytics.cohort import date_imputation
@@ -71,6 +72,17 @@ class Participant:
             if self._day_if_known(fact) is None or self.day(fact) <= until
         ]
 
+    def counted(self, fact_type: type[F]) -> Sequence[F]:
+        """Returns the facts of a type that analyses count on any day, the earliest first."""
+        if (counted := self._counted_by_type.get(fact_type)) is None:
+            counted = self._counted_by_type[fact_type] = sorted(self.facts(fact_type, date.max), key=self.day)
+        return counted
+
+    @cached_property
+    def _counted_by_type(self) -> dict[type[Fact], list[Any]]:
+        """The facts that were asked for, by type."""
+        return {}
+
     def first_fact(self, fact_type: type[F], until: date = date.max) -> F | None:
         """Returns the earliest of `facts`; None if there are none."""
         return min(self.facts(fact_type, until), key=self.day, default=None)
@@ -83,6 +95,16 @@ class Participant:
         return self._day_if_known(fact) or self._known_on_by_fact[id(fact)]
 
     def _day_if_known(self, fact: Fact) -> date | None:
+        if (known := self._known_days.get(id(fact))) is None:
+            self._known_days[id(fact)] = known = (fact, self._find_day(fact))
+        return known[1]
+
+    @cached_property
+    def _known_days(self) -> dict[int, tuple[Fact, date | None]]:
+        """The days that were asked for, by identity of the fact. Each fact is kept, so its identity is not reused."""
+        return {}
+
+    def _find_day(self, fact: Fact) -> date | None:
         if isinstance(fact, ParticipantDied):
             alive_on = self.last_known_alive
             known_on = self._known_on_by_fact[id(fact)]

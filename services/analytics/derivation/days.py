@@ -34,7 +34,7 @@ def impute_day(participant: Participant, fact: Fact, partial_date: PartialDate |
 
 def counted(participant: Participant, fact_type: type[F]) -> Sequence[F]:
     """Returns the facts of a type that analyses count, the earliest first: none after a withdrawal of consent."""
-    return sorted(participant.facts(fact_type, NEVER), key=participant.day)
+    return participant.counted(fact_type)
 
 
 def first(participant: Participant, fact_type: type[F]) -> F | None:

@@ -231,9 +231,10 @@ def _progression_code(participant: Participant, kind: str, lesion_id: str | None
 
 def derive_absences(participant: Participant) -> Iterator[AbsenceRow]:
     """Yields each loss to follow-up with the first resumption on or after its day."""
+    losses = counted(participant, LostToFollowUp)
     resumptions = [row_day(participant, resumption) for resumption in counted(participant, FollowUpResumed)]
-    proofs = proofs_of_life(participant)
-    for loss in counted(participant, LostToFollowUp):
+    proofs = proofs_of_life(participant) if losses else []
+    for loss in losses:
         lost = row_day(participant, loss)
         resumed = min((day for day in resumptions if day.on >= lost.on), default=NO_DAY)
         yield AbsenceRow(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
+from itertools import groupby
 
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.serious_events import SeriousEvent, serious_events
@@ -19,7 +21,7 @@ ToxicityPlanOn = Callable[[date], tuple[ToxicityPlan, str]]
 """The plan of toxicity assessments in force on a day, with the amendment that it is from; "" before the first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DatedAssessment:
     """An assessment of which findings count, with the plan in force on its day, in the order of the days."""
 
@@ -29,7 +31,7 @@ class DatedAssessment:
     plan: ToxicityPlan
     amendment: str
 
-    @property
+    @cached_property
     def grades(self) -> dict[str, int | None]:
         """The grade of each term that is named; None where it was not graded."""
         return {finding.term: finding.grade for finding in self.fact.findings}
@@ -44,14 +46,21 @@ class DatedAssessment:
 
 def dated_assessments(participant: Participant, plan_on: ToxicityPlanOn) -> list[DatedAssessment]:
     """Returns the assessments that analyses count, the earliest first; of one day, in an order by their content."""
-    ordered = sorted(
-        counted(participant, ToxicityAssessed), key=lambda fact: (participant.day(fact), fact.model_dump_json())
-    )
+    ordered = [
+        fact
+        for _, of_day in groupby(counted(participant, ToxicityAssessed), key=participant.day)
+        for fact in _by_content(list(of_day))
+    ]
     days = [row_day(participant, fact) for fact in ordered]
     return [
         DatedAssessment(number, fact, day, *plan_on(day.on))
         for number, (fact, day) in enumerate(zip(ordered, days, strict=True))
     ]
+
+
+def _by_content(facts: Sequence[ToxicityAssessed]) -> Sequence[ToxicityAssessed]:
+    """Returns facts in an order that does not depend on that of their recording."""
+    return facts if len(facts) == 1 else sorted(facts, key=lambda fact: fact.model_dump_json())
 
 
 def derive_assessments(participant: Participant, assessments: Sequence[DatedAssessment]) -> Iterator[AssessmentRow]:
@@ -99,21 +108,20 @@ def _event_day(
 
     An onset is that of the term, which may have become severe later; otherwise the day of the assessment counts.
     """
+    if finding.onset_on is None:
+        return assessment.day
     onset = impute_day(participant, assessment.fact, finding.onset_on)
     earlier = [other.day.on for other in assessments[: assessment.number] if other.shows_less_than_severe(finding.term)]
     is_plausible = onset.on <= assessment.day.on and all(day < onset.on for day in earlier)
-    return onset if finding.onset_on and is_plausible else assessment.day
+    return onset if is_plausible else assessment.day
 
 
 def _relation(attributions: Sequence[Attribution], on: date, course_starts: Mapping[str, date]) -> str:
     """Returns whether an event is related to a course that had begun by its day; `not_stated` without attribution."""
     if not attributions:
         return "not_stated"
-    related = {
-        attribution.treatment[1]
-        for attribution in attributions
-        if attribution.treatment and attribution.treatment[0] == "course" and attribution.level in RELATED_LEVELS
-    }
+    treatments = [attribution.treatment for attribution in attributions if attribution.level in RELATED_LEVELS]
+    related = {treatment[1] for treatment in treatments if treatment and treatment[0] == "course"}
     is_related = any(name in course_starts and course_starts[name] <= on for name in related)
     return "related" if is_related else "unrelated"
 

@@ -13,8 +13,9 @@ from itertools import groupby
 from typing import Any
 
 import asyncpg
+from pydantic_core import to_json
 
-from services.analytics.cohort.participant import Participant, is_withdrawn_or_voided
+from services.analytics.cohort.participant import Participant, is_withdrawn_or_voided, known_on
 from services.analytics.derivation.derive import DERIVATION_VERSION, derive
 from services.analytics.derivation.rows import ParticipantRows
 from services.analytics.deriver import repository
@@ -147,26 +148,31 @@ def derive_participant(
 
     An unreadable fact does not keep a participant in analyses whom another fact excludes.
     """
-    participant = Participant.from_events(participant_id, _readable_events(events))
+    stated = _stated_facts(events)
+    participant = Participant(
+        participant_id=participant_id,
+        record=Record(tuple(fact for _, fact in stated)),
+        known_on={event.event_id: known_on(event) for event, _ in stated},
+    )
     rows = derive(participant, study)
     queries = _derive_queries(participant, rows, events, study, term_names)
     site_id = current_site(participant.record) or ""
-    digest = sha256(repr((rows, queries, site_id)).encode()).digest()
+    digest = sha256(to_json((rows, queries, site_id))).digest()
     return ParticipantResult(participant_id, site_id, rows, queries, digest)
 
 
-def _readable_events(events: Sequence[Event]) -> list[Event]:
-    """Returns the readable events. Raises KeyError or ValueError for an unreadable one, unless the participant left."""
-    readable, stated, fault = list[Event](), list[StatedFact[Fact]](), None
+def _stated_facts(events: Sequence[Event]) -> list[tuple[Event, StatedFact[Fact]]]:
+    """Returns the events with their facts. Raises KeyError or ValueError for an unreadable one, unless the participant
+    left: nothing more is analyzed then."""
+    stated, fault = list[tuple[Event, StatedFact[Fact]]](), None
     for event in events:
         try:
-            stated.append(event.stated_fact())
-            readable.append(event)
+            stated.append((event, event.stated_fact()))
         except (KeyError, ValueError) as error:
             fault = error
-    if fault and not is_withdrawn_or_voided(Record(tuple(stated))):
+    if fault and not is_withdrawn_or_voided(Record(tuple(fact for _, fact in stated))):
         raise fault
-    return readable
+    return stated
 
 
 def _derive_queries(

@@ -25,6 +25,8 @@ _ALWAYS_NUMBER = -(2**31)
 _EPOCH_ORDINAL = date(2000, 1, 1).toordinal()
 DTYPES: Mapping[type[object], str] = {date: "i4", int: "i4", bool: "?", str: "i4"}
 """The type of a column in memory, by the type of the member of its row."""
+_MEMBER_TYPES: Mapping[type[Row], Mapping[str, type[object]]] = {row: get_type_hints(row) for row in TABLES.values()}
+"""The types of the members of each row by name: they are slow to find."""
 
 
 def day_number(day: date) -> int:
@@ -88,6 +90,11 @@ class Table:
     def __len__(self) -> int:
         return len(self.columns["participant_id"])
 
+    def first_rows(self) -> NDArray[np.intp]:
+        """Returns the index of the first row of each participant who has rows."""
+        ids = self.columns["participant_id"]
+        return np.flatnonzero(np.append(len(ids) > 0, ids[1:] != ids[:-1]))
+
     def where(self, mask: NDArray[np.bool_]) -> Table:
         """Returns the rows for which the mask is true."""
         return Table({name: column[mask] for name, column in self.columns.items()})
@@ -97,13 +104,13 @@ def column_types(row: type[Row]) -> dict[str, str]:
     """Returns the NumPy types of the columns of a table, in the order of the members of its rows."""
     return {
         name: PARTICIPANT_DTYPE if name == "participant_id" else DTYPES[kind]
-        for name, kind in get_type_hints(row).items()
+        for name, kind in _MEMBER_TYPES[row].items()
     }
 
 
 def table_of_rows(row: type[Row], rows: Sequence[Row], words: Words) -> Table:
     """Returns rows as columns; their words are given codes."""
-    kinds = get_type_hints(row)
+    kinds = _MEMBER_TYPES[row]
     values = zip(*rows, strict=True) if rows else iter([()] * len(kinds))
     return Table(
         {
@@ -130,13 +137,32 @@ def tables_of_participants(participants: Iterable[ParticipantRows], words: Words
     }
 
 
-def concatenate(parts: Sequence[Table]) -> Table:
-    """Returns the rows of tables of different participants as one table, sorted by participant."""
-    merged = {name: np.concatenate([part[name] for part in parts]) for name in parts[0].columns}
-    order = np.argsort(merged["participant_id"], kind="stable")
-    return Table({name: column[order] for name, column in merged.items()})
-
-
 def replace_participants(table: Table, changed: Table, participant_ids: Column) -> Table:
-    """Returns a table in which the rows of these participants are those of `changed`."""
-    return concatenate([table.where(~np.isin(table["participant_id"], participant_ids)), changed])
+    """Returns a table in which the rows of these participants are those of `changed`; the same table if they are equal.
+
+    `participant_ids`: sorted, without repetition. `changed` has rows of these participants alone.
+    """
+    old, new = _slices_of(table, participant_ids), _slices_of(changed, participant_ids)
+    if all(_equals_parts(changed[name], column, old) for name, column in table.columns.items()):
+        return table
+    return Table({name: _replace_parts(column, changed[name], old, new) for name, column in table.columns.items()})
+
+
+def _slices_of(table: Table, participant_ids: Column) -> list[slice]:
+    """Returns the places of the rows of each participant; an empty place where those of one without rows would be."""
+    first, last = (np.searchsorted(table["participant_id"], participant_ids, side) for side in ("left", "right"))
+    return [slice(start, end) for start, end in zip(first.tolist(), last.tolist(), strict=True)]
+
+
+def _equals_parts(values: Column, column: Column, places: Sequence[slice]) -> bool:
+    """Returns whether the values are those of a column at these places."""
+    return np.array_equal(values, np.concatenate([column[:0], *(column[place] for place in places)]))
+
+
+def _replace_parts(column: Column, changed: Column, old: Sequence[slice], new: Sequence[slice]) -> Column:
+    """Returns a column with other values at the old places."""
+    parts, kept_from = list[Column](), 0
+    for old_place, new_place in zip(old, new, strict=True):
+        parts += [column[kept_from : old_place.start], changed[new_place]]
+        kept_from = old_place.stop
+    return np.concatenate([*parts, column[kept_from:]])

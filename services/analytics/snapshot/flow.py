@@ -17,6 +17,9 @@ from services.analytics.snapshot.columns import NEVER_NUMBER, Table
 from services.analytics.snapshot.selection import Selection, stereotactic_targets
 from services.analytics.snapshot.snapshot import Mask, StudySnapshot
 
+_PRECISION_BITS, _MOST_PRECISION = 2, 3
+"""A day and its precision are compared as one number: the precision has the last two bits."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CohortFlow:
@@ -100,23 +103,27 @@ class DayColumn:
 
 def first_days(snapshot: StudySnapshot, rows: Table, day: str, precision: str) -> DayColumn:
     """Returns the earliest day of the rows of each participant, of several on one day the most precise."""
-    order = np.lexsort((rows[precision], rows[day]))[::-1]
-    return _scatter(snapshot, rows, order, day, precision)
+    ranks = (rows[day].astype(np.int64) << _PRECISION_BITS) + rows[precision]
+    earliest = _of_subjects(snapshot, rows, np.minimum, ranks, nobody=NEVER_NUMBER << _PRECISION_BITS)
+    return DayColumn((earliest >> _PRECISION_BITS).astype(np.int32), (earliest & _MOST_PRECISION).astype(np.int32))
 
 
 def last_days(snapshot: StudySnapshot, rows: Table, day: str, precision: str) -> DayColumn:
     """Returns the latest day of the rows of each participant, of several on one day the most precise."""
-    order = np.lexsort((-rows[precision], rows[day]))
-    return _scatter(snapshot, rows, order, day, precision)
+    ranks = (rows[day].astype(np.int64) << _PRECISION_BITS) + (_MOST_PRECISION - rows[precision])
+    nobody = (NEVER_NUMBER << _PRECISION_BITS) + _MOST_PRECISION
+    latest = _of_subjects(snapshot, rows, np.maximum, ranks, nobody)
+    precisions = _MOST_PRECISION - (latest & _MOST_PRECISION)
+    return DayColumn((latest >> _PRECISION_BITS).astype(np.int32), precisions.astype(np.int32))
 
 
-def _scatter(snapshot: StudySnapshot, rows: Table, order: NDArray[np.intp], day: str, precision: str) -> DayColumn:
-    """Writes rows to their participants in this order: of several rows of one participant the last one counts."""
-    indexes = snapshot.subject_indexes(rows)[order]
-    days = np.full(len(snapshot.subjects), NEVER_NUMBER, dtype=np.int32)
-    precisions = np.zeros(len(snapshot.subjects), dtype=np.int32)
-    days[indexes], precisions[indexes] = rows[day][order], rows[precision][order]
-    return DayColumn(days, precisions)
+def _of_subjects(
+    snapshot: StudySnapshot, rows: Table, choose: np.ufunc, ranks: NDArray[np.int64], nobody: int
+) -> NDArray[np.int64]:
+    """Returns for each participant the chosen one of the ranks of their rows; `nobody` without rows."""
+    chosen, first_rows = np.full(len(snapshot.subjects), nobody, dtype=np.int64), rows.first_rows()
+    chosen[snapshot.subject_indexes(rows, first_rows)] = choose.reduceat(ranks, first_rows) if len(rows) else nobody
+    return chosen
 
 
 def _last_absence(snapshot: StudySnapshot, cut: int) -> DayColumn:

@@ -69,7 +69,7 @@ class LiveSnapshots:
     ) -> StudySnapshot:
         study = await repository.study_record_at(connection, study_id, current.position)
         if earlier and len(changed) <= max(1, _MAX_CHANGED_SHARE * len(earlier.subjects)):
-            ids = np.array([name.encode() for name in changed], dtype=PARTICIPANT_DTYPE)
+            ids = np.unique(np.array([name.encode() for name in changed], dtype=PARTICIPANT_DTYPE))
             tables = {
                 name: replace_participants(
                     earlier.tables[name], await read_table(connection, name, study_id, changed), ids

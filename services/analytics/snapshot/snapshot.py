@@ -13,6 +13,7 @@ from services.analytics.snapshot.columns import PARTICIPANT_DTYPE, Table, Words
 from shared.kernel.record import Record
 
 Mask = NDArray[np.bool_]
+_EVERYWHERE = slice(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,14 @@ class StudySnapshot:
         """The participants, one row each, sorted by number."""
         return self.tables["subject"]
 
-    def subject_indexes(self, rows: Table) -> NDArray[np.intp]:
-        """Returns for each row the index of its participant in `subjects`."""
-        return np.searchsorted(self.subjects["participant_id"], rows["participant_id"])
+    def subject_indexes(self, rows: Table, places: NDArray[np.intp] | slice = _EVERYWHERE) -> NDArray[np.intp]:
+        """Returns for each row, or those at these places, the index of its participant in `subjects`."""
+        return np.searchsorted(self.subjects["participant_id"], rows["participant_id"][places])
 
     def subjects_with(self, rows: Table) -> Mask:
         """Returns which participants have any of these rows."""
         mask = np.zeros(len(self.subjects), dtype=bool)
-        mask[self.subject_indexes(rows)] = True
+        mask[self.subject_indexes(rows, rows.first_rows())] = True
         return mask
 
     def limited_to(self, participant_ids: Sequence[str]) -> StudySnapshot:

@@ -1,0 +1,87 @@
+"""Columns of derived rows: the rows of changed participants are replaced, and days are found by participant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.analytics.derivation.rows import NEVER, AbsenceRow, Row
+from services.analytics.snapshot.columns import (
+    PARTICIPANT_DTYPE,
+    Table,
+    Words,
+    day_of_number,
+    replace_participants,
+    table_of_rows,
+)
+from services.analytics.snapshot.flow import DayColumn, first_days, last_days
+from services.analytics.snapshot.snapshot import StudySnapshot
+from shared.kernel.record import Record
+
+NAMES = [f"PARTICIP-{number}{number}" for number in range(5)]
+Dated = tuple[date, int]
+DATED = st.tuples(
+    st.sampled_from([date(2024, 1, 1) + timedelta(days=number) for number in range(3)]), st.integers(0, 2)
+)
+ROWS = st.dictionaries(st.sampled_from(NAMES), st.lists(DATED, max_size=3))
+"""The days, with their precisions, of some participants; one without rows has an empty list."""
+
+
+def absences(rows: Mapping[str, Sequence[Dated]]) -> Table:
+    return table_of_rows(AbsenceRow, [absence(name, *dated) for name in sorted(rows) for dated in rows[name]], Words())
+
+
+def absence(name: str, lost_on: date, precision: int) -> Row:
+    return AbsenceRow(
+        participant_id=name,
+        lost_on=lost_on,
+        lost_precision=precision,
+        resumed_on=NEVER,
+        resumed_precision=0,
+        reason="",
+        alive_before=date.min,
+    )
+
+
+def as_lists(table: Table) -> dict[str, list[object]]:
+    return {name: column.tolist() for name, column in table.columns.items()}
+
+
+@given(ROWS, ROWS)
+def test_rows_of_changed_participants_are_replaced_and_no_others(
+    before: dict[str, list[Dated]], changed: dict[str, list[Dated]]
+) -> None:
+    ids = np.array(sorted(name.encode() for name in changed), dtype=PARTICIPANT_DTYPE)
+    replaced = replace_participants(absences(before), absences(changed), ids)
+    assert as_lists(replaced) == as_lists(absences(before | changed))
+
+
+def test_table_of_which_no_row_differs_is_kept() -> None:
+    table = absences({NAMES[0]: [(date(2024, 1, 1), 0)], NAMES[1]: [(date(2024, 1, 2), 1)]})
+    ids = np.array([NAMES[1].encode()], dtype=PARTICIPANT_DTYPE)
+    assert replace_participants(table, absences({NAMES[1]: [(date(2024, 1, 2), 1)]}), ids) is table
+
+
+@pytest.mark.parametrize(
+    ("find", "best"),
+    [
+        (first_days, lambda rows: min(rows)),
+        (last_days, lambda rows: max(rows, key=lambda row: (row[0], -row[1]))),
+    ],
+)
+@given(ROWS)
+def test_day_of_each_participant_is_the_most_precise_of_the_first_or_last_day(
+    find: Callable[[StudySnapshot, Table, str, str], DayColumn],
+    best: Callable[[Sequence[Dated]], Dated],
+    rows: dict[str, list[Dated]],
+) -> None:
+    everybody = absences({name: [(date(2024, 1, 1), 0)] for name in NAMES})
+    snapshot = StudySnapshot("study", 1, None, Record(), {"subject": everybody}, Words())
+    column = find(snapshot, absences(rows), "lost_on", "lost_precision")
+    found = [(day_of_number(day), precision) for day, precision in zip(column.day, column.precision, strict=True)]
+    assert found == [best(rows[name]) if rows.get(name) else (NEVER, 0) for name in NAMES]
