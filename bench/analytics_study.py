@@ -14,12 +14,12 @@ from itertools import islice
 from typing import Any
 
 import asyncpg
-from infra.client.services import SERVICES
 
 from bench.cohort import DISTINCT_PARTICIPANTS
 from infra.cli.settings_source import read_settings
 from infra.local.stack import Stack
 from infra.reference.study import subject
+from infra.services import SERVICES
 from infra.simulator.participants import FIRST_SCREENING_DAY, OPENING_DATA, SITES, simulate_participant
 from services.analytics.derivation.rows import TABLES
 from services.analytics.deriver.deriver import Deriver
@@ -28,6 +28,7 @@ from shared.contracts import catalogue
 from shared.contracts.event import Event
 from shared.contracts.study import StudyOpened
 from shared.inbox.batch import EventHandler, apply_messages
+from shared.kernel.clock import Clock
 from shared.kernel.fact import Fact
 from shared.kernel.ids import new_participant_id
 from shared.postgres.tenancy import open_pool
@@ -68,7 +69,7 @@ def simulate_history(study_id: str, index: int) -> ParticipantHistory:
 
 
 @dataclass(frozen=True)
-class AnalyticsStudy:
+class BenchStudy:
     """A study in the database of analytics. `histories`: the participants who were projected, and not copied."""
 
     study_id: str
@@ -76,7 +77,7 @@ class AnalyticsStudy:
     histories: Sequence[ParticipantHistory]
 
     @classmethod
-    async def fill(cls, pool: asyncpg.Pool[Any], study_id: str, participants: int) -> AnalyticsStudy:
+    async def fill(cls, pool: asyncpg.Pool[Any], study_id: str, participants: int) -> BenchStudy:
         """Project and derive so many participants, those beyond the distinct ones as copies of their rows."""
         histories = [simulate_history(study_id, index) for index in range(min(participants, DISTINCT_PARTICIPANTS))]
         study = cls(study_id, pool, histories)
@@ -86,7 +87,7 @@ class AnalyticsStudy:
         return study
 
     async def derive(self) -> None:
-        await Deriver(self.pool, TermNames()).derive_study(self.study_id)
+        await Deriver(self.pool, TermNames(), Clock()).derive_study(self.study_id)
 
     async def add_fact(self) -> None:
         """Record one more fact of one of the participants, project it, and derive the rows."""

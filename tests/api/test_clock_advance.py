@@ -98,7 +98,7 @@ def test_only_days_to_come_are_accepted(demo: Demo, number_of_days: str) -> None
 
 
 def test_deployment_is_not_advanced(demo: Demo, tmp_path: Path) -> None:
-    """Where no `quartal up` holds the data folder, every setting of a deployment changes nothing."""
+    """The command refuses a data folder that no `quartal up` holds, whatever the settings of a deployment."""
     result = advance(demo, "atc-rt", QUARTAL_DATA=str(tmp_path))
     assert result.returncode == 1
     assert "can be advanced" in result.stderr

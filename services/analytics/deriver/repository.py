@@ -20,7 +20,7 @@ _QUERY_TABLE = "derived_data_query"
 
 @dataclass(frozen=True, slots=True)
 class DerivedState:
-    """How far the rows of a study are derived: the position and its epoch, the version of the derivation, the plans.
+    """The state of a study's rows: the position and its epoch, the version of the derivation, a digest of the plans.
 
     `epoch`: None before the first derivation. `plans`: a digest of the study's own facts that rows depend on.
     """

@@ -104,16 +104,26 @@ class Publications:
         figure_type: type[Figure],
         published: PublishedStudy,
         edition: DataCut,
-        asked_cut: DataCut,
+        requested_cut: DataCut,
         division: Division | None,
     ) -> FigureAnswer:
-        key = (published.study_id, published.epoch, figure_type.NAME, edition, asked_cut, division, published.excluded)
+        key = (
+            published.study_id,
+            published.epoch,
+            figure_type.NAME,
+            edition,
+            requested_cut,
+            division,
+            published.excluded,
+        )
         if key not in self._answers:
             snapshot = await self._reader.past(
                 published.study_id, published.record, edition.position, excluded=published.excluded
             )
             publish = partial(publish_at_cut, figure_type, snapshot, edition)
-            self._answers[key] = await asyncio.to_thread(partial(publish, asked_cut=asked_cut, division=division))
+            self._answers[key] = await asyncio.to_thread(
+                partial(publish, requested_cut=requested_cut, division=division)
+            )
             _limit(self._answers, ANSWER_CACHE_SIZE)
         return self._answers[key]
 

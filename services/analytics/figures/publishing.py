@@ -59,9 +59,9 @@ def require_publication(figure_type: type[Figure], request: FigureRequest) -> No
 def requested_division(figure_type: type[Figure], rights: Rights, request: FigureRequest) -> Division | None:
     """Returns the division of the figure that a reader asks for; None for the whole study.
 
-    A part of the study is one group of a division, and is shown if the whole division may be. Who is a reader of one
-    site asks for the part of that site. Raises Forbidden for the site of another, SmallGroups for a figure that is
-    never divided, and for several divisions at once.
+    A part of the study is one group of a division, and is shown if the whole division may be. A reader with a grant at
+    one site asks for the part of that site. Raises Forbidden for another site, SmallGroups for a figure that is never
+    divided, and for several divisions at once.
     """
     sites = frozenset(grant.scope for grant in rights.grants)
     if request.site is not None and not sites & {EVERY_SITE, request.site}:
@@ -100,10 +100,10 @@ def publish_at_cut(
     snapshot: StudySnapshot,
     cut: DataCut,
     *,
-    asked_cut: DataCut,
+    requested_cut: DataCut,
     division: Division | None = None,
 ) -> FigureAnswer:
-    """Returns a figure as published with `cut`, for readers who asked for `asked_cut`.
+    """Returns a figure as published with `cut`, for readers who asked for `requested_cut`.
 
     A division has the participants that it was published with. Those who are excluded since are in no figure.
     """
@@ -115,7 +115,7 @@ def publish_at_cut(
         recorded_at=cut.recorded_at,
         cut_date=cut.cut_on,
         filters=_filters(division),
-        publication=Publication(cut=asked_cut.name, edition=cut.name),
+        publication=Publication(cut=requested_cut.name, edition=cut.name),
     )
     minimum = smallest_group(snapshot.study, cut.cut_on)
     return FigureAnswer(

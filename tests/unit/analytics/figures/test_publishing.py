@@ -75,7 +75,7 @@ class StudyHistory:
 
     def _published_counts(self, edition: int, excluded: frozenset[str], divided: DividedCut) -> dict[str, int]:
         snapshot = snapshot_of_events(self.events_at_cuts[edition], excluded=excluded)
-        answer = publish_at_cut(Accrual, snapshot, self.cuts[edition], asked_cut=self.cuts[-1], division=BY_SEX)
+        answer = publish_at_cut(Accrual, snapshot, self.cuts[edition], requested_cut=self.cuts[-1], division=BY_SEX)
         assert isinstance(answer.figure, Accrual)
         counts = {group.name: group.enrolled for group in answer.figure.groups}
         assert counts == Counter(membership.group for membership in divided.members.values())
