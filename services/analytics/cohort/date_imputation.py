@@ -10,7 +10,7 @@ from datetime import date
 from itertools import chain
 
 from services.analytics.cohort.episodes import EPISODE_CHANGES, EPISODE_ENDS, EPISODE_STARTS, EpisodeId, episode_of
-from services.analytics.cohort.vital_status import possible_after_withdrawal
+from services.analytics.cohort.vital_status import implies_alive, possible_after_withdrawal
 from shared.contracts.follow_up import FollowUpResumed, LostToFollowUp
 from shared.kernel.fact import Fact
 from shared.kernel.partial_date import PartialDate
@@ -33,9 +33,14 @@ def impute(partial_date: PartialDate, known_on: date) -> date:
     return max(partial_date.earliest, min(middle, known_on))
 
 
-def latest_imputable_day(fact: Fact, known_on: date, withdrawn_on: date) -> date:
-    """Returns the last day to impute: the day of the withdrawal of consent for facts that cannot follow it."""
-    return known_on if possible_after_withdrawal(fact) else min(known_on, withdrawn_on)
+def latest_imputable_day(fact: Fact, known_on: date, withdrawn_on: date, died_on: date) -> date:
+    """Returns the last day to impute: the withdrawal of consent and an exact death limit facts that cannot follow them.
+
+    `withdrawn_on`, `died_on`: `date.max` without one.
+    """
+    limit = known_on if possible_after_withdrawal(fact) else min(known_on, withdrawn_on)
+    may_precede_death = fact.happened_on is not None and fact.happened_on.earliest <= died_on
+    return min(limit, died_on) if may_precede_death and implies_alive(fact) else limit
 
 
 def date_key(fact: Fact, unadjusted_day: date) -> DateKey:

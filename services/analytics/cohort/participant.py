@@ -118,16 +118,14 @@ class Participant:
         return self._adjusted_days.get(date_imputation.date_key(fact, unadjusted_day), unadjusted_day)
 
     def _impute_alone(self, fact: Fact) -> date:
-        """Returns the imputed day of the fact's own date. Of other facts, only a withdrawal of consent limits it."""
-        partial_date, known_on = fact.happened_on, self._known_on_by_fact[id(fact)]
-        if partial_date is None:
-            return known_on
-        return impute(partial_date, date_imputation.latest_imputable_day(fact, known_on, self.withdrawn_on))
+        """Returns the imputed day of the fact's own date. Of other facts, only withdrawal and death limit it."""
+        return self.impute(fact, fact.happened_on) if fact.happened_on else self._known_on_by_fact[id(fact)]
 
     def impute(self, fact: Fact, partial_date: PartialDate) -> date:
-        """Returns the imputed day of another date of a fact than the one that orders it, such as an onset."""
+        """Returns the imputed day of any date of a fact, such as an onset."""
         known_on = self._known_on_by_fact[id(fact)]
-        return impute(partial_date, date_imputation.latest_imputable_day(fact, known_on, self.withdrawn_on))
+        limit = date_imputation.latest_imputable_day(fact, known_on, self.withdrawn_on, self._exact_death)
+        return impute(partial_date, limit)
 
     @cached_property
     def _known_on_by_fact(self) -> Mapping[int, date]:
@@ -155,6 +153,12 @@ class Participant:
         loss_days = [self.day(fact) for fact in self.facts(LostToFollowUp, until)]
         resumption_days = [self.day(fact) for fact in self.facts(FollowUpResumed, until)]
         return max(loss_days) if loss_days and max(loss_days) > max(resumption_days, default=date.min) else None
+
+    @cached_property
+    def _exact_death(self) -> date:
+        """The day of a death that is known exactly; `date.max` without one."""
+        deaths = [death.died_on for death in self.record.facts_of(ParticipantDied) if death.died_on]
+        return min((died_on.earliest for died_on in deaths if died_on.is_exact), default=date.max)
 
     @cached_property
     def withdrawn_on(self) -> date:

@@ -31,12 +31,21 @@ _LABELS = {
     **PARTICIPATION_STATUS_LABELS,
     "screened": "Screened",
     "screen_failed": "Screen failed",
+    "screen_failed_after_consent": "Screen failed after consent",
     "consented": "Consented",
     "enrolled": "Enrolled",
     "treated": "Treated (radiotherapy started)",
     "stereotactic": "Stereotactic radiotherapy of a metastasis",
 }
-_STEPS = ("screened", "screen_failed", "consented", "enrolled", "treated", "stereotactic")
+_STEPS = (
+    "screened",
+    "screen_failed",
+    "screen_failed_after_consent",
+    "consented",
+    "enrolled",
+    "treated",
+    "stereotactic",
+)
 _COUNTS = frozenset({*_STEPS, *get_args(FollowUpStatus)})
 
 _WIDTH = 480
@@ -49,7 +58,7 @@ class ParticipantFlow(Figure):
     """Counts of participants; the stereotactic share in percent of the enrolled, with its exact 95 % interval.
 
     Each enrolled participant has one status: died, withdrawn, lost, completed, in follow-up or awaiting treatment, the
-    first of these that holds. Percent and interval are null if there is no enrolled participant.
+    first of these that holds. Percent and interval are null if there is no enrolled participant, and in a subset.
     """
 
     NAME: ClassVar[str] = "flow"
@@ -59,6 +68,7 @@ class ParticipantFlow(Figure):
 
     screened: int
     screen_failed: int
+    screen_failed_after_consent: int
     consented: int
     enrolled: int
     treated: int
@@ -76,10 +86,11 @@ class ParticipantFlow(Figure):
     def compute(cls, snapshot: StudySnapshot, selection: Selection) -> Self:
         flow = CohortFlow.of(snapshot, selection)
         enrolled, stereotactic = flow.count(flow.enrolled), flow.count(flow.stereotactic)
-        share, interval = _share(stereotactic, enrolled)
+        share, interval = _share(stereotactic, enrolled) if selection.subset == "all" else (None, None)
         return cls(
             screened=flow.count(flow.screened),
             screen_failed=flow.count(flow.screen_failed),
+            screen_failed_after_consent=flow.count(flow.screen_failed & flow.consented),
             consented=flow.count(flow.consented),
             enrolled=enrolled,
             treated=flow.count(flow.treated),
@@ -118,6 +129,7 @@ class ParticipantFlow(Figure):
         return {
             "screened": self.screened,
             "screen_failed": self.screen_failed,
+            "screen_failed_after_consent": self.screen_failed_after_consent,
             "consented": self.consented,
             "enrolled": self.enrolled,
             "treated": self.treated,
@@ -164,10 +176,10 @@ def _share(count: int, total: int) -> tuple[float | None, tuple[float, float] | 
 
 
 def _stereotactic_share(figure: ParticipantFlow) -> str:
-    share = _format_share(figure)
-    if not share:
-        return "not defined, because no participant is enrolled"
-    return f"{figure.stereotactic} / {figure.enrolled} = {share}"
+    """Returns the share of the enrolled; in a figure of the stereotactic subset, of which all are, the number alone."""
+    if share := _format_share(figure):
+        return f"{figure.stereotactic} / {figure.enrolled} = {share}"
+    return str(figure.stereotactic) if figure.enrolled else "not defined, because no participant is enrolled"
 
 
 def _format_share(figure: ParticipantFlow) -> str:
@@ -193,10 +205,11 @@ def _main_boxes(figure: ParticipantFlow) -> Iterator[Element]:
 def _exits(figure: ParticipantFlow) -> Iterator[Element]:
     """Draws a box for the participants who leave, beside the arrow where they leave.
 
-    The treated and the enrolled are parts of the box above.
+    The treated and the enrolled are parts of the box above. Whoever failed screening after consent is not enrolled, and
+    is in that box alone.
     """
     exits = (
-        ("Screen failed", figure.screen_failed),
+        ("Failed before consent", figure.screen_failed - figure.screen_failed_after_consent),
         ("Not enrolled", figure.consented - figure.enrolled),
         ("Not treated", figure.enrolled - figure.treated),
     )
@@ -228,7 +241,8 @@ def _arrow(x: float, top: float, bottom: float) -> Element:
 def _stereotactic(figure: ParticipantFlow, top: float) -> Iterator[Element]:
     """Draws the stereotactic part of the enrolled on a dashed line without a head, because it is no next step."""
     share = _format_share(figure)
-    explanation = f"{share} of the enrolled" if share else "percentage not defined: no participant is enrolled"
+    undefined = "all of this subset" if figure.enrolled else "percentage not defined: no participant is enrolled"
+    explanation = f"{share} of the enrolled" if share else undefined
     yield line(
         f"M{svg_number(_MIDDLE)} {svg_number(top - _STEP_HEIGHT + _BOX_HEIGHT)}V{svg_number(top)}",
         stroke=ACCENT,

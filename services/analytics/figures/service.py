@@ -124,10 +124,8 @@ class FigureService:
             raise parameter_error("cut", f"Give no day after the study's today, {today.isoformat()}.")
         if chosen := request.cut_date or resolved.named_cut_date:
             return chosen
-        if request.as_of == LATEST:
-            return today
         recorded_at = await self._reader.recorded_at(study_id, resolved.position)
-        return self._reader.day_of_position(study_id, study, recorded_at)
+        return self._reader.default_cut_date(study_id, study, request.as_of, recorded_at)
 
 
 def _require_figure(name: str) -> type[Figure]:

@@ -15,7 +15,7 @@ import asyncpg
 from services.analytics.derivation.rows import TABLES
 from services.analytics.snapshot import repository
 from services.analytics.snapshot.access import may_see_participants
-from services.analytics.snapshot.as_of import AsOf, ResolvedPosition, resolve_position
+from services.analytics.snapshot.as_of import LATEST, AsOf, ResolvedPosition, resolve_position
 from services.analytics.snapshot.derived_snapshot import StudyFacts, derive_snapshot
 from services.analytics.snapshot.live_snapshots import LiveSnapshots
 from services.analytics.snapshot.repository import ProjectionPosition
@@ -24,7 +24,7 @@ from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.event import Event
 from shared.contracts.study import SiteActivated, StudyOpened
 from shared.eventstore.study_cache import StudyState, load_rights
-from shared.gate.study_timeline import latest_site_today
+from shared.gate.study_timeline import latest_site_today, study_day
 from shared.inbox.participant_registry.repository import ReplicatedStudies
 from shared.kernel.clock import Clock
 from shared.kernel.errors import NotFound, NothingPublished
@@ -104,11 +104,14 @@ class StudyReader:
         """Returns the calendar day at each site of the study."""
         return {site.site_id: self._clock.today(study_id, site.time_zone) for site in study.facts_of(SiteActivated)}
 
-    def day_of_position(self, study_id: str, study: Record, recorded_at: datetime | None) -> date:
-        """Returns the study's day at the time by which everything up to a position had been recorded."""
-        moment = recorded_at or self._clock.now()
-        zones = {site.time_zone for site in study.facts_of(SiteActivated)} or {"UTC"}
-        return max(self._clock.day(study_id, moment, zone) for zone in zones)
+    def default_cut_date(self, study_id: str, study: Record, as_of: AsOf, recorded_at: datetime | None) -> date:
+        """Returns the data cut-off of a request that gives none: today, or the study's day at an earlier position.
+
+        `recorded_at`: the time by which everything up to the position had been recorded.
+        """
+        if as_of == LATEST or recorded_at is None:
+            return self.latest_today(study_id, study)
+        return study_day(self._clock, study_id, study, None, recorded_at)
 
     async def newest(self, study_id: str) -> StudySnapshot:
         """Returns the newest rows of all participants of a study."""

@@ -31,7 +31,7 @@ class TimelineService:
         context = TimelineContext(
             position=resolved.position,
             recorded_at=recorded_at,
-            today=resolved.named_cut_date or self._reader.latest_today(study_id, study.record),
+            today=resolved.named_cut_date or self._reader.default_cut_date(study_id, study.record, as_of, recorded_at),
         )
         return await offload(
             member,

@@ -96,3 +96,13 @@ def test_undated_death_does_not_count_before_the_last_contact() -> None:
     facts_recorded = [SCREENED, ENROLLED, follow_up_recorded("2024-11-20"), participant_died(None)]
     study_snapshot = snapshot_of({"p": facts_recorded})
     assert [ParticipantFlow.compute(study_snapshot, Selection(date(2024, 11, day))).died for day in (19, 20)] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("died", "day"), [("2024-05-03", "2024-05-03"), ("2024-05", "2024-05-15"), ("2024-04-30", "2024-05-15")]
+)
+def test_contact_that_may_precede_an_exact_death_is_taken_for_no_later_day(died: str, day: str) -> None:
+    contact = follow_up_recorded("2024-05")
+    events = participant_events([SCREENED, ENROLLED, contact, participant_died(died)])
+    (participant,) = participants_of_events(events)
+    assert days_by_event(participant, events)[2] == day

@@ -26,6 +26,7 @@ COMMON: dict[str, Any] = {
 FLOW_COUNTS = (
     "screened",
     "screen_failed",
+    "screen_failed_after_consent",
     "consented",
     "enrolled",
     "treated",
@@ -73,7 +74,7 @@ def caption_of(answer: dict[str, Any]) -> str:
 
 
 def flow(**changed: Any) -> dict[str, Any]:
-    counts = dict(zip(FLOW_COUNTS, (38, 5, 33, 31, 28, 4, 9, 2, 3, 14, 2, 1), strict=True))
+    counts = dict(zip(FLOW_COUNTS, (38, 5, 1, 33, 31, 28, 4, 9, 2, 3, 14, 2, 1), strict=True))
     shares = {"stereotactic_percent": 12.9, "stereotactic_interval": [3.6, 29.8]}
     return {"figure": "flow", **COMMON, **counts, **shares, **changed}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from services.analytics.figures.participant_flow import ParticipantFlow
+from services.analytics.figures.treatments import Treatments
 from services.analytics.snapshot.selection import Selection
 from shared.testing.builders import facts
 from shared.testing.builders.follow_up_facts import follow_up_resumed, lost_to_follow_up, participant_died
@@ -53,6 +54,34 @@ def test_stereotactic_counts_stereotactic_targets_of_metastases_or_unnamed_lesio
     }
     counted = ParticipantFlow.compute(snapshot_of(facts_by_participant), ALL_PARTICIPANTS)
     assert (counted.enrolled, counted.stereotactic, counted.stereotactic_percent) == (5, 3, 60.0)
+
+
+def test_stereotactic_subset_has_no_share_of_itself() -> None:
+    treated = [SCREENED, ENROLLED, facts.radiotherapy_started(0, "RT1", single_fraction("SRS"))]
+    subset = ParticipantFlow.compute(snapshot_of({"p": treated}), Selection(TODAY, subset="stereotactic"))
+    assert (subset.enrolled, subset.stereotactic, subset.stereotactic_percent) == (1, 1, None)
+    answer = {**flow(), **subset.to_json()}
+    assert not any("100" in words for words in [caption_of(answer), *svg_texts(answer)])
+
+
+def test_picture_shows_a_participant_who_failed_screening_after_consent_once() -> None:
+    facts_by_participant = {
+        "before": [SCREENED, facts.screening_failed(1)],
+        "after": [SCREENED, facts.consent_signed(), facts.screening_failed(1)],
+    }
+    counted = ParticipantFlow.compute(snapshot_of(facts_by_participant), ALL_PARTICIPANTS)
+    assert (counted.screen_failed, counted.screen_failed_after_consent, counted.consented) == (2, 1, 1)
+    words = svg_texts({**flow(), **counted.to_json()})
+    assert words[words.index("Failed before consent") + 1] == "1"
+    assert words[words.index("Not enrolled") + 1] == "1"
+
+
+def test_treated_are_those_with_a_course_that_has_started_in_every_figure() -> None:
+    later_course_only = facts.radiotherapy_started(0, "RT2", index=False)
+    study_snapshot = snapshot_of({"p": [SCREENED, ENROLLED, later_course_only], "q": [SCREENED, ENROLLED]})
+    treatments = Treatments.compute(study_snapshot, ALL_PARTICIPANTS)
+    assert ParticipantFlow.compute(study_snapshot, ALL_PARTICIPANTS).treated == 1
+    assert len({target.participant_id for target in treatments.targets}) == 1
 
 
 def test_last_prescription_change_counts() -> None:
