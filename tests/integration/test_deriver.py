@@ -14,7 +14,7 @@ from infra.simulator.participants import simulate_participant
 from services.analytics.derivation.rows import TABLES
 from services.analytics.deriver.deriver import Deriver
 from services.analytics.figures.registry import FIGURES
-from services.analytics.projection.rebuild import begin_epoch
+from services.analytics.projection.epoch import begin_epoch
 from services.analytics.snapshot.columns import Table, Words, day_number
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot

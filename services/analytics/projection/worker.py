@@ -19,8 +19,8 @@ import asyncpg
 from aiokafka.errors import KafkaConnectionError
 from faust import App, Event, Stream  # by name: Faust loads them lazily otherwise
 
+from services.analytics.projection.epoch import begin_epoch
 from services.analytics.projection.projector import apply_events
-from services.analytics.projection.rebuild import begin_epoch
 from shared.inbox.batch import apply_with_retry
 from shared.inbox.consumer import BATCH_SIZE, message_from_record, rewind_group
 from shared.inbox.lag import monitor_lag
