@@ -1,4 +1,4 @@
-"""`quartal rebuild analytics`: rebuilds the fact tables from the journal."""
+"""`quartal rebuild analytics`: computes facts and derived rows again from the journal."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 
+from infra.cli.progress import progress
 from infra.cli.settings_source import command_environment, read_settings
-from services.analytics.projection.rebuild import rebuild
-from shared.postgres.tenancy import open_pool
-from shared.settings import Settings
+from services.analytics.rebuild.rebuild import rebuild
 
 
 def command(service: Annotated[Literal["analytics"], typer.Argument(help="the only value")]) -> None:
-    """Rebuild the tables of analytics from its journal. The figures do not change."""
-    asyncio.run(_rebuild(read_settings(command_environment())))
+    """Compute the tables of analytics again from its journal, while figures go on being served. They do not change."""
+    settings = read_settings(command_environment())
+    with progress("Rebuilding", "participants") as report:
+        repaired = asyncio.run(rebuild(settings.database_url("analytics", "system"), report))
     typer.echo(f"{service}: rebuilt from the journal")
-
-
-async def _rebuild(settings: Settings) -> None:
-    async with await open_pool(settings.database_url("analytics", "system")) as pool:
-        await rebuild(pool)
+    if repaired:
+        typer.echo(f"The tables of {repaired} participants or studies were wrong, and are right now.", err=True)

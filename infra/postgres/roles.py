@@ -20,6 +20,8 @@ from shared.settings import SERVICES
 PURPOSES = ("owner", "app", "system")
 DATABASES = tuple(f"quartal_{service}" for service in SERVICES)
 ROLES = tuple(f"{database}_{purpose}" for database in DATABASES for purpose in PURPOSES)
+_REBUILT_DATABASE = "quartal_analytics"
+"""The database whose tables are computed again in temporary tables (`quartal rebuild`)."""
 URL_SETTINGS = {role: f"{role}_url".upper() for role in ROLES}  # each role's URL: QUARTAL_ENROLLMENT_OWNER_URL …
 _ADVISORY_LOCK_ID = 0x5155415254414C  # advisory lock: "QUARTAL"
 _SCRAM_ITERATIONS = 4096  # PostgreSQL's own default for scram-sha-256
@@ -104,6 +106,8 @@ async def _ensure_database(connection: asyncpg.Connection, database: str) -> Non
         revoke all on database {database} from public;
         grant connect on database {database} to {database}_app, {database}_system;
     """)
+    if database == _REBUILT_DATABASE:
+        await connection.execute(f"grant temporary on database {database} to {database}_system")
 
 
 async def _restrict_schema_to_owner(url: str, database: str) -> None:

@@ -35,6 +35,7 @@ MAY_HOLD_SQL = (
     "services/analytics/snapshot/repository",
     "services/analytics/snapshot/row_reader.py",
     "services/analytics/deriver/",
+    "services/analytics/rebuild/",
     "services/analytics/queries/repository",
     "services/analytics/participants/repository",
     "services/analytics/operations/repository",

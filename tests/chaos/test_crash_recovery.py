@@ -26,6 +26,7 @@ from tests.chaos.support.consistency_check import (
     RECORDING_SERVICES,
     StoredStudy,
     compute_figures,
+    derive_from_events,
     events_by_stream,
     standing_events,
     wait_until,
@@ -33,12 +34,14 @@ from tests.chaos.support.consistency_check import (
 from tests.chaos.support.processes import find_processes, kill, kill_demo
 from tests.chaos.support.site_clients import CONCURRENT_PARTICIPANTS, STUDY_ID, TODAY, TRANSFERRED, SiteClients
 from tests.demo import CHECKOUT, Demo
+from tests.integration.support.snapshot_rows import decoded
 
 PROCESS_PATTERNS = {
     "relay": r"\S*python\S* -m services\.enrollment worker",
     "toxicity": r"\S*python\S* -m services\.toxicity worker",
     "follow-up": r"\S*python\S* -m services\.followup worker",
     "projection": r"\S*python\S* -m services\.analytics worker",
+    "deriver": r"\S*python\S* -m services\.analytics deriver",
     "web": r"\S*python\S* -m infra\.local\.single_port_app",
     "broker": r"\S*/java .* kafka\.Kafka ",
     "database": r"\S*/postgres -D |postgres: ",
@@ -77,9 +80,9 @@ async def kill_each_part(demo: Demo, clients: SiteClients, stored: StoredStudy) 
             len(clients.event_ids) + CONCURRENT_PARTICIPANTS,
             time.monotonic(),
         )  # each may wait for one answer
-        await wait_until(partial(stored.has_projected, reported_count + 1), RECOVERY_TIMEOUT_SECONDS)
+        await wait_until(partial(stored.has_derived, reported_count + 1), RECOVERY_TIMEOUT_SECONDS)
         _log.info(
-            "%s: %d facts recorded; projected again after %.1f s", part, reported_count, time.monotonic() - killed_at
+            "%s: %d facts recorded; derived again after %.1f s", part, reported_count, time.monotonic() - killed_at
         )
     await clients.wait_for_answers(random_fact_count())
     await asyncio.to_thread(kill_demo, demo)
@@ -96,7 +99,7 @@ async def test_every_fact_is_stored_once_after_kills_at_any_moment(demo: Demo) -
         async with asyncio.TaskGroup() as meanwhile:
             meanwhile.create_task(clients.report())
             meanwhile.create_task(kill_each_part(demo, clients, stored))
-    await wait_until(partial(stored.has_projected, len(clients.event_ids)), RECOVERY_TIMEOUT_SECONDS)
+    await wait_until(partial(stored.has_derived, len(clients.event_ids)), RECOVERY_TIMEOUT_SECONDS)
     events = await stored.recorded_events()
     assert sorted(str(event.event_id) for event in events) == clients.event_ids, "what was answered is what is recorded"
     assert all(has_each_version_once(stream) for stream in events_by_stream(events).values())
@@ -156,7 +159,9 @@ async def assert_figures_match_store(demo: Demo, stored: StoredStudy, events: li
     )
     assert rebuilt.returncode == 0
     assert await stored.table_rows() == tables
-    computed_figures = compute_figures(STUDY_ID, events, date.fromisoformat(TODAY))
+    computed_rows = derive_from_events(STUDY_ID, events)
+    assert await stored.derived_rows() == decoded(computed_rows)
+    computed_figures = compute_figures(computed_rows, date.fromisoformat(TODAY))
     assert computed_figures["flow"]["enrolled"] > 0
     for name, figure in computed_figures.items():
         served_figure = demo.figure(name, study=STUDY_ID)

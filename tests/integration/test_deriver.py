@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import Any, get_type_hints
+from typing import Any
 
 import pytest
 
 from infra.services import SERVICES
 from infra.simulator.participants import simulate_participant
-from services.analytics.derivation.rows import TABLES
 from services.analytics.deriver.deriver import Deriver
 from services.analytics.figures.registry import FIGURES
-from services.analytics.projection.rebuild import begin_epoch
-from services.analytics.snapshot.columns import Table, Words, day_number
+from services.analytics.projection.epoch import begin_epoch
+from services.analytics.snapshot.columns import day_number
 from services.analytics.snapshot.selection import Selection
 from services.analytics.snapshot.snapshot import StudySnapshot
 from services.analytics.snapshot.study_reader import StudyReader
@@ -27,6 +26,7 @@ from shared.testing.builders.follow_up_facts import follow_up_recorded, particip
 from shared.testing.builders.participant_history import ParticipantHistory
 from tests.conftest import Database
 from tests.integration.support.derived_study import TREATED, DerivedStudy, open_derived_study
+from tests.integration.support.snapshot_rows import decoded
 
 CUTS = [date(2021, 6, 1), date(2023, 1, 31), date(2025, 6, 30), date(2026, 12, 31)]
 
@@ -44,20 +44,6 @@ def simulated_history(study_id: str, index: int) -> ParticipantHistory:
         recorded = participant.facts_of_service(service)
         history.record(*(classes[fact["type"]].model_validate(fact["data"]) for fact in recorded))
     return history
-
-
-def decoded(snapshot: StudySnapshot) -> dict[str, list[tuple[Any, ...]]]:
-    """The rows of a snapshot with words in place of codes."""
-    return {name: _decode(snapshot.tables[name], name, snapshot.words) for name in TABLES}
-
-
-def _decode(table: Table, name: str, words: Words) -> list[tuple[Any, ...]]:
-    kinds = get_type_hints(TABLES[name])
-    columns = [
-        [words.word(code) for code in column] if kinds[key] is str and key != "participant_id" else column.tolist()
-        for key, column in table.columns.items()
-    ]
-    return list(zip(*columns, strict=True))
 
 
 def figures_of(snapshot: StudySnapshot) -> list[dict[str, Any]]:

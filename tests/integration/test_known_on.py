@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from services.analytics.projection.known_on import keep_known_on, keep_known_on_everywhere
-from services.analytics.projection.rebuild import rebuild
+from services.analytics.rebuild.rebuild import rebuild
 from shared.contracts.event import Event
 from shared.kernel.clock import Clock
 from shared.testing.builders.events import EventStream
@@ -67,7 +67,7 @@ async def test_correction_brings_its_own_day_and_the_past_keeps_the_first(
     assert (await days_of_facts(analytics_database, study_id))[3] == date(2025, 3, 1)
     assert (await days_of_facts(analytics_database, study_id))[4] == date(2025, 11, 1)
     await keep_known_on(analytics_database.system, FROZEN, study_id)
-    await rebuild(analytics_database.system)
+    await rebuild(analytics_database.urls["system"])
     assert await fact_rows(analytics_database.system, study_id) == before
 
 
@@ -87,7 +87,7 @@ async def test_event_of_an_earlier_release_gets_the_day_of_its_site_once(
     facts = await fact_rows(analytics_database.system, study_id)
     for later_clock in (FROZEN, SHIFTED):
         await keep_known_on(analytics_database.system, later_clock, study_id)
-        await rebuild(analytics_database.system)
+        await rebuild(analytics_database.urls["system"])
     assert await days_of(analytics_database, study_id) == days
     assert await fact_rows(analytics_database.system, study_id) == facts
 

@@ -11,9 +11,9 @@ import pytest
 
 from services.analytics.figures.parameters import FigureRequest
 from services.analytics.figures.service import FigureService
-from services.analytics.projection.rebuild import rebuild
 from services.analytics.queries.repository import QueryFilter
 from services.analytics.queries.service import QueryService
+from services.analytics.rebuild.rebuild import rebuild
 from services.analytics.snapshot.as_of import AsOf
 from services.analytics.snapshot.study_reader import StudyReader
 from services.analytics.timeline.service import TimelineService
@@ -88,7 +88,7 @@ async def test_death_in_a_year_stays_on_its_day_until_it_is_corrected(
         await record_in_november(death)
         for clock in CLOCKS:
             assert await death.days(clock) == before
-            await rebuild(analytics_database.system)
+            await rebuild(analytics_database.urls["system"])
             assert await death.days(clock) == before
 
         position = study.position
@@ -97,7 +97,7 @@ async def test_death_in_a_year_stays_on_its_day_until_it_is_corrected(
         for _ in range(2):
             assert (await death.days(CLOCKS[0]))[0] == "2025-07-01"
             assert (await death.days(CLOCKS[0], AsOf(at=str(position))))[0] == "2025-03-10"
-            await rebuild(analytics_database.system)
+            await rebuild(analytics_database.urls["system"])
 
 
 async def record_in_november(death: DeathInMarch) -> None:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.analytics.projection.projector import apply_events
-from services.analytics.projection.rebuild import rebuild
+from services.analytics.rebuild.rebuild import rebuild
 from services.analytics.snapshot.repository import position_as_of, recorded_at
 from shared.contracts.enrollment import ParticipantTransferred
 from shared.contracts.event import Event, stated_facts
@@ -173,7 +173,7 @@ async def test_rebuild_reproduces_every_row(own_database: Database) -> None:
             await project_messages(own_database.system, as_messages(events[start : start + 7]))
     before = [await fact_rows(own_database.system, study_id) for study_id in studies]
     sites = await own_database.system.fetch("select * from subject_site order by study_id, subject")
-    await rebuild(own_database.system)
+    await rebuild(own_database.urls["system"])
     assert [await fact_rows(own_database.system, study_id) for study_id in studies] == before
     assert await own_database.system.fetch("select * from subject_site order by study_id, subject") == sites
 
@@ -182,10 +182,10 @@ async def test_projection_continues_correctly_after_a_rebuild(own_database: Data
     stream = corrected_participant_stream(study_id := f"study-{secrets.token_hex(6)}")
     messages = as_messages(stream.events)
     await project_messages(own_database.system, messages[:7])
-    await rebuild(own_database.system)
+    await rebuild(own_database.urls["system"])
     await project_messages(own_database.system, messages[7:])
     rows = await fact_rows(own_database.system, study_id)
-    await rebuild(own_database.system)
+    await rebuild(own_database.urls["system"])
     assert await fact_rows(own_database.system, study_id) == rows
 
 
@@ -215,7 +215,7 @@ async def test_event_of_a_later_schema_is_applied_as_far_as_known_and_kept_uncha
     ][2:]
     assert journal_entries == [(2, event.content) for event in later_events]
     rows = await fact_rows(own_database.system, study_id)
-    await rebuild(own_database.system)
+    await rebuild(own_database.urls["system"])
     assert await fact_rows(own_database.system, study_id) == rows
 
 

@@ -128,7 +128,7 @@ async def changed_participants(
         ("plans", state.plans != newest.plans),
     ):
         if is_changed:
-            return reason, await repository.participant_ids(connection, "participants", study_id)
+            return reason, await repository.participant_ids(connection, "participants", study_id, newest.position)
     changed = await repository.participant_ids(
         connection, "changed_participants", study_id, state.position, newest.position
     )

@@ -26,8 +26,10 @@ select exists (select from journal where study_id = $1 and known_on is null)
 select position, epoch from study_position where study_id = $1
 
 -- name: participants
--- All participants of a study with facts or rows, in the order of their numbers.
-select subject from inbox_stream where study_id = $1 and subject <> $1
+-- All participants of a study with facts up to a position, or with rows, in the order of their numbers.
+select subject from inbox_stream s
+ where study_id = $1 and subject <> $1
+   and exists (select from journal j where j.study_id = s.study_id and j.subject = s.subject and j.position <= $2)
  union
 select participant_id from derived_subject where study_id = $1
  order by 1

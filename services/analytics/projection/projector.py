@@ -1,7 +1,7 @@
 """The projector: takes the positions of a batch of events, writes the journal, and updates the current facts.
 
 A position counts the applied facts of a study: 1, 2, 3 … The journal records the order of application and is kept as
-long as the study; the tables of facts can be emptied and computed again from it (`rebuild.py`).
+long as the study; the tables of facts can be emptied and computed again from it (`services/analytics/rebuild`).
 """
 
 from __future__ import annotations

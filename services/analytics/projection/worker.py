@@ -19,9 +19,9 @@ import asyncpg
 from aiokafka.errors import KafkaConnectionError
 from faust import App, Event, Stream  # by name: Faust loads them lazily otherwise
 
+from services.analytics.projection.epoch import begin_epoch
 from services.analytics.projection.known_on import keep_known_on_everywhere
 from services.analytics.projection.projector import apply_events
-from services.analytics.projection.rebuild import begin_epoch
 from shared.inbox.batch import apply_with_retry
 from shared.inbox.consumer import BATCH_SIZE, message_from_record, rewind_group
 from shared.inbox.lag import monitor_lag

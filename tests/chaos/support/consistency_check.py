@@ -14,15 +14,20 @@ from uuid import UUID
 import asyncpg
 
 from infra.local.data_folder import DataFolder
+from services.analytics.derivation.rows import TABLES
 from services.analytics.figures.registry import FIGURES
 from services.analytics.snapshot.derived_snapshot import StudyFacts, derive_snapshot
+from services.analytics.snapshot.live_snapshots import LiveSnapshots
 from services.analytics.snapshot.selection import Selection
+from services.analytics.snapshot.snapshot import StudySnapshot
 from shared.contracts.event import Event, stated_facts
 from shared.inbox import standing_facts
 from shared.kernel.fact import Correction
 from shared.kernel.record import current_record
 from shared.outbox.event_rows import event_from_row
+from shared.postgres.tenancy import open_pool
 from tests.demo import Demo
+from tests.integration.support.snapshot_rows import decoded
 
 RECORDING_SERVICES = ("enrollment", "toxicity", "followup")
 CONSUMED_SERVICES = {"analytics": RECORDING_SERVICES, "toxicity": ("enrollment",), "followup": ("enrollment",)}
@@ -30,7 +35,12 @@ CONSUMED_SERVICES = {"analytics": RECORDING_SERVICES, "toxicity": ("enrollment",
 StreamKey: TypeAlias = tuple[str, str]
 """A stream: the service that records it, and the participant or the study."""
 Connection: TypeAlias = "asyncpg.Connection[Any]"
-_ALL_ROWS_SQL = "select t::text from {table} t where study_id = $1 order by t::text"
+_ALL_ROWS_SQL = "select (to_jsonb(entry) {without})::text from {table} entry where study_id = $1 order by 1"
+_COMPARED_TABLES = {
+    **dict.fromkeys(("fact", "subject_site", *(f"derived_{name}" for name in TABLES), "derived_data_query"), ""),
+    "derived_subject": "- 'position' - 'reason' - 'revision'",
+}
+"""Tables that a rebuild reproduces, each with what may differ: where its rows come from."""
 _SITE_BY_STREAM_SQL = "select stream_id, site_id from streams where study_id = $1 and site_id is not null"
 _SITE_BY_SUBJECT_SQL = {"analytics": "select subject, site_id from subject_site where study_id = $1"}
 
@@ -43,12 +53,15 @@ class StoredStudy:
     @asynccontextmanager
     async def connection(self, service: str) -> AsyncIterator[Connection]:
         """The service's database, under the role that sees every study."""
-        environment = (DataFolder(self.demo.data).holder_notes() or {})["environment"]
-        connection = await asyncpg.connect(environment[f"QUARTAL_{service.upper()}_SYSTEM_URL"], timeout=5)
+        connection = await asyncpg.connect(self._system_url(service), timeout=5)
         try:
             yield connection
         finally:
             await connection.close()
+
+    def _system_url(self, service: str) -> str:
+        environment = (DataFolder(self.demo.data).holder_notes() or {})["environment"]
+        return str(environment[f"QUARTAL_{service.upper()}_SYSTEM_URL"])
 
     async def recorded_events(self) -> list[Event]:
         """Return the events of the three stores, each stream in the order of its versions."""
@@ -71,15 +84,20 @@ class StoredStudy:
             rows = await database.fetch("select * from inbox_stream where study_id = $1", self.study_id)
         return {(row["source"].rpartition("/")[2], row["subject"]): row["version"] for row in rows} == ends
 
-    async def has_projected(self, count: int) -> bool:
-        """Has analytics so many events? While its database is away it has not."""
+    async def has_derived(self, count: int) -> bool:
+        """Returns whether the rows of analytics have so many events; not while its database is away."""
         with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             async with self.connection("analytics") as database:
-                journal_count = await database.fetchval(
-                    "select count(*) from journal where study_id = $1", self.study_id
+                position = await database.fetchval(
+                    "select position from derived_study where study_id = $1", self.study_id
                 )
-                return bool(journal_count >= count)
+                return bool((position or 0) >= count)
         return False
+
+    async def derived_rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Returns the rows that figures are computed from, by table."""
+        async with await open_pool(self._system_url("analytics"), max_size=1) as pool:
+            return decoded(await LiveSnapshots(pool, frozenset(TABLES)).newest(self.study_id))
 
     async def standing_facts(self, service: str) -> dict[tuple[str, str], Any]:
         """The facts that a consumer takes to stand, by stream and event."""
@@ -103,8 +121,8 @@ class StoredStudy:
         """Return the rows from which analytics computes its figures."""
         async with self.connection("analytics") as database:
             rows_by_table = {
-                table: await database.fetch(_ALL_ROWS_SQL.format(table=table), self.study_id)
-                for table in ("fact", "subject_site")
+                table: await database.fetch(_ALL_ROWS_SQL.format(table=table, without=without), self.study_id)
+                for table, without in _COMPARED_TABLES.items()
             }
         return {table: [str(row[0]) for row in rows] for table, rows in rows_by_table.items()}
 
@@ -141,15 +159,15 @@ def standing_events(events: Sequence[Event]) -> list[Event]:
 
 
 def stated_id(event: Event) -> UUID:
-    """The event whose content it states: its own, or that of the one that it corrects."""
+    """Return the id of the event whose content the event has: its own, or that of the event that it corrects."""
     return UUID(event.content["event_id"]) if event.type == Correction.type_name else event.event_id
 
 
-def compute_figures(study_id: str, events: Sequence[Event], today: date) -> Mapping[str, Any]:
-    """Compute each figure from the store's events alone."""
+def derive_from_events(study_id: str, events: Sequence[Event]) -> StudySnapshot:
+    """Returns the rows that the store's events alone give."""
     study_record = current_record(stated_facts([each for each in events if each.is_study_event]))
     participant_events = [each for each in standing_events(events) if not each.is_study_event]
-    snapshot = derive_snapshot(
+    return derive_snapshot(
         StudyFacts(
             study_id=study_id,
             position=len(events),
@@ -159,4 +177,8 @@ def compute_figures(study_id: str, events: Sequence[Event], today: date) -> Mapp
             excluded=frozenset(),
         )
     )
+
+
+def compute_figures(snapshot: StudySnapshot, today: date) -> Mapping[str, Any]:
+    """Returns every figure of the rows."""
     return {name: figure.compute(snapshot, Selection(today)).to_json() for name, figure in FIGURES.items()}
