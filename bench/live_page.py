@@ -98,25 +98,25 @@ class LiveStudy:
     @asynccontextmanager
     async def _facts(self) -> AsyncIterator[None]:
         """Record facts at a steady rate for the length of the block. Raises what the recording raised."""
-        recording = asyncio.create_task(self._record_facts())
+        stop = asyncio.Event()
+        recording = asyncio.create_task(self._record_facts(stop))
         try:
             yield
         finally:
-            recording.cancel()
-            with suppress(asyncio.CancelledError):
-                await recording
+            stop.set()
+            await recording
 
-    async def _record_facts(self) -> None:
+    async def _record_facts(self, stop: asyncio.Event) -> None:
         bearer = create_token(self.stack, self.study_id, "site", SITES[0].site_id)
         with closing(ConnectionPool(port_of(self.stack))) as pool:
-            while True:
-                fact = follow_up_recorded(random.randrange(300)).model_dump_json(exclude_none=True)
-                number = random.choice(self.numbers)
-                path = f"/followup/v1/studies/{self.study_id}/participants/{number}/facts/followup.recorded"
-                host = f"{LOOPBACK}:{port_of(self.stack)}"
-                await asyncio.gather(
-                    pool.post(post_request(path, fact, bearer, host)), asyncio.sleep(1 / FACTS_PER_SECOND)
-                )
+            while not stop.is_set():
+                request = self._request(random.choice(self.numbers), bearer)
+                await asyncio.gather(pool.post(request), asyncio.sleep(1 / FACTS_PER_SECOND))
+
+    def _request(self, number: str, bearer: str) -> bytes:
+        path = f"/followup/v1/studies/{self.study_id}/participants/{number}/facts/followup.recorded"
+        fact = follow_up_recorded(random.randrange(300)).model_dump_json(exclude_none=True)
+        return post_request(path, fact, bearer, f"{LOOPBACK}:{port_of(self.stack)}")
 
 
 @asynccontextmanager
