@@ -52,12 +52,11 @@ class Participant:
         Undated facts are always included, an undated death only from the day last known alive. After a withdrawal of
         consent only the withdrawal and death are returned: no analysis uses later facts of other types.
         """
+        facts = self.record.facts_of(fact_type)
         until = until if fact_type in COUNTED_AFTER_WITHDRAWAL else min(until, self.withdrawn_on)
-        return [
-            fact
-            for fact in self.record.facts_of(fact_type)
-            if self._day_if_known(fact) is None or self.day(fact) <= until
-        ]
+        if until == date.max:
+            return facts
+        return [fact for fact in facts if self._day_if_known(fact) is None or self.day(fact) <= until]
 
     def counted(self, fact_type: type[F]) -> Sequence[F]:
         """Returns the facts of a type that analyses count on any day, the earliest first."""
