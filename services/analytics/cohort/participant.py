@@ -194,14 +194,10 @@ class Participant:
         return sum(partial_date is not None and not partial_date.is_exact for partial_date in dated)
 
 
-def excludes_participant(fact: Fact) -> bool:
-    """Returns whether the fact excludes its participant from every analysis, past or present, while it is current."""
-    return isinstance(fact, ParticipantVoided) or (isinstance(fact, ConsentWithdrawn) and fact.scope == "data_use")
-
-
 def is_withdrawn_or_voided(record: Record) -> bool:
     """Returns whether the participant is voided, or has withdrawn consent to the use of data."""
-    return any(excludes_participant(stated.fact) for stated in record.stated_facts)
+    withdrawals = record.facts_of(ConsentWithdrawn)
+    return bool(record.facts_of(ParticipantVoided)) or any(fact.scope == "data_use" for fact in withdrawals)
 
 
 def is_excluded(record: Record) -> bool:
