@@ -39,7 +39,7 @@ from shared.testing.builders.follow_up_facts import follow_up_recorded
 from shared.testing.builders.participant_history import ParticipantHistory
 
 READERS, FACTS_PER_SECOND, SECONDS_BETWEEN_READS = 10, 5, 1.0
-SETTLING_SECONDS = 3.0
+SETTLING_SECONDS, MOST_SECONDS_BETWEEN_FETCHES = 3.0, 3
 FOLLOWED_PARTICIPANTS = 20
 """Participants of each study who are enrolled only, and whose contacts are recorded."""
 RATIO = Ratio(
@@ -51,6 +51,10 @@ RATIO = Ratio(
     goal=1.5,
     is_upper_bound=True,
 )
+
+
+class ReadersFellBehind(Exception):
+    """A reader got the figures too seldom for a page to be called live."""
 
 
 async def run(size: Size) -> Measurements:
@@ -88,39 +92,44 @@ class LiveStudy:
         return cls(study_id, stack, [history.participant_id for history in histories])
 
     async def measure(self, seconds: int) -> float:
-        """Return the CPU seconds per minute of all processes below this one, while the page is read live."""
-        async with read_live(self.stack, self.study_id), self._facts():
+        """Return the CPU seconds per minute of all processes below this one, while the page is read live.
+
+        Raises ReadersFellBehind if the figures came so slowly that the processor time says nothing.
+        """
+        async with read_live(self.stack, self.study_id) as readers, self._facts():
             await asyncio.sleep(SETTLING_SECONDS)  # readers have connected and fetched every figure once
-            used, started_at = cpu_seconds_of_children(), perf_counter()
+            used, started_at, fetched = cpu_seconds_of_children(), perf_counter(), _fewest_fetches(readers)
             await asyncio.sleep(seconds)
+            if _fewest_fetches(readers) - fetched < seconds // MOST_SECONDS_BETWEEN_FETCHES:
+                raise ReadersFellBehind(f"{_fewest_fetches(readers) - fetched} fetches in {seconds} s")
             return 60 * (cpu_seconds_of_children() - used) / (perf_counter() - started_at)
 
     @asynccontextmanager
     async def _facts(self) -> AsyncIterator[None]:
         """Record facts at a steady rate for the length of the block. Raises what the recording raised."""
-        recording = asyncio.create_task(self._record_facts())
+        stop = asyncio.Event()
+        recording = asyncio.create_task(self._record_facts(stop))
         try:
             yield
         finally:
-            recording.cancel()
-            with suppress(asyncio.CancelledError):
-                await recording
+            stop.set()
+            await recording
 
-    async def _record_facts(self) -> None:
+    async def _record_facts(self, stop: asyncio.Event) -> None:
         bearer = create_token(self.stack, self.study_id, "site", SITES[0].site_id)
         with closing(ConnectionPool(port_of(self.stack))) as pool:
-            while True:
-                fact = follow_up_recorded(random.randrange(300)).model_dump_json(exclude_none=True)
-                number = random.choice(self.numbers)
-                path = f"/followup/v1/studies/{self.study_id}/participants/{number}/facts/followup.recorded"
-                host = f"{LOOPBACK}:{port_of(self.stack)}"
-                await asyncio.gather(
-                    pool.post(post_request(path, fact, bearer, host)), asyncio.sleep(1 / FACTS_PER_SECOND)
-                )
+            while not stop.is_set():
+                request = self._request(random.choice(self.numbers), bearer)
+                await asyncio.gather(pool.post(request), asyncio.sleep(1 / FACTS_PER_SECOND))
+
+    def _request(self, number: str, bearer: str) -> bytes:
+        path = f"/followup/v1/studies/{self.study_id}/participants/{number}/facts/followup.recorded"
+        fact = follow_up_recorded(random.randrange(300)).model_dump_json(exclude_none=True)
+        return post_request(path, fact, bearer, f"{LOOPBACK}:{port_of(self.stack)}")
 
 
 @asynccontextmanager
-async def read_live(stack: Stack, study_id: str) -> AsyncIterator[None]:
+async def read_live(stack: Stack, study_id: str) -> AsyncIterator[Sequence[LiveReader]]:
     """Let READERS read the figures of a study live for the length of the block. Raises what a reader raised."""
     bearer = create_token(stack, study_id, "investigator")
     headers = {"Authorization": f"Bearer {bearer}", "Accept": "text/html"}
@@ -129,16 +138,21 @@ async def read_live(stack: Stack, study_id: str) -> AsyncIterator[None]:
     async with httpx.AsyncClient(
         base_url=address, headers=headers, timeout=TIMEOUT_SECONDS, limits=limits, trust_env=False
     ) as http:
-        readers = [asyncio.create_task(LiveReader(http, study_id).run()) for _ in range(READERS)]
+        readers = [LiveReader(http, study_id) for _ in range(READERS)]
+        tasks = [asyncio.create_task(reader.run()) for reader in readers]
         try:
-            yield
-            for reader in readers:
-                if reader.done():
-                    reader.result()
+            yield readers
+            for task in tasks:
+                if task.done():
+                    task.result()
         finally:
-            for reader in readers:
-                reader.cancel()
-            await asyncio.gather(*readers, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _fewest_fetches(readers: Sequence[LiveReader]) -> int:
+    return min(reader.fetches for reader in readers)
 
 
 class LiveReader:
@@ -147,6 +161,7 @@ class LiveReader:
     def __init__(self, http: httpx.AsyncClient, study_id: str) -> None:
         self._http, self._study_id = http, study_id
         self._changed, self._bell = set[str](), asyncio.Event()
+        self.fetches = 0  # of all figures that had changed
 
     async def run(self) -> None:
         """Run until cancelled. Raises httpx.HTTPError for an answer that is not 200, and when the stream ends."""
@@ -170,6 +185,7 @@ class LiveReader:
             names, self._changed = sorted(self._changed), set()
             for name in names:
                 (await self._http.get(figure_url(self._study_id, name))).raise_for_status()
+            self.fetches += 1
             await asyncio.sleep(SECONDS_BETWEEN_READS)
 
 

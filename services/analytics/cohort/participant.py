@@ -65,12 +65,11 @@ class Participant:
         Undated facts are always included, an undated death only from the day last known alive. After a withdrawal of
         consent only the withdrawal and death are returned: no analysis uses later facts of other types.
         """
+        facts = self.record.facts_of(fact_type)
         until = until if fact_type in COUNTED_AFTER_WITHDRAWAL else min(until, self.withdrawn_on)
-        return [
-            fact
-            for fact in self.record.facts_of(fact_type)
-            if self._day_if_known(fact) is None or self.day(fact) <= until
-        ]
+        if until == date.max:
+            return facts
+        return [fact for fact in facts if self._day_if_known(fact) is None or self.day(fact) <= until]
 
     def counted(self, fact_type: type[F]) -> Sequence[F]:
         """Returns the facts of a type that analyses count on any day, the earliest first."""
@@ -234,14 +233,10 @@ def known_on(event: Event) -> date:
     return event.known_on or event.recorded_on or event.recorded_at.astimezone(UTC).date()
 
 
-def excludes_participant(fact: Fact) -> bool:
-    """Returns whether the fact excludes its participant from every analysis, past or present, while it is current."""
-    return isinstance(fact, ParticipantVoided) or (isinstance(fact, ConsentWithdrawn) and fact.scope == "data_use")
-
-
 def is_withdrawn_or_voided(record: Record) -> bool:
     """Returns whether the participant is voided, or has withdrawn consent to the use of data."""
-    return any(excludes_participant(stated.fact) for stated in record.stated_facts)
+    withdrawals = record.facts_of(ConsentWithdrawn)
+    return bool(record.facts_of(ParticipantVoided)) or any(fact.scope == "data_use" for fact in withdrawals)
 
 
 def is_excluded(record: Record) -> bool:

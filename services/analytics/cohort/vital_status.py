@@ -40,7 +40,7 @@ def implies_alive(fact: Fact) -> bool:
     """
     at_autopsy = isinstance(fact, DiseaseProgressed) and fact.basis == "histology"
     is_later_information = isinstance(fact, SeriousEventUpdated) and fact.onset_on is None
-    return not (at_autopsy or is_later_information or isinstance(fact, POSSIBLE_AFTER_DEATH))
+    return not (at_autopsy or is_later_information or type(fact) in POSSIBLE_AFTER_DEATH)
 
 
 def possible_after_withdrawal(fact: Fact) -> bool:

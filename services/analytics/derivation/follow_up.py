@@ -15,10 +15,10 @@ from shared.protocol.schedule import INDEX_SCHEDULE, PlanPeriod, Schedule, Visit
 
 def derive_visits(participant: Participant, plans: Sequence[PlanPeriod]) -> Iterator[VisitRow]:
     """Yields the visits of every schedule and anchor, by schedule, day of validity and number."""
-    precisions = _precisions_of_course_ends(participant)
+    precisions, contacts = _precisions_of_course_ends(participant), _contacts(participant)
     for schedule in schedules(plans, participant.course_dates(NEVER)):
         for visit in schedule.visits:
-            contact = earliest(_contacts_in_slot(participant, schedule, visit))
+            contact = earliest(_days_in_slot(contacts, schedule, visit))
             yield VisitRow(
                 participant_id=participant.participant_id,
                 schedule=schedule.name,
@@ -37,12 +37,15 @@ def derive_visits(participant: Participant, plans: Sequence[PlanPeriod]) -> Iter
             )
 
 
-def _contacts_in_slot(participant: Participant, schedule: Schedule, visit: Visit) -> Iterator[RowDay]:
-    """Yields the days of contacts in the slot of a visit. News from a registry is no contact with the participant."""
-    for contact in counted(participant, FollowUpRecorded):
-        day = row_day(participant, contact)
-        is_of_schedule = _is_of_schedule(schedule, contact.course_id)
-        if contact.mode != "registry" and is_of_schedule and visit.opens <= day.on <= visit.slot_ends:
+def _contacts(participant: Participant) -> list[tuple[RowDay, str | None]]:
+    """Returns the day and the course of each contact. News from a registry is no contact with the participant."""
+    contacts = (contact for contact in counted(participant, FollowUpRecorded) if contact.mode != "registry")
+    return [(row_day(participant, contact), contact.course_id) for contact in contacts]
+
+
+def _days_in_slot(contacts: Sequence[tuple[RowDay, str | None]], schedule: Schedule, visit: Visit) -> Iterator[RowDay]:
+    for day, course_id in contacts:
+        if visit.opens <= day.on <= visit.slot_ends and _is_of_schedule(schedule, course_id):
             yield day
 
 

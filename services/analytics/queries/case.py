@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
+from typing import Any
 from uuid import UUID
 
 from services.analytics.cohort.participant import Participant
@@ -74,7 +75,15 @@ class Case:
 
     def stated(self, fact_type: type[F]) -> Sequence[StatedFact[F]]:
         """Returns the facts of a type, in an order that does not depend on their arrival."""
-        return sorted(self.record.stated_of(fact_type), key=lambda stated: stated.event_id)
+        if (ordered := self._stated_by_type.get(fact_type)) is None:
+            of_type = self.record.stated_of(fact_type)
+            ordered = self._stated_by_type[fact_type] = sorted(of_type, key=lambda stated: stated.event_id.int)
+        return ordered
+
+    @cached_property
+    def _stated_by_type(self) -> dict[type[Fact], list[StatedFact[Any]]]:
+        """The facts that were asked for, by type."""
+        return {}
 
     def day(self, fact: Fact) -> date:
         """Returns the imputed day of a fact with a date, as figures use it."""
