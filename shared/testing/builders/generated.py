@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from types import ModuleType
 from typing import Any
 
@@ -154,8 +154,12 @@ STRATEGY_OVERRIDES = {
 }
 
 
+@cache
 def facts_of_type(kind: type[Fact]) -> st.SearchStrategy[Fact]:
-    """Returns a strategy for facts of a class. Validators reject what a schema cannot: a total dose that is no sum."""
+    """Returns the strategy for facts of a class. Validators reject what a schema cannot: a total dose that is no sum.
+
+    It is built once for each class: the schema takes far longer than an example.
+    """
 
     def validate_or_none(content: Any) -> Fact | None:
         try:
