@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.contracts.catalogue import PARTICIPANT, STUDY
-from shared.contracts.problem_types import declared_problem_types, describe_problem_types
+from shared.contracts.problem_types import declared_problem_types
 from shared.gate.participant_gate import ParticipantGate
+from shared.kernel import record
 from shared.kernel.fact import Correction, Fact, StatedFact, Stream
 from shared.kernel.ids import new_participant_id
 from shared.kernel.objection import RuleViolation
@@ -243,7 +244,7 @@ def gates_of_type(
 class HistoryStrategies:
     """Strategies for the histories that the rules of a stream admit, from each beginning and with any gate.
 
-    `modules` declare the problem types that the rules and the gates may raise.
+    `modules` declare the problem types that the rules and the gates may raise beside those of `kernel/record.py`.
     """
 
     stream: Stream
@@ -278,7 +279,7 @@ class HistoryStrategies:
 
     @cached_property
     def declared_problem_codes(self) -> frozenset[str]:
-        return frozenset(describe_problem_types(declared_problem_types(*self.modules)))
+        return frozenset(problem.code for problem in declared_problem_types(record, *self.modules))
 
     def run_proposals(
         self, beginning: tuple[Fact, ...], proposals: Iterable[list[Fact]], gate: Gate = open_gate
