@@ -12,13 +12,12 @@ from typing import Literal
 from services.analytics.cohort.participant import Participant
 from shared.contracts.enrollment import ConsentWithdrawn
 from shared.contracts.follow_up import ParticipantDied
-from shared.contracts.participation import MILESTONES, EnrollmentMilestone
+from shared.contracts.participation import MILESTONES, ParticipationStatus
 from shared.protocol.anchors import find_anchor
 from shared.protocol.protocol import Protocol
 from shared.protocol.schedule import planned_visits
 
 FollowUpStatus = Literal["in_follow_up", "awaiting_treatment", "completed", "died", "withdrawn", "lost"]
-ParticipationStatus = EnrollmentMilestone | Literal["died", "withdrawn", "lost"]
 
 
 def participation_status(participant: Participant, until: date = date.max) -> ParticipationStatus:
