@@ -156,7 +156,7 @@ async def _positions(stack: Stack, sent: dict[UUID, float]) -> dict[UUID, int]:
 
     async def are_all_projected() -> bool:
         rows = await connection.fetch("select event_id, position from journal where event_id = any($1)", list(sent))
-        positions.update({UUID(int=row["event_id"].int): row["position"] for row in rows})
+        positions.update({row["event_id"]: row["position"] for row in rows})
         return len(positions) == len(sent)
 
     await wait_until(are_all_projected, "the projection of all facts")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -35,7 +36,7 @@ class Backoff:
         self._seconds = self._first
 
     def next_seconds(self) -> float:
-        """Returns the length of the next pause and double it for the one after."""
+        """Returns the length of the next pause, and doubles it for the one after."""
         seconds = self._seconds
         self._seconds = min(2 * seconds, self._longest)
         return random.uniform(0, seconds) if self._jitter else seconds  # noqa: S311 - no secret
@@ -67,3 +68,12 @@ async def poll_until(
     async with asyncio.timeout(timeout_seconds):
         while not await condition():
             await backoff.wait()
+
+
+def poll_times(*, interval_seconds: float, timeout_seconds: float) -> Iterator[None]:
+    """Yields once, and then again after each interval until the time is up, for loops that may block their thread."""
+    backoff, deadline = Backoff.constant(interval_seconds), time.monotonic() + timeout_seconds
+    yield
+    while time.monotonic() < deadline:
+        time.sleep(backoff.next_seconds())
+        yield

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from infra.services import SERVICES
 from shared.contracts import catalogue
-from shared.kernel.errors import Fault, MalformedBody
+from shared.kernel.errors import Fault, MalformedBody, MistypedParticipant
 from shared.kernel.fact import Correction, Stream
 from shared.kernel.ids import normalize_participant_id
 from shared.validation.json_parsing import parse_json
@@ -220,7 +220,7 @@ def _read_participant(members: Mapping[str, Any]) -> tuple[str, bool]:
     try:
         return normalize_participant_id(participant), False
     except ValueError as mistyped:
-        raise invalid_line("bad-participant-number", f"{mistyped}".capitalize() + ".", "/participant") from None
+        raise invalid_line(MistypedParticipant.code, f"{mistyped}".capitalize() + ".", "/participant") from None
 
 
 def _check_ref(ref: Any) -> str:

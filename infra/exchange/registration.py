@@ -30,11 +30,11 @@ from infra.exchange.target_study import (
     response_faults,
 )
 from shared.contracts.catalogue import PARTICIPANT
+from shared.kernel.errors import KeyReused
 from shared.kernel.fact import Correction, Fact
 from shared.kernel.ids import legacy_event_id
 
 _LEGACY_VERSION = "5"
-_KEY_REUSED_CODE = "idempotency-key-reused"
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Registration:
             number = "" if is_new and self.dry_run else str(answer.json()["participant_id"])
             return RefMatch(number, is_new, answer.headers.get("Quartal-Version", ""))
         faults = response_faults(answer)
-        if faults[0].code != _KEY_REUSED_CODE:
+        if faults[0].code != KeyReused.code:
             raise InvalidLine(*faults)
         if number := await self._find_restated(ref, screening):
             return RefMatch(number, is_new=False)

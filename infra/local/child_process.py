@@ -10,14 +10,16 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
+from shared.retry import poll_times
+
 MAX_LOG_BYTES = 10 * 1024 * 1024
+_READ_INTERVAL_SECONDS = 0.01
 
 # $1 signal, $2 tenths of a second between the signal and SIGKILL to the whole group, then the program.
 # The watcher ignores SIGTERM once the pipe is closed, so that the end of the program does not end its sweep.
@@ -157,14 +159,20 @@ class RunningProgram:
 
     def wait_for_text(self, file: Path, expected: bytes, start: int, timeout_seconds: float) -> bool:
         """Returns whether `expected` appears in the file past byte `start` before the program ends or time is up."""
-        deadline = time.monotonic() + timeout_seconds
-        while not self.has_ended and time.monotonic() < deadline:
-            with suppress(FileNotFoundError), file.open("rb") as text:
-                text.seek(start)
-                if expected in text.read():
-                    return True
-            time.sleep(0.01)
+        for _ in poll_times(interval_seconds=_READ_INTERVAL_SECONDS, timeout_seconds=timeout_seconds):
+            if self.has_ended:
+                return False
+            if expected in _read_from(file, start):
+                return True
         return False
+
+
+def _read_from(file: Path, start: int) -> bytes:
+    """Returns the bytes of the file past byte `start`; none while there is no such file."""
+    with suppress(FileNotFoundError), file.open("rb") as text:
+        text.seek(start)
+        return text.read()
+    return b""
 
 
 def end_group(leader: int) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from shared.retry import poll_times
+
+_LOCK_INTERVAL_SECONDS = 0.02
 _MIN_DESCRIPTOR = 10  # the guard's shell script uses descriptor 3 itself
 
 
@@ -43,13 +45,11 @@ def acquire_lock(path: Path, timeout_seconds: float = 0.0) -> int:
         descriptor = fcntl.fcntl(original, fcntl.F_DUPFD_CLOEXEC, _MIN_DESCRIPTOR)
     finally:
         os.close(original)
-    deadline = time.monotonic() + timeout_seconds
-    while not _try_lock(descriptor):
-        if time.monotonic() >= deadline:
-            os.close(descriptor)
-            raise LockHeld(path, f"{path.parent} is in use by another process.")
-        time.sleep(0.02)
-    return descriptor
+    for _ in poll_times(interval_seconds=_LOCK_INTERVAL_SECONDS, timeout_seconds=timeout_seconds):
+        if _try_lock(descriptor):
+            return descriptor
+    os.close(descriptor)
+    raise LockHeld(path, f"{path.parent} is in use by another process.")
 
 
 def _try_lock(descriptor: int) -> bool:

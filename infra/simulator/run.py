@@ -29,13 +29,14 @@ from infra.simulator.participants import (
     simulate_participant,
 )
 from infra.simulator.progress import NextFact, ParticipantProgress, SimulationProgress
+from shared.kernel.errors import StudyExists
 
 REPLAY_THRESHOLD = timedelta(seconds=5)
 DUE_CHECK_INTERVAL_SECONDS = 30.0
 PARTICIPANT_REFUSAL_STATUSES = frozenset({404, 409, 410, 422})
 """Answers that concern one participant (voided, transferred or withdrawn by a user), not the simulation."""
 NOT_VISIBLE_STATUS = 404
-ALREADY_RECORDED_CODES = frozenset({"stated-twice", "study-exists", "site-exists"})
+ALREADY_RECORDED_CODES = frozenset({StudyExists.code, "stated-twice", "site-exists"})
 
 
 async def simulate(

@@ -14,7 +14,6 @@ from shared.contracts.catalogue import PARTICIPANT, STUDY
 from shared.contracts.enrollment import ParticipantScreened
 from shared.contracts.problem_types import declared_problem_types
 from shared.contracts.study import MemberGranted, StudyOpened
-from shared.gate import list_checks, participant_gate, study_timeline, text_checks
 from shared.kernel.errors import Forbidden
 from shared.kernel.fact import Fact
 from shared.kernel.ids import StudyId
@@ -38,9 +37,7 @@ from shared.web.service import get_service, service_resources
 from shared.web.traffic import Traffic
 
 STUDIES = "/enrollment/v1/studies"
-PROBLEM_TYPES = declared_problem_types(
-    study, participant, treatment, gate, participant_gate, study_timeline, text_checks, list_checks
-)
+PROBLEM_TYPES = declared_problem_types(study, participant, treatment, gate)
 """The problem types of this service's rules and gates."""
 routes = create_router(STUDIES)
 NewParticipantList, NewParticipantBatch = batch_models(PARTICIPANT, "NewParticipant")
@@ -100,7 +97,7 @@ async def new_participant(
     pointer, first = facts[0]
     if not isinstance(first, ParticipantScreened):
         raise rejection_at(
-            "not-screened",
+            participant.NOT_SCREENED.code,
             "The first fact of a new participant must be participant.screened. Put it first.",
             _type_pointer(pointer),
         )

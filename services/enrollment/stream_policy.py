@@ -10,13 +10,12 @@ from typing import Any
 from services.enrollment.gate import EnrollmentGate
 from services.enrollment.rules import participant, study
 from shared.contracts.enrollment import (
-    ConsentWithdrawn,
     ParticipantScreened,
     ParticipantTransferred,
     ParticipantVoided,
 )
 from shared.contracts.event import Event, stated_facts
-from shared.contracts.participation import MILESTONES, current_site
+from shared.contracts.participation import ENROLLMENT_STATUS_FACTS, current_site, enrollment_status
 from shared.eventstore.store import LoadedStream, StreamHead
 from shared.eventstore.stream_cache import latest_content_source
 from shared.eventstore.stream_policy import StreamPolicies, TextOpener, amendment_provenance
@@ -100,7 +99,7 @@ class ParticipantStreamPolicy:
         return StreamHead(
             site_id=site,
             search_key=search_key,
-            summary={"status": participation_status(record), "enrolling_site": enrolling_site},
+            summary={"status": enrollment_status(record), "enrolling_site": enrolling_site},
         )
 
     def _search_key(self, record: Record, site: str, events: Sequence[Event], open_texts: TextOpener) -> bytes | None:
@@ -123,21 +122,7 @@ def _may_change_local_reference(event: Event) -> bool:
     return event.type in _LOCAL_REFERENCE_FACTS or corrected_type in _LOCAL_REFERENCE_FACTS
 
 
-def participation_status(record: Record) -> str:
-    """The participation status as far as enrollment knows it: voided, withdrawn, or the furthest milestone."""
-    return next((status for kind, status in _STATUS_BY_PRECEDENCE if record.stated_of(kind)), "screening")
-
-
-_STATUS_BY_PRECEDENCE: tuple[tuple[type[Fact], str], ...] = (
-    (ParticipantVoided, "voided"),
-    (ConsentWithdrawn, "withdrawn"),
-    *MILESTONES,
-)
-_STATUS_FACTS = {
-    ParticipantTransferred.type_name,
-    Correction.type_name,
-    *(kind.type_name for kind, _ in _STATUS_BY_PRECEDENCE),
-}
+_STATUS_FACTS = {ParticipantTransferred.type_name, Correction.type_name, *ENROLLMENT_STATUS_FACTS}
 """Types of facts that may change a participant's current site or status."""
 
 

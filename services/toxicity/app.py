@@ -8,7 +8,6 @@ from services.toxicity import ctcae_api, gate, rules
 from shared.contracts.catalogue import TOXICITY
 from shared.contracts.problem_types import declared_problem_types
 from shared.eventstore.stream_policy import StreamPolicies
-from shared.gate import list_checks, participant_gate, study_timeline, text_checks
 from shared.inbox.participant_registry.stream_policy import ForeignParticipantPolicy
 from shared.settings import Settings
 from shared.web.app import create_service_app
@@ -19,7 +18,7 @@ from shared.web.service import service_resources
 from shared.web.traffic import Traffic
 
 PARTICIPANT_PATH = "/toxicity/v1/studies/{study_id}/participants/{participant_id}"
-PROBLEM_TYPES = declared_problem_types(rules, gate, participant_gate, study_timeline, text_checks, list_checks)
+PROBLEM_TYPES = declared_problem_types(rules, gate)
 """The problem types of this service's rules and gates."""
 
 

@@ -1,4 +1,4 @@
-"""The current site and the enrollment milestones of a participant, as all services define them.
+"""The current site and the participation status of a participant, as all services define them.
 
 The SQL function `present_site` gives the same answer as `current_site`; a contract test compares them.
 """
@@ -9,21 +9,39 @@ from typing import Literal
 
 from shared.contracts.enrollment import (
     ConsentSigned,
+    ConsentWithdrawn,
     ParticipantEnrolled,
     ParticipantScreened,
     ParticipantTransferred,
+    ParticipantVoided,
     ScreeningFailed,
 )
 from shared.kernel.fact import Fact
 from shared.kernel.record import Record
 
-EnrollmentMilestone = Literal["screening", "consented", "screen_failed", "enrolled"]
+EnrollmentMilestone = Literal["screening", "screen_failed", "consented", "enrolled"]
+EnrollmentStatus = Literal[EnrollmentMilestone, "withdrawn", "voided"]
+"""Participation status in the service enrollment, which knows neither deaths nor losses to follow-up."""
+ParticipationStatus = Literal[EnrollmentMilestone, "died", "withdrawn", "lost"]
+"""Participation status in analyses, in which no voided participant is."""
 MILESTONES: tuple[tuple[type[Fact], EnrollmentMilestone], ...] = (
     (ParticipantEnrolled, "enrolled"),
     (ScreeningFailed, "screen_failed"),
     (ConsentSigned, "consented"),
 )
 """The facts that mark progress in enrollment, the last step first. Before all of them the milestone is `screening`."""
+_ENROLLMENT_STATUSES: tuple[tuple[type[Fact], EnrollmentStatus], ...] = (
+    (ParticipantVoided, "voided"),
+    (ConsentWithdrawn, "withdrawn"),
+    *MILESTONES,
+)
+ENROLLMENT_STATUS_FACTS = frozenset(kind.type_name for kind, _ in _ENROLLMENT_STATUSES)
+"""Types of the facts that change the status in enrollment."""
+
+
+def enrollment_status(record: Record) -> EnrollmentStatus:
+    """Returns the first status that holds: voided, withdrawn, or the furthest milestone of enrollment."""
+    return next((status for kind, status in _ENROLLMENT_STATUSES if record.stated_of(kind)), "screening")
 
 
 def current_site(record: Record) -> str | None:

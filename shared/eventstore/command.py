@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from shared.kernel.errors import Fault, NotKnownYet, RequestError, RequestRejected
+from shared.kernel.errors import Fault, ForeignReference, NotKnownYet, RequestError, RequestRejected
 from shared.kernel.fact import Correction, Fact, StatedFact
 from shared.kernel.objection import Objection, RaisedObjection, RuleViolation
 from shared.kernel.sealed_text import extract_texts
@@ -83,19 +83,19 @@ _LOCAL_REFERENCE = "/local_reference"
 
 
 def refuse_references(facts: Sequence[Fact], pointers: Sequence[str]) -> None:
-    """Raises RequestRejected if a fact contains a site's own reference. Called for callers who are not of that site.
+    """Raises ForeignReference if a fact contains a site's own reference. Called for callers who are not of that site.
 
     The check comes before anything is looked up or compared, so that other callers cannot try references out.
     """
     message = "Only the site states its own reference. Leave it out: a correction keeps the present one."
     faults = [
-        Fault("local-reference", message, f"{pointer}{text_pointer}")
+        Fault(ForeignReference.code, message, f"{pointer}{text_pointer}")
         for fact, pointer in zip(facts, pointers, strict=True)
         for text_pointer, _ in extract_texts(fact)
         if text_pointer.endswith(_LOCAL_REFERENCE)
     ]
     if faults:
-        raise RequestRejected(message, code="local-reference", faults=faults)
+        raise ForeignReference(message, faults=faults)
 
 
 def to_request_error(

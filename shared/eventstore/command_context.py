@@ -8,7 +8,7 @@ from shared.eventstore.command import RecordFacts, refuse_references
 from shared.eventstore.store import StreamHead
 from shared.eventstore.stream_policy import StreamPolicy
 from shared.eventstore.study_cache import StudyState
-from shared.kernel.errors import Fault, Forbidden, NotFound, NotKnownYet, RequestError, RequestRejected
+from shared.kernel.errors import Fault, Forbidden, NotFound, NotKnownYet, RequestError, StudyExists
 from shared.postgres.tenancy import EVERY_SITE, Tenant
 from shared.security.grants import Rights
 
@@ -48,8 +48,7 @@ class CommandContext:
         Raises RequestError for a caller without a grant in the study, or without a role that may state the facts.
         """
         if not self.rights.grants and self.command.opens_study:
-            message = "There is a study with this study_id already. Give another one."
-            raise RequestRejected(message, code="study-exists", faults=[Fault("study-exists", message, "/study_id")])
+            raise StudyExists(faults=[Fault(StudyExists.code, StudyExists.title, "/study_id")])
         if not self.rights.grants:
             raise self.not_visible
         stating_scopes = [self.rights.sites_with_role(fact.stated_by_roles) for fact in self.command.facts]

@@ -15,12 +15,10 @@ from shared.eventstore.append_builder import text_opener
 from shared.eventstore.command import RecordedFacts
 from shared.eventstore.command_context import CommandContext
 from shared.eventstore.store import IdempotentResult, LoadedStream, UnitOfWork
-from shared.kernel.errors import RequestRejected
+from shared.kernel.errors import KeyReused
 from shared.kernel.fact import Correction
 from shared.kernel.sealed_text import extract_texts
 from shared.security.vault import Vault
-
-KEY_REUSED_CODE = "idempotency-key-reused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +31,12 @@ class IdempotencyCheck:
     async def find_repeat(self, unit: UnitOfWork, stream: LoadedStream, site: str | None) -> RecordedFacts | None:
         """Returns the stored result of the command's key, or of the event that the key names; None for a new request.
 
-        `site` is the site that states the facts. Raises RequestRejected if the key was used for something else.
+        `site` is the site that states the facts. Raises KeyReused if the key was used for something else.
         """
         if stream.outcome is None:
             return await self._find_repeat_of_event(unit, stream)
         if not await self._is_same_request(unit, stream, stream.outcome, site):
-            raise RequestRejected(
-                "The idempotency key was used for another request. Use a new key.", code=KEY_REUSED_CODE
-            )
+            raise KeyReused("The idempotency key was used for another request. Use a new key.")
         return RecordedFacts.from_json(self.context.command.study_id, stream.outcome.answer)
 
     async def _is_same_request(
@@ -81,9 +77,7 @@ class IdempotencyCheck:
         if self._published_content() != [(event.type, event.content)] or stated_texts != [
             await self._comparable_texts(unit, event)
         ]:
-            raise RequestRejected(
-                "The idempotency key is the id of an event with other content. Use a new key.", code=KEY_REUSED_CODE
-            )
+            raise KeyReused("The idempotency key is the id of an event with other content. Use a new key.")
         return RecordedFacts(
             study_id=event.study_id,
             stream_id=event.stream_id,

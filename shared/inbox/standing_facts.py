@@ -21,6 +21,7 @@ from shared.contracts.event import Event
 from shared.inbox.batch import PoisonEvent
 from shared.inbox.repository import SQL, Connection
 from shared.kernel.fact import Correction, Fact, StatedFact, Stream
+from shared.kernel.record import NO_SUCH_EVENT, OTHER_TYPE
 
 PositionedEvent = tuple[Event, int]
 """An event and its position: in the study's journal, or, in a service without one, its version in its stream."""
@@ -137,11 +138,11 @@ class _FactChanges:
         correction = event.content
         original = self.latest_rows.get(UUID(correction["event_id"]))
         if original is None or (original.study_id, original.service, original.subject) != _stream_of(event):
-            raise PoisonEvent("no-such-event")
+            raise PoisonEvent(NO_SUCH_EVENT.code)
         self._close_row(original, position)
         if replacement := correction["replacement"]:
             if replacement["type"] != original.type:
-                raise PoisonEvent("other-type")
+                raise PoisonEvent(OTHER_TYPE.code)
             self._open_row(_corrected_row(original, replacement, position, event.recorded_on))
         return original
 

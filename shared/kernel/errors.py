@@ -9,6 +9,7 @@ RequestError
 ├── CrossSiteRequest        403  a page of another web site made the browser send the request
 ├── NotFound                404  the resource does not exist, or the caller may not see it
 │   └── NothingPublished    404  a reader asked before the study's first named data cut
+├── MethodNotAllowed        405  the address does not have the method
 ├── RequestTooSlow          408  the headers or the body took too long to arrive
 ├── ReferenceInUse          409  the site uses the local reference for another participant
 ├── NotKnownYet             409  this service has not yet received what the request refers to
@@ -17,10 +18,20 @@ RequestError
 ├── BodyTooLarge            413  the body has too many bytes
 ├── UnsupportedMediaType    415  the body is not plain JSON
 ├── MisdirectedRequest      421  the host name is not this server's
-├── RequestRejected         422  the schema, a rule or the gate objects; or the key belongs to another request
+├── RequestRejected         422  a rule or the gate objects
+│   ├── FormRejected             the schema objects
+│   ├── ParameterRejected        a parameter of the address cannot be accepted
+│   ├── TooManyItems             a list or an object has too many members
+│   ├── MistypedParticipant      the address has no participant number where one belongs
+│   ├── StudyExists              the study_id belongs to another study
+│   ├── KeyReused                the idempotency key belongs to another request
+│   └── ForeignReference         the caller is not of the site that states the local reference
 ├── TooManyRequests         429  too many requests are under way
+├── InternalError           500  the service failed
 ├── DatabaseNotConfirmed    503  the database may be in an earlier state than what was published
 └── ServiceUnavailable      503  other requests were faster, or a database is unavailable
+
+`code` and `title` of a class are a published problem type; those of the base are for refusals of the web framework.
 """
 
 from __future__ import annotations
@@ -57,7 +68,7 @@ class RequestError(Exception):
 
     status: ClassVar[int] = 500
     code: str = "refused"
-    title: str = "The request was refused."
+    title: str = "The request was refused before its content was read."
     retry_after: ClassVar[int | None] = None
 
     def __init__(self, title: str = "", *, code: str = "", faults: Sequence[Fault] = ()) -> None:
@@ -122,6 +133,11 @@ class NothingPublished(NotFound):
     title = "Nothing of this study has been published yet. Readers see its figures once it has a named data cut."
 
 
+class MethodNotAllowed(RequestError):
+    status, code = 405, "method-not-allowed"
+    title = "This address does not have that method. The header Allow lists its methods."
+
+
 class ReferenceInUse(RequestError):
     status, code = 409, "already-registered"
     title = "The site uses this reference for another participant. Search for that one, or give another reference."
@@ -174,9 +190,41 @@ class RequestRejected(RequestError):
     status, code, title = 422, "not-acceptable", "The request cannot be accepted. `errors` says what is wrong."
 
 
-def parameter_error(parameter: str, message: str) -> RequestRejected:
+class FormRejected(RequestRejected):
+    code, title = "schema", "The request does not have the required form. `errors` says what is wrong, and where."
+
+
+class ParameterRejected(RequestRejected):
+    code = "parameter"
+    title = "A parameter of the address cannot be accepted. `errors` says which, and why."
+
+
+class TooManyItems(RequestRejected):
+    code = "too-many-items"
+    title = "A body, a fact, a list or an object has too many members. `errors` says where."
+
+
+class MistypedParticipant(RequestRejected):
+    code, title = "bad-participant-number", "This is not a participant number. Look for typing errors."
+
+
+class StudyExists(RequestRejected):
+    code, title = "study-exists", "There is a study with this study_id already. Give another one."
+
+
+class KeyReused(RequestRejected):
+    code = "idempotency-key-reused"
+    title = "The idempotency key was used for another request or event. Use a new key."
+
+
+class ForeignReference(RequestRejected):
+    code = "local-reference"
+    title = "Only the site states its own reference. Others leave it out: their corrections keep it."
+
+
+def parameter_error(parameter: str, message: str) -> ParameterRejected:
     """Builds the error for a query parameter that cannot be accepted."""
-    return RequestRejected(message, code="parameter", faults=[Fault("parameter", f"{parameter}: {message}")])
+    return ParameterRejected(message, faults=[Fault(ParameterRejected.code, f"{parameter}: {message}")])
 
 
 class TooManyRequests(RequestError):
@@ -186,6 +234,11 @@ class TooManyRequests(RequestError):
         "Too many requests are under way. Send this one again in a moment.",
         1,
     )
+
+
+class InternalError(RequestError):
+    status, code = 500, "unforeseen"
+    title = "The service failed, and recorded nothing. Its log says where it failed."
 
 
 class DatabaseNotConfirmed(RequestError):

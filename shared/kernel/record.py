@@ -26,6 +26,9 @@ from shared.kernel.objection import Objection, ProblemType, RaisedObjection, Rul
 NO_SUCH_EVENT = ProblemType(
     "no-such-event", "The record has no event with this event_id that can be corrected. Check the event_id."
 )
+OTHER_TYPE = ProblemType(
+    "other-type", "The replacement is not of the same type as the event. Give a replacement of the same type."
+)
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,7 @@ def current_record(history: Iterable[StatedFact[Fact]]) -> Record:
 
 def _restate(correction: UUID, original: StatedFact[Fact], replacement: Fact) -> StatedFact[Fact]:
     if type(replacement) is not type(original.fact):
-        message = f"The event is a {original.fact.type_name}. Give a replacement of the same type."
-        raise RuleViolation([(correction, Objection("other-type", message, original.event_id, "/replacement/type"))])
+        raise RuleViolation([(correction, OTHER_TYPE.objection(original.event_id, "/replacement/type"))])
     return StatedFact(original.event_id, replacement)
 
 

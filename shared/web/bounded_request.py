@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Request
 
-from shared.kernel.errors import BodyTooLarge, Fault, RequestRejected, UnsupportedMediaType
+from shared.kernel.errors import BodyTooLarge, Fault, FormRejected, ParameterRejected, UnsupportedMediaType
 from shared.offload import offload
 from shared.settings import MIB, Limits
 from shared.web.container import get_container
@@ -53,7 +53,7 @@ def refuse_long_query(request: BoundedRequest) -> None:
     max_parameters = request.limits.max_parameters
     if request.scope["query_string"].count(b"&") >= max_parameters:
         message = f"The address has too many parameters. Give at most {max_parameters}."
-        raise RequestRejected(message, code="parameter", faults=[Fault("parameter", message)])
+        raise ParameterRejected(message, faults=[Fault(ParameterRejected.code, message)])
 
 
 def _content_length(header: str) -> int:
@@ -94,7 +94,7 @@ class CheckedRequest(BoundedRequest):
         for name in _SINGLE_HEADERS:
             if len(self.headers.getlist(name)) > 1:
                 message = f"header {name}: This header is sent more than once. Send it once."
-                raise RequestRejected(message, code="schema", faults=[Fault("schema-too-long", message)])
+                raise FormRejected(message, faults=[Fault("schema-too-long", message)])
         media = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != "application/json" or self.headers.get("content-encoding", "identity") != "identity":
             raise UnsupportedMediaType

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, Field
 
 from shared.eventstore.command import RecordedFacts, RecordFacts, VersionGuard
-from shared.kernel.errors import Fault, NotFound, RequestRejected
+from shared.kernel.errors import Fault, FormRejected, MistypedParticipant, NotFound, RequestRejected
 from shared.kernel.fact import Fact
 from shared.kernel.ids import normalize_participant_id
 from shared.kernel.patterns import explain_pattern
@@ -62,7 +62,7 @@ def _validate_participant_id(value: object) -> str:
     try:
         return normalize_participant_id(value)
     except ValueError as error:
-        raise RequestRejected(str(error), code="bad-participant-number") from None
+        raise MistypedParticipant(str(error)) from None
 
 
 StudyIdPath = Annotated[str, Path(alias="study_id", examples=["atc-rt"]), BeforeValidator(_validate_study_id)]
@@ -120,9 +120,8 @@ def _version_guard(request: Request) -> VersionGuard | None:
     try:
         return VersionGuard(parse_if_match(field_lines)) if field_lines else None
     except ValueError:
-        raise RequestRejected(
+        raise FormRejected(
             "The header If-Match cannot be read.",
-            code="schema",
             faults=[Fault("schema-if-match", f"header if-match: {IF_MATCH_FORM}")],
         ) from None
 

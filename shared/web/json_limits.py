@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-from shared.kernel.errors import Fault, MalformedBody, RequestRejected
+from shared.kernel.errors import Fault, MalformedBody, RequestRejected, TooManyItems
 from shared.settings import Limits
 from shared.validation.json_parsing import MAX_DEPTH, TOO_DEEP
 
@@ -98,4 +98,4 @@ def _refuse_long_list(value: list[Any] | dict[str, Any], max_items: int, path: l
 
 
 def _too_many_items(message: str, pointer: str) -> RequestRejected:
-    return RequestRejected(message, code="too-many-items", faults=[Fault("too-many-items", message, pointer)])
+    return TooManyItems(message, faults=[Fault(TooManyItems.code, message, pointer)])

@@ -17,7 +17,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from shared.kernel.errors import MAX_FAULTS, Fault, NotFound, RequestError, ServiceUnavailable, Unauthenticated
+from shared.kernel.errors import (
+    MAX_FAULTS,
+    Fault,
+    FormRejected,
+    InternalError,
+    MalformedBody,
+    MethodNotAllowed,
+    NotFound,
+    RequestError,
+    ServiceUnavailable,
+    Unauthenticated,
+)
+from shared.kernel.objection import ProblemType
 from shared.kernel.schema_name import NamedSchema
 from shared.postgres.errors import UNAVAILABLE
 from shared.validation.validation_messages import schema_faults
@@ -25,11 +37,10 @@ from shared.validation.validation_messages import schema_faults
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 _LOGGED_FRAMES = 8
-FORM_TITLE = "The request does not have the required form. `errors` says what is wrong, and where."
+MORE_FAULTS_TYPE = ProblemType("more-faults", "The last entry of `errors`: there are more faults than an answer lists.")
 MORE_FAULTS = Fault(
-    "more-faults", f"There are more faults than these {MAX_FAULTS}. Correct these, then send the request again."
+    MORE_FAULTS_TYPE.code, f"There are more faults than these {MAX_FAULTS}. Correct these, then send the request again."
 )
-_CODE_BY_STATUS = {404: "not-found"}
 
 
 class FaultModel(NamedSchema, schema_name="FaultShown"):
@@ -93,15 +104,14 @@ def install_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def handle_validation_error(_: Request, error: RequestValidationError) -> Response:
-        return problem_response(422, "schema", FORM_TITLE, schema_faults(error.errors()[: MAX_FAULTS + 1], None, ()))
+        return refusal_response(FormRejected(faults=schema_faults(error.errors()[: MAX_FAULTS + 1], None, ())))
 
     @app.exception_handler(HTTPException)
     async def handle_http_exception(request: Request, error: HTTPException) -> Response:
-        if error.status_code == 405:
+        if error.status_code == MethodNotAllowed.status:
             return _method_not_allowed(request)
-        code = _CODE_BY_STATUS.get(error.status_code, "refused")
-        titles = {404: NotFound.title}
-        return problem_response(error.status_code, code, titles.get(error.status_code, "The request was refused."))
+        problem = NotFound if error.status_code == NotFound.status else RequestError
+        return problem_response(error.status_code, problem.code, problem.title)
 
     for error_type in UNAVAILABLE:
         app.add_exception_handler(error_type, _handle_unavailable)
@@ -112,13 +122,8 @@ def _method_not_allowed(request: Request) -> Response:
     headers = {"Allow": ", ".join(sorted(allowed_methods(request)))}
     if request.method == "OPTIONS":
         return Response(status_code=204, headers=headers)
-    return problem_response(
-        405,
-        "method-not-allowed",
-        "This address does not have that method. The header Allow lists its methods.",
-        (),
-        headers,
-    )
+    refusal = MethodNotAllowed()
+    return problem_response(refusal.status, refusal.code, refusal.title, headers=headers)
 
 
 def allowed_methods(request: Request) -> set[str]:
@@ -131,13 +136,11 @@ def allowed_methods(request: Request) -> set[str]:
 def internal_error(error: Exception) -> Response:
     """Returns the response to an unexpected error. Logs its type and location, but no text, which may quote input."""
     if isinstance(error, ClientDisconnect):
-        return problem_response(400, "malformed", "The body ended too soon. Send the request again.")
+        return refusal_response(MalformedBody("The body ended too soon. Send the request again."))
     frames = traceback.extract_tb(error.__traceback__)[-_LOGGED_FRAMES:]
     call_path = " > ".join(f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
     log.error("unforeseen error %s at %s", type(error).__name__, call_path)
-    return problem_response(
-        500, "unforeseen", "The service failed, and recorded nothing. Its log says where it failed."
-    )
+    return refusal_response(InternalError())
 
 
 async def _handle_unavailable(_: Request, error: Exception) -> Response:

@@ -13,10 +13,8 @@ from fastapi._compat import field_annotation_is_sequence
 from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel
 
-from shared.kernel.errors import Fault, RequestRejected
+from shared.kernel.errors import Fault, ParameterRejected
 from shared.validation.name_suggestions import unknown_name_message
-
-REFUSED_TITLE = "A parameter of the address cannot be accepted. `errors` says which, and why."
 
 
 def declared_parameters(dependant: Dependant) -> dict[str, bool]:
@@ -41,12 +39,12 @@ def refuse_unknown_parameters(sent_names: Iterable[str], declared: Mapping[str, 
     """Raises RequestRejected for a parameter that is not declared, or is repeated and may not be."""
     faults = list(dict.fromkeys(_faults(Counter(sent_names), declared)))
     if faults:
-        raise RequestRejected(REFUSED_TITLE, code="parameter", faults=faults)
+        raise ParameterRejected(faults=faults)
 
 
 def _faults(counts: Mapping[str, int], declared: Mapping[str, bool]) -> Iterator[Fault]:
     for name, count in counts.items():
         if name not in declared:
-            yield Fault("parameter", unknown_name_message("parameter", name, declared))
+            yield Fault(ParameterRejected.code, unknown_name_message("parameter", name, declared))
         elif count > 1 and not declared[name]:
-            yield Fault("parameter", f"{name}: This parameter is given more than once. Give it once.")
+            yield Fault(ParameterRejected.code, f"{name}: This parameter is given more than once. Give it once.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic_core import to_json
 
 from shared.contracts.event import Event, stated_facts
+from shared.contracts.participation import EnrollmentStatus
 from shared.contracts.study import MemberGranted, MemberRevoked, SiteActivated
 from shared.eventstore.store import StreamHead
 from shared.eventstore.stream_cache import latest_content_sources
@@ -60,7 +61,6 @@ _SINCE_DESCRIPTION = (
     "`cursor` of an earlier answer; empty to begin. The facts recorded after it follow, in the order of recording. No "
     "fact is left out, even if others are recorded at the same time"
 )
-ParticipantStatus = Literal["screening", "screen_failed", "consented", "enrolled", "withdrawn", "voided"]
 
 
 async def study(request: Request, study: StudyIdPath) -> JSONResponse:
@@ -79,7 +79,7 @@ async def participants(
     request: Request,
     study: StudyIdPath,
     site: SiteParameter = None,
-    status: ParticipantStatus | None = None,
+    status: EnrollmentStatus | None = None,
     after: Annotated[str, Query(pattern=_PARTICIPANT_CURSOR, description="`next` of the page before")] = "",
     limit: LimitParameter = 100,
 ) -> JSONResponse:

@@ -9,12 +9,11 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from shared.kernel.errors import MAX_FAULTS, RequestRejected
+from shared.kernel.errors import MAX_FAULTS, FormRejected
 from shared.settings import Limits
 from shared.validation.json_parsing import canonical_json, parse_json
 from shared.validation.validation_messages import json_pointer, schema_faults
 from shared.web.json_limits import refuse_many_items, refuse_many_values
-from shared.web.problems import FORM_TITLE
 from shared.web.schema_members import Schema, members_at
 
 PydanticError = Mapping[str, Any]
@@ -53,7 +52,7 @@ class BodyReader:
         if errors:
             located_errors = [{**error, "loc": ("body", *error["loc"])} for error in errors[: MAX_FAULTS + 1]]
             faults = schema_faults(located_errors, value, self.members, partial(members_at, *self.schema(), body=value))
-            raise RequestRejected(FORM_TITLE, code="schema", faults=faults)
+            raise FormRejected(faults=faults)
         return validated
 
 

@@ -17,7 +17,9 @@ from services.followup.__main__ import SERVICE_PROCESS as FOLLOWUP
 from services.toxicity import app as toxicity
 from services.toxicity.__main__ import SERVICE_PROCESS as TOXICITY
 from shared.contracts.problem_types import PROBLEMS, describe_problem_types
+from shared.kernel.objection import ProblemType
 from shared.settings import Settings
+from shared.web.problem_types import SHARED_PROBLEM_TYPES
 from tests.contracts import data_query_list
 
 FOLDER = Path(__file__).parent / "openapi"
@@ -32,16 +34,14 @@ def openapi_documents() -> dict[str, str]:
     return {name: json.dumps(document, sort_keys=True, indent=2) + "\n" for name, document in documents.items()}
 
 
+def listed_problem_types() -> list[ProblemType]:
+    """Returns the problem types that the services publish for objections."""
+    return [*enrollment.PROBLEM_TYPES, *SHARED_PROBLEM_TYPES, *toxicity.PROBLEM_TYPES, *followup.PROBLEM_TYPES]
+
+
 def problem_types_json() -> str:
     """Returns the problem types of all services as text."""
-    return (
-        json.dumps(
-            describe_problem_types([*enrollment.PROBLEM_TYPES, *toxicity.PROBLEM_TYPES, *followup.PROBLEM_TYPES]),
-            indent=2,
-            ensure_ascii=False,
-        )
-        + "\n"
-    )
+    return json.dumps(describe_problem_types(listed_problem_types()), indent=2, ensure_ascii=False) + "\n"
 
 
 def write_openapi_documents(folder: Path = FOLDER) -> None:

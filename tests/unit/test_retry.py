@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from shared.retry import Backoff, poll_until, wait_for_event
+from shared.retry import Backoff, poll_times, poll_until, wait_for_event
 
 
 def test_pauses_double_up_to_the_longest() -> None:
@@ -59,3 +59,8 @@ async def test_polling_raises_if_the_condition_does_not_hold_in_time() -> None:
 
     with pytest.raises(TimeoutError):
         await poll_until(condition, interval_seconds=0.001, timeout_seconds=0.01)
+
+
+def test_blocking_poll_tries_once_without_time_and_again_until_the_time_is_up() -> None:
+    assert len(list(poll_times(interval_seconds=3600, timeout_seconds=0))) == 1
+    assert len(list(poll_times(interval_seconds=0.02, timeout_seconds=0.01))) == 2

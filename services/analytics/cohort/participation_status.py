@@ -13,11 +13,10 @@ from typing import Literal
 from services.analytics.cohort.participant import Participant
 from shared.contracts.enrollment import ConsentWithdrawn
 from shared.contracts.follow_up import ParticipantDied
-from shared.contracts.participation import MILESTONES, EnrollmentMilestone
+from shared.contracts.participation import MILESTONES, ParticipationStatus
 from shared.protocol.schedule import PlanPeriod, schedules
 
 FollowUpStatus = Literal["in_follow_up", "awaiting_treatment", "completed", "died", "withdrawn", "lost"]
-ParticipationStatus = EnrollmentMilestone | Literal["died", "withdrawn", "lost"]
 
 
 def participation_status(participant: Participant, until: date = date.max) -> ParticipationStatus:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import asyncpg
 
-from services.analytics.cohort.participation_status import ParticipationStatus
 from services.analytics.derivation.rows import NEVER
+from shared.contracts.participation import ParticipationStatus
 from shared.postgres.named_queries import load_queries
 from shared.postgres.tenancy import PooledConnection
 

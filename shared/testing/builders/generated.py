@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from types import ModuleType
 from typing import Any
 
@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.contracts.catalogue import PARTICIPANT, STUDY
-from shared.contracts.problem_types import declared_problem_types, describe_problem_types
+from shared.contracts.problem_types import declared_problem_types
 from shared.gate.participant_gate import ParticipantGate
+from shared.kernel import record
 from shared.kernel.fact import Correction, Fact, StatedFact, Stream
 from shared.kernel.ids import new_participant_id
 from shared.kernel.objection import RuleViolation
@@ -154,8 +155,12 @@ STRATEGY_OVERRIDES = {
 }
 
 
+@cache
 def facts_of_type(kind: type[Fact]) -> st.SearchStrategy[Fact]:
-    """Returns a strategy for facts of a class. Validators reject what a schema cannot: a total dose that is no sum."""
+    """Returns the strategy for facts of a class. Validators reject what a schema cannot: a total dose that is no sum.
+
+    It is built once for each class: the schema takes far longer than an example.
+    """
 
     def validate_or_none(content: Any) -> Fact | None:
         try:
@@ -239,7 +244,7 @@ def gates_of_type(
 class HistoryStrategies:
     """Strategies for the histories that the rules of a stream admit, from each beginning and with any gate.
 
-    `modules` declare the problem types that the rules and the gates may raise.
+    `modules` declare the problem types that the rules and the gates may raise beside those of `kernel/record.py`.
     """
 
     stream: Stream
@@ -274,7 +279,7 @@ class HistoryStrategies:
 
     @cached_property
     def declared_problem_codes(self) -> frozenset[str]:
-        return frozenset(describe_problem_types(declared_problem_types(*self.modules)))
+        return frozenset(problem.code for problem in declared_problem_types(record, *self.modules))
 
     def run_proposals(
         self, beginning: tuple[Fact, ...], proposals: Iterable[list[Fact]], gate: Gate = open_gate

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from shared.eventstore.store import AppendRequest, Store, UnitOfWork
-from shared.kernel.errors import Forbidden, NotFound, RequestRejected
+from shared.kernel.errors import Forbidden, KeyReused, NotFound
 from shared.kernel.ids import legacy_event_id
 from shared.postgres.tenancy import Tenant
 from shared.security.event_key import EventKey
@@ -108,7 +108,7 @@ async def test_idempotency_key_cannot_be_reused_for_another_request(study: Enrol
     participant = await study.register_participant()
     await study.record("sam", participant, procedure_performed(), key="k")
     refusal = await study.refusal("sam", participant, lesion_registered(), key="k")
-    assert (type(refusal), refusal.code) == (RequestRejected, "idempotency-key-reused")
+    assert (type(refusal), refusal.code) == (KeyReused, "idempotency-key-reused")
     elsewhere = await study.refusal("sam", await study.register_participant(), lesion_registered(), key="k")
     assert elsewhere.code == "idempotency-key-reused"
 

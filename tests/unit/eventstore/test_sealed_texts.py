@@ -11,7 +11,7 @@ import pytest
 
 from shared.eventstore.append_builder import text_opener
 from shared.eventstore.store import AppendRequest, Store, UnitOfWork
-from shared.kernel.errors import RequestRejected
+from shared.kernel.errors import KeyReused
 from shared.kernel.fact import Fact
 from shared.postgres.tenancy import Tenant
 from shared.testing.builders.facts import (
@@ -119,7 +119,7 @@ async def test_hidden_text_cannot_be_guessed_by_repeating_a_request(study: Enrol
     refusals = [await study.refusal("carl", stream, guess, key=key, dry_run=dry_run) for stream, key, guess in guesses]
     assert {(type(refusal), refusal.code, refusal.title, refusal.faults) for refusal in refusals} == {
         (
-            RequestRejected,
+            KeyReused,
             "idempotency-key-reused",
             "The idempotency key was used for another request. Use a new key.",
             (),

@@ -11,12 +11,11 @@ import pytest
 from services.analytics.cohort.participant import Participant
 from services.analytics.cohort.participation_status import (
     FollowUpStatus,
-    ParticipationStatus,
     follow_up_status,
     participation_status,
 )
 from services.analytics.wording.participation_status import PARTICIPATION_STATUS_LABELS
-from services.enrollment.stream_policy import participation_status as enrollment_status
+from shared.contracts.participation import ParticipationStatus, enrollment_status
 from shared.kernel.fact import Fact
 from shared.protocol.protocol import FollowUpPlan
 from shared.protocol.schedule import PlanPeriod, planned_visits
