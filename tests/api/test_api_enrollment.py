@@ -98,7 +98,7 @@ def test_participant_fact_response_has_four_members_and_the_version_as_etag(stud
 @pytest.mark.parametrize("many", [1, 2, 200])
 def test_batch_is_recorded_entirely_or_not_at_all(study: StudyUnderTest, many: int) -> None:
     number = study.enroll_at("rome")
-    batch = [batch_entry(facts.lesion_registered(f"L{place}")) for place in range(many)]
+    batch = [batch_entry(facts.lesion_registered(f"L{number}")) for number in range(many)]
     invalid_batch = [*batch[:-1], batch_entry(facts.lesion_registered("L1", 9000))]
     assert study.post(f"participants/{number}/facts", invalid_batch).status_code == 422
     answer = study.post(f"participants/{number}/facts", batch)
@@ -109,7 +109,7 @@ def test_batch_is_recorded_entirely_or_not_at_all(study: StudyUnderTest, many: i
 
 def test_batch_of_more_than_two_hundred_facts_is_rejected(study: StudyUnderTest) -> None:
     number = study.enroll_at("rome")
-    batch = [batch_entry(facts.lesion_registered(f"L{place}")) for place in range(201)]
+    batch = [batch_entry(facts.lesion_registered(f"L{number}")) for number in range(201)]
     assert study.post(f"participants/{number}/facts", batch).status_code == 422
 
 

@@ -116,7 +116,10 @@ def test_batch_is_recorded_entirely_or_not_at_all(study: StudyUnderTest, rome_pa
     refused = study.http.post(
         address, json=[valid_entry, invalid_entry], headers={**study.authorization(ROME_USER), **after}
     )
-    assert (refused.status_code, [each["pointer"] for each in refused.json()["errors"]]) == (422, ["/1/data/course_id"])
+    assert (refused.status_code, [fault["pointer"] for fault in refused.json()["errors"]]) == (
+        422,
+        ["/1/data/course_id"],
+    )
     assert study.get_from(service, f"participants/{rome_participant}").json()["version"] == 0
     recorded = study.send(address, [valid_entry, valid_entry])
     assert (recorded.status_code, len(recorded.json()["event_ids"]), recorded.json()["version"]) == (201, 2, 2)
@@ -227,7 +230,7 @@ def test_closure_in_enrollment_refuses_new_facts_but_allows_corrections(
     after = study.record_fact(rome_participant, closing).headers["Quartal-Version"]
     later_fact: Fact = {"toxicity": toxicity.toxicity_assessed(4), "followup": followup.follow_up_recorded(4)}[service]
     refused = study.record_fact(rome_participant, later_fact, Quartal_After=after)
-    assert [each["code"] for each in refused.json()["errors"]] == [code]
+    assert [fault["code"] for fault in refused.json()["errors"]] == [code]
     void = {"event_id": event_id, "reason_code": "entered_in_error", "replacement": None}
     corrections = study.address(f"participants/{rome_participant}/facts/record.corrected", service)
     assert study.send(corrections, void, Quartal_After=after).status_code == 201

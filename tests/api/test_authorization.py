@@ -49,25 +49,27 @@ def rome_participant(study: StudyUnderTest) -> str:
 
 def users_who_may_state(by: frozenset[str], site: str | None) -> set[str]:
     """Callers that these roles allow to record a fact about the study (None) or about a participant of the site."""
-    return {who for who in ALL_USERS if split_user(who)[0] in by and split_user(who)[1] in (None, site)}
+    return {user for user in ALL_USERS if split_user(user)[0] in by and split_user(user)[1] in (None, site)}
 
 
 AUTHORIZED_STATUSES = {200, 422}
 """Statuses of an authorized request. A rule may still refuse the fact."""
 
 
-@pytest.mark.parametrize("who", ALL_USERS)
-def test_study_fact_can_be_recorded_only_by_its_roles(study: StudyUnderTest, who: str) -> None:
+@pytest.mark.parametrize("user", ALL_USERS)
+def test_study_fact_can_be_recorded_only_by_its_roles(study: StudyUnderTest, user: str) -> None:
     for name, fact in STUDY.facts.items():
         if fact is not StudyOpened:
-            answer = study.post(f"facts/{name}?dry_run=true", EXAMPLE_BODIES[name], who)
-            expected_statuses = AUTHORIZED_STATUSES if who in users_who_may_state(fact.stated_by_roles, None) else {403}
+            answer = study.post(f"facts/{name}?dry_run=true", EXAMPLE_BODIES[name], user)
+            expected_statuses = (
+                AUTHORIZED_STATUSES if user in users_who_may_state(fact.stated_by_roles, None) else {403}
+            )
             assert answer.status_code in expected_statuses, (name, answer.text)
 
 
-@pytest.mark.parametrize("who", ALL_USERS)
+@pytest.mark.parametrize("user", ALL_USERS)
 def test_participant_fact_can_be_recorded_only_by_its_roles_at_that_site(
-    study: StudyUnderTest, rome_participant: str, who: str
+    study: StudyUnderTest, rome_participant: str, user: str
 ) -> None:
     """A caller who sees the participant or has no suitable role gets 403; staff of another site gets 404."""
     correction = facts.correction(
@@ -75,16 +77,16 @@ def test_participant_fact_can_be_recorded_only_by_its_roles_at_that_site(
     )
     for name, fact in PARTICIPANT.facts.items():
         content = body(correction) if name == "record.corrected" else EXAMPLE_BODIES[name]
-        answer = study.post(f"participants/{rome_participant}/facts/{name}?dry_run=true", content, who)
-        is_foreign = split_user(who)[1] == "milan" and split_user(who)[0] in fact.stated_by_roles
+        answer = study.post(f"participants/{rome_participant}/facts/{name}?dry_run=true", content, user)
+        is_foreign = split_user(user)[1] == "milan" and split_user(user)[0] in fact.stated_by_roles
         expected_statuses = (
             {404}
             if is_foreign
             else AUTHORIZED_STATUSES
-            if who in users_who_may_state(fact.stated_by_roles, "rome")
+            if user in users_who_may_state(fact.stated_by_roles, "rome")
             else {403}
         )
-        assert answer.status_code in expected_statuses, (name, who, answer.text)
+        assert answer.status_code in expected_statuses, (name, user, answer.text)
 
 
 @pytest.mark.parametrize("stream", [TOXICITY, FOLLOWUP], ids=lambda stream: stream.service)
@@ -117,23 +119,23 @@ def test_toxicity_and_follow_up_facts_need_their_roles_at_the_participants_site(
             assert answer.status_code in expected_statuses, (name, user, answer.text)
 
 
-@pytest.mark.parametrize("who", ALL_USERS)
+@pytest.mark.parametrize("user", ALL_USERS)
 def test_batch_can_be_recorded_only_by_who_may_record_each_fact(
-    study: StudyUnderTest, rome_participant: str, who: str
+    study: StudyUnderTest, rome_participant: str, user: str
 ) -> None:
     batch = [
         {"type": "lesion.registered", "data": body(facts.lesion_registered("L7"))},
         {"type": "participant.transferred", "data": body(facts.participant_transferred("milan", 3))},
     ]
-    answer = study.post(f"participants/{rome_participant}/facts?dry_run=true", batch, who)
-    expected_status = {"site@rome": 200, "site@milan": 404}.get(who, 403)
+    answer = study.post(f"participants/{rome_participant}/facts?dry_run=true", batch, user)
+    expected_status = {"site@rome": 200, "site@milan": 404}.get(user, 403)
     assert answer.status_code == expected_status, answer.text
 
 
-@pytest.mark.parametrize("who", ALL_USERS)
-def test_participant_is_screened_by_site_staff_or_the_study_coordinator(study: StudyUnderTest, who: str) -> None:
-    answer = study.post("participants?dry_run=true", body(facts.participant_screened()), who)
-    assert answer.status_code == (200 if who in {*users_of_site("rome"), "coordinator"} else 403), answer.text
+@pytest.mark.parametrize("user", ALL_USERS)
+def test_participant_is_screened_by_site_staff_or_the_study_coordinator(study: StudyUnderTest, user: str) -> None:
+    answer = study.post("participants?dry_run=true", body(facts.participant_screened()), user)
+    assert answer.status_code == (200 if user in {*users_of_site("rome"), "coordinator"} else 403), answer.text
 
 
 READS: dict[str, tuple[str, str, set[str]]] = {
@@ -182,9 +184,11 @@ READS: dict[str, tuple[str, str, set[str]]] = {
 }
 
 
-@pytest.mark.parametrize("what", READS)
-def test_each_role_reads_only_its_documented_resources(study: StudyUnderTest, rome_participant: str, what: str) -> None:
-    service, path, readers = READS[what]
+@pytest.mark.parametrize("resource", READS)
+def test_each_role_reads_only_its_documented_resources(
+    study: StudyUnderTest, rome_participant: str, resource: str
+) -> None:
+    service, path, readers = READS[resource]
     study.wait_for_analytics()
     for user in ALL_USERS:
         answer = study.http.get(

@@ -114,7 +114,7 @@ def test_response_lists_at_most_a_hundred_errors_and_says_when_there_are_more(
         assessment_path(study, number): encode_json({"findings": [{"x": 1}] * 450}),
         assessment_path(study, number, several=True): BATCH_BODIES["200 facts of 400 undeclared members"](),
         study.address(f"participants/{number}/facts"): encode_json(lesions),
-        study.address("participants"): encode_json({"criteria": {f"c{each}": "wrong" for each in range(400)}}),
+        study.address("participants"): encode_json({"criteria": {f"c{index}": "wrong" for index in range(400)}}),
     }
     for path, content in invalid_bodies.items():
         answer = study.http.post(path, content=content, headers={**study.authorization(ROME_USER), **JSON_HEADERS})
@@ -122,7 +122,7 @@ def test_response_lists_at_most_a_hundred_errors_and_says_when_there_are_more(
         errors = answer.json()["errors"]
         assert (len(errors), errors[-1]["code"], errors[-1]["pointer"]) == (101, "more-faults", "")
         assert "There are more faults" in errors[-1]["message"]
-        assert "more-faults" not in {each["code"] for each in errors[:-1]}
+        assert "more-faults" not in {fault["code"] for fault in errors[:-1]}
 
 
 def test_too_many_items_are_rejected_with_a_pointer(study: StudyUnderTest, number: str) -> None:
@@ -134,8 +134,8 @@ def test_too_many_items_are_rejected_with_a_pointer(study: StudyUnderTest, numbe
     for path, (content, pointer) in invalid_bodies.items():
         answer = study.http.post(path, content=content, headers={**study.authorization(ROME_USER), **JSON_HEADERS})
         assert (answer.status_code, answer.json()["type"]) == (422, "/problems/too-many-items")
-        assert [each["pointer"] for each in answer.json()["errors"]] == [pointer]
-    many_params = "&".join(f"p{each}=1" for each in range(200))
+        assert [fault["pointer"] for fault in answer.json()["errors"]] == [pointer]
+    many_params = "&".join(f"p{index}=1" for index in range(200))
     answer = study.http.get(
         f"{study.address('figures/flow.json', 'analytics')}?{many_params}", headers=study.authorization(ROME_USER)
     )
@@ -181,7 +181,7 @@ def can_open_stream(study: StudyUnderTest, path: str) -> bool:
 
 MANY_FACTS = 15 * 200
 TERMS = "/toxicity/v1/dictionaries/ctcae-3.0/terms"
-SINGLE_LETTER_WORDS = " ".join("abcdefghijklmnopqrstuvwxyz"[place % 26] for place in range(100))
+SINGLE_LETTER_WORDS = " ".join("abcdefghijklmnopqrstuvwxyz"[index % 26] for index in range(100))
 
 
 def test_reading_a_participant_with_many_facts_does_not_delay_others(study: StudyUnderTest) -> None:

@@ -200,15 +200,15 @@ def test_every_fact_can_be_restated_voided_and_reinstated_and_analytics_follows(
     for replacement in (second, None, first, second):
         correct_event(study, number, service, event, replacement)
         current = current_facts(study, number, service)
-        contents = [data for each, _, data in current if each == event]
+        contents = [data for event_id, _, data in current if event_id == event]
         assert contents == ([] if replacement is None else [replacement.model_dump(mode="json")])
         assert projected_facts(study, number, service) == current
     events = study.get_from(service, f"participants/{number}/history", "monitor").json()["events"]
-    original = next(each for each in events if each["event_id"] == event)
+    original = next(row for row in events if row["event_id"] == event)
     assert original["data"] == first.model_dump(mode="json"), "first values first"
     assert original["corrected_by"] == events[-1]["event_id"]
     assert original["recorded_by"].startswith("site@rome")
-    assert {each["recorded_by"].partition("@")[0] for each in events[-4:]} == {"investigator"}
+    assert {row["recorded_by"].partition("@")[0] for row in events[-4:]} == {"investigator"}
 
 
 def test_corrected_death_changes_the_current_figure_but_not_past_positions(study: StudyUnderTest) -> None:
@@ -226,7 +226,7 @@ def test_corrected_death_changes_the_current_figure_but_not_past_positions(study
     assert study.figure("flow")["died"] == flow_with_death["died"] - 1
     assert study.figure("flow", at=flow_with_death["position"])["died"] == flow_with_death["died"]
     timeline = study.get_analytics(f"participants/{number}/timeline.json").json()
-    assert "participant.died" not in {each["type"] for each in timeline["entries"]}
+    assert "participant.died" not in {entry["type"] for entry in timeline["entries"]}
 
 
 @pytest.mark.parametrize(

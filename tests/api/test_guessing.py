@@ -36,7 +36,7 @@ from tests.demo import Demo
 
 APP_FACTORIES = {"enrollment": enrollment, "toxicity": toxicity, "followup": followup, "analytics": analytics}
 STREAM_BY_SERVICE: dict[str, Stream] = {"enrollment": PARTICIPANT, "toxicity": TOXICITY, "followup": FOLLOWUP}
-USERS_WITHOUT_ACCESS = tuple(who for who in (*ALL_USERS, "nobody") if who not in users_of_site("rome"))
+USERS_WITHOUT_ACCESS = tuple(user for user in (*ALL_USERS, "nobody") if user not in users_of_site("rome"))
 CORRECT_GUESS, WRONG_GUESS = "Zq-marked-right", "Zq-guess-wrong!"
 REFERENCE, OTHER_REFERENCE, UNUSED_REFERENCE = "Zq-ref-right", "Zq-ref-other", "Zq-ref-wrong"
 ID_PATTERN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -111,7 +111,7 @@ def create_target(study: StudyUnderTest, guess: str, reference: str, own_referen
     types = [
         (service, kind) for service, stream in STREAM_BY_SERVICE.items() for kind in stream.declared_facts.values()
     ]
-    for service, kind in sorted(types, key=lambda each: each[1].type_name in ENDING_FACTS):
+    for service, kind in sorted(types, key=lambda item: item[1].type_name in ENDING_FACTS):
         if sealed_members(kind) and kind.type_name != "participant.screened":
             body, key = (
                 body_with_guess(kind, CORRECT_GUESS, own_reference),
@@ -196,8 +196,8 @@ def route_path(route: APIRoute, study: StudyUnderTest, number: str) -> str:
     return route.path.format(**values)
 
 
-@pytest.mark.parametrize("who", USERS_WITHOUT_ACCESS)
-def test_correct_guess_gets_the_same_response_as_a_wrong_one(targets: GuessTargets, who: str) -> None:
+@pytest.mark.parametrize("user", USERS_WITHOUT_ACCESS)
+def test_correct_guess_gets_the_same_response_as_a_wrong_one(targets: GuessTargets, user: str) -> None:
     study, attempts = targets.study, 0
     for service, route in study_routes():
         if "POST" not in (route.methods or ()):
@@ -207,10 +207,10 @@ def test_correct_guess_gets_the_same_response_as_a_wrong_one(targets: GuessTarge
         )
         for (query, headers, sent_body), (_, other_headers, other_body) in request_pairs:
             correct_response = study.send(
-                route_path(route, study, targets.correct.number) + query, sent_body, who, **headers
+                route_path(route, study, targets.correct.number) + query, sent_body, user, **headers
             )
             wrong_response = study.send(
-                route_path(route, study, targets.wrong.number) + query, other_body, who, **other_headers
+                route_path(route, study, targets.wrong.number) + query, other_body, user, **other_headers
             )
             assert comparable_response(correct_response) == comparable_response(wrong_response), (
                 route.path,
@@ -237,23 +237,23 @@ def test_readers_of_the_texts_can_distinguish_a_correct_guess(targets: GuessTarg
         assert (repeated.status_code, repeated.headers["Idempotency-Replayed"]) == (200, "true"), type_name
 
 
-@pytest.mark.parametrize("who", USERS_WITHOUT_ACCESS)
-def test_reads_reveal_no_sealed_text_and_no_foreign_participant(targets: GuessTargets, who: str) -> None:
-    study, is_study_wide = targets.study, "@" not in who
+@pytest.mark.parametrize("user", USERS_WITHOUT_ACCESS)
+def test_reads_reveal_no_sealed_text_and_no_foreign_participant(targets: GuessTargets, user: str) -> None:
+    study, is_study_wide = targets.study, "@" not in user
     for _, route in study_routes():
         if "GET" not in (route.methods or ()) or route.path.endswith("/live"):
             continue
         existing_response, unknown_response = (
-            study.http.get(route_path(route, study, number), headers=study.authorization(who))
+            study.http.get(route_path(route, study, number), headers=study.authorization(user))
             for number in (targets.correct.number, new_participant_id())
         )
         for text in (CORRECT_GUESS, REFERENCE, OTHER_REFERENCE):
-            assert text not in existing_response.text + str(existing_response.headers), (who, route.path)
+            assert text not in existing_response.text + str(existing_response.headers), (user, route.path)
         if "{participant_id}" in route.path and not is_study_wide:
             assert comparable_response(existing_response) == comparable_response(unknown_response), route.path
         guess_responses = [
             study.http.get(
-                route_path(route, study, targets.correct.number), params={name: text}, headers=study.authorization(who)
+                route_path(route, study, targets.correct.number), params={name: text}, headers=study.authorization(user)
             )
             for name in ("local_reference", "q")
             for text in (REFERENCE, UNUSED_REFERENCE)
@@ -280,7 +280,7 @@ def test_only_its_own_site_can_tell_that_a_reference_is_taken(targets: GuessTarg
     bodies = [
         body(facts.participant_screened(local_reference=text)) for text in (REFERENCE, f"Zq-{secrets.token_hex(4)}")
     ]
-    statuses = [targets.study.post("participants?dry_run=true", each).status_code for each in bodies]
+    statuses = [targets.study.post("participants?dry_run=true", screening).status_code for screening in bodies]
     assert statuses == [409, 200]
 
 

@@ -76,9 +76,9 @@ def test_contradictory_file_has_only_its_invalid_line_refused(
     ]
     report = tmp_path / "refused.jsonl"
     result = run_import(study, write_file(tmp_path, lines), "--report", str(report), *options)
-    entries = [json.loads(each) for each in report.read_text().splitlines()]
-    refused = [each for each in entries if each["outcome"] == "refused"]
-    assert [(each["line"], each["errors"][0]["code"]) for each in refused] == [(1, "before-birth")]
+    entries = [json.loads(line) for line in report.read_text().splitlines()]
+    refused = [entry for entry in entries if entry["outcome"] == "refused"]
+    assert [(entry["line"], entry["errors"][0]["code"]) for entry in refused] == [(1, "before-birth")]
     recorded = "would be recorded" if options else "recorded"
     assert result.counts == {"sent": 6, recorded: 4, "there already": 1, "refused": 1}, result
     assert count_facts(study, "followup") == (0 if options else 3)

@@ -167,11 +167,11 @@ def test_lag_of_every_topic_is_reported_and_returns_to_zero(study: StudyUnderTes
         assert measurement_age < TIMEOUT_SECONDS
 
 
-@pytest.mark.parametrize("who", ALL_USERS)
-def test_operations_page_is_readable_only_by_study_wide_oversight_roles(study: StudyUnderTest, who: str) -> None:
-    expected = 200 if who in OPERATIONS_USERS else 403
-    assert study.get_analytics("operations.json", who).status_code == expected
-    assert get_operations_page(study, who).status_code == expected
+@pytest.mark.parametrize("user", ALL_USERS)
+def test_operations_page_is_readable_only_by_study_wide_oversight_roles(study: StudyUnderTest, user: str) -> None:
+    expected = 200 if user in OPERATIONS_USERS else 403
+    assert study.get_analytics("operations.json", user).status_code == expected
+    assert get_operations_page(study, user).status_code == expected
 
 
 def test_operations_page_is_404_to_outsiders_and_redirects_anonymous_visitors(study: StudyUnderTest) -> None:

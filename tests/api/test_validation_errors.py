@@ -168,7 +168,7 @@ def test_all_rule_violations_are_reported_at_once_with_pointers(study: StudyUnde
 
 
 def test_batch_error_pointers_name_the_entry_and_the_member(study: StudyUnderTest, number: str) -> None:
-    batch = [batch_entry(facts.lesion_registered(f"L{place}")) for place in range(2, 19)]
+    batch = [batch_entry(facts.lesion_registered(f"L{number}")) for number in range(2, 19)]
     batch_with_violation = [*batch, batch_entry(facts.radiotherapy_completed(-5))]
     errors = read_problem(study.post(f"participants/{number}/facts", batch_with_violation), 422, "course-not-started")
     assert codes_and_pointers(errors) == {("course-not-started", "/17/data/course_id")}
@@ -323,7 +323,9 @@ def test_every_date_member_rejects_values_that_are_not_dates(study: StudyUnderTe
     path = study.address(f"facts/{name}" if of_study else f"participants/{number}/facts/{name}", stream.service)
     user = "administrator" if of_study else ROME_USER
     for pointer in date_pointers(EXAMPLE_BODIES[name]):
-        for invalid_value in (each for each in INVALID_DATES if each is not None or (name, pointer) != NULLABLE_DATE):
+        for invalid_value in (
+            value for value in INVALID_DATES if value is not None or (name, pointer) != NULLABLE_DATE
+        ):
             answer = study.send(
                 f"{path}?dry_run=true", replace_member(EXAMPLE_BODIES[name], pointer, invalid_value), user
             )

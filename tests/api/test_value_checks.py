@@ -37,7 +37,7 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
 
 def error_set(answer: httpx.Response, *echoes: str) -> set[tuple[str, str]]:
     assert answer.status_code == 422, answer.text
-    assert not any(each in answer.text for each in echoes)
+    assert not any(echo in answer.text for echo in echoes)
     return {(error["code"], error["pointer"]) for error in answer.json()["errors"]}
 
 
@@ -92,7 +92,7 @@ def test_country_code_na_and_a_renamed_time_zone_are_accepted(study: StudyUnderT
     imported = run_quartal(study.demo, "import", str(table), "--study", study.study_id)
     assert imported.code == 0, imported.stdout + imported.stderr
     sites = [fact["data"] for fact in study.get("", ADMINISTRATOR).json()["facts"]]
-    assert [each["country"] for each in sites if each.get("site_id") == "swakop" and "country" in each] == ["NA"]
+    assert [site["country"] for site in sites if site.get("site_id") == "swakop" and "country" in site] == ["NA"]
 
 
 def test_gene_name_converted_to_a_date_is_rejected_everywhere(study: StudyUnderTest) -> None:

@@ -14,13 +14,13 @@ import pytest
 from tests.architecture.source_files import REMAINING, nodes_of, relative_path, repository_files
 
 VAGUE_NAMES = frozenset(
-    ["said", "told", "seen", "stood", "held", "kept", "made", "found", "known", "asked", "out", "place", "one"]
+    {"said", "told", "seen", "stood", "held", "kept", "made", "found", "known", "asked"}
+    | {"out", "place", "one", "each", "who", "what"}
 )
 VAGUE_BEGINNINGS = frozenset(
     {"Who", "Whoever", "Whom", "Whose", "What", "Whatever", "Where", "When", "Whether", "How", "Somebody", "Nobody"}
     | {"Of", "As", "By", "At", "To", "In", "For", "From"}
 )
-COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
 def area(case: str) -> str:
@@ -40,11 +40,11 @@ def bound_names(node: ast.AST) -> Iterator[str]:
 
 
 def vague_names(nodes: Sequence[ast.AST]) -> Iterator[str]:
-    """Yields vague parameters and local variables, except variables of comprehensions on one line."""
-    one_line = [node for node in nodes if isinstance(node, COMPREHENSIONS) and node.lineno == node.end_lineno]
-    excepted = {id(node) for comprehension in one_line for node in ast.walk(comprehension)}
+    """Yields vague parameters and variables. A member of a class is not counted: it may be part of the interface."""
+    statements = [statement for node in nodes if isinstance(node, ast.ClassDef) for statement in node.body]
+    members = {id(statement.target) for statement in statements if isinstance(statement, ast.AnnAssign)}
     for node in nodes:
-        if id(node) not in excepted:
+        if id(node) not in members:
             yield from (name for name in bound_names(node) if name in VAGUE_NAMES)
 
 
@@ -109,14 +109,17 @@ def test_class_name_is_defined_once() -> None:
         "for place in places: ...",
         "with opened() as out: ...",
         "match fact:\n    case Fact() as told: ...",
+        "[one for one in facts]",
         "[\n    known\n    for known in facts\n]",
+        "[each for each in facts]",
+        "def read(who): ...",
     ],
 )
 def test_vague_name_is_recognized(code: str) -> None:
     assert len(list(vague_names(parse_nodes(code)))) == 1
 
 
-@pytest.mark.parametrize("code", ["[one for one in facts]", "def read(fact): ...", "record.known", "said"])
+@pytest.mark.parametrize("code", ["def read(fact): ...", "record.known", "said", "class Row:\n    what: str"])
 def test_other_names_are_allowed(code: str) -> None:
     assert list(vague_names(parse_nodes(code))) == []
 

@@ -192,7 +192,7 @@ async def test_copied_back_data_folder_is_not_written_until_it_is_verified(
     async with installation.api() as http:
         await installation.assert_grant_refused(http, "before the worker has looked")
         assert "restore a later one" in await installation.worker_refusal()
-        assert [each.getMessage()[:34] for each in caplog.records if each.levelname == "CRITICAL"] == [
+        assert [record.getMessage()[:34] for record in caplog.records if record.levelname == "CRITICAL"] == [
             "nothing is published or recorded: "
         ]
         await installation.assert_grant_refused(http, "after the worker has looked")

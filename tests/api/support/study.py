@@ -117,7 +117,8 @@ PLAIN_FACTS: tuple[Fact, ...] = (
     followup.reminder_acknowledged(),
 )
 EXAMPLE_BODIES = {
-    fact.type_name: body(fact) for fact in (*(golden_fact(*each) for each in DECLARED_FACTS), *PLAIN_FACTS)
+    fact.type_name: body(fact)
+    for fact in (*(golden_fact(*declared_fact) for declared_fact in DECLARED_FACTS), *PLAIN_FACTS)
 }
 """One of each of them as it is sent: what is unremarkable here, or else the published example."""
 
@@ -279,7 +280,8 @@ def open_study(demo: Demo, **protocol: Any) -> Iterator[StudyUnderTest]:
 def is_indistinguishable(first: httpx.Response, second: httpx.Response) -> bool:
     """Return whether the responses are equal except for the header Date."""
     visible_headers = [
-        [(name, value) for name, value in each.headers.raw if name.lower() != b"date"] for each in (first, second)
+        [(name, value) for name, value in response.headers.raw if name.lower() != b"date"]
+        for response in (first, second)
     ]
     return (first.status_code, first.content, visible_headers[0]) == (
         second.status_code,

@@ -125,7 +125,7 @@ def events_by_stream(events: Sequence[Event]) -> dict[StreamKey, list[Event]]:
 
 def standing_events(events: Sequence[Event]) -> list[Event]:
     """The events that stand, each with the content that it reads as today."""
-    first = {each.event_id: each for each in events}
+    first = {event.event_id: event for event in events}
     return [
         replace(first[stated.event_id], data=stated.fact.model_dump_json(), schema_version=stated.fact.schema_version)
         for stream in events_by_stream(events).values()
@@ -135,9 +135,11 @@ def standing_events(events: Sequence[Event]) -> list[Event]:
 
 def compute_figures(study_id: str, events: Sequence[Event], today: date) -> Mapping[str, Any]:
     """Compute each figure from the store's events alone."""
-    study_record = current_record(stated_facts([each for each in events if each.is_study_event]))
-    participant_events = [each for each in standing_events(events) if not each.is_study_event]
-    excluded = frozenset(each.stream_id for each in participant_events if excludes_participant(each.stated_fact().fact))
-    known_until = min(today, (max(each.recorded_at for each in events) - UTC_OFFSET_OF_LAST_TIMEZONE).date())
+    study_record = current_record(stated_facts([event for event in events if event.is_study_event]))
+    participant_events = [event for event in standing_events(events) if not event.is_study_event]
+    excluded = frozenset(
+        event.stream_id for event in participant_events if excludes_participant(event.stated_fact().fact)
+    )
+    known_until = min(today, (max(event.recorded_at for event in events) - UTC_OFFSET_OF_LAST_TIMEZONE).date())
     full_cohort = build_cohort(study_record, participant_events, excluded, today, known_until)
     return {name: figure.compute(full_cohort, Selection(today)).to_json() for name, figure in FIGURES.items()}

@@ -89,7 +89,7 @@ class FaustWorkerHarness:
             worker.stop(signal.SIGKILL)
 
     async def publish(self, *streams: EventStream, start: int = 0) -> None:
-        await self.publisher.publish([encode(event) for each in streams for event in each.events[start:]])
+        await self.publisher.publish([encode(event) for stream in streams for event in stream.events[start:]])
 
 
 def participant_streams(study_id: str, size: int) -> list[EventStream]:

@@ -75,9 +75,9 @@ def dates(value: Any, pointer: str = "") -> list[tuple[str, str]]:
         case str() if IS_DATE.fullmatch(value):
             return [(pointer, value)]
         case dict():
-            return [found for name, member in value.items() for found in dates(member, f"{pointer}/{name}")]
+            return [date for name, member in value.items() for date in dates(member, f"{pointer}/{name}")]
         case list():
-            return [found for place, member in enumerate(value) for found in dates(member, f"{pointer}/{place}")]
+            return [date for index, member in enumerate(value) for date in dates(member, f"{pointer}/{index}")]
     return []
 
 
@@ -289,12 +289,12 @@ def test_the_synthetic_cohort_has_every_course_of_events() -> None:
 
 
 def later_contents(type_name: str) -> list[dict[str, Any]]:
-    return [each.data for rest in cohort.later_facts() for each in rest if each.type == type_name]
+    return [fact.data for rest in cohort.later_facts() for fact in rest if fact.type == type_name]
 
 
 def test_synthetic_follow_up_depends_on_its_seed_and_keeps_the_treatment() -> None:
     def facts_of_seed(seed: int) -> list[list[ReferenceFact]]:
-        return [[each.fact for each in rest] for rest in cohort.later_facts(seed)]
+        return [[fact.fact for fact in rest] for rest in cohort.later_facts(seed)]
 
     before = cohort.participants()
     assert facts_of_seed(5) == facts_of_seed(5) != facts_of_seed(6)
@@ -304,7 +304,7 @@ def test_synthetic_follow_up_depends_on_its_seed_and_keeps_the_treatment() -> No
 def test_median_survival_of_synthetic_deaths_is_3_to_9_months() -> None:
     lived = []
     for facts, later_facts in zip(cohort.participants(), cohort.later_facts(), strict=True):
-        died = [each.day for each in later_facts if each.type == "participant.died"]
+        died = [fact.day for fact in later_facts if fact.type == "participant.died"]
         lived += [(day - days(facts, "radiotherapy.started")[0]).days / 30.4375 for day in died]
     assert 15 <= len(lived) <= 22
     assert 3 <= median(lived) <= 9
@@ -333,8 +333,8 @@ def test_synthetic_cohort_is_graded_at_every_timepoint_by_the_dictionary() -> No
 
 def test_synthetic_people_are_not_seen_after_their_death() -> None:
     for later_facts in cohort.later_facts():
-        died = [each.day for each in later_facts if each.type == "participant.died"]
-        assert all(each.day <= died[0] for each in later_facts if died)
+        died = [fact.day for fact in later_facts if fact.type == "participant.died"]
+        assert all(fact.day <= died[0] for fact in later_facts if died)
 
 
 def test_some_synthetic_people_are_not_enrolled() -> None:
