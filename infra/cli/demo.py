@@ -72,7 +72,7 @@ async def _wait_until_shown(
     report_progress: ReportProgress,
     timeout_seconds: float = CATCH_UP_TIMEOUT_SECONDS,
 ) -> None:
-    """Return when the projection has that many facts of a study; raise TimeoutError after `timeout_seconds`."""
+    """Returns when the projection has that many facts of a study; raises TimeoutError after `timeout_seconds`."""
     path, token_for = f"/analytics/v1/studies/{study}/position", token_source(study)
 
     async def is_caught_up() -> bool:

@@ -83,7 +83,7 @@ async def _grant_role(study: str, grant: dict[str, Any], token: str) -> None:
 
 
 async def _require_grant(http: httpx.AsyncClient, study: str, role: str, token: str) -> None:
-    """Raise NoSuchStudyOrSite if the token is of no use: only an administrator can use one before the study is open."""
+    """Raises NoSuchStudyOrSite if the token is useless: before the study is open, only an administrator can use one."""
     if role == "administrator":
         return
     answer = await http.get(f"/enrollment/v1/studies/{study}", headers=_authorization(token))
@@ -94,7 +94,7 @@ async def _require_grant(http: httpx.AsyncClient, study: str, role: str, token: 
 
 
 def _require_site(study: str, facts: list[dict[str, Any]], site: str | None) -> None:
-    """Raise NoSuchStudyOrSite for a site that was never activated; a closed site still has staff."""
+    """Raises NoSuchStudyOrSite for a site that was never activated; a closed site still has staff."""
     sites = sorted(fact["data"]["site_id"] for fact in facts if fact["type"] == "study.site_activated")
     if site is not None and site not in sites:
         raise NoSuchStudyOrSite(
@@ -103,7 +103,7 @@ def _require_site(study: str, facts: list[dict[str, Any]], site: str | None) -> 
 
 
 def _has_grant(facts: list[dict[str, Any]], grant: dict[str, Any]) -> bool:
-    """Return whether the role stands: the last fact on this member, role and site is a grant."""
+    """Returns whether the role stands: the last fact on this member, role and site is a grant."""
     grant_key = (grant["member"], grant["role"], grant.get("site_id"))
     fact_types = [
         fact["type"]
@@ -115,7 +115,7 @@ def _has_grant(facts: list[dict[str, Any]], grant: dict[str, Any]) -> bool:
 
 
 async def _wait_until_granted(http: httpx.AsyncClient, study: str, token: str) -> None:
-    """Wait until every service knows the grant; until then it answers that the study does not exist."""
+    """Waits until every service knows the grant; until then it answers that the study does not exist."""
     async with asyncio.timeout(GRANT_TIMEOUT_SECONDS):
         for path in GRANT_CHECK_PATHS:
 

@@ -58,7 +58,7 @@ def command() -> None:
 
 
 def start(commands: Mapping[str, Sequence[str]], while_running: Step, defaults: Mapping[str, str]) -> None:
-    """Lock the folder and run the stack; end with a message and exit code 1 if it cannot start."""
+    """Locks the folder and runs the stack; ends with a message and exit code 1 if it cannot start."""
     folder = data_folder()
     try:
         with folder.hold(configured_port()):
@@ -77,7 +77,7 @@ async def _run_stack(
 
 
 async def _wait_for_free_port(number: int) -> None:
-    """Otherwise the one who has it would answer in our place."""
+    """Waits until no other process listens on the port: it would answer in our place."""
 
     async def port_is_free() -> bool:
         return is_free(number)
@@ -93,7 +93,7 @@ async def _wait_for_free_port(number: int) -> None:
 
 
 async def _migrate_databases(stack: Stack) -> None:
-    """Migrate every database to the present schema."""
+    """Migrates every database to the present schema."""
     settings = read_settings(stack.environment)
     stack.folder.add_notes(environment={name: stack.environment[name] for name in stack.environment if _is_ours(name)})
     applied = await asyncio.gather(*(migrate(process.name, settings, process.migrations) for process in PROCESSES))
@@ -120,7 +120,7 @@ async def _report_ready(stack: Stack) -> None:
 
 
 async def wait_until_ready() -> None:
-    """Return when the web process answers and facts may be stated. Raises NotReady after a minute."""
+    """Returns when the web process answers and facts may be stated. Raises NotReady after a minute."""
     last_answer = "The web process does not answer."
 
     async def is_ready() -> bool:

@@ -270,7 +270,7 @@ def test_foreign_and_unknown_participants_are_indistinguishable(study: StudyUnde
 
 
 def outsider_responses(study: StudyUnderTest) -> Iterator[tuple[str, httpx.Response]]:
-    """Yield the responses to a caller without a grant: of a study, of another one, and of two that do not exist."""
+    """Yields the responses to a caller without a grant: of a study, of another one, and of two that do not exist."""
     member_headers, number = study.authorization("site@rome"), new_participant_id()
     outsider_headers = {"Authorization": f"Bearer {study.demo.token('investigator', study='atc-rt')}"}
     for headers, study_id in (

@@ -129,7 +129,7 @@ def test_large_responses_are_compressed_unless_they_hold_sealed_texts(study: Stu
 def read_feed(
     study: StudyUnderTest, user: str, cursor: str = "", limit: int = 3, **filters: Any
 ) -> tuple[list[dict[str, Any]], str]:
-    """Read every page behind the cursor; return the rows and the cursor after them."""
+    """Reads every page behind the cursor; returns the rows and the cursor after them."""
     rows: list[dict[str, Any]] = []
     while True:
         answer = study.get("facts", user, since=cursor, limit=limit, **filters)

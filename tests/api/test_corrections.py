@@ -137,7 +137,7 @@ def service_of_type(type_name: str) -> str:
 
 
 def register_with_facts(study: StudyUnderTest, *earlier_facts: Fact) -> str:
-    """Register a participant with these facts, each in its service; return the number."""
+    """Registers a participant with these facts, each in its service; returns the number."""
     number = study.register(*(earlier_facts or (SCREENED,))[:1])
     for fact in earlier_facts[1:]:
         answer = study.record_fact(number, fact)
@@ -163,7 +163,7 @@ def current_facts(study: StudyUnderTest, number: str, service: str) -> list[Any]
 
 
 def projected_facts(study: StudyUnderTest, number: str, service: str) -> list[Any]:
-    """Return the same facts from analytics, once it has applied them."""
+    """Returns the same facts from analytics, once it has applied them."""
     study.wait_for_analytics()
     return asyncio.run(
         _fetch_projected_facts(demo_environment(study.demo)["QUARTAL_ANALYTICS_SYSTEM_URL"], study, number, service)

@@ -50,7 +50,7 @@ def cli_output(demo: Demo, *arguments: str) -> str:
 
 
 def figure_files(demo: Demo, position: int, **params: str) -> dict[str, bytes]:
-    """Return the bytes of each file of each figure at a position."""
+    """Returns the bytes of each file of each figure at a position."""
     with demo.client("investigator") as http:
         answers = {name: http.get(f"{ANALYTICS}/figures/{name}", params={"at": position, **params}) for name in FILES}
     assert {answer.status_code for answer in answers.values()} == {200}
@@ -102,7 +102,7 @@ def test_live_stream_announces_a_fact_within_a_second(demo: Demo) -> None:
 
 
 def _next_position(lines: Any, figure: str, since: int) -> int:
-    """Return the first position after `since` in an event of the figure."""
+    """Returns the first position after `since` in an event of the figure."""
     event = ""
     for line in lines:
         name, _, value = line.partition(": ")
@@ -205,7 +205,7 @@ def test_running_demo_was_checked_against_the_published_events(demo: Demo) -> No
 
 
 def count_study_facts(demo: Demo) -> int:
-    """Return the number of the study's own facts."""
+    """Returns the number of the study's own facts."""
     with demo.client("administrator") as http:
         return len(http.get(ENROLLMENT).raise_for_status().json()["facts"])
 

@@ -47,7 +47,7 @@ ENDING_FACTS = ("participant.voided", "participant.withdrawn")
 
 @cache
 def study_routes() -> tuple[tuple[str, APIRoute], ...]:
-    """Return the routes of all services whose path names a study."""
+    """Returns the routes of all services whose path names a study."""
     apps = ((name, create_app(Settings())) for name, create_app in APP_FACTORIES.items())
     return tuple(
         (name, route)
@@ -148,7 +148,7 @@ def comparable_response(answer: httpx.Response) -> tuple[int, str, list[tuple[st
 
 
 def guess_requests(service: str, route: APIRoute, twin: GuessTarget) -> Iterator[tuple[str, dict[str, str], Any]]:
-    """Yield the requests that can contain a guess about a participant: in the query, the headers, the body."""
+    """Yields the requests that can contain a guess about a participant: in the query, the headers, the body."""
     name = route.name
     stream = STREAM_BY_SERVICE.get(service)
     kind = stream.facts.get(name) if stream else None

@@ -40,7 +40,7 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
 
 
 def count_facts(study: StudyUnderTest, service: str) -> int:
-    """Return the number of participants' facts in the service."""
+    """Returns the number of participants' facts in the service."""
     return len(study.get_from(service, "facts", "coordinator", limit=1000).json()["rows"])
 
 

@@ -192,7 +192,7 @@ def _without_study_specifics(value: Any) -> Any:
 
 
 def add_difficult_participants(study: StudyUnderTest) -> None:
-    """Record what makes an import difficult: corrections, voided facts, transfers, withdrawals."""
+    """Records what makes an import difficult: corrections, voided facts, transfers, withdrawals."""
     study.enroll_at("milan", *TREATMENT_FACTS, facts.systemic_therapy_started())
     number = study.enroll_at(
         "rome", *TREATMENT_FACTS, facts.procedure_performed(detail="private"), local_reference="MRN-1"

@@ -315,7 +315,7 @@ GARBAGE = (
 
 
 def with_demo_host(study: StudyUnderTest, garbage: bytes) -> bytes:
-    """Return the request with the demo's own host, since another host is refused before anything else is read."""
+    """Returns the request with the demo's own host, since another host is refused before anything else is read."""
     return garbage.replace(b"Host: a\r\n", f"Host: 127.0.0.1:{study.demo.port}\r\n".encode())
 
 

@@ -28,7 +28,7 @@ def rome_participant(study: StudyUnderTest) -> str:
 
 
 def read_log(study: StudyUnderTest, service: str, user: str = "auditor") -> list[dict[str, Any]]:
-    """Return all lines of the log, read page by page."""
+    """Returns all lines of the log, read page by page."""
     rows, after = list[dict[str, Any]](), 0
     while after is not None:
         page = study.get_from(service, "reads", user, after=after, limit=3).json()

@@ -26,7 +26,7 @@ from tests.demo import Demo
 
 
 def sign_token(demo: Demo, header: dict[str, Any] | None = None, key: ECKey | None = None, **claims: Any) -> str:
-    """Sign a token of the demo's issuer, with these changes."""
+    """Signs a token of the demo's issuer, with these changes."""
     issuer_key = ECKey.import_key(json.loads((demo.data / "issuer" / "issuer.json").read_bytes()))
     now = int(Clock().now().timestamp())
     all_claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "site@site-01.atc-rt", "iat": now, "exp": now + 600, **claims}

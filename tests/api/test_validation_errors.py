@@ -293,7 +293,7 @@ def test_correction_error_pointers_lead_into_the_replacement(study: StudyUnderTe
 
 
 def date_pointers(value: Any, pointer: str = "") -> Iterator[str]:
-    """Yield the JSON pointers of the dates in a body."""
+    """Yields the JSON pointers of the dates in a body."""
     if isinstance(value, dict):
         for name, member in value.items():
             yield from date_pointers(member, f"{pointer}/{name}")
@@ -323,15 +323,10 @@ def test_every_date_member_rejects_values_that_are_not_dates(study: StudyUnderTe
     path = study.address(f"facts/{name}" if of_study else f"participants/{number}/facts/{name}", stream.service)
     user = "administrator" if of_study else ROME_USER
     for pointer in date_pointers(EXAMPLE_BODIES[name]):
-        for invalid_value in (
-            value for value in INVALID_DATES if value is not None or (name, pointer) != NULLABLE_DATE
-        ):
-            answer = study.send(
-                f"{path}?dry_run=true", replace_member(EXAMPLE_BODIES[name], pointer, invalid_value), user
-            )
-            assert ("schema-value-error", pointer) in codes_and_pointers(read_problem(answer, 422, "schema")), (
-                invalid_value
-            )
+        null_is_valid = (name, pointer) == NULLABLE_DATE
+        for value in (value for value in INVALID_DATES if value is not None or not null_is_valid):
+            answer = study.send(f"{path}?dry_run=true", replace_member(EXAMPLE_BODIES[name], pointer, value), user)
+            assert ("schema-value-error", pointer) in codes_and_pointers(read_problem(answer, 422, "schema")), value
 
 
 def test_date_members_are_found_in_the_example_facts() -> None:

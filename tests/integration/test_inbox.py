@@ -80,7 +80,7 @@ async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def wait_until_applied(database: Database, streams: Sequence[EventStream]) -> None:
-    """Wait until every stream was applied to its end."""
+    """Waits until every stream was applied to its end."""
     ends = {stream.stream_id: (len(stream.events), None) for stream in streams}
 
     async def is_applied() -> bool:
@@ -189,7 +189,7 @@ def created_consumers(monkeypatch: pytest.MonkeyPatch) -> list[AIOKafkaConsumer]
 
 
 def open_activities(consumer: AIOKafkaConsumer) -> list[object]:
-    """Open connections and running tasks of a client."""
+    """Returns open connections and running tasks of a client."""
     coordinator, fetcher = consumer._coordinator, consumer._fetcher
     tasks = (coordinator._coordination_task, coordinator._heartbeat_task, fetcher._fetch_task, *fetcher._pending_tasks)
     connected = [connection for connection in consumer._client._conns.values() if connection.connected()]

@@ -57,7 +57,7 @@ async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def wait_for_lag(database: Database, topic: str, expected: int) -> None:
-    """Wait until the application's role reads this lag."""
+    """Waits until the application's role reads this lag."""
 
     async def has_expected_lag() -> bool:
         return {lag.topic: lag.behind for lag in await load_lags(database.app)} == {topic: expected}

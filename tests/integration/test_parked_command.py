@@ -80,7 +80,7 @@ class CliTerminal:
         return [[cell for cell in line.split("\t") if not TIME.fullmatch(cell)] for line in result.stdout.splitlines()]
 
     def screen_output(self, *arguments: str) -> str:
-        """Return the output in a terminal of 200 columns."""
+        """Returns the output in a terminal of 200 columns."""
         master, slave = pty.openpty()
         environment = {**self._environment, "COLUMNS": "200", "TERM": "xterm"}
         command = [sys.executable, "-m", "infra.cli", "parked", *arguments]

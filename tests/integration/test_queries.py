@@ -79,7 +79,7 @@ class AnalyticsClient:
 
 
 def enrolled_participant(study_id: str, site: str, *facts_: Fact) -> ParticipantHistory:
-    """Return the history of a participant who is enrolled at a site with a baseline, and then `facts_`."""
+    """Returns the history of a participant who is enrolled at a site with a baseline, and then `facts_`."""
     history = ParticipantHistory(study_id, site_id=site)
     history.record(
         facts.participant_screened(site_id=site),

@@ -65,7 +65,7 @@ class Installation:
 
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[None]:
-        """Run the worker during the block; at its end everything is published."""
+        """Runs the worker during the block; at its end everything is published."""
         stop = asyncio.Event()
         working = asyncio.create_task(relay_task("enrollment")(self.settings, stop))
         try:

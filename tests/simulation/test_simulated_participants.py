@@ -72,7 +72,7 @@ def read_fact(service: str, fact: Mapping[str, Any]) -> Fact:
 
 
 def exact_days(participant_: SimulatedParticipant, type_name: str, member: str) -> list[date]:
-    """Return the exact days of the facts as they were first reported."""
+    """Returns the exact days of the facts as they were first reported."""
     dates = [str(fact.data[member]) for fact in participant_.facts if fact.type == type_name and fact.corrects is None]
     return [date.fromisoformat(day) for day in dates if len(day) == len("2024-03-07")]
 
@@ -153,7 +153,7 @@ STUDY = study_record()
 def gate_of(
     reported: ReportedFact, simulated: SimulatedParticipant, evaluated_by_service: Mapping[Service, EvaluatedRecord]
 ) -> Gate:
-    """Return the gate of the fact's service on its reporting day, with the facts that were reported before."""
+    """Returns the gate of the fact's service on its reporting day, with the facts that were reported before."""
     today, site = date.fromisoformat(reported.reported_on), reported.site_id
     earlier = partial(current_record, evaluated_by_service[reported.service].history)
     enrollment_record = evaluated_by_service["enrollment"].record

@@ -159,14 +159,14 @@ class StudyUnderTest:
         return {"Authorization": f"Bearer {self._issuer.token(name, now=Clock().now() - age)}"}
 
     def get(self, path: str = "", user: str = ROME_USER, **params: Any) -> httpx.Response:
-        """Get a resource of a participant or study from enrollment."""
+        """Gets a resource of a participant or study from enrollment."""
         return self.get_from("enrollment", path, user, **params)
 
     def get_from(self, service: str, path: str, user: str = ROME_USER, **params: Any) -> httpx.Response:
         return self.http.get(self.address(path, service), params=params, headers=self.authorization(user))
 
     def get_analytics(self, path: str, user: str = "investigator", **params: Any) -> httpx.Response:
-        """Get a resource of the study from analytics."""
+        """Gets a resource of the study from analytics."""
         return self.get_from("analytics", path, user, **params)
 
     def figure(self, name: str, user: str = "investigator", **params: Any) -> dict[str, Any]:
@@ -191,7 +191,7 @@ class StudyUnderTest:
         return self.post(f"facts/{fact.type_name}", body(fact), user)
 
     def record_fact(self, number: str, fact: Fact, user: str = ROME_USER, **headers: str) -> httpx.Response:
-        """Send the fact to its service, again until the service knows the participant."""
+        """Sends the fact to its service, again until the service knows the participant."""
         service = service_for(fact)
         path = self.address(f"participants/{number}/facts/{fact.type_name}", service)
         deadline = time.monotonic() + TIMEOUT_SECONDS
@@ -202,13 +202,13 @@ class StudyUnderTest:
         return answer
 
     def register(self, *initial_facts: Fact, user: str = ROME_USER) -> str:
-        """Register a participant with these facts; return the number."""
+        """Registers a participant with these facts; returns the number."""
         answer = self.post("participants", {"facts": [batch_entry(fact) for fact in initial_facts]}, user)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["participant_id"])
 
     def enroll_at(self, site: str, *extra_facts: Fact, **screening: Any) -> str:
-        """Enroll a participant at the site; return the number."""
+        """Enrolls a participant at the site; returns the number."""
         initial_facts = (
             facts.participant_screened(site_id=site, **screening),
             facts.consent_signed(),
@@ -217,7 +217,7 @@ class StudyUnderTest:
         return self.register(*initial_facts, *extra_facts, user=f"site@{site}")
 
     def wait_until_known(self, number: str) -> str:
-        """Wait until toxicity and follow-up have all that enrollment has; return the number."""
+        """Waits until toxicity and follow-up have all that enrollment has; returns the number."""
         version = self.get(f"participants/{number}", "investigator").json()["version"]
         for service in ("toxicity", "followup"):
             wait_until(partial(self._is_known_to, service, number, version), f"{service} knows {number}")
@@ -229,7 +229,7 @@ class StudyUnderTest:
         return answer.status_code == 200 and int(answer.json()["enrollment_version"]) >= version
 
     def wait_for_analytics(self) -> int:
-        """Wait until analytics has applied every fact recorded here; return its position."""
+        """Waits until analytics has applied every fact recorded here; returns its position."""
         return wait_for_position(self, self.expected_position)
 
 
@@ -257,7 +257,7 @@ def opening_request(study_id: str, **protocol: Any) -> dict[str, Any]:
 
 @contextmanager
 def open_study(demo: Demo, **protocol: Any) -> Iterator[StudyUnderTest]:
-    """Open a study with two sites and a member in every role."""
+    """Opens a study with two sites and a member in every role."""
     with httpx.Client(base_url=demo.url, timeout=TIMEOUT_SECONDS, trust_env=False) as http:
         study = StudyUnderTest(demo, http)
         request: Mapping[str, Any] = opening_request(study.study_id, **protocol)
@@ -278,7 +278,7 @@ def open_study(demo: Demo, **protocol: Any) -> Iterator[StudyUnderTest]:
 
 
 def is_indistinguishable(first: httpx.Response, second: httpx.Response) -> bool:
-    """Return whether the responses are equal except for the header Date."""
+    """Returns whether the responses are equal except for the header Date."""
     visible_headers = [
         [(name, value) for name, value in response.headers.raw if name.lower() != b"date"]
         for response in (first, second)

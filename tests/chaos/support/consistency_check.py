@@ -50,7 +50,7 @@ class StoredStudy:
             await connection.close()
 
     async def recorded_events(self) -> list[Event]:
-        """Return the events of the three stores, each stream in the order of its versions."""
+        """Returns the events of the three stores, each stream in the order of its versions."""
         events: list[Event] = []
         for service in RECORDING_SERVICES:
             async with self.connection(service) as database:
@@ -65,7 +65,7 @@ class StoredStudy:
             return await database.fetch("select * from journal where study_id = $1 order by position", self.study_id)
 
     async def has_reached(self, service: str, ends: Mapping[StreamKey, int]) -> bool:
-        """Return whether a consumer has applied each stream up to that version, and no other stream."""
+        """Returns whether a consumer has applied each stream up to that version, and no other stream."""
         async with self.connection(service) as database:
             rows = await database.fetch("select * from inbox_stream where study_id = $1", self.study_id)
         return {(row["source"].rpartition("/")[2], row["subject"]): row["version"] for row in rows} == ends
@@ -99,7 +99,7 @@ class StoredStudy:
             return int(parked + waiting + await database.fetchval("select count(*) from inbox_discarded"))
 
     async def table_rows(self) -> dict[str, list[str]]:
-        """Return the rows from which analytics computes its figures."""
+        """Returns the rows from which analytics computes its figures."""
         async with self.connection("analytics") as database:
             rows_by_table = {
                 table: await database.fetch(_ALL_ROWS_SQL.format(table=table), self.study_id)
@@ -109,7 +109,7 @@ class StoredStudy:
 
 
 async def wait_until(condition: Callable[[], Awaitable[bool]], timeout_seconds: float) -> None:
-    """Return when it holds; TimeoutError when it does not within so many seconds."""
+    """Returns when the condition holds. Raises TimeoutError if it does not within so many seconds."""
     async with asyncio.timeout(timeout_seconds):
         while not await condition():  # noqa: ASYNC110 - other processes, which have no event to wait for
             await asyncio.sleep(0.1)
@@ -134,7 +134,7 @@ def standing_events(events: Sequence[Event]) -> list[Event]:
 
 
 def compute_figures(study_id: str, events: Sequence[Event], today: date) -> Mapping[str, Any]:
-    """Compute each figure from the store's events alone."""
+    """Computes each figure from the store's events alone."""
     study_record = current_record(stated_facts([event for event in events if event.is_study_event]))
     participant_events = [event for event in standing_events(events) if not event.is_study_event]
     excluded = frozenset(

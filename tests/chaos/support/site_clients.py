@@ -64,18 +64,18 @@ class SiteClients:
         await self._api.record_grants(default_grants(STUDY_ID, [site.site_id for site in REPORTING_SITES]))
 
     async def report(self) -> None:
-        """Report several participants concurrently until stopped. Raises NotAccepted for a response that is neither a
+        """Reports several participants concurrently until stopped. Raises NotAccepted for a response that is neither a
         success nor transient."""
         async with asyncio.TaskGroup() as reporters:
             for first_index in range(CONCURRENT_PARTICIPANTS):
                 reporters.create_task(self._report_participants(first_index))
 
     def stop(self) -> None:
-        """Stop sending. Requests that wait for a response still get it."""
+        """Stops sending. Requests that wait for a response still get it."""
         self._stopped.set()
 
     async def wait_for_answers(self, count: int) -> None:
-        """Return when so many facts more were answered."""
+        """Returns when so many more facts have had a response."""
         goal, deadline = len(self.answers) + count, time.monotonic() + ANSWER_TIMEOUT_SECONDS
         while len(self.answers) < goal:
             assert time.monotonic() < deadline, f"the sites are not answered, of late: {list(self.recent_refusals)}"
@@ -105,8 +105,8 @@ class SiteClients:
     async def _add_fact(
         self, progress: ParticipantProgress, fact: ReportedFact, statement: ReferenceFact, key: str
     ) -> httpx.Response:
-        """Send the fact as its reporting site. If that site transferred the participant and lost the response,
-        send it as a site that still sees the participant; the repetition gets the original response."""
+        """Sends the fact as its reporting site. If that site transferred the participant and lost the response,
+        sends it as a site that still sees the participant; the repetition gets the original response."""
         after = None if fact.service == "enrollment" else progress.enrollment_tag
         try:
             return await self._api.record_fact(
@@ -131,7 +131,7 @@ class SiteClients:
 
 
 def _participant_facts(index: int) -> Iterator[ReportedFact]:
-    """Yield the facts of a simulated participant, and then a correction of the screening.
+    """Yields the facts of a simulated participant, and then a correction of the screening.
 
     A participant who is still in the study is transferred to the next site, which then records facts.
     """
