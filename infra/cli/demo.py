@@ -76,8 +76,8 @@ async def _wait_until_shown(
     path, token_for = f"/analytics/v1/studies/{study}/position", token_source(study)
 
     async def is_caught_up() -> bool:
-        answer = await http.get(path, headers={"Authorization": f"Bearer {token_for('administrator', None)}"})
-        position = answer.json()["position"] if answer.status_code == 200 else 0
+        response = await http.get(path, headers={"Authorization": f"Bearer {token_for('administrator', None)}"})
+        position = response.json()["position"] if response.status_code == 200 else 0
         report_progress(min(position, facts), facts)
         return bool(position >= facts)
 

@@ -62,22 +62,22 @@ def command(
 async def _grant_role(study: str, grant: dict[str, Any], token: str) -> None:
     async with http_client(base_url()) as http:
         administrator = development_issuer().token(subject(study, "administrator"), now=Clock().now())
-        answer = await http.get(f"/enrollment/v1/studies/{study}", headers=_authorization(administrator))
-        if answer.status_code == 404:
+        response = await http.get(f"/enrollment/v1/studies/{study}", headers=_authorization(administrator))
+        if response.status_code == 404:
             await _require_grant(http, study, grant["role"], token)
             return
-        answer.raise_for_status()
-        facts = answer.json()["facts"]
+        response.raise_for_status()
+        facts = response.json()["facts"]
         _require_site(study, facts, grant.get("site_id"))
         if not _has_grant(facts, grant):
-            grant_answer = await http.post(
+            grant_response = await http.post(
                 f"/enrollment/v1/studies/{study}/facts/study.member_granted",
                 json=grant,
                 headers=_authorization(administrator),
             )
-            if grant_answer.status_code != 201:
+            if grant_response.status_code != 201:
                 raise PermissionError(
-                    f"the study's administrator could not grant the role ({grant_answer.status_code})"
+                    f"the study's administrator could not grant the role ({grant_response.status_code})"
                 )
         await _wait_until_granted(http, study, token)
 
@@ -86,8 +86,8 @@ async def _require_grant(http: httpx.AsyncClient, study: str, role: str, token: 
     """Raises NoSuchStudyOrSite if the token is useless: before the study is open, only an administrator can use one."""
     if role == "administrator":
         return
-    answer = await http.get(f"/enrollment/v1/studies/{study}", headers=_authorization(token))
-    if answer.status_code == 404:
+    response = await http.get(f"/enrollment/v1/studies/{study}", headers=_authorization(token))
+    if response.status_code == 404:
         raise NoSuchStudyOrSite(
             "There is no study of that id here, or none of its administrators is of this installation."
         )

@@ -46,7 +46,7 @@ class PortTaken(RuntimeError):
 
 
 class NotReady(RuntimeError):
-    """The services do not answer or cannot record facts; the message has the last answer."""
+    """The services do not answer or cannot record facts; the message has the last response."""
 
 
 START_ERRORS = (LockHeld, PortTaken, NotReady, PostgresFailed, KafkaFailed, KafkaMissing, ChangedMigration)
@@ -126,10 +126,10 @@ async def wait_until_ready() -> None:
     async def is_ready() -> bool:
         nonlocal last_answer
         with suppress(httpx.TransportError):
-            answer = await http.get("/health/ready")
-            if answer.status_code == 200:
+            response = await http.get("/health/ready")
+            if response.status_code == 200:
                 return True
-            last_answer = answer.json()["title"]
+            last_answer = response.json()["title"]
         return False
 
     try:

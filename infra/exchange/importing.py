@@ -155,11 +155,11 @@ class _ImportRun:
 
     async def _record(self, fact: ImportFact, occurrence: int, recorded: Counter[str]) -> Counter[str]:
         """Records a fact of the study; returns the counts of its contents afterwards."""
-        answer = await self._study.record_fact(fact, occurrence, dry_run=self._report.dry_run)
-        if not answer.is_success:
-            self._report.refuse(fact.line, response_faults(answer))
+        response = await self._study.record_fact(fact, occurrence, dry_run=self._report.dry_run)
+        if not response.is_success:
+            self._report.refuse(fact.line, response_faults(response))
             return recorded
-        if REPLAYED_HEADER in answer.headers:
+        if REPLAYED_HEADER in response.headers:
             self._report.set_outcome(fact.line.number, "there-already")
         else:
             self._report.set_recorded(fact.line.number)

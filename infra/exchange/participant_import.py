@@ -77,10 +77,10 @@ class ParticipantImport:
     async def find_site(self) -> bool:
         """Reads the current site; returns False if the caller may see no such participant."""
         path = f"{self.study.base}/participants/{self.number}"
-        answer = require_usable(await self.study.client.request("GET", path, READER))
-        if answer.status_code == 200:
-            self.site, self.enrollment_version = answer.json()["site_id"], answer.headers.get("Quartal-Version", "")
-        return answer.status_code == 200
+        response = require_usable(await self.study.client.request("GET", path, READER))
+        if response.status_code == 200:
+            self.site, self.enrollment_version = response.json()["site_id"], response.headers.get("Quartal-Version", "")
+        return response.status_code == 200
 
     async def import_all(self) -> None:
         """Records the participant's facts that the services do not have yet."""
@@ -132,16 +132,16 @@ class ParticipantImport:
             return []
         path = f"/{service}/v1/studies/{self.study.id}/participants/{self.number}/history"
         for seconds in POLL_DELAYS_SECONDS:
-            answer = require_usable(await self.study.client.request("GET", path, ("site", self.site)))
-            if answer.is_success:
-                existing.read(catalogue.find_stream(service, is_study=False), answer.json()["events"])
+            response = require_usable(await self.study.client.request("GET", path, ("site", self.site)))
+            if response.is_success:
+                existing.read(catalogue.find_stream(service, is_study=False), response.json()["events"])
                 self._match_existing(service)
                 return []
             await interruptible_sleep(self.study.client.stop, seconds)
-            if answer.status_code != _NOT_VISIBLE_STATUS or not await self.find_site():
+            if response.status_code != _NOT_VISIBLE_STATUS or not await self.find_site():
                 break
         del self._existing[service]
-        return [NOT_KNOWN_YET] if answer.status_code == _NOT_VISIBLE_STATUS else response_faults(answer)
+        return [NOT_KNOWN_YET] if response.status_code == _NOT_VISIBLE_STATUS else response_faults(response)
 
     def _match_existing(self, service: str) -> None:
         """Matches lines with recorded events; corrections of events in the file wait for the ids of these."""
@@ -208,24 +208,24 @@ class ParticipantImport:
         """Sends a batch until it is accepted; returns the accepted facts, and the faults of each refused one."""
         pending, objections = list(batch), dict[int, list[Fault]]()
         while pending:
-            answer = require_usable(await self._post(service, [*accepted_before, *pending]))
-            if answer.is_success:
-                await self._note_recorded(service, pending, answer)
+            response = require_usable(await self._post(service, [*accepted_before, *pending]))
+            if response.is_success:
+                await self._note_recorded(service, pending, response)
                 break
-            if answer.status_code == 412 or await self._has_changed_site(answer):
+            if response.status_code == 412 or await self._has_changed_site(response):
                 pending = await self._reload(service, pending)
-            elif answer.status_code == _NOT_KNOWN_YET_STATUS and "retry-after" in answer.headers:
-                self._refuse(pending, response_faults(answer))
+            elif response.status_code == _NOT_KNOWN_YET_STATUS and "retry-after" in response.headers:
+                self._refuse(pending, response_faults(response))
                 pending = []
             else:
-                objections |= faults_by_line(answer, pending, len(accepted_before), is_registered=bool(self.number))
+                objections |= faults_by_line(response, pending, len(accepted_before), is_registered=bool(self.number))
                 pending = [fact for fact in pending if fact.line.number not in objections]
         return pending, [(fact, objections[fact.line.number]) for fact in batch if fact.line.number in objections]
 
-    async def _has_changed_site(self, answer: httpx.Response) -> bool:
+    async def _has_changed_site(self, response: httpx.Response) -> bool:
         """Returns whether the participant was transferred to another site meanwhile."""
         previous_site = self.site
-        is_invisible = answer.status_code in (_NOT_VISIBLE_STATUS, _NOT_KNOWN_YET_STATUS) and self.number
+        is_invisible = response.status_code in (_NOT_VISIBLE_STATUS, _NOT_KNOWN_YET_STATUS) and self.number
         return bool(is_invisible) and await self.find_site() and self.site != previous_site
 
     async def _reload(self, service: str, batch: Sequence[ImportFact]) -> list[ImportFact]:
@@ -260,18 +260,18 @@ class ParticipantImport:
             params={"dry_run": "true"} if self.report.dry_run else None,
         )
 
-    async def _note_recorded(self, service: str, batch: Sequence[ImportFact], answer: httpx.Response) -> None:
+    async def _note_recorded(self, service: str, batch: Sequence[ImportFact], response: httpx.Response) -> None:
         for fact in batch:
             self._report_recorded(fact)
         if self.report.dry_run:
             return
-        existing, content = self._existing[service], answer.json()
+        existing, content = self._existing[service], response.json()
         existing.version = content["version"]
         for fact, event_id in zip(batch, content["event_ids"], strict=True):
             self._note_event(service, fact, event_id)
             self._matches[fact.line.number] = ExistingEvent(event_id)
         if service == "enrollment":
-            self.enrollment_version = answer.headers.get("Quartal-Version", "")
+            self.enrollment_version = response.headers.get("Quartal-Version", "")
             if any(fact.line.type in _SITE_CHANGES for fact in batch):
                 await self.find_site()
 

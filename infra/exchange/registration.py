@@ -81,12 +81,12 @@ class Registration:
             if canonical_content(screening.fact) in legacy.contents:
                 return RefMatch(legacy.number, is_new=False)
             raise InvalidLine(ref_reused(ref))
-        answer = await self._request(ref, screening_body(screening.fact), dry_run=self.dry_run)
-        if answer.is_success:
-            is_new = REPLAYED_HEADER not in answer.headers
-            number = "" if is_new and self.dry_run else str(answer.json()["participant_id"])
-            return RefMatch(number, is_new, answer.headers.get("Quartal-Version", ""))
-        faults = response_faults(answer)
+        response = await self._request(ref, screening_body(screening.fact), dry_run=self.dry_run)
+        if response.is_success:
+            is_new = REPLAYED_HEADER not in response.headers
+            number = "" if is_new and self.dry_run else str(response.json()["participant_id"])
+            return RefMatch(number, is_new, response.headers.get("Quartal-Version", ""))
+        faults = response_faults(response)
         if faults[0].code != _KEY_REUSED_CODE:
             raise InvalidLine(*faults)
         if number := await self._find_restated(ref, screening):
@@ -116,16 +116,16 @@ class Registration:
             if registered.site != site or content not in registered.contents[1:]:
                 continue
             first_screening = await self._first_screening(registered)
-            answer = await self._request(ref, first_screening, dry_run=True) if first_screening else None
-            if answer is not None and answer.is_success and REPLAYED_HEADER in answer.headers:
-                return str(answer.json()["participant_id"])
+            response = await self._request(ref, first_screening, dry_run=True) if first_screening else None
+            if response is not None and response.is_success and REPLAYED_HEADER in response.headers:
+                return str(response.json()["participant_id"])
         return ""
 
     async def _first_screening(self, registered: RegisteredParticipant) -> dict[str, Any] | None:
         """Returns the screening as the site sent it; None if the caller may not read it."""
         path = f"{self.study.base}/participants/{registered.number}/history"
-        answer = require_usable(await self.study.client.request("GET", path, ("site", registered.site)))
-        rows = answer.json()["events"] if answer.is_success else []
+        response = require_usable(await self.study.client.request("GET", path, ("site", registered.site)))
+        rows = response.json()["events"] if response.is_success else []
         row = next((row for row in rows if row["event_id"] == registered.event_id), None)
         return screening_body(_read_row(row)) if row else None
 

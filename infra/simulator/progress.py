@@ -19,7 +19,7 @@ NextFact = tuple[str, int, int]
 
 @dataclass
 class ParticipantProgress:
-    """The parts of earlier answers that later facts of a participant need.
+    """The parts of earlier responses that later facts of a participant need.
 
     `enrollment_tag` is the last `Quartal-Version` of enrollment; `events` are the ids of events that will be
     corrected, by the index of their fact. The names in JSON are those of earlier releases.

@@ -140,8 +140,8 @@ def register_with_facts(study: StudyUnderTest, *earlier_facts: Fact) -> str:
     """Registers a participant with these facts, each in its service; returns the number."""
     number = study.register(*(earlier_facts or (SCREENED,))[:1])
     for fact in earlier_facts[1:]:
-        answer = study.record_fact(number, fact)
-        assert answer.status_code == 201, answer.text
+        response = study.record_fact(number, fact)
+        assert response.status_code == 201, response.text
     return number
 
 
@@ -152,8 +152,8 @@ def correct_event(study: StudyUnderTest, number: str, service: str, event: str, 
         "replacement": batch_entry(replacement) if replacement else None,
     }
     path = study.address(f"participants/{number}/facts/record.corrected", service)
-    answer = study.send(path, correction, "investigator")
-    assert answer.status_code == 201, answer.text
+    response = study.send(path, correction, "investigator")
+    assert response.status_code == 201, response.text
 
 
 def current_facts(study: StudyUnderTest, number: str, service: str) -> list[Any]:

@@ -2,7 +2,7 @@
 
 Every route that takes a body is tried by every role that may not read a site's sealed texts and references, twice: with
 the right guess and with a wrong one. Two participants of one history, one for each guess, are led through the same
-requests. Nothing may tell the answers apart but ids and times. The routes are those of the applications: a new one is
+requests. Nothing may tell the responses apart but ids and times. The routes are those of the applications: a new one is
 in it without a line here.
 
 `tests/unit/eventstore/test_sealed_texts.py` compares the calls of the store, which are the same for a right and a wrong
@@ -118,9 +118,9 @@ def create_target(study: StudyUnderTest, guess: str, reference: str, own_referen
                 idempotency_key(service, kind.type_name, twin),
             )
             path = f"participants/{number}/facts/{kind.type_name}"
-            answer = study.post(path, body, service=service, Idempotency_Key=key)
-            if answer.status_code == 201:
-                twin.events[service, kind.type_name] = answer.json()["event_id"]
+            response = study.post(path, body, service=service, Idempotency_Key=key)
+            if response.status_code == 201:
+                twin.events[service, kind.type_name] = response.json()["event_id"]
     return twin
 
 
@@ -135,16 +135,16 @@ def targets(study: StudyUnderTest) -> GuessTargets:
     return GuessTargets(study, correct, wrong, set(correct.events))
 
 
-def comparable_response(answer: httpx.Response) -> tuple[int, str, list[tuple[str, str]], int]:
+def comparable_response(response: httpx.Response) -> tuple[int, str, list[tuple[str, str]], int]:
     """Observable parts of a response: status, body and headers without ids and times, and its size."""
-    text, headers = answer.text, []
-    for name, value in answer.headers.items():
+    text, headers = response.text, []
+    for name, value in response.headers.items():
         if name not in ("date", "content-length"):
             headers.append((name, value))
     for pattern in (ID_PATTERN, TIME_PATTERN, NUMBER_PATTERN):
         text = pattern.sub("…", text)
         headers = [(name, pattern.sub("…", value)) for name, value in headers]
-    return answer.status_code, text, headers, len(text)
+    return response.status_code, text, headers, len(text)
 
 
 def guess_requests(service: str, route: APIRoute, twin: GuessTarget) -> Iterator[tuple[str, dict[str, str], Any]]:
@@ -292,6 +292,6 @@ def test_impossible_study_id_gets_the_same_response_as_an_unknown_one(study: Stu
         path = route.path.replace("{study_id}", name).replace("{participant_id}", new_participant_id())
         path = path.replace("{name}", "flow")
         for method in route.methods or ():
-            answer = study.http.request(method, path, headers=study.authorization("coordinator"))
-            paths_by_status.setdefault(f"{answer.status_code}", set()).add(f"{service} {method} {path[:80]}")
+            response = study.http.request(method, path, headers=study.authorization("coordinator"))
+            paths_by_status.setdefault(f"{response.status_code}", set()).add(f"{service} {method} {path[:80]}")
     assert not {status: paths for status, paths in paths_by_status.items() if status not in ("404", "409")}

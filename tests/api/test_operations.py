@@ -37,9 +37,9 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
 
 
 def read_operations(study: StudyUnderTest, user: str = "administrator") -> dict[str, Any]:
-    answer = study.get_analytics("operations.json", user)
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
+    response = study.get_analytics("operations.json", user)
+    assert response.status_code == 200, response.text
+    return dict(response.json())
 
 
 def get_operations_page(study: StudyUnderTest, user: str) -> httpx.Response:

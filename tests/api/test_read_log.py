@@ -70,8 +70,8 @@ def test_read_of_participant_rows_is_logged(
     study: StudyUnderTest, rome_participant: str, service: str, path: str, resource: str
 ) -> None:
     before = read_log(study, service)
-    answer = study.get_from(service, path.format(rome_participant), "monitor")
-    assert answer.status_code == 200
+    response = study.get_from(service, path.format(rome_participant), "monitor")
+    assert response.status_code == 200
     (line,) = read_log(study, service)[len(before) :]
     assert (line["read_by"], line["what"], line["address"]) == (
         subject(study.study_id, "monitor", None),
@@ -79,8 +79,8 @@ def test_read_of_participant_rows_is_logged(
         "127.0.0.1",
     )
     assert line["participant_id"] == (rome_participant if "{}" in path else None)
-    if answer.headers["content-type"] == "application/json":
-        document = answer.json()
+    if response.headers["content-type"] == "application/json":
+        document = response.json()
         rows: list[Any] = next(
             (document[name] for name in ("rows", "facts", "events", "targets", "entries") if name in document), []
         )

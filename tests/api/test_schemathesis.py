@@ -1,4 +1,4 @@
-"""Requests made up from the OpenAPI documents: no server error, and every answer as the document has it."""
+"""Requests made up from the OpenAPI documents: no server error, and every response as the document has it."""
 
 from __future__ import annotations
 

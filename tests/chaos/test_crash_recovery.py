@@ -71,20 +71,20 @@ def kill_process_group(demo: Demo, part: str) -> None:
 async def kill_each_part(demo: Demo, clients: SiteClients, stored: StoredStudy) -> None:
     """Kills every part once while the sites report, and at last all of them and what watches over them."""
     for part in RANDOM_SOURCE.sample(sorted(PROCESS_PATTERNS), len(PROCESS_PATTERNS)):
-        await clients.wait_for_answers(random_fact_count())
+        await clients.wait_for_responses(random_fact_count())
         kill_process_group(demo, part)
         reported_count, killed_at = (
             len(clients.event_ids) + CONCURRENT_PARTICIPANTS,
             time.monotonic(),
-        )  # each may wait for one answer
+        )  # each may wait for one response
         await wait_until(partial(stored.has_projected, reported_count + 1), RECOVERY_TIMEOUT_SECONDS)
         _log.info(
             "%s: %d facts recorded; projected again after %.1f s", part, reported_count, time.monotonic() - killed_at
         )
-    await clients.wait_for_answers(random_fact_count())
+    await clients.wait_for_responses(random_fact_count())
     await asyncio.to_thread(kill_demo, demo)
     await asyncio.to_thread(demo.start)
-    await clients.wait_for_answers(random_fact_count())
+    await clients.wait_for_responses(random_fact_count())
     clients.stop()
 
 

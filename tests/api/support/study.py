@@ -48,8 +48,8 @@ def service_for(fact: Fact) -> str:
     return next((stream.service for stream in STREAMS if kind in stream.facts.values()), "enrollment")
 
 
-def _is_not_known_yet(answer: httpx.Response) -> bool:
-    return answer.status_code == 409 and answer.json()["type"] == "/problems/not-known-yet"
+def _is_not_known_yet(response: httpx.Response) -> bool:
+    return response.status_code == 409 and response.json()["type"] == "/problems/not-known-yet"
 
 
 def body(fact: Fact) -> dict[str, Any]:
@@ -170,9 +170,9 @@ class StudyUnderTest:
         return self.get_from("analytics", path, user, **params)
 
     def figure(self, name: str, user: str = "investigator", **params: Any) -> dict[str, Any]:
-        answer = self.get_analytics(f"figures/{name}.json", user, **params)
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
+        response = self.get_analytics(f"figures/{name}.json", user, **params)
+        assert response.status_code == 200, response.text
+        return dict(response.json())
 
     def post(
         self, path: str, content: Any, user: str = ROME_USER, service: str = "enrollment", **headers: str
@@ -182,10 +182,10 @@ class StudyUnderTest:
     def send(self, address: str, content: Any, user: str = ROME_USER, **headers: str) -> httpx.Response:
         """Sends JSON. Names in `headers` have underscores for hyphens."""
         header_names = {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = self.http.post(address, json=content, headers={**self.authorization(user), **header_names})
-        if answer.status_code == 201:
-            self.event_ids.update(answer.json().get("event_ids", [answer.json()["event_id"]]))
-        return answer
+        response = self.http.post(address, json=content, headers={**self.authorization(user), **header_names})
+        if response.status_code == 201:
+            self.event_ids.update(response.json().get("event_ids", [response.json()["event_id"]]))
+        return response
 
     def record_study_fact(self, fact: Fact, user: str = "administrator") -> httpx.Response:
         return self.post(f"facts/{fact.type_name}", body(fact), user)
@@ -195,17 +195,17 @@ class StudyUnderTest:
         service = service_for(fact)
         path = self.address(f"participants/{number}/facts/{fact.type_name}", service)
         deadline = time.monotonic() + TIMEOUT_SECONDS
-        answer = self.send(path, body(fact), user, **headers)
-        while service != "enrollment" and _is_not_known_yet(answer) and time.monotonic() < deadline:
+        response = self.send(path, body(fact), user, **headers)
+        while service != "enrollment" and _is_not_known_yet(response) and time.monotonic() < deadline:
             time.sleep(0.02)
-            answer = self.send(path, body(fact), user, **headers)
-        return answer
+            response = self.send(path, body(fact), user, **headers)
+        return response
 
     def register(self, *initial_facts: Fact, user: str = ROME_USER) -> str:
         """Registers a participant with these facts; returns the number."""
-        answer = self.post("participants", {"facts": [batch_entry(fact) for fact in initial_facts]}, user)
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["participant_id"])
+        response = self.post("participants", {"facts": [batch_entry(fact) for fact in initial_facts]}, user)
+        assert response.status_code == 201, response.text
+        return str(response.json()["participant_id"])
 
     def enroll_at(self, site: str, *extra_facts: Fact, **screening: Any) -> str:
         """Enrolls a participant at the site; returns the number."""
@@ -225,8 +225,8 @@ class StudyUnderTest:
         return number
 
     def _is_known_to(self, service: str, number: str, version: int) -> bool:
-        answer = self.get_from(service, f"participants/{number}", "investigator")
-        return answer.status_code == 200 and int(answer.json()["enrollment_version"]) >= version
+        response = self.get_from(service, f"participants/{number}", "investigator")
+        return response.status_code == 200 and int(response.json()["enrollment_version"]) >= version
 
     def wait_for_analytics(self) -> int:
         """Waits until analytics has applied every fact recorded here; returns its position."""
@@ -236,11 +236,11 @@ class StudyUnderTest:
 def wait_for_position(study: StudyUnderTest, position: int) -> int:
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < deadline:
-        answer = study.get_analytics("position", "administrator")
-        if answer.status_code == 200 and answer.json()["position"] >= position:
-            return int(answer.json()["position"])
+        response = study.get_analytics("position", "administrator")
+        if response.status_code == 200 and response.json()["position"] >= position:
+            return int(response.json()["position"])
         time.sleep(0.02)
-    raise AssertionError(f"analytics did not reach position {position} of {study.study_id}: {answer.text}")
+    raise AssertionError(f"analytics did not reach position {position} of {study.study_id}: {response.text}")
 
 
 def wait_until(condition: Callable[[], bool], description: str) -> None:

@@ -124,9 +124,9 @@ async def test_at_most_four_participants_are_loaded_concurrently(quartal: FakeQu
             under_way += 1
             max_under_way = max(max_under_way, under_way)
             await asyncio.sleep(0)
-            answer = await quartal.handle_async_request(request)
+            response = await quartal.handle_async_request(request)
             under_way -= 1
-            return answer
+            return response
 
     async with httpx.AsyncClient(transport=ConcurrencyCountingTransport(), base_url="http://quartal") as client:
         await load_reference_study(client, token_for, lambda _: None)
