@@ -250,7 +250,7 @@ class _Simulation:
         fact_data = fact.with_event_id(None if fact.corrects is None else progress.events.get(fact.corrects))
         after = None if fact.service == "enrollment" else progress.enrollment_tag
         return await self._study_client.record_fact(
-            site_id, progress.number, fact_data, key, service=fact.service, after=after
+            site_id, progress.participant_id, fact_data, key, service=fact.service, after=after
         )
 
     def _remember_response(self, index: int, fact_index: int, response: httpx.Response) -> None:

@@ -1,4 +1,4 @@
-"""The table of standing facts, one row for each, and the table of each participant's current site.
+"""The table of facts, one row for each content that was current, and the table of each participant's current site.
 
 A fact opens a row at a position. A correction closes the row and, unless it voids the fact, opens another one that
 keeps the event's identity (id, type, site, version, time of recording) with the new content. Rows are never deleted:
@@ -50,7 +50,7 @@ _COLUMNS = tuple(attrgetter(name) for name in FactRow.__dataclass_fields__)
 
 @dataclass(frozen=True, slots=True)
 class StandingFactRow:
-    """A standing fact: its event's identity, and the content that it has since `from_position`. `data` is JSON."""
+    """A current fact: its event's identity, and the content that it has since `from_position`. `data` is JSON."""
 
     event_id: UUID
     service: str

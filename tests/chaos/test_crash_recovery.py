@@ -119,7 +119,7 @@ def has_each_version_once(stream: list[Event]) -> bool:
 
 
 async def assert_services_agree(stored: StoredStudy, events: list[Event]) -> None:
-    """Asserts that the consumers have all streams to their ends and the same standing facts, and that nothing waits."""
+    """Asserts that the consumers have all streams to their ends and the same current facts, and that nothing waits."""
     for consumer, services in CONSUMED_SERVICES.items():
         consumed = [event for event in events if event.service in services]
         ends = {stream: len(stream_events) for stream, stream_events in events_by_stream(consumed).items()}

@@ -96,9 +96,9 @@ class SiteClients:
     async def _record_fact(
         self, progress: ParticipantProgress, fact: ReportedFact, statement: ReferenceFact, key: str
     ) -> None:
-        if not progress.number:
+        if not progress.participant_id:
             response = await self._api.register(fact.site_id, statement["data"], key)
-            progress.number = str(response.json()["participant_id"])
+            progress.participant_id = str(response.json()["participant_id"])
         else:
             response = await self._add_fact(progress, fact, statement, key)
         if fact.service == "enrollment":
@@ -112,12 +112,14 @@ class SiteClients:
         after = None if fact.service == "enrollment" else progress.enrollment_tag
         try:
             return await self._api.record_fact(
-                fact.site_id, progress.number, statement, key, service=fact.service, after=after
+                fact.site_id, progress.participant_id, statement, key, service=fact.service, after=after
             )
         except ApiError as refused:
             if refused.status != NOT_VISIBLE_STATUS or fact.type != TRANSFERRED:
                 raise
-            return await self._api.record_fact(None, progress.number, statement, key, service=fact.service, after=after)
+            return await self._api.record_fact(
+                None, progress.participant_id, statement, key, service=fact.service, after=after
+            )
 
     async def _record_response(self, response: httpx.Response) -> None:
         await response.aread()

@@ -88,11 +88,11 @@ def test_everyone_passes_rules_and_gate_in_one_batch(facts: list[ReferenceFact])
     decide([], stated_facts([read_fact(fact) for fact in facts]), participant.objections, participant_gate.objections)
 
 
-@pytest.mark.parametrize("person", reference_participants(), ids=lambda person: person.key)
-def test_toxicity_and_follow_up_batches_pass_rules_and_gates(person: ParticipantBatches) -> None:
-    enrollment_record = current_record(stated_facts([read_fact(fact) for fact in person.batches["enrollment"]]))
-    graded = stated_facts([read_fact(fact, "toxicity") for fact in person.batches.get("toxicity", [])])
-    followed = stated_facts([read_fact(fact, "followup") for fact in person.batches.get("followup", [])])
+@pytest.mark.parametrize("participant", reference_participants(), ids=lambda participant: participant.key)
+def test_toxicity_and_follow_up_batches_pass_rules_and_gates(participant: ParticipantBatches) -> None:
+    enrollment_record = current_record(stated_facts([read_fact(fact) for fact in participant.batches["enrollment"]]))
+    graded = stated_facts([read_fact(fact, "toxicity") for fact in participant.batches.get("toxicity", [])])
+    followed = stated_facts([read_fact(fact, "followup") for fact in participant.batches.get("followup", [])])
     assert max(len(graded), len(followed)) <= 200
     toxicity = ToxicityGate(study_record(), TODAY, SITE_ID, enrollment_record=enrollment_record)
     decide([], graded, toxicity_rules.objections, toxicity.objections)
@@ -113,7 +113,10 @@ def test_enrollment_runs_from_december_2020_to_january_2025() -> None:
 
 def test_no_fact_is_dated_after_the_frozen_today() -> None:
     date_texts = [
-        day for person in reference_participants() for facts in person.batches.values() for _, day in dates(facts)
+        day
+        for participant in reference_participants()
+        for facts in participant.batches.values()
+        for _, day in dates(facts)
     ]
     assert max(PartialDate.parse(day).earliest for day in date_texts) <= TODAY
 
