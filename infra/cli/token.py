@@ -103,7 +103,7 @@ def _require_site(study: str, facts: list[dict[str, Any]], site: str | None) -> 
 
 
 def _has_grant(facts: list[dict[str, Any]], grant: dict[str, Any]) -> bool:
-    """Returns whether the role stands: the last fact on this member, role and site is a grant."""
+    """Returns whether the role is granted: the last fact on this member, role and site is a grant."""
     grant_key = (grant["member"], grant["role"], grant.get("site_id"))
     fact_types = [
         fact["type"]

@@ -142,7 +142,7 @@ class TargetStudy:
         return [grant for grant in required if not self.has_grant(grant)]
 
     def has_grant(self, grant: MemberGrant) -> bool:
-        """Returns whether the grant stands: the last fact on its member, role and site grants it."""
+        """Returns whether the grant is current: the last fact on its member, role and site grants it."""
         member_facts = [name for name, data in self.facts if name.startswith("study.member_") and data == grant]
         return bool(member_facts) and member_facts[-1] == "study.member_granted"
 

@@ -29,7 +29,7 @@ _SITE_CHANGING_TYPES = {"participant.screened", "participant.transferred"}
 
 @dataclass(slots=True)
 class FactRow:
-    """A row of the table `fact`. `to_position` is None while the fact stands; `data` is JSON."""
+    """A row of the table `fact`. `to_position` is None while the fact is current; `data` is JSON."""
 
     event_id: UUID
     study_id: str
@@ -72,7 +72,7 @@ class StandingFactRow:
 
 
 async def load_standing(connection: Connection, study_id: str, *, subject: str | None = None) -> list[StandingFactRow]:
-    """Returns the facts of a study, or of one subject, that currently stand and that the connection's tenant may see.
+    """Returns the current facts of a study, or of one subject, that the connection's tenant may see.
 
     They are ordered by stream and version.
     """
@@ -106,7 +106,7 @@ async def apply_to_facts(connection: Connection, positioned_events: Sequence[Pos
 
 
 class _FactChanges:
-    """Rows to open and to close. `latest_rows`: the last row of each event, whether the fact stands or was voided."""
+    """Rows to open and to close. `latest_rows`: the last row of each event, whether the fact is current or voided."""
 
     def __init__(self, originals: Iterable[FactRow]) -> None:
         self.latest_rows = {row.event_id: row for row in originals}

@@ -157,7 +157,7 @@ def correct_event(study: StudyUnderTest, number: str, service: str, event: str, 
 
 
 def current_facts(study: StudyUnderTest, number: str, service: str) -> list[Any]:
-    """The facts that the service says stand, by their ids."""
+    """The current facts in the service's responses, by their ids."""
     rows = study.get_from(service, f"participants/{number}", "investigator").json()["facts"]
     return sorted(([row["event_id"], row["type"], row["data"]] for row in rows), key=lambda row: str(row[0]))
 

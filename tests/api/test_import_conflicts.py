@@ -61,7 +61,7 @@ def start_import(study: StudyUnderTest, file: str) -> subprocess.Popen[str]:
 def test_contradictory_file_has_only_its_invalid_line_refused(
     study: StudyUnderTest, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    """Beside a death before the birth, the contacts and the true death cannot be; without it they stand."""
+    """A death before the birth contradicts the contacts and the true death; without it they are recorded."""
     assert run_import(study, write_file(tmp_path, REGISTRATION_LINES)).code == 0
     valid_facts = [
         followup.follow_up_recorded(30),

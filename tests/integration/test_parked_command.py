@@ -101,7 +101,7 @@ async def terminal(
 
 
 async def park_stream(terminal: CliTerminal, study_id: str) -> EventStream:
-    """A stream that stands still before a lesion, with what comes behind it."""
+    """A stream that is parked before a lesion, with the events after it."""
     stream = participant_stream(study_id, lesion_registered(), participant_enrolled())
     await project_messages(terminal.database.system, as_messages(stream.events), reject_lesions)
     return stream

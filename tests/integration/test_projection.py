@@ -100,7 +100,7 @@ async def current_sites(own_database: Database, study_id: str) -> dict[str, str]
 
 
 def last_site(stream: EventStream) -> str:
-    """Returns the site to which the last standing transfer leads."""
+    """Returns the site to which the last current transfer leads."""
     transfers = record_of(event.stated_fact() for event in stream.events).stated_of(ParticipantTransferred)
     return transfers[-1].fact.to_site if transfers else "rome"
 

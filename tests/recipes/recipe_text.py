@@ -24,7 +24,7 @@ _PLUGINS_OF_OTHER_TESTS = ("cacheprovider", "playwright", "schemathesis")
 class Edit:
     """One code block of a recipe with the place in a file that the sentence before it names.
 
-    `placement`: the words before the name of the file. `anchor`: the line beside or in place of which the block stands,
+    `placement`: the words before the name of the file. `anchor`: the line that the block replaces or is put beside,
     without its indentation; empty for a new file and for the end of a file.
     """
 

@@ -64,7 +64,7 @@ def batch_entry(fact: Fact) -> dict[str, Any]:
 
 
 def golden_fact(stream: Stream, kind: type[Fact]) -> Fact:
-    """The example that the fact's contract was published with; a word stands for a text that it cannot be without."""
+    """The published example of the fact; a required text is replaced by a word."""
     path = CONTRACTS_FOLDER / golden_path(stream.service, kind.type_name, kind.schema_version)
     person = "" if stream.subject == "study" else "somebody"
     return read_line(

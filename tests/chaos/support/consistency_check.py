@@ -81,7 +81,7 @@ class StoredStudy:
         return False
 
     async def standing_facts(self, service: str) -> dict[tuple[str, str], Any]:
-        """The facts that a consumer takes to stand, by stream and event."""
+        """The facts that a consumer stores as current, by stream and event."""
         async with self.connection(service) as database:
             rows = await standing_facts.load_standing(database, self.study_id)
         return {(row.subject, str(row.event_id)): row.to_stated_fact(self.study_id).fact for row in rows}
@@ -124,7 +124,7 @@ def events_by_stream(events: Sequence[Event]) -> dict[StreamKey, list[Event]]:
 
 
 def standing_events(events: Sequence[Event]) -> list[Event]:
-    """The events that stand, each with the content that it reads as today."""
+    """The events whose facts are current, each with its current content."""
     first = {event.event_id: event for event in events}
     return [
         replace(first[stated.event_id], data=stated.fact.model_dump_json(), schema_version=stated.fact.schema_version)
