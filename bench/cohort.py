@@ -52,8 +52,8 @@ async def open_study(stack: Stack, participants: int) -> list[str]:
         numbers: list[str] = []
 
         async def enroll(number: int) -> None:
-            answer = await api.register(SITE.site_id, {"facts": _enrollment_facts()}, f"participant/{number}")
-            numbers.append(answer.json()["participant_id"])
+            response = await api.register(SITE.site_id, {"facts": _enrollment_facts()}, f"participant/{number}")
+            numbers.append(response.json()["participant_id"])
 
         await run_concurrently(_CONCURRENCY, enroll, participants)
     return numbers

@@ -123,8 +123,8 @@ async def measure_facts(stack: Stack, numbers: Sequence[str], facts: int) -> lis
 
     async def post_fact(_: int) -> None:
         started_at = perf_counter()
-        answer = await pool.post(_request(random.choice(numbers), bearer, host_of(stack)))
-        sent[UUID(json.loads(answer)["event_id"])] = started_at
+        response = await pool.post(_request(random.choice(numbers), bearer, host_of(stack)))
+        sent[UUID(json.loads(response)["event_id"])] = started_at
 
     with closing(ConnectionPool(port_of(stack))) as pool:
         async with subscribe_to_live_events(stack) as received:

@@ -128,7 +128,7 @@ async def wait_until_answering(port: int, path: str, bearer: str = "") -> None:
             except httpx.TransportError:
                 return False
 
-        await wait_until(answers, f"an answer at {path}")
+        await wait_until(answers, f"a response at {path}")
 
 
 async def run_concurrently(connections: int, act: Callable[[int], Awaitable[object]], times: int) -> float:

@@ -152,7 +152,7 @@ async def write_by_kind(connection: Connection, events: Sequence[Event]) -> None
 
 
 async def read_generic(connection: Connection, kinds: Sequence[str]) -> int:
-    """Returns the number of facts that stand at LAST_POSITION, read from the one table."""
+    """Returns the number of facts that are current at LAST_POSITION, read from the one table."""
     query = f"select type, schema_version, data from fact where {STANDS_AT_POSITION} and type = any($3)"  # noqa: S608 - constants
     rows = await connection.fetch(query, STUDY, LAST_POSITION, list(kinds))
     return len([PARTICIPANT.read(row["type"], row["schema_version"], row["data"]) for row in rows])

@@ -53,7 +53,7 @@ async def run(size: Size) -> Measurements:
 
 
 async def _measure_longest_wait(port: int, hostile: list[bytes], probe_request: bytes, connections: int) -> float:
-    """Returns the seconds of the slowest answer to `probe_request` while each hostile request is sent.
+    """Returns the seconds of the slowest response to `probe_request` while each hostile request is sent.
 
     Each hostile request is sent over `connections` connections at once.
     """
@@ -67,7 +67,7 @@ async def _measure_longest_wait(port: int, hostile: list[bytes], probe_request: 
 
 @contextmanager
 def _start_prober(port: int, request: bytes) -> Iterator[Connection]:
-    """Starts a process that repeats the request until it receives a message, then sends the seconds of each answer.
+    """Starts a process that repeats the request until it receives a message, then sends the seconds of each response.
 
     A separate process does not wait for the many bytes that this process writes.
     """
@@ -93,26 +93,26 @@ def _probe(parent: Connection, port: int, request: bytes) -> None:
 
 
 def _time_request(port: int, request: bytes) -> float:
-    """Returns the seconds until the whole answer has arrived; raises RuntimeError if it is not a 200."""
+    """Returns the seconds until the whole response has arrived; raises RuntimeError if it is not a 200."""
     started_at = perf_counter()
     with socket.create_connection((LOOPBACK, port)) as connection:
         connection.sendall(request)
-        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
-    if answer[9:12] != b"200":
-        raise RuntimeError(f"no answer: {answer[:200]!r}")
+        response = b"".join(iter(lambda: connection.recv(65_536), b""))
+    if response[9:12] != b"200":
+        raise RuntimeError(f"no response: {response[:200]!r}")
     return perf_counter() - started_at
 
 
 async def _send_request(port: int, request: bytes) -> None:
-    """Sends a request over a connection of its own; raises RuntimeError if the answer is missing or a 5xx."""
+    """Sends a request over a connection of its own; raises RuntimeError if the response is missing or a 5xx."""
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
     try:
         writer.write(request)
-        answer = await reader.read(-1)
+        response = await reader.read(-1)
     finally:
         writer.close()
-    if answer[9:10] not in (b"2", b"4"):
-        raise RuntimeError(f"no answer: {answer[:200]!r}")
+    if response[9:10] not in (b"2", b"4"):
+        raise RuntimeError(f"no response: {response[:200]!r}")
 
 
 def _request(method: str, path: str, bearer: str, body: bytes = b"") -> bytes:

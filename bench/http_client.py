@@ -16,23 +16,23 @@ _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 
 
 class UnexpectedStatus(Exception):
-    """An answer that is not 201."""
+    """A response other than 201."""
 
 
 class KeepAliveConnection(asyncio.Protocol):
     def __init__(self) -> None:
         self._buffer = b""
         self._transport: asyncio.Transport
-        self._answer: asyncio.Future[bytes]
+        self._response: asyncio.Future[bytes]
 
     async def post(self, request: bytes) -> bytes:
         """Returns the body of the 201. Raises UnexpectedStatus, ConnectionError."""
-        self._answer = asyncio.get_running_loop().create_future()
+        self._response = asyncio.get_running_loop().create_future()
         self._transport.write(request)
-        answer = await self._answer
-        if answer[9:12] != b"201":
-            raise UnexpectedStatus(answer.decode(errors="replace"))
-        return answer.partition(b"\r\n\r\n")[2]
+        response = await self._response
+        if response[9:12] != b"201":
+            raise UnexpectedStatus(response.decode(errors="replace"))
+        return response.partition(b"\r\n\r\n")[2]
 
     def close(self) -> None:
         self._transport.close()
@@ -49,12 +49,12 @@ class KeepAliveConnection(asyncio.Protocol):
         end = self._buffer.find(b"\r\n\r\n")
         length = _CONTENT_LENGTH.search(self._buffer, 0, end) if end >= 0 else None
         if length and len(self._buffer) >= end + 4 + int(length[1]):
-            answer, self._buffer = self._buffer, b""
-            self._answer.set_result(answer)
+            response, self._buffer = self._buffer, b""
+            self._response.set_result(response)
 
     def connection_lost(self, _: Exception | None) -> None:
-        if hasattr(self, "_answer") and not self._answer.done():
-            self._answer.set_exception(ConnectionError("the server closed the connection"))
+        if hasattr(self, "_response") and not self._response.done():
+            self._response.set_exception(ConnectionError("the server closed the connection"))
 
 
 class ConnectionPool:
@@ -68,9 +68,9 @@ class ConnectionPool:
         while self._idle and self._idle[-1].is_closed:
             self._idle.pop()
         connection = self._idle.pop() if self._idle else await self._connect()
-        answer = await connection.post(request)
+        response = await connection.post(request)
         self._idle.append(connection)
-        return answer
+        return response
 
     async def _connect(self) -> KeepAliveConnection:
         _, connection = await asyncio.get_running_loop().create_connection(KeepAliveConnection, LOOPBACK, self._port)

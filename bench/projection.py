@@ -1,4 +1,4 @@
-"""Measures the projection from topic to journal and standing facts: by Faust, without Faust, and by the least code."""
+"""Measures the projection from topic to journal and current facts: by Faust, without Faust, and by the least code."""
 
 from __future__ import annotations
 

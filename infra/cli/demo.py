@@ -96,12 +96,12 @@ async def _wait_until_shown(
     report_progress: ReportProgress,
     timeout_seconds: float = CATCH_UP_TIMEOUT_SECONDS,
 ) -> None:
-    """Returns when the projection has that many facts of a study; raise TimeoutError after `timeout_seconds`."""
+    """Returns when the projection has that many facts of a study; raises TimeoutError after `timeout_seconds`."""
     path, token_for = f"/analytics/v1/studies/{study}/position", token_source(study)
 
     async def is_caught_up() -> bool:
-        answer = await http.get(path, headers={"Authorization": f"Bearer {token_for('administrator', None)}"})
-        position = answer.json()["position"] if answer.status_code == 200 else 0
+        response = await http.get(path, headers={"Authorization": f"Bearer {token_for('administrator', None)}"})
+        position = response.json()["position"] if response.status_code == 200 else 0
         report_progress(min(position, facts), facts)
         return bool(position >= facts)
 

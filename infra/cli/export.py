@@ -61,7 +61,7 @@ def facts_command(
 
 
 def summary(export: Export, counts: Counter[str]) -> Iterator[str]:
-    """Yield sentences on what the file contains, from which sites, and up to which time."""
+    """Yields sentences on what the file contains, from which sites, and up to which time."""
     counts_by_service = ", ".join(f"{count} of {name}" for name, count in counts.items())
     yield (
         f"{counts.total()} facts were exported ({counts_by_service}). The services recorded this as export {export.id}."

@@ -15,7 +15,7 @@ class UnwritableFile(Exception):
 
 
 def check_folder(file: Path) -> None:
-    """Raise UnwritableFile if the folder of the file is missing, or the name cannot be the name of a file."""
+    """Raises UnwritableFile if the folder of the file is missing, or the name cannot be the name of a file."""
     if not os.path.isdir(file.parent):
         raise UnwritableFile(f"There is no folder {file.parent}: make it first, or give another name.")
     if os.path.isdir(file):
@@ -26,7 +26,7 @@ def check_folder(file: Path) -> None:
 
 @contextmanager
 def write_atomically(file: Path) -> Iterator[TextIO]:
-    """Yield a draft beside the file, which replaces it at the end of the block. Raises UnwritableFile."""
+    """Yields a draft beside the file, which replaces it at the end of the block. Raises UnwritableFile."""
     check_folder(file)
     with _translate_os_errors(file):
         handle, draft = tempfile.mkstemp(prefix=".quartal-", dir=file.parent)  # mode 0600

@@ -32,7 +32,7 @@ NO_ANSWER_MESSAGE = "Quartal does not answer."
 
 
 def _parse_token(value: str | None) -> str | None:
-    """Return the token without the line end that a file or a shell leaves behind."""
+    """Returns the token without the line end that a file or a shell leaves behind."""
     token = value.strip() if value else None
     if token and not (token.isascii() and token.isprintable() and " " not in token):
         raise typer.BadParameter("the token has blanks, line breaks or characters that no token has. Copy it again.")
@@ -128,7 +128,7 @@ def _abort_message(aborted: ExchangeAborted) -> str:
 
 
 def _check_report(report: Path | None, file: Path) -> None:
-    """End the command, before anything is recorded, if the report could not be written."""
+    """Ends the command, before anything is recorded, if the report could not be written."""
     if report is None:
         return
     try:
@@ -140,7 +140,7 @@ def _check_report(report: Path | None, file: Path) -> None:
 
 
 def _read_lines(file: Path, type_name: str | None, encoding: str | None) -> list[NumberedLine]:
-    """Read JSON lines if the name says so or the text begins with a brace, which no header does; else read CSV."""
+    """Reads JSON lines if the name says so or the text begins with a brace, which no header does; else reads CSV."""
     try:
         text = decode_text(file.read_bytes(), encoding, column_at)
         is_json = file.suffix.lower() in JSON_LINES or text.lstrip().startswith("{")
@@ -159,7 +159,7 @@ async def _run_import(
     may_grant: bool,
     participants_only: bool,
 ) -> ExchangeAborted | None:
-    """Return why the import was aborted; None if it is complete."""
+    """Returns why the import was aborted; None if it is complete."""
     async with http_client() as http:
         try:
             await import_facts(

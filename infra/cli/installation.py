@@ -24,13 +24,13 @@ def configured_port() -> int:
 
 
 def base_url() -> str:
-    """Return the URL of the Quartal that runs on QUARTAL_DATA; if none runs, that of QUARTAL_PORT."""
+    """Returns the URL of the Quartal that runs on QUARTAL_DATA; if none runs, that of QUARTAL_PORT."""
     notes = data_folder().holder_notes()
     return f"http://127.0.0.1:{notes['port'] if notes else configured_port()}"
 
 
 def development_issuer() -> Issuer:
-    """Return the issuer; end the command with a message if no Quartal was ever started on the folder."""
+    """Returns the issuer; ends the command with a message if no Quartal was ever started on the folder."""
     folder = data_folder().path / "issuer"
     if not (folder / "issuer.json").exists():
         typer.echo(
@@ -43,7 +43,7 @@ def development_issuer() -> Issuer:
 
 
 def token_source(study: str) -> TokenFor:
-    """Return a source of fresh tokens for (role, site), whose subjects are the default names of the roles."""
+    """Returns a source of fresh tokens for (role, site), whose subjects are the default names of the roles."""
     issuer, clock = development_issuer(), Clock()
     return lambda role, site: issuer.token(subject(study, role, site), now=clock.now())
 

@@ -119,7 +119,7 @@ def _format_time(when: datetime) -> str:
 
 
 def _print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Print a table on a terminal, else lines separated by tabs; return whether there are any rows."""
+    """Prints a table on a terminal, else lines separated by tabs; returns whether there are any rows."""
     if rows and sys.stdout.isatty():
         table = Table(*columns, title=title)
         for row in rows:
@@ -149,7 +149,7 @@ def _confirm(yes: bool, question: str) -> None:
 
 
 def _print_results(results: Sequence[BatchResult]) -> int:
-    """Print a line for each item that is still parked, and one for the applied events; return the exit code."""
+    """Prints a line for each item that is still parked, and one for the applied events; returns the exit code."""
     still_parked = [parked_stream for applied in results for parked_stream in applied.parked]
     for stream in still_parked:
         typer.echo(f"{stream.source} {stream.subject}: still parked after version {stream.version}: {stream.reason}")
@@ -166,7 +166,7 @@ def _exit_with_usage_error(sentence: str) -> NoReturn:
 
 
 def _run_or_exit(action: Coroutine[Any, Any, T]) -> T:
-    """Return the result of `action`; end the command with a message and exit code 1 if it fails."""
+    """Returns the result of `action`; ends the command with a message and exit code 1 if it fails."""
     try:
         return asyncio.run(action)
     except ParkedItemNotFound:

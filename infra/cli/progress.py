@@ -17,7 +17,7 @@ PRINT_INTERVAL_SECONDS = 3.0  # between two lines, if there is no terminal
 
 @contextmanager
 def progress(title: str, unit: str) -> Iterator[ReportProgress]:
-    """Yield a function that shows progress on standard error; standard output is for the result of the command."""
+    """Yields a function that shows progress on standard error; standard output is for the result of the command."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _print_progress(title, unit)

@@ -63,7 +63,7 @@ def resync_command(
 
 
 def _resync(settings: Settings, service: str, *, yes: bool) -> None:
-    """Ask for confirmation and publish again; end the command with a message if that is refused."""
+    """Asks for confirmation and publishes again; ends the command with a message if that is refused."""
     try:
         events = asyncio.run(_count_without_relay(settings, service))
         if not yes:
@@ -76,14 +76,14 @@ def _resync(settings: Settings, service: str, *, yes: bool) -> None:
 
 
 async def _count_without_relay(settings: Settings, service: str) -> int:
-    """Return the number of events. Raises RelayRunning if a worker still publishes after the time of a lease."""
+    """Returns the number of events. Raises RelayRunning if a worker still publishes after the time of a lease."""
     async with await open_pool(settings.database_url(service, "system")) as pool:
         await require_no_running_relay(pool, timeout_seconds=2 * RELAY_LEASE_SECONDS)
         return await count_events(pool)
 
 
 async def republish(settings: Settings, service: str) -> int:
-    """Publish all events again and return their number. Raises RestoredDatabase if a published event is missing."""
+    """Publishes all events again and returns their number. Raises RestoredDatabase if a published event is missing."""
     await ensure_topics(settings.kafka_bootstrap, [topic(service)])
     publisher = KafkaPublisher(settings.kafka_bootstrap)
     pool: asyncpg.Pool[Any]

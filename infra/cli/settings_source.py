@@ -12,13 +12,13 @@ from shared.settings import Settings
 
 
 def command_environment() -> dict[str, str]:
-    """Return the environment of the process, completed by the settings of the running `quartal up` of QUARTAL_DATA."""
+    """Returns the environment of the process, completed by the settings of the running `quartal up` of QUARTAL_DATA."""
     notes = data_folder().holder_notes() or {}
     return {**notes.get("environment", {}), **os.environ}
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Return the typed settings of that environment; end the command with a message if one is invalid."""
+    """Returns the typed settings of that environment; ends the command with a message if one is invalid."""
     members = {
         name.removeprefix("QUARTAL_").lower(): value
         for name, value in environment.items()

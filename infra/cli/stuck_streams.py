@@ -44,7 +44,7 @@ async def retry_message(service: str, message: int) -> BatchResult:
 
 
 async def retry_all(service: str) -> list[BatchResult]:
-    """Retry each message, then each stream: a stream may wait for an event in a message."""
+    """Retries each message, then each stream: a stream may wait for an event in a message."""
     results = []
     for message in (await find_stuck(service))[1]:
         with suppress(ParkedItemNotFound):  # another command was faster
@@ -56,7 +56,7 @@ async def retry_all(service: str) -> list[BatchResult]:
 
 
 async def discard(service: str, parked_stream: ParkedStreamStatus, decided_by: str, reason: str) -> BatchResult:
-    """Skip the event that was next when the stream was read, and no other."""
+    """Skips the event that was next when the stream was read, and no other."""
     async with _connection(service) as connection:
         return await parked.discard(
             connection,
@@ -81,7 +81,7 @@ async def _connection(service: str) -> AsyncIterator[Connection]:
 
 
 def _database_url(service: str) -> str:
-    """Return the URL of the database; end the command with a message if no setting gives it."""
+    """Returns the URL of the database; ends the command with a message if no setting gives it."""
     try:
         return read_settings(command_environment()).database_url(service, "system")
     except ValueError as unset:

@@ -62,32 +62,32 @@ def command(
 async def _grant_role(study: str, grant: dict[str, Any], token: str) -> None:
     async with http_client(base_url()) as http:
         administrator = development_issuer().token(subject(study, "administrator"), now=Clock().now())
-        answer = await http.get(f"/enrollment/v1/studies/{study}", headers=_authorization(administrator))
-        if answer.status_code == 404:
+        response = await http.get(f"/enrollment/v1/studies/{study}", headers=_authorization(administrator))
+        if response.status_code == 404:
             await _require_grant(http, study, grant["role"], token)
             return
-        answer.raise_for_status()
-        facts = answer.json()["facts"]
+        response.raise_for_status()
+        facts = response.json()["facts"]
         _require_site(study, facts, grant.get("site_id"))
         if not _has_grant(facts, grant):
-            grant_answer = await http.post(
+            grant_response = await http.post(
                 f"/enrollment/v1/studies/{study}/facts/study.member_granted",
                 json=grant,
                 headers=_authorization(administrator),
             )
-            if grant_answer.status_code != 201:
+            if grant_response.status_code != 201:
                 raise PermissionError(
-                    f"the study's administrator could not grant the role ({grant_answer.status_code})"
+                    f"the study's administrator could not grant the role ({grant_response.status_code})"
                 )
         await _wait_until_granted(http, study, token)
 
 
 async def _require_grant(http: httpx.AsyncClient, study: str, role: str, token: str) -> None:
-    """Raises NoSuchStudyOrSite if the token is of no use: only an administrator can use one before the opening."""
+    """Raises NoSuchStudyOrSite if the token is useless: before the study is open, only an administrator can use one."""
     if role == "administrator":
         return
-    answer = await http.get(f"/enrollment/v1/studies/{study}", headers=_authorization(token))
-    if answer.status_code == 404:
+    response = await http.get(f"/enrollment/v1/studies/{study}", headers=_authorization(token))
+    if response.status_code == 404:
         raise NoSuchStudyOrSite(
             "There is no study of that id here, or none of its administrators is of this installation."
         )
@@ -103,7 +103,7 @@ def _require_site(study: str, facts: list[dict[str, Any]], site: str | None) -> 
 
 
 def _has_grant(facts: list[dict[str, Any]], grant: dict[str, Any]) -> bool:
-    """Returns whether the role stands: the last fact on this member, role and site is a grant."""
+    """Returns whether the role is granted: the last fact on this member, role and site is a grant."""
     grant_key = (grant["member"], grant["role"], grant.get("site_id"))
     fact_types = [
         fact["type"]
@@ -115,7 +115,7 @@ def _has_grant(facts: list[dict[str, Any]], grant: dict[str, Any]) -> bool:
 
 
 async def _wait_until_granted(http: httpx.AsyncClient, study: str, token: str) -> None:
-    """Wait until every service knows the grant; until then it answers that the study does not exist."""
+    """Waits until every service knows the grant; until then it answers that the study does not exist."""
     async with asyncio.timeout(GRANT_TIMEOUT_SECONDS):
         for path in GRANT_CHECK_PATHS:
 

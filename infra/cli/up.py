@@ -47,7 +47,7 @@ class PortTaken(RuntimeError):
 
 
 class NotReady(RuntimeError):
-    """The services do not answer or cannot record facts; the message has the last answer."""
+    """The services do not answer or cannot record facts; the message has the last response."""
 
 
 START_ERRORS = (LockHeld, PortTaken, NotReady, PostgresFailed, KafkaFailed, KafkaMissing, ChangedMigration)
@@ -59,7 +59,7 @@ def command() -> None:
 
 
 def start(commands: Mapping[str, Sequence[str]], while_running: Step, defaults: Mapping[str, str]) -> None:
-    """Lock the folder and run the stack; end with a message and exit code 1 if it cannot start."""
+    """Locks the folder and runs the stack; ends with a message and exit code 1 if it cannot start."""
     folder = data_folder()
     try:
         with folder.hold(configured_port()):
@@ -78,7 +78,7 @@ async def _run_stack(
 
 
 async def _wait_for_free_port(number: int) -> None:
-    """Otherwise the one who has it would answer in our place."""
+    """Waits until no other process listens on the port: it would answer in our place."""
 
     async def port_is_free() -> bool:
         return is_free(number)
@@ -94,7 +94,7 @@ async def _wait_for_free_port(number: int) -> None:
 
 
 async def _migrate_databases(stack: Stack) -> None:
-    """Migrate every database to the present schema."""
+    """Migrates every database to the present schema."""
     settings = read_settings(stack.environment)
     stack.folder.add_notes(environment={name: stack.environment[name] for name in stack.environment if _is_ours(name)})
     applied = await asyncio.gather(*(migrate(process.name, settings, process.migrations) for process in PROCESSES))
@@ -127,10 +127,10 @@ async def wait_until_ready() -> None:
     async def is_ready() -> bool:
         nonlocal last_answer
         with suppress(httpx.TransportError):
-            answer = await http.get("/health/ready")
-            if answer.status_code == 200:
+            response = await http.get("/health/ready")
+            if response.status_code == 200:
                 return True
-            last_answer = answer.json()["title"]
+            last_answer = response.json()["title"]
         return False
 
     try:

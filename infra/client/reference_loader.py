@@ -50,11 +50,11 @@ async def load_reference_study(
     fact_count = recorded + sum(map(len, participants))
     slots = asyncio.Semaphore(MAX_CONCURRENT_REGISTRATIONS)
 
-    numbers = dict[str, str]()
+    participant_ids = dict[str, str]()
 
     async def register(participant: ParticipantBatches) -> None:
         nonlocal recorded
-        numbers[participant.key] = await _register(study_client, slots, participant)
+        participant_ids[participant.key] = await _register(study_client, slots, participant)
         recorded += len(participant)
         report_progress(recorded, fact_count)
 
@@ -69,7 +69,7 @@ async def load_reference_study(
         f"{STUDY_ID}: loaded {case_count} published cases, {synthetic_count} synthetic participants and "
         f"{len(participants) - case_count - synthetic_count} synthetic people who were not enrolled"
     )
-    published_numbers = ", ".join(numbers[participant.key] for participant in participants[:case_count])
+    published_numbers = ", ".join(participant_ids[participant.key] for participant in participants[:case_count])
     report(f"{STUDY_ID}: the published cases are {published_numbers}; all others are synthetic")
     return fact_count
 
@@ -110,9 +110,9 @@ async def _register(study_client: StudyClient, slots: asyncio.Semaphore, partici
     """Registers a participant, then records the facts of the other services; returns the participant's number."""
     async with slots:
         response = await study_client.register(SITE_ID, {"facts": participant.batches["enrollment"]}, participant.key)
-        number, after = response.json()["participant_id"], response.headers.get("quartal-version")
+        participant_id, after = response.json()["participant_id"], response.headers.get("quartal-version")
         for service, facts in participant.batches.items():
             if service != "enrollment":
                 key = f"{participant.key}/{service}"
-                await study_client.record_facts(SITE_ID, number, facts, key, service=service, after=after)
-    return str(number)
+                await study_client.record_facts(SITE_ID, participant_id, facts, key, service=service, after=after)
+    return str(participant_id)

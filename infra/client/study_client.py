@@ -25,7 +25,7 @@ class Cancelled(Exception):
 
 
 class ApiError(Exception):
-    """A problem document as an answer: its status, its code, and (code, JSON pointer) of each of its errors."""
+    """A problem document as a response: its status, its code, and (code, JSON pointer) of each of its errors."""
 
     def __init__(self, request: str, status: int, code: str, errors: tuple[tuple[str, str], ...]) -> None:
         self.status, self.code, self.errors = status, code, errors
@@ -33,19 +33,19 @@ class ApiError(Exception):
         super().__init__(f"{request}: {status} {code}" + (f" ({error_list})" if error_list else ""))
 
     @classmethod
-    def from_response(cls, request: str, answer: httpx.Response) -> ApiError:
-        problem = _problem_document(answer)
+    def from_response(cls, request: str, response: httpx.Response) -> ApiError:
+        problem = _problem_document(response)
         code = str(problem.get("type", "")).rstrip("/").rpartition("/")[2] or "unnamed"
         errors = tuple(
             (str(error.get("code", "")), str(error.get("pointer", ""))) for error in problem.get("errors", ())
         )
-        return cls(request, answer.status_code, code, errors)
+        return cls(request, response.status_code, code, errors)
 
 
-def _problem_document(answer: httpx.Response) -> dict[str, Any]:
-    if not answer.headers.get("content-type", "").startswith("application/problem+json"):
+def _problem_document(response: httpx.Response) -> dict[str, Any]:
+    if not response.headers.get("content-type", "").startswith("application/problem+json"):
         return {}
-    body = answer.json()
+    body = response.json()
     return body if isinstance(body, dict) else {}
 
 
@@ -129,10 +129,10 @@ class StudyClient:
         self, path: str, body: Any, caller: tuple[str, str | None], key: str, after: str | None = None
     ) -> httpx.Response:
         headers = {"Idempotency-Key": key, **({"Quartal-After": after} if after else {})}
-        answer = await self.request("POST", path, caller, json=body, headers=headers)
-        if not answer.is_success:
-            raise ApiError.from_response(f"POST {path}, {key}", answer)
-        return answer
+        response = await self.request("POST", path, caller, json=body, headers=headers)
+        if not response.is_success:
+            raise ApiError.from_response(f"POST {path}, {key}", response)
+        return response
 
     async def request(
         self,
@@ -144,22 +144,22 @@ class StudyClient:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """Sends a request that is safe to repeat, retries transient failures, returns the last answer, even an error.
+        """Sends a request that is safe to repeat, retries transient failures, returns the last response, even an error.
 
         Raises httpx.TransportError after the last attempt without a connection, Cancelled if `stop` is set.
         """
         for seconds, is_last in self._retry_delays():
             request_headers = {"Authorization": f"Bearer {self.token_for(*caller)}", **(headers or {})}
             try:
-                answer = await self.client.request(method, path, json=json, params=params, headers=request_headers)
+                response = await self.client.request(method, path, json=json, params=params, headers=request_headers)
             except httpx.TransportError:
                 if is_last:
                     raise
                 await interruptible_sleep(self.stop, seconds)
                 continue
-            if is_last or not _is_retryable(answer):
-                return answer
-            await interruptible_sleep(self.stop, max(seconds, _retry_after_seconds(answer)))
+            if is_last or not _is_retryable(response):
+                return response
+            await interruptible_sleep(self.stop, max(seconds, _retry_after_seconds(response)))
         raise Cancelled
 
     def _retry_delays(self) -> Iterator[tuple[float, bool]]:
@@ -180,11 +180,13 @@ async def interruptible_sleep(stop: asyncio.Event, seconds: float) -> None:
     raise Cancelled
 
 
-def _is_retryable(answer: httpx.Response) -> bool:
-    return answer.status_code in RETRYABLE_STATUSES or (answer.status_code == 409 and "retry-after" in answer.headers)
+def _is_retryable(response: httpx.Response) -> bool:
+    return response.status_code in RETRYABLE_STATUSES or (
+        response.status_code == 409 and "retry-after" in response.headers
+    )
 
 
-def _retry_after_seconds(answer: httpx.Response) -> float:
+def _retry_after_seconds(response: httpx.Response) -> float:
     """Returns the seconds of Retry-After, at most 30; 0 if the header is missing or a date."""
-    header = answer.headers.get("retry-after", "")
+    header = response.headers.get("retry-after", "")
     return min(30.0, float(header)) if header.isdigit() else 0.0

@@ -31,28 +31,28 @@ def starts_new_batch(batch: Sequence[ImportFact], fact: ImportFact) -> bool:
 
 
 def faults_by_line(
-    answer: httpx.Response, pending: Sequence[ImportFact], offset: int, *, is_registered: bool
+    response: httpx.Response, pending: Sequence[ImportFact], offset: int, *, is_registered: bool
 ) -> dict[int, list[Fault]]:
     """Returns the faults of a refused batch by line number; `offset` facts were sent before those that are pending.
 
-    Every pending line gets the faults of the whole answer if none of them is named, and also if the screening of a
+    Every pending line gets the faults of the whole response if none of them is named, and also if the screening of a
     participant who is not registered yet is among the refused.
     """
-    faults_in_batch = _faults_by_position(answer)
+    faults_in_batch = _faults_by_position(response)
     line_faults = {
         fact.line.number: faults_in_batch[position]
         for position, fact in enumerate(pending, offset)
         if position in faults_in_batch
     }
     if not line_faults or (not is_registered and pending[0].line.number in line_faults and not offset):
-        return {fact.line.number: line_faults.get(fact.line.number, response_faults(answer)) for fact in pending}
+        return {fact.line.number: line_faults.get(fact.line.number, response_faults(response)) for fact in pending}
     return line_faults
 
 
-def _faults_by_position(answer: httpx.Response) -> dict[int, list[Fault]]:
+def _faults_by_position(response: httpx.Response) -> dict[int, list[Fault]]:
     """Returns the faults of a refused batch by position in the batch; pointers are within the fact's content."""
     faults: dict[int, list[Fault]] = {}
-    for fault in response_faults(answer):
+    for fault in response_faults(response):
         if match := _POINTER_PATTERN.fullmatch(fault.pointer):
             faults.setdefault(int(match[1]), []).append(Fault(fault.code, fault.message, match[2] or ""))
     return faults

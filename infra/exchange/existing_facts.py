@@ -196,19 +196,19 @@ def _difference_fault(pointer: str, *, is_missing: bool) -> Fault:
     )
 
 
-def translate_ids(fact: Fact, events: Mapping[str, str], numbers: Mapping[str, str]) -> Fact:
+def translate_ids(fact: Fact, events: Mapping[str, str], participant_ids: Mapping[str, str]) -> Fact:
     """Returns the fact with the ids of events and participants in this study in place of those in the file."""
     match fact:
         case Correction(event_id=event):
             updates: dict[str, Any] = {"event_id": UUID(events.get(str(event), str(event)))}
             if fact.replacement:
-                replacement_fact = translate_ids(fact.replacement.data, events, numbers)
+                replacement_fact = translate_ids(fact.replacement.data, events, participant_ids)
                 updates["replacement"] = fact.replacement.model_copy(update={"data": replacement_fact})
             return fact.model_copy(update=updates)
-        case ParticipantVoided(duplicate_of=str() as number) if number in numbers:
-            return fact.model_copy(update={"duplicate_of": numbers[number]})
+        case ParticipantVoided(duplicate_of=str() as participant_id) if participant_id in participant_ids:
+            return fact.model_copy(update={"duplicate_of": participant_ids[participant_id]})
     return fact
 
 
-def with_local_ids(fact: ImportFact, events: Mapping[str, str], numbers: Mapping[str, str]) -> ImportFact:
-    return replace(fact, fact=translate_ids(fact.fact, events, numbers))
+def with_local_ids(fact: ImportFact, events: Mapping[str, str], participant_ids: Mapping[str, str]) -> ImportFact:
+    return replace(fact, fact=translate_ids(fact.fact, events, participant_ids))

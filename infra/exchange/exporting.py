@@ -134,7 +134,7 @@ def _export_line(study_id: str, service: str, row: dict[str, Any]) -> dict[str, 
     }
 
 
-def _answered_at(answer: httpx.Response) -> datetime:
+def _answered_at(response: httpx.Response) -> datetime:
     """Returns when the service answered, by its own clock."""
-    date_header = answer.headers.get("Date")
+    date_header = response.headers.get("Date")
     return parsedate_to_datetime(date_header) if date_header else real_time().replace(microsecond=0)

@@ -40,7 +40,7 @@ class InvalidLine(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ImportLine:
-    """One line. `person` is a participant's number or, if `is_ref`, a ref; '' for a fact of the study.
+    """One line. `participant_key` is a participant's number or, if `is_ref`, a ref; '' for a fact of the study.
 
     `version` and `recorded_at` come from an export, and so does `event_id`, unless the file corrects its own facts.
     `faults` were found when the line was read; `columns` are the names of a table's columns by pointer.
@@ -50,7 +50,7 @@ class ImportLine:
     type: str
     service: str
     data: Mapping[str, Any]
-    person: str = ""
+    participant_key: str = ""
     is_ref: bool = False
     study: str | None = None
     event_id: str | None = None
@@ -70,9 +70,9 @@ class ImportLine:
 
     def for_study(self, study_id: str) -> ImportLine:
         """Returns the line as one of this study: a participant number of another study becomes a ref."""
-        if self.study in (None, study_id) or not self.person or self.is_ref:
+        if self.study in (None, study_id) or not self.participant_key or self.is_ref:
             return self
-        return replace(self, person=f"{self.study}/{self.person}", is_ref=True)
+        return replace(self, participant_key=f"{self.study}/{self.participant_key}", is_ref=True)
 
 
 NumberedLine = tuple[int, ImportLine | InvalidLine]
@@ -155,7 +155,7 @@ def build_line(
     if set(members) - _LINE_MEMBERS:
         allowed = ", ".join(sorted(_LINE_MEMBERS))
         all_faults.append(Fault("schema-extra-forbidden", f"The line has a member that is none of these: {allowed}."))
-    person, is_ref = _read_or_note_faults(_read_participant, members, all_faults) or ("", False)
+    participant_key, is_ref = _read_or_note_faults(_read_participant, members, all_faults) or ("", False)
     service = _read_or_note_faults(_read_service, members, all_faults) or SERVICES[0]
     event_id = _read_or_note_faults(_read_event_id, members, all_faults)
     version, schema_version = (
@@ -164,13 +164,13 @@ def build_line(
     study, recorded_at = (
         _read_or_note_faults(partial(_read_text, name=name), members, all_faults) for name in ("study", "recorded_at")
     )
-    _refuse_other_subject(type_name, person, all_faults)
+    _refuse_other_subject(type_name, participant_key, all_faults)
     return ImportLine(
         number=number,
         type=type_name,
         service=service,
         data=data,
-        person=person,
+        participant_key=participant_key,
         is_ref=is_ref,
         study=study,
         event_id=event_id,
@@ -196,13 +196,13 @@ def _read_or_note_faults(
         return None
 
 
-def _refuse_other_subject(type_name: str, person: str, faults: list[Fault]) -> None:
-    if person and type_name not in _PARTICIPANT_FACT_SERVICES:
+def _refuse_other_subject(type_name: str, participant_key: str, faults: list[Fault]) -> None:
+    if participant_key and type_name not in _PARTICIPANT_FACT_SERVICES:
         faults.append(Fault("no-such-fact", "This is a fact of the study: leave out participant and ref.", "/type"))
     names_nobody = not any(
         fault.pointer in ("/participant", "/ref") or fault.code == _PARTICIPANT_OR_REF for fault in faults
     )
-    if not person and type_name in _PARTICIPANT_FACT_SERVICES and names_nobody:
+    if not participant_key and type_name in _PARTICIPANT_FACT_SERVICES and names_nobody:
         faults.append(Fault("participant-needed", "Name the participant, by number or by ref.", "/participant"))
 
 

@@ -125,7 +125,7 @@ class ImportReport:
         """Notes the participant that a screening registers, or that its ref already names."""
         line_report = self.lines.setdefault(line.number, LineReport(line.number, line.type))
         line_report.participant, line_report.is_new = participant, is_new
-        self.refs[line.number] = line.person
+        self.refs[line.number] = line.participant_key
 
     @property
     def counts(self) -> Counter[Outcome]:
@@ -190,18 +190,18 @@ class ImportReport:
         accepted = [self.lines[number] for number in sorted(self.refs) if self.lines[number].outcome != "refused"]
         registered = [report for report in accepted if report.is_new]
         recognized = [report for report in accepted if not report.is_new]
-        people = "participant" if len(registered) == 1 else "participants"
+        noun = "participant" if len(registered) == 1 else "participants"
         if registered and self.dry_run:
-            yield f"The import would register {len(registered)} new {people}: {self._list_participants(registered)}."
+            yield f"The import would register {len(registered)} new {noun}: {self._list_participants(registered)}."
         elif registered:
             yield (
-                f"{len(registered)} new {people} {_was_or_were(len(registered))} registered: "
+                f"{len(registered)} new {noun} {_was_or_were(len(registered))} registered: "
                 f"{self._list_participants(registered)}."
             )
         if recognized:
-            people = "participant was" if len(recognized) == 1 else "participants were"
+            noun = "participant was" if len(recognized) == 1 else "participants were"
             yield (
-                f"{len(recognized)} {people} recognized from an earlier import: {self._list_participants(recognized)}."
+                f"{len(recognized)} {noun} recognized from an earlier import: {self._list_participants(recognized)}."
             )
 
     def _list_participants(self, reports: Sequence[LineReport]) -> str:

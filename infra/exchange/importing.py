@@ -70,7 +70,7 @@ def _select_facts(
     selected = []
     for fact in facts:
         foreign = fact.line.type in _MEMBER_FACTS and fact.line.study not in (None, study_id)
-        if not fact.line.person and (participants_only or foreign):
+        if not fact.line.participant_key and (participants_only or foreign):
             report.set_outcome(fact.line.number, "left-out")
         else:
             selected.append(fact)
@@ -86,8 +86,8 @@ def _separate_repeats(facts: Sequence[ImportFact]) -> tuple[list[ImportFact], li
     unique, repeats = [], []
     for fact in facts:
         line = fact.line
-        key = (line.person, line.is_ref, line.service, canonical_content(fact.fact), *extract_texts(fact.fact))
-        if line.person and not line.event_id and not line.is_exported and key in first:
+        key = (line.participant_key, line.is_ref, line.service, canonical_content(fact.fact), *extract_texts(fact.fact))
+        if line.participant_key and not line.event_id and not line.is_exported and key in first:
             repeats.append((fact, first[key]))
         else:
             first.setdefault(key, fact)
@@ -120,14 +120,14 @@ class _ImportRun:
     def __init__(self, study: TargetStudy, report: ImportReport, grants: bool) -> None:
         self._study, self._report, self._may_grant = study, report, grants
         self._registration = Registration(study, report.dry_run)
-        self._numbers: dict[str, str] = {}
+        self._participant_ids: dict[str, str] = {}
         self._is_form_only = False
         self._same_reference: dict[int, int] = {}
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_PARTICIPANTS)
 
     async def run(self, facts: Sequence[ImportFact]) -> None:
         opening_facts, closing_facts = split_study_facts(facts)
-        participants = group_by_participant(fact for fact in facts if fact.line.person)
+        participants = group_by_participant(fact for fact in facts if fact.line.participant_key)
         await self._study.read()
         await self._record_study_facts(opening_facts)
         if not self._study.version and not self._is_form_only:
@@ -155,11 +155,11 @@ class _ImportRun:
 
     async def _record(self, fact: ImportFact, occurrence: int, recorded: Counter[str]) -> Counter[str]:
         """Records a fact of the study; returns the counts of its contents afterwards."""
-        answer = await self._study.record_fact(fact, occurrence, dry_run=self._report.dry_run)
-        if not answer.is_success:
-            self._report.refuse(fact.line, response_faults(answer))
+        response = await self._study.record_fact(fact, occurrence, dry_run=self._report.dry_run)
+        if not response.is_success:
+            self._report.refuse(fact.line, response_faults(response))
             return recorded
-        if REPLAYED_HEADER in answer.headers:
+        if REPLAYED_HEADER in response.headers:
             self._report.set_outcome(fact.line.number, "there-already")
         else:
             self._report.set_recorded(fact.line.number)
@@ -185,7 +185,7 @@ class _ImportRun:
                 self._study,
                 self._report,
                 participant,
-                self._numbers,
+                self._participant_ids,
                 form_only_services=set(SERVICES if self._is_form_only else ()),
             )
             try:
@@ -201,7 +201,7 @@ class _ImportRun:
 
     async def _find(self, participant_import: ParticipantImport) -> None:
         """Finds a participant by number; raises InvalidLine if the caller may see none of that number."""
-        participant_import.number = participant_import.participant.person
+        participant_import.participant_id = participant_import.participant.participant_key
         if not self._is_form_only and not await participant_import.find_site():
             raise InvalidLine(_UNKNOWN_PARTICIPANT)
 
@@ -218,18 +218,18 @@ class _ImportRun:
             self._refuse_unknown_criteria(screening)
         match = RefMatch("", is_new=True)
         if not self._is_form_only:
-            match = await self._registration.find(participant.person, screening)
-        participant_import.number, participant_import.enrollment_version, participant_import.is_recognized = (
-            match.number,
+            match = await self._registration.find(participant.participant_key, screening)
+        participant_import.participant_id, participant_import.enrollment_version, participant_import.is_recognized = (
+            match.participant_id,
             match.after,
             not match.is_new,
         )
-        self._report.name_participant(screening.line, match.number, is_new=match.is_new)
+        self._report.name_participant(screening.line, match.participant_id, is_new=match.is_new)
         if match.is_new and not self._report.dry_run:
             participant_import.new_screening = screening
         if not match.is_new and not await participant_import.find_site():
             raise InvalidLine(NOT_VISIBLE)
-        self._numbers[participant.person.rpartition("/")[2]] = participant_import.number
+        self._participant_ids[participant.participant_key.rpartition("/")[2]] = participant_import.participant_id
 
     def _refuse_unknown_site(self, site: str) -> None:
         if self._study.sites and site not in self._study.sites:

@@ -53,17 +53,17 @@ _SITE_CHANGES = {TRANSFERRED, Correction.type_name}
 class ParticipantImport:
     """The import of one participant.
 
-    `number` is '' in a dry run for a participant that the file registers. `form_only_services` are services whose next
-    facts may depend on facts that a dry run has not recorded. `new_screening` is the screening that has just registered
-    the participant. `enrollment_version` is the version that other services must have applied. `is_recognized`: an
-    earlier import registered the ref.
+    `participant_id` is '' in a dry run for a participant that the file registers; `participant_ids` has those of all
+    participants by ref. `form_only_services` are services whose next facts may depend on facts that a dry run has not
+    recorded. `new_screening` is the screening that has just registered the participant. `enrollment_version` is the
+    version that other services must have applied. `is_recognized`: an earlier import registered the ref.
     """
 
     study: TargetStudy
     report: ImportReport
     participant: ParticipantFacts
-    numbers: dict[str, str]
-    number: str = ""
+    participant_ids: dict[str, str]
+    participant_id: str = ""
     site: str | None = None
     new_screening: ImportFact | None = None
     form_only_services: set[str] = field(default_factory=set)
@@ -76,11 +76,11 @@ class ParticipantImport:
 
     async def find_site(self) -> bool:
         """Reads the current site; returns False if the caller may see no such participant."""
-        path = f"{self.study.base}/participants/{self.number}"
-        answer = require_usable(await self.study.client.request("GET", path, READER))
-        if answer.status_code == 200:
-            self.site, self.enrollment_version = answer.json()["site_id"], answer.headers.get("Quartal-Version", "")
-        return answer.status_code == 200
+        path = f"{self.study.base}/participants/{self.participant_id}"
+        response = require_usable(await self.study.client.request("GET", path, READER))
+        if response.status_code == 200:
+            self.site, self.enrollment_version = response.json()["site_id"], response.headers.get("Quartal-Version", "")
+        return response.status_code == 200
 
     async def import_all(self) -> None:
         """Records the participant's facts that the services do not have yet."""
@@ -97,11 +97,11 @@ class ParticipantImport:
         screening, facts = self.participant.screening, self.participant.facts_of_service(SERVICES[0])
         match = self._matches.get(screening.line.number) if screening else None
         if isinstance(match, InvalidLine):
-            return [*match.faults, ref_reused(self.participant.person)]
+            return [*match.faults, ref_reused(self.participant.participant_key)]
         existing = self._existing[SERVICES[0]]
         conflicts = (existing.first_conflict(type_name, facts, self._matches) for type_name in _ONCE_PER_PARTICIPANT)
         return [
-            ref_in_doubt(self.participant.person, conflict)
+            ref_in_doubt(self.participant.participant_key, conflict)
             for conflict in conflicts
             if conflict and not conflict.line.is_exported
         ]
@@ -116,7 +116,7 @@ class ParticipantImport:
             if batch and starts_new_batch(batch, fact):
                 await self._send_or_defer(service, batch)
                 batch = []
-            local_fact = with_local_ids(fact, self._event_ids, self.numbers)
+            local_fact = with_local_ids(fact, self._event_ids, self.participant_ids)
             if not self._account_if_existing(service, local_fact):
                 batch.append(local_fact)
         await self._send_or_defer(service, batch)
@@ -128,26 +128,26 @@ class ParticipantImport:
         nothing to the new site, and every fact would be recorded again.
         """
         existing = self._existing.setdefault(service, ExistingFacts())
-        if not self.number:
+        if not self.participant_id:
             return []
-        path = f"/{service}/v1/studies/{self.study.id}/participants/{self.number}/history"
+        path = f"/{service}/v1/studies/{self.study.id}/participants/{self.participant_id}/history"
         for seconds in POLL_DELAYS_SECONDS:
-            answer = require_usable(await self.study.client.request("GET", path, ("site", self.site)))
-            if answer.is_success:
-                existing.read(catalogue.find_stream(service, is_study=False), answer.json()["events"])
+            response = require_usable(await self.study.client.request("GET", path, ("site", self.site)))
+            if response.is_success:
+                existing.read(catalogue.find_stream(service, is_study=False), response.json()["events"])
                 self._match_existing(service)
                 return []
             await interruptible_sleep(self.study.client.stop, seconds)
-            if answer.status_code != _NOT_VISIBLE_STATUS or not await self.find_site():
+            if response.status_code != _NOT_VISIBLE_STATUS or not await self.find_site():
                 break
         del self._existing[service]
-        return [NOT_KNOWN_YET] if answer.status_code == _NOT_VISIBLE_STATUS else response_faults(answer)
+        return [NOT_KNOWN_YET] if response.status_code == _NOT_VISIBLE_STATUS else response_faults(response)
 
     def _match_existing(self, service: str) -> None:
         """Matches lines with recorded events; corrections of events in the file wait for the ids of these."""
         facts = [fact for fact in self.participant.facts_of_service(service) if not isinstance(fact.fact, Correction)]
         missing = [
-            with_local_ids(fact, self._event_ids, self.numbers)
+            with_local_ids(fact, self._event_ids, self.participant_ids)
             for fact in facts
             if not self._matches.get(fact.line.number)
         ]
@@ -189,7 +189,7 @@ class ParticipantImport:
         self, service: str, batch: Sequence[ImportFact], accepted_before: Sequence[ImportFact] = ()
     ) -> list[ImportFact]:
         """Sends the facts as one batch, after those that a dry run has accepted; returns the accepted facts."""
-        if not self.number and (service != "enrollment" or [*accepted_before, *batch][0].line.type != SCREENED):
+        if not self.participant_id and (service != "enrollment" or [*accepted_before, *batch][0].line.type != SCREENED):
             self._refuse(batch, [NOT_REGISTERED])
             return []
         accepted, objections = await self._send_until_accepted(service, batch, accepted_before)
@@ -208,24 +208,26 @@ class ParticipantImport:
         """Sends a batch until it is accepted; returns the accepted facts, and the faults of each refused one."""
         pending, objections = list(batch), dict[int, list[Fault]]()
         while pending:
-            answer = require_usable(await self._post(service, [*accepted_before, *pending]))
-            if answer.is_success:
-                await self._note_recorded(service, pending, answer)
+            response = require_usable(await self._post(service, [*accepted_before, *pending]))
+            if response.is_success:
+                await self._note_recorded(service, pending, response)
                 break
-            if answer.status_code == 412 or await self._has_changed_site(answer):
+            if response.status_code == 412 or await self._has_changed_site(response):
                 pending = await self._reload(service, pending)
-            elif answer.status_code == _NOT_KNOWN_YET_STATUS and "retry-after" in answer.headers:
-                self._refuse(pending, response_faults(answer))
+            elif response.status_code == _NOT_KNOWN_YET_STATUS and "retry-after" in response.headers:
+                self._refuse(pending, response_faults(response))
                 pending = []
             else:
-                objections |= faults_by_line(answer, pending, len(accepted_before), is_registered=bool(self.number))
+                objections |= faults_by_line(
+                    response, pending, len(accepted_before), is_registered=bool(self.participant_id)
+                )
                 pending = [fact for fact in pending if fact.line.number not in objections]
         return pending, [(fact, objections[fact.line.number]) for fact in batch if fact.line.number in objections]
 
-    async def _has_changed_site(self, answer: httpx.Response) -> bool:
+    async def _has_changed_site(self, response: httpx.Response) -> bool:
         """Returns whether the participant was transferred to another site meanwhile."""
         previous_site = self.site
-        is_invisible = answer.status_code in (_NOT_VISIBLE_STATUS, _NOT_KNOWN_YET_STATUS) and self.number
+        is_invisible = response.status_code in (_NOT_VISIBLE_STATUS, _NOT_KNOWN_YET_STATUS) and self.participant_id
         return bool(is_invisible) and await self.find_site() and self.site != previous_site
 
     async def _reload(self, service: str, batch: Sequence[ImportFact]) -> list[ImportFact]:
@@ -241,37 +243,37 @@ class ParticipantImport:
     async def _post(self, service: str, batch: Sequence[ImportFact]) -> httpx.Response:
         contents = [{"type": fact.fact.type_name, "data": stated_content(fact.fact)} for fact in batch]
         participants = f"/{service}/v1/studies/{self.study.id}/participants"
-        path = f"{participants}/{self.number}/facts" if self.number else participants
+        path = f"{participants}/{self.participant_id}/facts" if self.participant_id else participants
         version = self._existing[service].version
-        headers = {"If-Match": f'"{version}"'} if self.number else {}
+        headers = {"If-Match": f'"{version}"'} if self.participant_id else {}
         if self.enrollment_version and service != "enrollment":
             headers["Quartal-After"] = self.enrollment_version
         if not self.report.dry_run:
             lines = [fact.line.number for fact in batch]
             headers["Idempotency-Key"] = idempotency_key(
-                self.study.run_id, service, self.number, version, contents, lines
+                self.study.run_id, service, self.participant_id, version, contents, lines
             )
         return await self.study.client.request(
             "POST",
             path,
             ("site", self.site),
-            json=contents if self.number else {"facts": contents},
+            json=contents if self.participant_id else {"facts": contents},
             headers=headers,
             params={"dry_run": "true"} if self.report.dry_run else None,
         )
 
-    async def _note_recorded(self, service: str, batch: Sequence[ImportFact], answer: httpx.Response) -> None:
+    async def _note_recorded(self, service: str, batch: Sequence[ImportFact], response: httpx.Response) -> None:
         for fact in batch:
             self._report_recorded(fact)
         if self.report.dry_run:
             return
-        existing, content = self._existing[service], answer.json()
+        existing, content = self._existing[service], response.json()
         existing.version = content["version"]
         for fact, event_id in zip(batch, content["event_ids"], strict=True):
             self._note_event(service, fact, event_id)
             self._matches[fact.line.number] = ExistingEvent(event_id)
         if service == "enrollment":
-            self.enrollment_version = answer.headers.get("Quartal-Version", "")
+            self.enrollment_version = response.headers.get("Quartal-Version", "")
             if any(fact.line.type in _SITE_CHANGES for fact in batch):
                 await self.find_site()
 

@@ -41,7 +41,7 @@ _LEGACY_VERSION = "5"
 class RegisteredParticipant:
     """A participant's screening; `contents` has it as recorded, then as corrected since."""
 
-    number: str
+    participant_id: str
     event_id: str
     site: str
     contents: tuple[str, ...]
@@ -49,9 +49,9 @@ class RegisteredParticipant:
 
 @dataclass(frozen=True)
 class RefMatch:
-    """The participant of a ref; `number` is '' for a new one in a dry run, `after` is the version in enrollment."""
+    """Match of a ref: `participant_id`, '' for a new one in a dry run; `after` is its version in enrollment."""
 
-    number: str
+    participant_id: str
     is_new: bool
     after: str = ""
 
@@ -79,18 +79,18 @@ class Registration:
         """Returns the participant of a ref, registered now if there is none; raises InvalidLine if that is refused."""
         if legacy := self._find_legacy(ref, screening):
             if canonical_content(screening.fact) in legacy.contents:
-                return RefMatch(legacy.number, is_new=False)
+                return RefMatch(legacy.participant_id, is_new=False)
             raise InvalidLine(ref_reused(ref))
-        answer = await self._request(ref, screening_body(screening.fact), dry_run=self.dry_run)
-        if answer.is_success:
-            is_new = REPLAYED_HEADER not in answer.headers
-            number = "" if is_new and self.dry_run else str(answer.json()["participant_id"])
-            return RefMatch(number, is_new, answer.headers.get("Quartal-Version", ""))
-        faults = response_faults(answer)
+        response = await self._request(ref, screening_body(screening.fact), dry_run=self.dry_run)
+        if response.is_success:
+            is_new = REPLAYED_HEADER not in response.headers
+            participant_id = "" if is_new and self.dry_run else str(response.json()["participant_id"])
+            return RefMatch(participant_id, is_new, response.headers.get("Quartal-Version", ""))
+        faults = response_faults(response)
         if faults[0].code != KeyReused.code:
             raise InvalidLine(*faults)
-        if number := await self._find_restated(ref, screening):
-            return RefMatch(number, is_new=False)
+        if participant_id := await self._find_restated(ref, screening):
+            return RefMatch(participant_id, is_new=False)
         raise InvalidLine(ref_reused(ref))
 
     async def _request(self, ref: str, body: dict[str, Any], *, dry_run: bool) -> httpx.Response:
@@ -116,16 +116,16 @@ class Registration:
             if registered.site != site or content not in registered.contents[1:]:
                 continue
             first_screening = await self._first_screening(registered)
-            answer = await self._request(ref, first_screening, dry_run=True) if first_screening else None
-            if answer is not None and answer.is_success and REPLAYED_HEADER in answer.headers:
-                return str(answer.json()["participant_id"])
+            response = await self._request(ref, first_screening, dry_run=True) if first_screening else None
+            if response is not None and response.is_success and REPLAYED_HEADER in response.headers:
+                return str(response.json()["participant_id"])
         return ""
 
     async def _first_screening(self, registered: RegisteredParticipant) -> dict[str, Any] | None:
         """Returns the screening as the site sent it; None if the caller may not read it."""
-        path = f"{self.study.base}/participants/{registered.number}/history"
-        answer = require_usable(await self.study.client.request("GET", path, ("site", registered.site)))
-        rows = answer.json()["events"] if answer.is_success else []
+        path = f"{self.study.base}/participants/{registered.participant_id}/history"
+        response = require_usable(await self.study.client.request("GET", path, ("site", registered.site)))
+        rows = response.json()["events"] if response.is_success else []
         row = next((row for row in rows if row["event_id"] == registered.event_id), None)
         return screening_body(_read_row(row)) if row else None
 
@@ -182,7 +182,7 @@ async def _read_screenings(study: TargetStudy) -> AsyncIterator[RegisteredPartic
             restated.setdefault(row["data"]["event_id"], []).append(content)
     for event_id, registered in screened.items():
         yield RegisteredParticipant(
-            registered.number, event_id, registered.site, (*registered.contents, *restated.get(event_id, ()))
+            registered.participant_id, event_id, registered.site, (*registered.contents, *restated.get(event_id, ()))
         )
 
 

@@ -48,7 +48,7 @@ class ImportFact:
 class ParticipantFacts:
     """The facts of one participant in a file, who has a number or is registered by the file under a ref."""
 
-    person: str
+    participant_key: str
     is_ref: bool
     facts: list[ImportFact] = field(default_factory=list)
 
@@ -113,14 +113,14 @@ def group_by_participant(facts: Iterable[ImportFact]) -> list[ParticipantFacts]:
     """Returns the participants of a file, in the order of their first line."""
     participants: dict[tuple[str, bool], ParticipantFacts] = {}
     for fact in facts:
-        key = fact.line.person, fact.line.is_ref
+        key = fact.line.participant_key, fact.line.is_ref
         participants.setdefault(key, ParticipantFacts(*key)).facts.append(fact)
     return list(participants.values())
 
 
 def split_study_facts(facts: Sequence[ImportFact]) -> tuple[list[ImportFact], list[ImportFact]]:
     """Returns the facts of the study to record before and after those of participants. Grants keep their order."""
-    study_facts = [fact for fact in facts if not fact.line.person]
+    study_facts = [fact for fact in facts if not fact.line.participant_key]
     first = [fact for fact in study_facts if fact.line.type not in _LAST_STUDY_FACTS]
     last = [fact for fact in study_facts if fact.line.type in _LAST_STUDY_FACTS]
     rank = {name: position for position, name in enumerate((*_FIRST_STUDY_FACTS, "", *_LAST_STUDY_FACTS))}

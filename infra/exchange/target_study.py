@@ -27,7 +27,7 @@ PAGE_SIZE = 1000
 POLL_DELAYS_SECONDS = tuple(Backoff(0.05, 5.0).delays(11))
 """Seconds between polls of a service, which receives grants and participants through Kafka."""
 REPLAYED_HEADER = "Idempotency-Replayed"
-"""The header of an answer that repeats the answer to an earlier request."""
+"""The header of a response that repeats the response to an earlier request."""
 NO_STUDY = "There is no study of that id, or the token's subject is no member of it."
 _REFUSED_ACCESS_MESSAGE = "The token is not accepted, or has expired."
 
@@ -40,24 +40,24 @@ class ExchangeAborted(Exception):
         super().__init__(message)
 
 
-def require_usable(answer: httpx.Response) -> httpx.Response:
-    """Returns the answer; raises ExchangeAborted if the token is refused or the service is unavailable."""
-    if answer.status_code == 401:
-        raise ExchangeAborted(f"{_REFUSED_ACCESS_MESSAGE} {response_faults(answer)[0].message}")
-    if answer.status_code == 429 or answer.status_code >= 500:
+def require_usable(response: httpx.Response) -> httpx.Response:
+    """Returns the response; raises ExchangeAborted if the token is refused or the service is unavailable."""
+    if response.status_code == 401:
+        raise ExchangeAborted(f"{_REFUSED_ACCESS_MESSAGE} {response_faults(response)[0].message}")
+    if response.status_code == 429 or response.status_code >= 500:
         raise ExchangeAborted(
-            f"The service is unavailable or busy ({answer.status_code}). {response_faults(answer)[0].message}"
+            f"The service is unavailable or busy ({response.status_code}). {response_faults(response)[0].message}"
         )
-    return answer
+    return response
 
 
-def response_faults(answer: httpx.Response) -> list[Fault]:
+def response_faults(response: httpx.Response) -> list[Fault]:
     """Returns the faults of a problem document, at least one."""
-    is_problem = answer.headers.get("content-type", "").startswith("application/problem+json")
-    problem: dict[str, Any] = answer.json() if is_problem else {}
+    is_problem = response.headers.get("content-type", "").startswith("application/problem+json")
+    problem: dict[str, Any] = response.json() if is_problem else {}
     errors = [Fault(error["code"], error["message"], error["pointer"]) for error in problem.get("errors", ())]
     code = str(problem.get("type", "unnamed")).rpartition("/")[2]
-    return errors or [Fault(code, str(problem.get("title", f"Answered with {answer.status_code}.")))]
+    return errors or [Fault(code, str(problem.get("title", f"Answered with {response.status_code}.")))]
 
 
 def idempotency_key(*parts: Any) -> str:
@@ -94,10 +94,10 @@ class TargetStudy:
         return {criterion["id"] for protocol in protocols for criterion in protocol["criteria"]}
 
     async def read(self, caller: Caller = ADMINISTRATOR) -> None:
-        answer = require_usable(await self.client.request("GET", self.base, caller))
-        if answer.status_code == 200:
-            self.version = answer.json()["version"]
-            self.facts = [(fact["type"], fact["data"]) for fact in answer.json()["facts"]]
+        response = require_usable(await self.client.request("GET", self.base, caller))
+        if response.status_code == 200:
+            self.version = response.json()["version"]
+            self.facts = [(fact["type"], fact["data"]) for fact in response.json()["facts"]]
 
     def count_contents(self) -> Counter[str]:
         """Returns how often each content is recorded."""
@@ -109,7 +109,7 @@ class TargetStudy:
         body = {"study_id": self.id, **stated_content(fact.fact)} if is_opening else stated_content(fact.fact)
         path = "/enrollment/v1/studies" if is_opening else f"{self.base}/facts/{fact.line.type}"
         key = idempotency_key(self.id, canonical_content(fact.fact), occurrence)
-        answer = await self.client.request(
+        response = await self.client.request(
             "POST",
             path,
             ADMINISTRATOR,
@@ -117,7 +117,7 @@ class TargetStudy:
             headers={} if dry_run else {"Idempotency-Key": key},
             params={"dry_run": "true"} if dry_run else None,
         )
-        return require_usable(answer)
+        return require_usable(response)
 
     async def record_grants(self, grants: list[MemberGrant]) -> None:
         """Records grants as the administrator; raises ExchangeAborted if one is refused."""
@@ -131,8 +131,8 @@ class TargetStudy:
         for service in services:
             path = f"/{service}/v1/studies/{self.id}/participants"
             for seconds in POLL_DELAYS_SECONDS:
-                answer = require_usable(await self.client.request("GET", path, caller, params={"limit": "1"}))
-                if answer.status_code != 404:
+                response = require_usable(await self.client.request("GET", path, caller, params={"limit": "1"}))
+                if response.status_code != 404:
                     break
                 await interruptible_sleep(self.client.stop, seconds)
 
@@ -142,7 +142,7 @@ class TargetStudy:
         return [grant for grant in required if not self.has_grant(grant)]
 
     def has_grant(self, grant: MemberGrant) -> bool:
-        """Returns whether the grant stands: the last fact on its member, role and site grants it."""
+        """Returns whether the grant is current: the last fact on its member, role and site grants it."""
         member_facts = [name for name, data in self.facts if name.startswith("study.member_") and data == grant]
         return bool(member_facts) and member_facts[-1] == "study.member_granted"
 
@@ -157,12 +157,12 @@ async def read_recorded_facts(
     cursor = ""
     while True:
         params = {**query, "limit": str(PAGE_SIZE), "since": cursor}
-        answer = require_usable(
+        response = require_usable(
             await client.request("GET", f"/{service}/v1/studies/{client.study_id}/facts", caller, params=params)
         )
-        if not answer.is_success:
-            raise ExchangeAborted(f"The facts of {service} cannot be read: {response_faults(answer)[0].message}")
-        rows, cursor = answer.json()["rows"], answer.json()["cursor"]
+        if not response.is_success:
+            raise ExchangeAborted(f"The facts of {service} cannot be read: {response_faults(response)[0].message}")
+        rows, cursor = response.json()["rows"], response.json()["cursor"]
         for row in rows:
             yield row
         if len(rows) < PAGE_SIZE:
@@ -174,11 +174,11 @@ async def read_feed(client: StudyClient, service: str, caller: Caller, **query: 
     after: str | None = ""
     while after is not None:
         params = {**query, "limit": str(PAGE_SIZE), **({"after": after} if after else {})}
-        answer = require_usable(
+        response = require_usable(
             await client.request("GET", f"/{service}/v1/studies/{client.study_id}/facts", caller, params=params)
         )
-        if not answer.is_success:
-            raise ExchangeAborted(f"The facts of {service} cannot be read: {response_faults(answer)[0].message}")
-        for row in answer.json()["rows"]:
+        if not response.is_success:
+            raise ExchangeAborted(f"The facts of {service} cannot be read: {response_faults(response)[0].message}")
+        for row in response.json()["rows"]:
             yield row
-        after = answer.json()["next"]
+        after = response.json()["next"]

@@ -19,13 +19,13 @@ NextFact = tuple[str, int, int]
 
 @dataclass
 class ParticipantProgress:
-    """The parts of earlier answers that later facts of a participant need.
+    """The parts of earlier responses that later facts of a participant need.
 
     `enrollment_tag` is the last `Quartal-Version` of enrollment; `events` are the ids of events that will be
     corrected, by the index of their fact. The names in JSON are those of earlier releases.
     """
 
-    number: str
+    participant_id: str
     enrollment_tag: str = ""
     events: dict[int, str] = field(default_factory=dict)
 
@@ -35,7 +35,7 @@ class ParticipantProgress:
         return cls(str(entry["number"]), str(entry["heard"]), events)
 
     def to_json(self) -> dict[str, Any]:
-        return {"number": self.number, "heard": self.enrollment_tag, "events": self.events}
+        return {"number": self.participant_id, "heard": self.enrollment_tag, "events": self.events}
 
 
 class SimulationProgress:

@@ -106,7 +106,7 @@ def schedule_reports(story: ParticipantStory) -> SimulatedParticipant:
 
 def _enrollment_first(story: ParticipantStory) -> list[SimulatedFact]:
     """Sorts enrollment first and corrections last; facts of one kind keep their order."""
-    return sorted(story.facts, key=lambda each: (each.corrects is not None, each.service != "enrollment"))
+    return sorted(story.facts, key=lambda fact: (fact.corrects is not None, fact.service != "enrollment"))
 
 
 def _reporting_sites(story: ParticipantStory, reports: list[SimulatedFact]) -> Iterator[str]:

@@ -216,7 +216,7 @@ class _Simulation:
     async def _record(self, index: int, fact_index: int) -> bool:
         """Records a fact; returns whether it is new, so that the next fact has to wait."""
         try:
-            answer = await self._record_by_visible_site(index, fact_index)
+            response = await self._record_by_visible_site(index, fact_index)
         except ApiError as refused:
             if refused.status not in PARTICIPANT_REFUSAL_STATUSES:
                 raise
@@ -224,13 +224,13 @@ class _Simulation:
             self._progress.participants.pop(index, None)
             return True
         self.recorded_count += 1
-        self._remember_response(index, fact_index, answer)
-        return not _is_replay(answer)
+        self._remember_response(index, fact_index, response)
+        return not _is_replay(response)
 
     async def _record_by_visible_site(self, index: int, fact_index: int) -> httpx.Response:
         """Records a fact as its site; if the participant has left that site since, repeats the request study-wide.
 
-        The repeated request gets the answer to the original one.
+        The repeated request gets the response to the original one.
         """
         fact = self._participant(index).facts[fact_index]
         try:
@@ -251,15 +251,15 @@ class _Simulation:
         fact_data = fact.with_event_id(None if fact.corrects is None else progress.events.get(fact.corrects))
         after = None if fact.service == "enrollment" else progress.enrollment_tag
         return await self._study_client.record_fact(
-            site_id, progress.number, fact_data, key, service=fact.service, after=after
+            site_id, progress.participant_id, fact_data, key, service=fact.service, after=after
         )
 
-    def _remember_response(self, index: int, fact_index: int, answer: httpx.Response) -> None:
-        """Keeps what later facts of the participant need of the answer; drops event ids after their last correction."""
-        participant, content = self._participant(index), answer.json()
+    def _remember_response(self, index: int, fact_index: int, response: httpx.Response) -> None:
+        """Keeps what later facts need of the response; drops event ids after their last correction."""
+        participant, content = self._participant(index), response.json()
         progress = self._progress.participants.setdefault(index, ParticipantProgress(content["participant_id"]))
         if participant.facts[fact_index].service == "enrollment":
-            progress.enrollment_tag = answer.headers.get("quartal-version", progress.enrollment_tag)
+            progress.enrollment_tag = response.headers.get("quartal-version", progress.enrollment_tag)
         if fact_index in participant.last_corrections:
             progress.events[fact_index] = content["event_id"]
         corrects = participant.facts[fact_index].corrects
@@ -267,9 +267,9 @@ class _Simulation:
             progress.events.pop(corrects, None)
 
 
-def _is_replay(answer: httpx.Response) -> bool:
-    """Returns whether the answer is about a fact recorded earlier, by the clock of the server."""
-    recorded_at, answered_at = answer.json().get("recorded_at"), answer.headers.get("date")
+def _is_replay(response: httpx.Response) -> bool:
+    """Returns whether the response is about a fact recorded earlier, by the clock of the server."""
+    recorded_at, answered_at = response.json().get("recorded_at"), response.headers.get("date")
     if not recorded_at or not answered_at:
         return False
     return parsedate_to_datetime(answered_at) - datetime.fromisoformat(recorded_at) > REPLAY_THRESHOLD

@@ -42,7 +42,7 @@ from shared.security.vault import Vault
 MAX_ATTEMPTS = 4
 RETRY_MIN_SECONDS, RETRY_MAX_SECONDS = 0.01, 0.08
 STANDING_FACTS_PER_ITEM = 10
-"""Standing facts that are evaluated in the time that one proposed fact takes."""
+"""Current facts that are evaluated in the time that one proposed fact takes."""
 EVENT_UUID_VERSIONS = {"5", "7", "8"}
 """Versions of the UUIDs that name events: the fifteenth character of the text."""
 

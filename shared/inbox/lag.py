@@ -78,7 +78,7 @@ def detect_silence(topics: Sequence[Lag], stuck: StuckCounts | None) -> SilentCo
     """Returns the silent component; None if the worker runs and Kafka answers, or before the first measurement."""
     if stuck and stuck.age > WORKER_SILENT_SECONDS:
         return SilentComponent("worker", stuck.age)
-    oldest_age = max((each.age for each in topics), default=0.0)
+    oldest_age = max((topic.age for topic in topics), default=0.0)
     return SilentComponent("kafka", oldest_age) if oldest_age > KAFKA_SILENT_SECONDS else None
 
 
@@ -108,7 +108,9 @@ async def monitor_lag(
                     offsets, lagging = await _measure(pool, consumer, partitions)
                     detector = detector.observe(offsets, measured_at := clock(), caught_up=not lagging)
                     if measured_at - detector.unchanged_since > stall_after:
-                        raise WorkerStalled(", ".join(f"{each.topic}/{each.partition}" for each in sorted(lagging)))
+                        raise WorkerStalled(
+                            ", ".join(f"{partition.topic}/{partition.partition}" for partition in sorted(lagging))
+                        )
                     await asyncio.sleep(interval)
         except (KafkaError, *UNAVAILABLE) as error:
             _log.warning("the lag could not be measured (%s): trying again", type(error).__name__)
@@ -121,7 +123,7 @@ async def _measure(
     """Stores the counts and the ends of partitions; returns the stored offsets and the partitions with a backlog."""
     await pool.execute(SQL["store_stuck_counts"])
     ends = await consumer.end_offsets(partitions)
-    topics, partition_numbers = [each.topic for each in ends], [each.partition for each in ends]
+    topics, partition_numbers = [partition.topic for partition in ends], [partition.partition for partition in ends]
     await pool.execute(SQL["store_ends"], topics, partition_numbers, list(ends.values()))
     offsets = await stored_offsets(pool, set(topics))
     return offsets, {partition for partition, end in ends.items() if offsets.get(partition, 0) < end}

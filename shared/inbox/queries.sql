@@ -92,13 +92,13 @@ select $1, $2, $3, topic, partition, "offset", key, headers, value, $4, $5
   from (select) as single left join deleted on true
 
 -- name: load_original_facts
--- The last row of each event, whether its fact stands or was voided.
+-- The last row of each event, whether its fact is current or voided.
 select distinct on (event_id) event_id, study_id, service, type, subject, site_id, version, recorded_at, from_position,
        to_position
   from fact where event_id = any($1::uuid[]) order by event_id, from_position desc
 
 -- name: close_facts
--- Ends the standing row of each event at a position.
+-- Ends the current row of each event at a position.
 update fact f set to_position = ended.position
   from unnest($1::uuid[], $2::bigint[]) as ended (event_id, position)
  where f.event_id = ended.event_id and f.to_position is null
@@ -130,7 +130,7 @@ select moved.study_id, moved.subject, present.site_id
 on conflict (study_id, subject) do update set site_id = excluded.site_id
 
 -- name: load_standing
--- Returns the facts of a study, or of its subject $2, that currently stand.
+-- Returns the current facts of a study, or of its subject $2.
 select event_id, service, type, subject, site_id, version, recorded_at, schema_version, data, from_position
   from fact
  where study_id = $1 and to_position is null

@@ -1,4 +1,4 @@
-"""The table of standing facts, one row for each, and the table of each participant's current site.
+"""The table of facts, one row for each content that was current, and the table of each participant's current site.
 
 A fact opens a row at a position. A correction closes the row and, unless it voids the fact, opens another one that
 keeps the event's identity (id, type, site, version, time of recording) with the new content and the day by which this
@@ -31,7 +31,7 @@ _SITE_CHANGING_TYPES = {"participant.screened", "participant.transferred"}
 
 @dataclass(slots=True)
 class FactRow:
-    """A row of the table `fact`. `to_position` is None while the fact stands; `data` is JSON.
+    """A row of the table `fact`. `to_position` is None while the fact is current; `data` is JSON.
 
     `known_on` is the study's day when the content was recorded; None for an event that does not say it.
     """
@@ -56,7 +56,7 @@ _COLUMNS = tuple(attrgetter(name) for name in FactRow.__dataclass_fields__)
 
 @dataclass(frozen=True, slots=True)
 class StandingFactRow:
-    """A standing fact: its event's identity, and the content that it has since `from_position`. `data` is JSON."""
+    """A current fact: its event's identity, and the content that it has since `from_position`. `data` is JSON."""
 
     event_id: UUID
     service: str
@@ -78,7 +78,7 @@ class StandingFactRow:
 
 
 async def load_standing(connection: Connection, study_id: str, *, subject: str | None = None) -> list[StandingFactRow]:
-    """Returns the facts of a study, or of one subject, that currently stand and that the connection's tenant may see.
+    """Returns the current facts of a study, or of one subject, that the connection's tenant may see.
 
     They are ordered by stream and version.
     """
@@ -112,7 +112,7 @@ async def apply_to_facts(connection: Connection, positioned_events: Sequence[Pos
 
 
 class _FactChanges:
-    """Rows to open and to close. `latest_rows`: the last row of each event, whether the fact stands or was voided."""
+    """Rows to open and to close. `latest_rows`: the last row of each event, whether the fact is current or voided."""
 
     def __init__(self, originals: Iterable[FactRow]) -> None:
         self.latest_rows = {row.event_id: row for row in originals}

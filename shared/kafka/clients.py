@@ -69,14 +69,18 @@ async def list_partitions(bootstrap: str, topics: Collection[str]) -> list[Topic
         last_missing, backoff = list[str](), Backoff.constant(_TOPIC_POLL_SECONDS)
         while True:
             descriptions = await admin.describe_topics(list(topics))
-            missing = sorted(each["topic"] for each in descriptions if each["error_code"])
+            missing = sorted(description["topic"] for description in descriptions if description["error_code"])
             if not missing:
                 break
             if missing != last_missing:
                 _log.warning("waiting for the topics %s", ", ".join(missing))
             last_missing = missing
             await backoff.wait()
-    return [TopicPartition(each["topic"], part["partition"]) for each in descriptions for part in each["partitions"]]
+    return [
+        TopicPartition(description["topic"], part["partition"])
+        for description in descriptions
+        for part in description["partitions"]
+    ]
 
 
 async def close_client(client: AIOKafkaClient, timeout_seconds: float) -> None:

@@ -1,11 +1,11 @@
 """Decides whether facts can be recorded: the one mechanism of all services.
 
-A record is the set of facts of one stream that currently stand; corrections restate, void or reinstate them. Rules
+A record is the set of current facts of one stream; corrections restate, void or reinstate them. Rules
 yield objections to one fact in the light of the others. A change is refused when it raises objections that the record
 did not have before. So true facts can be reported in any order, a correction cannot leave a record that violates the
 rules, and a violation that the record has already does not block its own correction.
 
-Rules are pure functions of the facts that stand. A gate checks each proposed fact once, when it is proposed: against
+Rules are pure functions of the current facts. A gate checks each proposed fact once, when it is proposed: against
 what is outside the record (the protocol, today's date at the site, other services), and against closures that concern
 later facts only (a withdrawal of consent).
 """
@@ -33,7 +33,7 @@ OTHER_TYPE = ProblemType(
 
 @dataclass(frozen=True)
 class Record:
-    """The facts of one stream that currently stand, in the order in which they were first stated."""
+    """The current facts of one stream, in the order in which they were first stated."""
 
     stated_facts: tuple[StatedFact[Fact], ...] = ()
 

@@ -87,13 +87,13 @@ class Relay:
         try:
             while shard_tasks:
                 finished, _ = await asyncio.wait(shard_tasks | service_tasks, return_when=asyncio.FIRST_COMPLETED)
-                for each in finished:
-                    each.result()
+                for task in finished:
+                    task.result()
                 shard_tasks, service_tasks = shard_tasks - finished, service_tasks - finished
                 self._wake_shards()
         finally:
-            for each in all_tasks:
-                each.cancel()
+            for task in all_tasks:
+                task.cancel()
             await asyncio.gather(*all_tasks, return_exceptions=True)
 
     def _wake_shards(self, *_: object) -> None:

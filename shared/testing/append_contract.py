@@ -41,7 +41,9 @@ class AppendContract:
         await append_in_unit(store, AppendRequest(0, 1, head, events, data_key=b"wrapped"))
         loaded_stream = await load_stream(store, Tenant(study), participant)
         assert (loaded_stream.study_version, loaded_stream.head, loaded_stream.outcome) == (1, head, None)
-        assert [comparable_event(each) for each in loaded_stream.events] == [comparable_event(each) for each in events]
+        assert [comparable_event(event) for event in loaded_stream.events] == [
+            comparable_event(event) for event in events
+        ]
         async with store.unit(Tenant(study)) as unit:
             assert await unit.data_key(participant) == b"wrapped"
 
@@ -78,7 +80,7 @@ class AppendContract:
         for expected, count in ((0, 1), (1, 3), (4, 2)):
             await append_in_unit(store, build_append(study, participant, expected, count=count))
         loaded_stream = await load_stream(store, Tenant(study), participant)
-        assert [each.version for each in loaded_stream.events] == [1, 2, 3, 4, 5, 6]
+        assert [event.version for event in loaded_stream.events] == [1, 2, 3, 4, 5, 6]
         assert loaded_stream.head.version == 6
 
     async def test_a_batch_is_kept_whole_or_not_at_all(self, store: Store, study: str, participant: str) -> None:
@@ -135,9 +137,9 @@ class AppendContract:
             proposals.append((Tenant(study, site), build_append(study, name, **arguments)))
         first, rest = proposals[0], proposals[1:]
         await store.append(*first)
-        results = await asyncio.gather(*(store.append(*each) for each in rest), return_exceptions=True)
+        results = await asyncio.gather(*(store.append(*arguments) for arguments in rest), return_exceptions=True)
         expected = [refusals[index][0] if index in refusals else type(None) for index in range(1, 24)]
-        assert [type(each) for each in results] == expected
+        assert [type(result) for result in results] == expected
         appended_names = [name for index, name in enumerate(names) if index not in refusals]
         async with store.unit(Tenant(study)) as unit:
             heads = await unit.list_streams(site=None, status=None, search_key=None, after="", limit=99)
@@ -150,7 +152,7 @@ class AppendContract:
         for task in tasks[::3]:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [each for index, each in enumerate(results) if index % 3] == [None] * 8
+        assert [result for index, result in enumerate(results) if index % 3] == [None] * 8
         for index, name in enumerate(names):
             if index % 3:
                 assert (await load_stream(store, Tenant(study), name)).head.version == 1
@@ -176,4 +178,4 @@ class AppendContract:
         async with asyncio.timeout(30):
             await asyncio.gather(*(write() for _ in range(8)))
         loaded_stream = await load_stream(store, Tenant(study), participant)
-        assert [each.version for each in loaded_stream.events] == [*range(1, 9)]
+        assert [event.version for event in loaded_stream.events] == [*range(1, 9)]

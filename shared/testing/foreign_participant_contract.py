@@ -67,7 +67,7 @@ class ForeignParticipantContract:
             (),
         )
         assert loaded_stream.foreign_facts
-        assert [each.fact for each in loaded_stream.foreign_facts.stated_facts] == [
+        assert [stated_fact.fact for stated_fact in loaded_stream.foreign_facts.stated_facts] == [
             participant_screened(),
             participant_enrolled(),
         ]

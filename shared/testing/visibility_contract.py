@@ -75,7 +75,7 @@ class VisibilityContract:
         attempts = [store.append(first_site, build_append(study, moved_participant, 1, site="S2"))]
         attempts += [store.append(first_site, build_append(study, name, 1, site="S1")) for name in other_participants]
         results = await asyncio.gather(*attempts, return_exceptions=True)
-        assert [type(each) for each in results] == [type(None), *[StreamVersionConflict] * 6]
+        assert [type(result) for result in results] == [type(None), *[StreamVersionConflict] * 6]
         versions = [
             (await load_stream(store, Tenant(study, "S2"), name)).head.version
             for name in (moved_participant, *other_participants)
@@ -132,7 +132,7 @@ class VisibilityContract:
             while page := await unit.list_events(
                 sites=["S1"], after=stream_versions[-1] if stream_versions else ("", 0), limit=3
             ):
-                stream_versions += [(each.stream_id, each.version) for each in page]
+                stream_versions += [(event.stream_id, event.version) for event in page]
             all_events = await unit.list_events(sites=["S1", "S2"], after=("", 0), limit=9)
         assert stream_versions == [(name, version) for name in (names[0], names[2]) for version in (1, 2)]
         assert len(all_events) == 6

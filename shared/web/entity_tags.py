@@ -42,7 +42,7 @@ def parse_if_match(field_lines: Sequence[str]) -> frozenset[int] | None:
     Raises ValueError for anything but a list of entity tags.
     """
     tags = parse_entity_tags(field_lines)
-    return None if tags == [ANY] else frozenset(int(found[1]) for tag in tags if (found := _VERSION.fullmatch(tag)))
+    return None if tags == [ANY] else frozenset(int(match[1]) for tag in tags if (match := _VERSION.fullmatch(tag)))
 
 
 def matches_if_none_match(tag: str, field_lines: Sequence[str]) -> bool:

@@ -119,11 +119,11 @@ def _single_fact_endpoint(stream: Stream, model: type[Fact]) -> Callable[..., An
         request: Request,
         headers: FactHeaders,
         study: StudyIdPath,
-        number: ParticipantIdPath,
+        participant_id: ParticipantIdPath,
         fact: model,  # type: ignore[valid-type] # the class of this route
         dry_run: DryRun = False,
     ) -> JSONResponse:
-        return await record_facts(request, headers, study, number, [("", fact)], dry_run)
+        return await record_facts(request, headers, study, participant_id, [("", fact)], dry_run)
 
     return require_roles(model.stated_by_roles)(record_participant_fact)
 
@@ -136,11 +136,11 @@ def _batch_endpoint(stream: Stream) -> Callable[..., Any]:
         request: Request,
         headers: FactHeaders,
         study: StudyIdPath,
-        number: ParticipantIdPath,
+        participant_id: ParticipantIdPath,
         batch: Annotated[batch_model, Discriminator(batch_form)],
         dry_run: DryRun = False,
     ) -> JSONResponse:
-        return await record_facts(request, headers, study, number, facts_with_pointers(batch), dry_run)
+        return await record_facts(request, headers, study, participant_id, facts_with_pointers(batch), dry_run)
 
     return require_roles(role for fact in stream.facts.values() for role in fact.stated_by_roles)(record_batch)
 

@@ -33,13 +33,13 @@ async def load_caller_rights(request: Request, study: str) -> tuple[Rights, Stud
     return await load_rights(get_service(request).studies, study, request.state.caller.subject)
 
 
-async def load_visible_stream(request: Request, study: str, number: str) -> tuple[LoadedStream, TextsByVersion]:
+async def load_visible_stream(request: Request, study: str, participant_id: str) -> tuple[LoadedStream, TextsByVersion]:
     """Returns the stream with the sealed texts that the caller may read. Raises NotFound, Forbidden."""
     rights, _ = await load_caller_rights(request, study)
     service = get_service(request)
     for tenant in readable_tenants(rights, None):
         async with service.store.unit(Tenant(study, tenant)) as unit:
-            stream = await unit.load_stream(number)
+            stream = await unit.load_stream(participant_id)
             if not stream.head.exists:
                 continue
             own_events = _own_events(rights, stream)

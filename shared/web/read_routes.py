@@ -102,24 +102,24 @@ async def participants(
 
 
 @logs_reads
-async def participant(request: Request, study: StudyIdPath, number: ParticipantIdPath) -> JSONResponse:
+async def participant(request: Request, study: StudyIdPath, participant_id: ParticipantIdPath) -> JSONResponse:
     """Returns the current facts of a participant in this service. Only the current site reads sealed texts."""
-    stream, texts = await load_visible_stream(request, study, number)
+    stream, texts = await load_visible_stream(request, study, participant_id)
     facts = await offload_for_caller(request, stream, lambda: _current_facts(stream.events, texts))
-    head = {"participant_id": number, **describe_head(stream.head)}
-    note_rows(request, study, "participant", len(facts), participant=number)
+    head = {"participant_id": participant_id, **describe_head(stream.head)}
+    note_rows(request, study, "participant", len(facts), participant=participant_id)
     return JSONResponse({**head, "facts": facts}, headers=record_headers(request, stream, texts))
 
 
 @logs_reads
-async def participant_history(request: Request, study: StudyIdPath, number: ParticipantIdPath) -> JSONResponse:
+async def participant_history(request: Request, study: StudyIdPath, participant_id: ParticipantIdPath) -> JSONResponse:
     """Lists every event of a participant as it was first stated, in order, and the corrections of each.
 
     Where `texts_shown` is true, the caller may read the sealed texts of the event: a text that is null was not stated.
     """
-    stream, texts = await load_visible_stream(request, study, number)
+    stream, texts = await load_visible_stream(request, study, participant_id)
     rows = await offload_for_caller(request, stream, lambda: list(_history_rows(stream.events, texts)))
-    note_rows(request, study, "history", len(rows), participant=number)
+    note_rows(request, study, "history", len(rows), participant=participant_id)
     return JSONResponse({"events": rows}, headers=record_headers(request, stream, texts))
 
 

@@ -121,15 +121,15 @@ def test_treatments_figure_has_one_row_per_target(study: StudyUnderTest) -> None
 
 @pytest.mark.parametrize("kind", ["json", "csv", "svg"])
 def test_figure_file_name_states_study_figure_cut_and_position(study: StudyUnderTest, kind: str) -> None:
-    answer = study.get_analytics(f"figures/accrual.{kind}", by="site", cut="2024-06-30", at="5")
+    response = study.get_analytics(f"figures/accrual.{kind}", by="site", cut="2024-06-30", at="5")
     name = f"{study.study_id}_accrual_by-site_cut-2024-06-30_position-5.{kind}"
-    assert answer.headers["content-disposition"] == f'inline; filename="{name}"'
+    assert response.headers["content-disposition"] == f'inline; filename="{name}"'
 
 
 def csv_rows(study: StudyUnderTest, name: str, **params: Any) -> list[dict[str, str]]:
-    answer = study.get_analytics(f"figures/{name}.csv", **params)
-    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-    return list(csv.DictReader(io.StringIO(answer.text)))
+    response = study.get_analytics(f"figures/{name}.csv", **params)
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    return list(csv.DictReader(io.StringIO(response.text)))
 
 
 def test_csv_table_equals_the_json_figure(study: StudyUnderTest) -> None:
@@ -153,9 +153,9 @@ def test_csv_table_equals_the_json_figure(study: StudyUnderTest) -> None:
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.parametrize("parameters", [{}, {"at": "0"}, {"cut": "1900-01-01"}])
 def test_figure_svg_contains_no_script_or_link(study: StudyUnderTest, name: str, parameters: dict[str, str]) -> None:
-    answer = study.get_analytics(f"figures/{name}.svg", **parameters)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
-    picture = ElementTree.fromstring(answer.content)  # noqa: S314 - our own answer
+    response = study.get_analytics(f"figures/{name}.svg", **parameters)
+    assert (response.status_code, response.headers["content-type"]) == (200, "image/svg+xml")
+    picture = ElementTree.fromstring(response.content)  # noqa: S314 - our own answer
     assert picture.tag == "{http://www.w3.org/2000/svg}svg"
     for element in picture.iter():
         assert element.tag.rpartition("}")[2] not in FORBIDDEN
@@ -174,9 +174,9 @@ def test_cut_includes_facts_dated_on_its_day(study: StudyUnderTest) -> None:
 
 def test_cut_in_the_future_is_rejected(study: StudyUnderTest) -> None:
     for day in ("2100-12-31", (datetime.now(UTC) + timedelta(days=2)).date().isoformat()):
-        answer = study.get_analytics("figures/flow.json", cut=day)
-        assert (answer.status_code, answer.json()["type"]) == (422, "/problems/parameter")
-        assert day not in answer.text
+        response = study.get_analytics("figures/flow.json", cut=day)
+        assert (response.status_code, response.json()["type"]) == (422, "/problems/parameter")
+        assert day not in response.text
 
 
 def test_past_position_and_time_show_the_figure_as_it_was(demo: Demo) -> None:
@@ -314,9 +314,9 @@ def test_live_stream_announces_the_position_at_which_a_change_is_readable(demo: 
     with open_study(demo) as study:
         start = study.wait_for_analytics()
         live = study.address("live", "analytics")
-        with study.http.stream("GET", live, headers=study.authorization("monitor")) as answer:
-            assert answer.headers["content-type"].startswith("text/event-stream")
-            lines = answer.iter_lines()
+        with study.http.stream("GET", live, headers=study.authorization("monitor")) as stream:
+            assert stream.headers["content-type"].startswith("text/event-stream")
+            lines = stream.iter_lines()
             assert next(lines) == "retry: 2000"
             response = study.record_study_fact(facts.site_activated("paris"))
             assert response.status_code == 201

@@ -44,9 +44,9 @@ def test_opened_study_has_an_administrator_and_cannot_be_opened_again(demo: Demo
             "/enrollment/v1/studies", json=opening_request(study.study_id), headers=study.authorization("administrator")
         )
         assert repeated.status_code == 422
-        answer = study.get(user="administrator")
-        document = answer.json()
-        assert (document["study_id"], answer.headers["ETag"]) == (study.study_id, f'"{document["version"]}"')
+        response = study.get(user="administrator")
+        document = response.json()
+        assert (document["study_id"], response.headers["ETag"]) == (study.study_id, f'"{document["version"]}"')
         assert [fact["type"] for fact in document["facts"][:3]] == [
             "study.opened",
             "study.member_granted",
@@ -57,30 +57,30 @@ def test_opened_study_has_an_administrator_and_cannot_be_opened_again(demo: Demo
 
 def test_study_fact_response_states_the_new_version(study: StudyUnderTest) -> None:
     before = study.get().json()["version"]
-    answer = study.record_study_fact(facts.site_activated(f"s-{secrets.token_hex(3)}"))
-    assert answer.status_code == 201
-    assert is_recording_response(answer.json(), before + 1)
-    assert answer.json()["study_id"] == study.study_id
-    assert answer.headers["ETag"] == f'"{before + 1}"'
-    assert answer.headers["Quartal-Version"] == f"enrollment={before + 1}"
+    response = study.record_study_fact(facts.site_activated(f"s-{secrets.token_hex(3)}"))
+    assert response.status_code == 201
+    assert is_recording_response(response.json(), before + 1)
+    assert response.json()["study_id"] == study.study_id
+    assert response.headers["ETag"] == f'"{before + 1}"'
+    assert response.headers["Quartal-Version"] == f"enrollment={before + 1}"
 
 
 def test_screening_returns_a_participant_number_and_a_location(study: StudyUnderTest) -> None:
-    answer = study.post("participants", body(facts.participant_screened()))
-    document = answer.json()
-    assert answer.status_code == 201
+    response = study.post("participants", body(facts.participant_screened()))
+    document = response.json()
+    assert response.status_code == 201
     assert set(document) == {"participant_id", "event_id", "version", "recorded_at"}
     assert is_recording_response(document, 1)
     assert normalize_participant_id(document["participant_id"]) == document["participant_id"]
-    assert answer.headers["Location"] == study.address(f"participants/{document['participant_id']}")
-    assert study.http.get(answer.headers["Location"], headers=study.authorization(ROME_USER)).status_code == 200
+    assert response.headers["Location"] == study.address(f"participants/{document['participant_id']}")
+    assert study.http.get(response.headers["Location"], headers=study.authorization(ROME_USER)).status_code == 200
 
 
 def test_participant_can_be_registered_with_several_facts_at_once(study: StudyUnderTest) -> None:
     entries = [batch_entry(fact) for fact in facts.ENROLLMENT_FACTS]
-    answer = study.post("participants", {"facts": entries})
-    document = answer.json()
-    assert (answer.status_code, document["version"], len(document["event_ids"])) == (201, 3, 3)
+    response = study.post("participants", {"facts": entries})
+    document = response.json()
+    assert (response.status_code, document["version"], len(document["event_ids"])) == (201, 3, 3)
     assert document["event_id"] == document["event_ids"][0]
     without_screening = study.post("participants", {"facts": entries[1:]})
     assert (without_screening.status_code, without_screening.json()["errors"][0]["pointer"]) == (422, "/facts/0/type")
@@ -88,28 +88,28 @@ def test_participant_can_be_registered_with_several_facts_at_once(study: StudyUn
 
 def test_participant_fact_response_has_four_members_and_the_version_as_etag(study: StudyUnderTest) -> None:
     number = study.enroll_at("rome")
-    answer = study.record_fact(number, facts.lesion_registered())
-    assert set(answer.json()) == {"participant_id", "event_id", "version", "recorded_at"}
-    assert is_recording_response(answer.json(), 4)
-    assert (answer.headers["ETag"], answer.headers["Quartal-Version"]) == ('"4"', "enrollment=4")
-    assert "Location" not in answer.headers
+    response = study.record_fact(number, facts.lesion_registered())
+    assert set(response.json()) == {"participant_id", "event_id", "version", "recorded_at"}
+    assert is_recording_response(response.json(), 4)
+    assert (response.headers["ETag"], response.headers["Quartal-Version"]) == ('"4"', "enrollment=4")
+    assert "Location" not in response.headers
 
 
 @pytest.mark.parametrize("many", [1, 2, 200])
 def test_batch_is_recorded_entirely_or_not_at_all(study: StudyUnderTest, many: int) -> None:
     number = study.enroll_at("rome")
-    batch = [batch_entry(facts.lesion_registered(f"L{place}")) for place in range(many)]
+    batch = [batch_entry(facts.lesion_registered(f"L{number}")) for number in range(many)]
     invalid_batch = [*batch[:-1], batch_entry(facts.lesion_registered("L1", 9000))]
     assert study.post(f"participants/{number}/facts", invalid_batch).status_code == 422
-    answer = study.post(f"participants/{number}/facts", batch)
-    assert answer.status_code == 201
-    assert (answer.json()["version"], len(answer.json()["event_ids"])) == (3 + many, many)
+    response = study.post(f"participants/{number}/facts", batch)
+    assert response.status_code == 201
+    assert (response.json()["version"], len(response.json()["event_ids"])) == (3 + many, many)
     assert len(study.get(f"participants/{number}/history").json()["events"]) == 3 + many
 
 
 def test_batch_of_more_than_two_hundred_facts_is_rejected(study: StudyUnderTest) -> None:
     number = study.enroll_at("rome")
-    batch = [batch_entry(facts.lesion_registered(f"L{place}")) for place in range(201)]
+    batch = [batch_entry(facts.lesion_registered(f"L{number}")) for number in range(201)]
     assert study.post(f"participants/{number}/facts", batch).status_code == 422
 
 
@@ -175,10 +175,10 @@ def test_participant_number_is_accepted_in_any_case_and_without_hyphens(study: S
     number = study.enroll_at("rome")
     for spelling in (number.lower(), number.replace("-", ""), number.replace("-", "").lower()):
         assert study.get(f"participants/{spelling}").json()["participant_id"] == number
-        answer = study.post(
+        response = study.post(
             f"participants/{spelling}/facts/lesion.registered?dry_run=1", EXAMPLE_BODIES["lesion.registered"]
         )
-        assert answer.json()["participant_id"] == number
+        assert response.json()["participant_id"] == number
 
 
 def test_participant_shows_corrected_facts(study: StudyUnderTest) -> None:
@@ -188,15 +188,15 @@ def test_participant_shows_corrected_facts(study: StudyUnderTest) -> None:
         UUID(event_id), facts.lesion_registered("L1", 5, body_site="lung"), reason="Read wrongly."
     )
     assert study.record_fact(number, correction).status_code == 201
-    answer = study.get(f"participants/{number}")
-    document = answer.json()
+    response = study.get(f"participants/{number}")
+    document = response.json()
     assert (document["participant_id"], document["site_id"], document["status"], document["version"]) == (
         number,
         "rome",
         "enrolled",
         6,
     )
-    assert answer.headers["ETag"] == '"6"'
+    assert response.headers["ETag"] == '"6"'
     current_facts = {fact["type"]: fact for fact in document["facts"]}
     assert (
         current_facts["lesion.registered"]["event_id"],
@@ -215,9 +215,9 @@ def test_history_lists_every_event_as_first_recorded(study: StudyUnderTest) -> N
         study.record_fact(number, facts.correction(UUID(event), new)).json()["event_id"]
         for event, new in ((first, facts.lesion_registered("L1", 7)), (second, None))
     )
-    answer = study.get(f"participants/{number}/history")
-    events = answer.json()["events"]
-    assert answer.headers["ETag"] == '"7"'
+    response = study.get(f"participants/{number}/history")
+    events = response.json()["events"]
+    assert response.headers["ETag"] == '"7"'
     assert [event["version"] for event in events] == list(range(1, 8))
     assert [(event["standing"], event["corrected_by"]) for event in events[3:]] == [
         (True, restating_event),

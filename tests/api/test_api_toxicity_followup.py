@@ -86,10 +86,13 @@ def test_every_fact_of_the_service_is_recorded_in_order_and_returned_as_sent(
     study: StudyUnderTest, rome_participant: str, service: str
 ) -> None:
     for version, fact in enumerate(ALL_FACTS[service], 1):
-        answer = study.record_fact(rome_participant, fact)
-        assert answer.status_code == 201, answer.text
-        assert answer.json()["version"] == version
-        assert (answer.headers["ETag"], answer.headers["Quartal-Version"]) == (f'"{version}"', f"{service}={version}")
+        response = study.record_fact(rome_participant, fact)
+        assert response.status_code == 201, response.text
+        assert response.json()["version"] == version
+        assert (response.headers["ETag"], response.headers["Quartal-Version"]) == (
+            f'"{version}"',
+            f"{service}={version}",
+        )
     events = study.get_from(service, f"participants/{rome_participant}/history").json()["events"]
     assert [event["type"] for event in events] == [fact.type_name for fact in ALL_FACTS[service]]
     assert [event["data"] for event in events] == [full_content(fact) for fact in ALL_FACTS[service]]
@@ -116,7 +119,10 @@ def test_batch_is_recorded_entirely_or_not_at_all(study: StudyUnderTest, rome_pa
     refused = study.http.post(
         address, json=[valid_entry, invalid_entry], headers={**study.authorization(ROME_USER), **after}
     )
-    assert (refused.status_code, [each["pointer"] for each in refused.json()["errors"]]) == (422, ["/1/data/course_id"])
+    assert (refused.status_code, [fault["pointer"] for fault in refused.json()["errors"]]) == (
+        422,
+        ["/1/data/course_id"],
+    )
     assert study.get_from(service, f"participants/{rome_participant}").json()["version"] == 0
     recorded = study.send(address, [valid_entry, valid_entry])
     assert (recorded.status_code, len(recorded.json()["event_ids"]), recorded.json()["version"]) == (201, 2, 2)
@@ -160,7 +166,7 @@ def test_unknown_and_foreign_participants_get_the_same_not_known_yet_response(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_request_with_a_prerequisite_waits_for_it_and_then_gets_a_final_answer(
+def test_request_with_a_prerequisite_waits_for_it_and_then_gets_a_final_response(
     study: StudyUnderTest, service: str
 ) -> None:
     content = {**body(PLAIN_FACT_BY_SERVICE[service]), "course_id": "RT1"}
@@ -183,8 +189,8 @@ def test_request_with_a_prerequisite_waits_for_it_and_then_gets_a_final_answer(
 
 def test_malformed_participant_number_is_rejected_by_every_service(study: StudyUnderTest) -> None:
     for service in SERVICES:
-        answer = study.send(fact_path(study, service, "K7F2-9QXA-4"), body(PLAIN_FACT_BY_SERVICE[service]))
-        assert answer.json()["type"] == "/problems/bad-participant-number"
+        response = study.send(fact_path(study, service, "K7F2-9QXA-4"), body(PLAIN_FACT_BY_SERVICE[service]))
+        assert response.json()["type"] == "/problems/bad-participant-number"
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -227,7 +233,7 @@ def test_closure_in_enrollment_refuses_new_facts_but_allows_corrections(
     after = study.record_fact(rome_participant, closing).headers["Quartal-Version"]
     later_fact: Fact = {"toxicity": toxicity.toxicity_assessed(4), "followup": followup.follow_up_recorded(4)}[service]
     refused = study.record_fact(rome_participant, later_fact, Quartal_After=after)
-    assert [each["code"] for each in refused.json()["errors"]] == [code]
+    assert [fault["code"] for fault in refused.json()["errors"]] == [code]
     void = {"event_id": event_id, "reason_code": "entered_in_error", "replacement": None}
     corrections = study.address(f"participants/{rome_participant}/facts/record.corrected", service)
     assert study.send(corrections, void, Quartal_After=after).status_code == 201
@@ -251,8 +257,8 @@ def test_after_withdrawal_only_deaths_and_consented_registry_facts_are_accepted(
 @pytest.mark.parametrize("service", SERVICES)
 def test_enrollment_only_filters_are_rejected_by_other_services(study: StudyUnderTest, service: str) -> None:
     for params in ({"status": "enrolled"}, {"local_reference": "MRN-1"}):
-        answer = study.get_from(service, "participants", ROME_USER, **params)
-        assert (answer.status_code, answer.json()["type"]) == (422, "/problems/parameter")
+        response = study.get_from(service, "participants", ROME_USER, **params)
+        assert (response.status_code, response.json()["type"]) == (422, "/problems/parameter")
 
 
 SECRET = "Zq-nobody-else-reads-this"

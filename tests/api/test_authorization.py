@@ -51,25 +51,27 @@ def rome_participant(study: StudyUnderTest) -> str:
 
 def users_who_may_state(by: frozenset[str], site: str | None) -> set[str]:
     """Callers that these roles allow to record a fact about the study (None) or about a participant of the site."""
-    return {who for who in ALL_USERS if split_user(who)[0] in by and split_user(who)[1] in (None, site)}
+    return {user for user in ALL_USERS if split_user(user)[0] in by and split_user(user)[1] in (None, site)}
 
 
 AUTHORIZED_STATUSES = {200, 422}
 """Statuses of an authorized request. A rule may still refuse the fact."""
 
 
-@pytest.mark.parametrize("who", ALL_USERS)
-def test_study_fact_can_be_recorded_only_by_its_roles(study: StudyUnderTest, who: str) -> None:
+@pytest.mark.parametrize("user", ALL_USERS)
+def test_study_fact_can_be_recorded_only_by_its_roles(study: StudyUnderTest, user: str) -> None:
     for name, fact in STUDY.facts.items():
         if fact is not StudyOpened:
-            answer = study.post(f"facts/{name}?dry_run=true", EXAMPLE_BODIES[name], who)
-            expected_statuses = AUTHORIZED_STATUSES if who in users_who_may_state(fact.stated_by_roles, None) else {403}
-            assert answer.status_code in expected_statuses, (name, answer.text)
+            response = study.post(f"facts/{name}?dry_run=true", EXAMPLE_BODIES[name], user)
+            expected_statuses = (
+                AUTHORIZED_STATUSES if user in users_who_may_state(fact.stated_by_roles, None) else {403}
+            )
+            assert response.status_code in expected_statuses, (name, response.text)
 
 
-@pytest.mark.parametrize("who", ALL_USERS)
+@pytest.mark.parametrize("user", ALL_USERS)
 def test_participant_fact_can_be_recorded_only_by_its_roles_at_that_site(
-    study: StudyUnderTest, rome_participant: str, who: str
+    study: StudyUnderTest, rome_participant: str, user: str
 ) -> None:
     """A caller who sees the participant or has no suitable role gets 403; staff of another site gets 404."""
     correction = facts.correction(
@@ -77,23 +79,23 @@ def test_participant_fact_can_be_recorded_only_by_its_roles_at_that_site(
     )
     for name, fact in PARTICIPANT.facts.items():
         content = body(correction) if name == "record.corrected" else EXAMPLE_BODIES[name]
-        answer = study.post(f"participants/{rome_participant}/facts/{name}?dry_run=true", content, who)
-        is_foreign = split_user(who)[1] == "milan" and split_user(who)[0] in fact.stated_by_roles
+        response = study.post(f"participants/{rome_participant}/facts/{name}?dry_run=true", content, user)
+        is_foreign = split_user(user)[1] == "milan" and split_user(user)[0] in fact.stated_by_roles
         expected_statuses = (
             {404}
             if is_foreign
             else AUTHORIZED_STATUSES
-            if who in users_who_may_state(fact.stated_by_roles, "rome")
+            if user in users_who_may_state(fact.stated_by_roles, "rome")
             else {403}
         )
-        assert answer.status_code in expected_statuses, (name, who, answer.text)
+        assert response.status_code in expected_statuses, (name, user, response.text)
 
 
 @pytest.mark.parametrize("stream", [TOXICITY, FOLLOWUP], ids=lambda stream: stream.service)
 def test_toxicity_and_follow_up_facts_need_their_roles_at_the_participants_site(
     study: StudyUnderTest, rome_participant: str, stream: Stream
 ) -> None:
-    """Staff of another site get the same answer as for an unknown participant: it may arrive later."""
+    """Staff of another site get the same response as for an unknown participant: it may arrive later."""
     first_fact = {"toxicity": toxicity.toxicity_assessed(2), "followup": followup.follow_up_recorded(2)}[stream.service]
     assert study.record_fact(rome_participant, first_fact).status_code == 201
     void = {
@@ -103,7 +105,7 @@ def test_toxicity_and_follow_up_facts_need_their_roles_at_the_participants_site(
     for user in ALL_USERS:
         for name, fact in stream.facts.items():
             content = {**void, "replacement": None} if name == "record.corrected" else EXAMPLE_BODIES[name]
-            answer = study.send(
+            response = study.send(
                 study.address(f"participants/{rome_participant}/facts/{name}?dry_run=true", stream.service),
                 content,
                 user,
@@ -116,26 +118,26 @@ def test_toxicity_and_follow_up_facts_need_their_roles_at_the_participants_site(
                 if user in users_who_may_state(fact.stated_by_roles, "rome")
                 else {403}
             )
-            assert answer.status_code in expected_statuses, (name, user, answer.text)
+            assert response.status_code in expected_statuses, (name, user, response.text)
 
 
-@pytest.mark.parametrize("who", ALL_USERS)
+@pytest.mark.parametrize("user", ALL_USERS)
 def test_batch_can_be_recorded_only_by_who_may_record_each_fact(
-    study: StudyUnderTest, rome_participant: str, who: str
+    study: StudyUnderTest, rome_participant: str, user: str
 ) -> None:
     batch = [
         {"type": "lesion.registered", "data": body(facts.lesion_registered("L7"))},
         {"type": "participant.transferred", "data": body(facts.participant_transferred("milan", 3))},
     ]
-    answer = study.post(f"participants/{rome_participant}/facts?dry_run=true", batch, who)
-    expected_status = {"site@rome": 200, "site@milan": 404}.get(who, 403)
-    assert answer.status_code == expected_status, answer.text
+    response = study.post(f"participants/{rome_participant}/facts?dry_run=true", batch, user)
+    expected_status = {"site@rome": 200, "site@milan": 404}.get(user, 403)
+    assert response.status_code == expected_status, response.text
 
 
-@pytest.mark.parametrize("who", ALL_USERS)
-def test_participant_is_screened_by_site_staff_or_the_study_coordinator(study: StudyUnderTest, who: str) -> None:
-    answer = study.post("participants?dry_run=true", body(facts.participant_screened()), who)
-    assert answer.status_code == (200 if who in {*users_of_site("rome"), "coordinator"} else 403), answer.text
+@pytest.mark.parametrize("user", ALL_USERS)
+def test_participant_is_screened_by_site_staff_or_the_study_coordinator(study: StudyUnderTest, user: str) -> None:
+    response = study.post("participants?dry_run=true", body(facts.participant_screened()), user)
+    assert response.status_code == (200 if user in {*users_of_site("rome"), "coordinator"} else 403), response.text
 
 
 READS: dict[str, tuple[str, str, set[str]]] = {
@@ -184,23 +186,27 @@ READS: dict[str, tuple[str, str, set[str]]] = {
 }
 
 
-@pytest.mark.parametrize("what", READS)
-def test_each_role_reads_only_its_documented_resources(study: StudyUnderTest, rome_participant: str, what: str) -> None:
-    service, path, readers = READS[what]
+@pytest.mark.parametrize("resource", READS)
+def test_each_role_reads_only_its_documented_resources(
+    study: StudyUnderTest, rome_participant: str, resource: str
+) -> None:
+    service, path, readers = READS[resource]
     study.wait_for_analytics()
     for user in ALL_USERS:
-        answer = study.http.get(
+        response = study.http.get(
             study.address(path.format(rome_participant), service), headers=study.authorization(user)
         )
         is_foreign = "{}" in path and split_user(user)[1] == "milan"
-        assert answer.status_code == (200 if user in readers else 404 if is_foreign else 403), (user, answer.text)
+        assert response.status_code == (200 if user in readers else 404 if is_foreign else 403), (user, response.text)
 
 
 def test_live_stream_is_open_to_every_member_and_to_nobody_else(study: StudyUnderTest) -> None:
     study.wait_for_analytics()
     for user in (*ALL_USERS, "nobody"):
-        with study.http.stream("GET", study.address("live", "analytics"), headers=study.authorization(user)) as answer:
-            assert answer.status_code == (200 if user in ALL_USERS else 404)
+        with study.http.stream(
+            "GET", study.address("live", "analytics"), headers=study.authorization(user)
+        ) as response:
+            assert response.status_code == (200 if user in ALL_USERS else 404)
 
 
 def test_site_reads_only_its_own_participants(study: StudyUnderTest, rome_participant: str) -> None:
@@ -268,7 +274,7 @@ def test_foreign_and_unknown_participants_are_indistinguishable(study: StudyUnde
 
 
 def outsider_responses(study: StudyUnderTest) -> Iterator[tuple[str, httpx.Response]]:
-    """Yield the responses to a caller without a grant: of a study, of another one, and of two that do not exist."""
+    """Yields the responses to a caller without a grant: of a study, of another one, and of two that do not exist."""
     member_headers, number = study.authorization("site@rome"), new_participant_id()
     outsider_headers = {"Authorization": f"Bearer {study.demo.token('investigator', study='atc-rt')}"}
     for headers, study_id in (
@@ -287,10 +293,10 @@ def outsider_responses(study: StudyUnderTest) -> Iterator[tuple[str, httpx.Respo
 
 
 def test_foreign_and_unknown_studies_are_indistinguishable(study: StudyUnderTest) -> None:
-    answers = list(outsider_responses(study))
-    for path, answer in answers:
-        assert answer.status_code == 404, path
-        assert is_indistinguishable(answer, answers[0][1]), path
+    responses = list(outsider_responses(study))
+    for path, response in responses:
+        assert response.status_code == 404, path
+        assert is_indistinguishable(response, responses[0][1]), path
 
 
 def test_revoked_grant_ends_at_once_in_enrollment_and_soon_in_analytics(
@@ -302,12 +308,12 @@ def test_revoked_grant_ends_at_once_in_enrollment_and_soon_in_analytics(
 
     def request_statuses() -> list[int]:
         lesion = f"participants/{rome_participant}/facts/lesion.registered?dry_run=true"
-        answers = [
+        responses = [
             study.get("participants", "once@rome"),
             study.post(lesion, EXAMPLE_BODIES["lesion.registered"], "once@rome"),
             study.get_analytics("figures/flow.json", "once@rome"),
         ]
-        return [answer.status_code for answer in answers]
+        return [response.status_code for response in responses]
 
     assert request_statuses() == [200, 200, 200]
     assert study.record_study_fact(facts.member_revoked(member, "site", "rome")).status_code == 201

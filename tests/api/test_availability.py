@@ -75,10 +75,10 @@ def test_costly_request_bodies_do_not_delay_other_callers(study: StudyUnderTest,
     headers = {**study.authorization(ROME_USER), **JSON_HEADERS, "Idempotency-Key": f"worst-{time.monotonic_ns()}"}
     study.http.get("/health/live")
     with prober.probing():
-        answers = [study.http.post(path, content=content, headers=headers) for _ in range(2)]
-    for answer in answers:
-        assert answer.status_code in (200, 400, 422), answer.text[:500]
-        assert answer.status_code == 200 or len(answer.content) < 100_000
+        responses = [study.http.post(path, content=content, headers=headers) for _ in range(2)]
+    for response in responses:
+        assert response.status_code in (200, 400, 422), response.text[:500]
+        assert response.status_code == 200 or len(response.content) < 100_000
     assert max(prober.waits) < MAX_WAIT_SECONDS
 
 
@@ -96,14 +96,14 @@ def test_unauthorized_request_is_refused_before_its_body_is_parsed(study: StudyU
     for user, expected_statuses in (("nobody", no_grant), ("reader", no_role)):
         for path, status in expected_statuses.items():
             for content in (b"{", b"[" * 1000, FACT_BODIES["60,000 wrong findings"](), b"\xff", b"null", b""):
-                answer = study.http.post(path, content=content, headers={**study.authorization(user), **JSON_HEADERS})
-                assert answer.status_code == status, (user, path, content[:20], answer.text)
-                (fault,) = answer.json()["errors"]
-                assert (f"/problems/{fault['code']}", fault["pointer"]) == (answer.json()["type"], "")
+                response = study.http.post(path, content=content, headers={**study.authorization(user), **JSON_HEADERS})
+                assert response.status_code == status, (user, path, content[:20], response.text)
+                (fault,) = response.json()["errors"]
+                assert (f"/problems/{fault['code']}", fault["pointer"]) == (response.json()["type"], "")
     for path in (fact_path, batch_path, screening_path, site_closing_path):
         user = "administrator" if path == site_closing_path else ROME_USER
-        answer = study.http.post(path, content=b"{", headers={**study.authorization(user), **JSON_HEADERS})
-        assert answer.status_code == 400, "a caller with the role learns the fault"
+        response = study.http.post(path, content=b"{", headers={**study.authorization(user), **JSON_HEADERS})
+        assert response.status_code == 400, "a caller with the role learns the fault"
 
 
 def test_response_lists_at_most_a_hundred_errors_and_says_when_there_are_more(
@@ -114,15 +114,15 @@ def test_response_lists_at_most_a_hundred_errors_and_says_when_there_are_more(
         assessment_path(study, number): encode_json({"findings": [{"x": 1}] * 450}),
         assessment_path(study, number, several=True): BATCH_BODIES["200 facts of 400 undeclared members"](),
         study.address(f"participants/{number}/facts"): encode_json(lesions),
-        study.address("participants"): encode_json({"criteria": {f"c{each}": "wrong" for each in range(400)}}),
+        study.address("participants"): encode_json({"criteria": {f"c{index}": "wrong" for index in range(400)}}),
     }
     for path, content in invalid_bodies.items():
-        answer = study.http.post(path, content=content, headers={**study.authorization(ROME_USER), **JSON_HEADERS})
-        assert answer.status_code == 422, path
-        errors = answer.json()["errors"]
+        response = study.http.post(path, content=content, headers={**study.authorization(ROME_USER), **JSON_HEADERS})
+        assert response.status_code == 422, path
+        errors = response.json()["errors"]
         assert (len(errors), errors[-1]["code"], errors[-1]["pointer"]) == (101, "more-faults", "")
         assert "There are more faults" in errors[-1]["message"]
-        assert "more-faults" not in {each["code"] for each in errors[:-1]}
+        assert "more-faults" not in {fault["code"] for fault in errors[:-1]}
 
 
 def test_too_many_items_are_rejected_with_a_pointer(study: StudyUnderTest, number: str) -> None:
@@ -132,14 +132,18 @@ def test_too_many_items_are_rejected_with_a_pointer(study: StudyUnderTest, numbe
         assessment_path(study, number, several=True): (BATCH_BODIES["340,000 empty objects"](), ""),
     }
     for path, (content, pointer) in invalid_bodies.items():
-        answer = study.http.post(path, content=content, headers={**study.authorization(ROME_USER), **JSON_HEADERS})
-        assert (answer.status_code, answer.json()["type"]) == (422, "/problems/too-many-items")
-        assert [each["pointer"] for each in answer.json()["errors"]] == [pointer]
-    many_params = "&".join(f"p{each}=1" for each in range(200))
-    answer = study.http.get(
+        response = study.http.post(path, content=content, headers={**study.authorization(ROME_USER), **JSON_HEADERS})
+        assert (response.status_code, response.json()["type"]) == (422, "/problems/too-many-items")
+        assert [fault["pointer"] for fault in response.json()["errors"]] == [pointer]
+    many_params = "&".join(f"p{index}=1" for index in range(200))
+    response = study.http.get(
         f"{study.address('figures/flow.json', 'analytics')}?{many_params}", headers=study.authorization(ROME_USER)
     )
-    assert (answer.status_code, answer.json()["type"], len(answer.content) < 1000) == (422, "/problems/parameter", True)
+    assert (response.status_code, response.json()["type"], len(response.content) < 1000) == (
+        422,
+        "/problems/parameter",
+        True,
+    )
 
 
 def test_largest_realistic_requests_are_accepted(study: StudyUnderTest) -> None:
@@ -149,12 +153,12 @@ def test_largest_realistic_requests_are_accepted(study: StudyUnderTest) -> None:
     findings = [{"term": term, "grade": 0, "attribution": causes} for term in terms]
     content = {**body(toxicity.toxicity_assessed(2)), "findings": findings, "checklist_complete": False}
     path = study.address(f"participants/{number}/facts", "toxicity")
-    answer = study.send(f"{path}/toxicity.assessed", content)
-    assert answer.status_code == 201, answer.text
+    response = study.send(f"{path}/toxicity.assessed", content)
+    assert response.status_code == 201, response.text
     batch = [{"type": "toxicity.assessed", "data": {**content, "findings": findings[:20]}}] * 200
-    answer = study.send(path, batch)
-    assert answer.status_code == 201, answer.text
-    assert len(answer.json()["event_ids"]) == 200
+    response = study.send(path, batch)
+    assert response.status_code == 201, response.text
+    assert len(response.json()["event_ids"]) == 200
 
 
 def test_event_streams_are_limited_per_caller(study: StudyUnderTest) -> None:
@@ -181,7 +185,7 @@ def can_open_stream(study: StudyUnderTest, path: str) -> bool:
 
 MANY_FACTS = 15 * 200
 TERMS = "/toxicity/v1/dictionaries/ctcae-3.0/terms"
-SINGLE_LETTER_WORDS = " ".join("abcdefghijklmnopqrstuvwxyz"[place % 26] for place in range(100))
+SINGLE_LETTER_WORDS = " ".join("abcdefghijklmnopqrstuvwxyz"[index % 26] for index in range(100))
 
 
 def test_reading_a_participant_with_many_facts_does_not_delay_others(study: StudyUnderTest) -> None:

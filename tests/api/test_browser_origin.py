@@ -38,13 +38,13 @@ def foreign_origin_headers(demo: Demo) -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize("case", foreign_origin_headers(Demo(__file__, 1)))  # type: ignore[arg-type] # the names alone
 def test_cross_site_form_can_neither_sign_in_nor_out(demo: Demo, browser: httpx.Client, path: str, case: str) -> None:
     form = {"token": demo.token("investigator"), "next": f"/{MARKER}"}
-    answer = browser.post(
+    response = browser.post(
         path, data=form, headers={**foreign_origin_headers(demo)[case], "Cookie": "quartal_session=kept"}
     )
-    assert (answer.status_code, answer.json()["type"]) == (403, "/problems/cross-site")
-    assert "set-cookie" not in answer.headers
-    assert MARKER not in answer.text
-    assert form["token"] not in answer.text
+    assert (response.status_code, response.json()["type"]) == (403, "/problems/cross-site")
+    assert "set-cookie" not in response.headers
+    assert MARKER not in response.text
+    assert form["token"] not in response.text
 
 
 def test_same_origin_form_signs_in_and_out(demo: Demo, browser: httpx.Client) -> None:
@@ -60,21 +60,21 @@ def test_same_origin_form_signs_in_and_out(demo: Demo, browser: httpx.Client) ->
 def test_token_in_a_url_does_not_sign_in(demo: Demo, browser: httpx.Client) -> None:
     token = demo.token("investigator")
     for path in (f"/session?token={token}", f"/?token={token}", f"/session?next=/&token={token}"):
-        answer = browser.get(path, headers={"Sec-Fetch-Site": "cross-site"})
-        assert "set-cookie" not in answer.headers
-        assert token not in answer.text
+        response = browser.get(path, headers={"Sec-Fetch-Site": "cross-site"})
+        assert "set-cookie" not in response.headers
+        assert token not in response.text
     posted = browser.post(f"/session?token={token}", headers=SAME_ORIGIN_HEADERS)
     assert (posted.status_code, "set-cookie" in posted.headers) == (422, False)
 
 
 def test_development_sign_in_rejects_links_from_other_sites(browser: httpx.Client) -> None:
     for site in ("cross-site", "same-site", "anything"):
-        answer = browser.get(SIGN_IN, headers={"Sec-Fetch-Site": site})
-        assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
+        response = browser.get(SIGN_IN, headers={"Sec-Fetch-Site": site})
+        assert (response.status_code, "set-cookie" in response.headers) == (403, False)
     assert browser.get(SIGN_IN).status_code == 403
     for site in ("none", "same-origin"):
-        answer = browser.get(SIGN_IN, headers={"Sec-Fetch-Site": site})
-        assert (answer.status_code, "set-cookie" in answer.headers) == (303, True)
+        response = browser.get(SIGN_IN, headers={"Sec-Fetch-Site": site})
+        assert (response.status_code, "set-cookie" in response.headers) == (303, True)
 
 
 @pytest.mark.parametrize(
@@ -96,10 +96,10 @@ def test_requests_under_a_foreign_host_name_are_rejected(demo: Demo, browser: ht
     participants = f"/enrollment/v1/studies/{STUDY_ID}/participants"
     bearer = {"Authorization": f"Bearer {demo.token('investigator')}"}
     for path in (SIGN_IN, "/", "/health/ready", "/metrics", participants):
-        answer = browser.get(path, headers={**host_headers, **bearer})
-        assert (answer.status_code, answer.json()["type"]) == (421, "/problems/wrong-host"), path
-        assert "set-cookie" not in answer.headers
-        assert "elsewhere" not in answer.text
+        response = browser.get(path, headers={**host_headers, **bearer})
+        assert (response.status_code, response.json()["type"]) == (421, "/problems/wrong-host"), path
+        assert "set-cookie" not in response.headers
+        assert "elsewhere" not in response.text
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST", "[::1]"])
@@ -111,8 +111,8 @@ def test_every_loopback_host_name_is_accepted(demo: Demo, browser: httpx.Client,
 def test_request_without_a_host_is_rejected(demo: Demo) -> None:
     with socket.create_connection(("127.0.0.1", demo.port), timeout=10) as connection:
         connection.sendall(f"GET {SIGN_IN} HTTP/1.0\r\n\r\n".encode())
-        answer = b"".join(iter(lambda: connection.recv(65536), b""))
-    assert answer.startswith(b"HTTP/1.1 421 ")
+        response = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert response.startswith(b"HTTP/1.1 421 ")
 
 
 def test_referrer_policy_is_same_origin_for_pages_and_none_for_documents(browser: httpx.Client) -> None:

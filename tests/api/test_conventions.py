@@ -60,8 +60,8 @@ def test_public_documents_are_cacheable_and_revalidated_by_etag(study: StudyUnde
 
 
 def test_head_of_the_event_stream_ends(study: StudyUnderTest) -> None:
-    answer = study.http.head(study.address("live", "analytics"), headers=study.authorization(ROME_USER))
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    response = study.http.head(study.address("live", "analytics"), headers=study.authorization(ROME_USER))
+    assert (response.status_code, response.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
 
 
 def test_participant_data_is_cached_privately_and_revalidated(study: StudyUnderTest, number: str) -> None:
@@ -82,7 +82,7 @@ def test_participant_data_is_cached_privately_and_revalidated(study: StudyUnderT
 
 
 def test_etags_differ_between_callers_who_see_different_texts(study: StudyUnderTest, number: str) -> None:
-    """A caller who may read the texts gets no 304 for an answer without them."""
+    """A caller who may read the texts gets no 304 for a response without them."""
     for path in (f"participants/{number}", f"participants/{number}/history"):
         site_response, investigator_response = study.get(path), study.get(path, "investigator")
         assert "By telephone." in site_response.text
@@ -129,16 +129,16 @@ def test_large_responses_are_compressed_unless_they_hold_sealed_texts(study: Stu
 def read_feed(
     study: StudyUnderTest, user: str, cursor: str = "", limit: int = 3, **filters: Any
 ) -> tuple[list[dict[str, Any]], str]:
-    """Read every page behind the cursor; return the rows and the cursor after them."""
+    """Reads every page behind the cursor; returns the rows and the cursor after them."""
     rows: list[dict[str, Any]] = []
     while True:
-        answer = study.get("facts", user, since=cursor, limit=limit, **filters)
-        assert answer.status_code == 200, answer.text
-        assert answer.json().keys() == {"rows", "cursor"}
-        cursor = answer.json()["cursor"]
-        if not answer.json()["rows"]:
+        response = study.get("facts", user, since=cursor, limit=limit, **filters)
+        assert response.status_code == 200, response.text
+        assert response.json().keys() == {"rows", "cursor"}
+        cursor = response.json()["cursor"]
+        if not response.json()["rows"]:
             return rows, cursor
-        rows += answer.json()["rows"]
+        rows += response.json()["rows"]
 
 
 def test_feed_continues_from_its_cursor(demo: Demo) -> None:
@@ -206,9 +206,9 @@ def test_cursor_from_before_a_database_restore_is_410(study: StudyUnderTest, num
     )
     later_snapshot = f"{10**12}:{10**12}:"
     for contents in ([scope, done, up_to, last_seq, "1.1"], [scope, later_snapshot, up_to, last_seq, database]):
-        answer = study.get("facts", since=cursors.seal(cursor_context, contents))
-        assert (answer.status_code, answer.json()["type"]) == (410, "/problems/position-gone")
-        assert "since=" in answer.json()["title"]
+        response = study.get("facts", since=cursors.seal(cursor_context, contents))
+        assert (response.status_code, response.json()["type"]) == (410, "/problems/position-gone")
+        assert "since=" in response.json()["title"]
 
 
 def test_participant_list_json_equals_the_page(demo: Demo) -> None:
@@ -242,10 +242,10 @@ def test_time_whose_plus_became_a_space_is_accepted(study: StudyUnderTest, numbe
     times = ("2999-01-31T12:00:00+01:00", "2999-01-31T12:00:00%2B01:00", "2999-01-31T11:00:00Z")
     for base in ("/analytics/v1/studies/{}/figures/flow.json", "/analytics/studies/{}"):
         address = base.format(study.study_id)
-        answers = [
+        responses = [
             study.http.get(f"{address}?as_of={time}", headers=study.authorization("investigator")) for time in times
         ]
-        assert [answer.status_code for answer in answers] == [200, 200, 200]
+        assert [response.status_code for response in responses] == [200, 200, 200]
     for invalid_time in ("2999-01-31 12:00:00%2B01:00", "2999-01-31T12:00:00 Z", "2999-01-31T12 00:00+01:00"):
         address = study.address("figures/flow.json", "analytics")
         assert (
@@ -279,6 +279,6 @@ def test_filter_by_an_unknown_site_is_rejected(study: StudyUnderTest) -> None:
         ("analytics", "figures/treatments.json"),
         ("analytics", "queries.json"),
     ):
-        answer = study.get_from(service, path, "coordinator", site="nope")
-        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "parameter"), path
+        response = study.get_from(service, path, "coordinator", site="nope")
+        assert (response.status_code, response.json()["errors"][0]["code"]) == (422, "parameter"), path
         assert study.get_from(service, path, "coordinator", site="milan").status_code == 200, path

@@ -137,11 +137,11 @@ def service_of_type(type_name: str) -> str:
 
 
 def register_with_facts(study: StudyUnderTest, *earlier_facts: Fact) -> str:
-    """Register a participant with these facts, each in its service; return the number."""
+    """Registers a participant with these facts, each in its service; returns the number."""
     number = study.register(*(earlier_facts or (SCREENED,))[:1])
     for fact in earlier_facts[1:]:
-        answer = study.record_fact(number, fact)
-        assert answer.status_code == 201, answer.text
+        response = study.record_fact(number, fact)
+        assert response.status_code == 201, response.text
     return number
 
 
@@ -152,18 +152,18 @@ def correct_event(study: StudyUnderTest, number: str, service: str, event: str, 
         "replacement": batch_entry(replacement) if replacement else None,
     }
     path = study.address(f"participants/{number}/facts/record.corrected", service)
-    answer = study.send(path, correction, "investigator")
-    assert answer.status_code == 201, answer.text
+    response = study.send(path, correction, "investigator")
+    assert response.status_code == 201, response.text
 
 
 def current_facts(study: StudyUnderTest, number: str, service: str) -> list[Any]:
-    """The facts that the service says stand, by their ids."""
+    """The current facts in the service's responses, by their ids."""
     rows = study.get_from(service, f"participants/{number}", "investigator").json()["facts"]
     return sorted(([row["event_id"], row["type"], row["data"]] for row in rows), key=lambda row: str(row[0]))
 
 
 def projected_facts(study: StudyUnderTest, number: str, service: str) -> list[Any]:
-    """Return the same facts from analytics, once it has applied them."""
+    """Returns the same facts from analytics, once it has applied them."""
     study.wait_for_analytics()
     return asyncio.run(
         _fetch_projected_facts(demo_environment(study.demo)["QUARTAL_ANALYTICS_SYSTEM_URL"], study, number, service)
@@ -200,15 +200,15 @@ def test_every_fact_can_be_restated_voided_and_reinstated_and_analytics_follows(
     for replacement in (second, None, first, second):
         correct_event(study, number, service, event, replacement)
         current = current_facts(study, number, service)
-        contents = [data for each, _, data in current if each == event]
+        contents = [data for event_id, _, data in current if event_id == event]
         assert contents == ([] if replacement is None else [replacement.model_dump(mode="json")])
         assert projected_facts(study, number, service) == current
     events = study.get_from(service, f"participants/{number}/history", "monitor").json()["events"]
-    original = next(each for each in events if each["event_id"] == event)
+    original = next(row for row in events if row["event_id"] == event)
     assert original["data"] == first.model_dump(mode="json"), "first values first"
     assert original["corrected_by"] == events[-1]["event_id"]
     assert original["recorded_by"].startswith("site@rome")
-    assert {each["recorded_by"].partition("@")[0] for each in events[-4:]} == {"investigator"}
+    assert {row["recorded_by"].partition("@")[0] for row in events[-4:]} == {"investigator"}
 
 
 def test_corrected_death_changes_the_current_figure_but_not_past_positions(study: StudyUnderTest) -> None:
@@ -226,7 +226,7 @@ def test_corrected_death_changes_the_current_figure_but_not_past_positions(study
     assert study.figure("flow")["died"] == flow_with_death["died"] - 1
     assert study.figure("flow", at=flow_with_death["position"])["died"] == flow_with_death["died"]
     timeline = study.get_analytics(f"participants/{number}/timeline.json").json()
-    assert "participant.died" not in {each["type"] for each in timeline["entries"]}
+    assert "participant.died" not in {entry["type"] for entry in timeline["entries"]}
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,11 @@ FILES = [f"{figure}.{kind}" for figure in FIGURES for kind in ("json", "csv", "s
 
 
 def screen_participant(demo: Demo, key: str | None = None) -> dict[str, Any]:
-    """The answer to a new participant's screening, as the site sends it."""
+    """The response to a new participant's screening, as the site sends it."""
     with demo.client("site", SITE_ID, **{"Idempotency-Key": key or secrets.token_hex(8)}) as http:
-        answer = http.post(f"{ENROLLMENT}/participants", json=SCREENING_DATA)
-    assert answer.status_code == 201, answer.text
-    return dict(answer.json())
+        response = http.post(f"{ENROLLMENT}/participants", json=SCREENING_DATA)
+    assert response.status_code == 201, response.text
+    return dict(response.json())
 
 
 def run_cli(demo: Demo, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -50,11 +50,11 @@ def cli_output(demo: Demo, *arguments: str) -> str:
 
 
 def figure_files(demo: Demo, position: int, **params: str) -> dict[str, bytes]:
-    """Return the bytes of each file of each figure at a position."""
+    """Returns the bytes of each file of each figure at a position."""
     with demo.client("investigator") as http:
-        answers = {name: http.get(f"{ANALYTICS}/figures/{name}", params={"at": position, **params}) for name in FILES}
-    assert {answer.status_code for answer in answers.values()} == {200}
-    return {name: answer.content for name, answer in answers.items()}
+        responses = {name: http.get(f"{ANALYTICS}/figures/{name}", params={"at": position, **params}) for name in FILES}
+    assert {response.status_code for response in responses.values()} == {200}
+    return {name: response.content for name, response in responses.items()}
 
 
 def test_reference_study_has_the_numbers_of_the_published_cohort(demo: Demo) -> None:
@@ -102,7 +102,7 @@ def test_live_stream_announces_a_fact_within_a_second(demo: Demo) -> None:
 
 
 def _next_position(lines: Any, figure: str, since: int) -> int:
-    """Return the first position after `since` in an event of the figure."""
+    """Returns the first position after `since` in an event of the figure."""
     event = ""
     for line in lines:
         name, _, value = line.partition(": ")
@@ -116,27 +116,27 @@ def _next_position(lines: Any, figure: str, since: int) -> int:
 @pytest.mark.parametrize("role", ["reader", "monitor"])
 def test_token_of_a_new_member_works_at_once(demo: Demo, role: str) -> None:
     token = cli_output(demo, "token", "--study", STUDY_ID, "--role", role, "--subject", f"new-{secrets.token_hex(4)}")
-    answer = httpx.get(f"{demo.url}{ANALYTICS}/figures/flow.json", headers=_bearer(token), trust_env=False)
-    assert (answer.status_code, answer.json()["enrolled"]) == (200, 31)
+    response = httpx.get(f"{demo.url}{ANALYTICS}/figures/flow.json", headers=_bearer(token), trust_env=False)
+    assert (response.status_code, response.json()["enrolled"]) == (200, 31)
 
 
 def test_token_of_a_new_site_member_works_at_once(demo: Demo) -> None:
     options = ("--role", "site", "--site", SITE_ID, "--subject", f"nurse-{secrets.token_hex(4)}")
     token = cli_output(demo, "token", "--study", STUDY_ID, *options)
-    answer = httpx.post(
+    response = httpx.post(
         f"{demo.url}{ENROLLMENT}/participants", json=SCREENING_DATA, headers=_bearer(token), trust_env=False
     )
-    assert answer.status_code == 201, answer.text
+    assert response.status_code == 201, response.text
 
 
 def test_administrator_token_can_open_a_new_study(demo: Demo) -> None:
     study = f"new-{secrets.token_hex(4)}"
     token = cli_output(demo, "token", "--study", study, "--role", "administrator")
     request = {"study_id": study, **OPENING_DATA}
-    answer = httpx.post(
+    response = httpx.post(
         f"{demo.url}/enrollment/v1/studies", json=request, headers=_bearer(token), timeout=30, trust_env=False
     )
-    assert answer.status_code == 201, answer.text
+    assert response.status_code == 201, response.text
 
 
 def _bearer(token: str) -> dict[str, str]:
@@ -164,7 +164,7 @@ def test_rebuild_from_the_journal_reproduces_every_figure(demo: Demo) -> None:
         position = http.get(f"{ANALYTICS}/position").json()
     before = figure_files(demo, position["position"])
     assert cli_output(demo, "rebuild", "analytics") == "analytics: rebuilt from the journal\n"
-    cache_bypass = {"epoch": position["epoch"]}  # the same positions; cached answers are found by their parameters
+    cache_bypass = {"epoch": position["epoch"]}  # the same positions; cached responses are found by their parameters
     assert figure_files(demo, position["position"], **cache_bypass) == before
 
 
@@ -205,7 +205,7 @@ def test_running_demo_was_checked_against_the_published_events(demo: Demo) -> No
 
 
 def count_study_facts(demo: Demo) -> int:
-    """Return the number of the study's own facts."""
+    """Returns the number of the study's own facts."""
     with demo.client("administrator") as http:
         return len(http.get(ENROLLMENT).raise_for_status().json()["facts"])
 

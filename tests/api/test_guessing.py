@@ -2,7 +2,7 @@
 
 Every route that takes a body is tried by every role that may not read a site's sealed texts and references, twice: with
 the right guess and with a wrong one. Two participants of one history, one for each guess, are led through the same
-requests. Nothing may tell the answers apart but ids and times. The routes are those of the applications: a new one is
+requests. Nothing may tell the responses apart but ids and times. The routes are those of the applications: a new one is
 in it without a line here.
 
 `tests/unit/eventstore/test_sealed_texts.py` compares the calls of the store, which are the same for a right and a wrong
@@ -36,7 +36,7 @@ from tests.demo import Demo
 
 APP_FACTORIES = {"enrollment": enrollment, "toxicity": toxicity, "followup": followup, "analytics": analytics}
 STREAM_BY_SERVICE: dict[str, Stream] = {"enrollment": PARTICIPANT, "toxicity": TOXICITY, "followup": FOLLOWUP}
-USERS_WITHOUT_ACCESS = tuple(who for who in (*ALL_USERS, "nobody") if who not in users_of_site("rome"))
+USERS_WITHOUT_ACCESS = tuple(user for user in (*ALL_USERS, "nobody") if user not in users_of_site("rome"))
 CORRECT_GUESS, WRONG_GUESS = "Zq-marked-right", "Zq-guess-wrong!"
 REFERENCE, OTHER_REFERENCE, UNUSED_REFERENCE = "Zq-ref-right", "Zq-ref-other", "Zq-ref-wrong"
 ID_PATTERN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -47,7 +47,7 @@ ENDING_FACTS = ("participant.voided", "participant.withdrawn")
 
 @cache
 def study_routes() -> tuple[tuple[str, APIRoute], ...]:
-    """Return the routes of all services whose path names a study."""
+    """Returns the routes of all services whose path names a study."""
     apps = ((name, create_app(Settings())) for name, create_app in APP_FACTORIES.items())
     return tuple(
         (name, route)
@@ -111,16 +111,16 @@ def create_target(study: StudyUnderTest, guess: str, reference: str, own_referen
     types = [
         (service, kind) for service, stream in STREAM_BY_SERVICE.items() for kind in stream.declared_facts.values()
     ]
-    for service, kind in sorted(types, key=lambda each: each[1].type_name in ENDING_FACTS):
+    for service, kind in sorted(types, key=lambda item: item[1].type_name in ENDING_FACTS):
         if sealed_members(kind) and kind.type_name != "participant.screened":
             body, key = (
                 body_with_guess(kind, CORRECT_GUESS, own_reference),
                 idempotency_key(service, kind.type_name, twin),
             )
             path = f"participants/{number}/facts/{kind.type_name}"
-            answer = study.post(path, body, service=service, Idempotency_Key=key)
-            if answer.status_code == 201:
-                twin.events[service, kind.type_name] = answer.json()["event_id"]
+            response = study.post(path, body, service=service, Idempotency_Key=key)
+            if response.status_code == 201:
+                twin.events[service, kind.type_name] = response.json()["event_id"]
     return twin
 
 
@@ -135,20 +135,20 @@ def targets(study: StudyUnderTest) -> GuessTargets:
     return GuessTargets(study, correct, wrong, set(correct.events))
 
 
-def comparable_response(answer: httpx.Response) -> tuple[int, str, list[tuple[str, str]], int]:
+def comparable_response(response: httpx.Response) -> tuple[int, str, list[tuple[str, str]], int]:
     """Observable parts of a response: status, body and headers without ids and times, and its size."""
-    text, headers = answer.text, []
-    for name, value in answer.headers.items():
+    text, headers = response.text, []
+    for name, value in response.headers.items():
         if name not in ("date", "content-length"):
             headers.append((name, value))
     for pattern in (ID_PATTERN, TIME_PATTERN, NUMBER_PATTERN):
         text = pattern.sub("…", text)
         headers = [(name, pattern.sub("…", value)) for name, value in headers]
-    return answer.status_code, text, headers, len(text)
+    return response.status_code, text, headers, len(text)
 
 
 def guess_requests(service: str, route: APIRoute, twin: GuessTarget) -> Iterator[tuple[str, dict[str, str], Any]]:
-    """Yield the requests that can contain a guess about a participant: in the query, the headers, the body."""
+    """Yields the requests that can contain a guess about a participant: in the query, the headers, the body."""
     name = route.name
     stream = STREAM_BY_SERVICE.get(service)
     kind = stream.facts.get(name) if stream else None
@@ -196,8 +196,8 @@ def route_path(route: APIRoute, study: StudyUnderTest, number: str) -> str:
     return route.path.format(**values)
 
 
-@pytest.mark.parametrize("who", USERS_WITHOUT_ACCESS)
-def test_correct_guess_gets_the_same_response_as_a_wrong_one(targets: GuessTargets, who: str) -> None:
+@pytest.mark.parametrize("user", USERS_WITHOUT_ACCESS)
+def test_correct_guess_gets_the_same_response_as_a_wrong_one(targets: GuessTargets, user: str) -> None:
     study, attempts = targets.study, 0
     for service, route in study_routes():
         if "POST" not in (route.methods or ()):
@@ -207,10 +207,10 @@ def test_correct_guess_gets_the_same_response_as_a_wrong_one(targets: GuessTarge
         )
         for (query, headers, sent_body), (_, other_headers, other_body) in request_pairs:
             correct_response = study.send(
-                route_path(route, study, targets.correct.number) + query, sent_body, who, **headers
+                route_path(route, study, targets.correct.number) + query, sent_body, user, **headers
             )
             wrong_response = study.send(
-                route_path(route, study, targets.wrong.number) + query, other_body, who, **other_headers
+                route_path(route, study, targets.wrong.number) + query, other_body, user, **other_headers
             )
             assert comparable_response(correct_response) == comparable_response(wrong_response), (
                 route.path,
@@ -237,23 +237,23 @@ def test_readers_of_the_texts_can_distinguish_a_correct_guess(targets: GuessTarg
         assert (repeated.status_code, repeated.headers["Idempotency-Replayed"]) == (200, "true"), type_name
 
 
-@pytest.mark.parametrize("who", USERS_WITHOUT_ACCESS)
-def test_reads_reveal_no_sealed_text_and_no_foreign_participant(targets: GuessTargets, who: str) -> None:
-    study, is_study_wide = targets.study, "@" not in who
+@pytest.mark.parametrize("user", USERS_WITHOUT_ACCESS)
+def test_reads_reveal_no_sealed_text_and_no_foreign_participant(targets: GuessTargets, user: str) -> None:
+    study, is_study_wide = targets.study, "@" not in user
     for _, route in study_routes():
         if "GET" not in (route.methods or ()) or route.path.endswith("/live"):
             continue
         existing_response, unknown_response = (
-            study.http.get(route_path(route, study, number), headers=study.authorization(who))
+            study.http.get(route_path(route, study, number), headers=study.authorization(user))
             for number in (targets.correct.number, new_participant_id())
         )
         for text in (CORRECT_GUESS, REFERENCE, OTHER_REFERENCE):
-            assert text not in existing_response.text + str(existing_response.headers), (who, route.path)
+            assert text not in existing_response.text + str(existing_response.headers), (user, route.path)
         if "{participant_id}" in route.path and not is_study_wide:
             assert comparable_response(existing_response) == comparable_response(unknown_response), route.path
         guess_responses = [
             study.http.get(
-                route_path(route, study, targets.correct.number), params={name: text}, headers=study.authorization(who)
+                route_path(route, study, targets.correct.number), params={name: text}, headers=study.authorization(user)
             )
             for name in ("local_reference", "q")
             for text in (REFERENCE, UNUSED_REFERENCE)
@@ -280,7 +280,7 @@ def test_only_its_own_site_can_tell_that_a_reference_is_taken(targets: GuessTarg
     bodies = [
         body(facts.participant_screened(local_reference=text)) for text in (REFERENCE, f"Zq-{secrets.token_hex(4)}")
     ]
-    statuses = [targets.study.post("participants?dry_run=true", each).status_code for each in bodies]
+    statuses = [targets.study.post("participants?dry_run=true", screening).status_code for screening in bodies]
     assert statuses == [409, 200]
 
 
@@ -292,6 +292,6 @@ def test_impossible_study_id_gets_the_same_response_as_an_unknown_one(study: Stu
         path = route.path.replace("{study_id}", name).replace("{participant_id}", new_participant_id())
         path = path.replace("{name}", "flow")
         for method in route.methods or ():
-            answer = study.http.request(method, path, headers=study.authorization("coordinator"))
-            paths_by_status.setdefault(f"{answer.status_code}", set()).add(f"{service} {method} {path[:80]}")
+            response = study.http.request(method, path, headers=study.authorization("coordinator"))
+            paths_by_status.setdefault(f"{response.status_code}", set()).add(f"{service} {method} {path[:80]}")
     assert not {status: paths for status, paths in paths_by_status.items() if status not in ("404", "409")}

@@ -1,4 +1,4 @@
-"""A request that is sent again under its key: the answer of the first one, marked as such, in every service."""
+"""A request that is sent again under its key: the response of the first one, marked as such, in every service."""
 
 from __future__ import annotations
 
@@ -21,15 +21,18 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
         yield study
 
 
-def replay_marker(answer: httpx.Response) -> str | None:
-    value: str | None = answer.headers.get(REPLAY_HEADER)
+def replay_marker(response: httpx.Response) -> str | None:
+    value: str | None = response.headers.get(REPLAY_HEADER)
     return value
 
 
 def test_repeated_request_is_marked_as_replayed(study: StudyUnderTest) -> None:
     number, key = study.enroll_at("rome"), secrets.token_hex(8)
     first, repeated = (study.record_fact(number, facts.procedure_performed(), Idempotency_Key=key) for _ in range(2))
-    assert [(answer.status_code, replay_marker(answer)) for answer in (first, repeated)] == [(201, None), (201, "true")]
+    assert [(response.status_code, replay_marker(response)) for response in (first, repeated)] == [
+        (201, None),
+        (201, "true"),
+    ]
     assert first.json() == repeated.json()
     by_event = study.record_fact(number, facts.procedure_performed(), Idempotency_Key=first.json()["event_id"])
     assert (by_event.status_code, by_event.json(), replay_marker(by_event)) == (201, first.json(), "true")
@@ -93,10 +96,10 @@ def test_dry_run_with_an_event_id_as_key_returns_the_recorded_outcome(study: Stu
 def test_header_sent_twice_is_rejected(study: StudyUnderTest, name: str) -> None:
     value = {"Idempotency-Key": secrets.token_hex(8), "Quartal-After": "enrollment=1"}[name]
     headers = [*study.authorization(ROME_USER).items(), (name, value), (name, f"{value}")]
-    answer = study.http.post(study.address("participants"), json=body(facts.participant_screened()), headers=headers)
-    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/schema")
+    response = study.http.post(study.address("participants"), json=body(facts.participant_screened()), headers=headers)
+    assert (response.status_code, response.json()["type"]) == (422, "/problems/schema")
     assert (
-        answer.json()["errors"][0]["message"]
+        response.json()["errors"][0]["message"]
         == f"header {name.lower()}: This header is sent more than once. Send it once."
     )
-    assert value not in answer.text
+    assert value not in response.text

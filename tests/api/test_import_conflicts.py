@@ -40,7 +40,7 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
 
 
 def count_facts(study: StudyUnderTest, service: str) -> int:
-    """Return the number of participants' facts in the service."""
+    """Returns the number of participants' facts in the service."""
     return len(study.get_from(service, "facts", "coordinator", limit=1000).json()["rows"])
 
 
@@ -61,7 +61,7 @@ def start_import(study: StudyUnderTest, file: str) -> subprocess.Popen[str]:
 def test_contradictory_file_has_only_its_invalid_line_refused(
     study: StudyUnderTest, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    """Beside a death before the birth, the contacts and the true death cannot be; without it they stand."""
+    """A death before the birth contradicts the contacts and the true death; without it they are recorded."""
     assert run_import(study, write_file(tmp_path, REGISTRATION_LINES)).code == 0
     valid_facts = [
         followup.follow_up_recorded(30),
@@ -76,9 +76,9 @@ def test_contradictory_file_has_only_its_invalid_line_refused(
     ]
     report = tmp_path / "refused.jsonl"
     result = run_import(study, write_file(tmp_path, lines), "--report", str(report), *options)
-    entries = [json.loads(each) for each in report.read_text().splitlines()]
-    refused = [each for each in entries if each["outcome"] == "refused"]
-    assert [(each["line"], each["errors"][0]["code"]) for each in refused] == [(1, "before-birth")]
+    entries = [json.loads(line) for line in report.read_text().splitlines()]
+    refused = [entry for entry in entries if entry["outcome"] == "refused"]
+    assert [(entry["line"], entry["errors"][0]["code"]) for entry in refused] == [(1, "before-birth")]
     recorded = "would be recorded" if options else "recorded"
     assert result.counts == {"sent": 6, recorded: 4, "there already": 1, "refused": 1}, result
     assert count_facts(study, "followup") == (0 if options else 3)

@@ -112,12 +112,12 @@ def test_every_refused_line_is_reported_and_the_rest_is_recorded(
     assert result.code == 1, result
     recorded = "would be recorded" if options else "recorded"
     assert result.counts == {"sent": 20, recorded: 12, "there already": 0, "refused": 8}, result
-    lines = [json.loads(each) for each in report.read_text().splitlines()]
-    assert [each["line"] for each in lines] == list(range(1, 21))
-    refused = [each for each in lines if each["outcome"] == "refused"]
-    assert {each["line"]: each["errors"][0]["code"] for each in refused} == EXPECTED_CODES
+    lines = [json.loads(line) for line in report.read_text().splitlines()]
+    assert [line["line"] for line in lines] == list(range(1, 21))
+    refused = [line for line in lines if line["outcome"] == "refused"]
+    assert {line["line"]: line["errors"][0]["code"] for line in refused} == EXPECTED_CODES
     assert refused[3]["errors"][0]["pointer"] == "/found_on"
-    assert {each["outcome"] for each in lines[8:]} == {"would-record" if options else "recorded"}
+    assert {line["outcome"] for line in lines[8:]} == {"would-record" if options else "recorded"}
     assert report.stat().st_mode & 0o777 == 0o600
     assert [int(number) for number in re.findall(r"^line (\d+)", result.stdout, re.MULTILINE)] == sorted(EXPECTED_CODES)
     assert sorted(versions_by_participant(study).values()) == ([] if options else [6, 6])
@@ -160,7 +160,7 @@ def test_killed_import_is_completed_by_the_next_one(study: StudyUnderTest, tmp_p
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while len([each for each in versions_by_participant(study).values() if each > 1]) < 3:
+    while len([version for version in versions_by_participant(study).values() if version > 1]) < 3:
         assert process.poll() is None, "it was done before it could be killed"
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -192,7 +192,7 @@ def _without_study_specifics(value: Any) -> Any:
 
 
 def add_difficult_participants(study: StudyUnderTest) -> None:
-    """Record what makes an import difficult: corrections, voided facts, transfers, withdrawals."""
+    """Records what makes an import difficult: corrections, voided facts, transfers, withdrawals."""
     study.enroll_at("milan", *TREATMENT_FACTS, facts.systemic_therapy_started())
     number = study.enroll_at(
         "rome", *TREATMENT_FACTS, facts.procedure_performed(detail="private"), local_reference="MRN-1"
@@ -255,7 +255,7 @@ def test_export_is_a_no_op_in_its_study_and_recreates_an_equal_study(study: Stud
     add_difficult_participants(study)
     file = tmp_path / "study.jsonl"
     export_facts(study, file)
-    lines = [json.loads(each) for each in file.read_text("utf-8").splitlines()]
+    lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     recorded_versions, figures_before = versions_by_participant(study), figures_and_queries(study)
     reimported = run_import(study, str(file))
     assert (reimported.code, reimported.counts) == (
@@ -266,7 +266,7 @@ def test_export_is_a_no_op_in_its_study_and_recreates_an_equal_study(study: Stud
     other = StudyUnderTest(study.demo, study.http)
     imported = run_import(other, str(file))
     assert imported.code == 0, imported
-    grants = sum(each["type"].startswith("study.member_") for each in lines)
+    grants = sum(line["type"].startswith("study.member_") for line in lines)
     assert imported.counts["left out"] == grants
     assert "stated as withheld: 3.\n" in imported.stdout  # a waiver, a reason why not graded, a narrative
     assert sorted(versions_by_participant(other).values()) == sorted(recorded_versions.values())

@@ -42,8 +42,8 @@ def folder(tmp_path: Path) -> Path:
 
 def read_report(command: CommandResult, report: Path) -> list[dict[str, Any]]:
     """The report's lines, whose outcomes are those that the summary counts."""
-    report_lines = [json.loads(each) for each in report.read_text("utf-8").splitlines()]
-    counts = Counter(each["outcome"] for each in report_lines)
+    report_lines = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
+    counts = Counter(line["outcome"] for line in report_lines)
     assert command.counts["sent"] == len(report_lines)
     assert command.counts.get("recorded", 0) == counts["recorded"]
     assert command.counts["refused"] == counts["refused"]
@@ -59,7 +59,7 @@ def import_lines(
 
 
 def outcome_codes(report_lines: list[dict[str, Any]]) -> list[str]:
-    return [each["errors"][0]["code"] if each["errors"] else each["outcome"] for each in report_lines]
+    return [line["errors"][0]["code"] if line["errors"] else line["outcome"] for line in report_lines]
 
 
 def lines_for_number(number: str, *stated_facts: Any) -> list[str]:
@@ -197,7 +197,7 @@ def test_counts_of_existing_new_and_invalid_lines_add_up(study: StudyUnderTest, 
     command, report = import_lines(study, folder, lines)
     assert command.code == 1
     assert command.counts == {"sent": 30, "recorded": 10, "there already": 19, "refused": 1}
-    assert [each["line"] for each in report if each["outcome"] == "refused"] == [20]
+    assert [line["line"] for line in report if line["outcome"] == "refused"] == [20]
     repeated, _ = import_lines(study, folder, lines)
     assert repeated.counts == {"sent": 30, "recorded": 0, "there already": 29, "refused": 1}
 
@@ -205,9 +205,9 @@ def test_counts_of_existing_new_and_invalid_lines_add_up(study: StudyUnderTest, 
 def test_concurrent_imports_count_each_fact_once(study: StudyUnderTest, folder: Path) -> None:
     file = write_file(folder, participant_lines(20))
     processes = [start_import(study, file) for _ in range(2)]
-    counts = [CommandResult(0, each.communicate(timeout=120)[0], "").counts for each in processes]
-    assert sum(each["recorded"] for each in counts) == 120
-    assert all(each["recorded"] + each["there already"] == 120 for each in counts)
+    counts = [CommandResult(0, process.communicate(timeout=120)[0], "").counts for process in processes]
+    assert sum(count_by_outcome["recorded"] for count_by_outcome in counts) == 120
+    assert all(count_by_outcome["recorded"] + count_by_outcome["there already"] == 120 for count_by_outcome in counts)
 
 
 def test_unknown_site_is_named_in_the_refusal(study: StudyUnderTest, folder: Path) -> None:
@@ -225,7 +225,7 @@ def test_exported_event_with_changed_content_is_not_overwritten(study: StudyUnde
     number = study.enroll_at("rome", facts.lesion_registered())
     file = folder / "study.jsonl"
     assert run_quartal(study.demo, "export", "facts", "--study", study.study_id, "--out", str(file)).code == 0
-    (lesion,) = (json.loads(each) for each in file.read_text().splitlines() if "lesion.registered" in each)
+    (lesion,) = (json.loads(line) for line in file.read_text().splitlines() if "lesion.registered" in line)
     lesion["data"]["size_mm"] = 99
     command, report = import_lines(study, folder, [json.dumps(lesion)])
     assert outcome_codes(report) == ["event-says-otherwise"]

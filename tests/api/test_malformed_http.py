@@ -19,7 +19,7 @@ from tests.api.support.study import EXAMPLE_BODIES, ROME_USER, StudyUnderTest, o
 from tests.demo import Demo
 
 CANARY = f"zk{secrets.token_hex(8)}"
-"""A name or value in requests, which no answer may contain, in upper or lower case."""
+"""A name or value in requests, which no response may contain, in upper or lower case."""
 MIB = 1024 * 1024
 JSON_HEADERS = {"Content-Type": "application/json"}
 
@@ -69,8 +69,8 @@ def _replace_names(value: Any) -> Any:
     return [_replace_names(member) for member in value] if isinstance(value, list) else value
 
 
-def contains_canary(answer: httpx.Response) -> bool:
-    return CANARY in answer.text.lower() or CANARY in str(answer.headers).lower()
+def contains_canary(response: httpx.Response) -> bool:
+    return CANARY in response.text.lower() or CANARY in str(response.headers).lower()
 
 
 def find_written_canaries(study: StudyUnderTest) -> list[str]:
@@ -100,9 +100,9 @@ def test_rejected_body_is_neither_returned_nor_logged(study: StudyUnderTest, num
     for path, body in bodies_by_path.items():
         user = ROME_USER if "/participants" in path else "administrator"
         for canary_body in values_with_canaries(body):
-            answer = study.send(path, canary_body, user)
-            assert answer.status_code == 422, (path, canary_body)
-            assert not contains_canary(answer), answer.text
+            response = study.send(path, canary_body, user)
+            assert response.status_code == 422, (path, canary_body)
+            assert not contains_canary(response), response.text
     entries = [{"type": name, "data": _replace_texts(body)} for name, body in EXAMPLE_BODIES.items()] + [
         {"type": CANARY, "data": {}}
     ]
@@ -133,12 +133,12 @@ def test_rejected_path_query_and_headers_are_neither_returned_nor_logged(study: 
         f"/health/{CANARY}",
     ]
     for path in paths:
-        for answer in (
+        for response in (
             study.http.get(path, headers=authorization),
             study.http.post(path, json=content, headers=authorization),
         ):
-            assert answer.status_code in (401, 404, 405, 415, 422), path
-            assert not contains_canary(answer), (path, answer.text)
+            assert response.status_code in (401, 404, 405, 415, 422), path
+            assert not contains_canary(response), (path, response.text)
     for name in ("site", "status", "after", "limit", "at", "cut", "as_of", "by", "subset", "epoch", "dry_run"):
         params = {name: f"{CANARY} \0"}
         for path in ("participants", "facts", f"participants/{number}"):
@@ -210,8 +210,10 @@ def test_body_must_be_valid_bounded_json_without_duplicate_members(
     study: StudyUnderTest, dry_run_path: str, kind: str
 ) -> None:
     content, status = BODIES[kind]
-    answer = study.http.post(dry_run_path, content=content, headers={**study.authorization(ROME_USER), **JSON_HEADERS})
-    assert answer.status_code == status, answer.text
+    response = study.http.post(
+        dry_run_path, content=content, headers={**study.authorization(ROME_USER), **JSON_HEADERS}
+    )
+    assert response.status_code == status, response.text
 
 
 def test_chunked_body_is_limited_by_its_actual_size(study: StudyUnderTest, dry_run_path: str) -> None:
@@ -235,15 +237,15 @@ def test_only_uncompressed_json_is_accepted(study: StudyUnderTest, dry_run_path:
         "application/json5",
         "text/json",
     ):
-        answer = study.http.post(
+        response = study.http.post(
             dry_run_path, content=LESION_BODY, headers={**study.authorization(ROME_USER), "Content-Type": content_type}
         )
-        assert answer.status_code == 415, content_type
+        assert response.status_code == 415, content_type
     for content_type in ("application/json", "Application/JSON ; charset=utf-8", "application/json;charset=UTF-8"):
-        answer = study.http.post(
+        response = study.http.post(
             dry_run_path, content=LESION_BODY, headers={**study.authorization(ROME_USER), "Content-Type": content_type}
         )
-        assert answer.status_code == 200, content_type
+        assert response.status_code == 200, content_type
     gzip_headers = {**study.authorization(ROME_USER), **JSON_HEADERS, "Content-Encoding": "gzip"}
     assert study.http.post(dry_run_path, content=gzip.compress(LESION_BODY), headers=gzip_headers).status_code == 415
 
@@ -315,7 +317,7 @@ GARBAGE = (
 
 
 def with_demo_host(study: StudyUnderTest, garbage: bytes) -> bytes:
-    """Return the request with the demo's own host, since another host is refused before anything else is read."""
+    """Returns the request with the demo's own host, since another host is refused before anything else is read."""
     return garbage.replace(b"Host: a\r\n", f"Host: 127.0.0.1:{study.demo.port}\r\n".encode())
 
 

@@ -127,8 +127,8 @@ def test_every_operation_documents_security_and_errors(documents: dict[str, Any]
         assert operation["security"], path
         assert operation["description"], path
         for status in ("400", "401", "403", "404", "409", "412", "413", "415", "422", "429", "503"):
-            answer = operation["responses"][status]["content"]
-            assert answer == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+            content = operation["responses"][status]["content"]
+            assert content == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
         parameter_names = {parameter["name"] for parameter in operation.get("parameters", ())}
         assert set(re.findall(r"{(\w+)}", path)) <= parameter_names
         if method == "post" and path != SEARCH_PATH:
@@ -153,9 +153,9 @@ def test_recorded_and_problem_responses_match_the_document(study: StudyUnderTest
     components = documents["enrollment"]["components"]
     recorded = study.post("participants", EXAMPLE_BODIES["participant.screened"])
     refused = study.post("participants", {"birth_year": "1949"})
-    for name, answer in (("Recorded", recorded), ("Problem", refused)):
+    for name, response in (("Recorded", recorded), ("Problem", refused)):
         schema = {"$ref": f"#/components/schemas/{name}", "components": components}
-        assert list(Draft202012Validator(schema).iter_errors(answer.json())) == []
+        assert list(Draft202012Validator(schema).iter_errors(response.json())) == []
 
 
 PATHS_WITHOUT_SCHEMA = {"/analytics/v1/studies/{study_id}/live"}
@@ -191,7 +191,7 @@ def test_every_schema_component_is_used(documents: dict[str, Any], service: str)
 
 
 def test_every_read_responds_as_documented_and_honors_etags(study: StudyUnderTest, documents: dict[str, Any]) -> None:
-    """Also: a client that holds the answer gets 304, unless a cursor or the age of a measurement is in it."""
+    """Also: a client that holds the response gets 304, unless a cursor or the age of a measurement is in it."""
     number = study.wait_until_known(
         study.enroll_at("rome", facts.lesion_registered(), facts.procedure_performed(detail="By telephone."))
     )
@@ -206,11 +206,11 @@ def test_every_read_responds_as_documented_and_honors_etags(study: StudyUnderTes
             figures = FIGURES if path.endswith("/figures/{name}.{kind}") else ("",)
             for query, figure in product(queries, figures):
                 address = path.replace("{kind}", "json").format_map({**values, "name": figure}) + query
-                answer = study.http.get(address, headers=study.authorization("investigator"))
-                assert answer.status_code == 200, (service, address, answer.text)
+                response = study.http.get(address, headers=study.authorization("investigator"))
+                assert response.status_code == 200, (service, address, response.text)
                 validator = Draft202012Validator({**schema, "components": document["components"]})
-                assert list(validator.iter_errors(answer.json())) == [], address
-                headers = {"If-None-Match": answer.headers["ETag"], **study.authorization("investigator")}
+                assert list(validator.iter_errors(response.json())) == [], address
+                headers = {"If-None-Match": response.headers["ETag"], **study.authorization("investigator")}
                 revalidation_status = study.http.get(address, headers=headers).status_code
                 assert revalidation_status == 304 or query or path.endswith("/operations.json"), address
                 attempts += 1

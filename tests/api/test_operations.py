@@ -37,9 +37,9 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
 
 
 def read_operations(study: StudyUnderTest, user: str = "administrator") -> dict[str, Any]:
-    answer = study.get_analytics("operations.json", user)
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
+    response = study.get_analytics("operations.json", user)
+    assert response.status_code == 200, response.text
+    return dict(response.json())
 
 
 def get_operations_page(study: StudyUnderTest, user: str) -> httpx.Response:
@@ -72,7 +72,7 @@ def parked_subjects(demo: Demo, source: str) -> set[tuple[str, ...]]:
 
 
 def is_counted_everywhere(study: StudyUnderTest) -> bool:
-    """Does every consumer count two streams that stand still, on its own address and on the common one?"""
+    """Does every consumer count two parked streams, on its own address and on the common one?"""
     metric_name = "quartal_inbox_parked_streams"
     values = [
         read_metric(study, metric_name, path, service=name)
@@ -167,11 +167,11 @@ def test_lag_of_every_topic_is_reported_and_returns_to_zero(study: StudyUnderTes
         assert measurement_age < TIMEOUT_SECONDS
 
 
-@pytest.mark.parametrize("who", ALL_USERS)
-def test_operations_page_is_readable_only_by_study_wide_oversight_roles(study: StudyUnderTest, who: str) -> None:
-    expected = 200 if who in OPERATIONS_USERS else 403
-    assert study.get_analytics("operations.json", who).status_code == expected
-    assert get_operations_page(study, who).status_code == expected
+@pytest.mark.parametrize("user", ALL_USERS)
+def test_operations_page_is_readable_only_by_study_wide_oversight_roles(study: StudyUnderTest, user: str) -> None:
+    expected = 200 if user in OPERATIONS_USERS else 403
+    assert study.get_analytics("operations.json", user).status_code == expected
+    assert get_operations_page(study, user).status_code == expected
 
 
 def test_operations_page_is_404_to_outsiders_and_redirects_anonymous_visitors(study: StudyUnderTest) -> None:

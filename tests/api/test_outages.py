@@ -116,20 +116,20 @@ async def test_requests_during_a_database_outage_are_503_and_work_again_after_it
             ]
 
         port = proxy.server.sockets[0].getsockname()[1] if proxy.server else 0
-        assert [answer.status_code for answer in await send_requests()] == [201, 200, 200, 200]
+        assert [response.status_code for response in await send_requests()] == [201, 200, 200, 200]
         await proxy.close()
-        for answer in await send_requests():
-            assert answer.status_code == 503
-            assert answer.headers["Retry-After"] == "1"
-            assert answer.json()["type"] == "/problems/busy"
-            assert CANARY not in answer.text
+        for response in await send_requests():
+            assert response.status_code == 503
+            assert response.headers["Retry-After"] == "1"
+            assert response.json()["type"] == "/problems/busy"
+            assert CANARY not in response.text
         assert (await clients["enrollment"].get("/enrollment/health/live")).status_code == 200
         metrics = await clients["analytics"].get("/analytics/metrics")
         assert metrics.status_code == 200
         assert "quartal_http_requests_total" in metrics.text
         assert "quartal_inbox" not in metrics.text, "what is not known is not shown as it was"
         await proxy.open(port)
-        assert [answer.status_code for answer in await send_requests()] == [409, 200, 200, 200]
+        assert [response.status_code for response in await send_requests()] == [409, 200, 200, 200]
 
 
 async def test_request_undone_by_a_deadlock_is_503() -> None:
@@ -140,9 +140,9 @@ async def test_request_undone_by_a_deadlock_is_503() -> None:
         raise asyncpg.DeadlockDetectedError(CANARY)
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
-        answer = await client.get("/undone")
-    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/busy")
-    assert CANARY not in answer.text
+        response = await client.get("/undone")
+    assert (response.status_code, response.json()["type"]) == (503, "/problems/busy")
+    assert CANARY not in response.text
 
 
 async def test_internal_error_reveals_no_request_data_to_client_or_log(
@@ -157,10 +157,10 @@ async def test_internal_error_reveals_no_request_data_to_client_or_log(
 
     with caplog.at_level(logging.DEBUG):
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
-            answer = await client.get("/faulty")
-    assert (answer.status_code, answer.json()["type"]) == (500, "/problems/unforeseen")
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            response = await client.get("/faulty")
+    assert (response.status_code, response.json()["type"]) == (500, "/problems/unforeseen")
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert "ValueError" in caplog.text
     assert "faulty" in caplog.text
-    assert CANARY not in caplog.text + answer.text
+    assert CANARY not in caplog.text + response.text
     assert not [record for record in caplog.records if record.exc_info]

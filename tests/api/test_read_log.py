@@ -28,7 +28,7 @@ def rome_participant(study: StudyUnderTest) -> str:
 
 
 def read_log(study: StudyUnderTest, service: str, user: str = "auditor") -> list[dict[str, Any]]:
-    """Return all lines of the log, read page by page."""
+    """Returns all lines of the log, read page by page."""
     rows, after = list[dict[str, Any]](), 0
     while after is not None:
         page = study.get_from(service, "reads", user, after=after, limit=3).json()
@@ -65,37 +65,37 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize(("service", "path", "what"), READS)
+@pytest.mark.parametrize(("service", "path", "resource"), READS)
 def test_read_of_participant_rows_is_logged(
-    study: StudyUnderTest, rome_participant: str, service: str, path: str, what: str
+    study: StudyUnderTest, rome_participant: str, service: str, path: str, resource: str
 ) -> None:
     before = read_log(study, service)
-    answer = study.get_from(service, path.format(rome_participant), "monitor")
-    assert answer.status_code == 200
+    response = study.get_from(service, path.format(rome_participant), "monitor")
+    assert response.status_code == 200
     (line,) = read_log(study, service)[len(before) :]
     assert (line["read_by"], line["what"], line["address"]) == (
         subject(study.study_id, "monitor", None),
-        what,
+        resource,
         "127.0.0.1",
     )
     assert line["participant_id"] == (rome_participant if "{}" in path else None)
-    if answer.headers["content-type"] == "application/json":
-        document = answer.json()
+    if response.headers["content-type"] == "application/json":
+        document = response.json()
         rows: list[Any] = next(
             (document[name] for name in ("rows", "facts", "events", "targets", "entries") if name in document), []
         )
         assert line["rows"] == len(rows)
 
 
-@pytest.mark.parametrize(("path", "what"), PAGES)
+@pytest.mark.parametrize(("path", "resource"), PAGES)
 def test_page_view_of_participant_rows_is_logged(
-    study: StudyUnderTest, rome_participant: str, path: str, what: str
+    study: StudyUnderTest, rome_participant: str, path: str, resource: str
 ) -> None:
     before = read_log(study, "analytics")
     address = f"/analytics/studies/{study.study_id}{path.format(rome_participant)}"
     assert study.http.get(address, headers=study.authorization("investigator")).status_code == 200
     (line,) = read_log(study, "analytics")[len(before) :]
-    assert (line["read_by"], line["what"]) == (subject(study.study_id, "investigator", None), what)
+    assert (line["read_by"], line["what"]) == (subject(study.study_id, "investigator", None), resource)
 
 
 def test_search_is_logged_without_the_search_term(study: StudyUnderTest, rome_participant: str) -> None:
@@ -125,7 +125,7 @@ def test_aggregate_reads_and_refused_reads_are_not_logged(study: StudyUnderTest,
 def test_read_log_is_readable_by_administrators_investigators_and_auditors(
     study: StudyUnderTest, rome_participant: str, service: str
 ) -> None:
-    readers = {who for who in ALL_USERS if study.get_from(service, "reads", who).status_code == 200}
+    readers = {user for user in ALL_USERS if study.get_from(service, "reads", user).status_code == 200}
     assert readers == {"administrator", "investigator", "auditor"}
     assert study.get_from(service, "reads", "nobody").status_code == 404
 
@@ -141,6 +141,6 @@ def test_site_members_see_their_own_site_and_overseers_the_whole_study(study: St
         facts_shown = study.get("", user).json()["facts"]
         members = {fact["data"]["member"] for fact in facts_shown if fact["type"] == "study.member_granted"}
         role, _, site = user.partition("@")
-        visible = {each for each in ALL_USERS if site and each.endswith(f"@{site}")} or {user}
+        visible = {member for member in ALL_USERS if site and member.endswith(f"@{site}")} or {user}
         visible = visible if site or role == "reader" else set(ALL_USERS)
-        assert members == {subject(study.study_id, *split_user(each)) for each in visible}, user
+        assert members == {subject(study.study_id, *split_user(member)) for member in visible}, user

@@ -45,7 +45,7 @@ def test_every_readme_command_works_and_is_repeatable(demo: Demo) -> None:
     while not _is_counted(shell):
         assert time.monotonic() < deadline, "the figure does not count the participant"
         time.sleep(POLL_INTERVAL_SECONDS)
-    assert shell.run_checked(*DEMO_BLOCKS[:-1]) == first_output, "the same requests again give the same answers"
+    assert shell.run_checked(*DEMO_BLOCKS[:-1]) == first_output, "the same requests again give the same responses"
 
 
 def test_readme_example_of_a_refusal_returns_code_and_pointer(demo: Demo) -> None:

@@ -1,4 +1,4 @@
-"""Requests made up from the OpenAPI documents: no server error, and every answer as the document has it."""
+"""Requests made up from the OpenAPI documents: no server error, and every response as the document has it."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
         yield study
 
 
-@pytest.mark.parametrize(("service", "who"), EXAMPLE_COUNTS)
-def test_generated_requests_get_only_documented_responses(study: StudyUnderTest, service: str, who: str) -> None:
+@pytest.mark.parametrize(("service", "user"), EXAMPLE_COUNTS)
+def test_generated_requests_get_only_documented_responses(study: StudyUnderTest, service: str, user: str) -> None:
     schema = schemathesis.openapi.from_url(f"{study.demo.url}/{service}/openapi.json")
     number = study.get("participants").json()["rows"][0]["participant_id"]
     path_values = {
@@ -66,7 +66,7 @@ def test_generated_requests_get_only_documented_responses(study: StudyUnderTest,
         if operation.path.endswith("/live"):
             continue  # a stream without end
         operation_count += 1
-        _run_generated_requests(study, operation, who, path_values, EXAMPLE_COUNTS[service, who])
+        _run_generated_requests(study, operation, user, path_values, EXAMPLE_COUNTS[service, user])
     assert operation_count >= {"enrollment": 30, "toxicity": 10, "followup": 16, "analytics": 6}[service]
 
 

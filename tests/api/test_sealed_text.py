@@ -71,8 +71,8 @@ READS = (
 )
 
 
-def sealed_texts_in(answer: httpx.Response) -> set[str]:
-    return {text for text in SECRETS if text in answer.text or text in str(answer.headers)}
+def sealed_texts_in(response: httpx.Response) -> set[str]:
+    return {text for text in SECRETS if text in response.text or text in str(response.headers)}
 
 
 def test_site_reads_its_own_sealed_texts(study: StudyUnderTest, rome_participant: str) -> None:
@@ -103,11 +103,11 @@ def test_sealed_texts_are_returned_to_no_other_caller(study: StudyUnderTest, rom
     study.wait_for_analytics()
     for user in (*ALL_USERS, "nobody"):
         for service, path in READS:
-            answer = study.http.get(
+            response = study.http.get(
                 study.address(path.format(rome_participant), service), headers=study.authorization(user)
             )
             if user not in users_of_site("rome") or service == "analytics":
-                assert sealed_texts_in(answer) == set(), (user, path)
+                assert sealed_texts_in(response) == set(), (user, path)
 
 
 def test_error_responses_quote_no_sealed_text(study: StudyUnderTest, rome_participant: str) -> None:
@@ -116,8 +116,8 @@ def test_error_responses_quote_no_sealed_text(study: StudyUnderTest, rome_partic
         for fact in (facts.participant_screened(local_reference=REFERENCE), facts.consent_withdrawn(9))
     ]
     responses.append(study.post("participants", body(facts.participant_screened(local_reference=REFERENCE))))
-    assert [answer.status_code for answer in responses] == [422, 422, 409]
-    assert [sealed_texts_in(answer) for answer in responses] == [set()] * 3
+    assert [response.status_code for response in responses] == [422, 422, 409]
+    assert [sealed_texts_in(response) for response in responses] == [set()] * 3
 
 
 async def test_sealed_texts_are_not_published_to_kafka(study: StudyUnderTest, rome_participant: str) -> None:
@@ -164,19 +164,19 @@ def test_local_reference_is_found_only_by_its_own_site(study: StudyUnderTest, ro
 def test_local_reference_is_rejected_in_urls(study: StudyUnderTest, rome_participant: str) -> None:
     for user in (*ALL_USERS, "nobody"):
         for path in ("participants", f"participants/{rome_participant}", "facts"):
-            answer = study.get(path, user, local_reference=REFERENCE)
+            response = study.get(path, user, local_reference=REFERENCE)
             if path == "participants":
-                assert (answer.status_code, answer.json()["type"]) == (422, "/problems/parameter")
-            assert REFERENCE not in answer.text or user in users_of_site("rome")
+                assert (response.status_code, response.json()["type"]) == (422, "/problems/parameter")
+            assert REFERENCE not in response.text or user in users_of_site("rome")
 
 
 def test_local_reference_in_use_is_refused_without_naming_the_participant(study: StudyUnderTest) -> None:
     first = study.register(facts.participant_screened(local_reference="Zw-12"))
     second = body(facts.participant_screened(local_reference="zW-12"))
     assert study.post("participants?dry_run=true", second).status_code == 409
-    answer = study.post("participants", second)
-    assert answer.status_code == 409
-    assert answer.json() == {
+    response = study.post("participants", second)
+    assert response.status_code == 409
+    assert response.json() == {
         "type": "/problems/already-registered",
         "title": ReferenceInUse.title,
         "status": 409,
@@ -188,7 +188,7 @@ def test_local_reference_in_use_is_refused_without_naming_the_participant(study:
             }
         ],
     }
-    assert first not in str(answer.headers)
+    assert first not in str(response.headers)
     assert (
         study.register(facts.participant_screened(site_id="milan", local_reference="Zw-12"), user="site@milan") != first
     )

@@ -26,7 +26,7 @@ from tests.demo import Demo
 
 
 def sign_token(demo: Demo, header: dict[str, Any] | None = None, key: ECKey | None = None, **claims: Any) -> str:
-    """Sign a token of the demo's issuer, with these changes."""
+    """Signs a token of the demo's issuer, with these changes."""
     issuer_key = ECKey.import_key(json.loads((demo.data / "issuer" / "issuer.json").read_bytes()))
     now = int(Clock().now().timestamp())
     all_claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "site@site-01.atc-rt", "iat": now, "exp": now + 600, **claims}
@@ -94,7 +94,7 @@ EXPECTED_REASONS: dict[str, TokenRefusalReason] = {
     "no subject": "subject",
     "huge": "oversized",
 }
-"""Message about a bad token. The answer to other credentials only asks for a bearer token."""
+"""Message about a bad token. The response to other credentials only asks for a bearer token."""
 
 
 @pytest.fixture(scope="module")
@@ -114,25 +114,25 @@ PROTECTED_PATHS = ("/enrollment/v1/studies/atc-rt/participants", "/analytics/v1/
 @pytest.mark.parametrize("kind", BAD_TOKENS)
 def test_invalid_token_is_401_with_its_reason(demo: Demo, http: httpx.Client, kind: str) -> None:
     authorization = {"Authorization": BAD_TOKENS[kind](demo)} if kind != "none" else {}
-    answers = [http.get(path, headers=authorization) for path in PROTECTED_PATHS]
-    answers.append(http.post(f"{PROTECTED_PATHS[0]}?dry_run=true", content=b"not even JSON", headers=authorization))
-    answers.append(
+    responses = [http.get(path, headers=authorization) for path in PROTECTED_PATHS]
+    responses.append(http.post(f"{PROTECTED_PATHS[0]}?dry_run=true", content=b"not even JSON", headers=authorization))
+    responses.append(
         http.get(PROTECTED_PATHS[1], headers={**authorization, "Accept": "text/html;q=0.9, application/problem+json"})
     )
     reason = EXPECTED_REASONS.get(kind)
-    for answer in answers:
-        assert answer.status_code == 401
-        assert challenge_description(answer.headers["WWW-Authenticate"]) == (SENTENCES[reason] if reason else None)
-    for answer in answers[:-1]:
-        assert answer.json()["type"] == "/problems/not-recognised"
-        assert answer.json()["errors"][0]["code"] == (f"token-{reason}" if reason else "no-token")
-        assert is_indistinguishable(answer, answers[0])
+    for response in responses:
+        assert response.status_code == 401
+        assert challenge_description(response.headers["WWW-Authenticate"]) == (SENTENCES[reason] if reason else None)
+    for response in responses[:-1]:
+        assert response.json()["type"] == "/problems/not-recognised"
+        assert response.json()["errors"][0]["code"] == (f"token-{reason}" if reason else "no-token")
+        assert is_indistinguishable(response, responses[0])
 
 
 def test_two_authorization_headers_are_rejected(demo: Demo, http: httpx.Client) -> None:
     headers = [("Authorization", f"Bearer {sign_token(demo)}"), ("Authorization", f"Bearer {sign_token(demo)}")]
-    answer = http.get(PROTECTED_PATHS[0], headers=headers)
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (401, "token-several")
+    response = http.get(PROTECTED_PATHS[0], headers=headers)
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (401, "token-several")
 
 
 def challenge_description(header: str) -> str | None:
@@ -174,5 +174,5 @@ def test_session_cookie_authorizes_reading_pages_only(demo: Demo, http: httpx.Cl
     assert http.get(PROTECTED_PATHS[1], headers=cookie).status_code == 200
     assert http.get(PROTECTED_PATHS[0], headers=cookie).status_code == 401
     for address in (PROTECTED_PATHS[0], "/enrollment/v1/studies", PROTECTED_PATHS[1]):
-        answer = http.post(address, json=body(facts.participant_screened(site_id="site-01")), headers=cookie)
-        assert answer.status_code in (401, 405)
+        response = http.post(address, json=body(facts.participant_screened(site_id="site-01")), headers=cookie)
+        assert response.status_code in (401, 405)

@@ -35,10 +35,10 @@ def study(demo: Demo) -> Iterator[StudyUnderTest]:
         yield study
 
 
-def error_set(answer: httpx.Response, *echoes: str) -> set[tuple[str, str]]:
-    assert answer.status_code == 422, answer.text
-    assert not any(each in answer.text for each in echoes)
-    return {(error["code"], error["pointer"]) for error in answer.json()["errors"]}
+def error_set(response: httpx.Response, *echoes: str) -> set[tuple[str, str]]:
+    assert response.status_code == 422, response.text
+    assert not any(echo in response.text for echo in echoes)
+    return {(error["code"], error["pointer"]) for error in response.json()["errors"]}
 
 
 def try_activate_site(study: StudyUnderTest, **changes: Any) -> httpx.Response:
@@ -61,12 +61,12 @@ def try_activate_site(study: StudyUnderTest, **changes: Any) -> httpx.Response:
 def test_site_needs_a_real_time_zone_country_and_name(
     study: StudyUnderTest, changes: dict[str, str], code: str, pointer: str
 ) -> None:
-    answer = try_activate_site(study, **changes)
-    assert error_set(answer) == {(code, pointer)}
-    kind = answer.json()["type"]
+    response = try_activate_site(study, **changes)
+    assert error_set(response) == {(code, pointer)}
+    kind = response.json()["type"]
     assert study.http.get(kind).status_code == 200
     if "windhoek" in changes.get("time_zone", ""):
-        assert "such as Africa/Windhoek" in answer.json()["errors"][0]["message"]
+        assert "such as Africa/Windhoek" in response.json()["errors"][0]["message"]
 
 
 def test_local_time_zone_of_a_machine_is_rejected(study: StudyUnderTest) -> None:
@@ -92,7 +92,7 @@ def test_country_code_na_and_a_renamed_time_zone_are_accepted(study: StudyUnderT
     imported = run_quartal(study.demo, "import", str(table), "--study", study.study_id)
     assert imported.code == 0, imported.stdout + imported.stderr
     sites = [fact["data"] for fact in study.get("", ADMINISTRATOR).json()["facts"]]
-    assert [each["country"] for each in sites if each.get("site_id") == "swakop" and "country" in each] == ["NA"]
+    assert [site["country"] for site in sites if site.get("site_id") == "swakop" and "country" in site] == ["NA"]
 
 
 def test_gene_name_converted_to_a_date_is_rejected_everywhere(study: StudyUnderTest) -> None:
@@ -104,8 +104,8 @@ def test_gene_name_converted_to_a_date_is_rejected_everywhere(study: StudyUnderT
             ("spreadsheet-date", "/molecular_findings/0/gene")
         }
     batch = [{"type": damaged_fact.type_name, "data": body(damaged_fact)}]
-    answer = study.post(f"participants/{number}/facts", batch)
-    assert error_set(answer) == {("spreadsheet-date", "/0/data/molecular_findings/0/gene")}
+    response = study.post(f"participants/{number}/facts", batch)
+    assert error_set(response) == {("spreadsheet-date", "/0/data/molecular_findings/0/gene")}
     assert error_set(study.record_fact(number, facts.lesion_registered("1-Mar"))) == {
         ("spreadsheet-date", "/lesion_id")
     }
@@ -132,9 +132,11 @@ def test_participant_cannot_be_a_duplicate_of_itself_or_of_its_duplicate(study: 
     own_response = study.record_fact(first, facts.participant_voided("duplicate", first))
     assert error_set(own_response) == {("duplicate-of-itself", "/duplicate_of")}
     unknown = "0000-0000-0"
-    answers = [study.record_fact(first, facts.participant_voided("duplicate", number)) for number in (foreign, unknown)]
-    assert answers[0].content == answers[1].content
-    assert error_set(answers[0], foreign) == {("no-such-participant", "/duplicate_of")}
+    responses = [
+        study.record_fact(first, facts.participant_voided("duplicate", number)) for number in (foreign, unknown)
+    ]
+    assert responses[0].content == responses[1].content
+    assert error_set(responses[0], foreign) == {("no-such-participant", "/duplicate_of")}
     assert study.record_fact(second, facts.participant_voided("duplicate", first)).status_code == 201
     assert error_set(study.record_fact(first, facts.participant_voided("duplicate", second))) == {
         ("duplicate-circle", "/duplicate_of")
@@ -164,8 +166,8 @@ def test_today_is_decided_in_the_time_zone_of_the_site(study: StudyUnderTest) ->
         today = Clock().today(study.study_id, zone)
         for days, status in ((0, 200), (2, 422)):
             screening = facts.participant_screened((today + timedelta(days=days)).isoformat(), site_id=site)
-            answer = study.post("participants?dry_run=true", body(screening), "coordinator")
-            assert answer.status_code == status, answer.text
+            response = study.post("participants?dry_run=true", body(screening), "coordinator")
+            assert response.status_code == status, response.text
 
 
 @pytest.mark.parametrize("version", ["3.0", "4.03", "5.0", "6.0"])
@@ -174,10 +176,10 @@ def test_today_is_decided_in_the_time_zone_of_the_site(study: StudyUnderTest) ->
     ["diarrhoea", "oesophagitis", "anaemia", "haemorrhage", "oedema", "dyspnoea", "leucopenia", "low platelets"],
 )
 def test_terms_are_found_by_alternative_spellings(study: StudyUnderTest, version: str, sought: str) -> None:
-    answer = study.http.get(
+    response = study.http.get(
         f"/toxicity/v1/dictionaries/ctcae-{version}/terms", params={"q": sought}, headers=study.authorization("reader")
     )
-    assert answer.json()["rows"]
+    assert response.json()["rows"]
 
 
 def test_impossible_dates_are_rejected_by_import_and_api(study: StudyUnderTest, tmp_path: Path) -> None:
@@ -186,8 +188,8 @@ def test_impossible_dates_are_rejected_by_import_and_api(study: StudyUnderTest, 
     invalid_dates = ("2023-02-29", "2024-02-31", "2024-15-03", tomorrow)
     for day in invalid_dates:
         content = {"alive_on": day, "source": "clinic"}
-        answer = study.post(f"participants/{number}/facts/vital_status.confirmed", content, service="followup")
-        assert {pointer for _, pointer in error_set(answer, day)} == {"/alive_on"}
+        response = study.post(f"participants/{number}/facts/vital_status.confirmed", content, service="followup")
+        assert {pointer for _, pointer in error_set(response, day)} == {"/alive_on"}
     table = tmp_path / "alive.csv"
     rows = [f"vital_status.confirmed,{number},{day},clinic" for day in ("2024-02-29", *invalid_dates)]
     table.write_text("\n".join(["type,participant,alive_on,source", *rows]) + "\n", "utf-8")

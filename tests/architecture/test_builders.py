@@ -15,7 +15,7 @@ FACT_CLASSES = {fact.__name__ for _, fact in catalogue.all_facts()}
 
 
 def fact_builders(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the class and the name of functions that return a fact with a part of its content by default."""
+    """Yields the class and the name of functions that return a fact with a part of its content by default."""
     for node in ast.walk(parse_file(path)):
         match node:
             case ast.FunctionDef(returns=ast.Name(id=name), args=arguments) if name in FACT_CLASSES:

@@ -21,7 +21,7 @@ from shared.settings import Settings
 from shared.web.container import container_of
 from shared.web.route_classes import StrictRoute
 
-APPLICATIONS = {each.name: each.create_app(Settings()) for each in (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)}
+APPLICATIONS = {service.name: service.create_app(Settings()) for service in (ENROLLMENT, TOXICITY, FOLLOWUP, ANALYTICS)}
 ISSUER_FOLDER = TemporaryDirectory()
 APPLICATIONS["web"] = SinglePortApp(Settings(jwks=str(Issuer.load(Path(ISSUER_FOLDER.name)).jwks))).shared_app
 UNDECLARED_QUERY = b"unheard-of=1"
@@ -29,7 +29,7 @@ UNDECLARED_QUERY = b"unheard-of=1"
 
 def route_params() -> Iterator[Any]:
     for name, app in APPLICATIONS.items():
-        for route in (each for each in app.routes if isinstance(each, Route)):
+        for route in (candidate for candidate in app.routes if isinstance(candidate, Route)):
             yield pytest.param(app, route, id=f"{name} {sorted(route.methods or ())} {route.path}")
 
 

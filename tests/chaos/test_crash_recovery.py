@@ -72,22 +72,22 @@ def kill_process_group(demo: Demo, part: str) -> None:
 
 
 async def kill_each_part(demo: Demo, clients: SiteClients, stored: StoredStudy) -> None:
-    """Kill every part once while the sites report, and at last all of them and what watches over them."""
+    """Kills every part once while the sites report, and at last all of them and what watches over them."""
     for part in RANDOM_SOURCE.sample(sorted(PROCESS_PATTERNS), len(PROCESS_PATTERNS)):
-        await clients.wait_for_answers(random_fact_count())
+        await clients.wait_for_responses(random_fact_count())
         kill_process_group(demo, part)
         reported_count, killed_at = (
             len(clients.event_ids) + CONCURRENT_PARTICIPANTS,
             time.monotonic(),
-        )  # each may wait for one answer
+        )  # each may wait for one response
         await wait_until(partial(stored.has_derived, reported_count + 1), RECOVERY_TIMEOUT_SECONDS)
         _log.info(
             "%s: %d facts recorded; derived again after %.1f s", part, reported_count, time.monotonic() - killed_at
         )
-    await clients.wait_for_answers(random_fact_count())
+    await clients.wait_for_responses(random_fact_count())
     await asyncio.to_thread(kill_demo, demo)
     await asyncio.to_thread(demo.start)
-    await clients.wait_for_answers(random_fact_count())
+    await clients.wait_for_responses(random_fact_count())
     clients.stop()
 
 
@@ -122,7 +122,7 @@ def has_each_version_once(stream: list[Event]) -> bool:
 
 
 async def assert_services_agree(stored: StoredStudy, events: list[Event]) -> None:
-    """Assert that the consumers have all streams to their ends and the same standing facts, and that nothing waits."""
+    """Asserts that the consumers have all streams to their ends and the same current facts, and that nothing waits."""
     for consumer, services in CONSUMED_SERVICES.items():
         consumed = [event for event in events if event.service in services]
         ends = {stream: len(stream_events) for stream, stream_events in events_by_stream(consumed).items()}
@@ -136,7 +136,7 @@ async def assert_services_agree(stored: StoredStudy, events: list[Event]) -> Non
 
 
 def assert_journal_is_complete(journal: list[Record], events: list[Event]) -> None:
-    """Assert that the journal has each event once, in the order of its stream, at positions without a gap."""
+    """Asserts that the journal has each event once, in the order of its stream, at positions without a gap."""
     assert [row["position"] for row in journal] == list(range(1, len(events) + 1))
     applied_rows = [(row["source"], row["subject"], row["version"], row["event_id"].int) for row in journal]
     recorded_rows = sorted((event.source, event.stream_id, event.version, event.event_id.int) for event in events)
@@ -144,7 +144,7 @@ def assert_journal_is_complete(journal: list[Record], events: list[Event]) -> No
 
 
 async def assert_current_sites_agree(stored: StoredStudy, events: list[Event]) -> None:
-    """Check that every service has each participant at the current site of enrollment, also after a transfer."""
+    """Checks that every service has each participant at the current site of enrollment, also after a transfer."""
     assert TRANSFERRED in {event.type for event in events}
     expected_sites = await stored.current_sites("enrollment")
     for consumer in CONSUMED_SERVICES:

@@ -59,7 +59,7 @@ class DemoTerminal:
         return "Press Ctrl-C to stop" in self.text
 
     def close(self) -> None:
-        """Hang up the terminal of the demo, as closing the window or losing the connection does."""
+        """Hangs up the terminal of the demo, as closing the window or losing the connection does."""
         os.close(self.screen)
         self.screen = -1
 
@@ -102,7 +102,7 @@ def read_position(demo: Demo, study: str) -> int:
 
 
 def simulated_before(demo: Demo) -> int:
-    """Return the number of facts after which the simulator resumed, from its log."""
+    """Returns the number of facts after which the simulator resumed, from its log."""
     lines = (demo.data / "logs" / "simulator.log").read_text().splitlines()
     resume_line = [line for line in lines if "simulated participants" in line][-1]
     match = re.search(r"going on after fact (\d+)$", resume_line)

@@ -244,6 +244,6 @@ def test_published_schemas_use_only_keywords_equal_in_draft_7() -> None:
 async def test_every_service_and_the_single_port_app_serve_asyncapi_json(server: str) -> None:
     app: Any = SERVERS[server](Settings())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
-        answer = await client.get("/asyncapi.json")
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == asyncapi_document(VERSION)
+        response = await client.get("/asyncapi.json")
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == asyncapi_document(VERSION)

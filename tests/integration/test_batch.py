@@ -47,7 +47,7 @@ def message_without_source(study_id: str, offset: int) -> KafkaMessage:
 
 
 async def unreadable_ids(connection: Connection, offset: int) -> list[int]:
-    return [each.id for each in await unreadable_messages(connection) if each.offset == offset]
+    return [message.id for message in await unreadable_messages(connection) if message.offset == offset]
 
 
 async def test_message_batch_is_applied_only_once(analytics_database: Database, study_id: str) -> None:
@@ -99,7 +99,7 @@ async def test_malformed_message_parks_its_stream_until_a_valid_one_arrives(
         analytics_database.system, [messages[0], malformed, messages[2], *as_messages(other.events, 100)]
     )
     assert [event.stream_id for event in result.events] == [stream.stream_id, other.stream_id, other.stream_id]
-    assert [(each.version, each.subject) for each in result.parked] == [(1, stream.stream_id)]
+    assert [(event.version, event.subject) for event in result.parked] == [(1, stream.stream_id)]
     repaired = await project_messages(analytics_database.system, [replace(messages[1], offset=200)])
     assert [event.version for event in repaired.events] == [2, 3]
 
@@ -188,8 +188,10 @@ async def test_parked_stream_continues_when_retried_after_its_cause_is_gone(
     await project_messages(analytics_database.system, as_messages(stream.events), reject_lesions)
     async with transaction(analytics_database.system, Tenant(study_id)) as connection:
         result = await retry(connection, stream.source, stream.stream_id, reject_lesions)
-        assert [(each.version, each.reason) for each in result.parked] == [(2, "no-lesions-here")]
-        (parked_stream,) = [each for each in await parked_streams(connection) if each.source == stream.source]
+        assert [(event.version, event.reason) for event in result.parked] == [(2, "no-lesions-here")]
+        (parked_stream,) = [
+            parked_stream for parked_stream in await parked_streams(connection) if parked_stream.source == stream.source
+        ]
         assert (parked_stream.subject, parked_stream.version, parked_stream.waiting) == (stream.stream_id, 2, 2)
         assert len((await retry(connection, stream.source, stream.stream_id, apply_events)).events) == 2
         with pytest.raises(ParkedItemNotFound):

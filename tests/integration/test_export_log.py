@@ -21,7 +21,7 @@ async def test_pages_of_one_export_are_listed_as_one_export(enrollment_database:
         page = ExportLogEntry(export, "facts", "monitor", EXPORTED_AT + timedelta(minutes=minute), "rome", after, rows)
         await log_export_page(enrollment_database.app, study_id, page)
     entries = await list_exports(enrollment_database.app, study_id, after=0, limit=10)
-    assert [(each.export_id, each.pages, each.rows) for each in entries] == [(first, 2, 150), (second, 1, 7)]
+    assert [(entry.export_id, entry.pages, entry.rows) for entry in entries] == [(first, 2, 150), (second, 1, 7)]
     assert (entries[0].begun_at, entries[0].ended_at) == (EXPORTED_AT, EXPORTED_AT + timedelta(minutes=2))
     assert await list_exports(enrollment_database.app, study_id, after=entries[0].position, limit=10) == entries[1:]
     assert await list_exports(enrollment_database.app, f"{study_id}-other", after=0, limit=10) == []

@@ -84,7 +84,7 @@ async def test_worker_whose_kafka_client_fails_exits_and_its_successor_continues
 async def recovers_after_broker_restart(
     harness: FaustWorkerHarness, broker: LocalKafka, own_database: Database, streams: Sequence[EventStream]
 ) -> bool:
-    """Publish the last two of `streams` after the broker's return. Returns whether no partitions were assigned."""
+    """Publishes the last two of `streams` after the broker's return. Returns whether no partitions were assigned."""
     with harness.worker(own_database) as worker:
         await wait_until(
             lambda: worker.has_logged("Waiting for tables to be registered")

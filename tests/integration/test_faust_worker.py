@@ -204,7 +204,7 @@ async def test_worker_exits_when_its_database_is_reset_and_the_next_one_catches_
 async def project_and_read_epoch(
     harness: FaustWorkerHarness, postgres: PostgresServer, database_name: str, *streams: EventStream
 ) -> object:
-    """Run a worker until the database has all published events; return the study's epoch."""
+    """Runs a worker until the database has all published events; returns the study's epoch."""
     async with open_database(postgres, database_name, "analytics") as database:
         with harness.worker(database) as worker:
             await wait_until_applied(database, *streams)

@@ -65,7 +65,7 @@ async def write_stream(store: PostgresStore, study_id: str, name: str) -> None:
 async def read_while_writing(
     reader: CursorFeedReader | SequenceFeedReader, store: PostgresStore, study_id: str
 ) -> list[tuple[str, int]]:
-    writing = [asyncio.create_task(write_stream(store, study_id, f"p{place}")) for place in range(WRITER_COUNT)]
+    writing = [asyncio.create_task(write_stream(store, study_id, f"p{index}")) for index in range(WRITER_COUNT)]
     rows: list[tuple[str, int]] = []
     while not all(task.done() for task in writing):
         rows += await reader.read()

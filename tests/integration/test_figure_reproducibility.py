@@ -67,7 +67,7 @@ async def test_figures_at_a_position_and_cut_do_not_depend_on_todays_date(
                     "queries": [row.query for row in rows],
                 }
             )
-        assert all(each == snapshots[0] for each in snapshots)
+        assert all(snapshot == snapshots[0] for snapshot in snapshots)
         reader_before_cut = StudyReader(analytics_database.app, analytics_database.system, clock_days_later(0))
         with pytest.raises(RequestRejected, match="no day after the study's today"):
             await FigureService(reader_before_cut).figure("flow", study_id, user, parameters)

@@ -56,7 +56,7 @@ def participant_streams(study_id: str, size: int) -> list[EventStream]:
 
 def encode_streams(topic: str, streams: Sequence[EventStream]) -> list[Message]:
     encoded = [encode(event) for stream in streams for event in stream.events]
-    return [Message(topic, each.key, each.headers, each.value) for each in encoded]
+    return [Message(topic, message.key, message.headers, message.value) for message in encoded]
 
 
 @asynccontextmanager
@@ -80,7 +80,7 @@ async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def wait_until_applied(database: Database, streams: Sequence[EventStream]) -> None:
-    """Wait until every stream was applied to its end."""
+    """Waits until every stream was applied to its end."""
     ends = {stream.stream_id: (len(stream.events), None) for stream in streams}
 
     async def is_applied() -> bool:
@@ -98,7 +98,7 @@ async def is_applied_exactly_once(database: Database, streams: Sequence[EventStr
 async def committed_offsets(bootstrap: str, group: str, topic: str) -> dict[TopicPartition, int]:
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False) as consumer:
         partitions = [TopicPartition(topic, number) for number in range(16)]
-        return {each: offset for each in partitions if (offset := await consumer.committed(each))}
+        return {partition: offset for partition in partitions if (offset := await consumer.committed(partition))}
 
 
 async def test_published_events_are_applied_and_offsets_stored_in_database_and_group(
@@ -189,10 +189,10 @@ def created_consumers(monkeypatch: pytest.MonkeyPatch) -> list[AIOKafkaConsumer]
 
 
 def open_activities(consumer: AIOKafkaConsumer) -> list[object]:
-    """Open connections and running tasks of a client."""
+    """Returns open connections and running tasks of a client."""
     coordinator, fetcher = consumer._coordinator, consumer._fetcher
     tasks = (coordinator._coordination_task, coordinator._heartbeat_task, fetcher._fetch_task, *fetcher._pending_tasks)
-    connected = [each for each in consumer._client._conns.values() if each.connected()]
+    connected = [connection for connection in consumer._client._conns.values() if connection.connected()]
     return [task for task in tasks if task and not task.done()] + connected
 
 
@@ -329,6 +329,6 @@ async def commit_all_offsets(bootstrap: str, group: str, topic: str) -> dict[Top
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False) as consumer:
         partitions = [TopicPartition(topic, number) for number in range(16)]
         consumer.assign(partitions)
-        ends = {each: end for each, end in (await consumer.end_offsets(partitions)).items() if end}
+        ends = {partition: end for partition, end in (await consumer.end_offsets(partitions)).items() if end}
         await consumer.commit(ends)
     return ends

@@ -57,7 +57,7 @@ async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def wait_for_lag(database: Database, topic: str, expected: int) -> None:
-    """Wait until the application's role reads this lag."""
+    """Waits until the application's role reads this lag."""
 
     async def has_expected_lag() -> bool:
         return {lag.topic: lag.behind for lag in await load_lags(database.app)} == {topic: expected}
@@ -67,7 +67,7 @@ async def wait_for_lag(database: Database, topic: str, expected: int) -> None:
 
 def encode_stream(topic: str, stream: EventStream) -> list[Message]:
     encoded = [encode(event) for event in stream.events]
-    return [Message(topic, each.key, each.headers, each.value) for each in encoded]
+    return [Message(topic, message.key, message.headers, message.value) for message in encoded]
 
 
 async def test_lag_counts_published_messages_that_were_not_applied(

@@ -82,7 +82,7 @@ async def unit_with_earlier_write(store: PostgresStore, study_id: str) -> AsyncI
 async def read_around_late_commit(
     reader: SequenceReader | TransactionReader | SnapshotReader, store: PostgresStore, study_id: str
 ) -> tuple[list[Row], list[Row]]:
-    """Return the events read before the first of two appends commits, and those read afterwards."""
+    """Returns the events read before the first of two appends commits, and those read afterwards."""
     async with store.unit(Tenant(study_id)) as slow_unit:
         await slow_unit.append(build_append(study_id, "slow"))
         await append_in_unit(store, build_append(study_id, "fast"))
@@ -140,7 +140,7 @@ async def test_snapshot_reader_reads_a_stream_forwards(
 async def read_during_foreign_write(
     reader: TransactionReader | SnapshotReader, server: PostgresServer, store: PostgresStore, study_id: str
 ) -> list[Row]:
-    """Return the events read of an append while a transaction in another database is open."""
+    """Returns the events read of an append while a transaction in another database is open."""
     foreign = await asyncpg.connect(server.url())
     try:
         async with foreign.transaction():

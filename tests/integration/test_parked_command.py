@@ -80,7 +80,7 @@ class CliTerminal:
         return [[cell for cell in line.split("\t") if not TIME.fullmatch(cell)] for line in result.stdout.splitlines()]
 
     def screen_output(self, *arguments: str) -> str:
-        """Return the output in a terminal of 200 columns."""
+        """Returns the output in a terminal of 200 columns."""
         master, slave = pty.openpty()
         environment = {**self._environment, "COLUMNS": "200", "TERM": "xterm"}
         command = [sys.executable, "-m", "infra.cli", "parked", *arguments]
@@ -101,7 +101,7 @@ async def terminal(
 
 
 async def park_stream(terminal: CliTerminal, study_id: str) -> EventStream:
-    """A stream that stands still before a lesion, with what comes behind it."""
+    """A stream that is parked before a lesion, with the events after it."""
     stream = participant_stream(study_id, lesion_registered(), participant_enrolled())
     await project_messages(terminal.database.system, as_messages(stream.events), reject_lesions)
     return stream

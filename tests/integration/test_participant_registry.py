@@ -161,7 +161,7 @@ async def test_registry_migration_covers_events_applied_before_it(
             await migrate(database.url, earlier, runtime_roles("followup"))
             streams = [told_study(study_id), told_participant(study_id)]
             await project_messages(
-                database.system, as_messages([event for each in streams for event in each.events]), apply_by_version
+                database.system, as_messages([event for stream in streams for event in stream.events]), apply_by_version
             )
             await migrate(database.url, MIGRATIONS["followup"], runtime_roles("followup"))
             await confirm_database(database.system)

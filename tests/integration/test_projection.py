@@ -83,9 +83,11 @@ async def test_every_interleaving_and_repetition_of_events_leads_to_the_same_fac
 
     rows = await read_standing_facts(own_database.system, study_id)
     assert without_positions(rows) == await _expected_facts(own_database, streams)
-    participant_streams = [each for each in streams if each.service == "enrollment" and each.stream_id != study_id]
+    participant_streams = [
+        stream for stream in streams if stream.service == "enrollment" and stream.stream_id != study_id
+    ]
     assert await current_sites(own_database, study_id) == {
-        each.stream_id: last_site(each) for each in participant_streams
+        stream.stream_id: last_site(stream) for stream in participant_streams
     }
     positions = [row["position"] for row in await journal_rows(own_database.system, study_id)]
     assert positions == list(range(1, len(events) + 1))
@@ -98,7 +100,7 @@ async def current_sites(own_database: Database, study_id: str) -> dict[str, str]
 
 
 def last_site(stream: EventStream) -> str:
-    """Return the site to which the last standing transfer leads."""
+    """Returns the site to which the last current transfer leads."""
     transfers = record_of(event.stated_fact() for event in stream.events).stated_of(ParticipantTransferred)
     return transfers[-1].fact.to_site if transfers else "rome"
 
@@ -223,7 +225,7 @@ async def test_correction_of_an_unknown_event_parks_its_stream(analytics_databas
     stream, other = participant_stream(study_id), participant_stream(study_id)
     stream.correct(other.events[1], None)
     result = await project_messages(analytics_database.system, as_messages([*other.events, *stream.events]))
-    assert [(each.subject, each.version, each.reason) for each in result.parked] == [
+    assert [(event.subject, event.version, event.reason) for event in result.parked] == [
         (stream.stream_id, 2, "no-such-event")
     ]
     assert len(await read_standing_facts(analytics_database.system, study_id)) == 4

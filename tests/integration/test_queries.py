@@ -84,7 +84,7 @@ class AnalyticsClient:
 
 
 def enrolled_participant(study_id: str, site: str, *facts_: Fact) -> ParticipantHistory:
-    """Return the history of a participant who is enrolled at a site with a baseline, and then `facts_`."""
+    """Returns the history of a participant who is enrolled at a site with a baseline, and then `facts_`."""
     history = ParticipantHistory(study_id, site_id=site)
     history.record(
         facts.participant_screened(site_id=site),
@@ -159,7 +159,7 @@ async def test_explanation_closes_a_query_and_voiding_it_reopens_the_query(study
     )
     await study.client.project(participant)
     assert await study.rows() == []
-    rows = {each["query_key"]: each for each in await study.rows(state="explained")}
+    rows = {row["query_key"]: row for row in await study.rows(state="explained")}
     assert rows[row["query_key"]] == {**row, "explained_by": [str(explanation.event_id)]}
     assert (rows["f" * 64]["rule"], rows["f" * 64]["explained_by"]) == (None, [str(stray_explanation.event_id)])
     participant.void(explanation)

@@ -91,7 +91,9 @@ async def test_relay_refuses_fewer_shards_while_events_of_more_shards_are_unpubl
         await wait_until_published(fresh_database)
     # a relay that is refused may end between publishing a page and noting it: what it published comes again
     delivered = versions_by_stream(await published_events(kafka.bootstrap, study_id))
-    assert {name: first_deliveries(each) for name, each in delivered.items()} == expected_versions(names, 1, study_id)
+    assert {name: first_deliveries(messages) for name, messages in delivered.items()} == expected_versions(
+        names, 1, study_id
+    )
 
 
 async def test_relay_continues_where_a_crashed_one_stopped_in_a_backlog(

@@ -45,7 +45,7 @@ class FaultInjector:
     """
 
     def __init__(self, seed: int) -> None:
-        self._countdown = {kind: seed + place for place, kind in enumerate(FAULTS)}
+        self._countdown = {kind: seed + index for index, kind in enumerate(FAULTS)}
         self._random = random.Random(seed)  # noqa: S311 - chance, no secret
         self.injected: dict[str, int] = dict.fromkeys(FAULTS, 0)
 

@@ -65,7 +65,7 @@ class Installation:
 
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[None]:
-        """Run the worker during the block; at its end everything is published."""
+        """Runs the worker during the block; at its end everything is published."""
         stop = asyncio.Event()
         working = asyncio.create_task(relay_task("enrollment")(self.settings, stop))
         try:
@@ -108,15 +108,15 @@ class Installation:
     async def grant_when_available(self, http: httpx.AsyncClient, member: str) -> None:
         """Returns when it is recorded; the API asks to come again meanwhile."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            while (answer := await self.grant(http, member)).status_code == 503:  # noqa: ASYNC110 - as a client does
+            while (response := await self.grant(http, member)).status_code == 503:  # noqa: ASYNC110 - as a client does
                 await asyncio.sleep(0.05)
-        assert answer.status_code == 201, answer.text
+        assert response.status_code == 201, response.text
 
     async def assert_grant_refused(self, http: httpx.AsyncClient, member: str) -> None:
         before = await self.count_events()
-        answer = await self.grant(http, member)
-        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/not-confirmed"), answer.text
-        assert answer.headers["retry-after"] == "1"
+        response = await self.grant(http, member)
+        assert (response.status_code, response.json()["type"]) == (503, "/problems/not-confirmed"), response.text
+        assert response.headers["retry-after"] == "1"
         assert await self.count_events() == before
         study_response = await http.get(f"{STUDIES}/{STUDY}", headers=self.headers)
         assert study_response.status_code == 200
@@ -148,10 +148,10 @@ async def fresh_installation(tmp_path: Path) -> AsyncIterator[Installation]:
 async def open_study_when_available(installation: Installation, http: httpx.AsyncClient) -> None:
     request = {**body(facts.study_opened(facts.protocol())), "study_id": STUDY}
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        while (answer := await http.post(STUDIES, json=request, headers=installation.headers)).status_code == 503:
+        while (response := await http.post(STUDIES, json=request, headers=installation.headers)).status_code == 503:
             assert await installation.count_events() == 0
             await asyncio.sleep(0.05)
-    assert answer.status_code == 201, answer.text
+    assert response.status_code == 201, response.text
 
 
 def copy_folder(folder: Path, target: Path) -> None:
@@ -192,7 +192,7 @@ async def test_copied_back_data_folder_is_not_written_until_it_is_verified(
     async with installation.api() as http:
         await installation.assert_grant_refused(http, "before the worker has looked")
         assert "restore a later one" in await installation.worker_refusal()
-        assert [each.getMessage()[:34] for each in caplog.records if each.levelname == "CRITICAL"] == [
+        assert [record.getMessage()[:34] for record in caplog.records if record.levelname == "CRITICAL"] == [
             "nothing is published or recorded: "
         ]
         await installation.assert_grant_refused(http, "after the worker has looked")
@@ -255,7 +255,7 @@ async def test_restored_dump_is_writable_only_after_a_resync(fresh_installation:
         await installation.assert_grant_refused(http, "into an earlier state, on a server that was compared before")
 
 
-async def run_resync(installation: Installation, answer: str) -> Result:
+async def run_resync(installation: Installation, response: str) -> Result:
     """`quartal relay resync --service enrollment`, answered so."""
     environment = {
         "QUARTAL_DATA": str(installation.server.folder / "nowhere"),
@@ -263,7 +263,9 @@ async def run_resync(installation: Installation, answer: str) -> Result:
         "KAFKA_BOOTSTRAP": installation.settings.kafka_bootstrap,
     }
     arguments = ["resync", "--service", "enrollment"]
-    return await asyncio.to_thread(lambda: CliRunner().invoke(relay_command, arguments, input=answer, env=environment))
+    return await asyncio.to_thread(
+        lambda: CliRunner().invoke(relay_command, arguments, input=response, env=environment)
+    )
 
 
 def run_postgres_program(installation: Installation, program: str, *arguments: str) -> None:

@@ -314,7 +314,7 @@ async def read_everything(store: Store, study_id: str) -> list[object]:
                 results.append(await unit.data_key(stream_id))
             results.append(await unit.list_streams(site=None, status=None, search_key=None, after="", limit=9))
             results.append(
-                [comparable_event(each) for each in await unit.list_events(sites=SITES, after=("", 0), limit=99)]
+                [comparable_event(event) for event in await unit.list_events(sites=SITES, after=("", 0), limit=99)]
             )
     return results
 
@@ -323,7 +323,7 @@ def comparable(loaded_stream: LoadedStream) -> tuple[object, ...]:
     return (
         loaded_stream.study_version,
         loaded_stream.head,
-        [comparable_event(each) for each in loaded_stream.events],
+        [comparable_event(event) for event in loaded_stream.events],
         loaded_stream.outcome,
     )
 

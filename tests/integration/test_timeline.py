@@ -65,15 +65,15 @@ async def test_timeline_is_readable_only_by_those_who_may_see_the_participant(st
     }
     for site, participant in participants.items():
         path = f"participants/{participant.participant_id}/timeline.json"
-        statuses = {who: (await study.get(path, who)).status_code for who in (*STUDY_WIDE_ROLES, *SITE_USERS)}
+        statuses = {user: (await study.get(path, user)).status_code for user in (*STUDY_WIDE_ROLES, *SITE_USERS)}
         site_users = {f"site@{site}", f"coordinator@{site}"}
         assert statuses == {
-            who: 200
-            if who in STUDY_WIDE_READERS or who in site_users
+            user: 200
+            if user in STUDY_WIDE_READERS or user in site_users
             else 403
-            if who in ROLES_WITHOUT_PARTICIPANTS
+            if user in ROLES_WITHOUT_PARTICIPANTS
             else 404
-            for who in statuses
+            for user in statuses
         }
         assert (await study.get(path, "stranger")).status_code == 404
         assert (await study.http.get(f"/analytics/v1/studies/{study.study_id}/{path}")).status_code == 401
@@ -225,12 +225,12 @@ async def test_page_of_a_past_position_keeps_that_position(study: AnalyticsStudy
     assert "Enrolled" not in html
 
 
-@pytest.mark.parametrize(("who", "status"), [("site@milan", 404), ("reader", 403), ("stranger", 404)])
+@pytest.mark.parametrize(("user", "status"), [("site@milan", 404), ("reader", 403), ("stranger", 404)])
 async def test_participant_page_is_refused_as_html_to_those_who_may_not_see_it(
-    study: AnalyticsStudy, who: str, status: int
+    study: AnalyticsStudy, user: str, status: int
 ) -> None:
     participant = await study.add_participant("rome", participant_screened())
-    answer = await study.get_page(f"participants/{participant.participant_id}", who)
+    answer = await study.get_page(f"participants/{participant.participant_id}", user)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
     assert participant.participant_id not in answer.text
     anonymous = await study.http.get(f"/analytics/studies/{study.study_id}/participants/{participant.participant_id}")

@@ -24,7 +24,7 @@ _PLUGINS_OF_OTHER_TESTS = ("cacheprovider", "playwright", "schemathesis")
 class Edit:
     """One code block of a recipe with the place in a file that the sentence before it names.
 
-    `placement`: the words before the name of the file. `anchor`: the line beside or in place of which the block stands,
+    `placement`: the words before the name of the file. `anchor`: the line that the block replaces or is put beside,
     without its indentation; empty for a new file and for the end of a file.
     """
 
@@ -39,7 +39,7 @@ class Edit:
         return self.placement == "In a new file"
 
     def apply(self, folder: Path) -> None:
-        """Edit a copy of the code. Raises AssertionError unless the file is new, or has the anchor exactly once."""
+        """Edits a copy of the code. Raises AssertionError unless the file is new, or has the anchor exactly once."""
         path = folder / self.file
         if self.is_new_file:
             assert not path.exists(), f"{self.file} exists already"
@@ -61,18 +61,18 @@ class Edit:
 
 
 def section(heading: str) -> str:
-    """Return the text under a heading of the second level."""
+    """Returns the text under a heading of the second level."""
     (text,) = re.findall(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", _GUIDE, re.MULTILINE | re.DOTALL)
     return str(text)
 
 
 def code_blocks(heading: str, language: str = "python") -> list[str]:
-    """Return the code blocks of a section in their order."""
+    """Returns the code blocks of a section in their order."""
     return [match[2] for match in _BLOCK.finditer(section(heading)) if match[1] == language]
 
 
 def edits(heading: str) -> list[Edit]:
-    """Return the edits of a recipe. Raises AssertionError for a block without a sentence that names its file."""
+    """Returns the edits of a recipe. Raises AssertionError for a block without a sentence that names its file."""
     text, parsed_edits = section(heading), list[Edit]()
     for block in _BLOCK.finditer(text):
         paragraph = " ".join(text[: block.start()].rstrip().rpartition("\n\n")[2].split())
@@ -84,12 +84,12 @@ def edits(heading: str) -> list[Edit]:
 
 
 def new_files() -> set[str]:
-    """Return the files that recipes make, by their paths in the repository."""
+    """Returns the files that recipes make, by their paths in the repository."""
     return {match["file"] for match in re.finditer(r"In a new file,\s+`(?P<file>[^`]+)`", _GUIDE)}
 
 
 def copy_code(folder: Path) -> None:
-    """Copy the files of the checkout that are in the repository, or would be after `git add`."""
+    """Copies the files of the checkout that are in the repository, or would be after `git add`."""
     list_command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.run(list_command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
         if (ROOT / name).is_file():
@@ -98,7 +98,7 @@ def copy_code(folder: Path) -> None:
 
 
 def run_python(folder: Path, *arguments: str) -> str:
-    """Run Python in a copy of the code; return its output. Raises AssertionError with the output if it fails."""
+    """Runs Python in a copy of the code; returns its output. Raises AssertionError with the output if it fails."""
     process = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
@@ -113,5 +113,5 @@ def run_python(folder: Path, *arguments: str) -> str:
 
 
 def assert_tests_pass(folder: Path, *arguments: str) -> None:
-    """Run pytest in a copy of the code."""
+    """Runs pytest in a copy of the code."""
     run_python(folder, "-m", "pytest", "-q", *(f"-pno:{name}" for name in _PLUGINS_OF_OTHER_TESTS), *arguments)

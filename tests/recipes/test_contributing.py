@@ -30,6 +30,7 @@ print(*app.openapi()["paths"], *json.loads(PROBLEMS.read_text("utf-8")), sep="\\
 
 TESTS_OF_EVERY_FACT = (
     "tests/contracts",
+    "tests/unit/contracts",
     "tests/unit/analytics",
     "tests/unit/infra/exchange",
     "tests/simulation/test_simulated_participants.py::test_every_described_fact_type_and_record_fact_is_simulated",
@@ -123,7 +124,7 @@ def test_second_version_is_published_beside_the_first_and_contracts_hold(later: 
     names = {path.name for path in (later / "shared/contracts/golden").glob("*.json")}
     assert {f"imaging.performed.v{version}.json" for version in (1, 2)} <= names
     assert {f"record.corrected.enrollment.v{version}.json" for version in (1, 2)} <= names
-    assert_tests_pass(later, "-k", TEST_SELECTION, "tests/contracts")
+    assert_tests_pass(later, "-k", TEST_SELECTION, "tests/contracts", "tests/unit/contracts")
 
 
 def test_new_fact_has_a_route_and_its_refusal_a_description(tree: Path) -> None:

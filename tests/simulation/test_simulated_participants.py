@@ -60,11 +60,11 @@ def participant_stories() -> list[ParticipantStory]:
 
 @cache
 def cohort() -> list[SimulatedParticipant]:
-    return [schedule_reports(each) for each in participant_stories()]
+    return [schedule_reports(story) for story in participant_stories()]
 
 
 def reported_facts() -> Iterator[ReportedFact]:
-    return (fact for each in cohort() for fact in each.facts)
+    return (fact for participant in cohort() for fact in participant.facts)
 
 
 def read_fact(service: str, fact: Mapping[str, Any]) -> Fact:
@@ -72,7 +72,7 @@ def read_fact(service: str, fact: Mapping[str, Any]) -> Fact:
 
 
 def exact_days(participant_: SimulatedParticipant, type_name: str, member: str) -> list[date]:
-    """Return the exact days of the facts as they were first reported."""
+    """Returns the exact days of the facts as they were first reported."""
     dates = [str(fact.data[member]) for fact in participant_.facts if fact.type == type_name and fact.corrects is None]
     return [date.fromisoformat(day) for day in dates if len(day) == len("2024-03-07")]
 
@@ -88,12 +88,12 @@ def test_every_described_fact_type_and_record_fact_is_simulated() -> None:
 def test_simulated_corrections_restate_void_and_reinstate() -> None:
     for service in SERVICES:
         corrections = [fact.data for fact in reported_facts() if fact.service == service and fact.corrects is not None]
-        assert any(each["replacement"] for each in corrections), service
+        assert any(correction["replacement"] for correction in corrections), service
     voids = Counter(
         fact.service for fact in reported_facts() if fact.corrects is not None and fact.data["replacement"] is None
     )
     assert set(voids) == {"toxicity", "followup"}
-    assert any(reinstates_a_fact(each) for each in cohort())
+    assert any(reinstates_a_fact(participant) for participant in cohort())
 
 
 def reinstates_a_fact(simulated: SimulatedParticipant) -> bool:
@@ -153,7 +153,7 @@ STUDY = study_record()
 def gate_of(
     reported: ReportedFact, simulated: SimulatedParticipant, evaluated_by_service: Mapping[Service, EvaluatedRecord]
 ) -> Gate:
-    """Return the gate of the fact's service on its reporting day, with the facts that were reported before."""
+    """Returns the gate of the fact's service on its reporting day, with the facts that were reported before."""
     today, site = date.fromisoformat(reported.reported_on), reported.site_id
     earlier = partial(current_record, evaluated_by_service[reported.service].history)
     enrollment_record = evaluated_by_service["enrollment"].record
@@ -208,7 +208,7 @@ def test_corrections_follow_facts_of_the_same_service_and_type() -> None:
 
 
 def test_simulated_facts_are_available_as_event_streams_without_http() -> None:
-    simulated = next(each for each in cohort() if each.last_corrections)
+    simulated = next(participant for participant in cohort() if participant.last_corrections)
     streams = simulated.streams("bench/0")
     ids = {event_id for stream in streams.values() for event_id, _ in stream}
     assert len(ids) == len(simulated.facts) == sum(map(len, streams.values()))
@@ -221,8 +221,8 @@ def test_simulated_facts_are_available_as_event_streams_without_http() -> None:
 
 
 def test_facts_are_reported_in_order_of_days_after_screening() -> None:
-    assert all(each.report_days == sorted(each.report_days) for each in cohort())
-    assert all(each.facts[0].type == "participant.screened" for each in cohort())
+    assert all(participant.report_days == sorted(participant.report_days) for participant in cohort())
+    assert all(participant.facts[0].type == "participant.screened" for participant in cohort())
 
 
 def test_most_contacts_are_reported_within_three_days() -> None:
@@ -262,8 +262,8 @@ def test_simulated_participant_depends_only_on_seed_and_index() -> None:
 @pytest.mark.parametrize("optional_event", ALL_RATES)
 def test_optional_events_occur_at_their_configured_rates(optional_event: str) -> None:
     """The rate among participants for whom the event is possible is within four standard errors of its probability."""
-    possible = sum(optional_event in each.possible_events for each in participant_stories())
-    occurred = sum(optional_event in each.chosen_events for each in participant_stories())
+    possible = sum(optional_event in story.possible_events for story in participant_stories())
+    occurred = sum(optional_event in story.chosen_events for story in participant_stories())
     rate = ALL_RATES[optional_event]
     assert occurred
     assert abs(occurred / possible - rate) <= 4 * sqrt(rate * (1 - rate) / possible)
@@ -281,12 +281,12 @@ def test_courses_of_events_occur_at_their_configured_rates() -> None:
 def test_median_survival_of_each_stage_is_as_configured(stage: Any) -> None:
     """Survival counts from the start of radiotherapy, and includes deaths that no site reports."""
     lived = [
-        (each.disease_course.dies_on - each.participant.index_course.started_on).days / probabilities.DAYS_PER_MONTH
-        for each in participant_stories()
-        if each.disease_course
-        and each.participant
-        and each.participant.index_course
-        and each.participant.stage == stage
+        (story.disease_course.dies_on - story.participant.index_course.started_on).days / probabilities.DAYS_PER_MONTH
+        for story in participant_stories()
+        if story.disease_course
+        and story.participant
+        and story.participant.index_course
+        and story.participant.stage == stage
     ]
     assert len(lived) > 100
     assert median(lived) == pytest.approx(probabilities.MEDIAN_SURVIVAL_MONTHS[stage], rel=0.25)
@@ -312,7 +312,7 @@ def test_most_planned_visits_of_the_living_take_place() -> None:
 
 
 def test_participants_have_15_to_30_facts_on_average_and_at_most_60() -> None:
-    lengths = [len(each.facts) for each in cohort()]
+    lengths = [len(participant.facts) for participant in cohort()]
     assert max(lengths) <= 60
     assert 15 <= sum(lengths) / len(lengths) <= 30
 
@@ -321,4 +321,4 @@ def test_death_is_reported_once_and_no_contact_follows() -> None:
     for simulated in cohort():
         died = exact_days(simulated, "participant.died", "died_on")
         assert len(died) <= 1
-        assert all(seen <= died[0] for seen in exact_days(simulated, "followup.recorded", "seen_on") if died)
+        assert all(day <= died[0] for day in exact_days(simulated, "followup.recorded", "seen_on") if died)

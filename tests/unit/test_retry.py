@@ -26,8 +26,12 @@ def test_constant_backoff_never_grows() -> None:
 
 def test_jitter_shortens_pauses_at_random_below_their_bound() -> None:
     pauses = [list(Backoff(0.1, 0.4, jitter=True).delays(4)) for _ in range(20)]
-    assert all(0 <= pause <= bound for each in pauses for pause, bound in zip(each, [0.1, 0.2, 0.4, 0.4], strict=True))
-    assert len({pause for each in pauses for pause in each}) > 1
+    assert all(
+        0 <= pause <= bound
+        for pauses_of_call in pauses
+        for pause, bound in zip(pauses_of_call, [0.1, 0.2, 0.4, 0.4], strict=True)
+    )
+    assert len({pause for pauses_of_call in pauses for pause in pauses_of_call}) > 1
 
 
 async def test_pause_ends_early_when_the_event_is_set() -> None:

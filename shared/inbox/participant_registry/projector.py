@@ -14,7 +14,7 @@ SQL = load_queries(Path(__file__).with_name("queries.sql"))
 
 
 async def apply_enrollment_events(connection: Connection, events: Sequence[Event]) -> None:
-    """Updates the standing facts, and the version and current site of each study and participant."""
+    """Updates the current facts, and the version and current site of each study and participant."""
     study_versions = {event.study_id: event.version for event in events if event.is_study_event}
     if study_versions:
         await connection.execute(SQL["lock_studies"], sorted(study_versions))

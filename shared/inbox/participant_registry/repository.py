@@ -28,7 +28,7 @@ class ReplicatedStudies(StudyCache):
 
 
 async def load_participant(connection: Connection, study_id: str, participant_id: str) -> Record:
-    """Returns the participant's standing facts of enrollment, as far as the connection's tenant may see them."""
+    """Returns the participant's current facts of enrollment, as far as the connection's tenant may see them."""
     rows = await load_standing(connection, study_id, subject=participant_id)
     return Record(tuple(row.to_stated_fact(study_id) for row in rows if _is_readable(row, study_id)))
 

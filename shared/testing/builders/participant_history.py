@@ -60,7 +60,7 @@ class ParticipantHistory:
         return self.streams.setdefault(service, EventStream(self.study_id, self.participant_id, service, self.site_id))
 
     def standing_events(self, known_on: date = KNOWN_ON) -> list[Event]:
-        """Returns the events whose facts stand, each with its current content, as analytics reads them."""
+        """Returns the events whose facts are current, each with its current content, as analytics reads them."""
         event_by_id = {event.event_id: event for event in self.events}
         return [
             replace(event_by_id[stated.event_id], data=stated.fact.model_dump_json(), known_on=known_on)

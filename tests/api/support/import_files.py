@@ -34,7 +34,7 @@ class CommandResult:
         """The counts of the summary: `7 lines: 5 were recorded, 2 are there already, 0 were refused.`"""
         sent, summary = re.findall(r"^(\d+) lines?: (.*)\.$", self.stdout, re.MULTILINE)[0]
         parts = re.findall(r"(\d+) (?:were|was|are|is|would be(?= refused))? ?([a-z ]+)", summary)
-        return {"sent": int(sent), **{what: int(count) for count, what in parts}}
+        return {"sent": int(sent), **{outcome: int(count) for count, outcome in parts}}
 
 
 def run_quartal(demo: Demo, *arguments: str) -> CommandResult:

@@ -48,8 +48,8 @@ def service_for(fact: Fact) -> str:
     return next((stream.service for stream in STREAMS if kind in stream.facts.values()), "enrollment")
 
 
-def _is_not_known_yet(answer: httpx.Response) -> bool:
-    return answer.status_code == 409 and answer.json()["type"] == "/problems/not-known-yet"
+def _is_not_known_yet(response: httpx.Response) -> bool:
+    return response.status_code == 409 and response.json()["type"] == "/problems/not-known-yet"
 
 
 def body(fact: Fact) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def batch_entry(fact: Fact) -> dict[str, Any]:
 
 
 def golden_fact(stream: Stream, kind: type[Fact]) -> Fact:
-    """The example that the fact's contract was published with; a word stands for a text that it cannot be without."""
+    """The published example of the fact; a required text is replaced by a word."""
     path = CONTRACTS_FOLDER / golden_path(stream.service, kind.type_name, kind.schema_version)
     person = "" if stream.subject == "study" else "somebody"
     return read_line(
@@ -117,7 +117,8 @@ PLAIN_FACTS: tuple[Fact, ...] = (
     followup.reminder_acknowledged(),
 )
 EXAMPLE_BODIES = {
-    fact.type_name: body(fact) for fact in (*(golden_fact(*each) for each in DECLARED_FACTS), *PLAIN_FACTS)
+    fact.type_name: body(fact)
+    for fact in (*(golden_fact(*declared_fact) for declared_fact in DECLARED_FACTS), *PLAIN_FACTS)
 }
 """One of each of them as it is sent: what is unremarkable here, or else the published example."""
 
@@ -158,20 +159,20 @@ class StudyUnderTest:
         return {"Authorization": f"Bearer {self._issuer.token(name, now=Clock().now() - age)}"}
 
     def get(self, path: str = "", user: str = ROME_USER, **params: Any) -> httpx.Response:
-        """Get a resource of a participant or study from enrollment."""
+        """Gets a resource of a participant or study from enrollment."""
         return self.get_from("enrollment", path, user, **params)
 
     def get_from(self, service: str, path: str, user: str = ROME_USER, **params: Any) -> httpx.Response:
         return self.http.get(self.address(path, service), params=params, headers=self.authorization(user))
 
     def get_analytics(self, path: str, user: str = "investigator", **params: Any) -> httpx.Response:
-        """Get a resource of the study from analytics."""
+        """Gets a resource of the study from analytics."""
         return self.get_from("analytics", path, user, **params)
 
     def figure(self, name: str, user: str = "investigator", **params: Any) -> dict[str, Any]:
-        answer = self.get_analytics(f"figures/{name}.json", user, **params)
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
+        response = self.get_analytics(f"figures/{name}.json", user, **params)
+        assert response.status_code == 200, response.text
+        return dict(response.json())
 
     def post(
         self, path: str, content: Any, user: str = ROME_USER, service: str = "enrollment", **headers: str
@@ -181,33 +182,33 @@ class StudyUnderTest:
     def send(self, address: str, content: Any, user: str = ROME_USER, **headers: str) -> httpx.Response:
         """Sends JSON. Names in `headers` have underscores for hyphens."""
         header_names = {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = self.http.post(address, json=content, headers={**self.authorization(user), **header_names})
-        if answer.status_code == 201:
-            self.event_ids.update(answer.json().get("event_ids", [answer.json()["event_id"]]))
-        return answer
+        response = self.http.post(address, json=content, headers={**self.authorization(user), **header_names})
+        if response.status_code == 201:
+            self.event_ids.update(response.json().get("event_ids", [response.json()["event_id"]]))
+        return response
 
     def record_study_fact(self, fact: Fact, user: str = "administrator") -> httpx.Response:
         return self.post(f"facts/{fact.type_name}", body(fact), user)
 
     def record_fact(self, number: str, fact: Fact, user: str = ROME_USER, **headers: str) -> httpx.Response:
-        """Send the fact to its service, again until the service knows the participant."""
+        """Sends the fact to its service, again until the service knows the participant."""
         service = service_for(fact)
         path = self.address(f"participants/{number}/facts/{fact.type_name}", service)
         deadline = time.monotonic() + TIMEOUT_SECONDS
-        answer = self.send(path, body(fact), user, **headers)
-        while service != "enrollment" and _is_not_known_yet(answer) and time.monotonic() < deadline:
+        response = self.send(path, body(fact), user, **headers)
+        while service != "enrollment" and _is_not_known_yet(response) and time.monotonic() < deadline:
             time.sleep(0.02)
-            answer = self.send(path, body(fact), user, **headers)
-        return answer
+            response = self.send(path, body(fact), user, **headers)
+        return response
 
     def register(self, *initial_facts: Fact, user: str = ROME_USER) -> str:
-        """Register a participant with these facts; return the number."""
-        answer = self.post("participants", {"facts": [batch_entry(fact) for fact in initial_facts]}, user)
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["participant_id"])
+        """Registers a participant with these facts; returns the number."""
+        response = self.post("participants", {"facts": [batch_entry(fact) for fact in initial_facts]}, user)
+        assert response.status_code == 201, response.text
+        return str(response.json()["participant_id"])
 
     def enroll_at(self, site: str, *extra_facts: Fact, **screening: Any) -> str:
-        """Enroll a participant at the site; return the number."""
+        """Enrolls a participant at the site; returns the number."""
         initial_facts = (
             facts.participant_screened(site_id=site, **screening),
             facts.consent_signed(),
@@ -216,7 +217,7 @@ class StudyUnderTest:
         return self.register(*initial_facts, *extra_facts, user=f"site@{site}")
 
     def wait_until_known(self, number: str) -> str:
-        """Wait until toxicity and follow-up have all that enrollment has; return the number."""
+        """Waits until toxicity and follow-up have all that enrollment has; returns the number."""
         version = self.get(f"participants/{number}", "investigator").json()["version"]
         for service in ("toxicity", "followup"):
             wait_until(partial(self._is_known_to, service, number, version), f"{service} knows {number}")
@@ -224,22 +225,22 @@ class StudyUnderTest:
         return number
 
     def _is_known_to(self, service: str, number: str, version: int) -> bool:
-        answer = self.get_from(service, f"participants/{number}", "investigator")
-        return answer.status_code == 200 and int(answer.json()["enrollment_version"]) >= version
+        response = self.get_from(service, f"participants/{number}", "investigator")
+        return response.status_code == 200 and int(response.json()["enrollment_version"]) >= version
 
     def wait_for_analytics(self) -> int:
-        """Wait until analytics has applied every fact recorded here; return its position."""
+        """Waits until analytics has applied every fact recorded here; returns its position."""
         return wait_for_position(self, self.expected_position)
 
 
 def wait_for_position(study: StudyUnderTest, position: int) -> int:
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < deadline:
-        answer = study.get_analytics("position", "administrator")
-        if answer.status_code == 200 and answer.json()["position"] >= position:
-            return int(answer.json()["position"])
+        response = study.get_analytics("position", "administrator")
+        if response.status_code == 200 and response.json()["position"] >= position:
+            return int(response.json()["position"])
         time.sleep(0.02)
-    raise AssertionError(f"analytics did not reach position {position} of {study.study_id}: {answer.text}")
+    raise AssertionError(f"analytics did not reach position {position} of {study.study_id}: {response.text}")
 
 
 def wait_until(condition: Callable[[], bool], description: str) -> None:
@@ -256,7 +257,7 @@ def opening_request(study_id: str, **protocol: Any) -> dict[str, Any]:
 
 @contextmanager
 def open_study(demo: Demo, **protocol: Any) -> Iterator[StudyUnderTest]:
-    """Open a study with two sites and a member in every role."""
+    """Opens a study with two sites and a member in every role."""
     with httpx.Client(base_url=demo.url, timeout=TIMEOUT_SECONDS, trust_env=False) as http:
         study = StudyUnderTest(demo, http)
         request: Mapping[str, Any] = opening_request(study.study_id, **protocol)
@@ -277,9 +278,10 @@ def open_study(demo: Demo, **protocol: Any) -> Iterator[StudyUnderTest]:
 
 
 def is_indistinguishable(first: httpx.Response, second: httpx.Response) -> bool:
-    """Return whether the responses are equal except for the header Date."""
+    """Returns whether the responses are equal except for the header Date."""
     visible_headers = [
-        [(name, value) for name, value in each.headers.raw if name.lower() != b"date"] for each in (first, second)
+        [(name, value) for name, value in response.headers.raw if name.lower() != b"date"]
+        for response in (first, second)
     ]
     return (first.status_code, first.content, visible_headers[0]) == (
         second.status_code,

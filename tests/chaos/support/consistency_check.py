@@ -64,7 +64,7 @@ class StoredStudy:
         return str(environment[f"QUARTAL_{service.upper()}_SYSTEM_URL"])
 
     async def recorded_events(self) -> list[Event]:
-        """Return the events of the three stores, each stream in the order of its versions."""
+        """Returns the events of the three stores, each stream in the order of its versions."""
         events: list[Event] = []
         for service in RECORDING_SERVICES:
             async with self.connection(service) as database:
@@ -79,7 +79,7 @@ class StoredStudy:
             return await database.fetch("select * from journal where study_id = $1 order by position", self.study_id)
 
     async def has_reached(self, service: str, ends: Mapping[StreamKey, int]) -> bool:
-        """Return whether a consumer has applied each stream up to that version, and no other stream."""
+        """Returns whether a consumer has applied each stream up to that version, and no other stream."""
         async with self.connection(service) as database:
             rows = await database.fetch("select * from inbox_stream where study_id = $1", self.study_id)
         return {(row["source"].rpartition("/")[2], row["subject"]): row["version"] for row in rows} == ends
@@ -100,7 +100,7 @@ class StoredStudy:
             return decoded(await LiveSnapshots(pool, frozenset(TABLES)).newest(self.study_id))
 
     async def standing_facts(self, service: str) -> dict[tuple[str, str], Any]:
-        """The facts that a consumer takes to stand, by stream and event."""
+        """The facts that a consumer stores as current, by stream and event."""
         async with self.connection(service) as database:
             rows = await standing_facts.load_standing(database, self.study_id)
         return {(row.subject, str(row.event_id)): row.to_stated_fact(self.study_id).fact for row in rows}
@@ -118,7 +118,7 @@ class StoredStudy:
             return int(parked + waiting + await database.fetchval("select count(*) from inbox_discarded"))
 
     async def table_rows(self) -> dict[str, list[str]]:
-        """Return the rows from which analytics computes its figures."""
+        """Returns the rows from which analytics computes its figures."""
         async with self.connection("analytics") as database:
             rows_by_table = {
                 table: await database.fetch(_ALL_ROWS_SQL.format(table=table, without=without), self.study_id)
@@ -128,7 +128,7 @@ class StoredStudy:
 
 
 async def wait_until(condition: Callable[[], Awaitable[bool]], timeout_seconds: float) -> None:
-    """Return when it holds; TimeoutError when it does not within so many seconds."""
+    """Returns when the condition holds. Raises TimeoutError if it does not within so many seconds."""
     async with asyncio.timeout(timeout_seconds):
         while not await condition():  # noqa: ASYNC110 - other processes, which have no event to wait for
             await asyncio.sleep(0.1)
@@ -143,9 +143,9 @@ def events_by_stream(events: Sequence[Event]) -> dict[StreamKey, list[Event]]:
 
 
 def standing_events(events: Sequence[Event]) -> list[Event]:
-    """The events that stand, each with the content that it reads as today."""
-    first = {each.event_id: each for each in events}
-    last = {stated_id(each): each for each in sorted(events, key=lambda each: each.version)}
+    """The events whose facts are current, each with its current content."""
+    first = {event.event_id: event for event in events}
+    last = {stated_id(event): event for event in sorted(events, key=lambda event: event.version)}
     return [
         replace(
             first[stated.event_id],
@@ -165,8 +165,8 @@ def stated_id(event: Event) -> UUID:
 
 def derive_from_events(study_id: str, events: Sequence[Event]) -> StudySnapshot:
     """Returns the rows that the store's events alone give."""
-    study_record = current_record(stated_facts([each for each in events if each.is_study_event]))
-    participant_events = [each for each in standing_events(events) if not each.is_study_event]
+    study_record = current_record(stated_facts([event for event in events if event.is_study_event]))
+    participant_events = [event for event in standing_events(events) if not event.is_study_event]
     return derive_snapshot(
         StudyFacts(
             study_id=study_id,

@@ -16,7 +16,7 @@ _POLL_INTERVAL_SECONDS = 0.05
 
 
 def wait_until(condition: Callable[[], object], description: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-    """Return when it holds; AssertionError when it does not within so many seconds."""
+    """Returns when the condition holds. Raises AssertionError if it does not within so many seconds."""
     deadline = time.monotonic() + timeout_seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout_seconds:g} s: {description}"

@@ -31,29 +31,29 @@ REPORTING_SITES = SITES[:4]
 CONCURRENT_PARTICIPANTS = len(REPORTING_SITES)  # participants about whom facts are sent at one time
 SEED = 3
 PAUSE_SECONDS = (
-    0.02  # seconds between an answer and the next fact of that participant: about a hundred facts a second together
+    0.02  # seconds between a response and the next fact of that participant: about a hundred facts a second together
 )
-ANSWER_TIMEOUT_SECONDS = 90.0  # seconds for some tens of facts, after any process was killed
+RESPONSE_TIMEOUT_SECONDS = 90.0  # seconds for some tens of facts, after any process was killed
 NOT_VISIBLE_STATUS = 404
 TRANSFERRED = "participant.transferred"
 ENDING_FACTS = {"participant.withdrawn", "participant.voided"}  # later facts of the participant are refused
 
 
 class SiteClients:
-    """Clients of the sites. `answers` has the recorded events by idempotency key."""
+    """Clients of the sites. `event_ids_by_key` has the recorded events by idempotency key."""
 
     def __init__(self, demo: Demo) -> None:
         self._demo, self._stopped = demo, asyncio.Event()
-        hooks = {"response": [self._record_answer]}
+        hooks = {"response": [self._record_response]}
         self.client = httpx.AsyncClient(base_url=demo.url, timeout=10, trust_env=False, event_hooks=hooks)
         self._api = StudyClient(self.client, STUDY_ID, self._token_for, attempts=None)
-        self.answers: dict[str, list[str]] = {}
+        self.event_ids_by_key: dict[str, list[str]] = {}
         self.recent_refusals: deque[str] = deque(maxlen=12)  # the latest, for the message of a timeout
 
     @property
     def event_ids(self) -> list[str]:
-        """The ids of all events in answers."""
-        return sorted(event for events in self.answers.values() for event in events)
+        """Returns the ids of all events in responses, in ascending order."""
+        return sorted(event for events in self.event_ids_by_key.values() for event in events)
 
     async def open(self) -> None:
         await self._api.open_study(OPENING_DATA, "opened")
@@ -64,20 +64,20 @@ class SiteClients:
         await self._api.record_grants(default_grants(STUDY_ID, [site.site_id for site in REPORTING_SITES]))
 
     async def report(self) -> None:
-        """Report several participants concurrently until stopped. Raises NotAccepted for a response that is neither a
+        """Reports several participants concurrently until stopped. Raises NotAccepted for a response that is neither a
         success nor transient."""
         async with asyncio.TaskGroup() as reporters:
             for first_index in range(CONCURRENT_PARTICIPANTS):
                 reporters.create_task(self._report_participants(first_index))
 
     def stop(self) -> None:
-        """Stop sending. Requests that wait for a response still get it."""
+        """Stops sending. Requests that wait for a response still get it."""
         self._stopped.set()
 
-    async def wait_for_answers(self, count: int) -> None:
-        """Return when so many facts more were answered."""
-        goal, deadline = len(self.answers) + count, time.monotonic() + ANSWER_TIMEOUT_SECONDS
-        while len(self.answers) < goal:
+    async def wait_for_responses(self, count: int) -> None:
+        """Returns when so many more facts have had a response."""
+        goal, deadline = len(self.event_ids_by_key) + count, time.monotonic() + RESPONSE_TIMEOUT_SECONDS
+        while len(self.event_ids_by_key) < goal:
             assert time.monotonic() < deadline, f"the sites are not answered, of late: {list(self.recent_refusals)}"
             await asyncio.sleep(0.01)
 
@@ -87,51 +87,55 @@ class SiteClients:
             for position, fact in enumerate(_participant_facts(index)):
                 if self._stopped.is_set():
                     return
-                corrected_event_id = None if fact.corrects is None else self.answers[f"{index}/{fact.corrects}"][0]
+                corrected_event_id = (
+                    None if fact.corrects is None else self.event_ids_by_key[f"{index}/{fact.corrects}"][0]
+                )
                 await self._record_fact(progress, fact, fact.with_event_id(corrected_event_id), f"{index}/{position}")
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def _record_fact(
         self, progress: ParticipantProgress, fact: ReportedFact, statement: ReferenceFact, key: str
     ) -> None:
-        if not progress.number:
-            answer = await self._api.register(fact.site_id, statement["data"], key)
-            progress.number = str(answer.json()["participant_id"])
+        if not progress.participant_id:
+            response = await self._api.register(fact.site_id, statement["data"], key)
+            progress.participant_id = str(response.json()["participant_id"])
         else:
-            answer = await self._add_fact(progress, fact, statement, key)
+            response = await self._add_fact(progress, fact, statement, key)
         if fact.service == "enrollment":
-            progress.enrollment_tag = answer.headers.get("quartal-version", progress.enrollment_tag)
+            progress.enrollment_tag = response.headers.get("quartal-version", progress.enrollment_tag)
 
     async def _add_fact(
         self, progress: ParticipantProgress, fact: ReportedFact, statement: ReferenceFact, key: str
     ) -> httpx.Response:
-        """Send the fact as its reporting site. If that site transferred the participant and lost the response,
-        send it as a site that still sees the participant; the repetition gets the original response."""
+        """Sends the fact as its reporting site. If that site transferred the participant and lost the response,
+        sends it as a site that still sees the participant; the repetition gets the original response."""
         after = None if fact.service == "enrollment" else progress.enrollment_tag
         try:
             return await self._api.record_fact(
-                fact.site_id, progress.number, statement, key, service=fact.service, after=after
+                fact.site_id, progress.participant_id, statement, key, service=fact.service, after=after
             )
         except ApiError as refused:
             if refused.status != NOT_VISIBLE_STATUS or fact.type != TRANSFERRED:
                 raise
-            return await self._api.record_fact(None, progress.number, statement, key, service=fact.service, after=after)
+            return await self._api.record_fact(
+                None, progress.participant_id, statement, key, service=fact.service, after=after
+            )
 
-    async def _record_answer(self, answer: httpx.Response) -> None:
-        await answer.aread()
-        if not answer.is_success:
-            self.recent_refusals.append(f"{answer.status_code} {answer.request.url.path} {answer.text[:200]}")
+    async def _record_response(self, response: httpx.Response) -> None:
+        await response.aread()
+        if not response.is_success:
+            self.recent_refusals.append(f"{response.status_code} {response.request.url.path} {response.text[:200]}")
             return
-        document = answer.json()
+        document = response.json()
         events = document.get("event_ids") or [document["event_id"]]
-        assert self.answers.setdefault(answer.request.headers["idempotency-key"], events) == events
+        assert self.event_ids_by_key.setdefault(response.request.headers["idempotency-key"], events) == events
 
     def _token_for(self, role: str, site_id: str | None) -> str:
         return self._demo.token(role, site_id, STUDY_ID, subject(STUDY_ID, role, site_id))
 
 
 def _participant_facts(index: int) -> Iterator[ReportedFact]:
-    """Yield the facts of a simulated participant, and then a correction of the screening.
+    """Yields the facts of a simulated participant, and then a correction of the screening.
 
     A participant who is still in the study is transferred to the next site, which then records facts.
     """

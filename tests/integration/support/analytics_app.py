@@ -55,7 +55,7 @@ class AnalyticsStudy:
         await Deriver(self.database.system, TermNames(), Clock()).derive_study(self.study_id)
 
     async def add_participant(self, site: str, *facts: Fact) -> ParticipantHistory:
-        """Add a participant at a site, with these facts, and project them."""
+        """Adds a participant at a site, with these facts, and projects them."""
         history = ParticipantHistory(self.study_id, site_id=site)
         history.record(*facts)
         await self.project(history.events)
@@ -75,7 +75,7 @@ class AnalyticsStudy:
 
 @asynccontextmanager
 async def open_analytics_study(database: Database, folder: Path, study_id: str) -> AsyncIterator[AnalyticsStudy]:
-    """Open a study with two sites and a member in every role."""
+    """Opens a study with two sites and a member in every role."""
     issuer = Issuer.load(folder / "issuer")
     urls = {f"analytics_{role}_url": database.urls[role] for role in ("app", "system")}
     app = create_app(Settings(jwks=str(issuer.jwks), clock=TODAY, plain_http=True, **urls))  # type: ignore[arg-type] # URLs are secrets

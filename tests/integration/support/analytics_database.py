@@ -35,7 +35,7 @@ SELECT_FACTS_AT_POSITION = """
 
 @asynccontextmanager
 async def migrated_database(server: PostgresServer, template: str = "template0") -> AsyncIterator[str]:
-    """Yield the name of a migrated database, empty or a copy of `template`, to which nothing is connected."""
+    """Yields the name of a migrated database, empty or a copy of `template`, to which nothing is connected."""
     name = f"test_{secrets.token_hex(6)}"
     await execute_as_superuser(server, f"create database {name} owner quartal_analytics_owner template {template}")
     try:

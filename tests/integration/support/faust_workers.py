@@ -57,7 +57,7 @@ class FaustWorkerProcess:
         self.process = self._start()
 
     def stop(self, signal_number: signal.Signals = signal.SIGTERM) -> int:
-        """Return its exit code. It ends within the time that a supervisor gives it."""
+        """Stops the worker within the time that a supervisor grants; returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal_number)
         return self.process.wait(15.0)
@@ -90,7 +90,7 @@ class FaustWorkerHarness:
             worker.stop(signal.SIGKILL)
 
     async def publish(self, *streams: EventStream, start: int = 0) -> None:
-        await self.publisher.publish([encode(event) for each in streams for event in each.events[start:]])
+        await self.publisher.publish([encode(event) for stream in streams for event in stream.events[start:]])
 
 
 def participant_streams(study_id: str, size: int) -> list[EventStream]:
@@ -107,7 +107,7 @@ async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def wait_until_applied(database: Database, *streams: EventStream) -> None:
-    """Wait until all events of the streams are in the journal."""
+    """Waits until all events of the streams are in the journal."""
     study_id, events = streams[0].study_id, sum(len(stream.events) for stream in streams)
 
     async def is_applied() -> bool:

@@ -14,7 +14,7 @@ from tests.demo import Demo
 
 
 def publish_events(demo: Demo, events: Iterable[Event]) -> None:
-    """Publish events, and return when the broker has them."""
+    """Publishes events, and returns when the broker has them."""
     with ThreadPoolExecutor(1) as thread:  # the caller may be in an event loop of its own
         thread.submit(
             lambda: asyncio.run(_publish_events(demo_environment(demo)["KAFKA_BOOTSTRAP"], list(events)))

@@ -45,7 +45,7 @@ class RecordingPublisher:
 
 @asynccontextmanager
 async def running_relay(database: Database, publisher: Publisher, **settings: Any) -> AsyncIterator[Relay]:
-    """Run a relay for the length of the block."""
+    """Runs a relay for the length of the block."""
     stop = asyncio.Event()
     relay = Relay(database.system, publisher, "enrollment", **settings)
     running = asyncio.create_task(relay.run(stop))
@@ -82,7 +82,7 @@ async def _has_backlog(database: Database) -> bool:
 
 
 async def published_events(bootstrap: str, study_id: str) -> list[Event]:
-    """Return the events of the study on the topic, partition by partition, in the order of their offsets."""
+    """Returns the events of the study on the topic, partition by partition, in the order of their offsets."""
     records = await read_topic(bootstrap, TOPIC)
     events = [decode(record.key, record.headers, record.value) for record in records]
     return [event for event in events if event.study_id == study_id]

@@ -15,7 +15,7 @@ TIMEOUT_SECONDS = 60.0  # seconds until a test fails
 
 
 async def query_value(url: str, *statements: str) -> object:
-    """Execute the statements and return the first value of the last one."""
+    """Executes the statements and returns the first value of the last one."""
     connection = await asyncpg.connect(url)
     try:
         for statement in statements[:-1]:
@@ -49,7 +49,7 @@ async def create_topic(bootstrap: str) -> None:
 
 
 async def start_parent_process(code: str) -> asyncio.subprocess.Process:
-    """Start a Python process that runs `code`, prints a line, and waits."""
+    """Starts a Python process that runs `code`, prints a line, and waits."""
     script = textwrap.dedent(code) + "\nprint('started', flush=True)\ninput()"
     parent = await asyncio.create_subprocess_exec(
         sys.executable, "-c", script, stdin=subprocess.PIPE, stdout=subprocess.PIPE

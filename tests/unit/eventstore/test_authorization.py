@@ -1,4 +1,4 @@
-"""Roles and sites that may record a fact, and the answers to other callers."""
+"""Roles and sites that may record a fact, and the responses to other callers."""
 
 from __future__ import annotations
 

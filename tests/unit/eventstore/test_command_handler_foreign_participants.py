@@ -88,7 +88,7 @@ class ToxicityDriver:
         return number
 
     async def record(self, by: str, number: str, *facts: Fact, **options: Any) -> RecordedFacts:
-        pointers = tuple(f"/{place}/data" for place in range(len(facts))) if len(facts) > 1 else ("",)
+        pointers = tuple(f"/{index}/data" for index in range(len(facts))) if len(facts) > 1 else ("",)
         return await self.command_handler.record(RecordFacts(STUDY, number, facts, pointers, by, **options))
 
     async def refusal(self, by: str, number: str, *facts: Fact, **options: Any) -> RequestError:

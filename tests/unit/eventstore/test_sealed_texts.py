@@ -128,7 +128,7 @@ async def test_hidden_text_cannot_be_guessed_by_repeating_a_request(study: Enrol
 
 
 async def test_right_and_wrong_guesses_make_the_same_store_calls(study: EnrollmentDriver) -> None:
-    """The time of an answer must reveal nothing either. Calls are compared, since wall time depends on the machine."""
+    """The time of a response must reveal nothing either. Calls are compared, since wall time depends on the machine."""
     participant = await study.register_participant("sam", participant_screened(local_reference="PAT-1"))
     note = await study.record("sam", participant, procedure_performed(**SECRET_TEXT), key="k")
     void = (await study.record("sam", participant, participant_voided())).event_ids[0]

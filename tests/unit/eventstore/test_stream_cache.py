@@ -63,7 +63,7 @@ def test_latest_content_event_is_the_last_restating_correction() -> None:
 
 
 def test_latest_content_events_are_found_in_one_pass() -> None:
-    """A participant with 3,000 facts was once read 3,000 times: no other caller had an answer for eleven seconds."""
+    """A participant with 3,000 facts was once read 3,000 times: no other caller had a response for eleven seconds."""
     read: list[int] = []
 
     def events() -> Iterator[Event]:

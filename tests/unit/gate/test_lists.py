@@ -94,7 +94,7 @@ def models_in(kind: Any) -> Iterator[type[BaseModel]]:
 
 
 def contains_tuple(kind: Any) -> bool:
-    return getattr(kind, "__origin__", None) is tuple or any(contains_tuple(each) for each in get_args(kind))
+    return getattr(kind, "__origin__", None) is tuple or any(contains_tuple(argument) for argument in get_args(kind))
 
 
 def test_every_list_member_of_a_fact_has_a_uniqueness_rule() -> None:
@@ -137,7 +137,7 @@ FACTS_WITH_DUPLICATES: tuple[tuple[Fact, str], ...] = (
 @pytest.mark.parametrize(("fact", "pointer"), FACTS_WITH_DUPLICATES)
 def test_duplicate_list_entry_is_refused_at_its_second_place(fact: Fact, pointer: str) -> None:
     raised = objections_of(enrollment_spec(lesion_registered()).when(fact))
-    assert [(each.code, each.pointer) for each in raised] == [("listed-twice", pointer)]
+    assert [(objection.code, objection.pointer) for objection in raised] == [("listed-twice", pointer)]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_reasons_symptoms_and_seriousness_are_unique() -> None:
 )
 def test_protocol_lists_have_unique_entries(plan: dict[str, Any], pointer: str) -> None:
     spec = Spec(study.objections, partial(study.gate_objections, date.max)).when(study_opened(protocol(**plan)))
-    assert [(each.code, each.pointer) for each in objections_of(spec)] == [("listed-twice", pointer)]
+    assert [(objection.code, objection.pointer) for objection in objections_of(spec)] == [("listed-twice", pointer)]
 
 
 def test_correction_may_keep_existing_duplicates() -> None:
@@ -218,14 +218,14 @@ def targets_with_boosts(**boost_of_by_target: str | None) -> list[dict[str, Any]
     ],
 )
 def test_circular_boosts_are_refused(boost_of_by_target: dict[str, str | None], at_fault: list[int]) -> None:
-    expected_members = [f"/targets/{place}/boost_of" for place in at_fault]
+    expected_members = [f"/targets/{index}/boost_of" for index in at_fault]
     for fact in (
         radiotherapy_started(1, "RT1", *targets_with_boosts(**boost_of_by_target)),
         prescription_changed(1, "RT1", *targets_with_boosts(**boost_of_by_target)),
     ):
         recorded = (radiotherapy_started(1),) if isinstance(fact, PrescriptionChanged) else ()
         raised = objections_of(enrollment_spec(*recorded).when(fact))
-        assert sorted((each.code, each.pointer) for each in raised) == [
+        assert sorted((objection.code, objection.pointer) for objection in raised) == [
             ("boost-circle", member) for member in expected_members
         ]
 

@@ -22,7 +22,7 @@ from shared.testing.builders.messages import as_message
 from shared.testing.builders.participant_history import participant_stream
 
 HISTORY = participant_stream("line", *(lesion_registered(f"L{n}") for n in range(6)))
-ARRIVALS = [parse_message(as_message(event, place)) for place, event in enumerate(HISTORY.events)]
+ARRIVALS = [parse_message(as_message(event, offset)) for offset, event in enumerate(HISTORY.events)]
 KEY = ARRIVALS[0].key
 
 

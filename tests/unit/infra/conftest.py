@@ -147,7 +147,7 @@ class FakeQuartal(httpx.AsyncBaseTransport):
 
 
 class DownstreamService:
-    """The facts of toxicity or followup: its rules, its gate, and the same answer to a repeated key."""
+    """The facts of toxicity or followup: its rules, its gate, and the same response to a repeated key."""
 
     def __init__(self, service: str) -> None:
         self._service, (self._rules, self._gate) = service, DOWNSTREAM_SERVICES[service]

@@ -14,7 +14,7 @@ from shared.kernel.sealed_text import SealedText, extract_texts
 from shared.testing.builders import facts
 from tests.api.support.study import DECLARED_FACTS, PLAIN_FACTS, golden_fact
 
-ALL_EXAMPLES = [*PLAIN_FACTS, *(golden_fact(*each) for each in DECLARED_FACTS)]
+ALL_EXAMPLES = [*PLAIN_FACTS, *(golden_fact(*declared_fact) for declared_fact in DECLARED_FACTS)]
 
 
 def everything_in(value: object) -> Iterator[object]:
@@ -32,7 +32,7 @@ def everything_in(value: object) -> Iterator[object]:
 
 
 def with_correction(fact: Fact) -> list[Fact]:
-    stream = next(each for each in STREAMS if type(fact) in each.facts.values())
+    stream = next(stream_type for stream_type in STREAMS if type(fact) in stream_type.facts.values())
     return [fact, facts.correction(1, fact)] if stream.correctable else [fact]
 
 
@@ -40,7 +40,7 @@ def with_correction(fact: Fact) -> list[Fact]:
 def test_all_sealed_texts_and_dates_of_a_fact_are_found(fact: Fact) -> None:
     for stated in with_correction(fact):
         everything = list(everything_in(stated))
-        sealed = [each.text for each in everything if isinstance(each, SealedText) and each.text is not None]
+        sealed = [value.text for value in everything if isinstance(value, SealedText) and value.text is not None]
         assert sorted(text for _, text in extract_texts(stated)) == sorted(sealed)
-        dates = [each for each in everything if isinstance(each, PartialDate)]
+        dates = [value for value in everything if isinstance(value, PartialDate)]
         assert sorted(str(when) for _, when in find_clinical_dates(stated)) == sorted(map(str, dates))

@@ -196,8 +196,8 @@ async def test_arbitrary_text_is_refused_without_other_errors(verifier: Verifier
 async def test_arbitrary_header_is_verified_or_refused_without_other_errors(
     verifier: Verifier, head: dict[str, Any]
 ) -> None:
-    answer = await subject_or_reason(verifier, sign_token({**token_header(), **head}, token_claims()))
-    assert answer in {"anna@site-01", "algorithm", "header", "signature", "type", "unknown-key"}
+    result = await subject_or_reason(verifier, sign_token({**token_header(), **head}, token_claims()))
+    assert result in {"anna@site-01", "algorithm", "header", "signature", "type", "unknown-key"}
 
 
 async def test_expiry_has_five_seconds_of_clock_tolerance(verifier: Verifier, clock: ManualClock) -> None:

@@ -112,11 +112,11 @@ def test_search_stops_at_a_word_without_match() -> None:
 
 def test_repeated_search_words_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[int] = []
-    answers = CtcaeTerm.matches
+    matches = CtcaeTerm.matches
 
     def count_words(term: CtcaeTerm, words: Any) -> bool:
         compared.append(len(words))
-        return answers(term, words)
+        return matches(term, words)
 
     monkeypatch.setattr(CtcaeTerm, "matches", count_words)
     assert V3.search("Pain neck pain, PAIN neck") == V3.search("pain neck")

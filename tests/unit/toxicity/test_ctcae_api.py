@@ -43,9 +43,9 @@ async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def get_json(http: httpx.AsyncClient, path: str = V3, **parameters: Any) -> Any:
-    answer = await http.get(path, params=parameters)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = await http.get(path, params=parameters)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 async def test_term_is_found_by_a_word_prefix(http: httpx.AsyncClient) -> None:
@@ -96,8 +96,8 @@ async def test_the_four_versions_are_listed_with_their_categories(http: httpx.As
 
 @pytest.mark.parametrize("name", ["ctcae-2.0", "ctcae-3", "CTCAE-3.0", "..%2Fctcae-3.0", "README"])
 async def test_another_dictionary_is_unknown(http: httpx.AsyncClient, name: str) -> None:
-    answer = await http.get(f"{BASE}/{name}/terms", params={"limit": "none"})
-    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
+    response = await http.get(f"{BASE}/{name}/terms", params={"limit": "none"})
+    assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ async def test_another_dictionary_is_unknown(http: httpx.AsyncClient, name: str)
     ],
 )
 async def test_invalid_parameter_is_refused(http: httpx.AsyncClient, parameters: dict[str, str], code: str) -> None:
-    answer = await http.get(V3, params=parameters)
-    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
-    (fault,) = answer.json()["errors"]
+    response = await http.get(V3, params=parameters)
+    assert (response.status_code, response.headers["content-type"]) == (422, "application/problem+json")
+    (fault,) = response.json()["errors"]
     assert fault["code"] == code
 
 

@@ -42,7 +42,7 @@ from shared.testing.builders.toxicity_facts import (
 from shared.testing.spec import Spec, numbered_facts
 
 TODAY = START_DATE + timedelta(days=400)
-MAX_FINDINGS = MAX_FAULTS  # of which each may be objected to: an answer lists no more
+MAX_FINDINGS = MAX_FAULTS  # of which each may be objected to: a response lists no more
 V5_ANEMIA, V3_HYPOTHERMIA, V3_DRY_MOUTH = "5.0:0001", "3.0:0083", "3.0:0149"
 TABLES = Path(shared.terminology.__path__[0]) / "dictionaries"
 

@@ -53,9 +53,9 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_page_has_a_strict_content_security_policy(http: httpx.AsyncClient) -> None:
-    answer = await http.get("/enrollment/page")
-    assert (answer.status_code, answer.text) == (200, "<p>A page</p>")
-    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    response = await http.get("/enrollment/page")
+    assert (response.status_code, response.text) == (200, "<p>A page</p>")
+    assert response.headers["content-security-policy"].startswith("default-src 'none'")
 
 
 async def test_refused_page_is_html_for_browsers_and_json_for_programs(http: httpx.AsyncClient) -> None:
@@ -77,7 +77,7 @@ async def test_api_without_a_token_answers_401_with_a_page_that_links_to_the_for
 async def test_static_files_are_served_under_the_name_of_the_service(
     http: httpx.AsyncClient, name: str, media_type: str
 ) -> None:
-    answer = await http.get(f"/enrollment/static/{name}")
-    assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith(media_type)
+    response = await http.get(f"/enrollment/static/{name}")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith(media_type)
     assert (await http.get("/enrollment/static/other.css")).status_code == 404

@@ -109,6 +109,8 @@ def test_values_and_bounds_are_listed() -> None:
 def test_descriptions_of_facts_are_sentences() -> None:
     models = {fact for stream in STREAMS for fact in stream.facts.values()}
     texts = {
-        text for fact in models for text in (fact.__doc__, *(each.description for each in fact.model_fields.values()))
+        text
+        for fact in models
+        for text in (fact.__doc__, *(member.description for member in fact.model_fields.values()))
     }
     assert [text for text in texts if text and not re.match(r"(?s)[A-Z`].*[.]$", text.strip())] == []

@@ -55,7 +55,7 @@ async def test_requests_above_the_limit_per_caller_get_429_with_retry_after() ->
         await entered.acquire()
         assert entered.locked(), "of one caller's requests, so many are worked on at once, and the others wait"
         finish.set()
-        served = [answer.status_code for answer in await asyncio.gather(other, *under_way)]
+        served = [response.status_code for response in await asyncio.gather(other, *under_way)]
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
     assert refused.json()["title"].startswith("You have 5 requests under way")
     assert (set(served), container_of(app).traffic.requests.total()) == ({200}, 0)
@@ -86,8 +86,8 @@ async def test_concurrent_entitlement_checks_per_caller_are_limited() -> None:
         await entered.acquire()
         assert entered.locked(), "the caller's other two wait for their turn"
         finish.set()
-        answers = await asyncio.gather(other, *under_way)
-    assert {answer.status_code for answer in answers} == {403}
+        responses = await asyncio.gather(other, *under_way)
+    assert {response.status_code for response in responses} == {403}
 
 
 async def test_at_most_two_large_bodies_per_caller_are_received_at_once() -> None:
@@ -116,5 +116,5 @@ async def test_at_most_two_large_bodies_per_caller_are_received_at_once() -> Non
         beside = await http.post("/texts", headers=json, content=b'"a"')
         assert receiving.locked(), "the caller's other two wait"
         finish.set()
-        answers = await asyncio.gather(other, *under_way)
-    assert {answer.status_code for answer in answers} == {beside.status_code} == {200}
+        responses = await asyncio.gather(other, *under_way)
+    assert {response.status_code for response in responses} == {beside.status_code} == {200}

@@ -176,7 +176,7 @@ async def test_request_sent_byte_by_byte_is_answered_408(port: int) -> None:
     try:
         response = await exchange(port, *(bytes([byte]) for byte in headers), pause=pause)
         assert parse_problem(response) == (408, "/problems/too-slow")
-    except ConnectionError:  # bytes that lay unread when the connection was closed cost the answer
+    except ConnectionError:  # bytes that lay unread when the connection was closed cost the response
         assert await exchange(port, CLOSING_REQUEST)
 
 
@@ -219,7 +219,7 @@ async def test_tiny_chunks_and_too_many_headers_are_refused(patient_port: int) -
 
 
 async def is_refused_with_400(port: int, request: bytes) -> bool:
-    """Is it answered by 400? Bytes that lie unread when a connection is closed may cost their sender the answer."""
+    """Is it answered by 400? Bytes that lie unread when a connection is closed may cost their sender the response."""
     try:
         return parse_problem(await exchange(port, request)) == (400, "/problems/malformed")
     except ConnectionError:

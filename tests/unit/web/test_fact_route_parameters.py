@@ -39,12 +39,12 @@ async def post_with_query(query: str) -> httpx.Response:
 
 @pytest.mark.parametrize(("query", "dry"), [("", False), ("?dry_run=true", True), ("?dry_run=0", False)])
 async def test_dry_run_parameter_is_passed_to_the_route(query: str, dry: bool) -> None:
-    answer = await post_with_query(query)
-    assert (answer.status_code, answer.json()) == (200, dry)
+    response = await post_with_query(query)
+    assert (response.status_code, response.json()) == (200, dry)
 
 
 @pytest.mark.parametrize("query", ["?dryrun=true", "?dry-run=true", "?dry_run=true&dry_run=false", "?dry_run=true&x=1"])
 async def test_misspelled_dry_run_parameter_is_refused(query: str) -> None:
-    answer = await post_with_query(query)
-    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/parameter")
-    assert "x=1" not in answer.text
+    response = await post_with_query(query)
+    assert (response.status_code, response.json()["type"]) == (422, "/problems/parameter")
+    assert "x=1" not in response.text

@@ -83,8 +83,8 @@ async def test_head_has_the_headers_of_get_without_content(http: httpx.AsyncClie
 
 
 async def test_head_of_an_event_stream_ends_it(http: httpx.AsyncClient) -> None:
-    answer = await asyncio.wait_for(http.head("/rows/stream"), 5)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    response = await asyncio.wait_for(http.head("/rows/stream"), 5)
+    assert (response.status_code, response.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
     assert http._transport.app.state.ended  # type: ignore[attr-defined] # the ASGI transport of `http`
 
 
@@ -149,11 +149,11 @@ async def test_compressed_file_has_a_weak_etag(http: httpx.AsyncClient) -> None:
 async def test_small_and_sensitive_responses_are_not_compressed(
     http: httpx.AsyncClient, path: str, headers: dict[str, str]
 ) -> None:
-    answer = await http.get(path, headers={"Accept-Encoding": "gzip", **headers})
-    assert "content-encoding" not in answer.headers
+    response = await http.get(path, headers={"Accept-Encoding": "gzip", **headers})
+    assert "content-encoding" not in response.headers
 
 
 async def test_public_documents_are_compressed_despite_a_cookie(http: httpx.AsyncClient) -> None:
-    answer = await http.get("/problems", headers={"Cookie": "quartal_session=a", "Accept-Encoding": "gzip"})
-    assert answer.headers["content-encoding"] == "gzip"
-    assert answer.headers["cache-control"] == "public, no-cache"
+    response = await http.get("/problems", headers={"Cookie": "quartal_session=a", "Accept-Encoding": "gzip"})
+    assert response.headers["content-encoding"] == "gzip"
+    assert response.headers["cache-control"] == "public, no-cache"

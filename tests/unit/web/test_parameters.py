@@ -44,8 +44,8 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_declared_parameters_are_accepted_and_lists_may_be_repeated(http: httpx.AsyncClient) -> None:
-    answer = await http.get("/rows?site=rome&state=due&state=overdue")
-    assert (answer.status_code, answer.json()) == (200, {"site": "rome", "state": ["due", "overdue"]})
+    response = await http.get("/rows?site=rome&state=due&state=overdue")
+    assert (response.status_code, response.json()) == (200, {"site": "rome", "state": ["due", "overdue"]})
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,15 @@ async def test_declared_parameters_are_accepted_and_lists_may_be_repeated(http: 
     ],
 )
 async def test_unknown_parameter_is_refused_and_not_repeated(http: httpx.AsyncClient, query: str, message: str) -> None:
-    answer = await http.get(f"/rows?{query}")
-    (fault,) = answer.json()["errors"]
-    assert (answer.status_code, answer.json()["type"], fault["code"]) == (422, "/problems/parameter", "parameter")
+    response = await http.get(f"/rows?{query}")
+    (fault,) = response.json()["errors"]
+    assert (response.status_code, response.json()["type"], fault["code"]) == (422, "/problems/parameter", "parameter")
     assert message in fault["message"]
-    assert "4711" not in answer.text
+    assert "4711" not in response.text
 
 
 async def test_route_without_parameters_says_so(http: httpx.AsyncClient) -> None:
-    answer = await http.get("/plain?page=2")
-    assert answer.json()["errors"][0]["message"] == "There is no such parameter here. No parameters are accepted here."
+    response = await http.get("/plain?page=2")
+    assert (
+        response.json()["errors"][0]["message"] == "There is no such parameter here. No parameters are accepted here."
+    )

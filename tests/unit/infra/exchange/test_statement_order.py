@@ -59,8 +59,8 @@ def test_lines_in_any_order_can_be_recorded_one_by_one(chance: random.Random) ->
     chance.shuffle(lines)
     ordered_facts = [import_fact_ for _, stage in group_by_participant(lines)[0].stages() for import_fact_ in stage]
     history: list[StatedFact[Fact]] = []
-    for index, each in enumerate(ordered_facts):
-        proposed = StatedFact(UUID(int=index), each.fact)
+    for index, ordered_fact in enumerate(ordered_facts):
+        proposed = StatedFact(UUID(int=index), ordered_fact.fact)
         decide(history, [proposed], objections, open_gate)
         history.append(proposed)
 
@@ -71,7 +71,7 @@ def test_exported_lines_keep_their_recording_order(chance: random.Random) -> Non
     lines = [*exported, import_fact(facts.procedure_performed(9))]
     chance.shuffle(lines)
     ((_, ordered_facts),) = group_by_participant(lines)[0].stages()
-    assert [each.line.version for each in ordered_facts] == [*range(1, 12), None]
+    assert [ordered_fact.line.version for ordered_fact in ordered_facts] == [*range(1, 12), None]
 
 
 def test_voiding_a_participant_is_recorded_last() -> None:
@@ -81,7 +81,7 @@ def test_voiding_a_participant_is_recorded_last() -> None:
         import_fact(facts.participant_screened()),
     ]
     stages = [
-        (service, [each.line.type for each in facts]) for service, facts in group_by_participant(lines)[0].stages()
+        (service, [fact.line.type for fact in facts]) for service, facts in group_by_participant(lines)[0].stages()
     ]
     assert stages == [
         ("enrollment", ["participant.screened"]),
@@ -101,8 +101,8 @@ def test_corrections_of_last_facts_follow_them(last: Fact) -> None:
         named,
         import_fact(facts.participant_screened()),
     ]
-    ordered_facts = [each for _, stage in group_by_participant(lines)[0].stages() for each in stage]
-    assert [each.fact for each in ordered_facts] == [
+    ordered_facts = [fact for _, stage in group_by_participant(lines)[0].stages() for fact in stage]
+    assert [ordered_fact.fact for ordered_fact in ordered_facts] == [
         facts.participant_screened(),
         facts.correction(8, None),
         last,
@@ -124,7 +124,7 @@ def test_stages_of_services_follow_the_original_recording_times() -> None:
         recorded_fact(facts.procedure_performed(), 2, 6, "toxicity"),
     ]
     stages = [
-        (service, [each.line.version for each in facts]) for service, facts in group_by_participant(lines)[0].stages()
+        (service, [fact.line.version for fact in facts]) for service, facts in group_by_participant(lines)[0].stages()
     ]
     assert stages == [
         ("enrollment", [1, 2]),
@@ -150,13 +150,13 @@ def test_study_closures_follow_the_participants() -> None:
         ImportFact(ImportLine(index, fact.type_name, "enrollment", {}), fact) for index, fact in enumerate(study_facts)
     ]
     first, last = split_study_facts(lines)
-    assert [each.line.type for each in first] == [
+    assert [ordered_fact.line.type for ordered_fact in first] == [
         "study.opened",
         "study.site_activated",
         "study.member_granted",
         "study.member_revoked",
     ]
-    assert [each.line.type for each in last] == [
+    assert [ordered_fact.line.type for ordered_fact in last] == [
         "study.site_closed",
         "study.accrual_closed",
         "study.cut_taken",

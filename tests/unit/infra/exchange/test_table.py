@@ -244,13 +244,13 @@ def test_invalid_utf_8_is_refused_with_its_line() -> None:
 )
 def test_a_participant_is_named_by_number(participant_members: dict[str, Any]) -> None:
     (only,) = read_json_lines(json.dumps({"type": "participant.enrolled", "data": {}, **participant_members}))
-    assert (valid_line(only).person, valid_line(only).is_ref) == (EXAMPLE_NUMBER, False)
+    assert (valid_line(only).participant_key, valid_line(only).is_ref) == (EXAMPLE_NUMBER, False)
 
 
 @pytest.mark.parametrize("participant_members", [{"ref": "p1"}, {"participant": {"ref": "p1"}}])
 def test_participant_is_named_by_a_ref_of_the_file(participant_members: dict[str, Any]) -> None:
     (only,) = read_json_lines(json.dumps({"type": "participant.enrolled", "data": {}, **participant_members}))
-    assert (valid_line(only).person, valid_line(only).is_ref) == ("p1", True)
+    assert (valid_line(only).participant_key, valid_line(only).is_ref) == ("p1", True)
 
 
 SECRET = "Zaphod-7731"

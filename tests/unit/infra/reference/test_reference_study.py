@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 from datetime import date
 from functools import partial
-from statistics import median
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +22,6 @@ from infra.reference.study import (
     default_grants,
 )
 from infra.synthetic import cohort
-from infra.synthetic.enrollment_facts import clinical_date, working_day
 from services.enrollment.gate import EnrollmentGate
 from services.enrollment.rules import participant, study
 from services.followup import rules as followup_rules
@@ -34,6 +32,7 @@ from shared.contracts import catalogue
 from shared.kernel.fact import Fact, StatedFact
 from shared.kernel.partial_date import PartialDate
 from shared.kernel.record import Record, current_record, decide
+from tests.unit.infra.reference_facts import contents_of_type, days
 
 CASES = published_cases.cases()
 ENROLLED = [case["facts"] for case in CASES] + cohort.participants()
@@ -58,14 +57,6 @@ def study_record() -> Record:
     return decide([], facts, study.objections, partial(study.gate_objections, date.max))
 
 
-def contents_of_type(facts: list[ReferenceFact], type_name: str) -> list[dict[str, Any]]:
-    return [fact["data"] for fact in facts if fact["type"] == type_name]
-
-
-def days(facts: list[ReferenceFact], type_name: str) -> list[date]:
-    return [date.fromisoformat(clinical_date(fact)) for fact in facts if fact["type"] == type_name]
-
-
 def is_stereotactic(facts: list[ReferenceFact]) -> bool:
     targets = [target for course in contents_of_type(facts, "radiotherapy.started") for target in course["targets"]]
     return any(target["delivery"] in ("SRS", "FSRT", "SBRT") for target in targets)
@@ -77,9 +68,9 @@ def dates(value: Any, pointer: str = "") -> list[tuple[str, str]]:
         case str() if IS_DATE.fullmatch(value):
             return [(pointer, value)]
         case dict():
-            return [found for name, member in value.items() for found in dates(member, f"{pointer}/{name}")]
+            return [date for name, member in value.items() for date in dates(member, f"{pointer}/{name}")]
         case list():
-            return [found for place, member in enumerate(value) for found in dates(member, f"{pointer}/{place}")]
+            return [date for index, member in enumerate(value) for date in dates(member, f"{pointer}/{index}")]
     return []
 
 
@@ -99,11 +90,11 @@ def test_everyone_passes_rules_and_gate_in_one_batch(facts: list[ReferenceFact])
     decide([], stated_facts([read_fact(fact) for fact in facts]), participant.objections, participant_gate.objections)
 
 
-@pytest.mark.parametrize("person", reference_participants(), ids=lambda person: person.key)
-def test_toxicity_and_follow_up_batches_pass_rules_and_gates(person: ParticipantBatches) -> None:
-    enrollment_record = current_record(stated_facts([read_fact(fact) for fact in person.batches["enrollment"]]))
-    graded = stated_facts([read_fact(fact, "toxicity") for fact in person.batches.get("toxicity", [])])
-    followed = stated_facts([read_fact(fact, "followup") for fact in person.batches.get("followup", [])])
+@pytest.mark.parametrize("participant", reference_participants(), ids=lambda participant: participant.key)
+def test_toxicity_and_follow_up_batches_pass_rules_and_gates(participant: ParticipantBatches) -> None:
+    enrollment_record = current_record(stated_facts([read_fact(fact) for fact in participant.batches["enrollment"]]))
+    graded = stated_facts([read_fact(fact, "toxicity") for fact in participant.batches.get("toxicity", [])])
+    followed = stated_facts([read_fact(fact, "followup") for fact in participant.batches.get("followup", [])])
     assert max(len(graded), len(followed)) <= 200
     toxicity = ToxicityGate(study_record(), TODAY, SITE_ID, enrollment_record=enrollment_record)
     decide([], graded, toxicity_rules.objections, toxicity.objections)
@@ -124,7 +115,10 @@ def test_enrollment_runs_from_december_2020_to_january_2025() -> None:
 
 def test_no_fact_is_dated_after_the_frozen_today() -> None:
     date_texts = [
-        day for person in reference_participants() for facts in person.batches.values() for _, day in dates(facts)
+        day
+        for participant in reference_participants()
+        for facts in participant.batches.values()
+        for _, day in dates(facts)
     ]
     assert max(PartialDate.parse(day).earliest for day in date_texts) <= TODAY
 
@@ -256,96 +250,6 @@ def test_birth_years_agree_with_the_published_ages(case: int, age: int, presente
     )
 
 
-def test_synthetic_cohort_has_plausible_ages() -> None:
-    screenings = [facts[0]["data"] for facts in cohort.participants()]
-    ages = [int(screening["screened_on"][:4]) - screening["birth_year"] for screening in screenings]
-    assert 65 <= median(ages) <= 75
-    assert min(ages) >= 18
-
-
-def test_synthetic_people_are_marked_and_depend_on_the_seed() -> None:
-    made_up = cohort.participants() + cohort.not_enrolled_participants()
-    assert all(facts[0]["data"]["local_reference"].startswith("SYNTHETIC-") for facts in made_up)
-    assert "27 synthetic" in OPENING_DATA["title"]
-    assert (cohort.participants(), cohort.not_enrolled_participants()) == (
-        cohort.participants(31),
-        cohort.not_enrolled_participants(),
-    )
-    assert cohort.participants(32) != cohort.participants()
-
-
-def test_the_synthetic_cohort_has_every_course_of_events() -> None:
-    participants = cohort.participants()
-    ended = {"radiotherapy.completed", "radiotherapy.discontinued"}
-    untreated = [facts for facts in participants if not contents_of_type(facts, "radiotherapy.started")]
-    under_way = [
-        facts
-        for facts in participants
-        if contents_of_type(facts, "radiotherapy.started") and not ended & {f["type"] for f in facts}
-    ]
-    assert (len(participants), len(untreated), len(under_way)) == (27, 1, 1)
-    assert sum(len(contents_of_type(facts, "radiotherapy.discontinued")) for facts in participants) == 3
-    assert [data["scope"] for facts in participants for data in contents_of_type(facts, "participant.withdrawn")] == [
-        "follow_up"
-    ] * 2
-
-
-def later_contents(type_name: str) -> list[dict[str, Any]]:
-    return [each.data for rest in cohort.later_facts() for each in rest if each.type == type_name]
-
-
-def test_synthetic_follow_up_depends_on_its_seed_and_keeps_the_treatment() -> None:
-    def facts_of_seed(seed: int) -> list[list[ReferenceFact]]:
-        return [[each.fact for each in rest] for rest in cohort.later_facts(seed)]
-
-    before = cohort.participants()
-    assert facts_of_seed(5) == facts_of_seed(5) != facts_of_seed(6)
-    assert cohort.participants() == before
-
-
-def test_median_survival_of_synthetic_deaths_is_3_to_9_months() -> None:
-    lived = []
-    for facts, later_facts in zip(cohort.participants(), cohort.later_facts(), strict=True):
-        died = [each.day for each in later_facts if each.type == "participant.died"]
-        lived += [(day - days(facts, "radiotherapy.started")[0]).days / 30.4375 for day in died]
-    assert 15 <= len(lived) <= 22
-    assert 3 <= median(lived) <= 9
-
-
-def test_synthetic_cohort_has_every_kind_of_follow_up() -> None:
-    assert len(later_contents("followup.recorded")) >= 40
-    assert {data["kind"] for data in later_contents("disease.progressed")} == {"local", "regional", "distant"}
-    assert len(later_contents("followup.visit_missed")) >= 2
-    assert len(later_contents("participant.lost")) > len(later_contents("participant.follow_up_resumed")) > 0
-    assert later_contents("vital_status.confirmed")
-    deaths = later_contents("participant.died")
-    assert any(len(death["died_on"]) == len("2024-03") for death in deaths)
-
-
-def test_synthetic_cohort_is_graded_at_every_timepoint_by_the_dictionary() -> None:
-    assessed = later_contents("toxicity.assessed")
-    assert {data["timepoint"] for data in assessed} == {"baseline", "during_rt", "end_of_rt", "follow_up"}
-    graded = [finding for data in assessed for finding in data["findings"]]
-    assert all(finding["term"].startswith("3.0:") for finding in graded)
-    assert {finding["grade"] for finding in graded} >= {0, 1, 2, 3, 5}
-    baselines = sum(data["timepoint"] == "baseline" for data in assessed)
-    assert 23 <= baselines <= 27
-    assert later_contents("toxicity.serious_event_reported")
-
-
-def test_synthetic_people_are_not_seen_after_their_death() -> None:
-    for later_facts in cohort.later_facts():
-        died = [each.day for each in later_facts if each.type == "participant.died"]
-        assert all(each.day <= died[0] for each in later_facts if died)
-
-
-def test_some_synthetic_people_are_not_enrolled() -> None:
-    not_enrolled = cohort.not_enrolled_participants()
-    assert not any(contents_of_type(facts, "participant.enrolled") for facts in not_enrolled)
-    assert sum(len(contents_of_type(facts, "participant.screen_failed")) for facts in not_enrolled) == 6
-    assert sum(len(contents_of_type(facts, "participant.consented")) for facts in not_enrolled) == 3
-
-
 def test_local_references_are_unique() -> None:
     references = [facts[0]["data"]["local_reference"] for facts in ALL_PEOPLE]
     assert len(set(references)) == len(references) == 40
@@ -354,12 +258,3 @@ def test_local_references_are_unique() -> None:
 def test_checklist_has_unique_terms_of_the_dictionary() -> None:
     assert len(set(CHECKLIST)) == len(CHECKLIST)
     assert all(re.fullmatch(r"3\.0:\d{4}", term) for term in CHECKLIST)
-
-
-def test_working_days_skip_weekends() -> None:
-    assert [working_day(date(2024, 3, 1), number) for number in (1, 2, 6)] == [
-        date(2024, 3, 1),
-        date(2024, 3, 4),
-        date(2024, 3, 8),
-    ]
-    assert working_day(date(2024, 3, 2), 1) == date(2024, 3, 4)

@@ -52,7 +52,7 @@ async def run_simulation(
 
 
 def fact_count(participants: int, *, seed: int = SEED) -> int:
-    """Return the number of facts of the first participants of a seed."""
+    """Returns the number of facts of the first participants of a seed."""
     return sum(len(simulate_participant(seed, index).facts) for index in range(participants))
 
 

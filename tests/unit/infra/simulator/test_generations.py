@@ -28,18 +28,18 @@ GENERATION = 5
 
 
 def count_facts(participants: int, until: date = DAY_AFTER_ALL_FACTS) -> int:
-    """Return the number of facts of the first participants up to a day."""
+    """Returns the number of facts of the first participants up to a day."""
     report_days = [day for index in range(participants) for day in simulate_participant(SEED, index).report_days]
     return sum(day <= until.isoformat() for day in report_days)
 
 
 def facts_by_index(participants: int) -> Counter[int]:
-    """Return the number of facts of each of the first participants, by its index in the seed."""
+    """Returns the number of facts of each of the first participants, by its index in the seed."""
     return Counter({index: len(simulate_participant(SEED, index).facts) for index in range(participants)})
 
 
 def recorded_by_index(quartal: FakeQuartal) -> Counter[int]:
-    """Return the number of recorded facts of each participant, by its index in the seed."""
+    """Returns the number of recorded facts of each participant, by its index in the seed."""
     index_of = {number: int(key.split("/")[-2]) for key, number in quartal.participant_ids_by_key.items()}
     return Counter(index_of[number] for number, _ in quartal.recorded_facts)
 

@@ -132,7 +132,7 @@ def test_downstream_requests_name_the_required_enrollment_version(completed_run:
 
 
 def count_until(predicate: Callable[[SimulatedParticipant], object], *, seed: int = SEED) -> int:
-    """Return how many participants of a seed have to be drawn until one satisfies the predicate."""
+    """Returns how many participants of a seed have to be drawn until one satisfies the predicate."""
     return next(index for index in count() if predicate(simulate_participant(seed, index))) + 1
 
 

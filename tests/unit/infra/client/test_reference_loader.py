@@ -73,12 +73,12 @@ async def test_downstream_requests_name_the_required_enrollment_version(quartal:
         31,
         len(keys_of_people_with_follow_up()),
     )
-    sizes = {f"enrollment={len(person.batches['enrollment'])}" for person in ALL_PEOPLE}
+    sizes = {f"enrollment={len(participant.batches['enrollment'])}" for participant in ALL_PEOPLE}
     assert {after for service, after in quartal.participant_requests if service != "enrollment"} <= sizes
 
 
 def keys_of_people_with_follow_up() -> list[str]:
-    return [person.key for person in ALL_PEOPLE if "followup" in person.batches]
+    return [participant.key for participant in ALL_PEOPLE if "followup" in participant.batches]
 
 
 async def test_a_second_load_records_nothing_twice(quartal: FakeQuartal) -> None:
@@ -103,7 +103,7 @@ async def test_no_two_requests_share_an_idempotency_key(quartal: FakeQuartal) ->
     async with quartal.client() as client:
         await load_reference_study(client, token_for, lambda _: None)
     assert len(set(quartal.idempotency_keys)) == len(quartal.idempotency_keys)
-    assert {person.key for person in ALL_PEOPLE} < set(quartal.idempotency_keys)
+    assert {participant.key for participant in ALL_PEOPLE} < set(quartal.idempotency_keys)
     assert max(map(len, quartal.idempotency_keys)) <= 200
 
 
@@ -133,9 +133,9 @@ async def test_at_most_four_participants_are_loaded_concurrently(quartal: FakeQu
             under_way += 1
             max_under_way = max(max_under_way, under_way)
             await asyncio.sleep(0)
-            answer = await quartal.handle_async_request(request)
+            response = await quartal.handle_async_request(request)
             under_way -= 1
-            return answer
+            return response
 
     async with httpx.AsyncClient(transport=ConcurrencyCountingTransport(), base_url="http://quartal") as client:
         await load_reference_study(client, token_for, lambda _: None)

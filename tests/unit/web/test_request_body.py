@@ -130,7 +130,7 @@ def test_response_lists_100_faults_and_notes_that_there_are_more() -> None:
 
 def test_largest_realistic_bodies_are_accepted() -> None:
     causes = [{"to": to, "level": "possible"} for to in ("course:RT1", "line:S1", "disease", "other")]
-    findings = [{"term": f"3.0:{place:04}", "grade": 1, "attribution": causes} for place in range(200)]
+    findings = [{"term": f"3.0:{index:04}", "grade": 1, "attribution": causes} for index in range(200)]
     assessment = {
         "assessed_on": "2024-01-01",
         "timepoint": "follow_up",
