@@ -63,7 +63,7 @@ async def run(size: Size) -> Measurements:
         small = await LiveStudy.fill(stack, "small", size.choose(100, 10))
         async with run_programs(stack, COMMANDS):
             await wait_until_answering(port_of(stack), "/health/ready")
-            seconds = size.choose(10, 3)
+            seconds = size.choose(10, 2)
             rounds = await run_alternately(size, lambda: large.measure(seconds), lambda: small.measure(seconds))
     return {RATIO.name: [Pair(*cpu_seconds) for cpu_seconds in rounds]}
 
