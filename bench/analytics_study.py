@@ -68,7 +68,7 @@ def simulate_history(study_id: str, index: int) -> ParticipantHistory:
 
 
 @dataclass(frozen=True)
-class AnalyticsStudy:
+class ReplicatedCohort:
     """A study in the database of analytics. `histories`: the participants who were projected, and not copied."""
 
     study_id: str
@@ -76,7 +76,7 @@ class AnalyticsStudy:
     histories: Sequence[ParticipantHistory]
 
     @classmethod
-    async def fill(cls, pool: asyncpg.Pool[Any], study_id: str, participants: int) -> AnalyticsStudy:
+    async def fill(cls, pool: asyncpg.Pool[Any], study_id: str, participants: int) -> ReplicatedCohort:
         """Project and derive so many participants, those beyond the distinct ones as copies of their rows."""
         histories = [simulate_history(study_id, index) for index in range(min(participants, DISTINCT_PARTICIPANTS))]
         study = cls(study_id, pool, histories)

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from bench.analytics_study import AnalyticsStudy, analytics_pools
+from bench.analytics_study import ReplicatedCohort, analytics_pools
 from bench.environment import bench_environment
 from bench.ratio import Bench, Measurements, Pair, Ratio, Size, run_alternately
 from services.analytics.derivation.rows import TABLES
@@ -31,7 +31,7 @@ RATIO = Ratio(
 
 async def run(size: Size) -> Measurements:
     async with bench_environment(broker=False) as stack, analytics_pools(stack) as (app, system):
-        study = await AnalyticsStudy.fill(system, STUDY, size.choose(PARTICIPANTS, 20))
+        study = await ReplicatedCohort.fill(system, STUDY, size.choose(PARTICIPANTS, 20))
 
         async def read_columns() -> float:
             started_at = perf_counter()

@@ -13,7 +13,7 @@ from time import perf_counter
 
 import httpx
 
-from bench.analytics_study import AnalyticsStudy, analytics_pools, apply_to_inbox, study_events
+from bench.analytics_study import ReplicatedCohort, analytics_pools, apply_to_inbox, study_events
 from bench.environment import (
     TIMEOUT_SECONDS,
     bench_environment,
@@ -84,7 +84,7 @@ class LiveStudy:
             history.record(participant_screened(site_id=SITES[0].site_id), consent_signed(), participant_enrolled())
         events = [event for history in histories for event in history.events]
         async with analytics_pools(stack) as (_, pool):
-            study = await AnalyticsStudy.fill(pool, study_id, participants)
+            study = await ReplicatedCohort.fill(pool, study_id, participants)
             await apply_to_inbox(pool, events)
             await study.derive()
         async with await open_pool(read_settings(stack.environment).database_url("followup", "system")) as pool:
