@@ -69,7 +69,7 @@ def simulate_history(study_id: str, index: int) -> ParticipantHistory:
 
 
 @dataclass(frozen=True)
-class BenchStudy:
+class ReplicatedCohort:
     """A study in the database of analytics. `histories`: the participants who were projected, and not copied."""
 
     study_id: str
@@ -77,7 +77,7 @@ class BenchStudy:
     histories: Sequence[ParticipantHistory]
 
     @classmethod
-    async def fill(cls, pool: asyncpg.Pool[Any], study_id: str, participants: int) -> BenchStudy:
+    async def fill(cls, pool: asyncpg.Pool[Any], study_id: str, participants: int) -> ReplicatedCohort:
         """Project and derive so many participants, those beyond the distinct ones as copies of their rows."""
         histories = [simulate_history(study_id, index) for index in range(min(participants, DISTINCT_PARTICIPANTS))]
         study = cls(study_id, pool, histories)

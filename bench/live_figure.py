@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import perf_counter
 
-from bench.analytics_study import BenchStudy, analytics_pools
+from bench.analytics_study import ReplicatedCohort, analytics_pools
 from bench.environment import bench_environment
 from bench.ratio import Bench, Measurements, Pair, Ratio, Size, run_alternately
 from infra.reference.study import subject
@@ -31,20 +31,20 @@ AGGREGATE_FIGURES = [name for name, figure in FIGURES.items() if not figure.DISC
 async def run(size: Size) -> Measurements:
     async with bench_environment(broker=False) as stack, analytics_pools(stack) as (app, system):
         service = FigureService(StudyReader(app, system, Clock(), FIGURE_TABLES))
-        large = await BenchStudy.fill(system, "large", size.choose(10_000, 40))
-        small = await BenchStudy.fill(system, "small", size.choose(100, 10))
+        large = await ReplicatedCohort.fill(system, "large", size.choose(10_000, 40))
+        small = await ReplicatedCohort.fill(system, "small", size.choose(100, 10))
         rounds = await run_alternately(
             size, lambda: measure_figures(service, large), lambda: measure_figures(service, small)
         )
     return {RATIO.name: [slowest_pair(*times) for times in rounds]}
 
 
-async def measure_figures(service: FigureService, study: BenchStudy) -> Sequence[float]:
+async def measure_figures(service: FigureService, study: ReplicatedCohort) -> Sequence[float]:
     """Return the median milliseconds of each aggregate figure, after one new fact each time."""
     return [await _measure_figure(service, study, name) for name in AGGREGATE_FIGURES]
 
 
-async def _measure_figure(service: FigureService, study: BenchStudy, name: str) -> float:
+async def _measure_figure(service: FigureService, study: ReplicatedCohort, name: str) -> float:
     member, times = subject(study.study_id, "investigator", None), list[float]()
     for _ in range(FACTS_PER_ROUND):
         await study.add_fact()

@@ -13,7 +13,7 @@ from time import perf_counter
 
 import httpx
 
-from bench.analytics_study import BenchStudy, analytics_pools, apply_to_inbox, study_events
+from bench.analytics_study import ReplicatedCohort, analytics_pools, apply_to_inbox, study_events
 from bench.environment import (
     TIMEOUT_SECONDS,
     bench_environment,
@@ -63,7 +63,7 @@ async def run(size: Size) -> Measurements:
         small = await LiveStudy.fill(stack, "small", size.choose(100, 10))
         async with run_programs(stack, COMMANDS):
             await wait_until_answering(port_of(stack), "/health/ready")
-            seconds = size.choose(10, 3)
+            seconds = size.choose(10, 2)
             rounds = await run_alternately(size, lambda: large.measure(seconds), lambda: small.measure(seconds))
     return {RATIO.name: [Pair(*cpu_seconds) for cpu_seconds in rounds]}
 
@@ -84,7 +84,7 @@ class LiveStudy:
             history.record(participant_screened(site_id=SITES[0].site_id), consent_signed(), participant_enrolled())
         events = [event for history in histories for event in history.events]
         async with analytics_pools(stack) as (_, pool):
-            study = await BenchStudy.fill(pool, study_id, participants)
+            study = await ReplicatedCohort.fill(pool, study_id, participants)
             await apply_to_inbox(pool, events)
             await study.derive()
         async with await open_pool(read_settings(stack.environment).database_url("followup", "system")) as pool:

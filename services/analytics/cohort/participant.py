@@ -94,9 +94,9 @@ class Participant:
         return self._day_if_known(fact) or self._known_on_by_fact[id(fact)]
 
     def _day_if_known(self, fact: Fact) -> date | None:
-        if (entry := self._known_days.get(id(fact))) is None:
-            self._known_days[id(fact)] = entry = (fact, self._find_day(fact))
-        return entry[1]
+        if (dated_fact := self._known_days.get(id(fact))) is None:
+            self._known_days[id(fact)] = dated_fact = (fact, self._find_day(fact))
+        return dated_fact[1]
 
     @cached_property
     def _known_days(self) -> dict[int, tuple[Fact, date | None]]:

@@ -83,5 +83,5 @@ def test_day_of_each_participant_is_the_most_precise_of_the_first_or_last_day(
     everybody = absences({name: [(date(2024, 1, 1), 0)] for name in NAMES})
     snapshot = StudySnapshot("study", 1, None, Record(), {"subject": everybody}, Words())
     column = find(snapshot, absences(rows), "lost_on", "lost_precision")
-    days = [(day_of_number(day), precision) for day, precision in zip(column.day, column.precision, strict=True)]
-    assert days == [best(rows[name]) if rows.get(name) else (NEVER, 0) for name in NAMES]
+    dated = [(day_of_number(day), precision) for day, precision in zip(column.day, column.precision, strict=True)]
+    assert dated == [best(rows[name]) if rows.get(name) else (NEVER, 0) for name in NAMES]
