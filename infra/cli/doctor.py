@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.cli.settings_source import command_environment, read_settings
+from services.analytics.operations.repository import counts_by_study
 from shared.outbox.confirmation import is_confirmed
 from shared.outbox.publisher import PublishError, WrongTopic, check_topics
 from shared.postgres.errors import FAILED_QUERY
@@ -20,6 +22,7 @@ from shared.security.event_key import EventKey
 from shared.security.vault import BadKeyFile, KeyEncryptionKey
 from shared.settings import PRODUCERS, SERVICES, Settings
 
+DERIVER_TIMEOUT_SECONDS, DERIVER_INTERVAL_SECONDS = 10.0, 0.2
 TOPICS = tuple(f"quartal.{service}.v1" for service in PRODUCERS)
 
 
@@ -58,6 +61,7 @@ async def _checks(settings: Settings) -> AsyncIterator[tuple[str, str]]:
             f"{service}: the database was compared with what was published, so facts can be recorded",
             await _check_confirmed(settings, service),
         )
+    yield "analytics: the deriver follows the applied facts", await _check_deriver(settings)
     yield "Kafka answers and the topics have the right number of partitions", await _check_broker(settings)
 
 
@@ -85,6 +89,21 @@ async def _check_confirmed(settings: Settings, service: str) -> str:
         async with await open_pool(settings.database_url(service, "app")) as pool:
             if not await is_confirmed(pool):
                 return "not since the server started, so nothing is recorded; see the log of the service's worker"
+    except (*FAILED_QUERY, ValueError) as fault:
+        return str(fault) or type(fault).__name__
+    return ""
+
+
+async def _check_deriver(settings: Settings) -> str:
+    """Returns a fault if rows do not reach, within some seconds, the facts that have been applied by now."""
+    try:
+        async with await open_pool(settings.database_url("analytics", "system"), max_size=1) as pool:
+            applied = {counts.study_id: counts.position + counts.behind for counts in await counts_by_study(pool)}
+            deadline = time.monotonic() + DERIVER_TIMEOUT_SECONDS
+            while any(counts.position < applied.get(counts.study_id, 0) for counts in await counts_by_study(pool)):
+                if time.monotonic() > deadline:
+                    return f"rows are behind the facts for {DERIVER_TIMEOUT_SECONDS:g} s; see the log of the deriver"
+                await asyncio.sleep(DERIVER_INTERVAL_SECONDS)
     except (*FAILED_QUERY, ValueError) as fault:
         return str(fault) or type(fault).__name__
     return ""

@@ -42,6 +42,13 @@ async def test_only_owners_can_create_and_read_tables(server: LocalPostgres) -> 
             await query_value(url, "select n from own")
 
 
+async def test_only_the_role_that_rebuilds_analytics_can_create_temporary_tables(server: LocalPostgres) -> None:
+    urls = await ensure_databases(server.url(), PASSWORDS)
+    allowed = "select has_database_privilege(current_database(), 'temporary')"
+    purposes = [setting for setting, url in urls.items() if "OWNER" not in setting and await query_value(url, allowed)]
+    assert purposes == ["QUARTAL_ANALYTICS_SYSTEM_URL"]
+
+
 async def test_no_role_can_connect_to_the_database_of_another_service(server: LocalPostgres) -> None:
     urls = await ensure_databases(server.url(), PASSWORDS)
     for setting, url in urls.items():

@@ -38,9 +38,13 @@ class FailedRow:
 
 @dataclass(frozen=True, slots=True)
 class StudyCounts:
-    """Participants without a screening and with a failed derivation, and facts that the rows do not have yet."""
+    """The position of the derived rows of a study, applied facts that they lack, and participants who need attention.
+
+    `failed`: participants whose last derivation failed. `unscreened`: participants without a screening.
+    """
 
     study_id: str
+    position: int
     behind: int
     failed: int
     unscreened: int

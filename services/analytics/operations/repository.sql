@@ -36,8 +36,9 @@ select p.position - coalesce(d.position, 0) from study_position p left join deri
  where p.study_id = $1
 
 -- name: counts_by_study
--- For every study: participants without a screening, participants whose derivation failed, facts not in the rows yet.
-select p.study_id, greatest(p.position - coalesce(d.position, 0), 0) as behind,
+-- For every study: the position of the rows, the applied facts that they do not have yet, participants whose derivation
+-- failed, and participants without a screening.
+select p.study_id, coalesce(d.position, 0) as position, greatest(p.position - coalesce(d.position, 0), 0) as behind,
        (select count(*) from derived_failure f where f.study_id = p.study_id) as failed,
        (
            select count(*) from derived_subject s

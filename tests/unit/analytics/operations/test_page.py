@@ -76,8 +76,8 @@ def test_page_has_no_hint_while_measurements_arrive_or_before_the_first(
 
 def test_page_lists_participants_whose_rows_cannot_be_derived() -> None:
     failed = FailedDerivation(
-        participant_id="QAAAA-AAAAA", reason="KeyError", since=datetime(2024, 3, 1, tzinfo=UTC), position=6
+        participant_id="K7F2-9QXA-3", reason="KeyError", since=datetime(2024, 3, 1, tzinfo=UTC), position=6
     )
     page = render_page(4.0, 4.0, [failed])
     assert '<b data-number="behind">1</b> fact has been applied since position 7' in page
-    assert '<th scope="row">QAAAA-AAAAA</th><td>KeyError</td><td>6</td>' in page
+    assert '<th scope="row">K7F2-9QXA-3</th><td>KeyError</td><td>6</td>' in page
