@@ -142,7 +142,7 @@ def _valid_traceparent(header: str | None) -> str | None:
     return header if header and _TRACEPARENT.fullmatch(header) else None
 
 
-def _recorded(recorded_facts: RecordedFacts) -> Recorded:
+def _describe_recorded(recorded_facts: RecordedFacts) -> Recorded:
     """Returns the answer with the study or participant, and the version, alone."""
     if recorded_facts.stream_id == recorded_facts.study_id:
         return Recorded(study_id=recorded_facts.stream_id, version=recorded_facts.version)
@@ -151,7 +151,7 @@ def _recorded(recorded_facts: RecordedFacts) -> Recorded:
 
 def _dry_run_response(recorded_facts: RecordedFacts, facts: Sequence[Fact], *, is_new_stream: bool) -> Response:
     """Returns the facts that would be recorded. A new participant has no number yet; sealed texts are left out."""
-    answer = Recorded(version=recorded_facts.version) if is_new_stream else _recorded(recorded_facts)
+    answer = Recorded(version=recorded_facts.version) if is_new_stream else _describe_recorded(recorded_facts)
     answer.dry_run = True
     answer.would_record = [{"type": fact.type_name, "data": fact.model_dump(mode="json")} for fact in facts]
     return model_response(answer)
@@ -159,7 +159,7 @@ def _dry_run_response(recorded_facts: RecordedFacts, facts: Sequence[Fact], *, i
 
 def _replayed_dry_run_response(recorded_facts: RecordedFacts) -> Response:
     """Returns the response to the dry run of a request that was recorded already: it would record nothing more."""
-    answer = _recorded(recorded_facts)
+    answer = _describe_recorded(recorded_facts)
     answer.recorded_at, answer.event_ids = recorded_facts.recorded_at, list(recorded_facts.event_ids)
     answer.dry_run, answer.would_record = True, []
     return model_response(answer, REPLAYED_HEADERS)
@@ -168,7 +168,7 @@ def _replayed_dry_run_response(recorded_facts: RecordedFacts) -> Response:
 def _created_response(
     request: Request, recorded_facts: RecordedFacts, *, is_batch: bool, is_new_stream: bool
 ) -> Response:
-    answer = _recorded(recorded_facts)
+    answer = _describe_recorded(recorded_facts)
     answer.recorded_at, answer.event_id = recorded_facts.recorded_at, recorded_facts.event_ids[0]
     if is_batch:
         answer.event_ids = list(recorded_facts.event_ids)

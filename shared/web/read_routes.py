@@ -147,7 +147,7 @@ def _current_facts(events: Sequence[Event], texts_by_version: TextsByVersion) ->
 
 
 def _history_events(events: Sequence[Event], texts_by_version: TextsByVersion) -> Iterator[HistoryEvent]:
-    corrections = _corrected_by(events)
+    corrections = _corrections_by_event(events)
     standing_ids = {stated.event_id for stated in current_record(stated_facts(events)).stated_facts}
     standing_ids |= set(corrections.values())
     for event in events:
@@ -253,7 +253,7 @@ def _is_visible(fact: Fact, rights: Rights) -> bool:
     return not isinstance(fact, MemberGranted | MemberRevoked) or rights.may_see_member(fact.member, fact.site_id)
 
 
-def _corrected_by(events: Sequence[Event]) -> dict[UUID, UUID]:
+def _corrections_by_event(events: Sequence[Event]) -> dict[UUID, UUID]:
     """Returns the last correction of each corrected event."""
     corrections = (event for event in events if event.type == Correction.type_name)
     return {UUID(json.loads(event.data)["event_id"]): event.event_id for event in corrections}
