@@ -18,7 +18,7 @@ import httpx
 from infra.issuer import Issuer
 from infra.reference.simulated_study import SITES, STUDY_ID
 from infra.reference.study import subject
-from infra.simulator.run import simulate
+from infra.simulator.run import SimulationPlan, simulate
 from shared.settings import Settings
 
 
@@ -29,6 +29,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     arguments = _arguments(argv)
     issuer, clock = Issuer.load(arguments.keys), Settings().study_clock()
+
+    plan = SimulationPlan(
+        study_id=arguments.study,
+        sites=SITES[: arguments.sites],
+        seed=arguments.seed,
+        participants=arguments.participants,
+        rate=arguments.rate,
+        endless=arguments.endless,
+    )
 
     def token_for(role: str, site_id: str | None) -> str:
         return issuer.token(subject(arguments.study, role, site_id), now=clock.now())
@@ -41,16 +50,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             return await simulate(
                 client,
                 token_for,
-                arguments.study,
-                sites=SITES[: arguments.sites],
-                seed=arguments.seed,
-                rate=arguments.rate,
-                participants=arguments.participants,
+                plan,
                 today=lambda zone: clock.today(arguments.study, zone),
                 stop=stop,
                 report=partial(print, flush=True),
                 progress_file=arguments.progress,
-                endless=arguments.endless,
             )
 
     print(f"{asyncio.run(run())} facts recorded")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -39,54 +40,53 @@ NOT_VISIBLE_STATUS = 404
 ALREADY_RECORDED_CODES = frozenset({StudyExists.code, "stated-twice", "site-exists"})
 
 
+@dataclass(frozen=True, kw_only=True)
+class SimulationPlan:
+    """A simulation's study, sites, seed and number of participants. `rate` is in facts per second.
+
+    An `endless` simulation continues with as many new participants, again and again, until it is stopped.
+    """
+
+    study_id: str
+    sites: Sequence[SimulatedSite]
+    seed: int
+    participants: int
+    rate: float
+    endless: bool = False
+
+
 async def simulate(
     client: httpx.AsyncClient,
     token_for: TokenFor,
-    study_id: str,
-    sites: Sequence[SimulatedSite],
-    seed: int,
-    rate: float,
-    participants: int,
+    plan: SimulationPlan,
+    *,
     today: Callable[[str], date],
     stop: asyncio.Event,
     report: Report = print,
     progress_file: Path | None = None,
-    *,
-    endless: bool = False,
 ) -> int:
-    """Opens the study if it is absent, then record the facts of so many participants, `rate` facts a second.
+    """Opens the study if it is absent, then records the facts of the plan's participants until `stop` is set.
 
-    An `endless` simulation continues with as many new participants, again and again, until `stop` is set. `today` gives
-    the calendar day in a time zone; no fact is recorded before its day has come there. The simulation waits for
-    services that are unavailable or busy, and stores its progress in `progress_file`.
+    `today` gives the calendar day in a time zone; no fact is recorded before its day has come there. The simulation
+    waits for services that are unavailable or busy, and stores its progress in `progress_file`.
 
     Returns the number of facts that were answered as recorded. Raises ApiError if the services refuse the simulation.
     """
-    study_client = StudyClient(client, study_id, token_for, attempts=None, stop=stop)
+    study_client = StudyClient(client, plan.study_id, token_for, attempts=None, stop=stop)
     try:
-        await _open_study(study_client, sites)
+        await _open_study(study_client, plan.sites)
     except Cancelled:
         return 0
-    simulation = _Simulation(
-        study_client=study_client,
-        seed=seed,
-        sites=sites,
-        participants=participants,
-        endless=endless,
-        seconds_between=1 / rate,
-        today=today,
-        report=report,
-        progress_file=progress_file,
-    )
-    generation_note = " at a time" if endless else ""
+    simulation = _Simulation(study_client, plan, today=today, report=report, progress_file=progress_file)
+    generation_note = " at a time" if plan.endless else ""
     report(
-        f"{study_id}: {participants} simulated participants{generation_note} at {len(sites)} "
+        f"{plan.study_id}: {plan.participants} simulated participants{generation_note} at {len(plan.sites)} "
         f"sites{simulation.resume_note}"
     )
     try:
         await simulation.run()
     except Cancelled:
-        report(f"{study_id}: stopped")
+        report(f"{plan.study_id}: stopped")
     return simulation.recorded_count
 
 
@@ -121,27 +121,18 @@ class _Simulation:
     def __init__(
         self,
         study_client: StudyClient,
-        seed: int,
-        sites: Sequence[SimulatedSite],
-        participants: int,
-        endless: bool,
-        seconds_between: float,
+        plan: SimulationPlan,
+        *,
         today: Callable[[str], date],
         report: Report,
         progress_file: Path | None,
     ) -> None:
-        self._study_client, self._seed, self._sites, self._generation_size, self._endless = (
-            study_client,
-            seed,
-            sites,
-            participants,
-            endless,
-        )
-        self._seconds_between, self._today, self._report = seconds_between, today, report
-        self._zones = {site.site_id: site.time_zone for site in sites}
+        self._study_client, self._plan = study_client, plan
+        self._today, self._report = today, report
+        self._zones = {site.site_id: site.time_zone for site in plan.sites}
         self._participants_by_index = dict[int, SimulatedParticipant]()
         self._progress = SimulationProgress(
-            progress_file, [study_client.study_id, seed, list(self._zones), participants, endless]
+            progress_file, [plan.study_id, plan.seed, list(self._zones), plan.participants, plan.endless]
         )
         self.recorded_count = 0
 
@@ -168,26 +159,25 @@ class _Simulation:
 
     def _may_start_generation(self) -> bool:
         """Returns whether another generation may begin: only after a fact of the latest, or they would never end."""
-        generation_start = self._progress.participant_count - self._generation_size
+        generation_start = self._progress.participant_count - self._plan.participants
         unreported = sum(index >= generation_start and not fact_index for _, index, fact_index in self._progress.queue)
-        return not self._progress.participant_count or (self._endless and unreported < self._generation_size)
+        return not self._progress.participant_count or (self._plan.endless and unreported < self._plan.participants)
 
     def _start_generation(self) -> None:
         first = self._progress.participant_count
         self._participants_by_index = {
-            index: self._simulate(index) for index in range(first, first + self._generation_size)
+            index: self._simulate(index) for index in range(first, first + self._plan.participants)
         }
         self._progress.start_participants(
             [(participant.report_days[0], index, 0) for index, participant in self._participants_by_index.items()]
         )
         if first:
             self._report(
-                f"{self._study_client.study_id}: going on with participants {first + 1} to "
-                f"{self._progress.participant_count}"
+                f"{self._plan.study_id}: going on with participants {first + 1} to {self._progress.participant_count}"
             )
 
     def _simulate(self, index: int) -> SimulatedParticipant:
-        return simulate_participant(self._seed, index, self._sites)
+        return simulate_participant(self._plan.seed, index, self._plan.sites)
 
     def _participant(self, index: int) -> SimulatedParticipant:
         if index not in self._participants_by_index:
@@ -211,7 +201,7 @@ class _Simulation:
         continues = index in self._progress.participants and fact_index + 1 < len(days)
         self._progress.complete_fact((days[fact_index + 1], index, fact_index + 1) if continues else None)
         if is_new:
-            await interruptible_sleep(self._study_client.stop, self._seconds_between)
+            await interruptible_sleep(self._study_client.stop, 1 / self._plan.rate)
 
     async def _record(self, index: int, fact_index: int) -> bool:
         """Records a fact; returns whether it is new, so that the next fact has to wait."""
@@ -241,10 +231,8 @@ class _Simulation:
             return await self._send(index, fact_index, None)
 
     async def _send(self, index: int, fact_index: int, site_id: str | None) -> httpx.Response:
-        fact, key = (
-            self._participant(index).facts[fact_index],
-            f"{self._study_client.study_id}/simulated/{self._seed}/{index}/{fact_index}",
-        )
+        fact = self._participant(index).facts[fact_index]
+        key = f"{self._plan.study_id}/simulated/{self._plan.seed}/{index}/{fact_index}"
         if not fact_index:
             return await self._study_client.register(fact.site_id, fact.data, key)
         progress = self._progress.participants[index]

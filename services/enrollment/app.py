@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from pydantic import Discriminator, Tag
 
 from services.enrollment import gate, stream_policy
@@ -73,7 +73,7 @@ async def require_study_opener(request: Request) -> None:
 
 @routes.post("", **FACT_ROUTE_OPTIONS)
 @require_entitlement(require_study_opener)
-async def open_study(request: Request, headers: FactHeaders, body: NewStudy, dry_run: DryRun = False) -> JSONResponse:
+async def open_study(request: Request, headers: FactHeaders, body: NewStudy, dry_run: DryRun = False) -> Response:
     """Opens a study. The caller becomes its administrator."""
     caller = request.state.caller.subject
     if not get_service(request).settings.may_open_study(caller, body.study_id):
@@ -81,7 +81,13 @@ async def open_study(request: Request, headers: FactHeaders, body: NewStudy, dry
     opened = StudyOpened.model_validate(body.model_dump(exclude={"study_id"}))
     granted: Fact = MemberGranted(member=caller, role="administrator")
     return await record_facts(
-        request, headers, body.study_id, body.study_id, [("", opened), ("", granted)], dry_run, opens_study=True
+        request,
+        headers,
+        study=body.study_id,
+        stream=body.study_id,
+        facts=[("", opened), ("", granted)],
+        dry_run=dry_run,
+        opens_study=True,
     )
 
 
@@ -89,10 +95,10 @@ async def open_study(request: Request, headers: FactHeaders, body: NewStudy, dry
 @require_roles(ParticipantScreened.stated_by_roles)
 async def new_participant(
     request: Request, headers: FactHeaders, study_id: StudyIdPath, body: NewParticipant, dry_run: DryRun = False
-) -> JSONResponse:
+) -> Response:
     """Registers a participant by `participant.screened`, alone or with further facts. The answer has the new number."""
     if isinstance(body, ParticipantScreened):
-        return await record_facts(request, headers, study_id, None, [("", body)], dry_run)
+        return await record_facts(request, headers, study=study_id, stream=None, facts=[("", body)], dry_run=dry_run)
     facts = facts_with_pointers(body)
     pointer, first = facts[0]
     if not isinstance(first, ParticipantScreened):
@@ -101,7 +107,7 @@ async def new_participant(
             "The first fact of a new participant must be participant.screened. Put it first.",
             _type_pointer(pointer),
         )
-    return await record_facts(request, headers, study_id, None, facts, dry_run)
+    return await record_facts(request, headers, study=study_id, stream=None, facts=facts, dry_run=dry_run)
 
 
 def _type_pointer(pointer: str) -> str:

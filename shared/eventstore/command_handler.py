@@ -185,9 +185,11 @@ class CommandHandler:
             await self._append_and_roll_back(tenant, append_request)
             return recorded_facts
         await self.store.append(tenant, append_request)
-        if append_request.drops_search_key_if_taken:  # only the store knows whether it was dropped
+        if stream_id == command.study_id:
+            self.studies.forget(stream_id)
+        elif append_request.drops_search_key_if_taken:  # only the store knows whether it was dropped
             self.cache.remove(command.study_id, stream_id)
-        elif stream_id != command.study_id:
+        else:
             cached_after = await offload(
                 command.member,
                 lambda: cached.with_append(append_request, evaluated, data_key),

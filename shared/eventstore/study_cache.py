@@ -42,6 +42,10 @@ class Studies(Protocol):
         """Loads the state that is recorded now."""
         ...
 
+    def forget(self, study_id: str) -> None:
+        """Drops the cached state, since this process has changed the study."""
+        ...
+
 
 FactsLoader = Callable[[], Iterable[StatedFact[Fact]]]
 
@@ -70,6 +74,9 @@ class StudyCache(ABC):
         if len(self._cache) > self._cache_size:
             del self._cache[next(iter(self._cache))]
         return state
+
+    def forget(self, study_id: str) -> None:
+        self._cache.pop(study_id, None)
 
     @abstractmethod
     async def _load(self, study_id: str) -> tuple[int, FactsLoader]:

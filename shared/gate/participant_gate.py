@@ -97,7 +97,7 @@ class ParticipantGate:
         )
         for objection in self.service_checks(record, fact, content):
             if not any(
-                _same_including_message(objection, earlier) and _unchanged(earlier.pointer, content_before, content)
+                _same_including_message(objection, earlier) and _is_unchanged(earlier.pointer, content_before, content)
                 for earlier in raised_before
             ):
                 yield objection
@@ -152,7 +152,7 @@ def _same_including_message(first: Objection, second: Objection) -> bool:
     return first == second and first.message == second.message
 
 
-def _unchanged(member: str, content_before: Fact | None, content: Fact) -> bool:
+def _is_unchanged(member: str, content_before: Fact | None, content: Fact) -> bool:
     name = member[1:].partition("/")[0]
     return bool(getattr(content_before, name, content_before) == getattr(content, name, content))
 

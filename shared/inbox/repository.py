@@ -108,7 +108,7 @@ async def store_cursors(connection: Connection, cursors: Sequence[StreamCursor])
     await connection.execute(SQL["update_streams"], sources, subjects, versions, reasons)
     if any(cursor.persisted for cursor in cursors):
         await connection.execute(SQL["delete_waiting"], sources, subjects, versions)
-    if waiting := [inbound for cursor in cursors for inbound in cursor.unpersisted()]:
+    if waiting := [inbound for cursor in cursors for inbound in cursor.list_unpersisted()]:
         await _store_waiting(connection, waiting)
 
 

@@ -153,6 +153,6 @@ class StreamCursor:
         else:
             self.parked_reason = (self.parked_reason or VERSION_MISSING) if self.waiting else None
 
-    def unpersisted(self) -> list[InboundEvent]:
+    def list_unpersisted(self) -> list[InboundEvent]:
         """Returns the waiting messages that the database does not have yet."""
         return [inbound for version, inbound in self.waiting.items() if version not in self.persisted]

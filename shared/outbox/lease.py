@@ -40,7 +40,7 @@ class LeaseState:
     upto: str | None
     last_seq: int
 
-    def advanced(self, upto: str, last_seq: int | None, *, full: bool) -> LeaseState:
+    def advance(self, upto: str, last_seq: int | None, *, full: bool) -> LeaseState:
         """Returns the state after a page that ended at `last_seq` (None: an empty page). More may follow a full one."""
         if full and last_seq is not None:
             return replace(self, upto=upto, last_seq=last_seq)

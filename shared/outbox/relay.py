@@ -170,7 +170,7 @@ class Relay:
         try:
             while True:
                 page = await reading
-                next_state = state.advanced(page.upto, page.last_seq, full=page.is_full)
+                next_state = state.advance(page.upto, page.last_seq, full=page.is_full)
                 if page.is_full:
                     reading = asyncio.create_task(self._read_page(next_state))
                 if page.messages:

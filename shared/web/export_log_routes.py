@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, TypeVar
+from collections.abc import Sequence
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 
 from shared.eventstore.study_cache import load_rights
 from shared.security.read_log import (
@@ -22,7 +22,7 @@ from shared.web.container import Resources, get_container
 from shared.web.fact_recording import StudyIdPath
 from shared.web.fact_routes import create_router
 from shared.web.read_logging import note_rows
-from shared.web.response_models import ExportPage, ReadPage, read_route_options
+from shared.web.response_models import ExportPage, ExportRow, ReadPage, ReadRow, model_response, read_route_options
 from shared.web.service import get_service
 
 LogEntry = TypeVar("LogEntry", ExportSummary, ReadLogEntry)
@@ -35,7 +35,7 @@ ExportParameter = Annotated[
 
 
 async def log_page(
-    request: Request, study: str, export: UUID | None, resource: str, site: str | None, after: str, rows: int
+    request: Request, study: str, export: UUID | None, *, resource: str, site: str | None, after: str, rows: int
 ) -> None:
     """Notes a page for the log of reads and, if it belongs to an export, records it in the log of exports."""
     note_rows(request, study, resource, rows, site=site)
@@ -60,11 +60,12 @@ def export_routes(service_name: str) -> APIRouter:
     @routes.get("/exports", name="exports", **read_route_options(ExportPage))
     async def list_exports_of_study(
         request: Request, study: StudyIdPath, after: AfterParameter = 0, limit: LimitParameter = 100
-    ) -> JSONResponse:
+    ) -> Response:
         """Lists the exports of the study's facts from this service, in the order in which they began."""
         await _require_auditor(request, study)
         entries = await list_exports(get_container(request).opened(Resources).pool, study, after=after, limit=limit + 1)
-        return _log_page_response(entries, limit, _export_as_json)
+        page, next_page = _split_page(entries, limit)
+        return model_response(ExportPage(rows=[_export_row(export) for export in page], next=next_page))
 
     return routes
 
@@ -76,11 +77,12 @@ def read_log_routes(service_name: str) -> APIRouter:
     @routes.get("/reads", name="reads", **read_route_options(ReadPage))
     async def list_reads_of_study(
         request: Request, study: StudyIdPath, after: AfterParameter = 0, limit: LimitParameter = 100
-    ) -> JSONResponse:
+    ) -> Response:
         """Lists the reads of participants' rows in this service, in the order in which they were answered."""
         await _require_auditor(request, study)
         entries = await list_reads(get_container(request).opened(Resources).pool, study, after=after, limit=limit + 1)
-        return _log_page_response(entries, limit, _read_as_json)
+        page, next_page = _split_page(entries, limit)
+        return model_response(ReadPage(rows=[_read_row(entry) for entry in page], next=next_page))
 
     return routes
 
@@ -92,35 +94,33 @@ async def _require_auditor(request: Request, study: str) -> None:
         raise rights.refuse_reading()
 
 
-def _log_page_response(
-    entries: Sequence[LogEntry], limit: int, as_json: Callable[[LogEntry], dict[str, Any]]
-) -> JSONResponse:
-    """Returns the first `limit` entries, and `next` if there are more."""
-    page, has_more = entries[:limit], len(entries) > limit
-    return JSONResponse({"rows": [as_json(entry) for entry in page], "next": page[-1].position if has_more else None})
+def _split_page(entries: Sequence[LogEntry], limit: int) -> tuple[Sequence[LogEntry], int | None]:
+    """Returns the first `limit` entries, and the position of the last if there are more."""
+    page = entries[:limit]
+    return page, page[-1].position if len(entries) > limit else None
 
 
-def _read_as_json(entry: ReadLogEntry) -> dict[str, Any]:
+def _read_row(entry: ReadLogEntry) -> ReadRow:
     read = entry.read
-    return {
-        "read_by": entry.read_by,
-        "read_at": entry.read_at.isoformat(),
-        "address": entry.address,
-        "what": read.resource,
-        "site_id": read.site_id,
-        "participant_id": read.participant_id,
-        "rows": read.rows,
-    }
+    return ReadRow(
+        read_by=entry.read_by,
+        read_at=entry.read_at,
+        address=entry.address,
+        what=read.resource,
+        site_id=read.site_id,
+        participant_id=read.participant_id,
+        rows=read.rows,
+    )
 
 
-def _export_as_json(export: ExportSummary) -> dict[str, Any]:
-    return {
-        "export_id": str(export.export_id),
-        "what": export.resource,
-        "exported_by": export.exported_by,
-        "site_id": export.site_id,
-        "begun_at": export.begun_at.isoformat(),
-        "ended_at": export.ended_at.isoformat(),
-        "pages": export.pages,
-        "rows": export.rows,
-    }
+def _export_row(export: ExportSummary) -> ExportRow:
+    return ExportRow(
+        export_id=export.export_id,
+        what=export.resource,
+        exported_by=export.exported_by,
+        site_id=export.site_id,
+        begun_at=export.begun_at,
+        ended_at=export.ended_at,
+        pages=export.pages,
+        rows=export.rows,
+    )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Header, Path, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, Field
 
 from shared.eventstore.command import RecordedFacts, RecordFacts, VersionGuard
@@ -20,6 +20,7 @@ from shared.web.bounded_request import CheckedRequest
 from shared.web.container import get_container
 from shared.web.entitlement import AFTER_PATTERN, STUDY_ID
 from shared.web.entity_tags import IF_MATCH_FORM, parse_if_match
+from shared.web.response_models import Recorded, model_response
 from shared.web.service import get_service
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -76,13 +77,13 @@ FactHeaders = Annotated[RequestHeaders, Header()]
 async def record_facts(
     request: Request,
     headers: RequestHeaders,
+    *,
     study: str,
     stream: str | None,
     facts: Sequence[tuple[str, Fact]],
     dry_run: bool,
-    *,
     opens_study: bool = False,
-) -> JSONResponse:
+) -> Response:
     """Records the facts, pairs of (JSON pointer into the body, fact), and returns the response. Raises RequestError.
 
     `stream` is None for a new participant.
@@ -141,43 +142,36 @@ def _valid_traceparent(header: str | None) -> str | None:
     return header if header and _TRACEPARENT.fullmatch(header) else None
 
 
-def _stream_id_field(recorded_facts: RecordedFacts) -> dict[str, Any]:
-    of_study = recorded_facts.stream_id == recorded_facts.study_id
-    return {"study_id" if of_study else "participant_id": recorded_facts.stream_id}
+def _describe_recorded(recorded_facts: RecordedFacts) -> Recorded:
+    """Returns the answer with the study or participant, and the version, alone."""
+    if recorded_facts.stream_id == recorded_facts.study_id:
+        return Recorded(study_id=recorded_facts.stream_id, version=recorded_facts.version)
+    return Recorded(participant_id=recorded_facts.stream_id, version=recorded_facts.version)
 
 
-def _dry_run_response(recorded_facts: RecordedFacts, facts: Sequence[Fact], *, is_new_stream: bool) -> JSONResponse:
+def _dry_run_response(recorded_facts: RecordedFacts, facts: Sequence[Fact], *, is_new_stream: bool) -> Response:
     """Returns the facts that would be recorded. A new participant has no number yet; sealed texts are left out."""
-    facts_as_json = [{"type": fact.type_name, "data": fact.model_dump(mode="json")} for fact in facts]
-    stream_field = {} if is_new_stream else _stream_id_field(recorded_facts)
-    return JSONResponse(
-        {**stream_field, "version": recorded_facts.version, "dry_run": True, "would_record": facts_as_json}
-    )
+    answer = Recorded(version=recorded_facts.version) if is_new_stream else _describe_recorded(recorded_facts)
+    answer.dry_run = True
+    answer.would_record = [{"type": fact.type_name, "data": fact.model_dump(mode="json")} for fact in facts]
+    return model_response(answer)
 
 
-def _replayed_dry_run_response(recorded_facts: RecordedFacts) -> JSONResponse:
+def _replayed_dry_run_response(recorded_facts: RecordedFacts) -> Response:
     """Returns the response to the dry run of a request that was recorded already: it would record nothing more."""
-    content = {
-        **_stream_id_field(recorded_facts),
-        "version": recorded_facts.version,
-        "recorded_at": recorded_facts.recorded_at.isoformat(),
-    }
-    ids = [str(event_id) for event_id in recorded_facts.event_ids]
-    return JSONResponse({**content, "event_ids": ids, "dry_run": True, "would_record": []}, headers=REPLAYED_HEADERS)
+    answer = _describe_recorded(recorded_facts)
+    answer.recorded_at, answer.event_ids = recorded_facts.recorded_at, list(recorded_facts.event_ids)
+    answer.dry_run, answer.would_record = True, []
+    return model_response(answer, REPLAYED_HEADERS)
 
 
 def _created_response(
     request: Request, recorded_facts: RecordedFacts, *, is_batch: bool, is_new_stream: bool
-) -> JSONResponse:
-    content = _stream_id_field(recorded_facts)
-    ids = [str(event_id) for event_id in recorded_facts.event_ids]
-    content |= {
-        "version": recorded_facts.version,
-        "recorded_at": recorded_facts.recorded_at.isoformat(),
-        "event_id": ids[0],
-    }
+) -> Response:
+    answer = _describe_recorded(recorded_facts)
+    answer.recorded_at, answer.event_id = recorded_facts.recorded_at, recorded_facts.event_ids[0]
     if is_batch:
-        content["event_ids"] = ids
+        answer.event_ids = list(recorded_facts.event_ids)
     headers = {
         "ETag": f'"{recorded_facts.version}"',
         "Quartal-Version": f"{get_container(request).service}={recorded_facts.version}",
@@ -186,7 +180,7 @@ def _created_response(
         headers |= REPLAYED_HEADERS
     if is_new_stream:
         headers["Location"] = f"{request.url.path}/{recorded_facts.stream_id}"
-    return JSONResponse(content, 201, headers)
+    return model_response(answer, headers, status=201)
 
 
 def rejection_at(code: str, message: str, pointer: str) -> RequestRejected:

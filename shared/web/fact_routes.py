@@ -4,20 +4,18 @@ This module does not postpone annotations: the class of a route's body is known 
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Discriminator, Field, Tag, create_model
+from fastapi.responses import Response
+from pydantic import Discriminator, Field, Tag, create_model
 
 from shared.contracts.streams import MAX_BATCH_FACTS
 from shared.kernel.fact import Fact, FactPart, Stream, fact_union
 from shared.web.entitlement import require_roles
 from shared.web.fact_recording import DryRun, FactHeaders, ParticipantIdPath, StudyIdPath, record_facts
 from shared.web.problems import MEDIA_TYPE
-from shared.web.response_models import CREATED_HEADERS, RECORDED_HEADERS, REFUSAL_DESCRIPTIONS
+from shared.web.response_models import CREATED_HEADERS, RECORDED_HEADERS, REFUSAL_DESCRIPTIONS, Recorded
 from shared.web.route_classes import CheckedRoute
 
 OpenApiResponses = dict[int | str, dict[str, Any]]
@@ -27,19 +25,6 @@ def refusal_responses(by_status: Mapping[int, str]) -> OpenApiResponses:
     """Returns the OpenAPI responses of problem documents, from descriptions by status."""
     media_types = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": sentence, "content": media_types} for status, sentence in by_status.items()}
-
-
-class Recorded(BaseModel):
-    """The recorded event or events, and the version of the record after them. Times are RFC 3339, in UTC."""
-
-    study_id: str | None = None
-    participant_id: str | None = None
-    event_id: UUID | None = None
-    event_ids: list[UUID] | None = None
-    version: int
-    recorded_at: datetime | None = None
-    dry_run: bool | None = None
-    would_record: list[dict[str, Any]] | None = None
 
 
 _REPLAYED_HEADER_DOCS = {
@@ -110,8 +95,8 @@ def _single_fact_endpoint(stream: Stream, model: type[Fact]) -> Callable[..., An
             study: StudyIdPath,
             fact: model,  # type: ignore[valid-type] # the class of this route
             dry_run: DryRun = False,
-        ) -> JSONResponse:
-            return await record_facts(request, headers, study, study, [("", fact)], dry_run)
+        ) -> Response:
+            return await record_facts(request, headers, study=study, stream=study, facts=[("", fact)], dry_run=dry_run)
 
         return require_roles(model.stated_by_roles)(record_study_fact)
 
@@ -122,8 +107,10 @@ def _single_fact_endpoint(stream: Stream, model: type[Fact]) -> Callable[..., An
         participant_id: ParticipantIdPath,
         fact: model,  # type: ignore[valid-type] # the class of this route
         dry_run: DryRun = False,
-    ) -> JSONResponse:
-        return await record_facts(request, headers, study, participant_id, [("", fact)], dry_run)
+    ) -> Response:
+        return await record_facts(
+            request, headers, study=study, stream=participant_id, facts=[("", fact)], dry_run=dry_run
+        )
 
     return require_roles(model.stated_by_roles)(record_participant_fact)
 
@@ -139,8 +126,9 @@ def _batch_endpoint(stream: Stream) -> Callable[..., Any]:
         participant_id: ParticipantIdPath,
         batch: Annotated[batch_model, Discriminator(batch_form)],
         dry_run: DryRun = False,
-    ) -> JSONResponse:
-        return await record_facts(request, headers, study, participant_id, facts_with_pointers(batch), dry_run)
+    ) -> Response:
+        facts = facts_with_pointers(batch)
+        return await record_facts(request, headers, study=study, stream=participant_id, facts=facts, dry_run=dry_run)
 
     return require_roles(role for fact in stream.facts.values() for role in fact.stated_by_roles)(record_batch)
 

@@ -109,7 +109,7 @@ def install_problems(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def handle_http_exception(request: Request, error: HTTPException) -> Response:
         if error.status_code == MethodNotAllowed.status:
-            return _method_not_allowed(request)
+            return _refuse_method(request)
         problem = NotFound if error.status_code == NotFound.status else RequestError
         return problem_response(error.status_code, problem.code, problem.title)
 
@@ -117,7 +117,7 @@ def install_problems(app: FastAPI) -> None:
         app.add_exception_handler(error_type, _handle_unavailable)
 
 
-def _method_not_allowed(request: Request) -> Response:
+def _refuse_method(request: Request) -> Response:
     """Answers OPTIONS with the methods of the address; refuses other methods that it does not have."""
     headers = {"Allow": ", ".join(sorted(allowed_methods(request)))}
     if request.method == "OPTIONS":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from fastapi import Request
 
@@ -19,6 +19,7 @@ from shared.security.grants import Rights, readable_tenants
 from shared.security.vault import Vault
 from shared.web.container import get_container
 from shared.web.entity_tags import version_tag
+from shared.web.response_models import ParticipantRow
 from shared.web.service import get_service
 
 T = TypeVar("T")
@@ -59,14 +60,14 @@ def _open_texts(vault: Vault, key: bytes | None, own_events: Sequence[Event]) ->
     return {event.version: open_event(event) if event.sealed else {} for event in own_events if key or not event.sealed}
 
 
-def describe_head(head: StreamHead) -> dict[str, Any]:
+def describe_participant(number: str, head: StreamHead) -> ParticipantRow:
     """Returns site and version, with the status in enrollment, and the version in enrollment in other services."""
-    details = (
-        {"enrollment_version": head.enrollment_version}
-        if head.enrollment_version
-        else {"status": head.summary.get("status")}
-    )
-    return {"site_id": head.site_id, **details, "version": head.version}
+    row = ParticipantRow(participant_id=number, site_id=head.site_id, version=head.version)
+    if head.enrollment_version:
+        row.enrollment_version = head.enrollment_version
+    else:
+        row.status = head.summary.get("status")
+    return row
 
 
 def record_headers(request: Request, stream: LoadedStream, texts_by_version: TextsByVersion) -> dict[str, str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from functools import partial
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from pydantic_core import to_json
 
 from shared.contracts.event import Event, stated_facts
@@ -34,7 +35,7 @@ from shared.web.fact_routes import create_router, refusal_responses
 from shared.web.read_access import (
     UNCOMPRESSED_HEADERS,
     TextsByVersion,
-    describe_head,
+    describe_participant,
     load_caller_rights,
     load_visible_stream,
     offload_for_caller,
@@ -45,10 +46,15 @@ from shared.web.read_logging import logs_reads, note_rows
 from shared.web.response_models import (
     RECORD_HEADERS,
     FeedAnswer,
+    FeedRow,
     HistoryAnswer,
+    HistoryEvent,
     ParticipantAnswer,
     ParticipantPage,
+    StandingEvent,
+    StandingFact,
     StudyAnswer,
+    model_response,
     read_route_options,
 )
 from shared.web.service import get_service
@@ -63,15 +69,15 @@ _SINCE_DESCRIPTION = (
 )
 
 
-async def study(request: Request, study: StudyIdPath) -> JSONResponse:
+async def study(request: Request, study: StudyIdPath) -> Response:
     """Returns the current facts of the study itself, with their version. Staff of a site and readers see only their
     own grants, and those at their own site."""
     rights, state = await load_caller_rights(request, study)
     visible_facts = (stated.fact for stated in state.record.stated_facts if _is_visible(stated.fact, rights))
-    facts = [{"type": fact.type_name, "data": fact.model_dump(mode="json")} for fact in visible_facts]
+    facts = [StandingFact(type=fact.type_name, data=fact.model_dump(mode="json")) for fact in visible_facts]
     tag_parts = [] if len(facts) == len(state.record.stated_facts) else [content_tag(to_json(facts)).strip('"')]
     headers = version_headers(request, state.version, tag_parts)
-    return JSONResponse({"study_id": study, "version": state.version, "facts": facts}, headers=headers)
+    return model_response(StudyAnswer(study_id=study, version=state.version, facts=facts), headers)
 
 
 @logs_reads
@@ -82,7 +88,7 @@ async def participants(
     status: EnrollmentStatus | None = None,
     after: Annotated[str, Query(pattern=_PARTICIPANT_CURSOR, description="`next` of the page before")] = "",
     limit: LimitParameter = 100,
-) -> JSONResponse:
+) -> Response:
     """Lists the participants that the caller may see, in a stable order, in pages."""
     rights, state = await load_caller_rights(request, study)
     tenants = readable_tenants(rights, site)
@@ -96,34 +102,35 @@ async def participants(
         async with get_service(request).store.unit(Tenant(study, tenant)) as unit:
             rows += await unit.list_streams(site=site, status=status, search_key=None, after=after, limit=limit + 1)
     rows = sorted(rows, key=lambda row: row[0])
-    page = [{"participant_id": name, **describe_head(head)} for name, head in rows[:limit]]
+    page = [describe_participant(number, head) for number, head in rows[:limit]]
     note_rows(request, study, "participants", len(page), site=site)
-    return JSONResponse({"rows": page, "next": rows[limit - 1][0] if len(rows) > limit else None})
+    return model_response(ParticipantPage(rows=page, next=rows[limit - 1][0] if len(rows) > limit else None))
 
 
 @logs_reads
-async def participant(request: Request, study: StudyIdPath, participant_id: ParticipantIdPath) -> JSONResponse:
+async def participant(request: Request, study: StudyIdPath, participant_id: ParticipantIdPath) -> Response:
     """Returns the current facts of a participant in this service. Only the current site reads sealed texts."""
     stream, texts = await load_visible_stream(request, study, participant_id)
     facts = await offload_for_caller(request, stream, lambda: _current_facts(stream.events, texts))
-    head = {"participant_id": participant_id, **describe_head(stream.head)}
+    row = describe_participant(participant_id, stream.head)
     note_rows(request, study, "participant", len(facts), participant=participant_id)
-    return JSONResponse({**head, "facts": facts}, headers=record_headers(request, stream, texts))
+    answer = ParticipantAnswer(**row.model_dump(exclude_unset=True), facts=facts)
+    return model_response(answer, record_headers(request, stream, texts))
 
 
 @logs_reads
-async def participant_history(request: Request, study: StudyIdPath, participant_id: ParticipantIdPath) -> JSONResponse:
+async def participant_history(request: Request, study: StudyIdPath, participant_id: ParticipantIdPath) -> Response:
     """Lists every event of a participant as it was first stated, in order, and the corrections of each.
 
     Where `texts_shown` is true, the caller may read the sealed texts of the event: a text that is null was not stated.
     """
     stream, texts = await load_visible_stream(request, study, participant_id)
-    rows = await offload_for_caller(request, stream, lambda: list(_history_rows(stream.events, texts)))
+    rows = await offload_for_caller(request, stream, lambda: list(_history_events(stream.events, texts)))
     note_rows(request, study, "history", len(rows), participant=participant_id)
-    return JSONResponse({"events": rows}, headers=record_headers(request, stream, texts))
+    return model_response(HistoryAnswer(events=rows), record_headers(request, stream, texts))
 
 
-def _current_facts(events: Sequence[Event], texts_by_version: TextsByVersion) -> list[dict[str, Any]]:
+def _current_facts(events: Sequence[Event], texts_by_version: TextsByVersion) -> list[StandingEvent]:
     """Returns the current facts with their texts. A correction's event also contains the reason, which is left out."""
     facts, sources = [], latest_content_sources(events)
     for stated in current_record(stated_facts(events)).stated_facts:
@@ -134,29 +141,30 @@ def _current_facts(events: Sequence[Event], texts_by_version: TextsByVersion) ->
             pointer.removeprefix(prefix): text for pointer, text in event_texts if pointer.startswith(f"{prefix}/")
         }
         facts.append(
-            {"event_id": str(stated.event_id), "type": stated.fact.type_name, "data": insert_texts(data, texts)}
+            StandingEvent(event_id=stated.event_id, type=stated.fact.type_name, data=insert_texts(data, texts))
         )
     return facts
 
 
-def _history_rows(events: Sequence[Event], texts_by_version: TextsByVersion) -> Iterator[dict[str, Any]]:
-    corrections = _corrected_by(events)
-    standing_ids = {str(stated.event_id) for stated in current_record(stated_facts(events)).stated_facts} | set(
-        corrections.values()
-    )
+def _history_events(events: Sequence[Event], texts_by_version: TextsByVersion) -> Iterator[HistoryEvent]:
+    corrections = _corrections_by_event(events)
+    standing_ids = {stated.event_id for stated in current_record(stated_facts(events)).stated_facts}
+    standing_ids |= set(corrections.values())
     for event in events:
-        yield {
-            "event_id": str(event.event_id),
-            "version": event.version,
-            "type": event.type,
-            **_earlier_schema_version(event),
-            "data": insert_texts(event.content, texts_by_version.get(event.version, {})),
-            "texts_shown": event.version in texts_by_version,
-            "recorded_at": event.recorded_at.isoformat(),
-            "recorded_by": event.meta.get("recorded_by"),
-            "standing": str(event.event_id) in standing_ids,
-            "corrected_by": corrections.get(str(event.event_id)),
-        }
+        row = HistoryEvent(
+            event_id=event.event_id,
+            version=event.version,
+            type=event.type,
+            data=insert_texts(event.content, texts_by_version.get(event.version, {})),
+            texts_shown=event.version in texts_by_version,
+            recorded_at=event.recorded_at,
+            recorded_by=event.meta.get("recorded_by"),
+            standing=event.event_id in standing_ids,
+            corrected_by=corrections.get(event.event_id),
+        )
+        if event.schema_version != event.stream.facts[event.type].schema_version:
+            row.schema_version = event.schema_version
+        yield row
 
 
 @logs_reads
@@ -168,7 +176,7 @@ async def facts(
     since: Annotated[str | None, Query(max_length=MAX_CURSOR_LENGTH, description=_SINCE_DESCRIPTION)] = None,
     limit: LimitParameter = 100,
     export: ExportParameter = None,
-) -> JSONResponse:
+) -> Response:
     """Lists the facts as sites stated them: participant by participant, or, with `since`, in the order of recording.
 
     With `since` a site reads every fact that it stated itself; after a transfer without the sealed texts. Without
@@ -177,12 +185,13 @@ async def facts(
     rights, state = await load_caller_rights(request, study)
     scope = FeedScope(study, readable_tenants(rights, site), site, rights.is_site_staff)
     require_site(state.record, site)
+    log_feed_page = partial(log_page, request, study, export, resource="facts", site=site)
     if since is not None:
         if after:
             raise parameter_error("after", "Give either after or since, not both.")
         page = await read_feed(get_service(request), scope, since, limit)
-        await log_page(request, study, export, "facts", site, "since" if since else "", len(page.events))
-        return _feed_response(page.events, page.texts, cursor=page.cursor)
+        await log_feed_page(after="since" if since else "", rows=len(page.events))
+        return _feed_response(FeedAnswer(rows=_feed_rows(page.events, page.texts), cursor=page.cursor), page.texts)
     all_sites = [active.site_id for active in state.record.facts_of(SiteActivated) if site in (None, active.site_id)]
     stream, _, version = after.partition(".")
     events: list[Event] = []
@@ -199,28 +208,30 @@ async def facts(
                 texts |= await open_own_texts(unit, get_service(request).vault, tenant_events)
     events = sorted(events, key=lambda event: (event.stream_id, event.version))
     page_events, has_more = events[:limit], len(events) > limit
-    await log_page(request, study, export, "facts", site, after, len(page_events))
-    return _feed_response(
-        page_events, texts, next=f"{page_events[-1].stream_id}.{page_events[-1].version}" if has_more else None
-    )
+    await log_feed_page(after=after, rows=len(page_events))
+    next_page = f"{page_events[-1].stream_id}.{page_events[-1].version}" if has_more else None
+    return _feed_response(FeedAnswer(rows=_feed_rows(page_events, texts), next=next_page), texts)
 
 
-def _feed_response(events: Sequence[Event], texts: EventTexts, **continuation: str | None) -> JSONResponse:
-    rows = [
-        {
-            "participant_id": event.stream_id,
-            "version": event.version,
-            "event_id": str(event.event_id),
-            "type": event.type,
-            "schema_version": event.schema_version,
-            "site_id": event.site_id,
-            "data": insert_texts(event.content, texts.get(event.event_id, {})),
-            "recorded_at": event.recorded_at.isoformat(),
-        }
+def _feed_rows(events: Sequence[Event], texts: EventTexts) -> list[FeedRow]:
+    return [
+        FeedRow(
+            participant_id=event.stream_id,
+            version=event.version,
+            event_id=event.event_id,
+            type=event.type,
+            schema_version=event.schema_version,
+            site_id=event.site_id,
+            data=insert_texts(event.content, texts.get(event.event_id, {})),
+            recorded_at=event.recorded_at,
+        )
         for event in events
     ]
-    shows_texts = any(texts.get(event.event_id) for event in events)
-    return JSONResponse({"rows": rows, **continuation}, headers=UNCOMPRESSED_HEADERS if shows_texts else {})
+
+
+def _feed_response(answer: FeedAnswer, texts: EventTexts) -> Response:
+    shows_texts = any(texts.get(row.event_id) for row in answer.rows)
+    return model_response(answer, UNCOMPRESSED_HEADERS if shows_texts else {})
 
 
 def read_routes(service: str, *, owns_participants: bool = False) -> APIRouter:
@@ -238,16 +249,11 @@ def read_routes(service: str, *, owns_participants: bool = False) -> APIRouter:
     return routes
 
 
-def _earlier_schema_version(event: Event) -> dict[str, int]:
-    """Returns the schema version of an event that was written in an earlier one; else nothing."""
-    current_version = event.stream.facts[event.type].schema_version
-    return {} if event.schema_version == current_version else {"schema_version": event.schema_version}
-
-
 def _is_visible(fact: Fact, rights: Rights) -> bool:
     return not isinstance(fact, MemberGranted | MemberRevoked) or rights.may_see_member(fact.member, fact.site_id)
 
 
-def _corrected_by(events: Sequence[Event]) -> dict[str, str]:
+def _corrections_by_event(events: Sequence[Event]) -> dict[UUID, UUID]:
+    """Returns the last correction of each corrected event."""
     corrections = (event for event in events if event.type == Correction.type_name)
-    return {json.loads(event.data)["event_id"]: str(event.event_id) for event in corrections}
+    return {UUID(json.loads(event.data)["event_id"]): event.event_id for event in corrections}

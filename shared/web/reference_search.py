@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from pydantic import Field
 
 from shared.eventstore.store import StreamHead
@@ -17,9 +17,9 @@ from shared.security.grants import Rights
 from shared.web.entitlement import STUDY_ID, require_entitlement
 from shared.web.fact_recording import StudyIdPath
 from shared.web.fact_routes import create_router
-from shared.web.read_access import describe_head, load_caller_rights
+from shared.web.read_access import describe_participant, load_caller_rights
 from shared.web.read_logging import logs_reads, note_rows
-from shared.web.response_models import FoundParticipants
+from shared.web.response_models import FoundParticipants, model_response
 from shared.web.service import get_service
 
 
@@ -40,7 +40,7 @@ async def require_site_staff(request: Request) -> None:
 
 @require_entitlement(require_site_staff)
 @logs_reads
-async def search(request: Request, study: StudyIdPath, body: Search) -> JSONResponse:
+async def search(request: Request, study: StudyIdPath, body: Search) -> Response:
     """Finds a participant of your own site by the site's own number. Case and blanks make no difference.
 
     The log of reads records the search."""
@@ -52,8 +52,8 @@ async def search(request: Request, study: StudyIdPath, body: Search) -> JSONResp
         async with service.store.unit(Tenant(study, site)) as unit:
             rows += await unit.list_streams(site=None, status=None, search_key=key, after="", limit=2)
     note_rows(request, study, "search", len(rows))
-    matches = [{"participant_id": name, **describe_head(head)} for name, head in sorted(rows, key=lambda row: row[0])]
-    return JSONResponse({"rows": matches})
+    matches = [describe_participant(number, head) for number, head in sorted(rows, key=lambda row: row[0])]
+    return model_response(FoundParticipants(rows=matches))
 
 
 def own_sites(rights: Rights) -> list[str]:

@@ -1,4 +1,4 @@
-"""Models of responses for the OpenAPI document. Handlers build the JSON; tests check it against these schemas."""
+"""Models of responses: handlers build them, and the OpenAPI document has their schemas."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from fastapi.responses import Response
+from pydantic import BaseModel, Field, PlainSerializer, WithJsonSchema
 
 _TAG_DESCRIPTION = (
     '`"3"` is version 3; after a hyphen follows what else the answer depends on. Send it as `If-None-Match` to read '
@@ -65,6 +66,27 @@ FactContent = Annotated[
     dict[str, Any],
     Field(description="the content of the fact; its schema is `/schemas/<type>.v<schema_version>.reader.json`"),
 ]
+
+
+RecordedTime = Annotated[
+    datetime,
+    PlainSerializer(datetime.isoformat, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A time in UTC, with the offset `+00:00` in JSON."""
+
+
+class Recorded(BaseModel):
+    """The recorded event or events, and the version of the record after them. Times are RFC 3339, in UTC."""
+
+    study_id: str | None = None
+    participant_id: str | None = None
+    version: int
+    recorded_at: RecordedTime | None = None
+    event_id: UUID | None = None
+    event_ids: list[UUID] | None = None
+    dry_run: bool | None = None
+    would_record: list[dict[str, Any]] | None = None
 
 
 class StandingFact(BaseModel):
@@ -125,7 +147,7 @@ class HistoryEvent(BaseModel):
     schema_version: int | None = None
     data: FactContent
     texts_shown: bool
-    recorded_at: datetime
+    recorded_at: RecordedTime
     recorded_by: str | None
     standing: bool
     corrected_by: UUID | None
@@ -147,7 +169,7 @@ class FeedRow(BaseModel):
     schema_version: int
     site_id: str | None
     data: FactContent
-    recorded_at: datetime
+    recorded_at: RecordedTime
 
 
 class FeedAnswer(BaseModel):
@@ -164,8 +186,8 @@ class ExportRow(BaseModel):
     what: str
     exported_by: str
     site_id: str | None
-    begun_at: datetime
-    ended_at: datetime
+    begun_at: RecordedTime
+    ended_at: RecordedTime
     pages: int
     rows: int
 
@@ -182,7 +204,7 @@ class ReadRow(BaseModel):
     address of the client."""
 
     read_by: str
-    read_at: datetime
+    read_at: RecordedTime
     address: str
     what: str
     site_id: str | None
@@ -195,6 +217,11 @@ class ReadPage(BaseModel):
 
     rows: list[ReadRow]
     next: int | None
+
+
+def model_response(answer: BaseModel, headers: Mapping[str, str] | None = None, *, status: int = 200) -> Response:
+    """Returns the response with the members of the answer that were given."""
+    return Response(answer.model_dump_json(exclude_unset=True), status, headers, media_type="application/json")
 
 
 def read_route_options(model: type[BaseModel], headers: ResponseHeaders = CONTENT_HEADERS) -> dict[str, Any]:

@@ -57,6 +57,19 @@ async def test_second_of_two_contradictory_concurrent_facts_is_refused(study: En
     assert (await study.event_types(participant)).count("radiotherapy.started") == 1
 
 
+async def test_next_fact_of_a_study_is_decided_at_the_first_attempt(study: EnrollmentDriver) -> None:
+    other, interventions = interleave(study)
+    await other.record("ada", STUDY, member_granted("eve", "reader"))
+    loads = list[int]()
+
+    async def count_load() -> None:
+        loads.append(1)
+
+    interventions.extend([count_load] * 10)
+    await other.record("ada", STUDY, member_granted("eve", "monitor"))
+    assert len(loads) == 1
+
+
 async def test_many_concurrent_writers_leave_no_gaps_or_duplicates(study: EnrollmentDriver) -> None:
     participant = await study.register_participant()
     outcomes = await asyncio.gather(

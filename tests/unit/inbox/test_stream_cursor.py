@@ -96,14 +96,14 @@ def test_rejected_event_and_its_successors_wait_again() -> None:
     cursor.reject(ready[2:], "no-such-event")
     assert (cursor.version, cursor.parked_reason) == (2, "no-such-event")
     assert sorted(cursor.waiting) == [3, 4]
-    assert versions(cursor.unpersisted()) == [3, 4]
+    assert versions(cursor.list_unpersisted()) == [3, 4]
 
 
 def test_only_new_waiting_events_are_stored() -> None:
     cursor = StreamCursor("line", KEY, 0, parked_reason=VERSION_MISSING)
     cursor.load_waiting([ARRIVALS[2]])
     assert applied_versions(cursor, [ARRIVALS[4], ARRIVALS[0]]) == [1]
-    assert versions(cursor.unpersisted()) == [5]
+    assert versions(cursor.list_unpersisted()) == [5]
 
 
 def test_message_is_read_with_stream_and_version() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infra.reference.study import subject
 from infra.simulator.participants import SITES, STUDY_ID, simulate_participant
-from infra.simulator.run import simulate
+from infra.simulator.run import SimulationPlan, simulate
 from tests.unit.infra.conftest import FakeQuartal
 
 SEED = 7
@@ -18,6 +18,19 @@ DAY_AFTER_ALL_FACTS = date(2030, 1, 1)
 
 def token_for(role: str, site_id: str | None) -> str:
     return subject(STUDY_ID, role, site_id)
+
+
+def simulation_plan(
+    participants: int,
+    *,
+    study_id: str = STUDY_ID,
+    seed: int = SEED,
+    rate: float = FACTS_PER_SECOND,
+    endless: bool = False,
+) -> SimulationPlan:
+    return SimulationPlan(
+        study_id=study_id, sites=SITES, seed=seed, participants=participants, rate=rate, endless=endless
+    )
 
 
 async def run_simulation(
@@ -38,16 +51,11 @@ async def run_simulation(
         return await simulate(
             client,
             token_for,
-            study_id,
-            SITES,
-            seed,
-            FACTS_PER_SECOND,
-            participants,
-            lambda _: today,
-            stop or asyncio.Event(),
-            output.append,
-            progress_file,
-            endless=endless,
+            simulation_plan(participants, study_id=study_id, seed=seed, endless=endless),
+            today=lambda _: today,
+            stop=stop or asyncio.Event(),
+            report=output.append,
+            progress_file=progress_file,
         )
 
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from infra.simulator.participants import SITES, STUDY_ID, simulate_participant
+from infra.simulator.participants import simulate_participant
 from infra.simulator.run import simulate
 from tests.unit.infra.conftest import FakeQuartal
 from tests.unit.infra.simulator.support import (
     DAY_AFTER_ALL_FACTS,
-    FACTS_PER_SECOND,
     SEED,
     repeated_keys,
     run_simulation,
+    simulation_plan,
     stop_after,
     token_for,
 )
@@ -118,16 +118,11 @@ async def test_no_further_generation_starts_before_the_first_screening(quartal: 
         await simulate(
             client,
             token_for,
-            STUDY_ID,
-            SITES,
-            SEED,
-            FACTS_PER_SECOND,
-            GENERATION,
-            today,
-            stop,
-            lambda _: None,
-            progress_file,
-            endless=True,
+            simulation_plan(GENERATION, endless=True),
+            today=today,
+            stop=stop,
+            report=lambda _: None,
+            progress_file=progress_file,
         )
     assert quartal.recorded_facts == []
     assert json.loads(progress_file.read_text())["begun"] == GENERATION

@@ -35,11 +35,11 @@ from shared.contracts.study import SiteActivated
 from tests.unit.infra.conftest import FakeQuartal, fail_once
 from tests.unit.infra.simulator.support import (
     DAY_AFTER_ALL_FACTS,
-    FACTS_PER_SECOND,
     SEED,
     fact_count,
     repeated_keys,
     run_simulation,
+    simulation_plan,
     stop_after,
     token_for,
 )
@@ -237,7 +237,7 @@ async def test_fact_is_sent_when_its_day_starts_in_the_time_zone_of_the_site(qua
 
     quartal.set_today(DAY_AFTER_ALL_FACTS)
     async with quartal.client() as client, asyncio.timeout(60):
-        await simulate(client, token_for, STUDY_ID, SITES, SEED, FACTS_PER_SECOND, 1, today, stop, lambda _: None)
+        await simulate(client, token_for, simulation_plan(1), today=today, stop=stop, report=lambda _: None)
     assert [name for _, name in quartal.recorded_facts][:1] == ["participant.screened"]
 
 
@@ -315,14 +315,10 @@ async def test_previously_recorded_facts_are_not_rate_limited(quartal: FakeQuart
         recorded_count = await simulate(
             client,
             token_for,
-            STUDY_ID,
-            SITES,
-            SEED,
-            0.001,
-            3,
-            lambda _: DAY_AFTER_ALL_FACTS,
-            asyncio.Event(),
-            lambda _: None,
+            simulation_plan(3, rate=0.001),
+            today=lambda _: DAY_AFTER_ALL_FACTS,
+            stop=asyncio.Event(),
+            report=lambda _: None,
         )
     assert recorded_count == len(quartal.recorded_facts)
 
@@ -336,13 +332,9 @@ async def test_new_facts_are_sent_at_the_requested_rate(quartal: FakeQuartal) ->
         await simulate(
             client,
             token_for,
-            STUDY_ID,
-            SITES,
-            SEED,
-            rate,
-            9,
-            lambda _: DAY_AFTER_ALL_FACTS,
-            stop_after(quartal, facts),
-            lambda _: None,
+            simulation_plan(9, rate=rate),
+            today=lambda _: DAY_AFTER_ALL_FACTS,
+            stop=stop_after(quartal, facts),
+            report=lambda _: None,
         )
     assert loop.time() - began >= (facts - 1) / rate
