@@ -47,7 +47,7 @@ _COLUMNS = """
 
 
 def study_events(study_id: str) -> list[Event]:
-    """Return the events of a study with all simulated sites, an investigator, and a member for each site."""
+    """Returns the events of a study with all simulated sites, an investigator, and a member for each site."""
     sites = [site_activated(site.site_id, FIRST_SCREENING_DAY.isoformat(), zone=site.time_zone) for site in SITES]
     members = [member_granted(subject(study_id, "site", site.site_id), "site", site.site_id) for site in SITES]
     investigator = member_granted(subject(study_id, "investigator", None), "investigator")
@@ -56,7 +56,7 @@ def study_events(study_id: str) -> list[Event]:
 
 
 def simulate_history(study_id: str, index: int) -> ParticipantHistory:
-    """Return the events of a simulated participant in all services."""
+    """Returns the events of a simulated participant in all services."""
     participant = simulate_participant(SEED, index)
     history = ParticipantHistory(study_id, site_id=participant.site.site_id)
     for service in SERVICES:
@@ -78,10 +78,10 @@ class ReplicatedCohort:
 
     @classmethod
     async def fill(cls, pool: asyncpg.Pool[Any], study_id: str, participants: int) -> ReplicatedCohort:
-        """Project and derive so many participants, those beyond the distinct ones as copies of their rows."""
+        """Projects and derives so many participants, those beyond the distinct ones as copies of their rows."""
         histories = [simulate_history(study_id, index) for index in range(min(participants, DISTINCT_PARTICIPANTS))]
         study = cls(study_id, pool, histories)
-        await apply_to_inbox(pool, [*study_events(study_id), *(event for one in histories for event in one.events)])
+        await apply_to_inbox(pool, [*study_events(study_id), *(event for history in histories for event in history.events)])
         await study.derive()
         await study._copy_rows(participants - len(histories))
         return study
@@ -90,7 +90,7 @@ class ReplicatedCohort:
         await Deriver(self.pool, TermNames(), Clock()).derive_study(self.study_id)
 
     async def add_fact(self) -> None:
-        """Record one more fact of one of the participants, project it, and derive the rows."""
+        """Records one more fact of one of the participants, projects it, and derives the rows."""
         history = random.choice(self.histories)
         await apply_to_inbox(self.pool, [history.record(procedure_performed(random.randrange(300)))])
         await self.derive()
@@ -119,7 +119,7 @@ class ReplicatedCohort:
 async def apply_to_inbox(
     pool: asyncpg.Pool[Any], events: Sequence[Event], handler: EventHandler = apply_events
 ) -> None:
-    """Apply events in batches as a consumer does, without offsets: they were never in Kafka."""
+    """Applies events in batches as a consumer does, without offsets: they were never in Kafka."""
     remaining = iter(as_messages(events))
     while batch := list(islice(remaining, BATCH_SIZE)):
         async with pool.acquire() as connection, connection.transaction():
@@ -130,7 +130,7 @@ async def apply_to_inbox(
 
 @asynccontextmanager
 async def analytics_pools(stack: Stack) -> AsyncIterator[tuple[asyncpg.Pool[Any], asyncpg.Pool[Any]]]:
-    """Yield the pools of the database of analytics: of the role app, and of the role system."""
+    """Yields the pools of the database of analytics: of the role app, and of the role system."""
     settings = read_settings(stack.environment)
     async with (
         await open_pool(settings.database_url("analytics", "app")) as app,

@@ -43,7 +43,7 @@ async def run(size: Size) -> Measurements:
 
 
 async def copy_rows(pool: asyncpg.Pool[Any]) -> float:
-    """Return the seconds of COPY of every table of derived rows."""
+    """Returns the seconds of COPY of every table of derived rows."""
     started_at = perf_counter()
     async with pool.acquire() as connection:
         for name in TABLES:

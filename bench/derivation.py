@@ -49,7 +49,7 @@ async def run(size: Size) -> Measurements:
 
 
 def _cohort(participants: int) -> Cohort:
-    """Return distinct participants, and after them the same facts under new numbers."""
+    """Returns distinct participants, and after them the same facts under new numbers."""
     distinct = [
         simulate_history(STUDY, index).standing_events() for index in range(min(participants, DISTINCT_PARTICIPANTS))
     ]

@@ -40,7 +40,7 @@ async def run(size: Size) -> Measurements:
 
 
 async def measure_figures(service: FigureService, study: ReplicatedCohort) -> Sequence[float]:
-    """Return the median milliseconds of each aggregate figure, after one new fact each time."""
+    """Returns the median milliseconds of each aggregate figure, after one new fact each time."""
     return [await _measure_figure(service, study, name) for name in AGGREGATE_FIGURES]
 
 
@@ -55,7 +55,7 @@ async def _measure_figure(service: FigureService, study: ReplicatedCohort, name:
 
 
 def slowest_pair(large: Sequence[float], small: Sequence[float]) -> Pair:
-    """Return the pair of the figure with the greatest ratio."""
+    """Returns the pair of the figure with the greatest ratio."""
     return max((Pair(*times) for times in zip(large, small, strict=True)), key=lambda pair: pair.ratio)
 
 

@@ -92,7 +92,7 @@ class LiveStudy:
         return cls(study_id, stack, [history.participant_id for history in histories])
 
     async def measure(self, seconds: int) -> float:
-        """Return the CPU seconds per minute of all processes below this one, while the page is read live.
+        """Returns the CPU seconds per minute of all processes below this one, while the page is read live.
 
         Raises ReadersFellBehind if the figures came so slowly that the processor time says nothing.
         """
@@ -106,7 +106,7 @@ class LiveStudy:
 
     @asynccontextmanager
     async def _facts(self) -> AsyncIterator[None]:
-        """Record facts at a steady rate for the length of the block. Raises what the recording raised."""
+        """Records facts at a steady rate for the length of the block. Raises what the recording raised."""
         stop = asyncio.Event()
         recording = asyncio.create_task(self._record_facts(stop))
         try:
@@ -130,7 +130,7 @@ class LiveStudy:
 
 @asynccontextmanager
 async def read_live(stack: Stack, study_id: str) -> AsyncIterator[Sequence[LiveReader]]:
-    """Let READERS read the figures of a study live for the length of the block. Raises what a reader raised."""
+    """Lets READERS read the figures of a study live for the length of the block. Raises what a reader raised."""
     bearer = create_token(stack, study_id, "investigator")
     headers = {"Authorization": f"Bearer {bearer}", "Accept": "text/html"}
     address = f"http://{LOOPBACK}:{port_of(stack)}"
@@ -164,7 +164,7 @@ class LiveReader:
         self.fetches = 0  # of all figures that had changed
 
     async def run(self) -> None:
-        """Run until cancelled. Raises httpx.HTTPError for an answer that is not 200, and when the stream ends."""
+        """Runs until cancelled. Raises httpx.HTTPError for an answer that is not 200, and when the stream ends."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen())
             tasks.create_task(self._fetch())
@@ -190,13 +190,13 @@ class LiveReader:
 
 
 def cpu_seconds_of_children() -> float:
-    """Return the CPU seconds of all processes below this one, with those of their children that have ended."""
+    """Returns the CPU seconds of all processes below this one, with those of their children that have ended."""
     ticks = sum(_ticks_of(pid) for pid in process_tree(os.getpid())[1:])
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _ticks_of(pid: int) -> int:
-    """Return the ticks of a process and of its ended children, in user and system mode; 0 if it has just ended."""
+    """Returns the ticks of a process and of its ended children, in user and system mode; 0 if it has just ended."""
     with suppress(OSError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:15]))

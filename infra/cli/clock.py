@@ -36,7 +36,7 @@ class UnknownStudy(Exception):
 
 @app.callback()
 def _clock() -> None:
-    """Let days pass in a study of the Quartal that runs on this machine."""
+    """Lets days pass in a study of the Quartal that runs on this machine."""
 
 
 @app.command("advance")
@@ -80,7 +80,7 @@ def _fail(message: str, code: int = 1) -> NoReturn:
 async def advance(
     folder: DataFolder, settings: Settings, study_id: str, days: int, report: Callable[[str], None]
 ) -> None:
-    """Set the study's today to each of the next days in turn, and report what was done on it.
+    """Sets the study's today to each of the next days in turn, and reports what was done on it.
 
     Raises UnknownStudy, and TimeoutError if analytics does not catch up with one of the days.
     """
@@ -118,7 +118,7 @@ async def _study_today(settings: Settings, analytics: Pool, study_id: str) -> da
 
 @asynccontextmanager
 async def _open_pools(settings: Settings) -> AsyncIterator[tuple[list[Pool], Pool]]:
-    """Open pools of the services that record facts, and of analytics."""
+    """Opens pools of the services that record facts, and of analytics."""
     async with AsyncExitStack() as pools:
         analytics, *producers = [
             await pools.enter_async_context(await open_pool(settings.database_url(service, "system"), max_size=1))

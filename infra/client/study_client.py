@@ -73,7 +73,7 @@ class StudyClient:
         await self._post(f"{self._enrollment_path}/facts/{type_name}", data, ("administrator", None), key)
 
     async def take_cut(self, cut: Mapping[str, str]) -> None:
-        """Take a named data cut, once for its name. It has the facts that analytics has applied before it."""
+        """Takes a named data cut, once for its name. It has the facts that analytics has applied before it."""
         await self.record_study_fact("study.cut_taken", dict(cut), f"{self.study_id}/cut/{cut['name']}")
 
     async def record_grants(self, grants: list[MemberGrant]) -> None:

@@ -72,7 +72,7 @@ class DataFolder:
         return self.path / "clock.json"
 
     def write_clock(self, days: Mapping[str, int]) -> None:
-        """Replace the clock file, which running services read again at once."""
+        """Replaces the clock file, which running services read again at once."""
         _write_private(self.clock_file, json.dumps(days))
 
     def subfolder(self, name: str) -> Path:

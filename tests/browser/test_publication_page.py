@@ -17,7 +17,7 @@ FindViolations = Callable[[], list[tuple[str, list[str]]]]
 
 
 def open_cohort_page(page: Page, demo: Demo, study: str) -> None:
-    """Sign in as the reader of the study."""
+    """Signs in as the reader of the study."""
     address = f"/analytics/studies/{study}"
     token = demo.token("reader", study=study)
     page.request.post("/session", form={"token": token, "next": address}, headers=SAME_ORIGIN_HEADERS)

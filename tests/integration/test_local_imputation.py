@@ -49,7 +49,7 @@ class DeathInMarch:
 
     @classmethod
     async def record(cls, study: AnalyticsStudy, *, keeps_days: bool) -> DeathInMarch:
-        """Record it as this release does, or as one that did not keep the day."""
+        """Records it as this release does, or as one that did not keep the day."""
         participant = ParticipantHistory(study.study_id)
         participant.record(participant_screened(), participant_enrolled(), DIED_IN_2025)
         moment = datetime(2025, 3, 10, 9, tzinfo=UTC)
@@ -101,7 +101,7 @@ async def test_death_in_a_year_stays_on_its_day_until_it_is_corrected(
 
 
 async def record_in_november(death: DeathInMarch) -> None:
-    """Record that another participant is enrolled and dies, and that the participant moves to the other site."""
+    """Records that another participant is enrolled and dies, and that the participant moves to the other site."""
     other = ParticipantHistory(death.study.study_id, site_id="milan")
     other.record(participant_screened(site_id="milan"), participant_enrolled("2025-11"), DIED_IN_2025)
     await death.study.project(recorded_on("2025-11-20", other.events))

@@ -29,7 +29,7 @@ async def study(analytics_database: Database, tmp_path: Path, study_id: str) -> 
 
 
 async def enroll(study: AnalyticsStudy, *on: str, site: str = "rome", sex: str = "female") -> list[ParticipantHistory]:
-    """Enroll a participant at the site on each of the days."""
+    """Enrolls a participant at the site on each of the days."""
     screening = facts.participant_screened(site_id=site, sex=sex)
     return [await study.add_participant(site, screening, facts.participant_enrolled(day)) for day in on]
 

@@ -104,7 +104,7 @@ class Accrual(Figure):
 
     def narrowed_to(self, group: str) -> Self:
         """Returns the group as the only one, under the name of an undivided figure."""
-        narrowed = [each.model_copy(update={"name": "all"}) for each in self.groups if each.name == group]
+        narrowed = [count.model_copy(update={"name": "all"}) for count in self.groups if count.name == group]
         return self.model_copy(update={"groups": (*narrowed,) or (AccrualGroup(name="all", enrolled=0, curve=()),)})
 
     def caption(self, context: FigureContext) -> str:

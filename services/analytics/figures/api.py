@@ -85,7 +85,7 @@ async def figure(
 
 
 def note_figure(request: Request, answer: FigureAnswer) -> None:
-    """Note for the log of reads how many rows of single participants a figure shows."""
+    """Notes for the log of reads how many rows of single participants a figure shows."""
     if answer.figure.DISCLOSURE.person_level:
         context = answer.context
         note_rows(

@@ -82,7 +82,7 @@ class Publications:
         """Returns the cut that a division was last published with. Raises SmallGroups if there is none."""
         divided = [await self._divided_cut(figure_type, published, cut, by) for cut in cuts]
         edition = find_edition(
-            [replace(each, is_complete=published.excluded.isdisjoint(each.members)) for each in divided]
+            [replace(part, is_complete=published.excluded.isdisjoint(part.members)) for part in divided]
         )
         if edition is None:
             raise SmallGroups
@@ -129,6 +129,6 @@ class Publications:
 
 
 def _limit(cache: OrderedDict[Hashable, Any], size: int) -> None:
-    """Remove the entries that were added first."""
+    """Removes the entries that were added first."""
     while len(cache) > size:
         cache.popitem(last=False)

@@ -15,7 +15,7 @@ _OFFSET_WITHOUT_PLUS = re.compile(r"^(.+[0-9]) ([0-9]{2}:[0-9]{2})$")
 
 
 def _require_rfc3339(value: object) -> object:
-    """Accept RFC 3339 text only, and no bare numbers.
+    """Accepts RFC 3339 text only, and no bare numbers.
 
     An address turns a plus sign that is not written %2B into a blank. Before an offset, a blank can only have been a
     plus sign.

@@ -132,7 +132,7 @@ def tables_of_participants(participants: Iterable[ParticipantRows], words: Words
     """Returns the tables of participants, who come in the order of their numbers."""
     everyone = list(participants)
     return {
-        name: table_of_rows(row, [each for rows in everyone for each in getattr(rows, name)], words)
+        name: table_of_rows(row, [row_ for rows in everyone for row_ in getattr(rows, name)], words)
         for name, row in TABLES.items()
     }
 
@@ -156,7 +156,7 @@ def _slices_of(table: Table, participant_ids: Column) -> list[slice]:
 
 def _equals_parts(values: Column, column: Column, places: Sequence[slice]) -> bool:
     """Returns whether the values are those of a column at these places."""
-    return np.array_equal(values, np.concatenate([column[:0], *(column[place] for place in places)]))
+    return np.array_equal(values, np.concatenate([column[:0], *(column[rows] for rows in places)]))
 
 
 def _replace_parts(column: Column, changed: Column, old: Sequence[slice], new: Sequence[slice]) -> Column:

@@ -208,7 +208,7 @@ class StudyReader:
     async def _read_participant(
         self, study_id: str, participant_id: str, rights: Rights, position: int
     ) -> ParticipantEvents:
-        """Read under the first of the member's tenants that can see the participant; empty if none can."""
+        """Reads under the first of the member's tenants that can see the participant; empty if none can."""
         for site in readable_tenants(rights):
             async with transaction(self._app_pool, Tenant(study_id, site)) as connection:
                 events = await repository.facts_of_participants(connection, study_id, [participant_id], position)

@@ -159,7 +159,7 @@ def standing_events(events: Sequence[Event]) -> list[Event]:
 
 
 def stated_id(event: Event) -> UUID:
-    """Return the id of the event whose content the event has: its own, or that of the event that it corrects."""
+    """Returns the id of the event whose content the event has: its own, or that of the event that it corrects."""
     return UUID(event.content["event_id"]) if event.type == Correction.type_name else event.event_id
 
 

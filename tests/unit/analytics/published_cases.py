@@ -16,8 +16,8 @@ CASE_NUMBERS = (1, 2, 3, 4)
 
 
 def published_case_facts(number: int, site: str = "rome") -> list[Fact]:
-    """Return every fact of a published case, from all services; the site screens the participant."""
-    (published_case,) = [each for each in published_cases.cases() if each["case"] == number]
+    """Returns every fact of a published case, from all services; the site screens the participant."""
+    (published_case,) = [case for case in published_cases.cases() if case["case"] == number]
     screening, *later_facts = published_case["facts"]
     screening_at_site = {**screening, "data": {**screening["data"], "site_id": site}}
     return [_read_fact(stated) for stated in (screening_at_site, *later_facts, *published_case["later"])]
@@ -30,5 +30,5 @@ def _read_fact(stated: Mapping[str, Any]) -> Fact:
 
 @cache
 def published_case_events(number: int) -> tuple[Event, ...]:
-    """Return the events of a published case. Their ids are the same at every call."""
+    """Returns the events of a published case. Their ids are the same at every call."""
     return tuple(participant_events(published_case_facts(number), f"CASE-{number}"))

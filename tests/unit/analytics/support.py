@@ -42,7 +42,7 @@ def day_after_start(days: int) -> date:
 
 
 def single_fraction(delivery: str, *lesions: str, cgy: int = 2000) -> dict[str, Any]:
-    """Return a target that is treated in one fraction of so many centigray."""
+    """Returns a target that is treated in one fraction of so many centigray."""
     return facts.target("T1", *lesions, fractions=1, cgy_per_fraction=cgy, delivery=delivery)
 
 
@@ -52,7 +52,7 @@ def snapshot_of_events(
     *,
     excluded: Collection[str] = (),
 ) -> StudySnapshot:
-    """Return the snapshot of a study with these events of participants."""
+    """Returns the snapshot of a study with these events of participants."""
     return derive_snapshot(
         StudyFacts(
             study_id="s",
@@ -66,7 +66,7 @@ def snapshot_of_events(
 
 
 def snapshot_of(facts_by_participant: Mapping[str, Sequence[Fact]], *, excluded: Collection[str] = ()) -> StudySnapshot:
-    """Return the snapshot of participants with these facts as of TODAY."""
+    """Returns the snapshot of participants with these facts as of TODAY."""
     events = [event for number, facts_ in facts_by_participant.items() for event in participant_events(facts_, number)]
     return snapshot_of_events(events, excluded=excluded)
 
@@ -101,7 +101,7 @@ RuleExample = tuple[str, QueriedHistory]
 
 
 def enrolled_participant(*facts_: Fact, **plan: Any) -> QueriedHistory:
-    """Return the history of an enrolled participant with a baseline and without queries, and then `facts_`.
+    """Returns the history of an enrolled participant with a baseline and without queries, and then `facts_`.
 
     Everything is recorded at RECORDED_AT.
     """
@@ -111,7 +111,7 @@ def enrolled_participant(*facts_: Fact, **plan: Any) -> QueriedHistory:
 
 
 def treated_participant(*facts_: Fact, **plan: Any) -> QueriedHistory:
-    """Return an enrolled participant after an index course of 28 days, with toxicity assessed at its end.
+    """Returns an enrolled participant after an index course of 28 days, with toxicity assessed at its end.
 
     Visits are counted from 29 February 2024: visit 1 opens on 15 May, its slot ends on 14 August.
     """
@@ -126,13 +126,13 @@ def treated_participant(*facts_: Fact, **plan: Any) -> QueriedHistory:
 
 
 def days_by_event(participant: Participant, events: Sequence[Event]) -> list[str]:
-    """Return the day of each fact, in the order of its events."""
+    """Returns the day of each fact, in the order of its events."""
     days = {stated.event_id: participant.day(stated.fact) for stated in participant.record.stated_facts}
     return [days[event.event_id].isoformat() for event in events]
 
 
 def timeline_at(events: Sequence[Event], today: date, **options: Any) -> TimelineAnswer:
-    """Return the timeline at position 412."""
+    """Returns the timeline at position 412."""
     context = TimelineContext(position=412, recorded_at=RECORDED_AT, today=today)
     return assemble_timeline(events, context, **options)
 
@@ -143,6 +143,6 @@ def timeline_json(
     term_names: Mapping[str, str] | None = None,
     corrected_ids: Collection[UUID] = (),
 ) -> dict[str, Any]:
-    """Return the `.json` answer of the timeline."""
+    """Returns the `.json` answer of the timeline."""
     options = {"term_names": term_names, "corrected_ids": corrected_ids}
     return dict(timeline_at(events, today, **options).to_json())

@@ -29,13 +29,13 @@ ENROLLMENT = [
 
 
 def imputed_days(facts_recorded: Sequence[Fact], placed_apart: Fact | None = None) -> list[str]:
-    """Return the day on which figures, timelines and queries place each fact; timelines alone move `placed_apart`."""
+    """Returns the day on which figures, timelines and queries place each fact; timelines alone move `placed_apart`."""
     recorded_events = participant_events(facts_recorded)
     (participant,) = participants_of_events(recorded_events)
     imputed = days_by_event(participant, recorded_events)
     entries = {entry["event_id"]: entry["day"] for entry in timeline_json(recorded_events, TODAY)["entries"]}
     (case,) = build_cases(STUDY, recorded_events, frozenset())
-    placed = [entries[str(each.event_id)] for each in recorded_events]
+    placed = [entries[str(event.event_id)] for event in recorded_events]
     assert [day for day, fact in zip(placed, facts_recorded, strict=True) if fact != placed_apart] == [
         day for day, fact in zip(imputed, facts_recorded, strict=True) if fact != placed_apart
     ]
@@ -238,11 +238,11 @@ def test_target_treated_before_its_removal_from_the_prescription_counts() -> Non
     delivered = {row.target_id: (row.fractions_delivered, row.dose_delivered_gy) for row in rows}
     assert delivered == {"T2": (20, 50.0), "T1": (1, 20.0)}
     (end,) = [
-        each
-        for each in timeline_json(participant_events(facts_recorded), TODAY)["entries"]
-        if each["type"] == "radiotherapy.completed"
+        entry
+        for entry in timeline_json(participant_events(facts_recorded), TODAY)["entries"]
+        if entry["type"] == "radiotherapy.completed"
     ]
-    assert [each["target_id"] for each in end["delivered"]] == ["T2", "T1"]
+    assert [target["target_id"] for target in end["delivered"]] == ["T2", "T1"]
     assert len(end["detail"]) == 2  # each of them, and not that all was as prescribed
     never = [*facts_recorded[:-1], facts.radiotherapy_completed("2024-03-28", "RT1", facts.delivered_dose("T1", 0, 0))]
     assert flow_counts(never).stereotactic == 0

@@ -129,7 +129,7 @@ def test_equal_fact_that_is_not_of_the_record_has_no_day() -> None:
 def test_timeline_shows_no_possible_day_after_the_day_of_recording() -> None:
     events = recorded("P", [facts.procedure_performed("2024")], date(2024, 3, 1))
     entries = timeline_json(events, TODAY)["entries"]
-    (entry,) = [each for each in entries if each["type"] == "procedure.performed"]
+    (entry,) = [row for row in entries if row["type"] == "procedure.performed"]
     assert (entry["from"], entry["day"], entry["until"]) == ("2024-01-01", "2024-03-01", "2024-03-01")
 
 

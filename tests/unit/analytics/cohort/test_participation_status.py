@@ -35,7 +35,7 @@ def plans_of(**members: str) -> tuple[PlanPeriod, ...]:
 
 def participant(*stated: Fact) -> Participant:
     record = record_of(*stated)
-    known_on = {each.event_id: YEARS_LATER for each in record.stated_facts}
+    known_on = {stated.event_id: YEARS_LATER for stated in record.stated_facts}
     return Participant(participant_id="P", record=record, known_on=known_on)
 
 

@@ -75,7 +75,7 @@ def test_figures_timeline_and_queries_impute_the_same_days_around_a_withdrawal(o
     (participant,) = participants_of_events(events)
     days = days_by_event(participant, events)
     entries = {entry["event_id"]: entry["day"] for entry in timeline_json(events, TODAY)["entries"]}
-    assert [entries[str(each.event_id)] for each in events] == days
+    assert [entries[str(event.event_id)] for event in events] == days
     (case,) = build_cases(STUDY, events, frozenset())
     assert days_by_event(case.participant, events) == days
     assert case.end_of_follow_up.isoformat() == days[-1]

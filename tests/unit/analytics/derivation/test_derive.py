@@ -38,7 +38,7 @@ DAYS = st.dates(date(2023, 12, 1), date(2026, 12, 31))
 
 def participant(*stated: Fact) -> Participant:
     record = record_of(*stated)
-    known_on = {each.event_id: KNOWN_ON for each in record.stated_facts}
+    known_on = {stated.event_id: KNOWN_ON for stated in record.stated_facts}
     return Participant(participant_id="K7F2-9QXA-3", record=record, known_on=known_on)
 
 
@@ -75,7 +75,7 @@ def test_nothing_but_death_counts_after_the_withdrawal_of_consent() -> None:
     rows = rows_of(*stated)
     (row,) = rows.subject
     assert (row.participation_ends_on, row.alive_on, row.died_on) == (day(60), day(28), day(200))
-    assert not [each for each in rows.subject_day if each.kind == "contact"]
+    assert not [row for row in rows.subject_day if row.kind == "contact"]
 
 
 def test_registry_confirms_life_after_a_withdrawal_only_with_consent_to_registries() -> None:
@@ -183,7 +183,7 @@ def test_assessment_has_the_dictionary_and_amendment_of_its_day() -> None:
 def test_visit_has_the_earliest_contact_in_its_slot() -> None:
     first_visit = rows_of(*TREATED).visit[0]
     late, early = first_visit.slot_ends, first_visit.opens
-    contacts = [follow_up.follow_up_recorded(each.isoformat()) for each in (late, early)]
+    contacts = [follow_up.follow_up_recorded(day.isoformat()) for day in (late, early)]
     registry = follow_up.follow_up_recorded(early.isoformat(), mode="registry")
     assert rows_of(*TREATED, *contacts).visit[0].contact_on == early
     assert rows_of(*TREATED, registry).visit[0].contact_on == NEVER

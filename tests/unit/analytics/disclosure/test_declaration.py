@@ -43,7 +43,7 @@ def disclosure(*counts: str, others: tuple[str, ...] = (), person_level: bool = 
 
 
 def define_figure(annotation: Any, declared: object) -> type[Figure]:
-    """Define a figure with one member of that type and that declaration."""
+    """Defines a figure with one member of that type and that declaration."""
     members = {"DISCLOSURE": declared, "__annotations__": {"member": annotation}, "__module__": __name__}
     figure: type[Figure] = new_class("ExampleFigure", (Figure,), exec_body=lambda namespace: namespace.update(members))
     return figure

@@ -30,7 +30,7 @@ def members(**counts: int) -> Members:
 
 def divided_cut(participants: Members, minimum: int = MINIMUM, *, is_complete: bool = True) -> DividedCut:
     groups = {membership.group for membership in participants.values()}
-    sizes = [GroupSize(sum(each.group == group for each in participants.values())) for group in groups]
+    sizes = [GroupSize(sum(participant.group == group for participant in participants.values())) for group in groups]
     return DividedCut(
         members=participants, minimum=minimum, may_divide=may_divide(sizes, minimum), is_complete=is_complete
     )

@@ -51,7 +51,7 @@ OPTIONAL_TARGET_COLUMNS = (
 
 
 def figure_of(answer: dict[str, Any]) -> Figure:
-    """Return the figure whose numbers a `.json` answer has."""
+    """Returns the figure whose numbers a `.json` answer has."""
     return FIGURES[answer["figure"]].model_validate(answer)
 
 
@@ -159,7 +159,7 @@ def example_cohort() -> StudySnapshot:
 
 
 def registry_answers() -> list[dict[str, Any]]:
-    """Compute each figure of the registry, whole and by each division, for an empty cohort and the example."""
+    """Computes each figure of the registry, whole and by each division, for an empty cohort and the example."""
     return [
         {
             "figure": name,

@@ -88,7 +88,7 @@ def test_accrual_by_site_shows_the_total_and_lists_largest_sites_first() -> None
 @given(st.lists(st.integers(1, 400), max_size=200), st.dates(date(2020, 1, 1), date(2030, 1, 1)))
 def test_accrual_curves_stay_within_the_frame(gaps: list[int], start: date) -> None:
     days = [start + timedelta(days=passed) for passed in accumulate(gaps)]
-    curve = [{"on": str(day), "cumulative": place} for place, day in enumerate(days, 1)]
+    curve = [{"on": str(day), "cumulative": count} for count, day in enumerate(days, 1)]
     cut = str(days[-1] if days else start)
     figure = accrual(groups=[{"name": "all", "enrolled": len(days), "curve": curve}], cut=cut)
     paths = re.findall(r' d="([^"]*)"', render_svg(figure))

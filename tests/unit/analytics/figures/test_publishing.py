@@ -54,7 +54,7 @@ class StudyHistory:
         self.participants[f"P{len(self.participants):03}"] = {"sex": sex, "on": on, "is_voided": False}
 
     def change(self, index: int, **changed: Any) -> None:
-        """Correct, void or re-instate a participant."""
+        """Corrects, voids or re-instates a participant."""
         if self.participants:
             name = sorted(self.participants)[index % len(self.participants)]
             self.participants[name] |= changed

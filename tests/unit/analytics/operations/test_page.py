@@ -33,10 +33,10 @@ WORKER = "The analytics worker has measured nothing for 90 s. Figures and pages 
 
 
 def render_page(kafka: float | None, worker: float | None, failed: Sequence[FailedDerivation] = ()) -> str:
-    """Return the page so many seconds after Kafka answered and the worker measured; None: they never did."""
+    """Returns the page so many seconds after Kafka answered and the worker measured; None: they never did."""
     topics = [] if kafka is None else [Lag("quartal.enrollment.v1", 3, 1.0), Lag("quartal.toxicity.v1", 0, kafka)]
     standstill = None if worker is None else StuckCounts(0, 0, None, worker)
-    lag = [TopicLag(topic=each.topic, behind=each.behind, looked_seconds=each.age) for each in topics]
+    lag = [TopicLag(topic=topic.topic, behind=topic.behind, looked_seconds=topic.age) for topic in topics]
     operations = Operations(
         study_id="atc-rt",
         position=7,

@@ -96,7 +96,7 @@ def test_query_closes_with_a_correction_and_reopens_when_reverted(rule: str, wro
     history.correct(event, right)
     assert history.queries_of_rule(rule) == []
     history.correct(event, wrong)
-    assert [each.key for each in history.queries_of_rule(rule)] == [query.key]
+    assert [found_query.key for found_query in history.queries_of_rule(rule)] == [query.key]
 
 
 def test_query_is_dated_by_the_last_recorded_of_its_facts() -> None:

@@ -111,7 +111,7 @@ def test_target_without_lesion_is_nervous_tissue_by_its_label(label: str, cns: b
 
 
 @pytest.mark.parametrize(
-    ("fractions", "each", "effective"),
+    ("fractions", "cgy_per_fraction", "effective"),
     [
         (4, 1500, ("150", "125", "360", "216")),
         (20, 300, ("78", "65", "120", "72")),
@@ -120,15 +120,15 @@ def test_target_without_lesion_is_nervous_tissue_by_its_label(label: str, cns: b
     ],
 )
 def test_effective_dose_depends_on_number_and_dose_of_fractions(
-    fractions: int, each: int, effective: tuple[str, ...]
+    fractions: int, cgy_per_fraction: int, effective: tuple[str, ...]
 ) -> None:
     computed = [
-        form(fractions, Decimal(each) / 100, ratio)
+        form(fractions, Decimal(cgy_per_fraction) / 100, ratio)
         for ratio in (ALPHA_BETA_TUMOR, ALPHA_BETA_LATE)
         for form in (bed, eqd2)
     ]
     assert computed == [Decimal(text) for text in effective]
     with pytest.raises(ValidationError, match="fractions times the dose per fraction is not the total dose"):
         facts.radiotherapy_started(
-            0, "RT1", facts.target(fractions=fractions, cgy_per_fraction=each, total_dose_cgy=fractions * each + 1)
+            0, "RT1", facts.target(fractions=fractions, cgy_per_fraction=cgy_per_fraction, total_dose_cgy=fractions * cgy_per_fraction + 1)
         )

@@ -27,7 +27,7 @@ def tail_probability(successes: int, n: int, p: float) -> float:
 
 
 def tail_probability_of_large_n(successes: int, n: int, p: float) -> float:
-    """Return the same from logarithms, for so many trials that the binomial coefficients are too long to add."""
+    """Returns the same from logarithms, for so many trials that the binomial coefficients are too long to add."""
 
     def term(k: int) -> float:
         return exp(lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) + k * log(p) + (n - k) * log1p(-p))

@@ -18,7 +18,7 @@ def timeline_of(*facts_recorded: Fact, today: date = TODAY, **options: Any) -> d
 
 
 def entries_of(*facts_recorded: Fact, **options: Any) -> Entries:
-    """Return all entries but the screening."""
+    """Returns all entries but the screening."""
     return [
         entry for entry in timeline_of(*facts_recorded, **options)["entries"] if entry["type"] != "participant.screened"
     ]
@@ -29,5 +29,5 @@ def type_suffixes(entries: Entries) -> list[str]:
 
 
 def single_entry(type_name: str, entries: Entries) -> dict[str, Any]:
-    (entry,) = [each for each in entries if each["type"] == type_name]
+    (entry,) = [row for row in entries if row["type"] == type_name]
     return entry

@@ -35,7 +35,7 @@ from tests.unit.analytics.timeline.support import Entries, entries_of, single_en
 def test_every_current_fact_is_one_entry_in_any_arrival_order(number: int) -> None:
     expected = timeline_json(published_case_events(number), TODAY)
     assert sorted(entry["event_id"] for entry in expected["entries"]) == sorted(
-        str(each.event_id) for each in published_case_events(number)
+        str(event.event_id) for event in published_case_events(number)
     )
     for seed in range(5):
         shuffled = random.Random(seed).sample(published_case_events(number), len(published_case_events(number)))  # noqa: S311 - a seeded shuffle

@@ -91,7 +91,7 @@ def test_drawing_stays_within_the_frame(timeline: TimelineAnswer) -> None:
 
 
 def label_boxes(group: ElementTree.Element) -> list[tuple[float, float, float]]:
-    """Return for each label but the grades its left end, its right end at the least, and its base line."""
+    """Returns for each label but the grades its left end, its right end at the least, and its base line."""
     boxes = []
     for label in group.iter(f"{SVG}text"):
         if label.get("text-anchor") != "middle":

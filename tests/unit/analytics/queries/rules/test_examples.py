@@ -48,4 +48,4 @@ def test_query_closes_when_its_facts_are_removed(rule: str, history: QueriedHist
     (query,) = history.queries_of_rule(rule)
     remaining_events = [event for event in history.events if event.event_id not in query.event_ids]
     remaining_history = replace(history, events=remaining_events)
-    assert query.key not in {each.key for each in remaining_history.queries()}
+    assert query.key not in {remaining_query.key for remaining_query in remaining_history.queries()}

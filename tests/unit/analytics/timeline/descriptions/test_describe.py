@@ -62,7 +62,7 @@ def test_finding_shows_grade_attribution_and_known_term_name() -> None:
     assert entry["detail"][1] == (
         "Seizure (3.0:0699): grade 3; attribution: RT1 possible, disease unlikely; onset 2024-02-28"
     )
-    assert (entry["grade"], [each["name"] for each in entry["findings"]]) == (3, ["Seizure", None])
+    assert (entry["grade"], [finding["name"] for finding in entry["findings"]]) == (3, ["Seizure", None])
 
 
 def test_contact_shows_status_of_lesions_and_disease() -> None:
