@@ -33,7 +33,7 @@ EventRow = Mapping[str, Any]
 
 
 async def run_plain(pool: asyncpg.Pool[Any], bootstrap: str, group: str, stop: asyncio.Event) -> None:
-    await consume(pool, bootstrap, group, TOPICS, apply_events, stop)
+    await consume(pool, bootstrap=bootstrap, group=group, topics=TOPICS, handler=apply_events, stop=stop)
 
 
 async def run_bare(pool: asyncpg.Pool[Any], bootstrap: str, group: str, stop: asyncio.Event) -> None:

@@ -86,7 +86,11 @@ def command(
     try:
         with progress("Checking" if dry_run else "Importing", "lines") as report_progress:
             import_report.on_progress = lambda: report_progress(import_report.decided_count, len(lines))
-            aborted = asyncio.run(_run_import(study, token_for, lines, import_report, token is None, participants_only))
+            aborted = asyncio.run(
+                _run_import(
+                    study, token_for, lines, import_report, may_grant=token is None, participants_only=participants_only
+                )
+            )
     except KeyboardInterrupt:
         aborted = ExchangeAborted("It was interrupted.")
     _print_outcome(import_report, report)
@@ -156,10 +160,11 @@ async def _run_import(
     token_for: TokenFor,
     lines: list[NumberedLine],
     import_report: ImportReport,
+    *,
     may_grant: bool,
     participants_only: bool,
 ) -> ExchangeAborted | None:
-    """Returns why the import was aborted; None if it is complete."""
+    """Returns the reason why the import was aborted; None if it is complete."""
     async with http_client() as http:
         try:
             await import_facts(

@@ -38,6 +38,7 @@ Offsets = Mapping[TopicPartition, int]
 
 async def consume(
     pool: asyncpg.Pool[Any],
+    *,
     bootstrap: str,
     group: str,
     topics: Collection[str],

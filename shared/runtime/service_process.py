@@ -89,7 +89,12 @@ def inbox_task(service: str, topics: Sequence[str]) -> WorkerTask:
             async with asyncio.TaskGroup() as group:
                 lag_monitor = group.create_task(monitor_lag(pool, settings.kafka_bootstrap, topics))
                 await consume(
-                    pool, settings.kafka_bootstrap, f"quartal-{service}", topics, apply_enrollment_events, stop
+                    pool,
+                    bootstrap=settings.kafka_bootstrap,
+                    group=f"quartal-{service}",
+                    topics=topics,
+                    handler=apply_enrollment_events,
+                    stop=stop,
                 )
                 lag_monitor.cancel()
         finally:

@@ -64,7 +64,9 @@ async def running_consumer(
     database: Database, bootstrap: str, group: str, topics: Collection[str], handler: EventHandler = apply_by_version
 ) -> AsyncIterator[asyncio.Task[None]]:
     stop = asyncio.Event()
-    consumer = asyncio.create_task(consume(database.system, bootstrap, group, topics, handler, stop))
+    consumer = asyncio.create_task(
+        consume(database.system, bootstrap=bootstrap, group=group, topics=topics, handler=handler, stop=stop)
+    )
     try:
         yield consumer
     finally:

@@ -227,8 +227,8 @@ def test_timeline_site_is_that_of_the_last_transfer() -> None:
 
 @given(st.lists(st.integers(0, 200), max_size=8), st.integers(0, 400))
 def test_bars_start_before_they_end_and_within_the_timeline(days: list[int], end: int) -> None:
-    lines = [facts.systemic_therapy_started(day, f"S{place}") for place, day in enumerate(days)]
-    stops = [facts.systemic_therapy_stopped(end, f"S{place}") for place in range(0, len(days), 2)]
+    lines = [facts.systemic_therapy_started(day, f"S{line}") for line, day in enumerate(days)]
+    stops = [facts.systemic_therapy_stopped(end, f"S{line}") for line in range(0, len(days), 2)]
     participant_timeline = timeline_of(*lines, *stops)
     for entry in participant_timeline["entries"]:
         assert entry["from"] <= entry["until"] <= participant_timeline["ends_on"]
