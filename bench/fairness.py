@@ -37,9 +37,9 @@ async def run(size: Size) -> Measurements:
         port = port_of(stack)
         async with run_programs(stack, {"ours": python_module("bench.minimal_server", "toxicity")}):
             await wait_until_answering(port, "/toxicity/health/ready")
-            [number] = await replicate_participants(stack, 1, "toxicity")
+            [participant_id] = await replicate_participants(stack, 1, "toxicity")
             bearer = create_token(stack, STUDY, "site", SITE.site_id)
-            base = f"/toxicity/v1/studies/{STUDY}/participants/{number}/facts"
+            base = f"/toxicity/v1/studies/{STUDY}/participants/{participant_id}/facts"
             hostile = [
                 _request("POST", f"{base}/toxicity.assessed?dry_run=true", bearer, body())
                 for body in FACT_BODIES.values()
