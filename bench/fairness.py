@@ -23,9 +23,9 @@ PROMISED_MS = 100.0
 PROBE_INTERVAL_SECONDS = 0.01
 RATIO = Ratio(
     name="fairness",
-    ours="the longest that another caller waits for a small answer while one caller sends the worst bodies there are, "
+    ours="the longest that another caller waits for a small response while one caller sends the worst known bodies, "
     f"each over {CONNECTIONS} connections at once; one uvicorn process",
-    against="what is promised",
+    against="the promised limit",
     unit="ms",
     goal=1.0,
     is_upper_bound=True,
